@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+/** Tests and the code they import run from source: the export condition comes first in every package. */
+const conditions = ['@spillway/source'];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ['{packages,examples,bench,start}/**/src/**/*.test.ts', 'examples/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    typecheck: {
+      enabled: true,
+      checker: 'tsc',
+      include: ['packages/*/src/**/*.test-d.ts'],
+      tsconfig: './tsconfig.types.json',
+    },
+    testTimeout: 30_000,
+    hookTimeout: 180_000,
+  },
+});
