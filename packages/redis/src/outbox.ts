@@ -1,0 +1,90 @@
+import { shardTag } from './shards.ts';
+
+/** The keys of one shard's outbox. */
+export interface OutboxKeys {
+  /** Stream with one entry an event. */
+  readonly stream: string;
+  /** Hash with the fields `epoch`, `seq` and `dropped`. */
+  readonly head: string;
+}
+
+/** An event as a script wrote it, before anybody gave it a meaning. */
+export interface OutboxEvent {
+  /** The stream entry's id, to acknowledge it by. */
+  readonly entryId: string;
+  readonly shard: number;
+  /** When this shard's counter was born, in milliseconds since 1970. */
+  readonly epoch: number;
+  /** Position within the epoch, from 1 without gaps; 0 for events that are not sequenced. */
+  readonly seq: number;
+  /** When it happened by Redis' clock, in milliseconds since 1970. */
+  readonly atMs: number;
+  readonly type: string;
+  /** The rest of the entry, as text. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** A stream entry as `XREADGROUP` gives it: its id, then names and values in turn. */
+export type RawEntry = readonly [id: string, fields: readonly string[]];
+
+/** A stream entry that is no outbox event. `code` is `malformed_outbox_entry`. */
+export class MalformedOutboxEntryError extends Error {
+  readonly code = 'malformed_outbox_entry';
+  override readonly name = 'MalformedOutboxEntryError';
+  readonly entryId: string;
+  readonly field: string;
+
+  constructor(entryId: string, field: string, value: string | undefined) {
+    super(`outbox entry ${entryId}: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
+    this.entryId = entryId;
+    this.field = field;
+  }
+}
+
+/** The keys of a shard's outbox. */
+export function outboxKeys(shard: number): OutboxKeys {
+  const tag = shardTag(shard);
+  return { stream: `${tag}:outbox`, head: `${tag}:outbox:head` };
+}
+
+/**
+ * Reads a stream entry.
+ * @throws {MalformedOutboxEntryError} when a field that every event has is missing or is no whole number.
+ */
+export function parseOutboxEntry(shard: number, [entryId, flat]: RawEntry): OutboxEvent {
+  const fields: Record<string, string> = {};
+  for (let index = 0; index + 1 < flat.length; index += 2) fields[flat[index] ?? ''] = flat[index + 1] ?? '';
+  const { type, epoch, seq, at, ...rest } = fields;
+  if (type === undefined || type === '') throw new MalformedOutboxEntryError(entryId, 'type', type);
+  return {
+    entryId,
+    shard,
+    epoch: wholeNumber(entryId, 'epoch', epoch),
+    seq: wholeNumber(entryId, 'seq', seq),
+    atMs: wholeNumber(entryId, 'at', at),
+    type,
+    fields: rest,
+  };
+}
+
+/** What an event is known by, everywhere and for ever. */
+export type EventIdentity = Pick<OutboxEvent, 'shard' | 'epoch' | 'seq' | 'atMs'>;
+
+/**
+ * The event's id: a UUID version 8 (RFC 9562) computed from its identity, so that the same event has the same id however
+ * often it is delivered. Layout: 48 bits of `atMs`, 12 of the shard, 40 of `seq`, 22 of `epoch`. The time comes first
+ * to keep inserts at the right edge of the index, and it is part of the identity because a failover to a lagging
+ * replica can hand out a (shard, epoch, seq) again.
+ */
+export function outboxEventId({ shard, epoch, seq, atMs }: EventIdentity): string {
+  const low = (BigInt(seq) << 22n) | (BigInt(epoch) & 0x3fffffn);
+  const hex = (value: bigint, digits: number): string => value.toString(16).padStart(digits, '0');
+  const time = hex(BigInt(atMs), 12);
+  const variant = hex(0x8000n | (low >> 48n), 4);
+  return `${time.slice(0, 8)}-${time.slice(8)}-8${hex(BigInt(shard), 3)}-${variant}-${hex(low & 0xffffffffffffn, 12)}`;
+}
+
+function wholeNumber(entryId: string, field: string, value: string | undefined): number {
+  if (value === undefined || !/^\d{1,15}$/.test(value)) throw new MalformedOutboxEntryError(entryId, field, value);
+  return Number(value);
+}

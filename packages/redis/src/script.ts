@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { RedisClient } from './client.ts';
+
+/** A Lua script as a value: what it is called, its source, and how its reply reads. */
+export interface RedisScript<Reply> {
+  readonly name: string;
+  readonly source: string;
+  readonly sha1: string;
+  /**
+   * Runs the script by its hash, and by its source only when Redis answers NOSCRIPT: a script that may have run is
+   * never sent twice.
+   * @throws whatever the client rejects with, and what `decode` throws on a reply of another shape.
+   */
+  run(client: RedisClient, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply>;
+}
+
+/** How to make a {@link RedisScript}. */
+export interface ScriptDefinition<Reply> {
+  readonly name: string;
+  /** The `.lua` files that make up the script, joined in this order; earlier ones provide local functions. */
+  readonly files: readonly URL[];
+  /** Turns the raw reply (bulk strings as Buffers) into the script's result. */
+  readonly decode: (reply: unknown) => Reply;
+}
+
+/** Reads the files once and returns the script as a value. */
+export function defineScript<Reply>({ name, files, decode }: ScriptDefinition<Reply>): RedisScript<Reply> {
+  const source = files.map((file) => readFileSync(file, 'utf8')).join('\n');
+  const sha1 = createHash('sha1').update(source).digest('hex');
+  return {
+    name,
+    source,
+    sha1,
+    async run(client, keys, args) {
+      try {
+        return decode(await client.callBuffer('EVALSHA', [sha1, keys.length, ...keys, ...args]));
+      } catch (error) {
+        if (!isNoScript(error)) throw error;
+        return decode(await client.callBuffer('EVAL', [source, keys.length, ...keys, ...args]));
+      }
+    },
+  };
+}
+
+function isNoScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
+/** The Lua files of this package that other packages' scripts are built on. */
+export const luaFiles: { readonly clock: URL; readonly outbox: URL } = {
+  clock: new URL('../lua/clock.lua', import.meta.url),
+  outbox: new URL('../lua/outbox.lua', import.meta.url),
+};
