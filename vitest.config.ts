@@ -10,6 +10,7 @@ export default defineConfig({
     include: ['{packages,examples,bench,start}/**/src/**/*.test.ts', 'examples/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     typecheck: {
+      ignoreSourceErrors: true,
       enabled: true,
       checker: 'tsc',
       include: ['packages/*/src/**/*.test-d.ts'],

@@ -78,10 +78,13 @@ export type EventIdentity = Pick<OutboxEvent, 'shard' | 'epoch' | 'seq' | 'atMs'
  */
 export function outboxEventId({ shard, epoch, seq, atMs }: EventIdentity): string {
   const low = (BigInt(seq) << 22n) | (BigInt(epoch) & 0x3fffffn);
-  const hex = (value: bigint, digits: number): string => value.toString(16).padStart(digits, '0');
   const time = hex(BigInt(atMs), 12);
   const variant = hex(0x8000n | (low >> 48n), 4);
   return `${time.slice(0, 8)}-${time.slice(8)}-8${hex(BigInt(shard), 3)}-${variant}-${hex(low & 0xffffffffffffn, 12)}`;
+}
+
+function hex(value: bigint, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
 }
 
 function wholeNumber(entryId: string, field: string, value: string | undefined): number {

@@ -1,0 +1,49 @@
+-- block.lua: blocks a subject by hand, or lifts a block.
+-- Needs clock.lua, outbox.lua and block-record.lua in front of it.
+--
+-- KEYS   [1] the window key
+-- ARGV   [1] outbox cap, [2] 'block' or 'unblock'; to block also
+--        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms)
+-- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
+--        to unblock: 1 when a block was lifted, 0 when there was none
+-- Events type 'block': a new block, or the lifted one with its new end.
+
+local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
+local value = redis.call('GET', key)
+local base, blocked = now, 0
+if value then
+  base, blocked = struct.unpack('>I6I6', value)
+end
+local log = value and string.sub(value, 13) or ''
+
+local function save(blocked_until, ttl)
+  redis.call('SET', key, struct.pack('>I6I6', base, blocked_until) .. log, 'PX', ttl_ms(ttl))
+end
+
+if ARGV[2] == 'block' then
+  local duration, limit, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+  local blocked_until = duration == 0 and BLOCK_FOREVER or now + duration
+  local left = redis.call('PTTL', key)
+  local ttl = duration == 0 and FOREVER_TTL_MS or duration
+  save(blocked_until, left > ttl and left or ttl)
+  block_save(key, now, blocked_until, cap, {
+    limit = limit, window = window, count = #log / 4, denied = 0, mode = 0, start = base,
+  })
+  return string.format('%.0f', blocked_until)
+end
+
+local record_key = block_key(key)
+if redis.call('EXISTS', record_key) == 1 then
+  redis.call('HSET', record_key, 'until', now, 'last', now)
+  block_emit(record_key, now, cap)
+  redis.call('DEL', record_key)
+end
+if blocked <= now then
+  return 0
+end
+if #log == 0 then
+  redis.call('DEL', key)
+else
+  save(0, redis.call('PTTL', key))
+end
+return 1

@@ -1,0 +1,150 @@
+-- sliding-log.lua: decides a batch of requests by the exact sliding log.
+-- Needs clock.lua and outbox.lua in front of it.
+--
+-- KEYS   one window key a request, in the order of the requests
+-- ARGV   [1] the outbox cap (entries a shard), then runs of six, each describing
+--        the next `count` requests:
+--        limit, window (ms), block (ms, 0 = none), mode, cost, count
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
+-- Reply  one string: 6 bytes server time (ms), then 13 bytes a request:
+--        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms),
+--        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
+--        now on, 3 was blocked. 0xFFFFFFFF ms stands for ever.
+-- Events type 'block', when a block begins (block_save, block.lua).
+--
+-- The log
+--
+-- A window is one string: 6 bytes base time (ms), 6 bytes blocked-until (ms,
+-- 0 = not blocked), then 4 bytes for each admitted unit, its time less the base,
+-- oldest first. A request of cost c at time t fits when at most limit - c units
+-- lie in (t - window, t]; units at or before t - window have left. Each admission
+-- rewrites the string without the units that have left, so it is never longer
+-- than the limit, carries a fresh time to live, and needs no compaction.
+-- The sliding log is the textbook exact limiter; what is ours is the packing,
+-- and that a batch reads all its windows with one MGET.
+--
+-- Two requests for one key in one batch must see each other, so what is written
+-- is kept in `written`, which is looked at before the MGET's reply.
+--
+-- A failover can step TIME back. A window's own newest unit is a lower bound of
+-- its time: `at` never runs behind it.
+
+local FOREVER = 0xFFFFFFFF
+local HEADER = 12
+local REBASE_AFTER = 2147483648
+
+local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
+local sub, rep, floor = string.sub, string.rep, math.floor
+
+local now = clock_ms()
+local outbox_cap = tonumber(ARGV[1])
+local values = call('MGET', unpack(KEYS))
+local written = {}
+local replies = { pack('>I6', now) }
+
+local function offset_at(value, index)
+  return (unpack_at('>I4', value, HEADER + 1 + 4 * index))
+end
+
+-- Index of the first unit later than `cutoff`; units are in order of time.
+local function first_live(value, units, cutoff)
+  if units == 0 or offset_at(value, 0) > cutoff then
+    return 0
+  end
+  local low, high = 1, units
+  while low < high do
+    local middle = floor((low + high) / 2)
+    if offset_at(value, middle) > cutoff then high = middle else low = middle + 1 end
+  end
+  return low
+end
+
+-- Offsets are 32 bits: a window in use for weeks gets a new base.
+local function rebased(value, base, first, units, at)
+  if at - base < REBASE_AFTER then
+    return base, sub(value, HEADER + 1 + 4 * first)
+  end
+  local from = first < units and offset_at(value, first) or at - base
+  local offsets = {}
+  for index = first, units - 1 do
+    offsets[#offsets + 1] = pack('>I4', offset_at(value, index) - from)
+  end
+  return base + from, table.concat(offsets)
+end
+
+local function save(key, value, ttl)
+  call('SET', key, value, 'PX', ttl_ms(ttl))
+  written[key] = value
+end
+
+local function reply(index, outcome, remaining, reset, retry)
+  replies[index + 1] = pack('>I1I4I4I4', outcome, remaining, reset, retry)
+end
+
+local function admit_first(index, key, limit, window, mode, cost)
+  if mode == 2 then
+    return reply(index, 0, limit, 0, 0)
+  end
+  save(key, pack('>I6I6', now, 0) .. rep('\0\0\0\0', cost), window)
+  reply(index, 0, limit - cost, window, 0)
+end
+
+local function decide(index, key, value, limit, window, block, mode, cost)
+  local base, blocked = unpack_at('>I6I6', value)
+  local units = (#value - HEADER) / 4
+  local newest = units > 0 and base + offset_at(value, units - 1) or now
+  local at = newest > now and newest or now
+
+  if blocked > at then
+    local left = blocked - at
+    if left > FOREVER then left = FOREVER end
+    return reply(index, 3, 0, left, left)
+  end
+
+  local cutoff = at - window - base
+  local first = first_live(value, units, cutoff)
+  local live = units - first
+
+  if live + cost <= limit then
+    if mode == 2 then
+      local reset = live > 0 and newest + window - at or 0
+      return reply(index, 0, limit - live, reset, 0)
+    end
+    local new_base, log = rebased(value, base, first, units, at)
+    save(key, pack('>I6I6', new_base, 0) .. log .. rep(pack('>I4', at - new_base), cost), at - now + window)
+    return reply(index, 0, limit - live - cost, window, 0)
+  end
+
+  if block > 0 and mode ~= 2 then
+    local keep = newest + window - now
+    if keep < block + at - now then keep = block + at - now end
+    save(key, pack('>I6I6', base, at + block) .. sub(value, HEADER + 1), keep)
+    block_save(key, at, at + block, outbox_cap, {
+      limit = limit, window = window, count = live, denied = 1, mode = mode,
+      start = base + offset_at(value, first),
+    })
+    return reply(index, 2, 0, block, block)
+  end
+
+  -- The request fits once the oldest live + cost - limit units have left.
+  local retry = offset_at(value, first + live + cost - limit - 1) - cutoff
+  reply(index, 1, limit - live, newest + window - at, retry)
+end
+
+local index = 0
+for argument = 2, #ARGV, 6 do
+  local limit, window, block = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1]), tonumber(ARGV[argument + 2])
+  local mode, cost = tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
+  for _ = 1, tonumber(ARGV[argument + 5]) do
+    index = index + 1
+    local key = KEYS[index]
+    local value = written[key] or values[index]
+    if value then
+      decide(index, key, value, limit, window, block, mode, cost)
+    else
+      admit_first(index, key, limit, window, mode, cost)
+    end
+  end
+end
+
+return table.concat(replies)

@@ -1,0 +1,44 @@
+import type { Decision, Policy } from './types.ts';
+
+/** Outcome codes of a store; the numbers are those of sliding-log.lua. */
+export const outcomes = { allowed: 0, limited: 1, blockBegins: 2, blocked: 3 } as const;
+
+/** One of {@link outcomes}. */
+export type Outcome = (typeof outcomes)[keyof typeof outcomes];
+
+/**
+ * Turns a store's answer into a decision. Times are in ms, `Infinity` = for ever; `nowMs` is the store's clock.
+ */
+export function toDecision(
+  { name, limit, mode }: Policy,
+  outcome: number,
+  remaining: number,
+  resetAfterMs: number,
+  retryAfterMs: number,
+  nowMs: number,
+): Decision {
+  const resetAt = nowMs + resetAfterMs;
+  if (outcome === outcomes.allowed) {
+    return { allowed: true, policy: name, reason: 'allowed', limit, remaining, resetAt, resetAfterMs, retryAfterMs };
+  }
+  const allowed = mode === 'shadow';
+  const reason = allowed ? 'shadow' : outcome === outcomes.limited ? 'limited' : 'blocked';
+  const decision: Decision = { allowed, policy: name, reason, limit, remaining, resetAt, resetAfterMs, retryAfterMs };
+  return outcome === outcomes.limited ? decision : { ...decision, blockedUntil: nowMs + retryAfterMs };
+}
+
+/** What a policy says while Redis doesn't answer. The times are unknown: a second is a polite guess for a refusal. */
+export function unavailableDecision({ name, limit, onUnavailable }: Policy): Decision {
+  const allowed = onUnavailable === 'open';
+  const wait = allowed ? 0 : 1_000;
+  return {
+    allowed,
+    policy: name,
+    reason: 'unavailable',
+    limit,
+    remaining: allowed ? limit : 0,
+    resetAt: Date.now() + wait,
+    resetAfterMs: wait,
+    retryAfterMs: wait,
+  };
+}

@@ -1,0 +1,42 @@
+/** A value that the caller passed and that can't be used. A request handler turns it into a 4xx answer. */
+export class LimiterInputError extends Error {
+  readonly code = 'invalid_input';
+  override readonly name = 'LimiterInputError';
+  /** The parameter or option, as the caller knows it. */
+  readonly field: string;
+  /** What is wrong with its value, without the field's name. */
+  readonly problem: string;
+
+  constructor(field: string, problem: string) {
+    super(`${field} ${problem}`);
+    this.field = field;
+    this.problem = problem;
+  }
+}
+
+/** Redis gave no answer in time, and the call has no policy that could answer in its place (reset, block, unblock). */
+export class LimiterUnavailableError extends Error {
+  readonly code = 'limiter_unavailable';
+  override readonly name = 'LimiterUnavailableError';
+
+  constructor(operation: string, deadlineMs: number, cause?: unknown) {
+    super(`${operation}: Redis gave no answer within ${deadlineMs} ms`, { cause });
+  }
+}
+
+/** The limiter was used after `close()`. */
+export class LimiterClosedError extends Error {
+  readonly code = 'limiter_closed';
+  override readonly name = 'LimiterClosedError';
+
+  constructor() {
+    super('the limiter is closed');
+  }
+}
+
+/** How a bad value reads in a message: short, and never the whole of a long one. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+  if (typeof value === 'number' || typeof value === 'boolean' || value == null) return String(value);
+  return `a value of type ${typeof value}`;
+}

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { LimiterInputError } from '../errors.ts';
+import { createLimiter } from '../limiter.ts';
+import { tiers } from '../policy/tiers.ts';
+import { memoryStore } from '../store/memory-store.ts';
+import { applyRateLimit, configureRateLimit, RateLimitNotConfiguredError } from './index.ts';
+
+const request = (key?: string): Request =>
+  new Request('http://api.test/', key === undefined ? {} : { headers: { 'X-API-Key': key } });
+
+describe('applyRateLimit', () => {
+  it('says how to configure it when nobody has', async () => {
+    const error: unknown = await applyRateLimit(request('demo'), 'auth', 'sign-in').catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(RateLimitNotConfiguredError);
+    expect(String(error)).toContain('configureRateLimit({ limiter');
+  });
+
+  it('answers null within the limit and the refusal beyond it', async () => {
+    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }) });
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      await expect(applyRateLimit(request('demo'), 'auth', 'sign-in')).resolves.toBeNull();
+    }
+    const refusal = await applyRateLimit(request('demo'), 'auth', 'sign-in');
+    expect(refusal?.status).toBe(429);
+    expect(refusal?.headers.get('Retry-After')).toBe('900');
+    await expect(applyRateLimit(request('other'), 'auth', 'sign-in')).resolves.toBeNull();
+    await expect(applyRateLimit(request('demo'), 'auth', 'sign-up')).resolves.toBeNull();
+  });
+
+  it('answers 400 to a request without a key, and rejects for an unknown tier', async () => {
+    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }) });
+    expect((await applyRateLimit(request(), 'auth', 'sign-in'))?.status).toBe(400);
+    await expect(applyRateLimit(request('demo'), 'guest', 'sign-in')).rejects.toBeInstanceOf(LimiterInputError);
+  });
+
+  it('never lets the key itself become the subject', async () => {
+    const seen: string[] = [];
+    const limiter = createLimiter({ store: memoryStore(), policies: tiers });
+    const spying = {
+      ...limiter,
+      consume: async (...args: Parameters<typeof limiter.consume>) => {
+        seen.push(args[1]);
+        return limiter.consume(...args);
+      },
+    };
+    configureRateLimit({ limiter: spying });
+    await applyRateLimit(request('my-secret-key'), 'auth', 'sign-in');
+    expect(seen).toEqual([expect.stringMatching(/^api_key:[0-9a-f]{32}$/)]);
+  });
+});

@@ -1,0 +1,41 @@
+import { guard, type GuardOptions } from '../http/guard.ts';
+
+/** What {@link applyRateLimit} works with. */
+export type FetchRateLimit = Pick<GuardOptions, 'limiter' | 'identify'>;
+
+/** `applyRateLimit` was called before `configureRateLimit`. */
+export class RateLimitNotConfiguredError extends Error {
+  readonly code = 'rate_limit_not_configured';
+  override readonly name = 'RateLimitNotConfiguredError';
+
+  constructor() {
+    super(
+      'applyRateLimit has no limiter yet: call configureRateLimit({ limiter: createLimiter({ redis, policies: tiers }) }) once, ' +
+        'before the first request',
+    );
+  }
+}
+
+let configured: FetchRateLimit | undefined;
+
+/** Says once, at start, which limiter {@link applyRateLimit} asks. */
+export function configureRateLimit(options: FetchRateLimit): void {
+  configured = options;
+}
+
+/**
+ * For handlers of the form `(request) => Response`: answers `null` when the request may go on and the refusal to send
+ * otherwise.
+ * @example
+ * ```ts
+ * const rateLimitResponse = await applyRateLimit(req, 'generation', 'generate-content');
+ * if (rateLimitResponse) return rateLimitResponse;
+ * ```
+ * @throws {RateLimitNotConfiguredError} before {@link configureRateLimit}.
+ * @throws {LimiterInputError} when the tier or the action can't be used.
+ */
+export async function applyRateLimit(request: Request, tier: string, action: string): Promise<Response | null> {
+  if (configured === undefined) throw new RateLimitNotConfiguredError();
+  const result = await guard(request, { ...configured, policy: tier, action });
+  return result.kind === 'refused' ? result.response : null;
+}

@@ -1,0 +1,37 @@
+import { LimiterInputError, shown } from './errors.ts';
+import { wholeNumberWithin } from './policy/policy.ts';
+import type { Policy } from './types.ts';
+
+/** A subject may take this much as UTF-8. */
+export const MAX_SUBJECT_BYTES = 1024;
+
+/** An action may take this much as UTF-8. */
+export const MAX_ACTION_BYTES = 256;
+
+/** @throws {LimiterInputError} unless `subject` is well-formed text of 1 to 1,024 bytes. */
+export function checkSubject(subject: unknown): asserts subject is string {
+  checkText('subject', subject, MAX_SUBJECT_BYTES);
+}
+
+/** @throws {LimiterInputError} unless `action` is well-formed text of 1 to 256 bytes. */
+export function checkAction(action: unknown): asserts action is string {
+  checkText('action', action, MAX_ACTION_BYTES);
+}
+
+/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to the policy's limit. */
+export function checkCost(cost: unknown, { limit }: Policy): asserts cost is number {
+  if (cost !== 1) wholeNumberWithin('cost', cost, 1, limit);
+}
+
+/*
+ * Lone surrogates all encode to the same three bytes, so that two subjects could share a key: refused. The
+ * byte length is only counted where three bytes a unit could exceed the bound.
+ */
+function checkText(field: string, value: unknown, maxBytes: number): void {
+  if (typeof value !== 'string') throw new LimiterInputError(field, `must be text, not ${shown(value)}`);
+  if (value === '') throw new LimiterInputError(field, 'must not be empty');
+  if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)) {
+    throw new LimiterInputError(field, `must be at most ${maxBytes} bytes, not ${Buffer.byteLength(value)}`);
+  }
+  if (!value.isWellFormed()) throw new LimiterInputError(field, 'must be well-formed Unicode, without lone surrogates');
+}

@@ -1,0 +1,82 @@
+import type { RedisClient, RedisScript } from '@spillway/redis';
+
+/** What a {@link DeniedCounter} is made of. */
+export interface DeniedCounterOptions {
+  readonly client: RedisClient;
+  readonly script: RedisScript<number>;
+  readonly outboxCap: number;
+  /** How long refusals of one block are gathered before they are reported. */
+  readonly intervalMs: number;
+}
+
+/** Counts refusals of blocked subjects and reports them in bulk: a flood costs Redis one event a second and subject. */
+export interface DeniedCounter {
+  add(key: string): void;
+  /** Reports what is left. */
+  close(): Promise<void>;
+}
+
+const MAX_KEYS_A_CALL = 256;
+
+/**
+ * Makes a {@link DeniedCounter}. Refusals counted while the connection is away wait for it; those of a report that
+ * failed after it was sent are not sent again, since it may have been carried out.
+ */
+export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedCounterOptions): DeniedCounter {
+  const counts = new Map<string, number>();
+  let timer: NodeJS.Timeout | undefined;
+
+  function arm(): void {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      if (client.status === 'ready') void report();
+      else arm();
+    }, intervalMs).unref();
+  }
+
+  async function report(): Promise<void> {
+    const batches = [...chunks(counts, client.isCluster === true)];
+    counts.clear();
+    await Promise.allSettled(
+      batches.map((batch) =>
+        script.run(
+          client,
+          batch.map(([key]) => key),
+          [outboxCap, ...batch.map(([, count]) => count)],
+        ),
+      ),
+    );
+  }
+
+  return {
+    add(key) {
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+      arm();
+    },
+    async close() {
+      clearTimeout(timer);
+      if (counts.size > 0 && client.status === 'ready') await report();
+    },
+  };
+}
+
+type Count = readonly [key: string, count: number];
+
+function* chunks(counts: ReadonlyMap<string, number>, oneShardEach: boolean): Generator<Count[]> {
+  const sorted = oneShardEach ? [...counts].toSorted(([one], [other]) => (one < other ? -1 : 1)) : [...counts];
+  let batch: Count[] = [];
+  for (const entry of sorted) {
+    const [first] = batch;
+    const otherShard = oneShardEach && first !== undefined && tagOf(first[0]) !== tagOf(entry[0]);
+    if (batch.length === MAX_KEYS_A_CALL || otherShard) {
+      yield batch;
+      batch = [];
+    }
+    batch.push(entry);
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function tagOf(key: string): string {
+  return key.slice(0, key.indexOf('}'));
+}

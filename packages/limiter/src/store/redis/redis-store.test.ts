@@ -1,0 +1,271 @@
+import { readFileSync } from 'node:fs';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type RedisServer, startRedis } from '@spillway/embedded';
+import { hotPathOptions, outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type BlockEvent, parseBlockEvent } from '../../block-event.ts';
+import { LimiterUnavailableError } from '../../errors.ts';
+import { createLimiter } from '../../limiter.ts';
+import { definePolicy } from '../../policy/policy.ts';
+import { tiers } from '../../policy/tiers.ts';
+
+const policies = [
+  ...tiers,
+  definePolicy({ name: 'hundred', limit: 100, windowMs: 60_000 }),
+  definePolicy({ name: 'short', limit: 1, windowMs: 50 }),
+  definePolicy({ name: 'watched', limit: 1, windowMs: 60_000, blockMs: 60_000, mode: 'shadow' }),
+] as const;
+
+let server: RedisServer;
+let redis: Redis;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = new Redis(server.url, hotPathOptions);
+  redis.on('error', () => undefined);
+  await vi.waitUntil(() => redis.status === 'ready');
+});
+beforeEach(() => redis.flushall());
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+const make = (client: Redis = redis, deadlineMs = 1_000) => createLimiter({ redis: client, policies, deadlineMs });
+
+async function blockEvents(subject: string): Promise<BlockEvent[]> {
+  const shard = shardOf(subject, 16);
+  const entries = await redis.xrange(outboxKeys(shard).stream, '-', '+');
+  return entries.map((entry) => parseBlockEvent(parseOutboxEntry(shard, entry as RawEntry)));
+}
+
+describe('batching', () => {
+  it('sends the requests of one turn in calls of up to 64', async () => {
+    const limiter = make();
+    await limiter.consume('hundred', 'warm-up');
+    await redis.config('RESETSTAT');
+    await Promise.all(Array.from({ length: 256 }, (_, user) => limiter.consume('hundred', `user-${user}`)));
+    expect(await redis.info('commandstats')).toMatch(/cmdstat_evalsha:calls=4,/);
+  });
+
+  it('changes no answer: mixed policies, costs and repeated subjects decide as they would one by one', async () => {
+    const limiter = make();
+    const requests = Array.from({ length: 300 }, (_, index) => ({
+      policy: (['hundred', 'standard', 'watched'] as const)[index % 3] ?? 'hundred',
+      subject: `user-${index % 7}`,
+      cost: index % 3 === 2 ? 1 : 1 + (index % 5) * 4,
+    }));
+    const ask = ({ policy, subject, cost }: (typeof requests)[number], prefix: string) =>
+      limiter.consume(policy, prefix + subject, { cost });
+    const together = await Promise.all(requests.map((request) => ask(request, 'together-')));
+    const apart: typeof together = [];
+    for (const request of requests) apart.push(await ask(request, 'apart-'));
+    const essence = (list: typeof apart) => list.map(({ allowed, remaining, reason }) => [allowed, remaining, reason]);
+    expect(essence(together)).toEqual(essence(apart));
+  });
+});
+
+describe('keys', () => {
+  it('have a time to live, all but the outbox', async () => {
+    const limiter = make();
+    await limiter.consume('hundred', 'a');
+    await limiter.consume('generation', 'b', { cost: 20 });
+    await limiter.consume('generation', 'b');
+    await limiter.consume('generation', 'b');
+    await limiter.block('hundred', 'c');
+    await limiter.block('hundred', 'd', { durationMs: 1_000 });
+    await limiter.unblock('hundred', 'd');
+    await limiter.close();
+    const keys = await redis.keys('*');
+    expect(keys.length).toBeGreaterThan(5);
+    for (const key of keys) {
+      if (/:outbox(:head)?$/.test(key)) continue;
+      expect([key, await redis.pttl(key)]).toEqual([key, expect.any(Number)]);
+      expect(await redis.pttl(key), key).toBeGreaterThan(0);
+    }
+  });
+
+  it('are gone when their window has passed', async () => {
+    const limiter = make();
+    await limiter.consume('short', 'a');
+    await expect.poll(() => redis.dbsize()).toBe(0);
+    await expect(limiter.consume('short', 'a')).resolves.toMatchObject({ allowed: true });
+  });
+
+  it('are written only with a time to live: every SET in the scripts says PX', () => {
+    for (const name of ['sliding-log', 'block']) {
+      const source = readFileSync(new URL(`../../../lua/${name}.lua`, import.meta.url), 'utf8');
+      const writes = [...source.matchAll(/call\('SET',.*/g)].map(([line]) => line);
+      expect(writes.length).toBeGreaterThan(0);
+      for (const line of writes) expect(line).toContain("'PX', ttl_ms(");
+    }
+  });
+});
+
+describe('the clock', () => {
+  it('is Redis’ own: processes whose clocks are five minutes off agree', async () => {
+    const [early, late] = [make(), make()];
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const true_ = Date.now();
+      const decisions = [];
+      for (let request = 0; request < 22; request += 1) {
+        vi.setSystemTime(true_ + (request % 2 === 0 ? -300_000 : 300_000));
+        decisions.push(await (request % 2 === 0 ? early : late).consume('generation', 'u'));
+      }
+      expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(20);
+      const [first, last] = [decisions[0], decisions[21]];
+      expect(Math.abs((last?.blockedUntil ?? 0) - (first?.resetAt ?? 0) - 60_000)).toBeLessThan(10_000);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+});
+
+describe('block events', () => {
+  it('are written by the script that blocks, once a block', async () => {
+    const limiter = make();
+    await limiter.consume('generation', 'who: {x}:1', { action: 'generate:content', cost: 20 });
+    const denied = await limiter.consume('generation', 'who: {x}:1', { action: 'generate:content' });
+    await limiter.consume('generation', 'who: {x}:1', { action: 'generate:content' });
+    const events = await blockEvents('who: {x}:1');
+    expect(events).toHaveLength(1);
+    expect(events[0]).toMatchObject({
+      seq: 1,
+      tier: 'generation',
+      action: 'generate:content',
+      identifier: 'who: {x}:1',
+      limitCount: 20,
+      windowMs: 60_000,
+      requestCount: 20,
+      deniedCount: 1,
+      mode: 'enforce',
+      blockedUntilMs: denied.blockedUntil,
+    });
+    expect((events[0]?.blockedUntilMs as number) - (events[0]?.createdAtMs ?? 0)).toBe(120_000);
+    await limiter.close();
+  });
+
+  it('report later refusals as a running total under the same id', async () => {
+    const limiter = make();
+    await limiter.consume('auth', 'guesser', { cost: 5 });
+    for (let guess = 0; guess < 8; guess += 1) await limiter.consume('auth', 'guesser');
+    await limiter.close();
+    const [first, last] = await blockEvents('guesser');
+    expect(first).toMatchObject({ seq: 1, deniedCount: 1 });
+    expect(last).toMatchObject({ id: first?.id, seq: 1, deniedCount: 8, createdAtMs: first?.createdAtMs });
+    expect(last?.updatedAtMs).toBeGreaterThanOrEqual(first?.updatedAtMs ?? Infinity);
+  });
+
+  it('are reported without closing too', async () => {
+    const limiter = make();
+    await limiter.consume('auth', 'g', { cost: 5 });
+    for (let guess = 0; guess < 4; guess += 1) await limiter.consume('auth', 'g');
+    await expect.poll(async () => (await blockEvents('g')).at(-1)?.deniedCount, { timeout: 10_000 }).toBe(4);
+    await limiter.close();
+  });
+
+  it('tell of shadow blocks as such', async () => {
+    const limiter = make();
+    for (let request = 0; request < 3; request += 1) await limiter.consume('watched', 's');
+    expect((await blockEvents('s'))[0]).toMatchObject({ mode: 'shadow', requestCount: 1 });
+    await limiter.close();
+  });
+
+  it('tell of blocks by hand and of their early end', async () => {
+    const limiter = make();
+    await limiter.block('standard', 'm');
+    await limiter.unblock('standard', 'm');
+    const [begun, ended] = await blockEvents('m');
+    expect(begun).toMatchObject({ blockedUntilMs: 'forever', deniedCount: 0 });
+    expect(ended).toMatchObject({ id: begun?.id, blockedUntilMs: ended?.updatedAtMs });
+  });
+
+  it('above the cap are counted as dropped, and the block holds', async () => {
+    const limiter = createLimiter({ redis, policies, outboxCap: 1, shards: 1 });
+    for (const user of ['a', 'b', 'c']) {
+      await limiter.consume('auth', user, { cost: 5 });
+      expect((await limiter.consume('auth', user)).allowed).toBe(false);
+      expect(await limiter.consume('auth', user)).toMatchObject({ reason: 'blocked' });
+    }
+    await limiter.close();
+    const { stream, head } = outboxKeys(0);
+    expect(await redis.xlen(stream)).toBe(1);
+    // Two blocks found no room, and neither did the running total of the first.
+    expect(await redis.hget(head, 'dropped')).toBe('3');
+  });
+});
+
+describe('an unruly Redis', () => {
+  it('that lost its scripts is given them again', async () => {
+    const limiter = make();
+    await limiter.consume('hundred', 'u');
+    await redis.script('FLUSH');
+    await expect(limiter.consume('hundred', 'u')).resolves.toMatchObject({ allowed: true, remaining: 98 });
+  });
+
+  it('that restarts is used again', async () => {
+    const own = await startRedis();
+    const client = new Redis(own.url, hotPathOptions);
+    client.on('error', () => undefined);
+    const limiter = make(client, 200);
+    try {
+      await expect(limiter.consume('hundred', 'u')).resolves.toMatchObject({ reason: 'allowed' });
+      await own.kill();
+      await expect(limiter.consume('hundred', 'u')).resolves.toMatchObject({ allowed: true, reason: 'unavailable' });
+      await expect(limiter.consume('auth', 'u')).resolves.toMatchObject({ allowed: false, reason: 'unavailable' });
+      await expect(limiter.reset('auth', 'u')).rejects.toBeInstanceOf(LimiterUnavailableError);
+      await own.restart();
+      await expect
+        .poll(async () => (await limiter.consume('hundred', 'u')).reason, { timeout: 10_000 })
+        .toBe('allowed');
+    } finally {
+      client.disconnect();
+      await own.stop();
+    }
+  });
+
+  it('that is frozen holds nobody up beyond the deadline, and what it does later is nobody’s answer', async () => {
+    const own = await startRedis();
+    const client = new Redis(own.url, hotPathOptions);
+    client.on('error', () => undefined);
+    const limiter = make(client, 100);
+    try {
+      await limiter.consume('hundred', 'u');
+      await own.pause();
+      const decisions = await Promise.all(Array.from({ length: 500 }, () => limiter.consume('hundred', 'u')));
+      expect(new Set(decisions.map(({ reason }) => reason))).toEqual(new Set(['unavailable']));
+    } finally {
+      await own.resume();
+      client.disconnect();
+      await own.stop();
+    }
+  });
+
+  it('that was never there is an answer too, not a wait without end', async () => {
+    const client = new Redis({ ...hotPathOptions, port: 1, host: '127.0.0.1' });
+    client.on('error', () => undefined);
+    const limiter = make(client, 50);
+    await expect(limiter.consume('hundred', 'u')).resolves.toMatchObject({ allowed: true, reason: 'unavailable' });
+    await limiter.close();
+    client.disconnect();
+  });
+
+  it('is waited for at boot: the first decision is a real one', async () => {
+    const client = new Redis(server.url, hotPathOptions);
+    const limiter = make(client, 5_000);
+    await expect(limiter.consume('hundred', 'boot')).resolves.toMatchObject({ reason: 'allowed', remaining: 99 });
+    client.disconnect();
+  });
+
+  it('does not leave a listener behind for every request that waited', async () => {
+    const client = new Redis({ ...hotPathOptions, port: 1, host: '127.0.0.1' });
+    client.on('error', () => undefined);
+    const limiter = make(client, 50);
+    await Promise.all(Array.from({ length: 2_000 }, () => limiter.consume('hundred', 'u')));
+    await turn();
+    expect(client.listenerCount('ready')).toBeLessThan(5);
+    client.disconnect();
+  });
+});

@@ -1,0 +1,58 @@
+import type { RedisClient } from '@spillway/redis';
+import { LimiterUnavailableError } from '../../errors.ts';
+import type { LimiterStore } from '../store.ts';
+import { batcher } from './batcher.ts';
+import { deadline } from './deadline.ts';
+import { deniedCounter } from './denied-counter.ts';
+import { type LimiterScripts, limiterScripts } from './scripts.ts';
+
+/** What {@link redisStore} needs. */
+export interface RedisStoreOptions {
+  readonly client: RedisClient;
+  readonly deadlineMs: number;
+  /** Most events that may wait in a shard's outbox. */
+  readonly outboxCap: number;
+  /** Other scripts than the shipped ones: tests bring their own clock. */
+  readonly scripts?: LimiterScripts;
+}
+
+/** Sent as blocked-until in place of `Infinity`: the largest number that 6 bytes hold. */
+const BLOCK_FOREVER = 2 ** 48 - 1;
+
+const DENIED_REPORT_MS = 1_000;
+
+/** Windows in Redis, decided by sliding-log.lua a batch at a time. */
+export function redisStore(options: RedisStoreOptions): LimiterStore {
+  const { client, deadlineMs, outboxCap, scripts = limiterScripts() } = options;
+  const within = deadline(client, deadlineMs);
+  const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: DENIED_REPORT_MS });
+  const { decide } = batcher({
+    client,
+    script: scripts.decide,
+    deadlineMs,
+    outboxCap,
+    onRefusedWhileBlocked: denied.add,
+  });
+
+  function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      within.run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
+    });
+  }
+
+  return {
+    consume: (request) => decide(request, false),
+    peek: (request) => decide(request, true),
+    async reset(key) {
+      await bounded('reset', () => client.callBuffer('DEL', [key, key.replace('}:w:', '}:b:')]));
+    },
+    async block({ limit, windowMs }, key, durationMs) {
+      const duration = durationMs === Infinity ? 0 : durationMs;
+      const args = [outboxCap, 'block', duration, limit, windowMs];
+      const until = await bounded('block', () => scripts.block.run(client, [key], args));
+      return until === BLOCK_FOREVER ? Infinity : until;
+    },
+    unblock: (key) => bounded('unblock', () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
+    close: denied.close,
+  };
+}

@@ -1,0 +1,46 @@
+import { defineScript, luaFiles, type RedisScript } from '@spillway/redis';
+
+const lua = (name: string): URL => new URL(`../../../lua/${name}`, import.meta.url);
+
+/** The limiter's scripts, bound to one clock. */
+export interface LimiterScripts {
+  readonly decide: RedisScript<Buffer>;
+  readonly block: RedisScript<number>;
+  readonly unblock: RedisScript<boolean>;
+  readonly countDenied: RedisScript<number>;
+}
+
+/** A script answered with something else than its header promises. */
+export class UnexpectedReplyError extends Error {
+  readonly code = 'unexpected_reply';
+  override readonly name = 'UnexpectedReplyError';
+}
+
+/** Reads the scripts. `clock` is the Lua file that tells the time; tests pass one that they turn by hand. */
+export function limiterScripts(clock: URL = luaFiles.clock): LimiterScripts {
+  const base = [clock, luaFiles.outbox, lua('block-record.lua')];
+  return {
+    decide: defineScript({ name: 'sliding-log', files: [...base, lua('sliding-log.lua')], decode: asBuffer }),
+    block: defineScript({
+      name: 'block',
+      files: [...base, lua('block.lua')],
+      decode: (reply) => Number(asBuffer(reply).toString('latin1')),
+    }),
+    unblock: defineScript({
+      name: 'unblock',
+      files: [...base, lua('block.lua')],
+      decode: (reply) => asNumber(reply) === 1,
+    }),
+    countDenied: defineScript({ name: 'count-denied', files: [...base, lua('count-denied.lua')], decode: asNumber }),
+  };
+}
+
+function asBuffer(reply: unknown): Buffer {
+  if (Buffer.isBuffer(reply)) return reply;
+  throw new UnexpectedReplyError(`expected a string, got ${typeof reply}`);
+}
+
+function asNumber(reply: unknown): number {
+  if (typeof reply === 'number') return reply;
+  throw new UnexpectedReplyError(`expected an integer, got ${typeof reply}`);
+}

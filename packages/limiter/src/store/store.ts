@@ -1,0 +1,28 @@
+import type { Decision, Policy } from '../types.ts';
+
+/** One request as a store sees it: checked, and with its key made. */
+export interface StoreRequest {
+  readonly policy: Policy;
+  readonly key: string;
+  readonly cost: number;
+}
+
+/** Where windows live. Redis and memory pass one conformance suite. */
+export interface LimiterStore {
+  /** Charges the request if it fits. Never rejects because Redis is away: the policy's `onUnavailable` answers then. */
+  consume(request: StoreRequest): Promise<Decision>;
+  /** Answers as {@link consume} would, and charges nothing. */
+  peek(request: StoreRequest): Promise<Decision>;
+  /** Forgets a window and its block. @throws LimiterUnavailableError */
+  reset(key: string): Promise<void>;
+  /**
+   * Refuses the key for `durationMs` (`Infinity` = for ever).
+   * @returns the block's end in ms since 1970 by the store's clock, or `Infinity`.
+   * @throws LimiterUnavailableError
+   */
+  block(policy: Policy, key: string, durationMs: number): Promise<number>;
+  /** @returns whether a block ran. @throws LimiterUnavailableError */
+  unblock(key: string): Promise<boolean>;
+  /** Sends what is still to be sent and lets go of timers. The client stays open: it is its owner's. */
+  close(): Promise<void>;
+}

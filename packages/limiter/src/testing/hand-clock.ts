@@ -1,0 +1,49 @@
+import { Redis } from 'ioredis';
+import { limiterScripts } from '../store/redis/scripts.ts';
+import { memoryStore } from '../store/memory-store.ts';
+import { redisStore } from '../store/redis/redis-store.ts';
+import type { LimiterStore } from '../store/store.ts';
+
+/** A store whose time stands still until it is told to move. For the tests of this package. */
+export interface StoreUnderTest {
+  readonly store: LimiterStore;
+  setNow(ms: number): Promise<void>;
+  /** Empties it. */
+  clear(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/** The in-memory store with a hand-turned clock. */
+export function memoryUnderTest(): StoreUnderTest {
+  let now = 0;
+  const store = memoryStore({ now: () => now });
+  return {
+    store,
+    setNow: async (ms) => {
+      now = ms;
+    },
+    clear: () => store.close(),
+    dispose: () => store.close(),
+  };
+}
+
+/** The Redis store with a hand-turned clock, on a server at `url`. */
+export async function redisUnderTest(url: string): Promise<StoreUnderTest> {
+  const client = new Redis(url, { lazyConnect: true });
+  await client.connect();
+  const scripts = limiterScripts(new URL('../../lua/hand-clock.test.lua', import.meta.url));
+  const store = redisStore({ client, deadlineMs: 5_000, outboxCap: 1_000, scripts });
+  return {
+    store,
+    setNow: async (ms) => {
+      await client.set('hand-clock', ms);
+    },
+    clear: async () => {
+      await client.flushall();
+    },
+    dispose: async () => {
+      await store.close();
+      client.disconnect();
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { parseWindowKey, windowKeys } from './window-key.ts';
+
+const policy = fc.stringMatching(/^[a-z0-9_-]{1,8}$/);
+// Few characters, those of the format among them: collisions would show at once.
+const text = fc.oneof(
+  fc.string({ unit: fc.constantFrom(':', '1', '2', 'a', '}', '{', '\0', 'é', '😀'), minLength: 1, maxLength: 6 }),
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }),
+);
+const triple = fc.tuple(policy, text, text);
+
+describe('windowKeys', () => {
+  const keyOf = windowKeys(16);
+
+  it('gives two different triples two different keys', () => {
+    fc.assert(
+      fc.property(triple, triple, (one, other) => {
+        fc.pre(JSON.stringify(one) !== JSON.stringify(other));
+        expect(keyOf(...one)).not.toBe(keyOf(...other));
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('can be read back', () => {
+    fc.assert(
+      fc.property(triple, ([name, action, subject]) => {
+        expect(parseWindowKey(keyOf(name, action, subject))).toEqual({ policy: name, action, subject });
+      }),
+    );
+  });
+
+  it('keeps all windows of a subject in one shard', () => {
+    const tags = ['a', 'b'].flatMap((action) => ['p', 'q'].map((name) => keyOf(name, action, 'user-1').slice(0, 7)));
+    expect(new Set(tags).size).toBe(1);
+  });
+});
+
+describe('parseWindowKey', () => {
+  it.each(['', 'x', '{sw:01}:outbox', '{sw:01}:w:p:5:abc:u', '{sw:01}:w:P:1:a:u'])(
+    'does not take %j for a window',
+    (key) => {
+      expect(parseWindowKey(key)).toBeUndefined();
+    },
+  );
+});

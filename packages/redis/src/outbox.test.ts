@@ -1,0 +1,136 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { type RedisServer, startRedis } from '@spillway/embedded';
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { MalformedOutboxEntryError, outboxEventId, outboxKeys, parseOutboxEntry, type RawEntry } from './outbox.ts';
+import { defineScript, luaFiles, type RedisScript } from './script.ts';
+import { shardTag } from './shards.ts';
+
+describe('outbox_emit', () => {
+  let server: RedisServer;
+  let redis: Redis;
+  let folder: string;
+  let emit: RedisScript<unknown>;
+  const { stream, head } = outboxKeys(3);
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'spillway-outbox-'));
+    const file = join(folder, 'emit.lua');
+    writeFileSync(
+      file,
+      `return { outbox_emit(outbox_tag(KEYS[1]), clock_ms(), tonumber(ARGV[1]), ARGV[2] == 'yes', 'note', { 'text', ARGV[3] }) }`,
+    );
+    emit = defineScript({
+      name: 'emit',
+      files: [luaFiles.clock, luaFiles.outbox, pathToFileURL(file)],
+      decode: (reply) => reply,
+    });
+    server = await startRedis();
+    redis = new Redis(server.url);
+  });
+  beforeEach(() => redis.flushall());
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  const send = (text: string, { cap = 100, sequenced = 'yes' } = {}): Promise<unknown> =>
+    emit.run(redis, [`${shardTag(3)}:any`], [cap, sequenced, text]);
+  const events = async () =>
+    (await redis.xrange(stream, '-', '+')).map((entry) => parseOutboxEntry(3, entry as RawEntry));
+
+  it('numbers the events of an epoch from 1 without gaps', async () => {
+    for (const text of ['a', 'b', 'c']) await send(text);
+    const found = await events();
+    expect(found.map(({ seq, fields }) => [seq, fields['text']])).toEqual([
+      [1, 'a'],
+      [2, 'b'],
+      [3, 'c'],
+    ]);
+    expect(new Set(found.map(({ epoch }) => epoch)).size).toBe(1);
+  });
+
+  it('refuses and counts what does not fit, and keeps what is there', async () => {
+    for (const text of ['a', 'b', 'c', 'd']) await send(text, { cap: 2 });
+    expect((await events()).map(({ fields }) => fields['text'])).toEqual(['a', 'b']);
+    expect(await redis.hget(head, 'dropped')).toBe('2');
+    expect(await redis.hget(head, 'seq')).toBe('2');
+  });
+
+  it('gives unsequenced events no number, so that losing one is no gap', async () => {
+    await send('a');
+    await send('b', { sequenced: 'no' });
+    await send('c');
+    expect((await events()).map(({ seq }) => seq)).toEqual([1, 0, 2]);
+  });
+
+  it('begins a new epoch after FLUSHALL, so that no identity comes back', async () => {
+    await send('before');
+    const [before] = await events();
+    await redis.flushall();
+    await expect
+      .poll(async () => Number((await redis.time())[1]) >= 0 && Date.now() > (before?.atMs ?? 0) + 2)
+      .toBe(true);
+    await send('after');
+    const [after] = await events();
+    expect(after?.seq).toBe(before?.seq);
+    expect(after?.epoch).toBeGreaterThan(before?.epoch ?? Infinity);
+  });
+
+  it('keeps binary text whole', async () => {
+    await send('ü \u0000 "quoted" {sw:07}');
+    expect((await events())[0]?.fields['text']).toBe('ü \u0000 "quoted" {sw:07}');
+  });
+});
+
+describe('parseOutboxEntry', () => {
+  const flat = (fields: Record<string, string>): string[] => Object.entries(fields).flat();
+  const whole = { type: 'note', epoch: '1', seq: '2', at: '3' };
+
+  it.each(['type', 'epoch', 'seq', 'at'])('names %s when it is missing', (field) => {
+    const { [field as 'type']: _, ...rest } = whole;
+    expect(() => parseOutboxEntry(0, ['1-0', flat(rest)])).toThrow(MalformedOutboxEntryError);
+    expect(() => parseOutboxEntry(0, ['1-0', flat(rest)])).toThrow(`"${field}" is missing`);
+  });
+
+  it.each(['-1', '1.5', '', 'x', '1e3', '9'.repeat(16)])('refuses the number %j', (seq) => {
+    expect(() => parseOutboxEntry(0, ['1-0', flat({ ...whole, seq })])).toThrow('"seq"');
+  });
+});
+
+describe('outboxEventId', () => {
+  const identity = fc.record({
+    shard: fc.integer({ min: 0, max: 4095 }),
+    epoch: fc.integer({ min: 1_700_000_000_000, max: 2_000_000_000_000 }),
+    seq: fc.integer({ min: 1, max: 2 ** 40 - 1 }),
+    atMs: fc.integer({ min: 1_700_000_000_000, max: 2_000_000_000_000 }),
+  });
+
+  it('is a UUID of version 8 that sorts by time', () => {
+    fc.assert(
+      fc.property(identity, identity, (one, other) => {
+        const [first, second] = [outboxEventId(one), outboxEventId(other)];
+        expect(first).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+        if (one.atMs !== other.atMs) expect(first < second).toBe(one.atMs < other.atMs);
+      }),
+    );
+  });
+
+  it('differs when shard, sequence or time differ, and when a failover hands out a number again', () => {
+    const base = { shard: 1, epoch: 1_763_000_000_000, seq: 5, atMs: 1_763_000_000_500 };
+    const ids = [
+      base,
+      { ...base, shard: 2 },
+      { ...base, seq: 6 },
+      { ...base, atMs: base.atMs + 1 },
+      { ...base, epoch: base.epoch + 1 },
+    ];
+    expect(new Set(ids.map(outboxEventId)).size).toBe(ids.length);
+    expect(outboxEventId({ ...base })).toBe(outboxEventId(base));
+  });
+});
