@@ -16,6 +16,7 @@ export default defineConfig({
       include: ['packages/*/src/**/*.test-d.ts'],
       tsconfig: './tsconfig.types.json',
     },
+    globalSetup: ['./packages/embedded/src/testing/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 180_000,
   },

@@ -14,10 +14,10 @@ local base, blocked = now, 0
 if value then
   base, blocked = struct.unpack('>I6I6', value)
 end
-local log = value and string.sub(value, 13) or ''
+local log = value and string.sub(value, 19) or ''
 
 local function save(blocked_until, ttl)
-  redis.call('SET', key, struct.pack('>I6I6', base, blocked_until) .. log, 'PX', ttl_ms(ttl))
+  redis.call('SET', key, struct.pack('>I6I6I6', base, blocked_until, now + ttl) .. log, 'PX', ttl_ms(ttl))
 end
 
 if ARGV[2] == 'block' then

@@ -108,10 +108,10 @@ describe('the clock', () => {
     const [early, late] = [make(), make()];
     vi.useFakeTimers({ toFake: ['Date'] });
     try {
-      const true_ = Date.now();
+      const startedAt = Date.now();
       const decisions = [];
       for (let request = 0; request < 22; request += 1) {
-        vi.setSystemTime(true_ + (request % 2 === 0 ? -300_000 : 300_000));
+        vi.setSystemTime(startedAt + (request % 2 === 0 ? -300_000 : 300_000));
         decisions.push(await (request % 2 === 0 ? early : late).consume('generation', 'u'));
       }
       expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(20);

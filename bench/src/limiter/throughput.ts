@@ -1,0 +1,49 @@
+import { Redis } from 'ioredis';
+import { bareScript, type Contender, rateLimiterFlexible, spillway } from './contenders.ts';
+import { type Load, measure, type Sample } from './measure.ts';
+
+/** A contender's median of several rounds. */
+export interface Result extends Sample {
+  readonly name: string;
+  readonly algorithm: string;
+}
+
+const LOAD: Load = { inFlight: 256, subjects: 10_000, decisions: 200_000 };
+const WARM_UP: Load = { ...LOAD, decisions: 50_000 };
+const ROUNDS = 5;
+
+/**
+ * Decisions a second at 256 in flight over 10,000 subjects. The contenders take turns, so that a machine that slows down
+ * slows them all, and each figure is the median of its rounds.
+ */
+export async function throughput(url: string): Promise<readonly Result[]> {
+  const contenders = [spillway(url), rateLimiterFlexible(url), bareScript(url)];
+  const samples = new Map<Contender, Sample[]>(contenders.map((contender) => [contender, []]));
+  const admin = new Redis(url);
+  for (const contender of contenders) await measure(url, contender, WARM_UP);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const contender of contenders) {
+      await admin.flushall();
+      samples.get(contender)?.push(await measure(url, contender, LOAD));
+    }
+  }
+  admin.disconnect();
+  for (const contender of contenders) await contender.close();
+  return contenders.map((contender) => ({
+    name: contender.name,
+    algorithm: contender.algorithm,
+    ...medians(samples.get(contender) ?? []),
+  }));
+}
+
+function medians(samples: readonly Sample[]): Sample {
+  return {
+    decisionsPerSecond: median(samples.map(({ decisionsPerSecond }) => decisionsPerSecond)),
+    clientMicros: median(samples.map(({ clientMicros }) => clientMicros)),
+    redisMicros: median(samples.map(({ redisMicros }) => redisMicros)),
+  };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
