@@ -29,15 +29,13 @@ export async function throughput(url: string): Promise<readonly Result[]> {
   }
   admin.disconnect();
   for (const contender of contenders) await contender.close();
-  return contenders.map((contender) => ({
-    name: contender.name,
-    algorithm: contender.algorithm,
-    ...medians(samples.get(contender) ?? []),
-  }));
+  return contenders.map((contender) => summary(contender, samples.get(contender) ?? []));
 }
 
-function medians(samples: readonly Sample[]): Sample {
+function summary({ name, algorithm }: Contender, samples: readonly Sample[]): Result {
   return {
+    name,
+    algorithm,
     decisionsPerSecond: median(samples.map(({ decisionsPerSecond }) => decisionsPerSecond)),
     clientMicros: median(samples.map(({ clientMicros }) => clientMicros)),
     redisMicros: median(samples.map(({ redisMicros }) => redisMicros)),

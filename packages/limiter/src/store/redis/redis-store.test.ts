@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
 import { hotPathOptions, outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type BlockEvent, parseBlockEvent } from '../../block-event.ts';
 import { LimiterUnavailableError } from '../../errors.ts';
@@ -267,5 +267,32 @@ describe('an unruly Redis', () => {
     await turn();
     expect(client.listenerCount('ready')).toBeLessThan(5);
     client.disconnect();
+  });
+});
+
+describe('Redis Cluster', () => {
+  it('decides a batch over all masters, each shard in one slot', async () => {
+    const servers = await startRedisCluster();
+    const cluster = new Cluster(
+      servers.nodes.map(({ host, port }) => ({ host, port })),
+      { redisOptions: hotPathOptions },
+    );
+    try {
+      const limiter = createLimiter({ redis: cluster, policies, deadlineMs: 10_000 });
+      const ask = () =>
+        Promise.all(Array.from({ length: 200 }, (_, user) => limiter.consume('auth', `user-${user}`, { cost: 5 })));
+      expect((await ask()).every(({ reason }) => reason === 'allowed')).toBe(true);
+      expect((await ask()).every(({ reason }) => reason === 'blocked')).toBe(true);
+      expect((await ask()).every(({ reason }) => reason === 'blocked')).toBe(true);
+      await limiter.close();
+      const lengths = await Promise.all(
+        Array.from({ length: 16 }, (_, shard) => cluster.xlen(outboxKeys(shard).stream)),
+      );
+      // One event as the block begins and one with the later refusal.
+      expect(lengths.reduce((sum, length) => sum + length, 0)).toBe(400);
+    } finally {
+      cluster.disconnect();
+      await servers.stop();
+    }
   });
 });

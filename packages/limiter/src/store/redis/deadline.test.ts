@@ -1,0 +1,117 @@
+import { EventEmitter } from 'node:events';
+import type { RedisClient } from '@spillway/redis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { deadline } from './deadline.ts';
+
+class FakeClient extends EventEmitter implements RedisClient {
+  status = 'ready';
+  callBuffer(): Promise<unknown> {
+    return Promise.reject(new Error('not used'));
+  }
+  comeBack(): void {
+    this.status = 'ready';
+    this.emit('ready');
+  }
+}
+
+const LIMIT_MS = 100;
+
+describe('deadline', () => {
+  let client: FakeClient;
+  let outcomes: string[];
+  let sent: PromiseWithResolvers<string>[];
+  let run: (name: string) => void;
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
+    client = new FakeClient();
+    outcomes = [];
+    sent = [];
+    const within = deadline(client, LIMIT_MS);
+    run = (name) =>
+      within.run(
+        () => {
+          const work = withResolvers();
+          sent.push(work);
+          return work.promise;
+        },
+        (reply) => outcomes.push(`${name}: ${reply}`),
+        () => outcomes.push(`${name}: failed`),
+      );
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('passes a reply on, once', async () => {
+    run('a');
+    sent[0]?.resolve('yes');
+    await vi.advanceTimersByTimeAsync(2 * LIMIT_MS);
+    expect(outcomes).toEqual(['a: yes']);
+  });
+
+  it('fails when time is up, and ignores what comes later', async () => {
+    run('a');
+    await vi.advanceTimersByTimeAsync(LIMIT_MS + 1);
+    sent[0]?.resolve('too late');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(outcomes).toEqual(['a: failed']);
+  });
+
+  it('sends nothing to a Redis that has not answered in time, until it answers', async () => {
+    run('a');
+    await vi.advanceTimersByTimeAsync(LIMIT_MS + 1);
+    for (let request = 0; request < 1_000; request += 1) run('b');
+    expect(sent).toHaveLength(1);
+    sent[0]?.resolve('late');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sent).toHaveLength(1_001);
+    for (const work of sent) work.resolve('back');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(new Set(outcomes)).toEqual(new Set(['a: failed', 'b: back']));
+  });
+
+  it('answers at once when the outage is old', async () => {
+    client.status = 'reconnecting';
+    run('first');
+    await vi.advanceTimersByTimeAsync(2 * LIMIT_MS + 1);
+    run('second');
+    expect(outcomes).toEqual(['first: failed', 'second: failed']);
+    expect(sent).toHaveLength(0);
+    client.comeBack();
+    run('third');
+    expect(sent).toHaveLength(1);
+  });
+
+  it('waits for a connection within the deadline', async () => {
+    client.status = 'connecting';
+    run('a');
+    await vi.advanceTimersByTimeAsync(LIMIT_MS / 2);
+    client.comeBack();
+    expect(sent).toHaveLength(1);
+    sent[0]?.resolve('yes');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(outcomes).toEqual(['a: yes']);
+  });
+
+  it('does not start what has expired while it waited', async () => {
+    client.status = 'connecting';
+    run('a');
+    await vi.advanceTimersByTimeAsync(LIMIT_MS + 1);
+    client.comeBack();
+    expect([sent.length, outcomes]).toEqual([0, ['a: failed']]);
+  });
+});
+
+interface PromiseWithResolvers<Value> {
+  readonly promise: Promise<Value>;
+  readonly resolve: (value: Value) => void;
+}
+
+function withResolvers(): PromiseWithResolvers<string> {
+  const made: { resolve?: (value: string) => void } = {};
+  const promise = new Promise<string>((fulfil) => {
+    made.resolve = fulfil;
+  });
+  return { promise, resolve: (value) => made.resolve?.(value) };
+}
