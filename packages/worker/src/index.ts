@@ -1,1 +1,13 @@
-export const x: number = 1;
+export type { RedisSource } from './connections.ts';
+export { WorkerOptionError } from './errors.ts';
+export type { WorkerLogger } from './logger.ts';
+export { createPump } from './pump/pump.ts';
+export type { Pump, PumpOptions, PumpTuning } from './pump/pump.ts';
+export type { AuditEntry } from './queue/audit-entry.ts';
+export { AUDIT_QUEUE, createAuditQueue, DEFAULT_PREFIX } from './queue/audit-queue.ts';
+export type { AuditJobData, AuditQueue, AuditQueueOptions } from './queue/audit-queue.ts';
+export type { DeadLetterPayload } from './sink/dead-letters.ts';
+export { createSink } from './sink/sink.ts';
+export type { Sink, SinkOptions, SinkTuning } from './sink/sink.ts';
+export { startWorker } from './start-worker.ts';
+export type { AuditWorker, WorkerOptions } from './start-worker.ts';

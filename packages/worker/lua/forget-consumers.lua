@@ -1,0 +1,28 @@
+-- forget-consumers.lua: removes consumers that hold nothing and won't come back.
+--
+-- KEYS   [1] the outbox stream
+-- ARGV   [1] consumer group
+--        [2] how long a consumer must have been silent (ms)
+--        [3] a consumer to remove however lately it spoke, or ''
+-- Reply  how many consumers were removed
+-- Events none
+--
+-- XGROUP DELCONSUMER forgets a consumer's pending entries: they would be lost.
+-- Looking and removing in one script makes sure that there are none.
+
+local reply, removed = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]), 0
+if reply.err then
+  return 0
+end
+for _, flat in ipairs(reply) do
+  local consumer = {}
+  for index = 1, #flat, 2 do
+    consumer[flat[index]] = flat[index + 1]
+  end
+  local gone = consumer.name == ARGV[3] or consumer.idle >= tonumber(ARGV[2])
+  if gone and consumer.pending == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
+    removed = removed + 1
+  end
+end
+return removed

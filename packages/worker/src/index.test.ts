@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import * as worker from './index.ts';
+
+it('exports exactly what its users need', () => {
+  expect(Object.keys(worker).toSorted()).toMatchInlineSnapshot(`
+    [
+      "AUDIT_QUEUE",
+      "DEFAULT_PREFIX",
+      "WorkerOptionError",
+      "createAuditQueue",
+      "createPump",
+      "createSink",
+      "startWorker",
+    ]
+  `);
+});

@@ -1,0 +1,155 @@
+import { outboxKeys, type RedisClient } from '@spillway/redis';
+import type { AuditEntry } from '../queue/audit-entry.ts';
+import { forgetConsumers, release } from './scripts.ts';
+import { decodeClaim, decodeStreams } from './stream-reply.ts';
+
+/** The consumer group that all workers of a deployment share. */
+export const PUMP_GROUP = 'spillway';
+
+/** Dead workers' consumers are removed after this long. */
+const CONSUMER_FORGOTTEN_MS = 3_600_000;
+
+/** Which outboxes to read, and as whom. */
+export interface OutboxReaderOptions {
+  /** For reads, which occupy it while they wait. */
+  readonly blocking: RedisClient;
+  /** For everything else. */
+  readonly commands: RedisClient;
+  /** In Redis Cluster a single one: a read of several streams must stay in one slot. */
+  readonly shards: readonly number[];
+  /** Unique among all workers, also those of the past. */
+  readonly consumer: string;
+  /** About how many entries a read or a claim gives. */
+  readonly batchSize: number;
+  /** An entry that nobody acknowledged for this long was read by a worker that is gone. */
+  readonly claimIdleMs: number;
+}
+
+/**
+ * Reads outboxes as one consumer of the group. What was read stays pending in Redis until {@link release}; what a
+ * consumer read and never released comes back through {@link claim}, to whoever asks.
+ */
+export class OutboxReader {
+  readonly #options: OutboxReaderOptions;
+  readonly #shardOf: ReadonlyMap<string, number>;
+  #groupsMade = false;
+  #nextSweep = 0;
+
+  constructor(options: OutboxReaderOptions) {
+    this.#options = options;
+    this.#shardOf = new Map(options.shards.map((shard) => [outboxKeys(shard).stream, shard]));
+  }
+
+  /** New entries; waits up to `blockMs` for the first. May give a few times the batch size. */
+  async read(blockMs: number): Promise<AuditEntry[]> {
+    const { blocking, consumer, batchSize, shards } = this.#options;
+    const streams = [...this.#shardOf.keys()];
+    // COUNT is per stream. Shards are seldom equally busy, so each may fill a quarter of what all of them could.
+    const count = Math.ceil((4 * batchSize) / Math.max(4, shards.length));
+    const command = [
+      'GROUP',
+      PUMP_GROUP,
+      consumer,
+      'COUNT',
+      count,
+      'BLOCK',
+      Math.max(1, Math.ceil(blockMs)),
+      'STREAMS',
+    ];
+    const reply = await this.#withGroups(() =>
+      blocking.callBuffer('XREADGROUP', [...command, ...streams, ...streams.map(() => '>')]),
+    );
+    return decodeStreams(reply).flatMap(({ key, entries }) => this.#tag(key, entries));
+  }
+
+  /**
+   * Entries that were read long ago and never released; afterwards they are this consumer's. Looks again as soon as it
+   * found some, else twice in `claimIdleMs`; in between it gives nothing and asks nothing.
+   */
+  async claim(): Promise<AuditEntry[]> {
+    const { batchSize, claimIdleMs } = this.#options;
+    if (performance.now() < this.#nextSweep) return [];
+    const claimed: AuditEntry[] = [];
+    for (const stream of this.#shardOf.keys()) {
+      if (claimed.length >= batchSize) break;
+      claimed.push(...(await this.#claimFrom(stream, batchSize - claimed.length)));
+    }
+    if (claimed.length === 0) this.#nextSweep = performance.now() + claimIdleMs / 2;
+    return claimed;
+  }
+
+  /** Takes entries out of the outbox for good. Doing it twice is the same as once. */
+  async release(entries: readonly AuditEntry[]): Promise<void> {
+    const idsByShard = new Map<number, string[]>();
+    for (const [shard, id] of entries) {
+      const ids = idsByShard.get(shard);
+      if (ids === undefined) idsByShard.set(shard, [id]);
+      else ids.push(id);
+    }
+    await Promise.all(
+      Array.from(idsByShard, ([shard, ids]) =>
+        release.run(this.#options.commands, [outboxKeys(shard).stream], [PUMP_GROUP, ...ids]),
+      ),
+    );
+  }
+
+  /** Signs off. A consumer that still holds entries stays, until somebody claimed them. */
+  async signOff(): Promise<void> {
+    await this.#forget(this.#options.consumer);
+  }
+
+  async #claimFrom(stream: string, limit: number): Promise<AuditEntry[]> {
+    const { commands, consumer, claimIdleMs } = this.#options;
+    const claimed: AuditEntry[] = [];
+    let from = '0-0';
+    do {
+      const args = [stream, PUMP_GROUP, consumer, claimIdleMs, from, 'COUNT', limit];
+      const { cursor, entries } = decodeClaim(await this.#withGroups(() => commands.callBuffer('XAUTOCLAIM', args)));
+      claimed.push(...this.#tag(stream, entries));
+      from = cursor;
+    } while (from !== '0-0' && claimed.length < limit);
+    return claimed;
+  }
+
+  #tag(key: string, entries: readonly (readonly [string, readonly string[]])[]): AuditEntry[] {
+    const shard = this.#shardOf.get(key);
+    return shard === undefined ? [] : entries.map(([id, fields]) => [shard, id, fields]);
+  }
+
+  /** An emptied or replaced Redis has no groups: makes them, then and at the first use. */
+  async #withGroups<T>(command: () => Promise<T>): Promise<T> {
+    if (!this.#groupsMade) await this.#makeGroups();
+    try {
+      return await command();
+    } catch (error) {
+      if (!startsWith(error, 'NOGROUP', 'UNBLOCKED')) throw error;
+      await this.#makeGroups();
+      return command();
+    }
+  }
+
+  async #makeGroups(): Promise<void> {
+    const make = async (stream: string): Promise<void> => {
+      try {
+        // From 0 and not from $: what was written before the first worker ran is part of the trail.
+        await this.#options.commands.callBuffer('XGROUP', ['CREATE', stream, PUMP_GROUP, '0', 'MKSTREAM']);
+      } catch (error) {
+        if (!startsWith(error, 'BUSYGROUP')) throw error;
+      }
+    };
+    await Promise.all(Array.from(this.#shardOf.keys(), make));
+    await this.#forget('');
+    this.#groupsMade = true;
+  }
+
+  async #forget(consumer: string): Promise<void> {
+    const args = [PUMP_GROUP, CONSUMER_FORGOTTEN_MS, consumer];
+    await Promise.all(
+      Array.from(this.#shardOf.keys(), (stream) => forgetConsumers.run(this.#options.commands, [stream], args)),
+    );
+  }
+}
+
+function startsWith(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && codes.some((code) => error.message.startsWith(code));
+}

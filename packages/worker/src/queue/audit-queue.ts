@@ -1,0 +1,45 @@
+import { Queue } from 'bullmq';
+import type { Cluster, Redis } from 'ioredis';
+import type { AuditEntry } from './audit-entry.ts';
+
+/** The queue between pump and sink. */
+export const AUDIT_QUEUE = 'spillway-audit';
+
+/** Prefix of BullMQ's keys; a hash tag, because in Redis Cluster a queue must lie in one slot. */
+export const DEFAULT_PREFIX = '{spillway}';
+
+/** What one job carries: up to a batch of entries of any shards, in the order in which they were read. */
+export interface AuditJobData {
+  readonly entries: readonly AuditEntry[];
+}
+
+/** The queue, with its job's shape. */
+export type AuditQueue = Queue<AuditJobData, unknown, 'events'>;
+
+/**
+ * Attempts are for errors that nobody foresaw (a missing table during a deployment): about 17 minutes of them. An
+ * absent Postgres uses none. A job that fails in the end stays, because it holds events that are nowhere else.
+ */
+const jobOptions = {
+  attempts: 10,
+  backoff: { type: 'exponential', delay: 1_000 },
+  removeOnComplete: { count: 20 },
+  removeOnFail: false,
+} as const;
+
+/** Where a queue lives. */
+export interface AuditQueueOptions {
+  /** Not shared with connections that decide requests; stays open when the queue closes. */
+  readonly connection: Redis | Cluster;
+  /** @default '{spillway}' */
+  readonly prefix?: string;
+  /** Told about connection trouble. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Opens the producer's side of the queue. */
+export function createAuditQueue({ connection, prefix = DEFAULT_PREFIX, onError }: AuditQueueOptions): AuditQueue {
+  const queue: AuditQueue = new Queue(AUDIT_QUEUE, { connection, prefix, defaultJobOptions: jobOptions });
+  queue.on('error', onError);
+  return queue;
+}

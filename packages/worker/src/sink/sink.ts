@@ -1,0 +1,96 @@
+import { classifyDbError, type Queryable } from '@spillway/db';
+import { Worker, type Job } from 'bullmq';
+import type { Cluster, Redis } from 'ioredis';
+import { wholeNumber } from '../errors.ts';
+import type { WorkerLogger } from '../logger.ts';
+import { AUDIT_QUEUE, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
+import { writeEntries, type WriteReport } from './write-entries.ts';
+
+/** How hard the sink works. */
+export interface SinkTuning {
+  /** Jobs at once; each uses one connection of the pool. @default 2 */
+  readonly concurrency?: number;
+  /** How long jobs wait when Postgres can't take them, in ms, before the next try. @default 1_000 */
+  readonly unavailableDelayMs?: number;
+}
+
+/** What the sink takes from where to where. */
+export interface SinkOptions extends SinkTuning {
+  /** The queue's Redis. The sink opens one more connection like this one. */
+  readonly connection: Redis | Cluster;
+  /** @default '{spillway}' */
+  readonly prefix?: string;
+  /** pg's pool, or anything that runs a statement. */
+  readonly pool: Queryable;
+  readonly logger: WorkerLogger;
+}
+
+/** A running sink. */
+export interface Sink {
+  /** Takes no more jobs, finishes those it has, and resolves. Waits for Redis and Postgres if they are away. */
+  close(): Promise<void>;
+  /** Lets go of its connections at once. Its jobs become somebody else's when their locks run out. */
+  abandon(): void;
+}
+
+/**
+ * A killed worker's jobs start again elsewhere after lockDuration to lockDuration + stalledInterval, and however often
+ * that happens: a job that outlives many deployments isn't at fault.
+ */
+const recovery = { lockDuration: 10_000, stalledInterval: 5_000, maxStalledCount: 1_000 };
+
+/** A week of minutes, for the queue's throughput. */
+const METRIC_POINTS = 7 * 24 * 60;
+
+type AuditJob = Job<AuditJobData, WriteReport, 'events'>;
+
+/**
+ * Starts writing queued events into Postgres. Any number of sinks share the work.
+ *
+ * While Postgres is away no job fails and none uses up an attempt: the queue rests and tries again. Rows that Postgres
+ * refuses become dead letters. Everything else is a fault of ours: the job is tried again with growing delays and stays
+ * in the queue as failed.
+ * @throws {WorkerOptionError} for an option that can't work.
+ */
+export function createSink(options: SinkOptions): Sink {
+  const { connection, prefix = DEFAULT_PREFIX, pool, logger } = options;
+  const concurrency = wholeNumber('concurrency', options.concurrency ?? 2, 1, 1_000);
+  const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
+
+  const write = async (job: AuditJob): Promise<WriteReport> => {
+    try {
+      return await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries);
+    } catch (error) {
+      if (classifyDbError(error) !== 'unavailable') throw error;
+      logger.warn({ err: error, job: job.id, restMs }, 'sink: Postgres is unavailable, events wait in the queue');
+      await worker.rateLimit(restMs);
+      throw Worker.RateLimitError();
+    }
+  };
+  const worker = new Worker<AuditJobData, WriteReport, 'events'>(AUDIT_QUEUE, write, {
+    connection,
+    prefix,
+    concurrency,
+    ...recovery,
+    // The library's pause after a lost connection is 15 s.
+    runRetryDelay: 1_000,
+    metrics: { maxDataPoints: METRIC_POINTS },
+  });
+  listen(worker, logger);
+  return {
+    close: () => worker.close(),
+    abandon: () => void worker.disconnect().catch(() => {}),
+  };
+}
+
+function listen(worker: Worker<AuditJobData, WriteReport, 'events'>, logger: WorkerLogger): void {
+  worker.on('error', (error) => logger.warn({ err: error }, 'sink: Redis connection'));
+  worker.on('completed', (job, report) => {
+    const level = report.deadLetters > 0 ? 'warn' : 'debug';
+    logger[level]({ job: job.id, events: job.data.entries.length, ...report }, 'sink: stored');
+  });
+  worker.on('failed', (job, error) =>
+    logger.error({ err: error, job: job?.id, attempt: job?.attemptsMade }, 'sink: a job failed, its events stay in it'),
+  );
+  worker.on('stalled', (job) => logger.warn({ job }, 'sink: a job of a dead worker starts again'));
+}

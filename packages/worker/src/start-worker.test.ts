@@ -1,0 +1,183 @@
+import { createPool, migrate } from '@spillway/db';
+import { startPostgres, startRedis, startRedisCluster } from '@spillway/embedded';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { createLimiter, tiers } from '@spillway/limiter';
+import { hotPathOptions } from '@spillway/redis';
+import { Cluster, Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { createAuditQueue } from './queue/audit-queue.ts';
+import { type AuditWorker, startWorker, type WorkerOptions } from './start-worker.ts';
+import { addBlocks, blockEntry, outboxLength } from './testing/block-entries.ts';
+import { type RecordingLogger, recordingLogger } from './testing/recording-logger.ts';
+
+const SHARDS = 4;
+const redis = useRedis();
+const postgres = usePostgres({
+  migrate: async (url) => {
+    await migrate({ connectionString: url });
+  },
+  template: 'worker',
+  scope: 'test',
+});
+let logger: RecordingLogger;
+let workers: AuditWorker[];
+
+beforeEach(() => {
+  logger = recordingLogger();
+  workers = [];
+});
+// Before the fixture drops the database that the workers write to.
+afterEach(async () => {
+  await Promise.all(workers.map((worker) => worker.close()));
+});
+
+function start(options: Partial<WorkerOptions> = {}): AuditWorker {
+  const pump = { lingerMs: 20, claimIdleMs: 50, ...options.pump };
+  const worker = startWorker({ redis: redis.url, pool: postgres.pool, shards: SHARDS, logger, ...options, pump });
+  workers.push(worker);
+  return worker;
+}
+
+function timesUnavailable(): number {
+  return logger.messages.filter((message) => message.startsWith('sink: Postgres is unavailable')).length;
+}
+
+async function count(sql = 'SELECT COUNT(*) FROM rate_limits_v2'): Promise<number> {
+  const { rows } = await postgres.pool.query<{ count: string }>(sql);
+  return Number(rows[0]?.count);
+}
+
+describe('startWorker', () => {
+  it("brings a limiter's block into the table where the guide's query counts it", async () => {
+    start({ shards: 16 });
+    const client = redis.connect(hotPathOptions);
+    await vi.waitUntil(() => client.status === 'ready');
+    const limiter = createLimiter({ redis: client, policies: tiers, deadlineMs: 5_000 });
+    for (let request = 0; request < 8; request += 1) await limiter.consume('auth', 'ada', { action: 'login' });
+    await limiter.close();
+    const query = "SELECT COUNT(*) FROM rate_limits_v2 WHERE blocked_until > now() - interval '24 hours';";
+    await expect.poll(() => count(query)).toBe(1);
+    const who = 'SELECT tier, action, identifier, denied_count FROM rate_limits_v2';
+    await expect
+      .poll(async () => (await postgres.pool.query(who)).rows)
+      .toEqual([{ tier: 'auth', action: 'login', identifier: 'ada', denied_count: '3' }]);
+  });
+
+  it('shares the work among workers, with one row for each block', async () => {
+    start();
+    start();
+    await addBlocks(redis.client, 1, 3_000, SHARDS);
+    await expect.poll(count, { timeout: 10_000 }).toBe(3_000);
+    await expect.poll(() => outboxLength(redis.client, SHARDS)).toBe(0);
+    expect(await count('SELECT COUNT(*) FROM audit_dead_letters')).toBe(0);
+  });
+
+  it('stores a job once that was queued again by a worker killed before it could release the entries', async () => {
+    await addBlocks(redis.client, 1, 20, SHARDS);
+    const connection = redis.connect({ maxRetriesPerRequest: null });
+    const queue = createAuditQueue({ connection, onError: () => {} });
+    const entries = Array.from({ length: 20 }, (_, index) =>
+      blockEntry({ seq: index + 1, shard: (index + 1) % SHARDS }),
+    );
+    await queue.add('events', { entries });
+    await queue.add('events', { entries });
+    start();
+    await expect.poll(() => outboxLength(redis.client, SHARDS)).toBe(0);
+    await expect.poll(() => queue.getCompletedCount()).toBeGreaterThanOrEqual(3);
+    expect(await count()).toBe(20);
+    await queue.close();
+  });
+
+  it('uses a Redis of its own for the queue when there is one', async () => {
+    const second = await startRedis();
+    start({ queueRedis: second.url });
+    await addBlocks(redis.client, 1, 10, SHARDS);
+    await expect.poll(count).toBe(10);
+    expect(await redis.client.keys('{spillway}*')).toEqual([]);
+    await workers[0]?.close();
+    await second.stop();
+  });
+
+  it('works in Redis Cluster', async () => {
+    const cluster = await startRedisCluster();
+    const client = new Cluster(
+      cluster.urls.map((url) => new URL(url)).map(({ hostname, port }) => ({ host: hostname, port: Number(port) })),
+    );
+    const worker = start({ redis: client });
+    await addBlocks(client, 1, 100, SHARDS);
+    await expect.poll(count, { timeout: 10_000 }).toBe(100);
+    await expect.poll(() => outboxLength(client, SHARDS)).toBe(0);
+    await worker.close();
+    client.disconnect();
+    await cluster.stop();
+  }, 120_000);
+
+  it('lets jobs wait while Postgres is away, without using up their attempts', async () => {
+    const server = await startPostgres();
+    await migrate({ connectionString: server.url });
+    const pool = createPool({ connectionString: server.url, onError: () => {} });
+    const connection = redis.connect({ maxRetriesPerRequest: null });
+    const queue = createAuditQueue({ connection, onError: () => {} });
+    await server.kill();
+    const worker = start({ pool, sink: { unavailableDelayMs: 100 } });
+    await addBlocks(redis.client, 1, 10, SHARDS);
+    await expect.poll(timesUnavailable, { timeout: 10_000 }).toBeGreaterThan(12);
+    expect(await queue.getFailedCount()).toBe(0);
+    await server.restart();
+    const { rows } = await vi.waitFor(
+      async () => {
+        const result = await pool.query<{ n: string }>('SELECT count(*) AS n FROM rate_limits_v2');
+        expect(result.rows).toEqual([{ n: '10' }]);
+        return result;
+      },
+      { timeout: 10_000 },
+    );
+    expect(rows).toHaveLength(1);
+    await expect.poll(() => queue.getCompletedCount()).toBe(1);
+    expect((await queue.getCompleted()).map((job) => job.attemptsMade)).toEqual([1]);
+    await worker.close();
+    await pool.end();
+    await queue.close();
+    await server.stop();
+  }, 60_000);
+
+  it('closes within its time when Redis is dead, and closing twice is the same as once', async () => {
+    const server = await startRedis();
+    const worker = start({ redis: server.url, closeTimeoutMs: 300 });
+    const client = new Redis(server.url);
+    client.on('error', () => {});
+    await addBlocks(client, 1, 1, SHARDS);
+    await expect.poll(count).toBe(1);
+    client.disconnect();
+    await server.kill();
+    await Promise.all([worker.close(), worker.close()]);
+    expect(logger.messages).toContain('worker: not finished in time, left for the next worker');
+    await server.stop();
+  });
+
+  it('starts without Redis and goes to work when it comes', async () => {
+    const server = await startRedis();
+    await server.kill();
+    start({ redis: server.url });
+    await server.restart();
+    const client = new Redis(server.url);
+    await addBlocks(client, 1, 5, SHARDS);
+    await expect.poll(count, { timeout: 15_000 }).toBe(5);
+    client.disconnect();
+    await workers[0]?.close();
+    await server.stop();
+  });
+
+  it.each([
+    ['redis', { redis: 'http://x' }, 'option "redis" must be a redis:// or rediss:// URL, got "(hidden)"'],
+    [
+      'closeTimeoutMs',
+      { closeTimeoutMs: 0 },
+      'option "closeTimeoutMs" must be a whole number from 1 to 3600000, got 0',
+    ],
+    ['concurrency', { sink: { concurrency: 0 } }, 'option "concurrency" must be a whole number from 1 to 1000, got 0'],
+    ['shards', { shards: 1.5 }, 'option "shards" must be a whole number from 1 to 4096, got 1.5'],
+  ])('refuses a bad %s', (option, options, message) => {
+    expect(() => start(options)).toThrow(expect.objectContaining({ code: 'invalid_option', option, message }));
+  });
+});

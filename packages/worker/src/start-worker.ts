@@ -1,0 +1,103 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Queryable } from '@spillway/db';
+import { connect, type RedisSource } from './connections.ts';
+import { wholeNumber } from './errors.ts';
+import type { WorkerLogger } from './logger.ts';
+import { createPump, type PumpTuning } from './pump/pump.ts';
+import { createAuditQueue } from './queue/audit-queue.ts';
+import { createSink, type SinkTuning } from './sink/sink.ts';
+
+/** What a worker connects, and how. */
+export interface WorkerOptions {
+  /** The Redis of the limiters: a URL, or a client to copy. */
+  readonly redis: RedisSource;
+  /** The Redis of the queue. @default the limiters' */
+  readonly queueRedis?: RedisSource;
+  /** Where rows go. Stays open: it is the caller's. */
+  readonly pool: Queryable;
+  /** As many as the limiters have. */
+  readonly shards: number;
+  readonly logger: WorkerLogger;
+  /** Prefix of the queue's keys, with a hash tag for Redis Cluster. @default '{spillway}' */
+  readonly prefix?: string;
+  readonly pump?: PumpTuning;
+  readonly sink?: SinkTuning;
+  /** Longest that `close()` may take, in ms, whatever has died. @default 4_000 */
+  readonly closeTimeoutMs?: number;
+}
+
+/** A running worker. */
+export interface AuditWorker {
+  /**
+   * Stops reading the outbox, hands over what was read, finishes running jobs, closes the connections; within
+   * `closeTimeoutMs`. What couldn't be finished by then is in Redis still, for the next worker. Never rejects.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts moving events from the outbox through the queue into Postgres. Returns at once and connects in the background:
+ * neither Redis nor Postgres has to be up. Any number of workers share the work.
+ *
+ * @throws {WorkerOptionError} for an option that can't work.
+ * @example
+ * ```ts
+ * const worker = startWorker({ redis: 'redis://127.0.0.1:6379', pool, shards: 16, logger: pino() });
+ * // …
+ * await worker.close();
+ * ```
+ */
+export function startWorker(options: WorkerOptions): AuditWorker {
+  const { redis, queueRedis = redis, pool, shards, logger } = options;
+  const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
+  const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
+  const onError = (error: Error): void => logger.warn({ err: error }, 'worker: Redis connection');
+
+  const open = (option: string, source: RedisSource, connectionName: string): ReturnType<typeof connect> =>
+    connect(source, { option, connectionName, onError });
+  const outbox = open('redis', redis, 'spillway-pump');
+  const queueConnection = open('queueRedis', queueRedis, 'spillway-sink');
+
+  const queue = createAuditQueue({ ...prefix, connection: queueConnection, onError });
+  const pump = createPump({ ...options.pump, redis: outbox, queue, shards, logger });
+  const sink = createSink({ ...options.sink, ...prefix, connection: queueConnection, pool, logger });
+
+  const shutDown = async (): Promise<void> => {
+    const end = performance.now() + closeTimeoutMs;
+    // The sink's half is its own: a Redis that swallows the pump must not keep a running insert from being finished.
+    const steps = [
+      { name: 'pump', finish: () => pump.close(), end: end - closeTimeoutMs / 2 },
+      { name: 'sink', finish: () => sink.close(), end },
+      { name: 'queue', finish: () => queue.close(), end },
+    ];
+    for (const step of steps) await finishBy(step, logger);
+    pump.abandon();
+    sink.abandon();
+    outbox.disconnect();
+    queueConnection.disconnect();
+  };
+  let closing: Promise<void> | undefined;
+  return { close: () => (closing ??= shutDown()) };
+}
+
+interface ShutdownStep {
+  readonly name: string;
+  readonly finish: () => Promise<void>;
+  /** On the clock of `performance.now()`. */
+  readonly end: number;
+}
+
+async function finishBy({ name, finish, end }: ShutdownStep, logger: WorkerLogger): Promise<void> {
+  const timer = new AbortController();
+  const timeout = delay(Math.max(1, end - performance.now()), 'late', { signal: timer.signal, ref: false }).catch(
+    () => '',
+  );
+  try {
+    const outcome = await Promise.race([finish(), timeout]);
+    if (outcome === 'late') logger.error({ step: name }, 'worker: not finished in time, left for the next worker');
+  } catch (error) {
+    logger.error({ err: error, step: name }, 'worker: a step of the shutdown failed');
+  } finally {
+    timer.abort();
+  }
+}
