@@ -13,7 +13,7 @@ export interface Contender {
 }
 
 /** The limit that every contender enforces: 100 a minute. */
-export const LIMIT = 100;
+const LIMIT = 100;
 const WINDOW_MS = 60_000;
 
 /** Spillway with its defaults. */

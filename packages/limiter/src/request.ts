@@ -3,10 +3,10 @@ import { wholeNumberWithin } from './policy/policy.ts';
 import type { Policy } from './types.ts';
 
 /** A subject may take this much as UTF-8. */
-export const MAX_SUBJECT_BYTES = 1024;
+const MAX_SUBJECT_BYTES = 1024;
 
 /** An action may take this much as UTF-8. */
-export const MAX_ACTION_BYTES = 256;
+const MAX_ACTION_BYTES = 256;
 
 /** @throws {LimiterInputError} unless `subject` is well-formed text of 1 to 1,024 bytes. */
 export function checkSubject(subject: unknown): asserts subject is string {

@@ -11,7 +11,7 @@ export interface LimiterScripts {
 }
 
 /** A script answered with something else than its header promises. */
-export class UnexpectedReplyError extends Error {
+class UnexpectedReplyError extends Error {
   readonly code = 'unexpected_reply';
   override readonly name = 'UnexpectedReplyError';
 }
