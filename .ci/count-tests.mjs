@@ -7,6 +7,11 @@ if (text === '') {
   console.error('the test runner wrote no report');
   process.exit(1);
 }
-const { numPassedTests: passed, numFailedTests: failed, numPendingTests: pending, numTodoTests: todo } = JSON.parse(text);
+const {
+  numPassedTests: passed,
+  numFailedTests: failed,
+  numPendingTests: pending,
+  numTodoTests: todo,
+} = JSON.parse(text);
 console.log(`${passed} passed, ${failed} failed, ${pending + todo} skipped`);
 if (passed === 0 || failed > 0 || status !== '0') process.exitCode = 1;

@@ -1,1 +1,15 @@
-export const x: number = 1;
+export { createApp } from './app.ts';
+export type { ApiDeps } from './app.ts';
+export { ConfigError } from './config-error.ts';
+export { readConfig, readServerConfig } from './config.ts';
+export type { ApiConfig, LogLevel, ServerConfig } from './config.ts';
+export type { Checks } from './health.ts';
+export { ListenError } from './listen-error.ts';
+export type { ListenErrorReason } from './listen-error.ts';
+export { createLogger } from './logger.ts';
+export type { ApiLogger } from './logger.ts';
+export type { MountedHandler } from './mount.ts';
+export { serve } from './serve.ts';
+export type { HttpServer, ServeOptions } from './serve.ts';
+export { startApi } from './start-api.ts';
+export type { Api, StartApiOptions } from './start-api.ts';

@@ -1,0 +1,56 @@
+import { useRedis } from '@spillway/embedded/testing';
+import { createLimiter, tiers } from '@spillway/limiter';
+import { configureRateLimit } from '@spillway/limiter/fetch';
+import { hotPathOptions } from '@spillway/redis';
+import { describe, expect, it, vi } from 'vitest';
+import { generateContent } from './generate-content.ts';
+import { runExample } from './testing/run-example.ts';
+
+const redis = useRedis();
+
+describe('generate-content', () => {
+  it('answers twenty requests of a key and refuses the twenty-first', async () => {
+    const client = redis.connect(hotPathOptions);
+    await vi.waitUntil(() => client.status === 'ready');
+    const limiter = createLimiter({ redis: client, policies: tiers, deadlineMs: 5_000 });
+    configureRateLimit({ limiter });
+    const ask = (): Promise<Response> =>
+      generateContent(new Request('http://api.test/', { method: 'POST', headers: { 'X-API-Key': 'demo' } }));
+    const statuses: number[] = [];
+    for (let request = 0; request < 20; request += 1) statuses.push((await ask()).status);
+    expect(statuses).toEqual(Array.from({ length: 20 }, () => 200));
+    const refusal = await ask();
+    expect(refusal.status).toBe(429);
+    expect(refusal.headers.get('Retry-After')).toBe('120');
+    await limiter.close();
+  });
+});
+
+describe('hono-middleware', () => {
+  it('serves, limits each route by its own policy, and ends on SIGTERM', async () => {
+    const example = runExample('hono-middleware.ts', { REDIS_URL: redis.url, PORT: '0' });
+    const url = await vi.waitUntil(() => /http:\S+/.exec(example.output())?.[0], { timeout: 20_000 });
+    const headers = { 'X-API-Key': 'demo' };
+    const articles = await fetch(`${url}/api/articles`, { headers });
+    expect(articles.status).toBe(200);
+    expect(articles.headers.get('X-RateLimit-Limit')).toBe('100');
+
+    const statuses: number[] = [];
+    for (let request = 0; request < 4; request += 1) {
+      statuses.push((await fetch(`${url}/api/exports`, { method: 'POST', headers })).status);
+    }
+    expect(statuses).toEqual([202, 202, 202, 429]);
+    example.child.kill('SIGTERM');
+    expect(await example.exited()).toBe(0);
+  });
+});
+
+describe('plain-consume', () => {
+  it('prints its three decisions and ends', async () => {
+    const example = runExample('plain-consume.ts', { REDIS_URL: redis.url });
+    expect(await example.exited()).toBe(0);
+    expect(example.output()).toMatch(
+      /^cost 6: allowed, 4 left\ncost 6: denied, 4 left, would fit in (59|60) s\ncost 4: allowed, 0 left\n$/,
+    );
+  });
+});

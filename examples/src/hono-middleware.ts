@@ -1,0 +1,39 @@
+/*
+ * A Hono service with a limit in front of some of its routes.
+ *
+ *     REDIS_URL=redis://127.0.0.1:6379 PORT=3000 node examples/dist/hono-middleware.js
+ *     curl -i -H 'X-API-Key: demo' localhost:3000/api/articles
+ */
+import { serve } from '@hono/node-server';
+import { createLimiter, definePolicy, tiers } from '@spillway/limiter';
+import { rateLimit } from '@spillway/limiter/hono';
+import { hotPathOptions } from '@spillway/redis';
+import { Hono } from 'hono';
+import { Redis } from 'ioredis';
+
+const { REDIS_URL = 'redis://127.0.0.1:6379', PORT = '3000' } = process.env;
+const redis = new Redis(REDIS_URL, hotPathOptions);
+// Every decision has an answer while Redis is away too; this only tells somebody.
+redis.on('error', (error) => process.stderr.write(`Redis: ${error.message}\n`));
+
+// The built-in tiers, and a policy of our own: 3 exports in 10 seconds, no block afterwards.
+const exports = definePolicy({ name: 'exports', limit: 3, windowMs: 10_000 });
+const limiter = createLimiter({ redis, policies: [...tiers, exports] });
+
+const app = new Hono();
+app.use('/api/*', rateLimit({ limiter, policy: 'standard' }));
+app.use('/api/exports', rateLimit({ limiter, policy: 'exports', action: 'export' }));
+app.get('/api/articles', (context) => context.json([{ title: 'How a spillway works' }]));
+app.post('/api/exports', (context) => context.json({ state: 'queued' }, 202));
+
+const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: Number(PORT) }, ({ port }) => {
+  process.stdout.write(`listening on http://127.0.0.1:${port}\n`);
+});
+
+// Blocks are reported when the limiter closes, so it comes after the last request and before Redis.
+process.once('SIGTERM', () => {
+  server.close(async () => {
+    await limiter.close();
+    redis.disconnect();
+  });
+});

@@ -1,0 +1,267 @@
+import { createLimiter, definePolicy, type Limiter, tiers } from '@spillway/limiter';
+import { memoryStore } from '@spillway/limiter';
+import type { Hono } from 'hono';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { createApp } from './app.ts';
+import type { Checks } from './health.ts';
+import type { MountedHandler } from './mount.ts';
+import { type MemoryLog, memoryLog } from './testing/memory-log.ts';
+
+const up = async (): Promise<void> => undefined;
+
+let limiter: Limiter;
+let log: MemoryLog;
+beforeEach(() => {
+  const ten = definePolicy({ name: 'ten', limit: 10, windowMs: 60_000 });
+  limiter = createLimiter({ store: memoryStore(), policies: [...tiers, ten] });
+  log = memoryLog();
+});
+
+const app = (extra: { checks?: Checks; mount?: readonly MountedHandler[]; readyTimeoutMs?: number } = {}): Hono =>
+  createApp({ limiter, checks: { redis: up, postgres: up }, logger: log.logger, ...extra });
+
+const json = (body: unknown): RequestInit => ({
+  method: 'POST',
+  headers: { 'Content-Type': 'application/json' },
+  body: JSON.stringify(body),
+});
+
+interface ProblemBody {
+  readonly status: number;
+  readonly title: string;
+  readonly errors?: { readonly field: string; readonly detail: string }[];
+}
+
+/** Asserts that this is a problem document with this status. */
+async function problem(response: Response, status: number): Promise<ProblemBody> {
+  expect(response.status).toBe(status);
+  expect(response.headers.get('Content-Type')).toBe('application/problem+json');
+  const body = (await response.json()) as ProblemBody;
+  expect(body.status).toBe(status);
+  expect(body.title).not.toBe('');
+  return body;
+}
+
+const fieldsOf = ({ errors = [] }: ProblemBody): string[] => errors.map(({ field }) => field);
+
+describe('POST /v1/limits/:policy/consume', () => {
+  it('answers 200 with the decision, whichever way it falls, and the rate limit headers', async () => {
+    const subject = { subject: 'user:1' };
+    const first = await app().request('/v1/limits/ten/consume', json({ ...subject, cost: 6 }));
+    expect(first.status).toBe(200);
+    expect(await first.json()).toMatchObject({
+      allowed: true,
+      policy: 'ten',
+      limit: 10,
+      remaining: 4,
+      reason: 'allowed',
+    });
+    expect(first.headers.get('RateLimit')).toMatch(/^"ten";r=4;t=\d+$/);
+    expect(first.headers.get('RateLimit-Policy')).toBe('"ten";q=10;w=60');
+
+    const second = await app().request('/v1/limits/ten/consume', json({ ...subject, cost: 6 }));
+    expect(second.status).toBe(200);
+    expect(await second.json()).toMatchObject({ allowed: false, remaining: 4, reason: 'limited' });
+    expect(Number(second.headers.get('Retry-After'))).toBeGreaterThan(0);
+
+    const third = await app().request('/v1/limits/ten/consume', json({ ...subject, cost: 4 }));
+    expect(await third.json()).toMatchObject({ allowed: true, remaining: 0 });
+  });
+
+  it('keeps actions apart', async () => {
+    await app().request('/v1/limits/ten/consume', json({ subject: 'user:1', action: 'write', cost: 10 }));
+    const other = await app().request('/v1/limits/ten/consume', json({ subject: 'user:1', action: 'read', cost: 10 }));
+    expect(await other.json()).toMatchObject({ allowed: true });
+  });
+
+  it('says null for a block that never ends', async () => {
+    await limiter.block('ten', 'user:1');
+    const response = await app().request('/v1/limits/ten/consume', json({ subject: 'user:1' }));
+    expect(await response.json()).toMatchObject({
+      allowed: false,
+      blockedUntil: null,
+      retryAfterMs: null,
+      resetAt: null,
+    });
+  });
+
+  it('answers 404 for an unknown policy and names those there are', async () => {
+    const body = await problem(await app().request('/v1/limits/tenn/consume', json({ subject: 'user:1' })), 404);
+    expect(body.errors?.[0]).toEqual({
+      field: 'policy',
+      detail: expect.stringContaining('strict, standard') as string,
+    });
+    await problem(await app().request('/v1/limits/%E0%A4%A/consume', json({ subject: 'user:1' })), 404);
+    await problem(await app().request('/v1/limits/__proto__/consume', json({ subject: 'user:1' })), 404);
+  });
+
+  it.each([
+    [{}, ['subject']],
+    [{ subject: 5 }, ['subject']],
+    [{ subject: null }, ['subject']],
+    [{ subject: '' }, ['subject']],
+    [{ subject: 'x'.repeat(1_025) }, ['subject']],
+    [{ subject: '\ud800' }, ['subject']],
+    [{ subject: 'a', action: '' }, ['action']],
+    [{ subject: 'a', action: 7 }, ['action']],
+    [{ subject: 'a', cost: 0 }, ['cost']],
+    [{ subject: 'a', cost: -1 }, ['cost']],
+    [{ subject: 'a', cost: 1.5 }, ['cost']],
+    [{ subject: 'a', cost: 11 }, ['cost']],
+    [{ subject: 'a', cost: '1' }, ['cost']],
+    [{ subject: 'a', cost: null }, ['cost']],
+    [{ subject: 'a', costs: 5 }, ['costs']],
+    [{ action: 1, cost: 'x' }, ['subject', 'action', 'cost']],
+    [[], ['body']],
+    ['text', ['body']],
+    [null, ['body']],
+    [5, ['body']],
+  ])('answers 400 to %j and names %j', async (body, fields) => {
+    const response = await app().request('/v1/limits/ten/consume', json(body));
+    expect(fieldsOf(await problem(response, 400))).toEqual(fields);
+  });
+
+  it.each([
+    ['a body cut short', 'application/json', '{"subject":', 400, 'body'],
+    ['a number that JSON does not have', 'application/json', '{"subject":"a","cost":NaN}', 400, 'body'],
+    ['an infinite cost', 'application/json', '{"subject":"a","cost":1e999}', 400, 'cost'],
+    ['an empty body', 'application/json', '', 400, 'body'],
+    ['text', 'text/plain', '{"subject":"a"}', 415, 'Content-Type'],
+    ['a type that only begins like JSON', 'application/jsonp', '{"subject":"a"}', 415, 'Content-Type'],
+  ])('refuses %s', async (_, type, body, status, field) => {
+    const request = { method: 'POST', headers: { 'Content-Type': type }, body };
+    const response = await app().request('/v1/limits/ten/consume', request);
+    expect(fieldsOf(await problem(response, status))).toEqual([field]);
+  });
+
+  it('names Content-Type when it is missing', async () => {
+    const body = new TextEncoder().encode('{"subject":"a"}');
+    const response = await app().request('/v1/limits/ten/consume', { method: 'POST', body });
+    expect(fieldsOf(await problem(response, 400))).toEqual(['Content-Type']);
+  });
+
+  it('takes JSON types with parameters and suffixes', async () => {
+    for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/vnd.spillway+json']) {
+      const request = { method: 'POST', headers: { 'Content-Type': type }, body: '{"subject":"a"}' };
+      expect((await app().request('/v1/limits/ten/consume', request)).status).toBe(200);
+    }
+  });
+
+  it('refuses bytes that are no UTF-8 instead of taking two subjects for one', async () => {
+    const body = Uint8Array.from([...Buffer.from('{"subject":"'), 0xff, ...Buffer.from('"}')]);
+    const request = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body };
+    const response = await app().request('/v1/limits/ten/consume', request);
+    expect((await problem(response, 400)).errors).toEqual([{ field: 'body', detail: 'is not valid UTF-8' }]);
+  });
+
+  it('answers 413 to a body above 16 KB', async () => {
+    const response = await app().request('/v1/limits/ten/consume', json({ subject: 'x'.repeat(16 * 1024) }));
+    expect(fieldsOf(await problem(response, 413))).toEqual(['body']);
+  });
+
+  it('answers 503 once the limiter is closed', async () => {
+    await limiter.close();
+    await problem(await app().request('/v1/limits/ten/consume', json({ subject: 'a' })), 503);
+  });
+});
+
+describe('/healthz and /readyz', () => {
+  it('is alive whatever its dependencies do', async () => {
+    const checks = { redis: () => Promise.reject(new Error('gone')), postgres: up };
+    const response = await app({ checks }).request('/healthz');
+    expect([response.status, await response.json()]).toEqual([200, { status: 'alive' }]);
+  });
+
+  it('is ready when both answer', async () => {
+    const response = await app().request('/readyz');
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { status: 'ready', checks: { redis: 'up', postgres: 'up' } },
+    ]);
+  });
+
+  it('names what is down, and logs why without telling the client', async () => {
+    const checks = { redis: up, postgres: () => Promise.reject(new Error('role "root" does not exist')) };
+    const response = await app({ checks }).request('/readyz');
+    const body = await problem(response, 503);
+    expect(body).toMatchObject({ checks: { redis: 'up', postgres: 'down' } });
+    expect(body.errors).toEqual([{ field: 'postgres', detail: 'is not reachable' }]);
+    expect(log.text()).toContain('role \\"root\\"');
+  });
+
+  it('answers in time when a dependency hangs', async () => {
+    const checks = { redis: () => new Promise<void>(() => undefined), postgres: up };
+    const body = await problem(await app({ checks, readyTimeoutMs: 20 }).request('/readyz'), 503);
+    expect(body.errors).toEqual([{ field: 'redis', detail: 'gave no answer within 20 ms' }]);
+  });
+});
+
+describe('the rest', () => {
+  it.each(['/', '/v1', '/v1/limits', '/v1/limits/ten', '/healthz/', '/v1/limits/ten/consume/x'])(
+    'answers 404 to %s',
+    async (path) => {
+      await problem(await app().request(path), 404);
+    },
+  );
+
+  it.each([
+    ['GET', '/v1/limits/ten/consume', 'POST'],
+    ['DELETE', '/readyz', 'GET, HEAD'],
+    ['POST', '/healthz', 'GET, HEAD'],
+  ])('answers 405 to %s %s and says what is allowed', async (method, path, allow) => {
+    const response = await app().request(path, { method });
+    await problem(response, 405);
+    expect(response.headers.get('Allow')).toBe(allow);
+  });
+
+  it('gives every answer a request id and the security headers', async () => {
+    for (const path of ['/healthz', '/nowhere', '/v1/limits/ten/consume']) {
+      const response = await app().request(path, { headers: { 'X-Request-Id': 'abc-123' } });
+      expect(response.headers.get('X-Request-Id')).toBe('abc-123');
+      expect(response.headers.get('X-Content-Type-Options')).toBe('nosniff');
+    }
+    const forged = await app().request('/healthz', { headers: { 'X-Request-Id': 'a b "c"' } });
+    expect(forged.headers.get('X-Request-Id')).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('serves mounted handlers, also those that pass on a response of fetch', async () => {
+    const frozen = Response.redirect('http://elsewhere.test/', 307);
+    const handle = async (request: Request): Promise<Response> =>
+      request.url.endsWith('x') ? frozen : Response.json({ method: request.method });
+    const mount = [{ method: 'POST', path: '/functions/v1/:name', handle }] as const;
+    const response = await app({ mount }).request('/functions/v1/a', { method: 'POST' });
+    expect([response.status, await response.json()]).toEqual([200, { method: 'POST' }]);
+    expect(response.headers.get('X-Request-Id')).not.toBeNull();
+    expect((await app({ mount }).request('/functions/v1/x', { method: 'POST' })).status).toBe(307);
+    await problem(await app({ mount }).request('/functions/v1/a'), 405);
+  });
+
+  it('answers 500 without a word about the inside when a handler throws', async () => {
+    const handle = async (): Promise<Response> => {
+      throw new Error('the inside');
+    };
+    const mount = [{ method: 'GET', path: '/broken', handle }] as const;
+    expect(JSON.stringify(await problem(await app({ mount }).request('/broken'), 500))).not.toContain('inside');
+    expect(log.text()).toContain('the inside');
+  });
+
+  it('logs one line for each request: its route, never its path, headers or query', async () => {
+    const headers = { 'X-API-Key': 'sk-secret', Authorization: 'Bearer sk-secret', 'Content-Type': 'application/json' };
+    const request = { method: 'POST', headers, body: '{"subject":"sk-secret"}' };
+    await app().request('/v1/limits/ten/consume?key=sk-secret', request);
+    await app().request('/v1/keys/sk-secret', request);
+    expect(log.lines()).toMatchObject([
+      { method: 'POST', route: '/v1/limits/:policy/consume', status: 200, requestId: expect.any(String) as string },
+      { method: 'POST', status: 404 },
+    ]);
+    expect(log.text()).not.toContain('sk-secret');
+  });
+
+  it('logs no secret header even when somebody tries, and no arguments of failed commands', () => {
+    const headers = { authorization: 'sk-secret', 'x-api-key': 'sk-secret' };
+    const failure = Object.assign(new Error('ERR'), { command: { name: 'auth', args: ['sk-secret'] } });
+    log.logger.info({ ...headers, headers, request: { headers }, err: failure }, 'careless');
+    expect(log.lines()).toHaveLength(1);
+    expect(log.text()).not.toContain('sk-secret');
+  });
+});

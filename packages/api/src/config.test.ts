@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError } from './config-error.ts';
+import { readConfig, readServerConfig } from './config.ts';
+
+const urls = { REDIS_URL: 'redis://127.0.0.1:6379', DATABASE_URL: 'postgres://127.0.0.1/spillway' };
+
+describe('readConfig', () => {
+  it('listens on the loopback address and port 8787 unless told otherwise', () => {
+    expect(readConfig(urls)).toEqual({
+      port: 8787,
+      host: '127.0.0.1',
+      shards: 16,
+      logLevel: undefined,
+      redisUrl: urls.REDIS_URL,
+      databaseUrl: urls.DATABASE_URL,
+    });
+    expect(readConfig({ ...urls, PORT: '80', HOST: '::', LOG_LEVEL: 'warn', SPILLWAY_SHARDS: '4' })).toMatchObject({
+      port: 80,
+      host: '::',
+      logLevel: 'warn',
+      shards: 4,
+    });
+  });
+
+  it.each([
+    ['PORT', 'http'],
+    ['PORT', '0'],
+    ['PORT', '65536'],
+    ['PORT', '8787.5'],
+    ['HOST', 'not a host'],
+    ['SPILLWAY_SHARDS', '4097'],
+    ['LOG_LEVEL', 'loud'],
+    ['REDIS_URL', 'http://127.0.0.1'],
+    ['DATABASE_URL', 'mysql://127.0.0.1'],
+  ])('names %s and its value when it is %j', (variable, value) => {
+    const attempt = (): unknown => readConfig({ ...urls, [variable]: value });
+    expect(attempt).toThrow(ConfigError);
+    expect(attempt).toThrow(`${variable} must be `);
+    expect(attempt).toThrow(JSON.stringify(value));
+  });
+
+  it.each(['REDIS_URL', 'DATABASE_URL'])('names %s when it is missing or empty', (variable) => {
+    expect(() => readConfig({ ...urls, [variable]: undefined })).toThrow(`${variable} must be a`);
+    expect(() => readConfig({ ...urls, [variable]: '' })).toThrow('but is not set');
+    expect(() => readServerConfig({ ...urls, [variable]: '' })).not.toThrow();
+  });
+
+  it('never repeats a password', () => {
+    expect(() => readConfig({ ...urls, REDIS_URL: 'http://user:hunter2@redis.test' })).toThrow('***@redis.test');
+    expect(() => readConfig({ ...urls, REDIS_URL: 'http://user:hunter2@redis.test' })).not.toThrow('hunter2');
+  });
+});

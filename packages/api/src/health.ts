@@ -1,0 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { problemResponse } from '@spillway/limiter/http';
+import type { Handler } from 'hono';
+import type { ApiLogger } from './logger.ts';
+import type { FieldError } from './problems.ts';
+
+/** How to find out whether a dependency is up: resolves when it is, rejects when it isn't. */
+export interface Checks {
+  readonly redis: () => Promise<void>;
+  readonly postgres: () => Promise<void>;
+}
+
+/** `/healthz`: the process is alive. Depends on nothing, or a Redis outage would get every healthy process restarted. */
+export const livenessHandler: Handler = (context) => context.json({ status: 'alive' });
+
+/**
+ * `/readyz`: Redis and Postgres answer. 200 with `{ status: 'ready', checks: { redis: 'up', postgres: 'up' } }`; else a
+ * 503 problem with the same `checks` and, in `errors`, one sentence for each that is down. Reasons with addresses and user
+ * names in them are only logged.
+ */
+export function readinessHandler(options: {
+  readonly checks: Checks;
+  /** How long each check may take, in ms; they run side by side. */
+  readonly timeoutMs: number;
+  readonly logger: ApiLogger;
+}): Handler {
+  const { checks, timeoutMs, logger } = options;
+  const probe = async (field: keyof Checks): Promise<FieldError | undefined> => {
+    const outcome = await settle(checks[field], timeoutMs);
+    if (outcome === 'up') return undefined;
+    logger.warn({ err: outcome.error, dependency: field }, 'api: a dependency is down');
+    return {
+      field,
+      detail: outcome.error === undefined ? `gave no answer within ${timeoutMs} ms` : 'is not reachable',
+    };
+  };
+  return async (context) => {
+    const [redis, postgres] = await Promise.all([probe('redis'), probe('postgres')]);
+    const states = { redis: redis === undefined ? 'up' : 'down', postgres: postgres === undefined ? 'up' : 'down' };
+    const errors = [redis, postgres].filter((error) => error !== undefined);
+    if (errors.length === 0) return context.json({ status: 'ready', checks: states });
+    const detail = errors.map((error) => `${error.field} ${error.detail}`).join('; ');
+    return problemResponse({ status: 503, title: 'Not ready', detail, checks: states, errors });
+  };
+}
+
+/** `error` is absent when time ran out. */
+async function settle(check: () => Promise<void>, timeoutMs: number): Promise<'up' | { readonly error?: unknown }> {
+  const timer = new AbortController();
+  try {
+    const late = delay(timeoutMs, {}, { signal: timer.signal, ref: false });
+    return await Promise.race([check().then(() => 'up' as const), late]);
+  } catch (error) {
+    return { error };
+  } finally {
+    timer.abort();
+  }
+}

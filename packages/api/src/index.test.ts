@@ -1,0 +1,17 @@
+import { expect, it } from 'vitest';
+import * as exported from './index.ts';
+
+it('exports exactly this', () => {
+  expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
+    [
+      "ConfigError",
+      "ListenError",
+      "createApp",
+      "createLogger",
+      "readConfig",
+      "readServerConfig",
+      "serve",
+      "startApi",
+    ]
+  `);
+});

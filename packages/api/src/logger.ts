@@ -1,0 +1,38 @@
+import { type DestinationStream, type Logger, pino } from 'pino';
+import type { LogLevel } from './config.ts';
+
+/** What the API needs of a logger; pino's fits, and so does a child of it. */
+export type ApiLogger = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+
+/** Where secrets travel. Nothing logs a header today; this holds when somebody does. */
+const secretHeaders = ['authorization', 'cookie', 'set-cookie', 'x-api-key'];
+
+/**
+ * A structured logger (one JSON object a line) that never writes a key or an authorization header.
+ * @param destination where lines go. @default standard output
+ */
+export function createLogger(
+  { name, level }: { readonly name: string; readonly level: LogLevel },
+  destination?: DestinationStream,
+): Logger {
+  const paths = secretHeaders.flatMap((header) => [`["${header}"]`, `*["${header}"]`, `*.*["${header}"]`]);
+  const options = { name, level, redact: { paths, censor: '***' }, serializers: { err: describeError } };
+  return destination === undefined ? pino(options) : pino(options, destination);
+}
+
+/**
+ * An error as it may be logged. pino's own serializer copies every property, and those of a failed Redis command hold its
+ * arguments: subjects, and in an AUTH the password.
+ */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const code: unknown = Reflect.get(error, 'code');
+  const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
+  return {
+    type: error.name,
+    message: error.message,
+    stack: error.stack,
+    ...(code === undefined ? {} : { code }),
+    ...cause,
+  };
+}

@@ -1,0 +1,49 @@
+import { createPool } from '@spillway/db';
+import { ConfigError } from './config-error.ts';
+import { type ApiConfig, readConfig } from './config.ts';
+import { ListenError } from './listen-error.ts';
+import { createLogger } from './logger.ts';
+import { startApi } from './start-api.ts';
+
+/** How long requests in flight may take once the process is told to stop. */
+const DRAIN_MS = 3_000;
+
+/** How long all of the shutdown may take, whatever has died. */
+const EXIT_DEADLINE_MS = 4_500;
+
+async function run(config: ApiConfig): Promise<void> {
+  const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
+  const pool = createPool({
+    connectionString: config.databaseUrl,
+    applicationName: 'spillway-api',
+    max: 2,
+    onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
+  });
+  const { redisUrl, host, port, shards } = config;
+  const api = await startApi({ redisUrl, host, port, shards, pool, logger });
+  logger.info({ url: api.url }, 'api: listening');
+
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    logger.info({ signal }, 'api: stopping');
+    setTimeout(() => {
+      logger.error('api: ended the hard way');
+      process.exit(1);
+    }, EXIT_DEADLINE_MS).unref();
+    await api.close(DRAIN_MS);
+    await pool.end();
+    logger.info('api: stopped');
+    process.exit(0);
+  };
+  let stopping: Promise<void> | undefined;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => void (stopping ??= stop(signal)));
+  }
+}
+
+try {
+  await run(readConfig(process.env));
+} catch (error) {
+  if (!(error instanceof ConfigError || error instanceof ListenError)) throw error;
+  console.error(error.message);
+  process.exitCode = 1;
+}

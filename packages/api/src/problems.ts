@@ -1,0 +1,54 @@
+import { LimiterClosedError } from '@spillway/limiter';
+import { problemResponse } from '@spillway/limiter/http';
+import { HTTPException } from 'hono/http-exception';
+
+/** What is wrong with one part of a request. Field and detail, read together, make a sentence. */
+export interface FieldError {
+  /** A member of the body, a header's name, or `body` for all of it. */
+  readonly field: string;
+  readonly detail: string;
+}
+
+/** 400: the request itself is wrong; `errors` says where. */
+export function badRequestProblem(errors: readonly FieldError[], status: 400 | 415 = 400): Response {
+  const detail = errors.map((error) => `${error.field} ${error.detail}`).join('; ');
+  const title = status === 400 ? 'The request is not valid' : 'The body is not JSON';
+  return problemResponse({ status, title, detail, errors });
+}
+
+/** 404: nothing is served under this path. */
+export function notFoundProblem(): Response {
+  return problemResponse({ status: 404, title: 'Not found', detail: 'Nothing is served under this path.' });
+}
+
+/** 404: the path is right and the policy isn't. */
+export function unknownPolicyProblem(known: Iterable<string>): Response {
+  const detail = `must be one of ${[...known].join(', ')}`;
+  const title = 'Unknown policy';
+  return problemResponse({ status: 404, title, detail: `policy ${detail}`, errors: [{ field: 'policy', detail }] });
+}
+
+/** 405: the path is served, but not for this method. */
+export function methodNotAllowedProblem(methods: readonly string[]): Response {
+  const allow = methods.join(', ');
+  return problemResponse({ status: 405, title: 'Method not allowed', detail: `Allowed: ${allow}.` }, { Allow: allow });
+}
+
+/** 413: the body is larger than any valid one. */
+export function tooLargeProblem(maxBytes: number): Response {
+  const detail = `must be at most ${maxBytes} bytes`;
+  const problem = { status: 413, title: 'The body is too large', detail: `body ${detail}` };
+  // What is left of the body is thrown away for half a second and then cut; nobody should reuse the connection.
+  return problemResponse({ ...problem, errors: [{ field: 'body', detail }] }, { Connection: 'close' });
+}
+
+/** What a thrown error looks like from outside: a 5xx says nothing about the inside. */
+export function toProblem(error: unknown): Response {
+  if (error instanceof HTTPException && error.status < 500) {
+    return problemResponse({ status: error.status, title: error.message === '' ? 'Request refused' : error.message });
+  }
+  if (error instanceof LimiterClosedError) {
+    return problemResponse({ status: 503, title: 'The service is stopping' }, { 'Retry-After': '1' });
+  }
+  return problemResponse({ status: 500, title: 'Internal error' });
+}

@@ -1,0 +1,101 @@
+import { createServer, type Server, STATUS_CODES } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { getRequestListener, RequestError } from '@hono/node-server';
+import { problemResponse } from '@spillway/limiter/http';
+import { ListenError } from './listen-error.ts';
+
+/** What to serve, and where. */
+export interface ServeOptions {
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+  readonly host: string;
+  /** 0 = a free one. */
+  readonly port: number;
+}
+
+/** An HTTP server that listens. */
+export interface HttpServer {
+  /** Such as `http://127.0.0.1:8787`. */
+  readonly url: string;
+  readonly port: number;
+  /** Accepts nothing new, lets requests in flight finish for up to `graceMs`, then cuts them. Never rejects. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** A client may take this long to send a request. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** How often connections that became idle are closed while draining. */
+const SWEEP_MS = 25;
+
+/**
+ * Opens an HTTP server; resolves when it listens.
+ * @throws {ListenError} when the address can't be had.
+ */
+export async function serve({ fetch, host, port }: ServeOptions): Promise<HttpServer> {
+  const listener = getRequestListener(fetch, { errorHandler: answerUnreadable });
+  // Without `requireHostHeader: false` Node answers requests without Host by itself, and not with a problem document.
+  const limits = { requestTimeout: REQUEST_TIMEOUT_MS, requireHostHeader: false };
+  const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing));
+  server.on('clientError', answerBroken);
+  const address = await listen(server, host, port);
+  const name = host.includes(':') ? `[${host}]` : host;
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${name}:${address.port}`,
+    port: address.port,
+    close: (graceMs) => (closing ??= drain(server, graceMs)),
+  };
+}
+
+function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => reject(new ListenError(host, port, error));
+    server.once('error', fail);
+    server.listen(port, host, () => {
+      server.off('error', fail);
+      const address = server.address();
+      if (typeof address === 'object' && address !== null) resolve(address);
+      else reject(new ListenError(host, port, new Error('the server has no port')));
+    });
+  });
+}
+
+function drain(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    // A keep-alive connection becomes idle only when its request is answered; Node looks once, at the start.
+    const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
+    const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+    server.close(() => {
+      clearInterval(sweep);
+      clearTimeout(cut);
+      resolve();
+    });
+  });
+}
+
+/** A request that is HTTP but makes no URL: no host, a host with a path in it, and the like. */
+function answerUnreadable(error: unknown): Response {
+  if (!(error instanceof RequestError)) return problemResponse({ status: 500, title: 'Internal error' });
+  return problemResponse({ status: 400, title: 'The request is not valid', detail: error.message });
+}
+
+const statuses: ReadonlyMap<unknown, number> = new Map([
+  ['HPE_HEADER_OVERFLOW', 431],
+  ['ERR_HTTP_REQUEST_TIMEOUT', 408],
+  ['HPE_CHUNK_EXTENSIONS_OVERFLOW', 413],
+]);
+
+/** Bytes that are no HTTP: there is no request to answer to, only a socket. */
+function answerBroken(error: Error, socket: Duplex): void {
+  const code: unknown = Reflect.get(error, 'code');
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = statuses.get(code) ?? 400;
+  const title = STATUS_CODES[status] ?? 'Bad Request';
+  const body = JSON.stringify({ type: 'about:blank', status, title });
+  const head = `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json`;
+  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+}

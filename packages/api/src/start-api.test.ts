@@ -1,0 +1,90 @@
+import { createPool } from '@spillway/db';
+import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Api, startApi } from './start-api.ts';
+import { type MemoryLog, memoryLog } from './testing/memory-log.ts';
+
+let redis: RedisServer;
+let postgres: PostgresServer;
+let pool: ReturnType<typeof createPool>;
+let api: Api;
+let log: MemoryLog;
+
+beforeAll(async () => {
+  log = memoryLog();
+  [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+  pool = createPool({ connectionString: postgres.url, onError: () => undefined });
+  api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger: log.logger });
+});
+afterAll(async () => {
+  await api.close(0);
+  await pool.end();
+  await Promise.all([redis.stop(), postgres.stop()]);
+});
+
+const consume = (policy: string, body: string | Uint8Array<ArrayBuffer>): Promise<Response> =>
+  fetch(`${api.url}/v1/limits/${policy}/consume`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body,
+  });
+const readiness = async (): Promise<unknown> => {
+  const response = await fetch(`${api.url}/readyz`);
+  return [response.status, ((await response.json()) as { checks: unknown }).checks];
+};
+
+it('decides over HTTP, in Redis', async () => {
+  await expect.poll(readiness).toEqual([200, { redis: 'up', postgres: 'up' }]);
+  for (let request = 0; request < 10; request += 1) {
+    expect(await (await consume('strict', '{"subject":"a"}')).json()).toMatchObject({ allowed: true });
+  }
+  const denial = await consume('strict', '{"subject":"a"}');
+  expect(denial.status).toBe(200);
+  expect(await denial.json()).toMatchObject({ allowed: false, reason: 'blocked', retryAfterMs: 300_000 });
+  expect(denial.headers.get('Retry-After')).toBe('300');
+});
+
+it('answers 413 to a huge body and goes on', async () => {
+  const huge = await consume('strict', new Uint8Array(2_000_000));
+  expect(huge.status).toBe(413);
+  expect(huge.headers.get('Content-Type')).toBe('application/problem+json');
+  expect((await consume('strict', '{"subject":"b"}')).status).toBe(200);
+});
+
+it('while Redis is frozen: is not ready, admits where the policy is open, answers 503 where it is closed', async () => {
+  await redis.pause();
+  try {
+    expect(await readiness()).toEqual([503, { redis: 'down', postgres: 'up' }]);
+    expect(await (await consume('generation', '{"subject":"c"}')).json()).toMatchObject({
+      allowed: true,
+      reason: 'unavailable',
+    });
+    const refusal = await consume('auth', '{"subject":"c"}');
+    expect(refusal.status).toBe(503);
+    expect(refusal.headers.get('Retry-After')).toBe('1');
+    expect(await refusal.json()).toMatchObject({
+      type: expect.stringContaining('temporary-reduced-capacity') as string,
+    });
+  } finally {
+    await redis.resume();
+  }
+  await expect.poll(readiness, { timeout: 10_000 }).toEqual([200, { redis: 'up', postgres: 'up' }]);
+});
+
+it('is not ready while Redis is dead, says so once in the log, and finds it again', async () => {
+  await redis.kill();
+  await expect.poll(readiness, { timeout: 10_000 }).toEqual([503, { redis: 'down', postgres: 'up' }]);
+  await redis.restart();
+  await expect.poll(readiness, { timeout: 10_000 }).toEqual([200, { redis: 'up', postgres: 'up' }]);
+  const messages = log.lines().map(({ msg }) => msg);
+  expect(messages.filter((message) => message === 'api: Redis is away')).toHaveLength(1);
+  expect(messages.filter((message) => message === 'api: Redis is back')).toHaveLength(1);
+});
+
+it('is not ready while Postgres is dead, and decides all the same', async () => {
+  await postgres.kill();
+  expect(await readiness()).toEqual([503, { redis: 'up', postgres: 'down' }]);
+  expect(await (await consume('standard', '{"subject":"d"}')).json()).toMatchObject({ reason: 'allowed' });
+  await postgres.restart();
+  await expect.poll(readiness, { timeout: 10_000 }).toEqual([200, { redis: 'up', postgres: 'up' }]);
+});

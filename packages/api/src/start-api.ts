@@ -1,0 +1,96 @@
+import type { Queryable } from '@spillway/db';
+import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
+import { hotPathOptions } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { createApp } from './app.ts';
+import type { ApiLogger } from './logger.ts';
+import type { MountedHandler } from './mount.ts';
+import { type HttpServer, serve } from './serve.ts';
+
+/** What the API connects, and where it listens. */
+export interface StartApiOptions {
+  /** The Redis that decides. Doesn't have to be up. */
+  readonly redisUrl: string;
+  /** Asked by `/readyz` only. Stays open: it is the caller's. */
+  readonly pool: Queryable;
+  readonly host: string;
+  /** 0 = a free one. */
+  readonly port: number;
+  /** As many as the other limiters and the worker have. @default 16 */
+  readonly shards?: number;
+  readonly logger: ApiLogger;
+  /** Makes the handlers to serve beside the API, given the API's limiter. @default none */
+  readonly mount?: (limiter: Limiter) => readonly MountedHandler[];
+}
+
+/** A running API. */
+export interface Api {
+  readonly url: string;
+  readonly limiter: Limiter;
+  /**
+   * Lets requests in flight finish for up to `graceMs`, then reports what the limiter has to report and disconnects.
+   * Never rejects.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Starts the API with the built-in tiers; resolves when it listens.
+ * @throws {ListenError} when the address can't be had; nothing is left open then.
+ */
+export async function startApi(options: StartApiOptions): Promise<Api> {
+  const { redisUrl, pool, host, port, shards, logger, mount } = options;
+  const redis = new Redis(redisUrl, { ...hotPathOptions, connectionName: 'spillway-api' });
+  const endOutages = logOutages(redis, logger);
+  const limiter: Limiter = createLimiter({ redis, policies: tiers, ...(shards === undefined ? {} : { shards }) });
+  const disconnect = async (): Promise<void> => {
+    await limiter.close().catch((error: unknown) => logger.warn({ err: error }, 'api: the limiter could not report'));
+    endOutages();
+    redis.disconnect();
+  };
+  const app = createApp({
+    limiter,
+    logger,
+    checks: {
+      redis: async () => void (await redis.ping()),
+      postgres: async () => void (await pool.query('SELECT 1')),
+    },
+    mount: mount?.(limiter) ?? [],
+  });
+  let server: HttpServer;
+  try {
+    server = await serve({ fetch: app.fetch, host, port });
+  } catch (error) {
+    await disconnect();
+    throw error;
+  }
+  let closing: Promise<void> | undefined;
+  return {
+    url: server.url,
+    limiter,
+    close: (graceMs) => (closing ??= server.close(graceMs).then(disconnect)),
+  };
+}
+
+/**
+ * One line when Redis goes and one when it comes back, not one for every attempt in between.
+ * @returns ends it: a connection that is closed on purpose is no outage.
+ */
+function logOutages(redis: Redis, logger: ApiLogger): () => void {
+  let state: 'up' | 'away' | 'ended' = 'up';
+  const away = (error?: Error): void => {
+    if (state === 'up') logger.warn({ err: error }, 'api: Redis is away');
+    if (state === 'up') state = 'away';
+  };
+  redis.on('error', away);
+  // A Redis that is back at the first attempt causes no error, only this.
+  redis.on('close', () => away());
+  redis.on('ready', () => {
+    if (state !== 'away') return;
+    logger.info('api: Redis is back');
+    state = 'up';
+  });
+  return () => {
+    state = 'ended';
+  };
+}

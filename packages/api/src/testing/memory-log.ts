@@ -1,0 +1,21 @@
+import type { Logger } from 'pino';
+import type { LogLevel } from '../config.ts';
+import { createLogger } from '../logger.ts';
+
+/** A logger whose lines can be looked at. */
+export interface MemoryLog {
+  readonly logger: Logger;
+  /** Everything logged so far, as it was written. */
+  text(): string;
+  lines(): Record<string, unknown>[];
+}
+
+/** Makes a logger that keeps its lines in memory. */
+export function memoryLog(level: LogLevel = 'debug'): MemoryLog {
+  const written: string[] = [];
+  return {
+    logger: createLogger({ name: 'test', level }, { write: (line) => written.push(line) }),
+    text: () => written.join(''),
+    lines: () => written.map((line) => JSON.parse(line) as Record<string, unknown>),
+  };
+}

@@ -1,0 +1,66 @@
+import { type PgBouncer, startPgBouncer } from '@spillway/embedded';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { migrate } from '../migrate/migrate.ts';
+import { ensurePartitions } from '../partitions/ensure-partitions.ts';
+import { insertBlocks } from '../queries/insert-blocks.ts';
+import { listBlocks } from '../queries/list-blocks.ts';
+import { blockRow } from '../testing/rows.ts';
+import { useDatabase } from '../testing/use-database.ts';
+import { createPool } from './create-pool.ts';
+import { withConnection } from './with-connection.ts';
+
+const database = useDatabase();
+let pgbouncer: PgBouncer;
+
+beforeEach(async () => {
+  // Two connections for all, so that consecutive statements meet different ones.
+  pgbouncer = await startPgBouncer({ databaseUrl: database.url, poolSize: 2 });
+});
+
+afterEach(async () => {
+  await pgbouncer.stop();
+});
+
+test('queries of many connections share the few of PgBouncer in transaction mode', async () => {
+  const pool = createPool({ connectionString: pgbouncer.url, onError: () => {}, server: 'pgbouncer', max: 20 });
+  try {
+    const batches = Array.from({ length: 40 }, () => [blockRow(), blockRow()]);
+    const inserted = await Promise.all(batches.map(async (batch) => insertBlocks(pool, batch)));
+    expect(inserted.reduce((sum, n) => sum + n)).toBe(80);
+    const pages = await Promise.all(Array.from({ length: 20 }, async () => listBlocks(pool, { limit: 80 })));
+    expect(pages.map(({ blocks }) => blocks.length)).toEqual(Array.from({ length: 20 }, () => 80));
+  } finally {
+    await pool.end();
+  }
+});
+
+test('partitions are made through PgBouncer too, by racing creators', async () => {
+  const pool = createPool({ connectionString: pgbouncer.url, onError: () => {}, server: 'pgbouncer', max: 20 });
+  const table = { schema: 'archive', name: 'generations' };
+  const now = new Date('2031-12-05T00:00:00Z');
+  try {
+    const reports = await Promise.all(
+      Array.from({ length: 6 }, async () =>
+        withConnection(pool, async (connection) =>
+          ensurePartitions(connection, { table, now, monthsAhead: 1, retryDelayMs: 20, attempts: 200 }),
+        ),
+      ),
+    );
+    expect(reports.flatMap(({ created }) => created).toSorted()).toEqual([
+      'generations_2031_12',
+      'generations_2032_01',
+    ]);
+  } finally {
+    await pool.end();
+  }
+});
+
+// A session lock through a transaction pooler stays behind in whatever connection it was taken.
+test('migrations are refused through PgBouncer, before anything is locked', async () => {
+  await expect(migrate({ connectionString: pgbouncer.url })).rejects.toMatchObject({
+    code: 'migration_error',
+    reason: 'pooled_connection',
+  });
+  const { rows } = await database.pool.query(`SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = 727400`);
+  expect(rows).toEqual([]);
+});

@@ -1,0 +1,28 @@
+export { classifyDbError, type DbErrorKind } from './classify-db-error.ts';
+export type { Connection, ConnectionSource, Queryable } from './connection/connection.ts';
+export { createPool, type PoolOptions } from './connection/create-pool.ts';
+export { transaction, type TransactionOptions } from './connection/transaction.ts';
+export { withConnection } from './connection/with-connection.ts';
+export { InvalidOptionError } from './invalid-option-error.ts';
+export { archiveTables } from './migrate/archive-tables.ts';
+export { migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
+export { MigrationError, type MigrationErrorReason } from './migrate/migration-error.ts';
+export {
+  ensurePartitions,
+  type EnsurePartitionsOptions,
+  type EnsurePartitionsReport,
+} from './partitions/ensure-partitions.ts';
+export { PartitionError, type PartitionErrorReason } from './partitions/partition-error.ts';
+export type { TableName } from './partitions/partitioned-table.ts';
+export type { BlockRow } from './queries/block-row.ts';
+export { decodePayload } from './queries/dead-letter-payload.ts';
+export { insertBlocks } from './queries/insert-blocks.ts';
+export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
+export { type DeadLetter, insertDeadLetter } from './queries/insert-dead-letter.ts';
+export { type GapRange, type GapRow, insertGaps } from './queries/insert-gaps.ts';
+export { insertMetrics, type MetricRow } from './queries/insert-metrics.ts';
+export { type BlockPage, listBlocks, type ListBlocksOptions } from './queries/list-blocks.ts';
+export type { OutboxIdentity } from './queries/outbox-identity.ts';
+export { InvalidCursorError } from './queries/page-cursor.ts';
+export type { InsertRows } from './queries/unnest-insert.ts';
+export { type DeniedCount, type DeniedCountsReport, updateDeniedCounts } from './queries/update-denied-counts.ts';

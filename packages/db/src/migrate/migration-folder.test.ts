@@ -1,0 +1,67 @@
+import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { migrationsFolder, readMigrationFolder } from './migration-folder.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = join(await mkdtemp(join(tmpdir(), 'spillway-migrations-')), 'drizzle');
+  await cp(migrationsFolder, folder, { recursive: true });
+});
+
+afterEach(async () => {
+  await rm(join(folder, '..'), { recursive: true });
+});
+
+test('reads the migrations of this package in order', async () => {
+  const migrations = await readMigrationFolder(migrationsFolder);
+  expect(migrations[0]).toEqual({
+    tag: '0000_rate-limits',
+    when: expect.any(Number),
+    hash: expect.stringMatching(/^[0-9a-f]{64}$/u),
+  });
+  expect(migrations.map(({ tag }) => Number(tag.slice(0, 4)))).toEqual(migrations.map((_, index) => index));
+});
+
+test('refuses a file that the journal forgot', async () => {
+  await writeFile(join(folder, '9999_forgotten.sql'), 'SELECT 1;');
+  await expect(readMigrationFolder(folder)).rejects.toMatchObject({
+    reason: 'broken_folder',
+    migrations: ['9999_forgotten'],
+  });
+});
+
+test('refuses a journal entry without file', async () => {
+  await rename(join(folder, '0000_rate-limits.sql'), join(folder, 'elsewhere.sql'));
+  await expect(readMigrationFolder(folder)).rejects.toMatchObject({
+    reason: 'broken_folder',
+    message: expect.stringContaining('0000_rate-limits.sql'),
+  });
+});
+
+test('refuses times that do not grow, as after merging two branches', async () => {
+  const file = join(folder, 'meta/_journal.json');
+  const journal = JSON.parse(await readFile(file, 'utf8'));
+  journal.entries[1].when = journal.entries[0].when;
+  await writeFile(file, JSON.stringify(journal));
+  await expect(readMigrationFolder(folder)).rejects.toMatchObject({
+    reason: 'broken_folder',
+    migrations: ['0001_circuit-breaker-events'],
+  });
+});
+
+test.each([
+  ['nothing', undefined],
+  ['not json', '{'],
+  ['no entries', '{}'],
+  ['an entry without tag', '{"entries":[{}]}'],
+])('refuses a folder whose journal is %s', async (_, text) => {
+  const file = join(folder, 'meta/_journal.json');
+  await (text === undefined ? rm(file) : writeFile(file, text));
+  await expect(readMigrationFolder(folder)).rejects.toMatchObject({
+    reason: 'broken_folder',
+    message: expect.stringContaining(folder),
+  });
+});

@@ -1,0 +1,42 @@
+import type { Connection } from '../connection/connection.ts';
+import type { Month } from './month.ts';
+import type { PartitionedTable } from './partitioned-table.ts';
+
+/** Makes racing creators take turns per table. The number is the name space, chosen once at random. */
+const ADVISORY_SPACE = 727_401;
+
+/**
+ * Makes and attaches one month's partition; call it inside a transaction with a lock_timeout.
+ *
+ * CREATE TABLE … PARTITION OF would take ACCESS EXCLUSIVE on the parent: one long SELECT makes it wait, and every insert queues
+ * behind it. So the table is made by itself, like the parent (a lock that only DDL minds), and attached, which takes SHARE
+ * UPDATE EXCLUSIVE: readers and writers go on. The CHECK lets ATTACH skip the scan for strays; afterwards the partition's own
+ * bounds say the same, and it is dropped. Identity columns are excluded because ATTACH refuses a table that has its own.
+ */
+export async function attachMonth(connection: Connection, table: PartitionedTable, month: Month): Promise<void> {
+  const quote = (name: string): string => connection.escapeIdentifier(name);
+  const parent = `${quote(table.schema)}.${quote(table.name)}`;
+  const child = `${quote(table.schema)}.${quote(partitionName(table, month))}`;
+  const column = quote(table.column);
+  const { from, to } = month;
+  await connection.query(`
+    CREATE TABLE ${child} (
+      LIKE ${parent} INCLUDING ALL EXCLUDING IDENTITY,
+      CONSTRAINT spillway_bounds CHECK (${column} IS NOT NULL AND ${column} >= '${from}' AND ${column} < '${to}')
+    )`);
+  await connection.query(`ALTER TABLE ${parent} ATTACH PARTITION ${child} FOR VALUES FROM ('${from}') TO ('${to}')`);
+  await connection.query(`ALTER TABLE ${child} DROP CONSTRAINT spillway_bounds`);
+}
+
+/** Waits, within lock_timeout, until no other creator works on the table; held to the end of the transaction. */
+export async function lockCreators(connection: Connection, table: PartitionedTable): Promise<void> {
+  await connection.query('SELECT pg_advisory_xact_lock($1::int, hashtext($2))', [
+    ADVISORY_SPACE,
+    `${table.schema}.${table.name}`,
+  ]);
+}
+
+/** `api_call_logs_2025_12`, in the parent's schema. */
+export function partitionName(table: { readonly name: string }, month: Month): string {
+  return `${table.name}_${month.suffix}`;
+}

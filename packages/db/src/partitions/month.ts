@@ -1,0 +1,32 @@
+/** One calendar month in UTC, as the bounds of a partition. */
+export interface Month {
+  /** `2025_12`, the end of the partition's name. */
+  readonly suffix: string;
+  /**
+   * First moment, included. The offset is written out: a bound without one is read in the session's time zone, and in a
+   * New York session the months would begin five hours late.
+   */
+  readonly from: string;
+  /** First moment of the next month, excluded. */
+  readonly to: string;
+}
+
+/** The month that holds `now`, and the `monthsAhead` after it. */
+export function monthsFrom(now: Date, monthsAhead: number): Month[] {
+  return Array.from({ length: monthsAhead + 1 }, (_, ahead) => {
+    const index = now.getUTCMonth() + ahead;
+    // Day 1 always exists, so the index may run past December; counting from the 31st would skip short months.
+    const from = new Date(Date.UTC(now.getUTCFullYear(), index, 1));
+    const to = new Date(Date.UTC(now.getUTCFullYear(), index + 1, 1));
+    return { suffix: day(from).slice(0, 7).replace('-', '_'), from: bound(from), to: bound(to) };
+  });
+}
+
+function bound(date: Date): string {
+  return `${day(date)} 00:00:00+00`;
+}
+
+/** `2025-12-01`; the years of five digits are left to others. */
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}

@@ -1,0 +1,58 @@
+import type { Connection } from '../connection/connection.ts';
+import { PartitionError } from './partition-error.ts';
+
+/** A table's schema and name, unquoted. */
+export interface TableName {
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** A table partitioned by range on one column of time. */
+export interface PartitionedTable extends TableName {
+  readonly oid: number;
+  /** The partition key's column, unquoted. */
+  readonly column: string;
+}
+
+interface CatalogRow {
+  oid: number;
+  strategy: string | null;
+  key_columns: number | null;
+  column_name: string | null;
+  column_type: string | null;
+}
+
+const QUERY = `
+  SELECT c.oid, p.partstrat AS strategy, p.partnatts AS key_columns,
+         a.attname AS column_name, a.atttypid::regtype::text AS column_type
+  FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+  WHERE n.nspname = $1 AND c.relname = $2`;
+
+const TIME_TYPES: ReadonlySet<string | null> = new Set([
+  'timestamp with time zone',
+  'timestamp without time zone',
+  'date',
+]);
+
+/**
+ * Looks up how a table is partitioned.
+ * @throws {PartitionError} `not_partitioned` or `unsupported_key`.
+ */
+export async function readPartitionedTable(connection: Connection, table: TableName): Promise<PartitionedTable> {
+  const label = `${table.schema}.${table.name}`;
+  const { rows } = await connection.query<CatalogRow>(QUERY, [table.schema, table.name]);
+  const [found] = rows;
+  if (found === undefined) throw new PartitionError('not_partitioned', label, 'there is no such table');
+  if (found.strategy !== 'r') throw new PartitionError('not_partitioned', label, 'is not partitioned by RANGE');
+  if (found.key_columns !== 1 || found.column_name === null || !TIME_TYPES.has(found.column_type)) {
+    throw new PartitionError(
+      'unsupported_key',
+      label,
+      'must be partitioned on one timestamptz, timestamp or date column',
+    );
+  }
+  return { ...table, oid: found.oid, column: found.column_name };
+}

@@ -1,0 +1,70 @@
+import type { Queryable } from '../connection/connection.ts';
+
+/**
+ * Tables with columns and constraints as Postgres itself spells them. Partitions are left out, since which there are depends on
+ * the day; so are NOT NULL constraints, which are with the columns and have catalog rows from Postgres 18 on only.
+ */
+const TABLES = `
+  SELECT format(
+    E'CREATE TABLE %s.%I (\\n%s\\n)%s%s;',
+    n.nspname, c.relname,
+    (SELECT string_agg(line, E',\\n' ORDER BY kind, position, line) FROM (
+      SELECT 0 AS kind, a.attnum AS position,
+             format('  %I %s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+               ' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), CASE WHEN a.attnotnull THEN ' NOT NULL' END) AS line
+      FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      UNION ALL
+      SELECT 1, 0, format('  CONSTRAINT %I %s', k.conname, pg_get_constraintdef(k.oid))
+      FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype <> 'n'
+    ) AS lines),
+    ' PARTITION BY ' || pg_get_partkeydef(c.oid),
+    ' WITH (' || array_to_string(c.reloptions, ', ') || ')'
+  ) AS sql
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname IN ('public', 'archive') AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  ORDER BY n.nspname DESC, c.relname`;
+
+/** Indexes other than those that constraints make. */
+const INDEXES = `
+  SELECT pg_get_indexdef(i.indexrelid) || ';' AS sql
+  FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname IN ('public', 'archive') AND NOT t.relispartition
+    AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
+  ORDER BY n.nspname DESC, t.relname, c.relname`;
+
+const FUNCTIONS = `
+  SELECT pg_get_functiondef(p.oid) || ';' AS sql
+  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+  WHERE n.nspname IN ('public', 'archive') ORDER BY p.proname, p.oid`;
+
+/** What the queries above don't spell out shows up by name at least, so that no migration leaves the file as it was. */
+const OTHERS = `
+  SELECT format('-- %s %s', kind, name) AS sql FROM (
+    SELECT CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' ELSE 'relation' END AS kind,
+           c.oid::regclass::text AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname IN ('public', 'archive') AND c.relkind NOT IN ('r', 'p', 'i', 'I')
+    UNION ALL
+    SELECT 'trigger', tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL
+    SELECT 'policy', polname || ' on ' || polrelid::regclass FROM pg_policy
+    UNION ALL
+    SELECT 'extension', extname FROM pg_extension WHERE extname <> 'plpgsql'
+  ) AS others ORDER BY kind, name`;
+
+/**
+ * The schema as text, the same for the same schema: Postgres' own renderings, in a fixed order. It stands in for pg_dump, which
+ * the embedded Postgres doesn't bring along, and which refuses servers newer than itself.
+ */
+export async function dumpSchema(db: Queryable): Promise<string> {
+  const sections = [];
+  for (const query of [TABLES, INDEXES, FUNCTIONS, OTHERS]) {
+    // oxlint-disable-next-line no-await-in-loop -- one short query after the other keeps the order
+    const { rows } = await db.query<{ sql: string }>(query);
+    sections.push(rows.map(({ sql }) => sql.trim()).join(query === TABLES || query === FUNCTIONS ? '\n\n' : '\n'));
+  }
+  const header = '-- The schema after all migrations. Generated: pnpm --filter @spillway/db schema:update\n';
+  return `${[header, ...sections.filter((section) => section !== '')].join('\n\n')}\n`;
+}

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Installs one Debian package that has a server in it, without letting that server start by itself.
+#
+# Usage: apt-install.sh PACKAGE PROGRAM      (as root; PROGRAM is what the package brings)
+package=$1 program=$2
+marker='# temporary, written by spillway'
+policy=/usr/sbin/policy-rc.d
+
+# One at a time: several test processes may come here together. flock is part of every Debian.
+exec 9>/run/spillway-apt.lock
+flock 9
+command -v "$program" >/dev/null && exit 0
+
+# Debian starts a service as soon as it is installed, and at every boot; nobody asked for that. 101 means
+# "not allowed". A file with our marker is left over from an install that was killed.
+if [ ! -e "$policy" ] || grep -qF "$marker" "$policy"; then
+  printf '#!/bin/sh\n%s\nexit 101\n' "$marker" > "$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 130' INT TERM HUP
+fi
+
+install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
+    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$package"
+}
+# The lists may be missing (images) or old; only then are they worth the time.
+install || { apt-get update -q -o DPkg::Lock::Timeout=120 && install; } || exit 1
+
+# Not now, and not at the next boot either.
+deb-systemd-helper disable "$program.service" >/dev/null 2>&1 || :

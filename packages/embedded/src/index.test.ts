@@ -1,0 +1,28 @@
+import { expect, test } from 'vitest';
+import * as embedded from './index.ts';
+import * as testing from './testing/index.ts';
+
+test('the package exports exactly these names', () => {
+  expect(Object.keys(embedded).toSorted()).toMatchInlineSnapshot(`
+    [
+      "EmbeddedError",
+      "postgresImage",
+      "redisImage",
+      "resolveStack",
+      "startPgBouncer",
+      "startPostgres",
+      "startRedis",
+      "startRedisCluster",
+      "startRedisSentinel",
+    ]
+  `);
+});
+
+test('the testing subpath exports exactly these names', () => {
+  expect(Object.keys(testing).toSorted()).toMatchInlineSnapshot(`
+    [
+      "usePostgres",
+      "useRedis",
+    ]
+  `);
+});

@@ -1,0 +1,30 @@
+export { EmbeddedError, type EmbeddedErrorCode, type EmbeddedErrorDetails } from './errors.ts';
+export type { OnProgress } from './apt.ts';
+export type { Environment } from './config.ts';
+export type { Server } from './server.ts';
+export type { Stack } from './stack/stack.ts';
+export { resolveStack, type ResolveStackOptions } from './stack/resolve-stack.ts';
+export { startRedis, type RedisOptions, type RedisServer } from './redis/start-redis.ts';
+export { startPostgres, type PostgresOptions } from './postgres/start-postgres.ts';
+export type { PostgresServer } from './postgres/postgres-server.ts';
+export type { CreateDatabaseOptions } from './postgres/databases.ts';
+export { postgresImage, redisImage } from './runner/container-images.ts';
+export {
+  startRedisCluster,
+  type RedisCluster,
+  type RedisClusterNode,
+  type RedisClusterOptions,
+} from './redis/start-redis-cluster.ts';
+export {
+  startRedisSentinel,
+  type RedisAddress,
+  type RedisSentinelOptions,
+  type RedisSentinelSet,
+} from './redis/start-redis-sentinel.ts';
+export type { RedisSetOptions } from './redis/redis-nodes.ts';
+export {
+  startPgBouncer,
+  type PgBouncer,
+  type PgBouncerOptions,
+  type PgBouncerTarget,
+} from './postgres/start-pgbouncer.ts';

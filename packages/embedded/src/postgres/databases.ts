@@ -1,0 +1,54 @@
+import { Client, escapeIdentifier } from 'pg';
+
+/** How to make a database. */
+export interface CreateDatabaseOptions {
+  /** Database to copy; nobody may be connected to it. @default Postgres' own empty template */
+  readonly template?: string;
+}
+
+/** A URL for another database of the same server. */
+export function withDatabase(url: string, database: string): string {
+  const other = new URL(url);
+  other.pathname = `/${encodeURIComponent(database)}`;
+  return other.href;
+}
+
+/** Runs something on a connection of its own and closes it whatever happens. */
+export async function withClient<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 2000 });
+  // Without a listener the end of the server is an uncaught exception; the query rejects anyway.
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/**
+ * Makes a database.
+ *
+ * @param url of any database on the server, with the right to create others
+ * @returns the new database's URL
+ * @throws pg's DatabaseError, e.g. 42P04 when it exists and 55006 when somebody uses the template
+ */
+export async function createDatabase(url: string, name: string, options: CreateDatabaseOptions = {}): Promise<string> {
+  const { template } = options;
+  const clause = template === undefined ? '' : ` TEMPLATE ${escapeIdentifier(template)}`;
+  await withClient(url, (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}${clause}`));
+  return withDatabase(url, name);
+}
+
+/** Drops a database if it exists, and throws out whoever is connected to it. */
+export async function dropDatabase(url: string, name: string): Promise<void> {
+  await withClient(url, (client) => client.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`));
+}
+
+/** Makes a database unless it exists. */
+export async function ensureDatabase(url: string, name: string): Promise<void> {
+  await withClient(url, async (client) => {
+    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${escapeIdentifier(name)}`);
+  });
+}

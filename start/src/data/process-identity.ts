@@ -1,0 +1,39 @@
+import { readFileSync } from 'node:fs';
+
+/** A process, told apart from a later one with the same number. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** The boot and the clock tick it began at; empty where the system doesn't say (only Linux does, in /proc). */
+  readonly born: string;
+}
+
+/** Who has this number now. */
+export function identify(pid: number): ProcessIdentity {
+  return { pid, born: birth(pid) ?? '' };
+}
+
+/** Whether this very process runs. A zombie doesn't: it has ended, and only its parent hasn't noticed. */
+export function isRunning({ pid, born }: ProcessIdentity): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // Not permitted to send a signal means that there is somebody.
+    if (!(error instanceof Error && Reflect.get(error, 'code') === 'EPERM')) return false;
+  }
+  const now = birth(pid);
+  if (now === undefined) return born === '';
+  return born === '' || born === now;
+}
+
+/** Undefined when /proc has no such process, or there is no /proc. */
+function birth(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The second field is the program's name in parentheses and may hold anything, parentheses included.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (fields[0] === 'Z') return undefined;
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[19]}`;
+  } catch {
+    return undefined;
+  }
+}

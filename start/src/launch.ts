@@ -1,0 +1,81 @@
+import { createLogger, serve, startApi } from '@spillway/api';
+import { createPool, migrate } from '@spillway/db';
+import { generateContent } from '@spillway/examples/generate-content';
+import { configureRateLimit } from '@spillway/limiter/fetch';
+import { startWorker } from '@spillway/worker';
+import type { StartConfig } from './config.ts';
+import { openDataDirectory } from './data/data-directory.ts';
+import { startServers } from './servers.ts';
+import { step } from './start-error.ts';
+import type { Teardown } from './teardown.ts';
+
+/** Where everything can be reached. */
+export interface Addresses {
+  readonly port: number;
+  readonly redisUrl: string;
+  readonly postgresUrl: string;
+  readonly dataDir: string;
+}
+
+/** What {@link launch} works with. */
+export interface LaunchOptions {
+  readonly config: StartConfig;
+  readonly fresh: boolean;
+  /** Gets every step that was done, as soon as it was done. */
+  readonly teardown: Teardown;
+  readonly onProgress: (line: string) => void;
+  /** Aborted when the start is not wanted any more; then it rejects at the next step. */
+  readonly signal: AbortSignal;
+}
+
+// Together with the servers' own 3 seconds these stay below the 5 in which everything must be gone.
+const DRAIN_MS = 500;
+const WORKER_MS = 1_000;
+
+/**
+ * Brings up everything, in this order: port, data directory, Redis and Postgres, tables, worker, API. On failure the
+ * caller runs the teardown.
+ * @throws {ListenError | DataDirectoryError | StartError} with a message for a person.
+ */
+export async function launch(options: LaunchOptions): Promise<Addresses> {
+  const { config, fresh, teardown, onProgress, signal } = options;
+  const { host, port, shards } = config;
+  const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
+
+  // Before anything else is started or wiped: a taken port is the likeliest mistake.
+  await (await serve({ fetch: () => new Response(), host, port })).close(0);
+  const data = await openDataDirectory(config.dataDir, fresh);
+  teardown.add('lock', () => data.lock.release());
+  signal.throwIfAborted();
+
+  const { redis, postgres } = await startServers({ data, teardown, onProgress });
+  signal.throwIfAborted();
+
+  const { applied } = await step('Migration', () => migrate({ connectionString: postgres.url }));
+  if (applied.length > 0) onProgress(`Applied ${applied.length} migrations`);
+  signal.throwIfAborted();
+
+  const pool = createPool({
+    connectionString: postgres.url,
+    onError: (error) => logger.warn({ err: error }, 'start: Postgres connection'),
+  });
+  teardown.add('pool', () => pool.end());
+  const worker = startWorker({ redis: redis.url, pool, shards, logger, closeTimeoutMs: WORKER_MS });
+  teardown.add('worker', () => worker.close());
+
+  const api = await startApi({
+    redisUrl: redis.url,
+    pool,
+    host,
+    port,
+    shards,
+    logger,
+    mount: (limiter) => {
+      configureRateLimit({ limiter });
+      return [{ method: 'POST', path: '/functions/v1/generate-content', handle: generateContent }];
+    },
+  });
+  teardown.add('api', () => api.close(DRAIN_MS));
+  signal.throwIfAborted();
+  return { port, redisUrl: redis.url, postgresUrl: postgres.url, dataDir: data.path };
+}

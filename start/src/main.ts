@@ -1,0 +1,84 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { ConfigError, ListenError } from '@spillway/api';
+import { parseCommand, usage } from './arguments.ts';
+import { readStartConfig, type StartConfig } from './config.ts';
+import { DataDirectoryError } from './data/data-directory-error.ts';
+import { launch } from './launch.ts';
+import { StartError } from './start-error.ts';
+import { summary } from './summary.ts';
+import { createTeardown } from './teardown.ts';
+
+/** All of the shutdown, whatever hangs. What is left then is ended by the servers' own guards. */
+const EXIT_DEADLINE_MS = 4_700;
+
+/** Ctrl-C reaches us from the terminal, and again from a package manager that passes it on: that is one, not two. */
+const SAME_SIGNAL_MS = 700;
+
+/** How long a step of the start that can't be interrupted may go on after a signal. */
+const ABORT_MS = 1_500;
+
+const PARENT_POLL_MS = 250;
+
+async function start(config: StartConfig, fresh: boolean): Promise<void> {
+  const teardown = createTeardown((name, error) => console.error(`Could not stop ${name}:`, error));
+  const abort = new AbortController();
+  const { signal } = abort;
+  const launched = launch({ config, fresh, teardown, signal, onProgress: (line) => console.log(line) });
+
+  const stop = async (): Promise<void> => {
+    console.log('\nStopping');
+    setTimeout(() => process.exit(1), EXIT_DEADLINE_MS).unref();
+    abort.abort();
+    await Promise.race([launched.catch(() => undefined), delay(ABORT_MS)]);
+    await teardown.run();
+    process.exit(0);
+  };
+  onStopRequest(config, stop);
+
+  try {
+    console.log(summary(await launched, { searchPath: config.searchPath, cwd: process.cwd() }));
+  } catch (error) {
+    // Then `stop` is at work and ends the process.
+    if (signal.aborted) return;
+    await teardown.run();
+    throw error;
+  }
+}
+
+/** Calls `stop` once, when the terminal, a supervisor or the death of our package manager asks for it. */
+function onStopRequest({ underPackageManager }: StartConfig, stop: () => Promise<void>): void {
+  let askedAt: number | undefined;
+  const ask = (): void => {
+    const now = performance.now();
+    if (askedAt === undefined) void stop();
+    // Somebody insists. The guards stop the servers when we are gone.
+    else if (now - askedAt > SAME_SIGNAL_MS) process.exit(130);
+    askedAt ??= now;
+  };
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, ask);
+  if (!underPackageManager) return;
+  // A shell between pnpm and us ends at SIGTERM without passing it on; then somebody else becomes our parent.
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    ask();
+  }, PARENT_POLL_MS);
+  watch.unref();
+}
+
+const command = parseCommand(process.argv.slice(2));
+if (command.kind === 'help') {
+  console.log(usage);
+} else if (command.kind === 'mistake') {
+  console.error(`${command.message}\n\n${usage}`);
+  process.exitCode = 2;
+} else {
+  try {
+    await start(readStartConfig(process.env), command.fresh);
+  } catch (error) {
+    const expected = [ConfigError, ListenError, DataDirectoryError, StartError].some((type) => error instanceof type);
+    console.error(expected && error instanceof Error ? `\n${error.message}` : error);
+    process.exit(1);
+  }
+}

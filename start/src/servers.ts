@@ -1,0 +1,79 @@
+import { type PostgresServer, type RedisServer, resolveStack, startPostgres, startRedis } from '@spillway/embedded';
+import { Redis } from 'ioredis';
+import type { DataDirectory } from './data/data-directory.ts';
+import { step } from './start-error.ts';
+import type { Teardown } from './teardown.ts';
+
+/** The two servers that everything else stands on. */
+export interface Servers {
+  readonly redis: RedisServer;
+  readonly postgres: PostgresServer;
+}
+
+/** What {@link startServers} works with. */
+export interface ServersOptions {
+  readonly data: DataDirectory;
+  readonly teardown: Teardown;
+  /** Told about things that take long. */
+  readonly onProgress: (line: string) => void;
+}
+
+/** How long a Redis that is said to be up may take to answer, in ms. */
+const EXTERNAL_REDIS_MS = 5_000;
+
+/**
+ * Brings up Redis and Postgres side by side, or takes those that `REDIS_URL` and `DATABASE_URL` name. What came up is in
+ * the teardown, also when the other one failed.
+ * @throws {StartError}
+ */
+export async function startServers(options: ServersOptions): Promise<Servers> {
+  const { data, teardown, onProgress } = options;
+  // `allSettled`: after a failure of one, the other must have arrived in the teardown before that runs.
+  const [redis, postgres] = await Promise.allSettled([
+    step('Redis', () => bringUpRedis(data, onProgress)),
+    step('Postgres', () => bringUpPostgres(data, onProgress)),
+  ]);
+  const up = [redis, postgres].filter((result) => result.status === 'fulfilled').map(({ value }) => value);
+  teardown.add('servers', async () => void (await Promise.all(up.map((server) => server.stop()))));
+  await data.lock.note(up.map(({ pid }) => pid).filter((pid) => pid !== undefined));
+  if (redis.status === 'rejected') throw redis.reason;
+  if (postgres.status === 'rejected') throw postgres.reason;
+  return { redis: redis.value, postgres: postgres.value };
+}
+
+async function bringUpRedis(data: DataDirectory, onProgress: (line: string) => void): Promise<RedisServer> {
+  const stack = await resolveStack({ purpose: 'start', server: 'redis' });
+  if (stack !== 'external') onProgress('Starting Redis');
+  const server = await startRedis({ stack, dataDir: data.redis, appendOnly: true, onProgress });
+  // The rest would start without it and wait for it in silence.
+  if (stack === 'external') await expectAnswer(server.url);
+  return server;
+}
+
+async function bringUpPostgres(data: DataDirectory, onProgress: (line: string) => void): Promise<PostgresServer> {
+  const stack = await resolveStack({ purpose: 'start', server: 'postgres' });
+  if (stack !== 'external') onProgress('Starting Postgres');
+  return startPostgres({ stack, dataDir: data.postgres });
+}
+
+async function expectAnswer(url: string): Promise<void> {
+  const client = new Redis(url, {
+    lazyConnect: true,
+    connectTimeout: EXTERNAL_REDIS_MS,
+    commandTimeout: EXTERNAL_REDIS_MS,
+    retryStrategy: () => null,
+  });
+  // Also the reason of a failed connect, which itself only says "Connection is closed".
+  let reason: Error | undefined;
+  client.on('error', (error: Error) => (reason = error));
+  try {
+    await client.connect();
+    await client.ping();
+  } catch (error) {
+    throw new Error(`the one that REDIS_URL names does not answer (${(reason ?? error)?.toString()})`, {
+      cause: error,
+    });
+  } finally {
+    client.disconnect();
+  }
+}

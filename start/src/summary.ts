@@ -1,0 +1,65 @@
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Addresses } from './launch.ts';
+
+const countBlocks = "SELECT COUNT(*) FROM rate_limits_v2 WHERE blocked_until > now() - interval '24 hours';";
+const showBlocks =
+  'SELECT identifier, tier, action, blocked_until FROM rate_limits_v2 ORDER BY created_at DESC LIMIT 10;';
+
+const queryProgram = fileURLToPath(new URL('../dist/query/main.js', import.meta.url));
+
+/** What to print when everything is up: where it is, and three commands to try. */
+export function summary(addresses: Addresses, options: { readonly searchPath: string; readonly cwd: string }): string {
+  const { port, redisUrl, postgresUrl, dataDir } = addresses;
+  const hasPsql = isOnPath('psql', options.searchPath);
+  const program = `node ${path.relative(options.cwd, queryProgram)}`;
+  // The URL of somebody else's server may hold a password: the shell fills it in, not the screen.
+  const url = hidden(postgresUrl) === postgresUrl ? `'${postgresUrl}'` : '"$DATABASE_URL"';
+  const query = (sql: string): string => (hasPsql ? `psql ${url} -c "${sql}"` : `${program} ${url} "${sql}"`);
+  const hint = hasPsql
+    ? ''
+    : '\n  (psql is not on the PATH; Debian and Ubuntu have it in the package postgresql-client.)\n';
+  return `
+Spillway is up.
+
+  API       http://localhost:${port}
+  Redis     ${hidden(redisUrl)}
+  Postgres  ${hidden(postgresUrl)}
+  Data      ${dataDir} (kept; --fresh wipes it)
+
+Three commands to try in another terminal:
+
+  # Flood it: twenty answers are 200, the rest 429
+  for i in $(seq 25); do curl -s -o /dev/null -w '%{http_code}\\n' -X POST -H 'X-API-Key: demo' localhost:${port}/functions/v1/generate-content; done
+
+  # Count the blocks of the last 24 hours
+  ${query(countBlocks)}
+
+  # Who was blocked, by which tier, doing what, until when
+  ${query(showBlocks)}
+${hint}
+Ctrl-C stops everything.
+`;
+}
+
+function hidden(url: string): string {
+  const parsed = new URL(url);
+  if (parsed.password === '') return url;
+  parsed.password = '***';
+  return parsed.href;
+}
+
+function isOnPath(program: string, searchPath: string): boolean {
+  return searchPath
+    .split(path.delimiter)
+    .filter(Boolean)
+    .some((directory) => {
+      try {
+        accessSync(path.join(directory, program), constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
