@@ -8,7 +8,7 @@ export interface StartConfig extends ServerConfig {
   readonly dataDir: string;
   /** `PATH`: where psql may be. */
   readonly searchPath: string;
-  /** Whether a package manager started us, and is our parent: it sets `npm_lifecycle_event`. */
+  /** Whether a package manager started us: then `npm_lifecycle_event` is set. */
   readonly underPackageManager: boolean;
 }
 

@@ -4,6 +4,7 @@ import { parseCommand, usage } from './arguments.ts';
 import { readStartConfig, type StartConfig } from './config.ts';
 import { DataDirectoryError } from './data/data-directory-error.ts';
 import { launch } from './launch.ts';
+import { whenPackageManagerDies } from './processes/package-manager.ts';
 import { StartError } from './start-error.ts';
 import { summary } from './summary.ts';
 import { createTeardown } from './teardown.ts';
@@ -16,8 +17,6 @@ const SAME_SIGNAL_MS = 700;
 
 /** How long a step of the start that can't be interrupted may go on after a signal. */
 const ABORT_MS = 1_500;
-
-const PARENT_POLL_MS = 250;
 
 async function start(config: StartConfig, fresh: boolean): Promise<void> {
   const teardown = createTeardown((name, error) => console.error(`Could not stop ${name}:`, error));
@@ -56,15 +55,7 @@ function onStopRequest({ underPackageManager }: StartConfig, stop: () => Promise
     askedAt ??= now;
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, ask);
-  if (!underPackageManager) return;
-  // A shell between pnpm and us ends at SIGTERM without passing it on; then somebody else becomes our parent.
-  const parent = process.ppid;
-  const watch = setInterval(() => {
-    if (process.ppid === parent) return;
-    clearInterval(watch);
-    ask();
-  }, PARENT_POLL_MS);
-  watch.unref();
+  if (underPackageManager) whenPackageManagerDies(ask);
 }
 
 const command = parseCommand(process.argv.slice(2));

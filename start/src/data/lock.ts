@@ -1,7 +1,7 @@
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DataDirectoryError } from './data-directory-error.ts';
-import { identify, isRunning, type ProcessIdentity } from './process-identity.ts';
+import { identify, isRunning, type ProcessIdentity } from '../processes/process-identity.ts';
 
 /** Keeps a second copy out of a directory. */
 export interface Lock {
@@ -85,9 +85,11 @@ async function clearStale(file: string): Promise<void> {
 }
 
 function refuseIfAlive(file: string, holder: Holder | 'none'): void {
-  if (holder !== 'none' && holder.owner.pid !== process.pid && isRunning(holder.owner)) {
-    throw new DataDirectoryError('in_use', file, `another copy of Spillway (process ${holder.owner.pid}) uses it`);
-  }
+  if (holder === 'none' || !isRunning(holder.owner)) return;
+  const { pid, born } = holder.owner;
+  // In a container every start may have the same number; where nothing tells us apart from the last one, it is dead.
+  if (pid === process.pid && born === '') return;
+  throw new DataDirectoryError('in_use', file, `another copy of Spillway (process ${pid}) uses it`);
 }
 
 async function waitForServers(file: string, { servers }: Holder): Promise<void> {

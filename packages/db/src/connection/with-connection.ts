@@ -14,7 +14,7 @@ export async function withConnection<T>(
   const connection = await pool.connect();
   // The pool listens for errors of idle connections only. One that breaks while checked out emits 'error' besides
   // rejecting its query, and an unheard 'error' event ends the process.
-
+  connection.on('error', ignoreRepeatedError);
   try {
     const result = await work(connection);
     connection.release();
@@ -26,5 +26,5 @@ export async function withConnection<T>(
   }
 }
 
-/** The running query has already rejected with the same error. */
+/** The running query rejects with the same error, or the next one does. */
 function ignoreRepeatedError(): void {}

@@ -52,7 +52,7 @@ export async function startPgBouncer(options: PgBouncerOptions): Promise<PgBounc
   const target = new URL(databaseUrl);
   return startOnPort(options.port, async (port) => {
     const home = await openHome('pgbouncer', undefined);
-    const disguise = await findDisguise(program, home.directory);
+    const disguise = await findDisguise([program, '--version'], home.directory);
     const configFile = path.join(home.directory, 'pgbouncer.ini');
     const pooled = new URL(target);
     pooled.host = `${loopback}:${port}`;

@@ -5,7 +5,7 @@ import { checkPort, loopback, startOnPort } from '../port.ts';
 import { requireContainerEngine } from '../runner/container-engine.ts';
 import { containerDeadlineMs, postgresImage } from '../runner/container-images.ts';
 import { ContainerRunner } from '../runner/container-runner.ts';
-import { type Home, openHome } from '../runner/home.ts';
+import { closeHome, type Home, openHome } from '../runner/home.ts';
 import { LocalRunner } from '../runner/local-runner.ts';
 import type { Runner } from '../runner/runner.ts';
 import { ManagedServer } from '../server.ts';
@@ -71,7 +71,7 @@ async function startOne(
   const home = await openHome('postgres', options.dataDir);
   const mark = `spillway-${randomBytes(6).toString('hex')}`;
   const args = [...commonArguments(options), '-c', `cluster_name=${mark}`];
-  const disguise = binaries && (await findDisguise(binaries.postgres, home.directory));
+  const disguise = binaries && (await disguiseFor(binaries, home));
   const runner = binaries && disguise ? asProcess(binaries, disguise, home, port, args) : inContainer(home, port, args);
   const maintenanceUrl = `postgres://${superuser}@${host}:${port}/postgres`;
   const server = new ManagedServer(runner, {
@@ -88,6 +88,16 @@ async function startOne(
   });
   await server.start();
   return server;
+}
+
+/** `initdb --show` looks for everything that both programs need, and writes nothing. */
+async function disguiseFor({ initdb }: PostgresBinaries, home: Home): Promise<Disguise> {
+  try {
+    return await findDisguise([initdb, '--show', '-D', home.dataDirectory], home.directory);
+  } catch (error) {
+    await closeHome(home);
+    throw error;
+  }
 }
 
 /**

@@ -34,35 +34,31 @@ const disguises: readonly Disguise[] = [
 
 function setpriv(capabilities: readonly string[]): readonly string[] {
   const list = ['-all', ...capabilities].join(',');
-  const identity = [`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups'];
-  return [
-    'setpriv',
-    ...identity,
-    `--inh-caps=${list}`,
-    ...(capabilities.length === 0 ? [] : [`--ambient-caps=${list}`]),
-  ];
+  const identity = [`--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', `--inh-caps=${list}`];
+  if (capabilities.length === 0) return ['setpriv', ...identity];
+  // Without the bit, access(2), by which Postgres looks for itself, forgets the capabilities.
+  return ['setpriv', '--securebits=+no_setuid_fixup', ...identity, `--ambient-caps=${list}`];
 }
 
-/** Tries the ways in turn: can it run this very program and write into this very directory? */
-const trial = '"$1" --version >/dev/null && cd "$2" && : > .probe && rm .probe';
+/** Can it run the program at all, and write into this very directory? */
+const trial = 'cd "$1" && : > .probe && rm .probe && shift && exec "$@" >/dev/null';
 
 /**
  * Finds how to run a program that refuses root, on data in the given directory.
  *
- * @param program absolute path
+ * @param probe a command that does nothing and fails where the program itself would
  * @param directory exists; its owner is changed where the way needs it
  * @throws EmbeddedError `postgres_unavailable` when no way works
  */
-export async function findDisguise(program: string, directory: string): Promise<Disguise> {
+export async function findDisguise(probe: readonly string[], directory: string): Promise<Disguise> {
   if (process.getuid?.() !== 0) return { prefix: [], owner: undefined };
   const problems: string[] = [];
   for (const disguise of disguises) {
     try {
       // eslint-disable-next-line no-await-in-loop -- in order of preference
       await own(directory, disguise.owner);
-      const probe = [...disguise.prefix, '/bin/sh', '-c', trial, 'sh', program, directory];
       // eslint-disable-next-line no-await-in-loop -- as above
-      await run('env', probe);
+      await run('env', [...disguise.prefix, '/bin/sh', '-c', trial, 'sh', directory, ...probe]);
       return disguise;
     } catch (error) {
       problems.push(`${disguise.prefix.join(' ')}: ${error instanceof Error ? error.message.trim() : String(error)}`);

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import type { StartedTestContainer, WaitStrategy } from 'testcontainers';
 import { EmbeddedError } from '../errors.ts';
 import { type ContainerEngine, requireContainerEngine } from './container-engine.ts';
 import { type ContainerGuard, guardContainer } from './container-guard.ts';
 import { decodeDockerLog } from './docker-log.ts';
-import type { Home } from './home.ts';
+import { closeHome, type Home } from './home.ts';
 import type { PublishedContainer, PublishedPort } from './published-container.ts';
 import type { Runner } from './runner.ts';
 
@@ -157,7 +157,7 @@ export class ContainerRunner implements Runner {
     }
     this.#guard?.dismiss();
     this.#guard = undefined;
-    if (home?.throwaway === true) await rm(home.directory, { recursive: true, force: true });
+    if (home !== undefined) await closeHome(home);
   }
 
   #required(operation: string): Container {

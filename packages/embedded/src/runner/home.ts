@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -30,4 +30,9 @@ export async function openHome(name: string, directory: string | undefined): Pro
     logFile: path.join(home, 'server.log'),
     throwaway,
   };
+}
+
+/** Removes a throwaway home with all that is in it; leaves any other. */
+export async function closeHome(home: Home): Promise<void> {
+  if (home.throwaway) await rm(home.directory, { recursive: true, force: true });
 }

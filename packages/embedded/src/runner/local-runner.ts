@@ -3,7 +3,7 @@ import path from 'node:path';
 import { pollUntil } from '../deadline.ts';
 import { EmbeddedError } from '../errors.ts';
 import { type Guard, startGuarded } from './guard.ts';
-import type { Home } from './home.ts';
+import { closeHome, type Home } from './home.ts';
 import { freeze, slay, thaw } from './process-tree.ts';
 import type { Runner } from './runner.ts';
 
@@ -89,7 +89,7 @@ export class LocalRunner implements Runner {
     const guard = this.#guard;
     this.#guard = undefined;
     await guard?.release();
-    if (home.throwaway) await rm(home.directory, { recursive: true, force: true });
+    await closeHome(home);
   }
 
   get #keepFile(): string {

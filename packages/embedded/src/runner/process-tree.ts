@@ -31,7 +31,7 @@ async function childrenByPs(pid: number): Promise<readonly number[]> {
 }
 
 /** Sends a signal; a process that is already gone is fine. */
-export function signal(pid: number, name: NodeJS.Signals): void {
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {

@@ -25,14 +25,29 @@ export function isRunning({ pid, born }: ProcessIdentity): boolean {
   return born === '' || born === now;
 }
 
-/** Undefined when /proc has no such process, or there is no /proc. */
+/** The parent of a process; undefined where the system doesn't say. */
+export function parentOf(pid: number): number | undefined {
+  const parent = Number(statOf(pid)?.[1]);
+  return Number.isInteger(parent) ? parent : undefined;
+}
+
+/** Undefined when no such process runs, or the system doesn't say. */
 function birth(pid: number): string | undefined {
+  const stat = statOf(pid);
+  if (stat === undefined || stat[0] === 'Z') return undefined;
+  try {
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${stat[19]}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The fields of /proc/PID/stat from the third on: state, parent, and so on. See proc_pid_stat(5). */
+function statOf(pid: number): readonly string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // The second field is the program's name in parentheses and may hold anything, parentheses included.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (fields[0] === 'Z') return undefined;
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()}/${fields[19]}`;
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
   }

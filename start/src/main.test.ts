@@ -1,0 +1,221 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { serve } from '@spillway/api';
+import { createPool } from '@spillway/db';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  cleanEnvironment,
+  follow,
+  freePort,
+  processesUsing,
+  spawnStart,
+  startCommand,
+  type StartProcess,
+} from './testing/spawn-start.ts';
+
+const WAIT = { timeout: 20_000, interval: 50 };
+const firstMonitoringQuery = "SELECT COUNT(*) FROM rate_limits_v2 WHERE blocked_until > now() - interval '24 hours';";
+
+let folder: string;
+let dataDir: string;
+let env: Record<string, string>;
+const running = new Set<StartProcess>();
+
+beforeEach(async () => {
+  folder = mkdtempSync(path.join(tmpdir(), 'spillway-start-'));
+  dataDir = path.join(folder, 'data');
+  env = { PORT: await freePort(), SPILLWAY_DATA_DIR: dataDir, SPILLWAY_STACK: 'local' };
+});
+afterEach(async () => {
+  for (const { child } of running) child.kill('SIGKILL');
+  await Promise.all([...running].map(({ exited }) => exited));
+  running.clear();
+  await expect.poll(() => processesUsing(dataDir), WAIT).toEqual([]);
+  rmSync(folder, { recursive: true });
+});
+
+function start(...args: string[]): StartProcess {
+  const started = spawnStart(env, args);
+  running.add(started);
+  return started;
+}
+
+async function stop(started: StartProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+  started.child.kill(signal);
+  const code = await started.exited;
+  running.delete(started);
+  return code;
+}
+
+async function flood(api: string, requests: number): Promise<Response[]> {
+  const responses: Response[] = [];
+  for (let request = 0; request < requests; request += 1) {
+    const init = { method: 'POST', headers: { 'X-API-Key': 'demo' } };
+    responses.push(await fetch(`${api}/functions/v1/generate-content`, init));
+  }
+  return responses;
+}
+
+async function ask(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const pool = createPool({ connectionString: url, onError: () => undefined });
+  try {
+    return (await pool.query<Record<string, unknown>>(sql)).rows;
+  } finally {
+    await pool.end();
+  }
+}
+
+describe('start', { timeout: 120_000 }, () => {
+  it('admits twenty of a flood, refuses the rest, shows the block in Postgres, and stops without a trace', async () => {
+    const first = start();
+    const { api, postgres } = await first.ready();
+    expect(api).toBe(`http://localhost:${env['PORT']}`);
+
+    const responses = await flood(api, 25);
+    expect(responses.map(({ status }) => status)).toEqual([
+      ...Array.from({ length: 20 }, () => 200),
+      ...Array.from({ length: 5 }, () => 429),
+    ]);
+    const { headers } = responses[20] ?? new Response();
+    expect(headers.get('Retry-After')).toBe('120');
+    expect(headers.get('RateLimit')).toBe('"generation";r=0;t=120');
+    expect(headers.get('RateLimit-Policy')).toBe('"generation";q=20;w=60');
+    expect(headers.get('X-RateLimit-Limit')).toBe('20');
+    expect(headers.get('X-RateLimit-Remaining')).toBe('0');
+    expect(Number(headers.get('X-RateLimit-Reset'))).toBeGreaterThan(0);
+
+    await expect.poll(() => ask(postgres, firstMonitoringQuery), WAIT).toEqual([{ count: '1' }]);
+    const rows = await ask(
+      postgres,
+      'SELECT tier, action, identifier, blocked_until > now() AS blocked FROM rate_limits_v2',
+    );
+    expect(rows).toEqual([
+      { tier: 'generation', action: 'generate-content', identifier: expect.stringMatching(/^api_key:/), blocked: true },
+    ]);
+
+    expect(processesUsing(dataDir).length).toBeGreaterThanOrEqual(2);
+    // 0 only when all was stopped in order, before the deadline that ends it with 1.
+    expect(await stop(first)).toBe(0);
+    expect(processesUsing(dataDir)).toEqual([]);
+    expect(existsSync(path.join(dataDir, 'lock'))).toBe(false);
+    expect(first.output()).not.toContain('"level":50');
+
+    // The block, too, is still there: it lies in Redis.
+    const second = start();
+    const again = await second.ready();
+    expect((await flood(again.api, 1)).map(({ status }) => status)).toEqual([429]);
+    expect(await ask(again.postgres, firstMonitoringQuery)).toEqual([{ count: '1' }]);
+    expect(await stop(second, 'SIGINT')).toBe(0);
+
+    const third = start('--fresh');
+    const anew = await third.ready();
+    expect((await flood(anew.api, 1)).map(({ status }) => status)).toEqual([200]);
+    expect(await ask(anew.postgres, firstMonitoringQuery)).toEqual([{ count: '0' }]);
+    expect(await stop(third)).toBe(0);
+  });
+
+  it('refuses a second copy on the same data, and its --fresh wipes nothing', async () => {
+    const first = start();
+    const { api } = await first.ready();
+    await flood(api, 21);
+    env['PORT'] = await freePort();
+    const second = start('--fresh');
+    expect(await second.exited).toBe(1);
+    expect(second.output()).toContain(`another copy of Spillway (process ${first.child.pid}) uses it`);
+    expect((await flood(api, 1)).map(({ status }) => status)).toEqual([429]);
+  });
+
+  it('comes back at once after a kill -9, with its data', async () => {
+    const first = start();
+    const { api, postgres } = await first.ready();
+    await flood(api, 21);
+    await expect.poll(() => ask(postgres, firstMonitoringQuery), WAIT).toEqual([{ count: '1' }]);
+    await stop(first, 'SIGKILL');
+    const second = start();
+    const again = await second.ready();
+    expect(await ask(again.postgres, firstMonitoringQuery)).toEqual([{ count: '1' }]);
+    expect(await stop(second)).toBe(0);
+  });
+
+  it('stops in the middle of a start', async () => {
+    const started = start();
+    await expect.poll(() => started.output(), WAIT).toContain('Starting Redis');
+    expect(await stop(started, 'SIGINT')).toBe(0);
+    expect(started.output()).not.toContain('Spillway is up');
+    expect(processesUsing(dataDir)).toEqual([]);
+  });
+
+  it('stops when the package manager above it is killed', async () => {
+    const manager = `
+      const { spawn } = require('node:child_process');
+      const env = { ...process.env, npm_lifecycle_event: 'start' };
+      // A shell in between, as package managers have it; the wait keeps it from becoming the command.
+      spawn('/bin/sh', ['-c', '"$0" "$@"; wait', process.execPath, ...process.argv.slice(1)], { env, stdio: 'inherit' });`;
+    const child = spawn(process.execPath, ['-e', manager, '--', ...startCommand], {
+      env: { ...cleanEnvironment(), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const started = follow(child);
+    running.add(started);
+    await started.ready();
+    child.kill('SIGKILL');
+    await expect.poll(() => processesUsing(dataDir), WAIT).toEqual([]);
+    // The pipes close when the last process that holds them has ended.
+    await started.exited;
+    expect(started.output()).toContain('Stopping');
+  });
+
+  it('names PORT when it is taken, and starts nothing', async () => {
+    const other = await serve({ fetch: () => new Response(), host: '127.0.0.1', port: Number(env['PORT']) });
+    const started = start();
+    expect(await started.exited).toBe(1);
+    expect(started.output()).toContain(`PORT ${other.port} is taken`);
+    expect(existsSync(dataDir)).toBe(false);
+    await other.close(0);
+  });
+
+  it('explains itself, and a mistake', async () => {
+    const help = start('--help');
+    expect(await help.exited).toBe(0);
+    expect(help.output()).toContain('--fresh');
+    const mistake = start('--frehs');
+    expect(await mistake.exited).toBe(2);
+    expect(mistake.output()).toContain('--frehs');
+  });
+
+  it('ends with 1 and the name of the variable when it is wrong', async () => {
+    env['PORT'] = 'http';
+    const started = start();
+    expect(await started.exited).toBe(1);
+    expect(started.output()).toContain('PORT must be');
+  });
+});
+
+describe('start on servers that are already there', { timeout: 120_000 }, () => {
+  const redis = useRedis();
+  const postgres = usePostgres();
+
+  it('uses them and leaves them alone', async () => {
+    env = { PORT: env['PORT'] ?? '', SPILLWAY_DATA_DIR: dataDir, REDIS_URL: redis.url, DATABASE_URL: postgres.url };
+    const started = start();
+    const urls = await started.ready();
+    expect([urls.redis, urls.postgres]).toEqual([redis.url, postgres.url]);
+    expect(processesUsing(dataDir)).toEqual([]);
+    await flood(urls.api, 21);
+    await expect.poll(() => ask(postgres.url, firstMonitoringQuery), WAIT).toEqual([{ count: '1' }]);
+    expect(await stop(started)).toBe(0);
+    expect(await redis.client.ping()).toBe('PONG');
+  });
+
+  it('names the variable when the server behind it does not answer', async () => {
+    const nobody = `redis://127.0.0.1:${await freePort()}`;
+    env = { PORT: env['PORT'] ?? '', SPILLWAY_DATA_DIR: dataDir, REDIS_URL: nobody, DATABASE_URL: postgres.url };
+    const started = start();
+    expect(await started.exited).toBe(1);
+    expect(started.output()).toContain('REDIS_URL');
+    expect(readFileSync(path.join(dataDir, '.spillway'), 'utf8')).toContain('--fresh');
+  });
+});
