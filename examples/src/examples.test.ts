@@ -8,14 +8,15 @@ import { runExample } from './testing/run-example.ts';
 
 const redis = useRedis();
 
+const ask = (): Promise<Response> =>
+  generateContent(new Request('http://api.test/', { method: 'POST', headers: { 'X-API-Key': 'demo' } }));
+
 describe('generate-content', () => {
   it('answers twenty requests of a key and refuses the twenty-first', async () => {
     const client = redis.connect(hotPathOptions);
     await vi.waitUntil(() => client.status === 'ready');
     const limiter = createLimiter({ redis: client, policies: tiers, deadlineMs: 5_000 });
     configureRateLimit({ limiter });
-    const ask = (): Promise<Response> =>
-      generateContent(new Request('http://api.test/', { method: 'POST', headers: { 'X-API-Key': 'demo' } }));
     const statuses: number[] = [];
     for (let request = 0; request < 20; request += 1) statuses.push((await ask()).status);
     expect(statuses).toEqual(Array.from({ length: 20 }, () => 200));

@@ -4,6 +4,7 @@
  *     REDIS_URL=redis://127.0.0.1:6379 PORT=3000 node examples/dist/hono-middleware.js
  *     curl -i -H 'X-API-Key: demo' localhost:3000/api/articles
  */
+import { once } from 'node:events';
 import { serve } from '@hono/node-server';
 import { createLimiter, definePolicy, tiers } from '@spillway/limiter';
 import { rateLimit } from '@spillway/limiter/hono';
@@ -31,9 +32,8 @@ const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: Number(POR
 });
 
 // Blocks are reported when the limiter closes, so it comes after the last request and before Redis.
-process.once('SIGTERM', () => {
-  server.close(async () => {
-    await limiter.close();
-    redis.disconnect();
-  });
-});
+await once(process, 'SIGTERM');
+server.close();
+await once(server, 'close');
+await limiter.close();
+redis.disconnect();

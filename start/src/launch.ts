@@ -6,7 +6,7 @@ import { startWorker } from '@spillway/worker';
 import type { StartConfig } from './config.ts';
 import { openDataDirectory } from './data/data-directory.ts';
 import { startServers } from './servers.ts';
-import { step } from './start-error.ts';
+import { inStep } from './start-error.ts';
 import type { Teardown } from './teardown.ts';
 
 /** Where everything can be reached. */
@@ -53,7 +53,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { redis, postgres } = await startServers({ data, teardown, onProgress });
   signal.throwIfAborted();
 
-  const { applied } = await step('Migration', () => migrate({ connectionString: postgres.url }));
+  const { applied } = await inStep('Migration', () => migrate({ connectionString: postgres.url }));
   if (applied.length > 0) onProgress(`Applied ${applied.length} migrations`);
   signal.throwIfAborted();
 

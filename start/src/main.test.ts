@@ -5,7 +5,7 @@ import path from 'node:path';
 import { serve } from '@spillway/api';
 import { createPool } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   cleanEnvironment,
   follow,
@@ -33,7 +33,7 @@ afterEach(async () => {
   for (const { child } of running) child.kill('SIGKILL');
   await Promise.all([...running].map(({ exited }) => exited));
   running.clear();
-  await expect.poll(() => processesUsing(dataDir), WAIT).toEqual([]);
+  await vi.waitUntil(() => processesUsing(dataDir).length === 0, WAIT);
   rmSync(folder, { recursive: true });
 });
 

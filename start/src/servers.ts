@@ -1,7 +1,7 @@
 import { type PostgresServer, type RedisServer, resolveStack, startPostgres, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import type { DataDirectory } from './data/data-directory.ts';
-import { step } from './start-error.ts';
+import { inStep } from './start-error.ts';
 import type { Teardown } from './teardown.ts';
 
 /** The two servers that everything else stands on. */
@@ -30,8 +30,8 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   const { data, teardown, onProgress } = options;
   // `allSettled`: after a failure of one, the other must have arrived in the teardown before that runs.
   const [redis, postgres] = await Promise.allSettled([
-    step('Redis', () => bringUpRedis(data, onProgress)),
-    step('Postgres', () => bringUpPostgres(data, onProgress)),
+    inStep('Redis', () => bringUpRedis(data, onProgress)),
+    inStep('Postgres', () => bringUpPostgres(data, onProgress)),
   ]);
   const up = [redis, postgres].filter((result) => result.status === 'fulfilled').map(({ value }) => value);
   teardown.add('servers', async () => void (await Promise.all(up.map((server) => server.stop()))));

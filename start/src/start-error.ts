@@ -11,7 +11,7 @@ export class StartError extends Error {
 }
 
 /** Runs a step; what it rejects with becomes a {@link StartError}. */
-export async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
+export async function inStep<T>(name: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -3,7 +3,7 @@ import { ConfigError } from '@spillway/api';
 import { describe, expect, it } from 'vitest';
 import { parseCommand } from './arguments.ts';
 import { readStartConfig } from './config.ts';
-import { step } from './start-error.ts';
+import { inStep } from './start-error.ts';
 import { summary } from './summary.ts';
 import { createTeardown } from './teardown.ts';
 
@@ -49,10 +49,10 @@ describe('createTeardown', () => {
   });
 });
 
-describe('step', () => {
+describe('inStep', () => {
   it('names the step, and finds a reason where a failed connection has none', async () => {
     const refused = new AggregateError([new Error('connect ECONNREFUSED ::1:5432')]);
-    await expect(step('Migration', () => Promise.reject(refused))).rejects.toMatchObject({
+    await expect(inStep('Migration', () => Promise.reject(refused))).rejects.toMatchObject({
       code: 'start_failed',
       message: 'Migration: connect ECONNREFUSED ::1:5432',
       cause: refused,

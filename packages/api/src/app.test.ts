@@ -161,7 +161,8 @@ describe('POST /v1/limits/:policy/consume', () => {
 
   it('answers 503 once the limiter is closed', async () => {
     await limiter.close();
-    await problem(await app().request('/v1/limits/ten/consume', json({ subject: 'a' })), 503);
+    const response = await app().request('/v1/limits/ten/consume', json({ subject: 'a' }));
+    expect(await problem(response, 503)).toMatchObject({ title: 'The service is stopping' });
   });
 });
 
@@ -200,7 +201,7 @@ describe('the rest', () => {
   it.each(['/', '/v1', '/v1/limits', '/v1/limits/ten', '/healthz/', '/v1/limits/ten/consume/x'])(
     'answers 404 to %s',
     async (path) => {
-      await problem(await app().request(path), 404);
+      expect(await problem(await app().request(path), 404)).toMatchObject({ title: 'Not found' });
     },
   );
 
@@ -237,10 +238,7 @@ describe('the rest', () => {
   });
 
   it('answers 500 without a word about the inside when a handler throws', async () => {
-    const handle = async (): Promise<Response> => {
-      throw new Error('the inside');
-    };
-    const mount = [{ method: 'GET', path: '/broken', handle }] as const;
+    const mount = [{ method: 'GET', path: '/broken', handle: () => Promise.reject(new Error('the inside')) }] as const;
     expect(JSON.stringify(await problem(await app({ mount }).request('/broken'), 500))).not.toContain('inside');
     expect(log.text()).toContain('the inside');
   });

@@ -1,13 +1,19 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
-import { expect, it, vi } from 'vitest';
+import { afterEach, expect, it, vi } from 'vitest';
 import { serve } from './serve.ts';
 
 const redis = useRedis();
 const postgres = usePostgres();
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
+
+const children = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of children) child.kill('SIGKILL');
+  children.clear();
+});
 
 /** Runs the real process; every variable that matters is set by the test. */
 function run(env: Record<string, string>): { output(): string; exited: Promise<number | null>; stop(): void } {
@@ -15,6 +21,7 @@ function run(env: Record<string, string>): { output(): string; exited: Promise<n
     env: { PATH: process.env['PATH'], REDIS_URL: redis.url, DATABASE_URL: postgres.url, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  children.add(child);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
   const exited = once(child, 'close').then(() => child.exitCode);
@@ -30,7 +37,8 @@ async function freePort(): Promise<number> {
 it('becomes ready, and ends with 0 on SIGTERM', async () => {
   const port = await freePort();
   const api = run({ PORT: String(port) });
-  await vi.waitUntil(() => api.output().includes('api: listening'), { timeout: 20_000 });
+  await vi.waitUntil(() => /api: listening|Error/.test(api.output()), { timeout: 20_000 });
+  expect(api.output()).toContain('api: listening');
   await expect.poll(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
   api.stop();
   expect(await api.exited).toBe(0);

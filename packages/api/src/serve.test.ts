@@ -1,10 +1,11 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ListenError } from './listen-error.ts';
 import { type HttpServer, serve } from './serve.ts';
 
+const fetchNothing = (): Response => new Response();
 const servers: HttpServer[] = [];
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close(0)));
@@ -38,7 +39,6 @@ describe('serve', () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const fetchNothing = (): Response => new Response();
     const taken: unknown = await serve({ fetch: fetchNothing, host: '127.0.0.1', port }).catch(
       (error: unknown) => error,
     );
@@ -69,37 +69,32 @@ describe('serve', () => {
   });
 
   it('lets a request in flight finish, refuses new ones, and then ends', async () => {
-    let release: () => void = () => undefined;
-    const held = new Promise<void>((resolve) => (release = resolve));
-    let arrived: () => void = () => undefined;
-    const arrival = new Promise<void>((resolve) => (arrived = resolve));
+    const events = new EventEmitter();
     const server = await open(async () => {
-      arrived();
-      await held;
+      events.emit('arrived');
+      await once(events, 'release');
       return new Response('finished');
     });
+    const arrival = once(events, 'arrived');
     const answer = fetch(server.url);
     await arrival;
     const closed = server.close(10_000);
-    await expect(fetch(server.url)).rejects.toThrow();
-    release();
+    await expect(fetch(server.url)).rejects.toThrow('fetch failed');
+    events.emit('release');
     expect(await (await answer).text()).toBe('finished');
     await closed;
   });
 
   it('cuts what does not finish in time', async () => {
-    const server = await open(() => new Promise<Response>(() => undefined));
+    const events = new EventEmitter();
+    const server = await open(() => {
+      events.emit('arrived');
+      return new Promise<Response>(() => undefined);
+    });
+    const arrival = once(events, 'arrived');
     const answer = fetch(server.url).catch(() => 'cut');
-    await expect.poll(() => connections(server.port)).toBe(true);
+    await arrival;
     await server.close(50);
     expect(await answer).toBe('cut');
   });
 });
-
-/** Whether the server accepts, which means that earlier connections were accepted too. */
-async function connections(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  await once(socket, 'connect');
-  socket.destroy();
-  return true;
-}

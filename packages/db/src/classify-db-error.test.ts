@@ -121,7 +121,8 @@ describe('what pg really throws', () => {
   });
 
   test('when the server was killed is unavailable', async () => {
-    const server = await startPostgres();
+    // One of its own, since the others' must live on; always a local one, which can be killed.
+    const server = await startPostgres({ stack: 'local' });
     const pool = createPool({ connectionString: server.url, onError: () => {} });
     try {
       const sleep = 'SELECT pg_sleep(60)';

@@ -13,7 +13,6 @@ test('exports exactly these values', () => {
       "createPool",
       "decodePayload",
       "ensurePartitions",
-      "insertBlocks",
       "insertBreakerEvents",
       "insertDeadLetter",
       "insertGaps",
@@ -21,7 +20,7 @@ test('exports exactly these values', () => {
       "listBlocks",
       "migrate",
       "transaction",
-      "updateDeniedCounts",
+      "upsertBlocks",
       "withConnection",
     ]
   `);

@@ -16,7 +16,6 @@ export { PartitionError, type PartitionErrorReason } from './partitions/partitio
 export type { TableName } from './partitions/partitioned-table.ts';
 export type { BlockRow } from './queries/block-row.ts';
 export { decodePayload } from './queries/dead-letter-payload.ts';
-export { insertBlocks } from './queries/insert-blocks.ts';
 export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
 export { type DeadLetter, insertDeadLetter } from './queries/insert-dead-letter.ts';
 export { type GapRange, type GapRow, insertGaps } from './queries/insert-gaps.ts';
@@ -25,4 +24,4 @@ export { type BlockPage, listBlocks, type ListBlocksOptions } from './queries/li
 export type { OutboxIdentity } from './queries/outbox-identity.ts';
 export { InvalidCursorError } from './queries/page-cursor.ts';
 export type { InsertRows } from './queries/unnest-insert.ts';
-export { type DeniedCount, type DeniedCountsReport, updateDeniedCounts } from './queries/update-denied-counts.ts';
+export { upsertBlocks } from './queries/upsert-blocks.ts';

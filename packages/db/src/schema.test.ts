@@ -11,7 +11,7 @@ import * as circuitBreakerEvents from '../schema/circuit-breaker-events.ts';
 import * as generations from '../schema/generations.ts';
 import * as rateLimits from '../schema/rate-limits.ts';
 import * as systemMetrics from '../schema/system-metrics.ts';
-import { insertBlocks } from './queries/insert-blocks.ts';
+import { upsertBlocks } from './queries/upsert-blocks.ts';
 import { insertBreakerEvents } from './queries/insert-breaker-events.ts';
 import { blockRow, breakerEventRow } from './testing/rows.ts';
 import { dumpSchema } from './testing/dump-schema.ts';
@@ -73,7 +73,7 @@ describe('the schema', () => {
 describe("the guide's monitoring queries", () => {
   test('count the blocks of the last 24 hours', async () => {
     const now = Date.now();
-    await insertBlocks(database.pool, [
+    await upsertBlocks(database.pool, [
       blockRow({ blockedUntilMs: now - 25 * 3_600_000 }),
       blockRow({ blockedUntilMs: now - 23 * 3_600_000 }),
       blockRow({ blockedUntilMs: Number.POSITIVE_INFINITY }),

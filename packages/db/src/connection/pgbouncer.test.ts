@@ -2,7 +2,7 @@ import { type PgBouncer, startPgBouncer } from '@spillway/embedded';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrate } from '../migrate/migrate.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
-import { insertBlocks } from '../queries/insert-blocks.ts';
+import { upsertBlocks } from '../queries/upsert-blocks.ts';
 import { listBlocks } from '../queries/list-blocks.ts';
 import { blockRow } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
@@ -25,7 +25,7 @@ test('queries of many connections share the few of PgBouncer in transaction mode
   const pool = createPool({ connectionString: pgbouncer.url, onError: () => {}, server: 'pgbouncer', max: 20 });
   try {
     const batches = Array.from({ length: 40 }, () => [blockRow(), blockRow()]);
-    const inserted = await Promise.all(batches.map(async (batch) => insertBlocks(pool, batch)));
+    const inserted = await Promise.all(batches.map(async (batch) => upsertBlocks(pool, batch)));
     expect(inserted.reduce((sum, n) => sum + n)).toBe(80);
     const pages = await Promise.all(Array.from({ length: 20 }, async () => listBlocks(pool, { limit: 80 })));
     expect(pages.map(({ blocks }) => blocks.length)).toEqual(Array.from({ length: 20 }, () => 80));

@@ -15,7 +15,7 @@ export interface BlockRow extends OutboxIdentity {
   readonly windowMs: number;
   /** Cost admitted in the window when the block began. */
   readonly requestCount: number;
-  /** Requests refused during the block so far; grows later by `updateDeniedCounts`. */
+  /** Requests refused during the block so far. */
   readonly deniedCount: number;
   readonly windowStartMs: number;
   readonly lastRequestAtMs: number;
@@ -24,4 +24,6 @@ export interface BlockRow extends OutboxIdentity {
   /** `shadow`: recorded only, the request passed. */
   readonly mode: 'enforce' | 'shadow';
   readonly createdAtMs: number;
+  /** When this was the state of the block; a later snapshot replaces an earlier one. */
+  readonly updatedAtMs: number;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { blockRow, noonMs } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
-import { insertBlocks } from './insert-blocks.ts';
+import { upsertBlocks } from './upsert-blocks.ts';
 import { listBlocks, type ListBlocksOptions } from './list-blocks.ts';
 
 const database = useDatabase();
@@ -24,7 +24,7 @@ test('an empty table is one empty page', async () => {
 
 test('pages hold every block once, newest first, also when many are of the same millisecond', async () => {
   const rows = Array.from({ length: 25 }, (_, index) => blockRow({ createdAtMs: noonMs + (index % 3) }));
-  await insertBlocks(database.pool, rows);
+  await upsertBlocks(database.pool, rows);
   const newestFirst = rows
     .toSorted((a, b) => b.createdAtMs - a.createdAtMs || (a.id < b.id ? 1 : -1))
     .map(({ id }) => id);
@@ -34,7 +34,7 @@ test('pages hold every block once, newest first, also when many are of the same 
 });
 
 test('tells rows apart that differ by a microsecond', async () => {
-  await insertBlocks(database.pool, [blockRow(), blockRow(), blockRow(), blockRow()]);
+  await upsertBlocks(database.pool, [blockRow(), blockRow(), blockRow(), blockRow()]);
   await database.pool.query(`
     UPDATE rate_limits_v2 SET created_at = '2025-06-01 12:00:00.000001+00'::timestamptz + n * interval '1 microsecond'
     FROM (SELECT id, row_number() OVER () AS n FROM rate_limits_v2) AS numbered WHERE rate_limits_v2.id = numbered.id`);
@@ -44,15 +44,15 @@ test('tells rows apart that differ by a microsecond', async () => {
 });
 
 test('a page that is exactly full is the last one when nothing follows', async () => {
-  await insertBlocks(database.pool, [blockRow(), blockRow()]);
+  await upsertBlocks(database.pool, [blockRow(), blockRow()]);
   expect((await listBlocks(database.pool, { limit: 2 })).next).toBeNull();
 });
 
 test('blocks that arrive while paging shift nothing', async () => {
   const rows = [3, 2, 1].map((age) => blockRow({ createdAtMs: noonMs - age }));
-  await insertBlocks(database.pool, rows);
+  await upsertBlocks(database.pool, rows);
   const first = await listBlocks(database.pool, { limit: 2 });
-  await insertBlocks(database.pool, [blockRow({ createdAtMs: noonMs + 1 })]);
+  await upsertBlocks(database.pool, [blockRow({ createdAtMs: noonMs + 1 })]);
   const second = await listBlocks(database.pool, { limit: 2, after: first.next ?? '' });
   expect([...first.blocks, ...second.blocks].map(({ id }) => id)).toEqual(rows.toReversed().map(({ id }) => id));
 });
@@ -68,7 +68,7 @@ describe('filters', () => {
     ['by several', { tier: 'auth', active: true }, ['auth-active']],
     ['by what nobody has', { tier: `x' OR true --` }, []],
   ])('%s', async (_, options, expected) => {
-    await insertBlocks(database.pool, [
+    await upsertBlocks(database.pool, [
       blockRow({ createdAtMs: 1, tier: 'auth', identifier: 'auth-active', blockedUntilMs: inAnHourMs }),
       blockRow({ createdAtMs: 2, tier: 'auth', identifier: 'auth-expired', blockedUntilMs: noonMs }),
       blockRow({ createdAtMs: 3, tier: 'strict', identifier: 'strict-active', blockedUntilMs: inAnHourMs }),

@@ -42,7 +42,8 @@ const QUERY = `
          (extract(epoch FROM window_start) * 1000)::float8 AS "windowStartMs",
          (extract(epoch FROM last_request_at) * 1000)::float8 AS "lastRequestAtMs",
          (extract(epoch FROM blocked_until) * 1000)::float8 AS "blockedUntilMs",
-         (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"
+         (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs",
+         (extract(epoch FROM updated_at) * 1000)::float8 AS "updatedAtMs"
   FROM rate_limits_v2
   WHERE ($1::text IS NULL OR tier = $1)
     AND ($2::text IS NULL OR identifier = $2)

@@ -1,7 +1,7 @@
 import type { Queryable } from '../connection/connection.ts';
 
 /** How a column travels: as an array of this type. `epoch_ms` are milliseconds that become a timestamptz. */
-export type ColumnType = 'uuid' | 'text' | 'int4' | 'int8' | 'numeric' | 'jsonb' | 'epoch_ms';
+type ColumnType = 'uuid' | 'text' | 'int4' | 'int8' | 'numeric' | 'jsonb' | 'epoch_ms';
 
 /** One column of an insert: its name, how it travels, and where in a row it is. */
 export interface Column<Row> {
@@ -17,23 +17,28 @@ export type InsertRows<Row> = (db: Queryable, rows: readonly Row[]) => Promise<n
  * An idempotent insert of any number of rows in one statement: a parameter per column, whatever the number of rows, so the text
  * is the same for 1 row and for 2,000, and no limit on parameters is near.
  *
- * - `ON CONFLICT DO NOTHING`: sending a batch again inserts what was missing. All unique indexes count, not only the key's.
+ * - `ON CONFLICT DO NOTHING`, unless told otherwise: sending a batch again inserts what was missing. All unique indexes
+ *   count, not only the key's.
  * - `ORDER BY id`: two batches that share rows wait for each other instead of deadlocking.
  * - One bad row fails the statement and inserts nothing; the caller bisects.
  *
  * The statement is its own transaction, unnamed, and fine behind a transaction pooler.
  */
-export function unnestInsert<Row>(table: string, columns: readonly Column<Row>[]): InsertRows<Row> {
+export function unnestInsert<Row>(
+  table: string,
+  columns: readonly Column<Row>[],
+  onConflict = 'DO NOTHING',
+): InsertRows<Row> {
   const names = columns.map(({ name }) => name).join(', ');
   const values = columns
     .map(({ name, type }) => (type === 'epoch_ms' ? `to_timestamp(${name} / 1000)` : name))
     .join(', ');
   const arrays = columns.map(({ type }, index) => `$${index + 1}::${arrayType(type)}`).join(', ');
   const text = `
-    INSERT INTO ${table} (${names})
+    INSERT INTO ${table} AS stored (${names})
     SELECT ${values} FROM unnest(${arrays}) AS row (${names})
     ORDER BY id
-    ON CONFLICT DO NOTHING`;
+    ON CONFLICT ${onConflict}`;
   return async (db, rows) => {
     if (rows.length === 0) return 0;
     const { rowCount } = await db.query(

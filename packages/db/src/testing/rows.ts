@@ -25,6 +25,7 @@ export function blockRow(overrides: Partial<BlockRow> = {}): BlockRow {
     outboxEpoch: 1_748_000_000_000,
     outboxSeq: 1,
     createdAtMs: noonMs,
+    updatedAtMs: noonMs,
     ...overrides,
   };
 }

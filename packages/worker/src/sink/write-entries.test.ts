@@ -1,11 +1,10 @@
 import { createPool, decodePayload, migrate } from '@spillway/db';
 import { usePostgres } from '@spillway/embedded/testing';
-import { parseBlockEvent } from '@spillway/limiter';
 import { parseOutboxEntry } from '@spillway/redis';
 import { describe, expect, it } from 'vitest';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { blockEntry, type BlockFacts, T0 } from '../testing/block-entries.ts';
-import { mergeBlocks } from './block-table.ts';
+import { blockTable, mergeBlocks } from './block-table.ts';
 import { writeEntries } from './write-entries.ts';
 
 const postgres = usePostgres({
@@ -99,7 +98,7 @@ describe('writeEntries', () => {
   });
 
   it('merges in memory as it does in Postgres', () => {
-    const events = snapshots.map(([shard, id, fields]) => parseBlockEvent(parseOutboxEntry(shard, [id, fields])));
+    const events = snapshots.map(([shard, id, fields]) => blockTable.parse(parseOutboxEntry(shard, [id, fields])));
     const merged = orders.map((order) => order.flatMap((index) => events.slice(index, index + 1)).reduce(mergeBlocks));
     expect(new Set(merged.map((event) => JSON.stringify(event))).size).toBe(1);
     expect(merged[0]).toMatchObject({ deniedCount: 55, blockedUntilMs: T0 + 9_000, createdAtMs: T0 });

@@ -4,7 +4,7 @@ import { classifyDbError } from '../classify-db-error.ts';
 import { withConnection } from '../connection/with-connection.ts';
 import { blockRow, noonMs } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
-import { insertBlocks } from './insert-blocks.ts';
+import { upsertBlocks } from './upsert-blocks.ts';
 import { listBlocks } from './list-blocks.ts';
 
 const database = useDatabase();
@@ -26,17 +26,16 @@ test('stores each field where it belongs', async () => {
     outboxEpoch: 2 ** 53 - 1,
     outboxSeq: 9,
   });
-  expect(await insertBlocks(database.pool, [row])).toBe(1);
+  expect(await upsertBlocks(database.pool, [row])).toBe(1);
   expect((await listBlocks(database.pool)).blocks).toEqual([row]);
   const { rows } = await database.pool.query(`
-    SELECT to_char(blocked_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') AS until,
-           updated_at > now() - interval '1 hour' AS fresh FROM rate_limits_v2`);
-  expect(rows).toEqual([{ until: '2025-06-01 12:02:00.123000', fresh: true }]);
+    SELECT to_char(blocked_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') AS until FROM rate_limits_v2`);
+  expect(rows).toEqual([{ until: '2025-06-01 12:02:00.123000' }]);
 });
 
 test('stores a block without end as infinity', async () => {
   const row = blockRow({ blockedUntilMs: Number.POSITIVE_INFINITY });
-  await insertBlocks(database.pool, [row]);
+  await upsertBlocks(database.pool, [row]);
   expect((await database.pool.query('SELECT blocked_until::text FROM rate_limits_v2')).rows).toEqual([
     { blocked_until: 'infinity' },
   ]);
@@ -45,27 +44,48 @@ test('stores a block without end as infinity', async () => {
 
 test('stores any text as it is', async () => {
   const identifier = `{,} "\\' NULL \n\t€ 𝄞 ${'x'.repeat(1_000)}`;
-  await insertBlocks(database.pool, [blockRow({ identifier, key: '' }), blockRow({ identifier: 'NULL' })]);
+  await upsertBlocks(database.pool, [blockRow({ identifier, key: '' }), blockRow({ identifier: 'NULL' })]);
   const { blocks } = await listBlocks(database.pool, { identifier });
   expect(blocks).toMatchObject([{ identifier, key: '' }]);
 });
 
 test('inserts 2,000 rows with one statement, and none of them again', async () => {
   const rows = Array.from({ length: 2_000 }, (_, index) => blockRow({ outboxSeq: index + 1 }));
-  expect(await insertBlocks(database.pool, rows)).toBe(2_000);
-  expect(await insertBlocks(database.pool, rows.toReversed())).toBe(0);
-  expect(await insertBlocks(database.pool, [...rows.slice(0, 10), blockRow()])).toBe(1);
+  expect(await upsertBlocks(database.pool, rows)).toBe(2_000);
+  expect(await upsertBlocks(database.pool, rows.toReversed())).toBe(0);
+  expect(await upsertBlocks(database.pool, [...rows.slice(0, 10), blockRow()])).toBe(1);
   expect(await count()).toBe(2_001);
 });
 
-test('takes a row that is twice in one batch once', async () => {
+test('writes nothing when a block is in one batch twice', async () => {
   const row = blockRow();
-  expect(await insertBlocks(database.pool, [row, row])).toBe(1);
+  await expect(upsertBlocks(database.pool, [row, row])).rejects.toMatchObject({ code: '21000' });
+  expect(await count()).toBe(0);
+});
+
+test('keeps the totals and the end of the later snapshot, whichever comes first', async () => {
+  const early = blockRow();
+  const late = {
+    ...early,
+    deniedCount: 40,
+    blockedUntilMs: noonMs + 9,
+    lastRequestAtMs: noonMs + 9,
+    updatedAtMs: noonMs + 9,
+  };
+  for (const order of [
+    [early, late],
+    [late, early],
+  ]) {
+    await database.pool.query('TRUNCATE rate_limits_v2');
+    for (const snapshot of order) await upsertBlocks(database.pool, [snapshot]);
+    expect((await listBlocks(database.pool)).blocks).toEqual([late]);
+    expect(await upsertBlocks(database.pool, [early])).toBe(0);
+  }
 });
 
 test('sends nothing for no rows', async () => {
   const nobody = { query: () => Promise.reject(new Error('A statement was sent')) };
-  expect(await insertBlocks(nobody, [])).toBe(0);
+  expect(await upsertBlocks(nobody, [])).toBe(0);
 });
 
 test('racing inserts of overlapping batches neither lose nor double a row', async () => {
@@ -74,7 +94,7 @@ test('racing inserts of overlapping batches neither lose nor double a row', asyn
     const part = rows.slice(index * 10, index * 10 + 150);
     return index % 2 === 0 ? part : part.toReversed();
   });
-  const inserted = await Promise.all(batches.map(async (batch) => insertBlocks(database.pool, batch)));
+  const inserted = await Promise.all(batches.map(async (batch) => upsertBlocks(database.pool, batch)));
   const different = new Set(batches.flat().map(({ id }) => id)).size;
   expect(inserted.reduce((sum, n) => sum + n)).toBe(different);
   expect(await count()).toBe(different);
@@ -86,12 +106,12 @@ test('inserts in order of id whatever the order of the batch, so that overlappin
   assert(low !== undefined && high !== undefined);
   await withConnection(database.pool, async (other) => {
     await other.query('BEGIN');
-    await insertBlocks(other, [low]);
-    const waiting = insertBlocks(database.pool, [high, low]);
+    await upsertBlocks(other, [low]);
+    const waiting = upsertBlocks(database.pool, [high, low]);
     await expect
       .poll(async () => (await database.pool.query('SELECT FROM pg_locks WHERE NOT granted')).rowCount)
       .toBeGreaterThan(0);
-    expect(await insertBlocks(other, [high])).toBe(1);
+    expect(await upsertBlocks(other, [high])).toBe(1);
     await other.query('COMMIT');
     expect(await waiting).toBe(0);
   });
@@ -110,7 +130,7 @@ describe('one bad row among good ones inserts nothing and is called a bad row', 
     // What compresses fits; hence the random text.
     ['a subject too long for an index', { identifier: Array.from({ length: 200 }, () => randomUUID()).join('') }],
   ])('%s', async (_, bad) => {
-    const error = await insertBlocks(database.pool, [blockRow(), blockRow(bad)]).catch((reason: unknown) => reason);
+    const error = await upsertBlocks(database.pool, [blockRow(), blockRow(bad)]).catch((reason: unknown) => reason);
     expect(classifyDbError(error)).toBe('bad-row');
     expect(await count()).toBe(0);
   });
