@@ -113,7 +113,7 @@ describe('startWorker', () => {
   }, 120_000);
 
   it('lets jobs wait while Postgres is away, without using up their attempts', async () => {
-    const server = await startPostgres();
+    const server = await startPostgres({ durable: true });
     await migrate({ connectionString: server.url });
     const pool = createPool({ connectionString: server.url, onError: () => {} });
     const connection = redis.connect({ maxRetriesPerRequest: null });
