@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { CountReporter } from './.ci/count-reporter.ts';
 
 /** Tests and the code they import run from source: the export condition comes first in every package. */
 const conditions = ['@spillway/source'];
@@ -7,6 +8,7 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
+    reporters: ['default', new CountReporter()],
     include: ['{packages,examples,bench,start}/**/src/**/*.test.ts', 'examples/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     typecheck: {

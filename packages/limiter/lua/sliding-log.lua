@@ -45,7 +45,8 @@ local sub, rep, floor = string.sub, string.rep, math.floor
 
 local now = clock_ms()
 local outbox_cap = tonumber(ARGV[1])
-local values = call('MGET', unpack(KEYS))
+local keys = KEYS
+local values = call('MGET', unpack(keys))
 local written = {}
 local replies = { pack('>I6', now) }
 
@@ -53,11 +54,9 @@ local function offset_at(value, index)
   return (unpack_at('>I4', value, HEADER + 1 + 4 * index))
 end
 
--- Index of the first unit later than `cutoff`; units are in order of time.
+-- Index of the first unit later than `cutoff`, where the oldest is not; units are
+-- in order of time.
 local function first_live(value, units, cutoff)
-  if units == 0 or offset_at(value, 0) > cutoff then
-    return 0
-  end
   local low, high = 1, units
   while low < high do
     local middle = floor((low + high) / 2)
@@ -97,7 +96,21 @@ local function append(key, base, expires, at, window, added)
   written[key] = true
 end
 
+-- Most answers of a batch say "allowed, N left, the window from now": each is
+-- packed once.
+local memo_reset, admitted = nil, {}
+
 local function reply(index, outcome, remaining, reset, retry)
+  if retry == 0 and reset == memo_reset then
+    local memo = admitted[remaining]
+    if not memo then
+      memo = pack('>I1I4I4I4', 0, remaining, reset, 0)
+      admitted[remaining] = memo
+    end
+    replies[index + 1] = memo
+    return
+  end
+  if retry == 0 then memo_reset, admitted = reset, {} end
   replies[index + 1] = pack('>I1I4I4I4', outcome, remaining, reset, retry)
 end
 
@@ -110,10 +123,18 @@ local function admit_first(index, key, limit, window, mode, cost)
 end
 
 local function decide(index, key, value, limit, window, block, mode, cost)
-  local base, blocked, expires = unpack_at('>I6I6I6', value)
-  local units = (#value - HEADER) / 4
-  local newest = units > 0 and base + offset_at(value, units - 1) or now
-  local at = newest > now and newest or now
+  -- Decoded in as few calls as can be: this is the hottest line of the product.
+  local base, blocked, expires, oldest, newest, at
+  local length = #value
+  local units = (length - HEADER) / 4
+  if units > 0 then
+    base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
+    newest = base + unpack_at('>I4', value, length - 3)
+    at = newest > now and newest or now
+  else
+    base, blocked, expires = unpack_at('>I6I6I6', value)
+    oldest, newest, at = 0, now, now
+  end
 
   if blocked > at then
     local left = blocked - at
@@ -122,7 +143,10 @@ local function decide(index, key, value, limit, window, block, mode, cost)
   end
 
   local cutoff = at - window - base
-  local first = first_live(value, units, cutoff)
+  local first = 0
+  if units > 0 and oldest <= cutoff then
+    first = first_live(value, units, cutoff)
+  end
   local live = units - first
 
   if live + cost <= limit then
@@ -160,7 +184,7 @@ for argument = 2, #ARGV, 6 do
   local mode, cost = tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
   for _ = 1, tonumber(ARGV[argument + 5]) do
     index = index + 1
-    local key = KEYS[index]
+    local key = keys[index]
     local value = values[index]
     if written[key] then value = call('GET', key) end
     if value then
