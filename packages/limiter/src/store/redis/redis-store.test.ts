@@ -9,11 +9,13 @@ import { LimiterUnavailableError } from '../../errors.ts';
 import { createLimiter } from '../../limiter.ts';
 import { definePolicy } from '../../policy/policy.ts';
 import { tiers } from '../../policy/tiers.ts';
+import { redisUnderTest } from '../../testing/hand-clock.ts';
 
 const policies = [
   ...tiers,
   definePolicy({ name: 'hundred', limit: 100, windowMs: 60_000 }),
   definePolicy({ name: 'short', limit: 1, windowMs: 50 }),
+  definePolicy({ name: 'twenty', limit: 20, windowMs: 60_000 }),
   definePolicy({ name: 'watched', limit: 1, windowMs: 60_000, blockMs: 60_000, mode: 'shadow' }),
 ] as const;
 
@@ -91,6 +93,21 @@ describe('keys', () => {
     await limiter.consume('short', 'a');
     await expect.poll(() => redis.dbsize()).toBe(0);
     await expect(limiter.consume('short', 'a')).resolves.toMatchObject({ allowed: true });
+  });
+
+  it('stay small: units that have left are cut off, and what is live is kept', async () => {
+    const under = await redisUnderTest(server.url);
+    const limiter = createLimiter({ store: under.store, policies, shards: 1 });
+    let longest = 0;
+    for (let step = 0; step < 400; step += 1) {
+      await under.setNow(1_800_000_000_000 + step * 3_100);
+      expect((await limiter.consume('twenty', 'busy')).allowed).toBe(true);
+      longest = Math.max(longest, await redis.strlen('{sw:00}:w:twenty:7:default:busy'));
+    }
+    // An 18-byte header, 20 live units, and fewer than 10 that have left, of 4 bytes each.
+    expect(longest).toBeGreaterThan(18 + 4 * 20);
+    expect(longest).toBeLessThanOrEqual(18 + 4 * 30);
+    await under.dispose();
   });
 
   it('are written only with a time to live: every SET in the scripts says PX', () => {
