@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readServerConfig, type ServerConfig } from '@spillway/api';
+import type { Environment } from '@spillway/config';
 
 /** What the environment says to the start command. */
 export interface StartConfig extends ServerConfig {
@@ -19,7 +20,7 @@ const defaultDataDir = fileURLToPath(new URL('../../.data', import.meta.url));
  * Reads the variables; an empty one counts as not set.
  * @throws {ConfigError} for the first variable that is wrong.
  */
-export function readStartConfig(env: Readonly<Record<string, string | undefined>>): StartConfig {
+export function readStartConfig(env: Environment): StartConfig {
   return {
     ...readServerConfig(env),
     dataDir: path.resolve(env['SPILLWAY_DATA_DIR'] || defaultDataDir),

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ConfigError, ListenError } from '@spillway/api';
+import { ListenError } from '@spillway/api';
+import { ConfigError } from '@spillway/config';
 import { parseCommand, usage } from './arguments.ts';
 import { readStartConfig, type StartConfig } from './config.ts';
 import { DataDirectoryError } from './data/data-directory-error.ts';

@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { Contender } from './contenders.ts';
+import type { Contender } from './contenders/contender.ts';
 
 /** How hard to press a contender. */
 export interface Load {

@@ -1,5 +1,12 @@
 import { Redis } from 'ioredis';
-import { bareScript, type Contender, rateLimiterFlexible, spillway } from './contenders.ts';
+import { median } from '../quantile.ts';
+import { bareScript } from './contenders/bare-script.ts';
+import type { Contender } from './contenders/contender.ts';
+import { expressRateLimit } from './contenders/express-rate-limit.ts';
+import { honoRateLimiter } from './contenders/hono-rate-limiter.ts';
+import { rateLimiterFlexible } from './contenders/rate-limiter-flexible.ts';
+import { spillway } from './contenders/spillway.ts';
+import { upstash } from './contenders/upstash.ts';
 import { type Load, measure, type Sample } from './measure.ts';
 
 /** A contender's median of several rounds. */
@@ -17,7 +24,8 @@ const ROUNDS = 5;
  * slows them all, and each figure is the median of its rounds.
  */
 export async function throughput(url: string): Promise<readonly Result[]> {
-  const contenders = [spillway(url), rateLimiterFlexible(url), bareScript(url)];
+  const makers = [spillway, rateLimiterFlexible, upstash, expressRateLimit, honoRateLimiter];
+  const contenders = [...makers.map((make) => make(url)), bareScript(url)];
   const samples = new Map<Contender, Sample[]>(contenders.map((contender) => [contender, []]));
   const admin = new Redis(url);
   for (const contender of contenders) await measure(url, contender, WARM_UP);
@@ -40,8 +48,4 @@ function summary({ name, algorithm }: Contender, samples: readonly Sample[]): Re
     clientMicros: median(samples.map(({ clientMicros }) => clientMicros)),
     redisMicros: median(samples.map(({ redisMicros }) => redisMicros)),
   };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN;
 }

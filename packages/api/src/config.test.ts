@@ -1,5 +1,5 @@
+import { ConfigError } from '@spillway/config';
 import { describe, expect, it } from 'vitest';
-import { ConfigError } from './config-error.ts';
 import { readConfig, readServerConfig } from './config.ts';
 
 const urls = { REDIS_URL: 'redis://127.0.0.1:6379', DATABASE_URL: 'postgres://127.0.0.1/spillway' };
@@ -43,10 +43,5 @@ describe('readConfig', () => {
     expect(() => readConfig({ ...urls, [variable]: undefined })).toThrow(`${variable} must be a`);
     expect(() => readConfig({ ...urls, [variable]: '' })).toThrow('but is not set');
     expect(() => readServerConfig({ ...urls, [variable]: '' })).not.toThrow();
-  });
-
-  it('never repeats a password', () => {
-    expect(() => readConfig({ ...urls, REDIS_URL: 'http://user:hunter2@redis.test' })).toThrow('***@redis.test');
-    expect(() => readConfig({ ...urls, REDIS_URL: 'http://user:hunter2@redis.test' })).not.toThrow('hunter2');
   });
 });

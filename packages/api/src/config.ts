@@ -1,6 +1,14 @@
+import {
+  type Environment,
+  type LogLevel,
+  logLevel,
+  postgresUrl,
+  readEnvironment,
+  redisUrl,
+  wholeNumber,
+} from '@spillway/config';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
-import { ConfigError } from './config-error.ts';
 
 /** What the environment says to anything that serves the API. */
 export interface ServerConfig {
@@ -24,59 +32,26 @@ export interface ApiConfig extends ServerConfig {
   readonly databaseUrl: string;
 }
 
-/** pino's levels. */
-export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
-
-const REDIS = 'a redis:// or rediss:// URL';
-const POSTGRES = 'a postgres:// URL';
-const HOST = 'a host name or an IP address';
-
-const environment = z.object({
+const serverVariables = z.object({
   PORT: wholeNumber(1, 65_535).default(8787),
   HOST: z
     .string()
-    .regex(/^[\w.:-]+$/u, HOST)
+    .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
     .default('127.0.0.1'),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
-  LOG_LEVEL: z
-    .enum<readonly LogLevel[]>(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-      error: 'fatal, error, warn, info, debug, trace or silent',
-    })
-    .optional(),
-  REDIS_URL: z
-    .string()
-    .regex(/^rediss?:\/\/./u, REDIS)
-    .optional(),
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\/./u, POSTGRES)
-    .optional(),
+  LOG_LEVEL: logLevel.optional(),
+  REDIS_URL: redisUrl.optional(),
+  DATABASE_URL: postgresUrl.optional(),
 });
 
-/** The environment, as `process.env` has it. */
-type Environment = Readonly<Record<string, string | undefined>>;
+const apiVariables = serverVariables.extend({ REDIS_URL: redisUrl, DATABASE_URL: postgresUrl });
 
 /**
  * Reads the variables of whoever can bring up Redis and Postgres itself; an empty one counts as not set.
  * @throws {ConfigError} for the first variable that is wrong.
  */
 export function readServerConfig(env: Environment): ServerConfig {
-  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
-  const result = environment.safeParse(given);
-  if (!result.success) {
-    const [issue] = result.error.issues;
-    const variable = String(issue?.path[0]);
-    throw new ConfigError(variable, issue?.message ?? 'valid', given[variable]);
-  }
-  const { data } = result;
-  return {
-    port: data.PORT,
-    host: data.HOST,
-    shards: data.SPILLWAY_SHARDS,
-    logLevel: data.LOG_LEVEL,
-    redisUrl: data.REDIS_URL,
-    databaseUrl: data.DATABASE_URL,
-  };
+  return serverConfig(readEnvironment(serverVariables, env));
 }
 
 /**
@@ -84,18 +59,17 @@ export function readServerConfig(env: Environment): ServerConfig {
  * @throws {ConfigError} for the first variable that is missing or wrong.
  */
 export function readConfig(env: Environment): ApiConfig {
-  const { redisUrl, databaseUrl, ...rest } = readServerConfig(env);
-  if (redisUrl === undefined) throw new ConfigError('REDIS_URL', REDIS, undefined);
-  if (databaseUrl === undefined) throw new ConfigError('DATABASE_URL', POSTGRES, undefined);
-  return { ...rest, redisUrl, databaseUrl };
+  const variables = readEnvironment(apiVariables, env);
+  return { ...serverConfig(variables), redisUrl: variables.REDIS_URL, databaseUrl: variables.DATABASE_URL };
 }
 
-function wholeNumber(minimum: number, maximum: number): z.ZodPipe<z.ZodString, z.ZodTransform<number, string>> {
-  const message = `a whole number from ${minimum} to ${maximum}`;
-  return z.string(message).transform((value, context) => {
-    const number = /^\d{1,15}$/u.test(value) ? Number(value) : Number.NaN;
-    if (number >= minimum && number <= maximum) return number;
-    context.addIssue(message);
-    return z.NEVER;
-  });
+function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig {
+  return {
+    port: variables.PORT,
+    host: variables.HOST,
+    shards: variables.SPILLWAY_SHARDS,
+    logLevel: variables.LOG_LEVEL,
+    redisUrl: variables.REDIS_URL,
+    databaseUrl: variables.DATABASE_URL,
+  };
 }

@@ -1,8 +1,9 @@
+export { ConfigError } from '@spillway/config';
+export type { LogLevel } from '@spillway/config';
 export { createApp } from './app.ts';
 export type { ApiDeps } from './app.ts';
-export { ConfigError } from './config-error.ts';
 export { readConfig, readServerConfig } from './config.ts';
-export type { ApiConfig, LogLevel, ServerConfig } from './config.ts';
+export type { ApiConfig, ServerConfig } from './config.ts';
 export type { Checks } from './health.ts';
 export { ListenError } from './listen-error.ts';
 export type { ListenErrorReason } from './listen-error.ts';

@@ -1,5 +1,5 @@
+import type { LogLevel } from '@spillway/config';
 import { type DestinationStream, type Logger, pino } from 'pino';
-import type { LogLevel } from './config.ts';
 
 /** What the API needs of a logger; pino's fits, and so does a child of it. */
 export type ApiLogger = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;

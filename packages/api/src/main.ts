@@ -1,5 +1,5 @@
+import { ConfigError } from '@spillway/config';
 import { createPool } from '@spillway/db';
-import { ConfigError } from './config-error.ts';
 import { type ApiConfig, readConfig } from './config.ts';
 import { ListenError } from './listen-error.ts';
 import { createLogger } from './logger.ts';

@@ -37,7 +37,10 @@ it('exports exactly this', () => {
       ],
       [
         "byApiKey",
+        "byIp",
+        "byJwtSubject",
         "denialProblem",
+        "firstOf",
         "guard",
         "problemResponse",
         "rateLimitHeaders",

@@ -1,6 +1,7 @@
+import { ConfigError } from '@spillway/config';
 import { createPool } from '@spillway/db';
 import { pino } from 'pino';
-import { ConfigError, readConfig, type WorkerConfig } from './config.ts';
+import { readConfig, type WorkerConfig } from './config.ts';
 import { startWorker } from './start-worker.ts';
 
 /** What the process may take beyond the worker's own time to shut down: for the pool's connections. */

@@ -1,5 +1,5 @@
+import type { LogLevel } from '@spillway/config';
 import type { Logger } from 'pino';
-import type { LogLevel } from '../config.ts';
 import { createLogger } from '../logger.ts';
 
 /** A logger whose lines can be looked at. */

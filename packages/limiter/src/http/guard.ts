@@ -1,7 +1,8 @@
 import { LimiterInputError } from '../errors.ts';
 import type { Limiter } from '../limiter.ts';
 import { rateLimitHeaders } from './headers.ts';
-import { byApiKey, type Identify } from './identity.ts';
+import { byApiKey } from './identity/by-api-key.ts';
+import type { Identify } from './identity/identity.ts';
 import { denialProblem, problemResponse } from './problem.ts';
 
 /** What to check of a request. */
@@ -27,7 +28,9 @@ export type GuardResult =
  */
 export async function guard(request: Request, options: GuardOptions): Promise<GuardResult> {
   const { limiter, policy: name, action, cost, identify = byApiKey } = options;
-  const subject = identify(request);
+  const named = identify(request);
+  // Most identities are known at once: they don't pay for the few that have to be waited for.
+  const subject = typeof named === 'string' || named === undefined ? named : await named;
   if (subject === undefined) return { kind: 'refused', response: unidentified(identify) };
   try {
     const decision = await limiter.consume(name, subject, {

@@ -1,7 +1,12 @@
 export { guard } from './guard.ts';
 export type { GuardOptions, GuardResult } from './guard.ts';
 export { rateLimitHeaders } from './headers.ts';
-export { byApiKey } from './identity.ts';
-export type { Identify } from './identity.ts';
+export { byApiKey } from './identity/by-api-key.ts';
+export { byIp } from './identity/by-ip.ts';
+export type { ByIpOptions } from './identity/by-ip.ts';
+export { byJwtSubject } from './identity/by-jwt-subject.ts';
+export type { ByJwtSubjectOptions, JwtClaims } from './identity/by-jwt-subject.ts';
+export { firstOf } from './identity/first-of.ts';
+export type { Identify } from './identity/identity.ts';
 export { denialProblem, problemResponse } from './problem.ts';
 export type { Problem } from './problem.ts';

@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest';
+import * as exported from './index.ts';
+
+it('exports exactly this', () => {
+  expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
+    [
+      "ConfigError",
+      "logLevel",
+      "postgresUrl",
+      "readEnvironment",
+      "redisUrl",
+      "wholeNumber",
+    ]
+  `);
+});

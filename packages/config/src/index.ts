@@ -1,0 +1,5 @@
+export { ConfigError } from './config-error.ts';
+export { logLevel, postgresUrl, redisUrl, wholeNumber } from './fields.ts';
+export type { LogLevel } from './fields.ts';
+export { readEnvironment } from './read-environment.ts';
+export type { Environment } from './read-environment.ts';

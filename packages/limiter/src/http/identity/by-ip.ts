@@ -1,0 +1,89 @@
+import { LimiterInputError, shown } from '../../errors.ts';
+import { wholeNumberWithin } from '../../policy/policy.ts';
+import { type Address, networkText, parseHop } from './address.ts';
+import { anyContains, type Cidr, parseCidrs } from './cidr.ts';
+
+/** What {@link byIp} believes. */
+export interface ByIpOptions {
+  /** The address at the other end of the connection, as the server knows it; undefined when it knows none. */
+  readonly remoteAddress: (request: Request) => string | undefined;
+  /**
+   * The proxies whose word counts: single addresses and CIDRs, IPv4 and IPv6, e.g. `['10.0.0.0/8', '2001:db8::/32']`.
+   * Every one that a request passes must be named, and nothing that clients can call from. @default []
+   */
+  readonly trustedProxies?: readonly string[];
+  /** Bits of an IPv6 address that make one client, 1 to 128: who rents a line or a server gets a whole network. @default 56 */
+  readonly ipv6Prefix?: number;
+  /** The header in which each proxy appends who called it, separated by commas. @default 'x-forwarded-for' */
+  readonly header?: string;
+}
+
+/** More proxies than any request passes: the work that one header can cause stays bounded. */
+const MAX_HOPS = 32;
+
+/** Longer than any address with port, zone and blanks. */
+const MAX_ENTRY_CHARS = 128;
+
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+
+/**
+ * The subject by address: `ip:192.0.2.1` or `ip:2001:db8:0:4500::/56`.
+ *
+ * Each proxy appends the address that called it, so the list of the header is true only as far, from the right, as
+ * trusted proxies wrote it. The walk starts at the connection's own address and goes on to the left while it stands on a
+ * trusted one; the first address that isn't is the client, and what stands left of it is the client's own claim, never
+ * read. An entry that is no address ends the walk on the last good hop, as do the list's end and the 32nd entry: those
+ * requests count against the proxy together, which is strict but can't be used to escape.
+ *
+ * Without an address of the connection nobody is identified.
+ * @example
+ * ```ts
+ * const peers = new WeakMap<Request, string>(); // Filled where the server knows the address: Hono has getConnInfo.
+ * const identify = byIp({ remoteAddress: (request) => peers.get(request), trustedProxies: ['10.0.0.0/8'] });
+ * ```
+ * @throws {LimiterInputError} at construction, naming the option that can't be used.
+ */
+export function byIp(options: ByIpOptions): (request: Request) => string | undefined {
+  const { remoteAddress, trustedProxies = [], ipv6Prefix = 56, header = 'x-forwarded-for' } = options;
+  if (typeof remoteAddress !== 'function') {
+    throw new LimiterInputError('remoteAddress', `must be a function, not ${shown(remoteAddress)}`);
+  }
+  wholeNumberWithin('ipv6Prefix', ipv6Prefix, 1, 128);
+  checkHeader(header);
+  const trusted = parseCidrs('trustedProxies', trustedProxies);
+  return (request) => {
+    const peer = parseHop(remoteAddress(request) ?? '');
+    if (peer === undefined) return undefined;
+    const client = anyContains(trusted, peer) ? walk(peer, request.headers.get(header) ?? '', trusted) : peer;
+    return `ip:${networkText(client, ipv6Prefix)}`;
+  };
+}
+
+/** From a trusted peer to the left: the first address that isn't trusted, or the last that could be read. */
+function walk(peer: Address, list: string, trusted: readonly Cidr[]): Address {
+  let hop = peer;
+  let end = list.length;
+  for (let hops = 0; hops < MAX_HOPS && end >= 0; hops += 1) {
+    // Never more than one entry's worth of the header is looked at, however far away the next comma is.
+    const start = Math.max(0, end - MAX_ENTRY_CHARS - 1);
+    const tail = list.slice(start, end);
+    const comma = tail.lastIndexOf(',');
+    if (comma === -1 && start > 0) return hop;
+    const next = parseHop(tail.slice(comma + 1).replaceAll(/^[ \t]+|[ \t]+$/g, ''));
+    if (next === undefined) return hop;
+    hop = next;
+    if (!anyContains(trusted, hop)) return hop;
+    end = comma === -1 ? -1 : start + comma;
+  }
+  return hop;
+}
+
+function checkHeader(header: unknown): void {
+  if (typeof header !== 'string' || !HEADER_NAME.test(header)) {
+    throw new LimiterInputError('header', `must be the name of a header, not ${shown(header)}`);
+  }
+  if (header.toLowerCase() === 'forwarded') {
+    // RFC 7239 has a grammar of its own (`for="[2001:db8::1]";proto=https`): read as a plain list, all of it is garbage.
+    throw new LimiterInputError('header', `must be a plain list of addresses, which ${shown(header)} is not`);
+  }
+}

@@ -1,0 +1,68 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { byJwtSubject, type ByJwtSubjectOptions, type JwtClaims } from './by-jwt-subject.ts';
+
+const SECRET = 'for this test only';
+
+const base64url = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+const signatureOf = (text: string): Buffer => createHmac('sha256', SECRET).update(text).digest();
+
+function sign(claims: object): string {
+  const text = `${base64url({ alg: 'HS256' })}.${base64url(claims)}`;
+  return `${text}.${signatureOf(text).toString('base64url')}`;
+}
+
+/** Stands in for the verifier that a program brings along: checks an HS256 signature. */
+async function verify(token: string): Promise<JwtClaims> {
+  const [head = '', body = '', signature = ''] = token.split('.');
+  if (!timingSafeEqual(signatureOf(`${head}.${body}`), Buffer.from(signature, 'base64url'))) throw new Error('forged');
+  return JSON.parse(Buffer.from(body, 'base64url').toString()) as JwtClaims;
+}
+
+const withCredentials = (authorization: string): Request => new Request('http://test/', { headers: { authorization } });
+
+describe('byJwtSubject', () => {
+  const identify = byJwtSubject({ verify });
+
+  it('names the subject of a verified token, whatever the case of the scheme', async () => {
+    expect(await identify(withCredentials(`Bearer ${sign({ sub: 'alice' })}`))).toBe('jwt:alice');
+    expect(await identify(withCredentials(`bearer  ${sign({ sub: 'alice' })}`))).toBe('jwt:alice');
+  });
+
+  it('takes the claims of a verifier that answers at once', async () => {
+    const atOnce = byJwtSubject({ verify: () => ({ sub: 'bob' }) });
+    expect(await atOnce(withCredentials('Bearer token'))).toBe('jwt:bob');
+  });
+
+  it('knows nobody by a forged token, and keeps the error of the verifier to itself', async () => {
+    const [head, , signature] = sign({ sub: 'alice' }).split('.');
+    const forged = `${head}.${base64url({ sub: 'admin' })}.${signature}`;
+    await expect(identify(withCredentials(`Bearer ${forged}`))).resolves.toBeUndefined();
+    const throwing = byJwtSubject({
+      verify: () => {
+        throw new Error('expired');
+      },
+    });
+    await expect(throwing(withCredentials('Bearer token'))).resolves.toBeUndefined();
+  });
+
+  it.each([[{}], [{ sub: '' }], [{ sub: 7 }], [{ sub: null }]])('knows nobody by the claims %j', async (claims) => {
+    expect(await identify(withCredentials(`Bearer ${sign(claims)}`))).toBeUndefined();
+  });
+
+  it('shows the verifier nothing but bearer tokens', async () => {
+    const seen: string[] = [];
+    const watching = byJwtSubject({ verify: (token) => ({ sub: String(seen.push(token)) }) });
+    for (const credentials of ['Basic YTpi', 'Bearer', 'Bearer ', 'Bearer a b', 'Bearer a,b', 'xBearer a']) {
+      expect(await watching(withCredentials(credentials))).toBeUndefined();
+    }
+    expect(await watching(new Request('http://test/'))).toBeUndefined();
+    expect(await watching(withCredentials('Bearer a.b-c_d~e+f/g=='))).toBe('jwt:1');
+    expect(seen).toEqual(['a.b-c_d~e+f/g==']);
+  });
+
+  it('refuses a verifier that is no function, at construction', () => {
+    const options = { verify: 'secret' } as unknown as ByJwtSubjectOptions;
+    expect(() => byJwtSubject(options)).toThrow('verify must be a function, not "secret"');
+  });
+});

@@ -1,0 +1,47 @@
+import { LimiterInputError, shown } from '../../errors.ts';
+
+/** What {@link byJwtSubject} reads of a verified token. */
+export interface JwtClaims {
+  /** Who the token is about. */
+  readonly sub?: unknown;
+}
+
+/** How {@link byJwtSubject} checks tokens. */
+export interface ByJwtSubjectOptions {
+  /**
+   * Resolves to the claims of a token whose signature, issuer, audience and expiry it has checked; rejects or throws for
+   * any other. The request waits for it, so it needs a deadline of its own where it asks the network.
+   */
+  readonly verify: (token: string) => JwtClaims | Promise<JwtClaims>;
+}
+
+/** The credentials of RFC 6750, `Bearer` and a b64token; the scheme's case doesn't matter (RFC 9110). */
+const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
+
+/**
+ * The subject by the verified token of `Authorization: Bearer …`: `jwt:` and the claim `sub`. No token, one that doesn't
+ * verify and one without `sub` identify nobody; so do all while the verifier can't do its work. The token is passed to
+ * `verify` and nowhere else: neither it nor the verifier's error is kept or reported.
+ * @example With jose
+ * ```ts
+ * const keys = createRemoteJWKSet(new URL('https://issuer.example/.well-known/jwks.json'), { timeoutDuration: 1000 });
+ * const identify = byJwtSubject({
+ *   verify: async (token) => (await jwtVerify(token, keys, { issuer: 'https://issuer.example', audience: 'api' })).payload,
+ * });
+ * ```
+ * @throws {LimiterInputError} at construction, when `verify` is no function.
+ */
+export function byJwtSubject(options: ByJwtSubjectOptions): (request: Request) => Promise<string | undefined> {
+  const { verify } = options;
+  if (typeof verify !== 'function') throw new LimiterInputError('verify', `must be a function, not ${shown(verify)}`);
+  return async (request) => {
+    const token = BEARER.exec(request.headers.get('authorization') ?? '')?.[1];
+    if (token === undefined) return undefined;
+    try {
+      const { sub } = await verify(token);
+      return typeof sub === 'string' && sub !== '' ? `jwt:${sub}` : undefined;
+    } catch {
+      return undefined;
+    }
+  };
+}

@@ -1,0 +1,5 @@
+/**
+ * Names the subject of a request; undefined when the request doesn't say who it is. Text that is ready at once is best
+ * returned as it is: a promise costs every request a turn of the event loop's microtasks. A rejection fails the request.
+ */
+export type Identify = (request: Request) => string | undefined | Promise<string | undefined>;
