@@ -17,7 +17,6 @@ const limiter = createLimiter({ redis, policies: [uploads] });
 
 // A large file costs more than a small one. What doesn't fit is denied and charges nothing, so the 4 still fits.
 for (const cost of [6, 6, 4]) {
-  // oxlint-disable-next-line no-await-in-loop -- one after the other is the point
   const { allowed, remaining, retryAfterMs } = await limiter.consume('uploads', 'user:42', { action: 'image', cost });
   const wait = allowed ? '' : `, would fit in ${Math.ceil(retryAfterMs / 1000)} s`;
   process.stdout.write(`cost ${cost}: ${allowed ? 'allowed' : 'denied'}, ${remaining} left${wait}\n`);

@@ -12,7 +12,6 @@ export function createTeardown(onFailure: (name: string, error: unknown) => void
   const undoAll = async (): Promise<void> => {
     for (let step = steps.pop(); step !== undefined; step = steps.pop()) {
       try {
-        // oxlint-disable-next-line no-await-in-loop -- what was started later may use what was started before
         await step.undo();
       } catch (error) {
         onFailure(step.name, error);

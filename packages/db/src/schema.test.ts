@@ -117,7 +117,6 @@ GROUP BY breaker_name, event_type;`);
 describe('record_metric and get_metric_stats', () => {
   test('give statistics of what was recorded', async () => {
     for (const value of [40, 10, 30, 20]) {
-      // oxlint-disable-next-line no-await-in-loop -- the last one recorded matters
       const { rows } = await database.pool.query(`SELECT record_metric('lag', $1, 'ms', '{"shard": 1}') AS id`, [
         value,
       ]);

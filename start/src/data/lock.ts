@@ -33,9 +33,7 @@ export async function takeLock(file: string): Promise<Lock> {
   await write(draft, { owner, servers: [] });
   try {
     for (;;) {
-      // oxlint-disable-next-line no-await-in-loop -- each attempt depends on the last one
       if (await placed(draft, file)) break;
-      // oxlint-disable-next-line no-await-in-loop -- as above
       await clearStale(file);
     }
   } finally {
@@ -99,7 +97,6 @@ async function waitForServers(file: string, { servers }: Holder): Promise<void> 
       const pids = left.map(({ pid }) => pid).join(', ');
       throw new DataDirectoryError('in_use', file, `servers of a copy that crashed still run: process ${pids}`);
     }
-    // oxlint-disable-next-line no-await-in-loop -- nothing tells about the end of somebody else's process
     await delay(POLL_MS);
   }
 }

@@ -81,7 +81,6 @@ async function migrateOn(
     const partitions: EnsurePartitionsReport[] = [];
     for (const table of archiveTables) {
       const clock = now === undefined ? {} : { now };
-      // oxlint-disable-next-line no-await-in-loop -- one connection
       partitions.push(await ensurePartitions(client, { table, monthsAhead, ...clock }));
     }
     return { applied: pending.map(({ tag }) => tag), partitions };

@@ -72,7 +72,6 @@ export async function ensurePartitions(
   const existing: string[] = [];
   for (const month of months) {
     // One after the other: they need the same lock.
-    // oxlint-disable-next-line no-await-in-loop
     const found = await ensureMonth(connection, table, month, { lockTimeoutMs, attempts, retryDelayMs, dryRun });
     if (found === null) created.push(partitionName(table, month));
     else existing.push(found);
@@ -95,7 +94,6 @@ async function ensureMonth(
   assertNameFits(table, month);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      // oxlint-disable-next-line no-await-in-loop
       return await tryMonth(connection, table, month, settings);
     } catch (error) {
       const reason = failureReason(error);
@@ -106,7 +104,6 @@ async function ensureMonth(
         const text = `partition ${partitionName(table, month)} not made after ${attempt} attempt(s)`;
         throw new PartitionError(reason, label(table), `${text}: ${messageOf(error)}`, { cause: error });
       }
-      // oxlint-disable-next-line no-await-in-loop
       await sleep(settings.retryDelayMs);
     }
   }

@@ -10,7 +10,6 @@ async function allPages(options: ListBlocksOptions): Promise<string[][]> {
   const pages: string[][] = [];
   let after: string | null = null;
   do {
-    // oxlint-disable-next-line no-await-in-loop -- each page needs the one before
     const page = await listBlocks(database.pool, after === null ? options : { ...options, after });
     pages.push(page.blocks.map(({ id }) => id));
     after = page.next;

@@ -61,7 +61,6 @@ const OTHERS = `
 export async function dumpSchema(db: Queryable): Promise<string> {
   const sections = [];
   for (const query of [TABLES, INDEXES, FUNCTIONS, OTHERS]) {
-    // oxlint-disable-next-line no-await-in-loop -- one short query after the other keeps the order
     const { rows } = await db.query<{ sql: string }>(query);
     sections.push(rows.map(({ sql }) => sql.trim()).join(query === TABLES || query === FUNCTIONS ? '\n\n' : '\n'));
   }
