@@ -1,11 +1,11 @@
--- block.lua: blocks a subject by hand, or lifts a block.
+-- block.lua: blocks a subject by hand, lifts a block, or forgets a window with its block.
 -- Needs clock.lua, outbox.lua and block-record.lua in front of it.
 --
 -- KEYS   [1] the window key
--- ARGV   [1] outbox cap, [2] 'block' or 'unblock'; to block also
+-- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset'; to block also
 --        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms)
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
---        to unblock: 1 when a block was lifted, 0 when there was none
+--        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
@@ -38,7 +38,12 @@ if redis.call('EXISTS', record_key) == 1 then
   block_emit(record_key, now, cap)
   redis.call('DEL', record_key)
 end
-if blocked <= now then
+local lifted = blocked > now and 1 or 0
+if ARGV[2] == 'reset' then
+  redis.call('DEL', key)
+  return lifted
+end
+if lifted == 0 then
   return 0
 end
 if #log == 0 then

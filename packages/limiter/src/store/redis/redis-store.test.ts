@@ -199,6 +199,16 @@ describe('block events', () => {
     expect(ended).toMatchObject({ id: begun?.id, blockedUntilMs: ended?.updatedAtMs });
   });
 
+  it('tell of a block that a reset ended', async () => {
+    const limiter = make();
+    await limiter.block('standard', 'r', { durationMs: 60_000 });
+    await limiter.reset('standard', 'r');
+    const [begun, ended, ...more] = await blockEvents('r');
+    expect(ended).toMatchObject({ id: begun?.id, blockedUntilMs: ended?.updatedAtMs });
+    expect(more).toEqual([]);
+    await expect(limiter.consume('standard', 'r')).resolves.toMatchObject({ allowed: true, remaining: 99 });
+  });
+
   it('above the cap are counted as dropped, and the block holds', async () => {
     const limiter = createLimiter({ redis, policies, outboxCap: 1, shards: 1 });
     for (const user of ['a', 'b', 'c']) {

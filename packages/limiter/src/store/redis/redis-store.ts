@@ -44,7 +44,8 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     consume: (request) => decide(request, false),
     peek: (request) => decide(request, true),
     async reset(key) {
-      await bounded('reset', () => client.callBuffer('DEL', [key, key.replace('}:w:', '}:b:')]));
+      // Not DEL: a block that ends early is part of the trail.
+      await bounded('reset', () => scripts.unblock.run(client, [key], [outboxCap, 'reset']));
     },
     async block({ limit, windowMs }, key, durationMs) {
       const duration = durationMs === Infinity ? 0 : durationMs;
