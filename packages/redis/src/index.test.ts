@@ -15,6 +15,7 @@ it('exports exactly this', () => {
       "parseOutboxEntry",
       "shardOf",
       "shardTag",
+      "subscribe",
     ]
   `);
 });

@@ -5,3 +5,5 @@ export type { EventIdentity, OutboxEvent, OutboxKeys, RawEntry } from './outbox.
 export { defineScript, luaFiles } from './script.ts';
 export type { RedisScript, ScriptDefinition } from './script.ts';
 export { DEFAULT_SHARDS, MAX_SHARDS, shardOf, shardTag } from './shards.ts';
+export { subscribe } from './subscribe.ts';
+export type { DuplicableClient, SubscriberClient, Subscription, SubscriptionOptions } from './subscribe.ts';

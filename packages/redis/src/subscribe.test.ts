@@ -1,0 +1,86 @@
+import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import { Cluster, Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { hotPathOptions } from './client.ts';
+import { subscribe, type Subscription } from './subscribe.ts';
+
+const open: { close(): void }[] = [];
+afterEach(() => {
+  for (const one of open.splice(0)) one.close();
+});
+
+function listen(client: Redis | Cluster): { heard: string[]; stood: number[]; subscription: Subscription } {
+  const heard: string[] = [];
+  const stood: number[] = [];
+  const subscription = subscribe({
+    client,
+    channels: ['news'],
+    onMessage: (message, channel) => heard.push(`${channel}: ${message}`),
+    onSubscribed: () => stood.push(stood.length),
+  });
+  open.push(subscription);
+  return { heard, stood, subscription };
+}
+
+describe('subscribe', () => {
+  let server: RedisServer;
+  let redis: Redis;
+  beforeAll(async () => {
+    server = await startRedis();
+    redis = new Redis(server.url, hotPathOptions);
+    redis.on('error', () => undefined);
+    await new Promise((resolve) => redis.once('ready', resolve));
+  });
+  afterAll(async () => {
+    redis.disconnect();
+    await server.stop();
+  });
+
+  it('hears what is published, over a connection of its own', async () => {
+    const { heard, subscription } = listen(redis);
+    await expect.poll(() => subscription.isLive).toBe(true);
+    await redis.publish('news', 'one');
+    await expect.poll(() => heard).toEqual(['news: one']);
+  });
+
+  it('stands again after Redis was restarted, and says so', async () => {
+    const { heard, stood, subscription } = listen(redis);
+    await expect.poll(() => subscription.isLive).toBe(true);
+    await server.kill();
+    await expect.poll(() => subscription.isLive).toBe(false);
+    await server.restart();
+    await expect.poll(() => stood.length, { timeout: 5_000 }).toBe(2);
+    await expect.poll(() => redis.status, { timeout: 5_000 }).toBe('ready');
+    await redis.publish('news', 'back');
+    await expect.poll(() => heard).toEqual(['news: back']);
+  });
+
+  it('is silent once closed', async () => {
+    const { heard, subscription } = listen(redis);
+    await expect.poll(() => subscription.isLive).toBe(true);
+    subscription.close();
+    await redis.publish('news', 'too late');
+    expect(heard).toEqual([]);
+    expect(subscription.isLive).toBe(false);
+  });
+});
+
+describe('subscribe on a Cluster', () => {
+  let servers: RedisCluster;
+  let cluster: Cluster;
+  beforeAll(async () => {
+    servers = await startRedisCluster();
+    cluster = new Cluster(servers.nodes.map(({ host, port }) => ({ host, port })));
+  });
+  afterAll(async () => {
+    cluster.disconnect();
+    await servers.stop();
+  });
+
+  it('hears what any node publishes', async () => {
+    const { heard, subscription } = listen(cluster);
+    await expect.poll(() => subscription.isLive, { timeout: 5_000 }).toBe(true);
+    for (const node of cluster.nodes('master')) await node.publish('news', 'one');
+    await expect.poll(() => heard).toEqual(['news: one', 'news: one', 'news: one']);
+  });
+});

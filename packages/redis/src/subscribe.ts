@@ -1,0 +1,74 @@
+/** A connection that hears what is published: ioredis' `Redis` or `Cluster`. */
+export interface SubscriberClient {
+  readonly status: string;
+  subscribe(...channels: string[]): Promise<unknown>;
+  on(event: 'message', listener: (channel: string, message: string) => void): unknown;
+  on(event: 'ready', listener: () => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  disconnect(): void;
+}
+
+/** A connection that can open another like itself. `Redis` and `Cluster` of ioredis both fit. */
+export interface DuplicableClient {
+  duplicate(): SubscriberClient;
+}
+
+/** What {@link subscribe} needs. */
+export interface SubscriptionOptions {
+  /** Duplicated: a connection that subscribes can do nothing else. */
+  readonly client: DuplicableClient;
+  readonly channels: readonly string[];
+  readonly onMessage: (message: string, channel: string) => void;
+  /**
+   * Called each time the subscription stands, the first time and after every reconnection. What was published in between
+   * was not heard: read the current state now. (A Cluster client that only changes its subscribing node does not tell.)
+   */
+  readonly onSubscribed: () => void;
+}
+
+/** A running subscription. */
+export interface Subscription {
+  /** True while messages arrive: connected and subscribed. */
+  readonly isLive: boolean;
+  close(): void;
+}
+
+/**
+ * Listens to channels over a connection of its own, and begins again whenever Redis is back. Publish and subscribe
+ * deliver at most once: take a message as a hint that comes fast, and read the truth in `onSubscribed` and now and then.
+ */
+export function subscribe({ client, channels, onMessage, onSubscribed }: SubscriptionOptions): Subscription {
+  const connection = client.duplicate();
+  let closed = false;
+  let subscribed = false;
+
+  function begin(): void {
+    subscribed = false;
+    connection.subscribe(...channels).then(
+      () => {
+        if (closed) return;
+        subscribed = true;
+        onSubscribed();
+      },
+      // The connection went away again: the next `ready` begins anew.
+      () => undefined,
+    );
+  }
+
+  connection.on('message', (channel, message) => {
+    if (!closed) onMessage(message, channel);
+  });
+  // Reconnecting is the client's business, and an 'error' that nobody hears would end the process.
+  connection.on('error', () => undefined);
+  connection.on('ready', begin);
+  if (connection.status === 'ready') begin();
+  return {
+    get isLive() {
+      return !closed && subscribed && connection.status === 'ready';
+    },
+    close() {
+      closed = true;
+      connection.disconnect();
+    },
+  };
+}
