@@ -42,17 +42,17 @@ export function subscribe({ client, channels, onMessage, onSubscribed }: Subscri
   let closed = false;
   let subscribed = false;
 
-  function begin(): void {
+  async function begin(): Promise<void> {
     subscribed = false;
-    connection.subscribe(...channels).then(
-      () => {
-        if (closed) return;
-        subscribed = true;
-        onSubscribed();
-      },
+    try {
+      await connection.subscribe(...channels);
+    } catch {
       // The connection went away again: the next `ready` begins anew.
-      () => undefined,
-    );
+      return;
+    }
+    if (closed) return;
+    subscribed = true;
+    onSubscribed();
   }
 
   connection.on('message', (channel, message) => {
@@ -60,8 +60,8 @@ export function subscribe({ client, channels, onMessage, onSubscribed }: Subscri
   });
   // Reconnecting is the client's business, and an 'error' that nobody hears would end the process.
   connection.on('error', () => undefined);
-  connection.on('ready', begin);
-  if (connection.status === 'ready') begin();
+  connection.on('ready', () => void begin());
+  if (connection.status === 'ready') void begin();
   return {
     get isLive() {
       return !closed && subscribed && connection.status === 'ready';
