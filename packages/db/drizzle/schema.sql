@@ -68,6 +68,7 @@ CREATE TABLE public.circuit_breaker_events (
   outbox_epoch bigint NOT NULL,
   outbox_seq bigint NOT NULL,
   created_at timestamp with time zone DEFAULT now() NOT NULL,
+  preset text DEFAULT ''::text NOT NULL,
   CONSTRAINT circuit_breaker_events_event_type_check CHECK ((event_type = ANY (ARRAY['opened'::text, 'closed'::text, 'half_open'::text, 'failure'::text, 'success'::text]))),
   CONSTRAINT circuit_breaker_events_pkey PRIMARY KEY (id)
 );
@@ -202,7 +203,7 @@ CREATE INDEX audit_logs_created_at_idx ON public.audit_logs USING btree (created
 CREATE INDEX audit_logs_resource_idx ON public.audit_logs USING btree (resource_type, resource_id, created_at);
 CREATE INDEX circuit_breaker_events_breaker_idx ON public.circuit_breaker_events USING btree (breaker_name, created_at);
 CREATE INDEX circuit_breaker_events_created_at_idx ON public.circuit_breaker_events USING btree (created_at, breaker_name, event_type);
-CREATE UNIQUE INDEX circuit_breaker_events_transition_key ON public.circuit_breaker_events USING btree (breaker_name, breaker_epoch, event_type) WHERE (breaker_epoch IS NOT NULL);
+CREATE UNIQUE INDEX circuit_breaker_events_transition_key ON public.circuit_breaker_events USING btree (breaker_name, preset, breaker_epoch, event_type) WHERE (breaker_epoch IS NOT NULL);
 CREATE INDEX generations_created_at_idx ON public.generations USING btree (created_at);
 CREATE INDEX generations_unfinished_idx ON public.generations USING btree (created_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
 CREATE INDEX generations_user_idx ON public.generations USING btree (user_id, created_at);

@@ -19,6 +19,7 @@ test('stores each field where it belongs', async () => {
     {
       id: row.id,
       breaker_name: 'runware',
+      preset: 'ai_provider',
       event_type: 'half_open',
       failure_count: '7',
       error_message: null,
@@ -44,9 +45,10 @@ test('takes a transition once, though two events report it', async () => {
   const others = [
     breakerEventRow({ eventType: 'closed' }),
     breakerEventRow({ breakerName: 'storage' }),
+    breakerEventRow({ preset: 'webhook' }),
     breakerEventRow({ breakerEpoch: 2 }),
   ];
-  expect(await insertBreakerEvents(database.pool, others)).toBe(3);
+  expect(await insertBreakerEvents(database.pool, others)).toBe(4);
 });
 
 test('takes every failure, since failures have no epoch', async () => {

@@ -6,13 +6,14 @@ export interface BreakerEventRow extends OutboxIdentity {
   /** UUID computed from the event, so that the same event is the same row. */
   readonly id: string;
   readonly breakerName: string;
+  readonly preset: string;
   readonly eventType: 'opened' | 'closed' | 'half_open' | 'failure' | 'success';
   readonly failureCount: number;
   /** Truncated and with secrets masked by the producer. */
   readonly errorMessage: string | null;
   /** Anything JSON. */
   readonly metadata: Readonly<Record<string, unknown>>;
-  /** For transitions: the breaker's epoch, with which (breaker, epoch, type) is unique. Null for the others. */
+  /** For transitions: the breaker's epoch, with which (breaker, preset, epoch, type) is unique. Null for the others. */
   readonly breakerEpoch: number | null;
   readonly createdAtMs: number;
 }
@@ -24,6 +25,7 @@ export interface BreakerEventRow extends OutboxIdentity {
 export const insertBreakerEvents: InsertRows<BreakerEventRow> = unnestInsert('circuit_breaker_events', [
   { name: 'id', type: 'uuid', read: (row) => row.id },
   { name: 'breaker_name', type: 'text', read: (row) => row.breakerName },
+  { name: 'preset', type: 'text', read: (row) => row.preset },
   { name: 'event_type', type: 'text', read: (row) => row.eventType },
   { name: 'failure_count', type: 'int8', read: (row) => row.failureCount },
   { name: 'error_message', type: 'text', read: (row) => row.errorMessage },

@@ -35,6 +35,7 @@ export function breakerEventRow(overrides: Partial<BreakerEventRow> = {}): Break
   return {
     id: randomUUID(),
     breakerName: 'runware',
+    preset: 'ai_provider',
     eventType: 'opened',
     failureCount: 5,
     errorMessage: 'timeout',
