@@ -9,12 +9,15 @@ it('exports exactly this', () => {
   expect(names).toMatchInlineSnapshot(`
     [
       [
+        "AUTO_LOG_LIMIT",
         "DEFAULT_ACTION",
         "LimiterClosedError",
         "LimiterInputError",
         "LimiterUnavailableError",
+        "LimiterWaitError",
         "MAX_BLOCK_MS",
         "MAX_LIMIT",
+        "MAX_LOG_LIMIT",
         "MAX_WINDOW_MS",
         "MalformedBlockEventError",
         "auth",

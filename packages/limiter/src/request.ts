@@ -1,3 +1,4 @@
+import { capacityOf } from './algorithm/capacity.ts';
 import { LimiterInputError, shown } from './errors.ts';
 import { wholeNumberWithin } from './policy/policy.ts';
 import type { Policy } from './types.ts';
@@ -18,9 +19,16 @@ export function checkAction(action: unknown): asserts action is string {
   checkText('action', action, MAX_ACTION_BYTES);
 }
 
-/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to the policy's limit. */
-export function checkCost(cost: unknown, { limit }: Policy): asserts cost is number {
-  if (cost !== 1) wholeNumberWithin('cost', cost, 1, limit);
+/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to what the policy can ever admit. */
+export function checkCost(cost: unknown, policy: Policy): asserts cost is number {
+  if (cost !== 1) wholeNumberWithin('cost', cost, 1, capacityOf(policy));
+}
+
+/** @throws {LimiterInputError} unless `slot` is one that a decision named. */
+export function checkSlot(slot: unknown): asserts slot is string {
+  if (typeof slot !== 'string' || !/^[\w-]{8}$/.test(slot)) {
+    throw new LimiterInputError('slot', `must be the slot of a decision, not ${shown(slot)}`);
+  }
 }
 
 /*

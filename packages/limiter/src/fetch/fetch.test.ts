@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter } from '../limiter.ts';
 import { tiers } from '../policy/tiers.ts';
-import { memoryStore } from '../store/memory-store.ts';
+import { memoryStore } from '../store/memory/memory-store.ts';
 import { applyRateLimit, configureRateLimit, RateLimitNotConfiguredError } from './index.ts';
 
 const request = (key?: string): Request =>

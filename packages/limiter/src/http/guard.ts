@@ -1,5 +1,5 @@
 import { LimiterInputError } from '../errors.ts';
-import type { Limiter } from '../limiter.ts';
+import type { Limiter } from '../limiter-interface.ts';
 import { rateLimitHeaders } from './headers.ts';
 import { byApiKey } from './identity/by-api-key.ts';
 import type { Identify } from './identity/identity.ts';
