@@ -90,5 +90,4 @@ local function log_admit(key, value, base, expires, units, first, at, limit, win
     call('SETRANGE', key, 12, pack('>I6', now + ttl))
     call('PEXPIRE', key, ttl_ms(ttl))
   end
-  written[key] = true
 end

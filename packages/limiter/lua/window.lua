@@ -4,7 +4,6 @@
 -- Provides
 --   HEADER, FOREVER      length of a window's header; "for ever" in a reply's 4 bytes
 --   now                  the time of this call (ms)
---   written              keys written by this call: they must be read again
 --   window_save(key, base, blocked, body, ttl)
 --
 -- A window is one string: 6 bytes base time (ms), 6 bytes blocked-until (ms,
@@ -18,10 +17,8 @@ local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
 local sub, rep, floor, ceil, max = string.sub, string.rep, math.floor, math.ceil, math.max
 
 local now = clock_ms()
-local written = {}
 
 local function window_save(key, base, blocked, body, ttl)
   if blocked - now > ttl then ttl = blocked - now end
   call('SET', key, pack('>I6I6I6', base, blocked, now + ttl) .. body, 'PX', ttl_ms(ttl))
-  written[key] = true
 end

@@ -13,7 +13,6 @@ export {
   MAX_WINDOW_MS,
 } from './policy/policy.ts';
 export type { PolicyOptions } from './policy/policy.ts';
-export { DEFAULT_ACTION } from './request-reader.ts';
 export { auth, generation, standard, strict, tiers } from './policy/tiers.ts';
 export { memoryStore } from './store/memory/memory-store.ts';
 export type { MemoryStoreOptions } from './store/memory/memory-store.ts';
@@ -34,3 +33,4 @@ export type {
   QuotaPeriod,
   WaitOptions,
 } from './types.ts';
+export { DEFAULT_ACTION } from './window-key.ts';

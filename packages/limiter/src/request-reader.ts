@@ -3,10 +3,7 @@ import { checkAction, checkCost, checkSlot, checkSubject } from './request.ts';
 import { slotId } from './slots/hold.ts';
 import type { StoreRequest } from './store/store.ts';
 import type { CombinedRequest, ConsumeOptions, Policy } from './types.ts';
-import { keyName, type WindowKeys } from './window-key.ts';
-
-/** The action of a request that names none. */
-export const DEFAULT_ACTION = 'default';
+import { DEFAULT_ACTION, keyName, type WindowKeys } from './window-key.ts';
 
 /** Turns what callers pass into requests that a store takes. All of it throws `LimiterInputError`. */
 export interface RequestReader {

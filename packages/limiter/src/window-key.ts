@@ -1,6 +1,9 @@
 import { shardOf, shardTag } from '@spillway/redis';
 import type { Policy } from './types.ts';
 
+/** The action of a request that names none. */
+export const DEFAULT_ACTION = 'default';
+
 /** The three things that make a window. */
 export interface WindowName {
   readonly policy: string;
@@ -19,19 +22,24 @@ export type WindowKeys = (policy: string, action: string, subject: string) => st
 /**
  * Keys of the form `{sw:07}:w:POLICY:LENGTH:ACTION:SUBJECT`, where POLICY is a policy's {@link keyName}. It has no colon,
  * and the action is preceded by its length in UTF-16 units, so that no two different triples make the same key whatever
- * is in them.
+ * is in them. The default action is left out with its length (`…:w:POLICY::SUBJECT`): nearly all keys have it, and Redis
+ * hashes a key several times a decision.
  */
 export function windowKeys(shards: number): WindowKeys {
   const prefixes = Array.from({ length: shards }, (_, shard) => `${shardTag(shard)}:w:`);
-  return (policy, action, subject) =>
-    `${prefixes[shardOf(subject, shards)]}${policy}:${action.length}:${action}:${subject}`;
+  return (policy, action, subject) => {
+    const prefix = prefixes[shardOf(subject, shards)];
+    if (action === DEFAULT_ACTION) return `${prefix}${policy}::${subject}`;
+    return `${prefix}${policy}:${action.length}:${action}:${subject}`;
+  };
 }
 
 /** Reads a window key back; undefined when it isn't one. */
 export function parseWindowKey(key: string): WindowName | undefined {
-  const match = /^\{sw:\d+\}:w:([a-z0-9_-]+)(?:~[a-z]+)?:(\d+):/.exec(key);
+  const match = /^\{sw:\d+\}:w:([a-z0-9_-]+)(?:~[a-z]+)?:(\d*):/.exec(key);
   if (match === null) return undefined;
   const [head, policy = '', length = ''] = match;
+  if (length === '') return { policy, action: DEFAULT_ACTION, subject: key.slice(head.length) };
   const end = head.length + Number(length);
   if (key[end] !== ':') return undefined;
   return { policy, action: key.slice(head.length, end), subject: key.slice(end + 1) };

@@ -34,12 +34,11 @@ export function logProtocol(options: LogProtocolOptions): Protocol<LogItem> {
   const { client, script, outboxCap, onRefusedWhileBlocked } = options;
   return {
     keyOf: ({ request }) => request.key,
-    send: (batch) =>
-      script.run(
-        client,
-        batch.map(({ request }) => request.key),
-        [outboxCap, ...runs(batch)],
-      ),
+    send(batch) {
+      const keys = batch.map(({ request }) => request.key);
+      const repeated = new Set(keys).size < keys.length ? 1 : 0;
+      return script.run(client, keys, [outboxCap, repeated, ...runs(batch)]);
+    },
     settle(batch, reply) {
       const nowMs = timeOf(reply);
       let offset = REPLY_HEADER;

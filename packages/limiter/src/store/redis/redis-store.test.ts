@@ -102,7 +102,7 @@ describe('keys', () => {
     for (let step = 0; step < 400; step += 1) {
       await under.setNow(1_800_000_000_000 + step * 3_100);
       expect((await limiter.consume('twenty', 'busy')).allowed).toBe(true);
-      longest = Math.max(longest, await redis.strlen('{sw:00}:w:twenty:7:default:busy'));
+      longest = Math.max(longest, await redis.strlen('{sw:00}:w:twenty::busy'));
     }
     // An 18-byte header, 20 live units, and fewer than 10 that have left, of 4 bytes each.
     expect(longest).toBeGreaterThan(18 + 4 * 20);
