@@ -1,23 +1,44 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { startRedis } from '@spillway/embedded';
-import { latency } from './limiter/latency.ts';
-import { memory } from './limiter/memory.ts';
-import { throughput } from './limiter/throughput.ts';
-import { page } from './page.ts';
-import { latencyTable, memoryTable, throughputTable } from './table.ts';
+import { chartOf } from './chart.ts';
+import { limiterSection } from './limiter/limiter-section.ts';
+import { chartName, page } from './page.ts';
+import { readRuns, saveRun } from './results.ts';
+import type { Section } from './section.ts';
 
-/** Runs the benches against an embedded Redis, prints the page and writes it to bench/README.md. */
-const redis = await startRedis();
-try {
-  const text = page({
-    machine: `${new Date().toISOString().slice(0, 10)}, Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}`,
-    throughput: throughputTable(await throughput(redis.url)),
-    latency: latencyTable(await latency(redis.url)),
-    memory: memoryTable(await memory(redis.url)),
-  });
-  console.log(text);
-  await writeFile(new URL('../README.md', import.meta.url), text);
-} finally {
-  await redis.stop();
+/*
+ * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page
+ * and the charts anew from all that is kept.
+ */
+const sections: readonly Section[] = [limiterSection];
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !sections.some((section) => section.name === name));
+if (unknown.length > 0) {
+  console.error(`unknown section ${unknown.join(', ')}: there are ${sections.map(({ name }) => name).join(', ')}`);
+  process.exit(2);
 }
+
+for (const { name, title, measure } of sections) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  console.error(`measuring ${name} …`);
+  const findings = await measure();
+  await saveRun(name, {
+    title,
+    date: new Date().toISOString().slice(0, 10),
+    machine: `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}`,
+    ...findings,
+  });
+}
+
+const runs = await readRuns();
+await mkdir(new URL('../charts/', import.meta.url), { recursive: true });
+for (const [name, { tables }] of runs) {
+  for (const table of tables) {
+    const svg = chartOf(table);
+    if (svg !== undefined) await writeFile(new URL(`../charts/${chartName(name, table)}`, import.meta.url), svg);
+  }
+}
+const text = page(runs);
+await writeFile(new URL('../README.md', import.meta.url), text);
+console.log(text);

@@ -1,47 +1,80 @@
-/** The tables of a run, and the machine that it ran on. */
-export interface Run {
-  readonly machine: string;
-  readonly throughput: string;
-  readonly latency: string;
-  readonly memory: string;
-}
+import { markdownTable } from './markdown.ts';
+import type { Goal, Run, Table } from './section.ts';
 
-/** The text of bench/README.md. */
-export function page({ machine, throughput, latency, memory }: Run): string {
+/** The text of bench/README.md: the promises of all sections first, then each section's tables. */
+export function page(runs: ReadonlyMap<string, Run>): string {
+  const sections = [...runs].map(([name, run]) => sectionText(name, run));
   return `# Benchmarks
 
-\`npx pnpm@12 bench\` writes this page. All lines come from one run: one Node process, one Redis, contenders taking
-turns, medians of five rounds. Machines differ and are noisy: the ratios say more than the figures.
+\`npx pnpm@12 bench\` measures all sections and writes this page, \`npx pnpm@12 bench NAME…\` only those named. Lines of one
+table come from one run on one machine, contenders taking turns. Machines differ and are noisy: the ratios say more than
+the figures.
 
-${machine}
+${goalTable(runs)}
 
-## Limiter
-
-256 decisions in flight over 10,000 subjects, limit 100 a minute, 200,000 decisions a round.
-
-${throughput}
-
-CPU is per decision: the client's by \`process.cpuUsage()\`, Redis' by its own \`INFO cpu\`. Every peer runs with ioredis'
-auto-pipelining, its fastest setting here. \`@upstash/ratelimit\` talks to Redis over a socket instead of HTTP, keeps its
-cache of refused subjects and does without its timeout; its scripts lose their first line, which stock Redis refuses.
-Of express-rate-limit and hono-rate-limiter only the store's \`increment\` is measured, no middleware. \`EVALSHA of return
-1\` is what one script call a decision costs at least; Spillway's batches share one call between many decisions.
-
-## One decision at a time
-
-5,000 decisions a round, each asked for when the one before is there: nothing to batch, nothing to hide behind.
-The bare script call runs without auto-pipelining, which would only delay it here.
-
-${latency}
-
-## Memory
-
-1,000 subjects (100 at limit 10,000) filled to their limit one unit at a time; the median of \`MEMORY USAGE\`.
-
-${memory}
-
-An exact log keeps 4 bytes for each unit, and Redis gives a string that grows up to twice the room it needs. Counters
-keep one number whatever the limit. \`@upstash/ratelimit\` has a second key for a subject that was there in the window
-before.
+${sections.join('\n\n')}
 `;
+}
+
+/** The name of a table's chart file. */
+export function chartName(section: string, { title }: Table): string {
+  return `${section}-${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')}.svg`;
+}
+
+/** Whether a promise was kept. */
+export function isMet({ measured, bound, better }: Goal): boolean {
+  return better === 'more' ? measured >= bound : measured <= bound;
+}
+
+function goalTable(runs: ReadonlyMap<string, Run>): string {
+  const rows = [...runs.values()].flatMap(({ title, goals }) =>
+    goals.map((goal) => [
+      title,
+      goal.name,
+      quantity(goal.measured, goal.unit),
+      `${goal.better === 'more' ? 'at least' : 'at most'} ${quantity(goal.bound, goal.unit)}`,
+      isMet(goal) ? 'yes' : '**no**',
+    ]),
+  );
+  return markdownTable(
+    [
+      ['section', 'left'],
+      ['goal', 'left'],
+      ['measured', 'right'],
+      ['promised', 'right'],
+      ['met', 'left'],
+    ],
+    rows,
+  );
+}
+
+function quantity(value: number, unit: string): string {
+  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
+  return `${value.toLocaleString('en', { maximumFractionDigits: digits })}${unit.startsWith('/') || unit.length < 2 ? '' : ' '}${unit}`;
+}
+
+function sectionText(name: string, { title, date, machine, tables }: Run): string {
+  return [`## ${title}`, `${date}, ${machine}`, ...tables.map((table) => tableText(name, table))].join('\n\n');
+}
+
+function tableText(section: string, table: Table): string {
+  const { title, intro, columns, rows, notes, chart } = table;
+  const cells = rows.map((row) =>
+    row.map((cell, index) => {
+      if (typeof cell === 'string') return cell;
+      const { digits = 0, unit = '' } = columns[index] ?? {};
+      return `${cell.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })}${unit}`;
+    }),
+  );
+  const head = columns.map(({ heading, digits }): [string, 'left' | 'right'] => [
+    heading,
+    digits === undefined ? 'left' : 'right',
+  ]);
+  return [
+    `### ${title}`,
+    intro,
+    markdownTable(head, cells),
+    ...(chart === undefined ? [] : [`![${title}](charts/${chartName(section, table)})`]),
+    ...(notes === undefined ? [] : [notes]),
+  ].join('\n\n');
 }

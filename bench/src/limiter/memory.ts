@@ -15,16 +15,17 @@ export interface Footprint {
 
 const MOST_SUBJECTS = 1_000;
 // A long log makes each decision dear: fewer subjects keep the fill within half a minute, and all are alike.
-const MOST_UNITS = 1_000_000;
+const MOST_UNITS = 200_000;
 const IN_FLIGHT = 100;
 // Long, so that nothing leaves a window while the others fill.
 const WINDOW_MS = 86_400_000;
 
-/** Fills 1,000 subjects (100 at limit 10,000) to the limit, one unit at a time as in life: how a key grew decides what it takes. */
+/** Fills 1,000 subjects (200 at limit 1,000, 10 at 100,000) to the limit, one unit at a time as in life: how a key grew decides what it takes. */
 export async function memory(url: string): Promise<readonly Footprint[]> {
   const footprints: Footprint[] = [];
-  for (const limit of [10, 100, 1_000, 10_000]) footprints.push(await footprint(url, spillway, limit));
-  for (const make of [rateLimiterFlexible, upstash]) footprints.push(await footprint(url, make, 100));
+  for (const make of [spillway, rateLimiterFlexible, upstash]) {
+    for (const limit of [10, 100, 1_000, 100_000]) footprints.push(await footprint(url, make, limit));
+  }
   return footprints;
 }
 
@@ -33,7 +34,7 @@ type Make = (url: string, rule: Rule) => Contender;
 async function footprint(url: string, make: Make, limit: number): Promise<Footprint> {
   const admin = new Redis(url);
   await admin.flushall();
-  const subjects = Math.min(MOST_SUBJECTS, MOST_UNITS / limit);
+  const subjects = Math.max(10, Math.min(MOST_SUBJECTS, MOST_UNITS / limit));
   const contender = make(url, { limit, windowMs: WINDOW_MS });
   await fill(contender, limit, subjects);
   const keys = await admin.keys('*user-*');
