@@ -1,5 +1,6 @@
 -- decide-log.lua: decides a batch of requests by the exact sliding log. The hot path.
--- Needs clock.lua, outbox.lua, block-record.lua, window.lua and sliding-log.lua in front of it.
+-- Needs clock.lua, now.lua and the function rare() in front of it, which gives the
+-- `decide` of decide-one-log.lua.
 --
 -- KEYS   one window key a request, in the order of the requests
 -- ARGV   [1] the outbox cap (entries a shard), [2] 1 when a key comes twice, else 0,
@@ -15,95 +16,58 @@
 -- A batch reads all its windows with one MGET, unless a key comes twice: two
 -- requests for one key must see each other, so each reads its own then.
 --
--- The commonest case, a unit that is added to a window from which none has left,
--- stands inline in the loop: a call of a Lua function costs as much as the sums
--- in it. All other cases go through `decide`.
+-- The commonest cases, a unit in a new window and one more in a window from which
+-- none has left, stand inline in the loop: a call of a Lua function costs as much
+-- as the sums in it. All others go to `decide`, whose functions are only made
+-- when one of them comes: Redis makes a script's functions anew at each call,
+-- and there are twenty.
 --
 -- decide.lua does the same for every algorithm and for several policies at once,
 -- at twice the cost a request. The two share sliding-log.lua, and one suite of
 -- tests holds them to the same answers.
 
-local outbox_cap, repeated = tonumber(ARGV[1]), ARGV[2] == '1'
-local keys = KEYS
+local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
+local keys, repeated = KEYS, ARGV[2] == '1'
 local values = not repeated and call('MGET', unpack(keys))
 local replies = { pack('>I6', now) }
-
-local function reply(index, outcome, remaining, reset, retry)
-  replies[index + 1] = pack('>I1I4I4I4', outcome, remaining, reset, retry)
-end
-
-local function admit_first(index, key, limit, window, mode, cost)
-  if mode == 2 then
-    return reply(index, 0, limit, 0, 0)
-  end
-  log_first(key, window, cost)
-  reply(index, 0, limit - cost, window, 0)
-end
-
-local function decide(index, key, value, limit, window, block, mode, cost)
-  local base, blocked, expires, units, first, newest, at = log_read(value, window)
-  if blocked > at then
-    local left = blocked - at
-    if left > FOREVER then left = FOREVER end
-    return reply(index, 3, 0, left, left)
-  end
-
-  local live = units - first
-  if live + cost <= limit then
-    if mode == 2 then
-      local reset = live > 0 and newest + window - at or 0
-      return reply(index, 0, limit - live, reset, 0)
-    end
-    log_admit(key, value, base, expires, units, first, at, limit, window, cost)
-    return reply(index, 0, limit - live - cost, window, 0)
-  end
-
-  if block > 0 and mode ~= 2 then
-    window_save(key, base, at + block, sub(value, HEADER + 1), newest + window - now)
-    block_save(key, at, at + block, outbox_cap, {
-      limit = limit, window = window, count = live, denied = 1, mode = mode,
-      start = live > 0 and base + log_offset(value, first) or at,
-    })
-    return reply(index, 2, 0, block, block)
-  end
-
-  -- The request fits once the oldest live + cost - limit units have left.
-  local retry = log_offset(value, first + live + cost - limit - 1) - (at - window - base)
-  reply(index, 1, live < limit and limit - live or 0, newest + window - at, retry)
-end
+local decide
 
 local index = 0
 for argument = 3, #ARGV, 6 do
-  local limit, window, block = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1]), tonumber(ARGV[argument + 2])
-  local mode, cost = tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
-  local single = cost == 1 and mode ~= 2
+  local limit, window = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
+  local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] ~= '2'
   -- Whoever is admitted hears how much is left, and that it all is free again a
   -- window from now: each such answer is packed once.
   local admitted = {}
   for _ = 1, tonumber(ARGV[argument + 5]) do
     index = index + 1
-    local key = keys[index]
-    local value = repeated and call('GET', key) or not repeated and values[index]
-    local length = value and #value or 0
-    local base, blocked, expires, oldest, left
-    if single and length > HEADER then
-      base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
-      left = limit - (length - HEADER) / 4 - 1
-    end
-    if left and left >= 0 and blocked == 0 and base + oldest + window > now and expires >= now + window
-      and now - base < REBASE_AFTER and base + unpack_at('>I4', value, length - 3) <= now then
-      call('APPEND', key, pack('>I4', now - base))
-      local answer = admitted[left]
-      if not answer then
-        answer = pack('>I1I4I4I4', 0, left, window, 0)
-        admitted[left] = answer
+    local key, left = keys[index], nil
+    local value
+    if repeated then value = call('GET', key) else value = values[index] end
+    if common then
+      if not value then
+        call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', ttl_ms(2 * window))
+        left = limit - 1
+      elseif #value > 18 then
+        local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
+        local free = limit - (#value - 18) / 4
+        if free > 0 and blocked == 0 and base + oldest + window > now and expires >= now + window
+          and now - base < 2147483648 and base + unpack_at('>I4', value, #value - 3) <= now then
+          call('APPEND', key, pack('>I4', now - base))
+          left = free - 1
+        end
       end
-      replies[index + 1] = answer
-    elseif length > 0 then
-      decide(index, key, value, limit, window, block, mode, cost)
-    else
-      admit_first(index, key, limit, window, mode, cost)
     end
+    local answer = left and admitted[left]
+    if left and not answer then
+      answer = pack('>I1I4I4I4', 0, left, window, 0)
+      admitted[left] = answer
+    elseif not left then
+      decide = decide or rare()
+      answer = decide(key, value, limit, window, tonumber(ARGV[argument + 2]), tonumber(ARGV[argument + 3]),
+        tonumber(ARGV[argument + 4]))
+    end
+    replies[index + 1] = answer
   end
 end
 return table.concat(replies)

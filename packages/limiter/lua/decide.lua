@@ -1,5 +1,5 @@
 -- decide.lua: decides groups of requests, each request by its own algorithm.
--- Needs clock.lua, outbox.lua, block-record.lua, window.lua and algorithms/*.lua in front of it.
+-- Needs clock.lua, now.lua, outbox.lua, block-record.lua, window.lua and algorithms/*.lua in front of it.
 --
 -- KEYS   one window key a request, in the order of the requests; within a group
 --        all are different

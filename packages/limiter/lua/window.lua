@@ -1,9 +1,8 @@
 -- window.lua: how every algorithm keeps what it knows of one subject.
--- Needs clock.lua in front of it.
+-- Needs clock.lua and now.lua in front of it.
 --
 -- Provides
 --   HEADER, FOREVER      length of a window's header; "for ever" in a reply's 4 bytes
---   now                  the time of this call (ms)
 --   window_save(key, base, blocked, body, ttl)
 --
 -- A window is one string: 6 bytes base time (ms), 6 bytes blocked-until (ms,
@@ -16,7 +15,6 @@ local FOREVER = 0xFFFFFFFF
 local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
 local sub, rep, floor, ceil, max = string.sub, string.rep, math.floor, math.ceil, math.max
 
-local now = clock_ms()
 
 local function window_save(key, base, blocked, body, ttl)
   if blocked - now > ttl then ttl = blocked - now end

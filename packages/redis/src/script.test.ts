@@ -39,6 +39,14 @@ describe('defineScript', () => {
     await expect(script.run(redis, [], [21])).resolves.toBe(42);
   });
 
+  it('makes the functions of some files only when they are asked for', async () => {
+    const rare = [lua('triple.lua', 'local function triple(n) return n * 3 end'), lua('give.lua', 'return triple')];
+    const ask = lua('ask.lua', "return ARGV[1] == 'rare' and rare()(tonumber(ARGV[2])) or 0");
+    const script = defineScript({ name: 'ask', files: [{ as: 'rare', files: rare }, ask], decode: Number });
+    await expect(script.run(redis, [], ['rare', 7])).resolves.toBe(21);
+    await expect(script.run(redis, [], ['common', 7])).resolves.toBe(0);
+  });
+
   it('goes on after SCRIPT FLUSH, and runs exactly once then', async () => {
     const script = defineScript({
       name: 'count',

@@ -15,18 +15,24 @@ export interface RedisScript<Reply> {
   run(client: RedisClient, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply>;
 }
 
+/**
+ * A file of a script, or several that become the body of one local function: Redis makes all functions of a script anew at
+ * each call, and those inside are only made once `as` is called. The last of the files returns what it gives.
+ */
+export type ScriptPart = URL | { readonly as: string; readonly files: readonly URL[] };
+
 /** How to make a {@link RedisScript}. */
 export interface ScriptDefinition<Reply> {
   readonly name: string;
   /** The `.lua` files that make up the script, joined in this order; earlier ones provide local functions. */
-  readonly files: readonly URL[];
+  readonly files: readonly ScriptPart[];
   /** Turns the raw reply (bulk strings as Buffers) into the script's result. */
   readonly decode: (reply: unknown) => Reply;
 }
 
 /** Reads the files once and returns the script as a value. */
 export function defineScript<Reply>({ name, files, decode }: ScriptDefinition<Reply>): RedisScript<Reply> {
-  const source = files.map((file) => readFileSync(file, 'utf8')).join('\n');
+  const source = files.map(textOf).join('\n');
   const sha1 = createHash('sha1').update(source).digest('hex');
   return {
     name,
@@ -41,6 +47,11 @@ export function defineScript<Reply>({ name, files, decode }: ScriptDefinition<Re
       }
     },
   };
+}
+
+function textOf(part: ScriptPart): string {
+  if (part instanceof URL) return readFileSync(part, 'utf8');
+  return `local function ${part.as}()\n${part.files.map(textOf).join('\n')}\nend`;
 }
 
 function isNoScript(error: unknown): boolean {

@@ -32,10 +32,19 @@ class UnexpectedReplyError extends Error {
 /** Reads the scripts. `clock` is the Lua file that tells the time; tests pass one that they turn by hand. */
 export function limiterScripts(clock: URL = luaFiles.clock): LimiterScripts {
   const base = [clock, luaFiles.outbox, lua('block-record.lua')];
-  const log = [...base, lua('window.lua'), lua('sliding-log.lua')];
+  const log = [luaFiles.outbox, lua('block-record.lua'), lua('window.lua'), lua('sliding-log.lua')];
+  const rare = { as: 'rare', files: [...log, lua('decide-one-log.lua')] };
   return {
-    decideLog: defineScript({ name: 'decide-log', files: [...log, lua('decide-log.lua')], decode: asBuffer }),
-    decide: defineScript({ name: 'decide', files: [...log, ...algorithms, lua('decide.lua')], decode: asBuffer }),
+    decideLog: defineScript({
+      name: 'decide-log',
+      files: [clock, lua('now.lua'), rare, lua('decide-log.lua')],
+      decode: asBuffer,
+    }),
+    decide: defineScript({
+      name: 'decide',
+      files: [clock, lua('now.lua'), ...log, ...algorithms, lua('decide.lua')],
+      decode: asBuffer,
+    }),
     block: defineScript({
       name: 'block',
       files: [...base, lua('block.lua')],
