@@ -9,7 +9,8 @@
 -- Reply  one string: 6 bytes server time (ms), then 13 bytes a request:
 --        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms),
 --        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
---        now on, 3 was blocked. 0xFFFFFFFF ms stands for ever.
+--        now on, 3 was blocked. 0xFFFFFFFF ms stands for ever. At the end, when
+--        the outbox was full: 4 bytes, how many events it dropped.
 -- Events type 'block', when a block begins (block_save, block.lua).
 --
 -- The log
@@ -195,4 +196,7 @@ for argument = 2, #ARGV, 6 do
   end
 end
 
+if outbox_dropped > 0 then
+  replies[#replies + 1] = pack('>I4', outbox_dropped)
+end
 return table.concat(replies)

@@ -1,5 +1,9 @@
 import { DEFAULT_SHARDS, MAX_SHARDS, type RedisClient } from '@spillway/redis';
 import { LimiterClosedError, LimiterInputError, shown } from './errors.ts';
+import { type LimiterMetrics, shieldedMetrics } from './metrics/metrics.ts';
+import { shield } from './metrics/shield.ts';
+import { watchDecisions } from './metrics/watch-decisions.ts';
+import { type NearLimitCrossing, nearLimitNotice } from './near-limit/near-limit-notice.ts';
 import { MAX_BLOCK_MS, wholeNumberWithin } from './policy/policy.ts';
 import { checkAction, checkCost, checkSubject } from './request.ts';
 import { redisStore } from './store/redis/redis-store.ts';
@@ -18,6 +22,10 @@ export interface LimiterSettings<Policies extends readonly Policy[]> {
   readonly shards?: number;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100000 */
   readonly outboxCap?: number;
+  /** Callbacks that are told how decisions go; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
+  readonly metrics?: LimiterMetrics;
+  /** Called once a window when a subject comes near a policy's `nearLimit`, in this process' view. @default none */
+  readonly onNearLimit?: (crossing: NearLimitCrossing) => void;
 }
 
 /** Windows in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
@@ -56,12 +64,19 @@ export const DEFAULT_ACTION = 'default';
 export function createLimiter<const Policies extends readonly Policy[]>(
   options: LimiterOptions<Policies>,
 ): Limiter<Policies[number]['name']> {
-  const { deadlineMs = 100, shards = DEFAULT_SHARDS, outboxCap = 100_000 } = options;
+  const { deadlineMs = 100, shards = DEFAULT_SHARDS, outboxCap = 100_000, onNearLimit } = options;
   wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   const policies = byName(options.policies);
-  const store = 'store' in options ? options.store : redisStore({ client: options.redis, deadlineMs, outboxCap });
+  if (onNearLimit !== undefined && typeof onNearLimit !== 'function') {
+    throw new LimiterInputError('onNearLimit', `must be a function, not ${shown(onNearLimit)}`);
+  }
+  const tellNearLimit = onNearLimit === undefined ? undefined : shield('onNearLimit')(onNearLimit);
+  const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
+  const store =
+    'store' in options ? options.store : redisStore({ client: options.redis, deadlineMs, outboxCap, metrics });
+  const watch = watchDecisions({ metrics, notice: nearLimitNotice({ store, onNearLimit: tellNearLimit }) });
   const keyOf = windowKeys(shards);
   let closed = false;
 
@@ -87,7 +102,11 @@ export function createLimiter<const Policies extends readonly Policy[]>(
   // `async` on purpose: bad input must reject, never throw past a `.catch`.
   return {
     policies,
-    consume: async (name, subject, consumeOptions = {}) => store.consume(toRequest(name, subject, consumeOptions)),
+    consume: async (name, subject, consumeOptions = {}) => {
+      const request = toRequest(name, subject, consumeOptions);
+      const unwatched = metrics === undefined && request.policy.nearLimit === undefined;
+      return unwatched ? store.consume(request) : watch(request, store.consume);
+    },
     peek: async (name, subject, consumeOptions = {}) => store.peek(toRequest(name, subject, consumeOptions)),
     reset: async (name, subject, { action } = {}) => store.reset(locate(find(name), subject, action)),
     block: async (name, subject, { action, durationMs = 'forever' } = {}) => {

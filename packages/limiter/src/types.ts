@@ -26,6 +26,8 @@ export interface Policy<Name extends string = string> {
   readonly blockMs: number;
   readonly onUnavailable: OnUnavailable;
   readonly mode: PolicyMode;
+  /** Share of the limit from which on a subject counts as near it, above 0 and below 1. Absent: nobody does. */
+  readonly nearLimit?: number;
 }
 
 /**
@@ -52,6 +54,8 @@ export interface Decision {
   readonly retryAfterMs: number;
   /** End of the block, in ms since 1970 by Redis' clock; `Infinity` = no end. Absent when no block runs. */
   readonly blockedUntil?: number;
+  /** True when the request was admitted and its subject is near the limit now, by the policy's `nearLimit`. */
+  readonly nearLimit?: boolean;
 }
 
 /** What a request may say beside who it is. */

@@ -24,6 +24,11 @@ export interface PolicyOptions<Name extends string = string> {
   readonly onUnavailable?: OnUnavailable;
   /** @default 'enforce' */
   readonly mode?: PolicyMode;
+  /**
+   * Share of the limit, above 0 and below 1: with 0.8 decisions say `nearLimit` from the 80th unit of 100 on, and the
+   * crossing is recorded. @default none
+   */
+  readonly nearLimit?: number;
 }
 
 /**
@@ -31,7 +36,7 @@ export interface PolicyOptions<Name extends string = string> {
  * @throws {LimiterInputError} naming the option and its value.
  */
 export function definePolicy<const Name extends string>(options: PolicyOptions<Name>): Policy<Name> {
-  const { name, limit, windowMs, blockMs = 0, onUnavailable = 'open', mode = 'enforce' } = options;
+  const { name, limit, windowMs, blockMs = 0, onUnavailable = 'open', mode = 'enforce', nearLimit } = options;
   if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
     throw new LimiterInputError('name', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
   }
@@ -40,13 +45,22 @@ export function definePolicy<const Name extends string>(options: PolicyOptions<N
   wholeNumberWithin(`policy ${name}: blockMs`, blockMs, 0, MAX_BLOCK_MS);
   oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed']);
   oneOf(`policy ${name}: mode`, mode, ['enforce', 'shadow']);
-  return { name, limit, windowMs, blockMs, onUnavailable, mode };
+  const policy = { name, limit, windowMs, blockMs, onUnavailable, mode };
+  if (nearLimit === undefined) return policy;
+  shareBelowOne(`policy ${name}: nearLimit`, nearLimit);
+  return { ...policy, nearLimit };
 }
 
 /** @throws {LimiterInputError} unless `value` is a whole number from `min` to `max`. */
 export function wholeNumberWithin(field: string, value: unknown, min: number, max: number): void {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
     throw new LimiterInputError(field, `must be a whole number from ${min} to ${max}, not ${shown(value)}`);
+  }
+}
+
+function shareBelowOne(field: string, value: unknown): void {
+  if (typeof value !== 'number' || !(value > 0 && value < 1)) {
+    throw new LimiterInputError(field, `must be a share above 0 and below 1, not ${shown(value)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { RedisClient, RedisScript } from '@spillway/redis';
+import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import { outcomes, toDecision, unavailableDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 import type { StoreRequest } from '../store.ts';
@@ -31,6 +32,7 @@ export interface BatcherOptions {
   readonly outboxCap: number;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: (key: string) => void;
+  readonly metrics?: LimiterMetrics | undefined;
 }
 
 /** Collects requests and decides them a script call a batch. */
@@ -40,7 +42,7 @@ export interface Batcher {
 
 /** Makes a {@link Batcher}. */
 export function batcher(options: BatcherOptions): Batcher {
-  const { client, script, deadlineMs, outboxCap, onRefusedWhileBlocked } = options;
+  const { client, script, deadlineMs, outboxCap, onRefusedWhileBlocked, metrics } = options;
   const within = deadline(client, deadlineMs);
   let pending: Pending[] = [];
 
@@ -55,9 +57,13 @@ export function batcher(options: BatcherOptions): Batcher {
   function send(batch: readonly Pending[]): void {
     const keys = batch.map(({ request }) => request.key);
     const args = [outboxCap, ...runs(batch)];
+    const sentAt = metrics === undefined ? 0 : performance.now();
     within.run(
       () => script.run(client, keys, args),
-      (reply) => settle(batch, reply),
+      (reply) => {
+        metrics?.batch?.({ size: batch.length, durationMs: performance.now() - sentAt });
+        settle(batch, reply);
+      },
       () => {
         for (const { request, resolve } of batch) resolve(unavailableDecision(request.policy));
       },
@@ -73,6 +79,7 @@ export function batcher(options: BatcherOptions): Batcher {
       resolve(decodeAt(request.policy, outcome, reply, offset + 1, nowMs));
       offset += REPLY_SIZE;
     }
+    if (offset < reply.length) metrics?.dropped?.(reply.readUInt32BE(offset));
   }
 
   return {

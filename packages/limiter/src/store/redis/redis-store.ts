@@ -1,9 +1,11 @@
 import type { RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
+import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { LimiterStore } from '../store.ts';
 import { batcher } from './batcher.ts';
 import { deadline } from './deadline.ts';
 import { deniedCounter } from './denied-counter.ts';
+import { nearLimitReporter } from './near-limit-reporter.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
 
 /** What {@link redisStore} needs. */
@@ -14,24 +16,33 @@ export interface RedisStoreOptions {
   readonly outboxCap: number;
   /** Other scripts than the shipped ones: tests bring their own clock. */
   readonly scripts?: LimiterScripts;
+  readonly metrics?: LimiterMetrics | undefined;
 }
 
 /** Sent as blocked-until in place of `Infinity`: the largest number that 6 bytes hold. */
 const BLOCK_FOREVER = 2 ** 48 - 1;
 
-const DENIED_REPORT_MS = 1_000;
+const REPORT_MS = 1_000;
 
 /** Windows in Redis, decided by sliding-log.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
-  const { client, deadlineMs, outboxCap, scripts = limiterScripts() } = options;
+  const { client, deadlineMs, outboxCap, scripts = limiterScripts(), metrics } = options;
   const within = deadline(client, deadlineMs);
-  const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: DENIED_REPORT_MS });
+  const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: REPORT_MS });
+  const nearLimit = nearLimitReporter({
+    client,
+    script: scripts.nearLimit,
+    outboxCap,
+    intervalMs: REPORT_MS,
+    onDropped: (count) => metrics?.dropped?.(count),
+  });
   const { decide } = batcher({
     client,
     script: scripts.decide,
     deadlineMs,
     outboxCap,
     onRefusedWhileBlocked: denied.add,
+    metrics,
   });
 
   function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
@@ -54,6 +65,9 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
       return until === BLOCK_FOREVER ? Infinity : until;
     },
     unblock: (key) => bounded('unblock', () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
-    close: denied.close,
+    nearLimit: nearLimit.add,
+    close: async () => {
+      await Promise.all([denied.close(), nearLimit.close()]);
+    },
   };
 }
