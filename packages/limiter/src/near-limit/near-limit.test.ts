@@ -44,19 +44,19 @@ describe('nearLimit', () => {
   });
 });
 
-describe('onNearLimit', () => {
-  function watched(settings: Partial<LimiterSettings<readonly Policy[]>> = {}) {
-    const crossings: NearLimitCrossing[] = [];
-    let now = 1_800_000_000_000;
-    const limiter = createLimiter<readonly Policy[]>({
-      store: memoryStore({ now: () => now }),
-      policies: [ten],
-      onNearLimit: (crossing) => crossings.push(crossing),
-      ...settings,
-    });
-    return { limiter, crossings, pass: (ms: number) => (now += ms) };
-  }
+function watched(settings: Partial<LimiterSettings<readonly Policy[]>> = {}) {
+  const crossings: NearLimitCrossing[] = [];
+  let now = 1_800_000_000_000;
+  const limiter = createLimiter<readonly Policy[]>({
+    store: memoryStore({ now: () => now }),
+    policies: [ten],
+    onNearLimit: (crossing) => crossings.push(crossing),
+    ...settings,
+  });
+  return { limiter, crossings, pass: (ms: number) => (now += ms) };
+}
 
+describe('onNearLimit', () => {
   it('is called by the request that crosses, whatever its cost, with who and how much is left', async () => {
     const { limiter, crossings } = watched();
     await limiter.consume('ten', 'ada', { action: 'upload', cost: 7 });
