@@ -3,7 +3,8 @@
 --
 -- KEYS   [1] the window key
 -- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset'; to block also
---        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms)
+--        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms), [6] bytes
+--        a unit takes in the window's body, 0 where they can't be counted so
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end.
@@ -21,13 +22,13 @@ local function save(blocked_until, ttl)
 end
 
 if ARGV[2] == 'block' then
-  local duration, limit, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+  local duration, limit, window, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
   local blocked_until = duration == 0 and BLOCK_FOREVER or now + duration
   local left = redis.call('PTTL', key)
   local ttl = duration == 0 and FOREVER_TTL_MS or duration
   save(blocked_until, left > ttl and left or ttl)
   block_save(key, now, blocked_until, cap, {
-    limit = limit, window = window, count = #log / 4, denied = 0, mode = 0, start = base,
+    limit = limit, window = window, count = bytes > 0 and #log / bytes or 0, denied = 0, mode = 0, start = base,
   })
   return string.format('%.0f', blocked_until)
 end

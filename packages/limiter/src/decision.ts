@@ -1,7 +1,7 @@
-import type { Decision, Policy } from './types.ts';
+import type { CombinedDecision, Decision, Policy } from './types.ts';
 
-/** Outcome codes of a store; the numbers are those of sliding-log.lua. */
-export const outcomes = { allowed: 0, limited: 1, blockBegins: 2, blocked: 3 } as const;
+/** Outcome codes of a store; the numbers are those of decide.lua. */
+export const outcomes = { allowed: 0, limited: 1, blockBegins: 2, blocked: 3, withheld: 4, stale: 5 } as const;
 
 /** One of {@link outcomes}. */
 export type Outcome = (typeof outcomes)[keyof typeof outcomes];
@@ -20,6 +20,9 @@ export function toDecision(
   const resetAt = nowMs + resetAfterMs;
   if (outcome === outcomes.allowed) {
     return { allowed: true, policy: name, reason: 'allowed', limit, remaining, resetAt, resetAfterMs, retryAfterMs };
+  }
+  if (outcome === outcomes.withheld) {
+    return { allowed: false, policy: name, reason: 'withheld', limit, remaining, resetAt, resetAfterMs, retryAfterMs };
   }
   const allowed = mode === 'shadow';
   const reason = allowed ? 'shadow' : outcome === outcomes.limited ? 'limited' : 'blocked';
@@ -40,5 +43,16 @@ export function unavailableDecision({ name, limit, onUnavailable }: Policy): Dec
     resetAt: Date.now() + wait,
     resetAfterMs: wait,
     retryAfterMs: wait,
+  };
+}
+
+/** Sums up the answers to requests that were decided together. */
+export function combine(decisions: readonly Decision[]): CombinedDecision {
+  const refused = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');
+  return {
+    allowed: decisions.every(({ allowed }) => allowed),
+    decisions,
+    refusedBy: refused.map(({ policy }) => policy),
+    retryAfterMs: Math.max(0, ...refused.map(({ retryAfterMs }) => retryAfterMs)),
   };
 }

@@ -1,3 +1,5 @@
+import type { Decision } from './types.ts';
+
 /** A value that the caller passed and that can't be used. A request handler turns it into a 4xx answer. */
 export class LimiterInputError extends Error {
   readonly code = 'invalid_input';
@@ -21,6 +23,21 @@ export class LimiterUnavailableError extends Error {
 
   constructor(operation: string, deadlineMs: number, cause?: unknown) {
     super(`${operation}: Redis gave no answer within ${deadlineMs} ms`, { cause });
+  }
+}
+
+/** `waitFor` gave up: the request would not fit in time. */
+export class LimiterWaitError extends Error {
+  readonly code = 'wait_exceeded';
+  override readonly name = 'LimiterWaitError';
+  readonly maxWaitMs: number;
+  /** The last refusal; absent when the request's turn never came. */
+  readonly decision?: Decision;
+
+  constructor(maxWaitMs: number, decision?: Decision) {
+    super(`the request does not fit within ${maxWaitMs} ms`);
+    this.maxWaitMs = maxWaitMs;
+    if (decision !== undefined) this.decision = decision;
   }
 }
 

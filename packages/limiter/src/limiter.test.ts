@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { LimiterClosedError, LimiterInputError } from './errors.ts';
-import { createLimiter, type Limiter } from './limiter.ts';
+import { createLimiter } from './limiter.ts';
+import type { Limiter } from './limiter-interface.ts';
 import { definePolicy } from './policy/policy.ts';
 import { tiers } from './policy/tiers.ts';
-import { memoryStore } from './store/memory-store.ts';
+import { memoryStore } from './store/memory/memory-store.ts';
 import type { Policy } from './types.ts';
 
 const limiter = createLimiter({ store: memoryStore(), policies: tiers });
@@ -62,7 +63,17 @@ describe('bad options', () => {
     [{ ...policy, name: 'Has Space' }, 'name'],
     [{ ...policy, name: 'a:b' }, 'name'],
     [{ ...policy, limit: 0 }, 'limit'],
-    [{ ...policy, limit: 10_001 }, 'limit'],
+    [{ ...policy, algorithm: 'sliding-log', limit: 10_001 }, 'limit'],
+    [{ ...policy, algorithm: 'concurrency', limit: 10_001 }, 'limit'],
+    [{ ...policy, limit: 1_000_000_001 }, 'limit'],
+    [{ ...policy, algorithm: 'leaky-boat' }, 'algorithm'],
+    [{ ...policy, algorithm: 'sliding-window', buckets: 1 }, 'buckets'],
+    [{ ...policy, algorithm: 'token-bucket', burst: 2 }, 'burst'],
+    [{ ...policy, algorithm: 'token-bucket', limit: 10_000_000, windowMs: 2 ** 31 }, 'burst'],
+    [{ ...policy, algorithm: 'concurrency', blockMs: 1 }, 'blockMs'],
+    [{ name: 'p', limit: 1, algorithm: 'quota', period: 'week' }, 'period'],
+    [{ name: 'p', limit: 1, algorithm: 'quota', period: 'day', timeZone: 'Mars/Base' }, 'timeZone'],
+    [{ name: 'p', limit: 1 }, 'windowMs'],
     [{ ...policy, limit: 2.5 }, 'limit'],
     [{ ...policy, windowMs: 0 }, 'windowMs'],
     [{ ...policy, windowMs: 2 ** 31 + 1 }, 'windowMs'],

@@ -1,3 +1,4 @@
+import { capacityOf } from './algorithm/capacity.ts';
 import { LimiterInputError, shown } from './errors.ts';
 import { wholeNumberWithin } from './policy/policy.ts';
 import type { Policy } from './types.ts';
@@ -6,7 +7,7 @@ import type { Policy } from './types.ts';
 const MAX_SUBJECT_BYTES = 1024;
 
 /** An action may take this much as UTF-8. */
-const MAX_ACTION_BYTES = 256;
+export const MAX_ACTION_BYTES = 256;
 
 /** @throws {LimiterInputError} unless `subject` is well-formed text of 1 to 1,024 bytes. */
 export function checkSubject(subject: unknown): asserts subject is string {
@@ -18,16 +19,25 @@ export function checkAction(action: unknown): asserts action is string {
   checkText('action', action, MAX_ACTION_BYTES);
 }
 
-/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to the policy's limit. */
-export function checkCost(cost: unknown, { limit }: Policy): asserts cost is number {
-  if (cost !== 1) wholeNumberWithin('cost', cost, 1, limit);
+/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to what the policy can ever admit. */
+export function checkCost(cost: unknown, policy: Policy): asserts cost is number {
+  if (cost !== 1) wholeNumberWithin('cost', cost, 1, capacityOf(policy));
 }
 
-/*
+/** @throws {LimiterInputError} unless `slot` is one that a decision named. */
+export function checkSlot(slot: unknown): asserts slot is string {
+  if (typeof slot !== 'string' || !/^[\w-]{8}$/.test(slot)) {
+    throw new LimiterInputError('slot', `must be the slot of a decision, not ${shown(slot)}`);
+  }
+}
+
+/**
+ * @throws {LimiterInputError} unless it is well-formed text of 1 to `maxBytes` bytes.
+ *
  * Lone surrogates all encode to the same three bytes, so that two subjects could share a key: refused. The
  * byte length is only counted where three bytes a unit could exceed the bound.
  */
-function checkText(field: string, value: unknown, maxBytes: number): void {
+export function checkText(field: string, value: unknown, maxBytes: number): asserts value is string {
   if (typeof value !== 'string') throw new LimiterInputError(field, `must be text, not ${shown(value)}`);
   if (value === '') throw new LimiterInputError(field, 'must not be empty');
   if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)) {

@@ -7,6 +7,7 @@
  * - action: what the subject wants to do. Windows of two actions are apart.
  * - cost: how many units of the limit a request takes.
  * - window: the stretch of time, ending now, over which units are counted.
+ * - slot: one of a number of things that may go on at once; held, and released.
  * - block: a refusal that lasts a set time whatever the window says.
  */
 
@@ -16,11 +17,12 @@ export type OnUnavailable = 'open' | 'closed';
 /** `shadow` decides and records as `enforce` does, and admits all the same. */
 export type PolicyMode = 'enforce' | 'shadow';
 
-/** A rule, checked and complete. Made by `definePolicy`. */
-export interface Policy<Name extends string = string> {
+/** What every policy has. */
+interface PolicyBase<Name extends string> {
   readonly name: Name;
-  /** Units in a window. */
+  /** Units in a window; for `concurrency` how many slots may be held at once. */
   readonly limit: number;
+  /** For `token-bucket` the time in which `limit` tokens come back, for `concurrency` how long a slot lasts unrenewed. */
   readonly windowMs: number;
   /** How long a subject is refused from its first denial on; 0 = only as long as the window says. */
   readonly blockMs: number;
@@ -30,11 +32,31 @@ export interface Policy<Name extends string = string> {
   readonly nearLimit?: number;
 }
 
+/** What a {@link Policy} has beside, by its algorithm. */
+export type AlgorithmRule =
+  | { readonly algorithm: 'sliding-log' | 'fixed-window' | 'concurrency' }
+  /** `buckets`: into how many the window is cut. */
+  | { readonly algorithm: 'sliding-window'; readonly buckets: number }
+  /** `burst`: how many tokens the bucket holds. */
+  | { readonly algorithm: 'token-bucket'; readonly burst: number }
+  /** `timeZone`: an IANA name, as `Europe/Berlin`. */
+  | { readonly algorithm: 'quota'; readonly period: QuotaPeriod; readonly timeZone: string };
+
+/** A stretch of the calendar. */
+export type QuotaPeriod = 'day' | 'month';
+
+/** How a policy counts. */
+export type Algorithm = AlgorithmRule['algorithm'];
+
+/** A rule, checked and complete. Made by `definePolicy`. */
+export type Policy<Name extends string = string> = PolicyBase<Name> & AlgorithmRule;
+
 /**
  * Why a decision fell as it did. `limited`: the window is full. `blocked`: a block runs. `shadow`: it would have been
- * refused, but the policy only watches. `unavailable`: Redis gave no answer in time.
+ * refused, but the policy only watches. `withheld`: it fits, but another policy of the same `consumeAll` refused, so that
+ * nothing was charged. `unavailable`: Redis gave no answer in time.
  */
-export type DecisionReason = 'allowed' | 'limited' | 'blocked' | 'shadow' | 'unavailable';
+export type DecisionReason = 'allowed' | 'limited' | 'blocked' | 'shadow' | 'withheld' | 'unavailable';
 
 /** The answer to one request. A denial is a value, not an error. */
 export interface Decision {
@@ -56,13 +78,32 @@ export interface Decision {
   readonly blockedUntil?: number;
   /** True when the request was admitted and its subject is near the limit now, by the policy's `nearLimit`. */
   readonly nearLimit?: boolean;
+  /** What an admitted request of a `concurrency` policy holds, until `release` or until the policy's `windowMs` are over. */
+  readonly slot?: string;
+}
+
+/** The answer to several policies at once: all were charged, or none. */
+export interface CombinedDecision {
+  readonly allowed: boolean;
+  /** One for each request, in their order. Where the others were refused, those that fit have the reason `withheld`. */
+  readonly decisions: readonly Decision[];
+  /** Names of the policies that refused. */
+  readonly refusedBy: readonly string[];
+  /** After how many ms all would be admitted, if nothing else came before; 0 when they were. */
+  readonly retryAfterMs: number;
+}
+
+/** One of several requests that are decided together. */
+export interface CombinedRequest<Name extends string = string> extends ConsumeOptions {
+  readonly policy: Name;
+  readonly subject: string;
 }
 
 /** What a request may say beside who it is. */
 export interface ConsumeOptions {
   /** @default 'default' */
   readonly action?: string;
-  /** Units, a whole number from 1 to the policy's limit. @default 1 */
+  /** Units, a whole number from 1 to the policy's limit (of a token bucket: to its burst). @default 1 */
   readonly cost?: number;
 }
 
@@ -72,4 +113,12 @@ export interface BlockOptions {
   readonly action?: string;
   /** How long, in ms, up to 49 days. @default 'forever' */
   readonly durationMs?: number | 'forever';
+}
+
+/** How long {@link ConsumeOptions a request} may wait until it fits. */
+export interface WaitOptions extends ConsumeOptions {
+  /** Longest wait in ms, up to 24 days. */
+  readonly maxWaitMs: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
 }

@@ -1,5 +1,11 @@
 import type { Options, Store } from 'express-rate-limit';
-import { HitCounter, type HitCounterOptions, type Hits, StoreNotInitializedError } from '../hit-counter/hit-counter.ts';
+import {
+  HitCounter,
+  type HitCounterOptions,
+  type Hits,
+  prefixOf,
+  StoreNotInitializedError,
+} from '../hit-counter/hit-counter.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions;
@@ -28,7 +34,7 @@ export class SpillwayStore implements Store {
   #counter: HitCounter | undefined;
 
   constructor(options: SpillwayStoreOptions) {
-    this.prefix = options.prefix ?? 'rl:';
+    this.prefix = prefixOf(options);
     this.#options = options;
   }
 

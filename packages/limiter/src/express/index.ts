@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { checkGuardOptions, type GuardOptions, judge } from '../http/judge.ts';
+import { checkGuardOptions, type GuardOptions, judge, type Verdict } from '../http/judge.ts';
 import { carryOut, type NodeRequest, nodeRequest } from '../http/node-request.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
@@ -10,7 +10,7 @@ export type RateLimitMiddleware<Req extends IncomingMessage = IncomingMessage> =
   request: Req,
   response: ServerResponse,
   next: (error?: unknown) => void,
-) => void;
+) => Promise<void>;
 
 /**
  * Express middleware that lets a request pass only within the policy. Refused ones get 429 as problem+json; all get the
@@ -27,10 +27,15 @@ export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
   options: RateLimitOptions<Req>,
 ): RateLimitMiddleware<Req> {
   checkGuardOptions(options);
-  return (request, response, next) => {
-    judge(nodeRequest(request), options).then((verdict) => {
-      if (carryOut(verdict, response)) next();
-    }, next);
+  return async (request, response, next) => {
+    let verdict: Verdict;
+    try {
+      verdict = await judge(nodeRequest(request), options);
+    } catch (error) {
+      next(error);
+      return;
+    }
+    if (carryOut(verdict, response)) next();
   };
 }
 

@@ -1,7 +1,9 @@
 import { LRUCache } from 'lru-cache';
 import { LimiterInputError, LimiterUnavailableError, shown } from '../errors.ts';
-import { createLimiter, type Limiter, type LimiterOptions, type LimiterSettings } from '../limiter.ts';
+import { createLimiter, type LimiterOptions, type LimiterSettings } from '../limiter.ts';
+import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
+import { checkText, MAX_ACTION_BYTES } from '../request.ts';
 import type { Decision, OnUnavailable, Policy } from '../types.ts';
 
 /** Where a foreign middleware's hits are counted, and under which name. */
@@ -16,13 +18,14 @@ export type HitCounterOptions = {
   Backend;
 
 /** Either of the two places in which a limiter keeps its windows. */
-type Backend = LimiterOptions<readonly Policy[]> extends infer Options
-  ? Options extends { readonly redis: infer Client }
-    ? { readonly redis: Client }
-    : Options extends { readonly store: infer Store }
-      ? { readonly store: Store }
-      : never
-  : never;
+type Backend =
+  LimiterOptions<readonly Policy[]> extends infer Options
+    ? Options extends { readonly redis: infer Client }
+      ? { readonly redis: Client }
+      : Options extends { readonly store: infer Store }
+        ? { readonly store: Store }
+        : never
+    : never;
 
 /** What a middleware says when it starts. */
 export interface HitCounterStart {
@@ -42,10 +45,7 @@ export interface Hits {
   readonly resetTime: Date;
 }
 
-/** `reward` gives units back. */
-type CountingLimiter = Pick<Limiter, 'consume' | 'peek' | 'reset' | 'close'> & {
-  reward?(policy: string, subject: string, options: { readonly cost: number; readonly action: string }): Promise<void>;
-};
+type CountingLimiter = Pick<Limiter, 'consume' | 'peek' | 'reward' | 'reset' | 'close'>;
 
 /** A middleware asked for a count before it said how to count. */
 export class StoreNotInitializedError extends Error {
@@ -59,6 +59,12 @@ export class StoreNotInitializedError extends Error {
 
 /** Refusals remembered until the middleware takes them back, or their window is over. */
 const MAX_REFUSALS = 10_000;
+
+/** The prefix of a store's keys. @throws {LimiterInputError} unless it can be part of a key. */
+export function prefixOf({ prefix = 'rl:' }: Pick<HitCounterOptions, 'prefix'>): string {
+  checkText('prefix', prefix, MAX_ACTION_BYTES);
+  return prefix;
+}
 
 /**
  * Counts hits with a limiter. The count of a key is the units in its window, and one more than the limit for a refused
@@ -74,7 +80,7 @@ export class HitCounter {
   readonly #refusals: LRUCache<string, number>;
 
   constructor(options: HitCounterOptions, start: HitCounterStart) {
-    const { prefix = 'rl:', limit = start.limit, policy: name = start.name, deadlineMs = 100, ...rest } = options;
+    const { prefix: _prefix, limit = start.limit, policy: name = start.name, deadlineMs = 100, ...rest } = options;
     if (typeof limit !== 'number') {
       throw new LimiterInputError('limit', `must be given to the store when the middleware has ${shown(limit)} for it`);
     }
@@ -82,7 +88,7 @@ export class HitCounter {
     const policy = definePolicy({ name, limit: Math.max(limit, 1), windowMs: start.windowMs });
     this.#limiter = createLimiter({ ...rest, deadlineMs, policies: [policy] });
     this.#policy = name;
-    this.#action = prefix;
+    this.#action = prefixOf(options);
     this.#limit = policy.limit;
     this.#deadlineMs = deadlineMs;
     this.#start = start;
@@ -110,7 +116,7 @@ export class HitCounter {
     const refused = this.#refusals.get(key) ?? 0;
     if (refused > 1) this.#refusals.set(key, refused - 1);
     else if (refused === 1) this.#refusals.delete(key);
-    else await this.#limiter.reward?.(this.#policy, key, { cost: 1, action: this.#action });
+    else await this.#giveBack(key);
   }
 
   /** Forgets a key. @throws {LimiterUnavailableError} */
@@ -122,6 +128,15 @@ export class HitCounter {
   /** Lets go of timers; the Redis client stays open. */
   close(): Promise<void> {
     return this.#limiter.close();
+  }
+
+  async #giveBack(key: string): Promise<void> {
+    try {
+      await this.#limiter.reward(this.#policy, key, { action: this.#action });
+    } catch (error) {
+      // The request has been served; a hit that stays counted must not make a failure of it.
+      if (this.#start.onUnavailable === undefined || !(error instanceof LimiterUnavailableError)) throw error;
+    }
   }
 
   // Counted from now, not `resetAt`: the middlewares subtract their own clock, which may not be Redis'.

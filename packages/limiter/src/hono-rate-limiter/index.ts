@@ -1,7 +1,14 @@
 import type { Env } from 'hono';
 import type { HonoConfigType, Store } from 'hono-rate-limiter';
 import type { Input } from 'hono/types';
-import { HitCounter, type HitCounterOptions, type Hits, StoreNotInitializedError } from '../hit-counter/hit-counter.ts';
+import {
+  HitCounter,
+  type HitCounterOptions,
+  type Hits,
+  prefixOf,
+  StoreNotInitializedError,
+} from '../hit-counter/hit-counter.ts';
+import { oneOf } from '../policy/policy.ts';
 import type { OnUnavailable } from '../types.ts';
 
 /** Where the hits are counted. */
@@ -25,9 +32,11 @@ export type SpillwayStoreOptions = HitCounterOptions & {
  * app.use(rateLimiter({ windowMs: 60_000, limit: 100, keyGenerator, store: new SpillwayStore({ redis, prefix: 'api:' }) }));
  * ```
  */
-export class SpillwayStore<E extends Env = Env, P extends string = string, I extends Input = Input>
-  implements Store<E, P, I>
-{
+export class SpillwayStore<E extends Env = Env, P extends string = string, I extends Input = Input> implements Store<
+  E,
+  P,
+  I
+> {
   /** All processes share the keys. */
   readonly localKeys = false;
   readonly prefix: string;
@@ -36,7 +45,8 @@ export class SpillwayStore<E extends Env = Env, P extends string = string, I ext
   #counter: HitCounter | undefined;
 
   constructor({ onUnavailable = 'open', ...options }: SpillwayStoreOptions) {
-    this.prefix = options.prefix ?? 'rl:';
+    oneOf('onUnavailable', onUnavailable, ['open', 'closed']);
+    this.prefix = prefixOf(options);
     this.#options = options;
     this.#onUnavailable = onUnavailable;
   }

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { createLimiter, type Limiter } from '../limiter.ts';
+import { createLimiter } from '../limiter.ts';
+import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory-store.ts';
+import { memoryStore } from '../store/memory/memory-store.ts';
 import { guard } from './guard.ts';
 
 const request = new Request('http://test/');

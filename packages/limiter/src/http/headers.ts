@@ -1,5 +1,5 @@
 import type { Decision, Policy } from '../types.ts';
-import { type RateLimitVersion, rateLimitSyntaxes } from './rate-limit-fields.ts';
+import { type RateLimitSyntax, type RateLimitVersion, rateLimitSyntaxes } from './rate-limit-fields.ts';
 
 /** How {@link rateLimitHeaders} writes. */
 export interface RateLimitHeaderOptions {
@@ -23,28 +23,54 @@ export function rateLimitHeaders(
   policy: Policy | readonly Policy[],
   { version = 'draft-11' }: RateLimitHeaderOptions = {},
 ): Record<string, string> {
-  const decisions: readonly Decision[] = 'policy' in decision ? [decision] : decision;
-  const policies: readonly Policy[] = 'name' in policy ? [policy] : policy;
-  const refusals = decisions.filter(({ allowed }) => !allowed);
-  const waitMs = Math.max(0, ...refusals.map(({ retryAfterMs }) => retryAfterMs));
-  const retryAfter = refusals.length > 0 && Number.isFinite(waitMs) ? { 'Retry-After': String(seconds(waitMs)) } : {};
-
-  const silent = new Set(policies.filter(({ mode }) => mode === 'shadow').map(({ name }) => name));
-  const told = decisions.filter(({ reason, policy: name }) => reason !== 'unavailable' && !silent.has(name));
-  const current = told.filter(({ allowed }) => refusals.length === 0 || !allowed);
-  const tightest = current.toSorted(byTightness)[0];
-  if (tightest === undefined) return retryAfter;
   const syntax = rateLimitSyntaxes[version];
+  if ('policy' in decision && 'name' in policy) return headersOfOne(decision, policy, syntax);
+  return headersOfAll('policy' in decision ? [decision] : decision, 'name' in policy ? [policy] : policy, syntax);
+}
+
+/** Nearly all requests have one policy. */
+function headersOfOne(decision: Decision, policy: Policy, syntax: RateLimitSyntax): Record<string, string> {
+  if (policy.mode === 'shadow') return {};
+  if (decision.reason === 'unavailable') return retryAfter(decision.allowed ? Infinity : decision.retryAfterMs);
   return {
-    'RateLimit-Policy': syntax.policies(
-      told.map(({ policy: name, limit }) => ({ name, quota: limit, ...windowOf(name, policies) })),
-    ),
-    RateLimit: syntax.limits(
-      current.map((each) => ({ name: each.policy, remaining: each.remaining, ...resetOf(each) })),
-    ),
-    ...legacyHeaders(tightest),
-    ...retryAfter,
+    'RateLimit-Policy': policyText(decision, policy, syntax),
+    RateLimit: limitText(decision, syntax),
+    ...legacyHeaders(decision),
+    ...(decision.allowed ? {} : retryAfter(decision.retryAfterMs)),
   };
+}
+
+function headersOfAll(
+  decisions: readonly Decision[],
+  policies: readonly Policy[],
+  syntax: RateLimitSyntax,
+): Record<string, string> {
+  const refusals = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');
+  const waitMs = refusals.length === 0 ? Infinity : Math.max(...refusals.map(({ retryAfterMs }) => retryAfterMs));
+  const byName = new Map(policies.map((policy) => [policy.name, policy]));
+  const told = decisions.filter(
+    ({ reason, policy }) => reason !== 'unavailable' && byName.get(policy)?.mode !== 'shadow',
+  );
+  const current = told.filter((each) => refusals.length === 0 || refusals.includes(each));
+  const [tightest] = current.toSorted(byTightness);
+  if (tightest === undefined) return retryAfter(waitMs);
+  return {
+    'RateLimit-Policy': told.map((each) => policyText(each, byName.get(each.policy), syntax)).join(', '),
+    RateLimit: current.map((each) => limitText(each, syntax)).join(', '),
+    ...legacyHeaders(tightest),
+    ...retryAfter(waitMs),
+  };
+}
+
+function policyText({ policy: name, limit }: Decision, policy: Policy | undefined, syntax: RateLimitSyntax): string {
+  const window = policy === undefined ? {} : { windowSeconds: seconds(policy.windowMs) };
+  return syntax.policy({ name, quota: limit, ...window });
+}
+
+function limitText(decision: Decision, syntax: RateLimitSyntax): string {
+  const { allowed, policy: name, remaining, resetAfterMs, retryAfterMs } = decision;
+  const waitMs = allowed ? resetAfterMs : retryAfterMs;
+  return syntax.limit({ name, remaining, ...(Number.isFinite(waitMs) ? { resetSeconds: seconds(waitMs) } : {}) });
 }
 
 /** The three headers that say one limit only. */
@@ -56,18 +82,12 @@ function legacyHeaders({ limit, remaining, resetAt }: Decision): Record<string, 
   };
 }
 
+function retryAfter(waitMs: number): Record<string, string> {
+  return Number.isFinite(waitMs) ? { 'Retry-After': String(seconds(waitMs)) } : {};
+}
+
 /** The longest wait first, then what has the smallest share left. */
 function byTightness(one: Decision, other: Decision): number {
   if (one.retryAfterMs !== other.retryAfterMs) return one.retryAfterMs > other.retryAfterMs ? -1 : 1;
   return one.remaining / one.limit - other.remaining / other.limit;
-}
-
-function windowOf(name: string, policies: readonly Policy[]): { readonly windowSeconds?: number } {
-  const policy = policies.find((each) => each.name === name);
-  return policy === undefined ? {} : { windowSeconds: seconds(policy.windowMs) };
-}
-
-function resetOf({ allowed, resetAfterMs, retryAfterMs }: Decision): { readonly resetSeconds?: number } {
-  const waitMs = allowed ? resetAfterMs : retryAfterMs;
-  return Number.isFinite(waitMs) ? { resetSeconds: seconds(waitMs) } : {};
 }

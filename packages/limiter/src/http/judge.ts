@@ -1,5 +1,5 @@
 import { LimiterInputError, shown } from '../errors.ts';
-import type { Limiter } from '../limiter.ts';
+import type { Limiter } from '../limiter-interface.ts';
 import { checkAction, checkCost } from '../request.ts';
 import { rateLimitHeaders } from './headers.ts';
 import { byApiKey } from './identity/by-api-key.ts';

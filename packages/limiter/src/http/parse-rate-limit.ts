@@ -1,4 +1,4 @@
-import { type BareItem, type Item, type List, parseList } from 'structured-headers';
+import { type Item, type List, parseList } from 'structured-headers';
 import type { QuotaPolicy, ServiceLimit } from './rate-limit-fields.ts';
 
 /** What a server's answer says about its limits. */
@@ -52,7 +52,7 @@ function toLimit([name, parameters]: Item): ServiceLimit[] {
   return [resetSeconds === undefined ? { name, remaining } : { name, remaining, resetSeconds }];
 }
 
-function count(value: BareItem | undefined): number | undefined {
+function count(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : undefined;
 }
 

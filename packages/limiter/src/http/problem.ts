@@ -38,7 +38,7 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
  */
 export function denialProblem(decision: Decision | readonly Decision[]): Problem {
   const decisions: readonly Decision[] = 'policy' in decision ? [decision] : decision;
-  const refusals = decisions.filter(({ allowed }) => !allowed);
+  const refusals = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');
   const violated = refusals.filter(({ reason }) => reason !== 'unavailable');
   const longest = violated.toSorted((one, other) => (one.retryAfterMs > other.retryAfterMs ? -1 : 1))[0];
   const retryAfter = waitSeconds(refusals);

@@ -19,22 +19,16 @@ export interface ServiceLimit {
 /** A version of the header fields' syntax. They are still moving: a new draft becomes a new version beside the old. */
 export type RateLimitVersion = 'draft-11';
 
-/** How one version writes its two fields. */
-interface RateLimitSyntax {
-  readonly policies: (policies: readonly QuotaPolicy[]) => string;
-  readonly limits: (limits: readonly ServiceLimit[]) => string;
+/** How one version writes the members of its two lists. */
+export interface RateLimitSyntax {
+  readonly policy: (policy: QuotaPolicy) => string;
+  readonly limit: (limit: ServiceLimit) => string;
 }
 
-/** Draft 11 of the IETF's "RateLimit header fields for HTTP": Lists of quoted names with parameters (RFC 9651). */
+/** Draft 11 of the IETF's "RateLimit header fields for HTTP": quoted names with parameters (RFC 9651). */
 const draft11: RateLimitSyntax = {
-  policies: (policies) =>
-    policies
-      .map(({ name, quota, windowSeconds }) => quoted(name) + parameter('q', quota) + parameter('w', windowSeconds))
-      .join(', '),
-  limits: (limits) =>
-    limits
-      .map(({ name, remaining, resetSeconds }) => quoted(name) + parameter('r', remaining) + parameter('t', resetSeconds))
-      .join(', '),
+  policy: ({ name, quota, windowSeconds }) => quoted(name) + parameter('q', quota) + parameter('w', windowSeconds),
+  limit: ({ name, remaining, resetSeconds }) => quoted(name) + parameter('r', remaining) + parameter('t', resetSeconds),
 };
 
 /** The syntaxes by their versions. */
@@ -47,8 +41,12 @@ function parameter(key: string, value: number | undefined): string {
   return value === undefined ? '' : `;${key}=${Math.min(value, MAX_INTEGER)}`;
 }
 
+/** What every policy's name is. */
+const PLAIN = /^[\w-]*$/;
+
 /** A String of RFC 9651. It has no characters but ASCII's printable ones: others are percent-encoded. */
 function quoted(name: string): string {
+  if (PLAIN.test(name)) return `"${name}"`;
   const ascii = name.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (character) => encodeURIComponent(character));
   return `"${ascii.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }

@@ -4,11 +4,12 @@ import type { StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
 import type { LimiterMetrics } from './metrics.ts';
 
-/** Decides a request by `decide` and reports how that went. */
-export type WatchDecision = (
-  request: StoreRequest,
-  decide: (request: StoreRequest) => Promise<Decision>,
-) => Promise<Decision>;
+/** Reports how decisions went that were just asked for. */
+export interface DecisionWatch {
+  one(request: StoreRequest, decision: Promise<Decision>): Promise<Decision>;
+  /** Of requests that are decided together. */
+  all(requests: readonly StoreRequest[], decisions: Promise<readonly Decision[]>): Promise<readonly Decision[]>;
+}
 
 /** Who is told about decisions. */
 export interface WatchOptions {
@@ -18,13 +19,11 @@ export interface WatchOptions {
 
 /**
  * The one place where decisions are looked at: they are timed and counted, and marked when they leave their subject near
- * its limit. A limiter without metrics doesn't come here for policies without `nearLimit`.
+ * its limit.
  */
-export function watchDecisions({ metrics, notice }: WatchOptions): WatchDecision {
-  return async (request, decide) => {
+export function watchDecisions({ metrics, notice }: WatchOptions): DecisionWatch {
+  function seen(request: StoreRequest, decision: Decision, startedAt: number): Decision {
     const { policy, cost } = request;
-    const startedAt = metrics === undefined ? 0 : performance.now();
-    const decision = await decide(request);
     const near = isNearLimit(policy, decision);
     if (metrics !== undefined) {
       const durationMs = performance.now() - startedAt;
@@ -35,5 +34,20 @@ export function watchDecisions({ metrics, notice }: WatchOptions): WatchDecision
     if (!near) return decision;
     if (crossesNearLimit(policy, decision, cost)) notice(request, decision);
     return { ...decision, nearLimit: true };
+  }
+
+  return {
+    async one(request, decision) {
+      const startedAt = performance.now();
+      return seen(request, await decision, startedAt);
+    },
+    async all(requests, decisions) {
+      const startedAt = performance.now();
+      const answers = await decisions;
+      return answers.map((decision, index) => {
+        const request = requests[index];
+        return request === undefined ? decision : seen(request, decision, startedAt);
+      });
+    },
   };
 }

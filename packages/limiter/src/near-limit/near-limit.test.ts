@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory-store.ts';
+import { memoryStore } from '../store/memory/memory-store.ts';
 import type { Policy } from '../types.ts';
 import { MalformedNearLimitEventError, parseNearLimitEvent } from './near-limit-event.ts';
 import type { NearLimitCrossing } from './near-limit-notice.ts';

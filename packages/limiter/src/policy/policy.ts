@@ -1,5 +1,6 @@
+import { isTimeZone } from '../algorithm/calendar.ts';
 import { LimiterInputError, shown } from '../errors.ts';
-import type { OnUnavailable, Policy, PolicyMode } from '../types.ts';
+import type { AlgorithmRule, OnUnavailable, Policy, PolicyMode, QuotaPeriod } from '../types.ts';
 
 /** The longest a window or a block may be: 2^31 ms, 24.8 days, so that a unit's time fits 4 bytes. */
 export const MAX_WINDOW_MS: number = 2 ** 31;
@@ -7,17 +8,23 @@ export const MAX_WINDOW_MS: number = 2 ** 31;
 /** The longest block that ends: what 4 bytes of ms hold, 49.7 days. */
 export const MAX_BLOCK_MS: number = 2 ** 32 - 2;
 
-/** The highest limit of a sliding log: 4 bytes a unit, 40 KB a window. */
-export const MAX_LIMIT = 10_000;
+/** The highest limit of a sliding log (4 bytes a unit, 40 KB a window) and of `concurrency`. */
+export const MAX_LOG_LIMIT = 10_000;
 
-/** What {@link definePolicy} needs. */
-export interface PolicyOptions<Name extends string = string> {
+/** The highest limit of the algorithms that keep counts. */
+export const MAX_LIMIT = 1_000_000_000;
+
+/** Up to this limit `auto` is the exact sliding log, beyond it the sliding window in buckets. */
+export const AUTO_LOG_LIMIT = 1_000;
+
+const MAX_BUCKETS = 120;
+const DAY_MS = 86_400_000;
+
+interface CommonOptions<Name extends string> {
   /** Lower-case letters, digits, `_` and `-`, up to 64. */
   readonly name: Name;
-  /** Units in a window, 1 to 10,000. */
+  /** Units in a window: 1 to 10,000 for `sliding-log` and `concurrency`, to 1,000,000,000 for the others. */
   readonly limit: number;
-  /** Length of the window in ms, 1 to 2^31. */
-  readonly windowMs: number;
   /** How long a subject is refused from its first denial on, in ms; 0 = only as long as the window says. @default 0 */
   readonly blockMs?: number;
   /** What to answer when Redis doesn't. @default 'open' */
@@ -31,24 +38,92 @@ export interface PolicyOptions<Name extends string = string> {
   readonly nearLimit?: number;
 }
 
+/** How long the window of a policy is, in ms, 1 to 2^31. */
+interface WindowOption {
+  readonly windowMs: number;
+}
+
+/** How a policy counts, with what the algorithm wants to know. */
+type AlgorithmOptions =
+  /**
+   * `sliding-log` is exact and takes 4 bytes a unit; `auto` is that up to a limit of 1,000 and `sliding-window` beyond;
+   * `fixed-window` may admit twice its limit in a trailing window; `concurrency` limits how many go on at once.
+   * @default 'auto'
+   */
+  | (WindowOption & { readonly algorithm?: 'auto' | 'sliding-log' | 'fixed-window' | 'concurrency' })
+  /** Never above the limit in any trailing window; units leave up to one bucket late. `buckets`: 2 to 120. @default 20 */
+  | (WindowOption & { readonly algorithm: 'sliding-window'; readonly buckets?: number })
+  /** `burst`: how many tokens the bucket holds, 1 to `limit`. @default limit */
+  | (WindowOption & { readonly algorithm: 'token-bucket'; readonly burst?: number })
+  /** Starts anew with each day or month of a time zone (IANA name). @default 'UTC' */
+  | { readonly algorithm: 'quota'; readonly period: QuotaPeriod; readonly timeZone?: string };
+
+/** What {@link definePolicy} needs. */
+export type PolicyOptions<Name extends string = string> = CommonOptions<Name> & AlgorithmOptions;
+
 /**
  * Checks a policy and fills in what it leaves out.
  * @throws {LimiterInputError} naming the option and its value.
  */
 export function definePolicy<const Name extends string>(options: PolicyOptions<Name>): Policy<Name> {
-  const { name, limit, windowMs, blockMs = 0, onUnavailable = 'open', mode = 'enforce', nearLimit } = options;
+  const { name, limit, blockMs = 0, onUnavailable = 'open', mode = 'enforce', nearLimit } = options;
   if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
     throw new LimiterInputError('name', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
   }
-  wholeNumberWithin(`policy ${name}: limit`, limit, 1, MAX_LIMIT);
-  wholeNumberWithin(`policy ${name}: windowMs`, windowMs, 1, MAX_WINDOW_MS);
+  const rule = ruleOf(name, options);
+  const windowMs = windowOf(name, options);
+  const counts = rule.algorithm !== 'sliding-log' && rule.algorithm !== 'concurrency';
+  wholeNumberWithin(`policy ${name}: limit`, limit, 1, counts ? MAX_LIMIT : MAX_LOG_LIMIT);
   wholeNumberWithin(`policy ${name}: blockMs`, blockMs, 0, MAX_BLOCK_MS);
+  if (rule.algorithm === 'concurrency' && blockMs > 0) {
+    throw new LimiterInputError(`policy ${name}: blockMs`, 'must be 0: who waits for a slot has done nothing wrong');
+  }
+  if (rule.algorithm === 'token-bucket' && rule.burst * windowMs > Number.MAX_SAFE_INTEGER) {
+    throw new LimiterInputError(`policy ${name}: burst`, 'times windowMs must be at most 2^53');
+  }
   oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed']);
   oneOf(`policy ${name}: mode`, mode, ['enforce', 'shadow']);
-  const policy = { name, limit, windowMs, blockMs, onUnavailable, mode };
+  const policy = { name, limit, windowMs, blockMs, onUnavailable, mode, ...rule };
   if (nearLimit === undefined) return policy;
   shareBelowOne(`policy ${name}: nearLimit`, nearLimit);
   return { ...policy, nearLimit };
+}
+
+function ruleOf(name: string, options: PolicyOptions): AlgorithmRule {
+  const { algorithm = 'auto', limit } = options;
+  oneOf(`policy ${name}: algorithm`, algorithm, algorithms);
+  if (options.algorithm === 'sliding-window') {
+    const { buckets = 20 } = options;
+    wholeNumberWithin(`policy ${name}: buckets`, buckets, 2, MAX_BUCKETS);
+    return { algorithm: 'sliding-window', buckets };
+  }
+  if (options.algorithm === 'token-bucket') {
+    const { burst = limit } = options;
+    wholeNumberWithin(`policy ${name}: burst`, burst, 1, limit);
+    return { algorithm: 'token-bucket', burst };
+  }
+  if (options.algorithm === 'quota') {
+    const { period, timeZone = 'UTC' } = options;
+    oneOf(`policy ${name}: period`, period, ['day', 'month']);
+    if (typeof timeZone !== 'string' || !isTimeZone(timeZone)) {
+      throw new LimiterInputError(
+        `policy ${name}: timeZone`,
+        `must be the name of a time zone, not ${shown(timeZone)}`,
+      );
+    }
+    return { algorithm: 'quota', period, timeZone };
+  }
+  if (options.algorithm !== undefined && options.algorithm !== 'auto') return { algorithm: options.algorithm };
+  return limit > AUTO_LOG_LIMIT ? { algorithm: 'sliding-window', buckets: 20 } : { algorithm: 'sliding-log' };
+}
+
+const algorithms = ['auto', 'sliding-log', 'sliding-window', 'fixed-window', 'token-bucket', 'concurrency', 'quota'];
+
+// A quota's window is its nominal length: what headers say, and no more.
+function windowOf(name: string, options: PolicyOptions): number {
+  if (options.algorithm === 'quota') return options.period === 'month' ? 30 * DAY_MS : DAY_MS;
+  wholeNumberWithin(`policy ${name}: windowMs`, options.windowMs, 1, MAX_WINDOW_MS);
+  return options.windowMs;
 }
 
 /** @throws {LimiterInputError} unless `value` is a whole number from `min` to `max`. */
@@ -64,7 +139,8 @@ function shareBelowOne(field: string, value: unknown): void {
   }
 }
 
-function oneOf(field: string, value: unknown, allowed: readonly string[]): void {
+/** @throws {LimiterInputError} unless `value` is one of `allowed`. */
+export function oneOf(field: string, value: unknown, allowed: readonly string[]): void {
   if (typeof value !== 'string' || !allowed.includes(value)) {
     throw new LimiterInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
   }

@@ -1,7 +1,8 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createLimiter, type Limiter } from '../limiter.ts';
+import { createLimiter } from '../limiter.ts';
+import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/hand-clock.ts';
 

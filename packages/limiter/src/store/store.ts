@@ -5,14 +5,24 @@ export interface StoreRequest {
   readonly policy: Policy;
   readonly key: string;
   readonly cost: number;
+  /** Who holds a slot of a `concurrency` policy: 8 characters of A-Z, a-z, 0-9, `_` and `-`. */
+  readonly slot?: string;
 }
 
 /** Where windows live. Redis and memory pass one conformance suite. */
 export interface LimiterStore {
   /** Charges the request if it fits. Never rejects because Redis is away: the policy's `onUnavailable` answers then. */
   consume(request: StoreRequest): Promise<Decision>;
+  /** Charges all the requests if each fits, or none: one decision for each. All keys differ. */
+  consumeAll(requests: readonly StoreRequest[]): Promise<readonly Decision[]>;
   /** Answers as {@link consume} would, and charges nothing. */
   peek(request: StoreRequest): Promise<Decision>;
+  /** Charges the request whether it fits or not. @throws LimiterUnavailableError */
+  charge(request: StoreRequest): Promise<Decision>;
+  /** Gives up to `cost` units back, the newest first; of a `concurrency` policy all of the slot. @throws LimiterUnavailableError */
+  reward(request: StoreRequest): Promise<Decision>;
+  /** Gives a slot its full time again; not allowed when it has been lost. @throws LimiterUnavailableError */
+  renew(request: StoreRequest): Promise<Decision>;
   /** Forgets a window and its block. @throws LimiterUnavailableError */
   reset(key: string): Promise<void>;
   /**

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import { limiterScripts } from '../store/redis/scripts.ts';
-import { memoryStore } from '../store/memory-store.ts';
+import { memoryStore } from '../store/memory/memory-store.ts';
 import { redisStore } from '../store/redis/redis-store.ts';
 import type { LimiterStore } from '../store/store.ts';
 

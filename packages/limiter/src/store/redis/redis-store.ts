@@ -1,9 +1,11 @@
 import type { RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
-import type { LimiterStore } from '../store.ts';
-import { batcher } from './batcher.ts';
+import type { Decision } from '../../types.ts';
+import type { LimiterStore, StoreRequest } from '../store.ts';
+import { acrossShards } from './across-shards.ts';
 import { deadline } from './deadline.ts';
+import { decisions } from './decisions.ts';
 import { deniedCounter } from './denied-counter.ts';
 import { nearLimitReporter } from './near-limit-reporter.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
@@ -22,9 +24,12 @@ export interface RedisStoreOptions {
 /** Sent as blocked-until in place of `Infinity`: the largest number that 6 bytes hold. */
 const BLOCK_FOREVER = 2 ** 48 - 1;
 
+/** Bytes a unit takes in a sliding log. */
+const LOG_UNIT = 4;
+
 const REPORT_MS = 1_000;
 
-/** Windows in Redis, decided by sliding-log.lua a batch at a time. */
+/** Windows in Redis, decided by decide-log.lua and decide.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
   const { client, deadlineMs, outboxCap, scripts = limiterScripts(), metrics } = options;
   const within = deadline(client, deadlineMs);
@@ -36,14 +41,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     intervalMs: REPORT_MS,
     onDropped: (count) => metrics?.dropped?.(count),
   });
-  const { decide } = batcher({
-    client,
-    script: scripts.decide,
-    deadlineMs,
-    outboxCap,
-    onRefusedWhileBlocked: denied.add,
-    metrics,
-  });
+  const { decide, decideTogether, change } = decisions({ ...options, scripts, onRefusedWhileBlocked: denied.add });
 
   function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
@@ -51,16 +49,22 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     });
   }
 
+  const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
+
   return {
-    consume: (request) => decide(request, false),
-    peek: (request) => decide(request, true),
+    consume: (request) => decide(request, 'consume'),
+    consumeAll: client.isCluster === true ? acrossShards({ consumeTogether: decideTogether, reward }) : decideTogether,
+    peek: (request) => decide(request, 'peek'),
+    charge: (request) => change(request, 'charge'),
+    reward,
+    renew: (request) => change(request, 'renew'),
     async reset(key) {
       // Not DEL: a block that ends early is part of the trail.
       await bounded('reset', () => scripts.unblock.run(client, [key], [outboxCap, 'reset']));
     },
-    async block({ limit, windowMs }, key, durationMs) {
+    async block({ limit, windowMs, algorithm }, key, durationMs) {
       const duration = durationMs === Infinity ? 0 : durationMs;
-      const args = [outboxCap, 'block', duration, limit, windowMs];
+      const args = [outboxCap, 'block', duration, limit, windowMs, algorithm === 'sliding-log' ? LOG_UNIT : 0];
       const until = await bounded('block', () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },

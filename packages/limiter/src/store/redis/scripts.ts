@@ -2,8 +2,21 @@ import { defineScript, luaFiles, type RedisScript } from '@spillway/redis';
 
 const lua = (name: string): URL => new URL(`../../../lua/${name}`, import.meta.url);
 
+const algorithms: readonly URL[] = [
+  'algorithms',
+  'log',
+  'sliding-window',
+  'fixed-window',
+  'token-bucket',
+  'concurrency',
+  'quota',
+].map((name) => lua(`algorithms/${name}.lua`));
+
 /** The limiter's scripts, bound to one clock. */
 export interface LimiterScripts {
+  /** Requests under a sliding log. */
+  readonly decideLog: RedisScript<Buffer>;
+  /** Groups of requests under any algorithm. */
   readonly decide: RedisScript<Buffer>;
   readonly block: RedisScript<number>;
   readonly unblock: RedisScript<boolean>;
@@ -20,8 +33,10 @@ class UnexpectedReplyError extends Error {
 /** Reads the scripts. `clock` is the Lua file that tells the time; tests pass one that they turn by hand. */
 export function limiterScripts(clock: URL = luaFiles.clock): LimiterScripts {
   const base = [clock, luaFiles.outbox, lua('block-record.lua')];
+  const log = [...base, lua('window.lua'), lua('sliding-log.lua')];
   return {
-    decide: defineScript({ name: 'sliding-log', files: [...base, lua('sliding-log.lua')], decode: asBuffer }),
+    decideLog: defineScript({ name: 'decide-log', files: [...log, lua('decide-log.lua')], decode: asBuffer }),
+    decide: defineScript({ name: 'decide', files: [...log, ...algorithms, lua('decide.lua')], decode: asBuffer }),
     block: defineScript({
       name: 'block',
       files: [...base, lua('block.lua')],

@@ -1,0 +1,57 @@
+import type { Held } from './slots/hold.ts';
+import type {
+  BlockOptions,
+  CombinedDecision,
+  CombinedRequest,
+  ConsumeOptions,
+  Decision,
+  Policy,
+  WaitOptions,
+} from './types.ts';
+
+/** The options of an operation on one window. */
+export type ActionOption = Pick<ConsumeOptions, 'action'>;
+
+/** Decides who may pass. Bad input rejects with `LimiterInputError`. */
+export interface Limiter<Name extends string = string> {
+  readonly policies: ReadonlyMap<string, Policy>;
+  /** Charges a request if it fits. A denial charges nothing and starts the policy's block, if it has one. */
+  consume(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
+  /**
+   * Charges several requests if each fits, or none. In a Redis Cluster it is atomic for one subject under several
+   * policies; for several subjects see the README.
+   */
+  consumeAll(requests: readonly CombinedRequest<Name>[]): Promise<CombinedDecision>;
+  /** What {@link consume} would answer; charges and blocks nothing. `remaining` is what is left now. */
+  peek(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
+  /**
+   * Consumes as soon as the request fits, without starting the policy's block. In this process the requests of one
+   * window are served in the order in which they came.
+   * @throws {LimiterWaitError} when it does not fit within `maxWaitMs`; the signal's reason once it is aborted.
+   */
+  waitFor(policy: Name, subject: string, options: WaitOptions): Promise<Decision>;
+  /**
+   * Takes `cost` slots of a `concurrency` policy and keeps them until `release()`; when this process dies they are free
+   * after the policy's `windowMs`. Undefined when there are not enough.
+   * @example
+   * ```ts
+   * const held = await limiter.acquire('renders', userId);
+   * if (held !== undefined) await render().finally(held.release);
+   * ```
+   */
+  acquire(policy: Name, subject: string, options?: ConsumeOptions): Promise<Held | undefined>;
+  /** Gives back the slot that a decision named. @throws LimiterUnavailableError */
+  release(policy: Name, subject: string, slot: string, options?: ActionOption): Promise<void>;
+  /** Charges a subject whether it fits or not, as a penalty. @throws LimiterUnavailableError */
+  penalize(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
+  /** Gives units back, the newest first: a refund for work that failed. @throws LimiterUnavailableError */
+  reward(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
+  /** Forgets what a subject used, and its block. @throws LimiterUnavailableError */
+  reset(policy: Name, subject: string, options?: ActionOption): Promise<void>;
+  /** Refuses a subject from now on. @returns the end in ms since 1970, or `Infinity`. @throws LimiterUnavailableError */
+  block(policy: Name, subject: string, options?: BlockOptions): Promise<number>;
+  /** Lifts a block; what was used stays used. @returns whether there was one. @throws LimiterUnavailableError */
+  unblock(policy: Name, subject: string, options?: ActionOption): Promise<boolean>;
+  /** Reports what is still to be reported. The Redis client stays open. */
+  close(): Promise<void>;
+}

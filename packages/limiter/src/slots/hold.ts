@@ -1,0 +1,46 @@
+import { randomBytes } from 'node:crypto';
+import type { StoreRequest } from '../store/store.ts';
+import type { Decision } from '../types.ts';
+
+/** A slot that is held and kept alive until it is released. */
+export interface Held {
+  readonly decision: Decision;
+  /** Gives the slot back. Doing it twice is the same as once. */
+  release(): Promise<void>;
+}
+
+/** What {@link hold} does its work with. */
+export interface SlotOperations {
+  readonly renew: () => Promise<unknown>;
+  readonly release: () => Promise<unknown>;
+  readonly windowMs: number;
+}
+
+/** An id for a holder: 48 random bits as 8 characters. */
+export function slotId(): string {
+  return randomBytes(6).toString('base64url');
+}
+
+/**
+ * Keeps a slot alive by renewing it three times in its time, so that a holder that dies loses it after `windowMs` and one
+ * that lives never does. A renewal that fails is tried again with the next.
+ */
+export function hold(decision: Decision, { renew, release, windowMs }: SlotOperations): Held {
+  const timer = setInterval(() => void renew().catch(() => undefined), Math.ceil(windowMs / 3));
+  timer.unref();
+  let released: Promise<unknown> | undefined;
+  return {
+    decision,
+    async release() {
+      clearInterval(timer);
+      released ??= release();
+      await released;
+    },
+  };
+}
+
+/** The decision with the slot that the request got; only an admitted request has one. */
+export function withSlot(decision: Decision, request: StoreRequest | undefined): Decision {
+  if (!decision.allowed || request?.slot === undefined) return decision;
+  return { ...decision, slot: request.slot };
+}

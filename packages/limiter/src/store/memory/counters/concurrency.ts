@@ -1,0 +1,40 @@
+import type { Policy } from '../../../types.ts';
+import type { Counter } from './counter.ts';
+
+/** Slots with an end: lua/algorithms/concurrency.lua. */
+export function concurrency(policy: () => Policy): Counter {
+  let slots: { holder: string; ends: number }[] = [];
+  let updatedAt = -Infinity;
+  const live = (at: number): typeof slots =>
+    slots.filter(({ ends }) => ends > at).toSorted((one, other) => one.ends - other.ends);
+  const write = (at: number, next: typeof slots): void => {
+    slots = next;
+    updatedAt = at;
+  };
+  return {
+    clamp: (now) => Math.max(now, updatedAt),
+    used: (at) => live(at).length,
+    resetAfter: (at) => (live(at).at(-1)?.ends ?? at) - at,
+    retryAfter: (at, cost) => {
+      const held = live(at);
+      return (held[held.length + cost - policy().limit - 1]?.ends ?? at) - at;
+    },
+    add(at, cost, slot) {
+      const added = Array.from({ length: cost }, () => ({ holder: slot, ends: at + policy().windowMs }));
+      write(at, [...live(at), ...added]);
+    },
+    take: (at, _cost, slot) =>
+      write(
+        at,
+        live(at).filter(({ holder }) => holder !== slot),
+      ),
+    renew(at, slot) {
+      const held = live(at);
+      write(
+        at,
+        held.map((one) => (one.holder === slot ? { ...one, ends: at + policy().windowMs } : one)),
+      );
+      return held.some(({ holder }) => holder === slot);
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import { capacityOf } from '../../algorithm/capacity.ts';
+import { type Outcome, outcomes, toDecision } from '../../decision.ts';
+import type { Decision, Policy } from '../../types.ts';
+import type { Operation } from '../operation.ts';
+import type { LimiterStore, StoreRequest } from '../store.ts';
+import type { Counter } from './counters/counter.ts';
+import { type MemoryWindow, memoryWindows } from './memory-windows.ts';
+
+/** How a {@link memoryStore} tells the time. */
+export interface MemoryStoreOptions {
+  /** Milliseconds since 1970. @default Date.now */
+  readonly now?: () => number;
+}
+
+interface Verdict {
+  readonly outcome: Outcome;
+  /** The time of the decision: never before what the window has seen. */
+  readonly at: number;
+  readonly request: StoreRequest;
+  readonly window: MemoryWindow;
+}
+
+/**
+ * Windows in this process: for tests, and for a service that runs as one process. Answers as the Redis store does, and
+ * is kept small by dropping expired windows whenever their number has doubled.
+ */
+export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): LimiterStore {
+  const windows = memoryWindows();
+
+  function decide(requests: readonly StoreRequest[], operation: Operation): readonly Decision[] {
+    const at = now();
+    const verdicts = requests.map((request) => judge(windows.open(request, at), request, operation, at));
+    const refused = verdicts.some(({ outcome, request }) => outcome > 0 && request.policy.mode !== 'shadow');
+    return verdicts.map((verdict) => {
+      if (verdict.outcome !== outcomes.allowed) return refuse(verdict, operation, at);
+      if (refused) return answer(verdict, outcomes.withheld, at);
+      return admit(verdict, operation, at);
+    });
+  }
+
+  async function decideOne(request: StoreRequest, operation: Operation): Promise<Decision> {
+    const [decision] = decide([request], operation);
+    if (decision === undefined) throw new Error('no decision');
+    return decision;
+  }
+
+  return {
+    consume: (request) => decideOne(request, 'consume'),
+    consumeAll: async (requests) => decide(requests, 'consume'),
+    peek: (request) => decideOne(request, 'peek'),
+    charge: (request) => decideOne(request, 'charge'),
+    reward: (request) => decideOne(request, 'reward'),
+    renew: (request) => decideOne(request, 'renew'),
+    async reset(key) {
+      windows.delete(key);
+    },
+    async block(policy, key, durationMs) {
+      const at = now();
+      const window = windows.open({ key, policy }, at);
+      window.blockedUntil = at + durationMs;
+      window.expiresAt = Math.max(window.expiresAt, window.blockedUntil);
+      return window.blockedUntil;
+    },
+    async unblock(key) {
+      const window = windows.get(key);
+      const ran = window !== undefined && window.blockedUntil > now();
+      if (window !== undefined) window.blockedUntil = 0;
+      return ran;
+    },
+    async close() {
+      windows.clear();
+    },
+  };
+}
+
+function judge(window: MemoryWindow, request: StoreRequest, operation: Operation, now: number): Verdict {
+  const at = window.counter.clamp(now);
+  const asks = operation === 'consume' || operation === 'peek';
+  if (asks && window.blockedUntil > at) return { outcome: outcomes.blocked, at, request, window };
+  const fits = window.counter.used(at) + request.cost <= capacityOf(request.policy);
+  return { outcome: fits || !asks ? outcomes.allowed : outcomes.limited, at, request, window };
+}
+
+function refuse({ outcome, at, request, window }: Verdict, operation: Operation, now: number): Decision {
+  const { policy, cost } = request;
+  if (outcome === outcomes.limited && policy.blockMs > 0 && operation === 'consume') {
+    window.blockedUntil = at + policy.blockMs;
+    window.expiresAt = Math.max(window.expiresAt, window.blockedUntil);
+    return toDecision(policy, outcomes.blockBegins, 0, policy.blockMs, policy.blockMs, now);
+  }
+  if (outcome === outcomes.blocked) {
+    return toDecision(policy, outcome, 0, window.blockedUntil - at, window.blockedUntil - at, now);
+  }
+  const { counter } = window;
+  const reset = counter.resetAfter(at);
+  return toDecision(policy, outcome, remaining(policy, counter, at), reset, counter.retryAfter(at, cost), now);
+}
+
+function admit(verdict: Verdict, operation: Operation, now: number): Decision {
+  const { at, request, window } = verdict;
+  const { counter } = window;
+  const slot = request.slot ?? '';
+  if (operation === 'reward') {
+    if (counter.used(at) > 0) counter.take(at, request.cost, slot);
+  } else if (operation === 'renew' && counter.renew?.(at, slot) === false) {
+    return toDecision(request.policy, outcomes.limited, remaining(request.policy, counter, at), 0, 0, now);
+  } else if (operation === 'consume' || operation === 'charge') counter.add(at, request.cost, slot);
+  window.expiresAt = Math.max(window.blockedUntil, at + counter.resetAfter(at));
+  return answer(verdict, outcomes.allowed, now);
+}
+
+function answer({ at, request: { policy }, window: { counter } }: Verdict, outcome: Outcome, now: number): Decision {
+  const reset = counter.used(at) > 0 ? counter.resetAfter(at) : 0;
+  return toDecision(policy, outcome, remaining(policy, counter, at), reset, 0, now);
+}
+
+function remaining(policy: Policy, counter: Counter, at: number): number {
+  return Math.max(0, capacityOf(policy) - counter.used(at));
+}

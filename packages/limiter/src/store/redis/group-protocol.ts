@@ -1,0 +1,103 @@
+import type { RedisClient, RedisScript } from '@spillway/redis';
+import { periodStarts } from '../../algorithm/calendar.ts';
+import { outcomes } from '../../decision.ts';
+import type { Algorithm, Decision, Policy } from '../../types.ts';
+import type { Operation } from '../operation.ts';
+import type { StoreRequest } from '../store.ts';
+import type { Protocol } from './batcher.ts';
+import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
+
+const MODES = { peek: 2, charge: 3, reward: 4, renew: 5 } as const;
+
+const NAMES: Readonly<Record<Algorithm, string>> = {
+  'sliding-log': 'log',
+  'sliding-window': 'window',
+  'fixed-window': 'fixed',
+  'token-bucket': 'bucket',
+  concurrency: 'slots',
+  quota: 'quota',
+};
+
+/** Requests that are decided together, all of one shard when Redis is a Cluster. */
+export interface GroupItem {
+  readonly requests: readonly StoreRequest[];
+  readonly operation: Operation;
+  readonly resolve: (decisions: readonly Decision[]) => void;
+  readonly reject: (error?: unknown) => void;
+  /** Set when a group is sent again with the server's time. */
+  readonly again?: boolean;
+}
+
+/** What a {@link groupProtocol} is made of. */
+export interface GroupProtocolOptions {
+  readonly client: RedisClient;
+  readonly script: RedisScript<Buffer>;
+  readonly outboxCap: number;
+  /** Called for each refusal of a subject that was blocked already. */
+  readonly onRefusedWhileBlocked: (key: string) => void;
+  /** Told how many events of a batch found the outbox full. */
+  readonly onDropped: (count: number) => void;
+  /** Sends a group once more. */
+  readonly resend: (item: GroupItem) => void;
+}
+
+/** Speaks with decide.lua. */
+export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem> {
+  const { client, script, outboxCap, onRefusedWhileBlocked, onDropped, resend } = options;
+  // How far the server's clock is ahead of ours; learned only from a quota whose periods were all wrong.
+  let aheadMs = 0;
+
+  function settle(item: GroupItem, reply: Buffer, start: number, nowMs: number): void {
+    if (reply[start] === outcomes.stale && item.again !== true) {
+      aheadMs = nowMs - Date.now();
+      resend({ ...item, again: true });
+      return;
+    }
+    const decisions = item.requests.map((request, index) => {
+      const offset = start + index * REPLY_SIZE;
+      if (reply[offset] === outcomes.blocked && item.operation === 'consume') onRefusedWhileBlocked(request.key);
+      return decisionAt(request.policy, reply, offset, nowMs);
+    });
+    item.resolve(decisions);
+  }
+
+  return {
+    keyOf: ({ requests: [first] }) => first?.key ?? '',
+    send: (batch) =>
+      script.run(
+        client,
+        batch.flatMap(({ requests }) => requests.map(({ key }) => key)),
+        [outboxCap, ...batch.flatMap((item) => describe(item, Date.now() + aheadMs))],
+      ),
+    settle(batch, reply) {
+      const nowMs = timeOf(reply);
+      let offset = REPLY_HEADER;
+      for (const item of batch) {
+        settle(item, reply, offset, nowMs);
+        offset += item.requests.length * REPLY_SIZE;
+      }
+      const dropped = droppedAt(reply, offset);
+      if (dropped > 0) onDropped(dropped);
+    },
+    fail(batch, error) {
+      for (const { reject } of batch) reject(error);
+    },
+  };
+}
+
+function describe({ requests, operation }: GroupItem, nowMs: number): (string | number)[] {
+  const args: (string | number)[] = [requests.length];
+  for (const { policy, cost, slot } of requests) {
+    const mode = operation === 'consume' ? (policy.mode === 'shadow' ? 1 : 0) : MODES[operation];
+    const extra = extraOf(policy, slot, nowMs);
+    args.push(NAMES[policy.algorithm], policy.limit, policy.windowMs, policy.blockMs, mode, cost, extra);
+  }
+  return args;
+}
+
+function extraOf(policy: Policy, slot: string | undefined, nowMs: number): string | number {
+  if (policy.algorithm === 'sliding-window') return policy.buckets;
+  if (policy.algorithm === 'token-bucket') return policy.burst;
+  if (policy.algorithm === 'quota') return periodStarts(policy.period, policy.timeZone, nowMs).join(' ');
+  return slot ?? '';
+}

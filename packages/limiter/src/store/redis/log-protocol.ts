@@ -1,0 +1,87 @@
+import type { RedisClient, RedisScript } from '@spillway/redis';
+import { outcomes, unavailableDecision } from '../../decision.ts';
+import type { Decision } from '../../types.ts';
+import type { StoreRequest } from '../store.ts';
+import type { Protocol } from './batcher.ts';
+import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
+
+const MODES = { enforce: 0, shadow: 1 } as const;
+const PEEK = 2;
+
+/** A request under a sliding log, on its own: nearly all there are. */
+export interface LogItem {
+  readonly request: StoreRequest;
+  readonly mode: number;
+  readonly resolve: (decision: Decision) => void;
+}
+
+/** Makes a {@link LogItem}. */
+export function logItem(request: StoreRequest, peek: boolean, resolve: (decision: Decision) => void): LogItem {
+  return { request, mode: peek ? PEEK : MODES[request.policy.mode], resolve };
+}
+
+/** What a {@link logProtocol} is made of. */
+export interface LogProtocolOptions {
+  readonly client: RedisClient;
+  readonly script: RedisScript<Buffer>;
+  readonly outboxCap: number;
+  /** Called for each refusal of a subject that was blocked already. */
+  readonly onRefusedWhileBlocked: (key: string) => void;
+  /** Told how many events of a batch found the outbox full. */
+  readonly onDropped: (count: number) => void;
+}
+
+/** Speaks with decide-log.lua. */
+export function logProtocol(options: LogProtocolOptions): Protocol<LogItem> {
+  const { client, script, outboxCap, onRefusedWhileBlocked, onDropped } = options;
+  return {
+    keyOf: ({ request }) => request.key,
+    send: (batch) =>
+      script.run(
+        client,
+        batch.map(({ request }) => request.key),
+        [outboxCap, ...runs(batch)],
+      ),
+    settle(batch, reply) {
+      const nowMs = timeOf(reply);
+      let offset = REPLY_HEADER;
+      for (const { request, mode, resolve } of batch) {
+        if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request.key);
+        resolve(decisionAt(request.policy, reply, offset, nowMs));
+        offset += REPLY_SIZE;
+      }
+      const dropped = droppedAt(reply, offset);
+      if (dropped > 0) onDropped(dropped);
+    },
+    fail(batch) {
+      for (const { request, resolve } of batch) resolve(unavailableDecision(request.policy));
+    },
+  };
+}
+
+/** Neighbours with the same policy, mode and cost share one description: mostly a whole batch is one run. */
+function runs(batch: readonly LogItem[]): number[] {
+  const args: number[] = [];
+  let last: LogItem | undefined;
+  let count = 0;
+  for (const next of batch) {
+    if (last !== undefined && !alike(last, next)) {
+      args.push(...describe(last, count));
+      count = 0;
+    }
+    last = next;
+    count += 1;
+  }
+  if (last !== undefined) args.push(...describe(last, count));
+  return args;
+}
+
+function alike(one: LogItem, other: LogItem): boolean {
+  return (
+    one.request.policy === other.request.policy && one.request.cost === other.request.cost && one.mode === other.mode
+  );
+}
+
+function describe({ request: { policy, cost }, mode }: LogItem, count: number): number[] {
+  return [policy.limit, policy.windowMs, policy.blockMs, mode, cost, count];
+}

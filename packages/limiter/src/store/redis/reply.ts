@@ -1,0 +1,31 @@
+import { toDecision } from '../../decision.ts';
+import type { Decision, Policy } from '../../types.ts';
+
+/** What decide-log.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request, then 4 bytes if events were dropped. */
+export const REPLY_HEADER = 6;
+/** Bytes a request in the reply. */
+export const REPLY_SIZE = 13;
+
+const FOREVER = 0xffffffff;
+
+/** The server's time in ms since 1970. */
+export function timeOf(reply: Buffer): number {
+  return reply.readUIntBE(0, 6);
+}
+
+/** The decision at `offset`, where its outcome stands. */
+export function decisionAt(policy: Policy, reply: Buffer, offset: number, nowMs: number): Decision {
+  const remaining = reply.readUInt32BE(offset + 1);
+  const reset = reply.readUInt32BE(offset + 5);
+  const retry = reply.readUInt32BE(offset + 9);
+  return toDecision(policy, reply.readUInt8(offset), remaining, endless(reset), endless(retry), nowMs);
+}
+
+/** How many events found the outbox full, given where the requests' answers end. */
+export function droppedAt(reply: Buffer, end: number): number {
+  return reply.length > end ? reply.readUInt32BE(end) : 0;
+}
+
+function endless(ms: number): number {
+  return ms === FOREVER ? Infinity : ms;
+}

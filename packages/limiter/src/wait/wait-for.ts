@@ -1,0 +1,76 @@
+import { LimiterWaitError } from '../errors.ts';
+import type { Decision } from '../types.ts';
+
+/** What one waiter needs. */
+export interface Wait {
+  /** Who waits for the same thing waits in turn. */
+  readonly key: string;
+  readonly maxWaitMs: number;
+  readonly signal: AbortSignal | undefined;
+  /** Asks for a decision. */
+  readonly attempt: () => Promise<Decision>;
+}
+
+/** Shortest pause between two attempts: another process may have been faster each time. */
+const SHORTEST_PAUSE_MS = 5;
+
+/**
+ * Makes `waitFor`: asks again when the last answer said that the request would fit, and lets the waiters of one key
+ * (in this process) come to their turn in the order in which they came. Whoever's turn has not come after `maxWaitMs`, or
+ * could not come by then, gives up.
+ */
+export function waiting(): (wait: Wait) => Promise<Decision> {
+  const turns = new Map<string, Promise<unknown>>();
+
+  async function forget(key: string, ended: Promise<unknown>): Promise<void> {
+    await ended;
+    if (turns.get(key) === ended) turns.delete(key);
+  }
+
+  return async (wait) => {
+    const until = performance.now() + wait.maxWaitMs;
+    wait.signal?.throwIfAborted();
+    const before = turns.get(wait.key);
+    const mine = before === undefined ? attempts(wait, until) : inTurn(before, wait, until);
+    // The next one waits for this one to end, however it ends, and for those before it.
+    const ended = Promise.allSettled([before, mine]);
+    turns.set(wait.key, ended);
+    void forget(wait.key, ended);
+    return mine;
+  };
+}
+
+async function inTurn(before: Promise<unknown>, wait: Wait, until: number): Promise<Decision> {
+  await pause(until - performance.now(), wait.signal, before);
+  if (performance.now() >= until) throw new LimiterWaitError(wait.maxWaitMs);
+  return attempts(wait, until);
+}
+
+async function attempts(wait: Wait, until: number): Promise<Decision> {
+  for (;;) {
+    const decision = await wait.attempt();
+    wait.signal?.throwIfAborted();
+    if (decision.allowed) return decision;
+    const pauseMs = Math.max(SHORTEST_PAUSE_MS, decision.retryAfterMs);
+    if (performance.now() + pauseMs > until) throw new LimiterWaitError(wait.maxWaitMs, decision);
+    await pause(pauseMs, wait.signal);
+  }
+}
+
+/** Resolves after `ms` or when `early` does. @throws the signal's reason once it is aborted. */
+function pause(ms: number, signal: AbortSignal | undefined, early?: Promise<unknown>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', aborted);
+      resolve();
+    };
+    const aborted = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(end, Math.max(0, ms));
+    signal?.addEventListener('abort', aborted, { once: true });
+    void early?.then(end);
+  });
+}
