@@ -139,6 +139,8 @@ describe('rateLimit', () => {
 
   it.each([
     [{ policy: 'tow' }, 'policy'],
+    [{ policy: [] }, 'policy'],
+    [{ policy: ['two', 'tow'] }, 'policy'],
     [{ cost: 3 }, 'cost'],
     [{ action: '' }, 'action'],
     [{ retryJitter: 1.5 }, 'retryJitter'],

@@ -1,5 +1,6 @@
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
+import type { Decision, Policy } from '../types.ts';
 import { checkAction, checkCost } from '../request.ts';
 import { rateLimitHeaders } from './headers.ts';
 import { byApiKey } from './identity/by-api-key.ts';
@@ -10,7 +11,8 @@ import { withRetryJitter } from './retry-jitter.ts';
 /** What to check of a request. */
 export interface GuardOptions<Req = Request> {
   readonly limiter: Limiter;
-  readonly policy: string;
+  /** One, or several that must all admit: then either all are charged or none. */
+  readonly policy: string | readonly string[];
   readonly action?: string;
   /** Units. @default 1 */
   readonly cost?: number;
@@ -46,14 +48,17 @@ export type Verdict =
 
 /** Checks at construction what would otherwise fail every request. @throws {LimiterInputError} naming the option. */
 export function checkGuardOptions<Req>(options: GuardOptions<Req>): void {
-  const { limiter, policy: name, action, cost } = options;
-  const policy = limiter.policies.get(name);
-  if (policy === undefined) {
-    const known = [...limiter.policies.keys()].join(', ');
-    throw new LimiterInputError('policy', `must be one of ${known}, not ${shown(name)}`);
+  const { limiter, policy: names, action, cost } = options;
+  if (names.length === 0) throw new LimiterInputError('policy', 'must name at least one policy');
+  for (const name of typeof names === 'string' ? [names] : names) {
+    const policy = limiter.policies.get(name);
+    if (policy === undefined) {
+      const known = [...limiter.policies.keys()].join(', ');
+      throw new LimiterInputError('policy', `must be one of ${known}, not ${shown(name)}`);
+    }
+    if (cost !== undefined) checkCost(cost, policy);
   }
   if (action !== undefined) checkAction(action);
-  if (cost !== undefined) checkCost(cost, policy);
   checkEdgeOptions(options);
 }
 
@@ -84,26 +89,44 @@ export function checkIdentify(identify: unknown): void {
  * @throws {LimiterInputError} when the policy, action or cost is wrong, which is the program's fault.
  */
 export async function judge<Req extends RequestHeaders>(request: Req, options: GuardOptions<Req>): Promise<Verdict> {
-  const { limiter, policy: name, action, cost, identify = byApiKey, retryJitter = 0 } = options;
+  const { identify = byApiKey } = options;
   const named = identify(request);
   // Most identities are known at once: they don't pay for the few that have to be waited for.
   const subject = typeof named === 'string' || named === undefined ? named : await named;
   if (subject === undefined) return unidentified(identify === byApiKey);
   try {
-    const decided = await limiter.consume(name, subject, {
-      ...(action === undefined ? {} : { action }),
-      ...(cost === undefined ? {} : { cost }),
-    });
-    const decision = withRetryJitter(decided, retryJitter);
-    const headers = rateLimitHeaders(decision, limiter.policies.get(name) ?? []);
+    const { allowed, decision, policy } = await decide(subject, options);
+    const headers = rateLimitHeaders(decision, policy);
     const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
     const exposed = crossOrigin ? Object.keys(headers) : [];
-    if (decision.allowed) return { kind: 'pass', headers, exposed };
+    if (allowed) return { kind: 'pass', headers, exposed };
     return { kind: 'refused', problem: denialProblem(decision), headers, exposed };
   } catch (error) {
     if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
     throw error;
   }
+}
+
+/** What the limiter says, jittered, with the policies that it is about. */
+interface Ruling {
+  readonly allowed: boolean;
+  readonly decision: Decision | readonly Decision[];
+  readonly policy: Policy | readonly Policy[];
+}
+
+async function decide<Req>(subject: string, options: GuardOptions<Req>): Promise<Ruling> {
+  const { limiter, policy: names, action, cost, retryJitter = 0 } = options;
+  const asked = { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
+  if (typeof names === 'string') {
+    const decision = withRetryJitter(await limiter.consume(names, subject, asked), retryJitter);
+    return { allowed: decision.allowed, decision, policy: limiter.policies.get(names) ?? [] };
+  }
+  const { allowed, decisions } = await limiter.consumeAll(names.map((policy) => ({ policy, subject, ...asked })));
+  return {
+    allowed,
+    decision: decisions.map((decision) => withRetryJitter(decision, retryJitter)),
+    policy: names.flatMap((name) => limiter.policies.get(name) ?? []),
+  };
 }
 
 function unidentified(byDefault: boolean): Verdict {

@@ -10,6 +10,7 @@ import type { Decision } from '../types.ts';
  */
 export function withRetryJitter(decision: Decision, jitter: number, random: () => number = Math.random): Decision {
   const { allowed, retryAfterMs, resetAt, resetAfterMs } = decision;
+  // What is withheld has nothing to wait for: its `retryAfterMs` is 0.
   if (allowed || jitter === 0 || !Number.isFinite(retryAfterMs)) return decision;
   const extraMs = Math.floor(random() * jitter * retryAfterMs);
   return {
