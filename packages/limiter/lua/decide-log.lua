@@ -11,6 +11,7 @@
 --        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms),
 --        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
 --        now on, 3 was blocked. 0xFFFFFFFF ms stands for ever.
+--        At the end, when the outbox was full: 4 bytes, how many events it dropped.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
 -- A batch reads all its windows with one MGET, unless a key comes twice: two
@@ -69,5 +70,8 @@ for argument = 3, #ARGV, 6 do
     end
     replies[index + 1] = answer
   end
+end
+if outbox_dropped > 0 then
+  replies[#replies + 1] = pack('>I4', outbox_dropped)
 end
 return table.concat(replies)

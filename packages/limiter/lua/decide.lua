@@ -13,6 +13,7 @@
 --        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
 --        now on, 3 was blocked, 4 fits but another of its group does not,
 --        5 the period is not among those given. 0xFFFFFFFF ms stands for ever.
+--        At the end, when the outbox was full: 4 bytes, how many events it dropped.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
 -- A group is decided as a whole: first all its requests are judged, then either
@@ -124,5 +125,8 @@ while argument <= #ARGV do
     if stale then w.outcome = 5 elseif refused and w.outcome == 0 then w.outcome = 4 end
     if w.outcome == 0 then admit(w, rule) else refuse(w, rule) end
   end
+end
+if outbox_dropped > 0 then
+  replies[#replies + 1] = pack('>I4', outbox_dropped)
 end
 return table.concat(replies)

@@ -1,8 +1,16 @@
 import { expect, it } from 'vitest';
+import * as express from './express/index.ts';
+import * as expressRateLimit from './express-rate-limit/index.ts';
+import * as fastify from './fastify/index.ts';
 import * as fetch from './fetch/index.ts';
 import * as hono from './hono/index.ts';
+import * as honoRateLimiter from './hono-rate-limiter/index.ts';
 import * as http from './http/index.ts';
 import * as exported from './index.ts';
+import * as opentelemetry from './opentelemetry/index.ts';
+import * as prometheus from './prometheus/index.ts';
+
+const subpaths = { express, expressRateLimit, fastify, honoRateLimiter, opentelemetry, prometheus };
 
 it('exports exactly this', () => {
   const names = [exported, hono, fetch, http].map((module) => Object.keys(module).toSorted());
@@ -20,12 +28,14 @@ it('exports exactly this', () => {
         "MAX_LOG_LIMIT",
         "MAX_WINDOW_MS",
         "MalformedBlockEventError",
+        "MalformedNearLimitEventError",
         "auth",
         "createLimiter",
         "definePolicy",
         "generation",
         "memoryStore",
         "parseBlockEvent",
+        "parseNearLimitEvent",
         "standard",
         "strict",
         "tiers",
@@ -45,9 +55,25 @@ it('exports exactly this', () => {
         "denialProblem",
         "firstOf",
         "guard",
+        "parseRateLimit",
         "problemResponse",
         "rateLimitHeaders",
+        "withRetryJitter",
       ],
+    ]
+  `);
+});
+
+it('exports exactly this for other libraries', () => {
+  const names = Object.entries(subpaths).map(([name, module]) => [name, ...Object.keys(module).toSorted()].join(' '));
+  expect(names).toMatchInlineSnapshot(`
+    [
+      "express rateLimit",
+      "expressRateLimit SpillwayStore StoreNotInitializedError",
+      "fastify rateLimit",
+      "honoRateLimiter SpillwayStore StoreNotInitializedError",
+      "opentelemetry openTelemetryMetrics",
+      "prometheus MetricNameTakenError prometheusMetrics",
     ]
   `);
 });

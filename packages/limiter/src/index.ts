@@ -4,6 +4,10 @@ export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, Limiter
 export { createLimiter } from './limiter.ts';
 export type { LimiterOptions, LimiterSettings } from './limiter.ts';
 export type { ActionOption, Limiter } from './limiter-interface.ts';
+export type { CacheKind, LimiterMetrics } from './metrics/metrics.ts';
+export { MalformedNearLimitEventError, parseNearLimitEvent } from './near-limit/near-limit-event.ts';
+export type { NearLimitEvent } from './near-limit/near-limit-event.ts';
+export type { NearLimitCrossing } from './near-limit/near-limit-notice.ts';
 export {
   AUTO_LOG_LIMIT,
   definePolicy,

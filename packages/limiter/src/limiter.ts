@@ -1,6 +1,10 @@
 import { DEFAULT_SHARDS, MAX_SHARDS, type RedisClient } from '@spillway/redis';
 import { LimiterInputError, shown } from './errors.ts';
 import { limiterOver } from './limiter-over.ts';
+import { type LimiterMetrics, shieldedMetrics } from './metrics/metrics.ts';
+import { shield } from './metrics/shield.ts';
+import { watchedStore } from './metrics/watched-store.ts';
+import { type NearLimitCrossing, nearLimitNotice } from './near-limit/near-limit-notice.ts';
 import { wholeNumberWithin } from './policy/policy.ts';
 import { requestReader } from './request-reader.ts';
 import { redisStore } from './store/redis/redis-store.ts';
@@ -20,6 +24,10 @@ export interface LimiterSettings<Policies extends readonly Policy[]> {
   readonly shards?: number;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100000 */
   readonly outboxCap?: number;
+  /** Callbacks that are told how decisions go; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
+  readonly metrics?: LimiterMetrics;
+  /** Called once a window when a subject comes near a policy's `nearLimit`, in this process' view. @default none */
+  readonly onNearLimit?: (crossing: NearLimitCrossing) => void;
 }
 
 /** Windows in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
@@ -43,8 +51,20 @@ export function createLimiter<const Policies extends readonly Policy[]>(
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   const policies = byName(options.policies);
-  const store = 'store' in options ? options.store : redisStore({ client: options.redis, deadlineMs, outboxCap });
+  const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
+  const onNearLimit = checkedListener(options.onNearLimit);
+  const windows =
+    'store' in options ? options.store : redisStore({ client: options.redis, deadlineMs, outboxCap, metrics });
+  const store = watchedStore(windows, { metrics, notice: nearLimitNotice({ store: windows, onNearLimit }) });
   return limiterOver({ store, policies, requests: requestReader(policies, windowKeys(shards)) });
+}
+
+function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {
+  if (listener === undefined) return undefined;
+  if (typeof listener !== 'function') {
+    throw new LimiterInputError('onNearLimit', `must be a function, not ${shown(listener)}`);
+  }
+  return shield('onNearLimit')(listener);
 }
 
 function byName(policies: readonly Policy[]): ReadonlyMap<string, Policy> {

@@ -7,7 +7,7 @@ import type { Policy } from './types.ts';
 const MAX_SUBJECT_BYTES = 1024;
 
 /** An action may take this much as UTF-8. */
-const MAX_ACTION_BYTES = 256;
+export const MAX_ACTION_BYTES = 256;
 
 /** @throws {LimiterInputError} unless `subject` is well-formed text of 1 to 1,024 bytes. */
 export function checkSubject(subject: unknown): asserts subject is string {
@@ -31,11 +31,13 @@ export function checkSlot(slot: unknown): asserts slot is string {
   }
 }
 
-/*
+/**
+ * @throws {LimiterInputError} unless it is well-formed text of 1 to `maxBytes` bytes.
+ *
  * Lone surrogates all encode to the same three bytes, so that two subjects could share a key: refused. The
  * byte length is only counted where three bytes a unit could exceed the bound.
  */
-function checkText(field: string, value: unknown, maxBytes: number): void {
+export function checkText(field: string, value: unknown, maxBytes: number): asserts value is string {
   if (typeof value !== 'string') throw new LimiterInputError(field, `must be text, not ${shown(value)}`);
   if (value === '') throw new LimiterInputError(field, 'must not be empty');
   if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)) {

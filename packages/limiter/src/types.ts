@@ -28,6 +28,8 @@ interface PolicyBase<Name extends string> {
   readonly blockMs: number;
   readonly onUnavailable: OnUnavailable;
   readonly mode: PolicyMode;
+  /** Share of the limit from which on a subject counts as near it, above 0 and below 1. Absent: nobody does. */
+  readonly nearLimit?: number;
 }
 
 /** What a {@link Policy} has beside, by its algorithm. */
@@ -74,6 +76,8 @@ export interface Decision {
   readonly retryAfterMs: number;
   /** End of the block, in ms since 1970 by Redis' clock; `Infinity` = no end. Absent when no block runs. */
   readonly blockedUntil?: number;
+  /** True when the request was admitted and its subject is near the limit now, by the policy's `nearLimit`. */
+  readonly nearLimit?: boolean;
   /** What an admitted request of a `concurrency` policy holds, until `release` or until the policy's `windowMs` are over. */
   readonly slot?: string;
 }

@@ -5,6 +5,7 @@
 --   outbox_emit(tag, now, cap, sequenced, type, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
+--   outbox_dropped                                    events that this call dropped so far
 --
 -- Keys it touches, all in the tag's slot
 --   TAG:outbox        stream, one entry an event: type, epoch, seq, at, then `fields`
@@ -19,6 +20,8 @@
 -- Unsequenced events repeat what a later one says anew (running totals), so a
 -- lost one is no gap in the trail.
 
+local outbox_dropped = 0
+
 local function outbox_tag(key)
   return string.match(key, '^{[^}]*}')
 end
@@ -27,6 +30,7 @@ local function outbox_emit(tag, now, cap, sequenced, type, fields)
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
     redis.call('HINCRBY', head, 'dropped', 1)
+    outbox_dropped = outbox_dropped + 1
     return nil
   end
   local epoch = redis.call('HGET', head, 'epoch')

@@ -8,6 +8,8 @@ import { applyRateLimit, configureRateLimit, RateLimitNotConfiguredError } from 
 const request = (key?: string): Request =>
   new Request('http://api.test/', key === undefined ? {} : { headers: { 'X-API-Key': key } });
 
+const askAs = (user: string) => applyRateLimit(new Request(`http://api.test/?user=${user}`), 'auth', 'sign-in');
+
 describe('applyRateLimit', () => {
   it('says how to configure it when nobody has', async () => {
     const error: unknown = await applyRateLimit(request('demo'), 'auth', 'sign-in').catch((reason: unknown) => reason);
@@ -31,6 +33,23 @@ describe('applyRateLimit', () => {
     configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }) });
     expect((await applyRateLimit(request(), 'auth', 'sign-in'))?.status).toBe(400);
     await expect(applyRateLimit(request('demo'), 'guest', 'sign-in')).rejects.toBeInstanceOf(LimiterInputError);
+  });
+
+  it('asks a function of one’s own who is there, and checks the options it is given', async () => {
+    const limiter = createLimiter({ store: memoryStore(), policies: tiers });
+    configureRateLimit({ limiter, identify: ({ url }) => new URL(url).searchParams.get('user') ?? undefined });
+    for (let attempt = 0; attempt < 5; attempt += 1) await askAs('ada');
+    expect((await askAs('ada'))?.status).toBe(429);
+    expect(await askAs('bob')).toBeNull();
+    expect(() => configureRateLimit({ limiter, retryJitter: 2 })).toThrow('retryJitter must be a share from 0 to 1');
+  });
+
+  it('exposes the headers of a refusal to pages of other origins', async () => {
+    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }) });
+    const crossOrigin = new Request('http://api.test/', { headers: { 'X-API-Key': 'k', Origin: 'https://app.test' } });
+    for (let attempt = 0; attempt < 5; attempt += 1) await applyRateLimit(crossOrigin, 'auth', 'sign-in');
+    const refusal = await applyRateLimit(crossOrigin, 'auth', 'sign-in');
+    expect(refusal?.headers.get('Access-Control-Expose-Headers')).toContain('Retry-After');
   });
 
   it('never lets the key itself become the subject', async () => {

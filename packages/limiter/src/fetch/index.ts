@@ -1,7 +1,8 @@
-import { guard, type GuardOptions } from '../http/guard.ts';
+import { guard } from '../http/guard.ts';
+import { checkEdgeOptions, type GuardOptions } from '../http/judge.ts';
 
 /** What {@link applyRateLimit} works with. */
-export type FetchRateLimit = Pick<GuardOptions, 'limiter' | 'identify'>;
+export type FetchRateLimit = Pick<GuardOptions, 'limiter' | 'identify' | 'retryJitter' | 'exposeHeaders'>;
 
 /** `applyRateLimit` was called before `configureRateLimit`. */
 export class RateLimitNotConfiguredError extends Error {
@@ -18,8 +19,9 @@ export class RateLimitNotConfiguredError extends Error {
 
 let configured: FetchRateLimit | undefined;
 
-/** Says once, at start, which limiter {@link applyRateLimit} asks. */
+/** Says once, at start, which limiter {@link applyRateLimit} asks. @throws {LimiterInputError} naming a bad option. */
 export function configureRateLimit(options: FetchRateLimit): void {
+  checkEdgeOptions(options);
   configured = options;
 }
 

@@ -1,17 +1,21 @@
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
+import { cors } from 'hono/cors';
 import { describe, expect, it } from 'vitest';
+import { parseRateLimit } from '../http/parse-rate-limit.ts';
+import type { Limiter } from '../limiter-interface.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { rateLimit } from './index.ts';
 
+function twoAMinute(): Limiter {
+  const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000, blockMs: 30_000 });
+  return createLimiter({ store: memoryStore(), policies: [two] });
+}
+
 function appWith(extra: Partial<Parameters<typeof rateLimit>[0]> = {}): Hono {
-  const limiter = createLimiter({
-    store: memoryStore(),
-    policies: [definePolicy({ name: 'two', limit: 2, windowMs: 60_000, blockMs: 30_000 })],
-  });
   const app = new Hono();
-  app.use('/limited', rateLimit({ limiter, policy: 'two', ...extra }));
+  app.use('/limited', rateLimit({ limiter: twoAMinute(), policy: 'two', ...extra }));
   app.get('/limited', (context) => context.text('in'));
   app.get('/free', () => new Response('free'));
   return app;
@@ -35,7 +39,7 @@ describe('rateLimit', () => {
     expect(response.headers.get('Retry-After')).toBe('30');
     expect(response.headers.get('Content-Type')).toBe('application/problem+json');
     expect(await response.json()).toMatchObject({
-      type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+      type: 'https://iana.org/assignments/http-problem-types#abnormal-usage-detected',
       status: 429,
       'violated-policies': ['two'],
       retryAfter: 30,
@@ -56,6 +60,78 @@ describe('rateLimit', () => {
     expect(await response.json()).toMatchObject({ errors: [{ field: 'subject' }] });
   });
 
+  it('asks a function of one’s own who is there, and gives it what earlier middleware found out', async () => {
+    const seen: string[] = [];
+    const identify = async (request: Request, context: Context): Promise<string | undefined> => {
+      seen.push(new URL(request.url).pathname);
+      return context.req.header('X-User');
+    };
+    const app = appWith({ identify });
+    const statuses: number[] = [];
+    for (const user of ['ada', 'ada', 'ada', 'bob']) {
+      statuses.push((await app.request('/limited', { headers: { 'X-User': user } })).status);
+    }
+    expect(statuses).toEqual([200, 200, 429, 200]);
+    expect(seen[0]).toBe('/limited');
+    expect((await app.request('/limited')).status).toBe(400);
+  });
+
+  const fromElsewhere = { headers: { ...asDemo.headers, Origin: 'https://app.test' } };
+  const exposed = 'RateLimit-Policy, RateLimit, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset';
+
+  it('lets pages of other origins read the headers, admitted or refused', async () => {
+    const app = appWith();
+    const answers: (string | null)[] = [];
+    for (let request = 0; request < 3; request += 1) {
+      answers.push((await app.request('/limited', fromElsewhere)).headers.get('Access-Control-Expose-Headers'));
+    }
+    expect(answers).toEqual([exposed, exposed, `${exposed}, Retry-After`]);
+    expect((await app.request('/limited', asDemo)).headers.get('Access-Control-Expose-Headers')).toBeNull();
+  });
+
+  it('does not when told so', async () => {
+    const answer = await appWith({ exposeHeaders: false }).request('/limited', fromElsewhere);
+    expect(answer.headers.get('Access-Control-Expose-Headers')).toBeNull();
+  });
+
+  it('adds to what Hono’s cors() exposes, before it and after it, without saying anything twice', async () => {
+    for (const corsFirst of [true, false]) {
+      const app = new Hono();
+      const limit = rateLimit({ limiter: twoAMinute(), policy: 'two' });
+      const share = cors({ origin: '*', exposeHeaders: ['X-Total', 'ratelimit'] });
+      app.use(...(corsFirst ? [share, limit] : [limit, share]));
+      app.get('/', (context) => context.text('in'));
+      const values: string[] = [];
+      for (let request = 0; request < 3; request += 1) {
+        const answer = await app.request('/', fromElsewhere);
+        values.push(`${answer.status} ${answer.headers.get('Access-Control-Expose-Headers')}`);
+      }
+      const both = exposed
+        .replace('RateLimit, ', '')
+        .replace('RateLimit-Policy', 'X-Total,ratelimit, RateLimit-Policy');
+      expect(values[0]?.replaceAll(', ', ',')).toBe(`200 ${both}`.replaceAll(', ', ','));
+      // A refusal in front of cors() never reaches it.
+      const refused = corsFirst ? `${both}, Retry-After` : `${exposed}, Retry-After`;
+      expect(values[2]?.replaceAll(', ', ',')).toBe(`429 ${refused}`.replaceAll(', ', ','));
+    }
+  });
+
+  it('asks refused clients to wait longer by up to the jitter, the same in header, field and body', async () => {
+    const app = appWith({ retryJitter: 1 });
+    for (let request = 0; request < 2; request += 1) await app.request('/limited', asDemo);
+    const waits: number[] = [];
+    for (let request = 0; request < 40; request += 1) {
+      const answer = await app.request('/limited', asDemo);
+      const wait = Number(answer.headers.get('Retry-After'));
+      expect(parseRateLimit(answer.headers).limits[0]?.resetSeconds).toBe(wait);
+      expect(await answer.json()).toMatchObject({ retryAfter: wait });
+      waits.push(wait);
+    }
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(29);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(60);
+    expect(new Set(waits).size).toBeGreaterThan(5);
+  });
+
   it('leaves other routes alone', async () => {
     const response = await appWith().request('/free');
     expect([response.status, response.headers.get('RateLimit')]).toEqual([200, null]);
@@ -63,8 +139,14 @@ describe('rateLimit', () => {
 
   it.each([
     [{ policy: 'tow' }, 'policy'],
+    [{ policy: [] }, 'policy'],
+    [{ policy: ['two', 'tow'] }, 'policy'],
     [{ cost: 3 }, 'cost'],
     [{ action: '' }, 'action'],
+    [{ retryJitter: 1.5 }, 'retryJitter'],
+    [{ retryJitter: -0.1 }, 'retryJitter'],
+    [{ exposeHeaders: 'yes' as unknown as boolean }, 'exposeHeaders'],
+    [{ identify: 'me' as never }, 'identify'],
   ])('refuses %j at construction', (extra, field) => {
     expect(() => appWith(extra)).toThrow(field);
   });

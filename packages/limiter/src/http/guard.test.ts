@@ -4,6 +4,7 @@ import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { guard } from './guard.ts';
+import { parseRateLimit } from './parse-rate-limit.ts';
 
 const request = new Request('http://test/');
 
@@ -35,6 +36,37 @@ describe('guard', () => {
     const kinds = [(await guard(request, options)).kind, (await guard(request, options)).kind];
     expect(kinds).toEqual(['pass', 'refused']);
     expect(subjects).toEqual(['bob', 'bob']);
+  });
+
+  it('asks several policies at once: all admit, or none is charged and the answer names those that refuse', async () => {
+    const limiter = createLimiter({
+      store: memoryStore(),
+      policies: [
+        definePolicy({ name: 'burst', limit: 2, windowMs: 1_000 }),
+        definePolicy({ name: 'daily', limit: 3, windowMs: 86_400_000 }),
+        definePolicy({ name: 'wide', limit: 10, windowMs: 60_000 }),
+      ],
+    });
+    const options = { limiter, policy: ['burst', 'daily', 'wide'], identify: () => 'ada' };
+    const first = await guard(request, options);
+    expect(first.kind === 'pass' && first.headers['RateLimit']).toBe(
+      '"burst";r=1;t=1, "daily";r=2;t=86400, "wide";r=9;t=60',
+    );
+    await limiter.consume('daily', 'ada', { cost: 2 });
+    await limiter.consume('burst', 'ada');
+    const refused = await guard(request, options);
+    if (refused.kind !== 'refused') throw new Error('it was admitted');
+    expect(refused.response.status).toBe(429);
+    const { limits, policies, retryAfterSeconds } = parseRateLimit(refused.response.headers);
+    expect(policies.map(({ name, quota }) => [name, quota])).toEqual([
+      ['burst', 2],
+      ['daily', 3],
+      ['wide', 10],
+    ]);
+    expect(limits.map(({ name }) => name)).toEqual(['burst', 'daily']);
+    expect(retryAfterSeconds).toBeGreaterThan(86_000);
+    expect(await refused.response.json()).toMatchObject({ 'violated-policies': ['burst', 'daily'] });
+    expect(await limiter.peek('wide', 'ada')).toMatchObject({ remaining: 9 });
   });
 
   it('answers 400 when nobody is identified, at once or later', async () => {

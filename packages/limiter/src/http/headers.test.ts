@@ -45,3 +45,41 @@ describe('rateLimitHeaders', () => {
     expect(rateLimitHeaders(toDecision(short, 0, 0, 10, 0, NOW), short)['RateLimit-Policy']).toBe('"short";q=1;w=1');
   });
 });
+
+describe('rateLimitHeaders of several decisions', () => {
+  const burst = definePolicy({ name: 'burst', limit: 10, windowMs: 1_000 });
+  const daily = definePolicy({ name: 'daily', limit: 1_000, windowMs: 86_400_000 });
+  const policies = [burst, policy, daily];
+
+  it('lists all policies, and tells the legacy headers’ readers of the one with the smallest share left', () => {
+    const decisions = [
+      toDecision(burst, 0, 9, 1_000, 0, NOW),
+      toDecision(policy, 0, 5, 60_000, 0, NOW),
+      toDecision(daily, 0, 900, 80_000_000, 0, NOW),
+    ];
+    expect(rateLimitHeaders(decisions, policies)).toEqual({
+      'RateLimit-Policy': '"burst";q=10;w=1, "standard";q=100;w=60, "daily";q=1000;w=86400',
+      RateLimit: '"burst";r=9;t=1, "standard";r=5;t=60, "daily";r=900;t=80000',
+      'X-RateLimit-Limit': '100',
+      'X-RateLimit-Remaining': '5',
+      'X-RateLimit-Reset': '1800000060',
+    });
+  });
+
+  it('lists on a refusal only what refuses, so that Retry-After is never earlier than a t', () => {
+    const decisions = [
+      toDecision(burst, 1, 0, 1_000, 700, NOW),
+      toDecision(policy, 1, 2, 60_000, 20_000, NOW),
+      // Fits, but the others refused: its reset, far away, isn't what this client waits for.
+      toDecision(daily, 4, 900, 80_000_000, 0, NOW),
+    ];
+    expect(rateLimitHeaders(decisions, policies)).toEqual({
+      'RateLimit-Policy': '"burst";q=10;w=1, "standard";q=100;w=60, "daily";q=1000;w=86400',
+      RateLimit: '"burst";r=0;t=1, "standard";r=2;t=20',
+      'X-RateLimit-Limit': '100',
+      'X-RateLimit-Remaining': '2',
+      'X-RateLimit-Reset': '1800000060',
+      'Retry-After': '20',
+    });
+  });
+});

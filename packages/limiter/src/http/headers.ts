@@ -1,25 +1,93 @@
 import type { Decision, Policy } from '../types.ts';
+import { type RateLimitSyntax, type RateLimitVersion, rateLimitSyntaxes } from './rate-limit-fields.ts';
+
+/** How {@link rateLimitHeaders} writes. */
+export interface RateLimitHeaderOptions {
+  /** @default 'draft-11' */
+  readonly version?: RateLimitVersion;
+}
 
 const seconds = (ms: number): number => Math.ceil(ms / 1000);
 
 /**
- * The headers that tell a client where it stands: `RateLimit-Policy` and `RateLimit` as draft 11 of the IETF's
- * "RateLimit header fields for HTTP" has them, the older `X-RateLimit-*` three, and `Retry-After` on a refusal. Seconds
- * are rounded up, so that whoever waits as told is not refused again. Without an end there is no time to name, and a
- * shadow policy or an unavailable Redis has nothing to tell.
+ * The headers that tell a client where it stands: `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, the
+ * older `X-RateLimit-*` three, and `Retry-After` on a refusal. Seconds are rounded up, so that whoever waits as told is
+ * not refused again. Without an end there is no time to name, and a shadow policy or an unavailable Redis has nothing to
+ * tell. Neither the subject nor anything made of it is in them.
+ *
+ * With several decisions of one request, `RateLimit-Policy` lists all policies. `RateLimit` lists them too, but on a
+ * refusal only those that refuse: `Retry-After` is the longest wait of these and thus never earlier than any `t`.
  */
-export function rateLimitHeaders(decision: Decision, policy: Policy): Record<string, string> {
-  const { allowed, limit, remaining, resetAt, resetAfterMs, retryAfterMs, reason } = decision;
+export function rateLimitHeaders(
+  decision: Decision | readonly Decision[],
+  policy: Policy | readonly Policy[],
+  { version = 'draft-11' }: RateLimitHeaderOptions = {},
+): Record<string, string> {
+  const syntax = rateLimitSyntaxes[version];
+  if ('policy' in decision && 'name' in policy) return headersOfOne(decision, policy, syntax);
+  return headersOfAll('policy' in decision ? [decision] : decision, 'name' in policy ? [policy] : policy, syntax);
+}
+
+/** Nearly all requests have one policy. */
+function headersOfOne(decision: Decision, policy: Policy, syntax: RateLimitSyntax): Record<string, string> {
   if (policy.mode === 'shadow') return {};
-  if (reason === 'unavailable') return allowed ? {} : { 'Retry-After': String(seconds(retryAfterMs)) };
-  const wait = allowed ? resetAfterMs : retryAfterMs;
-  const headers: Record<string, string> = {
-    'RateLimit-Policy': `"${policy.name}";q=${limit};w=${seconds(policy.windowMs)}`,
-    RateLimit: `"${policy.name}";r=${remaining}${Number.isFinite(wait) ? `;t=${seconds(wait)}` : ''}`,
+  if (decision.reason === 'unavailable') return retryAfter(decision.allowed ? Infinity : decision.retryAfterMs);
+  return {
+    'RateLimit-Policy': policyText(decision, policy, syntax),
+    RateLimit: limitText(decision, syntax),
+    ...legacyHeaders(decision),
+    ...(decision.allowed ? {} : retryAfter(decision.retryAfterMs)),
+  };
+}
+
+function headersOfAll(
+  decisions: readonly Decision[],
+  policies: readonly Policy[],
+  syntax: RateLimitSyntax,
+): Record<string, string> {
+  const refusals = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');
+  const waitMs = refusals.length === 0 ? Infinity : Math.max(...refusals.map(({ retryAfterMs }) => retryAfterMs));
+  const byName = new Map(policies.map((policy) => [policy.name, policy]));
+  const told = decisions.filter(
+    ({ reason, policy }) => reason !== 'unavailable' && byName.get(policy)?.mode !== 'shadow',
+  );
+  const current = told.filter((each) => refusals.length === 0 || refusals.includes(each));
+  const [tightest] = current.toSorted(byTightness);
+  if (tightest === undefined) return retryAfter(waitMs);
+  return {
+    'RateLimit-Policy': told.map((each) => policyText(each, byName.get(each.policy), syntax)).join(', '),
+    RateLimit: current.map((each) => limitText(each, syntax)).join(', '),
+    ...legacyHeaders(tightest),
+    ...retryAfter(waitMs),
+  };
+}
+
+function policyText({ policy: name, limit }: Decision, policy: Policy | undefined, syntax: RateLimitSyntax): string {
+  const window = policy === undefined ? {} : { windowSeconds: seconds(policy.windowMs) };
+  return syntax.policy({ name, quota: limit, ...window });
+}
+
+function limitText(decision: Decision, syntax: RateLimitSyntax): string {
+  const { allowed, policy: name, remaining, resetAfterMs, retryAfterMs } = decision;
+  const waitMs = allowed ? resetAfterMs : retryAfterMs;
+  return syntax.limit({ name, remaining, ...(Number.isFinite(waitMs) ? { resetSeconds: seconds(waitMs) } : {}) });
+}
+
+/** The three headers that say one limit only. */
+function legacyHeaders({ limit, remaining, resetAt }: Decision): Record<string, string> {
+  return {
     'X-RateLimit-Limit': String(limit),
     'X-RateLimit-Remaining': String(remaining),
+    ...(Number.isFinite(resetAt) ? { 'X-RateLimit-Reset': String(seconds(resetAt)) } : {}),
   };
-  if (Number.isFinite(resetAt)) headers['X-RateLimit-Reset'] = String(seconds(resetAt));
-  if (!allowed && Number.isFinite(retryAfterMs)) headers['Retry-After'] = String(seconds(retryAfterMs));
-  return headers;
+}
+
+function retryAfter(waitMs: number): Record<string, string> {
+  return Number.isFinite(waitMs) ? { 'Retry-After': String(seconds(waitMs)) } : {};
+}
+
+/** The longest wait first, then what has the smallest share left. */
+function byTightness(one: Decision, other: Decision): number {
+  if (one.retryAfterMs !== other.retryAfterMs) return one.retryAfterMs > other.retryAfterMs ? -1 : 1;
+  return one.remaining / one.limit - other.remaining / other.limit;
 }

@@ -10,25 +10,39 @@ export interface Problem {
   readonly [member: string]: unknown;
 }
 
+/** The media type of a problem. */
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** A problem as the text of a body. */
+export function problemBody(problem: Problem): string {
+  return JSON.stringify({ type: 'about:blank', ...problem });
+}
+
 /** An answer whose body is the problem, as `application/problem+json`. */
 export function problemResponse(problem: Problem, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify({ type: 'about:blank', ...problem }), {
+  return new Response(problemBody(problem), {
     status: problem.status,
-    headers: { ...headers, 'Content-Type': 'application/problem+json' },
+    headers: { ...headers, 'Content-Type': PROBLEM_TYPE },
   });
 }
 
 const TYPES = 'https://iana.org/assignments/http-problem-types';
 
 /**
- * What a refused client gets as body: 429 with the problem type `quota-exceeded`, or 503 with
- * `temporary-reduced-capacity` when no decision could be had. `error` and `retryAfter` (seconds) are there for clients
- * that read plain JSON.
+ * What a refused client gets as body. The problem types are those of the IETF's draft: 429 `quota-exceeded` when a
+ * window is full, 429 `abnormal-usage-detected` behind a block, 503 `temporary-reduced-capacity` when no decision could
+ * be had. `violated-policies` names all that refuse; the figures are of the one with the longest wait. `error` and
+ * `retryAfter` (seconds) are there for clients that read plain JSON.
+ *
+ * @param decision one, or those of one request that several policies decided, of which at least one refuses.
  */
-export function denialProblem(decision: Decision): Problem {
-  const { policy, limit, remaining, retryAfterMs, blockedUntil, reason } = decision;
-  const retryAfter = Number.isFinite(retryAfterMs) ? Math.ceil(retryAfterMs / 1000) : null;
-  if (reason === 'unavailable') {
+export function denialProblem(decision: Decision | readonly Decision[]): Problem {
+  const decisions: readonly Decision[] = 'policy' in decision ? [decision] : decision;
+  const refusals = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');
+  const violated = refusals.filter(({ reason }) => reason !== 'unavailable');
+  const longest = violated.toSorted((one, other) => (one.retryAfterMs > other.retryAfterMs ? -1 : 1))[0];
+  const retryAfter = waitSeconds(refusals);
+  if (longest === undefined) {
     return {
       status: 503,
       type: `${TYPES}#temporary-reduced-capacity`,
@@ -37,12 +51,14 @@ export function denialProblem(decision: Decision): Problem {
       retryAfter,
     };
   }
+  const { limit, remaining, blockedUntil } = longest;
+  const blocked = violated.some(({ reason }) => reason === 'blocked');
   return {
     status: 429,
-    type: `${TYPES}#quota-exceeded`,
+    type: `${TYPES}#${blocked ? 'abnormal-usage-detected' : 'quota-exceeded'}`,
     title: 'Rate limit exceeded',
-    detail: waitText(limit, retryAfter),
-    'violated-policies': [policy],
+    detail: `${blocked ? 'A block is in force.' : `The limit of ${limit} is used up.`} ${waitText(retryAfter)}`,
+    'violated-policies': violated.map(({ policy }) => policy),
     error: 'Rate limit exceeded',
     limit,
     remaining,
@@ -53,7 +69,11 @@ export function denialProblem(decision: Decision): Problem {
   };
 }
 
-function waitText(limit: number, retryAfter: number | null): string {
-  const until = retryAfter === null ? 'No end is set.' : `Try again in ${retryAfter} s.`;
-  return `The limit of ${limit} is used up. ${until}`;
+function waitSeconds(refusals: readonly Decision[]): number | null {
+  const waitMs = Math.max(0, ...refusals.map(({ retryAfterMs }) => retryAfterMs));
+  return Number.isFinite(waitMs) ? Math.ceil(waitMs / 1000) : null;
+}
+
+function waitText(retryAfter: number | null): string {
+  return retryAfter === null ? 'No end is set.' : `Try again in ${retryAfter} s.`;
 }

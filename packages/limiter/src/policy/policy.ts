@@ -31,6 +31,11 @@ interface CommonOptions<Name extends string> {
   readonly onUnavailable?: OnUnavailable;
   /** @default 'enforce' */
   readonly mode?: PolicyMode;
+  /**
+   * Share of the limit, above 0 and below 1: with 0.8 decisions say `nearLimit` from the 80th unit of 100 on, and the
+   * crossing is recorded. @default none
+   */
+  readonly nearLimit?: number;
 }
 
 /** How long the window of a policy is, in ms, 1 to 2^31. */
@@ -61,7 +66,7 @@ export type PolicyOptions<Name extends string = string> = CommonOptions<Name> & 
  * @throws {LimiterInputError} naming the option and its value.
  */
 export function definePolicy<const Name extends string>(options: PolicyOptions<Name>): Policy<Name> {
-  const { name, limit, blockMs = 0, onUnavailable = 'open', mode = 'enforce' } = options;
+  const { name, limit, blockMs = 0, onUnavailable = 'open', mode = 'enforce', nearLimit } = options;
   if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
     throw new LimiterInputError('name', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
   }
@@ -78,7 +83,10 @@ export function definePolicy<const Name extends string>(options: PolicyOptions<N
   }
   oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed']);
   oneOf(`policy ${name}: mode`, mode, ['enforce', 'shadow']);
-  return { name, limit, windowMs, blockMs, onUnavailable, mode, ...rule };
+  const policy = { name, limit, windowMs, blockMs, onUnavailable, mode, ...rule };
+  if (nearLimit === undefined) return policy;
+  shareBelowOne(`policy ${name}: nearLimit`, nearLimit);
+  return { ...policy, nearLimit };
 }
 
 function ruleOf(name: string, options: PolicyOptions): AlgorithmRule {
@@ -125,7 +133,14 @@ export function wholeNumberWithin(field: string, value: unknown, min: number, ma
   }
 }
 
-function oneOf(field: string, value: unknown, allowed: readonly string[]): void {
+function shareBelowOne(field: string, value: unknown): void {
+  if (typeof value !== 'number' || !(value > 0 && value < 1)) {
+    throw new LimiterInputError(field, `must be a share above 0 and below 1, not ${shown(value)}`);
+  }
+}
+
+/** @throws {LimiterInputError} unless `value` is one of `allowed`. */
+export function oneOf(field: string, value: unknown, allowed: readonly string[]): void {
   if (typeof value !== 'string' || !allowed.includes(value)) {
     throw new LimiterInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
   }

@@ -33,6 +33,8 @@ export interface LimiterStore {
   block(policy: Policy, key: string, durationMs: number): Promise<number>;
   /** @returns whether a block ran. @throws LimiterUnavailableError */
   unblock(key: string): Promise<boolean>;
+  /** Notes in the audit trail that a key has come near its limit; a store without a trail has no such thing. */
+  nearLimit?(key: string, limit: number, remaining: number): void;
   /** Sends what is still to be sent and lets go of timers. The client stays open: it is its owner's. */
   close(): Promise<void>;
 }

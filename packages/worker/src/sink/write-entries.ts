@@ -3,11 +3,12 @@ import { parseOutboxEntry, type OutboxEvent } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { blockTable } from './block-table.ts';
 import { keepDeadLetters } from './dead-letters.ts';
+import { nearLimitTable } from './near-limit-table.ts';
 import { eventWriter, reasonOf, type Delivery, type EventWriter, type Rejection } from './event-writer.ts';
 
 /** The types of events that have a table. */
 const writers: ReadonlyMap<string, EventWriter> = new Map(
-  [eventWriter(blockTable)].map((writer) => [writer.type, writer]),
+  [eventWriter(blockTable), eventWriter(nearLimitTable)].map((writer) => [writer.type, writer]),
 );
 
 /** What a job came to. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import type { RequestHeaders } from './identity.ts';
 
 const hashes = new LRUCache<string, string>({ max: 10_000 });
 
@@ -8,7 +9,7 @@ const hashes = new LRUCache<string, string>({ max: 10_000 });
  * must not get into Redis, logs or the audit tables. Whether the key exists is not checked here: where unknown keys are
  * not turned away before the limit, each made-up one is a subject of its own.
  */
-export const byApiKey = (request: Request): string | undefined => {
+export const byApiKey = (request: RequestHeaders): string | undefined => {
   const key = request.headers.get('x-api-key');
   if (key === null || key === '') return undefined;
   let subject = hashes.get(key);

@@ -1,12 +1,13 @@
 import { LimiterInputError, shown } from '../../errors.ts';
 import { wholeNumberWithin } from '../../policy/policy.ts';
 import { type Address, networkText, parseHop } from './address.ts';
+import type { RequestHeaders } from './identity.ts';
 import { anyContains, type Cidr, parseCidrs } from './cidr.ts';
 
 /** What {@link byIp} believes. */
-export interface ByIpOptions {
+export interface ByIpOptions<Req = Request> {
   /** The address at the other end of the connection, as the server knows it; undefined when it knows none. */
-  readonly remoteAddress: (request: Request) => string | undefined;
+  readonly remoteAddress: (request: Req) => string | undefined;
   /**
    * The proxies whose word counts: single addresses and CIDRs, IPv4 and IPv6, e.g. `['10.0.0.0/8', '2001:db8::/32']`.
    * Every one that a request passes must be named, and nothing that clients can call from. @default []
@@ -43,7 +44,9 @@ const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
  * ```
  * @throws {LimiterInputError} at construction, naming the option that can't be used.
  */
-export function byIp(options: ByIpOptions): (request: Request) => string | undefined {
+export function byIp<Req extends RequestHeaders = Request>(
+  options: ByIpOptions<Req>,
+): (request: Req) => string | undefined {
   const { remoteAddress, trustedProxies = [], ipv6Prefix = 56, header = 'x-forwarded-for' } = options;
   if (typeof remoteAddress !== 'function') {
     throw new LimiterInputError('remoteAddress', `must be a function, not ${shown(remoteAddress)}`);

@@ -1,4 +1,5 @@
 import { LimiterInputError, shown } from '../../errors.ts';
+import type { RequestHeaders } from './identity.ts';
 
 /** What {@link byJwtSubject} reads of a verified token. */
 export interface JwtClaims {
@@ -31,7 +32,7 @@ const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
  * ```
  * @throws {LimiterInputError} at construction, when `verify` is no function.
  */
-export function byJwtSubject(options: ByJwtSubjectOptions): (request: Request) => Promise<string | undefined> {
+export function byJwtSubject(options: ByJwtSubjectOptions): (request: RequestHeaders) => Promise<string | undefined> {
   const { verify } = options;
   if (typeof verify !== 'function') throw new LimiterInputError('verify', `must be a function, not ${shown(verify)}`);
   return async (request) => {

@@ -10,7 +10,7 @@ import type { Identify } from './identity.ts';
  * ```
  * @throws {LimiterInputError} at construction, without any or when one is no function.
  */
-export function firstOf(...identifies: readonly Identify[]): Identify {
+export function firstOf<Req = Request>(...identifies: readonly Identify<Req>[]): Identify<Req> {
   if (identifies.length === 0) throw new LimiterInputError('identifies', 'must be at least one function, not none');
   for (const identify of identifies) {
     if (typeof identify !== 'function') {
@@ -20,7 +20,7 @@ export function firstOf(...identifies: readonly Identify[]): Identify {
   return (request) => askFrom(identifies, 0, request);
 }
 
-function askFrom(identifies: readonly Identify[], from: number, request: Request): ReturnType<Identify> {
+function askFrom<Req>(identifies: readonly Identify<Req>[], from: number, request: Req): ReturnType<Identify<Req>> {
   for (const [index, identify] of identifies.entries()) {
     if (index < from) continue;
     const named = identify(request);
@@ -30,11 +30,11 @@ function askFrom(identifies: readonly Identify[], from: number, request: Request
   return undefined;
 }
 
-async function orFrom(
+async function orFrom<Req>(
   named: Promise<string | undefined>,
-  identifies: readonly Identify[],
+  identifies: readonly Identify<Req>[],
   next: number,
-  request: Request,
+  request: Req,
 ): Promise<string | undefined> {
   return (await named) ?? askFrom(identifies, next, request);
 }

@@ -1,4 +1,5 @@
 import type { RedisClient } from '@spillway/redis';
+import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import { deadline } from './deadline.ts';
 
 /*
@@ -20,7 +21,12 @@ export interface Protocol<Item> {
 }
 
 /** Collects items and sends them a script call a batch: returns what takes an item. */
-export function batcher<Item>(client: RedisClient, deadlineMs: number, protocol: Protocol<Item>): (item: Item) => void {
+export function batcher<Item>(
+  client: RedisClient,
+  deadlineMs: number,
+  protocol: Protocol<Item>,
+  metrics?: LimiterMetrics,
+): (item: Item) => void {
   const within = deadline(client, deadlineMs);
   let pending: Item[] = [];
   let underWay = 0;
@@ -35,10 +41,12 @@ export function batcher<Item>(client: RedisClient, deadlineMs: number, protocol:
 
   function send(batch: readonly Item[]): void {
     underWay += 1;
+    const sentAt = metrics === undefined ? 0 : performance.now();
     within.run(
       () => protocol.send(batch),
       (reply) => {
         underWay -= 1;
+        metrics?.batch?.({ size: batch.length, durationMs: performance.now() - sentAt });
         protocol.settle(batch, reply);
       },
       (error) => {

@@ -1,6 +1,7 @@
 import type { RedisClient } from '@spillway/redis';
 import { unavailableDecision } from '../../decision.ts';
 import { LimiterUnavailableError } from '../../errors.ts';
+import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
 import type { Operation } from '../operation.ts';
 import type { StoreRequest } from '../store.ts';
@@ -16,6 +17,7 @@ export interface DecisionsOptions {
   readonly outboxCap: number;
   readonly scripts: LimiterScripts;
   readonly onRefusedWhileBlocked: (key: string) => void;
+  readonly metrics?: LimiterMetrics | undefined;
 }
 
 /** What can be asked of Redis about requests. */
@@ -29,12 +31,19 @@ export interface Decisions {
 
 /** Sends single requests under a sliding log by the fast path, and all else by the general one. */
 export function decisions(options: DecisionsOptions): Decisions {
-  const { client, deadlineMs, scripts } = options;
-  const takeLog = batcher(client, deadlineMs, logProtocol({ ...options, script: scripts.decideLog }));
+  const { client, deadlineMs, scripts, metrics } = options;
+  const onDropped = (count: number): void => metrics?.dropped?.(count);
+  const takeLog = batcher(
+    client,
+    deadlineMs,
+    logProtocol({ ...options, onDropped, script: scripts.decideLog }),
+    metrics,
+  );
   const takeGroup: (item: GroupItem) => void = batcher(
     client,
     deadlineMs,
-    groupProtocol({ ...options, script: scripts.decide, resend: (item) => takeGroup(item) }),
+    groupProtocol({ ...options, onDropped, script: scripts.decide, resend: (item) => takeGroup(item) }),
+    metrics,
   );
 
   /** Rejects with whatever the client rejects with, or undefined when time is up. */

@@ -60,11 +60,13 @@ export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedC
   };
 }
 
-type Count = readonly [key: string, count: number];
-
-function* chunks(counts: ReadonlyMap<string, number>, oneShardEach: boolean): Generator<Count[]> {
-  const sorted = oneShardEach ? [...counts].toSorted(([one], [other]) => (one < other ? -1 : 1)) : [...counts];
-  let batch: Count[] = [];
+/** What is to be said of keys, in batches that one call can carry: of one shard each when Redis is a Cluster. */
+export function* chunks<Entry extends readonly [key: string, ...rest: unknown[]]>(
+  entries: Iterable<Entry>,
+  oneShardEach: boolean,
+): Generator<Entry[]> {
+  const sorted = oneShardEach ? [...entries].toSorted(([one], [other]) => (one < other ? -1 : 1)) : [...entries];
+  let batch: Entry[] = [];
   for (const entry of sorted) {
     const [first] = batch;
     const otherShard = oneShardEach && first !== undefined && tagOf(first[0]) !== tagOf(entry[0]);

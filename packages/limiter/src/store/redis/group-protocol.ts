@@ -5,7 +5,7 @@ import type { Algorithm, Decision, Policy } from '../../types.ts';
 import type { Operation } from '../operation.ts';
 import type { StoreRequest } from '../store.ts';
 import type { Protocol } from './batcher.ts';
-import { decisionAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
+import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
 
 const MODES = { peek: 2, charge: 3, reward: 4, renew: 5 } as const;
 
@@ -35,13 +35,15 @@ export interface GroupProtocolOptions {
   readonly outboxCap: number;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: (key: string) => void;
+  /** Told how many events of a batch found the outbox full. */
+  readonly onDropped: (count: number) => void;
   /** Sends a group once more. */
   readonly resend: (item: GroupItem) => void;
 }
 
 /** Speaks with decide.lua. */
 export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem> {
-  const { client, script, outboxCap, onRefusedWhileBlocked, resend } = options;
+  const { client, script, outboxCap, onRefusedWhileBlocked, onDropped, resend } = options;
   // How far the server's clock is ahead of ours; learned only from a quota whose periods were all wrong.
   let aheadMs = 0;
 
@@ -74,6 +76,8 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
         settle(item, reply, offset, nowMs);
         offset += item.requests.length * REPLY_SIZE;
       }
+      const dropped = droppedAt(reply, offset);
+      if (dropped > 0) onDropped(dropped);
     },
     fail(batch, error) {
       for (const { reject } of batch) reject(error);

@@ -3,7 +3,7 @@ import { outcomes, unavailableDecision } from '../../decision.ts';
 import type { Decision } from '../../types.ts';
 import type { StoreRequest } from '../store.ts';
 import type { Protocol } from './batcher.ts';
-import { decisionAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
+import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
 
 const MODES = { enforce: 0, shadow: 1 } as const;
 const PEEK = 2;
@@ -27,11 +27,13 @@ export interface LogProtocolOptions {
   readonly outboxCap: number;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: (key: string) => void;
+  /** Told how many events of a batch found the outbox full. */
+  readonly onDropped: (count: number) => void;
 }
 
 /** Speaks with decide-log.lua. */
 export function logProtocol(options: LogProtocolOptions): Protocol<LogItem> {
-  const { client, script, outboxCap, onRefusedWhileBlocked } = options;
+  const { client, script, outboxCap, onRefusedWhileBlocked, onDropped } = options;
   return {
     keyOf: ({ request }) => request.key,
     send(batch) {
@@ -47,6 +49,8 @@ export function logProtocol(options: LogProtocolOptions): Protocol<LogItem> {
         resolve(decisionAt(request.policy, reply, offset, nowMs));
         offset += REPLY_SIZE;
       }
+      const dropped = droppedAt(reply, offset);
+      if (dropped > 0) onDropped(dropped);
     },
     fail(batch) {
       for (const { request, resolve } of batch) resolve(unavailableDecision(request.policy));

@@ -1,11 +1,13 @@
 import type { RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
+import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
 import type { LimiterStore, StoreRequest } from '../store.ts';
 import { acrossShards } from './across-shards.ts';
 import { deadline } from './deadline.ts';
 import { decisions } from './decisions.ts';
 import { deniedCounter } from './denied-counter.ts';
+import { nearLimitReporter } from './near-limit-reporter.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
 
 /** What {@link redisStore} needs. */
@@ -16,6 +18,7 @@ export interface RedisStoreOptions {
   readonly outboxCap: number;
   /** Other scripts than the shipped ones: tests bring their own clock. */
   readonly scripts?: LimiterScripts;
+  readonly metrics?: LimiterMetrics | undefined;
 }
 
 /** Sent as blocked-until in place of `Infinity`: the largest number that 6 bytes hold. */
@@ -24,13 +27,20 @@ const BLOCK_FOREVER = 2 ** 48 - 1;
 /** Bytes a unit takes in a sliding log. */
 const LOG_UNIT = 4;
 
-const DENIED_REPORT_MS = 1_000;
+const REPORT_MS = 1_000;
 
 /** Windows in Redis, decided by decide-log.lua and decide.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
-  const { client, deadlineMs, outboxCap, scripts = limiterScripts() } = options;
+  const { client, deadlineMs, outboxCap, scripts = limiterScripts(), metrics } = options;
   const within = deadline(client, deadlineMs);
-  const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: DENIED_REPORT_MS });
+  const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: REPORT_MS });
+  const nearLimit = nearLimitReporter({
+    client,
+    script: scripts.nearLimit,
+    outboxCap,
+    intervalMs: REPORT_MS,
+    onDropped: (count) => metrics?.dropped?.(count),
+  });
   const { decide, decideTogether, change } = decisions({ ...options, scripts, onRefusedWhileBlocked: denied.add });
 
   function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
@@ -59,6 +69,9 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
       return until === BLOCK_FOREVER ? Infinity : until;
     },
     unblock: (key) => bounded('unblock', () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
-    close: denied.close,
+    nearLimit: nearLimit.add,
+    close: async () => {
+      await Promise.all([denied.close(), nearLimit.close()]);
+    },
   };
 }

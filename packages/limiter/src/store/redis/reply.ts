@@ -1,7 +1,7 @@
 import { toDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 
-/** What decide-log.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request. */
+/** What decide-log.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request, then 4 bytes if events were dropped. */
 export const REPLY_HEADER = 6;
 /** Bytes a request in the reply. */
 export const REPLY_SIZE = 13;
@@ -19,6 +19,11 @@ export function decisionAt(policy: Policy, reply: Buffer, offset: number, nowMs:
   const reset = reply.readUInt32BE(offset + 5);
   const retry = reply.readUInt32BE(offset + 9);
   return toDecision(policy, reply.readUInt8(offset), remaining, endless(reset), endless(retry), nowMs);
+}
+
+/** How many events found the outbox full, given where the requests' answers end. */
+export function droppedAt(reply: Buffer, end: number): number {
+  return reply.length > end ? reply.readUInt32BE(end) : 0;
 }
 
 function endless(ms: number): number {

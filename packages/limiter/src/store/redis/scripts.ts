@@ -21,6 +21,7 @@ export interface LimiterScripts {
   readonly block: RedisScript<number>;
   readonly unblock: RedisScript<boolean>;
   readonly countDenied: RedisScript<number>;
+  readonly nearLimit: RedisScript<number>;
 }
 
 /** A script answered with something else than its header promises. */
@@ -56,6 +57,7 @@ export function limiterScripts(clock: URL = luaFiles.clock): LimiterScripts {
       decode: (reply) => asNumber(reply) === 1,
     }),
     countDenied: defineScript({ name: 'count-denied', files: [...base, lua('count-denied.lua')], decode: asNumber }),
+    nearLimit: defineScript({ name: 'near-limit', files: [...base, lua('near-limit.lua')], decode: asNumber }),
   };
 }
 

@@ -1,0 +1,113 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import { afterEach, describe, expect, it } from 'vitest';
+import { byIp } from '../http/identity/by-ip.ts';
+import { createLimiter } from '../limiter.ts';
+import { definePolicy } from '../policy/policy.ts';
+import { memoryStore } from '../store/memory/memory-store.ts';
+import { type NodeRequest, rateLimit, type RateLimitOptions } from './index.ts';
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000 });
+const twoAMinute = () => createLimiter({ store: memoryStore(), policies: [two] });
+
+async function listen(app: express.Express): Promise<string> {
+  const server = app.listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function appWith(extra: Partial<RateLimitOptions<express.Request>> = {}): express.Express {
+  const app = express();
+  app.use('/api', rateLimit<express.Request>({ limiter: twoAMinute(), policy: 'two', ...extra }));
+  app.get('/api/articles', (_request, response) => void response.json({ title: 'in' }));
+  app.use(((error: Error, _request, response, _next) => {
+    response.status(500).json({ failed: error.message });
+  }) as express.ErrorRequestHandler);
+  return app;
+}
+
+const asDemo = { headers: { 'X-API-Key': 'demo' } };
+
+async function outOfOrder(): Promise<string> {
+  throw new Error('directory down');
+}
+
+describe('rateLimit for Express', () => {
+  it('admits, refuses with a problem, and says what is left each time', async () => {
+    const url = `${await listen(appWith())}/api/articles`;
+    const first = await fetch(url, asDemo);
+    expect([first.status, await first.json()]).toEqual([200, { title: 'in' }]);
+    expect(first.headers.get('RateLimit')).toBe('"two";r=1;t=60');
+    await fetch(url, asDemo);
+    const refused = await fetch(url, asDemo);
+    expect(refused.status).toBe(429);
+    expect(refused.headers.get('Content-Type')).toBe('application/problem+json');
+    expect(refused.headers.get('Retry-After')).toBe('60');
+    expect(await refused.json()).toMatchObject({ status: 429, 'violated-policies': ['two'] });
+    expect((await fetch(url, { headers: { 'X-API-Key': 'other' } })).status).toBe(200);
+    expect((await fetch(url)).status).toBe(400);
+  });
+
+  it('identifies by address behind trusted proxies', async () => {
+    const identify = byIp<NodeRequest<express.Request>>({
+      remoteAddress: ({ remoteAddress }) => remoteAddress,
+      trustedProxies: ['127.0.0.1'],
+    });
+    const url = `${await listen(appWith({ identify }))}/api/articles`;
+    const ask = async (client: string) => (await fetch(url, { headers: { 'X-Forwarded-For': client } })).status;
+    expect([await ask('192.0.2.1'), await ask('192.0.2.1'), await ask('192.0.2.1')]).toEqual([200, 200, 429]);
+    expect(await ask('192.0.2.2')).toBe(200);
+  });
+
+  it('identifies by what Express knows of the request', async () => {
+    const app = appWith({ identify: ({ raw }) => raw.header('X-User') });
+    const url = await listen(app);
+    const ask = async (user: string) => (await fetch(`${url}/api/articles`, { headers: { 'X-User': user } })).status;
+    expect([await ask('ada'), await ask('ada'), await ask('ada'), await ask('bob')]).toEqual([200, 200, 429, 200]);
+  });
+
+  it('adds to the headers that are exposed already', async () => {
+    const app = express();
+    app.use((_request, response, next) => {
+      response.setHeader('Access-Control-Expose-Headers', ['X-Total', 'RATELIMIT']);
+      next();
+    });
+    app.use(rateLimit({ limiter: twoAMinute(), policy: 'two' }));
+    app.get('/', (_request, response) => void response.send('in'));
+    const url = await listen(app);
+    const answer = await fetch(url, { headers: { ...asDemo.headers, Origin: 'https://app.test' } });
+    expect(answer.headers.get('Access-Control-Expose-Headers')).toBe(
+      'X-Total, RATELIMIT, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset',
+    );
+  });
+
+  it('hands errors of identify to Express', async () => {
+    const answer = await fetch(`${await listen(appWith({ identify: outOfOrder }))}/api/articles`);
+    expect([answer.status, await answer.json()]).toEqual([500, { failed: 'directory down' }]);
+  });
+
+  it('leaves alone an answer that somebody else has begun', async () => {
+    const handled: string[] = [];
+    const app = express();
+    app.use((_request, response, next) => {
+      response.send('timed out');
+      next();
+    });
+    app.use(rateLimit({ limiter: twoAMinute(), policy: 'two' }));
+    app.get('/', () => handled.push('too late'));
+    expect(await (await fetch(await listen(app), asDemo)).text()).toBe('timed out');
+    expect(handled).toEqual([]);
+  });
+
+  it('refuses a misspelt policy at construction', () => {
+    expect(() => appWith({ policy: 'tow' })).toThrow('policy must be one of two, not "tow"');
+  });
+});

@@ -1,0 +1,142 @@
+import { LimiterInputError, shown } from '../errors.ts';
+import type { Limiter } from '../limiter-interface.ts';
+import type { Decision, Policy } from '../types.ts';
+import { checkAction, checkCost } from '../request.ts';
+import { rateLimitHeaders } from './headers.ts';
+import { byApiKey } from './identity/by-api-key.ts';
+import type { Identify, RequestHeaders } from './identity/identity.ts';
+import { denialProblem, type Problem } from './problem.ts';
+import { withRetryJitter } from './retry-jitter.ts';
+
+/** What to check of a request. */
+export interface GuardOptions<Req = Request> {
+  readonly limiter: Limiter;
+  /** One, or several that must all admit: then either all are charged or none. */
+  readonly policy: string | readonly string[];
+  readonly action?: string;
+  /** Units. @default 1 */
+  readonly cost?: number;
+  /** Who is asking. @default byApiKey */
+  readonly identify?: Identify<Req>;
+  /**
+   * Refused clients are told to wait longer by a random part of up to this share of their wait, 0 to 1, so that they
+   * don't all come back at once. @default 0
+   */
+  readonly retryJitter?: number;
+  /**
+   * Whether pages of other origins may read the rate limit headers: when a request has an `Origin`, they are added to
+   * `Access-Control-Expose-Headers`. @default true
+   */
+  readonly exposeHeaders?: boolean;
+}
+
+/** What becomes of a request. */
+export type Verdict =
+  | {
+      readonly kind: 'pass';
+      /** For its answer. */
+      readonly headers: Record<string, string>;
+      /** Those of them that `Access-Control-Expose-Headers` is to name. */
+      readonly exposed: readonly string[];
+    }
+  | {
+      readonly kind: 'refused';
+      readonly problem: Problem;
+      readonly headers: Record<string, string>;
+      readonly exposed: readonly string[];
+    };
+
+/** Checks at construction what would otherwise fail every request. @throws {LimiterInputError} naming the option. */
+export function checkGuardOptions<Req>(options: GuardOptions<Req>): void {
+  const { limiter, policy: names, action, cost } = options;
+  if (names.length === 0) throw new LimiterInputError('policy', 'must name at least one policy');
+  for (const name of typeof names === 'string' ? [names] : names) {
+    const policy = limiter.policies.get(name);
+    if (policy === undefined) {
+      const known = [...limiter.policies.keys()].join(', ');
+      throw new LimiterInputError('policy', `must be one of ${known}, not ${shown(name)}`);
+    }
+    if (cost !== undefined) checkCost(cost, policy);
+  }
+  if (action !== undefined) checkAction(action);
+  checkEdgeOptions(options);
+}
+
+/** The part of {@link checkGuardOptions} that needs no policy. @throws {LimiterInputError} naming the option. */
+export function checkEdgeOptions<Req>(
+  options: Pick<GuardOptions<Req>, 'identify' | 'retryJitter' | 'exposeHeaders'>,
+): void {
+  const { identify, retryJitter = 0, exposeHeaders = true } = options;
+  checkIdentify(identify);
+  if (typeof retryJitter !== 'number' || !(retryJitter >= 0 && retryJitter <= 1)) {
+    throw new LimiterInputError('retryJitter', `must be a share from 0 to 1, not ${shown(retryJitter)}`);
+  }
+  if (typeof exposeHeaders !== 'boolean') {
+    throw new LimiterInputError('exposeHeaders', `must be true or false, not ${shown(exposeHeaders)}`);
+  }
+}
+
+/** @throws {LimiterInputError} unless it is a function or missing. */
+export function checkIdentify(identify: unknown): void {
+  if (identify !== undefined && typeof identify !== 'function') {
+    throw new LimiterInputError('identify', `must be a function, not ${shown(identify)}`);
+  }
+}
+
+/**
+ * Decides one HTTP request, whatever framework it came through. A request that doesn't say who it is, or says it in a
+ * way that can't be used, gets 400: letting it pass would make anonymity a way around every limit.
+ * @throws {LimiterInputError} when the policy, action or cost is wrong, which is the program's fault.
+ */
+export async function judge<Req extends RequestHeaders>(request: Req, options: GuardOptions<Req>): Promise<Verdict> {
+  const { identify = byApiKey } = options;
+  const named = identify(request);
+  // Most identities are known at once: they don't pay for the few that have to be waited for.
+  const subject = typeof named === 'string' || named === undefined ? named : await named;
+  if (subject === undefined) return unidentified(identify === byApiKey);
+  try {
+    const { allowed, decision, policy } = await decide(subject, options);
+    const headers = rateLimitHeaders(decision, policy);
+    const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
+    const exposed = crossOrigin ? Object.keys(headers) : [];
+    if (allowed) return { kind: 'pass', headers, exposed };
+    return { kind: 'refused', problem: denialProblem(decision), headers, exposed };
+  } catch (error) {
+    if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
+    throw error;
+  }
+}
+
+/** What the limiter says, jittered, with the policies that it is about. */
+interface Ruling {
+  readonly allowed: boolean;
+  readonly decision: Decision | readonly Decision[];
+  readonly policy: Policy | readonly Policy[];
+}
+
+async function decide<Req>(subject: string, options: GuardOptions<Req>): Promise<Ruling> {
+  const { limiter, policy: names, action, cost, retryJitter = 0 } = options;
+  const asked = { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
+  if (typeof names === 'string') {
+    const decision = withRetryJitter(await limiter.consume(names, subject, asked), retryJitter);
+    return { allowed: decision.allowed, decision, policy: limiter.policies.get(names) ?? [] };
+  }
+  const { allowed, decisions } = await limiter.consumeAll(names.map((policy) => ({ policy, subject, ...asked })));
+  return {
+    allowed,
+    decision: decisions.map((decision) => withRetryJitter(decision, retryJitter)),
+    policy: names.flatMap((name) => limiter.policies.get(name) ?? []),
+  };
+}
+
+function unidentified(byDefault: boolean): Verdict {
+  return byDefault
+    ? badRequest('X-API-Key', 'is missing: this header says who is asking')
+    : badRequest('identity', 'is missing: the request does not say who is asking');
+}
+
+function badRequest(field: string, detail: string): Verdict {
+  const title = 'The request can not be limited';
+  const problem = { status: 400, title, detail: `${field} ${detail}`, errors: [{ field, detail }] };
+  return { kind: 'refused', problem, headers: {}, exposed: [] };
+}

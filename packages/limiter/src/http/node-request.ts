@@ -1,0 +1,49 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { EXPOSE_HEADERS, exposeHeaders } from './expose-headers.ts';
+import { type Verdict } from './judge.ts';
+import { PROBLEM_TYPE, problemBody } from './problem.ts';
+
+/** A request of Node's HTTP server as the identities of this package read it. */
+export interface NodeRequest<Raw = IncomingMessage> {
+  readonly headers: Pick<Headers, 'get'>;
+  /** The address at the other end of the connection: a proxy's, where there is one. */
+  readonly remoteAddress: string | undefined;
+  /** The framework's own request, with whatever earlier middleware put there. */
+  readonly raw: Raw;
+}
+
+/** What is needed of a framework's request to make a {@link NodeRequest}. */
+interface RawRequest {
+  readonly headers: IncomingHttpHeaders;
+  readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress'>;
+}
+
+/** Makes a {@link NodeRequest}. */
+export function nodeRequest<Raw extends RawRequest>(raw: Raw): NodeRequest<Raw> {
+  return {
+    headers: {
+      get(name) {
+        const value = raw.headers[name.toLowerCase()];
+        return Array.isArray(value) ? value.join(', ') : (value ?? null);
+      },
+    },
+    remoteAddress: raw.socket.remoteAddress,
+    raw,
+  };
+}
+
+/** Sets the verdict's headers on an answer, and ends it when the request is refused. @returns whether it may go on. */
+export function carryOut(verdict: Verdict, response: ServerResponse): boolean {
+  // Somebody was faster, such as a timeout: there is nothing left to say.
+  if (response.headersSent) return false;
+  for (const [name, value] of Object.entries(verdict.headers)) response.setHeader(name, value);
+  if (verdict.exposed.length > 0) {
+    const current = response.getHeader(EXPOSE_HEADERS);
+    response.setHeader(EXPOSE_HEADERS, exposeHeaders(current?.toString(), verdict.exposed));
+  }
+  if (verdict.kind === 'pass') return true;
+  response.statusCode = verdict.problem.status;
+  response.setHeader('Content-Type', PROBLEM_TYPE);
+  response.end(problemBody(verdict.problem));
+  return false;
+}

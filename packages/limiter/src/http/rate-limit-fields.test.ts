@@ -1,0 +1,147 @@
+import fc from 'fast-check';
+import { parseList } from 'structured-headers';
+import { describe, expect, it } from 'vitest';
+import { toDecision } from '../decision.ts';
+import { definePolicy } from '../policy/policy.ts';
+import type { Decision } from '../types.ts';
+import { rateLimitHeaders } from './headers.ts';
+import { parseRateLimit } from './parse-rate-limit.ts';
+import { type QuotaPolicy, rateLimitSyntaxes, type ServiceLimit } from './rate-limit-fields.ts';
+import { withRetryJitter } from './retry-jitter.ts';
+
+const syntax = rateLimitSyntaxes['draft-11'];
+const writePolicies = (policies: readonly QuotaPolicy[]): string => policies.map(syntax.policy).join(', ');
+const writeLimits = (limits: readonly ServiceLimit[]): string => limits.map(syntax.limit).join(', ');
+const parse = (fields: Record<string, string>) => parseRateLimit(new Headers(fields));
+const printable = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCodePoint(code)) });
+const count = fc.integer({ min: 0, max: 999_999_999_999_999 });
+const someCount = fc.option(count, { nil: undefined });
+const policy = fc
+  .tuple(printable, count, someCount)
+  .map(([name, quota, windowSeconds]): QuotaPolicy =>
+    windowSeconds === undefined ? { name, quota } : { name, quota, windowSeconds },
+  );
+const limit = fc
+  .tuple(printable, count, someCount)
+  .map(([name, remaining, resetSeconds]): ServiceLimit =>
+    resetSeconds === undefined ? { name, remaining } : { name, remaining, resetSeconds },
+  );
+
+describe('the draft-11 syntax', () => {
+  it('reads back as it was written, whatever is in the names', () => {
+    fc.assert(
+      fc.property(fc.array(policy, { maxLength: 5 }), fc.array(limit, { maxLength: 5 }), (policies, limits) => {
+        const headers = new Headers({ 'RateLimit-Policy': writePolicies(policies), RateLimit: writeLimits(limits) });
+        expect(parseRateLimit(headers)).toEqual({ policies, limits });
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('is a List of Strings with Integers as parameters to an independent parser of RFC 9651', () => {
+    fc.assert(
+      fc.property(fc.array(policy, { minLength: 1, maxLength: 5 }), (policies) => {
+        expect(parseList(writePolicies(policies)).map(([name, parameters]) => [name, [...parameters]])).toEqual(
+          policies.map(({ name, quota, windowSeconds }) => [
+            name,
+            [['q', quota], ...(windowSeconds === undefined ? [] : [['w', windowSeconds]])],
+          ]),
+        );
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('escapes quotes and backslashes, and percent-encodes what a String can not hold', () => {
+    expect(writeLimits([{ name: 'a"b\\c', remaining: 1 }])).toBe(String.raw`"a\"b\\c";r=1`);
+    expect(writeLimits([{ name: 'größe\n\uD800', remaining: 1 }])).toBe('"gr%C3%B6%C3%9Fe%0A%EF%BF%BD";r=1');
+  });
+
+  it('never exceeds the Integers of RFC 9651', () => {
+    expect(parseList(writeLimits([{ name: 'a', remaining: Number.MAX_SAFE_INTEGER }]))).toHaveLength(1);
+  });
+});
+
+describe('parseRateLimit', () => {
+  it('finds nothing where nothing is', () => {
+    expect(parse({})).toEqual({ policies: [], limits: [] });
+  });
+
+  it('passes over what it does not know, and takes no malformed field in part', () => {
+    expect(
+      parse({ RateLimit: '"a";r=1;t=2;pk=:Zm9v:;x, token;r=1, ("b" "c");r=1, "d";t=5, "e";r=-1, "f";r=1.5' }),
+    ).toEqual({
+      policies: [],
+      limits: [{ name: 'a', remaining: 1, resetSeconds: 2 }],
+    });
+    expect(parse({ RateLimit: '"a";r=1, "b' })).toEqual({ policies: [], limits: [] });
+    expect(parse({ RateLimit: 'limit=100, remaining=50, reset=5' }).limits).toEqual([]);
+  });
+
+  it('reads fields that a proxy joined', () => {
+    const headers = new Headers();
+    for (const name of ['a', 'b']) headers.append('RateLimit', `"${name}";r=1`);
+    expect(parseRateLimit(headers).limits.map(({ name }) => name)).toEqual(['a', 'b']);
+  });
+
+  it('reads Retry-After in seconds or as a date, and nothing else', () => {
+    expect(parse({ 'Retry-After': '120' }).retryAfterSeconds).toBe(120);
+    const inAMinute = new Date(Date.now() + 60_000).toUTCString();
+    expect(parse({ 'Retry-After': inAMinute }).retryAfterSeconds).toBeGreaterThan(50);
+    expect(parse({ 'Retry-After': 'Wed, 21 Oct 2015 07:28:00 GMT' }).retryAfterSeconds).toBe(0);
+    for (const odd of ['soon', '-5', '1e3', '2026-01-01'])
+      expect(parse({ 'Retry-After': odd }).retryAfterSeconds).toBeUndefined();
+  });
+});
+
+describe('the headers of a decision', () => {
+  const duration = fc.integer({ min: 0, max: 2 ** 32 });
+  const outcome = fc.constantFrom(0, 1, 2, 3);
+  const decided = fc
+    .tuple(outcome, fc.integer({ min: 1, max: 1_000 }), duration, duration)
+    .map(([code, units, resetMs, retryMs]): [Decision, ReturnType<typeof definePolicy>] => {
+      const rule = definePolicy({ name: 'p', limit: units, windowMs: 60_000 });
+      const retryAfterMs = code === 0 ? 0 : retryMs;
+      return [toDecision(rule, code, 0, Math.max(resetMs, retryAfterMs), retryAfterMs, 1_800_000_000_000), rule];
+    });
+
+  it('never send a client back earlier than it may come, with or without jitter', () => {
+    fc.assert(
+      fc.property(decided, fc.double({ min: 0, max: 1, noNaN: true }), ([decision, rule], jitter) => {
+        const headers = new Headers(rateLimitHeaders(withRetryJitter(decision, jitter), rule));
+        const { limits, retryAfterSeconds } = parseRateLimit(headers);
+        if (decision.allowed) {
+          expect(retryAfterSeconds).toBeUndefined();
+          expect(limits[0]?.resetSeconds).toBe(Math.ceil(decision.resetAfterMs / 1000));
+        } else {
+          expect(retryAfterSeconds).toBeGreaterThanOrEqual(limits[0]?.resetSeconds ?? Infinity);
+          expect(retryAfterSeconds).toBeGreaterThanOrEqual(decision.retryAfterMs / 1000);
+          expect(retryAfterSeconds).toBeLessThanOrEqual(Math.ceil((decision.retryAfterMs * (1 + jitter)) / 1000));
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
+describe('withRetryJitter', () => {
+  const rule = definePolicy({ name: 'p', limit: 1, windowMs: 60_000 });
+  const refused = toDecision(rule, 1, 0, 10_000, 10_000, 0);
+
+  it('adds the random part of the share, to the reset too', () => {
+    expect(withRetryJitter(refused, 0.5, () => 0.5)).toMatchObject({
+      retryAfterMs: 12_500,
+      resetAfterMs: 12_500,
+      resetAt: 12_500,
+    });
+    expect(withRetryJitter(refused, 0, () => 0.99)).toBe(refused);
+  });
+
+  it('leaves alone an admitted request, a wait without end and the end of a block', () => {
+    const admitted = toDecision(rule, 0, 1, 10_000, 0, 0);
+    expect(withRetryJitter(admitted, 1, () => 0.99)).toBe(admitted);
+    const forever = toDecision(rule, 3, 0, Infinity, Infinity, 0);
+    expect(withRetryJitter(forever, 1, () => 0.99)).toBe(forever);
+    expect(withRetryJitter(toDecision(rule, 3, 0, 5_000, 5_000, 0), 1, () => 0.5).blockedUntil).toBe(5_000);
+  });
+});

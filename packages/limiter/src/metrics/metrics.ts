@@ -1,0 +1,57 @@
+import { LimiterInputError, shown } from '../errors.ts';
+import type { DecisionReason, OnUnavailable } from '../types.ts';
+import { shield } from './shield.ts';
+
+/** Where an answer came from when Redis wasn't asked for it: a remembered denial, or units debited ahead. */
+export type CacheKind = 'deny' | 'lease';
+
+/**
+ * What a limiter tells about its own work, as plain callbacks; those that are missing cost nothing. They are called in
+ * the middle of a decision: they must be quick, and what they throw is kept from the request. Nothing in them names a
+ * subject, so that any of it can be a label.
+ */
+export interface LimiterMetrics {
+  /** A decision fell. `durationMs` is the time from the call to the answer, the wait for the batch included. */
+  readonly decision?: (decision: {
+    readonly policy: string;
+    readonly outcome: DecisionReason;
+    readonly durationMs: number;
+  }) => void;
+  /** An admitted request left its subject near the policy's limit. */
+  readonly nearLimit?: (policy: string) => void;
+  /** Redis answered a batch of `size` requests, `durationMs` after it was sent. */
+  readonly batch?: (batch: { readonly size: number; readonly durationMs: number }) => void;
+  /** A decision was made in this process. */
+  readonly cacheHit?: (kind: CacheKind) => void;
+  /** Redis gave no answer in time and the policy answered in its place. */
+  readonly fallback?: (policy: string, answer: OnUnavailable) => void;
+  /** So many audit events found the outbox full and are lost. */
+  readonly dropped?: (count: number) => void;
+}
+
+const callbacks = ['decision', 'nearLimit', 'batch', 'cacheHit', 'fallback', 'dropped'] as const;
+
+/**
+ * Checks a caller's metrics, fills the gaps and shields decisions from what they throw.
+ * @throws {LimiterInputError} when it isn't an object of functions.
+ */
+export function shieldedMetrics(metrics: LimiterMetrics): Required<LimiterMetrics> {
+  if (typeof metrics !== 'object' || metrics === null) {
+    throw new LimiterInputError('metrics', `must be an object, not ${shown(metrics)}`);
+  }
+  for (const name of callbacks) {
+    const callback: unknown = metrics[name];
+    if (callback !== undefined && typeof callback !== 'function') {
+      throw new LimiterInputError(`metrics.${name}`, `must be a function, not ${shown(callback)}`);
+    }
+  }
+  const shielded = shield('a metrics callback');
+  return {
+    decision: shielded((decision) => metrics.decision?.(decision)),
+    nearLimit: shielded((policy) => metrics.nearLimit?.(policy)),
+    batch: shielded((batch) => metrics.batch?.(batch)),
+    cacheHit: shielded((kind) => metrics.cacheHit?.(kind)),
+    fallback: shielded((policy, answer) => metrics.fallback?.(policy, answer)),
+    dropped: shielded((count) => metrics.dropped?.(count)),
+  };
+}

@@ -1,0 +1,26 @@
+import type { LimiterStore } from '../store/store.ts';
+import { watchDecisions, type WatchOptions } from './watch-decisions.ts';
+
+/** A store whose decisions are looked at: the outermost layer, so that caches and fallbacks are seen too. */
+export function watchedStore(store: LimiterStore, options: WatchOptions): LimiterStore {
+  const watch = watchDecisions(options);
+  const watchAll = options.metrics !== undefined;
+  return {
+    consume: (request) =>
+      watchAll || request.policy.nearLimit !== undefined
+        ? watch.one(request, store.consume(request))
+        : store.consume(request),
+    consumeAll: (requests) =>
+      watchAll || requests.some(({ policy }) => policy.nearLimit !== undefined)
+        ? watch.all(requests, store.consumeAll(requests))
+        : store.consumeAll(requests),
+    peek: (request) => store.peek(request),
+    charge: (request) => store.charge(request),
+    reward: (request) => store.reward(request),
+    renew: (request) => store.renew(request),
+    reset: (key) => store.reset(key),
+    block: (policy, key, durationMs) => store.block(policy, key, durationMs),
+    unblock: (key) => store.unblock(key),
+    close: () => store.close(),
+  };
+}

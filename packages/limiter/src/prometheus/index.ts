@@ -1,0 +1,85 @@
+import { Counter, type CounterConfiguration, Histogram, type HistogramConfiguration, type Registry } from 'prom-client';
+import type { LimiterMetrics } from '../metrics/metrics.ts';
+import { borrowFrom } from './shared-metric.ts';
+
+/** Where the metrics go and what they are called. */
+export interface PrometheusMetricsOptions {
+  /** prom-client's registry, such as its global `register`. */
+  readonly registry: Registry;
+  /** What every name begins with. @default 'spillway_limiter_' */
+  readonly prefix?: string;
+  /** Upper bounds of the duration histograms, in seconds. @default from 0.1 ms to 1 s */
+  readonly durationBuckets?: readonly number[];
+}
+
+/** Metrics in a registry, until they are taken out of it. */
+export interface PrometheusMetrics {
+  /** For the limiter's option of the same name. */
+  readonly metrics: LimiterMetrics;
+  /** Takes out what no other limiter of this process uses; twice is the same as once. */
+  unregister(): void;
+}
+
+const DURATION_BUCKETS: readonly number[] = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1,
+];
+
+/**
+ * Counts a limiter's work in a prom-client registry. Limiters that share a registry and a prefix share the metrics. The
+ * labels are policies, outcomes, kinds and answers: their number is bounded, a subject is never among them.
+ * @example
+ * ```ts
+ * const { metrics } = prometheusMetrics({ registry: register });
+ * const limiter = createLimiter({ redis, policies: tiers, metrics });
+ * ```
+ * @throws {MetricNameTakenError} when the registry holds something else under one of the names.
+ */
+export function prometheusMetrics(options: PrometheusMetricsOptions): PrometheusMetrics {
+  const { registry, prefix = 'spillway_limiter_', durationBuckets = DURATION_BUCKETS } = options;
+  const { borrow, giveBack } = borrowFrom(registry);
+  const counter = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: CounterConfiguration<Label>['labelNames'] = [],
+  ): Counter<Label> =>
+    borrow(`${prefix}${name}`, Counter<Label>, (full) => new Counter({ name: full, help, labelNames, registers: [] }));
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    buckets: readonly number[],
+    labelNames: HistogramConfiguration<Label>['labelNames'] = [],
+  ): Histogram<Label> =>
+    borrow(
+      `${prefix}${name}`,
+      Histogram<Label>,
+      (full) => new Histogram({ name: full, help, buckets: [...buckets], labelNames, registers: [] }),
+    );
+
+  const decisions = counter('decisions_total', 'Decisions by policy and outcome.', ['policy', 'outcome']);
+  const durations = histogram('decision_duration_seconds', 'From the call to the answer.', durationBuckets, ['policy']);
+  const nearLimit = counter('near_limit_total', 'Admitted requests of subjects near their limit.', ['policy']);
+  const batchSize = histogram('batch_size', 'Requests decided by one script call.', [1, 2, 4, 8, 16, 32, 64]);
+  const batchTimes = histogram('batch_duration_seconds', 'From sending a batch to its reply.', durationBuckets);
+  const cacheHits = counter('cache_hits_total', 'Decisions made without asking Redis.', ['kind']);
+  const fallbacks = counter('fallbacks_total', 'Decisions made while Redis gave no answer.', ['policy', 'answer']);
+  const dropped = counter('dropped_events_total', 'Audit events lost because the outbox was full.');
+  return {
+    metrics: {
+      decision({ policy, outcome, durationMs }) {
+        decisions.inc({ policy, outcome });
+        durations.observe({ policy }, durationMs / 1000);
+      },
+      nearLimit: (policy) => nearLimit.inc({ policy }),
+      batch({ size, durationMs }) {
+        batchSize.observe(size);
+        batchTimes.observe(durationMs / 1000);
+      },
+      cacheHit: (kind) => cacheHits.inc({ kind }),
+      fallback: (policy, answer) => fallbacks.inc({ policy, answer }),
+      dropped: (count) => dropped.inc(count),
+    },
+    unregister: giveBack,
+  };
+}
+
+export { MetricNameTakenError } from './shared-metric.ts';
