@@ -38,7 +38,7 @@ export function definePolicy<const Name extends string>(options: PolicyOptions<N
   wholeNumberWithin(`policy ${name}: limit`, limit, 1, MAX_LIMIT);
   wholeNumberWithin(`policy ${name}: windowMs`, windowMs, 1, MAX_WINDOW_MS);
   wholeNumberWithin(`policy ${name}: blockMs`, blockMs, 0, MAX_BLOCK_MS);
-  oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed']);
+  oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed', 'local']);
   oneOf(`policy ${name}: mode`, mode, ['enforce', 'shadow']);
   return { name, limit, windowMs, blockMs, onUnavailable, mode };
 }

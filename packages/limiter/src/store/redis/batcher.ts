@@ -1,8 +1,10 @@
 import type { RedisClient, RedisScript } from '@spillway/redis';
-import { outcomes, toDecision, unavailableDecision } from '../../decision.ts';
+import { outcomes, toDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 import type { StoreRequest } from '../store.ts';
-import { deadline } from './deadline.ts';
+import type { Deadline } from './deadline.ts';
+import type { Fallback } from './fallback.ts';
+import { isOutOfMemory, isSplitByMigration } from './reply-errors.ts';
 
 /*
  * Micro-batching. Requests that are asked for in one turn of the event loop wait for its end (setImmediate runs after
@@ -20,14 +22,17 @@ const FOREVER = 0xffffffff;
 interface Pending {
   readonly request: StoreRequest;
   readonly mode: number;
-  readonly resolve: (decision: Decision) => void;
+  readonly resolve: (decision: Decision | Promise<Decision>) => void;
 }
 
 /** What a {@link Batcher} is made of. */
 export interface BatcherOptions {
   readonly client: RedisClient;
   readonly script: RedisScript<Buffer>;
-  readonly deadlineMs: number;
+  /** The time limit of work on a key. */
+  readonly within: (key: string) => Deadline;
+  /** Answers what Redis doesn't. */
+  readonly fallback: Fallback;
   readonly outboxCap: number;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: (key: string) => void;
@@ -40,37 +45,53 @@ export interface Batcher {
 
 /** Makes a {@link Batcher}. */
 export function batcher(options: BatcherOptions): Batcher {
-  const { client, script, deadlineMs, outboxCap, onRefusedWhileBlocked } = options;
-  const within = deadline(client, deadlineMs);
+  const { client, script, within, fallback, outboxCap, onRefusedWhileBlocked } = options;
   let pending: Pending[] = [];
 
   function flush(): void {
     const all = pending;
     pending = [];
+    const startedAt = performance.now();
     for (const group of client.isCluster === true ? byShard(all) : [all]) {
-      for (let start = 0; start < group.length; start += MAX_BATCH) send(group.slice(start, start + MAX_BATCH));
+      for (let start = 0; start < group.length; start += MAX_BATCH)
+        send(group.slice(start, start + MAX_BATCH), startedAt);
     }
   }
 
-  function send(batch: readonly Pending[]): void {
+  /*
+   * A batch is sent a second time only where Redis certainly did nothing the first time. Keys that a migrating slot keeps
+   * apart go one by one. Without memory to write, the batch is read: whoever is over the limit is refused as ever, and
+   * only who would have been admitted can't be charged and is left to the fallback.
+   */
+  function send(batch: readonly Pending[], startedAt: number, readOnly = false): void {
     const keys = batch.map(({ request }) => request.key);
-    const args = [outboxCap, ...runs(batch)];
-    within.run(
+    const args = [outboxCap, ...runs(batch, readOnly)];
+    within(keys[0] ?? '').run(
       () => script.run(client, keys, args),
-      (reply) => settle(batch, reply),
-      () => {
-        for (const { request, resolve } of batch) resolve(unavailableDecision(request.policy));
+      (reply) => settle(batch, reply, readOnly),
+      (error) => {
+        if (!readOnly && isOutOfMemory(error)) send(batch, startedAt, true);
+        else if (batch.length > 1 && isSplitByMigration(error)) {
+          for (const one of batch) send([one], startedAt, readOnly);
+        } else for (const one of batch) decideInPlace(one);
       },
+      startedAt,
     );
   }
 
-  function settle(batch: readonly Pending[], reply: Buffer): void {
+  function decideInPlace({ request, mode, resolve }: Pending): void {
+    resolve(fallback.decide(request, mode === PEEK));
+  }
+
+  function settle(batch: readonly Pending[], reply: Buffer, readOnly: boolean): void {
     const nowMs = reply.readUIntBE(0, 6);
     let offset = REPLY_HEADER;
-    for (const { request, mode, resolve } of batch) {
+    for (const one of batch) {
+      const { request, mode, resolve } = one;
       const outcome = reply.readUInt8(offset);
       if (outcome === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request.key);
-      resolve(decodeAt(request.policy, outcome, reply, offset + 1, nowMs));
+      if (readOnly && mode !== PEEK && outcome === outcomes.allowed) decideInPlace(one);
+      else resolve(decodeAt(request.policy, outcome, reply, offset + 1, nowMs));
       offset += REPLY_SIZE;
     }
   }
@@ -79,6 +100,7 @@ export function batcher(options: BatcherOptions): Batcher {
     decide: (request, peek) =>
       new Promise((resolve) => {
         if (pending.length === 0) setImmediate(flush);
+        fallback.prepare(request.policy);
         pending.push({ request, mode: peek ? PEEK : MODES[request.policy.mode], resolve });
       }),
   };
@@ -96,19 +118,19 @@ function endless(ms: number): number {
 }
 
 /** Neighbours with the same policy, mode and cost share one description: mostly a whole batch is one run. */
-function runs(batch: readonly Pending[]): number[] {
+function runs(batch: readonly Pending[], readOnly: boolean): number[] {
   const args: number[] = [];
   let last: Pending | undefined;
   let count = 0;
   for (const next of batch) {
     if (last !== undefined && !alike(last, next)) {
-      args.push(...describe(last, count));
+      args.push(...describe(last, count, readOnly));
       count = 0;
     }
     last = next;
     count += 1;
   }
-  if (last !== undefined) args.push(...describe(last, count));
+  if (last !== undefined) args.push(...describe(last, count, readOnly));
   return args;
 }
 
@@ -118,8 +140,8 @@ function alike(one: Pending, other: Pending): boolean {
   );
 }
 
-function describe({ request: { policy, cost }, mode }: Pending, count: number): number[] {
-  return [policy.limit, policy.windowMs, policy.blockMs, mode, cost, count];
+function describe({ request: { policy, cost }, mode }: Pending, count: number, readOnly: boolean): number[] {
+  return [policy.limit, policy.windowMs, policy.blockMs, readOnly ? PEEK : mode, cost, count];
 }
 
 function byShard(all: readonly Pending[]): Pending[][] {

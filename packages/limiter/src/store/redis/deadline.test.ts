@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { RedisClient } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { deadline } from './deadline.ts';
+import { deadlines } from './deadline.ts';
 
 class FakeClient extends EventEmitter implements RedisClient {
   status = 'ready';
@@ -27,7 +27,7 @@ describe('deadline', () => {
     client = new FakeClient();
     outcomes = [];
     sent = [];
-    const within = deadline(client, LIMIT_MS);
+    const within = deadlines(client, LIMIT_MS)('{sw:00}:w:x');
     run = (name) =>
       within.run(
         () => {
