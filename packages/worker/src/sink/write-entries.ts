@@ -4,10 +4,11 @@ import type { AuditEntry } from '../queue/audit-entry.ts';
 import { blockTable } from './block-table.ts';
 import { keepDeadLetters } from './dead-letters.ts';
 import { eventWriter, reasonOf, type Delivery, type EventWriter, type Rejection } from './event-writer.ts';
+import { outageTable } from './outage-table.ts';
 
 /** The types of events that have a table. */
 const writers: ReadonlyMap<string, EventWriter> = new Map(
-  [eventWriter(blockTable)].map((writer) => [writer.type, writer]),
+  [eventWriter(blockTable), eventWriter(outageTable)].map((writer) => [writer.type, writer]),
 );
 
 /** What a job came to. */
