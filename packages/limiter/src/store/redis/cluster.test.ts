@@ -1,6 +1,6 @@
 import { type RedisCluster, startRedisCluster } from '@spillway/embedded';
-import { outboxKeys, shardOf, shardTag } from '@spillway/redis';
-import type { Cluster } from 'ioredis';
+import { hotPathClusterOptions, outboxKeys, shardOf, shardTag } from '@spillway/redis';
+import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../../limiter.ts';
 import { definePolicy } from '../../policy/policy.ts';
@@ -190,3 +190,27 @@ describe('a Cluster with a frozen master', () => {
     await limiter.close();
   });
 });
+
+it(
+  'a Cluster that is down at boot is an outage like any other, and found when it comes',
+  { timeout: 90_000 },
+  async () => {
+    const servers = await startRedisCluster();
+    onTestFinished(() => servers.stop());
+    await Promise.all(servers.nodes.map((node) => node.kill()));
+    const client = new Cluster(
+      servers.nodes.map(({ host, port }) => ({ host, port })),
+      hotPathClusterOptions,
+    );
+    client.on('error', () => undefined);
+    onTestFinished(() => client.disconnect());
+    const limiter = createLimiter({ redis: client, policies, deadlineMs: DEADLINE_MS });
+    const ask = (): Promise<readonly Decision[]> =>
+      prompt(DEADLINE_MS, 100, (user) => limiter.consume('open', `b${user}`));
+    expect(tally(await ask())).toEqual({ unavailable: 100 });
+    expect(tally(await ask())).toEqual({ unavailable: 100 });
+    await Promise.all(servers.nodes.map((node) => node.restart()));
+    await expect.poll(async () => tally(await ask()), { timeout: 40_000, interval: 200 }).toEqual({ allowed: 100 });
+    await limiter.close();
+  },
+);
