@@ -21,6 +21,7 @@ test('exports exactly these values', () => {
       "migrate",
       "transaction",
       "upsertBlocks",
+      "upsertOutages",
       "withConnection",
     ]
   `);

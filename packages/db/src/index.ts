@@ -18,7 +18,7 @@ export type { BlockRow } from './queries/block-row.ts';
 export { decodePayload } from './queries/dead-letter-payload.ts';
 export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
 export { type DeadLetter, insertDeadLetter } from './queries/insert-dead-letter.ts';
-export { type GapRange, type GapRow, insertGaps } from './queries/insert-gaps.ts';
+export { type GapRange, type GapRow, insertGaps, upsertOutages } from './queries/insert-gaps.ts';
 export { insertMetrics, type MetricRow } from './queries/insert-metrics.ts';
 export { type BlockPage, listBlocks, type ListBlocksOptions } from './queries/list-blocks.ts';
 export type { OutboxIdentity } from './queries/outbox-identity.ts';

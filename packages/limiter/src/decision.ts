@@ -30,9 +30,15 @@ export function toDecision(
   return outcome === outcomes.limited ? decision : { ...decision, blockedUntil: nowMs + retryAfterMs };
 }
 
-/** What a policy says while Redis doesn't answer. The times are unknown: a second is a polite guess for a refusal. */
-export function unavailableDecision({ name, limit, onUnavailable }: Policy): Decision {
-  const allowed = onUnavailable === 'open';
+/**
+ * What a policy says while Redis doesn't answer; a shadow policy refuses nobody. The times are unknown: a second is a
+ * polite guess for a refusal.
+ */
+export function unavailableDecision(
+  { name, limit, onUnavailable, mode }: Policy,
+  admits: boolean = onUnavailable !== 'closed',
+): Decision {
+  const allowed = admits || mode === 'shadow';
   const wait = allowed ? 0 : 1_000;
   return {
     allowed,

@@ -11,8 +11,11 @@
  * - block: a refusal that lasts a set time whatever the window says.
  */
 
-/** What a policy answers while Redis doesn't: `open` admits, `closed` refuses. */
-export type OnUnavailable = 'open' | 'closed';
+/**
+ * What a policy answers while Redis doesn't: `open` admits, `closed` refuses, `local` decides in this process by windows
+ * of the limit divided by the number of live instances.
+ */
+export type OnUnavailable = 'open' | 'closed' | 'local';
 
 /** `shadow` decides and records as `enforce` does, and admits all the same. */
 export type PolicyMode = 'enforce' | 'shadow';
@@ -64,6 +67,11 @@ export interface Decision {
   /** The policy's name. */
   readonly policy: string;
   readonly reason: DecisionReason;
+  /**
+   * `local`: this process decided in Redis' place, by its share of the limit; limit and remaining are those of the share.
+   * Absent otherwise. Decisions without Redis are those with a `source` or with the reason `unavailable`.
+   */
+  readonly source?: 'local';
   /** Units in a window. */
   readonly limit: number;
   /** Units left after this decision. */

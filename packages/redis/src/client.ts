@@ -15,18 +15,66 @@ export interface RedisClient {
 /**
  * ioredis options for a connection that decides requests. Each one keeps a decision from being late or made twice:
  * nothing queues while the connection is away, nothing that may have run is sent again, and a returning Redis is
- * found within a second.
+ * found within a second. `socketTimeout` gives up a connection whose server has gone silent: without it a frozen master
+ * keeps its clients for as long as TCP does, a quarter of an hour, whoever has taken its place.
  */
 export const hotPathOptions: {
   readonly enableOfflineQueue: false;
   readonly autoResendUnfulfilledCommands: false;
   readonly maxRetriesPerRequest: 0;
   readonly connectTimeout: number;
+  readonly socketTimeout: number;
   readonly retryStrategy: (attempt: number) => number;
+  readonly sentinelRetryStrategy: (attempt: number) => number;
 } = {
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   connectTimeout: 1_000,
+  socketTimeout: 1_000,
   retryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
+  sentinelRetryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
+};
+
+/**
+ * The same for `new Cluster(nodes, hotPathClusterOptions)`.
+ *
+ * - `retryDelayOnFailover: 0`: by default ioredis sends what a closed connection left unanswered to another node, and a
+ *   decision that had been made there is made twice.
+ * - `retryDelayOnClusterDown: 0`: what can't be decided now is answered now, and not decided later.
+ * - `slotsRefreshInterval`: by default ioredis learns of a new master only when the old one closes its connections or
+ *   answers MOVED, and a frozen one does neither.
+ * - `enableOfflineQueue` stays true: nodes are connected when they are first needed, and without a queue whatever else is
+ *   asked for in these milliseconds would be refused. Who keeps a deadline must stop sending when it passes.
+ */
+export const hotPathClusterOptions: {
+  readonly enableOfflineQueue: true;
+  readonly retryDelayOnFailover: 0;
+  readonly retryDelayOnClusterDown: 0;
+  readonly retryDelayOnTryAgain: number;
+  readonly maxRedirections: number;
+  readonly slotsRefreshInterval: number;
+  readonly slotsRefreshTimeout: number;
+  readonly clusterRetryStrategy: (attempt: number) => number;
+  readonly redisOptions: {
+    readonly autoResendUnfulfilledCommands: false;
+    readonly maxRetriesPerRequest: 0;
+    readonly connectTimeout: number;
+    readonly socketTimeout: number;
+  };
+} = {
+  enableOfflineQueue: true,
+  retryDelayOnFailover: 0,
+  retryDelayOnClusterDown: 0,
+  retryDelayOnTryAgain: 10,
+  maxRedirections: 4,
+  slotsRefreshInterval: 2_000,
+  slotsRefreshTimeout: 500,
+  clusterRetryStrategy: (attempt) => Math.min(50 * attempt, 1_000),
+  redisOptions: {
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: 1_000,
+    socketTimeout: 1_000,
+  },
 };

@@ -1,7 +1,14 @@
-export { hotPathOptions } from './client.ts';
+export { hotPathClusterOptions, hotPathOptions } from './client.ts';
 export type { RedisClient } from './client.ts';
+export { RedisOptionError } from './errors.ts';
+export { parseGapEvent } from './gap-event.ts';
+export type { GapEvent } from './gap-event.ts';
+export { instances } from './instances.ts';
+export type { Instances, InstancesOptions } from './instances.ts';
 export { MalformedOutboxEntryError, outboxEventId, outboxKeys, parseOutboxEntry } from './outbox.ts';
 export type { EventIdentity, OutboxEvent, OutboxKeys, RawEntry } from './outbox.ts';
+export { outageReporter } from './outages.ts';
+export type { OutageReporter, OutageReporterOptions } from './outages.ts';
 export { defineScript, luaFiles } from './script.ts';
 export type { RedisScript, ScriptDefinition, ScriptPart } from './script.ts';
 export { DEFAULT_SHARDS, MAX_SHARDS, shardOf, shardTag } from './shards.ts';

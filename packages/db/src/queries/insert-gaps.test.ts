@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { noonMs } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
-import { type GapRow, insertGaps } from './insert-gaps.ts';
+import { type GapRow, insertGaps, upsertOutages } from './insert-gaps.ts';
 
 const database = useDatabase();
 
@@ -55,3 +55,18 @@ test('refuses a range that ends before it begins', async () => {
   const range = { shard: 1, epoch: 2, fromSeq: 4, toSeq: 3 };
   await expect(insertGaps(database.pool, [gapRow({ range })])).rejects.toMatchObject({ code: '23514' });
 });
+
+const snapshots = [1, 2, 3].map((reports) => ({ reports, decisions: { open: 10 * reports } }));
+
+test.each([[[0, 1, 2]], [[2, 1, 0]], [[1, 2, 0]], [[1, 0, 2]]])(
+  'keeps the snapshot of an outage with the most reports, in the order %j',
+  async (order) => {
+    const outage = gapRow({ kind: 'limiter_outage', range: null });
+    for (const index of order) {
+      await upsertOutages(database.pool, [{ ...outage, detail: { ...snapshots[index] } }]);
+    }
+    const { rows } = await database.pool.query('SELECT id, detail, detected_at FROM audit_gaps');
+    expect(rows).toEqual([{ id: outage.id, detail: snapshots[2], detected_at: new Date(noonMs) }]);
+    expect(await upsertOutages(database.pool, [{ ...outage, detail: { ...snapshots[2] } }])).toBe(0);
+  },
+);

@@ -1,5 +1,5 @@
 import type { OutboxIdentity } from './outbox-identity.ts';
-import { type InsertRows, unnestInsert } from './unnest-insert.ts';
+import { type Column, type InsertRows, unnestInsert } from './unnest-insert.ts';
 
 /** Missing sequence numbers of one shard and epoch, both ends included. */
 export interface GapRange {
@@ -24,11 +24,7 @@ export interface GapRow {
   readonly detectedAtMs: number;
 }
 
-/**
- * Inserts gaps and returns how many were new.
- * Rejects with pg's error and inserts nothing when one row is bad (a range that ends before it begins).
- */
-export const insertGaps: InsertRows<GapRow> = unnestInsert('audit_gaps', [
+const columns: readonly Column<GapRow>[] = [
   { name: 'id', type: 'uuid', read: (row) => row.id },
   { name: 'kind', type: 'text', read: (row) => row.kind },
   { name: 'shard', type: 'int4', read: (row) => row.range?.shard ?? null },
@@ -40,4 +36,22 @@ export const insertGaps: InsertRows<GapRow> = unnestInsert('audit_gaps', [
   { name: 'outbox_shard', type: 'int4', read: (row) => row.outbox?.outboxShard ?? null },
   { name: 'outbox_epoch', type: 'int8', read: (row) => row.outbox?.outboxEpoch ?? null },
   { name: 'outbox_seq', type: 'int8', read: (row) => row.outbox?.outboxSeq ?? null },
-]);
+];
+
+/**
+ * Inserts gaps and returns how many were new.
+ * Rejects with pg's error and inserts nothing when one row is bad (a range that ends before it begins).
+ */
+export const insertGaps: InsertRows<GapRow> = unnestInsert('audit_gaps', columns);
+
+/**
+ * Inserts outages, whose `detail` is a snapshot with running totals and a growing number of `reports`, and returns how many
+ * rows were new or changed: of two snapshots of one outage the one with more reports stays, whichever comes first.
+ * One outage may be in `rows` once. Rejects as {@link insertGaps} does.
+ */
+export const upsertOutages: InsertRows<GapRow> = unnestInsert(
+  'audit_gaps',
+  columns,
+  `(id) DO UPDATE SET detail = excluded.detail
+    WHERE (excluded.detail ->> 'reports')::int8 > COALESCE((stored.detail ->> 'reports')::int8, 0)`,
+);

@@ -28,7 +28,8 @@ export function watchDecisions({ metrics, notice }: WatchOptions): DecisionWatch
     if (metrics !== undefined) {
       const durationMs = performance.now() - startedAt;
       metrics.decision({ policy: policy.name, outcome: decision.reason, durationMs });
-      if (decision.reason === 'unavailable') metrics.fallback(policy.name, policy.onUnavailable);
+      if (decision.reason === 'unavailable' || decision.source !== undefined)
+        metrics.fallback(policy.name, policy.onUnavailable);
       if (near) metrics.nearLimit(policy.name);
     }
     if (!near) return decision;

@@ -81,7 +81,7 @@ export function definePolicy<const Name extends string>(options: PolicyOptions<N
   if (rule.algorithm === 'token-bucket' && rule.burst * windowMs > Number.MAX_SAFE_INTEGER) {
     throw new LimiterInputError(`policy ${name}: burst`, 'times windowMs must be at most 2^53');
   }
-  oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed']);
+  oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed', 'local']);
   oneOf(`policy ${name}: mode`, mode, ['enforce', 'shadow']);
   const policy = { name, limit, windowMs, blockMs, onUnavailable, mode, ...rule };
   if (nearLimit === undefined) return policy;

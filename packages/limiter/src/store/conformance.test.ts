@@ -1,23 +1,40 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import {
+  type RedisCluster,
+  type RedisSentinelSet,
+  type RedisServer,
+  startRedis,
+  startRedisCluster,
+  startRedisSentinel,
+} from '@spillway/embedded';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/hand-clock.ts';
+import {
+  clusterUnderTest,
+  memoryUnderTest,
+  redisUnderTest,
+  sentinelUnderTest,
+  type StoreUnderTest,
+} from '../testing/hand-clock.ts';
 
 const START = 1_800_000_000_000;
 const MINUTE = 60_000;
 
 let server: RedisServer;
+let cluster: RedisCluster;
+let sentinel: RedisSentinelSet;
 beforeAll(async () => {
-  server = await startRedis();
+  [server, cluster, sentinel] = await Promise.all([startRedis(), startRedisCluster(), startRedisSentinel()]);
 });
-afterAll(() => server.stop());
+afterAll(() => Promise.all([server.stop(), cluster.stop(), sentinel.stop()]));
 
 const stores: readonly [string, () => Promise<StoreUnderTest>][] = [
   ['memory', async () => memoryUnderTest()],
   ['redis', () => redisUnderTest(server.url)],
+  ['redis cluster', () => clusterUnderTest(cluster)],
+  ['redis sentinel', () => sentinelUnderTest(sentinel)],
 ];
 
 describe.each(stores)('the %s store', (_name, open) => {

@@ -1,4 +1,6 @@
-import { Redis } from 'ioredis';
+import type { RedisCluster, RedisSentinelSet } from '@spillway/embedded';
+import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, shardTag } from '@spillway/redis';
+import { Cluster, Redis } from 'ioredis';
 import { limiterScripts } from '../store/redis/scripts.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { redisStore } from '../store/redis/redis-store.ts';
@@ -31,15 +33,39 @@ export function memoryUnderTest(): StoreUnderTest {
 export async function redisUnderTest(url: string): Promise<StoreUnderTest> {
   const client = new Redis(url, { lazyConnect: true });
   await client.connect();
+  return underTest(client, () => [client]);
+}
+
+/** The same on a Redis Cluster. */
+export async function clusterUnderTest({ nodes }: RedisCluster): Promise<StoreUnderTest> {
+  const options = { ...hotPathClusterOptions, lazyConnect: true };
+  const client = new Cluster(
+    nodes.map(({ host, port }) => ({ host, port })),
+    options,
+  );
+  await client.connect();
+  return underTest(client, () => client.nodes('master'));
+}
+
+/** The same on the master that Sentinels name. */
+export async function sentinelUnderTest({ sentinels, name }: RedisSentinelSet): Promise<StoreUnderTest> {
+  const addresses = sentinels.map(({ host, port }) => ({ host, port }));
+  const client = new Redis({ ...hotPathOptions, sentinels: addresses, name, lazyConnect: true });
+  await client.connect();
+  return underTest(client, () => [client]);
+}
+
+function underTest(client: Redis | Cluster, masters: () => readonly Redis[]): StoreUnderTest {
   const scripts = limiterScripts(new URL('../../lua/hand-clock.test.lua', import.meta.url));
   const store = redisStore({ client, deadlineMs: 5_000, outboxCap: 1_000, scripts });
   return {
     store,
     setNow: async (ms) => {
-      await client.set('hand-clock', ms);
+      const clocks = Array.from({ length: DEFAULT_SHARDS }, (_, shard) => `${shardTag(shard)}:hand-clock`);
+      await Promise.all(clocks.map((clock) => client.set(clock, ms)));
     },
     clear: async () => {
-      await client.flushall();
+      await Promise.all(masters().map((master) => master.flushall()));
     },
     dispose: async () => {
       await store.close();

@@ -5,10 +5,14 @@ import { blockTable } from './block-table.ts';
 import { keepDeadLetters } from './dead-letters.ts';
 import { nearLimitTable } from './near-limit-table.ts';
 import { eventWriter, reasonOf, type Delivery, type EventWriter, type Rejection } from './event-writer.ts';
+import { outageTable } from './outage-table.ts';
 
 /** The types of events that have a table. */
 const writers: ReadonlyMap<string, EventWriter> = new Map(
-  [eventWriter(blockTable), eventWriter(nearLimitTable)].map((writer) => [writer.type, writer]),
+  [eventWriter(blockTable), eventWriter(nearLimitTable), eventWriter(outageTable)].map((writer) => [
+    writer.type,
+    writer,
+  ]),
 );
 
 /** What a job came to. */

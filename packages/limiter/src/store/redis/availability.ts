@@ -1,28 +1,35 @@
-import type { RedisClient } from '@spillway/redis';
+import type { ReadyBell } from './ready-bell.ts';
 
 /** After an outage of so many deadlines nobody waits any more: the answer is known. */
 const PATIENCE = 2;
 
 /**
- * Whether Redis can be asked now. It is *away* while the connection is not ready, or while some work is late: sent, past
- * its deadline and not settled, as happens when Redis is frozen. It is back when the connection is ready and the late
- * work has settled, by a reply or by a connection that gave it up.
+ * Whether Redis, or in a Cluster the master of one shard, can be asked now. It is *away*
+ *
+ * - while the connection is not ready;
+ * - while some work is late: sent, past its deadline and not settled, as happens when Redis is frozen;
+ * - after work was lost without a reply, with the connection that carried it, until something is answered. A Cluster
+ *   client stays ready whatever becomes of one master, and would be sent everything anew each time a connection to a dead
+ *   one ends. So one piece of work at a time, the *probe*, goes first.
+ *
+ * A reply ends it, also a late one, and so does a connection that becomes ready, since Redis has answered its handshake.
  */
 export class Availability {
-  readonly #client: RedisClient;
+  readonly #bell: ReadyBell;
   readonly #patienceMs: number;
   readonly #waiting = new Set<() => void>();
   #late = 0;
+  #doubted = false;
+  #probing = false;
   #awaySince: number | undefined;
-  #listening = false;
 
-  constructor(client: RedisClient, deadlineMs: number) {
-    this.#client = client;
+  constructor(bell: ReadyBell, deadlineMs: number) {
+    this.#bell = bell;
     this.#patienceMs = PATIENCE * deadlineMs;
   }
 
   get isAway(): boolean {
-    return this.#late > 0 || this.#client.status !== 'ready';
+    return this.#late > 0 || this.#doubted || !this.#bell.isReady;
   }
 
   /** While away: true once the outage is so old that waiting makes no sense. */
@@ -30,6 +37,13 @@ export class Availability {
     const now = performance.now();
     this.#awaySince ??= now;
     return now - this.#awaySince > this.#patienceMs;
+  }
+
+  /** While away: true when the caller's work is to be sent, as the probe. */
+  takeProbe(): boolean {
+    if (this.#probing || this.#late > 0 || !this.#bell.isReady) return false;
+    this.#probing = true;
+    return true;
   }
 
   /** Calls `start` when Redis is back. */
@@ -46,11 +60,15 @@ export class Availability {
   /** Some work that was sent is past its deadline. */
   lateBegins(): void {
     this.#late += 1;
+    this.#probing = false;
   }
 
-  /** It has settled. */
-  lateEnds(): void {
-    this.#late -= 1;
+  /** Some work has settled: Redis answered, or the answer was lost. */
+  settled(wasLate: boolean, answered: boolean): void {
+    if (wasLate) this.#late -= 1;
+    else if (answered && !this.#doubted) return;
+    this.#probing = false;
+    this.#doubted = !answered;
     this.#recheck();
   }
 
@@ -65,12 +83,10 @@ export class Availability {
     for (const start of starts) start();
   }
 
-  // One listener for all who wait: fifty thousand requests in an outage must not become as many listeners.
   #listen(): void {
-    if (this.#listening || this.#client.status === 'ready') return;
-    this.#listening = true;
-    this.#client.once('ready', () => {
-      this.#listening = false;
+    if (this.#bell.isReady) return;
+    this.#bell.next(() => {
+      this.#doubted = false;
       this.#recheck();
     });
   }

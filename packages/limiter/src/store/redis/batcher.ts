@@ -1,6 +1,7 @@
 import type { RedisClient } from '@spillway/redis';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
-import { deadline } from './deadline.ts';
+import type { Deadline } from './deadline.ts';
+import { isOutOfMemory, isSplitByMigration } from './reply-errors.ts';
 
 /*
  * Micro-batching. Requests that are asked for in one turn of the event loop wait for its end (setImmediate runs after
@@ -14,45 +15,62 @@ const MAX_BATCH = 64;
 export interface Protocol<Item> {
   /** A key of the item: in a Cluster only items of one hash tag travel together. */
   readonly keyOf: (item: Item) => string;
-  readonly send: (batch: readonly Item[]) => Promise<Buffer>;
-  readonly settle: (batch: readonly Item[], reply: Buffer) => void;
+  /** `readOnly`: to be answered without writing. */
+  readonly send: (batch: readonly Item[], readOnly: boolean) => Promise<Buffer>;
+  readonly settle: (batch: readonly Item[], reply: Buffer, readOnly: boolean) => void;
   /** Redis gave no answer in time. */
   readonly fail: (batch: readonly Item[], error?: unknown) => void;
 }
 
+/** What a {@link batcher} is made of. */
+export interface BatcherOptions<Item> {
+  readonly client: RedisClient;
+  /** The time limit of work on a key. */
+  readonly within: (key: string) => Deadline;
+  readonly protocol: Protocol<Item>;
+  readonly metrics?: LimiterMetrics | undefined;
+}
+
 /** Collects items and sends them a script call a batch: returns what takes an item. */
-export function batcher<Item>(
-  client: RedisClient,
-  deadlineMs: number,
-  protocol: Protocol<Item>,
-  metrics?: LimiterMetrics,
-): (item: Item) => void {
-  const within = deadline(client, deadlineMs);
+export function batcher<Item>({ client, within, protocol, metrics }: BatcherOptions<Item>): (item: Item) => void {
   let pending: Item[] = [];
   let underWay = 0;
 
   function flush(): void {
     const all = pending;
     pending = [];
+    const startedAt = performance.now();
     for (const group of client.isCluster === true ? byShard(all, protocol.keyOf) : [all]) {
-      for (let start = 0; start < group.length; start += MAX_BATCH) send(group.slice(start, start + MAX_BATCH));
+      for (let start = 0; start < group.length; start += MAX_BATCH) {
+        send(group.slice(start, start + MAX_BATCH), startedAt);
+      }
     }
   }
 
-  function send(batch: readonly Item[]): void {
+  /*
+   * A batch is sent a second time only where Redis certainly did nothing the first time. Keys that a migrating slot keeps
+   * apart go one by one. Without memory to write, the batch is read: whoever is over the limit is refused as ever, and
+   * only who would have been admitted can't be charged and is left to the fallback.
+   */
+  function send(batch: readonly Item[], startedAt: number, readOnly = false): void {
+    const [first] = batch;
+    if (first === undefined) return;
     underWay += 1;
-    const sentAt = metrics === undefined ? 0 : performance.now();
-    within.run(
-      () => protocol.send(batch),
+    within(protocol.keyOf(first)).run(
+      () => protocol.send(batch, readOnly),
       (reply) => {
         underWay -= 1;
-        metrics?.batch?.({ size: batch.length, durationMs: performance.now() - sentAt });
-        protocol.settle(batch, reply);
+        metrics?.batch?.({ size: batch.length, durationMs: performance.now() - startedAt });
+        protocol.settle(batch, reply, readOnly);
       },
       (error) => {
         underWay -= 1;
-        protocol.fail(batch, error);
+        if (!readOnly && isOutOfMemory(error)) send(batch, startedAt, true);
+        else if (batch.length > 1 && isSplitByMigration(error)) {
+          for (const one of batch) send([one], startedAt, readOnly);
+        } else protocol.fail(batch, error);
       },
+      startedAt,
     );
   }
 

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { RedisClient } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { deadline } from './deadline.ts';
+import { deadlines } from './deadline.ts';
 
 class FakeClient extends EventEmitter implements RedisClient {
   status = 'ready';
@@ -27,7 +27,7 @@ describe('deadline', () => {
     client = new FakeClient();
     outcomes = [];
     sent = [];
-    const within = deadline(client, LIMIT_MS);
+    const within = deadlines(client, LIMIT_MS)('{sw:00}:w:x');
     run = (name) =>
       within.run(
         () => {
@@ -100,6 +100,81 @@ describe('deadline', () => {
     await vi.advanceTimersByTimeAsync(LIMIT_MS + 1);
     client.comeBack();
     expect([sent.length, outcomes]).toEqual([0, ['a: failed']]);
+  });
+});
+
+describe('after work was lost with its connection', () => {
+  let client: FakeClient;
+  let outcomes: string[];
+  let sent: { resolve: (value: string) => void; reject: (error: Error) => void }[];
+  let ask: (name: string, key?: string) => void;
+
+  beforeEach(async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setImmediate', 'performance'] });
+    client = new FakeClient();
+    outcomes = [];
+    sent = [];
+    const within = deadlines(Object.assign(client, { isCluster: true }), LIMIT_MS);
+    ask = (name, key = '{sw:00}:w:x') =>
+      within(key).run(
+        () => new Promise<string>((resolve, reject) => sent.push({ resolve, reject })),
+        (reply) => outcomes.push(`${name}: ${reply}`),
+        () => outcomes.push(`${name}: failed`),
+      );
+    ask('lost');
+    sent[0]?.reject(new Error('Connection is closed.'));
+    await vi.advanceTimersByTimeAsync(1);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('one piece of work goes first, and the others follow its answer', async () => {
+    for (const name of ['probe', 'b', 'c']) ask(name);
+    expect(sent).toHaveLength(2);
+    sent[1]?.resolve('yes');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sent).toHaveLength(4);
+    for (const each of sent) each.resolve('yes');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(outcomes).toEqual(['lost: failed', 'probe: yes', 'b: yes', 'c: yes']);
+  });
+
+  it('an error that Redis sent is an answer', async () => {
+    ask('probe');
+    ask('b');
+    sent[1]?.reject(Object.assign(new Error('OOM command not allowed'), { name: 'ReplyError' }));
+    await vi.advanceTimersByTimeAsync(1);
+    expect(sent).toHaveLength(3);
+  });
+
+  it('the next one is tried when the probe is lost too, at once or after its deadline', async () => {
+    ask('probe');
+    sent[1]?.reject(new Error('Connection is closed.'));
+    await vi.advanceTimersByTimeAsync(1);
+    ask('second');
+    expect(sent).toHaveLength(3);
+    await vi.advanceTimersByTimeAsync(LIMIT_MS + 1);
+    // Late: nobody else is sent until it has settled.
+    ask('third');
+    expect(sent).toHaveLength(3);
+    sent[2]?.reject(new Error('Connection is closed.'));
+    await vi.advanceTimersByTimeAsync(1);
+    ask('fourth');
+    expect(sent).toHaveLength(4);
+  });
+
+  it('in a Cluster, other shards are asked as before', () => {
+    for (const name of ['a', 'b', 'c']) ask(name, '{sw:01}:w:x');
+    expect(sent).toHaveLength(4);
+  });
+
+  it('a connection that becomes ready has been answered', async () => {
+    client.status = 'reconnecting';
+    ask('a');
+    ask('b');
+    client.comeBack();
+    expect(sent).toHaveLength(3);
   });
 });
 

@@ -1,11 +1,12 @@
 import type { RedisClient } from '@spillway/redis';
-import { unavailableDecision } from '../../decision.ts';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
 import type { Operation } from '../operation.ts';
 import type { StoreRequest } from '../store.ts';
 import { batcher } from './batcher.ts';
+import type { Deadline } from './deadline.ts';
+import type { Fallback } from './fallback.ts';
 import { type GroupItem, groupProtocol } from './group-protocol.ts';
 import { logItem, logProtocol } from './log-protocol.ts';
 import type { LimiterScripts } from './scripts.ts';
@@ -16,6 +17,10 @@ export interface DecisionsOptions {
   readonly deadlineMs: number;
   readonly outboxCap: number;
   readonly scripts: LimiterScripts;
+  /** The time limit of work on a key. */
+  readonly within: (key: string) => Deadline;
+  /** Answers what Redis doesn't. */
+  readonly fallback: Fallback;
   readonly onRefusedWhileBlocked: (key: string) => void;
   readonly metrics?: LimiterMetrics | undefined;
 }
@@ -31,20 +36,20 @@ export interface Decisions {
 
 /** Sends single requests under a sliding log by the fast path, and all else by the general one. */
 export function decisions(options: DecisionsOptions): Decisions {
-  const { client, deadlineMs, scripts, metrics } = options;
+  const { client, deadlineMs, scripts, within, fallback, metrics } = options;
   const onDropped = (count: number): void => metrics?.dropped?.(count);
-  const takeLog = batcher(
+  const takeLog = batcher({
     client,
-    deadlineMs,
-    logProtocol({ ...options, onDropped, script: scripts.decideLog }),
+    within,
     metrics,
-  );
-  const takeGroup: (item: GroupItem) => void = batcher(
+    protocol: logProtocol({ ...options, onDropped, script: scripts.decideLog }),
+  });
+  const takeGroup: (item: GroupItem) => void = batcher({
     client,
-    deadlineMs,
-    groupProtocol({ ...options, onDropped, script: scripts.decide, resend: (item) => takeGroup(item) }),
+    within,
     metrics,
-  );
+    protocol: groupProtocol({ ...options, onDropped, script: scripts.decide, resend: (item) => takeGroup(item) }),
+  });
 
   /** Rejects with whatever the client rejects with, or undefined when time is up. */
   function decideGroup(requests: readonly StoreRequest[], operation: Operation): Promise<readonly Decision[]> {
@@ -53,27 +58,32 @@ export function decisions(options: DecisionsOptions): Decisions {
     });
   }
 
-  async function orUnavailable(requests: readonly StoreRequest[], operation: Operation): Promise<readonly Decision[]> {
+  async function decideOne(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
     try {
-      return await decideGroup(requests, operation);
+      const [decision] = await decideGroup([request], operation);
+      if (decision !== undefined) return decision;
     } catch {
-      return requests.map(({ policy }) => unavailableDecision(policy));
+      // Redis is away: the policy says what then.
     }
-  }
-
-  async function decideSingle(request: StoreRequest, operation: Operation): Promise<Decision> {
-    const [decision] = await orUnavailable([request], operation);
-    return decision ?? unavailableDecision(request.policy);
+    return fallback.decide(request, operation === 'peek');
   }
 
   return {
     decide(request, operation) {
-      if (request.policy.algorithm !== 'sliding-log') return decideSingle(request, operation);
+      fallback.prepare(request.policy);
+      if (request.policy.algorithm !== 'sliding-log') return decideOne(request, operation);
       return new Promise((resolve) => {
         takeLog(logItem(request, operation === 'peek', resolve));
       });
     },
-    decideTogether: (requests) => orUnavailable(requests, 'consume'),
+    async decideTogether(requests) {
+      for (const { policy } of requests) fallback.prepare(policy);
+      try {
+        return await decideGroup(requests, 'consume');
+      } catch {
+        return decideInPlace(fallback, requests);
+      }
+    },
     async change(request, operation) {
       try {
         const [decision] = await decideGroup([request], operation);
@@ -84,4 +94,17 @@ export function decisions(options: DecisionsOptions): Decisions {
       throw new LimiterUnavailableError(operation, deadlineMs);
     },
   };
+}
+
+// All or none, as far as it goes without Redis: first all are looked at.
+async function decideInPlace(fallback: Fallback, requests: readonly StoreRequest[]): Promise<readonly Decision[]> {
+  const looks = await Promise.all(requests.map((request) => fallback.decide(request, true)));
+  const refused = looks.some(({ allowed }) => !allowed);
+  return Promise.all(
+    requests.map(async (request, index) => {
+      const look = looks[index];
+      if (!refused || look?.allowed !== true) return fallback.decide(request, false);
+      return { ...look, allowed: false, reason: 'withheld' };
+    }),
+  );
 }

@@ -47,7 +47,7 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
   // How far the server's clock is ahead of ours; learned only from a quota whose periods were all wrong.
   let aheadMs = 0;
 
-  function settle(item: GroupItem, reply: Buffer, start: number, nowMs: number): void {
+  function settle(item: GroupItem, reply: Buffer, start: number, nowMs: number, readOnly: boolean): void {
     if (reply[start] === outcomes.stale && item.again !== true) {
       aheadMs = nowMs - Date.now();
       resend({ ...item, again: true });
@@ -58,22 +58,25 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
       if (reply[offset] === outcomes.blocked && item.operation === 'consume') onRefusedWhileBlocked(request.key);
       return decisionAt(request.policy, reply, offset, nowMs);
     });
-    item.resolve(decisions);
+    // What should have been written could not be.
+    const changes = item.operation !== 'peek' && (item.operation !== 'consume' || decisions.every(isAllowed));
+    if (readOnly && changes) item.reject();
+    else item.resolve(decisions);
   }
 
   return {
     keyOf: ({ requests: [first] }) => first?.key ?? '',
-    send: (batch) =>
+    send: (batch, readOnly) =>
       script.run(
         client,
         batch.flatMap(({ requests }) => requests.map(({ key }) => key)),
-        [outboxCap, ...batch.flatMap((item) => describe(item, Date.now() + aheadMs))],
+        [outboxCap, ...batch.flatMap((item) => describe(item, Date.now() + aheadMs, readOnly))],
       ),
-    settle(batch, reply) {
+    settle(batch, reply, readOnly) {
       const nowMs = timeOf(reply);
       let offset = REPLY_HEADER;
       for (const item of batch) {
-        settle(item, reply, offset, nowMs);
+        settle(item, reply, offset, nowMs, readOnly);
         offset += item.requests.length * REPLY_SIZE;
       }
       const dropped = droppedAt(reply, offset);
@@ -85,14 +88,23 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
   };
 }
 
-function describe({ requests, operation }: GroupItem, nowMs: number): (string | number)[] {
+function isAllowed({ allowed }: Decision): boolean {
+  return allowed;
+}
+
+function describe({ requests, operation }: GroupItem, nowMs: number, readOnly: boolean): (string | number)[] {
   const args: (string | number)[] = [requests.length];
   for (const { policy, cost, slot } of requests) {
-    const mode = operation === 'consume' ? (policy.mode === 'shadow' ? 1 : 0) : MODES[operation];
+    const mode = readOnly ? MODES.peek : modeOf(operation, policy);
     const extra = extraOf(policy, slot, nowMs);
     args.push(NAMES[policy.algorithm], policy.limit, policy.windowMs, policy.blockMs, mode, cost, extra);
   }
   return args;
+}
+
+function modeOf(operation: Operation, policy: Policy): number {
+  if (operation !== 'consume') return MODES[operation];
+  return policy.mode === 'shadow' ? 1 : 0;
 }
 
 function extraOf(policy: Policy, slot: string | undefined, nowMs: number): string | number {

@@ -1,8 +1,9 @@
 import type { RedisClient, RedisScript } from '@spillway/redis';
-import { outcomes, unavailableDecision } from '../../decision.ts';
+import { outcomes } from '../../decision.ts';
 import type { Decision } from '../../types.ts';
 import type { StoreRequest } from '../store.ts';
 import type { Protocol } from './batcher.ts';
+import type { Fallback } from './fallback.ts';
 import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
 
 const MODES = { enforce: 0, shadow: 1 } as const;
@@ -12,11 +13,11 @@ const PEEK = 2;
 export interface LogItem {
   readonly request: StoreRequest;
   readonly mode: number;
-  readonly resolve: (decision: Decision) => void;
+  readonly resolve: (decision: Decision | Promise<Decision>) => void;
 }
 
 /** Makes a {@link LogItem}. */
-export function logItem(request: StoreRequest, peek: boolean, resolve: (decision: Decision) => void): LogItem {
+export function logItem(request: StoreRequest, peek: boolean, resolve: LogItem['resolve']): LogItem {
   return { request, mode: peek ? PEEK : MODES[request.policy.mode], resolve };
 }
 
@@ -24,6 +25,8 @@ export function logItem(request: StoreRequest, peek: boolean, resolve: (decision
 export interface LogProtocolOptions {
   readonly client: RedisClient;
   readonly script: RedisScript<Buffer>;
+  /** Answers what Redis doesn't. */
+  readonly fallback: Fallback;
   readonly outboxCap: number;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: (key: string) => void;
@@ -33,45 +36,46 @@ export interface LogProtocolOptions {
 
 /** Speaks with decide-log.lua. */
 export function logProtocol(options: LogProtocolOptions): Protocol<LogItem> {
-  const { client, script, outboxCap, onRefusedWhileBlocked, onDropped } = options;
+  const { client, script, fallback, outboxCap, onRefusedWhileBlocked, onDropped } = options;
   return {
     keyOf: ({ request }) => request.key,
-    send(batch) {
+    send(batch, readOnly) {
       const keys = batch.map(({ request }) => request.key);
       const repeated = new Set(keys).size < keys.length ? 1 : 0;
-      return script.run(client, keys, [outboxCap, repeated, ...runs(batch)]);
+      return script.run(client, keys, [outboxCap, repeated, ...runs(batch, readOnly)]);
     },
-    settle(batch, reply) {
+    settle(batch, reply, readOnly) {
       const nowMs = timeOf(reply);
       let offset = REPLY_HEADER;
       for (const { request, mode, resolve } of batch) {
         if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request.key);
-        resolve(decisionAt(request.policy, reply, offset, nowMs));
+        if (readOnly && mode !== PEEK && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
+        else resolve(decisionAt(request.policy, reply, offset, nowMs));
         offset += REPLY_SIZE;
       }
       const dropped = droppedAt(reply, offset);
       if (dropped > 0) onDropped(dropped);
     },
     fail(batch) {
-      for (const { request, resolve } of batch) resolve(unavailableDecision(request.policy));
+      for (const { request, mode, resolve } of batch) resolve(fallback.decide(request, mode === PEEK));
     },
   };
 }
 
 /** Neighbours with the same policy, mode and cost share one description: mostly a whole batch is one run. */
-function runs(batch: readonly LogItem[]): number[] {
+function runs(batch: readonly LogItem[], readOnly: boolean): number[] {
   const args: number[] = [];
   let last: LogItem | undefined;
   let count = 0;
   for (const next of batch) {
     if (last !== undefined && !alike(last, next)) {
-      args.push(...describe(last, count));
+      args.push(...describe(last, count, readOnly));
       count = 0;
     }
     last = next;
     count += 1;
   }
-  if (last !== undefined) args.push(...describe(last, count));
+  if (last !== undefined) args.push(...describe(last, count, readOnly));
   return args;
 }
 
@@ -81,6 +85,6 @@ function alike(one: LogItem, other: LogItem): boolean {
   );
 }
 
-function describe({ request: { policy, cost }, mode }: LogItem, count: number): number[] {
-  return [policy.limit, policy.windowMs, policy.blockMs, mode, cost, count];
+function describe({ request: { policy, cost }, mode }: LogItem, count: number, readOnly: boolean): number[] {
+  return [policy.limit, policy.windowMs, policy.blockMs, readOnly ? PEEK : mode, cost, count];
 }

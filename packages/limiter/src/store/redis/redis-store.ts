@@ -4,9 +4,10 @@ import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
 import type { LimiterStore, StoreRequest } from '../store.ts';
 import { acrossShards } from './across-shards.ts';
-import { deadline } from './deadline.ts';
+import { deadlines } from './deadline.ts';
 import { decisions } from './decisions.ts';
 import { deniedCounter } from './denied-counter.ts';
+import { fallback } from './fallback.ts';
 import { nearLimitReporter } from './near-limit-reporter.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
 
@@ -19,6 +20,8 @@ export interface RedisStoreOptions {
   /** Other scripts than the shipped ones: tests bring their own clock. */
   readonly scripts?: LimiterScripts;
   readonly metrics?: LimiterMetrics | undefined;
+  /** Local windows kept at most for policies that decide here while Redis is away. @default 100_000 */
+  readonly maxLocalWindows?: number;
 }
 
 /** Sent as blocked-until in place of `Infinity`: the largest number that 6 bytes hold. */
@@ -31,8 +34,9 @@ const REPORT_MS = 1_000;
 
 /** Windows in Redis, decided by decide-log.lua and decide.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
-  const { client, deadlineMs, outboxCap, scripts = limiterScripts(), metrics } = options;
-  const within = deadline(client, deadlineMs);
+  const { client, deadlineMs, outboxCap, scripts = limiterScripts(), metrics, maxLocalWindows = 100_000 } = options;
+  const within = deadlines(client, deadlineMs);
+  const inPlace = fallback({ client, outboxCap, maxWindows: maxLocalWindows });
   const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: REPORT_MS });
   const nearLimit = nearLimitReporter({
     client,
@@ -41,11 +45,17 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     intervalMs: REPORT_MS,
     onDropped: (count) => metrics?.dropped?.(count),
   });
-  const { decide, decideTogether, change } = decisions({ ...options, scripts, onRefusedWhileBlocked: denied.add });
+  const { decide, decideTogether, change } = decisions({
+    ...options,
+    scripts,
+    within,
+    fallback: inPlace,
+    onRefusedWhileBlocked: denied.add,
+  });
 
-  function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
+  function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      within.run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
+      within(key).run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
     });
   }
 
@@ -60,18 +70,18 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     renew: (request) => change(request, 'renew'),
     async reset(key) {
       // Not DEL: a block that ends early is part of the trail.
-      await bounded('reset', () => scripts.unblock.run(client, [key], [outboxCap, 'reset']));
+      await bounded('reset', key, () => scripts.unblock.run(client, [key], [outboxCap, 'reset']));
     },
     async block({ limit, windowMs, algorithm }, key, durationMs) {
       const duration = durationMs === Infinity ? 0 : durationMs;
       const args = [outboxCap, 'block', duration, limit, windowMs, algorithm === 'sliding-log' ? LOG_UNIT : 0];
-      const until = await bounded('block', () => scripts.block.run(client, [key], args));
+      const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },
-    unblock: (key) => bounded('unblock', () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
+    unblock: (key) => bounded('unblock', key, () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
     nearLimit: nearLimit.add,
     close: async () => {
-      await Promise.all([denied.close(), nearLimit.close()]);
+      await Promise.all([denied.close(), nearLimit.close(), inPlace.close()]);
     },
   };
 }

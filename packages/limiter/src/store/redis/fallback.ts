@@ -1,0 +1,94 @@
+import { instances, type Instances, outageReporter, type RedisClient } from '@spillway/redis';
+import { LRUCache } from 'lru-cache';
+import { capacityOf } from '../../algorithm/capacity.ts';
+import { unavailableDecision } from '../../decision.ts';
+import type { Decision, Policy } from '../../types.ts';
+import { memoryStore } from '../memory/memory-store.ts';
+import type { StoreRequest } from '../store.ts';
+
+/** Name of the limiters' heartbeats, and of their gaps in the trail. */
+const INSTANCES = 'limiter';
+const OUTAGE = 'limiter_outage';
+
+/** What a {@link Fallback} is made of. */
+export interface FallbackOptions {
+  readonly client: RedisClient;
+  readonly outboxCap: number;
+  /** Local windows kept at most; the least used goes first. @default 100_000 */
+  readonly maxWindows?: number;
+  /** How long after its last heartbeat an instance counts as alive, in ms. @default 6_000 */
+  readonly instanceTtlMs?: number;
+  /** How often an outage that is over is tried to be reported, in ms. @default 1_000 */
+  readonly reportIntervalMs?: number;
+}
+
+/** Answers for Redis while it is away, and keeps count of it. */
+export interface Fallback {
+  /** To be called for each request that Redis may decide: gets to know how many others share a `local` policy's limit. */
+  prepare(policy: Policy): void;
+  decide(request: StoreRequest, peek: boolean): Promise<Decision>;
+  close(): Promise<void>;
+}
+
+/**
+ * Makes a {@link Fallback}. `open` and `closed` policies answer as they say. A `local` policy has windows in this process,
+ * of its limit divided by the number of live instances as last counted, so that together they admit about the limit.
+ *
+ * Local windows begin empty: what Redis knew of a subject isn't known here, neither usage nor blocks. They start no blocks
+ * of their own, because a share that is full says little about the whole limit. They stay for the next outage, so that
+ * a Redis that comes and goes doesn't give each subject a new share every time.
+ */
+export function fallback(options: FallbackOptions): Fallback {
+  const { client, outboxCap, maxWindows = 100_000, instanceTtlMs = 6_000, reportIntervalMs = 1_000 } = options;
+  const memory = memoryStore();
+  const kept = new LRUCache<string, true>({ max: maxWindows, dispose: (_, key) => void memory.reset(key) });
+  const shares = new WeakMap<Policy, Policy>();
+  const reporter = outageReporter({
+    client,
+    kind: OUTAGE,
+    instance: crypto.randomUUID(),
+    outboxCap,
+    intervalMs: reportIntervalMs,
+  });
+  let others: Instances | undefined;
+
+  /** The policy with this instance's share of its limit. */
+  function shareOf(policy: Policy): Policy {
+    const limit = Math.max(1, Math.floor(policy.limit / (others?.live ?? 1)));
+    const known = shares.get(policy);
+    if (known?.limit === limit) return known;
+    const share = withLimit(policy, limit);
+    shares.set(policy, share);
+    return share;
+  }
+
+  async function decideHere(request: StoreRequest, peek: boolean): Promise<Decision> {
+    const policy = shareOf(request.policy);
+    if (request.cost > capacityOf(policy)) return unavailableDecision(request.policy, false);
+    kept.set(request.key, true);
+    const decision = await memory[peek ? 'peek' : 'consume']({ ...request, policy });
+    return { ...decision, source: 'local' };
+  }
+
+  return {
+    prepare({ onUnavailable }) {
+      if (onUnavailable === 'local') others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs });
+    },
+    async decide(request, peek) {
+      const { onUnavailable } = request.policy;
+      const decision =
+        onUnavailable === 'local' ? await decideHere(request, peek) : unavailableDecision(request.policy);
+      if (!peek) reporter.count(`${onUnavailable}_${decision.allowed ? 'admitted' : 'refused'}`);
+      return decision;
+    },
+    async close() {
+      await Promise.all([reporter.close(), others?.close()]);
+    },
+  };
+}
+
+// A share starts no blocks, and a token bucket's burst shrinks with its limit.
+function withLimit(policy: Policy, limit: number): Policy {
+  const share = { ...policy, limit, blockMs: 0 };
+  return share.algorithm === 'token-bucket' ? { ...share, burst: Math.min(share.burst, limit) } : share;
+}

@@ -1,0 +1,31 @@
+import { expect } from 'vitest';
+import type { Decision } from '../types.ts';
+
+/** What a machine that is busy with other tests may add to a deadline. Real figures come from the bench. */
+const SLACK_MS = 1_000;
+
+/** The decisions, after having checked that each came within its deadline. */
+export async function prompt(
+  deadlineMs: number,
+  count: number,
+  decide: (index: number) => Promise<Decision>,
+): Promise<readonly Decision[]> {
+  const startedAt = performance.now();
+  let slowestMs = 0;
+  const decisions = await Promise.all(
+    Array.from({ length: count }, async (_, index) => {
+      const decision = await decide(index);
+      slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+      return decision;
+    }),
+  );
+  expect(slowestMs).toBeLessThan(deadlineMs + SLACK_MS);
+  return decisions;
+}
+
+/** How many decisions had each reason. */
+export function tally(decisions: readonly Decision[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { reason } of decisions) counts[reason] = (counts[reason] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,58 @@
+import { MalformedOutboxEntryError, type OutboxEvent, outboxEventId } from './outbox.ts';
+
+/**
+ * An outage as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with more
+ * `reports` holds. Times are in ms since 1970 by Redis' clock.
+ */
+export interface GapEvent {
+  /** The outage's id, the same in all its snapshots. */
+  readonly id: string;
+  /** Identity of the event that opened it. */
+  readonly shard: number;
+  readonly epoch: number;
+  readonly seq: number;
+  /** Such as `limiter_outage`. */
+  readonly kind: string;
+  /** The first and the last decision without Redis. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** How many instances have told of it so far, and how often. */
+  readonly instances: number;
+  readonly reports: number;
+  /** How many decisions were made without Redis, by what they said. */
+  readonly decisions: Readonly<Record<string, number>>;
+  readonly createdAtMs: number;
+}
+
+const ANSWER = 'a:';
+
+/** Reads an event of type `gap`. @throws {MalformedOutboxEntryError} */
+export function parseGapEvent(event: OutboxEvent): GapEvent {
+  const { fields } = event;
+  const number = (field: string): number => {
+    const value = fields[field];
+    if (value === undefined || !/^\d{1,15}$/.test(value))
+      throw new MalformedOutboxEntryError(event.entryId, field, value);
+    return Number(value);
+  };
+  const { kind } = fields;
+  if (kind === undefined || kind === '') throw new MalformedOutboxEntryError(event.entryId, 'kind', kind);
+  const opening = number('id_seq') === 0;
+  const identity = opening
+    ? { shard: event.shard, epoch: event.epoch, seq: event.seq, atMs: event.atMs }
+    : { shard: event.shard, epoch: number('id_epoch'), seq: number('id_seq'), atMs: number('id_at') };
+  const answers = Object.keys(fields).filter((field) => field.startsWith(ANSWER));
+  return {
+    id: outboxEventId(identity),
+    shard: identity.shard,
+    epoch: identity.epoch,
+    seq: identity.seq,
+    kind,
+    fromMs: number('from'),
+    toMs: number('to'),
+    instances: number('instances'),
+    reports: number('reports'),
+    decisions: Object.fromEntries(answers.map((field) => [field.slice(ANSWER.length), number(field)])),
+    createdAtMs: identity.atMs,
+  };
+}

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { atMost } from './at-most.ts';
+import type { RedisClient } from './client.ts';
+import { checkKeyName, checkWhole } from './errors.ts';
+import { defineScript, luaFiles, type RedisScript } from './script.ts';
+import { shardTag } from './shards.ts';
+
+/** What {@link instances} needs. */
+export interface InstancesOptions {
+  readonly client: RedisClient;
+  /** What is counted, such as `limiter`: lower-case letters, digits, `_` and `-`, up to 64. */
+  readonly name: string;
+  /** How long after its last beat an instance counts as alive, 100 to 3,600,000 ms; it beats three times as often. @default 6_000 */
+  readonly ttlMs?: number;
+}
+
+/** This instance among its like. */
+export interface Instances {
+  /** A UUID, new at each start. */
+  readonly id: string;
+  /**
+   * How many are alive, this one included, as far as is known: the most that one of the last three beats counted. Keeps
+   * its value while Redis is away; 1 before the first beat was answered.
+   */
+  readonly live: number;
+  /** Signs off, if Redis takes it within half a second. */
+  close(): Promise<void>;
+}
+
+/**
+ * The most of three: a Redis that comes back empty counts one instance at first, and whoever believed it would take all of
+ * a limit that many share.
+ */
+const REMEMBERED_BEATS = 3;
+const GOODBYE_MS = 500;
+
+const live: RedisScript<number> = defineScript({
+  name: 'live',
+  files: [luaFiles.clock, new URL('../lua/live.lua', import.meta.url)],
+  decode: Number,
+});
+
+/**
+ * Counts the living instances of something: each beats in Redis, one script call a beat, and learns how many others did.
+ * Beats that Redis doesn't answer are left out; there is never more than one under way.
+ * @throws {RedisOptionError}
+ */
+export function instances({ client, name, ttlMs = 6_000 }: InstancesOptions): Instances {
+  checkKeyName('name', name);
+  checkWhole('ttlMs', ttlMs, 100, 3_600_000);
+  const id = randomUUID();
+  const key = `${shardTag(0)}:live:${name}`;
+  const counts: number[] = [];
+  let beating = false;
+
+  async function beat(): Promise<void> {
+    if (beating || client.status !== 'ready') return;
+    beating = true;
+    try {
+      counts.push(await live.run(client, [key], [id, 'beat', ttlMs]));
+      if (counts.length > REMEMBERED_BEATS) counts.shift();
+    } catch {
+      // Redis is away; the next beat asks again.
+    } finally {
+      beating = false;
+    }
+  }
+
+  const onReady = (): void => void beat();
+  if (client.status === 'ready') onReady();
+  else client.once('ready', onReady);
+  const timer = setInterval(onReady, ttlMs / 3).unref();
+
+  return {
+    id,
+    get live() {
+      return Math.max(1, ...counts);
+    },
+    async close() {
+      clearInterval(timer);
+      client.off('ready', onReady);
+      if (client.status === 'ready') await atMost(GOODBYE_MS, live.run(client, [key], [id, 'leave', ttlMs]));
+    },
+  };
+}

@@ -1,0 +1,143 @@
+import { startRedis } from '@spillway/embedded';
+import { useRedis } from '@spillway/embedded/testing';
+import { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+import { hotPathOptions } from './client.ts';
+import { RedisOptionError } from './errors.ts';
+import { type GapEvent, parseGapEvent } from './gap-event.ts';
+import { outageReporter } from './outages.ts';
+import { outboxKeys, parseOutboxEntry, type RawEntry } from './outbox.ts';
+import { defineScript, luaFiles } from './script.ts';
+
+const redis = useRedis();
+const KEY = '{sw:00}:outage:test_outage';
+const { stream, head } = outboxKeys(0);
+
+async function gaps(client: Redis = redis.client): Promise<GapEvent[]> {
+  const entries = await client.xrange(stream, '-', '+');
+  return entries.map((entry) => parseGapEvent(parseOutboxEntry(0, entry as RawEntry)));
+}
+
+const script = defineScript({
+  name: 'gap',
+  files: [luaFiles.clock, luaFiles.outbox, new URL('../lua/gap.lua', import.meta.url)],
+  decode: (reply) => reply,
+});
+
+/** A report as an instance sends it. */
+const report = (instance: string, number: number, ago: readonly [number, number], open: number, cap = 100) =>
+  script.run(redis.client, [KEY], [cap, 'test_outage', instance, number, ...ago, 'open', open]);
+
+describe('gap.lua', () => {
+  it('makes one gap of the reports of all instances, with running totals', async () => {
+    await report('one', 1, [10_000, 1_000], 5);
+    await report('two', 1, [9_000, 500], 7);
+    await report('three', 1, [4_000, 3_000], 1);
+    const events = await gaps();
+    expect(new Set(events.map(({ id }) => id)).size).toBe(1);
+    expect(events.map(({ decisions }) => decisions)).toEqual([{ open: 5 }, { open: 12 }, { open: 13 }]);
+    expect(events.at(-1)).toMatchObject({ kind: 'test_outage', instances: 3, reports: 3, seq: 1 });
+    const { fromMs = 0, toMs = 0 } = events.at(-1) ?? {};
+    expect(toMs - fromMs).toBeGreaterThanOrEqual(9_400);
+    expect(toMs - fromMs).toBeLessThan(15_000);
+    expect(await redis.client.hget(head, 'seq')).toBe('1');
+  });
+
+  it('counts a report once that came twice', async () => {
+    await report('one', 1, [1_000, 0], 5);
+    await report('one', 1, [1_200, 200], 5);
+    await report('one', 2, [100, 0], 1);
+    expect((await gaps()).at(-1)).toMatchObject({ decisions: { open: 6 }, instances: 1, reports: 2 });
+  });
+
+  it('keeps two outages apart', async () => {
+    await report('one', 1, [60_000, 50_000], 5);
+    await report('one', 2, [30_000, 20_000], 7);
+    const [first, second] = await gaps();
+    expect(second?.id).not.toBe(first?.id);
+    expect([first?.decisions, second?.decisions]).toEqual([{ open: 5 }, { open: 7 }]);
+  });
+
+  it('writes nothing while the outbox is full, and says so', async () => {
+    await redis.client.xadd(stream, '*', 'any', 'thing');
+    expect(await report('one', 1, [1_000, 0], 5, 1)).toBe(0);
+    expect(await redis.client.exists(KEY)).toBe(0);
+    expect(await report('one', 1, [1_000, 0], 5, 2)).toBe(1);
+  });
+
+  it('leaves a record that expires', async () => {
+    await report('one', 1, [1_000, 0], 5);
+    expect(await redis.client.pttl(KEY)).toBeGreaterThan(50_000);
+  });
+});
+
+describe('outageReporter', () => {
+  it('reports when Redis is back, whoever else uses it, and each decision once', async () => {
+    const server = await startRedis();
+    const client = new Redis(server.url, hotPathOptions);
+    client.on('error', () => undefined);
+    await expect.poll(() => client.status).toBe('ready');
+    const options = { client, kind: 'test_outage', outboxCap: 100, intervalMs: 20 };
+    const reporters = ['one', 'two'].map((instance) => outageReporter({ ...options, instance }));
+    await server.pause();
+    for (const { count } of reporters) for (const answer of ['open', 'open', 'closed']) count(answer);
+    // A report is under way to the frozen server; it is sent again after the restart, and counted once.
+    await expect.poll(() => client.status, { timeout: 10_000 }).not.toBe('ready');
+    reporters[0]?.count('open');
+    await server.kill();
+    await server.restart();
+    await expect.poll(() => client.status, { timeout: 10_000 }).toBe('ready');
+    await expect
+      .poll(async () => (await gaps(client)).at(-1), { timeout: 10_000 })
+      .toMatchObject({ instances: 2, decisions: { open: 5, closed: 2 } });
+    expect(new Set((await gaps(client)).map(({ id }) => id)).size).toBe(1);
+    await Promise.all(reporters.map((reporter) => reporter.close()));
+    client.disconnect();
+    await server.stop();
+  });
+
+  it('reports what is left when it is closed', async () => {
+    const reporter = outageReporter({ client: redis.client, kind: 'test_outage', instance: 'one', outboxCap: 100 });
+    reporter.count('closed');
+    await reporter.close();
+    expect((await gaps()).at(-1)).toMatchObject({ decisions: { closed: 1 } });
+  });
+
+  it('is silent without an outage', async () => {
+    const reporter = outageReporter({ client: redis.client, kind: 'test_outage', instance: 'one', outboxCap: 100 });
+    await reporter.close();
+    expect(await gaps()).toEqual([]);
+  });
+
+  it.each([
+    ['kind', { kind: 'a b' }],
+    ['intervalMs', { intervalMs: 0 }],
+  ])('refuses a bad %s', (option, bad) => {
+    const make = (): unknown =>
+      outageReporter({ client: redis.client, kind: 'x', instance: 'i', outboxCap: 1, ...bad });
+    expect(make).toThrow(RedisOptionError);
+    expect(make).toThrow(`"${option}"`);
+  });
+});
+
+describe('parseGapEvent', () => {
+  const event = { entryId: '1-0', shard: 0, epoch: 1, seq: 1, atMs: 2, type: 'gap' };
+  const fields = {
+    kind: 'k',
+    from: '1',
+    to: '2',
+    instances: '1',
+    reports: '1',
+    id_epoch: '0',
+    id_seq: '0',
+    id_at: '0',
+  };
+
+  it.each(Object.keys(fields).filter((field) => field !== 'id_epoch' && field !== 'id_at'))(
+    'names %s when it is missing',
+    (field) => {
+      const { [field as 'kind']: _, ...rest } = fields;
+      expect(() => parseGapEvent({ ...event, fields: rest })).toThrow(`"${field}" is missing`);
+    },
+  );
+});
