@@ -1,6 +1,6 @@
 -- decide-log.lua: decides a batch of requests by the exact sliding log. The hot path.
 -- Needs clock.lua, now.lua and the function rare() in front of it, which gives the
--- `decide` of decide-one-log.lua.
+-- functions of decide-one-log.lua.
 --
 -- KEYS   one window key a request, in the order of the requests
 -- ARGV   [1] the outbox cap (entries a shard), [2] 1 when a key comes twice, else 0,
@@ -31,7 +31,7 @@ local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
 local keys, repeated = KEYS, ARGV[2] == '1'
 local values = not repeated and call('MGET', unpack(keys))
 local replies = { pack('>I6', now) }
-local decide
+local decide, dropped
 
 local index = 0
 for argument = 3, #ARGV, 6 do
@@ -64,14 +64,14 @@ for argument = 3, #ARGV, 6 do
       answer = pack('>I1I4I4I4', 0, left, window, 0)
       admitted[left] = answer
     elseif not left then
-      decide = decide or rare()
+      if not decide then decide, dropped = rare() end
       answer = decide(key, value, limit, window, tonumber(ARGV[argument + 2]), tonumber(ARGV[argument + 3]),
         tonumber(ARGV[argument + 4]))
     end
     replies[index + 1] = answer
   end
 end
-if outbox_dropped > 0 then
-  replies[#replies + 1] = pack('>I4', outbox_dropped)
+if dropped and dropped() > 0 then
+  replies[#replies + 1] = pack('>I4', dropped())
 end
 return table.concat(replies)

@@ -2,7 +2,8 @@
 -- Needs clock.lua, now.lua, outbox.lua, block-record.lua, window.lua and sliding-log.lua in front of it.
 -- The rare part of decide-log.lua: inside a function that is called when first needed.
 --
--- Returns decide(key, value, limit, window, block, mode, cost) -> 13 bytes of the reply
+-- Returns decide(key, value, limit, window, block, mode, cost) -> 13 bytes of the reply,
+--         and dropped() -> events that this call dropped so far
 
 local outbox_cap = tonumber(ARGV[1])
 
@@ -53,4 +54,4 @@ local function decide(key, value, limit, window, block, mode, cost)
   return reply(1, live < limit and limit - live or 0, newest + window - at, retry)
 end
 
-return decide
+return decide, function() return outbox_dropped end
