@@ -1,3 +1,13 @@
+export {
+  type Alert,
+  listAlerts,
+  listUntoldAlerts,
+  markTold,
+  openAlert,
+  resolveAlerts,
+  type UntoldAlert,
+  type Violation,
+} from './alerts/alerts.ts';
 export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
@@ -47,3 +57,4 @@ export {
   type RunStatus,
 } from './runs/run-record.ts';
 export { closeSlot, isSlotOpen, openSlot, readClockMs } from './runs/scheduled-run.ts';
+export { type JobVitals, readVitals, recordMetrics, type Sample, type Vitals } from './vitals/vitals.ts';

@@ -3,6 +3,7 @@ import { DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber, WorkerOptionError } from '../errors.ts';
 import { DEFAULT_PREFIX } from '../queue/audit-queue.ts';
+import { repeat } from '../repeat.ts';
 import { latestSlot } from './latest-slot.ts';
 import { dueSlot, runDue, type RunDueDeps } from './run-due.ts';
 import type { Schedule } from './schedule.ts';
@@ -126,23 +127,6 @@ async function addOverdue(deps: RunDueDeps, queue: Queue, schedule: Schedule): P
   if (slot === null) return;
   const options = { ...tickOptions, removeOnComplete: true, removeOnFail: true };
   await queue.add(schedule.name, {}, { ...options, jobId: `${schedule.name}.${slot.getTime()}` });
-}
-
-/** Repeats until aborted, never two at once. Timers don't mind the wall clock. Never rejects. */
-async function repeat(intervalMs: number, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-  while (!signal.aborted) {
-    await work();
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, intervalMs);
-      function done(): void {
-        clearTimeout(timer);
-        signal.removeEventListener('abort', done);
-        resolve();
-      }
-      if (signal.aborted) done();
-      else signal.addEventListener('abort', done);
-    });
-  }
 }
 
 function throttledProgress(job: Job): (progress: object) => void {
