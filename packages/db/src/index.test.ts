@@ -43,6 +43,7 @@ test('exports exactly these values', () => {
       "recordMetrics",
       "resolveAlerts",
       "retirePartitions",
+      "rollUpMetrics",
       "transaction",
       "upsertBlocks",
       "withConnection",

@@ -19,6 +19,7 @@ export { createPool, type PoolOptions } from './connection/create-pool.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
 export { withConnection } from './connection/with-connection.ts';
 export { InvalidOptionError } from './invalid-option-error.ts';
+export { rollUpMetrics } from './metrics/roll-up-metrics.ts';
 export { archiveTables } from './migrate/archive-tables.ts';
 export { migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
 export { MigrationError, type MigrationErrorReason } from './migrate/migration-error.ts';

@@ -12,6 +12,7 @@ import * as auditWatermarks from '../schema/audit-watermarks.ts';
 import * as circuitBreakerEvents from '../schema/circuit-breaker-events.ts';
 import * as generations from '../schema/generations.ts';
 import * as rateLimits from '../schema/rate-limits.ts';
+import * as systemMetricRollups from '../schema/system-metric-rollups.ts';
 import * as systemMetrics from '../schema/system-metrics.ts';
 import { upsertBlocks } from './queries/upsert-blocks.ts';
 import { insertBreakerEvents } from './queries/insert-breaker-events.ts';
@@ -34,6 +35,7 @@ const tables = {
   ...circuitBreakerEvents,
   ...generations,
   ...rateLimits,
+  ...systemMetricRollups,
   ...systemMetrics,
 };
 

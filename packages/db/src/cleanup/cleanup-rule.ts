@@ -27,6 +27,8 @@ export const builtInCleanups: readonly CleanupRule[] = [
     sequenced: true,
   },
   { table: { schema: 'public', name: 'system_metrics' }, timestampColumn: 'recorded_at', retentionDays: 30 },
+  // A day longer, so that no rollup of a day goes before its last sample.
+  { table: { schema: 'public', name: 'system_metric_rollups' }, timestampColumn: 'started_at', retentionDays: 32 },
 ];
 
 /** @throws {InvalidOptionError} for a rule that can't work. */

@@ -137,8 +137,14 @@ it('cron-cleanup-rate-limits deletes by age, with a row of history for each tabl
     ['public.rate_limits_v2', 0],
     ['public.circuit_breaker_events', 0],
     ['public.system_metrics', 5],
+    ['public.system_metric_rollups', 0],
   ]);
-  expect(await rows(history)).toMatchObject([{ deleted: 0 }, { deleted: 0 }, { deleted: 5, archived: 0 }]);
+  expect(await rows(history)).toMatchObject([
+    { deleted: 0 },
+    { deleted: 0 },
+    { deleted: 5, archived: 0 },
+    { deleted: 0 },
+  ]);
 });
 
 describe('cron-create-partitions', () => {

@@ -8,6 +8,7 @@ import {
   type Queryable,
   readVitals,
   recordMetrics,
+  rollUpMetrics,
   withConnection,
   withJobLock,
 } from '@spillway/db';
@@ -62,7 +63,7 @@ const LOOK_TIMEOUT_MS = 5_000;
 
 /**
  * Looks at the trail and the maintenance from time to time. One worker at a time records what it saw in `system_metrics`,
- * opens and resolves alerts, and tells the webhook.
+ * sums older samples up, opens and resolves alerts, and tells the webhook.
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function startObserver(options: ObserverOptions): Observer {
@@ -138,6 +139,7 @@ async function record(options: ObserverOptions, { samples }: Observation, interv
     );
     if (rows[0]?.recent === true) return;
     await recordMetrics(pool, samples);
+    await rollUpMetrics(pool);
     const { opened, resolved } = await judge(pool, rules, samples);
     for (const rule of opened) logger.error({ rule }, 'alert: opened');
     for (const rule of resolved) logger.info({ rule }, 'alert: resolved');
