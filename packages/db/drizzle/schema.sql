@@ -1,6 +1,19 @@
 -- The schema after all migrations. Generated: pnpm --filter @spillway/db schema:update
 
 
+CREATE TABLE public.alerts (
+  id uuid DEFAULT gen_random_uuid() NOT NULL,
+  rule text NOT NULL,
+  opened_at timestamp with time zone DEFAULT now() NOT NULL,
+  resolved_at timestamp with time zone,
+  value numeric NOT NULL,
+  threshold numeric NOT NULL,
+  details jsonb DEFAULT '{}'::jsonb NOT NULL,
+  notified_opened_at timestamp with time zone,
+  notified_resolved_at timestamp with time zone,
+  CONSTRAINT alerts_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE public.api_call_logs (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
   user_id text,
@@ -54,6 +67,14 @@ CREATE TABLE public.audit_logs (
   metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
   created_at timestamp with time zone DEFAULT now() NOT NULL,
   CONSTRAINT audit_logs_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE public.audit_watermarks (
+  shard integer NOT NULL,
+  epoch bigint NOT NULL,
+  through_seq bigint NOT NULL,
+  updated_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT audit_watermarks_pkey PRIMARY KEY (shard, epoch)
 );
 
 CREATE TABLE public.circuit_breaker_events (
@@ -114,6 +135,35 @@ CREATE TABLE public.rate_limits_v2 (
   CONSTRAINT rate_limits_v2_pkey PRIMARY KEY (id)
 ) WITH (fillfactor=90);
 
+CREATE TABLE public.system_metric_late_minutes (
+  metric_name text NOT NULL,
+  started_at timestamp with time zone NOT NULL,
+  touched_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT system_metric_late_minutes_pkey PRIMARY KEY (metric_name, started_at)
+);
+
+CREATE TABLE public.system_metric_rollup_state (
+  id boolean DEFAULT true NOT NULL,
+  sealed_through timestamp with time zone NOT NULL,
+  rolled_through timestamp with time zone NOT NULL,
+  CONSTRAINT system_metric_rollup_state_one_row CHECK (id),
+  CONSTRAINT system_metric_rollup_state_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE public.system_metric_rollups (
+  metric_name text NOT NULL,
+  width_minutes integer NOT NULL,
+  started_at timestamp with time zone NOT NULL,
+  sample_count bigint NOT NULL,
+  total numeric NOT NULL,
+  min_value numeric NOT NULL,
+  max_value numeric NOT NULL,
+  buckets integer[] NOT NULL,
+  counts bigint[] NOT NULL,
+  CONSTRAINT system_metric_rollups_pkey PRIMARY KEY (metric_name, width_minutes, started_at),
+  CONSTRAINT system_metric_rollups_width_check CHECK ((width_minutes = ANY (ARRAY[1, 10, 60, 1440])))
+);
+
 CREATE TABLE public.system_metrics (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
   metric_name text NOT NULL,
@@ -157,6 +207,7 @@ CREATE TABLE archive.archival_runs (
   duration_ms bigint,
   error_message text,
   dry_run boolean DEFAULT false NOT NULL,
+  details jsonb DEFAULT '{}'::jsonb NOT NULL,
   CONSTRAINT archival_runs_pkey PRIMARY KEY (id),
   CONSTRAINT archival_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'partial'::text, 'failed'::text, 'crashed'::text])))
 );
@@ -192,6 +243,23 @@ CREATE TABLE archive.generations (
   CONSTRAINT generations_pkey PRIMARY KEY (id, created_at)
 ) PARTITION BY RANGE (created_at);
 
+CREATE TABLE archive.scheduled_runs (
+  job_name text NOT NULL,
+  slot timestamp with time zone NOT NULL,
+  run_id uuid,
+  status text NOT NULL,
+  attempts integer DEFAULT 1 NOT NULL,
+  started_at timestamp with time zone DEFAULT now() NOT NULL,
+  finished_at timestamp with time zone,
+  duration_ms bigint,
+  error_message text,
+  CONSTRAINT scheduled_runs_pkey PRIMARY KEY (job_name, slot),
+  CONSTRAINT scheduled_runs_status_check CHECK ((status = ANY (ARRAY['baseline'::text, 'running'::text, 'completed'::text, 'partial'::text, 'failed'::text])))
+);
+
+CREATE UNIQUE INDEX alerts_open_key ON public.alerts USING btree (rule) WHERE (resolved_at IS NULL);
+CREATE INDEX alerts_opened_at_idx ON public.alerts USING btree (opened_at);
+CREATE INDEX alerts_untold_idx ON public.alerts USING btree (opened_at) WHERE ((notified_opened_at IS NULL) OR ((resolved_at IS NOT NULL) AND (notified_resolved_at IS NULL)));
 CREATE INDEX api_call_logs_created_at_idx ON public.api_call_logs USING btree (created_at);
 CREATE INDEX api_call_logs_user_idx ON public.api_call_logs USING btree (user_id, created_at);
 CREATE INDEX audit_dead_letters_created_at_idx ON public.audit_dead_letters USING btree (created_at, id);
@@ -210,6 +278,7 @@ CREATE INDEX generations_user_idx ON public.generations USING btree (user_id, cr
 CREATE INDEX rate_limits_v2_blocked_until_idx ON public.rate_limits_v2 USING btree (blocked_until);
 CREATE INDEX rate_limits_v2_created_at_idx ON public.rate_limits_v2 USING btree (created_at, id);
 CREATE INDEX rate_limits_v2_who_idx ON public.rate_limits_v2 USING btree (tier, identifier, blocked_until);
+CREATE INDEX system_metric_rollups_started_at_idx ON public.system_metric_rollups USING btree (started_at);
 CREATE INDEX system_metrics_recorded_at_idx ON public.system_metrics USING btree (recorded_at);
 CREATE INDEX system_metrics_stats_idx ON public.system_metrics USING btree (metric_name, recorded_at DESC, metric_value);
 CREATE INDEX api_call_logs_created_at_brin ON ONLY archive.api_call_logs USING brin (created_at);
@@ -220,32 +289,144 @@ CREATE INDEX generations_created_at_brin ON ONLY archive.generations USING brin 
 
 CREATE OR REPLACE FUNCTION public.get_metric_stats(p_name text, p_hours integer DEFAULT 24)
  RETURNS TABLE(min_value numeric, max_value numeric, avg_value numeric, count bigint, last_value numeric, last_recorded_at timestamp with time zone, p50 double precision, p95 double precision, p99 double precision)
- LANGUAGE sql
+ LANGUAGE plpgsql
  STABLE
-BEGIN ATOMIC
- SELECT s.min_value,
-     s.max_value,
-     s.avg_value,
-     s.sample_count,
-     l.metric_value,
-     l.recorded_at,
-     s.percentiles[1] AS percentiles,
-     s.percentiles[2] AS percentiles,
-     s.percentiles[3] AS percentiles
-    FROM (( SELECT min(m.metric_value) AS min_value,
-             max(m.metric_value) AS max_value,
-             avg(m.metric_value) AS avg_value,
-             count(*) AS sample_count,
-             percentile_cont((ARRAY[0.5, 0.95, 0.99])::double precision[]) WITHIN GROUP (ORDER BY ((m.metric_value)::double precision)) AS percentiles
-            FROM system_metrics m
-           WHERE ((m.metric_name = get_metric_stats.p_name) AND (m.recorded_at > (now() - make_interval(hours => get_metric_stats.p_hours))))) s
-      LEFT JOIN LATERAL ( SELECT m.metric_value,
-             m.recorded_at
-            FROM system_metrics m
-           WHERE ((m.metric_name = get_metric_stats.p_name) AND (m.recorded_at > (now() - make_interval(hours => get_metric_stats.p_hours))))
-           ORDER BY m.recorded_at DESC
-          LIMIT 1) l ON (true));
-END
+ SET search_path TO 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+DECLARE
+	since CONSTANT timestamptz := now() - make_interval(hours => p_hours);
+	-- Rollups stand for [low, high), samples for what is before and after.
+	low timestamptz := date_trunc('minute', since, 'UTC') + interval '1 minute';
+	high timestamptz;
+	total numeric;
+	percentiles double precision[];
+BEGIN
+	SELECT s.rolled_through INTO high FROM system_metric_rollup_state s
+	WHERE NOT EXISTS (SELECT FROM system_metric_late_minutes l WHERE l.metric_name = p_name AND l.started_at >= low - interval '1 minute');
+	IF high IS NULL OR high <= low THEN
+		low := since;
+		high := since;
+	END IF;
+
+	SELECT min(p.low_value), max(p.high_value), sum(p.total), coalesce(sum(p.n), 0)
+	INTO min_value, max_value, total, count
+	FROM (
+		SELECT min(r.min_value), max(r.max_value), sum(r.total), sum(r.sample_count) FROM metric_rollup_cover(p_name, low, high) r
+		UNION ALL
+		SELECT min(m.metric_value), max(m.metric_value), sum(m.metric_value), count(*)
+		FROM system_metrics m WHERE m.metric_name = p_name AND m.recorded_at > since AND m.recorded_at < low
+		UNION ALL
+		SELECT min(m.metric_value), max(m.metric_value), sum(m.metric_value), count(*)
+		FROM system_metrics m WHERE m.metric_name = p_name AND m.recorded_at > since AND m.recorded_at >= high
+	) AS p (low_value, high_value, total, n);
+	avg_value := total / nullif(count, 0);
+
+	SELECT m.metric_value, m.recorded_at INTO last_value, last_recorded_at
+	FROM system_metrics m WHERE m.metric_name = p_name AND m.recorded_at > since
+	ORDER BY m.recorded_at DESC LIMIT 1;
+
+	IF count <= 10000 OR low = high THEN
+		SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY m.metric_value::double precision) INTO percentiles
+		FROM system_metrics m WHERE m.metric_name = p_name AND m.recorded_at > since;
+	ELSE
+		WITH histogram AS (
+			SELECT h.bucket, sum(h.n) AS n
+			FROM (
+				SELECT u.bucket, u.n FROM metric_rollup_cover(p_name, low, high) r CROSS JOIN LATERAL unnest(r.buckets, r.counts) AS u (bucket, n)
+				UNION ALL
+				SELECT metric_bucket(m.metric_value), 1
+				FROM system_metrics m WHERE m.metric_name = p_name AND m.recorded_at > since AND m.recorded_at < low
+				UNION ALL
+				SELECT metric_bucket(m.metric_value), 1
+				FROM system_metrics m WHERE m.metric_name = p_name AND m.recorded_at > since AND m.recorded_at >= high
+			) h
+			GROUP BY 1
+		), ranked AS (
+			SELECT h.bucket, sum(h.n) OVER (ORDER BY h.bucket) AS upto FROM histogram h
+		)
+		SELECT array_agg((
+			SELECT least(greatest(metric_bucket_value(min(r.bucket)), min_value::double precision), max_value::double precision)
+			FROM ranked r WHERE r.upto >= 1 + q * (get_metric_stats.count - 1)
+		) ORDER BY q) INTO percentiles FROM unnest(ARRAY[0.5, 0.95, 0.99]) AS q;
+	END IF;
+	p50 := percentiles[1];
+	p95 := percentiles[2];
+	p99 := percentiles[3];
+	RETURN NEXT;
+END;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION public.metric_bucket(p_value numeric)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((sign(p_value))::integer * (40000 + (ceil((ln((GREATEST(LEAST(abs(p_value), '1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000'::numeric), 0.000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001))::double precision) / ln((1.04)::double precision))))::integer))
+;
+
+CREATE OR REPLACE FUNCTION public.metric_bucket_value(p_bucket integer)
+ RETURNS double precision
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (p_bucket = 0) THEN (0)::double precision ELSE (((sign((p_bucket)::double precision) * (2)::double precision) * power((1.04)::double precision, ((abs(p_bucket) - 40000))::double precision)) / (2.04)::double precision) END
+;
+
+CREATE OR REPLACE FUNCTION public.metric_rollup_cover(p_name text, p_from timestamp with time zone, p_to timestamp with time zone)
+ RETURNS SETOF system_metric_rollups
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_custom_plan'
+AS $function$
+DECLARE
+	width interval;
+	wider interval;
+	widths integer[] := ARRAY[1, 10, 60, 1440];
+	origin CONSTANT timestamptz := '2000-01-01 00:00+00';
+	low timestamptz := p_from;
+	high timestamptz := p_to;
+	wide_low timestamptz;
+	wide_high timestamptz;
+BEGIN
+	FOR level IN 1..4 LOOP
+		EXIT WHEN low >= high;
+		width := make_interval(mins => widths[level]);
+		wider := make_interval(mins => widths[level + 1]);
+		-- What the next width covers; nothing when there is none or it is too wide.
+		wide_low := date_bin(wider, low + wider - interval '1 microsecond', origin);
+		wide_high := date_bin(wider, high, origin);
+		IF wider IS NULL OR wide_low >= wide_high THEN
+			wide_low := high;
+			wide_high := high;
+		END IF;
+		RETURN QUERY SELECT r.* FROM system_metric_rollups r
+			WHERE r.metric_name = p_name AND r.width_minutes = widths[level] AND r.started_at >= low AND r.started_at < wide_low;
+		RETURN QUERY SELECT r.* FROM system_metric_rollups r
+			WHERE r.metric_name = p_name AND r.width_minutes = widths[level] AND r.started_at >= wide_high AND r.started_at < high;
+		low := wide_low;
+		high := wide_high;
+	END LOOP;
+END;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION public.note_late_metrics()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+	sealed timestamptz;
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(727403, 1);
+	SELECT s.sealed_through INTO sealed FROM system_metric_rollup_state s;
+	INSERT INTO system_metric_late_minutes AS late (metric_name, started_at)
+	SELECT DISTINCT f.metric_name, date_trunc('minute', f.recorded_at, 'UTC') FROM fresh f WHERE f.recorded_at < sealed ORDER BY 1, 2
+	ON CONFLICT (metric_name, started_at) DO UPDATE SET touched_at = now();
+	RETURN NULL;
+END;
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION public.record_metric(p_name text, p_value numeric, p_unit text DEFAULT NULL::text, p_tags jsonb DEFAULT '{}'::jsonb)
@@ -257,3 +438,94 @@ BEGIN ATOMIC
    RETURNING system_metrics.id;
 END
 ;
+
+CREATE OR REPLACE FUNCTION public.roll_up_metrics(p_minutes integer DEFAULT 60)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+DECLARE
+	since timestamptz;
+	sealed timestamptz;
+	through timestamptz;
+	minutes timestamptz[];
+	width integer;
+	child integer := 1;
+BEGIN
+	IF NOT pg_try_advisory_xact_lock(727403, 2) THEN RETURN false; END IF;
+	SELECT s.rolled_through, s.sealed_through INTO since, sealed FROM system_metric_rollup_state s;
+	IF sealed = '-infinity' THEN RETURN false; END IF;
+	-- From the day of the first sample; later over times without any.
+	SELECT least(sealed, greatest(since, date_trunc('day', coalesce(min(m.recorded_at), sealed), 'UTC'))) INTO since
+	FROM system_metrics m WHERE m.recorded_at >= since;
+	through := least(sealed, since + make_interval(mins => p_minutes));
+
+	WITH taken AS (DELETE FROM system_metric_late_minutes l WHERE l.started_at < through RETURNING l.started_at)
+	SELECT array_agg(DISTINCT t.started_at) INTO minutes FROM taken t WHERE t.started_at < since;
+	minutes := coalesce(minutes, '{}') || ARRAY(SELECT generate_series(since, through - interval '1 minute', interval '1 minute'));
+
+	INSERT INTO system_metric_rollups AS r
+	SELECT b.metric_name, 1, b.started_at, sum(b.n), sum(b.total), min(b.low), max(b.high),
+	       array_agg(b.bucket ORDER BY b.bucket), array_agg(b.n ORDER BY b.bucket)
+	FROM (
+		SELECT m.metric_name, at.started_at, metric_bucket(m.metric_value) AS bucket, count(*) AS n,
+		       sum(m.metric_value) AS total, min(m.metric_value) AS low, max(m.metric_value) AS high
+		FROM unnest(minutes) AS at (started_at)
+		JOIN system_metrics m ON m.recorded_at >= at.started_at AND m.recorded_at < at.started_at + interval '1 minute'
+		GROUP BY 1, 2, 3
+	) b
+	GROUP BY 1, 3
+	ON CONFLICT (metric_name, width_minutes, started_at) DO UPDATE
+	SET sample_count = excluded.sample_count, total = excluded.total, min_value = excluded.min_value,
+	    max_value = excluded.max_value, buckets = excluded.buckets, counts = excluded.counts;
+
+	-- Each width from the one below, once its last minute is there.
+	FOREACH width IN ARRAY ARRAY[10, 60, 1440] LOOP
+		INSERT INTO system_metric_rollups AS r
+		SELECT b.metric_name, width, b.started_at, sum(b.n), t.total, t.low, t.high,
+		       array_agg(b.bucket ORDER BY b.bucket), array_agg(b.n ORDER BY b.bucket)
+		FROM (
+			SELECT c.metric_name, p.started_at, h.bucket, sum(h.n)::bigint AS n
+			FROM (
+				SELECT DISTINCT date_bin(make_interval(mins => width), each, '2000-01-01 00:00+00') AS started_at FROM unnest(minutes) AS each
+			) p
+			JOIN system_metric_rollups c ON c.width_minutes = child
+				AND c.started_at >= p.started_at AND c.started_at < p.started_at + make_interval(mins => width)
+			CROSS JOIN LATERAL unnest(c.buckets, c.counts) AS h (bucket, n)
+			WHERE p.started_at + make_interval(mins => width) <= through
+			GROUP BY 1, 2, 3
+		) b
+		CROSS JOIN LATERAL (
+			SELECT sum(c.total) AS total, min(c.min_value) AS low, max(c.max_value) AS high
+			FROM system_metric_rollups c
+			WHERE c.metric_name = b.metric_name AND c.width_minutes = child
+				AND c.started_at >= b.started_at AND c.started_at < b.started_at + make_interval(mins => width)
+		) t
+		GROUP BY 1, 3, 5, 6, 7
+		ON CONFLICT (metric_name, width_minutes, started_at) DO UPDATE
+		SET sample_count = excluded.sample_count, total = excluded.total, min_value = excluded.min_value,
+		    max_value = excluded.max_value, buckets = excluded.buckets, counts = excluded.counts;
+		child := width;
+	END LOOP;
+
+	UPDATE system_metric_rollup_state SET rolled_through = through;
+	RETURN through < sealed;
+END;
+$function$
+;
+
+CREATE OR REPLACE FUNCTION public.seal_metrics()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '250ms'
+AS $function$
+BEGIN
+	PERFORM pg_advisory_xact_lock(727403, 1);
+	UPDATE system_metric_rollup_state s
+	SET sealed_through = greatest(s.sealed_through, date_trunc('minute', now() - interval '2 minutes', 'UTC'));
+END;
+$function$
+;
+
+-- trigger system_metrics_late on system_metrics

@@ -1,9 +1,25 @@
+export {
+  type Alert,
+  listAlerts,
+  listUntoldAlerts,
+  markTold,
+  openAlert,
+  resolveAlerts,
+  type UntoldAlert,
+  type Violation,
+} from './alerts/alerts.ts';
+export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
+export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
+export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
 export { classifyDbError, type DbErrorKind } from './classify-db-error.ts';
+export { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './cleanup/clean-up-rows.ts';
+export { builtInCleanups, type CleanupRule } from './cleanup/cleanup-rule.ts';
 export type { Connection, ConnectionSource, Queryable } from './connection/connection.ts';
 export { createPool, type PoolOptions } from './connection/create-pool.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
 export { withConnection } from './connection/with-connection.ts';
 export { InvalidOptionError } from './invalid-option-error.ts';
+export { rollUpMetrics } from './metrics/roll-up-metrics.ts';
 export { archiveTables } from './migrate/archive-tables.ts';
 export { migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
 export { MigrationError, type MigrationErrorReason } from './migrate/migration-error.ts';
@@ -12,8 +28,14 @@ export {
   type EnsurePartitionsOptions,
   type EnsurePartitionsReport,
 } from './partitions/ensure-partitions.ts';
+export { listPartitions, monthsReady, type Partition } from './partitions/list-partitions.ts';
 export { PartitionError, type PartitionErrorReason } from './partitions/partition-error.ts';
 export type { TableName } from './partitions/partitioned-table.ts';
+export {
+  retirePartitions,
+  type RetirePartitionsOptions,
+  type RetirePartitionsReport,
+} from './partitions/retire-partitions.ts';
 export type { BlockRow } from './queries/block-row.ts';
 export { decodePayload } from './queries/dead-letter-payload.ts';
 export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
@@ -25,3 +47,15 @@ export type { OutboxIdentity } from './queries/outbox-identity.ts';
 export { InvalidCursorError } from './queries/page-cursor.ts';
 export type { InsertRows } from './queries/unnest-insert.ts';
 export { upsertBlocks } from './queries/upsert-blocks.ts';
+export { type JobLockResult, withJobLock } from './runs/job-lock.ts';
+export {
+  addToRun,
+  closeRun,
+  markCrashedRuns,
+  openRun,
+  type RunEnd,
+  type RunStart,
+  type RunStatus,
+} from './runs/run-record.ts';
+export { closeSlot, isSlotOpen, openSlot, readClockMs } from './runs/scheduled-run.ts';
+export { type JobVitals, readVitals, recordMetrics, type Sample, type Vitals } from './vitals/vitals.ts';

@@ -13,6 +13,10 @@ describe('readConfig', () => {
       shards: 16,
       sinkConcurrency: 2,
       shutdownTimeoutMs: 4_000,
+      http: undefined,
+      lagObjectiveMs: 60_000,
+      archiveTables: [],
+      webhook: undefined,
       logLevel: 'info',
     });
   });
@@ -20,6 +24,46 @@ describe('readConfig', () => {
   it('takes what is set, and an empty variable as not set', () => {
     const env = { ...needed, QUEUE_REDIS_URL: 'rediss://queue', SPILLWAY_SHARDS: '64', LOG_LEVEL: '' };
     expect(readConfig(env)).toMatchObject({ queueRedisUrl: 'rediss://queue', shards: 64, logLevel: 'info' });
+  });
+
+  it('takes the health server, the webhook and more tables to archive', () => {
+    const tables = [
+      { source: 'public.sessions', target: 'archive.sessions', timestampColumn: 'seen_at', retentionDays: 14 },
+      { source: 'logs', target: 'archive.logs', retentionDays: 0, retire: { keepMonths: 12, action: 'drop' } },
+    ];
+    const env = {
+      ...needed,
+      WORKER_HTTP_PORT: '8788',
+      ALERT_WEBHOOK_URL: 'https://hooks.example/x',
+      ALERT_WEBHOOK_SECRET: 'sixteen letters!',
+      SPILLWAY_ARCHIVE_TABLES: JSON.stringify(tables),
+    };
+    expect(readConfig(env)).toMatchObject({
+      http: { host: '127.0.0.1', port: 8788 },
+      webhook: { url: 'https://hooks.example/x', secret: 'sixteen letters!' },
+      archiveTables: [
+        { source: { schema: 'public', name: 'sessions' }, timestampColumn: 'seen_at', retentionDays: 14 },
+        { source: { schema: 'public', name: 'logs' }, retire: { keepMonths: 12, action: 'drop' } },
+      ],
+    });
+  });
+
+  it.each([
+    ['ALERT_WEBHOOK_URL', 'https://hooks.example/x', 'ALERT_WEBHOOK_SECRET must be set beside ALERT_WEBHOOK_URL'],
+    ['WORKER_HTTP_PORT', '0', 'WORKER_HTTP_PORT must be a whole number from 1 to 65535'],
+    ['SPILLWAY_ARCHIVE_TABLES', '{', 'SPILLWAY_ARCHIVE_TABLES must be a JSON list of tables to archive (the whole: '],
+    [
+      'SPILLWAY_ARCHIVE_TABLES',
+      '[{"source":"a.b.c","target":"x.y","retentionDays":1}]',
+      'a JSON list of tables to archive (0.source: must be "schema.name")',
+    ],
+    [
+      'SPILLWAY_ARCHIVE_TABLES',
+      '[{"source":"b","target":"x.y","retentionDays":1,"keep":2}]',
+      'Unrecognized key: "keep"',
+    ],
+  ])('refuses %s=%s', (variable, value, message) => {
+    expect(() => readConfig({ ...needed, [variable]: value })).toThrow(message);
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import {
+  ConfigError,
   type Environment,
   type LogLevel,
   logLevel,
@@ -9,6 +10,8 @@ import {
 } from '@spillway/config';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
+import { archiveTablesField } from './archive-tables-field.ts';
+import type { MaintainedTable } from './maintenance/job.ts';
 
 /** What the worker's process is told by its environment. */
 export interface WorkerConfig {
@@ -24,6 +27,14 @@ export interface WorkerConfig {
   readonly sinkConcurrency: number;
   /** `SPILLWAY_SHUTDOWN_TIMEOUT_MS`: longest orderly shutdown. @default 4000 */
   readonly shutdownTimeoutMs: number;
+  /** `WORKER_HTTP_PORT` and `WORKER_HTTP_HOST` (127.0.0.1): `/healthz` and `/readyz`. @default no such server */
+  readonly http: { readonly host: string; readonly port: number } | undefined;
+  /** `SPILLWAY_LAG_OBJECTIVE_MS`: with an older event on its way the worker isn't ready. @default 60000 */
+  readonly lagObjectiveMs: number;
+  /** `SPILLWAY_ARCHIVE_TABLES`: JSON list of tables, besides the guide's three. @default none */
+  readonly archiveTables: readonly MaintainedTable[];
+  /** `ALERT_WEBHOOK_URL` and `ALERT_WEBHOOK_SECRET`: who is told of alerts. @default nobody */
+  readonly webhook: { readonly url: string; readonly secret: string } | undefined;
   /** `LOG_LEVEL` @default 'info' */
   readonly logLevel: LogLevel;
 }
@@ -35,6 +46,18 @@ const workerVariables = z.object({
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
   SPILLWAY_SINK_CONCURRENCY: wholeNumber(1, 1_000).default(2),
   SPILLWAY_SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(4_000),
+  WORKER_HTTP_PORT: wholeNumber(1, 65_535).optional(),
+  WORKER_HTTP_HOST: z
+    .string()
+    .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
+    .default('127.0.0.1'),
+  SPILLWAY_LAG_OBJECTIVE_MS: wholeNumber(1, 86_400_000).default(60_000),
+  SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional(),
+  ALERT_WEBHOOK_URL: z
+    .string()
+    .regex(/^https?:\/\/./u, 'an http:// or https:// URL')
+    .optional(),
+  ALERT_WEBHOOK_SECRET: z.string().min(16, 'at least 16 characters long').optional(),
   LOG_LEVEL: logLevel.default('info'),
 });
 
@@ -51,6 +74,20 @@ export function readConfig(env: Environment): WorkerConfig {
     shards: variables.SPILLWAY_SHARDS,
     sinkConcurrency: variables.SPILLWAY_SINK_CONCURRENCY,
     shutdownTimeoutMs: variables.SPILLWAY_SHUTDOWN_TIMEOUT_MS,
+    http:
+      variables.WORKER_HTTP_PORT === undefined
+        ? undefined
+        : { host: variables.WORKER_HTTP_HOST, port: variables.WORKER_HTTP_PORT },
+    lagObjectiveMs: variables.SPILLWAY_LAG_OBJECTIVE_MS,
+    archiveTables: variables.SPILLWAY_ARCHIVE_TABLES ?? [],
+    webhook: webhookOf(variables.ALERT_WEBHOOK_URL, variables.ALERT_WEBHOOK_SECRET),
     logLevel: variables.LOG_LEVEL,
   };
+}
+
+/** A webhook without a signature is one that anybody can forge. */
+function webhookOf(url: string | undefined, secret: string | undefined): WorkerConfig['webhook'] {
+  if (url === undefined) return undefined;
+  if (secret === undefined) throw new ConfigError('ALERT_WEBHOOK_SECRET', 'set beside ALERT_WEBHOOK_URL', undefined);
+  return { url, secret };
 }

@@ -7,10 +7,22 @@ it('exports exactly what its users need', () => {
       "AUDIT_QUEUE",
       "DEFAULT_PREFIX",
       "WorkerOptionError",
+      "archiveData",
+      "cleanupRateLimits",
       "createAuditQueue",
+      "createPartitions",
       "createPump",
       "createSink",
+      "createWebhook",
+      "defaultAlertRules",
+      "guidePatterns",
+      "guideSchedules",
+      "isMaintenanceJobName",
+      "maintenanceJobNames",
+      "maintenanceJobs",
+      "startMaintenance",
       "startWorker",
+      "verifyWebhook",
     ]
   `);
 });

@@ -1,19 +1,45 @@
 import { ConfigError } from '@spillway/config';
-import { createPool } from '@spillway/db';
+import { builtInArchives, createPool } from '@spillway/db';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
+import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
 
 /** What the process may take beyond the worker's own time to shut down: for the pool's connections. */
 const EXIT_MARGIN_MS = 500;
 
-function run(config: WorkerConfig): void {
+/** Two runs at once hold three connections each, and the worker looks at itself with two. */
+const MAINTENANCE_CONNECTIONS = 8;
+
+/** A partition's detachment waits for the transactions that use it. */
+const MAINTENANCE_STATEMENT_MS = 60_000;
+
+async function run(config: WorkerConfig): Promise<void> {
   const logger = pino({ name: 'spillway-worker', level: config.logLevel });
   const pool = createPool({
     connectionString: config.databaseUrl,
     applicationName: 'spillway-worker',
     max: config.sinkConcurrency + 1,
     onError: (error) => logger.warn({ err: error }, 'worker: Postgres connection'),
+  });
+  const maintenancePool = createPool({
+    connectionString: config.databaseUrl,
+    applicationName: 'spillway-maintenance',
+    max: MAINTENANCE_CONNECTIONS,
+    statementTimeoutMs: MAINTENANCE_STATEMENT_MS,
+    onError: (error) => logger.warn({ err: error }, 'maintenance: Postgres connection'),
+  });
+  const maintenance = await startMaintenance({
+    redis: config.redisUrl,
+    queueRedis: config.queueRedisUrl,
+    pool: maintenancePool,
+    shards: config.shards,
+    logger,
+    tables: [...builtInArchives, ...config.archiveTables],
+    lagObjectiveMs: config.lagObjectiveMs,
+    closeTimeoutMs: config.shutdownTimeoutMs,
+    ...(config.http === undefined ? {} : { http: config.http }),
+    ...(config.webhook === undefined ? {} : { webhook: config.webhook }),
   });
   const worker = startWorker({
     redis: config.redisUrl,
@@ -24,7 +50,7 @@ function run(config: WorkerConfig): void {
     sink: { concurrency: config.sinkConcurrency },
     closeTimeoutMs: config.shutdownTimeoutMs,
   });
-  logger.info({ shards: config.shards }, 'worker: running');
+  logger.info({ shards: config.shards, health: maintenance.url }, 'worker: running');
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     logger.info({ signal }, 'worker: stopping');
@@ -33,8 +59,8 @@ function run(config: WorkerConfig): void {
       logger.error('worker: ended the hard way');
       process.exit(1);
     }, config.shutdownTimeoutMs + EXIT_MARGIN_MS).unref();
-    await worker.close();
-    await pool.end();
+    await Promise.all([worker.close(), maintenance.close()]);
+    await Promise.all([pool.end(), maintenancePool.end()]);
     logger.info('worker: stopped');
     process.exit(0);
   };
@@ -45,7 +71,7 @@ function run(config: WorkerConfig): void {
 }
 
 try {
-  run(readConfig(process.env));
+  await run(readConfig(process.env));
 } catch (error) {
   if (!(error instanceof ConfigError)) throw error;
   console.error(error.message);

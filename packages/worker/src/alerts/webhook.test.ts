@@ -1,0 +1,110 @@
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { listUntoldAlerts, migrate, openAlert, resolveAlerts } from '@spillway/db';
+import { usePostgres } from '@spillway/embedded/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { recordingLogger, type RecordingLogger } from '../testing/recording-logger.ts';
+import { createWebhook, verifyWebhook, type Webhook } from './webhook.ts';
+
+const postgres = usePostgres({
+  migrate: async (url) => {
+    await migrate({ connectionString: url });
+  },
+  template: 'worker',
+  scope: 'test',
+});
+const secret = 'a secret of the receiver';
+const violation = { rule: 'lag', value: 90, threshold: 60, details: {} };
+
+/** The receiver, who answers these statuses in turn and 200 afterwards. */
+let receiver: Server;
+let answers: number[];
+let received: { headers: IncomingHttpHeaders; body: string }[];
+let logger: RecordingLogger;
+
+beforeEach(async () => {
+  answers = [];
+  received = [];
+  logger = recordingLogger();
+  receiver = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      received.push({ headers: request.headers, body: Buffer.concat(chunks).toString() });
+      response.writeHead(answers.shift() ?? 200).end();
+    });
+  });
+  await new Promise<void>((resolve) => {
+    receiver.listen(0, '127.0.0.1', resolve);
+  });
+});
+afterEach(() => {
+  receiver.close();
+  receiver.closeAllConnections();
+});
+
+function webhook(): Webhook {
+  const { port } = receiver.address() as AddressInfo;
+  return createWebhook({ url: `http://127.0.0.1:${port}/alerts`, secret, logger, retryDelayMs: 1 });
+}
+
+const events = (): string[] => received.map(({ body }) => JSON.parse(body).event);
+
+it('tells once when an alert opens and once when it is resolved, signed', async () => {
+  await openAlert(postgres.pool, violation);
+  await webhook().tellAll(postgres.pool);
+  await webhook().tellAll(postgres.pool);
+  await resolveAlerts(postgres.pool, ['lag']);
+  await webhook().tellAll(postgres.pool);
+  expect(events()).toEqual(['opened', 'resolved']);
+  const [first] = received;
+  expect(JSON.parse(first?.body ?? '')).toMatchObject({ alert: { rule: 'lag', value: 90, threshold: 60 } });
+  expect(first?.headers['content-type']).toBe('application/json');
+  const message = {
+    secret,
+    timestamp: String(first?.headers['x-spillway-timestamp']),
+    signature: String(first?.headers['x-spillway-signature']),
+    body: first?.body ?? '',
+  };
+  expect(verifyWebhook(message)).toBe(true);
+  expect(verifyWebhook({ ...message, body: message.body.replace('90', '91') })).toBe(false);
+  expect(verifyWebhook({ ...message, secret: 'another secret' })).toBe(false);
+  expect(verifyWebhook({ ...message, signature: '' })).toBe(false);
+  expect(verifyWebhook({ ...message, nowMs: Date.now() + 301_000 })).toBe(false);
+  expect(verifyWebhook({ ...message, timestamp: 'soon' })).toBe(false);
+});
+
+it('tries again when the receiver is overloaded', async () => {
+  answers = [503, 429, 500];
+  await openAlert(postgres.pool, violation);
+  await webhook().tellAll(postgres.pool);
+  expect(events()).toHaveLength(4);
+  expect(await listUntoldAlerts(postgres.pool)).toEqual([]);
+});
+
+it('does not insist when the receiver refuses, says so, and tells it the next time', async () => {
+  answers = [400];
+  await openAlert(postgres.pool, violation);
+  await webhook().tellAll(postgres.pool);
+  expect(events()).toHaveLength(1);
+  expect(logger.messages).toEqual(['alert: the webhook could not be told']);
+  await webhook().tellAll(postgres.pool);
+  expect(await listUntoldAlerts(postgres.pool)).toEqual([]);
+});
+
+it('keeps what it could not tell because nobody listened', async () => {
+  await openAlert(postgres.pool, violation);
+  const away = createWebhook({ url: 'http://127.0.0.1:1/', secret, logger, retryDelayMs: 1, retries: 1 });
+  await away.tellAll(postgres.pool);
+  expect(await listUntoldAlerts(postgres.pool)).toHaveLength(1);
+});
+
+describe('refuses', () => {
+  it.each([
+    ['url', { url: 'ftp://x', secret }],
+    ['secret', { url: 'https://x', secret: 'short' }],
+    ['retries', { url: 'https://x', secret, retries: -1 }],
+  ])('a bad %s', (option, options) => {
+    expect(() => createWebhook({ ...options, logger })).toThrow(expect.objectContaining({ option }));
+  });
+});

@@ -1,0 +1,60 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Readiness } from './readiness.ts';
+
+/** Where to listen and what to answer. */
+export interface HealthServerOptions {
+  readonly host: string;
+  /** 0 = a free one. */
+  readonly port: number;
+  readonly readiness: () => Readiness;
+}
+
+/** A server that listens. */
+export interface HealthServer {
+  readonly url: string;
+  /** Cuts what is open. Never rejects. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves `/healthz` (the process is alive: always 200) and `/readyz` (200, or 503 with the reasons).
+ * Rejects with Node's error when the address can't be had.
+ */
+export async function serveHealth({ host, port, readiness }: HealthServerOptions): Promise<HealthServer> {
+  const server = createServer((request, response) => {
+    const path = request.url?.split('?')[0];
+    if (request.method !== 'GET' && request.method !== 'HEAD') answer(response, 405, { status: 'method not allowed' });
+    else if (path === '/healthz') answer(response, 200, { status: 'alive' });
+    else if (path === '/readyz') {
+      const state = readiness();
+      answer(response, state.ready ? 200 : 503, state);
+    } else answer(response, 404, { status: 'not found' });
+  });
+  const address = await listen(server, host, port);
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`,
+    close: async () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function answer(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
+  response.end(JSON.stringify(body));
+}
+
+async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      const address = server.address();
+      if (typeof address === 'object' && address !== null) resolve(address);
+      else reject(new Error('the server has no port'));
+    });
+  });
+}

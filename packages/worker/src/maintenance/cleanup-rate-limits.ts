@@ -1,0 +1,25 @@
+import { builtInCleanups, type CleanupRule, cleanUpRows } from '@spillway/db';
+import type { JobOptions, JobReport, MaintenanceDeps } from './job.ts';
+import { runTables, type TableTask } from './run-tables.ts';
+
+/** `cron-cleanup-rate-limits`: deletes blocks long expired, old breaker events and old metrics. */
+export async function cleanupRateLimits(deps: MaintenanceDeps, options?: JobOptions): Promise<JobReport> {
+  return runTables(deps, 'cron-cleanup-rate-limits', (deps.cleanups ?? builtInCleanups).map(cleanupTask), options);
+}
+
+function cleanupTask(rule: CleanupRule): TableTask {
+  return {
+    table: `${rule.table.schema}.${rule.table.name}`,
+    async run({ connection, dryRun, signal, timeBudgetMs, record, onProgress }) {
+      const { deleted, cutoff, stopped, ...details } = await cleanUpRows(connection, rule, {
+        dryRun,
+        signal,
+        timeBudgetMs,
+        record: async (rows) => record({ archived: 0, deleted: rows }),
+        ...(onProgress === undefined ? {} : { onProgress }),
+      });
+      const status = stopped === 'done' ? 'completed' : 'partial';
+      return { status, archived: 0, deleted, cutoff, details: { stopped, ...details } };
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import {
+  addToRun,
+  closeRun,
+  type Connection,
+  markCrashedRuns,
+  openRun,
+  type RunStatus,
+  withConnection,
+  withJobLock,
+} from '@spillway/db';
+import type { JobOptions, JobReport, MaintenanceDeps, MaintenanceJobName, TableReport } from './job.ts';
+
+/** What a task may use. */
+export interface TaskContext {
+  readonly connection: Connection;
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  /** What is left of the run's time, in milliseconds; Infinity without a limit. */
+  readonly timeBudgetMs: number;
+  /** Adds a batch's rows to the history; to be called inside the batch's transaction. */
+  readonly record: (counts: { archived: number; deleted: number }) => Promise<void>;
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number | null }) => void;
+}
+
+/** What a task did. */
+export interface TaskOutcome {
+  readonly status: 'completed' | 'partial';
+  readonly archived: number | null;
+  readonly deleted: number | null;
+  readonly cutoff?: Date;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** A job's work on one table. */
+export interface TableTask {
+  /** `schema.name`. */
+  readonly table: string;
+  run(context: TaskContext): Promise<TaskOutcome>;
+}
+
+/**
+ * Runs a job's tasks one after the other, with a row of history for each. A task that fails doesn't stop the others. Only
+ * one process at a time runs a job; it marks what earlier ones left unfinished when they died.
+ */
+export async function runTables(
+  deps: MaintenanceDeps,
+  job: MaintenanceJobName,
+  tasks: readonly TableTask[],
+  options: JobOptions = {},
+): Promise<JobReport> {
+  const started = performance.now();
+  const dryRun = options.dryRun ?? false;
+  const runId = randomUUID();
+  const locked = await withJobLock(deps.pool, job, async (lost) => {
+    const crashedBefore = await markCrashedRuns(deps.pool, job);
+    if (crashedBefore > 0) deps.logger.warn({ job, tables: crashedBefore }, 'maintenance: an earlier run died');
+    const signal = options.signal === undefined ? lost : AbortSignal.any([lost, options.signal]);
+    const deadline = started + (options.timeBudgetMs ?? Number.POSITIVE_INFINITY);
+    const tables: TableReport[] = [];
+    for (const task of tasks) {
+      const report = await runTask(deps, {
+        job,
+        runId,
+        task,
+        dryRun,
+        signal,
+        deadline,
+        onProgress: options.onProgress,
+      });
+      tables.push(report);
+      const level = report.status === 'failed' ? 'error' : 'info';
+      deps.logger[level]({ job, ...report }, 'maintenance: a table is done');
+    }
+    return { crashedBefore, tables };
+  });
+  const durationMs = Math.round(performance.now() - started);
+  if (!locked.acquired) return { job, runId: null, status: 'busy', dryRun, durationMs, crashedBefore: 0, tables: [] };
+  const { crashedBefore, tables } = locked.result;
+  return { job, runId, status: overall(tables), dryRun, durationMs, crashedBefore, tables };
+}
+
+interface TaskRun {
+  readonly job: MaintenanceJobName;
+  readonly runId: string;
+  readonly task: TableTask;
+  readonly dryRun: boolean;
+  readonly signal: AbortSignal;
+  /** On the clock of `performance.now()`. */
+  readonly deadline: number;
+  readonly onProgress: JobOptions['onProgress'];
+}
+
+async function runTask(deps: MaintenanceDeps, run: TaskRun): Promise<TableReport> {
+  const { task, job, runId, dryRun } = run;
+  const { table } = task;
+  const started = performance.now();
+  const took = (): number => Math.round(performance.now() - started);
+  let id: string | undefined;
+  try {
+    const rowId = await openRun(deps.pool, { runId, jobName: job, tableName: table, dryRun });
+    id = rowId;
+    const outcome = await withConnection(deps.pool, async (connection) => task.run(context(run, connection, rowId)));
+    const { status, archived, deleted, cutoff, details } = outcome;
+    await closeRun(deps.pool, id, outcome);
+    const at = cutoff === undefined ? {} : { cutoff: cutoff.toISOString() };
+    return { table, status, archived, deleted, durationMs: took(), ...at, details };
+  } catch (error) {
+    const errorMessage = error instanceof Error ? error.message : String(error);
+    deps.logger.error({ err: error, job, table }, 'maintenance: a table failed');
+    // With Postgres gone the row says "running" until the next run finds it and knows better.
+    if (id !== undefined) await closeRun(deps.pool, id, { status: 'failed', errorMessage }).catch(() => {});
+    return { table, status: 'failed', archived: 0, deleted: 0, durationMs: took(), errorMessage, details: {} };
+  }
+}
+
+function context(
+  { task, dryRun, signal, deadline, onProgress }: TaskRun,
+  connection: Connection,
+  id: string,
+): TaskContext {
+  const report = onProgress && {
+    onProgress: (progress: { readonly done: number; readonly total: number | null }) =>
+      onProgress({ table: task.table, ...progress }),
+  };
+  return {
+    connection,
+    dryRun,
+    signal,
+    timeBudgetMs: Math.max(0, deadline - performance.now()),
+    record: async (counts) => addToRun(connection, id, counts),
+    ...report,
+  };
+}
+
+function overall(tables: readonly TableReport[]): RunStatus {
+  const failed = tables.filter(({ status }) => status === 'failed').length;
+  if (failed > 0) return failed === tables.length ? 'failed' : 'partial';
+  return tables.every(({ status }) => status === 'completed') ? 'completed' : 'partial';
+}

@@ -1,0 +1,60 @@
+import type { Sample, Vitals } from '@spillway/db';
+import type { TrailState } from './trail-state.ts';
+
+/** The archive with the fewest months ready, and how many; see `monthsReady` of @spillway/db. */
+export interface MonthsReady {
+  readonly table: string;
+  readonly months: number;
+}
+
+/** What a worker saw at one moment. */
+export interface Observation {
+  /** How long the oldest event has been on its way to Postgres, in ms; 0 when none is. */
+  readonly oldestEventAgeMs: number;
+  readonly samples: readonly Sample[];
+}
+
+/** Where the parts come from. */
+export interface ObservationParts {
+  readonly trail: TrailState;
+  readonly vitals: Vitals;
+  readonly monthsReady: readonly MonthsReady[];
+  /** This process' clock at the moment when Postgres' was read, epoch milliseconds. */
+  readonly workerNowMs: number;
+  /** Events that were delivered again and changed nothing, since this process began. */
+  readonly duplicates: number;
+}
+
+/** Turns what was read into samples for `system_metrics`. */
+export function toObservation({ trail, vitals, monthsReady, workerNowMs, duplicates }: ObservationParts): Observation {
+  const age = (atMs: number | null): number => (atMs === null ? 0 : Math.max(0, trail.redisNowMs - atMs));
+  const flushLagMs = age(trail.oldestOutboxMs);
+  const oldestEventAgeMs = Math.max(flushLagMs, age(trail.oldestQueueMs));
+  // An emptied Redis counts from 0 again.
+  const before = Math.min(vitals.droppedBefore ?? 0, trail.dropped);
+  return {
+    oldestEventAgeMs,
+    samples: [
+      sample('audit_flush_lag_ms', flushLagMs, 'ms'),
+      sample('audit_oldest_event_age_ms', oldestEventAgeMs, 'ms'),
+      sample('audit_outbox_events', trail.outboxEvents, 'events'),
+      sample('audit_queue_jobs', trail.queueJobs, 'jobs'),
+      sample('audit_failed_jobs', trail.failedJobs, 'jobs'),
+      sample('audit_dropped_total', trail.dropped, 'events'),
+      sample('audit_dropped_new', trail.dropped - before, 'events'),
+      sample('audit_duplicates_total', duplicates, 'events'),
+      sample('audit_dead_letters', vitals.deadLetters, 'events'),
+      sample('clock_skew_ms', trail.redisNowMs - vitals.nowMs, 'ms', { clock: 'redis' }),
+      sample('clock_skew_ms', workerNowMs - vitals.nowMs, 'ms', { clock: 'worker' }),
+      ...monthsReady.map(({ table, months }) => sample('partition_months_ready', months, 'months', { table })),
+      ...vitals.jobs.flatMap(({ job, successAgeMs, durationMs }) => [
+        sample('job_last_success_age_ms', successAgeMs, 'ms', { job }),
+        ...(durationMs === null ? [] : [sample('job_duration_ms', durationMs, 'ms', { job })]),
+      ]),
+    ],
+  };
+}
+
+function sample(name: string, value: number, unit: string, tags: Readonly<Record<string, string>> = {}): Sample {
+  return { name, value: Math.round(value), unit, tags };
+}

@@ -1,0 +1,161 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  builtInArchives,
+  type ConnectionSource,
+  listPartitions,
+  monthsReady,
+  PartitionError,
+  type Queryable,
+  readVitals,
+  recordMetrics,
+  rollUpMetrics,
+  withConnection,
+  withJobLock,
+} from '@spillway/db';
+import type { Cluster, Redis } from 'ioredis';
+import { type AlertRule, defaultAlertRules } from '../alerts/alert-rules.ts';
+import { judge } from '../alerts/judge.ts';
+import type { Webhook } from '../alerts/webhook.ts';
+import { wholeNumber } from '../errors.ts';
+import type { WorkerLogger } from '../logger.ts';
+import type { MaintainedTable } from '../maintenance/job.ts';
+import type { AuditQueue } from '../queue/audit-queue.ts';
+import { repeat } from '../repeat.ts';
+import { type MonthsReady, type Observation, toObservation } from './observation.ts';
+import { readTrailState } from './trail-state.ts';
+
+/** What is observed, and who is told. */
+export interface ObserverOptions {
+  /** The Redis of the limiters. */
+  readonly redis: Redis | Cluster;
+  readonly queue: AuditQueue;
+  readonly pool: ConnectionSource & Queryable;
+  readonly shards: number;
+  readonly logger: WorkerLogger;
+  /** Archives whose months are counted. @default the guide's three */
+  readonly tables?: readonly MaintainedTable[];
+  /** How often, in ms. All workers look; one of them records. @default 10_000 */
+  readonly intervalMs?: number;
+  /** @default see {@link defaultAlertRules} */
+  readonly rules?: readonly AlertRule[];
+  /** @default nobody is told */
+  readonly webhook?: Webhook;
+  /** Events that were delivered again and changed nothing, since the process began. @default none is counted */
+  readonly countDuplicates?: () => number;
+}
+
+/** What the last look came to. */
+export type ObserverState =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'seen'; readonly observation: Observation; readonly ageMs: number }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+/** A running observer. */
+export interface Observer {
+  /** What was seen last, and how long ago. */
+  state(): ObserverState;
+  /** Resolves when the look at hand is over. */
+  close(): Promise<void>;
+}
+
+/** A look that takes longer failed, in ms: with Redis away its commands would wait for ever. */
+const LOOK_TIMEOUT_MS = 5_000;
+
+/**
+ * Looks at the trail and the maintenance from time to time. One worker at a time records what it saw in `system_metrics`,
+ * sums older samples up, opens and resolves alerts, and tells the webhook.
+ * @throws {WorkerOptionError} for an option that can't work.
+ */
+export function startObserver(options: ObserverOptions): Observer {
+  const { logger } = options;
+  const intervalMs = wholeNumber('intervalMs', options.intervalMs ?? 10_000, 10, 3_600_000);
+  const stop = new AbortController();
+  let last: { observation: Observation; at: number } | { error: unknown } | undefined;
+  const done = repeat(intervalMs, stop.signal, async () => {
+    try {
+      const observation = await within(LOOK_TIMEOUT_MS, look(options));
+      last = { observation, at: performance.now() };
+      await record(options, observation, intervalMs);
+    } catch (error) {
+      last = { error };
+      logger.warn({ err: error }, 'observe: could not look');
+    }
+  });
+  return {
+    state() {
+      if (last === undefined) return { kind: 'waiting' };
+      if ('error' in last) return { kind: 'failed', error: last.error };
+      return { kind: 'seen', observation: last.observation, ageMs: performance.now() - last.at };
+    },
+    async close() {
+      stop.abort();
+      await done;
+    },
+  };
+}
+
+async function look(options: ObserverOptions): Promise<Observation> {
+  const { redis, queue, pool, shards, tables = builtInArchives, countDuplicates } = options;
+  const trail = await readTrailState(redis, queue, shards);
+  const vitals = await readVitals(pool);
+  const workerNowMs = Date.now();
+  return toObservation({
+    trail,
+    vitals,
+    monthsReady: await readMonthsReady(pool, tables, vitals.nowMs),
+    workerNowMs,
+    duplicates: countDuplicates?.() ?? 0,
+  });
+}
+
+async function readMonthsReady(
+  pool: ConnectionSource,
+  tables: readonly MaintainedTable[],
+  nowMs: number,
+): Promise<MonthsReady[]> {
+  return withConnection(pool, async (connection) => {
+    const found: MonthsReady[] = [];
+    for (const { target } of tables) {
+      const table = `${target.schema}.${target.name}`;
+      // An archive that isn't partitioned needs no months, and that one is missing is for the jobs to say.
+      try {
+        found.push({ table, months: monthsReady(await listPartitions(connection, target), nowMs) });
+      } catch (error) {
+        if (!(error instanceof PartitionError)) throw error;
+      }
+    }
+    return found;
+  });
+}
+
+/** Does nothing when another worker is at it, or was a moment ago. */
+async function record(options: ObserverOptions, { samples }: Observation, intervalMs: number): Promise<void> {
+  const { pool, logger, rules = defaultAlertRules, webhook } = options;
+  await withJobLock(pool, 'observe', async () => {
+    const { rows } = await pool.query<{ recent: boolean }>(
+      `SELECT EXISTS (SELECT FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'
+         AND recorded_at > now() - $1::float8 * interval '1 millisecond') AS recent`,
+      [intervalMs / 2],
+    );
+    if (rows[0]?.recent === true) return;
+    await recordMetrics(pool, samples);
+    await rollUpMetrics(pool);
+    const { opened, resolved } = await judge(pool, rules, samples);
+    for (const rule of opened) logger.error({ rule }, 'alert: opened');
+    for (const rule of resolved) logger.info({ rule }, 'alert: resolved');
+    await webhook?.tellAll(pool);
+  });
+}
+
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  const timer = new AbortController();
+  const late = delay(timeoutMs, null, { signal: timer.signal, ref: false }).then(() => {
+    throw new Error(`no answer within ${timeoutMs} ms`);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    timer.abort();
+    late.catch(() => {});
+  }
+}

@@ -1,0 +1,67 @@
+import { outboxKeys } from '@spillway/redis';
+import type { Cluster, Redis } from 'ioredis';
+import type { AuditQueue } from '../queue/audit-queue.ts';
+
+/** What Redis knows about the audit trail's way to Postgres. */
+export interface TrailState {
+  /** Redis' clock, epoch milliseconds. */
+  readonly redisNowMs: number;
+  /** Events in all outboxes. */
+  readonly outboxEvents: number;
+  /** When the oldest of them happened, epoch milliseconds by Redis' clock; null when there is none. */
+  readonly oldestOutboxMs: number | null;
+  /** The same of those in the queue. */
+  readonly oldestQueueMs: number | null;
+  /** Jobs that wait or run. */
+  readonly queueJobs: number;
+  /** Jobs that failed for good and hold events that are nowhere else. */
+  readonly failedJobs: number;
+  /** Events refused because an outbox was full, since Redis was last emptied. */
+  readonly dropped: number;
+}
+
+/** Reads it; waits as long as Redis makes it wait. */
+export async function readTrailState(redis: Redis | Cluster, queue: AuditQueue, shards: number): Promise<TrailState> {
+  const [time, outboxes, waiting, counts] = await Promise.all([
+    redis.time(),
+    Promise.all(Array.from({ length: shards }, async (_, shard) => readOutbox(redis, shard))),
+    // Oldest first of each state.
+    Promise.all((['waiting', 'active', 'delayed'] as const).map(async (state) => queue.getJobs([state], 0, 0, true))),
+    queue.getJobCounts('waiting', 'active', 'delayed', 'failed'),
+  ]);
+  const [seconds = 0, micros = 0] = time.map(Number);
+  // A job may be removed while it is read.
+  const entries = waiting.flat().map((job) => job?.data.entries[0]?.[1]);
+  return {
+    redisNowMs: seconds * 1_000 + micros / 1_000,
+    outboxEvents: outboxes.reduce((sum, { events }) => sum + events, 0),
+    oldestOutboxMs: earliest(outboxes.map(({ oldest }) => oldest)),
+    oldestQueueMs: earliest(entries),
+    queueJobs: (counts['waiting'] ?? 0) + (counts['active'] ?? 0) + (counts['delayed'] ?? 0),
+    failedJobs: counts['failed'] ?? 0,
+    dropped: outboxes.reduce((sum, { dropped }) => sum + dropped, 0),
+  };
+}
+
+interface OutboxState {
+  readonly events: number;
+  /** The first entry's id. */
+  readonly oldest: string | undefined;
+  readonly dropped: number;
+}
+
+async function readOutbox(redis: Redis | Cluster, shard: number): Promise<OutboxState> {
+  const { stream, head } = outboxKeys(shard);
+  const [events, first, dropped] = await Promise.all([
+    redis.xlen(stream),
+    redis.xrange(stream, '-', '+', 'COUNT', 1),
+    redis.hget(head, 'dropped'),
+  ]);
+  return { events, oldest: first[0]?.[0], dropped: Number(dropped ?? 0) };
+}
+
+/** A stream's ids begin with the time at which they were made. */
+function earliest(ids: readonly (string | undefined)[]): number | null {
+  const times = ids.flatMap((id) => (id === undefined ? [] : [Number(id.split('-')[0])]));
+  return times.length === 0 ? null : Math.min(...times);
+}

@@ -1,0 +1,50 @@
+import type { RunStatus } from '@spillway/db';
+import { createPartitions } from '../maintenance/create-partitions.ts';
+import type { JobReport, MaintenanceDeps, MaintenanceJobName } from '../maintenance/job.ts';
+import { maintenanceJobs } from '../maintenance/maintenance-jobs.ts';
+import type { Schedule } from './schedule.ts';
+
+/** The guide's schedules, UTC. */
+export const guidePatterns: Readonly<Record<MaintenanceJobName, string>> = {
+  'cron-cleanup-rate-limits': '0 3 * * *',
+  'cron-create-partitions': '0 1 1 * *',
+  'cron-archive-data': '0 2 * * 0',
+};
+
+/** A run by schedule goes on the next time when it takes longer: four hours. */
+const TIME_BUDGET_MS = 4 * 3_600_000;
+
+/** Looks for gaps in the audit trail; resolves to how that went. */
+export type ScheduledReconcile = (context: {
+  readonly signal: AbortSignal;
+}) => Promise<{ readonly status: RunStatus; readonly errorMessage?: string }>;
+
+/**
+ * The guide's three jobs, the daily look whether all partitions are there, and the daily reconcile where there is one.
+ * A month whose first day was missed would otherwise be without its partitions until the next.
+ */
+export function guideSchedules(deps: MaintenanceDeps, reconcile?: ScheduledReconcile): readonly Schedule[] {
+  const jobs = Object.entries(guidePatterns).map(([name, pattern]): Schedule => {
+    const job = Object.entries(maintenanceJobs).find(([each]) => each === name)?.[1] ?? createPartitions;
+    return {
+      name,
+      pattern,
+      run: async ({ signal, onProgress }) =>
+        outcomeOf(await job(deps, { signal, onProgress, timeBudgetMs: TIME_BUDGET_MS })),
+    };
+  });
+  const daily: Schedule = {
+    name: 'cron-ensure-partitions',
+    pattern: '30 0 * * *',
+    run: async ({ signal }) => outcomeOf(await createPartitions(deps, { signal })),
+  };
+  if (reconcile === undefined) return [...jobs, daily];
+  return [...jobs, daily, { name: 'cron-reconcile-audit', pattern: '30 4 * * *', run: reconcile }];
+}
+
+function outcomeOf({ status, runId, tables }: JobReport): Awaited<ReturnType<Schedule['run']>> {
+  const errors = tables.flatMap(({ table, errorMessage }) =>
+    errorMessage === undefined ? [] : [`${table}: ${errorMessage}`],
+  );
+  return { status, runId, ...(errors.length === 0 ? {} : { errorMessage: errors.join('; ') }) };
+}

@@ -1,0 +1,197 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { migrate } from '@spillway/db';
+import { startRedis } from '@spillway/embedded';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { outboxKeys } from '@spillway/redis';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Maintenance, type MaintenanceOptions, startMaintenance } from './start-maintenance.ts';
+import { startWorker } from './start-worker.ts';
+import { addBlocks } from './testing/block-entries.ts';
+import { recordingLogger } from './testing/recording-logger.ts';
+
+const SHARDS = 4;
+const redis = useRedis();
+const postgres = usePostgres({
+  migrate: async (url) => {
+    await migrate({ connectionString: url });
+  },
+  template: 'worker',
+  scope: 'test',
+});
+let running: Maintenance[];
+
+beforeEach(() => {
+  running = [];
+});
+afterEach(async () => {
+  await Promise.all(running.map(async (maintenance) => maintenance.close()));
+});
+
+async function start(options: Partial<MaintenanceOptions> = {}): Promise<Maintenance> {
+  const maintenance = await startMaintenance({
+    redis: redis.url,
+    pool: postgres.pool,
+    shards: SHARDS,
+    logger: recordingLogger(),
+    http: { host: '127.0.0.1', port: 0 },
+    observeIntervalMs: 50,
+    ...options,
+  });
+  running.push(maintenance);
+  return maintenance;
+}
+
+async function get(maintenance: Maintenance, path: string): Promise<{ status: number; body: unknown }> {
+  const response = await fetch(`${maintenance.url}${path}`);
+  return { status: response.status, body: await response.json() };
+}
+
+async function rows(sql: string): Promise<unknown[]> {
+  return (await postgres.pool.query(sql)).rows;
+}
+
+async function lastValue(name: string): Promise<number | null> {
+  const { rows: found } = await postgres.pool.query<{ value: number | null }>(
+    'SELECT last_value::float8 AS value FROM get_metric_stats($1)',
+    [name],
+  );
+  return found[0]?.value ?? null;
+}
+
+describe('/readyz', () => {
+  it('fails when the oldest event is older than its objective although Redis answers PING, until it is written', async () => {
+    const maintenance = await start({ lagObjectiveMs: 300 });
+    await expect.poll(() => get(maintenance, '/readyz'), { timeout: 10_000 }).toMatchObject({ status: 200 });
+    await addBlocks(redis.client, 1, 3, SHARDS);
+    await expect
+      .poll(() => get(maintenance, '/readyz'), { timeout: 10_000 })
+      .toMatchObject({
+        status: 503,
+        body: {
+          ready: false,
+          reasons: [expect.stringMatching(/^the oldest event has waited \d+ ms, more than 300 ms$/u)],
+        },
+      });
+    expect(await redis.client.ping()).toBe('PONG');
+    expect(await get(maintenance, '/healthz')).toEqual({ status: 200, body: { status: 'alive' } });
+    const worker = startWorker({ redis: redis.url, pool: postgres.pool, shards: SHARDS, logger: recordingLogger() });
+    await expect.poll(() => get(maintenance, '/readyz'), { timeout: 15_000 }).toMatchObject({ status: 200 });
+    await worker.close();
+  });
+
+  it('fails when Redis is frozen, and is well again after', async () => {
+    const server = await startRedis();
+    const maintenance = await start({ redis: server.url, queueRedis: redis.url });
+    await expect.poll(() => get(maintenance, '/readyz'), { timeout: 10_000 }).toMatchObject({ status: 200 });
+    await server.pause();
+    await expect
+      .poll(() => get(maintenance, '/readyz'), { timeout: 15_000 })
+      .toMatchObject({ status: 503, body: { reasons: ['Redis or Postgres gives no answer'] } });
+    await server.resume();
+    await expect.poll(() => get(maintenance, '/readyz'), { timeout: 10_000 }).toMatchObject({ status: 200 });
+    await maintenance.close();
+    await server.stop();
+  }, 60_000);
+
+  it('is one of two pages', async () => {
+    const maintenance = await start();
+    expect(await get(maintenance, '/')).toMatchObject({ status: 404 });
+    expect((await fetch(`${maintenance.url}/readyz`, { method: 'POST' })).status).toBe(405);
+  });
+});
+
+describe('self-observation', () => {
+  it('records what the guide asks for, by one worker at a time', async () => {
+    await addBlocks(redis.client, 1, 5, SHARDS);
+    await redis.client.hset(outboxKeys(1).head, { dropped: 7 });
+    await postgres.pool.query(
+      `INSERT INTO archive.scheduled_runs (job_name, slot, status, finished_at, duration_ms)
+       VALUES ('cron-archive-data', now() - interval '1 hour', 'completed', now() - interval '30 minutes', 1234)`,
+    );
+    for (let worker = 0; worker < 3; worker += 1) await start({ observeIntervalMs: 2_000, countDuplicates: () => 4 });
+    await expect.poll(() => lastValue('audit_outbox_events'), { timeout: 10_000 }).toBe(5);
+    const names = await rows('SELECT DISTINCT metric_name AS name FROM system_metrics ORDER BY 1');
+    expect(names.map((row) => Object.values(row ?? {})[0])).toEqual([
+      'audit_dead_letters',
+      'audit_dropped_new',
+      'audit_dropped_total',
+      'audit_duplicates_total',
+      'audit_failed_jobs',
+      'audit_flush_lag_ms',
+      'audit_oldest_event_age_ms',
+      'audit_outbox_events',
+      'audit_queue_jobs',
+      'clock_skew_ms',
+      'job_duration_ms',
+      'job_last_success_age_ms',
+      'partition_months_ready',
+    ]);
+    expect(await lastValue('audit_dropped_total')).toBe(7);
+    expect(await lastValue('audit_duplicates_total')).toBe(4);
+    expect(await lastValue('job_duration_ms')).toBe(1_234);
+    expect(await lastValue('partition_months_ready')).toBe(3);
+    // Three workers have looked; one has written.
+    expect(
+      await rows(`SELECT count(*)::int AS n FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'`),
+    ).toEqual([{ n: 1 }]);
+  });
+
+  it('opens an alert for drops, tells the webhook, and resolves it', async () => {
+    const told: string[] = [];
+    const receiver = createServer((request, response) => {
+      request.on('data', (chunk: Buffer) => {
+        const { event, alert } = JSON.parse(chunk.toString());
+        told.push(`${event} ${alert.rule}`);
+      });
+      request.on('end', () => response.end());
+    });
+    await new Promise<void>((resolve) => {
+      receiver.listen(0, '127.0.0.1', resolve);
+    });
+    const { port } = receiver.address() as AddressInfo;
+    await start({ webhook: { url: `http://127.0.0.1:${port}/`, secret: 'sixteen letters!' } });
+    await expect.poll(() => lastValue('audit_dropped_total'), { timeout: 10_000 }).toBe(0);
+    await redis.client.hset(outboxKeys(1).head, { dropped: 7 });
+    await expect.poll(() => told, { timeout: 10_000 }).toEqual(['opened audit_dropped', 'resolved audit_dropped']);
+    expect(await rows('SELECT rule, value::int, threshold::int, resolved_at IS NOT NULL AS over FROM alerts')).toEqual([
+      { rule: 'audit_dropped', value: 7, threshold: 0, over: true },
+    ]);
+    receiver.close();
+    receiver.closeAllConnections();
+  });
+});
+
+it('makes missing partitions when it starts', async () => {
+  const name = `archive.audit_logs_${new Date().toISOString().slice(0, 7).replace('-', '_')}`;
+  await postgres.pool.query(`DROP TABLE ${name}`);
+  await start();
+  await expect
+    .poll(() => rows(`SELECT to_regclass('${name}') IS NOT NULL AS there`), { timeout: 10_000 })
+    .toEqual([{ there: true }]);
+  // It is no run of a job.
+  expect(await rows('SELECT FROM archive.archival_runs')).toEqual([]);
+});
+
+it('rejects when its port is taken, and leaves nothing open', async () => {
+  const first = await start();
+  const port = Number(new URL(first.url ?? '').port);
+  await expect(start({ http: { host: '127.0.0.1', port } })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+});
+
+it('closes within its time when Redis is dead', async () => {
+  const server = await startRedis();
+  const maintenance = await start({ redis: server.url, closeTimeoutMs: 500 });
+  await expect.poll(() => get(maintenance, '/readyz'), { timeout: 10_000 }).toMatchObject({ status: 200 });
+  await server.kill();
+  await maintenance.close();
+  await server.stop();
+});
+
+it.each([
+  ['closeTimeoutMs', { closeTimeoutMs: 0 }],
+  ['lagObjectiveMs', { lagObjectiveMs: 0.5 }],
+  ['observeIntervalMs', { observeIntervalMs: 1 }],
+])('refuses a bad %s', async (option, options) => {
+  await expect(start(options)).rejects.toMatchObject({ code: 'invalid_option', option });
+});

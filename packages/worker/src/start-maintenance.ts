@@ -1,0 +1,131 @@
+import { builtInArchives, type ConnectionSource, ensurePartitions, type Queryable, withConnection } from '@spillway/db';
+import type { AlertRule } from './alerts/alert-rules.ts';
+import { createWebhook, type WebhookOptions } from './alerts/webhook.ts';
+import { connect, type RedisSource } from './connections.ts';
+import { wholeNumber } from './errors.ts';
+import { finishBy } from './finish-by.ts';
+import { type HealthServer, serveHealth } from './health/health-server.ts';
+import { judgeReadiness } from './health/readiness.ts';
+import type { WorkerLogger } from './logger.ts';
+import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
+import { startObserver } from './observe/observer.ts';
+import { createAuditQueue } from './queue/audit-queue.ts';
+import { startScheduler } from './schedule/scheduler.ts';
+import { guideSchedules, type ScheduledReconcile } from './schedule/schedules.ts';
+
+/** What maintenance connects, and how. */
+export interface MaintenanceOptions {
+  /** The Redis of the limiters: a URL, or a client to copy. */
+  readonly redis: RedisSource;
+  /** The Redis of the queue. @default the limiters' */
+  readonly queueRedis?: RedisSource;
+  /** Apart from the sink's, with room for 8 connections. Stays open: it is the caller's. */
+  readonly pool: ConnectionSource & Queryable;
+  /** As many as the limiters have. */
+  readonly shards: number;
+  readonly logger: WorkerLogger;
+  /** @default '{spillway}' */
+  readonly prefix?: string;
+  /** Tables to archive. @default the guide's three */
+  readonly tables?: readonly MaintainedTable[];
+  /** The daily look for gaps in the trail. @default none */
+  readonly reconcile?: ScheduledReconcile;
+  /** Where to answer `/healthz` and `/readyz`. @default nowhere */
+  readonly http?: { readonly host: string; readonly port: number };
+  /** `/readyz` fails when the oldest event is older, in ms. @default 60_000 */
+  readonly lagObjectiveMs?: number;
+  /** How often the worker looks at itself, in ms. @default 10_000 */
+  readonly observeIntervalMs?: number;
+  /** @default see `defaultAlertRules` */
+  readonly rules?: readonly AlertRule[];
+  /** Who is told of alerts. @default nobody */
+  readonly webhook?: Pick<WebhookOptions, 'url' | 'secret'>;
+  /** Events that were delivered again and changed nothing. @default none is counted */
+  readonly countDuplicates?: () => number;
+  /** Longest that `close()` may take, in ms. @default 4_000 */
+  readonly closeTimeoutMs?: number;
+}
+
+/** Running maintenance. */
+export interface Maintenance {
+  /** Of the health server; undefined without one. */
+  readonly url: string | undefined;
+  /** Stops after the batches at hand, within `closeTimeoutMs`. Never rejects. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts schedules, self-observation, alerts and the health server. Any number of workers may: each run is made once. Makes
+ * the partitions of this month and the next ones at once, and connects in the background.
+ *
+ * Rejects with Node's error when the health server's address can't be had.
+ * @throws {WorkerOptionError} for an option that can't work.
+ */
+export async function startMaintenance(options: MaintenanceOptions): Promise<Maintenance> {
+  const { redis, queueRedis = redis, pool, shards, logger } = options;
+  const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
+  const lagObjectiveMs = wholeNumber('lagObjectiveMs', options.lagObjectiveMs ?? 60_000, 1, 86_400_000);
+  const observeIntervalMs = wholeNumber('observeIntervalMs', options.observeIntervalMs ?? 10_000, 10, 3_600_000);
+  const webhook = options.webhook && { webhook: createWebhook({ ...options.webhook, logger }) };
+  const tables = options.tables ?? builtInArchives;
+  const onError = (error: Error): void => logger.warn({ err: error }, 'maintenance: Redis connection');
+  const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
+
+  const trail = connect(redis, { option: 'redis', connectionName: 'spillway-observe', onError });
+  const jobs = connect(queueRedis, { option: 'queueRedis', connectionName: 'spillway-maintenance', onError });
+  const queue = createAuditQueue({ ...prefix, connection: jobs, onError });
+  const deps: MaintenanceDeps = { pool, logger, tables };
+  const observer = startObserver({
+    redis: trail,
+    queue,
+    pool,
+    shards,
+    logger,
+    tables,
+    intervalMs: observeIntervalMs,
+    ...webhook,
+    ...(options.rules === undefined ? {} : { rules: options.rules }),
+    ...(options.countDuplicates === undefined ? {} : { countDuplicates: options.countDuplicates }),
+  });
+  const schedules = guideSchedules(deps, options.reconcile);
+  const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, schedules });
+  const atBoot = ensureAtBoot(deps, tables);
+  const shutDown = async (health: HealthServer | undefined): Promise<void> => {
+    const end = performance.now() + closeTimeoutMs;
+    await health?.close();
+    await Promise.all([
+      finishBy({ name: 'schedules', finish: () => scheduler.close(), end }, logger),
+      finishBy({ name: 'observer', finish: () => observer.close(), end }, logger),
+      finishBy({ name: 'partitions at boot', finish: () => atBoot, end }, logger),
+    ]);
+    await finishBy({ name: 'queue', finish: () => queue.close(), end }, logger);
+    scheduler.abandon();
+    trail.disconnect();
+    jobs.disconnect();
+  };
+  try {
+    const readiness = () => judgeReadiness(observer.state(), lagObjectiveMs, 3 * observeIntervalMs + 5_000);
+    const health = options.http === undefined ? undefined : await serveHealth({ ...options.http, readiness });
+    let closing: Promise<void> | undefined;
+    return { url: health?.url, close: () => (closing ??= shutDown(health)) };
+  } catch (error) {
+    await shutDown(undefined);
+    throw error;
+  }
+}
+
+/** Without a row of history: it is done at every start of every worker, and finds nothing to do. Never rejects. */
+async function ensureAtBoot({ pool, logger }: MaintenanceDeps, tables: readonly MaintainedTable[]): Promise<void> {
+  for (const { target, monthsAhead } of tables) {
+    const ahead = monthsAhead === undefined ? {} : { monthsAhead };
+    try {
+      const report = await withConnection(pool, async (connection) =>
+        ensurePartitions(connection, { table: target, ...ahead }),
+      );
+      if (report.created.length > 0) logger.info({ ...report }, 'maintenance: made partitions');
+    } catch (error) {
+      // The daily run tries again, and the alert on missing months tells if that is in vain.
+      logger.warn({ err: error, table: `${target.schema}.${target.name}` }, 'maintenance: no partitions at boot');
+    }
+  }
+}

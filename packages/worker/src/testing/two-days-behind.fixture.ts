@@ -1,0 +1,3 @@
+import { shiftClock } from './shift-clock.ts';
+
+shiftClock(-2 * 86_400_000);
