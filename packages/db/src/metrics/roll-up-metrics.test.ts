@@ -138,15 +138,11 @@ test('for any samples, before and after being summed up, count, extremes and mea
       await insert(samples.slice(0, half));
       await rollUpMetrics(database.pool);
       await insert(samples.slice(half));
-      const read = async (): Promise<(string | null | undefined)[]> => {
-        const found = await stats();
-        return [found?.count, found?.min_value, found?.max_value, found?.avg_value];
-      };
       const exact = await truth();
       const expected = [exact?.count, exact?.min_value, exact?.max_value, exact?.avg_value];
-      expect(await read()).toEqual(expected);
+      expect(await summary()).toEqual(expected);
       await rollUpMetrics(database.pool);
-      expect(await read()).toEqual(expected);
+      expect(await summary()).toEqual(expected);
     }),
     { numRuns: 30 },
   );
@@ -161,3 +157,8 @@ test('ten processes that sum up at once disturb neither each other nor writers',
   await rollUpMetrics(database.pool);
   expect((await stats())?.count).toBe('6000');
 });
+
+async function summary(): Promise<(string | null | undefined)[]> {
+  const found = await stats();
+  return [found?.count, found?.min_value, found?.max_value, found?.avg_value];
+}
