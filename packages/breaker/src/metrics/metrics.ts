@@ -1,0 +1,37 @@
+import type { Outcome } from '../outcome/outcome.ts';
+
+/** The states of a breaker, by name. */
+export type StateName = 'closed' | 'open' | 'half_open' | 'forced_open' | 'forced_closed';
+
+/** What became of a call; `refused`: the function wasn't called. */
+export type CallOutcome = Outcome['kind'] | 'refused';
+
+/** What became of a probe's lease. */
+export type LeaseEvent = 'granted' | 'denied' | 'expired' | 'settled';
+
+/** One exchange with Redis. */
+export interface Flush {
+  readonly durationMs: number;
+  /** Calls that were reported. */
+  readonly size: number;
+}
+
+/** Redis went away, or came back. */
+export interface Outage {
+  readonly kind: 'begin' | 'end';
+}
+
+/** Told of everything that happens. Called synchronously, `call` on each call: must be quick and must not throw. */
+export interface BreakerMetrics {
+  /** The state that this instance acts on, each time it changes. */
+  state(name: string, preset: string, state: StateName): void;
+  /** @param durationMs how long the function took; 0 of a refused call */
+  call(name: string, preset: string, outcome: CallOutcome, durationMs: number): void;
+  /** A transition, told by the instance that made it. */
+  transition(name: string, preset: string, from: StateName, to: StateName, reason: string): void;
+  lease(name: string, preset: string, event: LeaseEvent): void;
+  flush(flush: Flush): void;
+  outage(outage: Outage): void;
+  /** The breaker was evicted: its series may go. */
+  forget?(name: string, preset: string): void;
+}
