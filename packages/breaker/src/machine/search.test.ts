@@ -169,7 +169,7 @@ function check(before: World, { name, next, byHand }: Move): void {
   );
   const restored = Object.values(before.known).some(({ epoch }) => epoch > from.epoch) || from.seeded;
   if (byHand || restored || !moved) return;
-  must(LEGAL[from.state.kind]?.includes(to.state.kind) === true, `${name}: ${from.state.kind} to ${to.state.kind}`);
+  must((LEGAL[from.state.kind] ?? []).includes(to.state.kind), `${name}: ${from.state.kind} to ${to.state.kind}`);
 }
 
 /** With a healthy dependency and one instance that calls, calls flow again. */

@@ -90,9 +90,10 @@ function judgeShares(trip: TripConfig, { after, required }: Evidence): Trip | un
   if (Object.keys(after.guiltBy).length < required) return undefined;
   const failureCount = sum(after.buckets, 'failures');
   const failureRate = failureCount / calls;
-  if (failureRate >= trip.failureRate) return { reason: 'failure_rate', failureCount, calls, rate: failureRate };
+  if (failureRate >= trip.failureRate)
+    return { reason: 'failure_rate', failureCount, calls, rate: rounded(failureRate) };
   const slowRate = sum(after.buckets, 'slow') / calls;
-  return slowRate >= trip.slowRate ? { reason: 'slow_rate', failureCount, calls, rate: slowRate } : undefined;
+  return slowRate >= trip.slowRate ? { reason: 'slow_rate', failureCount, calls, rate: rounded(slowRate) } : undefined;
 }
 
 function withCalls(buckets: readonly Bucket[], trip: TripConfig, batch: Batch, nowMs: number): readonly Bucket[] {
@@ -130,4 +131,9 @@ function sum(buckets: readonly Bucket[], field: 'calls' | 'failures' | 'slow'): 
 
 function newerThan(times: Readonly<Record<string, number>>, sinceMs: number): Readonly<Record<string, number>> {
   return Object.fromEntries(Object.entries(times).filter(([, atMs]) => atMs > sinceMs));
+}
+
+/** Four digits are enough to read, and come the same from every store. */
+function rounded(share: number): number {
+  return Math.floor(share * 10_000 + 0.5) / 10_000;
 }
