@@ -1,13 +1,16 @@
 import type { Outcome } from '../outcome/outcome.ts';
 
 /** The states of a breaker, by name. */
-export type StateName = 'closed' | 'open' | 'half_open' | 'forced_open' | 'forced_closed';
+export const STATE_NAMES = ['closed', 'open', 'half_open', 'forced_open', 'forced_closed'] as const;
+export type StateName = (typeof STATE_NAMES)[number];
 
 /** What became of a call; `refused`: the function wasn't called. */
 export type CallOutcome = Outcome['kind'] | 'refused';
+export const CALL_OUTCOMES: readonly CallOutcome[] = ['success', 'failure', 'quota', 'neutral', 'refused'];
 
 /** What became of a probe's lease. */
-export type LeaseEvent = 'granted' | 'denied' | 'expired' | 'settled';
+export const LEASE_EVENTS = ['granted', 'denied', 'expired', 'settled'] as const;
+export type LeaseEvent = (typeof LEASE_EVENTS)[number];
 
 /** One exchange with Redis. */
 export interface Flush {
