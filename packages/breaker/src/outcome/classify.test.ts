@@ -15,6 +15,7 @@ const wait = (status: number, headers: Record<string, string>): number | undefin
 };
 
 afterEach(() => {
+  vi.unstubAllEnvs();
   vi.useRealTimers();
 });
 
@@ -63,6 +64,7 @@ describe('Retry-After', () => {
   });
 
   it('is read as an HTTP date, in its three forms', () => {
+    vi.stubEnv('TZ', 'America/New_York');
     vi.useFakeTimers({ now: Date.UTC(1994, 10, 6, 8, 49, 7) });
     const dates = ['Sun, 06 Nov 1994 08:49:37 GMT', 'Sunday, 06-Nov-94 08:49:37 GMT', 'Sun Nov  6 08:49:37 1994'];
     expect(dates.map((date) => wait(429, { 'Retry-After': date }))).toEqual([30_000, 30_000, 30_000]);

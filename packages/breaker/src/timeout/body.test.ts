@@ -80,6 +80,13 @@ describe('a call that covers the body', () => {
     expect(told.rejected).not.toHaveBeenCalled();
   });
 
+  it('reads nothing ahead: a sender that nobody listens to is not slow', async () => {
+    reset();
+    await callWithin(async () => new Response(new ReadableStream()), within(50));
+    await expect.poll(() => told.resolved.mock.calls.length, { timeout: 10_000 }).toBe(1);
+    expect(told.rejected).not.toHaveBeenCalled();
+  });
+
   it('fails with the connection', async () => {
     reset();
     const response = await callWithin((signal) => fetch(`${origin}/cut`, { signal }), within(10_000));
