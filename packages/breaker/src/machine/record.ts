@@ -176,3 +176,17 @@ export interface Reply {
   /** The fleet's config. */
   readonly config: MachineConfig;
 }
+
+/** What an instance believes before it has heard of anything. */
+export const ignorance: View = {
+  epoch: 0,
+  kind: 'closed',
+  sinceMs: 0,
+  untilMs: 0,
+  openings: 0,
+  reason: '',
+  who: '',
+  why: '',
+  alertUntilMs: 0,
+  nowMs: 0,
+};

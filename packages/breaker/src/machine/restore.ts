@@ -59,8 +59,7 @@ function fromView(view: View, nowMs: number): { epoch: number; state: MachineSta
       const state: MachineState = { kind: 'open', sinceMs, untilMs: nowMs, openings, reason: 'failures' };
       return { epoch: Math.max(nowMs, epoch + 1), state };
     }
-    case 'forced_open':
-    case 'forced_closed':
+    default:
       return { epoch, state: { kind, sinceMs, untilMs, who, why } };
   }
 }

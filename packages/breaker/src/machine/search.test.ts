@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { baseConfig, failures, ignorance, probe, runOf, successes } from '../testing/machine.ts';
-import type { Action, BreakerRecord, MachineState, View } from './record.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
+import { ignorance, type Action, type BreakerRecord, type MachineState, type View } from './record.ts';
 import { step } from './step.ts';
 
 /*

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { failures, ignorance, machineBench, probe, runOf, successes } from '../testing/machine.ts';
+import { ignorance } from './record.ts';
+import { failures, machineBench, probe, runOf, successes } from '../testing/machine.ts';
 import { emptyBatch } from './batch.ts';
 
 const kinds = (events: readonly { type: string }[]): string[] => events.map(({ type }) => type);

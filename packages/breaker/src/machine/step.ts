@@ -59,7 +59,7 @@ export function step(before: BreakerRecord | undefined, command: Command, nowMs:
       return settle(turn, action);
     case 'force':
       return force(turn, action);
-    case 'reset':
+    default:
       flushBacklog(turn, true);
       transition(turn, closedState(nowMs, 0), { metadata: { reason: 'reset', who: action.who, why: action.why } });
       return result(turn, 'done');
@@ -134,7 +134,7 @@ function acquire(turn: Turn, leaseId: string): StepResult {
       transition(turn, halfOpen, { metadata: { reason: 'open_time_over' } });
       return lease(turn, halfOpen, leaseId);
     }
-    case 'half_open':
+    default:
       return lease(turn, state, leaseId);
   }
 }

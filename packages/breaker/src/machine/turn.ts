@@ -72,8 +72,7 @@ export function viewOf({ epoch, state, alertUntilMs }: BreakerRecord, nowMs: num
       return { ...bare, openings: state.openings };
     case 'open':
       return { ...bare, untilMs: state.untilMs, openings: state.openings, reason: state.reason };
-    case 'forced_open':
-    case 'forced_closed':
+    default:
       return { ...bare, untilMs: state.untilMs, who: state.who, why: state.why };
   }
 }

@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Batch, emptyBatch, mergeBatches } from '../machine/batch.ts';
 import type { MachineConfig } from '../machine/config.ts';
-import type { Action, Reply, View } from '../machine/record.ts';
-import { baseConfig, failures, ignorance, probe, runOf, successes } from '../testing/machine.ts';
+import { ignorance, type Action, type Reply, type View } from '../machine/record.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/stores.ts';
 
 const redis = useRedis();

@@ -4,7 +4,8 @@ import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, vi } from 'vitest';
-import { baseConfig, failures, ignorance, successes } from '../testing/machine.ts';
+import { ignorance } from '../machine/record.ts';
+import { baseConfig, failures, successes } from '../testing/machine.ts';
 import { breakerKeys, redisStore } from './redis-store.ts';
 
 const redis = useRedis();

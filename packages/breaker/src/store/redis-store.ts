@@ -54,20 +54,15 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
         late += 1;
         reject(new StoreUnavailableError(`no answer within ${deadlineMs} ms`));
       };
-      const settle = (): void => {
+      const settle = (tell: () => void): void => {
         settled = true;
         clearTimeout(timer);
         if (isLate) late -= 1;
+        tell();
       };
       work().then(
-        (reply) => {
-          settle();
-          resolve(reply);
-        },
-        (error: unknown) => {
-          settle();
-          reject(new StoreUnavailableError('the command failed', error));
-        },
+        (reply) => settle(() => resolve(reply)),
+        (error: unknown) => settle(() => reject(new StoreUnavailableError('the command failed', error))),
       );
     });
   }

@@ -1,6 +1,6 @@
 import { type Batch, emptyBatch } from '../machine/batch.ts';
 import type { MachineConfig, TripConfig } from '../machine/config.ts';
-import type { Action, BreakerRecord, Command, ProbeOutcome, View } from '../machine/record.ts';
+import { type Action, type BreakerRecord, type Command, ignorance, type ProbeOutcome, type View } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
 import type { StepResult } from '../machine/turn.ts';
 
@@ -9,20 +9,6 @@ export function runOf(failureCount: number, forgetMs = 5_000): TripConfig {
   const shares = { over: 'time', size: 0, staleMs: 0, minimumCalls: 1, failureRate: 2, slowRate: 2 } as const;
   return { failures: failureCount, forgetMs, ...shares };
 }
-
-/** An instance that knows nothing. */
-export const ignorance: View = {
-  epoch: 0,
-  kind: 'closed',
-  sinceMs: 0,
-  untilMs: 0,
-  openings: 0,
-  reason: '',
-  who: '',
-  why: '',
-  alertUntilMs: 0,
-  nowMs: 0,
-};
 
 /** Three failures of two instances open for a second. */
 export const baseConfig: MachineConfig = {
