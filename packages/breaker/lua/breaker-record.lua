@@ -1,0 +1,130 @@
+-- breaker-record.lua: how a breaker is kept, read and written back.
+-- Needs clock.lua and outbox.lua in front of it.
+--
+-- Provides
+--   breaker_load()                       -> record, or nil when there is none
+--   breaker_restore(record, known, config, now) -> record, changed
+--   breaker_save(record, now)
+--   breaker_transition(turn, state, type, cause)
+--   breaker_emit(turn, type, cause)      hands an event to the audit trail
+--   breaker_view(record, now)            the record as instances shall know it
+--
+-- Keys
+--   RECORD     string, JSON: epoch, seeded, config, state, alertUntilMs, audit
+--   INSTANCES  hash: instance -> 'seq:called at (ms)'
+--   LEASES     sorted set: lease id by expiry (ms); belongs to the half-open
+--              state of the current epoch and goes with it
+--
+-- cjson can't tell an empty list from an empty map and writes both as {};
+-- whoever reads takes either.
+
+local RECORD, INSTANCES, LEASES = KEYS[1], KEYS[2], KEYS[3]
+local OUTBOX_CAP, CHANNEL, PRESET, NAME = tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local DAY_MS, FOREVER_MS = 86400000, 315360000000
+
+local EVENT_TYPES = {
+  closed = 'closed', open = 'opened', half_open = 'half_open', forced_open = 'opened', forced_closed = 'closed',
+}
+
+local function copy(source, changes)
+  local target = {}
+  for key, value in pairs(source) do target[key] = value end
+  for key, value in pairs(changes or {}) do target[key] = value end
+  return target
+end
+
+local function closed_state(now, openings)
+  local window = { run = 0, runAtMs = 0, runBy = {}, buckets = {}, guiltBy = {}, quota = {} }
+  return { kind = 'closed', sinceMs = now, openings = openings, window = window }
+end
+
+local function breaker_load()
+  local text = redis.call('GET', RECORD)
+  return text and cjson.decode(text) or nil
+end
+
+-- A state without an end must outlive any pause; all others are born anew
+-- when nobody has used them for a day.
+local function breaker_save(record, now)
+  local until_ms = record.state.untilMs
+  local ttl = DAY_MS
+  if until_ms == 0 then
+    ttl = FOREVER_MS
+  elseif until_ms and until_ms > now then
+    ttl = until_ms - now + DAY_MS
+  end
+  redis.call('SET', RECORD, cjson.encode(record), 'PX', ttl_ms(ttl))
+end
+
+local function breaker_view(record, now)
+  local state = record.state
+  return {
+    epoch = record.epoch, kind = state.kind, sinceMs = state.sinceMs, untilMs = state.untilMs or 0,
+    openings = state.openings or 0, reason = state.reason or '', who = state.who or '', why = state.why or '',
+    alertUntilMs = record.alertUntilMs, nowMs = now,
+  }
+end
+
+local function breaker_emit(turn, type, cause)
+  local metadata = copy(cause.metadata, { instance = turn.command.instance, version = turn.record.config.version })
+  outbox_emit(outbox_tag(RECORD), turn.now, OUTBOX_CAP, true, 'breaker', {
+    'event', type, 'name', NAME, 'preset', PRESET, 'breaker_epoch', string.format('%.0f', turn.record.epoch),
+    'failure_count', cause.failureCount or 0, 'message', cause.message or '', 'metadata', cjson.encode(metadata),
+  })
+end
+
+local function breaker_transition(turn, state, cause)
+  local record = turn.record
+  record.epoch = math.max(turn.now, record.epoch + 1)
+  record.seeded = false
+  record.state = state
+  record.alertUntilMs = 0
+  redis.call('DEL', LEASES)
+  breaker_emit(turn, EVENT_TYPES[state.kind], cause)
+  turn.publish = true
+end
+
+local function holds_at(view, now)
+  if view.kind == 'forced_open' or view.kind == 'forced_closed' then
+    return view.untilMs == 0 or view.untilMs > now
+  end
+  return view.kind == 'open' and view.untilMs > now
+end
+
+local function adopt(record, view, now)
+  local since = math.min(view.sinceMs, now)
+  record.epoch, record.seeded = view.epoch, false
+  redis.call('DEL', LEASES)
+  if view.kind == 'closed' then
+    record.state = copy(closed_state(now, view.openings), { sinceMs = since })
+  elseif view.kind == 'open' or view.kind == 'half_open' then
+    local until_ms = view.kind == 'open' and view.untilMs or now
+    record.state = { kind = 'open', sinceMs = since, untilMs = until_ms, openings = view.openings, reason = 'failures' }
+    -- The leases are lost, so none of this epoch may be settled: probing begins again.
+    if view.kind == 'half_open' then record.epoch = math.max(now, view.epoch + 1) end
+  else
+    record.state = { kind = view.kind, sinceMs = since, untilMs = view.untilMs, who = view.who, why = view.why }
+  end
+end
+
+local function breaker_restore(record, known, config, now)
+  if not record then
+    local audit = { secondMs = 0, emitted = 0, failures = 0, message = '', successes = 0, successesAtMs = 0 }
+    local fresh = {
+      epoch = now, seeded = true, config = config, state = closed_state(now, 0), alertUntilMs = 0, audit = audit,
+    }
+    if known.epoch > 0 then adopt(fresh, known, now) end
+    return fresh, true
+  end
+  if known.epoch > record.epoch then
+    adopt(record, known, now)
+    return record, true
+  end
+  if record.seeded and known.epoch > 0 and known.epoch < record.epoch and holds_at(known, now) then
+    local epoch = math.max(now, record.epoch + 1)
+    adopt(record, known, now)
+    record.epoch = epoch
+    return record, true
+  end
+  return record, false
+end

@@ -1,0 +1,188 @@
+-- breaker.lua: carries out one command on one breaker: merges a report, evaluates, makes the transition,
+-- gives out and settles probe leases, forces and resets; writes the audit events and publishes, all in one.
+-- Needs clock.lua, outbox.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.
+--
+-- KEYS   [1] record, [2] instances, [3] leases; all in one slot
+-- ARGV   [1] command, JSON (src/machine/record.ts: Command), [2] outbox cap,
+--        [3] channel, [4] preset, [5] the breaker's name
+-- Reply  JSON: verdict, retryAfterMs, view, and config if it is newer than the command's
+-- Events type 'breaker': event (opened, half_open, closed, failure, success), name,
+--        preset, breaker_epoch, failure_count, message, metadata (JSON)
+-- Publishes { preset, name, view } at each transition, when a state was restored,
+--        and when failures begin to come in.
+--
+-- The rules are told in src/machine/step.ts, which this follows function by
+-- function. The clock is Redis' own. Jitter comes with the command, so that the
+-- script stays deterministic.
+
+local ALERT_MS, ASK_AGAIN_MS = 5000, 1000
+
+local command = cjson.decode(ARGV[1])
+local now = clock_ms()
+local loaded, changed = breaker_restore(breaker_load(), command.known, command.config, now)
+local turn = { record = loaded, command = command, now = now, publish = changed }
+
+local function reply(verdict, retry_after)
+  local record = turn.record
+  breaker_save(record, now)
+  local view = breaker_view(record, now)
+  if turn.publish then
+    redis.call('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
+  end
+  local answer = { verdict = verdict, retryAfterMs = retry_after or 0, view = view }
+  if record.config.version > command.config.version then answer.config = record.config end
+  return cjson.encode(answer)
+end
+
+-- Opens, for longer with every earlier opening in a row.
+local function open(reason, openings, asked, cause)
+  local config = turn.record.config
+  local ceiling = math.min(config.maxOpenMs, config.openMs * config.backoff ^ openings)
+  local drawn = config.openMs + math.floor(command.random * (ceiling - config.openMs))
+  local open_for = math.max(drawn, math.min(asked, config.maxOpenMs))
+  audit_flush(turn, true)
+  cause.metadata = copy(cause.metadata or {}, { reason = reason, openForMs = open_for })
+  local state = { kind = 'open', sinceMs = now, untilMs = now + open_for, openings = openings + 1, reason = reason }
+  breaker_transition(turn, state, cause)
+end
+
+-- A clock that a failover set back must not make times of before it last
+-- longer than they could have.
+local function clamp()
+  local state, config = turn.record.state, turn.record.config
+  if state.kind == 'open' then
+    state.untilMs = math.min(state.untilMs, now + config.maxOpenMs)
+  elseif state.kind == 'half_open' then
+    local latest = now + config.leaseMs
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '(' .. latest, '+inf')) do
+      redis.call('ZADD', LEASES, latest, id)
+    end
+  end
+end
+
+local function pass_time()
+  local state, config = turn.record.state, turn.record.config
+  if (state.kind == 'forced_open' or state.kind == 'forced_closed') and state.untilMs > 0 and state.untilMs <= now then
+    breaker_transition(turn, closed_state(now, 0), { metadata = { reason = 'force_ended' } })
+  elseif state.kind == 'half_open' then
+    state.expiries = state.expiries + redis.call('ZREMRANGEBYSCORE', LEASES, '-inf', now)
+    if state.expiries >= config.maxExpiries then
+      open('probes_expired', state.openings, 0, { metadata = { expiries = state.expiries } })
+    end
+  end
+end
+
+local function count(state, batch)
+  local record, config = turn.record, turn.record.config
+  local before = window_without_stale(state.window, config.trip, now)
+  local after = window_with_batch(before, config.trip, command.instance, batch, now)
+  local trip = window_judge(config.trip, {
+    before = before, after = after, instance = command.instance, batch = batch,
+    required = function() return quorum_of(config.quorum, now) end,
+  })
+  if trip then
+    local healthy = math.max(0, now - state.sinceMs)
+    local openings = math.max(0, state.openings - math.floor(healthy / config.decayMs))
+    local asked = trip.reason == 'quota' and batch.quotaMs or batch.retryAfterMs
+    open(trip.reason, openings, asked, {
+      failureCount = trip.failureCount, message = batch.samples[#batch.samples],
+      metadata = trip.calls > 0 and { calls = trip.calls, rate = trip.rate } or {},
+    })
+    return
+  end
+  state.window = after
+  if batch.failures + batch.quotas == 0 then return end
+  if record.alertUntilMs <= now then turn.publish = true end
+  record.alertUntilMs = now + ALERT_MS
+end
+
+local actions = {}
+
+function actions.read()
+  audit_flush(turn, false)
+  return reply('done')
+end
+
+function actions.report(action)
+  local record, known = turn.record, command.known.epoch
+  local seen = redis.call('HGET', INSTANCES, command.instance)
+  if seen then
+    local seq, at = string.match(seen, '^(.*):(.*)$')
+    if tonumber(at) > now - FORGET_MS and action.seq <= tonumber(seq) then return reply('ignored') end
+  end
+  redis.call('HSET', INSTANCES, command.instance, string.format('%.0f:%.0f', action.seq, now))
+  redis.call('PEXPIRE', INSTANCES, ttl_ms(10 * FORGET_MS))
+  if known ~= 0 and known ~= record.epoch then return reply('ignored') end
+  local state = record.state
+  if state.kind ~= 'closed' and state.kind ~= 'forced_closed' then return reply('ignored') end
+  audit_batch(turn, action.batch)
+  if state.kind == 'closed' and record.config.trips then count(state, action.batch) end
+  return reply('done')
+end
+
+local function lease(state, id)
+  local config = turn.record.config
+  if redis.call('ZSCORE', LEASES, id) then return reply('granted') end
+  if redis.call('ZCARD', LEASES) + state.successes >= config.probes then
+    local first = tonumber(redis.call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2]) or now + ASK_AGAIN_MS
+    return reply('denied', math.min(ASK_AGAIN_MS, math.max(1, first - now)))
+  end
+  redis.call('ZADD', LEASES, now + config.leaseMs, id)
+  redis.call('PEXPIRE', LEASES, ttl_ms(config.leaseMs + DAY_MS))
+  return reply('granted')
+end
+
+function actions.acquire(action)
+  local state = turn.record.state
+  if state.kind == 'closed' or state.kind == 'forced_closed' then return reply('pass') end
+  if state.kind == 'forced_open' then
+    return reply('denied', state.untilMs == 0 and ASK_AGAIN_MS or state.untilMs - now)
+  end
+  if state.kind == 'half_open' then return lease(state, action.leaseId) end
+  if state.untilMs > now then return reply('denied', state.untilMs - now) end
+  local half_open = { kind = 'half_open', sinceMs = now, openings = state.openings, successes = 0, expiries = 0 }
+  breaker_transition(turn, half_open, { metadata = { reason = 'open_time_over' } })
+  return lease(half_open, action.leaseId)
+end
+
+function actions.settle(action)
+  local state, config, outcome = turn.record.state, turn.record.config, action.outcome
+  if state.kind ~= 'half_open' or action.epoch ~= turn.record.epoch then return reply('ignored') end
+  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('ignored') end
+  local kind = outcome.kind
+  state.expiries = 0
+  if kind == 'success' then state.successes = state.successes + 1 end
+  audit_batch(turn, {
+    successes = kind == 'success' and 1 or 0, failures = kind == 'failure' and 1 or 0, quotas = kind == 'quota' and 1 or 0,
+    samples = outcome.message ~= '' and { outcome.message } or {},
+  })
+  if kind == 'failure' or kind == 'quota' then
+    local reason = kind == 'quota' and 'quota' or 'probe_failed'
+    open(reason, state.openings, outcome.retryAfterMs, { failureCount = 1, message = outcome.message })
+  elseif state.successes >= config.probes then
+    local cause = { metadata = { reason = 'probes_succeeded', probes = state.successes } }
+    breaker_transition(turn, closed_state(now, state.openings), cause)
+  end
+  return reply('done')
+end
+
+function actions.force(action)
+  local until_ms = action.forMs == 0 and 0 or now + action.forMs
+  audit_flush(turn, true)
+  local state = { kind = action.target, sinceMs = now, untilMs = until_ms, who = action.who, why = action.why }
+  local metadata = { reason = 'forced', who = action.who, why = action.why, untilMs = until_ms }
+  breaker_transition(turn, state, { metadata = metadata })
+  return reply('done')
+end
+
+function actions.reset(action)
+  audit_flush(turn, true)
+  local metadata = { reason = 'reset', who = action.who, why = action.why }
+  breaker_transition(turn, closed_state(now, 0), { metadata = metadata })
+  return reply('done')
+end
+
+if command.config.version >= turn.record.config.version then turn.record.config = command.config end
+clamp()
+pass_time()
+return actions[command.action.type](command.action)

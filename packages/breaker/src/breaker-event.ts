@@ -1,0 +1,80 @@
+import { type EventIdentity, type OutboxEvent, outboxEventId } from '@spillway/redis';
+
+/** Something that happened to a breaker, as one outbox event tells it. */
+export interface BreakerEvent extends EventIdentity {
+  readonly id: string;
+  readonly breakerName: string;
+  readonly preset: string;
+  readonly eventType: 'opened' | 'half_open' | 'closed' | 'failure' | 'success';
+  /** Of a transition: the failures that brought it about. Of a failure: how many it stands for. */
+  readonly failureCount: number;
+  /** Secrets masked, at most 500 characters. */
+  readonly errorMessage: string | null;
+  /** Of transitions: the breaker's epoch, with which they are unique. Null for the others. */
+  readonly breakerEpoch: number | null;
+  /** Among others: reason, instance, version, and of a forced state who, why and untilMs (0 = for ever). */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** An event that isn't what its type says. `code` is `malformed_breaker_event`. */
+export class MalformedBreakerEventError extends Error {
+  readonly code = 'malformed_breaker_event';
+  override readonly name = 'MalformedBreakerEventError';
+  readonly field: string;
+
+  constructor(field: string, value: string | undefined) {
+    super(`breaker event: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
+    this.field = field;
+  }
+}
+
+/** The outbox's name for these events. */
+export const BREAKER_EVENT = 'breaker';
+
+/** Reads an event of type `breaker`. @throws {MalformedBreakerEventError} */
+export function parseBreakerEvent(event: OutboxEvent): BreakerEvent {
+  const { shard, epoch, seq, atMs, fields } = event;
+  const text = (field: string): string => {
+    const value = fields[field];
+    if (value === undefined) throw new MalformedBreakerEventError(field, value);
+    return value;
+  };
+  const number = (field: string): number => {
+    const value = text(field);
+    if (!/^\d{1,15}$/.test(value)) throw new MalformedBreakerEventError(field, value);
+    return Number(value);
+  };
+  const eventType = text('event');
+  if (!isEventType(eventType)) throw new MalformedBreakerEventError('event', eventType);
+  const isTransition = eventType !== 'failure' && eventType !== 'success';
+  const breakerEpoch = number('breaker_epoch');
+  const message = text('message');
+  return {
+    id: outboxEventId(event),
+    shard,
+    epoch,
+    seq,
+    atMs,
+    breakerName: text('name'),
+    preset: text('preset'),
+    eventType,
+    failureCount: number('failure_count'),
+    errorMessage: message === '' ? null : message,
+    breakerEpoch: isTransition ? breakerEpoch : null,
+    metadata: { preset: text('preset'), ...parseMetadata(text('metadata')) },
+  };
+}
+
+function isEventType(value: string): value is BreakerEvent['eventType'] {
+  return ['opened', 'half_open', 'closed', 'failure', 'success'].includes(value);
+}
+
+function parseMetadata(text: string): object {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // Told below, like anything else that is no object.
+  }
+  throw new MalformedBreakerEventError('metadata', text);
+}

@@ -1,0 +1,65 @@
+import { BreakerInputError, shown } from '../errors.ts';
+import { checkName } from '../names.ts';
+import type { Covers } from '../timeout/call.ts';
+
+/** What is needed of a set of breakers. */
+export interface CallRunner {
+  run<T>(
+    name: string,
+    preset: string,
+    fn: (signal: AbortSignal) => Promise<T>,
+    options?: { readonly signal?: AbortSignal; readonly covers?: Covers },
+  ): Promise<T>;
+}
+
+/** The signature of `fetch`. */
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
+/** Options of {@link breakerFetch}. */
+export interface BreakerFetchOptions {
+  /** @default the global fetch, looked up with each call */
+  readonly fetch?: Fetch;
+  /** Whether the timeout and the outcome cover the reading of the response's body too. @default 'headers' */
+  readonly covers?: Covers;
+}
+
+/**
+ * A `fetch` behind a breaker. A response is passed on whatever its status; 5xx, 408 and network errors count as failures,
+ * and 429 keeps everybody away for its `Retry-After`. A signal in the request works as ever, and counts as nothing.
+ * @param name the breaker's, or a function that names one by the URL, such as `({ host }) => host`
+ * @example
+ * ```ts
+ * const runware = breakerFetch(breakers, 'runware', 'ai_provider');
+ * const response = await runware('https://api.runware.ai/v1', { method: 'POST', body });
+ * ```
+ * @throws {CircuitOpenError} through the promise, while the breaker refuses.
+ * @throws {CallTimeoutError} through the promise.
+ * @throws {BreakerInputError} at construction, when the name can't be used.
+ */
+export function breakerFetch(
+  breakers: CallRunner,
+  name: string | ((url: URL) => string),
+  preset: string,
+  { fetch: inner, covers = 'headers' }: BreakerFetchOptions = {},
+): Fetch {
+  if (typeof name !== 'function') checkName(name);
+  if (covers !== 'headers' && covers !== 'body') {
+    throw new BreakerInputError('covers', `must be one of headers, body, not ${shown(covers)}`);
+  }
+  return async (input, init) => {
+    const breaker = typeof name === 'function' ? name(new URL(input instanceof Request ? input.url : input)) : name;
+    const signal = signalOf(input, init);
+    return breakers.run(
+      breaker,
+      preset,
+      (composed) => (inner ?? globalThis.fetch)(input, { ...init, signal: composed }),
+      signal === undefined ? { covers } : { covers, signal },
+    );
+  };
+}
+
+/** As in fetch itself, a signal in `init` replaces the request's, and null takes it away. */
+function signalOf(input: string | URL | Request, init: RequestInit | undefined): AbortSignal | undefined {
+  if (init?.signal !== undefined) return init.signal ?? undefined;
+  return input instanceof Request ? input.signal : undefined;
+}

@@ -1,0 +1,57 @@
+/**
+ * The outcomes of some consecutive calls of one instance, summed up so that "failures in a row" can still be counted
+ * after batches are joined: a run of failures may begin in one batch and end in the next.
+ */
+export interface Batch {
+  readonly successes: number;
+  readonly failures: number;
+  /** Calls among both that took longer than the preset allows. */
+  readonly slow: number;
+  /** Refusals for an exhausted quota; they are in none of the other counts. */
+  readonly quotas: number;
+  /** Failures before the first success. */
+  readonly lead: number;
+  /** Most failures in a row. */
+  readonly longest: number;
+  /** Failures after the last success. */
+  readonly trail: number;
+  /** The longest time that a failing provider asked us to stay away, in ms; 0 = it did not. */
+  readonly retryAfterMs: number;
+  /** The same of quota refusals. */
+  readonly quotaMs: number;
+  /** What some of the failures said, masked, at most {@link MAX_SAMPLES}. */
+  readonly samples: readonly string[];
+}
+
+/** Most messages that a batch carries. */
+export const MAX_SAMPLES = 10;
+
+/** No calls. */
+export const emptyBatch: Batch = {
+  successes: 0,
+  failures: 0,
+  slow: 0,
+  quotas: 0,
+  lead: 0,
+  longest: 0,
+  trail: 0,
+  retryAfterMs: 0,
+  quotaMs: 0,
+  samples: [],
+};
+
+/** Two batches, the calls of `one` before those of `other`, as a single batch. Associative, with {@link emptyBatch} neutral. */
+export function mergeBatches(one: Batch, other: Batch): Batch {
+  return {
+    successes: one.successes + other.successes,
+    failures: one.failures + other.failures,
+    slow: one.slow + other.slow,
+    quotas: one.quotas + other.quotas,
+    lead: one.successes > 0 ? one.lead : one.lead + other.lead,
+    longest: Math.max(one.longest, other.longest, one.trail + other.lead),
+    trail: other.successes > 0 ? other.trail : one.trail + other.trail,
+    retryAfterMs: Math.max(one.retryAfterMs, other.retryAfterMs),
+    quotaMs: Math.max(one.quotaMs, other.quotaMs),
+    samples: [...one.samples, ...other.samples].slice(0, MAX_SAMPLES),
+  };
+}

@@ -1,0 +1,192 @@
+import type { Batch } from './batch.ts';
+import type { MachineConfig } from './config.ts';
+
+/** Some calls of about the same time. */
+export interface Bucket {
+  readonly atMs: number;
+  readonly calls: number;
+  readonly failures: number;
+  readonly slow: number;
+}
+
+/** What is counted in closed state. */
+export interface Window {
+  /** Failures since the last success, of the whole fleet. */
+  readonly run: number;
+  readonly runAtMs: number;
+  /** Instances that saw one of the run's failures, and when last. */
+  readonly runBy: Readonly<Record<string, number>>;
+  /** Oldest first. */
+  readonly buckets: readonly Bucket[];
+  /** Instances that saw failures or slow calls in the buckets' time, and when last. */
+  readonly guiltBy: Readonly<Record<string, number>>;
+  /** Instances whose quota is exhausted, and until when. */
+  readonly quota: Readonly<Record<string, number>>;
+}
+
+/** Leave for one probe. */
+export interface Lease {
+  readonly id: string;
+  readonly expiresAtMs: number;
+}
+
+/** Why a breaker opened. */
+export type OpenReason = 'failures' | 'failure_rate' | 'slow_rate' | 'quota' | 'probe_failed' | 'probes_expired';
+
+/** Where a breaker stands. Times are in ms since 1970 by the store's clock; an `untilMs` of 0 is for ever. */
+export type MachineState =
+  | { readonly kind: 'closed'; readonly sinceMs: number; readonly openings: number; readonly window: Window }
+  | {
+      readonly kind: 'open';
+      readonly sinceMs: number;
+      readonly untilMs: number;
+      /** Openings in a row, this one included. */
+      readonly openings: number;
+      readonly reason: OpenReason;
+    }
+  | {
+      readonly kind: 'half_open';
+      readonly sinceMs: number;
+      readonly openings: number;
+      readonly successes: number;
+      /** Probes that died since one last came back. */
+      readonly expiries: number;
+      /** The soonest to expire first. */
+      readonly leases: readonly Lease[];
+    }
+  | ForcedState;
+
+/** A state that a person chose. */
+export interface ForcedState {
+  readonly kind: 'forced_open' | 'forced_closed';
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  readonly who: string;
+  readonly why: string;
+}
+
+/** An instance that reports. */
+export interface InstanceSeen {
+  /** The last report that was merged. */
+  readonly seq: number;
+  readonly calledAtMs: number;
+}
+
+/** Failures and successes that wait to be recorded together. */
+export interface AuditBacklog {
+  /** When the current second of recording began. */
+  readonly secondMs: number;
+  /** Failure events in that second. */
+  readonly emitted: number;
+  readonly failures: number;
+  readonly message: string;
+  readonly successes: number;
+  readonly successesAtMs: number;
+}
+
+/** All that a store keeps of one breaker. */
+export interface BreakerRecord {
+  /** Grows with every transition; born of the store's clock, so that it doesn't start again where a store was emptied. */
+  readonly epoch: number;
+  /** True until the first transition of a record that was made without any knowledge of an earlier one. */
+  readonly seeded: boolean;
+  readonly config: MachineConfig;
+  readonly state: MachineState;
+  readonly instances: Readonly<Record<string, InstanceSeen>>;
+  /** Until when instances that had no failures report their successes quickly: somebody else had some. */
+  readonly alertUntilMs: number;
+  readonly audit: AuditBacklog;
+}
+
+/** A record as instances know it: enough to act upon, and to restore it when the store has lost it. */
+export interface View {
+  /** 0: nothing is known yet. */
+  readonly epoch: number;
+  readonly kind: MachineState['kind'];
+  readonly sinceMs: number;
+  /** End of the state, 0 = it has none or none is known. */
+  readonly untilMs: number;
+  readonly openings: number;
+  /** {@link OpenReason}, or empty. */
+  readonly reason: string;
+  readonly who: string;
+  readonly why: string;
+  readonly alertUntilMs: number;
+  /** The store's clock when it said so. */
+  readonly nowMs: number;
+}
+
+/** Outcome of a probe. */
+export interface ProbeOutcome {
+  readonly kind: 'success' | 'failure' | 'quota' | 'neutral';
+  /** As in {@link Batch}. */
+  readonly retryAfterMs: number;
+  readonly message: string;
+}
+
+/** What instances and people ask of a breaker. */
+export type Action =
+  | { readonly type: 'read' }
+  | { readonly type: 'report'; readonly seq: number; readonly batch: Batch }
+  | { readonly type: 'acquire'; readonly leaseId: string }
+  | { readonly type: 'settle'; readonly leaseId: string; readonly epoch: number; readonly outcome: ProbeOutcome }
+  | {
+      readonly type: 'force';
+      readonly target: ForcedState['kind'];
+      /** How long, 0 = for ever. */
+      readonly forMs: number;
+      readonly who: string;
+      readonly why: string;
+    }
+  | { readonly type: 'reset'; readonly who: string; readonly why: string };
+
+/** An action and whose it is. */
+export interface Command {
+  /** Id of this life of a process. */
+  readonly instance: string;
+  readonly config: MachineConfig;
+  /** What the instance believes. */
+  readonly known: View;
+  /** From 0 to below 1, for jitter: the machine itself is deterministic. */
+  readonly random: number;
+  readonly action: Action;
+}
+
+/** Something for the audit trail. */
+export interface AuditEvent {
+  readonly type: 'opened' | 'half_open' | 'closed' | 'failure' | 'success';
+  readonly epoch: number;
+  readonly failureCount: number;
+  readonly message: string;
+  readonly metadata: Readonly<Record<string, string | number>>;
+}
+
+/**
+ * What became of an action. `granted`: go, with a lease. `pass`: go, no lease needed. `denied`: not now. `done`: it was
+ * taken in. `ignored`: it changed nothing, because it was late, known already or not for this state.
+ */
+export type Verdict = 'granted' | 'pass' | 'denied' | 'done' | 'ignored';
+
+/** The answer to a command. */
+export interface Reply {
+  readonly verdict: Verdict;
+  /** With `denied`: when to ask again, in ms. */
+  readonly retryAfterMs: number;
+  readonly view: View;
+  /** The fleet's config. */
+  readonly config: MachineConfig;
+}
+
+/** What an instance believes before it has heard of anything. */
+export const ignorance: View = {
+  epoch: 0,
+  kind: 'closed',
+  sinceMs: 0,
+  untilMs: 0,
+  openings: 0,
+  reason: '',
+  who: '',
+  why: '',
+  alertUntilMs: 0,
+  nowMs: 0,
+};

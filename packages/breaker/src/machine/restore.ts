@@ -1,0 +1,79 @@
+import type { BreakerRecord, Command, MachineState, View } from './record.ts';
+import { closedState } from './turn.ts';
+
+const NO_BACKLOG = { secondMs: 0, emitted: 0, failures: 0, message: '', successes: 0, successesAtMs: 0 };
+
+/**
+ * The record to work on. Three things may have happened to the one in the store:
+ *
+ * - It is gone (first use, expiry, FLUSHALL). What the asking instance believes is put in its place. An instance that
+ *   believes nothing yet seeds a closed one, whose epoch is the time: later than any epoch before it.
+ * - It went back (a failover to a replica that lagged): the instance knows a higher epoch, and what it knows holds.
+ * - It was seeded by a newcomer while others still know of an open or forced state that hasn't ended. That state holds,
+ *   under a new epoch. A seed that has gone through a transition of its own is not overruled.
+ */
+export function restored(
+  record: BreakerRecord | undefined,
+  { config, known }: Command,
+  nowMs: number,
+): { record: BreakerRecord; changed: boolean } {
+  if (record === undefined) {
+    const fresh: BreakerRecord = {
+      epoch: nowMs,
+      seeded: true,
+      config,
+      state: closedState(nowMs, 0),
+      instances: {},
+      alertUntilMs: 0,
+      audit: NO_BACKLOG,
+    };
+    if (known.epoch === 0) return { record: fresh, changed: true };
+    return { record: { ...fresh, ...fromView(known, nowMs), seeded: false }, changed: true };
+  }
+  if (known.epoch > record.epoch) {
+    return { record: { ...record, ...fromView(known, nowMs), seeded: false }, changed: true };
+  }
+  if (record.seeded && known.epoch > 0 && known.epoch < record.epoch && holdsAt(known, nowMs)) {
+    const epoch = Math.max(nowMs, record.epoch + 1);
+    return { record: { ...record, ...fromView(known, nowMs), epoch, seeded: false }, changed: true };
+  }
+  return { record, changed: false };
+}
+
+/** Whether a state refuses calls, or lets them through, by its own right still. */
+function holdsAt({ kind, untilMs }: View, nowMs: number): boolean {
+  if (kind === 'forced_open' || kind === 'forced_closed') return untilMs === 0 || untilMs > nowMs;
+  return kind === 'open' && untilMs > nowMs;
+}
+
+function fromView(view: View, nowMs: number): { epoch: number; state: MachineState } {
+  const { epoch, kind, openings, who, why, untilMs } = view;
+  const sinceMs = Math.min(view.sinceMs, nowMs);
+  switch (kind) {
+    case 'closed':
+      return { epoch, state: { ...closedState(nowMs, openings), sinceMs } };
+    case 'open':
+      return { epoch, state: { kind, sinceMs, untilMs, openings, reason: 'failures' } };
+    case 'half_open': {
+      // The leases are lost, so none of this epoch may be settled: probing begins again.
+      const state: MachineState = { kind: 'open', sinceMs, untilMs: nowMs, openings, reason: 'failures' };
+      return { epoch: Math.max(nowMs, epoch + 1), state };
+    }
+    default:
+      return { epoch, state: { kind, sinceMs, untilMs, who, why } };
+  }
+}
+
+/** A clock that a failover set back must not make times of before it last longer than they could have. */
+export function clamped(record: BreakerRecord, nowMs: number): BreakerRecord {
+  const { state, config } = record;
+  if (state.kind === 'open' && state.untilMs > nowMs + config.maxOpenMs) {
+    return { ...record, state: { ...state, untilMs: nowMs + config.maxOpenMs } };
+  }
+  if (state.kind === 'half_open' && state.leases.some(({ expiresAtMs }) => expiresAtMs > nowMs + config.leaseMs)) {
+    const expiresAtMs = nowMs + config.leaseMs;
+    const leases = state.leases.map((lease) => (lease.expiresAtMs > expiresAtMs ? { ...lease, expiresAtMs } : lease));
+    return { ...record, state: { ...state, leases } };
+  }
+  return record;
+}

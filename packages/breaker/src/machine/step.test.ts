@@ -1,0 +1,366 @@
+import { describe, expect, it } from 'vitest';
+import { ignorance } from './record.ts';
+import { failures, machineBench, probe, runOf, successes } from '../testing/machine.ts';
+import { emptyBatch } from './batch.ts';
+
+const kinds = (events: readonly { type: string }[]): string[] => events.map(({ type }) => type);
+
+/** A breaker that two instances have opened. */
+function opened(overrides: Parameters<typeof machineBench>[0] = {}) {
+  const bench = machineBench(overrides);
+  bench.report('a', failures(1));
+  const trip = bench.report('b', failures(2));
+  expect(bench.record?.state.kind).toBe('open');
+  return { bench, trip };
+}
+
+/** A breaker whose open time is over and that has given out one lease, 'p1'. */
+function halfOpened(overrides: Parameters<typeof machineBench>[0] = {}) {
+  const { bench } = opened(overrides);
+  bench.now += 1_000;
+  expect(bench.act('a', { type: 'acquire', leaseId: 'p1' }).reply.verdict).toBe('granted');
+  return bench;
+}
+
+describe('closed', () => {
+  it('opens once the failures in a row reach the threshold, with failures of enough instances', () => {
+    const { bench, trip } = opened();
+    expect(trip).toMatchObject({ publish: true, reply: { view: { kind: 'open', untilMs: bench.now + 1_000 } } });
+    expect(kinds(trip.events)).toEqual(['failure', 'failure', 'opened']);
+    expect(trip.events.at(-1)).toMatchObject({
+      failureCount: 3,
+      message: 'boom',
+      metadata: { reason: 'failures', instance: 'b', version: 1, openForMs: 1_000 },
+    });
+  });
+
+  it('is not opened by one instance while another is calling', () => {
+    const bench = machineBench();
+    bench.report('healthy', successes(5));
+    for (let time = 0; time < 10; time += 1) bench.report('sick', failures(3));
+    expect(bench.record?.state.kind).toBe('closed');
+    bench.report('healthy', successes(1));
+    bench.report('healthy', failures(1));
+    expect(bench.record?.state).toMatchObject({ kind: 'closed', window: { run: 1 } });
+  });
+
+  it('is opened by one instance when no other has called for ten seconds', () => {
+    const bench = machineBench();
+    bench.report('healthy', successes(5));
+    bench.now += 10_000;
+    bench.report('alone', failures(3));
+    expect(bench.record?.state.kind).toBe('open');
+  });
+
+  it('takes a share of the calling instances as quorum', () => {
+    const bench = machineBench({ quorum: 0.5 });
+    for (const name of ['a', 'b', 'c', 'd', 'e']) bench.report(name, successes(1));
+    bench.report('a', failures(3));
+    bench.report('b', failures(3));
+    expect(bench.record?.state.kind).toBe('closed');
+    bench.report('c', failures(1));
+    expect(bench.record?.state.kind).toBe('open');
+  });
+
+  it('counts a run across batches and across the successes inside them', () => {
+    const bench = machineBench({ quorum: 1 });
+    bench.report('a', { ...failures(2), successes: 1, lead: 0, longest: 2, trail: 2 });
+    expect(bench.record?.state).toMatchObject({ window: { run: 2 } });
+    const trip = bench.report('a', { ...failures(1), successes: 4, trail: 0 });
+    expect(trip.events.at(-1)).toMatchObject({ type: 'opened', failureCount: 3 });
+  });
+
+  it('forgets a run that is stale: two failures, an idle hour and one more do not open', () => {
+    const bench = machineBench();
+    bench.report('a', failures(1));
+    bench.report('b', failures(1));
+    bench.now += 3_600_000;
+    bench.report('a', failures(1));
+    expect(bench.record?.state).toMatchObject({ kind: 'closed', window: { run: 1 } });
+  });
+
+  it('merges a report once, however often it comes', () => {
+    const bench = machineBench({ quorum: 1 });
+    const action = { type: 'report', seq: 1, batch: failures(2) } as const;
+    bench.act('a', action);
+    expect(bench.act('a', action).reply.verdict).toBe('ignored');
+    expect(bench.record?.state).toMatchObject({ window: { run: 2 } });
+  });
+
+  it('ignores what was seen under another epoch', () => {
+    const { bench } = opened();
+    const stale = { ...ignorance, epoch: bench.now - 1 };
+    bench.act('x', { type: 'reset', who: 'ada', why: '' });
+    expect(bench.report('a', failures(3), stale).reply.verdict).toBe('ignored');
+    expect(bench.report('b', failures(3), stale).events).toEqual([]);
+    expect(bench.record?.state).toMatchObject({ kind: 'closed', window: { run: 0 } });
+  });
+
+  it('opens for as long as the provider asks, up to the longest open time', () => {
+    for (const [asked, openFor] of [
+      [3_000, 3_000],
+      [10, 1_000],
+      [99_000, 8_000],
+    ] as const) {
+      const bench = machineBench({ quorum: 1 });
+      bench.report('a', failures(3, { retryAfterMs: asked }));
+      expect(bench.record?.state).toMatchObject({ kind: 'open', untilMs: bench.now + openFor });
+    }
+  });
+
+  it('opens for an exhausted quota once enough instances were told, and says that it was that', () => {
+    const bench = machineBench();
+    bench.report('c', successes(1));
+    const quota = { ...emptyBatch, quotas: 1, quotaMs: 4_000, samples: ['429'] };
+    bench.report('a', quota);
+    expect(bench.record?.state.kind).toBe('closed');
+    bench.report('b', quota);
+    expect(bench.record?.state).toMatchObject({ kind: 'open', reason: 'quota', untilMs: bench.now + 4_000 });
+  });
+
+  it('never opens when it only measures', () => {
+    const bench = machineBench({ trips: false, quorum: 1 });
+    const { events } = bench.report('a', failures(9));
+    expect(bench.record?.state.kind).toBe('closed');
+    expect(events).toHaveLength(9);
+  });
+});
+
+describe('rates', () => {
+  const rate = {
+    failures: 0,
+    forgetMs: 1,
+    over: 'time',
+    size: 5_000,
+    staleMs: 5_000,
+    minimumCalls: 10,
+    failureRate: 0.5,
+    slowRate: 2,
+  } as const;
+
+  it('open at the share of failures, not below the minimum of calls', () => {
+    const bench = machineBench({ trip: rate, quorum: 1 });
+    bench.report('a', failures(9));
+    expect(bench.record?.state.kind).toBe('closed');
+    const { events } = bench.report('a', failures(1));
+    expect(events.at(-1)).toMatchObject({ metadata: { reason: 'failure_rate', calls: 10, rate: 1 } });
+  });
+
+  it('forget calls that left the window', () => {
+    const bench = machineBench({ trip: rate, quorum: 1 });
+    bench.report('a', failures(9));
+    bench.now += 5_000;
+    bench.report('a', failures(1));
+    expect(bench.record?.state).toMatchObject({ kind: 'closed', window: { buckets: [{ calls: 1 }] } });
+  });
+
+  it('over a count look at the last calls only', () => {
+    const trip = { ...rate, over: 'count', size: 20, staleMs: 60_000 } as const;
+    const bench = machineBench({ trip, quorum: 1 });
+    for (let call = 0; call < 100; call += 1) bench.report('a', successes(1));
+    for (let call = 0; call < 9; call += 1) bench.report('a', failures(1));
+    expect(bench.record?.state.kind).toBe('closed');
+    bench.report('a', failures(1));
+    bench.report('a', failures(1));
+    expect(bench.record?.state.kind).toBe('open');
+  });
+
+  it('open for slow calls that succeed', () => {
+    const bench = machineBench({ trip: { ...rate, slowRate: 0.6 }, quorum: 1 });
+    bench.report('a', { ...successes(10), slow: 5 });
+    expect(bench.record?.state.kind).toBe('closed');
+    const { events } = bench.report('a', { ...successes(5), slow: 5 });
+    expect(events.at(-1)).toMatchObject({ metadata: { reason: 'slow_rate' }, failureCount: 0 });
+  });
+});
+
+describe('open and half open', () => {
+  it('refuses until its time is over, then gives leave to as many as there are probes', () => {
+    const { bench } = opened();
+    expect(bench.act('a', { type: 'acquire', leaseId: 'p1' }).reply).toMatchObject({
+      verdict: 'denied',
+      retryAfterMs: 1_000,
+    });
+    bench.now += 1_000;
+    const first = bench.act('a', { type: 'acquire', leaseId: 'p1' });
+    expect(kinds(first.events)).toEqual(['half_open']);
+    expect(bench.act('b', { type: 'acquire', leaseId: 'p2' }).reply.verdict).toBe('granted');
+    bench.now += 100;
+    const third = bench.act('c', { type: 'acquire', leaseId: 'p3' });
+    expect(third.reply).toMatchObject({ verdict: 'denied', retryAfterMs: 400 });
+    expect(bench.record?.state).toMatchObject({ leases: [{ id: 'p1' }, { id: 'p2' }] });
+    expect(bench.act('b', { type: 'acquire', leaseId: 'p2' }).reply.verdict).toBe('granted');
+  });
+
+  it('closes after as many successes as there are probes, not after as many attempts', () => {
+    const bench = halfOpened();
+    const { epoch = 0 } = bench.record ?? {};
+    bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('neutral') });
+    bench.act('a', { type: 'acquire', leaseId: 'p2' });
+    bench.act('a', { type: 'settle', leaseId: 'p2', epoch, outcome: probe('success') });
+    expect(bench.record?.state).toMatchObject({ kind: 'half_open', successes: 1 });
+    bench.act('a', { type: 'acquire', leaseId: 'p3' });
+    expect(bench.act('b', { type: 'acquire', leaseId: 'p4' }).reply.verdict).toBe('denied');
+    const last = bench.act('a', { type: 'settle', leaseId: 'p3', epoch, outcome: probe('success') });
+    expect(kinds(last.events)).toEqual(['closed']);
+    expect(bench.record?.state.kind).toBe('closed');
+  });
+
+  it('reopens for longer at a failed probe, up to the longest time, and forgets that in closed state', () => {
+    const bench = halfOpened();
+    bench.random = 0.999_999;
+    const lasted: number[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      const { epoch = 0 } = bench.record ?? {};
+      const { record } = bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('failure') });
+      if (record.state.kind !== 'open') throw new Error(record.state.kind);
+      lasted.push(record.state.untilMs - bench.now);
+      bench.now = record.state.untilMs;
+      bench.act('a', { type: 'acquire', leaseId: 'p1' });
+    }
+    expect(lasted).toEqual([1_999, 3_999, 7_999, 7_999, 7_999].map((ms) => expect.closeTo(ms, -1)));
+    for (const leaseId of ['p1', 'p2']) {
+      bench.act('a', { type: 'acquire', leaseId });
+      bench.act('a', { type: 'settle', leaseId, epoch: bench.record?.epoch ?? 0, outcome: probe('success') });
+    }
+    expect(bench.record?.state).toMatchObject({ kind: 'closed', openings: 6 });
+    bench.now += 50_000;
+    bench.report('a', failures(1));
+    bench.report('b', failures(2));
+    expect(bench.record?.state).toMatchObject({ kind: 'open', openings: 2 });
+  });
+
+  it('frees the slot of a dead prober, and reopens when probers keep dying', () => {
+    const bench = halfOpened({ probes: 1 });
+    for (const leaseId of ['p2', 'p3']) {
+      expect(bench.act('b', { type: 'acquire', leaseId }).reply.verdict).toBe('denied');
+      bench.now += 500;
+      expect(bench.act('b', { type: 'acquire', leaseId }).reply.verdict).toBe('granted');
+    }
+    bench.now += 500;
+    const reopened = bench.act('b', { type: 'acquire', leaseId: 'p4' });
+    expect(reopened.reply.verdict).toBe('denied');
+    expect(reopened.events.at(-1)).toMatchObject({ type: 'opened', metadata: { reason: 'probes_expired' } });
+  });
+
+  it('ignores a probe that comes back after its lease expired, or from an earlier half-open time', () => {
+    const bench = halfOpened();
+    const { epoch = 0 } = bench.record ?? {};
+    bench.now += 500;
+    const late = bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('failure') });
+    expect(late.reply.verdict).toBe('ignored');
+    expect(bench.record?.state.kind).toBe('half_open');
+    bench.act('a', { type: 'acquire', leaseId: 'p1' });
+    const stale = bench.act('a', { type: 'settle', leaseId: 'p1', epoch: epoch - 1, outcome: probe('failure') });
+    expect(stale.reply.verdict).toBe('ignored');
+    expect(bench.record?.state.kind).toBe('half_open');
+  });
+});
+
+describe('forced states', () => {
+  it('dominate whatever is reported, until their time is over', () => {
+    const bench = machineBench({ quorum: 1 });
+    const forced = bench.act('x', { type: 'force', target: 'forced_closed', forMs: 2_000, who: 'ada', why: 'test' });
+    expect(forced.events.at(-1)).toMatchObject({
+      type: 'closed',
+      metadata: { reason: 'forced', who: 'ada', why: 'test', untilMs: bench.now + 2_000 },
+    });
+    bench.report('a', failures(9));
+    expect(bench.record?.state.kind).toBe('forced_closed');
+    bench.now += 2_000;
+    const after = bench.act('a', { type: 'read' });
+    expect(after.events).toMatchObject(
+      [{ type: 'failure' }, { type: 'closed', metadata: { reason: 'force_ended' } }].slice(1),
+    );
+    expect(bench.record?.state.kind).toBe('closed');
+  });
+
+  it('without an end stay until a reset', () => {
+    const { bench } = opened();
+    bench.act('x', { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: 'incident' });
+    bench.now += 1e10;
+    expect(bench.act('a', { type: 'acquire', leaseId: 'p1' }).reply.verdict).toBe('denied');
+    bench.act('x', { type: 'reset', who: 'ada', why: 'over' });
+    expect(bench.act('a', { type: 'acquire', leaseId: 'p1' }).reply.verdict).toBe('pass');
+  });
+});
+
+describe('a store that forgot', () => {
+  it('everything gets an open state back from whoever knows it, under its epoch', () => {
+    const { bench, trip } = opened();
+    bench.record = undefined;
+    bench.now += 100;
+    bench.act('b', { type: 'read' }, trip.reply.view);
+    expect(bench.record).toMatchObject({ epoch: trip.record.epoch, state: { kind: 'open', untilMs: bench.now + 900 } });
+  });
+
+  it('everything and was seeded by a newcomer takes the open state under a later epoch', () => {
+    const { bench, trip } = opened();
+    bench.record = undefined;
+    bench.now += 100;
+    bench.act('newcomer', { type: 'read' }, ignorance);
+    expect(bench.record).toMatchObject({ seeded: true, epoch: bench.now });
+    bench.act('b', { type: 'read' }, trip.reply.view);
+    expect(bench.record).toMatchObject({ epoch: bench.now + 1, state: { kind: 'open' } });
+  });
+
+  it('a transition takes the newer state, and an older one never comes back', () => {
+    const { bench, trip } = opened();
+    const open = bench.record;
+    bench.act('x', { type: 'reset', who: 'ada', why: '' });
+    const { view: reset } = bench.act('a', { type: 'read' }).reply;
+    bench.act('b', { type: 'read' }, trip.reply.view);
+    expect(bench.record?.state.kind).toBe('closed');
+    bench.record = open;
+    bench.act('a', { type: 'read' }, reset);
+    expect(bench.record).toMatchObject({ epoch: reset.epoch, state: { kind: 'closed' } });
+  });
+
+  it('in half open begins to probe anew, under a later epoch', () => {
+    const bench = halfOpened();
+    const { epoch = 0 } = bench.record ?? {};
+    bench.record = undefined;
+    expect(bench.act('b', { type: 'acquire', leaseId: 'p9' }).reply.verdict).toBe('granted');
+    const late = bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('failure') });
+    expect(late.reply.verdict).toBe('ignored');
+    expect(late.record.epoch).toBeGreaterThan(epoch);
+  });
+
+  it('that set its clock back holds nobody longer than the longest open time', () => {
+    const { bench } = opened();
+    bench.now -= 3_600_000;
+    expect(bench.act('a', { type: 'acquire', leaseId: 'p1' }).reply.retryAfterMs).toBe(8_000);
+  });
+});
+
+describe('config', () => {
+  it('of the highest version holds for all', () => {
+    const bench = machineBench({ version: 2, quorum: 1 });
+    bench.report('new', successes(1));
+    const old = { ...bench.config, version: 1, trip: runOf(1) };
+    const older = machineBench(old);
+    older.record = bench.record;
+    const { reply } = older.report('old', failures(1));
+    expect(reply.view.kind).toBe('closed');
+    expect(reply.config).toMatchObject({ version: 2, trip: { failures: 3 } });
+  });
+});
+
+describe('the trail', () => {
+  it('tells of ten failures a second one by one and of the rest together', () => {
+    const bench = machineBench({ trips: false });
+    expect(bench.report('a', failures(25, { samples: ['one', 'two'] })).events).toHaveLength(10);
+    expect(bench.report('a', failures(5)).events).toEqual([]);
+    bench.now += 1_000;
+    const { events } = bench.act('a', { type: 'read' });
+    expect(events).toMatchObject([{ type: 'failure', failureCount: 20, metadata: { coalesced: 1 } }]);
+  });
+
+  it('tells of successes in sums, where it is asked to', () => {
+    const bench = machineBench({ recordSuccesses: true, recordFailures: false });
+    expect(bench.report('a', successes(5)).events).toMatchObject([{ type: 'success', metadata: { count: 5 } }]);
+    expect(bench.report('a', { ...successes(5), failures: 1 }).events).toEqual([]);
+    bench.now += 10_000;
+    expect(bench.report('a', successes(2)).events).toMatchObject([{ metadata: { count: 7 } }]);
+  });
+});

@@ -1,0 +1,84 @@
+import type { AuditEvent, BreakerRecord, Command, MachineState, Reply, Verdict, View } from './record.ts';
+import { emptyWindow } from './window.ts';
+
+/** One command being carried out. */
+export interface Turn {
+  record: BreakerRecord;
+  readonly command: Command;
+  readonly nowMs: number;
+  readonly events: AuditEvent[];
+  /** Whether all instances must hear of it at once. */
+  publish: boolean;
+}
+
+/** What a command comes to. */
+export interface StepResult {
+  readonly record: BreakerRecord;
+  readonly reply: Reply;
+  readonly events: readonly AuditEvent[];
+  readonly publish: boolean;
+}
+
+/** Why and by whom, for the trail. */
+export interface Cause {
+  readonly failureCount?: number;
+  readonly message?: string;
+  readonly metadata: AuditEvent['metadata'];
+}
+
+/** What a state is called in the trail. */
+const EVENT_TYPES = {
+  closed: 'closed',
+  open: 'opened',
+  half_open: 'half_open',
+  forced_open: 'opened',
+  forced_closed: 'closed',
+} as const;
+
+/** Moves the breaker to a state: a new epoch, an event, and everybody hears of it. */
+export function transition(turn: Turn, state: MachineState, cause: Cause): void {
+  const { record, nowMs } = turn;
+  const epoch = Math.max(nowMs, record.epoch + 1);
+  turn.record = { ...record, epoch, seeded: false, state, alertUntilMs: 0 };
+  emit(turn, EVENT_TYPES[state.kind], cause);
+  turn.publish = true;
+}
+
+/** Adds an event to the trail. */
+export function emit(turn: Turn, type: AuditEvent['type'], { failureCount = 0, message = '', metadata }: Cause): void {
+  const { config, epoch } = turn.record;
+  const { instance } = turn.command;
+  turn.events.push({
+    type,
+    epoch,
+    failureCount,
+    message,
+    metadata: { ...metadata, instance, version: config.version },
+  });
+}
+
+/** A closed state in which nothing has been counted. */
+export function closedState(nowMs: number, openings: number): MachineState {
+  return { kind: 'closed', sinceMs: nowMs, openings, window: emptyWindow };
+}
+
+/** The record as instances shall know it. */
+export function viewOf({ epoch, state, alertUntilMs }: BreakerRecord, nowMs: number): View {
+  const { kind, sinceMs } = state;
+  const bare = { epoch, kind, sinceMs, untilMs: 0, openings: 0, reason: '', who: '', why: '', alertUntilMs, nowMs };
+  switch (state.kind) {
+    case 'closed':
+    case 'half_open':
+      return { ...bare, openings: state.openings };
+    case 'open':
+      return { ...bare, untilMs: state.untilMs, openings: state.openings, reason: state.reason };
+    default:
+      return { ...bare, untilMs: state.untilMs, who: state.who, why: state.why };
+  }
+}
+
+/** Ends a turn with a verdict. */
+export function result({ record, nowMs, events, publish }: Turn, verdict: Verdict, retryAfterMs = 0): StepResult {
+  const reply: Reply = { verdict, retryAfterMs, view: viewOf(record, nowMs), config: record.config };
+  return { record, reply, events, publish };
+}

@@ -1,0 +1,74 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { maskSecrets } from './mask.ts';
+
+const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl';
+
+describe('maskSecrets', () => {
+  it.each([
+    ['Authorization: Bearer abcdef123456', 'Authorization: ***'],
+    ['got 401 with bearer abcdef123456 sent', 'got 401 with bearer *** sent'],
+    ['Basic dXNlcjpwYXNz was refused', 'Basic *** was refused'],
+    ['Incorrect API key provided: sk-proj-abc123DEF456', 'Incorrect API key provided: ***'],
+    ['key AKIAIOSFODNN7EXAMPLE is unknown', 'key *** is unknown'],
+    ['GET https://api.example/v1?api_key=abc&user=7 failed', 'GET https://api.example/v1?api_key=***&user=7 failed'],
+    ['connect postgres://admin:p@ss@db:5432/x', 'connect postgres://***@db:5432/x'],
+    ['{"password":"hunter two","user":"a"}', '{"password":***,"user":"a"}'],
+    ["client_secret='s3', retry", 'client_secret=***, retry'],
+    [`token ${JWT} expired`, 'token *** expired'],
+    ['hash d41d8cd98f00b204e9800998ecf8427e', 'hash ***'],
+    ['wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY leaked', '*** leaked'],
+    ['-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----', '***'],
+    ['ghp_16C7e42F292c6912E7710c838347Ae178B4a in url', '*** in url'],
+  ])('makes %j into %j', (text, masked) => {
+    expect(maskSecrets(text)).toBe(masked);
+  });
+
+  it.each([
+    'fetch failed: connect ECONNREFUSED 127.0.0.1:443',
+    'HTTP 503 Service Unavailable',
+    'request 0b5a2f8e-9c1d-4b7a-8e55-0d6f3c1a9b20 timed out',
+    'ENOENT: no such file, open /usr/local/lib/node_modules/some-package/dist/index.js',
+  ])('leaves %j as it is', (text) => {
+    expect(maskSecrets(text)).toBe(text);
+  });
+
+  it('keeps 500 characters and no half of a pair', () => {
+    expect(maskSecrets('a '.repeat(400))).toHaveLength(500);
+    const cut = maskSecrets(`${'-'.repeat(499)}🌊🌊`);
+    expect([cut.length, cut.isWellFormed()]).toEqual([499, true]);
+  });
+
+  it('lets no secret through, wherever in a text it stands', () => {
+    const secret = fc.stringMatching(/^[A-Za-z0-9]{8}[a-z]{2}[A-Z]{2}\d{2}[A-Za-z0-9]{22}$/);
+    const frame = fc.constantFrom(
+      (text: string) => text,
+      (text: string) => `https://user:${text}@host/`,
+      (text: string) => `x-api-key: ${text}`,
+      (text: string) => `{"token": "${text}"}`,
+      (text: string) => `Bearer ${text}`,
+      (text: string) => `sk-${text}`,
+    );
+    fc.assert(
+      fc.property(fc.string({ maxLength: 600 }), secret, frame, fc.string(), (before, hidden, wrap, after) => {
+        expect(maskSecrets(`${before} ${wrap(hidden)} ${after}`)).not.toContain(hidden);
+      }),
+    );
+  });
+
+  it('gives well-formed text of bounded length, and the same again', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 6_000 }), (text) => {
+        const masked = maskSecrets(text);
+        expect(masked.length).toBeLessThanOrEqual(500);
+        expect(masked.isWellFormed()).toBe(true);
+      }),
+    );
+  });
+
+  it('takes no time on a long text made to be slow', () => {
+    const startedAt = performance.now();
+    for (const unit of ['a', 'key', '-', 'eyJ', '://', 'key="', '-----BEGIN ']) maskSecrets(unit.repeat(200_000));
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+});

@@ -1,0 +1,40 @@
+import type { Outcome } from '../outcome/outcome.ts';
+
+/** The states of a breaker, by name. */
+export const STATE_NAMES = ['closed', 'open', 'half_open', 'forced_open', 'forced_closed'] as const;
+export type StateName = (typeof STATE_NAMES)[number];
+
+/** What became of a call; `refused`: the function wasn't called. */
+export type CallOutcome = Outcome['kind'] | 'refused';
+export const CALL_OUTCOMES: readonly CallOutcome[] = ['success', 'failure', 'quota', 'neutral', 'refused'];
+
+/** What became of a probe's lease. */
+export const LEASE_EVENTS = ['granted', 'denied', 'expired', 'settled'] as const;
+export type LeaseEvent = (typeof LEASE_EVENTS)[number];
+
+/** One exchange with Redis. */
+export interface Flush {
+  readonly durationMs: number;
+  /** Calls that were reported. */
+  readonly size: number;
+}
+
+/** Redis went away, or came back. */
+export interface Outage {
+  readonly kind: 'begin' | 'end';
+}
+
+/** Told of everything that happens. Called synchronously, `call` on each call: must be quick and must not throw. */
+export interface BreakerMetrics {
+  /** The state that this instance acts on, each time it changes. */
+  state(name: string, preset: string, state: StateName): void;
+  /** @param durationMs how long the function took; 0 of a refused call */
+  call(name: string, preset: string, outcome: CallOutcome, durationMs: number): void;
+  /** A transition, told by the instance that made it. */
+  transition(name: string, preset: string, from: StateName, to: StateName, reason: string): void;
+  lease(name: string, preset: string, event: LeaseEvent): void;
+  flush(flush: Flush): void;
+  outage(outage: Outage): void;
+  /** The breaker was evicted: its series may go. */
+  forget?(name: string, preset: string): void;
+}

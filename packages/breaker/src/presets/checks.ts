@@ -1,0 +1,29 @@
+import { BreakerInputError, shown } from '../errors.ts';
+
+/** @throws {BreakerInputError} unless `value` is a whole number from `min` to `max`. */
+export function wholeNumberWithin(field: string, value: unknown, min: number, max: number): void {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw new BreakerInputError(field, `must be a whole number from ${min} to ${max}, not ${shown(value)}`);
+  }
+}
+
+/** @throws {BreakerInputError} unless `value` is a number from `min` to `max`. */
+export function numberWithin(field: string, value: unknown, min: number, max: number): void {
+  if (typeof value !== 'number' || !(value >= min && value <= max)) {
+    throw new BreakerInputError(field, `must be a number from ${min} to ${max}, not ${shown(value)}`);
+  }
+}
+
+/** @throws {BreakerInputError} unless `value` is above 0 and at most 1. */
+export function fraction(field: string, value: unknown): void {
+  if (typeof value !== 'number' || !(value > 0 && value <= 1)) {
+    throw new BreakerInputError(field, `must be a share above 0, at most 1, not ${shown(value)}`);
+  }
+}
+
+/** @throws {BreakerInputError} unless `value` is one of `allowed`. */
+export function oneOf(field: string, value: unknown, allowed: readonly string[]): void {
+  if (typeof value !== 'string' || !allowed.includes(value)) {
+    throw new BreakerInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
+  }
+}

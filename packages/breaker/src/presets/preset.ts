@@ -1,0 +1,175 @@
+import { BreakerInputError, shown } from '../errors.ts';
+import { defaultClassifier } from '../outcome/classify.ts';
+import type { Classifier } from '../outcome/outcome.ts';
+import { fraction, numberWithin, oneOf, wholeNumberWithin } from './checks.ts';
+import { checkSlowCalls, checkTrip, type SlowCalls, type Trip, type TripOptions } from './trip.ts';
+
+/** The longest time that any option may name: a day. */
+export const MAX_TIME_MS: number = 24 * 60 * 60 * 1000;
+
+/** Whether open breakers refuse, or only count and tell what they would have done. */
+export type BreakerMode = 'enforce' | 'metrics-only';
+
+/** What is written to the audit trail. */
+export type Recorded = 'transitions' | 'failures' | 'successes';
+
+/** The share of calls that pass after closing grows from `startShare` to all within `durationMs`. */
+export interface Ramp {
+  readonly durationMs: number;
+  /** 0 to 1, exclusive. */
+  readonly startShare: number;
+}
+
+/** How breakers of one kind behave, checked and complete. Made by {@link definePreset}. */
+export interface Preset<Name extends string = string> {
+  readonly name: Name;
+  /** What opens the breaker. */
+  readonly trip: Trip;
+  /** Opens by slow calls too. */
+  readonly slowCalls?: SlowCalls;
+  /** How long the first opening lasts, in ms. */
+  readonly openMs: number;
+  /** The longest an opening may last, however often probes fail, in ms. */
+  readonly maxOpenMs: number;
+  /** Each reopening lasts this many times the one before, up to `maxOpenMs`; 1 = all last the same. */
+  readonly openBackoff: number;
+  /** Probes under way at once in the whole fleet while half-open, and how many must succeed to close. */
+  readonly probes: number;
+  /** A probe's lease outlives its call's timeout by this, in ms. */
+  readonly probeMarginMs: number;
+  /** A call that takes longer is a failure, in ms. */
+  readonly timeoutMs: number;
+  /** Distinct instances that must have seen failures before the fleet opens: a number from 1, or a share below 1 of those calling. */
+  readonly quorum: number;
+  readonly ramp?: Ramp;
+  readonly record: readonly Recorded[];
+  readonly mode: BreakerMode;
+  /** Raise it with each change: where instances differ during a deploy, the newest version wins. */
+  readonly version: number;
+  readonly classifier: Classifier;
+}
+
+/** What {@link definePreset} needs. */
+export interface PresetOptions<Name extends string = string> {
+  /** Lower-case letters, digits, `_` and `-`, up to 64. */
+  readonly name: Name;
+  readonly trip: TripOptions;
+  /** @default none */
+  readonly slowCalls?: SlowCalls;
+  /** How long the first opening lasts, in ms, up to a day. */
+  readonly openMs: number;
+  /** @default 10 × openMs, a day at most */
+  readonly maxOpenMs?: number;
+  /** From 1 to 10. @default 2 */
+  readonly openBackoff?: number;
+  /** From 1 to 1,000. @default 1 */
+  readonly probes?: number;
+  /** @default 1_000 */
+  readonly probeMarginMs?: number;
+  /** @default 10_000 */
+  readonly timeoutMs?: number;
+  /** @default 2 */
+  readonly quorum?: number;
+  /** @default none */
+  readonly ramp?: Ramp;
+  /** @default ['transitions', 'failures'] */
+  readonly record?: readonly Recorded[];
+  /** @default 'enforce' */
+  readonly mode?: BreakerMode;
+  /** A whole number from 1. @default 1 */
+  readonly version?: number;
+  /** @default defaultClassifier */
+  readonly classifier?: Classifier;
+}
+
+/**
+ * Checks a preset and fills in what it leaves out.
+ * @example
+ * ```ts
+ * const search = definePreset({
+ *   name: 'search',
+ *   trip: { strategy: 'rate', window: { kind: 'time', windowMs: 10_000 }, minimumCalls: 20, failureRate: 0.5 },
+ *   openMs: 15_000,
+ *   timeoutMs: 2_000,
+ * });
+ * ```
+ * @throws {BreakerInputError} naming the option and its value.
+ */
+export function definePreset<const Name extends string>(options: PresetOptions<Name>): Preset<Name> {
+  const {
+    name,
+    trip,
+    slowCalls,
+    openMs,
+    openBackoff = 2,
+    probes = 1,
+    probeMarginMs = 1_000,
+    timeoutMs = 10_000,
+  } = options;
+  const { quorum = 2, ramp, record = ['transitions', 'failures'], mode = 'enforce', version = 1 } = options;
+  const { classifier = defaultClassifier } = options;
+  if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
+    throw new BreakerInputError('name', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
+  }
+  const of = (option: string): string => `preset ${name}: ${option}`;
+  wholeNumberWithin(of('openMs'), openMs, 1, MAX_TIME_MS);
+  const { maxOpenMs = Math.min(10 * openMs, MAX_TIME_MS) } = options;
+  wholeNumberWithin(of('maxOpenMs'), maxOpenMs, openMs, MAX_TIME_MS);
+  numberWithin(of('openBackoff'), openBackoff, 1, 10);
+  wholeNumberWithin(of('probes'), probes, 1, 1_000);
+  wholeNumberWithin(of('probeMarginMs'), probeMarginMs, 0, MAX_TIME_MS);
+  wholeNumberWithin(of('timeoutMs'), timeoutMs, 1, MAX_TIME_MS);
+  wholeNumberWithin(of('version'), version, 1, 2 ** 31 - 1);
+  oneOf(of('mode'), mode, ['enforce', 'metrics-only']);
+  checkQuorum(of('quorum'), quorum);
+  checkRecord(of('record'), record);
+  return {
+    name,
+    trip: checkTrip(of('trip'), trip),
+    openMs,
+    maxOpenMs,
+    openBackoff,
+    probes,
+    probeMarginMs,
+    timeoutMs,
+    quorum,
+    record: [...record],
+    mode,
+    version,
+    classifier: checkClassifier(of('classifier'), classifier),
+    ...(slowCalls === undefined ? {} : { slowCalls: checkSlowCalls(of('slowCalls'), slowCalls) }),
+    ...(ramp === undefined ? {} : { ramp: checkRamp(of('ramp'), ramp) }),
+  };
+}
+
+function checkQuorum(field: string, value: unknown): void {
+  const whole = typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 10_000;
+  const share = typeof value === 'number' && value > 0 && value < 1;
+  if (!whole && !share) {
+    throw new BreakerInputError(
+      field,
+      `must be a whole number from 1 to 10000 or a share below 1, not ${shown(value)}`,
+    );
+  }
+}
+
+function checkRecord(field: string, record: unknown): void {
+  if (!Array.isArray(record)) throw new BreakerInputError(field, `must be a list, not ${shown(record)}`);
+  for (const kind of record) oneOf(field, kind, ['transitions', 'failures', 'successes']);
+}
+
+function checkRamp(field: string, { durationMs, startShare }: Ramp): Ramp {
+  wholeNumberWithin(`${field}.durationMs`, durationMs, 1, MAX_TIME_MS);
+  fraction(`${field}.startShare`, startShare);
+  return { durationMs, startShare };
+}
+
+function checkClassifier(field: string, value: unknown): Classifier {
+  if (isClassifier(value)) return value;
+  throw new BreakerInputError(field, `must have ofResult and ofError, not ${shown(value)}`);
+}
+
+function isClassifier(value: unknown): value is Classifier {
+  if (typeof value !== 'object' || value === null || !('ofResult' in value) || !('ofError' in value)) return false;
+  return typeof value.ofResult === 'function' && typeof value.ofError === 'function';
+}

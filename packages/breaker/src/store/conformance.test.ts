@@ -1,0 +1,220 @@
+import { useRedis } from '@spillway/embedded/testing';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type Batch, emptyBatch, mergeBatches } from '../machine/batch.ts';
+import type { MachineConfig } from '../machine/config.ts';
+import { ignorance, type Action, type Reply, type View } from '../machine/record.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
+import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/stores.ts';
+
+const redis = useRedis();
+const id = { preset: 'ai_provider', name: 'rünware: {x}/1' };
+const T0 = 1_800_000_000_000;
+
+const call = fc.constantFrom<Batch>(
+  { ...emptyBatch, successes: 1 },
+  { ...emptyBatch, successes: 1, slow: 1 },
+  { ...emptyBatch, failures: 1, lead: 1, longest: 1, trail: 1, samples: ['boom "quoted" ünd so'] },
+  { ...emptyBatch, failures: 1, lead: 1, longest: 1, trail: 1, samples: ['503'], retryAfterMs: 2_500 },
+  { ...emptyBatch, quotas: 1, quotaMs: 700, samples: ['429'] },
+);
+
+/** What an instance, a person or fate does next. Leases are named by number, so that others' and old ones are settled too. */
+type Deed =
+  | { readonly type: 'wait'; readonly ms: number }
+  | { readonly type: 'clear' }
+  | { readonly type: 'report'; readonly batch: Batch; readonly retry: boolean }
+  | { readonly type: 'settle'; readonly lease: number; readonly old: boolean; readonly kind: ReturnType<typeof probe> }
+  | { readonly type: 'act'; readonly action: Action };
+
+const deed: fc.Arbitrary<Deed> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant('wait' as const),
+      ms: fc.constantFrom(1, 100, 500, 1_000, 6_000, 61_000),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('clear' as const) }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({
+      type: fc.constant('report' as const),
+      batch: fc.array(call, { minLength: 1, maxLength: 14 }).map((calls) => calls.reduce(mergeBatches, emptyBatch)),
+      retry: fc.boolean(),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      type: fc.constant('settle' as const),
+      lease: fc.nat(3),
+      old: fc.boolean(),
+      kind: fc.constantFrom(probe('success'), probe('failure', 1_500), probe('quota', 900), probe('neutral')),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      type: fc.constant('act' as const),
+      action: fc.oneof(
+        { weight: 2, arbitrary: fc.constant<Action>({ type: 'read' }) },
+        { weight: 6, arbitrary: fc.nat(3).map((lease): Action => ({ type: 'acquire', leaseId: `lease-${lease}` })) },
+        {
+          weight: 1,
+          arbitrary: fc.record({
+            type: fc.constant('force' as const),
+            target: fc.constantFrom('forced_open' as const, 'forced_closed' as const),
+            forMs: fc.constantFrom(0, 800),
+            who: fc.constant('ada'),
+            why: fc.constant('drill'),
+          }),
+        },
+        { weight: 1, arbitrary: fc.constant<Action>({ type: 'reset', who: 'ada', why: 'done' }) },
+      ),
+    }),
+  },
+);
+
+const deeds = fc.array(
+  fc.record({
+    instance: fc.constantFrom('a', 'b', 'c'),
+    forgetful: fc.nat(9),
+    random: fc.double({ min: 0, max: 0.99, noNaN: true }),
+    deed,
+  }),
+  { minLength: 20, maxLength: 80 },
+);
+
+const configs: readonly MachineConfig[] = [
+  baseConfig,
+  { ...baseConfig, quorum: 0.5, probes: 1, recordSuccesses: true },
+  {
+    ...baseConfig,
+    quorum: 1,
+    trip: { ...runOf(0), size: 5_000, staleMs: 5_000, minimumCalls: 6, failureRate: 0.5, slowRate: 0.8 },
+  },
+  {
+    ...baseConfig,
+    trip: { ...runOf(20), over: 'count', size: 20, staleMs: 60_000, minimumCalls: 6, failureRate: 0.5, slowRate: 2 },
+  },
+];
+
+/** Plays the deeds on a store and tells all that can be seen of it. */
+async function play(
+  under: StoreUnderTest,
+  config: MachineConfig,
+  steps: readonly { instance: string; forgetful: number; random: number; deed: Deed }[],
+): Promise<unknown[]> {
+  const replies: unknown[] = [];
+  const known = new Map<string, View>();
+  const seqs = new Map<string, number>();
+  let now = T0;
+  await under.setNow(now);
+  for (const [index, { instance, forgetful, random, deed: next }] of steps.entries()) {
+    if (next.type === 'wait') {
+      now += next.ms;
+      await under.setNow(now);
+      continue;
+    }
+    if (next.type === 'clear') {
+      await under.clear();
+      continue;
+    }
+    const view = forgetful === 0 ? ignorance : (known.get(instance) ?? ignorance);
+    const version = instance === 'c' && index % 7 === 0 ? 2 : 1;
+    const execute = async (action: Action): Promise<Reply> =>
+      under.store.execute(id, { instance, config: { ...config, version }, known: view, random, action });
+    const reply = await execute(toAction(next, instance, view, seqs));
+    if (next.type === 'report' && next.retry) replies.push(await execute({ ...next, seq: seqs.get(instance) ?? 0 }));
+    known.set(instance, reply.view);
+    replies.push(reply);
+  }
+  replies.push(await under.events());
+  return replies;
+}
+
+function toAction(
+  next: Exclude<Deed, { type: 'wait' | 'clear' }>,
+  instance: string,
+  { epoch }: View,
+  seqs: Map<string, number>,
+): Action {
+  if (next.type === 'act') return next.action;
+  if (next.type === 'settle') {
+    return { type: 'settle', leaseId: `lease-${next.lease}`, epoch: next.old ? epoch - 1 : epoch, outcome: next.kind };
+  }
+  seqs.set(instance, (seqs.get(instance) ?? 0) + 1);
+  return { type: 'report', seq: seqs.get(instance) ?? 0, batch: next.batch };
+}
+
+describe('the Redis store', () => {
+  it.each(configs.map((config, index) => [index, config] as const))(
+    'does what the machine does, whatever comes (config %i)',
+    async (_, config) => {
+      const kinds = new Set<string>();
+      await fc.assert(
+        fc.asyncProperty(deeds, async (steps) => {
+          await redis.client.flushall();
+          const [twin, real] = [await memoryUnderTest(), await redisUnderTest(redis.url)];
+          try {
+            const [expected, actual] = [await play(twin, config, steps), await play(real, config, steps)];
+            expect(actual).toEqual(expected);
+            for (const reply of expected.slice(0, -1) as Reply[]) kinds.add(reply.view.kind);
+          } finally {
+            await real.dispose();
+          }
+        }),
+        { numRuns: 60 },
+      );
+      expect([...kinds].toSorted()).toEqual(['closed', 'forced_closed', 'forced_open', 'half_open', 'open']);
+    },
+    120_000,
+  );
+});
+
+describe.each([
+  ['memory', memoryUnderTest],
+  ['redis', () => redisUnderTest(redis.url)],
+])('the %s store', (_, make) => {
+  const config = { ...baseConfig, quorum: 1 };
+  const command = (instance: string, action: Action, known = ignorance) => ({
+    instance,
+    config,
+    known,
+    random: 0,
+    action,
+  });
+
+  it('announces transitions to all who listen', async () => {
+    const under = await make();
+    const heard: string[] = [];
+    let listening = 0;
+    const one = under.store.listen(
+      ({ name, view }) => heard.push(`${name} ${view.kind}`),
+      () => (listening += 1),
+    );
+    await expect.poll(() => listening, { timeout: 5_000 }).toBe(1);
+    await under.setNow(T0);
+    await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: failures(3) }));
+    await expect.poll(() => heard, { timeout: 5_000 }).toEqual([`${id.name} open`]);
+    expect(one.isLive).toBe(true);
+    one.close();
+    expect(one.isLive).toBe(false);
+    await under.dispose();
+  });
+
+  it('lets twenty trippers at once make one transition and one event', async () => {
+    const under = await make();
+    await under.setNow(T0);
+    const first = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: successes(1) }));
+    const all = Array.from({ length: 20 }, (__, index) =>
+      under.store.execute(id, command(`i${index}`, { type: 'report', seq: 1, batch: failures(3) }, first.view)),
+    );
+    const replies = await Promise.all(all);
+    expect(new Set(replies.map(({ view }) => view.epoch)).size).toBe(1);
+    const events = await under.events();
+    expect(events.filter(({ eventType }) => eventType === 'opened')).toHaveLength(1);
+    await under.dispose();
+  });
+});

@@ -1,0 +1,48 @@
+import type { BreakerRecord } from '../machine/record.ts';
+import { step } from '../machine/step.ts';
+import { type Announcement, type BreakerAuditEvent, breakerKey, type BreakerStore } from './store.ts';
+
+/** What {@link memoryStore} may be given. */
+export interface MemoryStoreOptions {
+  /** The clock, in ms since 1970. @default Date.now */
+  readonly now?: () => number;
+  /** Told of each event of the trail. @default they are dropped */
+  readonly onEvent?: (event: BreakerAuditEvent) => void;
+}
+
+/** A store in memory. */
+export interface MemoryStore extends BreakerStore {
+  /** Forgets everything, as FLUSHALL does. */
+  clear(): void;
+  /** What it keeps of a breaker. */
+  peek(preset: string, name: string): BreakerRecord | undefined;
+}
+
+/** Breakers in this process, for one that stands alone and for tests. Several sets of breakers may share it. */
+export function memoryStore({ now = Date.now, onEvent }: MemoryStoreOptions = {}): MemoryStore {
+  const records = new Map<string, BreakerRecord>();
+  const listeners = new Set<(announcement: Announcement) => void>();
+  return {
+    async execute(id, command) {
+      const atMs = now();
+      const { record, reply, events, publish } = step(records.get(breakerKey(id)), command, atMs);
+      records.set(breakerKey(id), record);
+      if (onEvent !== undefined) for (const event of events) onEvent({ ...id, ...event, atMs });
+      if (publish) for (const tell of listeners) tell({ ...id, view: reply.view });
+      return reply;
+    },
+    listen(onAnnouncement, onListening) {
+      listeners.add(onAnnouncement);
+      onListening();
+      return {
+        get isLive() {
+          return listeners.has(onAnnouncement);
+        },
+        close: () => void listeners.delete(onAnnouncement),
+      };
+    },
+    clear: () => records.clear(),
+    peek: (preset, name) => records.get(breakerKey({ preset, name })),
+    close: async () => {},
+  };
+}

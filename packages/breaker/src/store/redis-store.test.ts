@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { startRedis } from '@spillway/embedded';
+import { useRedis } from '@spillway/embedded/testing';
+import { hotPathOptions } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { describe, expect, it, vi } from 'vitest';
+import { ignorance } from '../machine/record.ts';
+import { baseConfig, failures, successes } from '../testing/machine.ts';
+import { breakerKeys, redisStore } from './redis-store.ts';
+
+const redis = useRedis();
+const id = { preset: 'storage', name: 's3' };
+const config = { ...baseConfig, quorum: 1, openMs: 50, maxOpenMs: 100 };
+const make = (client: Redis, deadlineMs = 5_000) => redisStore({ client, deadlineMs, shards: 16, outboxCap: 1_000 });
+const read = { instance: 'a', config, known: ignorance, random: 0, action: { type: 'read' } } as const;
+
+describe('keys', () => {
+  it('of a breaker lie in one slot and have a time to live, all but the outbox', async () => {
+    const store = make(redis.client);
+    await store.execute(id, { ...read, action: { type: 'report', seq: 1, batch: successes(1) } });
+    await store.execute(id, { ...read, action: { type: 'report', seq: 2, batch: failures(3) } });
+    await expect
+      .poll(async () => (await store.execute(id, { ...read, action: { type: 'acquire', leaseId: 'l' } })).verdict)
+      .toBe('granted');
+    const [record, instances, leases] = breakerKeys(id, 16);
+    expect(await redis.client.zrange(leases, '0', '-1')).toEqual(['l']);
+    const keys = await redis.client.keys('*');
+    expect(keys).toEqual(expect.arrayContaining([record, instances, leases]));
+    expect(new Set(keys.map((key) => key.slice(0, 7))).size).toBe(1);
+    for (const key of keys.filter((name) => !/:outbox(:head)?$/.test(name))) {
+      expect(await redis.client.pttl(key), key).toBeGreaterThan(0);
+    }
+  });
+
+  it('of a breaker that is forced open for ever outlive ten years, nearly', async () => {
+    const forced = { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: '' } as const;
+    await make(redis.client).execute(id, { ...read, action: forced });
+    expect(await redis.client.pttl(breakerKeys(id, 16)[0])).toBeGreaterThan(9 * 365 * 86_400_000);
+  });
+
+  it('are written only with a time to live', () => {
+    const lua = ['breaker', 'breaker-record', 'breaker-window', 'breaker-audit']
+      .map((name) => readFileSync(new URL(`../../lua/${name}.lua`, import.meta.url), 'utf8'))
+      .join('\n');
+    const writes = [...lua.matchAll(/call\('(SET|HSET|ZADD)'.*\n.*/g)].map(([lines]) => lines);
+    expect(writes).toHaveLength(4);
+    // Those that put a later time on a lease find its key there, with its time to live.
+    const clamping = writes.filter((lines) => lines.includes('latest'));
+    expect(clamping).toHaveLength(1);
+    for (const lines of writes.filter((one) => !clamping.includes(one))) expect(lines).toMatch(/ttl_ms\(/);
+  });
+});
+
+it('has headers that name every key and argument of the script', () => {
+  const lua = readFileSync(new URL('../../lua/breaker.lua', import.meta.url), 'utf8');
+  const record = readFileSync(new URL('../../lua/breaker-record.lua', import.meta.url), 'utf8');
+  for (const part of ['[1] record, [2] instances, [3] leases', '[1] command', '[2] outbox cap', '[3] channel']) {
+    expect(lua).toContain(part);
+  }
+  expect(record).toContain('RECORD, INSTANCES, LEASES = KEYS[1], KEYS[2], KEYS[3]');
+});
+
+it('answers a Redis that is away or frozen with a typed error within the deadline', async () => {
+  const own = await startRedis();
+  const client = new Redis(own.url, hotPathOptions);
+  client.on('error', () => undefined);
+  const store = make(client, 100);
+  try {
+    await vi.waitUntil(() => client.status === 'ready');
+    await expect(store.execute(id, read)).resolves.toMatchObject({ verdict: 'done' });
+    await own.pause();
+    await expect(store.execute(id, read)).rejects.toMatchObject({ code: 'store_unavailable' });
+    await expect(store.execute(id, read)).rejects.toThrow('it does not answer');
+    await own.resume();
+    await expect.poll(async () => store.execute(id, read).catch(() => undefined)).toMatchObject({ verdict: 'done' });
+    await own.kill();
+    await expect.poll(() => client.status).not.toBe('ready');
+    await expect(store.execute(id, read)).rejects.toThrow(/connection is/);
+  } finally {
+    client.disconnect();
+    await own.stop();
+  }
+});

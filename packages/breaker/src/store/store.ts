@@ -1,0 +1,54 @@
+import type { AuditEvent, Command, Reply, View } from '../machine/record.ts';
+
+/** Which breaker: a dependency may have one under each preset. */
+export interface BreakerId {
+  readonly preset: string;
+  readonly name: string;
+}
+
+/** What is published when a breaker changes. */
+export interface Announcement extends BreakerId {
+  readonly view: View;
+}
+
+/** An event of the trail and whose it is. */
+export interface BreakerAuditEvent extends BreakerId, AuditEvent {
+  readonly atMs: number;
+}
+
+/** A running {@link BreakerStore.listen}. */
+export interface Listening {
+  /** True while announcements arrive. */
+  readonly isLive: boolean;
+  close(): void;
+}
+
+/** Where the fleet's breakers are kept. Every store carries commands out as `step` does, one at a time for a breaker. */
+export interface BreakerStore {
+  /**
+   * Carries out a command.
+   * @throws {StoreUnavailableError} when the answer is not there in time; the command may have been carried out then.
+   */
+  execute(id: BreakerId, command: Command): Promise<Reply>;
+  /**
+   * Hears announcements. They are hints that come fast and may be lost: `onListening` is called each time that listening
+   * begins, and what was announced before has to be read then.
+   */
+  listen(onAnnouncement: (announcement: Announcement) => void, onListening: () => void): Listening;
+  close(): Promise<void>;
+}
+
+/** The store gave no answer in time. */
+export class StoreUnavailableError extends Error {
+  readonly code = 'store_unavailable';
+  override readonly name = 'StoreUnavailableError';
+
+  constructor(reason: string, cause?: unknown) {
+    super(`the breakers' store is unavailable: ${reason}`, { cause });
+  }
+}
+
+/** The key of a breaker within a process. */
+export function breakerKey({ preset, name }: BreakerId): string {
+  return `${preset}/${name}`;
+}
