@@ -11,6 +11,7 @@ it('exports exactly this', () => {
       "hotPathOptions",
       "luaFiles",
       "outboxEventId",
+      "outboxFields",
       "outboxKeys",
       "parseOutboxEntry",
       "shardOf",

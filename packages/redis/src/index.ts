@@ -1,6 +1,6 @@
 export { hotPathOptions } from './client.ts';
 export type { RedisClient } from './client.ts';
-export { MalformedOutboxEntryError, outboxEventId, outboxKeys, parseOutboxEntry } from './outbox.ts';
+export { MalformedOutboxEntryError, outboxEventId, outboxFields, outboxKeys, parseOutboxEntry } from './outbox.ts';
 export type { EventIdentity, OutboxEvent, OutboxKeys, RawEntry } from './outbox.ts';
 export { defineScript, luaFiles } from './script.ts';
 export type { RedisScript, ScriptDefinition } from './script.ts';
