@@ -1,6 +1,19 @@
 -- The schema after all migrations. Generated: pnpm --filter @spillway/db schema:update
 
 
+CREATE TABLE public.alerts (
+  id uuid DEFAULT gen_random_uuid() NOT NULL,
+  rule text NOT NULL,
+  opened_at timestamp with time zone DEFAULT now() NOT NULL,
+  resolved_at timestamp with time zone,
+  value numeric NOT NULL,
+  threshold numeric NOT NULL,
+  details jsonb DEFAULT '{}'::jsonb NOT NULL,
+  notified_opened_at timestamp with time zone,
+  notified_resolved_at timestamp with time zone,
+  CONSTRAINT alerts_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE public.api_call_logs (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
   user_id text,
@@ -54,6 +67,14 @@ CREATE TABLE public.audit_logs (
   metadata jsonb DEFAULT '{}'::jsonb NOT NULL,
   created_at timestamp with time zone DEFAULT now() NOT NULL,
   CONSTRAINT audit_logs_pkey PRIMARY KEY (id)
+);
+
+CREATE TABLE public.audit_watermarks (
+  shard integer NOT NULL,
+  epoch bigint NOT NULL,
+  through_seq bigint NOT NULL,
+  updated_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT audit_watermarks_pkey PRIMARY KEY (shard, epoch)
 );
 
 CREATE TABLE public.circuit_breaker_events (
@@ -157,6 +178,7 @@ CREATE TABLE archive.archival_runs (
   duration_ms bigint,
   error_message text,
   dry_run boolean DEFAULT false NOT NULL,
+  details jsonb DEFAULT '{}'::jsonb NOT NULL,
   CONSTRAINT archival_runs_pkey PRIMARY KEY (id),
   CONSTRAINT archival_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'partial'::text, 'failed'::text, 'crashed'::text])))
 );
@@ -192,6 +214,23 @@ CREATE TABLE archive.generations (
   CONSTRAINT generations_pkey PRIMARY KEY (id, created_at)
 ) PARTITION BY RANGE (created_at);
 
+CREATE TABLE archive.scheduled_runs (
+  job_name text NOT NULL,
+  slot timestamp with time zone NOT NULL,
+  run_id uuid,
+  status text NOT NULL,
+  attempts integer DEFAULT 1 NOT NULL,
+  started_at timestamp with time zone DEFAULT now() NOT NULL,
+  finished_at timestamp with time zone,
+  duration_ms bigint,
+  error_message text,
+  CONSTRAINT scheduled_runs_pkey PRIMARY KEY (job_name, slot),
+  CONSTRAINT scheduled_runs_status_check CHECK ((status = ANY (ARRAY['baseline'::text, 'running'::text, 'completed'::text, 'partial'::text, 'failed'::text])))
+);
+
+CREATE UNIQUE INDEX alerts_open_key ON public.alerts USING btree (rule) WHERE (resolved_at IS NULL);
+CREATE INDEX alerts_opened_at_idx ON public.alerts USING btree (opened_at);
+CREATE INDEX alerts_untold_idx ON public.alerts USING btree (opened_at) WHERE ((notified_opened_at IS NULL) OR ((resolved_at IS NOT NULL) AND (notified_resolved_at IS NULL)));
 CREATE INDEX api_call_logs_created_at_idx ON public.api_call_logs USING btree (created_at);
 CREATE INDEX api_call_logs_user_idx ON public.api_call_logs USING btree (user_id, created_at);
 CREATE INDEX audit_dead_letters_created_at_idx ON public.audit_dead_letters USING btree (created_at, id);

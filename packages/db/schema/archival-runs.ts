@@ -1,9 +1,9 @@
 import { sql } from 'drizzle-orm';
-import { bigint, boolean, check, index, text, uuid } from 'drizzle-orm/pg-core';
+import { bigint, boolean, check, index, integer, jsonb, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
 import { archive } from './archive.ts';
 import { timestamptz } from './timestamps.ts';
 
-/** One row per maintenance run and table; rows of one run share `run_id`. The history that catch-up is decided by. */
+/** One row per maintenance run and table; rows of one run share `run_id`. */
 export const archivalRuns = archive.table(
   'archival_runs',
   {
@@ -20,6 +20,8 @@ export const archivalRuns = archive.table(
     durationMs: bigint('duration_ms', { mode: 'number' }),
     errorMessage: text('error_message'),
     dryRun: boolean('dry_run').notNull().default(false),
+    /** What the counts don't say: partitions made or detached, warnings of the preflight, the longest batch. */
+    details: jsonb('details').notNull().default({}),
   },
   (table) => [
     check(
@@ -30,5 +32,31 @@ export const archivalRuns = archive.table(
     index('archival_runs_started_at_idx').on(table.startedAt),
     // The last run of a job, for catch-up and for the dashboard.
     index('archival_runs_job_idx').on(table.jobName, table.startedAt),
+  ],
+);
+
+/**
+ * One row per moment at which a job was due and ran, by Postgres' clock. The history that catch-up is decided by: a
+ * job is overdue when its newest due moment has no row here. `baseline` marks where a job's history begins.
+ */
+export const scheduledRuns = archive.table(
+  'scheduled_runs',
+  {
+    jobName: text('job_name').notNull(),
+    slot: timestamptz('slot').notNull(),
+    runId: uuid('run_id'),
+    status: text('status').notNull(),
+    attempts: integer('attempts').notNull().default(1),
+    startedAt: timestamptz('started_at').notNull().defaultNow(),
+    finishedAt: timestamptz('finished_at'),
+    durationMs: bigint('duration_ms', { mode: 'number' }),
+    errorMessage: text('error_message'),
+  },
+  (table) => [
+    primaryKey({ name: 'scheduled_runs_pkey', columns: [table.jobName, table.slot] }),
+    check(
+      'scheduled_runs_status_check',
+      sql`${table.status} in ('baseline', 'running', 'completed', 'partial', 'failed')`,
+    ),
   ],
 );

@@ -1,4 +1,9 @@
+export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
+export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
+export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
 export { classifyDbError, type DbErrorKind } from './classify-db-error.ts';
+export { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './cleanup/clean-up-rows.ts';
+export { builtInCleanups, type CleanupRule } from './cleanup/cleanup-rule.ts';
 export type { Connection, ConnectionSource, Queryable } from './connection/connection.ts';
 export { createPool, type PoolOptions } from './connection/create-pool.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
@@ -12,8 +17,14 @@ export {
   type EnsurePartitionsOptions,
   type EnsurePartitionsReport,
 } from './partitions/ensure-partitions.ts';
+export { listPartitions, monthsReady, type Partition } from './partitions/list-partitions.ts';
 export { PartitionError, type PartitionErrorReason } from './partitions/partition-error.ts';
 export type { TableName } from './partitions/partitioned-table.ts';
+export {
+  retirePartitions,
+  type RetirePartitionsOptions,
+  type RetirePartitionsReport,
+} from './partitions/retire-partitions.ts';
 export type { BlockRow } from './queries/block-row.ts';
 export { decodePayload } from './queries/dead-letter-payload.ts';
 export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
@@ -25,3 +36,14 @@ export type { OutboxIdentity } from './queries/outbox-identity.ts';
 export { InvalidCursorError } from './queries/page-cursor.ts';
 export type { InsertRows } from './queries/unnest-insert.ts';
 export { upsertBlocks } from './queries/upsert-blocks.ts';
+export { type JobLockResult, withJobLock } from './runs/job-lock.ts';
+export {
+  addToRun,
+  closeRun,
+  markCrashedRuns,
+  openRun,
+  type RunEnd,
+  type RunStart,
+  type RunStatus,
+} from './runs/run-record.ts';
+export { closeSlot, isSlotOpen, openSlot, readClockMs } from './runs/scheduled-run.ts';

@@ -1,12 +1,14 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api';
 import { describe, expect, test } from 'vitest';
+import * as alerts from '../schema/alerts.ts';
 import * as apiCallLogs from '../schema/api-call-logs.ts';
 import * as archivalRuns from '../schema/archival-runs.ts';
 import * as archive from '../schema/archive.ts';
 import * as auditDeadLetters from '../schema/audit-dead-letters.ts';
 import * as auditGaps from '../schema/audit-gaps.ts';
 import * as auditLogs from '../schema/audit-logs.ts';
+import * as auditWatermarks from '../schema/audit-watermarks.ts';
 import * as circuitBreakerEvents from '../schema/circuit-breaker-events.ts';
 import * as generations from '../schema/generations.ts';
 import * as rateLimits from '../schema/rate-limits.ts';
@@ -21,12 +23,14 @@ const database = useDatabase();
 const drizzleFolder = new URL('../drizzle/', import.meta.url);
 
 const tables = {
+  ...alerts,
   ...apiCallLogs,
   ...archivalRuns,
   ...archive,
   ...auditDeadLetters,
   ...auditGaps,
   ...auditLogs,
+  ...auditWatermarks,
   ...circuitBreakerEvents,
   ...generations,
   ...rateLimits,

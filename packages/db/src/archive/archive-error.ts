@@ -1,0 +1,24 @@
+/**
+ * Why a table was not archived, or not to the end:
+ * - `preflight`: source and target don't fit together, or moving would destroy other tables' rows. Nothing was moved.
+ * - `count_mismatch`: a batch would have stored fewer rows than it deleted. It was rolled back; those before it stay moved.
+ */
+export type ArchiveErrorReason = 'preflight' | 'count_mismatch';
+
+/** A table can't be archived until a person changes something. */
+export class ArchiveError extends Error {
+  override readonly name: string = 'ArchiveError';
+  readonly code = 'archive_error' as const;
+  readonly reason: ArchiveErrorReason;
+  /** The source, `schema.name`. */
+  readonly table: string;
+  /** One sentence for each thing to change. */
+  readonly problems: readonly string[];
+
+  constructor(reason: ArchiveErrorReason, table: string, problems: readonly string[]) {
+    super(`${table}: ${problems.join('; ')}`);
+    this.reason = reason;
+    this.table = table;
+    this.problems = problems;
+  }
+}

@@ -1,0 +1,34 @@
+import type { Connection } from '../connection/connection.ts';
+import { transaction } from '../connection/transaction.ts';
+import type { CompleteArchiveTable } from './archive-table.ts';
+
+/**
+ * The first day of each month (UTC) that has rows to move, oldest first. Jumps from month to month along the timestamp
+ * index: one old row of 1970 costs one step and not a partition for each month since.
+ */
+export async function monthsToArchive(
+  connection: Connection,
+  table: CompleteArchiveTable,
+  timestampType: string,
+  cutoff: string,
+): Promise<Date[]> {
+  const quote = (name: string): string => connection.escapeIdentifier(name);
+  const at = quote(table.timestampColumn);
+  const oldest = `
+    SELECT date_trunc('month', min(${at})::timestamp) AS month
+    FROM ONLY ${quote(table.source.schema)}.${quote(table.source.name)}
+    WHERE ${at} < ($1::timestamptz)::${timestampType} AND ${at} > '-infinity' AND (${table.where})`;
+  return transaction(connection, { timeZone: 'UTC' }, async () => {
+    const { rows } = await connection.query<{ ms: number }>(
+      `WITH RECURSIVE months AS (
+         ${oldest}
+         UNION ALL
+         SELECT (${oldest} AND ${at} >= (months.month + interval '1 month')::${timestampType})
+         FROM months WHERE months.month IS NOT NULL
+       )
+       SELECT (extract(epoch FROM month) * 1000)::float8 AS ms FROM months WHERE month IS NOT NULL ORDER BY 1`,
+      [cutoff],
+    );
+    return rows.map(({ ms }) => new Date(ms));
+  });
+}

@@ -1,0 +1,129 @@
+import { expect, test } from 'vitest';
+import { withConnection } from '../connection/with-connection.ts';
+import { upsertBlocks } from '../queries/upsert-blocks.ts';
+import { blockRow } from '../testing/rows.ts';
+import { useDatabase } from '../testing/use-database.ts';
+import { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './clean-up-rows.ts';
+import { builtInCleanups, type CleanupRule } from './cleanup-rule.ts';
+
+const database = useDatabase();
+const DAY_MS = 86_400_000;
+const metrics: CleanupRule = {
+  table: { schema: 'public', name: 'system_metrics' },
+  timestampColumn: 'recorded_at',
+  retentionDays: 30,
+};
+
+async function cleanUp(options: CleanUpOptions = {}, rule = metrics): Promise<CleanUpReport> {
+  return withConnection(database.pool, async (connection) => cleanUpRows(connection, rule, options));
+}
+
+async function addMetrics(rows: number, age = '31 days'): Promise<void> {
+  await database.pool.query(
+    `INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
+     SELECT 'm', n, now() - interval '${age}' FROM generate_series(1, ${rows}) AS n`,
+  );
+}
+
+async function count(table = 'system_metrics'): Promise<number> {
+  const { rows } = await database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table}`);
+  return rows[0]?.n ?? -1;
+}
+
+test('deletes what is older than its time, and keeps what is younger or without end', async () => {
+  const now = Date.now();
+  await upsertBlocks(database.pool, [
+    blockRow({ identifier: 'old', blockedUntilMs: now - 7.01 * DAY_MS, outboxSeq: 1 }),
+    blockRow({ identifier: 'young', blockedUntilMs: now - 6.99 * DAY_MS, outboxSeq: 2 }),
+    blockRow({ identifier: 'for ever', blockedUntilMs: Number.POSITIVE_INFINITY, outboxSeq: 3 }),
+  ]);
+  await database.pool.query(`
+    INSERT INTO circuit_breaker_events (id, breaker_name, event_type, outbox_shard, outbox_epoch, outbox_seq, created_at)
+    SELECT gen_random_uuid(), 'runware', 'failure', 1, 1, 0, now() - days * interval '1 day' FROM unnest(ARRAY[29.9, 30.1]) AS days`);
+  await addMetrics(3);
+  await addMetrics(2, '29 days');
+  const deleted = [];
+  for (const rule of builtInCleanups) deleted.push((await cleanUp({}, rule)).deleted);
+  expect(deleted).toEqual([1, 1, 3]);
+  const { rows } = await database.pool.query('SELECT identifier FROM rate_limits_v2 ORDER BY identifier');
+  expect(rows).toEqual([{ identifier: 'for ever' }, { identifier: 'young' }]);
+});
+
+test('leaves the highest deleted number of each outbox behind, and never a lower one', async () => {
+  const [rule = metrics] = builtInCleanups;
+  const old = Date.now() - 8 * DAY_MS;
+  const add = async (outboxShard: number, outboxSeq: number): Promise<unknown> =>
+    upsertBlocks(database.pool, [blockRow({ blockedUntilMs: old, outboxShard, outboxSeq, outboxEpoch: 9 })]);
+  await add(1, 5);
+  await add(1, 7);
+  await add(2, 3);
+  await cleanUp({ maxBatchSize: 1 }, rule);
+  await add(1, 6);
+  await cleanUp({}, rule);
+  const { rows } = await database.pool.query('SELECT shard, epoch, through_seq FROM audit_watermarks ORDER BY shard');
+  expect(rows).toEqual([
+    { shard: 1, epoch: '9', through_seq: '7' },
+    { shard: 2, epoch: '9', through_seq: '3' },
+  ]);
+});
+
+test('undoes a batch that holds its locks too long and tries a smaller one', async () => {
+  await addMetrics(500);
+  await database.pool.query(`
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.003); RETURN OLD; END';
+    CREATE TRIGGER slow BEFORE DELETE ON system_metrics FOR EACH ROW EXECUTE FUNCTION slow()`);
+  const report = await cleanUp({ maxLockMs: 100, maxBatchSize: 2_500 });
+  expect(report).toMatchObject({ deleted: 500, stopped: 'done' });
+  // 500 rows would have taken 1.5 s; at most 33 fit.
+  expect(report.batches).toBeGreaterThan(15);
+  expect(await count()).toBe(0);
+});
+
+test('deletes 20,000 rows while others insert, and no more than those', async () => {
+  await addMetrics(20_000);
+  const stop = new AbortController();
+  let inserted = 0;
+  const inserting = (async () => {
+    while (!stop.signal.aborted) {
+      await database.pool.query(`SELECT record_metric('m', 1)`);
+      inserted += 1;
+    }
+  })();
+  const report = await cleanUp({ maxBatchSize: 1_000 });
+  stop.abort();
+  await inserting;
+  expect(report.deleted).toBe(20_000);
+  expect(report.batches).toBeGreaterThanOrEqual(20);
+  expect(await count()).toBe(inserted);
+});
+
+test('leaves locked rows for the next time', async () => {
+  await addMetrics(10);
+  await withConnection(database.pool, async (other) => {
+    await other.query('BEGIN');
+    await other.query('SELECT FROM system_metrics WHERE metric_value = 4 FOR UPDATE');
+    expect((await cleanUp()).deleted).toBe(9);
+    await other.query('ROLLBACK');
+  });
+  expect((await cleanUp()).deleted).toBe(1);
+});
+
+test('only counts in a dry run, and stops at its budget or when told', async () => {
+  await addMetrics(10);
+  expect(await cleanUp({ dryRun: true })).toMatchObject({ deleted: 10, batches: 0 });
+  expect(await cleanUp({ timeBudgetMs: 0 })).toMatchObject({ deleted: 0, stopped: 'time_budget' });
+  const stop = new AbortController();
+  const onProgress = (): void => stop.abort();
+  expect(await cleanUp({ maxBatchSize: 5, signal: stop.signal, onProgress })).toMatchObject({
+    deleted: 1,
+    stopped: 'aborted',
+  });
+  expect(await count()).toBe(9);
+});
+
+test.each([
+  ['maxLockMs', { maxLockMs: 0 }],
+  ['maxBatchSize', { maxBatchSize: 0.5 }],
+])('refuses a bad %s', async (option, options) => {
+  await expect(cleanUp(options)).rejects.toMatchObject({ code: 'invalid_option', option });
+});

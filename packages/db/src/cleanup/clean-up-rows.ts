@@ -1,0 +1,140 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { readCutoff } from '../archive/read-cutoff.ts';
+import type { Connection } from '../connection/connection.ts';
+import { transaction } from '../connection/transaction.ts';
+import { wholeNumber } from '../invalid-option-error.ts';
+import { sqlState } from '../sql-state.ts';
+import { type CleanupRule, checkCleanupRule } from './cleanup-rule.ts';
+import { prepareCleaner } from './delete-batch.ts';
+
+/** How far to go, and who wants to know. */
+export interface CleanUpOptions {
+  /** Longest that a batch may hold its locks, in milliseconds; one that would take longer is undone and halved. @default 80 */
+  readonly maxLockMs?: number;
+  /** Most rows a batch; it begins with a fifth of that and finds its size by itself. @default 5_000 */
+  readonly maxBatchSize?: number;
+  /** Only count. @default false */
+  readonly dryRun?: boolean;
+  /** No batch begins later than so many milliseconds after the start. @default no limit */
+  readonly timeBudgetMs?: number;
+  /** When aborted, no further batch begins. */
+  readonly signal?: AbortSignal;
+  /** Called inside each batch's transaction; what it writes on the connection is committed with the batch. */
+  readonly record?: (deleted: number) => Promise<void>;
+  /** Called after each batch. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number | null }) => void;
+}
+
+/** What was deleted. */
+export interface CleanUpReport {
+  /** In a dry run, what would be; null when counting took too long. */
+  readonly deleted: number | null;
+  readonly cutoff: Date;
+  readonly stopped: 'done' | 'time_budget' | 'aborted';
+  readonly batches: number;
+  /** The longest transaction, in milliseconds. */
+  readonly longestBatchMs: number;
+}
+
+/** Pause after a batch that could not have its locks, in milliseconds. */
+const RETRY_DELAY_MS = 50;
+
+/** Tries of a single row, which can't be halved any more. */
+const ATTEMPTS = 20;
+
+/**
+ * Deletes rows by age while others insert. Each batch is a transaction that Postgres itself cancels after `maxLockMs`; rows
+ * that somebody has locked are left for later.
+ *
+ * Needs one connection outside a transaction; a transaction pooler is fine.
+ * @throws {InvalidOptionError} for an option that can't work.
+ */
+export async function cleanUpRows(
+  connection: Connection,
+  rule: CleanupRule,
+  options: CleanUpOptions = {},
+): Promise<CleanUpReport> {
+  const started = performance.now();
+  checkCleanupRule(rule);
+  const maxLockMs = wholeNumber('maxLockMs', options.maxLockMs ?? 80, 1);
+  const maxBatchSize = wholeNumber('maxBatchSize', options.maxBatchSize ?? 5_000, 1, 100_000);
+  const cutoff = await readCutoff(connection, rule.retentionDays);
+  const cleaner = prepareCleaner(connection, rule, cutoff);
+  if (options.dryRun === true) {
+    const deleted = await cleaner.count();
+    return { deleted, cutoff: new Date(cutoff), stopped: 'done', batches: 0, longestBatchMs: 0 };
+  }
+  const total = options.onProgress === undefined ? null : await cleaner.count();
+  const tally = { deleted: 0, batches: 0, longestBatchMs: 0 };
+  const size = new BatchSize(maxBatchSize, maxLockMs);
+  const deadline = started + (options.timeBudgetMs ?? Number.POSITIVE_INFINITY);
+  const end = (stopped: CleanUpReport['stopped']): CleanUpReport => ({ ...tally, cutoff: new Date(cutoff), stopped });
+  for (;;) {
+    if (options.signal?.aborted === true) return end('aborted');
+    if (performance.now() >= deadline) return end('time_budget');
+    const began = performance.now();
+    const deleted = await attempt(connection, maxLockMs, size, async () => {
+      const rows = await cleaner.deleteBatch(size.rows);
+      if (rows > 0) await options.record?.(rows);
+      return rows;
+    });
+    if (deleted === null) continue;
+    if (deleted === 0) return end('done');
+    const durationMs = performance.now() - began;
+    size.took(durationMs);
+    tally.deleted += deleted;
+    tally.batches += 1;
+    tally.longestBatchMs = Math.max(tally.longestBatchMs, Math.round(durationMs));
+    options.onProgress?.({ done: tally.deleted, total });
+  }
+}
+
+/** One transaction; null when it had to be undone and the next one should be smaller or later. */
+async function attempt(
+  connection: Connection,
+  maxLockMs: number,
+  size: BatchSize,
+  work: () => Promise<number>,
+): Promise<number | null> {
+  try {
+    return await transaction(connection, { statementTimeoutMs: maxLockMs, lockTimeoutMs: maxLockMs }, work);
+  } catch (error) {
+    const state = sqlState(error);
+    // query_canceled, lock_not_available, deadlock_detected
+    if (state !== '57014' && state !== '55P03' && state !== '40P01') throw error;
+    if (!size.failed()) throw error;
+    await sleep(RETRY_DELAY_MS);
+    return null;
+  }
+}
+
+/** The number of rows that fits well into the time: found by doubling and halving. */
+class BatchSize {
+  rows: number;
+  readonly #most: number;
+  readonly #maxMs: number;
+  #failures = 0;
+
+  constructor(most: number, maxMs: number) {
+    this.#most = most;
+    this.#maxMs = maxMs;
+    this.rows = Math.max(1, Math.floor(most / 5));
+  }
+
+  took(durationMs: number): void {
+    this.#failures = 0;
+    if (durationMs < this.#maxMs / 4) this.rows = Math.min(this.#most, this.rows * 2);
+    else if (durationMs > this.#maxMs / 2) this.#halve();
+  }
+
+  /** False when there is no point in going on. */
+  failed(): boolean {
+    this.#failures += 1;
+    this.#halve();
+    return this.#failures < ATTEMPTS;
+  }
+
+  #halve(): void {
+    this.rows = Math.max(1, Math.floor(this.rows / 2));
+  }
+}

@@ -1,0 +1,35 @@
+import { wholeNumber } from '../invalid-option-error.ts';
+import type { TableName } from '../partitions/partitioned-table.ts';
+
+/** Which rows of a table are deleted by age. */
+export interface CleanupRule {
+  readonly table: TableName;
+  /** Column of type timestamptz that a row's age is told by; rows at `infinity` stay. */
+  readonly timestampColumn: string;
+  /** Rows older than so many days (of 24 hours) go. */
+  readonly retentionDays: number;
+  /** The rows carry an outbox identity, whose highest number is kept in `audit_watermarks`. @default false */
+  readonly sequenced?: boolean;
+}
+
+/** Blocks a week after they expired; breaker events and metrics a month after they happened. */
+export const builtInCleanups: readonly CleanupRule[] = [
+  {
+    table: { schema: 'public', name: 'rate_limits_v2' },
+    timestampColumn: 'blocked_until',
+    retentionDays: 7,
+    sequenced: true,
+  },
+  {
+    table: { schema: 'public', name: 'circuit_breaker_events' },
+    timestampColumn: 'created_at',
+    retentionDays: 30,
+    sequenced: true,
+  },
+  { table: { schema: 'public', name: 'system_metrics' }, timestampColumn: 'recorded_at', retentionDays: 30 },
+];
+
+/** @throws {InvalidOptionError} for a rule that can't work. */
+export function checkCleanupRule({ retentionDays }: CleanupRule): void {
+  wholeNumber('retentionDays', retentionDays, 0, 36_500);
+}

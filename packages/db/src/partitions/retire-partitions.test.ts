@@ -1,0 +1,111 @@
+import type { Pool } from 'pg';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { createPool } from '../connection/create-pool.ts';
+import { withConnection } from '../connection/with-connection.ts';
+import { useDatabase } from '../testing/use-database.ts';
+import { ensurePartitions } from './ensure-partitions.ts';
+import { listPartitions, monthsReady } from './list-partitions.ts';
+import { retirePartitions, type RetirePartitionsOptions, type RetirePartitionsReport } from './retire-partitions.ts';
+
+const database = useDatabase('empty');
+const table = { schema: 'cold', name: 'logs' };
+const now = new Date('2026-02-15T00:00:00Z');
+
+beforeEach(async () => {
+  await database.pool.query(`
+    CREATE SCHEMA cold;
+    CREATE TABLE cold.logs (id int, created_at timestamptz NOT NULL) PARTITION BY RANGE (created_at)`);
+  await withConnection(database.pool, async (connection) =>
+    ensurePartitions(connection, { table, now: new Date('2025-11-01T00:00:00Z'), monthsAhead: 4 }),
+  );
+  await database.pool.query(`INSERT INTO cold.logs VALUES (1, '2025-11-30 23:59:59+00'), (2, '2025-12-01 00:00+00')`);
+});
+
+async function retire(
+  options: Partial<RetirePartitionsOptions> = {},
+  pool: Pool = database.pool,
+): Promise<RetirePartitionsReport> {
+  return withConnection(pool, async (connection) =>
+    retirePartitions(connection, { table, now, keepMonths: 2, action: 'detach', ...options }),
+  );
+}
+
+async function names(): Promise<string[]> {
+  return withConnection(database.pool, async (connection) =>
+    (await listPartitions(connection, table)).map(({ name }) => name),
+  );
+}
+
+test('detaches the months before those to keep, and leaves their rows in a table of their own', async () => {
+  expect(await retire()).toEqual({ table: 'cold.logs', detached: ['cold.logs_2025_11'], dropped: [] });
+  expect(await names()).toEqual(['logs_2025_12', 'logs_2026_01', 'logs_2026_02', 'logs_2026_03']);
+  expect((await database.pool.query('SELECT id FROM cold.logs_2025_11')).rows).toEqual([{ id: 1 }]);
+  expect((await retire()).detached).toEqual([]);
+});
+
+test('drops them when told to', async () => {
+  expect(await retire({ keepMonths: 1, action: 'drop' })).toMatchObject({
+    dropped: ['cold.logs_2025_11', 'cold.logs_2025_12'],
+  });
+  expect((await database.pool.query(`SELECT to_regclass('cold.logs_2025_12') AS t`)).rows).toEqual([{ t: null }]);
+});
+
+test('only reports in a dry run', async () => {
+  expect((await retire({ dryRun: true })).detached).toEqual(['cold.logs_2025_11']);
+  expect(await names()).toHaveLength(5);
+});
+
+test('never retires a partition that reaches into a month to keep', async () => {
+  await database.pool.query(
+    `CREATE TABLE cold.ancient PARTITION OF cold.logs FOR VALUES FROM (MINVALUE) TO ('2025-11-01 00:00+00')`,
+  );
+  expect((await retire({ keepMonths: 3 })).detached).toEqual(['cold.ancient']);
+});
+
+test('inserts go on while a long-open SELECT holds it up, and the next run finishes what was cut off', async () => {
+  const hasty = createPool({ connectionString: database.url, onError: () => {}, statementTimeoutMs: 300 });
+  await withConnection(database.pool, async (reader) => {
+    await reader.query('BEGIN');
+    await reader.query('SELECT count(*) FROM cold.logs');
+    const retiring = retire({}, hasty).catch((error: unknown) => error);
+    const inserted = await database.pool.query(`INSERT INTO cold.logs VALUES (3, '2026-02-01 00:00+00')`);
+    expect(inserted.rowCount).toBe(1);
+    expect(await retiring).toMatchObject({ code: '57014' });
+    await reader.query('COMMIT');
+  });
+  expect(await names()).toHaveLength(5);
+  expect((await retire()).detached).toEqual(['cold.logs_2025_11']);
+  expect(await names()).toHaveLength(4);
+  await hasty.end();
+});
+
+describe('monthsReady', () => {
+  test.each([
+    ['2025-11-15T00:00:00Z', 4],
+    ['2026-03-31T23:59:59Z', 0],
+    ['2026-04-01T00:00:00Z', -1],
+  ])('counts the months after %s: %i', async (moment, expected) => {
+    const partitions = await withConnection(database.pool, async (connection) => listPartitions(connection, table));
+    expect(monthsReady(partitions, Date.parse(moment))).toBe(expected);
+  });
+
+  test('stops at a hole, and counts a partition without end as ten years', async () => {
+    await database.pool.query('DROP TABLE cold.logs_2026_01');
+    const read = async (): Promise<number> =>
+      monthsReady(
+        await withConnection(database.pool, async (connection) => listPartitions(connection, table)),
+        Date.parse('2025-11-15T00:00:00Z'),
+      );
+    expect(await read()).toBe(1);
+    await database.pool.query(
+      `CREATE TABLE cold.rest PARTITION OF cold.logs FOR VALUES FROM ('2026-04-01 00:00+00') TO (MAXVALUE);
+       CREATE TABLE cold.january PARTITION OF cold.logs FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00')`,
+    );
+    expect(await read()).toBe(120);
+  });
+});
+
+test('refuses a bad action', async () => {
+  // @ts-expect-error neither of the two
+  await expect(retire({ action: 'burn' })).rejects.toMatchObject({ code: 'invalid_option', option: 'action' });
+});
