@@ -15,6 +15,7 @@ it('exports exactly this', () => {
       "luaFiles",
       "outageReporter",
       "outboxEventId",
+      "outboxFields",
       "outboxKeys",
       "parseGapEvent",
       "parseOutboxEntry",

@@ -5,7 +5,7 @@ export { parseGapEvent } from './gap-event.ts';
 export type { GapEvent } from './gap-event.ts';
 export { instances } from './instances.ts';
 export type { Instances, InstancesOptions } from './instances.ts';
-export { MalformedOutboxEntryError, outboxEventId, outboxKeys, parseOutboxEntry } from './outbox.ts';
+export { MalformedOutboxEntryError, outboxEventId, outboxFields, outboxKeys, parseOutboxEntry } from './outbox.ts';
 export type { EventIdentity, OutboxEvent, OutboxKeys, RawEntry } from './outbox.ts';
 export { outageReporter } from './outages.ts';
 export type { OutageReporter, OutageReporterOptions } from './outages.ts';

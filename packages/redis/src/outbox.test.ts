@@ -6,7 +6,14 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { MalformedOutboxEntryError, outboxEventId, outboxKeys, parseOutboxEntry, type RawEntry } from './outbox.ts';
+import {
+  MalformedOutboxEntryError,
+  outboxEventId,
+  outboxKeys,
+  outboxFields,
+  parseOutboxEntry,
+  type RawEntry,
+} from './outbox.ts';
 import { defineScript, luaFiles, type RedisScript } from './script.ts';
 import { shardTag } from './shards.ts';
 
@@ -24,7 +31,7 @@ describe('outbox_emit', () => {
     const file = join(folder, 'emit.lua');
     writeFileSync(
       file,
-      `return { outbox_emit(outbox_tag(KEYS[1]), clock_ms(), tonumber(ARGV[1]), ARGV[2] == 'yes', 'note', { 'text', ARGV[3] }) }`,
+      `return { outbox_emit(outbox_tag(KEYS[1]), clock_ms(), tonumber(ARGV[1]), ARGV[2] == 'yes', 'note', { 'text', ARGV[3], 'most', 281474976710655, 'half', 0.5 }) }`,
     );
     emit = defineScript({
       name: 'emit',
@@ -62,6 +69,12 @@ describe('outbox_emit', () => {
     expect((await events()).map(({ fields }) => fields['text'])).toEqual(['a', 'b']);
     expect(await redis.hget(head, 'dropped')).toBe('2');
     expect(await redis.hget(head, 'seq')).toBe('2');
+  });
+
+  it('keeps any text and any number as they are', async () => {
+    const text = 'a "b" \\ \n \u0001 / ü \u{1F600}';
+    await send(text);
+    expect((await events()).map(({ fields }) => fields)).toEqual([{ text, most: '281474976710655', half: '0.5' }]);
   });
 
   it('gives unsequenced events no number, so that losing one is no gap', async () => {
@@ -133,4 +146,14 @@ describe('outboxEventId', () => {
     expect(new Set(ids.map(outboxEventId)).size).toBe(ids.length);
     expect(outboxEventId({ ...base })).toBe(outboxEventId(base));
   });
+});
+
+describe('outboxFields', () => {
+  it.each([
+    ['no JSON', ['e', '[']],
+    ['no list', ['e', '{"type":"x"}']],
+    ['no texts', ['e', '["type",1]']],
+    ['another name', ['f', '["a","b"]']],
+    ['more fields', ['e', '["a","b"]', 'c', 'd']],
+  ])('leaves what is not packed by us as it is: %s', (_, stored) => expect(outboxFields(stored)).toBe(stored));
 });

@@ -40,14 +40,6 @@ export function connect(source: RedisSource, { option, connectionName, onError }
   return client;
 }
 
-/** A second connection like this one, for commands that block it. */
-export function duplicate(client: Redis | Cluster, onError: (error: Error) => void): Redis | Cluster {
-  // Alike, but no single signature fits both classes.
-  const other = client instanceof Cluster ? client.duplicate() : client.duplicate();
-  other.on('error', onError);
-  return other;
-}
-
 function open(
   source: RedisSource,
   option: string,

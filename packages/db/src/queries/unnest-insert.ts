@@ -43,7 +43,7 @@ export function unnestInsert<Row>(
     if (rows.length === 0) return 0;
     const { rowCount } = await db.query(
       text,
-      columns.map(({ read }) => rows.map((row) => read(row))),
+      columns.map((column) => arrayLiteral(column, rows)),
     );
     return rowCount ?? 0;
   };
@@ -52,4 +52,24 @@ export function unnestInsert<Row>(
 /** Milliseconds travel as float8, which holds Infinity (for ever) and is exact to the microsecond until the year 2255. */
 function arrayType(type: ColumnType): string {
   return type === 'epoch_ms' ? 'float8[]' : `${type}[]`;
+}
+
+/**
+ * A column's values as Postgres writes an array. pg would do the same, one value at a time with four regular
+ * expressions each, which was half of what an insert cost this side.
+ */
+function arrayLiteral<Row>({ read, type }: Column<Row>, rows: readonly Row[]): string {
+  const quoted = type === 'text' || type === 'jsonb';
+  let literal = '';
+  for (const row of rows) {
+    const value = read(row);
+    const separator = literal === '' ? '{' : ',';
+    if (value === null) literal += `${separator}NULL`;
+    else literal += quoted ? `${separator}"${escaped(String(value))}"` : `${separator}${value}`;
+  }
+  return `${literal}}`;
+}
+
+function escaped(text: string): string {
+  return /["\\]/u.test(text) ? text.replaceAll(/["\\]/gu, '\\$&') : text;
 }

@@ -3,83 +3,113 @@ import type { WorkerLogger } from '../logger.ts';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import type { OutboxReader } from './outbox-reader.ts';
+import type { QueueGate } from './queue-gate.ts';
 
 /** Pause after an error, and between two looks at a queue that is full. */
 const RETRY_MS = 500;
+
+/** Jobs on their way into the queue at once. One keeps Redis busy half of the time, four all of it. */
+const MAX_IN_FLIGHT = 4;
 
 /** What a lane moves, and how much at once. */
 export interface LaneOptions {
   readonly reader: OutboxReader;
   readonly queue: AuditQueue;
+  readonly gate: QueueGate;
   readonly batchSize: number;
+  /** How long events gather in the outbox before the next look. */
   readonly lingerMs: number;
-  /**
-   * Longest wait of one read. It bounds how long a stop takes and how late a look for abandoned entries is; new entries
-   * end the wait at once.
-   */
-  readonly readWaitMs: number;
-  readonly maxWaitingJobs: number;
   readonly logger: WorkerLogger;
 }
 
 /**
- * Moves entries from outbox to queue until `stop` is aborted; then hands over what it holds and resolves.
+ * Moves entries from outbox to queue until `stop` is aborted; then resolves when what it holds is handed over.
  *
- * One round: wait until the queue has room, take entries that a dead worker left, or else new ones for up to `lingerMs`
- * or until the batch is full; add them as a job; only then release them. Whatever goes wrong in between leaves the
+ * One round: wait until the queue has room; take entries that a dead worker left, or else new ones, until there is a
+ * batch or nothing more; add them as a job; only then release them. The next round reads while up to four jobs are still
+ * being added and released, and begins at once unless the outbox is empty. Whatever goes wrong in between leaves the
  * entries pending in Redis, where a later round or another worker claims them. So an event may be queued twice and is
  * never lost; the sink makes twice the same as once.
  */
 export async function runLane(options: LaneOptions, stop: AbortSignal): Promise<void> {
-  const { logger } = options;
+  const { gate, batchSize, lingerMs, logger } = options;
+  const handOvers = new HandOvers(options);
   while (!stop.aborted) {
     try {
-      if (await hasRoom(options)) await handOver(options, await collect(options, stop));
-      else await pause(stop);
+      if (handOvers.takeFailure() || !(await gate.hasRoom())) {
+        await pause(RETRY_MS, stop);
+        continue;
+      }
+      const { entries, more } = await collect(options);
+      for (let start = 0; start < entries.length; start += batchSize) {
+        await handOvers.begin(entries.slice(start, start + batchSize));
+      }
+      if (!more) await pause(lingerMs, stop);
     } catch (error) {
       logger.error({ err: error }, 'pump: a round failed, its entries stay in the outbox');
-      await pause(stop);
+      await pause(RETRY_MS, stop);
+    }
+  }
+  await handOvers.finished();
+}
+
+async function collect({ reader, batchSize }: LaneOptions): Promise<{ entries: AuditEntry[]; more: boolean }> {
+  const claimed = await reader.claim();
+  if (claimed.length > 0) return { entries: claimed, more: true };
+  const { entries, more } = await reader.read();
+  let last = more;
+  while (last && entries.length < batchSize) {
+    const next = await reader.read();
+    entries.push(...next.entries);
+    last = next.more;
+  }
+  return { entries, more: last };
+}
+
+/** The jobs that are on their way into the queue. */
+class HandOvers {
+  readonly #options: LaneOptions;
+  readonly #running = new Set<Promise<void>>();
+  #failed = false;
+
+  constructor(options: LaneOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for a free place, then begins and does not wait. */
+  async begin(batch: readonly AuditEntry[]): Promise<void> {
+    while (this.#running.size >= MAX_IN_FLIGHT) await Promise.race(this.#running);
+    const running = this.#handOver(batch).finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Whether one failed since the last time this was asked. */
+  takeFailure(): boolean {
+    const failed = this.#failed;
+    this.#failed = false;
+    return failed;
+  }
+
+  /** Resolves when none is left. */
+  async finished(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  async #handOver(batch: readonly AuditEntry[]): Promise<void> {
+    const { reader, queue, gate, logger } = this.#options;
+    try {
+      gate.added();
+      // Not addBulk: it resolves although a job of it was refused.
+      const { id } = await queue.add('events', { entries: batch });
+      await reader.release(batch);
+      logger.debug({ job: id, events: batch.length }, 'pump: queued');
+    } catch (error) {
+      this.#failed = true;
+      logger.error({ err: error }, 'pump: a job was not queued, its entries stay in the outbox');
     }
   }
 }
 
-async function hasRoom({ queue, maxWaitingJobs, logger }: LaneOptions): Promise<boolean> {
-  const waiting = await queue.getWaitingCount();
-  if (waiting < maxWaitingJobs) return true;
-  logger.warn({ waiting, maxWaitingJobs }, 'pump: the queue is full, events wait in the outbox');
-  return false;
-}
-
-async function collect(
-  { reader, batchSize, lingerMs, readWaitMs }: LaneOptions,
-  stop: AbortSignal,
-): Promise<AuditEntry[]> {
-  const claimed = await reader.claim();
-  if (claimed.length > 0) return claimed;
-  const entries = await reader.read(readWaitMs);
-  if (entries.length === 0) return entries;
-  const deadline = performance.now() + lingerMs;
-  while (entries.length < batchSize && !stop.aborted) {
-    const left = deadline - performance.now();
-    if (left < 1) break;
-    entries.push(...(await reader.read(Math.min(left, readWaitMs))));
-  }
-  return entries;
-}
-
-async function handOver(
-  { reader, queue, batchSize, logger }: LaneOptions,
-  entries: readonly AuditEntry[],
-): Promise<void> {
-  for (let start = 0; start < entries.length; start += batchSize) {
-    const batch = entries.slice(start, start + batchSize);
-    // Not addBulk: it resolves although a job of it was refused.
-    const { id } = await queue.add('events', { entries: batch });
-    await reader.release(batch);
-    logger.debug({ job: id, events: batch.length }, 'pump: queued');
-  }
-}
-
-async function pause(stop: AbortSignal): Promise<void> {
-  await delay(RETRY_MS, undefined, { signal: stop }).catch(() => {});
+async function pause(ms: number, stop: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal: stop }).catch(() => {});
 }

@@ -11,10 +11,8 @@ const CONSUMER_FORGOTTEN_MS = 3_600_000;
 
 /** Which outboxes to read, and as whom. */
 export interface OutboxReaderOptions {
-  /** For reads, which occupy it while they wait. */
-  readonly blocking: RedisClient;
-  /** For everything else. */
-  readonly commands: RedisClient;
+  /** Never waits in Redis, so any number of readers share it. */
+  readonly redis: RedisClient;
   /** In Redis Cluster a single one: a read of several streams must stay in one slot. */
   readonly shards: readonly number[];
   /** Unique among all workers, also those of the past. */
@@ -40,26 +38,18 @@ export class OutboxReader {
     this.#shardOf = new Map(options.shards.map((shard) => [outboxKeys(shard).stream, shard]));
   }
 
-  /** New entries; waits up to `blockMs` for the first. May give a few times the batch size. */
-  async read(blockMs: number): Promise<AuditEntry[]> {
-    const { blocking, consumer, batchSize, shards } = this.#options;
+  /** New entries, at most a few times the batch size; `more` when an outbox holds others. */
+  async read(): Promise<{ entries: AuditEntry[]; more: boolean }> {
+    const { redis, consumer, batchSize, shards } = this.#options;
     const streams = [...this.#shardOf.keys()];
     // COUNT is per stream. Shards are seldom equally busy, so each may fill a quarter of what all of them could.
     const count = Math.ceil((4 * batchSize) / Math.max(4, shards.length));
-    const command = [
-      'GROUP',
-      PUMP_GROUP,
-      consumer,
-      'COUNT',
-      count,
-      'BLOCK',
-      Math.max(1, Math.ceil(blockMs)),
-      'STREAMS',
-    ];
-    const reply = await this.#withGroups(() =>
-      blocking.callBuffer('XREADGROUP', [...command, ...streams, ...streams.map(() => '>')]),
-    );
-    return decodeStreams(reply).flatMap(({ key, entries }) => this.#tag(key, entries));
+    const args = ['GROUP', PUMP_GROUP, consumer, 'COUNT', count, 'STREAMS', ...streams, ...streams.map(() => '>')];
+    const parts = decodeStreams(await this.#withGroups(() => redis.callBuffer('XREADGROUP', args)));
+    return {
+      entries: parts.flatMap(({ key, entries }) => this.#tag(key, entries)),
+      more: parts.some(({ entries }) => entries.length >= count),
+    };
   }
 
   /**
@@ -88,7 +78,7 @@ export class OutboxReader {
     }
     await Promise.all(
       Array.from(idsByShard, ([shard, ids]) =>
-        release.run(this.#options.commands, [outboxKeys(shard).stream], [PUMP_GROUP, ...ids]),
+        release.run(this.#options.redis, [outboxKeys(shard).stream], [PUMP_GROUP, ...ids]),
       ),
     );
   }
@@ -99,12 +89,12 @@ export class OutboxReader {
   }
 
   async #claimFrom(stream: string, limit: number): Promise<AuditEntry[]> {
-    const { commands, consumer, claimIdleMs } = this.#options;
+    const { redis, consumer, claimIdleMs } = this.#options;
     const claimed: AuditEntry[] = [];
     let from = '0-0';
     do {
       const args = [stream, PUMP_GROUP, consumer, claimIdleMs, from, 'COUNT', limit];
-      const { cursor, entries } = decodeClaim(await this.#withGroups(() => commands.callBuffer('XAUTOCLAIM', args)));
+      const { cursor, entries } = decodeClaim(await this.#withGroups(() => redis.callBuffer('XAUTOCLAIM', args)));
       claimed.push(...this.#tag(stream, entries));
       from = cursor;
     } while (from !== '0-0' && claimed.length < limit);
@@ -122,7 +112,7 @@ export class OutboxReader {
     try {
       return await command();
     } catch (error) {
-      if (!startsWith(error, 'NOGROUP', 'UNBLOCKED')) throw error;
+      if (!startsWith(error, 'NOGROUP')) throw error;
       await this.#makeGroups();
       return command();
     }
@@ -132,7 +122,7 @@ export class OutboxReader {
     const make = async (stream: string): Promise<void> => {
       try {
         // From 0 and not from $: what was written before the first worker ran is part of the trail.
-        await this.#options.commands.callBuffer('XGROUP', ['CREATE', stream, PUMP_GROUP, '0', 'MKSTREAM']);
+        await this.#options.redis.callBuffer('XGROUP', ['CREATE', stream, PUMP_GROUP, '0', 'MKSTREAM']);
       } catch (error) {
         if (!startsWith(error, 'BUSYGROUP')) throw error;
       }
@@ -145,11 +135,11 @@ export class OutboxReader {
   async #forget(consumer: string): Promise<void> {
     const args = [PUMP_GROUP, CONSUMER_FORGOTTEN_MS, consumer];
     await Promise.all(
-      Array.from(this.#shardOf.keys(), (stream) => forgetConsumers.run(this.#options.commands, [stream], args)),
+      Array.from(this.#shardOf.keys(), (stream) => forgetConsumers.run(this.#options.redis, [stream], args)),
     );
   }
 }
 
-function startsWith(error: unknown, ...codes: string[]): boolean {
-  return error instanceof Error && codes.some((code) => error.message.startsWith(code));
+function startsWith(error: unknown, code: string): boolean {
+  return error instanceof Error && error.message.startsWith(code);
 }

@@ -1,6 +1,6 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { outboxKeys } from '@spillway/redis';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AUDIT_QUEUE, type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { addBlocks, blockFields, outboxLength } from '../testing/block-entries.ts';
 import { type RecordingLogger, recordingLogger } from '../testing/recording-logger.ts';
@@ -101,13 +101,36 @@ describe('createPump', () => {
     await addBlocks(redis.client, 1, 10, 1);
     start({ shards: 1, batchSize: 10, maxWaitingJobs: 1 });
     await expect.poll(() => logger.messages).toContain('pump: the queue is full, events wait in the outbox');
+    const looks = vi.spyOn(queue, 'getJobCountByTypes');
     await addBlocks(redis.client, 11, 15, 1);
-    const before = logger.messages.length;
-    await expect.poll(() => logger.messages.length).toBeGreaterThan(before);
+    await expect.poll(() => looks.mock.calls.length, { timeout: 5_000 }).toBeGreaterThan(1);
     expect(await queued()).toEqual(upTo(10));
     expect(await outboxLength(redis.client, 1)).toBe(5);
     await queue.drain();
-    await expect.poll(queued).toEqual([11, 12, 13, 14, 15]);
+    await expect.poll(queued, { timeout: 5_000 }).toEqual([11, 12, 13, 14, 15]);
+  });
+
+  it('stops at one number of waiting jobs and goes on at a lower one', async () => {
+    await addBlocks(redis.client, 1, 100, 1);
+    start({ shards: 1, batchSize: 1, maxWaitingJobs: 8, resumeWaitingJobs: 2 });
+    await expect.poll(() => logger.messages).toContain('pump: the queue is full, events wait in the outbox');
+    // A batch that was read already is handed over whole.
+    const full = await queue.getWaitingCount();
+    expect(full).toBeLessThan(20);
+    const looks = vi.spyOn(queue, 'getJobCountByTypes');
+    const jobs = await queue.getJobs(['waiting']);
+    await Promise.all(jobs.slice(3).map((job) => job.remove()));
+    await expect.poll(() => looks.mock.calls.length, { timeout: 5_000 }).toBeGreaterThan(1);
+    expect(await queue.getWaitingCount()).toBe(3);
+    await jobs[0]?.remove();
+    await expect.poll(() => queue.getWaitingCount(), { timeout: 5_000 }).toBeGreaterThan(3);
+  });
+
+  it('empties a single busy shard without pauses', async () => {
+    await addBlocks(redis.client, 1, 3_000, 1);
+    start({ batchSize: 50, lingerMs: 30_000 });
+    await expect.poll(() => outboxLength(redis.client, 1), { timeout: 10_000 }).toBe(0);
+    expect((await queued()).length).toBe(3_000);
   });
 
   it('goes on after Redis was emptied', async () => {
@@ -127,10 +150,19 @@ describe('createPump', () => {
   });
 
   it('hands over what it holds when it closes, and signs off', async () => {
-    const pump = start({ lingerMs: 60_000, claimIdleMs: 60_000 });
+    const add = queue.add.bind(queue);
+    const gate: { open?: () => void } = {};
+    const held = new Promise<void>((resolve) => (gate.open = resolve));
+    vi.spyOn(queue, 'add').mockImplementation(async (...args) => {
+      await held;
+      return add(...args);
+    });
+    const pump = start({ claimIdleMs: 60_000 });
     await addBlocks(redis.client, 1, 10, SHARDS);
     await expect.poll(pending).toBe(10);
-    await pump.close();
+    const closed = pump.close();
+    gate.open?.();
+    await closed;
     expect(await queued()).toEqual(upTo(10));
     expect(await outboxLength(redis.client, SHARDS)).toBe(0);
     expect(await redis.client.xinfo('CONSUMERS', outboxKeys(0).stream, PUMP_GROUP)).toEqual([]);
@@ -151,6 +183,7 @@ describe('createPump', () => {
     ['batchSize', 5_001, 'a whole number from 1 to 5000'],
     ['lingerMs', -1, 'a whole number from 0 to 60000'],
     ['maxWaitingJobs', 0, 'a whole number from 1 to 1000000'],
+    ['resumeWaitingJobs', 200, 'a whole number from 0 to 199'],
     ['claimIdleMs', Number.NaN, 'a whole number from 1 to 3600000'],
   ])('refuses %s = %s', (option, value, expected) => {
     expect(() => start({ [option]: value })).toThrow(

@@ -2,31 +2,30 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { MAX_SHARDS } from '@spillway/redis';
 import { Cluster, type Redis } from 'ioredis';
-import { duplicate } from '../connections.ts';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { runLane } from './lane.ts';
 import { OutboxReader } from './outbox-reader.ts';
-
-/** Longest wait of one read, in ms, unless abandoned entries are looked for more often. */
-const READ_WAIT_MS = 1_000;
+import { QueueGate } from './queue-gate.ts';
 
 /** How much the pump takes at once. */
 export interface PumpTuning {
   /** Most events in a job, up to 5,000. @default 500 */
   readonly batchSize?: number;
-  /** How long the first event of a job waits for others, in ms. @default 250 */
+  /** How long events gather before the pump looks for them again, in ms, when it found fewer than a job's. @default 250 */
   readonly lingerMs?: number;
   /** With so many jobs waiting in the queue, events stay in the outbox, whose cap bounds them. @default 200 */
   readonly maxWaitingJobs?: number;
+  /** The pump goes on when no more than so many wait. @default half of `maxWaitingJobs` */
+  readonly resumeWaitingJobs?: number;
   /** After how many ms entries that a worker read and never handed over are taken from it. @default 10_000 */
   readonly claimIdleMs?: number;
 }
 
 /** What the pump moves from where to where. */
 export interface PumpOptions extends PumpTuning {
-  /** The Redis of the limiters. The pump opens more connections like this one, for reads that wait. */
+  /** The Redis of the limiters. The pump's commands never wait in it. */
   readonly redis: Redis | Cluster;
   readonly queue: AuditQueue;
   /** As many as the limiters have. */
@@ -40,7 +39,7 @@ export interface Pump {
   readonly consumer: string;
   /** Stops reading, hands over what it holds, and resolves. Waits for Redis if Redis is away. */
   close(): Promise<void>;
-  /** Lets go of its connections at once. What it held stays in the outbox. */
+  /** Stops without waiting for anything. What it held stays in the outbox. */
   abandon(): void;
 }
 
@@ -56,34 +55,34 @@ export function createPump(options: PumpOptions): Pump {
   const claimIdleMs = wholeNumber('claimIdleMs', options.claimIdleMs ?? 10_000, 1, 3_600_000);
   const shards = wholeNumber('shards', options.shards, 1, MAX_SHARDS);
 
-  const readWaitMs = Math.min(READ_WAIT_MS, claimIdleMs / 2);
+  const resumeWaitingJobs = wholeNumber(
+    'resumeWaitingJobs',
+    options.resumeWaitingJobs ?? Math.floor(maxWaitingJobs / 2),
+    0,
+    maxWaitingJobs - 1,
+  );
+
   const consumer = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const stop = new AbortController();
+  const gate = new QueueGate({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
   const lanes = laneShards(redis, shards).map((laneOf) => {
-    const blocking = duplicate(redis, (error) => logger.warn({ err: error }, 'pump: Redis connection'));
-    const reader = new OutboxReader({ blocking, commands: redis, shards: laneOf, consumer, batchSize, claimIdleMs });
-    const done = runLane({ reader, queue, batchSize, lingerMs, readWaitMs, maxWaitingJobs, logger }, stop.signal);
-    return { blocking, reader, done };
+    const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs });
+    return { reader, done: runLane({ reader, queue, gate, batchSize, lingerMs, logger }, stop.signal) };
   });
-  const abandon = (): void => {
-    stop.abort();
-    for (const { blocking } of lanes) blocking.disconnect();
-  };
   return {
     consumer,
-    abandon,
+    abandon: () => stop.abort(),
     async close() {
       stop.abort();
       await Promise.all(lanes.map(({ done }) => done));
       await Promise.all(lanes.map(({ reader }) => reader.signOff()));
-      abandon();
     },
   };
 }
 
 /**
- * Which shards share a read. One connection can wait for all of them, except in Redis Cluster, where they lie in
- * different slots and each needs a read of its own.
+ * Which shards share a read. One command asks all of them, except in Redis Cluster, where they lie in different slots.
+ * There each has a lane of its own: all lanes share one client, and a frozen master holds up its own shards only.
  */
 function laneShards(redis: Redis | Cluster, shards: number): number[][] {
   const all = Array.from({ length: shards }, (_, shard) => shard);

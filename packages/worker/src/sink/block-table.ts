@@ -23,20 +23,31 @@ export function mergeBlocks(one: BlockRow, other: BlockRow): BlockRow {
   };
 }
 
-function toRow({ shard, epoch, seq, blockedUntilMs, key, identifier, action, ...rest }: BlockEvent): BlockRow {
+/** Field by field: a rest pattern here was the sink's dearest line. */
+function toRow(event: BlockEvent): BlockRow {
   return {
-    ...rest,
-    outboxShard: shard,
-    outboxEpoch: epoch,
-    outboxSeq: seq,
-    key: storable(key),
-    identifier: storable(identifier),
-    action: storable(action),
-    blockedUntilMs: blockedUntilMs === 'forever' ? Infinity : blockedUntilMs,
+    id: event.id,
+    key: storable(event.key),
+    tier: event.tier,
+    action: storable(event.action),
+    identifier: storable(event.identifier),
+    limitCount: event.limitCount,
+    windowMs: event.windowMs,
+    requestCount: event.requestCount,
+    deniedCount: event.deniedCount,
+    windowStartMs: event.windowStartMs,
+    lastRequestAtMs: event.lastRequestAtMs,
+    blockedUntilMs: event.blockedUntilMs === 'forever' ? Infinity : event.blockedUntilMs,
+    mode: event.mode,
+    outboxShard: event.shard,
+    outboxEpoch: event.epoch,
+    outboxSeq: event.seq,
+    createdAtMs: event.createdAtMs,
+    updatedAtMs: event.updatedAtMs,
   };
 }
 
 /** Postgres' text holds every character but NUL, and a subject may hold that too. */
 function storable(text: string): string {
-  return text.replaceAll('\0', '\uFFFD');
+  return text.includes('\0') ? text.replaceAll('\0', '\uFFFD') : text;
 }

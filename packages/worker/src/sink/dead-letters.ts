@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { insertDeadLetter, type Queryable } from '@spillway/db';
+import { outboxFields } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import type { Rejection } from './event-writer.ts';
 
@@ -25,7 +26,7 @@ export async function keepDeadLetters(
   await Promise.all(
     rejections.map(async ({ entry, reason }) => {
       const [shard, entryId, fields] = entry;
-      const payload: DeadLetterPayload = { shard, entryId, fields };
+      const payload: DeadLetterPayload = { shard, entryId, fields: outboxFields(fields) };
       await insertDeadLetter(db, { id: deadLetterId(entry), sourceJob, reason, payload });
     }),
   );
