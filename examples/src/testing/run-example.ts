@@ -11,13 +11,18 @@ export interface RunningExample {
   exited(): Promise<number | null>;
 }
 
-/** Runs one of the files next door from source. */
-export function runExample(file: string, env: Readonly<Record<string, string>>): RunningExample {
-  const path = fileURLToPath(new URL(`../${file}`, import.meta.url));
-  const child = spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', path], {
-    env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+/** Starts an example by its name, without an ending, with these variables beside the process' own. */
+export type RunExample = (name: string, env: Readonly<Record<string, string>>) => RunningExample;
+
+/** Runs the files next door from source. */
+export const runFromSource: RunExample = (name, env) => {
+  const path = fileURLToPath(new URL(`../${name}.ts`, import.meta.url));
+  return run(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', path], env);
+};
+
+/** Runs a program and keeps what it prints. */
+export function run(program: string, args: readonly string[], env: Readonly<Record<string, string>>): RunningExample {
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (printed += String(chunk)));
   const exit = once(child, 'exit');

@@ -1,0 +1,31 @@
+import { useRedis } from '@spillway/embedded/testing';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { examplesWork } from './testing/examples-work.ts';
+import { type InstalledProject, installTarballs } from './testing/installed-project.ts';
+import { run, type RunExample } from './testing/run-example.ts';
+
+const redis = useRedis();
+let project: InstalledProject | undefined;
+
+beforeAll(async () => {
+  project = await installTarballs();
+}, 300_000);
+
+afterAll(() => project?.remove());
+
+/** Runs what npm installed, with one Node or the other. */
+const installed =
+  (nodeOf: (from: InstalledProject) => string): RunExample =>
+  (name, env) => {
+    if (project === undefined) throw new Error('nothing is installed yet');
+    return run(nodeOf(project), [project.file('@spillway/examples', `dist/${name}.js`)], env);
+  };
+
+describe('installed from tarballs', () => {
+  describe('on this Node', () => {
+    examplesWork({ redis, run: installed(() => process.execPath) });
+  });
+  describe('on Node 24', () => {
+    examplesWork({ redis, run: installed(({ node24 }) => node24) });
+  });
+});

@@ -1,0 +1,80 @@
+import type { RedisFixture } from '@spillway/embedded/testing';
+import { describe, expect, it, vi } from 'vitest';
+import type { RunExample } from './run-example.ts';
+
+/** What {@link examplesWork} needs. */
+export interface ExamplesWorkOptions {
+  readonly redis: RedisFixture;
+  readonly run: RunExample;
+}
+
+/** The tests of all examples that are processes, however they are run. */
+export function examplesWork({ redis, run }: ExamplesWorkOptions): void {
+  describe('hono-middleware', () => {
+    it('serves, limits each route by its own policy, and ends on SIGTERM', async () => {
+      const example = run('hono-middleware', { REDIS_URL: redis.url, PORT: '0' });
+      const url = await vi.waitUntil(() => /http:\S+/.exec(example.output())?.[0], { timeout: 20_000 });
+      const headers = { 'X-API-Key': 'demo' };
+      const articles = await fetch(`${url}/api/articles`, { headers });
+      expect(articles.status).toBe(200);
+      expect(articles.headers.get('X-RateLimit-Limit')).toBe('100');
+
+      const statuses: number[] = [];
+      for (let request = 0; request < 4; request += 1) {
+        statuses.push((await fetch(`${url}/api/exports`, { method: 'POST', headers })).status);
+      }
+      expect(statuses).toEqual([202, 202, 202, 429]);
+      example.child.kill('SIGTERM');
+      expect(await example.exited()).toBe(0);
+    });
+  });
+
+  describe('express-middleware', () => {
+    it('limits its API by address and by key, and keeps an older setup on a new store', async () => {
+      const example = run('express-middleware', { REDIS_URL: redis.url, PORT: '0' });
+      const url = await vi.waitUntil(() => /http:\S+/.exec(example.output())?.[0], { timeout: 20_000 });
+      const anonymous = await fetch(`${url}/api/articles`);
+      expect([anonymous.status, anonymous.headers.get('X-RateLimit-Remaining')]).toEqual([200, '99']);
+      const keyed = await fetch(`${url}/api/articles`, { headers: { 'X-API-Key': 'demo' } });
+      expect(keyed.headers.get('X-RateLimit-Remaining')).toBe('99');
+
+      const statuses: number[] = [];
+      for (let request = 0; request < 4; request += 1) {
+        statuses.push((await fetch(`${url}/sign-in`, { method: 'POST' })).status);
+      }
+      expect(statuses).toEqual([204, 204, 204, 429]);
+      example.child.kill('SIGTERM');
+      expect(await example.exited()).toBe(0);
+    });
+  });
+
+  describe('fastify-hook', () => {
+    it('limits a route more strictly than the rest, and tells its metrics', async () => {
+      const example = run('fastify-hook', { REDIS_URL: redis.url, PORT: '0' });
+      const url = await vi.waitUntil(() => /http:\S+/.exec(example.output())?.[0], { timeout: 20_000 });
+      const headers = { 'X-API-Key': 'demo' };
+      expect((await fetch(`${url}/articles`, { headers })).headers.get('X-RateLimit-Limit')).toBe('100');
+      const statuses: number[] = [];
+      for (let request = 0; request < 4; request += 1) {
+        statuses.push((await fetch(`${url}/exports`, { method: 'POST', headers })).status);
+      }
+      expect(statuses).toEqual([202, 202, 202, 429]);
+      const metrics = await (await fetch(`${url}/metrics`)).text();
+      expect(metrics).toContain('spillway_limiter_decisions_total{policy="exports",outcome="limited"} 1');
+      expect(metrics).toContain('spillway_limiter_decisions_total{policy="standard",outcome="allowed"} 5');
+      expect(example.output()).toContain('near the limit of exports: 1 left');
+      example.child.kill('SIGTERM');
+      expect(await example.exited()).toBe(0);
+    });
+  });
+
+  describe('plain-consume', () => {
+    it('prints its three decisions and ends', async () => {
+      const example = run('plain-consume', { REDIS_URL: redis.url });
+      expect(await example.exited()).toBe(0);
+      expect(example.output()).toMatch(
+        /^cost 6: allowed, 4 left\ncost 6: denied, 4 left, would fit in (59|60) s\ncost 4: allowed, 0 left\n$/,
+      );
+    });
+  });
+}
