@@ -1,0 +1,20 @@
+/** What the blocks on the documentation's pages take for granted. */
+import type { Limiter, tiers } from '@spillway/limiter';
+import type { RedisClient } from '@spillway/redis';
+import type { Hono } from 'hono';
+import type { Redis } from 'ioredis';
+
+declare global {
+  const app: Hono;
+  const limiter: Limiter<(typeof tiers)[number]['name']>;
+  const redis: Redis & RedisClient;
+  const redisUrl: string;
+  const req: Request;
+  const userId: string;
+  const runwareApiUrl: string;
+  const options: RequestInit;
+  const prompt: string;
+  const cached: string;
+  function later(ms: number): Promise<void>;
+  function callProvider(prompt: string, signal?: AbortSignal): Promise<string>;
+}
