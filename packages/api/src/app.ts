@@ -9,6 +9,7 @@ import { type Checks, livenessHandler, readinessHandler } from './health.ts';
 import type { ApiLogger } from './logger.ts';
 import { type MountedHandler, mountHandlers } from './mount.ts';
 import { methodNotAllowedProblem, notFoundProblem, tooLargeProblem, toProblem } from './problems.ts';
+import type { ApiMetrics } from './prometheus/api-metrics.ts';
 import { requestLog } from './request-log.ts';
 
 /** What the application works with. */
@@ -16,6 +17,8 @@ export interface ApiDeps {
   readonly limiter: Limiter;
   readonly checks: Checks;
   readonly logger: ApiLogger;
+  /** Served at `/metrics`. @default there is no such page */
+  readonly metrics?: ApiMetrics;
   /** Handlers of `(request) => Response` form to serve beside the API's own routes. @default [] */
   readonly mount?: readonly MountedHandler[];
   /** How long one dependency may take to prove that it is up, in ms. @default 1000 */
@@ -44,6 +47,7 @@ export function createApp(deps: ApiDeps): Hono {
     methodNotAllowed({ app, onMethodNotAllowed: (_, methods) => methodNotAllowedProblem(methods) }),
     bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) }),
   );
+  if (deps.metrics !== undefined) app.use(deps.metrics.countRequests);
   app.notFound(notFoundProblem);
   app.onError((error, context) => {
     const problem = toProblem(error);
@@ -53,6 +57,7 @@ export function createApp(deps: ApiDeps): Hono {
     return problem;
   });
 
+  if (deps.metrics !== undefined) app.get('/metrics', deps.metrics.scrape);
   app.get('/healthz', livenessHandler);
   app.get('/readyz', readinessHandler({ checks, timeoutMs: readyTimeoutMs, logger }));
   app.post('/v1/limits/:policy/consume', consumeHandler(limiter));

@@ -44,6 +44,13 @@ it('decides over HTTP, in Redis', async () => {
   expect(denial.headers.get('Retry-After')).toBe('300');
 });
 
+it('tells Prometheus what it decided', async () => {
+  const response = await fetch(`${api.url}/metrics`);
+  const body = await response.text();
+  expect(body).toContain('spillway_limiter_decisions_total{policy="strict",outcome="allowed"} 10\n');
+  expect(body).toMatch(/^spillway_limiter_batch_size_count [1-9]/mu);
+});
+
 it('answers 413 to a huge body and goes on', async () => {
   const huge = await consume('strict', new Uint8Array(2_000_000));
   expect(huge.status).toBe(413);

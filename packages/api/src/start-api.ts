@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { createApp } from './app.ts';
 import type { ApiLogger } from './logger.ts';
 import type { MountedHandler } from './mount.ts';
+import { apiMetrics } from './prometheus/api-metrics.ts';
 import { type HttpServer, serve } from './serve.ts';
 
 /** What the API connects, and where it listens. */
@@ -42,7 +43,13 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const { redisUrl, pool, host, port, shards, logger, mount } = options;
   const redis = new Redis(redisUrl, { ...hotPathOptions, connectionName: 'spillway-api' });
   const endOutages = logOutages(redis, logger);
-  const limiter: Limiter = createLimiter({ redis, policies: tiers, ...(shards === undefined ? {} : { shards }) });
+  const metrics = apiMetrics();
+  const limiter: Limiter = createLimiter({
+    redis,
+    policies: tiers,
+    metrics: metrics.limiter,
+    ...(shards === undefined ? {} : { shards }),
+  });
   const disconnect = async (): Promise<void> => {
     await limiter.close().catch((error: unknown) => logger.warn({ err: error }, 'api: the limiter could not report'));
     endOutages();
@@ -51,6 +58,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const app = createApp({
     limiter,
     logger,
+    metrics,
     checks: {
       redis: async () => void (await redis.ping()),
       postgres: async () => void (await pool.query('SELECT 1')),

@@ -27,7 +27,7 @@ export interface WorkerConfig {
   readonly sinkConcurrency: number;
   /** `SPILLWAY_SHUTDOWN_TIMEOUT_MS`: longest orderly shutdown. @default 4000 */
   readonly shutdownTimeoutMs: number;
-  /** `WORKER_HTTP_PORT` and `WORKER_HTTP_HOST` (127.0.0.1): `/healthz` and `/readyz`. @default no such server */
+  /** `WORKER_HTTP_PORT` and `WORKER_HTTP_HOST` (127.0.0.1): `/healthz`, `/readyz` and `/metrics`. @default no such server */
   readonly http: { readonly host: string; readonly port: number } | undefined;
   /** `SPILLWAY_LAG_OBJECTIVE_MS`: with an older event on its way the worker isn't ready. @default 60000 */
   readonly lagObjectiveMs: number;

@@ -23,6 +23,7 @@ it('exports exactly what its users need', () => {
       "startMaintenance",
       "startWorker",
       "verifyWebhook",
+      "workerRegistry",
     ]
   `);
 });

@@ -2,6 +2,7 @@ import { ConfigError } from '@spillway/config';
 import { builtInArchives, createPool } from '@spillway/db';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
+import { workerRegistry } from './prometheus/worker-registry.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
 
@@ -29,7 +30,9 @@ async function run(config: WorkerConfig): Promise<void> {
     statementTimeoutMs: MAINTENANCE_STATEMENT_MS,
     onError: (error) => logger.warn({ err: error }, 'maintenance: Postgres connection'),
   });
+  const { registry, metrics } = workerRegistry();
   const maintenance = await startMaintenance({
+    registry,
     redis: config.redisUrl,
     queueRedis: config.queueRedisUrl,
     pool: maintenancePool,
@@ -47,6 +50,7 @@ async function run(config: WorkerConfig): Promise<void> {
     pool,
     shards: config.shards,
     logger,
+    metrics,
     sink: { concurrency: config.sinkConcurrency },
     closeTimeoutMs: config.shutdownTimeoutMs,
   });

@@ -121,6 +121,7 @@ describe('self-observation', () => {
       'audit_flush_lag_ms',
       'audit_oldest_event_age_ms',
       'audit_outbox_events',
+      'audit_queue_age_ms',
       'audit_queue_jobs',
       'clock_skew_ms',
       'job_duration_ms',

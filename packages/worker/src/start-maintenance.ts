@@ -1,4 +1,5 @@
 import { builtInArchives, type ConnectionSource, ensurePartitions, type Queryable, withConnection } from '@spillway/db';
+import type { Registry } from 'prom-client';
 import type { AlertRule } from './alerts/alert-rules.ts';
 import { createWebhook, type WebhookOptions } from './alerts/webhook.ts';
 import { connect, type RedisSource } from './connections.ts';
@@ -9,6 +10,7 @@ import { judgeReadiness } from './health/readiness.ts';
 import type { WorkerLogger } from './logger.ts';
 import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
 import { startObserver } from './observe/observer.ts';
+import { registerTrailGauges } from './prometheus/trail-gauges.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startScheduler } from './schedule/scheduler.ts';
 import { guideSchedules, type ScheduledReconcile } from './schedule/schedules.ts';
@@ -30,8 +32,10 @@ export interface MaintenanceOptions {
   readonly tables?: readonly MaintainedTable[];
   /** The daily look for gaps in the trail. @default none */
   readonly reconcile?: ScheduledReconcile;
-  /** Where to answer `/healthz` and `/readyz`. @default nowhere */
+  /** Where to answer `/healthz`, `/readyz` and `/metrics`. @default nowhere */
   readonly http?: { readonly host: string; readonly port: number };
+  /** What `/metrics` answers besides; what the observer sees is put into it. @default there is no such page */
+  readonly registry?: Registry;
   /** `/readyz` fails when the oldest event is older, in ms. @default 60_000 */
   readonly lagObjectiveMs?: number;
   /** How often the worker looks at itself, in ms. @default 10_000 */
@@ -87,6 +91,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
     ...(options.rules === undefined ? {} : { rules: options.rules }),
     ...(options.countDuplicates === undefined ? {} : { countDuplicates: options.countDuplicates }),
   });
+  if (options.registry !== undefined) registerTrailGauges(options.registry, () => observer.state());
   const schedules = guideSchedules(deps, options.reconcile);
   const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, schedules });
   const atBoot = ensureAtBoot(deps, tables);
@@ -105,7 +110,9 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   };
   try {
     const readiness = () => judgeReadiness(observer.state(), lagObjectiveMs, 3 * observeIntervalMs + 5_000);
-    const health = options.http === undefined ? undefined : await serveHealth({ ...options.http, readiness });
+    const metrics = options.registry === undefined ? {} : { registry: options.registry };
+    const health =
+      options.http === undefined ? undefined : await serveHealth({ ...options.http, ...metrics, readiness });
     let closing: Promise<void> | undefined;
     return { url: health?.url, close: () => (closing ??= shutDown(health)) };
   } catch (error) {

@@ -5,6 +5,7 @@ import { wholeNumber } from './errors.ts';
 import type { WorkerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
+import type { WorkerMetrics } from './worker-metrics.ts';
 import { createSink, type SinkTuning } from './sink/sink.ts';
 
 /** What a worker connects, and how. */
@@ -22,6 +23,8 @@ export interface WorkerOptions {
   readonly prefix?: string;
   readonly pump?: PumpTuning;
   readonly sink?: SinkTuning;
+  /** Told what the pump and the sink do. @default nobody is */
+  readonly metrics?: WorkerMetrics;
   /** Longest that `close()` may take, in ms, whatever has died. @default 4_000 */
   readonly closeTimeoutMs?: number;
 }
@@ -51,6 +54,7 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   const { redis, queueRedis = redis, pool, shards, logger } = options;
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
+  const metrics = options.metrics === undefined ? {} : { metrics: options.metrics };
   const onError = (error: Error): void => logger.warn({ err: error }, 'worker: Redis connection');
 
   const open = (option: string, source: RedisSource, connectionName: string): ReturnType<typeof connect> =>
@@ -59,8 +63,8 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   const queueConnection = open('queueRedis', queueRedis, 'spillway-sink');
 
   const queue = createAuditQueue({ ...prefix, connection: queueConnection, onError });
-  const pump = createPump({ ...options.pump, redis: outbox, queue, shards, logger });
-  const sink = createSink({ ...options.sink, ...prefix, connection: queueConnection, pool, logger });
+  const pump = createPump({ ...options.pump, ...metrics, redis: outbox, queue, shards, logger });
+  const sink = createSink({ ...options.sink, ...prefix, ...metrics, connection: queueConnection, pool, logger });
 
   const shutDown = async (): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Registry } from 'prom-client';
 import type { Readiness } from './readiness.ts';
 
 /** Where to listen and what to answer. */
@@ -8,6 +9,8 @@ export interface HealthServerOptions {
   /** 0 = a free one. */
   readonly port: number;
   readonly readiness: () => Readiness;
+  /** What `/metrics` answers. @default there is no such page */
+  readonly registry?: Pick<Registry, 'contentType' | 'metrics'>;
 }
 
 /** A server that listens. */
@@ -18,10 +21,10 @@ export interface HealthServer {
 }
 
 /**
- * Serves `/healthz` (the process is alive: always 200) and `/readyz` (200, or 503 with the reasons).
+ * Serves `/healthz` (the process is alive: always 200), `/readyz` (200, or 503 with the reasons) and `/metrics`.
  * Rejects with Node's error when the address can't be had.
  */
-export async function serveHealth({ host, port, readiness }: HealthServerOptions): Promise<HealthServer> {
+export async function serveHealth({ host, port, readiness, registry }: HealthServerOptions): Promise<HealthServer> {
   const server = createServer((request, response) => {
     const path = request.url?.split('?')[0];
     if (request.method !== 'GET' && request.method !== 'HEAD') answer(response, 405, { status: 'method not allowed' });
@@ -29,7 +32,8 @@ export async function serveHealth({ host, port, readiness }: HealthServerOptions
     else if (path === '/readyz') {
       const state = readiness();
       answer(response, state.ready ? 200 : 503, state);
-    } else answer(response, 404, { status: 'not found' });
+    } else if (path === '/metrics' && registry !== undefined) void answerMetrics(response, registry);
+    else answer(response, 404, { status: 'not found' });
   });
   const address = await listen(server, host, port);
   return {
@@ -45,6 +49,19 @@ export async function serveHealth({ host, port, readiness }: HealthServerOptions
 function answer(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(JSON.stringify(body));
+}
+
+async function answerMetrics(
+  response: ServerResponse,
+  registry: Pick<Registry, 'contentType' | 'metrics'>,
+): Promise<void> {
+  try {
+    const body = await registry.metrics();
+    response.writeHead(200, { 'content-type': registry.contentType, 'cache-control': 'no-store' });
+    response.end(body);
+  } catch {
+    answer(response, 500, { status: 'the metrics could not be read' });
+  }
 }
 
 async function listen(server: Server, host: string, port: number): Promise<AddressInfo> {

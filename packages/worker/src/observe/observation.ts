@@ -29,13 +29,15 @@ export interface ObservationParts {
 export function toObservation({ trail, vitals, monthsReady, workerNowMs, duplicates }: ObservationParts): Observation {
   const age = (atMs: number | null): number => (atMs === null ? 0 : Math.max(0, trail.redisNowMs - atMs));
   const flushLagMs = age(trail.oldestOutboxMs);
-  const oldestEventAgeMs = Math.max(flushLagMs, age(trail.oldestQueueMs));
+  const queueAgeMs = age(trail.oldestQueueMs);
+  const oldestEventAgeMs = Math.max(flushLagMs, queueAgeMs);
   // An emptied Redis counts from 0 again.
   const before = Math.min(vitals.droppedBefore ?? 0, trail.dropped);
   return {
     oldestEventAgeMs,
     samples: [
       sample('audit_flush_lag_ms', flushLagMs, 'ms'),
+      sample('audit_queue_age_ms', queueAgeMs, 'ms'),
       sample('audit_oldest_event_age_ms', oldestEventAgeMs, 'ms'),
       sample('audit_outbox_events', trail.outboxEvents, 'events'),
       sample('audit_queue_jobs', trail.queueJobs, 'jobs'),

@@ -4,6 +4,7 @@ import type { AuditEntry } from '../queue/audit-entry.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import type { OutboxReader } from './outbox-reader.ts';
 import type { QueueGate } from './queue-gate.ts';
+import type { WorkerMetrics } from '../worker-metrics.ts';
 
 /** Pause after an error, and between two looks at a queue that is full. */
 const RETRY_MS = 500;
@@ -20,6 +21,7 @@ export interface LaneOptions {
   /** How long events gather in the outbox before the next look. */
   readonly lingerMs: number;
   readonly logger: WorkerLogger;
+  readonly metrics: WorkerMetrics;
 }
 
 /**
@@ -96,12 +98,13 @@ class HandOvers {
   }
 
   async #handOver(batch: readonly AuditEntry[]): Promise<void> {
-    const { reader, queue, gate, logger } = this.#options;
+    const { reader, queue, gate, logger, metrics } = this.#options;
     try {
       gate.added();
       // Not addBulk: it resolves although a job of it was refused.
       const { id } = await queue.add('events', { entries: batch });
       await reader.release(batch);
+      metrics.queued?.(batch.length);
       logger.debug({ job: id, events: batch.length }, 'pump: queued');
     } catch (error) {
       this.#failed = true;

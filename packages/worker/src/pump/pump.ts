@@ -4,6 +4,7 @@ import { MAX_SHARDS } from '@spillway/redis';
 import { Cluster, type Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
+import type { WorkerMetrics } from '../worker-metrics.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { runLane } from './lane.ts';
 import { OutboxReader } from './outbox-reader.ts';
@@ -31,6 +32,8 @@ export interface PumpOptions extends PumpTuning {
   /** As many as the limiters have. */
   readonly shards: number;
   readonly logger: WorkerLogger;
+  /** @default nobody is told */
+  readonly metrics?: WorkerMetrics;
 }
 
 /** A running pump. */
@@ -48,7 +51,7 @@ export interface Pump {
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createPump(options: PumpOptions): Pump {
-  const { redis, queue, logger } = options;
+  const { redis, queue, logger, metrics = {} } = options;
   const batchSize = wholeNumber('batchSize', options.batchSize ?? 500, 1, 5_000);
   const lingerMs = wholeNumber('lingerMs', options.lingerMs ?? 250, 0, 60_000);
   const maxWaitingJobs = wholeNumber('maxWaitingJobs', options.maxWaitingJobs ?? 200, 1, 1_000_000);
@@ -67,7 +70,7 @@ export function createPump(options: PumpOptions): Pump {
   const gate = new QueueGate({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
   const lanes = laneShards(redis, shards).map((laneOf) => {
     const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs });
-    return { reader, done: runLane({ reader, queue, gate, batchSize, lingerMs, logger }, stop.signal) };
+    return { reader, done: runLane({ reader, queue, gate, batchSize, lingerMs, logger, metrics }, stop.signal) };
   });
   return {
     consumer,

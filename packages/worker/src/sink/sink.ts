@@ -4,6 +4,7 @@ import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
 import { AUDIT_QUEUE, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
+import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
 
 /** How hard the sink works. */
@@ -23,6 +24,8 @@ export interface SinkOptions extends SinkTuning {
   /** pg's pool, or anything that runs a statement. */
   readonly pool: Queryable;
   readonly logger: WorkerLogger;
+  /** @default nobody is told */
+  readonly metrics?: WorkerMetrics;
 }
 
 /** A running sink. */
@@ -53,15 +56,22 @@ type AuditJob = Job<AuditJobData, WriteReport, 'events'>;
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createSink(options: SinkOptions): Sink {
-  const { connection, prefix = DEFAULT_PREFIX, pool, logger } = options;
+  const { connection, prefix = DEFAULT_PREFIX, pool, logger, metrics = {} } = options;
   const concurrency = wholeNumber('concurrency', options.concurrency ?? 2, 1, 1_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
 
   const write = async (job: AuditJob): Promise<WriteReport> => {
+    const startedAt = performance.now();
+    const end = (outcome: JobOutcome): void => metrics.job?.(outcome, performance.now() - startedAt);
     try {
-      return await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries);
+      const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries);
+      end('stored');
+      metrics.stored?.({ events: job.data.entries.length, ...report });
+      return report;
     } catch (error) {
-      if (classifyDbError(error) !== 'unavailable') throw error;
+      const isUnavailable = classifyDbError(error) === 'unavailable';
+      end(isUnavailable ? 'postponed' : 'failed');
+      if (!isUnavailable) throw error;
       logger.warn({ err: error, job: job.id, restMs }, 'sink: Postgres is unavailable, events wait in the queue');
       await worker.rateLimit(restMs);
       throw Worker.RateLimitError();

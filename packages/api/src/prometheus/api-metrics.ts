@@ -1,0 +1,35 @@
+import { prometheus } from '@hono/prometheus';
+import type { LimiterMetrics } from '@spillway/limiter';
+import { prometheusMetrics } from '@spillway/limiter/prometheus';
+import type { Handler, MiddlewareHandler } from 'hono';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+
+/** The API's metrics. */
+export interface ApiMetrics {
+  /** Holds them all; other parts of the process may add theirs. */
+  readonly registry: Registry;
+  /** For the limiter: decisions by policy and outcome. */
+  readonly limiter: LimiterMetrics;
+  /** Counts requests by method, route and status. */
+  readonly countRequests: MiddlewareHandler;
+  /** Answers `GET /metrics`. Asks nobody for a key: what it tells are numbers by policy and route, never a subject. */
+  readonly scrape: Handler;
+}
+
+/** Makes them, in a registry of their own, with prom-client's metrics of the process. */
+export function apiMetrics(): ApiMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const { metrics } = prometheusMetrics({ registry });
+  const { registerMetrics } = prometheus({ registry, prefix: 'spillway_api_' });
+  return {
+    registry,
+    limiter: metrics,
+    countRequests: registerMetrics,
+    scrape: async (context) =>
+      context.body(await registry.metrics(), 200, {
+        'content-type': registry.contentType,
+        'cache-control': 'no-store',
+      }),
+  };
+}
