@@ -1,5 +1,5 @@
 import type { OutboxIdentity } from './outbox-identity.ts';
-import { type Column, type InsertRows, unnestInsert } from './unnest-insert.ts';
+import { type Column, type InsertRows, unnestCall, unnestInsert } from './unnest-insert.ts';
 
 /** Missing sequence numbers of one shard and epoch, both ends included. */
 export interface GapRange {
@@ -49,9 +49,4 @@ export const insertGaps: InsertRows<GapRow> = unnestInsert('audit_gaps', columns
  * rows were new or changed: of two snapshots of one outage the one with more reports stays, whichever comes first.
  * One outage may be in `rows` once. Rejects as {@link insertGaps} does.
  */
-export const upsertOutages: InsertRows<GapRow> = unnestInsert(
-  'audit_gaps',
-  columns,
-  `(id) DO UPDATE SET detail = excluded.detail
-    WHERE (excluded.detail ->> 'reports')::int8 > COALESCE((stored.detail ->> 'reports')::int8, 0)`,
-);
+export const upsertOutages: InsertRows<GapRow> = unnestCall('upsert_outages', columns);

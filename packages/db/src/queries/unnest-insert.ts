@@ -17,36 +17,46 @@ export type InsertRows<Row> = (db: Queryable, rows: readonly Row[]) => Promise<n
  * An idempotent insert of any number of rows in one statement: a parameter per column, whatever the number of rows, so the text
  * is the same for 1 row and for 2,000, and no limit on parameters is near.
  *
- * - `ON CONFLICT DO NOTHING`, unless told otherwise: sending a batch again inserts what was missing. All unique indexes
+ * - `ON CONFLICT DO NOTHING`: sending a batch again inserts what was missing. All unique indexes
  *   count, not only the key's.
  * - `ORDER BY id`: two batches that share rows wait for each other instead of deadlocking.
  * - One bad row fails the statement and inserts nothing; the caller bisects.
  *
  * The statement is its own transaction, unnamed, and fine behind a transaction pooler.
  */
-export function unnestInsert<Row>(
-  table: string,
-  columns: readonly Column<Row>[],
-  onConflict = 'DO NOTHING',
-): InsertRows<Row> {
+export function unnestInsert<Row>(table: string, columns: readonly Column<Row>[]): InsertRows<Row> {
   const names = columns.map(({ name }) => name).join(', ');
   const values = columns
     .map(({ name, type }) => (type === 'epoch_ms' ? `to_timestamp(${name} / 1000)` : name))
     .join(', ');
-  const arrays = columns.map(({ type }, index) => `$${index + 1}::${arrayType(type)}`).join(', ');
   const text = `
-    INSERT INTO ${table} AS stored (${names})
-    SELECT ${values} FROM unnest(${arrays}) AS row (${names})
+    INSERT INTO ${table} (${names})
+    SELECT ${values} FROM unnest(${parametersOf(columns)}) AS row (${names})
     ORDER BY id
-    ON CONFLICT ${onConflict}`;
+    ON CONFLICT DO NOTHING`;
   return async (db, rows) => {
     if (rows.length === 0) return 0;
-    const { rowCount } = await db.query(
-      text,
-      columns.map((column) => arrayLiteral(column, rows)),
-    );
+    const { rowCount } = await db.query(text, valuesOf(columns, rows));
     return rowCount ?? 0;
   };
+}
+
+/** The same through a function of the database that takes an array a column and returns the number of rows it wrote. */
+export function unnestCall<Row>(name: string, columns: readonly Column<Row>[]): InsertRows<Row> {
+  const text = `SELECT ${name}(${parametersOf(columns)})::int AS changed`;
+  return async (db, rows) => {
+    if (rows.length === 0) return 0;
+    const result = await db.query<{ changed: number }>(text, valuesOf(columns, rows));
+    return result.rows[0]?.changed ?? 0;
+  };
+}
+
+function parametersOf<Row>(columns: readonly Column<Row>[]): string {
+  return columns.map(({ type }, index) => `$${index + 1}::${arrayType(type)}`).join(', ');
+}
+
+function valuesOf<Row>(columns: readonly Column<Row>[], rows: readonly Row[]): string[] {
+  return columns.map((column) => arrayLiteral(column, rows));
 }
 
 /** Milliseconds travel as float8, which holds Infinity (for ever) and is exact to the microsecond until the year 2255. */
