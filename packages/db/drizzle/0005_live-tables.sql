@@ -1,4 +1,9 @@
--- The application's own live tables, kept small by the archival job.
+-- The application's own live tables, kept small by the archival job. Edited by hand: an application that Spillway is added to
+-- has them already, with columns of its own. Those are left alone, and the archival job says where they differ from its
+-- archive before it moves anything.
+DO $$
+BEGIN
+IF to_regclass('api_call_logs') IS NULL THEN
 CREATE TABLE "api_call_logs" (
 	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"user_id" text,
@@ -13,7 +18,14 @@ CREATE TABLE "api_call_logs" (
 	"metadata" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE INDEX "api_call_logs_created_at_idx" ON "api_call_logs" USING btree ("created_at");
+CREATE INDEX "api_call_logs_user_idx" ON "api_call_logs" USING btree ("user_id","created_at");
+END IF;
+END $$;
 --> statement-breakpoint
+DO $$
+BEGIN
+IF to_regclass('audit_logs') IS NULL THEN
 CREATE TABLE "audit_logs" (
 	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"actor_id" text,
@@ -24,7 +36,15 @@ CREATE TABLE "audit_logs" (
 	"metadata" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE INDEX "audit_logs_created_at_idx" ON "audit_logs" USING btree ("created_at");
+CREATE INDEX "audit_logs_actor_idx" ON "audit_logs" USING btree ("actor_id","created_at");
+CREATE INDEX "audit_logs_resource_idx" ON "audit_logs" USING btree ("resource_type","resource_id","created_at");
+END IF;
+END $$;
 --> statement-breakpoint
+DO $$
+BEGIN
+IF to_regclass('generations') IS NULL THEN
 CREATE TABLE "generations" (
 	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"user_id" text NOT NULL,
@@ -41,12 +61,8 @@ CREATE TABLE "generations" (
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "generations_status_check" CHECK ("generations"."status" in ('pending', 'processing', 'completed', 'failed', 'cancelled'))
 );
---> statement-breakpoint
-CREATE INDEX "api_call_logs_created_at_idx" ON "api_call_logs" USING btree ("created_at");--> statement-breakpoint
-CREATE INDEX "api_call_logs_user_idx" ON "api_call_logs" USING btree ("user_id","created_at");--> statement-breakpoint
-CREATE INDEX "audit_logs_created_at_idx" ON "audit_logs" USING btree ("created_at");--> statement-breakpoint
-CREATE INDEX "audit_logs_actor_idx" ON "audit_logs" USING btree ("actor_id","created_at");--> statement-breakpoint
-CREATE INDEX "audit_logs_resource_idx" ON "audit_logs" USING btree ("resource_type","resource_id","created_at");--> statement-breakpoint
-CREATE INDEX "generations_created_at_idx" ON "generations" USING btree ("created_at");--> statement-breakpoint
-CREATE INDEX "generations_user_idx" ON "generations" USING btree ("user_id","created_at");--> statement-breakpoint
+CREATE INDEX "generations_created_at_idx" ON "generations" USING btree ("created_at");
+CREATE INDEX "generations_user_idx" ON "generations" USING btree ("user_id","created_at");
 CREATE INDEX "generations_unfinished_idx" ON "generations" USING btree ("created_at") WHERE "generations"."status" in ('pending', 'processing');
+END IF;
+END $$;

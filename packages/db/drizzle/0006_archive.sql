@@ -1,8 +1,9 @@
--- Cold rows by month. Edited by hand: PARTITION BY, which Drizzle can't say.
+-- Cold rows by month. Edited by hand: PARTITION BY, which Drizzle can't say, and IF NOT EXISTS: an application may have a
+-- schema of this name.
 -- The partitions themselves are not made here: which months exist depends on the day, so migrate() ensures them after the
 -- migrations. No DEFAULT partition on purpose: it would have to be scanned and locked whenever a month is attached, and
 -- DETACH CONCURRENTLY refuses a table that has one. A row without its month is error 23514 and stays where it was.
-CREATE SCHEMA "archive";
+CREATE SCHEMA IF NOT EXISTS "archive";
 --> statement-breakpoint
 CREATE TABLE "archive"."api_call_logs" (
 	"id" uuid DEFAULT gen_random_uuid() NOT NULL,

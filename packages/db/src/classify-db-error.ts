@@ -1,4 +1,4 @@
-import { sqlState } from './sql-state.ts';
+import { causes, sqlState } from './sql-state.ts';
 
 /**
  * What the sink does about a failed insert:
@@ -72,15 +72,6 @@ export function classifyDbError(error: unknown): DbErrorKind {
     if (kind !== undefined) return kind;
   }
   return 'bug';
-}
-
-/** The error and its causes, outermost first. Bounded, since a cause may be its own ancestor. */
-function* causes(error: unknown): Generator<Error> {
-  let link = error;
-  for (let depth = 0; depth < 8 && link instanceof Error; depth += 1) {
-    yield link;
-    link = link.cause;
-  }
 }
 
 function classifyLink(error: Error): DbErrorKind | undefined {

@@ -77,6 +77,30 @@ test('20 racing migrators apply each migration once', async () => {
   expect(await advisoryLocks()).toBe(0);
 });
 
+describe('beside the tables of an application', () => {
+  test("leaves the application's own live tables as they are", async () => {
+    await database.pool.query(
+      `CREATE SCHEMA archive; CREATE TABLE generations (number serial, created_at timestamptz)`,
+    );
+    await migrate({ connectionString: database.url, now });
+    const { rows } = await database.pool.query(
+      `SELECT column_name AS name FROM information_schema.columns WHERE table_name = 'generations' AND table_schema = 'public'`,
+    );
+    expect(rows.map(({ name }) => name)).toEqual(['number', 'created_at']);
+  });
+
+  test('names a table whose name is taken, and changes nothing', async () => {
+    await database.pool.query('CREATE TABLE rate_limits_v2 (key text)');
+    await expect(migrate({ connectionString: database.url, now })).rejects.toMatchObject({
+      code: 'migration_error',
+      reason: 'name_taken',
+      message: expect.stringContaining('relation "rate_limits_v2" already exists'),
+    });
+    const { rows } = await database.pool.query(`SELECT to_regclass('system_metrics') AS ours`);
+    expect(rows).toEqual([{ ours: null }]);
+  });
+});
+
 test('gives up after lockWaitMs while another migrator holds the lock, and works once it is gone', async () => {
   const other = new Client({ connectionString: database.url });
   await other.connect();

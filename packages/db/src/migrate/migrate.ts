@@ -1,11 +1,10 @@
-import { drizzle } from 'drizzle-orm/node-postgres';
-import { migrate as applyMigrations } from 'drizzle-orm/node-postgres/migrator';
 import { Client } from 'pg';
 import type { ConnectionSource } from '../connection/connection.ts';
 import { withConnection } from '../connection/with-connection.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
 import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
 import { archiveTables } from './archive-tables.ts';
+import { applyMigrations } from './apply-migrations.ts';
 import { readAppliedMigrations } from './applied-migrations.ts';
 import { migrationsFolder, readMigrationFolder } from './migration-folder.ts';
 import { withMigrationLock } from './migration-lock.ts';
@@ -41,7 +40,8 @@ export interface MigrateReport {
  * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. All pending
  * migrations are one transaction.
  *
- * @throws {MigrationError} when the database's history isn't the beginning of ours, or the lock can't be had.
+ * @throws {MigrationError} when the database's history isn't the beginning of ours, a table of ours has a name that is
+ * taken, or the lock can't be had.
  * @throws {PartitionError} when a partition can't be made; the migrations stay applied.
  * @throws {InvalidOptionError} for an option that can't work.
  * @example
@@ -77,7 +77,7 @@ async function migrateOn(
   return withMigrationLock(client, lockWaitMs, async () => {
     const pending = planMigrations(migrations, await readAppliedMigrations(client));
     // Also with nothing pending it would write (CREATE … IF NOT EXISTS), and notices are noise at every boot.
-    if (pending.length > 0) await applyMigrations(drizzle({ client }), { migrationsFolder: folder });
+    if (pending.length > 0) await applyMigrations(client, folder);
     const partitions: EnsurePartitionsReport[] = [];
     for (const table of archiveTables) {
       const clock = now === undefined ? {} : { now };

@@ -5,6 +5,7 @@
  * - `edited_migration`: a migration's file was changed after the database had it.
  * - `out_of_order`: a migration is missing in the database although later ones are there. Drizzle would skip it silently.
  * - `pooled_connection`: a pooler stands between us and Postgres, so that a session lock would lock nothing.
+ * - `name_taken`: a table or function of ours has the name of one that the database has already.
  * - `lock_timeout`: another migrator held the lock all the time.
  */
 export type MigrationErrorReason =
@@ -13,6 +14,7 @@ export type MigrationErrorReason =
   | 'edited_migration'
   | 'out_of_order'
   | 'pooled_connection'
+  | 'name_taken'
   | 'lock_timeout';
 
 /** The database was not migrated, and not touched. */
