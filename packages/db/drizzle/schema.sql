@@ -171,6 +171,9 @@ CREATE TABLE public.system_metrics (
   metric_unit text,
   tags jsonb DEFAULT '{}'::jsonb NOT NULL,
   recorded_at timestamp with time zone DEFAULT now() NOT NULL,
+  outbox_shard integer,
+  outbox_epoch bigint,
+  outbox_seq bigint,
   CONSTRAINT system_metrics_finite_check CHECK (((metric_value > '-Infinity'::numeric) AND (metric_value < 'Infinity'::numeric))),
   CONSTRAINT system_metrics_name_check CHECK ((metric_name <> ''::text)),
   CONSTRAINT system_metrics_pkey PRIMARY KEY (id)

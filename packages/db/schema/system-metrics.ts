@@ -1,8 +1,11 @@
 import { sql } from 'drizzle-orm';
-import { check, index, jsonb, numeric, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { bigint, check, index, integer, jsonb, numeric, pgTable, text, uuid } from 'drizzle-orm/pg-core';
 import { timestamptz } from './timestamps.ts';
 
-/** Samples written by `record_metric()` and read by `get_metric_stats()`; both functions are in their own migration. */
+/**
+ * Samples written by `record_metric()` and read by `get_metric_stats()`; both functions are in their own migration. Those
+ * that came through an outbox say where they were in it, so that the reconcile doesn't miss them.
+ */
 export const systemMetrics = pgTable(
   'system_metrics',
   {
@@ -12,6 +15,9 @@ export const systemMetrics = pgTable(
     metricUnit: text('metric_unit'),
     tags: jsonb('tags').notNull().default({}),
     recordedAt: timestamptz('recorded_at').notNull().defaultNow(),
+    outboxShard: integer('outbox_shard'),
+    outboxEpoch: bigint('outbox_epoch', { mode: 'number' }),
+    outboxSeq: bigint('outbox_seq', { mode: 'number' }),
   },
   (table) => [
     // One NaN or Infinity would make every statistic over it meaningless. NaN counts as greater than Infinity.

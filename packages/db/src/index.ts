@@ -38,6 +38,15 @@ export {
 } from './partitions/retire-partitions.ts';
 export type { BlockRow } from './queries/block-row.ts';
 export { decodePayload } from './queries/dead-letter-payload.ts';
+export {
+  type DeadLetterFilter,
+  listDeadLetters,
+  markReplayed,
+  readDeadLetters,
+  takeDeadLetter,
+  type WaitingLetter,
+} from './queries/dead-letters.ts';
+export { findMissing, type KnownSeq, listEpochs, type SeqBounds } from './queries/find-missing.ts';
 export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
 export { type DeadLetter, insertDeadLetter } from './queries/insert-dead-letter.ts';
 export { type GapRange, type GapRow, insertGaps, upsertOutages } from './queries/insert-gaps.ts';
@@ -47,6 +56,7 @@ export type { OutboxIdentity } from './queries/outbox-identity.ts';
 export { InvalidCursorError } from './queries/page-cursor.ts';
 export type { InsertRows } from './queries/unnest-insert.ts';
 export { upsertBlocks } from './queries/upsert-blocks.ts';
+export { type DroppedRow, upsertDropped } from './queries/upsert-dropped.ts';
 export { type JobLockResult, withJobLock } from './runs/job-lock.ts';
 export {
   addToRun,

@@ -20,6 +20,8 @@ it('exports exactly what its users need', () => {
       "isMaintenanceJobName",
       "maintenanceJobNames",
       "maintenanceJobs",
+      "reconcile",
+      "replayDeadLetters",
       "startMaintenance",
       "startWorker",
       "verifyWebhook",

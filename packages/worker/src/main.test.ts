@@ -1,25 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import { PUMP_GROUP } from './pump/outbox-reader.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startWorker } from './start-worker.ts';
 import { addBlocks, outboxLength } from './testing/block-entries.ts';
+import { useMigratedPostgres } from './testing/migrated.ts';
 import { recordingLogger } from './testing/recording-logger.ts';
 
 const SHARDS = 4;
 const redis = useRedis();
-const postgres = usePostgres({
-  migrate: async (url) => {
-    await migrate({ connectionString: url });
-  },
-  template: 'worker',
-  scope: 'test',
-});
+const postgres = useMigratedPostgres();
 const children: ChildProcess[] = [];
 
 afterEach(() => {

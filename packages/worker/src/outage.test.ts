@@ -1,20 +1,13 @@
-import { migrate } from '@spillway/db';
 import { startRedis } from '@spillway/embedded';
-import { usePostgres } from '@spillway/embedded/testing';
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { startWorker } from './start-worker.ts';
+import { useMigratedPostgres } from './testing/migrated.ts';
 import { recordingLogger } from './testing/recording-logger.ts';
 
-const postgres = usePostgres({
-  migrate: async (url) => {
-    await migrate({ connectionString: url });
-  },
-  template: 'worker',
-  scope: 'test',
-});
+const postgres = useMigratedPostgres();
 
 const policies = [
   definePolicy({ name: 'open', limit: 10, windowMs: 60_000 }),

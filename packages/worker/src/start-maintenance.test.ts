@@ -1,24 +1,21 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { migrate } from '@spillway/db';
 import { startRedis } from '@spillway/embedded';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
-import { outboxKeys } from '@spillway/redis';
+import { useRedis } from '@spillway/embedded/testing';
+import { createLimiter, definePolicy } from '@spillway/limiter';
+import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Maintenance, type MaintenanceOptions, startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
-import { addBlocks } from './testing/block-entries.ts';
+import { createAuditQueue } from './queue/audit-queue.ts';
+import { recordDropped } from './observe/record-dropped.ts';
+import { addBlocks, blockEntry } from './testing/block-entries.ts';
+import { useMigratedPostgres } from './testing/migrated.ts';
 import { recordingLogger } from './testing/recording-logger.ts';
 
 const SHARDS = 4;
 const redis = useRedis();
-const postgres = usePostgres({
-  migrate: async (url) => {
-    await migrate({ connectionString: url });
-  },
-  template: 'worker',
-  scope: 'test',
-});
+const postgres = useMigratedPostgres();
 let running: Maintenance[];
 
 beforeEach(() => {
@@ -109,7 +106,7 @@ describe('self-observation', () => {
       `INSERT INTO archive.scheduled_runs (job_name, slot, status, finished_at, duration_ms)
        VALUES ('cron-archive-data', now() - interval '1 hour', 'completed', now() - interval '30 minutes', 1234)`,
     );
-    for (let worker = 0; worker < 3; worker += 1) await start({ observeIntervalMs: 2_000, countDuplicates: () => 4 });
+    for (let worker = 0; worker < 3; worker += 1) await start({ observeIntervalMs: 2_000 });
     await expect.poll(() => lastValue('audit_outbox_events'), { timeout: 10_000 }).toBe(5);
     const names = await rows('SELECT DISTINCT metric_name AS name FROM system_metrics ORDER BY 1');
     expect(names.map((row) => Object.values(row ?? {})[0])).toEqual([
@@ -119,6 +116,7 @@ describe('self-observation', () => {
       'audit_duplicates_total',
       'audit_failed_jobs',
       'audit_flush_lag_ms',
+      'audit_missing_events',
       'audit_oldest_event_age_ms',
       'audit_outbox_events',
       'audit_queue_age_ms',
@@ -129,13 +127,51 @@ describe('self-observation', () => {
       'partition_months_ready',
     ]);
     expect(await lastValue('audit_dropped_total')).toBe(7);
-    expect(await lastValue('audit_duplicates_total')).toBe(4);
+    expect(await lastValue('audit_duplicates_total')).toBe(0);
     expect(await lastValue('job_duration_ms')).toBe(1_234);
     expect(await lastValue('partition_months_ready')).toBe(3);
     // Three workers have looked; one has written.
     expect(
       await rows(`SELECT count(*)::int AS n FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'`),
     ).toEqual([{ n: 1 }]);
+  });
+
+  it('counts each event that a full outbox refused: in Redis, as a metric and in audit_gaps', async () => {
+    const client = redis.connect(hotPathOptions);
+    await expect.poll(() => client.status).toBe('ready');
+    const policy = definePolicy({ name: 'once', limit: 1, windowMs: 60_000, blockMs: 60_000 });
+    const limiter = createLimiter({ redis: client, policies: [policy], shards: 1, outboxCap: 5, deadlineMs: 5_000 });
+    for (let user = 0; user < 8; user += 1) {
+      await limiter.consume('once', `user-${user}`);
+      expect(await limiter.consume('once', `user-${user}`)).toMatchObject({ allowed: false });
+    }
+    await limiter.close();
+    const { head } = outboxKeys(0);
+    expect(await redis.client.hget(head, 'dropped')).toBe('3');
+    await start({ shards: 1 });
+    await start({ shards: 1 });
+    const dropped = `SELECT shard, detail FROM audit_gaps WHERE kind = 'dropped'`;
+    await expect.poll(() => rows(dropped), { timeout: 10_000 }).toEqual([{ shard: 0, detail: { count: 3 } }]);
+    expect(await lastValue('audit_dropped_total')).toBe(3);
+    await redis.client.hincrby(head, 'dropped', 4);
+    await expect.poll(() => rows(dropped), { timeout: 10_000 }).toEqual([{ shard: 0, detail: { count: 7 } }]);
+    // A late worker's older count.
+    await recordDropped(postgres.pool, [
+      { shard: 0, epoch: Number(await redis.client.hget(head, 'epoch')), seq: 5, dropped: 1 },
+    ]);
+    expect(await rows(dropped)).toEqual([{ shard: 0, detail: { count: 7 } }]);
+  });
+
+  it('counts what was delivered twice', async () => {
+    const queue = createAuditQueue({ connection: redis.connect({ maxRetriesPerRequest: null }), onError: () => {} });
+    const entries = [1, 2, 3].map((seq) => blockEntry({ seq }));
+    await queue.add('events', { entries });
+    await queue.add('events', { entries });
+    const worker = startWorker({ redis: redis.url, pool: postgres.pool, shards: SHARDS, logger: recordingLogger() });
+    await start();
+    await expect.poll(() => lastValue('audit_duplicates_total'), { timeout: 10_000 }).toBe(3);
+    await worker.close();
+    await queue.close();
   });
 
   it('opens an alert for drops, tells the webhook, and resolves it', async () => {

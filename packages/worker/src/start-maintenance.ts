@@ -13,7 +13,8 @@ import { startObserver } from './observe/observer.ts';
 import { registerTrailGauges } from './prometheus/trail-gauges.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startScheduler } from './schedule/scheduler.ts';
-import { guideSchedules, type ScheduledReconcile } from './schedule/schedules.ts';
+import { reconcile } from './reconcile/reconcile.ts';
+import { guideSchedules } from './schedule/schedules.ts';
 
 /** What maintenance connects, and how. */
 export interface MaintenanceOptions {
@@ -30,8 +31,6 @@ export interface MaintenanceOptions {
   readonly prefix?: string;
   /** Tables to archive. @default the guide's three */
   readonly tables?: readonly MaintainedTable[];
-  /** The daily look for gaps in the trail. @default none */
-  readonly reconcile?: ScheduledReconcile;
   /** Where to answer `/healthz`, `/readyz` and `/metrics`. @default nowhere */
   readonly http?: { readonly host: string; readonly port: number };
   /** What `/metrics` answers besides; what the observer sees is put into it. @default there is no such page */
@@ -44,8 +43,6 @@ export interface MaintenanceOptions {
   readonly rules?: readonly AlertRule[];
   /** Who is told of alerts. @default nobody */
   readonly webhook?: Pick<WebhookOptions, 'url' | 'secret'>;
-  /** Events that were delivered again and changed nothing. @default none is counted */
-  readonly countDuplicates?: () => number;
   /** Longest that `close()` may take, in ms. @default 4_000 */
   readonly closeTimeoutMs?: number;
 }
@@ -81,6 +78,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   const deps: MaintenanceDeps = { pool, logger, tables };
   const observer = startObserver({
     redis: trail,
+    queueRedis: jobs,
     queue,
     pool,
     shards,
@@ -89,10 +87,11 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
     intervalMs: observeIntervalMs,
     ...webhook,
     ...(options.rules === undefined ? {} : { rules: options.rules }),
-    ...(options.countDuplicates === undefined ? {} : { countDuplicates: options.countDuplicates }),
   });
   if (options.registry !== undefined) registerTrailGauges(options.registry, () => observer.state());
-  const schedules = guideSchedules(deps, options.reconcile);
+  const schedules = guideSchedules(deps, async (signal) =>
+    reconcile({ redis: trail, queue, pool, shards }, { signal }),
+  );
   const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, schedules });
   const atBoot = ensureAtBoot(deps, tables);
   const shutDown = async (health: HealthServer | undefined): Promise<void> => {

@@ -1,6 +1,6 @@
 import { createPool, migrate } from '@spillway/db';
 import { startPostgres, startRedis, startRedisCluster } from '@spillway/embedded';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
@@ -8,17 +8,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { type AuditWorker, startWorker, type WorkerOptions } from './start-worker.ts';
 import { addBlocks, blockEntry, outboxLength } from './testing/block-entries.ts';
+import { useMigratedPostgres } from './testing/migrated.ts';
 import { type RecordingLogger, recordingLogger } from './testing/recording-logger.ts';
 
 const SHARDS = 4;
 const redis = useRedis();
-const postgres = usePostgres({
-  migrate: async (url) => {
-    await migrate({ connectionString: url });
-  },
-  template: 'worker',
-  scope: 'test',
-});
+const postgres = useMigratedPostgres();
 let logger: RecordingLogger;
 let workers: AuditWorker[];
 

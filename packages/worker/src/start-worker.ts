@@ -1,7 +1,7 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Queryable } from '@spillway/db';
 import { connect, type RedisSource } from './connections.ts';
 import { wholeNumber } from './errors.ts';
+import { finishBy } from './finish-by.ts';
 import type { WorkerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
@@ -82,26 +82,4 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   };
   let closing: Promise<void> | undefined;
   return { close: () => (closing ??= shutDown()) };
-}
-
-interface ShutdownStep {
-  readonly name: string;
-  readonly finish: () => Promise<void>;
-  /** On the clock of `performance.now()`. */
-  readonly end: number;
-}
-
-async function finishBy({ name, finish, end }: ShutdownStep, logger: WorkerLogger): Promise<void> {
-  const timer = new AbortController();
-  const timeout = delay(Math.max(1, end - performance.now()), 'late', { signal: timer.signal, ref: false }).catch(
-    () => '',
-  );
-  try {
-    const outcome = await Promise.race([finish(), timeout]);
-    if (outcome === 'late') logger.error({ step: name }, 'worker: not finished in time, left for the next worker');
-  } catch (error) {
-    logger.error({ err: error, step: name }, 'worker: a step of the shutdown failed');
-  } finally {
-    timer.abort();
-  }
 }

@@ -26,7 +26,12 @@ export const builtInCleanups: readonly CleanupRule[] = [
     retentionDays: 30,
     sequenced: true,
   },
-  { table: { schema: 'public', name: 'system_metrics' }, timestampColumn: 'recorded_at', retentionDays: 30 },
+  {
+    table: { schema: 'public', name: 'system_metrics' },
+    timestampColumn: 'recorded_at',
+    retentionDays: 30,
+    sequenced: true,
+  },
   // A day longer, so that no rollup of a day goes before its last sample.
   { table: { schema: 'public', name: 'system_metric_rollups' }, timestampColumn: 'started_at', retentionDays: 32 },
 ];

@@ -13,6 +13,7 @@ function metricRow(overrides: Partial<MetricRow> = {}): MetricRow {
     metricUnit: 'ms',
     tags: { shard: 3 },
     recordedAtMs: Date.now() - 60_000,
+    outbox: null,
     ...overrides,
   };
 }
@@ -31,7 +32,7 @@ test('samples inserted in one batch are in the statistics', async () => {
 });
 
 test('stores each field where it belongs', async () => {
-  const row = metricRow({ metricValue: -1e-7 });
+  const row = metricRow({ metricValue: -1e-7, outbox: { outboxShard: 3, outboxEpoch: 4, outboxSeq: 5 } });
   await insertMetrics(database.pool, [row]);
   expect((await database.pool.query('SELECT * FROM system_metrics')).rows).toEqual([
     {
@@ -41,6 +42,9 @@ test('stores each field where it belongs', async () => {
       metric_unit: 'ms',
       tags: { shard: 3 },
       recorded_at: new Date(row.recordedAtMs),
+      outbox_shard: 3,
+      outbox_epoch: '4',
+      outbox_seq: '5',
     },
   ]);
 });

@@ -1,3 +1,4 @@
+import type { OutboxIdentity } from './outbox-identity.ts';
 import { type InsertRows, unnestInsert } from './unnest-insert.ts';
 
 /** One sample, as a row of `system_metrics`. */
@@ -12,6 +13,8 @@ export interface MetricRow {
   readonly tags: Readonly<Record<string, unknown>>;
   /** Epoch milliseconds. */
   readonly recordedAtMs: number;
+  /** Where it was in an outbox; null when it came by itself. */
+  readonly outbox: OutboxIdentity | null;
 }
 
 /**
@@ -25,4 +28,7 @@ export const insertMetrics: InsertRows<MetricRow> = unnestInsert('system_metrics
   { name: 'metric_unit', type: 'text', read: (row) => row.metricUnit },
   { name: 'tags', type: 'jsonb', read: (row) => JSON.stringify(row.tags) },
   { name: 'recorded_at', type: 'epoch_ms', read: (row) => row.recordedAtMs },
+  { name: 'outbox_shard', type: 'int4', read: (row) => row.outbox?.outboxShard ?? null },
+  { name: 'outbox_epoch', type: 'int8', read: (row) => row.outbox?.outboxEpoch ?? null },
+  { name: 'outbox_seq', type: 'int8', read: (row) => row.outbox?.outboxSeq ?? null },
 ]);

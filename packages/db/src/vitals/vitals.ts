@@ -6,6 +6,8 @@ export interface Vitals {
   readonly nowMs: number;
   /** Events that were refused and wait to be replayed. */
   readonly deadLetters: number;
+  /** Events that the reconcile found to be nowhere, and nobody has looked into (`audit_gaps.resolved_at`). */
+  readonly missing: number;
   /** The value last recorded of `audit_dropped_total`; null when there is none. */
   readonly droppedBefore: number | null;
   readonly jobs: readonly JobVitals[];
@@ -23,6 +25,8 @@ export interface JobVitals {
 const QUERY = `
   SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "nowMs",
          (SELECT count(*)::float8 FROM audit_dead_letters WHERE replayed_at IS NULL) AS "deadLetters",
+         (SELECT coalesce(sum(to_seq - from_seq + 1), 0)::float8 FROM audit_gaps
+          WHERE kind = 'missing' AND resolved_at IS NULL) AS missing,
          (SELECT metric_value::float8 FROM system_metrics WHERE metric_name = 'audit_dropped_total'
           ORDER BY recorded_at DESC LIMIT 1) AS "droppedBefore",
          (SELECT coalesce(json_agg(last), '[]') FROM (

@@ -1,4 +1,5 @@
 import type { Sample, Vitals } from '@spillway/db';
+import type { OutboxHead } from '../outbox-head.ts';
 import type { TrailState } from './trail-state.ts';
 
 /** The archive with the fewest months ready, and how many; see `monthsReady` of @spillway/db. */
@@ -12,6 +13,8 @@ export interface Observation {
   /** How long the oldest event has been on its way to Postgres, in ms; 0 when none is. */
   readonly oldestEventAgeMs: number;
   readonly samples: readonly Sample[];
+  /** Outboxes that had to refuse events. */
+  readonly dropped: readonly OutboxHead[];
 }
 
 /** Where the parts come from. */
@@ -21,12 +24,10 @@ export interface ObservationParts {
   readonly monthsReady: readonly MonthsReady[];
   /** This process' clock at the moment when Postgres' was read, epoch milliseconds. */
   readonly workerNowMs: number;
-  /** Events that were delivered again and changed nothing, since this process began. */
-  readonly duplicates: number;
 }
 
 /** Turns what was read into samples for `system_metrics`. */
-export function toObservation({ trail, vitals, monthsReady, workerNowMs, duplicates }: ObservationParts): Observation {
+export function toObservation({ trail, vitals, monthsReady, workerNowMs }: ObservationParts): Observation {
   const age = (atMs: number | null): number => (atMs === null ? 0 : Math.max(0, trail.redisNowMs - atMs));
   const flushLagMs = age(trail.oldestOutboxMs);
   const queueAgeMs = age(trail.oldestQueueMs);
@@ -35,6 +36,7 @@ export function toObservation({ trail, vitals, monthsReady, workerNowMs, duplica
   const before = Math.min(vitals.droppedBefore ?? 0, trail.dropped);
   return {
     oldestEventAgeMs,
+    dropped: trail.heads.filter(({ dropped }) => dropped > 0),
     samples: [
       sample('audit_flush_lag_ms', flushLagMs, 'ms'),
       sample('audit_queue_age_ms', queueAgeMs, 'ms'),
@@ -44,8 +46,9 @@ export function toObservation({ trail, vitals, monthsReady, workerNowMs, duplica
       sample('audit_failed_jobs', trail.failedJobs, 'jobs'),
       sample('audit_dropped_total', trail.dropped, 'events'),
       sample('audit_dropped_new', trail.dropped - before, 'events'),
-      sample('audit_duplicates_total', duplicates, 'events'),
+      sample('audit_duplicates_total', trail.duplicates, 'events'),
       sample('audit_dead_letters', vitals.deadLetters, 'events'),
+      sample('audit_missing_events', vitals.missing, 'events'),
       sample('clock_skew_ms', trail.redisNowMs - vitals.nowMs, 'ms', { clock: 'redis' }),
       sample('clock_skew_ms', workerNowMs - vitals.nowMs, 'ms', { clock: 'worker' }),
       ...monthsReady.map(({ table, months }) => sample('partition_months_ready', months, 'months', { table })),

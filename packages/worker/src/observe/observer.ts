@@ -21,6 +21,7 @@ import type { WorkerLogger } from '../logger.ts';
 import type { MaintainedTable } from '../maintenance/job.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { repeat } from '../repeat.ts';
+import { recordDropped } from './record-dropped.ts';
 import { type MonthsReady, type Observation, toObservation } from './observation.ts';
 import { readTrailState } from './trail-state.ts';
 
@@ -28,6 +29,8 @@ import { readTrailState } from './trail-state.ts';
 export interface ObserverOptions {
   /** The Redis of the limiters. */
   readonly redis: Redis | Cluster;
+  /** The Redis of the queue. */
+  readonly queueRedis: Redis | Cluster;
   readonly queue: AuditQueue;
   readonly pool: ConnectionSource & Queryable;
   readonly shards: number;
@@ -40,8 +43,6 @@ export interface ObserverOptions {
   readonly rules?: readonly AlertRule[];
   /** @default nobody is told */
   readonly webhook?: Webhook;
-  /** Events that were delivered again and changed nothing, since the process began. @default none is counted */
-  readonly countDuplicates?: () => number;
 }
 
 /** What the last look came to. */
@@ -95,8 +96,8 @@ export function startObserver(options: ObserverOptions): Observer {
 }
 
 async function look(options: ObserverOptions): Promise<Observation> {
-  const { redis, queue, pool, shards, tables = builtInArchives, countDuplicates } = options;
-  const trail = await readTrailState(redis, queue, shards);
+  const { redis, queueRedis, queue, pool, shards, tables = builtInArchives } = options;
+  const trail = await readTrailState({ redis, queueRedis, queue, shards });
   const vitals = await readVitals(pool);
   const workerNowMs = Date.now();
   return toObservation({
@@ -104,7 +105,6 @@ async function look(options: ObserverOptions): Promise<Observation> {
     vitals,
     monthsReady: await readMonthsReady(pool, tables, vitals.nowMs),
     workerNowMs,
-    duplicates: countDuplicates?.() ?? 0,
   });
 }
 
@@ -129,7 +129,7 @@ async function readMonthsReady(
 }
 
 /** Does nothing when another worker is at it, or was a moment ago. */
-async function record(options: ObserverOptions, { samples }: Observation, intervalMs: number): Promise<void> {
+async function record(options: ObserverOptions, { samples, dropped }: Observation, intervalMs: number): Promise<void> {
   const { pool, logger, rules = defaultAlertRules, webhook } = options;
   await withJobLock(pool, 'observe', async () => {
     const { rows } = await pool.query<{ recent: boolean }>(
@@ -139,6 +139,7 @@ async function record(options: ObserverOptions, { samples }: Observation, interv
     );
     if (rows[0]?.recent === true) return;
     await recordMetrics(pool, samples);
+    await recordDropped(pool, dropped);
     await rollUpMetrics(pool);
     const { opened, resolved } = await judge(pool, rules, samples);
     for (const rule of opened) logger.error({ rule }, 'alert: opened');

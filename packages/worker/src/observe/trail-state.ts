@@ -1,6 +1,7 @@
 import { outboxKeys } from '@spillway/redis';
 import type { Cluster, Redis } from 'ioredis';
-import type { AuditQueue } from '../queue/audit-queue.ts';
+import { type OutboxHead, readHeads } from '../outbox-head.ts';
+import { type AuditQueue, readDuplicates } from '../queue/audit-queue.ts';
 
 /** What Redis knows about the audit trail's way to Postgres. */
 export interface TrailState {
@@ -18,16 +19,32 @@ export interface TrailState {
   readonly failedJobs: number;
   /** Events refused because an outbox was full, since Redis was last emptied. */
   readonly dropped: number;
+  /** The counters of each outbox. */
+  readonly heads: readonly OutboxHead[];
+  /** Events that were delivered again and changed nothing, since the queue's Redis was last emptied. */
+  readonly duplicates: number;
+}
+
+/** Where it is read. */
+export interface TrailSource {
+  /** The Redis of the limiters. */
+  readonly redis: Redis | Cluster;
+  /** The Redis of the queue. */
+  readonly queueRedis: Redis | Cluster;
+  readonly queue: AuditQueue;
+  readonly shards: number;
 }
 
 /** Reads it; waits as long as Redis makes it wait. */
-export async function readTrailState(redis: Redis | Cluster, queue: AuditQueue, shards: number): Promise<TrailState> {
-  const [time, outboxes, waiting, counts] = await Promise.all([
+export async function readTrailState({ redis, queueRedis, queue, shards }: TrailSource): Promise<TrailState> {
+  const [time, heads, outboxes, waiting, counts, duplicates] = await Promise.all([
     redis.time(),
+    readHeads(redis, shards),
     Promise.all(Array.from({ length: shards }, async (_, shard) => readOutbox(redis, shard))),
     // Oldest first of each state.
     Promise.all((['waiting', 'active', 'delayed'] as const).map(async (state) => queue.getJobs([state], 0, 0, true))),
     queue.getJobCounts('waiting', 'active', 'delayed', 'failed'),
+    readDuplicates(queueRedis, queue),
   ]);
   const [seconds = 0, micros = 0] = time.map(Number);
   // A job may be removed while it is read.
@@ -39,7 +56,9 @@ export async function readTrailState(redis: Redis | Cluster, queue: AuditQueue, 
     oldestQueueMs: earliest(entries),
     queueJobs: (counts['waiting'] ?? 0) + (counts['active'] ?? 0) + (counts['delayed'] ?? 0),
     failedJobs: counts['failed'] ?? 0,
-    dropped: outboxes.reduce((sum, { dropped }) => sum + dropped, 0),
+    dropped: heads.reduce((sum, { dropped }) => sum + dropped, 0),
+    heads,
+    duplicates,
   };
 }
 
@@ -47,17 +66,12 @@ interface OutboxState {
   readonly events: number;
   /** The first entry's id. */
   readonly oldest: string | undefined;
-  readonly dropped: number;
 }
 
 async function readOutbox(redis: Redis | Cluster, shard: number): Promise<OutboxState> {
-  const { stream, head } = outboxKeys(shard);
-  const [events, first, dropped] = await Promise.all([
-    redis.xlen(stream),
-    redis.xrange(stream, '-', '+', 'COUNT', 1),
-    redis.hget(head, 'dropped'),
-  ]);
-  return { events, oldest: first[0]?.[0], dropped: Number(dropped ?? 0) };
+  const { stream } = outboxKeys(shard);
+  const [events, first] = await Promise.all([redis.xlen(stream), redis.xrange(stream, '-', '+', 'COUNT', 1)]);
+  return { events, oldest: first[0]?.[0] };
 }
 
 /** A stream's ids begin with the time at which they were made. */

@@ -36,11 +36,8 @@ const trailMetrics: readonly TrailMetric[] = [
   gauge('audit_failed_jobs', 'failed_jobs', `Jobs that failed for good and hold their events. ${ofFleet}`),
   gauge('audit_dead_letters', 'dead_letters', `Refused events that wait to be replayed. ${ofFleet}`),
   total('audit_dropped_total', 'dropped_events_total', `Events lost because an outbox was full. ${ofFleet}`),
-  total(
-    'audit_duplicates_total',
-    'duplicate_events_total',
-    'Events delivered again to this worker that changed nothing.',
-  ),
+  gauge('audit_missing_events', 'missing_events', `Events that the reconcile found nowhere. ${ofFleet}`),
+  total('audit_duplicates_total', 'duplicate_events_total', `Events that came again and changed nothing. ${ofFleet}`),
   seconds('clock_skew_ms', 'clock_skew_seconds', 'How far a clock is ahead of that of Postgres.', 'clock'),
   gauge('partition_months_ready', 'partition_months_ready', `Months of an archive after this one. ${ofFleet}`, 'table'),
   seconds('job_last_success_age_ms', 'job_last_success_age_seconds', `Since a job last succeeded. ${ofFleet}`, 'job'),

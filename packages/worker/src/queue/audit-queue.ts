@@ -8,6 +8,25 @@ export const AUDIT_QUEUE = 'spillway-audit';
 /** Prefix of BullMQ's keys; a hash tag, because in Redis Cluster a queue must lie in one slot. */
 export const DEFAULT_PREFIX = '{spillway}';
 
+/** A hash of counters beside the queue, in its slot. Its field `duplicates`: deliveries that changed nothing. */
+function totalsKey(prefix: string): string {
+  return `${prefix}:audit-totals`;
+}
+
+/** Counts deliveries that changed nothing; for all workers together. */
+export async function countDuplicates(
+  redis: Pick<Redis | Cluster, 'hincrby'>,
+  prefix: string,
+  duplicates: number,
+): Promise<void> {
+  await redis.hincrby(totalsKey(prefix), 'duplicates', duplicates);
+}
+
+/** How many were counted since Redis was last emptied. */
+export async function readDuplicates(redis: Pick<Redis | Cluster, 'hget'>, queue: AuditQueue): Promise<number> {
+  return Number((await redis.hget(totalsKey(queue.opts.prefix ?? DEFAULT_PREFIX), 'duplicates')) ?? 0);
+}
+
 /** What one job carries: up to a batch of entries of any shards, in the order in which they were read. */
 export interface AuditJobData {
   readonly entries: readonly AuditEntry[];

@@ -1,4 +1,3 @@
-import type { RunStatus } from '@spillway/db';
 import { createPartitions } from '../maintenance/create-partitions.ts';
 import type { JobReport, MaintenanceDeps, MaintenanceJobName } from '../maintenance/job.ts';
 import { maintenanceJobs } from '../maintenance/maintenance-jobs.ts';
@@ -14,16 +13,14 @@ export const guidePatterns: Readonly<Record<MaintenanceJobName, string>> = {
 /** A run by schedule goes on the next time when it takes longer: four hours. */
 const TIME_BUDGET_MS = 4 * 3_600_000;
 
-/** Looks for gaps in the audit trail; resolves to how that went. */
-export type ScheduledReconcile = (context: {
-  readonly signal: AbortSignal;
-}) => Promise<{ readonly status: RunStatus; readonly errorMessage?: string }>;
+/** Looks for gaps in the audit trail; what it found is in `audit_gaps`. */
+export type ScheduledReconcile = (signal: AbortSignal) => Promise<unknown>;
 
 /**
- * The guide's three jobs, the daily look whether all partitions are there, and the daily reconcile where there is one.
+ * The guide's three jobs, the daily look whether all partitions are there, and the daily reconcile.
  * A month whose first day was missed would otherwise be without its partitions until the next.
  */
-export function guideSchedules(deps: MaintenanceDeps, reconcile?: ScheduledReconcile): readonly Schedule[] {
+export function guideSchedules(deps: MaintenanceDeps, reconcile: ScheduledReconcile): readonly Schedule[] {
   const jobs = Object.entries(guidePatterns).map(([name, pattern]): Schedule => {
     const job = Object.entries(maintenanceJobs).find(([each]) => each === name)?.[1] ?? createPartitions;
     return {
@@ -38,8 +35,15 @@ export function guideSchedules(deps: MaintenanceDeps, reconcile?: ScheduledRecon
     pattern: '30 0 * * *',
     run: async ({ signal }) => outcomeOf(await createPartitions(deps, { signal })),
   };
-  if (reconcile === undefined) return [...jobs, daily];
-  return [...jobs, daily, { name: 'cron-reconcile-audit', pattern: '30 4 * * *', run: reconcile }];
+  const gaps: Schedule = {
+    name: 'cron-reconcile-audit',
+    pattern: '30 4 * * *',
+    run: async ({ signal }) => {
+      await reconcile(signal);
+      return { status: 'completed' };
+    },
+  };
+  return [...jobs, daily, gaps];
 }
 
 function outcomeOf({ status, runId, tables }: JobReport): Awaited<ReturnType<Schedule['run']>> {

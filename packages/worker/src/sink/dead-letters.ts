@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { insertDeadLetter, type Queryable } from '@spillway/db';
 import { outboxFields } from '@spillway/redis';
-import type { AuditEntry } from '../queue/audit-entry.ts';
+import { hashId } from '../hash-id.ts';
 import type { Rejection } from './event-writer.ts';
 
 /** What `audit_dead_letters.payload` holds of an entry: all of it, so that it can be replayed. */
@@ -27,13 +26,7 @@ export async function keepDeadLetters(
     rejections.map(async ({ entry, reason }) => {
       const [shard, entryId, fields] = entry;
       const payload: DeadLetterPayload = { shard, entryId, fields: outboxFields(fields) };
-      await insertDeadLetter(db, { id: deadLetterId(entry), sourceJob, reason, payload });
+      await insertDeadLetter(db, { id: hashId(entry), sourceJob, reason, payload });
     }),
   );
-}
-
-/** A UUID version 8 (RFC 9562) made of a hash of the whole entry. */
-function deadLetterId(entry: AuditEntry): string {
-  const hex = createHash('sha256').update(JSON.stringify(entry)).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }

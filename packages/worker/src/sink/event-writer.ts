@@ -32,6 +32,8 @@ export interface Rejection {
 interface StoreReport {
   /** Rows that were new or changed. */
   readonly written: number;
+  /** Rows that were there already, and said as much. */
+  readonly duplicates: number;
   readonly rejected: readonly Rejection[];
 }
 
@@ -57,7 +59,7 @@ export function eventWriter<Row>(table: EventTable<Row>): EventWriter {
     async store(db, deliveries) {
       const { rows, rejected } = readRows(table, deliveries);
       const stored = await storeRows(table, db, rows);
-      return { written: stored.written, rejected: [...rejected, ...stored.rejected] };
+      return { ...stored, rejected: [...rejected, ...stored.rejected] };
     },
   };
 }
@@ -97,18 +99,27 @@ async function storeRows<Row>(
   pending: readonly PendingRow<Row>[],
 ): Promise<StoreReport> {
   const [first] = pending;
-  if (first === undefined) return { written: 0, rejected: [] };
+  if (first === undefined) return { written: 0, duplicates: 0, rejected: [] };
   try {
     const rows = pending.map(({ row }) => row);
-    return { written: await table.write(db, rows), rejected: [] };
+    const written = await table.write(db, rows);
+    return { written, duplicates: rows.length - written, rejected: [] };
   } catch (error) {
     if (classifyDbError(error) !== 'bad-row') throw error;
     if (pending.length === 1) {
-      return { written: 0, rejected: first.entries.map((entry) => ({ entry, reason: reasonOf(error) })) };
+      return {
+        written: 0,
+        duplicates: 0,
+        rejected: first.entries.map((entry) => ({ entry, reason: reasonOf(error) })),
+      };
     }
   }
   const middle = Math.ceil(pending.length / 2);
   const left = await storeRows(table, db, pending.slice(0, middle));
   const right = await storeRows(table, db, pending.slice(middle));
-  return { written: left.written + right.written, rejected: [...left.rejected, ...right.rejected] };
+  return {
+    written: left.written + right.written,
+    duplicates: left.duplicates + right.duplicates,
+    rejected: [...left.rejected, ...right.rejected],
+  };
 }

@@ -6,7 +6,10 @@ import type { EventTable } from './event-writer.ts';
 /** Events of type `near_limit`: one sample each, in `system_metrics`. */
 export const nearLimitTable: EventTable<MetricRow> = {
   type: 'near_limit',
-  parse: (event) => toRow(parseNearLimitEvent(event)),
+  parse: (event) => ({
+    ...toRow(parseNearLimitEvent(event)),
+    outbox: { outboxShard: event.shard, outboxEpoch: event.epoch, outboxSeq: event.seq },
+  }),
   idOf: (row) => row.id,
   // An event happens once; two of one id are the same delivered twice.
   merge: (one) => one,
@@ -17,7 +20,7 @@ export const nearLimitTable: EventTable<MetricRow> = {
  * The value is the share of the limit that is used, so that policies compare. A near limit is no offence: the subject is
  * kept as a hash, enough to count subjects and to look for a known one.
  */
-function toRow({ id, policy, action, subject, limit, remaining, atMs }: NearLimitEvent): MetricRow {
+function toRow({ id, policy, action, subject, limit, remaining, atMs }: NearLimitEvent): Omit<MetricRow, 'outbox'> {
   const subjectHash = createHash('sha256').update(subject).digest('hex').slice(0, 32);
   return {
     id,

@@ -3,7 +3,7 @@ import { Worker, type Job } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
-import { AUDIT_QUEUE, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
+import { AUDIT_QUEUE, countDuplicates, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
 
@@ -67,6 +67,8 @@ export function createSink(options: SinkOptions): Sink {
       const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries);
       end('stored');
       metrics.stored?.({ events: job.data.entries.length, ...report });
+      // Not awaited: a count is not worth a delay, and certainly not a second try.
+      if (report.duplicates > 0) void countDuplicates(connection, prefix, report.duplicates).catch(() => {});
       return report;
     } catch (error) {
       const isUnavailable = classifyDbError(error) === 'unavailable';

@@ -19,6 +19,8 @@ const writers: ReadonlyMap<string, EventWriter> = new Map(
 export interface WriteReport {
   /** Rows that were new or changed. */
   readonly written: number;
+  /** Rows that were there already: deliveries that changed nothing. */
+  readonly duplicates: number;
   /** Entries that were refused and are in `audit_dead_letters` now. */
   readonly deadLetters: number;
 }
@@ -32,12 +34,29 @@ export async function writeEntries(
   sourceJob: string,
   entries: readonly AuditEntry[],
 ): Promise<WriteReport> {
-  const { byWriter, unreadable } = sortEntries(entries);
-  const reports = [];
-  for (const [writer, deliveries] of byWriter) reports.push(await writer.store(db, deliveries));
-  const rejected = [...unreadable, ...reports.flatMap((report) => report.rejected)];
+  const { rejected, ...report } = await storeEntries(db, entries);
   if (rejected.length > 0) await keepDeadLetters(db, sourceJob, rejected);
-  return { written: reports.reduce((sum, { written }) => sum + written, 0), deadLetters: rejected.length };
+  return { ...report, deadLetters: rejected.length };
+}
+
+/**
+ * Stores what can be stored and gives the rest back.
+ * @throws as {@link writeEntries}
+ */
+export async function storeEntries(
+  db: Queryable,
+  entries: readonly AuditEntry[],
+): Promise<Omit<WriteReport, 'deadLetters'> & { readonly rejected: readonly Rejection[] }> {
+  const { byWriter, unreadable } = sortEntries(entries);
+  let [written, duplicates] = [0, 0];
+  const rejected = [...unreadable];
+  for (const [writer, deliveries] of byWriter) {
+    const report = await writer.store(db, deliveries);
+    written += report.written;
+    duplicates += report.duplicates;
+    rejected.push(...report.rejected);
+  }
+  return { written, duplicates, rejected };
 }
 
 function sortEntries(entries: readonly AuditEntry[]): {

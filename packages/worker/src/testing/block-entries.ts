@@ -17,7 +17,8 @@ export interface BlockFacts {
 /** The moment at which everything in a test happens unless it says otherwise. */
 export const T0: number = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
-const EPOCH = T0 - 86_400_000;
+/** The epoch of all made-up outboxes. */
+export const EPOCH: number = T0 - 86_400_000;
 
 /** Names and values of a `block` event, as the limiter's script writes them. */
 export function blockFields(facts: BlockFacts = {}): string[] {
@@ -63,6 +64,20 @@ export async function addBlocks(redis: StreamWriter, from: number, to: number, s
       redis.xadd(outboxKeys(seq % shards).stream, '*', ...blockFields({ shard: seq % shards, seq })),
     ),
   );
+}
+
+/** Writes blocks number `from` to `to` into one shard's outbox and counts them in its head, as the limiter's script does. */
+export async function emitBlocks(
+  redis: StreamWriter & { hset(key: string, values: object): Promise<unknown> },
+  shard: number,
+  from: number,
+  to: number,
+): Promise<void> {
+  const { stream, head } = outboxKeys(shard);
+  for (let seq = from; seq <= to; seq += 1) {
+    await redis.xadd(stream, '*', ...blockFields({ shard, seq, subject: `subject-${shard}-${seq}` }));
+  }
+  await redis.hset(head, { epoch: EPOCH, seq: to });
 }
 
 /** How many entries all outboxes hold. */
