@@ -12,7 +12,7 @@ beforeEach(async () => {
     "ALTER TABLE rate_limits_v2 ADD CONSTRAINT no_poison CHECK (identifier NOT LIKE 'poison%')",
   );
   const entries = subjects.map((subject, index) => blockEntry({ seq: index + 1, subject }));
-  expect(await writeEntries(postgres.pool, 'test/1', entries)).toEqual({ written: 16, duplicates: 0, deadLetters: 4 });
+  await writeEntries(postgres.pool, 'test/1', entries);
 });
 
 const fix = () => postgres.pool.query('ALTER TABLE rate_limits_v2 DROP CONSTRAINT no_poison');
