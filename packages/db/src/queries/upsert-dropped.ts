@@ -1,4 +1,4 @@
-import { type InsertRows, unnestInsert } from './unnest-insert.ts';
+import type { Queryable } from '../connection/connection.ts';
 
 /** Events that a full outbox refused, as a row of `audit_gaps` of kind `dropped`: one a shard and epoch, whose count grows. */
 export interface DroppedRow {
@@ -8,21 +8,23 @@ export interface DroppedRow {
   readonly epoch: number;
   /** So many were refused so far. */
   readonly count: number;
-  /** Epoch milliseconds. */
-  readonly detectedAtMs: number;
 }
 
-/** Writes the counts and returns how many rows were new or grew. A count never shrinks, whoever comes late. */
-export const upsertDropped: InsertRows<DroppedRow> = unnestInsert(
-  'audit_gaps',
-  [
-    { name: 'id', type: 'uuid', read: (row) => row.id },
-    { name: 'kind', type: 'text', read: () => 'dropped' },
-    { name: 'shard', type: 'int4', read: (row) => row.shard },
-    { name: 'epoch', type: 'int8', read: (row) => row.epoch },
-    { name: 'detail', type: 'jsonb', read: (row) => JSON.stringify({ count: row.count }) },
-    { name: 'detected_at', type: 'epoch_ms', read: (row) => row.detectedAtMs },
-  ],
-  `(id) DO UPDATE SET detail = excluded.detail, detected_at = excluded.detected_at
-    WHERE (excluded.detail->>'count')::int8 > (stored.detail->>'count')::int8`,
-);
+const QUERY = `
+  INSERT INTO audit_gaps AS stored (id, kind, shard, epoch, detail)
+  SELECT id, 'dropped', shard, epoch, jsonb_build_object('count', count)
+  FROM unnest($1::uuid[], $2::int4[], $3::int8[], $4::int8[]) AS row (id, shard, epoch, count)
+  ORDER BY id
+  ON CONFLICT (id) DO UPDATE SET detail = excluded.detail, detected_at = excluded.detected_at
+  WHERE (excluded.detail->>'count')::int8 > (stored.detail->>'count')::int8`;
+
+/** Writes the counts. A count never shrinks, whoever comes late. */
+export async function upsertDropped(db: Queryable, rows: readonly DroppedRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await db.query(QUERY, [
+    rows.map(({ id }) => id),
+    rows.map(({ shard }) => shard),
+    rows.map(({ epoch }) => epoch),
+    rows.map(({ count }) => count),
+  ]);
+}

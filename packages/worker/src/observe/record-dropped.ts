@@ -14,7 +14,6 @@ export async function recordDropped(db: Queryable, heads: readonly OutboxHead[])
       shard,
       epoch,
       count: dropped,
-      detectedAtMs: Date.now(),
     })),
   );
 }
