@@ -1,5 +1,5 @@
-import { createLogger, serve, startApi } from '@spillway/api';
-import { createPool, migrate } from '@spillway/db';
+import { createKey, createLogger, serve, startApi } from '@spillway/api';
+import { createPool, migrate, revokeApiKey } from '@spillway/db';
 import { generateContent } from '@spillway/examples/generate-content';
 import { configureRateLimit } from '@spillway/limiter/fetch';
 import { startWorker } from '@spillway/worker';
@@ -15,6 +15,8 @@ export interface Addresses {
   readonly redisUrl: string;
   readonly postgresUrl: string;
   readonly dataDir: string;
+  /** A key with which everything may be done. It is stored nowhere, and ends with the command. */
+  readonly adminKey: string;
 }
 
 /** What {@link launch} works with. */
@@ -34,6 +36,9 @@ const DRAIN_MS = 300;
 /** The same for the worker, half of it for a read of the outbox that waits up to a second. */
 const WORKER_MS = 2_400;
 
+/** How long the printed key lasts when a kill -9 keeps the command from ending it. */
+const KEY_MS = 30 * 86_400_000;
+
 /**
  * Brings up everything, in this order: port, data directory, Redis and Postgres, tables, worker, API. On failure the
  * caller runs the teardown.
@@ -41,7 +46,7 @@ const WORKER_MS = 2_400;
  */
 export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { config, fresh, teardown, onProgress, signal } = options;
-  const { host, port, shards } = config;
+  const { host, port, shards, jwt } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
@@ -62,6 +67,10 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     onError: (error) => logger.warn({ err: error }, 'start: Postgres connection'),
   });
   teardown.add('pool', () => pool.end());
+  const { key, row } = await inStep('The key', () =>
+    createKey(pool, { name: 'start', scopes: ['admin'], expiresInMs: KEY_MS }),
+  );
+  teardown.add('key', async () => void (await revokeApiKey(pool, row.id)));
   const worker = startWorker({ redis: redis.url, pool, shards, logger, closeTimeoutMs: WORKER_MS });
   teardown.add('worker', () => worker.close());
 
@@ -71,6 +80,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     host,
     port,
     shards,
+    jwt,
     logger,
     mount: (limiter) => {
       configureRateLimit({ limiter });
@@ -79,5 +89,5 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
   });
   teardown.add('api', () => api.close(DRAIN_MS));
   signal.throwIfAborted();
-  return { port, redisUrl: redis.url, postgresUrl: postgres.url, dataDir: data.path };
+  return { port, redisUrl: redis.url, postgresUrl: postgres.url, dataDir: data.path, adminKey: key };
 }

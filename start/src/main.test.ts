@@ -59,6 +59,12 @@ async function flood(api: string, requests: number): Promise<Response[]> {
   return responses;
 }
 
+async function decide(api: string, key: string): Promise<number> {
+  const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
+  const init = { method: 'POST', headers, body: '{"subject":"user-1"}' };
+  return (await fetch(`${api}/v1/limits/strict/consume`, init)).status;
+}
+
 async function ask(url: string, sql: string): Promise<Record<string, unknown>[]> {
   const pool = createPool({ connectionString: url, onError: () => undefined });
   try {
@@ -115,6 +121,21 @@ describe('start', { timeout: 120_000 }, () => {
     expect((await flood(anew.api, 1)).map(({ status }) => status)).toEqual([200]);
     expect(await ask(anew.postgres, firstMonitoringQuery)).toEqual([{ count: '0' }]);
     expect(await stop(third)).toBe(0);
+  });
+
+  it('prints a key that opens the API, is stored nowhere, and ends with the command', async () => {
+    const first = start();
+    const { api, key, postgres } = await first.ready();
+    expect([await decide(api, key), await decide(api, `${key.slice(0, -1)}_`)]).toEqual([200, 401]);
+    const stored = JSON.stringify(await ask(postgres, 'SELECT * FROM api_keys'));
+    expect(stored).toContain('"name":"start"');
+    expect(stored).not.toContain(key.slice(-43));
+    expect(await stop(first)).toBe(0);
+
+    const second = start();
+    const again = await second.ready();
+    expect([await decide(again.api, key), await decide(again.api, again.key)]).toEqual([401, 200]);
+    expect(await stop(second)).toBe(0);
   });
 
   it('refuses a second copy on the same data, and its --fresh wipes nothing', async () => {

@@ -9,9 +9,9 @@ const showBlocks =
 
 const queryProgram = fileURLToPath(new URL('../dist/query/main.js', import.meta.url));
 
-/** What to print when everything is up: where it is, and three commands to try. */
+/** What to print when everything is up: where it is, and four commands to try. */
 export function summary(addresses: Addresses, options: { readonly searchPath: string; readonly cwd: string }): string {
-  const { port, redisUrl, postgresUrl, dataDir } = addresses;
+  const { port, redisUrl, postgresUrl, dataDir, adminKey } = addresses;
   const hasPsql = isOnPath('psql', options.searchPath);
   const program = `node ${path.relative(options.cwd, queryProgram)}`;
   // The URL of somebody else's server may hold a password: the shell fills it in, not the screen.
@@ -23,12 +23,13 @@ export function summary(addresses: Addresses, options: { readonly searchPath: st
   return `
 Spillway is up.
 
-  API       http://localhost:${port}
+  API       http://localhost:${port} (its description: /docs)
+  Key       ${adminKey} (may do everything; ends with this command)
   Redis     ${hidden(redisUrl)}
   Postgres  ${hidden(postgresUrl)}
   Data      ${dataDir} (kept; --fresh wipes it)
 
-Three commands to try in another terminal:
+Four commands to try in another terminal:
 
   # Flood it: twenty answers are 200, the rest 429
   for i in $(seq 25); do curl -s -o /dev/null -w '%{http_code}\\n' -X POST -H 'X-API-Key: demo' localhost:${port}/functions/v1/generate-content; done
@@ -38,6 +39,9 @@ Three commands to try in another terminal:
 
   # Who was blocked, by which tier, doing what, until when
   ${query(showBlocks)}
+
+  # Ask for a decision, as a program in another language would
+  curl -s -X POST -H 'Authorization: Bearer ${adminKey}' -H 'Content-Type: application/json' -d '{"subject":"user-1"}' localhost:${port}/v1/limits/strict/consume
 ${hint}
 Ctrl-C stops everything.
 `;

@@ -66,6 +66,7 @@ describe('summary', () => {
     redisUrl: 'redis://127.0.0.1:1',
     postgresUrl: 'postgres://postgres@127.0.0.1:2/spillway',
     dataDir: '/d',
+    adminKey: 'sw_made-up',
   };
   const options = { searchPath: '/nowhere', cwd: path.resolve(import.meta.dirname, '../..') };
 

@@ -1,10 +1,11 @@
 import { createLimiter, definePolicy, type Limiter, tiers } from '@spillway/limiter';
 import { memoryStore } from '@spillway/limiter';
-import type { Hono } from 'hono';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createApp } from './app.ts';
 import type { Checks } from './health.ts';
 import type { MountedHandler } from './mount.ts';
+import type { ApiApp } from './openapi/api-app.ts';
+import { bearer, fixedKeys } from './testing/fixed-keys.ts';
 import { type MemoryLog, memoryLog } from './testing/memory-log.ts';
 
 const up = async (): Promise<void> => undefined;
@@ -17,12 +18,13 @@ beforeEach(() => {
   log = memoryLog();
 });
 
-const app = (extra: { checks?: Checks; mount?: readonly MountedHandler[]; readyTimeoutMs?: number } = {}): Hono =>
-  createApp({ limiter, checks: { redis: up, postgres: up }, logger: log.logger, ...extra });
+const app = (extra: { checks?: Checks; mount?: readonly MountedHandler[]; readyTimeoutMs?: number } = {}): ApiApp =>
+  createApp({ limiter, authenticator: fixedKeys, checks: { redis: up, postgres: up }, logger: log.logger, ...extra });
 
+const headers = { ...bearer('admin'), 'Content-Type': 'application/json' };
 const json = (body: unknown): RequestInit => ({
   method: 'POST',
-  headers: { 'Content-Type': 'application/json' },
+  headers,
   body: JSON.stringify(body),
 });
 
@@ -129,33 +131,33 @@ describe('POST /v1/limits/:policy/consume', () => {
     ['text', 'text/plain', '{"subject":"a"}', 415, 'Content-Type'],
     ['a type that only begins like JSON', 'application/jsonp', '{"subject":"a"}', 415, 'Content-Type'],
   ])('refuses %s', async (_, type, body, status, field) => {
-    const request = { method: 'POST', headers: { 'Content-Type': type }, body };
+    const request = { method: 'POST', headers: { ...headers, 'Content-Type': type }, body };
     const response = await app().request('/v1/limits/ten/consume', request);
     expect(fieldsOf(await problem(response, status))).toEqual([field]);
   });
 
   it('names Content-Type when it is missing', async () => {
     const body = new TextEncoder().encode('{"subject":"a"}');
-    const response = await app().request('/v1/limits/ten/consume', { method: 'POST', body });
+    const response = await app().request('/v1/limits/ten/consume', { method: 'POST', headers: bearer('decide'), body });
     expect(fieldsOf(await problem(response, 400))).toEqual(['Content-Type']);
   });
 
   it('takes JSON types with parameters and suffixes', async () => {
     for (const type of ['application/json; charset=utf-8', 'Application/JSON', 'application/vnd.spillway+json']) {
-      const request = { method: 'POST', headers: { 'Content-Type': type }, body: '{"subject":"a"}' };
+      const request = { method: 'POST', headers: { ...headers, 'Content-Type': type }, body: '{"subject":"a"}' };
       expect((await app().request('/v1/limits/ten/consume', request)).status).toBe(200);
     }
   });
 
   it('refuses bytes that are no UTF-8 instead of taking two subjects for one', async () => {
     const body = Uint8Array.from([...Buffer.from('{"subject":"'), 0xff, ...Buffer.from('"}')]);
-    const request = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body };
+    const request = { method: 'POST', headers, body };
     const response = await app().request('/v1/limits/ten/consume', request);
     expect((await problem(response, 400)).errors).toEqual([{ field: 'body', detail: 'is not valid UTF-8' }]);
   });
 
-  it('answers 413 to a body above 16 KB', async () => {
-    const response = await app().request('/v1/limits/ten/consume', json({ subject: 'x'.repeat(16 * 1024) }));
+  it('answers 413 to a body above 256 KB', async () => {
+    const response = await app().request('/v1/limits/ten/consume', json({ subject: 'x'.repeat(256 * 1024) }));
     expect(fieldsOf(await problem(response, 413))).toEqual(['body']);
   });
 
@@ -244,21 +246,33 @@ describe('the rest', () => {
   });
 
   it('logs one line for each request: its route, never its path, headers or query', async () => {
-    const headers = { 'X-API-Key': 'sk-secret', Authorization: 'Bearer sk-secret', 'Content-Type': 'application/json' };
-    const request = { method: 'POST', headers, body: '{"subject":"sk-secret"}' };
-    await app().request('/v1/limits/ten/consume?key=sk-secret', request);
-    await app().request('/v1/keys/sk-secret', request);
+    const secret = 'sw_secret';
+    const principal = { id: 'k1', kind: 'api-key', scopes: ['admin'] } as const;
+    const keyed = createApp({
+      limiter,
+      authenticator: { verify: () => ({ kind: 'known', principal }) },
+      checks: { redis: up, postgres: up },
+      logger: log.logger,
+    });
+    const secrets = { 'X-API-Key': secret, Authorization: `Bearer ${secret}`, 'Content-Type': 'application/json' };
+    const request = { method: 'POST', headers: secrets, body: `{"subject":"${secret}"}` };
+    await keyed.request(`/v1/limits/ten/consume?key=${secret}`, request);
+    await keyed.request(`/v1/keys/${secret}`, request);
+    await keyed.request('/v1/limits/ten/consume', { ...request, body: `{"${secret}":1}` });
+    await keyed.request(`/v1/limits/${secret}/consume`, request);
     expect(log.lines()).toMatchObject([
       { method: 'POST', route: '/v1/limits/:policy/consume', status: 200, requestId: expect.any(String) as string },
       { method: 'POST', status: 404 },
+      { method: 'POST', status: 400, principal: 'k1' },
+      { method: 'POST', status: 404, principal: 'k1' },
     ]);
-    expect(log.text()).not.toContain('sk-secret');
+    expect(log.text()).not.toContain(secret);
   });
 
   it('logs no secret header even when somebody tries, and no arguments of failed commands', () => {
-    const headers = { authorization: 'sk-secret', 'x-api-key': 'sk-secret' };
+    const secrets = { authorization: 'sk-secret', 'x-api-key': 'sk-secret' };
     const failure = Object.assign(new Error('ERR'), { command: { name: 'auth', args: ['sk-secret'] } });
-    log.logger.info({ ...headers, headers, request: { headers }, err: failure }, 'careless');
+    log.logger.info({ ...secrets, headers: secrets, request: { headers: secrets }, err: failure }, 'careless');
     expect(log.lines()).toHaveLength(1);
     expect(log.text()).not.toContain('sk-secret');
   });

@@ -1,18 +1,31 @@
+import type { Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
-import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { consumeHandler } from './consume/consume.ts';
-import { type Checks, livenessHandler, readinessHandler } from './health.ts';
+import { archivalRunRoutes } from './audit/archival-run-routes.ts';
+import { blockRoutes } from './audit/block-routes.ts';
+import { breakerEventRoutes } from './audit/breaker-event-routes.ts';
+import { deadLetterRoutes } from './audit/dead-letter-routes.ts';
+import { gapRoutes } from './audit/gap-routes.ts';
+import type { Authenticator } from './auth/principal.ts';
+import { type Guard, guardWith } from './auth/require-scope.ts';
+import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
+import { keyRoutes } from './keys/key-routes.ts';
+import { consumeRoutes } from './limits/consume-routes.ts';
+import { subjectRoutes } from './limits/subject-routes.ts';
 import type { ApiLogger } from './logger.ts';
+import { metricRoutes } from './metrics/metric-routes.ts';
 import { type MountedHandler, mountHandlers } from './mount.ts';
+import { type ApiApp, newApiApp } from './openapi/api-app.ts';
+import { docsPage } from './openapi/docs-page.ts';
+import { describeSecurity, openApiDocument } from './openapi/document.ts';
 import { methodNotAllowedProblem, notFoundProblem, tooLargeProblem, toProblem } from './problems.ts';
 import type { ApiMetrics } from './prometheus/api-metrics.ts';
 import { requestLog } from './request-log.ts';
 
-/** What the application works with. */
+/** What the application works with. The routes of a part that is absent are not served. */
 export interface ApiDeps {
   readonly limiter: Limiter;
   readonly checks: Checks;
@@ -20,26 +33,33 @@ export interface ApiDeps {
   /** Served at `/metrics`. @default there is no such page */
   readonly metrics?: ApiMetrics;
   /** Handlers of `(request) => Response` form to serve beside the API's own routes. @default [] */
+  /** Says whose key it is. Every route below /v1 and /functions/v1 that is ours asks it. */
+  readonly authenticator: Authenticator;
+  /** Where the trail, the metrics and the keys are. */
+  readonly db?: Queryable;
+  /** Called when a key was made or ended here. @default nothing */
+  readonly onKeysChanged?: () => Promise<void>;
+  /** Handlers of `(request) => Response` form to serve beside the API's own routes; they ask nobody for a key. @default [] */
   readonly mount?: readonly MountedHandler[];
   /** How long one dependency may take to prove that it is up, in ms. @default 1000 */
   readonly readyTimeoutMs?: number;
 }
 
-/** The largest request body, in bytes. The longest valid one is far below it. */
-const MAX_BODY_BYTES = 16 * 1024;
+/** The largest request body, in bytes: a batch of decisions about long subjects fits. */
+const MAX_BODY_BYTES = 256 * 1024;
 
 /**
  * The HTTP API as a Hono application; it needs no network to be tested (`app.request(…)`). Every answer from 400 on is
- * a problem document (RFC 9457).
+ * a problem document (RFC 9457). `/openapi.json` describes it and `/docs` shows that.
  * @example
  * ```ts
- * const app = createApp({ limiter, checks: { redis: async () => void (await redis.ping()), postgres }, logger });
+ * const app = createApp({ limiter, authenticator, checks: { redis: async () => void (await redis.ping()), postgres }, logger });
  * const response = await app.request('/healthz');
  * ```
  */
-export function createApp(deps: ApiDeps): Hono {
-  const { limiter, checks, logger, mount = [], readyTimeoutMs = 1_000 } = deps;
-  const app = new Hono();
+export function createApp(deps: ApiDeps): ApiApp {
+  const { limiter, checks, logger, authenticator, mount = [], readyTimeoutMs = 1_000 } = deps;
+  const app = newApiApp();
   app.use(
     requestId(),
     requestLog(logger),
@@ -58,9 +78,28 @@ export function createApp(deps: ApiDeps): Hono {
   });
 
   if (deps.metrics !== undefined) app.get('/metrics', deps.metrics.scrape);
+  describeSecurity(app);
+  describeHealth(app);
   app.get('/healthz', livenessHandler);
   app.get('/readyz', readinessHandler({ checks, timeoutMs: readyTimeoutMs, logger }));
-  app.post('/v1/limits/:policy/consume', consumeHandler(limiter));
+  const guard = guardWith(authenticator);
+  consumeRoutes(app, limiter, guard);
+  subjectRoutes(app, limiter, guard);
+  optionalRoutes(app, deps, guard);
   mountHandlers(app, mount);
+  docsPage(app);
+  // Made once, when every route is there.
+  const document = openApiDocument(app);
+  app.get('/openapi.json', (context) => context.json(document));
   return app;
+}
+
+function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
+  const { db, onKeysChanged = async () => undefined } = deps;
+  if (db === undefined) return;
+  for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, deadLetterRoutes, gapRoutes]) {
+    list(app, db, guard);
+  }
+  metricRoutes(app, db, guard);
+  keyRoutes(app, { db, onChange: onKeysChanged }, guard);
 }

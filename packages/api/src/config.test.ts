@@ -10,6 +10,7 @@ describe('readConfig', () => {
       port: 8787,
       host: '127.0.0.1',
       shards: 16,
+      jwt: undefined,
       logLevel: undefined,
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
@@ -30,6 +31,7 @@ describe('readConfig', () => {
     ['HOST', 'not a host'],
     ['SPILLWAY_SHARDS', '4097'],
     ['LOG_LEVEL', 'loud'],
+    ['SPILLWAY_JWKS_URL', 'issuer.test/keys'],
     ['REDIS_URL', 'http://127.0.0.1'],
     ['DATABASE_URL', 'mysql://127.0.0.1'],
   ])('names %s and its value when it is %j', (variable, value) => {
@@ -43,5 +45,13 @@ describe('readConfig', () => {
     expect(() => readConfig({ ...urls, [variable]: undefined })).toThrow(`${variable} must be a`);
     expect(() => readConfig({ ...urls, [variable]: '' })).toThrow('but is not set');
     expect(() => readServerConfig({ ...urls, [variable]: '' })).not.toThrow();
+  });
+
+  it('takes JWTs when all of the issuer is said, and refuses half of it', () => {
+    const jwt = { SPILLWAY_JWKS_URL: 'https://i.test/keys', SPILLWAY_JWT_ISSUER: 'i', SPILLWAY_JWT_AUDIENCE: 'a' };
+    expect(readConfig({ ...urls, ...jwt }).jwt).toEqual({ jwksUrl: 'https://i.test/keys', issuer: 'i', audience: 'a' });
+    for (const variable of Object.keys(jwt)) {
+      expect(() => readConfig({ ...urls, ...jwt, [variable]: '' })).toThrow(`${variable} must be set together`);
+    }
   });
 });

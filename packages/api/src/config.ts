@@ -1,4 +1,5 @@
 import {
+  ConfigError,
   type Environment,
   type LogLevel,
   logLevel,
@@ -9,15 +10,18 @@ import {
 } from '@spillway/config';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
+import type { JwtRules } from './auth/jwt.ts';
 
 /** What the environment says to anything that serves the API. */
 export interface ServerConfig {
   /** `PORT`: where to listen. @default 8787 */
   readonly port: number;
-  /** `HOST`: the address to listen on. @default '127.0.0.1', because the API asks nobody who they are */
+  /** `HOST`: the address to listen on. @default '127.0.0.1'; another one belongs behind TLS, since keys travel */
   readonly host: string;
   /** `SPILLWAY_SHARDS`: as many as the other limiters and the worker have. @default 16 */
   readonly shards: number;
+  /** `SPILLWAY_JWKS_URL`, `SPILLWAY_JWT_ISSUER`, `SPILLWAY_JWT_AUDIENCE`: whose JWTs to accept; all three or none. */
+  readonly jwt: JwtRules | undefined;
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
   /** `REDIS_URL`; undefined when not set. */
@@ -39,6 +43,12 @@ const serverVariables = z.object({
     .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
     .default('127.0.0.1'),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
+  SPILLWAY_JWKS_URL: z
+    .string()
+    .regex(/^https?:\/\/./u, 'an http:// or https:// URL')
+    .optional(),
+  SPILLWAY_JWT_ISSUER: z.string().optional(),
+  SPILLWAY_JWT_AUDIENCE: z.string().optional(),
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: redisUrl.optional(),
   DATABASE_URL: postgresUrl.optional(),
@@ -68,8 +78,21 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     port: variables.PORT,
     host: variables.HOST,
     shards: variables.SPILLWAY_SHARDS,
+    jwt: jwtRules(variables),
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
   };
+}
+
+/** A key set without issuer and audience would accept tokens that were made for somebody else. */
+function jwtRules(variables: z.output<typeof serverVariables>): JwtRules | undefined {
+  const { SPILLWAY_JWKS_URL: jwksUrl, SPILLWAY_JWT_ISSUER: issuer, SPILLWAY_JWT_AUDIENCE: audience } = variables;
+  if (jwksUrl === undefined && issuer === undefined && audience === undefined) return undefined;
+  const together =
+    'set together with the other two of SPILLWAY_JWKS_URL, SPILLWAY_JWT_ISSUER and SPILLWAY_JWT_AUDIENCE';
+  if (jwksUrl === undefined) throw new ConfigError('SPILLWAY_JWKS_URL', together, undefined);
+  if (issuer === undefined) throw new ConfigError('SPILLWAY_JWT_ISSUER', together, undefined);
+  if (audience === undefined) throw new ConfigError('SPILLWAY_JWT_AUDIENCE', together, undefined);
+  return { jwksUrl, issuer, audience };
 }

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { z } from '@hono/zod-openapi';
 import { problemResponse } from '@spillway/limiter/http';
 import type { Handler } from 'hono';
 import type { ApiLogger } from './logger.ts';
+import type { ApiApp } from './openapi/api-app.ts';
+import { json, refusals } from './openapi/responses.ts';
 import type { FieldError } from './problems.ts';
 
 /** How to find out whether a dependency is up: resolves when it is, rejects when it isn't. */
@@ -42,6 +45,27 @@ export function readinessHandler(options: {
     const detail = errors.map((error) => `${error.field} ${error.detail}`).join('; ');
     return problemResponse({ status: 503, title: 'Not ready', detail, checks: states, errors });
   };
+}
+
+const ready = z.object({ status: z.literal('ready'), checks: z.object({ redis: z.string(), postgres: z.string() }) });
+
+/** Describes the two for the OpenAPI document. */
+export function describeHealth(app: ApiApp): void {
+  const common = { tags: ['health'], security: [] };
+  app.openAPIRegistry.registerPath({
+    ...common,
+    method: 'get',
+    path: '/healthz',
+    summary: 'Is the process alive?',
+    responses: { 200: json(z.object({ status: z.literal('alive') }), 'Alive.') },
+  });
+  app.openAPIRegistry.registerPath({
+    ...common,
+    method: 'get',
+    path: '/readyz',
+    summary: 'Do Redis and Postgres answer?',
+    responses: { 200: json(ready, 'Both do.'), ...refusals(503) },
+  });
 }
 
 /** `error` is absent when time ran out. */

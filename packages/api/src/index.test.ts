@@ -7,6 +7,7 @@ it('exports exactly this', () => {
       "ConfigError",
       "ListenError",
       "createApp",
+      "createKey",
       "createLogger",
       "readConfig",
       "readServerConfig",

@@ -16,11 +16,11 @@ async function run(config: ApiConfig): Promise<void> {
   const pool = createPool({
     connectionString: config.databaseUrl,
     applicationName: 'spillway-api',
-    max: 2,
+    max: 10,
     onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
   });
-  const { redisUrl, host, port, shards } = config;
-  const api = await startApi({ redisUrl, host, port, shards, pool, logger });
+  const { redisUrl, host, port, shards, jwt } = config;
+  const api = await startApi({ redisUrl, host, port, shards, jwt, pool, logger });
   logger.info({ url: api.url }, 'api: listening');
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {

@@ -1,4 +1,4 @@
-import type { Hono } from 'hono';
+import type { ApiApp } from './openapi/api-app.ts';
 
 /** A handler in the form of an edge function, and where it is served. */
 export interface MountedHandler {
@@ -9,7 +9,7 @@ export interface MountedHandler {
 }
 
 /** Adds the handlers to an application. */
-export function mountHandlers(app: Hono, handlers: readonly MountedHandler[]): void {
+export function mountHandlers(app: ApiApp, handlers: readonly MountedHandler[]): void {
   for (const { method, path, handle } of handlers) {
     app.on(method, path, async (context) => {
       const response = await handle(context.req.raw);

@@ -1,4 +1,5 @@
-import { LimiterClosedError } from '@spillway/limiter';
+import { classifyDbError, InvalidCursorError, InvalidOptionError } from '@spillway/db';
+import { LimiterClosedError, LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
 import { problemResponse } from '@spillway/limiter/http';
 import { HTTPException } from 'hono/http-exception';
 
@@ -42,13 +43,37 @@ export function tooLargeProblem(maxBytes: number): Response {
   return problemResponse({ ...problem, errors: [{ field: 'body', detail }] }, { Connection: 'close' });
 }
 
+/** 404: the path is right, and what it names does not exist. */
+export function unknownThingProblem(what: string): Response {
+  return problemResponse({ status: 404, title: `Unknown ${what}`, detail: `There is no such ${what}.` });
+}
+
+/** 503: what would answer is away. */
+export function unavailableProblem(title: string): Response {
+  return problemResponse({ status: 503, title }, { 'Retry-After': '1' });
+}
+
+/** Makes a problem document something to throw, where a handler may return nothing but its answer. */
+export function refusal(response: Response): HTTPException {
+  // Its own status is never looked at: the response has one.
+  return new HTTPException(500, { res: response });
+}
+
 /** What a thrown error looks like from outside: a 5xx says nothing about the inside. */
 export function toProblem(error: unknown): Response {
+  if (error instanceof HTTPException && error.res !== undefined) return error.res;
   if (error instanceof HTTPException && error.status < 500) {
     return problemResponse({ status: error.status, title: error.message === '' ? 'Request refused' : error.message });
   }
-  if (error instanceof LimiterClosedError) {
-    return problemResponse({ status: 503, title: 'The service is stopping' }, { 'Retry-After': '1' });
+  if (error instanceof LimiterInputError) return badRequestProblem([{ field: error.field, detail: error.problem }]);
+  if (error instanceof InvalidCursorError) {
+    return badRequestProblem([{ field: 'after', detail: 'is not a cursor that a page returned' }]);
   }
+  if (error instanceof InvalidOptionError) {
+    return badRequestProblem([{ field: error.option, detail: 'is out of range' }]);
+  }
+  if (error instanceof LimiterClosedError) return unavailableProblem('The service is stopping');
+  if (error instanceof LimiterUnavailableError) return unavailableProblem('Redis can not be reached right now');
+  if (classifyDbError(error) === 'unavailable') return unavailableProblem('Postgres can not be reached right now');
   return problemResponse({ status: 500, title: 'Internal error' });
 }

@@ -1,6 +1,7 @@
-import { createPool } from '@spillway/db';
+import { createPool, migrate, revokeApiKey } from '@spillway/db';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createKey } from './auth/create-key.ts';
 import { type Api, startApi } from './start-api.ts';
 import { type MemoryLog, memoryLog } from './testing/memory-log.ts';
 
@@ -9,11 +10,14 @@ let postgres: PostgresServer;
 let pool: ReturnType<typeof createPool>;
 let api: Api;
 let log: MemoryLog;
+let key: string;
 
 beforeAll(async () => {
   log = memoryLog();
   [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+  await migrate({ connectionString: postgres.url });
   pool = createPool({ connectionString: postgres.url, onError: () => undefined });
+  key = (await createKey(pool, { name: 'test', scopes: ['admin'] })).key;
   api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger: log.logger });
 });
 afterAll(async () => {
@@ -22,10 +26,10 @@ afterAll(async () => {
   await Promise.all([redis.stop(), postgres.stop()]);
 });
 
-const consume = (policy: string, body: string | Uint8Array<ArrayBuffer>): Promise<Response> =>
+const consume = (policy: string, body: string | Uint8Array<ArrayBuffer>, as = key): Promise<Response> =>
   fetch(`${api.url}/v1/limits/${policy}/consume`, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
+    headers: { Authorization: `Bearer ${as}`, 'Content-Type': 'application/json' },
     body,
   });
 const readiness = async (): Promise<unknown> => {
@@ -49,6 +53,14 @@ it('tells Prometheus what it decided', async () => {
   const body = await response.text();
   expect(body).toContain('spillway_limiter_decisions_total{policy="strict",outcome="allowed"} 10\n');
   expect(body).toMatch(/^spillway_limiter_batch_size_count [1-9]/mu);
+});
+
+it('a revocation that another process made reaches it within a second, and so does a new key', async () => {
+  const { key: fresh, row } = await createKey(pool, { name: 'short', scopes: ['decide'] });
+  const status = async (): Promise<number> => (await consume('standard', '{"subject":"r"}', fresh)).status;
+  await expect.poll(status, { timeout: 1_000, interval: 20 }).toBe(200);
+  await revokeApiKey(pool, row.id);
+  await expect.poll(status, { timeout: 1_000, interval: 20 }).toBe(401);
 });
 
 it('answers 413 to a huge body and goes on', async () => {
@@ -96,6 +108,8 @@ it('is not ready while Postgres is dead, and decides all the same', async () => 
   await postgres.kill();
   expect(await readiness()).toEqual([503, { redis: 'up', postgres: 'down' }]);
   expect(await (await consume('standard', '{"subject":"d"}')).json()).toMatchObject({ reason: 'allowed' });
+  const list = await fetch(`${api.url}/v1/audit/blocks`, { headers: { Authorization: `Bearer ${key}` } });
+  expect([list.status, await list.json()]).toMatchObject([503, { title: 'Postgres can not be reached right now' }]);
   await postgres.restart();
   await expect.poll(readiness, { timeout: 10_000 }).toEqual([200, { redis: 'up', postgres: 'up' }]);
 });

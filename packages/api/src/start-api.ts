@@ -3,6 +3,9 @@ import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { createApp } from './app.ts';
+import { authenticator } from './auth/authenticator.ts';
+import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
+import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
 import type { MountedHandler } from './mount.ts';
 import { apiMetrics } from './prometheus/api-metrics.ts';
@@ -12,7 +15,7 @@ import { type HttpServer, serve } from './serve.ts';
 export interface StartApiOptions {
   /** The Redis that decides. Doesn't have to be up. */
   readonly redisUrl: string;
-  /** Asked by `/readyz` only. Stays open: it is the caller's. */
+  /** Holds the keys, the trail and the metrics. Stays open: it is the caller's. Doesn't have to be up. */
   readonly pool: Queryable;
   readonly host: string;
   /** 0 = a free one. */
@@ -20,6 +23,8 @@ export interface StartApiOptions {
   /** As many as the other limiters and the worker have. @default 16 */
   readonly shards?: number;
   readonly logger: ApiLogger;
+  /** Whose JWTs to accept beside keys. @default nobody's */
+  readonly jwt?: JwtRules | undefined;
   /** Makes the handlers to serve beside the API, given the API's limiter. @default none */
   readonly mount?: (limiter: Limiter) => readonly MountedHandler[];
 }
@@ -40,7 +45,7 @@ export interface Api {
  * @throws {ListenError} when the address can't be had; nothing is left open then.
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
-  const { redisUrl, pool, host, port, shards, logger, mount } = options;
+  const { redisUrl, pool, host, port, shards, logger, jwt, mount } = options;
   const redis = new Redis(redisUrl, { ...hotPathOptions, connectionName: 'spillway-api' });
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();
@@ -50,7 +55,9 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     metrics: metrics.limiter,
     ...(shards === undefined ? {} : { shards }),
   });
+  const keys = keyDirectory({ db: pool, logger });
   const disconnect = async (): Promise<void> => {
+    await keys.close();
     await limiter.close().catch((error: unknown) => logger.warn({ err: error }, 'api: the limiter could not report'));
     endOutages();
     redis.disconnect();
@@ -59,6 +66,9 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     limiter,
     logger,
     metrics,
+    authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
+    db: pool,
+    onKeysChanged: keys.refresh,
     checks: {
       redis: async () => void (await redis.ping()),
       postgres: async () => void (await pool.query('SELECT 1')),

@@ -30,6 +30,21 @@ CREATE TABLE public.api_call_logs (
   CONSTRAINT api_call_logs_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE public.api_keys (
+  id uuid NOT NULL,
+  name text NOT NULL,
+  secret_hash bytea NOT NULL,
+  scopes text[] NOT NULL,
+  replaces uuid,
+  created_at timestamp with time zone DEFAULT now() NOT NULL,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  last_used_at timestamp with time zone,
+  CONSTRAINT api_keys_hash_check CHECK ((octet_length(secret_hash) = 32)),
+  CONSTRAINT api_keys_pkey PRIMARY KEY (id),
+  CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['decide'::text, 'read'::text, 'admin'::text])))
+);
+
 CREATE TABLE public.audit_dead_letters (
   id uuid NOT NULL,
   source_job text NOT NULL,
@@ -265,6 +280,7 @@ CREATE INDEX alerts_opened_at_idx ON public.alerts USING btree (opened_at);
 CREATE INDEX alerts_untold_idx ON public.alerts USING btree (opened_at) WHERE ((notified_opened_at IS NULL) OR ((resolved_at IS NOT NULL) AND (notified_resolved_at IS NULL)));
 CREATE INDEX api_call_logs_created_at_idx ON public.api_call_logs USING btree (created_at);
 CREATE INDEX api_call_logs_user_idx ON public.api_call_logs USING btree (user_id, created_at);
+CREATE INDEX api_keys_created_at_idx ON public.api_keys USING btree (created_at, id);
 CREATE INDEX audit_dead_letters_created_at_idx ON public.audit_dead_letters USING btree (created_at, id);
 CREATE INDEX audit_dead_letters_waiting_idx ON public.audit_dead_letters USING btree (created_at) WHERE (replayed_at IS NULL);
 CREATE INDEX audit_gaps_detected_at_idx ON public.audit_gaps USING btree (detected_at);

@@ -36,24 +36,43 @@ export {
   type RetirePartitionsOptions,
   type RetirePartitionsReport,
 } from './partitions/retire-partitions.ts';
+export { type ActiveApiKey, activeApiKeys, apiKeysVersion } from './queries/active-api-keys.ts';
+export type { ApiKeyRow, ApiKeyScope } from './queries/api-key-row.ts';
 export type { BlockRow } from './queries/block-row.ts';
 export { decodePayload } from './queries/dead-letter-payload.ts';
 export {
   type DeadLetterFilter,
-  listDeadLetters,
   markReplayed,
   readDeadLetters,
   takeDeadLetter,
+  waitingDeadLetters,
   type WaitingLetter,
 } from './queries/dead-letters.ts';
 export { findMissing, type KnownSeq, listEpochs, type SeqBounds } from './queries/find-missing.ts';
+export { insertApiKey, type NewApiKey } from './queries/insert-api-key.ts';
 export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
 export { type DeadLetter, insertDeadLetter } from './queries/insert-dead-letter.ts';
 export { type GapRange, type GapRow, insertGaps, upsertOutages } from './queries/insert-gaps.ts';
 export { insertMetrics, type MetricRow } from './queries/insert-metrics.ts';
-export { type BlockPage, listBlocks, type ListBlocksOptions } from './queries/list-blocks.ts';
+export type { Page, PageOptions } from './queries/keyset-page.ts';
+export { listApiKeys, type ListApiKeysOptions } from './queries/list-api-keys.ts';
+export { type ArchivalRun, listArchivalRuns, type ListArchivalRunsOptions } from './queries/list-archival-runs.ts';
+export { listBlocks, type ListBlocksOptions } from './queries/list-blocks.ts';
+export {
+  listBreakerEvents,
+  type ListBreakerEventsOptions,
+  type StoredBreakerEvent,
+} from './queries/list-breaker-events.ts';
+export { listDeadLetters, type ListDeadLettersOptions, type StoredDeadLetter } from './queries/list-dead-letters.ts';
+export { listGaps, type ListGapsOptions, type StoredGap } from './queries/list-gaps.ts';
+export { listMetrics, type ListMetricsOptions, type StoredMetric } from './queries/list-metrics.ts';
+export { type MetricStats, metricStats } from './queries/metric-stats.ts';
 export type { OutboxIdentity } from './queries/outbox-identity.ts';
 export { InvalidCursorError } from './queries/page-cursor.ts';
+export { type MetricSample, recordMetric } from './queries/record-metric.ts';
+export { revokeApiKey } from './queries/revoke-api-key.ts';
+export { type ApiKeyRotation, rotateApiKey } from './queries/rotate-api-key.ts';
+export { touchApiKeys } from './queries/touch-api-keys.ts';
 export type { InsertRows } from './queries/unnest-insert.ts';
 export { upsertBlocks } from './queries/upsert-blocks.ts';
 export { type DroppedRow, upsertDropped } from './queries/upsert-dropped.ts';

@@ -3,6 +3,7 @@ import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api';
 import { describe, expect, test } from 'vitest';
 import * as alerts from '../schema/alerts.ts';
 import * as apiCallLogs from '../schema/api-call-logs.ts';
+import * as apiKeys from '../schema/api-keys.ts';
 import * as archivalRuns from '../schema/archival-runs.ts';
 import * as archive from '../schema/archive.ts';
 import * as auditDeadLetters from '../schema/audit-dead-letters.ts';
@@ -26,6 +27,7 @@ const drizzleFolder = new URL('../drizzle/', import.meta.url);
 const tables = {
   ...alerts,
   ...apiCallLogs,
+  ...apiKeys,
   ...archivalRuns,
   ...archive,
   ...auditDeadLetters,

@@ -30,6 +30,7 @@ it('exports exactly this', () => {
         "MalformedBlockEventError",
         "MalformedNearLimitEventError",
         "auth",
+        "capacityOf",
         "createLimiter",
         "definePolicy",
         "generation",

@@ -1,3 +1,4 @@
+export { capacityOf } from './algorithm/capacity.ts';
 export { MalformedBlockEventError, parseBlockEvent } from './block-event.ts';
 export type { BlockEvent } from './block-event.ts';
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from './errors.ts';

@@ -19,8 +19,13 @@ export interface StartProcess {
   readonly output: () => string;
   /** Resolves to the exit code, when all output is there. */
   readonly exited: Promise<number | null>;
-  /** Resolves when the summary is printed, to the URLs in it; rejects with the output when it ended before. */
-  ready(): Promise<{ readonly api: string; readonly redis: string; readonly postgres: string }>;
+  /** Resolves when the summary is printed, to the URLs and the key in it; rejects with the output when it ended before. */
+  ready(): Promise<{
+    readonly api: string;
+    readonly key: string;
+    readonly redis: string;
+    readonly postgres: string;
+  }>;
 }
 
 /** The environment without what would change the command's mind: URLs, ports, our own package manager. */
@@ -44,7 +49,7 @@ export function follow(child: ChildProcess): StartProcess {
   let printed = '';
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (printed += String(chunk)));
   const exited = once(child, 'close').then(() => child.exitCode);
-  const urlAfter = (label: string): string => new RegExp(`${label} +(\\S+)`).exec(printed)?.[1] ?? '';
+  const valueAfter = (label: string): string => new RegExp(`${label} +(\\S+)`).exec(printed)?.[1] ?? '';
   return {
     child,
     output: () => printed,
@@ -55,7 +60,12 @@ export function follow(child: ChildProcess): StartProcess {
         interval: 50,
       });
       if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${printed}`);
-      return { api: urlAfter('API'), redis: urlAfter('Redis'), postgres: urlAfter('Postgres') };
+      return {
+        api: valueAfter('API'),
+        key: valueAfter('Key'),
+        redis: valueAfter('Redis'),
+        postgres: valueAfter('Postgres'),
+      };
     },
   };
 }

@@ -28,7 +28,7 @@ test('queries of many connections share the few of PgBouncer in transaction mode
     const inserted = await Promise.all(batches.map(async (batch) => upsertBlocks(pool, batch)));
     expect(inserted.reduce((sum, n) => sum + n)).toBe(80);
     const pages = await Promise.all(Array.from({ length: 20 }, async () => listBlocks(pool, { limit: 80 })));
-    expect(pages.map(({ blocks }) => blocks.length)).toEqual(Array.from({ length: 20 }, () => 80));
+    expect(pages.map(({ rows }) => rows.length)).toEqual(Array.from({ length: 20 }, () => 80));
   } finally {
     await pool.end();
   }

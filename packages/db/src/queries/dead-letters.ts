@@ -27,7 +27,7 @@ const MARK = 'UPDATE audit_dead_letters SET replayed_at = now() WHERE id = $1';
 const PAYLOADS = 'SELECT payload FROM audit_dead_letters';
 
 /** The ids of the letters that wait for a replay, oldest first. */
-export async function listDeadLetters(db: Queryable, { ids, from, to }: DeadLetterFilter): Promise<string[]> {
+export async function waitingDeadLetters(db: Queryable, { ids, from, to }: DeadLetterFilter): Promise<string[]> {
   const { rows } = await db.query<{ id: string }>(LIST, [ids ?? null, from ?? null, to ?? null]);
   return rows.map(({ id }) => id);
 }

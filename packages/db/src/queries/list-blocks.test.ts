@@ -11,14 +11,14 @@ async function allPages(options: ListBlocksOptions): Promise<string[][]> {
   let after: string | null = null;
   do {
     const page = await listBlocks(database.pool, after === null ? options : { ...options, after });
-    pages.push(page.blocks.map(({ id }) => id));
+    pages.push(page.rows.map(({ id }) => id));
     after = page.next;
   } while (after !== null);
   return pages;
 }
 
 test('an empty table is one empty page', async () => {
-  expect(await listBlocks(database.pool)).toEqual({ blocks: [], next: null });
+  expect(await listBlocks(database.pool)).toEqual({ rows: [], next: null });
 });
 
 test('pages hold every block once, newest first, also when many are of the same millisecond', async () => {
@@ -53,7 +53,7 @@ test('blocks that arrive while paging shift nothing', async () => {
   const first = await listBlocks(database.pool, { limit: 2 });
   await upsertBlocks(database.pool, [blockRow({ createdAtMs: noonMs + 1 })]);
   const second = await listBlocks(database.pool, { limit: 2, after: first.next ?? '' });
-  expect([...first.blocks, ...second.blocks].map(({ id }) => id)).toEqual(rows.toReversed().map(({ id }) => id));
+  expect([...first.rows, ...second.rows].map(({ id }) => id)).toEqual(rows.toReversed().map(({ id }) => id));
 });
 
 describe('filters', () => {
@@ -64,6 +64,9 @@ describe('filters', () => {
     ['by identifier', { identifier: 'strict-active' }, ['strict-active']],
     ['by what is in force', { active: true }, ['strict-forever', 'strict-active', 'auth-active']],
     ['by what has expired', { active: false }, ['auth-expired']],
+    ['by action', { action: 'nothing' }, []],
+    ['by mode', { mode: 'shadow' }, []],
+    ['by time', { sinceMs: 2, untilMs: 4 }, ['strict-active', 'auth-expired']],
     ['by several', { tier: 'auth', active: true }, ['auth-active']],
     ['by what nobody has', { tier: `x' OR true --` }, []],
   ])('%s', async (_, options, expected) => {
@@ -73,8 +76,8 @@ describe('filters', () => {
       blockRow({ createdAtMs: 3, tier: 'strict', identifier: 'strict-active', blockedUntilMs: inAnHourMs }),
       blockRow({ createdAtMs: 4, tier: 'strict', identifier: 'strict-forever', blockedUntilMs: Infinity }),
     ]);
-    const { blocks } = await listBlocks(database.pool, options);
-    expect(blocks.map(({ identifier }) => identifier)).toEqual(expected);
+    const { rows } = await listBlocks(database.pool, options);
+    expect(rows.map(({ identifier }) => identifier)).toEqual(expected);
   });
 });
 

@@ -27,7 +27,7 @@ test('stores each field where it belongs', async () => {
     outboxSeq: 9,
   });
   expect(await upsertBlocks(database.pool, [row])).toBe(1);
-  expect((await listBlocks(database.pool)).blocks).toEqual([row]);
+  expect((await listBlocks(database.pool)).rows).toEqual([row]);
   const { rows } = await database.pool.query(`
     SELECT to_char(blocked_until AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') AS until FROM rate_limits_v2`);
   expect(rows).toEqual([{ until: '2025-06-01 12:02:00.123000' }]);
@@ -39,13 +39,13 @@ test('stores a block without end as infinity', async () => {
   expect((await database.pool.query('SELECT blocked_until::text FROM rate_limits_v2')).rows).toEqual([
     { blocked_until: 'infinity' },
   ]);
-  expect((await listBlocks(database.pool)).blocks).toEqual([row]);
+  expect((await listBlocks(database.pool)).rows).toEqual([row]);
 });
 
 test('stores any text as it is', async () => {
   const identifier = `{,} "\\' NULL \n\t€ 𝄞 ${'x'.repeat(1_000)}`;
   await upsertBlocks(database.pool, [blockRow({ identifier, key: '' }), blockRow({ identifier: 'NULL' })]);
-  const { blocks } = await listBlocks(database.pool, { identifier });
+  const { rows: blocks } = await listBlocks(database.pool, { identifier });
   expect(blocks).toMatchObject([{ identifier, key: '' }]);
 });
 
@@ -78,7 +78,7 @@ test('keeps the totals and the end of the later snapshot, whichever comes first'
   ]) {
     await database.pool.query('TRUNCATE rate_limits_v2');
     for (const snapshot of order) await upsertBlocks(database.pool, [snapshot]);
-    expect((await listBlocks(database.pool)).blocks).toEqual([late]);
+    expect((await listBlocks(database.pool)).rows).toEqual([late]);
     expect(await upsertBlocks(database.pool, [early])).toBe(0);
   }
 });

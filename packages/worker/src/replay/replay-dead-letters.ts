@@ -1,7 +1,7 @@
 import {
   type ConnectionSource,
   type DeadLetterFilter,
-  listDeadLetters,
+  waitingDeadLetters,
   markReplayed,
   type Queryable,
   takeDeadLetter,
@@ -53,7 +53,7 @@ export async function replayDeadLetters(
   options: ReplayOptions = {},
 ): Promise<ReplayReport> {
   const { dryRun = false, onProgress } = options;
-  const ids = await listDeadLetters(pool, options);
+  const ids = await waitingDeadLetters(pool, options);
   const replayed: string[] = [];
   const failed: FailedReplay[] = [];
   for (const [index, id] of ids.entries()) {

@@ -1,0 +1,53 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { listArchivalRuns, type Queryable } from '@spillway/db';
+import type { Guard } from '../auth/require-scope.ts';
+import { given } from '../given.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import { members, oneOf, text, uuid } from '../openapi/fields.ts';
+import { json, refusals } from '../openapi/responses.ts';
+import { next, pageQuery, timeQuery } from './page-query.ts';
+
+const run = z
+  .object({
+    id: z.string(),
+    runId: z.string().nullable(),
+    jobName: z.string(),
+    startedAtMs: z.number(),
+    finishedAtMs: z.number().nullable(),
+    status: z.string(),
+    tableName: z.string().nullable(),
+    archivedCount: z.number(),
+    deletedCount: z.number(),
+    cutoffMs: z.number().nullable(),
+    durationMs: z.number().nullable(),
+    errorMessage: z.string().nullable(),
+    dryRun: z.boolean(),
+    details: z.unknown(),
+  })
+  .openapi('ArchivalRun');
+
+/** `GET /v1/audit/archival-runs`: what maintenance did, the last begun first. */
+export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/archival-runs',
+    tags: ['audit'],
+    summary: 'Maintenance runs, the last begun first',
+    ...guard('read'),
+    request: {
+      query: members({
+        ...pageQuery,
+        ...timeQuery,
+        jobName: text(64).optional(),
+        tableName: text(128).optional(),
+        status: oneOf(['running', 'completed', 'partial', 'failed', 'crashed']).optional(),
+        runId: uuid().optional(),
+      }),
+    },
+    responses: { 200: json(z.object({ rows: z.array(run), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listArchivalRuns(db, given(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}

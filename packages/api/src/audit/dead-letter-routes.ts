@@ -1,0 +1,43 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { listDeadLetters, type Queryable } from '@spillway/db';
+import type { Guard } from '../auth/require-scope.ts';
+import { given } from '../given.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import { booleanText, members, text } from '../openapi/fields.ts';
+import { json, refusals } from '../openapi/responses.ts';
+import { next, pageQuery, timeQuery } from './page-query.ts';
+
+const letter = z
+  .object({
+    id: z.string(),
+    sourceJob: z.string(),
+    reason: z.string(),
+    payload: z.unknown(),
+    createdAtMs: z.number(),
+    replayedAtMs: z.number().nullable(),
+  })
+  .openapi('DeadLetter');
+
+/** `GET /v1/audit/dead-letters`: events that Postgres refused, newest first. */
+export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/dead-letters',
+    tags: ['audit'],
+    summary: 'Events that Postgres refused, newest first',
+    ...guard('read'),
+    request: {
+      query: members({
+        ...pageQuery,
+        ...timeQuery,
+        sourceJob: text(128).optional(),
+        waiting: booleanText().optional().openapi({ description: 'true: not replayed yet; false: replayed.' }),
+      }),
+    },
+    responses: { 200: json(z.object({ rows: z.array(letter), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listDeadLetters(db, given(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}

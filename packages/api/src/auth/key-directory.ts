@@ -1,0 +1,105 @@
+import { type ActiveApiKey, activeApiKeys, apiKeysVersion, type Queryable, touchApiKeys } from '@spillway/db';
+import type { ApiLogger } from '../logger.ts';
+import { parseKey, secretMatches } from './api-key.ts';
+import type { Authenticator, Verdict } from './principal.ts';
+
+/** Where keys come from, and how fresh they are. */
+export interface KeyDirectoryOptions {
+  readonly db: Queryable;
+  readonly logger: ApiLogger;
+  /** How often to look for changes, in ms. With half a second a revocation is known everywhere within one. @default 500 */
+  readonly refreshMs?: number;
+  /** How long the last known keys stay valid while Postgres is away, in ms. @default 900000 */
+  readonly staleMs?: number;
+  /** How often to write which keys were used, in ms. @default 60000 */
+  readonly touchMs?: number;
+}
+
+/** All valid keys in memory. */
+export interface KeyDirectory extends Authenticator {
+  /** Looks for changes now: after a change of our own, it holds at once. Never rejects. */
+  refresh(): Promise<void>;
+  /** Writes what is still to be written, and stops. */
+  close(): Promise<void>;
+}
+
+/** A key with the moment of its end, by `performance.now()`: what Postgres' clock says is left of it, no clock of ours. */
+interface KnownKey extends ActiveApiKey {
+  readonly endsAt: number;
+}
+
+const unknown: Verdict = { kind: 'unknown' };
+
+/**
+ * Every valid key is kept in memory, and a small query notices a change to any of them. So a check costs no round trip, a
+ * flood of made-up keys reaches no database, and it works through a transaction pooler, where LISTEN doesn't. While
+ * Postgres is away the last known keys hold for `staleMs`: decisions go on, as they do without it in every other way.
+ */
+export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
+  const { db, logger, refreshMs = 500, staleMs = 900_000, touchMs = 60_000 } = options;
+  let keys: ReadonlyMap<string, KnownKey> = new Map();
+  let version: string | undefined;
+  let freshAt = Number.NEGATIVE_INFINITY;
+  let refreshing: Promise<void> | undefined;
+  const used = new Set<string>();
+
+  async function load(): Promise<void> {
+    const askedAt = performance.now();
+    try {
+      const present = await apiKeysVersion(db);
+      if (present !== version) {
+        keys = new Map((await activeApiKeys(db)).map((key) => [key.id, withEnd(key, askedAt)]));
+        version = present;
+      }
+      freshAt = askedAt;
+    } catch (error) {
+      logger.debug({ err: error }, 'api: keys could not be read');
+    }
+  }
+
+  /** One at a time; whoever asks during one waits for the one after it, which sees what was written before the question. */
+  async function refresh(): Promise<void> {
+    await refreshing;
+    refreshing ??= load().finally(() => (refreshing = undefined));
+    await refreshing;
+  }
+
+  async function touch(): Promise<void> {
+    const ids = [...used];
+    used.clear();
+    await touchApiKeys(db, ids).catch((error: unknown) => logger.debug({ err: error }, 'api: use of keys not noted'));
+  }
+
+  const timers = [setInterval(() => void refresh(), refreshMs), setInterval(() => void touch(), touchMs)];
+  for (const timer of timers) timer.unref();
+
+  async function verify(token: string): Promise<Verdict> {
+    const parts = parseKey(token);
+    if (parts === undefined) return unknown;
+    if (version === undefined) await refresh();
+    const now = performance.now();
+    if (now - freshAt > staleMs) return { kind: 'unavailable' };
+    const key = keys.get(parts.id);
+    // An id that nobody has takes as long as one that somebody has.
+    const matches = secretMatches(parts.secret, key?.secretHash ?? noHash);
+    if (key === undefined || !matches || key.endsAt <= now) return unknown;
+    used.add(key.id);
+    return { kind: 'known', principal: { id: key.id, kind: 'api-key', scopes: key.scopes } };
+  }
+
+  return {
+    verify,
+    refresh,
+    close: async () => {
+      for (const timer of timers) clearInterval(timer);
+      await refreshing;
+      if (used.size > 0) await touch();
+    },
+  };
+}
+
+const noHash = Buffer.alloc(32);
+
+function withEnd(key: ActiveApiKey, askedAt: number): KnownKey {
+  return { ...key, endsAt: key.expiresInMs === null ? Number.POSITIVE_INFINITY : askedAt + key.expiresInMs };
+}

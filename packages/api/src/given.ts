@@ -1,0 +1,8 @@
+/** An object without the members that are undefined. */
+export type Given<Members> = { readonly [Name in keyof Members]?: Exclude<Members[Name], undefined> };
+
+/** Leaves out what was left out: an optional query parameter is `undefined` to a schema, and absent to a function. */
+export function given<const Members extends object>(members: Members): Given<Members>;
+export function given(members: object): object {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
+}

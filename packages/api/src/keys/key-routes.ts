@@ -1,0 +1,142 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { type ApiKeyRow, listApiKeys, type Queryable, revokeApiKey, rotateApiKey } from '@spillway/db';
+import { next, pageQuery } from '../audit/page-query.ts';
+import { generateKey } from '../auth/api-key.ts';
+import { createKey } from '../auth/create-key.ts';
+import { type Scope, scopes } from '../auth/principal.ts';
+import type { Guard } from '../auth/require-scope.ts';
+import { given } from '../given.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import { booleanText, members, mustBe, oneOf, text, uuid, wholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { refusal, unknownThingProblem } from '../problems.ts';
+import { readBody } from '../read-body.ts';
+
+/** What the routes work with. */
+export interface KeyRouteDeps {
+  readonly db: Queryable;
+  /** Called after each change, so that it holds in this process before the answer is sent. */
+  readonly onChange: () => Promise<void>;
+}
+
+/** Ten years. */
+const LONGEST_MS = 315_360_000_000;
+
+/** How long a rotated key stays valid beside its successor. */
+const DAY_MS = 86_400_000;
+
+const params = z.object({ id: uuid() });
+const none = z.number().nullable();
+
+const keyShape = {
+  id: z.string(),
+  name: z.string(),
+  scopes: z.array(z.custom<Scope>().openapi({ type: 'string' })),
+  replaces: z.string().nullable(),
+  createdAtMs: z.number(),
+  expiresAtMs: none,
+  revokedAtMs: none,
+  lastUsedAtMs: none.openapi({ description: 'To the minute.' }),
+};
+const keySchema = z.object(keyShape).openapi('Key');
+const newKey = z
+  .object({ ...keyShape, key: z.string().openapi({ description: 'Shown this once, and stored nowhere.' }) })
+  .openapi('NewKey');
+
+const createBody = members({
+  name: text(128),
+  scopes: z
+    .array(oneOf(scopes), { error: mustBe('a list') })
+    .min(1, 'must hold at least one')
+    .max(scopes.length, 'must hold each scope once'),
+  expiresInMs: wholeNumber(1, LONGEST_MS).optional().openapi({ description: 'Absent = it never expires.' }),
+}).openapi('KeyRequest');
+
+const rotateBody = members({
+  graceMs: wholeNumber(0, 30 * DAY_MS)
+    .optional()
+    .openapi({ description: 'How long the old key stays valid beside the new one.', default: DAY_MS }),
+}).openapi('RotationRequest');
+
+/** `/v1/keys`: who may use this API. For `admin` only. */
+export function keyRoutes(app: ApiApp, deps: KeyRouteDeps, guard: Guard): void {
+  createAndRotate(app, deps, guard);
+  listAndRevoke(app, deps, guard);
+}
+
+function createAndRotate(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Guard): void {
+  const { middleware, security } = guard('admin');
+  const create = createRoute({
+    method: 'post',
+    path: '/v1/keys',
+    tags: ['keys'],
+    summary: 'Make a key; the answer is the only place where it is ever shown',
+    security,
+    middleware: [middleware, readBody()],
+    request: { body: jsonBody(createBody) },
+    responses: { 201: json(newKey, 'The key.'), ...refusals(400, 401, 403, 413, 415, 503) },
+  });
+  app.openapi(create, async (context) => {
+    const { name, scopes: wanted, expiresInMs } = context.req.valid('json');
+    const { key, row } = await createKey(db, { name, scopes: [...new Set(wanted)], ...given({ expiresInMs }) });
+    await onChange();
+    return context.json({ ...shown(row), key }, 201, { 'Cache-Control': 'no-store' });
+  });
+
+  const rotate = createRoute({
+    method: 'post',
+    path: '/v1/keys/{id}/rotate',
+    tags: ['keys'],
+    summary: 'Make a successor; both are valid until the grace is over',
+    security,
+    middleware: [middleware, readBody({ optional: true })],
+    request: { params, body: { content: { 'application/json': { schema: rotateBody } } } },
+    responses: { 201: json(newKey, 'The successor.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
+  });
+  app.openapi(rotate, async (context) => {
+    const { graceMs = DAY_MS } = context.req.valid('json');
+    const { id, key, secretHash } = generateKey();
+    const row = await rotateApiKey(db, { replaces: context.req.valid('param').id, id, secretHash, graceMs });
+    if (row === undefined) throw refusal(unknownThingProblem('key'));
+    await onChange();
+    return context.json({ ...shown(row), key }, 201, { 'Cache-Control': 'no-store' });
+  });
+}
+
+function listAndRevoke(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Guard): void {
+  const list = createRoute({
+    method: 'get',
+    path: '/v1/keys',
+    tags: ['keys'],
+    summary: 'All keys, newest first, without their secrets',
+    ...guard('admin'),
+    request: { query: members({ ...pageQuery, active: booleanText().optional() }) },
+    responses: {
+      200: json(z.object({ rows: z.array(keySchema), next }), 'One page.'),
+      ...refusals(400, 401, 403, 503),
+    },
+  });
+  app.openapi(list, async (context) => {
+    const page = await listApiKeys(db, given(context.req.valid('query')));
+    return context.json({ rows: page.rows.map(shown), next: page.next }, 200);
+  });
+
+  const revoke = createRoute({
+    method: 'delete',
+    path: '/v1/keys/{id}',
+    tags: ['keys'],
+    summary: 'End a key, within a second everywhere',
+    ...guard('admin'),
+    request: { params },
+    responses: { 204: { description: 'Ended.' }, ...refusals(400, 401, 403, 404, 503) },
+  });
+  app.openapi(revoke, async (context) => {
+    if (!(await revokeApiKey(db, context.req.valid('param').id))) throw refusal(unknownThingProblem('key'));
+    await onChange();
+    return context.body(null, 204);
+  });
+}
+
+function shown({ scopes: granted, ...row }: ApiKeyRow): z.output<typeof keySchema> {
+  return { ...row, scopes: [...granted] };
+}

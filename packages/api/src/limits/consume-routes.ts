@@ -1,0 +1,83 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { capacityOf, type Decision, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
+import { denialProblem, problemResponse, rateLimitHeaders } from '@spillway/limiter/http';
+import type { Guard } from '../auth/require-scope.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { refusal } from '../problems.ts';
+import { readBody } from '../read-body.ts';
+import { decisionSchema, toDecisionJson } from './decision-json.ts';
+import { batchRequest, type DecisionRequest, decisionRequest, limiterRequest } from './decision-request.ts';
+import { findPolicy } from './find-policy.ts';
+
+const params = z.object({ policy: z.string() });
+
+const batch = z.object({ decisions: z.array(decisionSchema) }).openapi('Batch');
+
+/**
+ * `POST /v1/limits/{policy}/consume` and `/peek`: decide for a caller in another language. The answer is 200 with the
+ * decision whichever way it fell, since a denial is a value here; it is for the caller to refuse its own client. 503 when
+ * Redis gave no decision and the policy refuses then.
+ */
+export function consumeRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
+  const { middleware, security } = guard('decide');
+  const common = { tags: ['limits'], security, middleware: [middleware, readBody()] };
+  const refused = refusals(400, 401, 403, 404, 413, 415, 503);
+  const consume = createRoute({
+    ...common,
+    method: 'post',
+    path: '/v1/limits/{policy}/consume',
+    summary: 'Charge a request if it fits, or up to 100 requests in one trip',
+    description: 'A batch is decided request by request, in their order; one that can not be read refuses all of it.',
+    request: { params, body: jsonBody(z.union([decisionRequest, batchRequest])) },
+    responses: { 200: json(z.union([decisionSchema, batch]), 'The decision, or one for each request.'), ...refused },
+  });
+  app.openapi(consume, async (context) => {
+    const policy = findPolicy(limiter, context.req.valid('param').policy);
+    const body = context.req.valid('json');
+    if ('requests' in body) {
+      const decisions = await consumeEach(limiter, policy, body.requests);
+      return context.json({ decisions: decisions.map(toDecisionJson) }, 200);
+    }
+    const decision = await limiter.consume(policy.name, ...limiterRequest(body));
+    return context.json(toDecisionJson(decision), 200, headersOf(decision, policy));
+  });
+
+  const peek = createRoute({
+    ...common,
+    method: 'post',
+    path: '/v1/limits/{policy}/peek',
+    summary: 'What consume would answer',
+    request: { params, body: jsonBody(decisionRequest) },
+    responses: { 200: json(decisionSchema, 'The decision, allowed or denied.'), ...refused },
+  });
+  app.openapi(peek, async (context) => {
+    const policy = findPolicy(limiter, context.req.valid('param').policy);
+    const decision = await limiter.peek(policy.name, ...limiterRequest(context.req.valid('json')));
+    return context.json(toDecisionJson(decision), 200, headersOf(decision, policy));
+  });
+}
+
+/** All in one event-loop turn, so that they travel to Redis together. */
+async function consumeEach(
+  limiter: Limiter,
+  policy: Policy,
+  requests: readonly DecisionRequest[],
+): Promise<readonly Decision[]> {
+  // Before anything is charged: what the schema can't know.
+  const most = capacityOf(policy);
+  const index = requests.findIndex(({ cost = 1 }) => cost > most);
+  if (index !== -1) {
+    throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
+  }
+  return Promise.all(requests.map((request) => limiter.consume(policy.name, ...limiterRequest(request))));
+}
+
+/** @throws {HTTPException} that becomes a 503, for a refusal that is no decision */
+function headersOf(decision: Decision, policy: Policy): Record<string, string> {
+  const headers = rateLimitHeaders(decision, policy);
+  if (decision.reason === 'unavailable' && !decision.allowed) {
+    throw refusal(problemResponse(denialProblem(decision), headers));
+  }
+  return headers;
+}

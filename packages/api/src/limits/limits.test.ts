@@ -1,0 +1,86 @@
+import { describe, expect, it } from 'vitest';
+import { useApi } from '../testing/use-api.ts';
+
+const api = useApi();
+const post = async (operation: string, body: unknown, policy = 'ten'): Promise<Response> =>
+  api.ask('POST', `/v1/limits/${policy}/${operation}`, { body });
+const answer = async (operation: string, body: unknown, policy = 'ten'): Promise<unknown> =>
+  (await post(operation, body, policy)).json();
+
+describe('a batch', () => {
+  it('is decided request by request, in order', async () => {
+    const requests = [
+      { subject: 'a', cost: 7 },
+      { subject: 'a', cost: 7 },
+      { subject: 'b', action: 'write' },
+      { subject: 'a', cost: 3 },
+    ];
+    expect(await answer('consume', { requests })).toMatchObject({
+      decisions: [
+        { allowed: true, remaining: 3 },
+        { allowed: false, remaining: 3, reason: 'limited' },
+        { allowed: true, remaining: 9 },
+        { allowed: true, remaining: 0 },
+      ],
+    });
+  });
+
+  it('charges nothing when one request can not be read', async () => {
+    for (const bad of [{ subject: '' }, { subject: 'b', cost: 11 }, { subject: 'b', cots: 1 }, { action: 'x' }, 5]) {
+      const response = await post('consume', { requests: [{ subject: 'a' }, bad] });
+      expect(response.status).toBe(400);
+      const { errors } = (await response.json()) as { errors: { field: string }[] };
+      expect(errors.map(({ field }) => field)).toEqual([expect.stringMatching(/^requests\.1/)]);
+    }
+    expect(await answer('peek', { subject: 'a' })).toMatchObject({ remaining: 10 });
+  });
+
+  it.each([
+    [{ requests: [] }, 'must hold at least one request'],
+    [{ requests: Array.from({ length: 101 }, () => ({ subject: 'a' })) }, 'must hold at most 100 requests'],
+    [{ requests: 'a' }, 'must be a list'],
+  ])('is refused when it is %j', async (body, detail) => {
+    const response = await post('consume', body);
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ errors: [{ field: 'requests', detail }] });
+  });
+});
+
+it('peek answers as consume would, and charges nothing', async () => {
+  await post('consume', { subject: 'a', cost: 8 });
+  const first = await post('peek', { subject: 'a', cost: 3 });
+  expect(first.headers.get('RateLimit')).toMatch(/^"ten";r=2;/);
+  expect(await first.json()).toMatchObject({ allowed: false, remaining: 2 });
+  expect(await answer('peek', { subject: 'a', cost: 2 })).toMatchObject({ allowed: true, remaining: 2 });
+});
+
+it('reset forgets what was used', async () => {
+  await post('consume', { subject: 'a', cost: 10 });
+  expect((await post('reset', { subject: 'a' })).status).toBe(204);
+  expect(await answer('peek', { subject: 'a' })).toMatchObject({ allowed: true, remaining: 10 });
+});
+
+it('block refuses a subject for a time or for ever, and unblock lifts it', async () => {
+  const { blockedUntil } = (await answer('block', { subject: 'a', durationMs: 60_000 })) as { blockedUntil: number };
+  expect(blockedUntil).toBeGreaterThan(Date.now() + 30_000);
+  expect(await answer('consume', { subject: 'a' })).toMatchObject({ allowed: false, reason: 'blocked', blockedUntil });
+  expect(await answer('unblock', { subject: 'a' })).toEqual({ wasBlocked: true });
+  expect(await answer('unblock', { subject: 'a' })).toEqual({ wasBlocked: false });
+  expect(await answer('consume', { subject: 'a' })).toMatchObject({ allowed: true });
+  expect(await answer('block', { subject: 'a' })).toEqual({ blockedUntil: null });
+});
+
+it('a slot of a concurrency policy is held until it is released', async () => {
+  const { slot } = (await answer('consume', { subject: 'a' }, 'slots')) as { slot: string };
+  expect(await answer('consume', { subject: 'a' }, 'slots')).toMatchObject({ allowed: false });
+  expect((await post('release', { subject: 'a', slot }, 'slots')).status).toBe(204);
+  expect(await answer('consume', { subject: 'a' }, 'slots')).toMatchObject({ allowed: true });
+  expect((await post('release', { subject: 'a', slot: 'nonsense!' }, 'slots')).status).toBe(400);
+  expect((await post('release', { subject: 'a', slot }, 'ten')).status).toBe(400);
+});
+
+it('an unknown policy is 404 for every operation', async () => {
+  for (const operation of ['consume', 'peek', 'reset', 'block', 'unblock']) {
+    expect((await post(operation, { subject: 'a' }, 'nope')).status).toBe(404);
+  }
+});

@@ -1,0 +1,107 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { type Limiter, MAX_BLOCK_MS } from '@spillway/limiter';
+import type { MiddlewareHandler } from 'hono';
+import type { Guard, Guarded } from '../auth/require-scope.ts';
+import { given } from '../given.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import { action, members, milliseconds, subject, text, wholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { readBody } from '../read-body.ts';
+import { finite } from './decision-json.ts';
+import { findPolicy } from './find-policy.ts';
+
+const params = z.object({ policy: z.string() });
+const body = members({ subject, action: action.optional() }).openapi('SubjectRequest');
+const blockBody = members({
+  subject,
+  action: action.optional(),
+  durationMs: wholeNumber(1, MAX_BLOCK_MS).optional().openapi({ description: 'How long; absent = for ever.' }),
+}).openapi('BlockRequest');
+
+const releaseBody = members({
+  subject,
+  action: action.optional(),
+  slot: text(64).openapi({ description: 'From the decision.' }),
+}).openapi('ReleaseRequest');
+
+const refused = refusals(400, 401, 403, 404, 413, 415, 503);
+
+/** `POST /v1/limits/{policy}/reset`, `/block`, `/unblock` and `/release`: what is done about one subject. */
+export function subjectRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
+  resetRoute(app, limiter, guard);
+  blockRoutes(app, limiter, guard);
+  releaseRoute(app, limiter, guard);
+}
+
+function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
+  const reset = createRoute({
+    ...common(guard('admin')),
+    method: 'post',
+    path: '/v1/limits/{policy}/reset',
+    summary: 'Forget what a subject used, and its block',
+    request: { params, body: jsonBody(body) },
+    responses: { 204: { description: 'Forgotten.' }, ...refused },
+  });
+  app.openapi(reset, async (context) => {
+    const { name } = findPolicy(limiter, context.req.valid('param').policy);
+    const { subject: who, ...options } = context.req.valid('json');
+    await limiter.reset(name, who, given(options));
+    return context.body(null, 204);
+  });
+}
+
+function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
+  const block = createRoute({
+    ...common(guard('admin')),
+    method: 'post',
+    path: '/v1/limits/{policy}/block',
+    summary: 'Refuse a subject from now on',
+    request: { params, body: jsonBody(blockBody) },
+    responses: { 200: json(z.object({ blockedUntil: milliseconds }), 'The end; null = never.'), ...refused },
+  });
+  app.openapi(block, async (context) => {
+    const { name } = findPolicy(limiter, context.req.valid('param').policy);
+    const { subject: who, ...options } = context.req.valid('json');
+    return context.json({ blockedUntil: finite(await limiter.block(name, who, given(options))) }, 200);
+  });
+
+  const unblock = createRoute({
+    ...common(guard('admin')),
+    method: 'post',
+    path: '/v1/limits/{policy}/unblock',
+    summary: 'Lift a block; what was used stays used',
+    request: { params, body: jsonBody(body) },
+    responses: { 200: json(z.object({ wasBlocked: z.boolean() }), 'Whether there was a block.'), ...refused },
+  });
+  app.openapi(unblock, async (context) => {
+    const { name } = findPolicy(limiter, context.req.valid('param').policy);
+    const { subject: who, ...options } = context.req.valid('json');
+    return context.json({ wasBlocked: await limiter.unblock(name, who, given(options)) }, 200);
+  });
+}
+
+/** For whoever asked for the slot: `decide` is enough. */
+function releaseRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
+  const release = createRoute({
+    ...common(guard('decide')),
+    method: 'post',
+    path: '/v1/limits/{policy}/release',
+    summary: 'Give back the slot of a concurrency policy',
+    request: { params, body: jsonBody(releaseBody) },
+    responses: { 204: { description: 'Given back, or free already.' }, ...refused },
+  });
+  app.openapi(release, async (context) => {
+    const { name } = findPolicy(limiter, context.req.valid('param').policy);
+    const { subject: who, slot, ...options } = context.req.valid('json');
+    await limiter.release(name, who, slot, given(options));
+    return context.body(null, 204);
+  });
+}
+
+function common({ middleware, security }: Guarded): {
+  readonly tags: string[];
+  readonly security: Guarded['security'];
+  readonly middleware: MiddlewareHandler[];
+} {
+  return { tags: ['limits'], security, middleware: [middleware, readBody()] };
+}

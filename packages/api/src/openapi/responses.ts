@@ -1,0 +1,60 @@
+import { z } from '@hono/zod-openapi';
+
+/** A problem document (RFC 9457), as the OpenAPI document describes it. */
+const problem = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.number().int(),
+    detail: z.string().optional(),
+    errors: z.array(z.object({ field: z.string(), detail: z.string() })).optional(),
+  })
+  .openapi('Problem');
+
+/** A status that a route may refuse with. */
+type Refusal = 400 | 401 | 403 | 404 | 413 | 415 | 503;
+
+const meanings: Readonly<Record<Refusal, string>> = {
+  400: 'The request is not valid; `errors` says where.',
+  401: 'No key, or one that is not valid.',
+  403: 'The key lacks the scope.',
+  404: 'There is no such thing.',
+  413: 'The body is too large.',
+  415: 'The body is not JSON.',
+  503: 'What answers this is away right now.',
+};
+
+/** How a route describes one of its refusals. */
+interface RefusalResponse {
+  readonly description: string;
+  readonly content: { readonly 'application/problem+json': { readonly schema: z.ZodType } };
+}
+
+/** The refusals of a route, for its OpenAPI description. */
+export function refusals<const Status extends Refusal>(...statuses: readonly Status[]): Record<Status, RefusalResponse>;
+export function refusals(...statuses: readonly Refusal[]): object {
+  const content = { 'application/problem+json': { schema: problem } };
+  return Object.fromEntries(statuses.map((status) => [status, { description: meanings[status], content }]));
+}
+
+/** A JSON answer. */
+export interface JsonResponse<Schema extends z.ZodType> {
+  readonly description: string;
+  readonly content: { readonly 'application/json': { readonly schema: Schema } };
+}
+
+/** Describes a JSON answer. */
+export function json<Schema extends z.ZodType>(schema: Schema, description: string): JsonResponse<Schema> {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+/** A JSON body. */
+export interface JsonRequest<Schema extends z.ZodType> {
+  readonly required: true;
+  readonly content: { readonly 'application/json': { readonly schema: Schema } };
+}
+
+/** Describes a JSON body. */
+export function jsonBody<Schema extends z.ZodType>(schema: Schema): JsonRequest<Schema> {
+  return { required: true, content: { 'application/json': { schema } } };
+}
