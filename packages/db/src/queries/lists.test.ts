@@ -120,7 +120,7 @@ test('metrics are recorded, listed and summed up', async () => {
   const id = await recordMetric(database.pool, { name: 'lag', value: 1.5, unit: 'ms', tags: { shard: 1 } });
   await recordMetric(database.pool, { name: 'other', value: 9 });
   await insertMetrics(database.pool, [
-    { id: randomUUID(), metricName: 'lag', metricValue: 7, metricUnit: null, tags: {}, recordedAtMs: 5 },
+    { id: randomUUID(), metricName: 'lag', metricValue: 7, metricUnit: null, tags: {}, recordedAtMs: 5, outbox: null },
   ]);
   expect((await listMetrics(database.pool, { metricName: 'lag' })).rows).toMatchObject([
     { id, metricValue: 1.5, metricUnit: 'ms', tags: { shard: 1 } },
