@@ -6,6 +6,8 @@ export {
   type Webhook,
   type WebhookOptions,
 } from './alerts/webhook.ts';
+export { archiveTablesField } from './archive-tables-field.ts';
+export { readConfig as readWorkerConfig, type WorkerConfig } from './config.ts';
 export type { RedisSource } from './connections.ts';
 export { WorkerOptionError } from './errors.ts';
 export type { Readiness } from './health/readiness.ts';

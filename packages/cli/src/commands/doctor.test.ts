@@ -1,0 +1,86 @@
+import { startPgBouncer, startRedis } from '@spillway/embedded';
+import { expect, it } from 'vitest';
+import { spillway } from '../testing/spillway.ts';
+import { useServers } from '../testing/use-servers.ts';
+
+const servers = useServers();
+
+async function doctor(env: Readonly<Record<string, string>>): Promise<{ code: number | null; checks: unknown }> {
+  const { code, stdout } = await spillway(['doctor', '--json'], { ...servers.env, ...env });
+  const { checks }: { checks: { check: string; status: string; found: string }[] } = JSON.parse(stdout);
+  return { code, checks: Object.fromEntries(checks.map(({ check, status, found }) => [check, [status, found]])) };
+}
+
+it('finds nothing to change where all is well', async () => {
+  const redis = await startRedis({ appendOnly: true });
+  try {
+    const env = { ...servers.env, REDIS_URL: redis.url };
+    const { code, stdout, stderr } = await spillway(['doctor'], env);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).not.toMatch(/warn|fail/u);
+    for (const part of ['REDIS_URL eviction policy', 'noeviction', 'appendonly yes', 'migrated', 'direct']) {
+      expect(stdout).toContain(part);
+    }
+    expect(stdout).toContain('this month and 3 more');
+    expect(stdout).toContain('clock of REDIS_URL to Postgres');
+  } finally {
+    await redis.stop();
+  }
+});
+
+it('ends with 4 for a Redis that may evict, and says what to set', async () => {
+  const redis = await startRedis({ appendOnly: false, args: ['--maxmemory-policy', 'allkeys-lru'] });
+  try {
+    const { code, stdout } = await spillway(['doctor'], { ...servers.env, REDIS_URL: redis.url });
+    expect(code).toBe(4);
+    expect(stdout).toContain('CONFIG SET maxmemory-policy noeviction');
+    expect(stdout).toContain('CONFIG SET appendonly yes');
+  } finally {
+    await redis.stop();
+  }
+});
+
+it('looks at the second Redis too, and goes on when one is away', async () => {
+  expect(await doctor({ QUEUE_REDIS_URL: 'redis://127.0.0.1:1' })).toMatchObject({
+    code: 4,
+    checks: {
+      'QUEUE_REDIS_URL reachable': ['fail', expect.stringContaining('ECONNREFUSED')],
+      'REDIS_URL eviction policy': ['ok', 'noeviction'],
+      'DATABASE_URL schema': ['ok', 'migrated'],
+    },
+  });
+});
+
+it('sees a database that is not migrated, a month that is missing and archives of one’s own', async () => {
+  await servers.postgres.pool.query(`
+    CREATE TABLE archive.plain (at timestamptz);
+    DO $$ DECLARE part text; BEGIN
+      FOR part IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'archive.audit_logs'::regclass LOOP
+        EXECUTE 'DROP TABLE ' || part;
+      END LOOP;
+    END $$`);
+  const tables = ['archive.plain', 'archive.absent'].map((target) => ({ source: 'plain', target, retentionDays: 1 }));
+  const env = { SPILLWAY_ARCHIVE_TABLES: JSON.stringify(tables) };
+  const { code, checks } = await doctor(env);
+  expect(code).toBe(4);
+  expect(checks).toMatchObject({
+    'partitions of archive.audit_logs': ['fail', 'this month is missing'],
+    'partitions of archive.generations': ['ok', 'this month and 3 more'],
+    'partitions of archive.absent': ['fail', 'archive.absent: there is no such table'],
+  });
+  expect(checks).not.toHaveProperty('partitions of archive.plain');
+  await servers.postgres.pool.query('DROP SCHEMA archive CASCADE');
+  expect(await doctor({})).toMatchObject({ code: 4, checks: { 'DATABASE_URL schema': ['fail', 'not migrated'] } });
+});
+
+it('tells a pooler in transaction mode from a direct connection', async () => {
+  const pooler = await startPgBouncer({ databaseUrl: servers.postgres.url });
+  try {
+    expect(await doctor({ DATABASE_URL: pooler.url })).toMatchObject({
+      checks: { 'DATABASE_URL pooling': ['warn', 'transaction pooler'] },
+    });
+  } finally {
+    await pooler.stop();
+  }
+  expect(await doctor({})).toMatchObject({ checks: { 'DATABASE_URL pooling': ['ok', 'direct'] } });
+});

@@ -1,0 +1,134 @@
+import { startPgBouncer } from '@spillway/embedded';
+import { expect, it } from 'vitest';
+import { ended, spillway, startSpillway } from '../testing/spillway.ts';
+import { useServers } from '../testing/use-servers.ts';
+
+const servers = useServers();
+
+async function addCalls(rows: number): Promise<void> {
+  await servers.postgres.pool.query(
+    `INSERT INTO api_call_logs (method, endpoint, status_code, duration_ms, created_at)
+     SELECT 'GET', '/', 200, 1, now() - interval '40 days' FROM generate_series(1, $1)`,
+    [rows],
+  );
+}
+
+async function one<Row extends object>(sql: string): Promise<Row | undefined> {
+  return (await servers.postgres.pool.query<Row>(sql)).rows[0];
+}
+
+const counts = `
+  SELECT (SELECT count(*)::int FROM api_call_logs) AS live,
+         (SELECT count(*)::int FROM archive.api_call_logs) AS archived`;
+
+it('lists the jobs with their schedules', async () => {
+  const { code, stdout } = await spillway(['maintenance', 'list', '--json']);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toEqual([
+    { job: 'cron-cleanup-rate-limits', schedule: '0 3 * * *' },
+    { job: 'cron-create-partitions', schedule: '0 1 1 * *' },
+    { job: 'cron-archive-data', schedule: '0 2 * * 0' },
+  ]);
+});
+
+it('only looks with --dry-run, then does it, and leaves both in the history', async () => {
+  await addCalls(12);
+  const dry = await spillway(['maintenance', 'run', 'cron-archive-data', '--dry-run'], servers.env);
+  expect(dry).toMatchObject({ code: 0, stderr: '' });
+  expect(dry.stdout).toMatch(/public\.api_call_logs +│ completed +│ 12 +│ 12/u);
+  expect(dry.stdout).toContain('cron-archive-data: completed, dry run');
+  expect(await one(counts)).toEqual({ live: 12, archived: 0 });
+
+  const run = await spillway(['maintenance', 'run', 'cron-archive-data', '--json'], servers.env);
+  expect(run).toMatchObject({ code: 0, stderr: '' });
+  expect(JSON.parse(run.stdout)).toMatchObject({
+    job: 'cron-archive-data',
+    status: 'completed',
+    dryRun: false,
+    tables: [
+      { table: 'public.api_call_logs', status: 'completed', archived: 12, deleted: 12 },
+      { table: 'public.audit_logs', archived: 0 },
+      { table: 'public.generations', archived: 0 },
+    ],
+  });
+  expect(await one(counts)).toEqual({ live: 0, archived: 12 });
+  const { rows } = await servers.postgres.pool.query(
+    `SELECT dry_run, archived_count::int AS rows FROM archive.archival_runs
+     WHERE table_name = 'public.api_call_logs' ORDER BY started_at`,
+  );
+  expect(rows).toEqual([
+    { dry_run: true, rows: 12 },
+    { dry_run: false, rows: 12 },
+  ]);
+});
+
+it('archives the tables of SPILLWAY_ARCHIVE_TABLES too', async () => {
+  await servers.postgres.pool.query(`
+    CREATE TABLE sessions (id int PRIMARY KEY, seen_at timestamptz NOT NULL);
+    CREATE TABLE archive.sessions (LIKE sessions) PARTITION BY RANGE (seen_at);
+    INSERT INTO sessions SELECT n, now() - n * interval '1 day' FROM generate_series(1, 20) AS n`);
+  const tables = [
+    {
+      source: 'sessions',
+      target: 'archive.sessions',
+      timestampColumn: 'seen_at',
+      retentionDays: 14,
+      where: 'id <> 20',
+    },
+  ];
+  const env = { ...servers.env, SPILLWAY_ARCHIVE_TABLES: JSON.stringify(tables) };
+  const { code, stdout } = await spillway(['maintenance', 'run', 'cron-archive-data', '--json'], env);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout).tables.at(-1)).toMatchObject({ table: 'public.sessions', archived: 6 });
+});
+
+it('ends with 3 when its time runs out, and with 0 the next time', async () => {
+  await addCalls(3);
+  const run = ['maintenance', 'run', 'cron-archive-data', '--time-budget'];
+  expect(await spillway([...run, '0'], servers.env)).toMatchObject({ code: 3 });
+  expect(await one(counts)).toEqual({ live: 3, archived: 0 });
+  expect(await spillway([...run, '60'], servers.env)).toMatchObject({ code: 0 });
+  expect(await one(counts)).toEqual({ live: 0, archived: 3 });
+});
+
+it('ends with 1 when no table could be done, and says why', async () => {
+  await servers.postgres.pool.query(`
+    ALTER TABLE api_call_logs ADD COLUMN tenant text;
+    ALTER TABLE audit_logs ADD COLUMN tenant text;
+    ALTER TABLE generations ADD COLUMN tenant text`);
+  const { code, stdout } = await spillway(['maintenance', 'run', 'cron-archive-data'], servers.env);
+  expect(code).toBe(1);
+  expect(stdout).toContain('target archive.api_call_logs lacks column "tenant" (text)');
+});
+
+it('shows a progress bar for each table on a terminal, and on Ctrl-C ends with 3 after the batch at hand', async () => {
+  // 24 batches, each of which waits for a moment in a trigger: the signal comes in the middle.
+  await addCalls(120_000);
+  await servers.postgres.pool.query(`
+    CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END';
+    CREATE TRIGGER slow AFTER DELETE ON api_call_logs FOR EACH STATEMENT EXECUTE FUNCTION slow()`);
+  const child = startSpillway(['maintenance', 'run', 'cron-archive-data'], servers.env, { terminal: true });
+  const screen: string[] = [];
+  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => screen.push(chunk));
+  await expect.poll(() => screen.join(''), { timeout: 20_000 }).toMatch(/public\.api_call_logs .*\d+000\/120000 rows/u);
+  // Ctrl-C, as the terminal sends it to those in the foreground.
+  child.stdin?.write('\u0003');
+  expect(await ended(child)).toMatchObject({ code: 3 });
+  expect(screen.join('')).toContain('cron-archive-data: partial');
+  const left = await one<{ live: number; archived: number }>(counts);
+  expect(left?.archived).toBeGreaterThan(0);
+  expect(left?.live).toBeGreaterThan(0);
+  expect((left?.live ?? 0) + (left?.archived ?? 0)).toBe(120_000);
+});
+
+it('works through a pooler in transaction mode', async () => {
+  await addCalls(2);
+  const pooler = await startPgBouncer({ databaseUrl: servers.postgres.url });
+  try {
+    const { code, stderr } = await spillway(['maintenance', 'run', 'cron-archive-data'], { DATABASE_URL: pooler.url });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(await one(counts)).toEqual({ live: 0, archived: 2 });
+  } finally {
+    await pooler.stop();
+  }
+});

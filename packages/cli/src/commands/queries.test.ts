@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest';
+import { spillway } from '../testing/spillway.ts';
+import { useServers } from '../testing/use-servers.ts';
+
+const servers = useServers();
+
+it('prints the answers of the three monitoring queries', async () => {
+  await servers.postgres.pool.query(`
+    INSERT INTO circuit_breaker_events (id, outbox_shard, outbox_epoch, outbox_seq, breaker_name, preset, event_type, failure_count, breaker_epoch)
+    SELECT gen_random_uuid(), 0, 1, row_number() OVER (), 'runware', 'ai_provider', type, 5, 1 FROM unnest(ARRAY['opened', 'half_open']) AS type;
+    INSERT INTO archive.archival_runs (job_name, table_name, status, archived_count, finished_at)
+    VALUES ('cron-archive-data', 'public.api_call_logs', 'completed', 7, now())`);
+  const people = await spillway(['queries'], servers.env);
+  expect(people).toMatchObject({ code: 0, stderr: '' });
+  expect(people.stdout).toMatch(/Rate limit blocks in last 24h\n.*\n│ count │\n.*\n│ 0 +│/u);
+  expect(people.stdout).toMatch(/runware +│ opened +│ 1/u);
+  expect(people.stdout).toMatch(/cron-archive-data +│ public\.api_call_logs +│ completed +│ 7/u);
+
+  const program = await spillway(['queries', '--json'], servers.env);
+  expect(JSON.parse(program.stdout)).toEqual({
+    blocks: [{ count: '0' }],
+    breakers: expect.arrayContaining([
+      { breaker_name: 'runware', event_type: 'opened', count: '1' },
+      { breaker_name: 'runware', event_type: 'half_open', count: '1' },
+    ]),
+    archival: [expect.objectContaining({ table_name: 'public.api_call_logs', archived_count: '7' })],
+  });
+});

@@ -1,0 +1,59 @@
+import { Command } from '@commander-js/extra-typings';
+import type { CliContext } from '../cli-context.ts';
+import { table } from '../output.ts';
+import { withPool } from '../with-pool.ts';
+
+/** The guide's monitoring queries, as they stand there. */
+const monitoringQueries = [
+  {
+    title: 'Rate limit blocks in last 24h',
+    name: 'blocks',
+    sql: `SELECT COUNT(*) FROM rate_limits_v2 WHERE blocked_until > now() - interval '24 hours';`,
+  },
+  {
+    title: 'Circuit breaker events',
+    name: 'breakers',
+    sql: `SELECT breaker_name, event_type, COUNT(*)
+FROM circuit_breaker_events
+WHERE created_at > now() - interval '24 hours'
+GROUP BY breaker_name, event_type;`,
+  },
+  {
+    title: 'Archival history',
+    name: 'archival',
+    sql: 'SELECT * FROM archive.archival_runs ORDER BY started_at DESC LIMIT 10;',
+  },
+] as const;
+
+/** Columns that fit on a screen. */
+const shown: Readonly<Record<string, readonly string[]>> = {
+  archival: [
+    'started_at',
+    'job_name',
+    'table_name',
+    'status',
+    'archived_count',
+    'deleted_count',
+    'duration_ms',
+    'error_message',
+  ],
+};
+
+/** `spillway queries`. */
+export function queriesCommand(context: CliContext): Command {
+  return new Command('queries')
+    .description('run the monitoring queries: blocks, breaker events, archival history')
+    .addHelpText('after', '\nNeeds DATABASE_URL. With --json all columns are there.')
+    .action(async () => {
+      const results = await withPool(context, async (pool) => {
+        const found = [];
+        for (const { title, name, sql } of monitoringQueries) {
+          const { rows } = await pool.query<Record<string, unknown>>(sql);
+          found.push({ title, name, sql, rows });
+        }
+        return found;
+      });
+      const people = results.map(({ title, name, rows }) => `${title}\n${table(rows, shown[name])}`).join('\n\n');
+      context.output.result(Object.fromEntries(results.map(({ name, rows }) => [name, rows])), people);
+    });
+}

@@ -1,0 +1,42 @@
+import { type Connection, listPartitions, monthsReady, PartitionError, type TableName } from '@spillway/db';
+import type { MaintainedTable } from '@spillway/worker';
+import { type Check, check, unreachable } from './check.ts';
+
+/** Fewer months than this ahead, and the daily run has been away for long. */
+const LEAST_AHEAD = 1;
+
+/** Looks whether the archives have this month and the next; an archive that is a plain table needs none. */
+export async function checkPartitions(
+  connection: Connection,
+  tables: readonly MaintainedTable[],
+  nowMs: number,
+): Promise<readonly Check[]> {
+  const checks: Check[] = [];
+  for (const { target, monthsAhead = LEAST_AHEAD } of tables) {
+    const name = `partitions of ${target.schema}.${target.name}`;
+    try {
+      const ready = monthsReady(await listPartitions(connection, target), nowMs);
+      const found = ready < 0 ? 'this month is missing' : `this month and ${ready} more`;
+      checks.push(
+        check(name, found, ready >= Math.min(LEAST_AHEAD, monthsAhead), {
+          status: ready < 0 ? 'fail' : 'warn',
+          advice: 'Run spillway maintenance run cron-create-partitions, and see why no worker did.',
+        }),
+      );
+    } catch (error) {
+      if (!(error instanceof PartitionError)) throw error;
+      if (await isPlainTable(connection, target)) continue;
+      checks.push(unreachable(name, error, 'Create the archive, partitioned by range on its column of time.'));
+    }
+  }
+  return checks;
+}
+
+async function isPlainTable(connection: Connection, { schema, name }: TableName): Promise<boolean> {
+  const { rowCount } = await connection.query(
+    `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'`,
+    [schema, name],
+  );
+  return rowCount === 1;
+}

@@ -1,0 +1,69 @@
+import { type Connection, type ConnectionSource, createPool, withConnection } from '@spillway/db';
+import type { MaintainedTable } from '@spillway/worker';
+import { type Check, check, unreachable } from './check.ts';
+import { checkPartitions } from './check-partitions.ts';
+import { findPooling } from './find-pooling.ts';
+
+/** What was found of Postgres. */
+export interface PostgresFindings {
+  readonly checks: readonly Check[];
+  /** Its clock, less this process' one, in ms; null when it can't be reached. */
+  readonly clockMs: number | null;
+}
+
+interface ServerRow {
+  readonly ms: number;
+  readonly version: number;
+  readonly text: string;
+  readonly migrated: boolean;
+}
+
+/** Looks at the database and at the months of the tables' archives. */
+export async function checkPostgres(
+  connectionString: string,
+  tables: readonly MaintainedTable[],
+): Promise<PostgresFindings> {
+  // As for a pooler, which may refuse a connection that asks for more.
+  const pool = createPool({ connectionString, server: 'pgbouncer', connectTimeoutMs: 3_000, onError: () => {} });
+  try {
+    return await withConnection(pool, async (connection) => look(pool, connection, tables));
+  } catch (error) {
+    const advice = 'Start Postgres, or set DATABASE_URL to where it is.';
+    return { checks: [unreachable('DATABASE_URL reachable', error, advice)], clockMs: null };
+  } finally {
+    await pool.end();
+  }
+}
+
+async function look(
+  pool: ConnectionSource,
+  connection: Connection,
+  tables: readonly MaintainedTable[],
+): Promise<PostgresFindings> {
+  const before = Date.now();
+  const { rows } = await connection.query<ServerRow>(
+    `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms,
+            current_setting('server_version_num')::int AS version, current_setting('server_version') AS text,
+            to_regclass('archive.scheduled_runs') IS NOT NULL AS migrated`,
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('the server gave no row');
+  const clockMs = row.ms - (before + Date.now()) / 2;
+  const pooling = await findPooling(pool, connection);
+  const checks = [
+    check('DATABASE_URL version', row.text, row.version >= 140_000, {
+      status: 'fail',
+      advice: 'Run PostgreSQL 14 or later: partitions are detached concurrently.',
+    }),
+    check('DATABASE_URL pooling', pooling, pooling === 'direct', {
+      status: 'warn',
+      advice: 'Fine for the worker. Give migrate, and a worker that detaches partitions, a direct connection.',
+    }),
+    check('DATABASE_URL schema', row.migrated ? 'migrated' : 'not migrated', row.migrated, {
+      status: 'fail',
+      advice: 'Run spillway migrate.',
+    }),
+  ];
+  if (!row.migrated) return { checks, clockMs };
+  return { checks: [...checks, ...(await checkPartitions(connection, tables, row.ms))], clockMs };
+}

@@ -1,0 +1,26 @@
+/** One thing that was looked at. */
+export interface Check {
+  readonly check: string;
+  /** `fail`: Spillway loses something or doesn't work. `warn`: it works, but not as well as it could. */
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly found: string;
+  /** What to change; empty when all is well. */
+  readonly advice: string;
+}
+
+/** A check that is well when `good`. */
+export function check(
+  name: string,
+  found: string,
+  good: boolean,
+  otherwise: { readonly status: 'warn' | 'fail'; readonly advice: string },
+): Check {
+  return good
+    ? { check: name, status: 'ok', found, advice: '' }
+    : { check: name, status: otherwise.status, found, advice: otherwise.advice };
+}
+
+/** Something that can't be reached. */
+export function unreachable(name: string, error: unknown, advice: string): Check {
+  return { check: name, status: 'fail', found: error instanceof Error ? error.message : String(error), advice };
+}

@@ -1,0 +1,26 @@
+#!/usr/bin/env node
+import { exitCodes } from './exit-code.ts';
+import { createOutput } from './output.ts';
+import { runCli } from './program.ts';
+
+const stop = new AbortController();
+// The first signal asks a command to end after what it is at; Node's own answer to the second one ends it at once.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+
+// Who reads us may stop before we do: `spillway audit tail | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+
+const argv = process.argv.slice(2);
+const code = await runCli(argv, {
+  env: process.env,
+  output: createOutput({ stdout: process.stdout, stderr: process.stderr, json: argv.includes('--json') }),
+  signal: stop.signal,
+  runWorker: async () => {
+    await import('@spillway/worker/main');
+  },
+});
+// A worker that could not start has connections open; one that did start goes on.
+if (code !== exitCodes.ok) process.exit(code);

@@ -1,0 +1,127 @@
+import { expect, it } from 'vitest';
+import { createOutput } from './output.ts';
+import { runCli } from './program.ts';
+import { type Ended, spillway } from './testing/spillway.ts';
+
+/** As `spillway`, in this process: most of what is told here needs no other. */
+async function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  const said = { stdout: '', stderr: '' };
+  const code = await runCli(argv, {
+    env,
+    output: createOutput({
+      stdout: { write: (text) => (said.stdout += text) },
+      stderr: { write: (text) => (said.stderr += text) },
+      json: argv.includes('--json'),
+    }),
+    signal: new AbortController().signal,
+    runWorker: async () => {},
+  });
+  return { code, ...said };
+}
+
+it('tells of all commands and of the exit codes in its help', async () => {
+  const { code, stdout, stderr } = await spillway(['--help']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatchInlineSnapshot(`
+    "Usage: spillway [options] [command]
+
+    Spillway: rate limits, circuit breakers and their audit trail
+
+    Options:
+      --json             print JSON instead of tables
+      -h, --help         display help for command
+
+    Commands:
+      migrate [options]  bring the database to this version and make the partitions
+                         of this month and the next three
+      worker [options]   run the worker until SIGTERM or SIGINT: audit trail,
+                         schedules, self-observation
+      maintenance        clean up, make partitions, archive
+      queries [options]  run the monitoring queries: blocks, breaker events,
+                         archival history
+      doctor [options]   look at Redis and Postgres and say what to change
+      audit              look at the audit trail
+      help [command]     display help for command
+
+    Exit codes:
+      0  done
+      1  it went wrong
+      2  the command line or a variable is wrong; nothing was done
+      3  done in part, or another process is doing it: run it again
+      4  doctor found something to change
+      5  Redis or Postgres can not be reached
+    "
+  `);
+});
+
+it.each([
+  [
+    ['migrate', '--help'],
+    ['Needs DATABASE_URL', '--json'],
+  ],
+  [
+    ['worker', '--help'],
+    ['Needs REDIS_URL and DATABASE_URL', 'SIGTERM'],
+  ],
+  [
+    ['maintenance', 'run', '--help'],
+    ['--dry-run', '--time-budget', '"cron-archive-data"', 'archive.archival_runs'],
+  ],
+  [
+    ['queries', '--help'],
+    ['Needs DATABASE_URL', '--json'],
+  ],
+  [
+    ['doctor', '--help'],
+    ['Ends with 4', '--json'],
+  ],
+  [
+    ['audit', 'tail', '--help'],
+    ['--since', '--interval'],
+  ],
+])('%j says what the command needs and takes', async (args, parts) => {
+  const { code, stdout } = await run(args);
+  expect(code).toBe(0);
+  for (const part of parts) expect(stdout).toContain(part);
+});
+
+it.each([
+  [['maintain'], "unknown command 'maintain'"],
+  [['maintenance', 'run', 'cron-clean'], 'Allowed choices are cron-cleanup-rate-limits'],
+  [['maintenance', 'run', 'cron-archive-data', '--time-budget', 'soon'], 'It must be a number of seconds.'],
+  [['queries', '--dry-run'], "unknown option '--dry-run'"],
+  [['queries'], 'DATABASE_URL must be a postgres:// URL, but is not set'],
+  [['doctor'], 'DATABASE_URL must be a postgres:// URL, but is not set'],
+  [['worker'], 'REDIS_URL must be a redis:// or rediss:// URL, but is not set'],
+])('%j ends with 2 and says what is wrong, as JSON with --json', async (args, message) => {
+  const people = await run(args);
+  expect({ code: people.code, stdout: people.stdout }).toEqual({ code: 2, stdout: '' });
+  expect(people.stderr).toContain(message);
+  const program = await run([...args, '--json']);
+  expect({ code: program.code, stdout: program.stdout }).toEqual({ code: 2, stdout: '' });
+  expect(JSON.parse(program.stderr)).toEqual({ error: expect.stringContaining(message), exitCode: 2 });
+});
+
+it('ends with 2 and shows its help when no command is named', async () => {
+  const { code, stderr } = await run([]);
+  expect(code).toBe(2);
+  expect(stderr).toContain('Usage: spillway');
+});
+
+it('refuses a wrong list of archives before it touches anything', async () => {
+  const env = { DATABASE_URL: 'postgres://127.0.0.1:1/x', SPILLWAY_ARCHIVE_TABLES: '{}' };
+  const { code, stderr } = await run(['maintenance', 'run', 'cron-archive-data'], env);
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('SPILLWAY_ARCHIVE_TABLES must be') });
+});
+
+it('ends the process with the code and writes to the right streams', async () => {
+  const { code, stdout, stderr } = await spillway(['queries', '--json']);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(JSON.parse(stderr)).toEqual({ error: 'DATABASE_URL must be a postgres:// URL, but is not set', exitCode: 2 });
+});
+
+it('ends with 5 when Postgres is away', async () => {
+  const { code, stderr } = await run(['queries', '--json'], { DATABASE_URL: 'postgres://127.0.0.1:1/x' });
+  expect(code).toBe(5);
+  expect(JSON.parse(stderr)).toEqual({ error: expect.stringContaining('ECONNREFUSED'), exitCode: 5 });
+});
