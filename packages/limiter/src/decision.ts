@@ -52,6 +52,20 @@ export function unavailableDecision(
   };
 }
 
+/** The answer to a request that was not asked about, since another of its group was refused first: nothing is charged. */
+export function withheldUnasked({ name, limit }: Policy): Decision {
+  return {
+    allowed: false,
+    policy: name,
+    reason: 'withheld',
+    limit,
+    remaining: limit,
+    resetAt: Date.now(),
+    resetAfterMs: 0,
+    retryAfterMs: 0,
+  };
+}
+
 /** Sums up the answers to requests that were decided together. */
 export function combine(decisions: readonly Decision[]): CombinedDecision {
   const refused = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');

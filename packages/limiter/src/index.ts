@@ -5,6 +5,10 @@ export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, Limiter
 export { createLimiter } from './limiter.ts';
 export type { LimiterOptions, LimiterSettings } from './limiter.ts';
 export type { ActionOption, Limiter } from './limiter-interface.ts';
+export { LiveEntryError } from './live/entries.ts';
+export type { ListVerdict, LiveEntries, Override } from './live/entries.ts';
+export { livePolicies } from './live/live-over.ts';
+export type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 export type { CacheKind, LimiterMetrics } from './metrics/metrics.ts';
 export { MalformedNearLimitEventError, parseNearLimitEvent } from './near-limit/near-limit-event.ts';
 export type { NearLimitEvent } from './near-limit/near-limit-event.ts';

@@ -1,3 +1,4 @@
+import type { LivePolicies } from './live/live-policies.ts';
 import type { Held } from './slots/hold.ts';
 import type {
   BlockOptions,
@@ -14,7 +15,10 @@ export type ActionOption = Pick<ConsumeOptions, 'action'>;
 
 /** Decides who may pass. Bad input rejects with `LimiterInputError`. */
 export interface Limiter<Name extends string = string> {
+  /** Those in code. What holds for a subject may be another: see {@link live}. */
   readonly policies: ReadonlyMap<string, Policy>;
+  /** Policies, overrides and lists that can be changed while it runs; absent unless it was made with `live`. */
+  readonly live?: LivePolicies;
   /** Charges a request if it fits. A denial charges nothing and starts the policy's block, if it has one. */
   consume(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
   /**

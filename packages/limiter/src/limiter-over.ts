@@ -1,95 +1,150 @@
-import { combine } from './decision.ts';
+import { combine, withheldUnasked } from './decision.ts';
 import { LimiterClosedError } from './errors.ts';
+import type { Gate } from './gate.ts';
 import type { Limiter } from './limiter-interface.ts';
+import type { LivePolicies } from './live/live-policies.ts';
 import { MAX_BLOCK_MS, wholeNumberWithin } from './policy/policy.ts';
 import type { RequestReader } from './request-reader.ts';
 import { hold, withSlot } from './slots/hold.ts';
 import type { LimiterStore, StoreRequest } from './store/store.ts';
-import type { Decision, Policy } from './types.ts';
+import type { CombinedRequest, ConsumeOptions, Decision, Policy } from './types.ts';
 import { waiting } from './wait/wait-for.ts';
 
 /** The longest that a timer can wait. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
+
+const NO_OPTIONS: ConsumeOptions = {};
 
 /** What the operations are made of. */
 export interface LimiterParts {
   readonly store: LimiterStore;
   readonly policies: ReadonlyMap<string, Policy>;
   readonly requests: RequestReader;
+  readonly gate: Gate;
+  readonly live: LivePolicies | undefined;
 }
 
 type Deciding = Pick<Limiter, 'consume' | 'consumeAll' | 'peek' | 'waitFor' | 'acquire'>;
 type Managing = Pick<Limiter, 'release' | 'penalize' | 'reward' | 'reset' | 'block' | 'unblock'>;
 
-/** The limiter's operations over a store: input is read, the store is asked. */
+/** The limiter's operations over a store: input is read, then the gate and the store are asked. */
 export function limiterOver(parts: LimiterParts): Limiter {
+  const { store, policies, live } = parts;
   let closed = false;
   const open = (): RequestReader => {
     if (closed) throw new LimiterClosedError();
     return parts.requests;
   };
   return {
-    policies: parts.policies,
-    ...deciding(parts.store, open),
-    ...managing(parts.store, open),
+    policies,
+    ...(live === undefined ? {} : { live }),
+    ...deciding(parts, open),
+    ...managing(store, open),
     close: async () => {
       if (closed) return;
       closed = true;
-      await parts.store.close();
+      live?.close();
+      await store.close();
     },
   };
 }
 
-// The methods are `async` on purpose: bad input must reject, never throw past a `.catch`.
-function deciding(store: LimiterStore, open: () => RequestReader): Deciding {
+// Bad input must reject, never throw past a `.catch`. The two hottest methods see to it by hand: `async` would cost
+// further turns of the microtask queue.
+function deciding({ store, gate }: LimiterParts, open: () => RequestReader): Deciding {
   const waitInTurn = waiting();
 
-  function consume(request: StoreRequest): Promise<Decision> {
+  function charge(request: StoreRequest): Promise<Decision> {
     const decision = store.consume(request);
     return request.slot === undefined ? decision : decision.then((answer) => withSlot(answer, request));
   }
 
   return {
-    consume: async (name, subject, options = {}) => consume(open().request(name, subject, options)),
-    consumeAll: async (combined) => {
-      const asked = open().together(combined);
-      const decisions = await store.consumeAll(asked);
-      return combine(decisions.map((decision, index) => withSlot(decision, asked[index])));
+    consume(name, subject, options = NO_OPTIONS) {
+      try {
+        const reader = open();
+        const policy = reader.find(name, subject);
+        const request = reader.request(policy, subject, options);
+        const known = gate.consume(policy, subject);
+        return known === undefined ? charge(request) : Promise.resolve(known);
+      } catch (error) {
+        return Promise.reject(error);
+      }
     },
-    peek: async (name, subject, options = {}) => store.peek(open().request(name, subject, options)),
+    consumeAll: async (combined) => combine(await decideAll({ store, gate }, open(), combined)),
+    peek: async (name, subject, options = NO_OPTIONS) => {
+      const reader = open();
+      const policy = reader.find(name, subject);
+      const request = reader.request(policy, subject, options);
+      return gate.peek(policy, subject) ?? store.peek(request);
+    },
     waitFor: async (name, subject, { maxWaitMs, signal, ...options }) => {
       wholeNumberWithin('maxWaitMs', maxWaitMs, 0, MAX_WAIT_MS);
-      const asked = open().request(name, subject, options);
+      const policy = open().find(name, subject);
+      const asked = open().request(policy, subject, options);
       // Waiting is no offence: it starts no block.
-      const patient: StoreRequest = { ...asked, policy: { ...asked.policy, blockMs: 0 } };
-      return waitInTurn({ key: asked.key, maxWaitMs, signal, attempt: () => consume(patient) });
+      const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: { ...policy, blockMs: 0 } };
+      const attempt = async (): Promise<Decision> => gate.consume(policy, subject) ?? charge(patient);
+      return waitInTurn({ key: asked.key, maxWaitMs, signal, attempt });
     },
-    acquire: async (name, subject, options = {}) => {
-      const asked = open().request(open().findConcurrency(name).name, subject, options);
-      const decision = await consume(asked);
+    acquire: async (name, subject, options = NO_OPTIONS) => {
+      const policy = open().findConcurrency(name, subject);
+      const asked = open().request(policy, subject, options);
+      const known = gate.consume(policy, subject);
+      const decision = known ?? (await charge(asked));
       if (!decision.allowed) return undefined;
+      // Whoever the gate lets in holds nothing that could be lost.
+      const keep = known === undefined;
       return hold(decision, {
-        windowMs: asked.policy.windowMs,
-        renew: () => store.renew(asked),
-        release: () => store.reward(asked),
+        windowMs: policy.windowMs,
+        renew: async () => keep && store.renew(asked),
+        release: async () => keep && store.reward(asked),
       });
     },
   };
 }
 
+/** Those whom the gate admits are left out of the group; whom it refuses refuses the group. */
+async function decideAll(
+  { store, gate }: Pick<LimiterParts, 'store' | 'gate'>,
+  reader: RequestReader,
+  combined: readonly CombinedRequest[],
+): Promise<readonly Decision[]> {
+  const asked = reader.together(combined);
+  const known = asked.map(({ subject, request }) => gate.consume(request.policy, subject));
+  const left = asked.flatMap(({ request }, index) => (known[index] === undefined ? [request] : []));
+  const refused = known.some((decision) => decision?.allowed === false);
+  const answers = new Map<StoreRequest, Decision>();
+  if (!refused && left.length > 0) {
+    const decisions = await store.consumeAll(left);
+    for (const [index, request] of left.entries()) {
+      const decision = decisions[index];
+      if (decision !== undefined) answers.set(request, withSlot(decision, request));
+    }
+  }
+  const groupRefused = refused || [...answers.values()].some(({ allowed }) => !allowed);
+  return asked.map(({ request }, index) => {
+    const early = known[index];
+    if (early === undefined) return answers.get(request) ?? withheldUnasked(request.policy);
+    return early.allowed && groupRefused ? withheldUnasked(request.policy) : early;
+  });
+}
+
 function managing(store: LimiterStore, open: () => RequestReader): Managing {
   const locate = (name: string, subject: string, action: string | undefined): string =>
-    open().locate(open().find(name), subject, action);
+    open().locate(open().find(name, subject), subject, action);
+  const read = (name: string, subject: string, options: ConsumeOptions): StoreRequest =>
+    open().request(open().find(name, subject), subject, options);
   return {
     release: async (name, subject, slot, { action } = {}) => {
       await store.reward(open().slotRequest(name, subject, slot, action));
     },
-    penalize: async (name, subject, options = {}) => store.charge(open().request(name, subject, options)),
-    reward: async (name, subject, options = {}) => store.reward(open().request(name, subject, options)),
+    penalize: async (name, subject, options = {}) => store.charge(read(name, subject, options)),
+    reward: async (name, subject, options = {}) => store.reward(read(name, subject, options)),
     reset: async (name, subject, { action } = {}) => store.reset(locate(name, subject, action)),
     block: async (name, subject, { action, durationMs = 'forever' } = {}) => {
       if (durationMs !== 'forever') wholeNumberWithin('durationMs', durationMs, 1, MAX_BLOCK_MS);
-      const policy = open().find(name);
+      const policy = open().find(name, subject);
       const key = open().locate(policy, subject, action);
       return store.block(policy, key, durationMs === 'forever' ? Infinity : durationMs);
     },

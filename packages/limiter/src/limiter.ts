@@ -1,13 +1,15 @@
 import { DEFAULT_SHARDS, MAX_SHARDS, type RedisClient } from '@spillway/redis';
 import { LimiterInputError, shown } from './errors.ts';
+import { gate } from './gate.ts';
 import { limiterOver } from './limiter-over.ts';
+import type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 import { type LimiterMetrics, shieldedMetrics } from './metrics/metrics.ts';
 import { shield } from './metrics/shield.ts';
 import { watchedStore } from './metrics/watched-store.ts';
 import { type NearLimitCrossing, nearLimitNotice } from './near-limit/near-limit-notice.ts';
 import { wholeNumberWithin } from './policy/policy.ts';
 import { requestReader } from './request-reader.ts';
-import { redisStore } from './store/redis/redis-store.ts';
+import { storeStack } from './store-stack.ts';
 import type { LimiterStore } from './store/store.ts';
 import type { Limiter } from './limiter-interface.ts';
 import type { Policy } from './types.ts';
@@ -28,6 +30,11 @@ export interface LimiterSettings<Policies extends readonly Policy[]> {
   readonly metrics?: LimiterMetrics;
   /** Called once a window when a subject comes near a policy's `nearLimit`, in this process' view. @default none */
   readonly onNearLimit?: (crossing: NearLimitCrossing) => void;
+  /**
+   * Policies, overrides and lists that can be changed while it runs, by `limiter.live`. With `redis` it takes a second
+   * connection, a duplicate of the client, to hear of changes. @default false
+   */
+  readonly live?: boolean | LiveOptions;
 }
 
 /** Windows in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
@@ -44,6 +51,12 @@ export type LimiterOptions<Policies extends readonly Policy[]> = LimiterSettings
  * @throws {LimiterInputError} naming the option and its value.
  */
 export function createLimiter<const Policies extends readonly Policy[]>(
+  options: LimiterOptions<Policies> & { readonly live: true | LiveOptions },
+): Limiter<Policies[number]['name']> & { readonly live: LivePolicies };
+export function createLimiter<const Policies extends readonly Policy[]>(
+  options: LimiterOptions<Policies>,
+): Limiter<Policies[number]['name']>;
+export function createLimiter<const Policies extends readonly Policy[]>(
   options: LimiterOptions<Policies>,
 ): Limiter<Policies[number]['name']> {
   const { deadlineMs = 100, shards = DEFAULT_SHARDS, outboxCap = 100_000 } = options;
@@ -53,10 +66,17 @@ export function createLimiter<const Policies extends readonly Policy[]>(
   const policies = byName(options.policies);
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
   const onNearLimit = checkedListener(options.onNearLimit);
-  const windows =
-    'store' in options ? options.store : redisStore({ client: options.redis, deadlineMs, outboxCap, metrics });
+  const { store: windows, live } = storeStack({
+    live: undefined,
+    ...options,
+    policies,
+    deadlineMs,
+    outboxCap,
+    metrics,
+  });
   const store = watchedStore(windows, { metrics, notice: nearLimitNotice({ store: windows, onNearLimit }) });
-  return limiterOver({ store, policies, requests: requestReader(policies, windowKeys(shards)) });
+  const requests = requestReader(policies, windowKeys(shards), live);
+  return limiterOver({ store, policies, requests, live, gate: gate({ live, metrics }) });
 }
 
 function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {

@@ -1,4 +1,5 @@
 import { LimiterInputError, shown } from './errors.ts';
+import type { LivePolicies } from './live/live-policies.ts';
 import { checkAction, checkCost, checkSlot, checkSubject } from './request.ts';
 import { slotId } from './slots/hold.ts';
 import type { StoreRequest } from './store/store.ts';
@@ -7,42 +8,64 @@ import { DEFAULT_ACTION, keyName, type WindowKeys } from './window-key.ts';
 
 /** Turns what callers pass into requests that a store takes. All of it throws `LimiterInputError`. */
 export interface RequestReader {
-  find(policy: string): Policy;
-  /** A policy of the algorithm `concurrency`. */
-  findConcurrency(policy: string): Policy;
+  /** The policy that holds for a subject now: a live one or the code's, with the subject's overrides. */
+  find(policy: string, subject: string): Policy;
+  /** The same, of the algorithm `concurrency`. */
+  findConcurrency(policy: string, subject: string): Policy;
   locate(policy: Policy, subject: string, action?: string): string;
-  request(policy: string, subject: string, options: ConsumeOptions): StoreRequest;
+  /** `policy` is one that was found for this subject. */
+  request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
   slotRequest(policy: string, subject: string, slot: string, action?: string): StoreRequest;
-  together(requests: readonly CombinedRequest[]): readonly StoreRequest[];
+  together(requests: readonly CombinedRequest[]): readonly SubjectRequest[];
+}
+
+/** A request, and whose it is. */
+export interface SubjectRequest {
+  readonly subject: string;
+  readonly request: StoreRequest;
 }
 
 /** The most requests that one `consumeAll` may hold. */
 const MAX_TOGETHER = 64;
 
 /** Makes a {@link RequestReader}. */
-export function requestReader(policies: ReadonlyMap<string, Policy>, keyOf: WindowKeys): RequestReader {
-  const keyNames = new Map([...policies.values()].map((policy) => [policy.name, keyName(policy)]));
+export function requestReader(
+  policies: ReadonlyMap<string, Policy>,
+  keyOf: WindowKeys,
+  live?: LivePolicies,
+): RequestReader {
+  const keyNames = new WeakMap<Policy, string>();
 
-  function find(name: string): Policy {
-    const policy = policies.get(name);
-    if (policy !== undefined) return policy;
-    throw new LimiterInputError('policy', `must be one of ${[...policies.keys()].join(', ')}, not ${shown(name)}`);
+  function find(name: string, subject: string): Policy {
+    const base = live?.policy(name) ?? policies.get(name);
+    if (base === undefined) {
+      throw new LimiterInputError('policy', `must be one of ${[...policies.keys()].join(', ')}, not ${shown(name)}`);
+    }
+    checkSubject(subject);
+    return live === undefined ? base : live.resolve(base, subject);
   }
 
-  function findConcurrency(name: string): Policy {
-    const policy = find(name);
+  function findConcurrency(name: string, subject: string): Policy {
+    const policy = find(name, subject);
     if (policy.algorithm === 'concurrency') return policy;
     throw new LimiterInputError('policy', `must be one of algorithm concurrency, not ${shown(name)}`);
   }
 
-  function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): string {
-    checkSubject(subject);
-    if (action !== DEFAULT_ACTION) checkAction(action);
-    return keyOf(keyNames.get(policy.name) ?? policy.name, action, subject);
+  function keyNameOf(policy: Policy): string {
+    if (policy.algorithm === 'sliding-log') return policy.name;
+    const known = keyNames.get(policy);
+    if (known !== undefined) return known;
+    const name = keyName(policy);
+    keyNames.set(policy, name);
+    return name;
   }
 
-  function request(name: string, subject: string, { action, cost = 1 }: ConsumeOptions): StoreRequest {
-    const policy = find(name);
+  function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): string {
+    if (action !== DEFAULT_ACTION) checkAction(action);
+    return keyOf(keyNameOf(policy), action, subject);
+  }
+
+  function request(policy: Policy, subject: string, { action, cost = 1 }: ConsumeOptions): StoreRequest {
     checkCost(cost, policy);
     const key = locate(policy, subject, action);
     return policy.algorithm === 'concurrency' ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
@@ -54,19 +77,30 @@ export function requestReader(policies: ReadonlyMap<string, Policy>, keyOf: Wind
     locate,
     request,
     slotRequest(name, subject, slot, action) {
-      const policy = findConcurrency(name);
+      const policy = findConcurrency(name, subject);
       checkSlot(slot);
       return { policy, key: locate(policy, subject, action), cost: 1, slot };
     },
     together(combined) {
-      if (!Array.isArray(combined) || combined.length === 0 || combined.length > MAX_TOGETHER) {
-        throw new LimiterInputError('requests', `must be a list of 1 to ${MAX_TOGETHER} requests`);
-      }
-      const requests = combined.map(({ policy, subject, ...options }) => request(policy, subject, options));
-      if (new Set(requests.map(({ key }) => key)).size < requests.length) {
-        throw new LimiterInputError('requests', 'must not ask for one window twice: add up the costs');
-      }
+      checkSize(combined);
+      const requests = combined.map(({ policy, subject, ...options }) => ({
+        subject,
+        request: request(find(policy, subject), subject, options),
+      }));
+      checkAllDiffer(requests);
       return requests;
     },
   };
+}
+
+function checkSize(combined: unknown): void {
+  if (!Array.isArray(combined) || combined.length === 0 || combined.length > MAX_TOGETHER) {
+    throw new LimiterInputError('requests', `must be a list of 1 to ${MAX_TOGETHER} requests`);
+  }
+}
+
+function checkAllDiffer(requests: readonly SubjectRequest[]): void {
+  if (new Set(requests.map(({ request: { key } }) => key)).size < requests.length) {
+    throw new LimiterInputError('requests', 'must not ask for one window twice: add up the costs');
+  }
 }

@@ -57,9 +57,18 @@ export type Policy<Name extends string = string> = PolicyBase<Name> & AlgorithmR
 /**
  * Why a decision fell as it did. `limited`: the window is full. `blocked`: a block runs. `shadow`: it would have been
  * refused, but the policy only watches. `withheld`: it fits, but another policy of the same `consumeAll` refused, so that
- * nothing was charged. `unavailable`: Redis gave no answer in time.
+ * nothing was charged. `unavailable`: Redis gave no answer in time. `allow_listed`, `deny_listed`: the subject is on a list
+ * of the live policies; nothing was charged.
  */
-export type DecisionReason = 'allowed' | 'limited' | 'blocked' | 'shadow' | 'withheld' | 'unavailable';
+export type DecisionReason =
+  | 'allowed'
+  | 'limited'
+  | 'blocked'
+  | 'shadow'
+  | 'withheld'
+  | 'unavailable'
+  | 'allow_listed'
+  | 'deny_listed';
 
 /** The answer to one request. A denial is a value, not an error. */
 export interface Decision {

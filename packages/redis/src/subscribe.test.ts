@@ -55,6 +55,15 @@ describe('subscribe', () => {
     await expect.poll(() => heard).toEqual(['news: back']);
   });
 
+  it('connects by itself when the client it is made of connects lazily', async () => {
+    const lazy = new Redis(server.url, { ...hotPathOptions, lazyConnect: true });
+    const { heard, subscription } = listen(lazy);
+    await expect.poll(() => subscription.isLive).toBe(true);
+    await redis.publish('news', 'one');
+    await expect.poll(() => heard).toEqual(['news: one']);
+    lazy.disconnect();
+  });
+
   it('is silent once closed', async () => {
     const { heard, subscription } = listen(redis);
     await expect.poll(() => subscription.isLive).toBe(true);

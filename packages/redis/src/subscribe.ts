@@ -61,7 +61,8 @@ export function subscribe({ client, channels, onMessage, onSubscribed }: Subscri
   // Reconnecting is the client's business, and an 'error' that nobody hears would end the process.
   connection.on('error', () => undefined);
   connection.on('ready', () => void begin());
-  if (connection.status === 'ready') void begin();
+  // A client made with `lazyConnect` waits for its first command, and so does its duplicate.
+  if (connection.status === 'ready' || connection.status === 'wait') void begin();
   return {
     get isLive() {
       return !closed && subscribed && connection.status === 'ready';

@@ -1,5 +1,6 @@
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
+import { policyFor } from '../live/policy-for.ts';
 import type { Decision, Policy } from '../types.ts';
 import { checkAction, checkCost } from '../request.ts';
 import { rateLimitHeaders } from './headers.ts';
@@ -119,13 +120,13 @@ async function decide<Req>(subject: string, options: GuardOptions<Req>): Promise
   const asked = { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
   if (typeof names === 'string') {
     const decision = withRetryJitter(await limiter.consume(names, subject, asked), retryJitter);
-    return { allowed: decision.allowed, decision, policy: limiter.policies.get(names) ?? [] };
+    return { allowed: decision.allowed, decision, policy: policyFor(limiter, names, subject) ?? [] };
   }
   const { allowed, decisions } = await limiter.consumeAll(names.map((policy) => ({ policy, subject, ...asked })));
   return {
     allowed,
     decision: decisions.map((decision) => withRetryJitter(decision, retryJitter)),
-    policy: names.flatMap((name) => limiter.policies.get(name) ?? []),
+    policy: names.flatMap((name) => policyFor(limiter, name, subject) ?? []),
   };
 }
 

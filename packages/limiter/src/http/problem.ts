@@ -30,7 +30,7 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
 
 /**
  * What a refused client gets as body. The problem types are those of the IETF's draft: 429 `quota-exceeded` when a
- * window is full, 429 `abnormal-usage-detected` behind a block, 503 `temporary-reduced-capacity` when no decision could
+ * window is full, 429 `abnormal-usage-detected` behind a block or for who is on the deny list, 503 `temporary-reduced-capacity` when no decision could
  * be had. `violated-policies` names all that refuse; the figures are of the one with the longest wait. `error` and
  * `retryAfter` (seconds) are there for clients that read plain JSON.
  *
@@ -52,12 +52,13 @@ export function denialProblem(decision: Decision | readonly Decision[]): Problem
     };
   }
   const { limit, remaining, blockedUntil } = longest;
+  const listed = violated.some(({ reason }) => reason === 'deny_listed');
   const blocked = violated.some(({ reason }) => reason === 'blocked');
   return {
     status: 429,
-    type: `${TYPES}#${blocked ? 'abnormal-usage-detected' : 'quota-exceeded'}`,
+    type: `${TYPES}#${listed || blocked ? 'abnormal-usage-detected' : 'quota-exceeded'}`,
     title: 'Rate limit exceeded',
-    detail: `${blocked ? 'A block is in force.' : `The limit of ${limit} is used up.`} ${waitText(retryAfter)}`,
+    detail: `${causeText(listed, blocked, limit)} ${waitText(retryAfter)}`,
     'violated-policies': violated.map(({ policy }) => policy),
     error: 'Rate limit exceeded',
     limit,
@@ -72,6 +73,11 @@ export function denialProblem(decision: Decision | readonly Decision[]): Problem
 function waitSeconds(refusals: readonly Decision[]): number | null {
   const waitMs = Math.max(0, ...refusals.map(({ retryAfterMs }) => retryAfterMs));
   return Number.isFinite(waitMs) ? Math.ceil(waitMs / 1000) : null;
+}
+
+function causeText(listed: boolean, blocked: boolean, limit: number): string {
+  if (listed) return 'This client is refused.';
+  return blocked ? 'A block is in force.' : `The limit of ${limit} is used up.`;
 }
 
 function waitText(retryAfter: number | null): string {

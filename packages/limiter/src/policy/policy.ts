@@ -126,11 +126,12 @@ function windowOf(name: string, options: PolicyOptions): number {
   return options.windowMs;
 }
 
-/** @throws {LimiterInputError} unless `value` is a whole number from `min` to `max`. */
-export function wholeNumberWithin(field: string, value: unknown, min: number, max: number): void {
+/** The number itself. @throws {LimiterInputError} unless `value` is a whole number from `min` to `max`. */
+export function wholeNumberWithin(field: string, value: unknown, min: number, max: number): number {
   if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
     throw new LimiterInputError(field, `must be a whole number from ${min} to ${max}, not ${shown(value)}`);
   }
+  return value;
 }
 
 function shareBelowOne(field: string, value: unknown): void {
@@ -139,9 +140,9 @@ function shareBelowOne(field: string, value: unknown): void {
   }
 }
 
-/** @throws {LimiterInputError} unless `value` is one of `allowed`. */
-export function oneOf(field: string, value: unknown, allowed: readonly string[]): void {
-  if (typeof value !== 'string' || !allowed.includes(value)) {
-    throw new LimiterInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
-  }
+/** The value itself. @throws {LimiterInputError} unless `value` is one of `allowed`. */
+export function oneOf<const Value extends string>(field: string, value: unknown, allowed: readonly Value[]): Value {
+  const found = allowed.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw new LimiterInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
 }

@@ -1,4 +1,4 @@
-import { unavailableDecision } from '../../decision.ts';
+import { unavailableDecision, withheldUnasked } from '../../decision.ts';
 import type { Decision } from '../../types.ts';
 import type { StoreRequest } from '../store.ts';
 import { byShard } from './batcher.ts';
@@ -35,7 +35,7 @@ export function acrossShards({ consumeTogether, reward }: ShardOperations): Shar
       });
     }
     if (refused) await giveBack(charged, answers, reward);
-    return requests.map((request) => answers.get(request) ?? unknown(request));
+    return requests.map((request) => answers.get(request) ?? withheldUnasked(request.policy));
   };
 }
 
@@ -46,7 +46,7 @@ async function giveBack(
 ): Promise<void> {
   await Promise.allSettled(
     charged.map(async (request) => {
-      const decision = answers.get(request) ?? unknown(request);
+      const decision = answers.get(request) ?? withheldUnasked(request.policy);
       answers.set(request, withheld(decision));
       answers.set(request, withheld(await reward(request)));
     }),
@@ -55,19 +55,4 @@ async function giveBack(
 
 function withheld(decision: Decision): Decision {
   return { ...decision, allowed: false, reason: 'withheld' };
-}
-
-// Not asked, since another was refused first.
-function unknown({ policy: { name, limit } }: StoreRequest): Decision {
-  const at = Date.now();
-  return {
-    allowed: false,
-    policy: name,
-    reason: 'withheld',
-    limit,
-    remaining: limit,
-    resetAt: at,
-    resetAfterMs: 0,
-    retryAfterMs: 0,
-  };
 }

@@ -1,0 +1,114 @@
+import { randomUUID } from 'node:crypto';
+import { type DuplicableClient, type RedisClient, subscribe, type Subscription } from '@spillway/redis';
+import { VERSION_FIELD } from './entries.ts';
+
+/** The channel on which block.lua tells of windows that were blocked, unblocked or reset by hand. */
+const KEYS_CHANNEL = 'spillway:keys';
+
+/** How often a bus makes sure that it hears, and reads the version of the live entries. */
+const PULSE_MS = 500;
+
+/** How long after a heard pulse everything counts as heard. */
+const TRUST_MS = 1_500;
+
+/** Who listens to a {@link Bus}. */
+export interface BusListener {
+  /** A window was blocked, unblocked or reset by hand, here or elsewhere. */
+  readonly onKey?: (key: string) => void;
+  /** Messages may have been missed: nothing that is remembered is sure. */
+  readonly onGap?: () => void;
+  /** The version of the live entries, heard or read; it may be an old one. */
+  readonly onVersion?: (version: string) => void;
+}
+
+/** What a limiter hears of the others. */
+export interface Bus {
+  /**
+   * The time of `performance.now()` until which what was published is known to have come, but for the last second and a
+   * half; 0 when nothing is known.
+   */
+  readonly trustedUntil: number;
+  listen(listener: BusListener): void;
+  /** Opens the connection, the first time that it is called. */
+  start(): void;
+  close(): void;
+}
+
+/**
+ * A bus over Redis' publish and subscribe. A subscription can be deaf without knowing (a cut network, a proxy that went
+ * away), so the bus publishes a pulse to itself over the connection that decides, and trusts what it heard only as long
+ * as it hears its pulses. Two commands each half second, whatever the load.
+ * @param liveKey the hash of the live entries, whose version is read with each pulse and published under the same name.
+ */
+export function redisBus(client: RedisClient, liveKey: string): Bus {
+  const listeners: BusListener[] = [];
+  const pulseChannel = `spillway:pulse:${randomUUID()}`;
+  let subscription: Subscription | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let trustedUntil = 0;
+  let beating = false;
+  let closed = false;
+
+  function hear(message: string, channel: string): void {
+    if (channel === pulseChannel) trustedUntil = Math.max(trustedUntil, Number(message) + TRUST_MS);
+    else if (channel === liveKey) for (const { onVersion } of listeners) onVersion?.(message);
+    else for (const { onKey } of listeners) onKey?.(message);
+  }
+
+  function gap(): void {
+    trustedUntil = 0;
+    for (const { onGap } of listeners) onGap?.();
+    void pulse();
+  }
+
+  async function pulse(): Promise<void> {
+    // One at a time: a frozen Redis must not gather pulses.
+    if (beating || client.status !== 'ready') return;
+    beating = true;
+    try {
+      const [version] = await Promise.all([
+        client.callBuffer('HGET', [liveKey, VERSION_FIELD]),
+        client.callBuffer('PUBLISH', [pulseChannel, String(performance.now())]),
+      ]);
+      const text = Buffer.isBuffer(version) ? version.toString() : '';
+      if (!closed) for (const { onVersion } of listeners) onVersion?.(text);
+    } catch {
+      // Redis is away: the next pulse tries again.
+    } finally {
+      beating = false;
+    }
+  }
+
+  function close(): void {
+    closed = true;
+    trustedUntil = 0;
+    clearInterval(timer);
+    subscription?.close();
+  }
+
+  return {
+    get trustedUntil() {
+      return trustedUntil;
+    },
+    listen: (listener) => void listeners.push(listener),
+    start() {
+      if (timer !== undefined || closed) return;
+      timer = setInterval(() => {
+        // Whoever ends the client and forgets the limiter must not be kept alive by its subscription.
+        if (client.status === 'end') close();
+        else void pulse();
+      }, PULSE_MS).unref();
+      if (isDuplicable(client)) {
+        const channels = [pulseChannel, KEYS_CHANNEL, liveKey];
+        subscription = subscribe({ client, channels, onMessage: hear, onSubscribed: gap });
+      }
+      void pulse();
+    },
+    close,
+  };
+}
+
+/** A client that can't be duplicated hears nothing, but its pulses read the version all the same. */
+function isDuplicable(client: object): client is DuplicableClient {
+  return 'duplicate' in client && typeof client.duplicate === 'function';
+}

@@ -1,0 +1,150 @@
+import { LimiterInputError, shown } from '../errors.ts';
+import {
+  definePolicy,
+  MAX_BLOCK_MS,
+  MAX_LIMIT,
+  MAX_WINDOW_MS,
+  oneOf,
+  type PolicyOptions,
+  wholeNumberWithin,
+} from '../policy/policy.ts';
+import { checkSubject } from '../request.ts';
+import type { Policy, PolicyMode } from '../types.ts';
+import { isGlob } from './glob.ts';
+import { canonicalNetwork, parseNetwork } from './networks.ts';
+
+/** Other numbers for some subjects of a policy. What is left out is the policy's. */
+export interface Override {
+  readonly policy: string;
+  /** A subject, or a pattern in which `*` stands for any run of characters. */
+  readonly subject: string;
+  readonly limit?: number;
+  readonly windowMs?: number;
+  readonly blockMs?: number;
+  readonly mode?: PolicyMode;
+}
+
+/** What a list says of a subject. */
+export type ListVerdict = 'allow' | 'deny';
+
+/** All that is set. */
+export interface LiveEntries {
+  readonly policies: readonly Policy[];
+  readonly overrides: readonly Override[];
+  /** Subjects, patterns and networks that are always admitted. */
+  readonly allowed: readonly string[];
+  /** Those that are always refused. */
+  readonly denied: readonly string[];
+}
+
+/** An entry that is stored but can't be used, as somebody may have written it by hand. It is ignored. */
+export class LiveEntryError extends Error {
+  readonly code = 'live_entry_malformed';
+  override readonly name = 'LiveEntryError';
+  /** The field of the stored hash. */
+  readonly field: string;
+
+  constructor(field: string, cause: unknown) {
+    super(`live entry ${shown(field)} is ignored: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+    this.field = field;
+  }
+}
+
+/** The field that holds the version. */
+export const VERSION_FIELD = 'version';
+
+/** Fields of the hash: `p:NAME`, `o:POLICY:SUBJECT`, `l:ENTRY`. A policy's name has no colon. */
+export const fields = {
+  policy: (name: string): string => `p:${name}`,
+  override: ({ policy, subject }: Pick<Override, 'policy' | 'subject'>): string => `o:${policy}:${subject}`,
+  list: (entry: string): string => `l:${entry}`,
+} as const;
+
+/** @throws {LimiterInputError} unless it could be the name of a policy. */
+export function checkPolicyName(name: unknown): asserts name is string {
+  if (typeof name === 'string' && /^[a-z0-9_-]{1,64}$/.test(name)) return;
+  throw new LimiterInputError('policy', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
+}
+
+/** Checks an override, whoever it comes from. @throws {LimiterInputError} naming the option and its value. */
+export function checkOverride(override: { readonly [Key in keyof Override]?: unknown }): Override {
+  const { policy, subject, limit, windowMs, blockMs, mode } = override;
+  checkPolicyName(policy);
+  checkSubject(subject);
+  const checked = {
+    policy,
+    subject,
+    ...(limit !== undefined && { limit: wholeNumberWithin('limit', limit, 1, MAX_LIMIT) }),
+    ...(windowMs !== undefined && { windowMs: wholeNumberWithin('windowMs', windowMs, 1, MAX_WINDOW_MS) }),
+    ...(blockMs !== undefined && { blockMs: wholeNumberWithin('blockMs', blockMs, 0, MAX_BLOCK_MS) }),
+    ...(mode !== undefined && { mode: oneOf('mode', mode, MODES) }),
+  };
+  if (Object.keys(checked).length > 2) return checked;
+  throw new LimiterInputError('override', 'must set at least one of limit, windowMs, blockMs and mode');
+}
+
+const MODES = ['enforce', 'shadow'] as const;
+
+/** The stored text of a list entry: networks in their one canonical form. @throws {LimiterInputError} */
+export function checkListEntry(entry: unknown): string {
+  checkSubject(entry);
+  const network = isGlob(entry) ? undefined : parseNetwork(entry);
+  return network === undefined ? entry : canonicalNetwork(network);
+}
+
+/** Reads all fields; what can't be read goes to `onError` and is left out. */
+export function readEntries(raw: ReadonlyMap<string, string>, onError: (error: LiveEntryError) => void): LiveEntries {
+  const entries: Building = { policies: [], overrides: [], allowed: [], denied: [] };
+  for (const [field, value] of raw) {
+    if (field === VERSION_FIELD) continue;
+    try {
+      readEntry(field, value, entries);
+    } catch (error) {
+      onError(new LiveEntryError(field, error));
+    }
+  }
+  return entries;
+}
+
+interface Building {
+  readonly policies: Policy[];
+  readonly overrides: Override[];
+  readonly allowed: string[];
+  readonly denied: string[];
+}
+
+function readEntry(field: string, value: string, into: Building): void {
+  const kind = field.slice(0, 2);
+  const name = field.slice(2);
+  if (kind === 'p:') {
+    into.policies.push(readPolicy(name, value));
+  } else if (kind === 'o:') {
+    const colon = name.indexOf(':');
+    const place = { policy: name.slice(0, Math.max(0, colon)), subject: name.slice(colon + 1) };
+    into.overrides.push(checkOverride({ ...parseObject(value), ...place }));
+  } else if (kind === 'l:') {
+    oneOf('list', value, ['allow', 'deny']);
+    (value === 'allow' ? into.allowed : into.denied).push(checkListEntry(name));
+  } else {
+    throw new TypeError('it is of no known kind');
+  }
+}
+
+function readPolicy(name: string, json: string): Policy {
+  const options = { ...parseObject(json), name };
+  if (isPolicyShaped(options)) return definePolicy(options);
+  throw new TypeError('it is no policy');
+}
+
+/** Whether it has what a policy can't do without; definePolicy checks the values of all there is. */
+function isPolicyShaped(options: { readonly name: string }): options is PolicyOptions {
+  return 'limit' in options && 'windowMs' in options;
+}
+
+function parseObject(json: string): object {
+  const value: unknown = JSON.parse(json);
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  throw new TypeError('it is no JSON object');
+}

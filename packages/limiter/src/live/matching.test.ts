@@ -1,0 +1,65 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { definePolicy } from '../policy/policy.ts';
+import { compileGlob } from './glob.ts';
+import { canonicalNetwork, networkTable, parseNetwork } from './networks.ts';
+import { liveTable } from './table.ts';
+
+describe('a pattern', () => {
+  const piece = fc.array(fc.constantFrom('a', 'b', '-', '.', '*'), { maxLength: 8 }).map((list) => list.join(''));
+  const text = fc.array(fc.constantFrom('a', 'b', '-', '.'), { maxLength: 12 }).map((list) => list.join(''));
+
+  it('matches as the regular expression does that says the same', () => {
+    fc.assert(
+      fc.property(piece, text, (pattern, candidate) => {
+        const source = pattern
+          .split('*')
+          .map((part) => part.replaceAll('.', String.raw`\.`))
+          .join('.*');
+        const starred = `${pattern}*`;
+        expect(compileGlob(starred).matches(candidate)).toBe(new RegExp(`^${source}.*$`).test(candidate));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it('takes no more time for a hostile pattern and text', () => {
+    expect(compileGlob(`${'a*'.repeat(500)}b`).matches('a'.repeat(1_024))).toBe(false);
+  });
+});
+
+describe('a network', () => {
+  it('has one text however it is written', () => {
+    const texts = ['10.1.2.3/8', '::ffff:10.0.0.0/104', 'ip:10.0.0.0/8'];
+    for (const text of texts) expect(canonicalNetwork(parseNetwork(text) ?? expect.fail())).toBe('10.0.0.0/8');
+    expect(canonicalNetwork(parseNetwork('2001:DB8:0::1') ?? expect.fail())).toBe('2001:db8::1');
+  });
+
+  it('of a longer prefix counts before one of a shorter', () => {
+    const table = networkTable(
+      new Map([
+        ['10.0.0.0/8', 1],
+        ['10.1.0.0/16', 2],
+        ['10.1.1.1', 3],
+      ]),
+    );
+    expect(['10.2.0.1', '10.1.0.1', '10.1.1.1', '11.0.0.0'].map((ip) => table.find(ip))).toEqual([1, 2, 3, undefined]);
+  });
+
+  it('is no match for a subject that reaches beyond it, nor for what is no address', () => {
+    const table = networkTable(new Map([['2001:db8:0:4500::1', 1]]));
+    expect(table.find('ip:2001:db8:0:4500::/56')).toBeUndefined();
+    expect(table.find('ip:2001:db8:0:4500::1')).toBe(1);
+    for (const subject of ['', 'ip:', '1.2.3.4/99', '01.2.3.4', 'a/b']) expect(table.find(subject)).toBeUndefined();
+  });
+});
+
+describe('what holds for a subject', () => {
+  it('is the very same object each time, so that requests of one batch share their description', () => {
+    const base = definePolicy({ name: 'p', limit: 10, windowMs: 1_000 });
+    const overrides = [{ policy: 'p', subject: 'a*', limit: 20 }];
+    const table = liveTable({ policies: [], overrides, allowed: [], denied: [] });
+    expect(table.resolve(base, 'a1')).toBe(table.resolve(base, 'a2'));
+    expect(table.resolve(base, 'b')).toBe(base);
+  });
+});

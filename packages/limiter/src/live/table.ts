@@ -1,0 +1,86 @@
+import { LRUCache } from 'lru-cache';
+import type { Policy } from '../types.ts';
+import type { ListVerdict, LiveEntries, Override } from './entries.ts';
+import { closestFirst, compileGlob, type Glob, isGlob } from './glob.ts';
+import { networkTable, parseNetwork } from './networks.ts';
+import { overridden } from './overridden.ts';
+
+/** The live entries, compiled for look-up: made once a version and never changed. */
+export interface LiveTable {
+  /** The live policy of that name, if there is one. */
+  policy(name: string): Policy | undefined;
+  /** What holds for a subject: the exact override, else the closest pattern, else the policy itself. */
+  resolve(base: Policy, subject: string): Policy;
+  /** Whether anybody is on a list. */
+  readonly hasLists: boolean;
+  /** What the lists say: of the exact subject, else of the closest pattern, else of the smallest network. */
+  listed(subject: string): ListVerdict | undefined;
+}
+
+/** How many subjects a table remembers the outcome of its patterns for. */
+const MEMO_SIZE = 10_000;
+
+/** Compiles entries. The objects that `resolve` answers with are the same for the same question. */
+export function liveTable({ policies, overrides, allowed, denied }: LiveEntries): LiveTable {
+  const live = new Map(policies.map((policy) => [policy.name, policy]));
+  const byPolicy = new Map<string, Matcher<Override>>();
+  for (const name of new Set(overrides.map(({ policy }) => policy))) {
+    const group = overrides.filter(({ policy }) => policy === name);
+    byPolicy.set(name, matcher(new Map(group.map((override) => [override.subject, override]))));
+  }
+  const effective = new WeakMap<Policy, Map<Override, Policy>>();
+  const lists = listMatcher(allowed, denied);
+
+  return {
+    policy: (name) => live.get(name),
+    resolve(base, subject) {
+      const override = byPolicy.get(base.name)?.find(subject);
+      if (override === undefined) return base;
+      let made = effective.get(base);
+      if (made === undefined) effective.set(base, (made = new Map<Override, Policy>()));
+      let policy = made.get(override);
+      if (policy === undefined) made.set(override, (policy = overridden(base, override)));
+      return policy;
+    },
+    hasLists: allowed.length + denied.length > 0,
+    listed: (subject) => lists.find(subject),
+  };
+}
+
+interface Matcher<Value> {
+  find(subject: string): Value | undefined;
+}
+
+function matcher<Value extends object | string>(
+  entries: ReadonlyMap<string, Value>,
+  otherwise?: Matcher<Value>,
+): Matcher<Value> {
+  const exact = new Map([...entries].filter(([text]) => !isGlob(text)));
+  const patterns = [...entries]
+    .filter(([text]) => isGlob(text))
+    .map(([text, value]): readonly [Glob, Value] => [compileGlob(text), value])
+    .toSorted(([one], [other]) => closestFirst(one, other));
+  if (patterns.length === 0 && otherwise === undefined) return { find: (subject) => exact.get(subject) };
+  const memo = new LRUCache<string, { readonly value: Value | undefined }>({ max: MEMO_SIZE });
+  return {
+    find(subject) {
+      const named = exact.get(subject);
+      if (named !== undefined) return named;
+      let known = memo.get(subject);
+      if (known === undefined) {
+        const value = patterns.find(([glob]) => glob.matches(subject))?.[1] ?? otherwise?.find(subject);
+        memo.set(subject, (known = { value }));
+      }
+      return known.value;
+    },
+  };
+}
+
+function listMatcher(allowed: readonly string[], denied: readonly string[]): Matcher<ListVerdict> {
+  const verdicts = new Map<string, ListVerdict>();
+  for (const entry of allowed) verdicts.set(entry, 'allow');
+  for (const entry of denied) verdicts.set(entry, 'deny');
+  if (verdicts.size === 0) return { find: () => undefined };
+  const networks = new Map([...verdicts].filter(([entry]) => !isGlob(entry) && parseNetwork(entry) !== undefined));
+  return matcher(verdicts, networks.size > 0 ? networkTable(networks) : undefined);
+}
