@@ -1,11 +1,12 @@
 -- decide-log.lua: decides a batch of requests by the exact sliding log. The hot path.
--- Needs clock.lua, now.lua and the function rare() in front of it, which gives the
--- functions of decide-one-log.lua.
+-- Needs now.lua and the function rare() in front of it, which gives the functions of
+-- decide-one-log.lua.
 --
 -- KEYS   one window key a request, in the order of the requests
 -- ARGV   [1] the outbox cap (entries a shard), [2] 1 when a key comes twice, else 0,
---        then runs of six, each describing the next `count` requests:
---        limit, window (ms), block (ms, 0 = none), mode, cost, count
+--        then runs of seven, each describing the next `count` requests:
+--        limit, window (ms), block (ms, 0 = none), mode, cost, the time to live of
+--        a new window (ms), count
 --        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
 -- Reply  one string: 6 bytes server time (ms), then 13 bytes a request:
 --        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms),
@@ -23,9 +24,10 @@
 -- when one of them comes: Redis makes a script's functions anew at each call,
 -- and there are twenty.
 --
--- decide.lua does the same for every algorithm and for several policies at once,
--- at twice the cost a request. The two share sliding-log.lua, and one suite of
--- tests holds them to the same answers.
+-- decide-lone-log.lua does the same for a request on its own, with less around it.
+-- decide.lua does it for every algorithm and for several policies at once,
+-- at a multiple of the cost. They share sliding-log.lua, and one suite of tests
+-- holds them to the same answers.
 
 local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
 local keys, repeated = KEYS, ARGV[2] == '1'
@@ -34,20 +36,22 @@ local replies = { pack('>I6', now) }
 local decide, dropped
 
 local index = 0
-for argument = 3, #ARGV, 6 do
+for argument = 3, #ARGV, 7 do
   local limit, window = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
   local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] ~= '2'
+  -- Text: Redis would have to print a number with 17 digits.
+  local ttl = ARGV[argument + 5]
   -- Whoever is admitted hears how much is left, and that it all is free again a
   -- window from now: each such answer is packed once.
   local admitted = {}
-  for _ = 1, tonumber(ARGV[argument + 5]) do
+  for _ = 1, tonumber(ARGV[argument + 6]) do
     index = index + 1
     local key, left = keys[index], nil
     local value
     if repeated then value = call('GET', key) else value = values[index] end
     if common then
       if not value then
-        call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', ttl_ms(2 * window))
+        call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', ttl)
         left = limit - 1
       elseif #value > 18 then
         local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
@@ -65,8 +69,8 @@ for argument = 3, #ARGV, 6 do
       admitted[left] = answer
     elseif not left then
       if not decide then decide, dropped = rare() end
-      answer = decide(key, value, limit, window, tonumber(ARGV[argument + 2]), tonumber(ARGV[argument + 3]),
-        tonumber(ARGV[argument + 4]))
+      answer = decide(tonumber(ARGV[1]), key, value, limit, window, tonumber(ARGV[argument + 2]),
+        tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4]))
     end
     replies[index + 1] = answer
   end

@@ -1,11 +1,9 @@
 -- decide-one-log.lua: decides one request by the exact sliding log, whatever its case.
 -- Needs clock.lua, now.lua, outbox.lua, block-record.lua, window.lua and sliding-log.lua in front of it.
--- The rare part of decide-log.lua: inside a function that is called when first needed.
+-- The rare part of decide-log.lua and decide-lone-log.lua: inside a function that is called when first needed.
 --
--- Returns decide(key, value, limit, window, block, mode, cost) -> 13 bytes of the reply,
+-- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost) -> 13 bytes of the reply,
 --         and dropped() -> events that this call dropped so far
-
-local outbox_cap = tonumber(ARGV[1])
 
 local function reply(outcome, remaining, reset, retry)
   return pack('>I1I4I4I4', outcome, remaining, reset, retry)
@@ -19,7 +17,7 @@ local function admit_first(key, limit, window, mode, cost)
   return reply(0, limit - cost, window, 0)
 end
 
-local function decide(key, value, limit, window, block, mode, cost)
+local function decide(outbox_cap, key, value, limit, window, block, mode, cost)
   if not value then
     return admit_first(key, limit, window, mode, cost)
   end

@@ -15,7 +15,6 @@ local FOREVER = 0xFFFFFFFF
 local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
 local sub, rep, floor, ceil, max = string.sub, string.rep, math.floor, math.ceil, math.max
 
-
 local function window_save(key, base, blocked, body, ttl)
   if blocked - now > ttl then ttl = blocked - now end
   call('SET', key, pack('>I6I6I6', base, blocked, now + ttl) .. body, 'PX', ttl_ms(ttl))

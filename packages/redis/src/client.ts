@@ -1,12 +1,13 @@
-/**
- * What Spillway needs of a Redis connection. `Redis` and `Cluster` of ioredis both fit, and so does anything that sends
- * a command and gives its reply with bulk strings as Buffers.
- */
+import type { Command } from 'ioredis';
+
+/** What Spillway needs of a Redis connection: `Redis` and `Cluster` of ioredis both fit. */
 export interface RedisClient {
   /** `ready` when a command would be written to the socket at once; anything else means that it would wait or fail. */
   readonly status: string;
   /** True for a Redis Cluster client: one script may then touch only one hash slot. */
   readonly isCluster?: boolean;
+  /** Sends a command that knows how it is encoded, and settles its `promise`. */
+  sendCommand(command: Command): unknown;
   callBuffer(command: string, args: (string | Buffer | number)[]): Promise<unknown>;
   once(event: 'ready', listener: () => void): unknown;
   off(event: 'ready', listener: () => void): unknown;

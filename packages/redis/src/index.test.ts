@@ -7,6 +7,7 @@ it('exports exactly this', () => {
       "DEFAULT_SHARDS",
       "MAX_SHARDS",
       "MalformedOutboxEntryError",
+      "PreparedArgument",
       "RedisOptionError",
       "defineScript",
       "hotPathClusterOptions",

@@ -9,6 +9,8 @@ export { MalformedOutboxEntryError, outboxEventId, outboxFields, outboxKeys, par
 export type { EventIdentity, OutboxEvent, OutboxKeys, RawEntry } from './outbox.ts';
 export { outageReporter } from './outages.ts';
 export type { OutageReporter, OutageReporterOptions } from './outages.ts';
+export { PreparedArgument } from './script-call.ts';
+export type { ScriptArgument } from './script-call.ts';
 export { defineScript, luaFiles } from './script.ts';
 export type { RedisScript, ScriptDefinition, ScriptPart } from './script.ts';
 export { DEFAULT_SHARDS, MAX_SHARDS, shardOf, shardTag } from './shards.ts';

@@ -5,6 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { PreparedArgument } from './script-call.ts';
 import { defineScript } from './script.ts';
 
 let server: RedisServer;
@@ -83,5 +84,13 @@ describe('defineScript', () => {
     const files = [lua('bytes.lua', String.raw`return '\255\0\128'`)];
     const script = defineScript({ name: 'bytes', files, decode: (reply) => reply });
     await expect(script.run(redis, [], [])).resolves.toEqual(Buffer.from([255, 0, 128]));
+  });
+
+  it('sends text of any script, numbers and prepared bytes as they are', async () => {
+    const echo = lua('echo.lua', "return table.concat({ KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3] }, '|')");
+    const script = defineScript({ name: 'echo', files: [echo], decode: (reply) => reply });
+    const bytes = Buffer.from([0, 13, 10, 128, 255]);
+    const reply = await script.run(redis, ['{t}Grüße', '{t}日本🎏'], ['', 1.5, new PreparedArgument(bytes)]);
+    expect(reply).toEqual(Buffer.concat([Buffer.from('{t}Grüße|{t}日本🎏||1.5|'), bytes]));
   });
 });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { RedisClient } from './client.ts';
+import { headOf, type ScriptArgument, ScriptCall } from './script-call.ts';
 
 /** A Lua script as a value: what it is called, its source, and how its reply reads. */
 export interface RedisScript<Reply> {
@@ -12,7 +13,7 @@ export interface RedisScript<Reply> {
    * never sent twice.
    * @throws whatever the client rejects with, and what `decode` throws on a reply of another shape.
    */
-  run(client: RedisClient, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply>;
+  run(client: RedisClient, keys: readonly string[], args: readonly ScriptArgument[]): Promise<Reply>;
 }
 
 /**
@@ -34,19 +35,23 @@ export interface ScriptDefinition<Reply> {
 export function defineScript<Reply>({ name, files, decode }: ScriptDefinition<Reply>): RedisScript<Reply> {
   const source = files.map(textOf).join('\n');
   const sha1 = createHash('sha1').update(source).digest('hex');
+  const byHash = headOf('evalsha', sha1);
   return {
     name,
     source,
     sha1,
-    async run(client, keys, args) {
-      try {
-        return decode(await client.callBuffer('EVALSHA', [sha1, keys.length, ...keys, ...args]));
-      } catch (error) {
+    run(client, keys, args) {
+      return send(client, new ScriptCall('evalsha', byHash, keys, args)).then(decode, (error: unknown) => {
         if (!isNoScript(error)) throw error;
-        return decode(await client.callBuffer('EVAL', [source, keys.length, ...keys, ...args]));
-      }
+        return send(client, new ScriptCall('eval', headOf('eval', source), keys, args)).then(decode);
+      });
     },
   };
+}
+
+function send(client: RedisClient, call: ScriptCall): Promise<unknown> {
+  client.sendCommand(call);
+  return call.promise;
 }
 
 function textOf(part: ScriptPart): string {

@@ -58,6 +58,29 @@ describe.each(stores)('the %s store', (_name, open) => {
   });
   afterAll(() => under.dispose());
 
+  it.each([
+    ['far from full', START],
+    ['in 2043', 2_300_000_000_000],
+  ])('says what is left of a window %s', async (_case, now) => {
+    await under.setNow(now);
+    const large = definePolicy({ name: 'large', limit: 10_000, windowMs: MINUTE, algorithm: 'sliding-log' });
+    const { consume } = createLimiter({ store: under.store, policies: [large] });
+    const answers = [
+      await consume('large', 'a'),
+      await consume('large', 'a'),
+      await consume('large', 'a', { cost: 5_902 }),
+    ];
+    answers.push(await consume('large', 'a'), await consume('large', 'a'));
+    expect(answers.map(({ allowed, remaining }) => [allowed, remaining])).toEqual([
+      [true, 9_999],
+      [true, 9_998],
+      [true, 4_096],
+      [true, 4_095],
+      [true, 4_094],
+    ]);
+    for (const { resetAt } of answers) expect(resetAt).toBe(now + MINUTE);
+  });
+
   it('admits exactly the limit in a window', async () => {
     const decisions = [];
     for (let request = 0; request < 12; request += 1) decisions.push(await limiter.consume('plain', 'u'));

@@ -55,8 +55,11 @@ export async function sentinelUnderTest({ sentinels, name }: RedisSentinelSet): 
   return underTest(client, () => [client]);
 }
 
+const lua = (name: string): URL => new URL(`../../lua/${name}`, import.meta.url);
+const handClock = { clock: lua('hand-clock.test.lua'), now: lua('hand-now.test.lua'), spareMs: 86_400_000 };
+
 function underTest(client: Redis | Cluster, masters: () => readonly Redis[]): StoreUnderTest {
-  const scripts = limiterScripts(new URL('../../lua/hand-clock.test.lua', import.meta.url));
+  const scripts = limiterScripts(handClock);
   const store = redisStore({ client, deadlineMs: 5_000, outboxCap: 1_000, scripts });
   return {
     store,

@@ -3,6 +3,11 @@ import type { ReadyBell } from './ready-bell.ts';
 /** After an outage of so many deadlines nobody waits any more: the answer is known. */
 const PATIENCE = 2;
 
+/** Work that waits for Redis. */
+export interface Startable {
+  start(): void;
+}
+
 /**
  * Whether Redis, or in a Cluster the master of one shard, can be asked now. It is *away*
  *
@@ -17,7 +22,7 @@ const PATIENCE = 2;
 export class Availability {
   readonly #bell: ReadyBell;
   readonly #patienceMs: number;
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<Startable>();
   #late = 0;
   #doubted = false;
   #probing = false;
@@ -46,15 +51,15 @@ export class Availability {
     return true;
   }
 
-  /** Calls `start` when Redis is back. */
-  wait(start: () => void): void {
-    this.#waiting.add(start);
+  /** Starts it when Redis is back. */
+  wait(work: Startable): void {
+    this.#waiting.add(work);
     this.#listen();
   }
 
   /** Undoes {@link wait}. */
-  forget(start: () => void): void {
-    this.#waiting.delete(start);
+  forget(work: Startable): void {
+    this.#waiting.delete(work);
   }
 
   /** Some work that was sent is past its deadline. */
@@ -80,7 +85,7 @@ export class Availability {
     this.#awaySince = undefined;
     const starts = [...this.#waiting];
     this.#waiting.clear();
-    for (const start of starts) start();
+    for (const work of starts) work.start();
   }
 
   #listen(): void {

@@ -12,27 +12,28 @@ import { isOutOfMemory, isSplitByMigration } from './reply-errors.ts';
 const MAX_BATCH = 64;
 
 /** How items travel: what they are sent as, and what their answer means. */
-export interface Protocol<Item> {
+export interface Protocol<Item, Reply> {
   /** A key of the item: in a Cluster only items of one hash tag travel together. */
   readonly keyOf: (item: Item) => string;
   /** `readOnly`: to be answered without writing. */
-  readonly send: (batch: readonly Item[], readOnly: boolean) => Promise<Buffer>;
-  readonly settle: (batch: readonly Item[], reply: Buffer, readOnly: boolean) => void;
+  readonly send: (batch: readonly Item[], readOnly: boolean) => Promise<Reply>;
+  readonly settle: (batch: readonly Item[], reply: Reply, readOnly: boolean) => void;
   /** Redis gave no answer in time. */
   readonly fail: (batch: readonly Item[], error?: unknown) => void;
 }
 
 /** What a {@link batcher} is made of. */
-export interface BatcherOptions<Item> {
+export interface BatcherOptions<Item, Reply> {
   readonly client: RedisClient;
   /** The time limit of work on a key. */
   readonly within: (key: string) => Deadline;
-  readonly protocol: Protocol<Item>;
+  readonly protocol: Protocol<Item, Reply>;
   readonly metrics?: LimiterMetrics | undefined;
 }
 
 /** Collects items and sends them a script call a batch: returns what takes an item. */
-export function batcher<Item>({ client, within, protocol, metrics }: BatcherOptions<Item>): (item: Item) => void {
+export function batcher<Item, Reply>(options: BatcherOptions<Item, Reply>): (item: Item) => void {
+  const { client, within, protocol, metrics } = options;
   let pending: Item[] = [];
   let underWay = 0;
 
@@ -40,6 +41,10 @@ export function batcher<Item>({ client, within, protocol, metrics }: BatcherOpti
     const all = pending;
     pending = [];
     const startedAt = performance.now();
+    if (all.length === 1) {
+      send(all, startedAt);
+      return;
+    }
     for (const group of client.isCluster === true ? byShard(all, protocol.keyOf) : [all]) {
       for (let start = 0; start < group.length; start += MAX_BATCH) {
         send(group.slice(start, start + MAX_BATCH), startedAt);

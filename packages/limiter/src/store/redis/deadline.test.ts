@@ -5,6 +5,7 @@ import { deadlines } from './deadline.ts';
 
 class FakeClient extends EventEmitter implements RedisClient {
   status = 'ready';
+  sendCommand(): void {}
   callBuffer(): Promise<unknown> {
     return Promise.reject(new Error('not used'));
   }

@@ -1,5 +1,6 @@
 import type { RedisClient } from '@spillway/redis';
-import { Availability } from './availability.ts';
+import { Availability, type Startable } from './availability.ts';
+import { type Expiring, ExpiryQueue } from './expiry-queue.ts';
 import { isReplyError } from './reply-errors.ts';
 import { ReadyBell } from './ready-bell.ts';
 
@@ -24,8 +25,9 @@ export interface Deadline {
  */
 export function deadlines(client: RedisClient, deadlineMs: number): (key: string) => Deadline {
   const bell = new ReadyBell(client);
+  const queue = new ExpiryQueue();
   if (client.isCluster !== true) {
-    const only = deadline(bell, deadlineMs);
+    const only = deadline(bell, queue, deadlineMs);
     return () => only;
   }
   const byTag = new Map<string, Deadline>();
@@ -33,7 +35,7 @@ export function deadlines(client: RedisClient, deadlineMs: number): (key: string
     const tag = key.slice(0, key.indexOf('}'));
     const known = byTag.get(tag);
     if (known !== undefined) return known;
-    const made = deadline(bell, deadlineMs);
+    const made = deadline(bell, queue, deadlineMs);
     byTag.set(tag, made);
     return made;
   };
@@ -44,45 +46,76 @@ export function deadlines(client: RedisClient, deadlineMs: number): (key: string
  * memory nor decisions that Redis would carry out long after. It waits within its deadline; once the outage is old it
  * fails at once.
  */
-export function deadline(bell: ReadyBell, deadlineMs: number): Deadline {
+function deadline(bell: ReadyBell, queue: ExpiryQueue, deadlineMs: number): Deadline {
   const availability = new Availability(bell, deadlineMs);
   return {
-    run(work, onReply, onFailure, startedAt) {
-      const away = availability.isAway;
-      const mustWait = away && !availability.takeProbe();
+    run(work, onReply, onFailure, startedAt = performance.now()) {
+      const mustWait = availability.isAway && !availability.takeProbe();
       if (mustWait && availability.isHopeless()) {
         onFailure();
         return;
       }
-      let state: 'waiting' | 'sent' | 'late' | 'done' = 'waiting';
-      const expire = (): void => {
-        if (state === 'waiting') availability.forget(start);
-        else if (state === 'sent') availability.lateBegins();
-        else return;
-        state = state === 'sent' ? 'late' : 'done';
-        onFailure();
-      };
-      const leftMs = startedAt === undefined ? deadlineMs : deadlineMs - (performance.now() - startedAt);
-      // Timers run before sockets are read: after a blocked event loop the reply may be there already, so it gets one
-      // turn to be seen before the time counts as up.
-      const timer = setTimeout(() => setImmediate(expire), Math.max(1, leftMs));
-      const settle = (answered: boolean, inTime: () => void): void => {
-        const wasLate = state === 'late';
-        state = 'done';
-        availability.settled(wasLate, answered);
-        if (wasLate) return;
-        clearTimeout(timer);
-        inTime();
-      };
-      const start = (): void => {
-        state = 'sent';
-        work().then(
-          (reply) => settle(true, () => onReply(reply)),
-          (error: unknown) => settle(isReplyError(error), () => onFailure(error)),
-        );
-      };
-      if (mustWait) availability.wait(start);
-      else start();
+      const piece = new Piece(availability, queue, startedAt + deadlineMs, { work, onReply, onFailure });
+      if (mustWait) availability.wait(piece);
+      else piece.start();
+      // Last, since Redis may be at work by now: nothing can have been answered yet.
+      queue.add(piece);
     },
   };
+}
+
+interface Callbacks<Reply> {
+  readonly work: () => Promise<Reply>;
+  readonly onReply: (reply: Reply) => void;
+  readonly onFailure: (error?: unknown) => void;
+}
+
+/**
+ * One piece of work on its way: *waiting* for Redis, then *sent*, then *done*; or *late*, when its time is up before its
+ * answer, until that comes or is lost.
+ */
+class Piece<Reply> implements Expiring, Startable {
+  before: Expiring | undefined = undefined;
+  after: Expiring | undefined = undefined;
+  readonly expiresAtMs: number;
+  readonly #availability: Availability;
+  readonly #queue: ExpiryQueue;
+  readonly #callbacks: Callbacks<Reply>;
+  #state: 'waiting' | 'sent' | 'late' | 'done' = 'waiting';
+
+  constructor(availability: Availability, queue: ExpiryQueue, expiresAtMs: number, callbacks: Callbacks<Reply>) {
+    this.#availability = availability;
+    this.#queue = queue;
+    this.expiresAtMs = expiresAtMs;
+    this.#callbacks = callbacks;
+  }
+
+  start(): void {
+    this.#state = 'sent';
+    const { work, onReply, onFailure } = this.#callbacks;
+    work().then(
+      (reply) => (this.#settle(true) ? onReply(reply) : undefined),
+      (error: unknown) => (this.#settle(isReplyError(error)) ? onFailure(error) : undefined),
+    );
+  }
+
+  expire(): void {
+    if (this.#state === 'waiting') {
+      this.#state = 'done';
+      this.#availability.forget(this);
+    } else {
+      this.#state = 'late';
+      this.#availability.lateBegins();
+    }
+    this.#callbacks.onFailure();
+  }
+
+  /** True when somebody still waits for the outcome. */
+  #settle(answered: boolean): boolean {
+    const wasLate = this.#state === 'late';
+    this.#state = 'done';
+    if (!wasLate) this.#queue.remove(this);
+    this.#availability.settled(wasLate, answered);
+    return !wasLate;
+  }
 }

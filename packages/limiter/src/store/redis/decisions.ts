@@ -42,7 +42,7 @@ export function decisions(options: DecisionsOptions): Decisions {
     client,
     within,
     metrics,
-    protocol: logProtocol({ ...options, onDropped, script: scripts.decideLog }),
+    protocol: logProtocol({ ...options, onDropped }),
   });
   const takeGroup: (item: GroupItem) => void = batcher({
     client,

@@ -42,7 +42,7 @@ export interface GroupProtocolOptions {
 }
 
 /** Speaks with decide.lua. */
-export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem> {
+export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem, Buffer> {
   const { client, script, outboxCap, onRefusedWhileBlocked, onDropped, resend } = options;
   // How far the server's clock is ahead of ours; learned only from a quota whose periods were all wrong.
   let aheadMs = 0;

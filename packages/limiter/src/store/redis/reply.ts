@@ -1,4 +1,4 @@
-import { toDecision } from '../../decision.ts';
+import { outcomes, toDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 
 /** What decide-log.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request, then 4 bytes if events were dropped. */
@@ -19,6 +19,12 @@ export function decisionAt(policy: Policy, reply: Buffer, offset: number, nowMs:
   const reset = reply.readUInt32BE(offset + 5);
   const retry = reply.readUInt32BE(offset + 9);
   return toDecision(policy, reply.readUInt8(offset), remaining, endless(reset), endless(retry), nowMs);
+}
+
+/** What decide-lone-log.lua answers by a number: remaining × 2^41 + server time. */
+export function admittedIn(policy: Policy, reply: number): Decision {
+  const remaining = Math.floor(reply / 2 ** 41);
+  return toDecision(policy, outcomes.allowed, remaining, policy.windowMs, 0, reply - remaining * 2 ** 41);
 }
 
 /** How many events found the outbox full, given where the requests' answers end. */

@@ -12,10 +12,27 @@ const algorithms: readonly URL[] = [
   'quota',
 ].map((name) => lua(`algorithms/${name}.lua`));
 
+/** How scripts learn the time. */
+export interface ScriptClock {
+  /** The Lua file that provides `clock_ms()` and `ttl_ms(ms)`. */
+  readonly clock: URL;
+  /** The Lua file that provides `now`, for the scripts that are called most. */
+  readonly now: URL;
+  /** What `ttl_ms` adds, in ms: the time to live of a new window comes from here. */
+  readonly spareMs: number;
+}
+
+/** The Redis server's own clock. */
+const serverClock: ScriptClock = { clock: luaFiles.clock, now: lua('now.lua'), spareMs: 0 };
+
 /** The limiter's scripts, bound to one clock. */
 export interface LimiterScripts {
+  /** Added to each time to live, in ms. */
+  readonly spareMs: number;
   /** Requests under a sliding log. */
   readonly decideLog: RedisScript<Buffer>;
+  /** One request under a sliding log; a number is the commonest answer in short. */
+  readonly decideLoneLog: RedisScript<Buffer | number>;
   /** Groups of requests under any algorithm. */
   readonly decide: RedisScript<Buffer>;
   readonly block: RedisScript<number>;
@@ -30,20 +47,22 @@ class UnexpectedReplyError extends Error {
   override readonly name = 'UnexpectedReplyError';
 }
 
-/** Reads the scripts. `clock` is the Lua file that tells the time; tests pass one that they turn by hand. */
-export function limiterScripts(clock: URL = luaFiles.clock): LimiterScripts {
+/** Reads the scripts. Tests pass a clock that they turn by hand. */
+export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverClock): LimiterScripts {
   const base = [clock, luaFiles.outbox, lua('block-record.lua')];
   const log = [luaFiles.outbox, lua('block-record.lua'), lua('window.lua'), lua('sliding-log.lua')];
-  const rare = { as: 'rare', files: [...log, lua('decide-one-log.lua')] };
+  const rare = { as: 'rare', files: [clock, ...log, lua('decide-one-log.lua')] };
   return {
-    decideLog: defineScript({
-      name: 'decide-log',
-      files: [clock, lua('now.lua'), rare, lua('decide-log.lua')],
-      decode: asBuffer,
+    spareMs,
+    decideLog: defineScript({ name: 'decide-log', files: [now, rare, lua('decide-log.lua')], decode: asBuffer }),
+    decideLoneLog: defineScript({
+      name: 'decide-lone-log',
+      files: [now, rare, lua('decide-lone-log.lua')],
+      decode: (reply) => (typeof reply === 'number' ? reply : asBuffer(reply)),
     }),
     decide: defineScript({
       name: 'decide',
-      files: [clock, lua('now.lua'), ...log, ...algorithms, lua('decide.lua')],
+      files: [clock, now, ...log, ...algorithms, lua('decide.lua')],
       decode: asBuffer,
     }),
     block: defineScript({

@@ -1,0 +1,82 @@
+import { createLimiter, definePolicy, type Limiter } from '@spillway/limiter';
+import type { Redis } from 'ioredis';
+import type { CountedRedis } from './counted-redis.ts';
+
+/** Instructions of the Redis server a decision, by case. */
+export type Counts = Readonly<Record<string, number>>;
+
+const policies = [
+  definePolicy({ name: 'log', limit: 100, windowMs: 600_000 }),
+  definePolicy({ name: 'full', limit: 1, windowMs: 600_000 }),
+  definePolicy({ name: 'fixed', limit: 100, windowMs: 600_000, algorithm: 'fixed-window' }),
+  definePolicy({ name: 'buckets', limit: 100, windowMs: 600_000, algorithm: 'sliding-window' }),
+] as const;
+type Policies = Limiter<(typeof policies)[number]['name']>;
+
+/** The least that a script call costs. */
+export const BARE = 'EVALSHA of return 1';
+
+/** sha1 of `return 1`. */
+const BARE_SHA = 'e0e1f9fabfc9d4800c877a703b823ac0578ff8db';
+
+/** Decisions that are counted of each case. */
+const COUNTED = 1_280;
+const BATCH = 64;
+/** Subjects that are asked for again and again: two decisions for one are never in one batch. */
+const REGULARS = 128;
+
+interface Case {
+  readonly name: string;
+  /** How many decisions are asked for at once. */
+  readonly together: number;
+  readonly decide: (limiter: Policies, redis: Redis, index: number) => Promise<unknown>;
+}
+
+const regular = (index: number): string => `regular-${index % REGULARS}`;
+const fresh = (index: number): string => `fresh-${index}`;
+
+const cases: readonly Case[] = [
+  { name: BARE, together: 1, decide: (_, redis, index) => redis.evalsha(BARE_SHA, 1, fresh(index)) },
+  ...[1, BATCH].flatMap((together): Case[] => {
+    const how = together === 1 ? 'alone' : `${together} together`;
+    return [
+      { name: `new window, ${how}`, together, decide: (limiter, _, index) => limiter.consume('log', fresh(index)) },
+      { name: `one more, ${how}`, together, decide: (limiter, _, index) => limiter.consume('log', regular(index)) },
+      { name: `refused, ${how}`, together, decide: (limiter, _, index) => limiter.consume('full', regular(index)) },
+      {
+        name: `fixed window, ${how}`,
+        together,
+        decide: (limiter, _, index) => limiter.consume('fixed', regular(index)),
+      },
+      { name: `buckets, ${how}`, together, decide: (limiter, _, index) => limiter.consume('buckets', regular(index)) },
+    ];
+  }),
+  {
+    name: 'three policies at once, alone',
+    together: 1,
+    decide: (limiter, _, index) =>
+      limiter.consumeAll((['log', 'fixed', 'buckets'] as const).map((policy) => ({ policy, subject: regular(index) }))),
+  },
+];
+
+/** Counts all cases. Takes about a minute. */
+export async function countCases({ client, count }: CountedRedis): Promise<Counts> {
+  await client.script('LOAD', 'return 1');
+  const counts: Record<string, number> = {};
+  for (const { name, together, decide } of cases) {
+    await client.flushall();
+    // A minute: callgrind makes a server slow, and nothing here is to be late.
+    const limiter: Policies = createLimiter({ redis: client, policies, deadlineMs: 60_000 });
+    const some = async (from: number, to: number): Promise<void> => {
+      for (let index = from; index < to; index += together) {
+        await Promise.all(Array.from({ length: together }, (_, place) => decide(limiter, client, index + place)));
+      }
+    };
+    // The regulars have some past then, and the server's memory and tables their size.
+    await some(0, 8 * REGULARS);
+    const first = 100_000 * REGULARS;
+    counts[name] = Math.round((await count(() => some(first, first + COUNTED))) / COUNTED);
+    await limiter.close();
+  }
+  return counts;
+}
