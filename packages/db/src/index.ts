@@ -76,6 +76,8 @@ export { touchApiKeys } from './queries/touch-api-keys.ts';
 export type { InsertRows } from './queries/unnest-insert.ts';
 export { upsertBlocks } from './queries/upsert-blocks.ts';
 export { type DroppedRow, upsertDropped } from './queries/upsert-dropped.ts';
+export type { RolesReport } from './roles/ensure-roles.ts';
+export type { RoleName } from './roles/privileges.ts';
 export { type JobLockResult, withJobLock } from './runs/job-lock.ts';
 export {
   addToRun,

@@ -10,6 +10,7 @@ describe('readConfig', () => {
       redisUrl: needed.REDIS_URL,
       queueRedisUrl: needed.REDIS_URL,
       databaseUrl: needed.DATABASE_URL,
+      maintenanceDatabaseUrl: needed.DATABASE_URL,
       shards: 16,
       sinkConcurrency: 2,
       shutdownTimeoutMs: 4_000,

@@ -19,8 +19,10 @@ export interface WorkerConfig {
   readonly redisUrl: string;
   /** `QUEUE_REDIS_URL`: the Redis of the queue. @default the limiters' */
   readonly queueRedisUrl: string;
-  /** `DATABASE_URL` */
+  /** `DATABASE_URL`: a member of `spillway_writer`, or the owner. */
   readonly databaseUrl: string;
+  /** `MAINTENANCE_DATABASE_URL`: a member of `spillway_maintenance`. @default `DATABASE_URL` */
+  readonly maintenanceDatabaseUrl: string;
   /** `SPILLWAY_SHARDS`: as many as the limiters have. @default 16 */
   readonly shards: number;
   /** `SPILLWAY_SINK_CONCURRENCY`: jobs at once. @default 2 */
@@ -43,6 +45,7 @@ const workerVariables = z.object({
   REDIS_URL: redisUrl,
   QUEUE_REDIS_URL: redisUrl.optional(),
   DATABASE_URL: postgresUrl,
+  MAINTENANCE_DATABASE_URL: postgresUrl.optional(),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
   SPILLWAY_SINK_CONCURRENCY: wholeNumber(1, 1_000).default(2),
   SPILLWAY_SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(4_000),
@@ -71,6 +74,7 @@ export function readConfig(env: Environment): WorkerConfig {
     redisUrl: variables.REDIS_URL,
     queueRedisUrl: variables.QUEUE_REDIS_URL ?? variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
+    maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL ?? variables.DATABASE_URL,
     shards: variables.SPILLWAY_SHARDS,
     sinkConcurrency: variables.SPILLWAY_SINK_CONCURRENCY,
     shutdownTimeoutMs: variables.SPILLWAY_SHUTDOWN_TIMEOUT_MS,

@@ -24,7 +24,7 @@ async function run(config: WorkerConfig): Promise<void> {
     onError: (error) => logger.warn({ err: error }, 'worker: Postgres connection'),
   });
   const maintenancePool = createPool({
-    connectionString: config.databaseUrl,
+    connectionString: config.maintenanceDatabaseUrl,
     applicationName: 'spillway-maintenance',
     max: MAINTENANCE_CONNECTIONS,
     statementTimeoutMs: MAINTENANCE_STATEMENT_MS,

@@ -3,6 +3,7 @@ import type { ConnectionSource } from '../connection/connection.ts';
 import { withConnection } from '../connection/with-connection.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
 import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
+import { ensureRoles, type RolesReport } from '../roles/ensure-roles.ts';
 import { archiveTables } from './archive-tables.ts';
 import { applyMigrations } from './apply-migrations.ts';
 import { readAppliedMigrations } from './applied-migrations.ts';
@@ -30,12 +31,14 @@ export interface MigrateOptions {
 export interface MigrateReport {
   /** Tags of the migrations applied now, in order; empty when the database was up to date. */
   readonly applied: readonly string[];
+  /** The roles for users who need less than everything. */
+  readonly roles: RolesReport;
   /** Partitions of the three archives. */
   readonly partitions: readonly EnsurePartitionsReport[];
 }
 
 /**
- * Brings a database to this version's schema and makes the archive partitions of this month and the next three.
+ * Brings a database to this version's schema, makes the roles where this user may, and makes the archive partitions of this month and the next three.
  *
  * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. All pending
  * migrations are one transaction.
@@ -78,11 +81,12 @@ async function migrateOn(
     const pending = planMigrations(migrations, await readAppliedMigrations(client));
     // Also with nothing pending it would write (CREATE … IF NOT EXISTS), and notices are noise at every boot.
     if (pending.length > 0) await applyMigrations(client, folder);
+    const roles = await ensureRoles(client, pending.length > 0);
     const partitions: EnsurePartitionsReport[] = [];
     for (const table of archiveTables) {
       const clock = now === undefined ? {} : { now };
       partitions.push(await ensurePartitions(client, { table, monthsAhead, ...clock }));
     }
-    return { applied: pending.map(({ tag }) => tag), partitions };
+    return { applied: pending.map(({ tag }) => tag), roles, partitions };
   });
 }

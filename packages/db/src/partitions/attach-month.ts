@@ -24,8 +24,21 @@ export async function attachMonth(connection: Connection, table: PartitionedTabl
       LIKE ${parent} INCLUDING ALL EXCLUDING IDENTITY,
       CONSTRAINT spillway_bounds CHECK (${column} IS NOT NULL AND ${column} >= '${from}' AND ${column} < '${to}')
     )`);
+  await giveToOwner(connection, parent, child);
   await connection.query(`ALTER TABLE ${parent} ATTACH PARTITION ${child} FOR VALUES FROM ('${from}') TO ('${to}')`);
   await connection.query(`ALTER TABLE ${child} DROP CONSTRAINT spillway_bounds`);
+}
+
+/** Only its owner drops a partition, and months are made by one user and dropped by another. */
+async function giveToOwner(connection: Connection, parent: string, child: string): Promise<void> {
+  const { rows } = await connection.query<{ owner: string }>(
+    `SELECT pg_get_userbyid(relowner) AS owner FROM pg_class
+     WHERE oid = $1::regclass AND pg_get_userbyid(relowner) <> current_user`,
+    [parent],
+  );
+  const [other] = rows;
+  if (other === undefined) return;
+  await connection.query(`ALTER TABLE ${child} OWNER TO ${connection.escapeIdentifier(other.owner)}`);
 }
 
 /** Waits, within lock_timeout, until no other creator works on the table; held to the end of the transaction. */

@@ -11,19 +11,23 @@ interface TrailMetric {
   readonly divisor: number;
   /** A total that only grows, apart from an emptied Redis or a restart. */
   readonly counts: boolean;
-  readonly label?: string;
+  /** The sample's tag that becomes a label. */
+  readonly tag?: string;
 }
 
-const gauge = (sample: string, name: string, help: string, label?: string): TrailMetric => ({
+const gauge = (sample: string, name: string, help: string, tag?: string): TrailMetric => ({
   sample,
   name: `spillway_worker_${name}`,
   help,
   divisor: 1,
   counts: false,
-  ...(label === undefined ? {} : { label }),
+  ...(tag === undefined ? {} : { tag }),
 });
 const seconds = (...args: Parameters<typeof gauge>): TrailMetric => ({ ...gauge(...args), divisor: 1_000 });
 const total = (...args: Parameters<typeof gauge>): TrailMetric => ({ ...gauge(...args), counts: true });
+
+/** `job` is the label that Prometheus gives to whatever it scrapes. */
+const JOB_LABEL = 'maintenance_job';
 
 const ofFleet = 'All workers report the same.';
 
@@ -64,11 +68,12 @@ export function registerTrailGauges(registry: Registry, state: () => ObserverSta
 }
 
 function registerOne(registry: Registry, metric: TrailMetric, state: () => ObserverState): void {
-  const { name, help, label } = metric;
+  const { name, help, tag } = metric;
+  const label = tag === 'job' ? JOB_LABEL : tag;
   const labelNames = label === undefined ? [] : [label];
   const set = (put: (labels: Record<string, string>, value: number) => void): void => {
     for (const { tags, value } of samplesOf(state(), metric.sample)) {
-      put(label === undefined ? {} : { [label]: tags[label] ?? '' }, value / metric.divisor);
+      put(tag === undefined || label === undefined ? {} : { [label]: tags[tag] ?? '' }, value / metric.divisor);
     }
   };
   if (metric.counts) {

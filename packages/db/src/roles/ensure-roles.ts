@@ -1,0 +1,97 @@
+import type { Connection } from '../connection/connection.ts';
+import { transaction } from '../connection/transaction.ts';
+import { sqlState } from '../sql-state.ts';
+import { grants, type RoleName, roleNames } from './privileges.ts';
+
+/** What became of the roles. */
+export interface RolesReport {
+  /** Made now. */
+  readonly created: readonly RoleName[];
+  /** Not there, because this user may not make roles. Somebody who may can, and the next `migrate()` grants. */
+  readonly missing: readonly RoleName[];
+  /** Postgres' words when this user may not grant; undefined when all is granted. */
+  readonly refused: string | undefined;
+}
+
+/**
+ * Makes the roles where this user may, and grants them what they need; finds nothing to do when all is there. Roles belong to
+ * the whole server, so that of many migrators of many databases one makes each. A managed Postgres that lets nobody make roles
+ * is no reason to fail: everything works as the owner too.
+ * @param refresh grant again although it was done before: there are new tables.
+ */
+export async function ensureRoles(connection: Connection, refresh: boolean): Promise<RolesReport> {
+  const before = await existing(connection);
+  if (before.length < roleNames.length && (await mayCreate(connection))) {
+    for (const role of roleNames.filter((name) => !before.includes(name))) await create(connection, role);
+  }
+  const roles = await existing(connection);
+  const report = {
+    created: roles.filter((name) => !before.includes(name)),
+    missing: roleNames.filter((name) => !roles.includes(name)),
+  };
+  const wanting = refresh ? roles : await withoutGrants(connection, roles);
+  if (wanting.length === 0) return { ...report, refused: undefined };
+  try {
+    await transaction(connection, {}, async () => grantAll(connection, wanting));
+    return { ...report, refused: undefined };
+  } catch (error) {
+    if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
+    return { ...report, refused: error.message };
+  }
+}
+
+async function existing(connection: Connection): Promise<RoleName[]> {
+  const { rows } = await connection.query<{ name: RoleName }>(
+    'SELECT rolname AS name FROM pg_roles WHERE rolname = ANY ($1)',
+    [[...roleNames]],
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function mayCreate(connection: Connection): Promise<boolean> {
+  const { rows } = await connection.query<{ may: boolean }>(
+    'SELECT rolsuper OR rolcreaterole AS may FROM pg_roles WHERE rolname = current_user',
+  );
+  return rows[0]?.may === true;
+}
+
+/** Another migrator of this server may be making it, and a managed Postgres may refuse in spite of the attribute. */
+async function create(connection: Connection, role: RoleName): Promise<void> {
+  await connection.query(`
+    DO $$ BEGIN CREATE ROLE ${role} NOLOGIN;
+    EXCEPTION WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+    END $$`);
+}
+
+/** Of these roles those that nothing was granted to in this database: each holds at least one right on a table. */
+async function withoutGrants(connection: Connection, roles: readonly RoleName[]): Promise<RoleName[]> {
+  const { rows } = await connection.query<{ name: RoleName }>(
+    `SELECT name FROM unnest($1::text[]) AS name WHERE NOT EXISTS (
+       SELECT FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS acl JOIN pg_roles r ON r.oid = acl.grantee
+       WHERE c.relnamespace = 'public'::regnamespace AND r.rolname = name)`,
+    [[...roles]],
+  );
+  return rows.map(({ name }) => name);
+}
+
+async function grantAll(connection: Connection, roles: readonly RoleName[]): Promise<void> {
+  for (const { role, privileges, on } of grants) {
+    if (roles.includes(role)) await connection.query(`GRANT ${privileges} ON ${on} TO ${role}`);
+  }
+  if (roles.includes('spillway_maintenance')) await handOverArchives(connection, 'spillway_maintenance');
+}
+
+/** Only a table's owner attaches and detaches its partitions. */
+async function handOverArchives(connection: Connection, owner: RoleName): Promise<void> {
+  const { rows } = await connection.query<{ name: string }>(
+    `SELECT c.oid::regclass::text AS name FROM pg_class c
+     WHERE c.relnamespace = 'archive'::regnamespace AND (c.relkind = 'p' OR c.relispartition) AND c.relkind IN ('r', 'p')
+       AND c.relowner <> $1::regrole`,
+    [owner],
+  );
+  if (rows.length === 0) return;
+  // Who gives a table away must be a member of the new owner, and stays one for later migrations.
+  const member = await connection.query<{ is: boolean }>(`SELECT pg_has_role($1, 'USAGE') AS is`, [owner]);
+  if (member.rows[0]?.is !== true) await connection.query(`GRANT ${owner} TO CURRENT_USER`);
+  for (const { name } of rows) await connection.query(`ALTER TABLE ${name} OWNER TO ${owner}`);
+}

@@ -1,0 +1,85 @@
+/**
+ * Roles that own nothing but what they must, for users to be members of one or several:
+ * - writer: the worker's sink. Adds to the trail, and can neither change nor delete what is in it.
+ * - maintenance: the worker's jobs. Moves, deletes and sums up by age; owns the archives, as attaching a partition demands.
+ * - reader: dashboards. Reads everything but keys.
+ * - api: the keys of the HTTP API. Its user is a member of reader and writer too.
+ */
+export const roleNames = ['spillway_writer', 'spillway_maintenance', 'spillway_reader', 'spillway_api'] as const;
+
+/** One of them. */
+export type RoleName = (typeof roleNames)[number];
+
+/** What one role may do with one object, as GRANT spells it. */
+export interface Grant {
+  readonly role: RoleName;
+  readonly privileges: string;
+  /** `TABLE public.alerts`, `FUNCTION public.upsert_blocks`, `SCHEMA archive`. */
+  readonly on: string;
+}
+
+/** What each role may do with a table; nothing where it isn't named. */
+interface TablePrivileges {
+  readonly writer?: string;
+  readonly maintenance?: string;
+  readonly reader?: string;
+  readonly api?: string;
+}
+
+/** Locking a row before it is moved takes UPDATE on some column: the key is the least useful one to a vandal. */
+const MOVE = 'SELECT, DELETE, UPDATE (id)';
+const OWN = 'SELECT, INSERT, UPDATE, DELETE';
+
+/** Every table has its line, in a test: a new one is nobody's until somebody decided whose it is. */
+export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
+  // Blocks are written through upsert_blocks(), outages through upsert_outages().
+  'public.rate_limits_v2': { maintenance: MOVE, reader: 'SELECT' },
+  'public.circuit_breaker_events': { writer: 'INSERT', maintenance: `${MOVE}, INSERT`, reader: 'SELECT' },
+  'public.audit_gaps': { writer: 'INSERT', maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  // ON CONFLICT (id) reads the key.
+  'public.audit_dead_letters': {
+    writer: 'INSERT, SELECT (id)',
+    maintenance: 'SELECT, UPDATE (replayed_at)',
+    reader: 'SELECT',
+  },
+  'public.audit_watermarks': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'public.system_metrics': { writer: 'INSERT, SELECT (id)', maintenance: `${MOVE}, INSERT`, reader: 'SELECT' },
+  // A sample that comes late leaves a mark here, by a trigger that runs as the writer.
+  'public.system_metric_late_minutes': { writer: 'SELECT, INSERT, UPDATE', maintenance: OWN, reader: 'SELECT' },
+  'public.system_metric_rollup_state': { writer: 'SELECT', maintenance: 'SELECT, UPDATE', reader: 'SELECT' },
+  'public.system_metric_rollups': { maintenance: OWN, reader: 'SELECT' },
+  'public.alerts': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  // Hashes of keys: nobody's dashboard needs them.
+  'public.api_keys': { api: 'SELECT, INSERT, UPDATE' },
+  'public.api_call_logs': { writer: 'INSERT', maintenance: MOVE, reader: 'SELECT' },
+  'public.audit_logs': { writer: 'INSERT', maintenance: MOVE, reader: 'SELECT' },
+  'public.generations': { maintenance: MOVE, reader: 'SELECT' },
+  'archive.api_call_logs': { maintenance: OWN, reader: 'SELECT' },
+  'archive.audit_logs': { maintenance: OWN, reader: 'SELECT' },
+  'archive.generations': { maintenance: OWN, reader: 'SELECT' },
+  'archive.archival_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'archive.scheduled_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+};
+
+/** All grants. */
+export const grants: readonly Grant[] = [
+  { role: 'spillway_writer', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_blocks' },
+  { role: 'spillway_writer', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_outages' },
+  // Replaying a dead letter writes what the sink would have.
+  { role: 'spillway_maintenance', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_blocks' },
+  { role: 'spillway_maintenance', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_outages' },
+  { role: 'spillway_maintenance', privileges: 'USAGE, CREATE', on: 'SCHEMA archive' },
+  { role: 'spillway_reader', privileges: 'USAGE', on: 'SCHEMA archive' },
+  ...Object.entries(tablePrivileges).flatMap(([table, { writer, maintenance, reader, api }]) =>
+    [
+      grant('spillway_writer', writer, table),
+      grant('spillway_maintenance', maintenance, table),
+      grant('spillway_reader', reader, table),
+      grant('spillway_api', api, table),
+    ].flat(),
+  ),
+];
+
+function grant(role: RoleName, privileges: string | undefined, table: string): Grant[] {
+  return privileges === undefined ? [] : [{ role, privileges, on: `TABLE ${table}` }];
+}
