@@ -1,10 +1,13 @@
-import { type Environment, postgresUrl, readEnvironment, redisUrl } from '@spillway/config';
+import { type Environment, postgresUrl, readEnvironment, redisUrl, wholeNumber } from '@spillway/config';
 import { builtInArchives } from '@spillway/db';
+import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';
+import type { RedisAddress } from './open-redis.ts';
 
 const databaseVariables = z.object({ DATABASE_URL: postgresUrl });
 const redisVariables = z.object({ REDIS_URL: redisUrl, QUEUE_REDIS_URL: redisUrl.optional() });
+const shardVariables = z.object({ SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS) });
 const tableVariables = z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional() });
 
 /**
@@ -24,11 +27,20 @@ export function readTables(env: Environment): readonly MaintainedTable[] {
 }
 
 /**
- * `REDIS_URL`, and `QUEUE_REDIS_URL` when the queue has another one.
+ * `REDIS_URL`, where the limiters are, and `QUEUE_REDIS_URL`, where the queue is if it has its own.
  * @throws {ConfigError} when one is missing or wrong.
  */
-export function readRedisUrls(env: Environment): readonly { readonly variable: string; readonly url: string }[] {
+export function readTrailRedises(env: Environment): { readonly trail: RedisAddress; readonly queue: RedisAddress } {
   const { REDIS_URL, QUEUE_REDIS_URL } = readEnvironment(redisVariables, env);
-  const second = QUEUE_REDIS_URL === undefined || QUEUE_REDIS_URL === REDIS_URL ? [] : [QUEUE_REDIS_URL];
-  return [{ variable: 'REDIS_URL', url: REDIS_URL }, ...second.map((url) => ({ variable: 'QUEUE_REDIS_URL', url }))];
+  const trail = { variable: 'REDIS_URL', url: REDIS_URL };
+  const second = QUEUE_REDIS_URL !== undefined && QUEUE_REDIS_URL !== REDIS_URL;
+  return { trail, queue: second ? { variable: 'QUEUE_REDIS_URL', url: QUEUE_REDIS_URL } : trail };
+}
+
+/**
+ * `SPILLWAY_SHARDS`: as many as the limiters have.
+ * @throws {ConfigError} when it is wrong.
+ */
+export function readShards(env: Environment): number {
+  return readEnvironment(shardVariables, env).SPILLWAY_SHARDS;
 }

@@ -40,7 +40,7 @@ it('tells of all commands and of the exit codes in its help', async () => {
       queries [options]  run the monitoring queries: blocks, breaker events,
                          archival history
       doctor [options]   look at Redis and Postgres and say what to change
-      audit              look at the audit trail
+      audit              look at the audit trail and repair it
       help [command]     display help for command
 
     Exit codes:
@@ -48,7 +48,7 @@ it('tells of all commands and of the exit codes in its help', async () => {
       1  it went wrong
       2  the command line or a variable is wrong; nothing was done
       3  done in part, or another process is doing it: run it again
-      4  doctor found something to change
+      4  doctor found something to change, or reconcile something missing
       5  Redis or Postgres can not be reached
     "
   `);

@@ -3,13 +3,14 @@ import { ConfigError } from '@spillway/config';
 import { classifyDbError, InvalidOptionError } from '@spillway/db';
 import { CommanderError } from 'commander';
 import type { CliContext } from './cli-context.ts';
-import { auditCommand } from './commands/audit.ts';
+import { auditCommand } from './commands/audit/audit.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { maintenanceCommand } from './commands/maintenance.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queriesCommand } from './commands/queries.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
+import { RedisUnavailableError } from './open-redis.ts';
 import type { Output } from './output.ts';
 
 /**
@@ -81,6 +82,7 @@ function messageOf(error: unknown): string {
 }
 
 function codeOf(error: unknown): ExitCode {
+  if (error instanceof RedisUnavailableError) return exitCodes.unavailable;
   if (error instanceof ConfigError || error instanceof InvalidOptionError) return exitCodes.usage;
   return classifyDbError(error) === 'unavailable' ? exitCodes.unavailable : exitCodes.failed;
 }

@@ -1,6 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CliContext } from '../cli-context.ts';
-import { readDatabaseUrl, readRedisUrls, readTables } from '../config.ts';
+import { readDatabaseUrl, readTables, readTrailRedises } from '../config.ts';
 import { type Check, check } from '../doctor/check.ts';
 import { checkPostgres } from '../doctor/check-postgres.ts';
 import { checkRedis } from '../doctor/check-redis.ts';
@@ -21,7 +21,8 @@ export function doctorCommand({ env, output, end }: CliContext): Command {
     .action(async () => {
       const databaseUrl = readDatabaseUrl(env);
       const tables = readTables(env);
-      const redises = await Promise.all(readRedisUrls(env).map(async ({ variable, url }) => checkRedis(variable, url)));
+      const { trail, queue } = readTrailRedises(env);
+      const redises = await Promise.all([...new Set([trail, queue])].map(checkRedis));
       const postgres = await checkPostgres(databaseUrl, tables);
       const checks = [
         ...redises.flatMap((redis) => redis.checks),

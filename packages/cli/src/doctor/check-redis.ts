@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import { RedisUnavailableError, type RedisAddress, withRedis } from '../open-redis.ts';
 import { type Check, check, unreachable } from './check.ts';
 
 /** What was found of one Redis. */
@@ -10,37 +10,21 @@ export interface RedisFindings {
   readonly clockMs: number | null;
 }
 
-/** Longest wait for an answer, in ms. */
-const TIMEOUT_MS = 3_000;
-
-/**
- * Looks at a Redis. Everything comes from INFO, which managed services allow too.
- * @param variable says where its URL came from.
- */
-export async function checkRedis(variable: string, url: string): Promise<RedisFindings> {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: TIMEOUT_MS,
-    commandTimeout: TIMEOUT_MS,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-    connectionName: 'spillway-doctor',
-  });
-  // Why there is no connection; what connect() rejects with says only that there is none.
-  let reason: Error | undefined;
-  redis.on('error', (error: Error) => (reason = error));
+/** Looks at a Redis. Everything comes from INFO, which managed services allow too. */
+export async function checkRedis(address: RedisAddress): Promise<RedisFindings> {
+  const { variable } = address;
   try {
-    await redis.connect();
-    const info = parseInfo(await redis.info());
-    const before = Date.now();
-    const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
-    const clockMs = seconds * 1_000 + micros / 1_000 - (before + Date.now()) / 2;
-    return { variable, checks: judge(variable, info), clockMs };
+    return await withRedis(address, async (redis) => {
+      const info = parseInfo(await redis.info());
+      const before = Date.now();
+      const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
+      const clockMs = seconds * 1_000 + micros / 1_000 - (before + Date.now()) / 2;
+      return { variable, checks: judge(variable, info), clockMs };
+    });
   } catch (error) {
     const advice = `Start Redis, or set ${variable} to where it is.`;
-    return { variable, checks: [unreachable(`${variable} reachable`, reason ?? error, advice)], clockMs: null };
-  } finally {
-    redis.disconnect();
+    const reason = error instanceof RedisUnavailableError ? error.cause : error;
+    return { variable, checks: [unreachable(`${variable} reachable`, reason, advice)], clockMs: null };
   }
 }
 

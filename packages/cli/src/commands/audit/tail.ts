@@ -1,15 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
-import type { CliContext } from '../cli-context.ts';
-import { type TrailEvent, TrailTail } from '../trail-tail.ts';
-import { withPool } from '../with-pool.ts';
+import type { CliContext } from '../../cli-context.ts';
+import { type TrailEvent, TrailTail } from './trail-tail.ts';
+import { withPool } from '../../with-pool.ts';
 
 /** `spillway audit tail`. */
-export function auditCommand(context: CliContext): Command {
-  return new Command('audit').description('look at the audit trail').addCommand(tailCommand(context));
-}
-
-function tailCommand(context: CliContext): Command<[], { since: number; interval: number }> {
+export function tailCommand(context: CliContext): Command<[], { since: number; interval: number }> {
   const { output, signal } = context;
   return new Command('tail')
     .description('show blocks and breaker events as they arrive, until Ctrl-C')

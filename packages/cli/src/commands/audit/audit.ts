@@ -1,0 +1,14 @@
+import { Command } from '@commander-js/extra-typings';
+import type { CliContext } from '../../cli-context.ts';
+import { reconcileCommand } from './reconcile.ts';
+import { replayCommand } from './replay.ts';
+import { tailCommand } from './tail.ts';
+
+/** `spillway audit`. */
+export function auditCommand(context: CliContext): Command {
+  return new Command('audit')
+    .description('look at the audit trail and repair it')
+    .addCommand(tailCommand(context))
+    .addCommand(replayCommand(context))
+    .addCommand(reconcileCommand(context));
+}

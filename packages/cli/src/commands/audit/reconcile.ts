@@ -1,0 +1,48 @@
+import { Command } from '@commander-js/extra-typings';
+import { createAuditQueue, reconcile, type ReconcileReport } from '@spillway/worker';
+import type { CliContext } from '../../cli-context.ts';
+import { readShards, readTrailRedises } from '../../config.ts';
+import { exitCodes } from '../../exit-code.ts';
+import { withRedis } from '../../open-redis.ts';
+import { table } from '../../output.ts';
+import { withPool } from '../../with-pool.ts';
+
+/** `spillway audit reconcile`. */
+export function reconcileCommand(context: CliContext): Command<[], { dryRun?: true }> {
+  const { output, end } = context;
+  return new Command('reconcile')
+    .description('look for events that the limiters numbered and that are nowhere')
+    .option('--dry-run', 'only look: leave no row in audit_gaps')
+    .addHelpText('after', help)
+    .action(async ({ dryRun = false }) => {
+      const report = await look(context, dryRun);
+      output.result(report, people(report));
+      if (report.missing.length > 0) end(exitCodes.unhealthy);
+    });
+}
+
+const help = `
+Needs REDIS_URL and DATABASE_URL, and the worker's QUEUE_REDIS_URL and SPILLWAY_SHARDS if it has them. Reads the tables of
+events whole. Each range is reported once, by this command or by the worker's daily run. Ends with 4 when there is one.`;
+
+async function look(context: CliContext, dryRun: boolean): Promise<ReconcileReport> {
+  const { trail, queue: queueAddress } = readTrailRedises(context.env);
+  const shards = readShards(context.env);
+  return withRedis(trail, async (redis) =>
+    withRedis(queueAddress, async (connection) => {
+      const queue = createAuditQueue({ connection, onError: () => {} });
+      try {
+        return await withPool(context, async (pool) =>
+          reconcile({ redis, queue, pool, shards }, { dryRun, signal: context.signal }),
+        );
+      } finally {
+        await queue.close();
+      }
+    }),
+  );
+}
+
+function people({ missing, missingEvents, checked }: ReconcileReport): string {
+  if (missing.length === 0) return `Nothing new is missing. Looked at ${checked.length} outboxes.`;
+  return `${table(missing.map((each) => ({ ...each })))}\n${missingEvents} events are missing.`;
+}
