@@ -20,7 +20,7 @@ export interface PumpTuning {
   readonly maxWaitingJobs?: number;
   /** The pump goes on when no more than so many wait. @default half of `maxWaitingJobs` */
   readonly resumeWaitingJobs?: number;
-  /** After how many ms entries that a worker read and never handed over are taken from it. @default 10_000 */
+  /** After how many ms entries that a worker read and never handed over are taken from it. @default 5_000 */
   readonly claimIdleMs?: number;
 }
 
@@ -55,7 +55,7 @@ export function createPump(options: PumpOptions): Pump {
   const batchSize = wholeNumber('batchSize', options.batchSize ?? 500, 1, 5_000);
   const lingerMs = wholeNumber('lingerMs', options.lingerMs ?? 250, 0, 60_000);
   const maxWaitingJobs = wholeNumber('maxWaitingJobs', options.maxWaitingJobs ?? 200, 1, 1_000_000);
-  const claimIdleMs = wholeNumber('claimIdleMs', options.claimIdleMs ?? 10_000, 1, 3_600_000);
+  const claimIdleMs = wholeNumber('claimIdleMs', options.claimIdleMs ?? 5_000, 1, 3_600_000);
   const shards = wholeNumber('shards', options.shards, 1, MAX_SHARDS);
 
   const resumeWaitingJobs = wholeNumber(

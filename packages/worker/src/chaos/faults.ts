@@ -1,0 +1,65 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Crew, POINTS } from './crew.ts';
+import { type Random, shuffled } from './random.ts';
+
+/** A server that can be killed. */
+export interface Victim {
+  kill(): Promise<void>;
+  restart(): Promise<void>;
+}
+
+/** What can be struck. */
+export interface Sides {
+  readonly redis: Victim;
+  readonly postgres: Victim;
+  readonly crew: Crew;
+}
+
+/** How often each fault strikes. */
+export interface FaultCounts {
+  /** A worker at each point. */
+  readonly points: number;
+  /** A worker anywhere. */
+  readonly kills: number;
+  /** Each server. */
+  readonly crashes: number;
+}
+
+/** One blow; resolves when it has struck and what should live lives again. */
+export interface Fault {
+  readonly name: string;
+  readonly strike: () => Promise<void>;
+}
+
+/** Longest that a killed server stays away, in ms. */
+const AWAY_MS = 2_000;
+
+/** All faults of a run, in an order by chance. */
+export function faults({ redis, postgres, crew }: Sides, counts: FaultCounts, random: Random): Fault[] {
+  const crash = (server: Victim) => async (): Promise<void> => {
+    await server.kill();
+    await delay(random() * AWAY_MS);
+    await server.restart();
+  };
+  const dieAt = (point: (typeof POINTS)[number]) => async (): Promise<void> => {
+    const signal = await crew.sacrifice(point, Math.floor(random() * 3));
+    if (signal !== 'SIGKILL') throw new Error(`the worker that should die ${point} ended otherwise`);
+  };
+  const killAny = async (): Promise<void> => {
+    await crew.kill(Math.floor(random() * 100));
+    crew.hire();
+  };
+  return shuffled(
+    [
+      ...POINTS.flatMap((point) => times(counts.points, `kill -9 ${point}`, dieAt(point))),
+      ...times(counts.kills, 'kill -9 anywhere', killAny),
+      ...times(counts.crashes, 'crash of Postgres', crash(postgres)),
+      ...times(counts.crashes, 'crash of Redis', crash(redis)),
+    ],
+    random,
+  );
+}
+
+function times(count: number, name: string, strike: Fault['strike']): Fault[] {
+  return Array.from({ length: count }, () => ({ name, strike }));
+}

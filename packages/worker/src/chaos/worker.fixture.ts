@@ -1,0 +1,44 @@
+import { createPool, type Queryable } from '@spillway/db';
+import { pino } from 'pino';
+import { OutboxReader } from '../pump/outbox-reader.ts';
+import { startWorker } from '../start-worker.ts';
+
+/**
+ * A worker's process that ends itself with SIGKILL at a point that a kill from outside would seldom hit. Arguments:
+ * Redis' URL, Postgres' URL, shards, the point ('none' to live), and how often it is passed before.
+ */
+const [redis = '', database = '', shards = '', point = 'none', passes = '0'] = process.argv.slice(2);
+let left = Number(passes);
+
+/** Ends the process when it is at its point often enough. */
+function pass(here: string): void {
+  if (here !== point) return;
+  left -= 1;
+  if (left < 0) process.kill(process.pid, 'SIGKILL');
+}
+
+const { read, release } = OutboxReader.prototype;
+OutboxReader.prototype.read = async function readThenPass() {
+  const found = await read.call(this);
+  if (found.entries.length > 0) pass('after-read');
+  return found;
+};
+OutboxReader.prototype.release = async function passThenRelease(entries) {
+  pass('after-add');
+  await release.call(this, entries);
+};
+
+const pool = createPool({ connectionString: database, onError: () => {} });
+const watched: Queryable = {
+  async query(text, values) {
+    const insert = text.includes('upsert_blocks');
+    const result = pool.query(text, values);
+    // Sent in this turn of the event loop, and certainly not answered in the next.
+    if (insert) setImmediate(() => pass('mid-insert'));
+    const answer = await result;
+    if (insert) pass('after-commit');
+    return answer;
+  },
+};
+
+startWorker({ redis, pool: watched, shards: Number(shards), logger: pino({ level: 'silent' }) });
