@@ -4,7 +4,7 @@ import type { WorkerLogger } from './logger.ts';
 /** One step of a shutdown. */
 export interface ShutdownStep {
   readonly name: string;
-  readonly finish: () => Promise<void>;
+  readonly finish: () => Promise<unknown>;
   /** On the clock of `performance.now()`. */
   readonly end: number;
 }

@@ -2,6 +2,7 @@ import { ConfigError } from '@spillway/config';
 import { builtInArchives, createPool } from '@spillway/db';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
+import { finishBy } from './finish-by.ts';
 import { workerRegistry } from './prometheus/worker-registry.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
@@ -56,15 +57,18 @@ async function run(config: WorkerConfig): Promise<void> {
   });
   logger.info({ shards: config.shards, health: maintenance.url }, 'worker: running');
 
+  const endPools = async (): Promise<unknown> => Promise.all([pool.end(), maintenancePool.end()]);
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     logger.info({ signal }, 'worker: stopping');
+    const end = performance.now() + config.shutdownTimeoutMs + EXIT_MARGIN_MS / 2;
     // A socket that never closes must not keep the process from ending.
     setTimeout(() => {
       logger.error('worker: ended the hard way');
       process.exit(1);
     }, config.shutdownTimeoutMs + EXIT_MARGIN_MS).unref();
     await Promise.all([worker.close(), maintenance.close()]);
-    await Promise.all([pool.end(), maintenancePool.end()]);
+    // A Postgres that hangs never lets a pool end. Whatever it still does with a statement is the same done twice.
+    await finishBy({ name: 'pools', finish: endPools, end }, logger);
     logger.info('worker: stopped');
     process.exit(0);
   };

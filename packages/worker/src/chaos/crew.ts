@@ -13,9 +13,12 @@ export class Crew {
   readonly #args: readonly string[];
   readonly #members = new Set<ChildProcess>();
 
-  /** @param args Redis' URL, Postgres' URL and the number of shards */
-  constructor(args: readonly string[]) {
-    this.#args = args;
+  /**
+   * @param args Redis' URL, Postgres' URL and the number of shards
+   * @param lockMs as in the sink's options
+   */
+  constructor(args: readonly string[], lockMs = 5_000) {
+    this.#args = [...args, String(lockMs)];
   }
 
   /** Adds one that lives until it is killed. */

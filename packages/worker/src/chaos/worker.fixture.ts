@@ -5,9 +5,10 @@ import { startWorker } from '../start-worker.ts';
 
 /**
  * A worker's process that ends itself with SIGKILL at a point that a kill from outside would seldom hit. Arguments:
- * Redis' URL, Postgres' URL, shards, the point ('none' to live), and how often it is passed before.
+ * Redis' URL, Postgres' URL, shards, how long its jobs are locked in ms, the point ('none' to live), and how often it is passed
+ * before.
  */
-const [redis = '', database = '', shards = '', point = 'none', passes = '0'] = process.argv.slice(2);
+const [redis = '', database = '', shards = '', lockMs = '', point = 'none', passes = '0'] = process.argv.slice(2);
 let left = Number(passes);
 
 /** Ends the process when it is at its point often enough. */
@@ -41,4 +42,10 @@ const watched: Queryable = {
   },
 };
 
-startWorker({ redis, pool: watched, shards: Number(shards), logger: pino({ level: 'silent' }) });
+startWorker({
+  redis,
+  pool: watched,
+  shards: Number(shards),
+  logger: pino({ level: 'silent' }),
+  sink: { lockMs: Number(lockMs) },
+});

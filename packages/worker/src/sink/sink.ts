@@ -1,5 +1,5 @@
 import { classifyDbError, type Queryable } from '@spillway/db';
-import { Worker, type Job } from 'bullmq';
+import { Worker, type Job, type WorkerOptions as BullOptions } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
@@ -13,6 +13,8 @@ export interface SinkTuning {
   readonly concurrency?: number;
   /** How long jobs wait when Postgres can't take them, in ms, before the next try. @default 1_000 */
   readonly unavailableDelayMs?: number;
+  /** How long a job stays with a worker that gives no sign of life, in ms. @default 5_000 */
+  readonly lockMs?: number;
 }
 
 /** What the sink takes from where to where. */
@@ -42,7 +44,11 @@ export interface Sink {
  * deployments isn't at fault. A live worker that stands still for a whole lockDuration has its job done twice, which here
  * is the same as once.
  */
-const recovery = { lockDuration: 5_000, stalledInterval: 2_000, maxStalledCount: 1_000 };
+const recovery = (lockMs: number): Pick<BullOptions, 'lockDuration' | 'stalledInterval' | 'maxStalledCount'> => ({
+  lockDuration: lockMs,
+  stalledInterval: Math.ceil(lockMs / 2.5),
+  maxStalledCount: 1_000,
+});
 
 /** A week of minutes, for the queue's throughput. */
 const METRIC_POINTS = 7 * 24 * 60;
@@ -60,6 +66,7 @@ type AuditJob = Job<AuditJobData, WriteReport, 'events'>;
 export function createSink(options: SinkOptions): Sink {
   const { connection, prefix = DEFAULT_PREFIX, pool, logger, metrics = {} } = options;
   const concurrency = wholeNumber('concurrency', options.concurrency ?? 2, 1, 1_000);
+  const lockMs = wholeNumber('lockMs', options.lockMs ?? 5_000, 100, 600_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
 
   const write = async (job: AuditJob): Promise<WriteReport> => {
@@ -85,7 +92,7 @@ export function createSink(options: SinkOptions): Sink {
     connection,
     prefix,
     concurrency,
-    ...recovery,
+    ...recovery(lockMs),
     // The library's pause after a lost connection is 15 s.
     runRetryDelay: 1_000,
     metrics: { maxDataPoints: METRIC_POINTS },
