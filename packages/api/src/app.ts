@@ -16,6 +16,8 @@ import { keyRoutes } from './keys/key-routes.ts';
 import { consumeRoutes } from './limits/consume-routes.ts';
 import { subjectRoutes } from './limits/subject-routes.ts';
 import type { ApiLogger } from './logger.ts';
+import type { MaintenanceControl } from './maintenance/maintenance-control.ts';
+import { maintenanceRoutes } from './maintenance/maintenance-routes.ts';
 import { metricRoutes } from './metrics/metric-routes.ts';
 import { type MountedHandler, mountHandlers } from './mount.ts';
 import { type ApiApp, newApiApp } from './openapi/api-app.ts';
@@ -30,6 +32,7 @@ export interface ApiDeps {
   readonly limiter: Limiter;
   readonly checks: Checks;
   readonly logger: ApiLogger;
+  readonly maintenance?: MaintenanceControl;
   /** Served at `/metrics`. @default there is no such page */
   readonly metrics?: ApiMetrics;
   /** Handlers of `(request) => Response` form to serve beside the API's own routes. @default [] */
@@ -95,7 +98,8 @@ export function createApp(deps: ApiDeps): ApiApp {
 }
 
 function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
-  const { db, onKeysChanged = async () => undefined } = deps;
+  const { db, maintenance, onKeysChanged = async () => undefined } = deps;
+  if (maintenance !== undefined) maintenanceRoutes(app, maintenance, guard);
   if (db === undefined) return;
   for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, deadLetterRoutes, gapRoutes]) {
     list(app, db, guard);

@@ -13,6 +13,7 @@ export { ListenError } from './listen-error.ts';
 export type { ListenErrorReason } from './listen-error.ts';
 export { createLogger } from './logger.ts';
 export type { ApiLogger } from './logger.ts';
+export type { MaintenanceControl } from './maintenance/maintenance-control.ts';
 export type { MountedHandler } from './mount.ts';
 export { serve } from './serve.ts';
 export type { HttpServer, ServeOptions } from './serve.ts';

@@ -1,4 +1,4 @@
-import type { Queryable } from '@spillway/db';
+import type { ConnectionSource, Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
@@ -7,6 +7,7 @@ import { authenticator } from './auth/authenticator.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
+import { maintenanceControl } from './maintenance/maintenance-control.ts';
 import type { MountedHandler } from './mount.ts';
 import { apiMetrics } from './prometheus/api-metrics.ts';
 import { type HttpServer, serve } from './serve.ts';
@@ -15,8 +16,11 @@ import { type HttpServer, serve } from './serve.ts';
 export interface StartApiOptions {
   /** The Redis that decides. Doesn't have to be up. */
   readonly redisUrl: string;
-  /** Holds the keys, the trail and the metrics. Stays open: it is the caller's. Doesn't have to be up. */
-  readonly pool: Queryable;
+  /**
+   * Holds the keys, the trail and the metrics, with room for 10 connections. Stays open: it is the caller's. Doesn't have
+   * to be up.
+   */
+  readonly pool: ConnectionSource & Queryable;
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
@@ -56,8 +60,9 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     ...(shards === undefined ? {} : { shards }),
   });
   const keys = keyDirectory({ db: pool, logger });
+  const maintenance = maintenanceControl({ pool, logger });
   const disconnect = async (): Promise<void> => {
-    await keys.close();
+    await Promise.all([keys.close(), maintenance.close()]);
     await limiter.close().catch((error: unknown) => logger.warn({ err: error }, 'api: the limiter could not report'));
     endOutages();
     redis.disconnect();
@@ -69,6 +74,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
     db: pool,
     onKeysChanged: keys.refresh,
+    maintenance,
     checks: {
       redis: async () => void (await redis.ping()),
       postgres: async () => void (await pool.query('SELECT 1')),

@@ -12,7 +12,7 @@ const problem = z
   .openapi('Problem');
 
 /** A status that a route may refuse with. */
-type Refusal = 400 | 401 | 403 | 404 | 413 | 415 | 503;
+type Refusal = 400 | 401 | 403 | 404 | 413 | 415 | 500 | 503;
 
 const meanings: Readonly<Record<Refusal, string>> = {
   400: 'The request is not valid; `errors` says where.',
@@ -21,6 +21,7 @@ const meanings: Readonly<Record<Refusal, string>> = {
   404: 'There is no such thing.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
+  500: 'It was tried, and failed.',
   503: 'What answers this is away right now.',
 };
 

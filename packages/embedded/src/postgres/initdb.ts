@@ -27,7 +27,7 @@ export async function ensureDataDirectory(home: Home, binaries: PostgresBinaries
   }
   const unfinished = `${home.dataDirectory}.unfinished`;
   await rm(unfinished, { recursive: true, force: true });
-  const [command = '', ...args] = [...disguise.prefix, binaries.initdb, ...initdbArguments(unfinished)];
+  const [command = '', ...args] = [...disguise.prefix, binaries.initdb, ...initdbArguments(unfinished, binaries)];
   try {
     await run(command, args, { cwd: home.directory });
   } catch (error) {
@@ -36,7 +36,7 @@ export async function ensureDataDirectory(home: Home, binaries: PostgresBinaries
   await rename(unfinished, home.dataDirectory);
 }
 
-function initdbArguments(directory: string): readonly string[] {
+function initdbArguments(directory: string, { locale }: PostgresBinaries): readonly string[] {
   return [
     `--pgdata=${directory}`,
     `--username=${superuser}`,
@@ -44,9 +44,7 @@ function initdbArguments(directory: string): readonly string[] {
     '--auth=trust',
     '--encoding=UTF8',
     // The same sort order and case rules on every machine, whatever locales it has.
-    '--locale=C',
-    '--locale-provider=builtin',
-    '--builtin-locale=C.UTF-8',
+    ...locale,
     // A half-written directory is never used, see above; so there is nothing to wait for the disk for.
     '--no-sync',
   ];

