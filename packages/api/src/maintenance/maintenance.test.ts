@@ -59,7 +59,7 @@ describe('cron-archive-data', () => {
     await post('cron-create-partitions');
     await addOldRows();
     const answers = await Promise.all([post(job), post(job), post(job)]);
-    expect(answers.map(({ status }) => status).toSorted()[0]).toBe(200);
+    expect(answers.map(({ status }) => status)).toContain(200);
     await expect.poll(async () => (await post(job)).status).toBe(200);
     expect([await count('api_call_logs'), await count('archive.api_call_logs')]).toEqual([0, 7]);
   });
