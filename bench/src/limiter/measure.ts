@@ -13,17 +13,23 @@ export interface Sample {
   readonly decisionsPerSecond: number;
   /** CPU of this process, µs a decision. */
   readonly clientMicros: number;
-  /** CPU of Redis (user and system, by its own INFO), µs a decision. */
+  /** CPU of Redis (user and system, by its own INFO), µs a decision; of all servers together. */
   readonly redisMicros: number;
+  /** The share of it that the busiest server had: 1 of a single one. */
+  readonly busiestShare: number;
 }
 
 /**
- * Runs one round: `inFlight` loops, each asking for the next decision when it has its last. Subjects are drawn by a
+ * Runs one round against one Redis, or the masters of a Cluster: `inFlight` loops, each asking for the next decision when it has its last. Subjects are drawn by a
  * seeded generator, so that every contender sees the same sequence.
  */
-export async function measure(url: string, { decide }: Contender, load: Load): Promise<Sample> {
+export async function measure(
+  servers: string | readonly string[],
+  { decide }: Pick<Contender, 'decide'>,
+  load: Load,
+): Promise<Sample> {
   const { inFlight, subjects, decisions } = load;
-  const probe = new Redis(url);
+  const probes = [servers].flat().map((url) => new Redis(url));
   const names = Array.from({ length: subjects }, (_, user) => `user-${user}`);
   const rounds = Math.floor(decisions / inFlight);
   const random = generator(42);
@@ -31,23 +37,29 @@ export async function measure(url: string, { decide }: Contender, load: Load): P
   const loop = async (): Promise<void> => {
     for (let round = 0; round < rounds; round += 1) await decide(next());
   };
-  const redisBefore = await redisCpuSeconds(probe);
+  const redisBefore = await redisCpuSeconds(probes);
   const cpuBefore = process.cpuUsage();
   const startedAt = process.hrtime.bigint();
   await Promise.all(Array.from({ length: inFlight }, loop));
   const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9;
   const cpu = process.cpuUsage(cpuBefore);
-  const redisSeconds = (await redisCpuSeconds(probe)) - redisBefore;
-  probe.disconnect();
+  const perServer = (await redisCpuSeconds(probes)).map((after, index) => after - (redisBefore[index] ?? 0));
+  const redisSeconds = perServer.reduce((sum, one) => sum + one, 0);
+  for (const probe of probes) probe.disconnect();
   const made = rounds * inFlight;
   return {
     decisionsPerSecond: made / seconds,
     clientMicros: (cpu.user + cpu.system) / made,
     redisMicros: (redisSeconds * 1e6) / made,
+    busiestShare: Math.max(...perServer) / redisSeconds,
   };
 }
 
-async function redisCpuSeconds(redis: Redis): Promise<number> {
+async function redisCpuSeconds(servers: readonly Redis[]): Promise<readonly number[]> {
+  return Promise.all(servers.map(cpuSecondsOf));
+}
+
+async function cpuSecondsOf(redis: Redis): Promise<number> {
   const info = await redis.info('cpu');
   const read = (field: string): number => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1] ?? Number.NaN);
   return read('used_cpu_sys') + read('used_cpu_user');

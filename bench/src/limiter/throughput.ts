@@ -10,7 +10,7 @@ import { upstash } from './contenders/upstash.ts';
 import { type Load, measure, type Sample } from './measure.ts';
 
 /** A contender's median of several rounds. */
-export interface Result extends Sample {
+export interface Result extends Omit<Sample, 'busiestShare'> {
   readonly name: string;
   readonly algorithm: string;
 }
