@@ -57,6 +57,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     redis,
     policies: tiers,
     metrics: metrics.limiter,
+    recordDecisions: true,
     ...(shards === undefined ? {} : { shards }),
   });
   const keys = keyDirectory({ db: pool, logger });

@@ -1,6 +1,12 @@
 export { capacityOf } from './algorithm/capacity.ts';
 export { MalformedBlockEventError, parseBlockEvent } from './block-event.ts';
 export type { BlockEvent } from './block-event.ts';
+export type { RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
+export {
+  MalformedDecisionCountsEventError,
+  parseDecisionCountsEvent,
+} from './decision-counts/decision-counts-event.ts';
+export type { DecisionCountsEvent } from './decision-counts/decision-counts-event.ts';
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from './errors.ts';
 export { createLimiter } from './limiter.ts';
 export type { LimiterOptions, LimiterSettings } from './limiter.ts';

@@ -1,3 +1,4 @@
+import type { DecisionCounter } from './decision-counts/decision-counter.ts';
 import { combine, withheldUnasked } from './decision.ts';
 import { LimiterClosedError } from './errors.ts';
 import type { Gate } from './gate.ts';
@@ -22,6 +23,7 @@ export interface LimiterParts {
   readonly requests: RequestReader;
   readonly gate: Gate;
   readonly live: LivePolicies | undefined;
+  readonly counter: Pick<DecisionCounter, 'close'> | undefined;
 }
 
 type Deciding = Pick<Limiter, 'consume' | 'consumeAll' | 'peek' | 'waitFor' | 'acquire'>;
@@ -29,7 +31,7 @@ type Managing = Pick<Limiter, 'release' | 'penalize' | 'reward' | 'reset' | 'blo
 
 /** The limiter's operations over a store: input is read, then the gate and the store are asked. */
 export function limiterOver(parts: LimiterParts): Limiter {
-  const { store, policies, live } = parts;
+  const { store, policies, live, counter } = parts;
   let closed = false;
   const open = (): RequestReader => {
     if (closed) throw new LimiterClosedError();
@@ -44,7 +46,7 @@ export function limiterOver(parts: LimiterParts): Limiter {
       if (closed) return;
       closed = true;
       live?.close();
-      await store.close();
+      await Promise.all([store.close(), counter?.close()]);
     },
   };
 }

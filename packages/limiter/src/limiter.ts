@@ -1,4 +1,5 @@
 import { DEFAULT_SHARDS, MAX_SHARDS, type RedisClient } from '@spillway/redis';
+import { countingMetrics, type RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
 import { LimiterInputError, shown } from './errors.ts';
 import { gate } from './gate.ts';
 import { limiterOver } from './limiter-over.ts';
@@ -35,6 +36,11 @@ export interface LimiterSettings<Policies extends readonly Policy[]> {
    * connection, a duplicate of the client, to hear of changes. @default false
    */
   readonly live?: boolean | LiveOptions;
+  /**
+   * Whether this process' decisions are counted by policy and outcome, for dashboards: the sums go through the audit
+   * trail into `system_metrics`, as `rate_limit.decisions`. It costs what `metrics` cost. Needs `redis`. @default false
+   */
+  readonly recordDecisions?: boolean | RecordDecisionsOptions;
 }
 
 /** Windows in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
@@ -64,7 +70,13 @@ export function createLimiter<const Policies extends readonly Policy[]>(
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   const policies = byName(options.policies);
-  const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
+  const { metrics, counter } = countingMetrics({
+    setting: options.recordDecisions,
+    client: 'redis' in options ? options.redis : undefined,
+    shards,
+    outboxCap,
+    metrics: options.metrics === undefined ? undefined : shieldedMetrics(options.metrics),
+  });
   const onNearLimit = checkedListener(options.onNearLimit);
   const { store: windows, live } = storeStack({
     live: undefined,
@@ -76,7 +88,7 @@ export function createLimiter<const Policies extends readonly Policy[]>(
   });
   const store = watchedStore(windows, { metrics, notice: nearLimitNotice({ store: windows, onNearLimit }) });
   const requests = requestReader(policies, windowKeys(shards), live);
-  return limiterOver({ store, policies, requests, live, gate: gate({ live, metrics }) });
+  return limiterOver({ store, policies, requests, live, gate: gate({ live, metrics }), counter });
 }
 
 function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {

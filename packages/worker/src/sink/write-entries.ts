@@ -2,6 +2,7 @@ import type { Queryable } from '@spillway/db';
 import { parseOutboxEntry, type OutboxEvent } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { blockTable } from './block-table.ts';
+import { decisionCountsTable } from './decision-counts-table.ts';
 import { keepDeadLetters } from './dead-letters.ts';
 import { nearLimitTable } from './near-limit-table.ts';
 import { eventWriter, reasonOf, type Delivery, type EventWriter, type Rejection } from './event-writer.ts';
@@ -9,10 +10,12 @@ import { outageTable } from './outage-table.ts';
 
 /** The types of events that have a table. */
 const writers: ReadonlyMap<string, EventWriter> = new Map(
-  [eventWriter(blockTable), eventWriter(nearLimitTable), eventWriter(outageTable)].map((writer) => [
-    writer.type,
-    writer,
-  ]),
+  [
+    eventWriter(blockTable),
+    eventWriter(nearLimitTable),
+    eventWriter(decisionCountsTable),
+    eventWriter(outageTable),
+  ].map((writer) => [writer.type, writer]),
 );
 
 /** What a job came to. */

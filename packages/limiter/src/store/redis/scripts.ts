@@ -39,6 +39,7 @@ export interface LimiterScripts {
   readonly unblock: RedisScript<boolean>;
   readonly countDenied: RedisScript<number>;
   readonly nearLimit: RedisScript<number>;
+  readonly decisionCounts: RedisScript<number>;
 }
 
 /** A script answered with something else than its header promises. */
@@ -77,6 +78,11 @@ export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverCloc
     }),
     countDenied: defineScript({ name: 'count-denied', files: [...base, lua('count-denied.lua')], decode: asNumber }),
     nearLimit: defineScript({ name: 'near-limit', files: [...base, lua('near-limit.lua')], decode: asNumber }),
+    decisionCounts: defineScript({
+      name: 'decision-counts',
+      files: [clock, luaFiles.outbox, lua('decision-counts.lua')],
+      decode: asNumber,
+    }),
   };
 }
 
