@@ -1,0 +1,136 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { deployPath, deployText, deployYaml } from './testing/deploy-file.ts';
+import { readStages } from './testing/dockerfile.ts';
+import { variablesOf } from './testing/variables.ts';
+
+interface Service {
+  readonly image: string;
+  readonly build?: { readonly context: string; readonly dockerfile: string; readonly target: string };
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly volumes?: readonly string[];
+  readonly ports?: readonly string[];
+  readonly networks: readonly string[];
+  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
+  readonly read_only?: boolean;
+  readonly command?: readonly string[];
+}
+
+/** `<<` is YAML 1.1's, which Compose understands. */
+async function readCompose(): Promise<{ services: Record<string, Service>; volumes: Record<string, unknown> }> {
+  const { parse } = await import('yaml');
+  return parse(await deployText('compose.yaml'), { merge: true }) as Awaited<ReturnType<typeof readCompose>>;
+}
+
+const ours = { api: 'packages/api', worker: 'packages/worker', migrate: 'deploy/src/migrate' };
+
+const hasPlugin = spawnSync('docker', ['compose', 'version']).status === 0;
+
+describe.skipIf(!hasPlugin)(
+  `docker compose config${hasPlugin ? '' : ' (skipped: docker has no compose plugin here)'}`,
+  () => {
+    it('finds nothing wrong', async () => {
+      const names = [...(await deployText('.env.example')).matchAll(/^(\w+)=/gmu)].map(([, name = '']) => name);
+      const env = { PATH: process.env['PATH'] ?? '', ...Object.fromEntries(names.map((name) => [name, 'secret'])) };
+      const { status, stderr } = spawnSync(
+        'docker',
+        ['compose', '--file', deployPath('compose.yaml'), 'config', '--quiet'],
+        { env },
+      );
+      expect({ status, stderr: stderr.toString() }).toEqual({ status: 0, stderr: '' });
+    });
+  },
+);
+
+/** Rules of taste: the order of keys and services, quotes; and that what is built here has a name too. */
+const taste = [
+  'service-keys-order',
+  'services-alphabetical-order',
+  'service-dependencies-alphabetical-order',
+  'top-level-properties-order',
+  'no-quotes-in-volumes',
+  'no-build-and-image',
+];
+
+it('is what the Compose specification allows, with no tag or port left to chance', () => {
+  const args = ['compose.yaml', '--formatter', 'json', ...taste.map((rule) => `--disable-rule=${rule}`)];
+  const { stdout } = spawnSync('node_modules/.bin/dclint', args, { cwd: deployPath(''), encoding: 'utf8' });
+  const [result] = JSON.parse(stdout) as { messages: unknown[] }[];
+  expect(result?.messages).toEqual([]);
+});
+
+it('gives each part only variables that it reads, and all that it must have', async () => {
+  const { services } = await readCompose();
+  for (const [name, folder] of Object.entries(ours)) {
+    const config = folder.startsWith('packages') ? `${folder}/src/config.ts` : `${folder}/config.ts`;
+    const known = name === 'migrate' ? ['DATABASE_URL'] : await variablesOf(config);
+    const given = Object.keys(services[name]?.environment ?? {});
+    expect(
+      given.filter((variable) => !known.includes(variable)),
+      name,
+    ).toEqual([]);
+    expect(given, name).toEqual(
+      expect.arrayContaining(name === 'migrate' ? ['DATABASE_URL'] : ['DATABASE_URL', 'REDIS_URL']),
+    );
+  }
+});
+
+it('builds the stages that there are, read-only and after the migration', async () => {
+  const [{ services }, stages] = await Promise.all([readCompose(), readStages()]);
+  for (const name of Object.keys(ours)) {
+    expect(services[name]?.build, name).toEqual({ context: '..', dockerfile: 'deploy/Dockerfile', target: name });
+    expect(stages.has(name), name).toBe(true);
+    expect(services[name]?.read_only, name).toBe(true);
+  }
+  for (const name of ['api', 'worker']) {
+    expect(services[name]?.depends_on?.['migrate']?.condition).toBe('service_completed_successfully');
+  }
+});
+
+it('mounts files that exist, publishes to this machine only, and pins every image', async () => {
+  const { services, volumes } = await readCompose();
+  for (const [name, { image, volumes: mounts = [], ports = [], build }] of Object.entries(services)) {
+    for (const source of mounts.map((mount) => mount.split(':')[0] ?? '')) {
+      expect(
+        source.startsWith('./') ? existsSync(deployPath(source.slice(2))) : source in volumes,
+        `${name}: ${source}`,
+      ).toBe(true);
+    }
+    for (const port of ports) expect(port, name).toMatch(/^127\.0\.0\.1:/u);
+    if (build === undefined) expect(image, name).toMatch(/:v?\d+\.\d+/u);
+  }
+});
+
+it('asks for every password that it uses, in .env.example too', async () => {
+  const used = [...(await deployText('compose.yaml')).matchAll(/\$\{(\w+):\?/gu)].map(([, name = '']) => name);
+  const example = [...(await deployText('.env.example')).matchAll(/^(\w+)=/gmu)].map(([, name = '']) => name);
+  expect([...new Set(used)].toSorted()).toEqual(example.toSorted());
+});
+
+it('lets Prometheus find what it scrapes and Grafana what it asks', async () => {
+  const { services } = await readCompose();
+  const [prometheus] = await deployYaml<{ scrape_configs: { static_configs: { targets: string[] }[] }[] }>(
+    'prometheus/prometheus.yml',
+  );
+  const targets = prometheus?.scrape_configs.flatMap((job) => job.static_configs.flatMap((config) => config.targets));
+  expect(targets).toEqual(['api:8787', 'worker:8788']);
+  const [grafana] = await deployYaml<{ datasources: { url: string }[] }>(
+    'grafana/provisioning/datasources/spillway.yml',
+  );
+  const hosts = grafana?.datasources.map(({ url }) => url.replace(/^https?:\/\//u, '').split(':')[0] ?? '') ?? [];
+  expect(hosts).toEqual(['prometheus', 'postgres']);
+  for (const host of hosts) {
+    expect(
+      services[host]?.networks.some((network) => services['grafana']?.networks.includes(network)),
+      host,
+    ).toBe(true);
+  }
+  for (const part of ['api', 'worker']) expect(services[part]?.networks).toContain('metrics');
+});
+
+it('keeps what Redis acknowledged, and never evicts', async () => {
+  const command = (await readCompose()).services['redis']?.command?.join(' ');
+  expect(command).toContain('--appendonly yes --appendfsync everysec');
+  expect(command).toContain('--maxmemory-policy noeviction');
+});

@@ -1,0 +1,139 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { startApi } from '@spillway/api';
+import { createPool, migrate } from '@spillway/db';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { startMaintenance, startWorker, workerRegistry } from '@spillway/worker';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { readDashboards, withoutMacros } from './testing/dashboards.ts';
+import { deployFiles, deployYaml } from './testing/deploy-file.ts';
+import { promtool, promtoolMissing } from './testing/promtool.ts';
+
+interface RuleFile {
+  readonly groups: readonly {
+    readonly rules: readonly {
+      readonly alert?: string;
+      readonly record?: string;
+      readonly expr: string;
+      readonly labels?: { readonly severity?: string };
+      readonly annotations?: { readonly summary?: string; readonly description?: string };
+    }[];
+  }[];
+}
+
+async function readRules(): Promise<RuleFile['groups'][number]['rules']> {
+  const files = await deployFiles('prometheus/rules', '.yml');
+  const documents = await Promise.all(files.map(async (file) => deployYaml<RuleFile>(file)));
+  return documents.flat().flatMap(({ groups }) => groups.flatMap(({ rules }) => rules));
+}
+
+async function readQueries(): Promise<{ readonly where: string; readonly expr: string }[]> {
+  const panels = (await readDashboards()).flatMap((dashboard) => dashboard.panels);
+  return panels.flatMap(({ title, targets }) =>
+    targets.flatMap(({ expr }) => (expr === undefined ? [] : [{ where: title, expr: withoutMacros(expr) }])),
+  );
+}
+
+const metricsOf = async (url: string | undefined): Promise<string> => (await fetch(`${url}/metrics`)).text();
+
+const absent = promtoolMissing === undefined ? '' : ` (skipped: ${promtoolMissing})`;
+
+describe.skipIf(promtoolMissing !== undefined)(`promtool${absent}`, () => {
+  it('finds the configuration and every rule correct', () => {
+    expect(promtool('check', 'config', 'prometheus.yml')).toMatchObject({ ok: true });
+  });
+
+  it.each(['audit', 'decisions', 'maintenance'])('sees the %s rules ring when they should, and only then', (group) => {
+    expect(promtool('test', 'rules', `tests/${group}.test.yml`)).toEqual({
+      ok: true,
+      output: expect.stringContaining('SUCCESS'),
+    });
+  });
+
+  it('can read every query of the dashboards', async () => {
+    const queries = await readQueries();
+    expect(queries.length).toBeGreaterThan(20);
+    const rules = queries.map(({ expr }, index) => ({ record: `panel:query${index}`, expr }));
+    const folder = await mkdtemp(path.join(tmpdir(), 'spillway-promql-'));
+    try {
+      const file = path.join(folder, 'panels.yml');
+      // JSON is YAML.
+      await writeFile(file, JSON.stringify({ groups: [{ name: 'panels', rules }] }));
+      expect(promtool('check', 'rules', file)).toMatchObject({ ok: true });
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
+
+it('has a test of promtool for every alert, firing and where it can be, quiet', async () => {
+  const alerts = (await readRules()).flatMap(({ alert }) => (alert === undefined ? [] : [alert]));
+  expect(alerts.length).toBeGreaterThan(15);
+  const tests = await Promise.all(
+    (await deployFiles('prometheus/tests', '.yml')).map(async (file) => deployYaml(file)),
+  );
+  const text = JSON.stringify(tests);
+  expect(
+    alerts.filter((alert) => !text.includes(`ALERTS{alertname=\\"${alert}\\", alertstate=\\"firing\\", `)),
+  ).toEqual([]);
+});
+
+it('says of every alert how bad it is, what is the matter and what to do', async () => {
+  for (const { alert, labels, annotations } of await readRules()) {
+    if (alert === undefined) continue;
+    expect(labels?.severity, alert).toMatch(/^(critical|warning|info)$/u);
+    expect(annotations?.summary, alert).toMatch(/\w/u);
+    expect(annotations?.description, alert).toMatch(/\w/u);
+  }
+});
+
+describe('the metrics of the rules and the dashboards', () => {
+  const redis = useRedis();
+  const postgres = usePostgres({
+    migrate: async (url) => {
+      await migrate({ connectionString: url });
+    },
+    template: 'deploy',
+  });
+  const logger = pino({ level: 'silent' });
+
+  /** What a running API and a running worker answer. */
+  async function scrapeBoth(): Promise<string> {
+    const pool = createPool({ connectionString: postgres.url, onError: () => {} });
+    const api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
+    const { registry, metrics } = workerRegistry();
+    const shared = { redis: redis.url, pool, shards: 16, logger };
+    const http = { host: '127.0.0.1', port: 0 };
+    const maintenance = await startMaintenance({ ...shared, http, registry, observeIntervalMs: 50 });
+    const worker = startWorker({ ...shared, metrics });
+    try {
+      await api.limiter.consume('auth', 'ada');
+      await expect
+        .poll(() => metricsOf(maintenance.url), { timeout: 10_000 })
+        .toMatch(/^spillway_worker_oldest_event_age_seconds \d/mu);
+      return `${await metricsOf(api.url)}\n${await metricsOf(maintenance.url)}`;
+    } finally {
+      await Promise.all([api.close(0), worker.close(), maintenance.close()]);
+      await pool.end();
+    }
+  }
+
+  it('are all in what a running API and worker answer', async () => {
+    const answer = await scrapeBoth();
+    const kinds = new Map(
+      [...answer.matchAll(/^# TYPE (\S+) (\w+)$/gmu)].map(([, name = '', kind = '']) => [name, kind]),
+    );
+    const rules = await readRules();
+    const known = new Set(['up', ...rules.flatMap(({ record }) => (record === undefined ? [] : [record]))]);
+    for (const [name, kind] of kinds) {
+      const names = kind === 'histogram' ? ['_bucket', '_sum', '_count'].map((part) => `${name}${part}`) : [name];
+      for (const each of names) known.add(each);
+    }
+    const queries = [...(await readQueries()).map(({ expr }) => expr), ...rules.map(({ expr }) => expr)];
+    const used = queries.flatMap((expr) => expr.match(/\b(?:spillway|process|nodejs)[\w:]*\b(?!")/gu) ?? []);
+    expect(used.length).toBeGreaterThan(40);
+    expect([...new Set(used)].filter((name) => !known.has(name) && name !== 'spillway')).toEqual([]);
+  });
+});
