@@ -110,4 +110,30 @@ describe('rateLimit for Express', () => {
   it('refuses a misspelt policy at construction', () => {
     expect(() => appWith({ policy: 'tow' })).toThrow('policy must be one of two, not "tow"');
   });
+
+  it('gives a slot back when the answer has ended, and also when the client has gone away before', async () => {
+    const one = definePolicy({ name: 'one', limit: 1, windowMs: 60_000, algorithm: 'concurrency' });
+    const limiter = createLimiter({ store: memoryStore(), policies: [one] });
+    const app = express();
+    const waiting: (() => void)[] = [];
+    app.use(rateLimit<express.Request>({ limiter, policy: 'one', identify: () => 'u' }));
+    app.get('/', (_request, response) => void waiting.push(() => response.json({ title: 'in' })));
+    const url = await listen(app);
+    const free = async () => (await limiter.peek('one', 'u')).remaining;
+
+    const answer = fetch(url);
+    await expect.poll(() => waiting.length).toBe(1);
+    expect((await fetch(url)).status).toBe(429);
+    expect(await free()).toBe(0);
+    waiting.shift()?.();
+    expect((await answer).status).toBe(200);
+    await expect.poll(free).toBe(1);
+
+    const leaving = new AbortController();
+    const gone = fetch(url, { signal: leaving.signal }).catch((error: unknown) => error);
+    await expect.poll(() => waiting.length).toBe(1);
+    leaving.abort();
+    await gone;
+    await expect.poll(free).toBe(1);
+  });
 });

@@ -93,4 +93,24 @@ describe('rateLimit for Fastify', () => {
     await app.close();
     expect(() => appWith({ policy: 'tow' })).toThrow('policy must be one of two, not "tow"');
   });
+
+  it('gives a slot back when the answer has ended', async () => {
+    const one = definePolicy({ name: 'one', limit: 1, windowMs: 60_000, algorithm: 'concurrency' });
+    const limiter = createLimiter({ store: memoryStore(), policies: [one] });
+    const app = fastify();
+    const waiting: (() => void)[] = [];
+    app.addHook('onRequest', rateLimit({ limiter, policy: 'one', identify: () => 'u' }));
+    app.get('/', async () => {
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return { title: 'in' };
+    });
+    const url = await app.listen({ host: '127.0.0.1', port: 0 });
+    const answer = fetch(url);
+    await expect.poll(() => waiting.length).toBe(1);
+    expect((await fetch(url)).status).toBe(429);
+    waiting.shift()?.();
+    expect((await answer).status).toBe(200);
+    await expect.poll(async () => (await limiter.peek('one', 'u')).remaining).toBe(1);
+    await app.close();
+  });
 });

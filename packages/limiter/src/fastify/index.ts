@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
 import { checkGuardOptions, type GuardOptions, judge } from '../http/judge.ts';
-import { type NodeRequest, nodeRequest } from '../http/node-request.ts';
+import { type NodeRequest, nodeRequest, releaseAfter } from '../http/node-request.ts';
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. `raw` is Fastify's request. */
@@ -24,6 +24,7 @@ export function rateLimit(options: RateLimitOptions): RateLimitHook {
   checkGuardOptions(options);
   return async (request, reply) => {
     const verdict = await judge(nodeRequest(request), options);
+    if (verdict.kind === 'pass' && verdict.release !== undefined) releaseAfter(reply.raw, verdict.release);
     if (reply.sent) return reply;
     reply.headers(verdict.headers);
     if (verdict.exposed.length > 0) {

@@ -1,7 +1,10 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
-import { guard } from '../http/guard.ts';
-import { checkGuardOptions, checkIdentify, type GuardOptions } from '../http/judge.ts';
+import { byApiKey } from '../http/identity/by-api-key.ts';
+import { checkGuardOptions, checkIdentify, type GuardOptions, judge, type Verdict } from '../http/judge.ts';
+import { nodeRequest, releaseAfter } from '../http/node-request.ts';
+import { problemResponse } from '../http/problem.ts';
+import { type NodeBindings, nodeBindings } from './node-bindings.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
 export interface RateLimitOptions extends Omit<GuardOptions, 'identify'> {
@@ -11,7 +14,11 @@ export interface RateLimitOptions extends Omit<GuardOptions, 'identify'> {
 
 /**
  * Hono middleware that lets a request pass only within the policy. Refused ones get 429 as problem+json; all get the
- * rate limit headers.
+ * rate limit headers. Slots of `concurrency` policies are given back when the answer has ended; where the runtime
+ * doesn't tell (anywhere but on @hono/node-server), when the handler has answered.
+ *
+ * On @hono/node-server headers are read from Node's request and set on Node's response: a `Headers` object for each
+ * would cost more than the decision. Middleware outside doesn't find them on `context.res` then.
  * @example
  * ```ts
  * app.use('/api/*', rateLimit({ limiter, policy: 'standard' }));
@@ -21,22 +28,54 @@ export interface RateLimitOptions extends Omit<GuardOptions, 'identify'> {
 export function rateLimit({ identify, ...options }: RateLimitOptions): MiddlewareHandler {
   checkGuardOptions(options);
   checkIdentify(identify);
+  const byDefault = { ...options, identify: byApiKey };
   return async (context, next) => {
-    const result = await guard(
-      context.req.raw,
-      identify === undefined ? options : { ...options, identify: (request) => identify(request, context) },
+    const node = nodeBindings(context.env);
+    const request = node === undefined ? context.req.raw : nodeRequest(node.incoming);
+    const verdict = await judge(
+      request,
+      identify === undefined ? byDefault : { ...options, identify: () => identify(context.req.raw, context) },
     );
-    if (result.kind === 'refused') {
-      const exposed = result.response.headers.get(EXPOSE_HEADERS);
-      // What middleware has put on the context goes over what a returned response has: a list must be joined here.
-      if (exposed !== null) expose(context, exposed.split(', '));
-      return result.response;
+    if (verdict.kind === 'refused') {
+      if (verdict.exposed.length > 0) expose(context, verdict.exposed);
+      return problemResponse(verdict.problem, verdict.headers);
     }
-    await next();
-    for (const [header, value] of Object.entries(result.headers)) context.header(header, value);
-    if (result.exposed.length > 0) expose(context, result.exposed);
+    if (node !== undefined) return passOnNode(context, next, verdict, node);
+    try {
+      await next();
+    } finally {
+      verdict.release?.();
+    }
+    setHeaders(context, verdict.headers);
+    if (verdict.exposed.length > 0) expose(context, verdict.exposed);
     return undefined;
   };
+}
+
+type Pass = Extract<Verdict, { kind: 'pass' }>;
+
+async function passOnNode(
+  context: Context,
+  next: () => Promise<void>,
+  { headers, exposed, release }: Pass,
+  { outgoing }: NodeBindings,
+): Promise<undefined> {
+  if (release !== undefined) releaseAfter(outgoing, release);
+  if (!outgoing.headersSent) for (const name in headers) outgoing.setHeader(name, headers[name] ?? '');
+  await next();
+  if (exposed.length > 0) expose(context, exposed);
+}
+
+// `context.header` makes a response anew for each header that comes after it; most responses' own headers can be set.
+function setHeaders(context: Context, headers: Record<string, string>): void {
+  const entries = Object.entries(headers);
+  try {
+    const own = context.res.headers;
+    for (const [name, value] of entries) own.set(name, value);
+  } catch {
+    // What `fetch` answers can't be changed.
+    for (const [name, value] of entries) context.header(name, value);
+  }
 }
 
 function expose(context: Context, names: readonly string[]): void {

@@ -9,6 +9,8 @@ export type GuardResult =
       readonly headers: Record<string, string>;
       /** Names for the answer's `Access-Control-Expose-Headers`, beside those that it has already. */
       readonly exposed: readonly string[];
+      /** To be called when the answer has ended: gives back the slots of `concurrency` policies. Absent without such. */
+      readonly release?: () => void;
     }
   | { readonly kind: 'refused'; readonly response: Response };
 

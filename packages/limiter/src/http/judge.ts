@@ -8,6 +8,7 @@ import { byApiKey } from './identity/by-api-key.ts';
 import type { Identify, RequestHeaders } from './identity/identity.ts';
 import { denialProblem, type Problem } from './problem.ts';
 import { withRetryJitter } from './retry-jitter.ts';
+import { slotRelease } from './slot-release.ts';
 
 /** What to check of a request. */
 export interface GuardOptions<Req = Request> {
@@ -39,6 +40,8 @@ export type Verdict =
       readonly headers: Record<string, string>;
       /** Those of them that `Access-Control-Expose-Headers` is to name. */
       readonly exposed: readonly string[];
+      /** To be called when the answer has ended: gives back the slots of `concurrency` policies. Absent without such. */
+      readonly release?: () => void;
     }
   | {
       readonly kind: 'refused';
@@ -100,7 +103,11 @@ export async function judge<Req extends RequestHeaders>(request: Req, options: G
     const headers = rateLimitHeaders(decision, policy);
     const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
     const exposed = crossOrigin ? Object.keys(headers) : [];
-    if (allowed) return { kind: 'pass', headers, exposed };
+    const release = slotRelease({ limiter: options.limiter, subject, action: options.action }, decision);
+    if (allowed)
+      return release === undefined ? { kind: 'pass', headers, exposed } : { kind: 'pass', headers, exposed, release };
+    // Of several policies those in shadow mode may have given slots although another refuses.
+    release?.();
     return { kind: 'refused', problem: denialProblem(decision), headers, exposed };
   } catch (error) {
     if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
@@ -115,9 +122,14 @@ interface Ruling {
   readonly policy: Policy | readonly Policy[];
 }
 
+const PLAIN = {};
+
 async function decide<Req>(subject: string, options: GuardOptions<Req>): Promise<Ruling> {
   const { limiter, policy: names, action, cost, retryJitter = 0 } = options;
-  const asked = { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
+  const asked =
+    action === undefined && cost === undefined
+      ? PLAIN
+      : { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
   if (typeof names === 'string') {
     const decision = withRetryJitter(await limiter.consume(names, subject, asked), retryJitter);
     return { allowed: decision.allowed, decision, policy: policyFor(limiter, names, subject) ?? [] };

@@ -32,8 +32,13 @@ export function nodeRequest<Raw extends RawRequest>(raw: Raw): NodeRequest<Raw> 
   };
 }
 
-/** Sets the verdict's headers on an answer, and ends it when the request is refused. @returns whether it may go on. */
+/**
+ * Sets the verdict's headers on an answer, and ends it when the request is refused. Slots are given back when the answer
+ * has ended or its connection is gone.
+ * @returns whether it may go on.
+ */
 export function carryOut(verdict: Verdict, response: ServerResponse): boolean {
+  if (verdict.kind === 'pass' && verdict.release !== undefined) releaseAfter(response, verdict.release);
   // Somebody was faster, such as a timeout: there is nothing left to say.
   if (response.headersSent) return false;
   for (const [name, value] of Object.entries(verdict.headers)) response.setHeader(name, value);
@@ -46,4 +51,10 @@ export function carryOut(verdict: Verdict, response: ServerResponse): boolean {
   response.setHeader('Content-Type', PROBLEM_TYPE);
   response.end(problemBody(verdict.problem));
   return false;
+}
+
+/** Calls `release` when the answer has ended, or its connection is gone, which may have happened already. */
+export function releaseAfter(response: ServerResponse, release: () => void): void {
+  if (response.closed || response.destroyed) release();
+  else response.once('close', release);
 }

@@ -81,7 +81,7 @@ export function decisions(options: DecisionsOptions): Decisions {
       try {
         return await decideGroup(requests, 'consume');
       } catch {
-        return decideInPlace(fallback, requests);
+        return fallback.decideTogether(requests);
       }
     },
     async change(request, operation) {
@@ -94,17 +94,4 @@ export function decisions(options: DecisionsOptions): Decisions {
       throw new LimiterUnavailableError(operation, deadlineMs);
     },
   };
-}
-
-// All or none, as far as it goes without Redis: first all are looked at.
-async function decideInPlace(fallback: Fallback, requests: readonly StoreRequest[]): Promise<readonly Decision[]> {
-  const looks = await Promise.all(requests.map((request) => fallback.decide(request, true)));
-  const refused = looks.some(({ allowed }) => !allowed);
-  return Promise.all(
-    requests.map(async (request, index) => {
-      const look = looks[index];
-      if (!refused || look?.allowed !== true) return fallback.decide(request, false);
-      return { ...look, allowed: false, reason: 'withheld' };
-    }),
-  );
 }

@@ -30,3 +30,35 @@ it('beats only where a policy may need to know how many share it', async () => {
   prepare(policy);
   await expect.poll(() => redis.client.exists('{sw:00}:live:limiter')).toBe(1);
 });
+
+it('charges requests that are decided together all or none, also when two callers race', async () => {
+  const { decideTogether, decide } = make();
+  const wide = definePolicy({ name: 'wide', limit: 3, windowMs: 600_000, onUnavailable: 'local' });
+  const pair = () =>
+    decideTogether([
+      { policy, key: 'tight', cost: 1 },
+      { policy: wide, key: 'wide', cost: 1 },
+    ]);
+  const answers = await Promise.all([pair(), pair(), pair(), pair()]);
+  expect(answers.map((both) => both.map(({ reason }) => reason))).toEqual([
+    ['allowed', 'allowed'],
+    ['allowed', 'allowed'],
+    ['limited', 'withheld'],
+    ['limited', 'withheld'],
+  ]);
+  expect(await decide({ policy: wide, key: 'wide', cost: 1 }, true)).toMatchObject({ source: 'local', remaining: 1 });
+});
+
+it('charges none when a policy that is closed is among them', async () => {
+  const { decideTogether, decide } = make();
+  const [closed, open] = (['closed', 'open'] as const).map((onUnavailable) =>
+    definePolicy({ name: onUnavailable, limit: 2, windowMs: 1_000, onUnavailable }),
+  );
+  const requests = [closed, open, policy].map((each, index) => ({ policy: each ?? policy, key: `k${index}`, cost: 1 }));
+  expect((await decideTogether(requests)).map(({ allowed, reason }) => [allowed, reason])).toEqual([
+    [false, 'unavailable'],
+    [false, 'withheld'],
+    [false, 'withheld'],
+  ]);
+  expect(await decide({ policy, key: 'k2', cost: 1 }, true)).toMatchObject({ remaining: 2 });
+});

@@ -4,7 +4,7 @@ import { capacityOf } from '../../algorithm/capacity.ts';
 import { unavailableDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 import { memoryStore } from '../memory/memory-store.ts';
-import type { StoreRequest } from '../store.ts';
+import type { LimiterStore, StoreRequest } from '../store.ts';
 
 /** Name of the limiters' heartbeats, and of their gaps in the trail. */
 const INSTANCES = 'limiter';
@@ -27,6 +27,8 @@ export interface Fallback {
   /** To be called for each request that Redis may decide: gets to know how many others share a `local` policy's limit. */
   prepare(policy: Policy): void;
   decide(request: StoreRequest, peek: boolean): Promise<Decision>;
+  /** Decides requests that are charged together or not at all; in this process nothing comes between. */
+  decideTogether(requests: readonly StoreRequest[]): Promise<readonly Decision[]>;
   close(): Promise<void>;
 }
 
@@ -62,12 +64,16 @@ export function fallback(options: FallbackOptions): Fallback {
     return share;
   }
 
-  async function decideHere(request: StoreRequest, peek: boolean): Promise<Decision> {
+  function here(request: StoreRequest): Here {
+    if (request.policy.onUnavailable !== 'local') return { answer: unavailableDecision(request.policy) };
     const policy = shareOf(request.policy);
-    if (request.cost > capacityOf(policy)) return unavailableDecision(request.policy, false);
+    if (request.cost > capacityOf(policy)) return { answer: unavailableDecision(request.policy, false) };
     kept.set(request.key, true);
-    const decision = await memory[peek ? 'peek' : 'consume']({ ...request, policy });
-    return { ...decision, source: 'local' };
+    return { share: { ...request, policy } };
+  }
+
+  function count({ onUnavailable }: Policy, { allowed }: Decision): void {
+    reporter.count(`${onUnavailable}_${allowed ? 'admitted' : 'refused'}`);
   }
 
   return {
@@ -75,16 +81,53 @@ export function fallback(options: FallbackOptions): Fallback {
       if (onUnavailable === 'local') others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs });
     },
     async decide(request, peek) {
-      const { onUnavailable } = request.policy;
-      const decision =
-        onUnavailable === 'local' ? await decideHere(request, peek) : unavailableDecision(request.policy);
-      if (!peek) reporter.count(`${onUnavailable}_${decision.allowed ? 'admitted' : 'refused'}`);
+      const one = here(request);
+      const decision = 'answer' in one ? one.answer : local(await memory[peek ? 'peek' : 'consume'](one.share));
+      if (!peek) count(request.policy, decision);
       return decision;
+    },
+    async decideTogether(requests) {
+      const decisions = await decideAll(memory, requests.map(here));
+      for (const [index, decision] of decisions.entries()) {
+        const policy = requests[index]?.policy;
+        if (policy !== undefined && decision.reason !== 'withheld') count(policy, decision);
+      }
+      return decisions;
     },
     async close() {
       await Promise.all([reporter.close(), others?.close()]);
     },
   };
+}
+
+/** A request under this instance's share of its policy's limit; or the answer, when nothing is to be counted for it. */
+type Here = { readonly share: StoreRequest } | { readonly answer: Decision };
+
+async function decideAll(memory: LimiterStore, all: readonly Here[]): Promise<readonly Decision[]> {
+  const shares = all.flatMap((one) => ('share' in one ? one.share : []));
+  const hopeless = all.some((one) => 'answer' in one && !one.answer.allowed);
+  // The memory store decides before it returns: no other request comes between its looks and its charges.
+  const decided = await (hopeless ? Promise.all(shares.map(memory.peek)) : memory.consumeAll(shares));
+  const inTurn = decided[Symbol.iterator]();
+  return withheldUnlessAll(all.map((one) => ('answer' in one ? one.answer : local(next(inTurn)))));
+}
+
+function next(decisions: Iterator<Decision>): Decision {
+  const { done, value } = decisions.next();
+  if (done === true) throw new Error('fewer decisions than requests');
+  return value;
+}
+
+function local(decision: Decision): Decision {
+  return { ...decision, source: 'local' };
+}
+
+// Where one refuses, those that would have been admitted are not; what a shadow policy says stands.
+function withheldUnlessAll(decisions: readonly Decision[]): readonly Decision[] {
+  if (decisions.every(({ allowed }) => allowed)) return decisions;
+  return decisions.map((decision) =>
+    decision.allowed && decision.reason !== 'shadow' ? { ...decision, allowed: false, reason: 'withheld' } : decision,
+  );
 }
 
 // A share starts no blocks, and a token bucket's burst shrinks with its limit.

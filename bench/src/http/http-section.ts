@@ -1,0 +1,89 @@
+import { startRedis } from '@spillway/embedded';
+import { Redis } from 'ioredis';
+import { median } from '../quantile.ts';
+import type { Findings, Section, Table } from '../section.ts';
+import { type Kind, type RunningApp, startApp } from './load.ts';
+
+const ROUNDS = 4;
+const SECONDS = 2;
+
+interface Result {
+  readonly kind: Kind;
+  readonly requestsPerSecond: number;
+  /** Beside the app without a limiter in the same round, the median of the rounds. */
+  readonly share: number;
+}
+
+/** What the middleware costs an app over HTTP. */
+export const httpSection: Section = {
+  name: 'http',
+  title: 'Hono middleware',
+  async measure(): Promise<Findings> {
+    const redis = await startRedis();
+    const kinds: readonly Kind[] = ['none', 'spillway', 'hono-rate-limiter'];
+    const apps = await Promise.all(kinds.map((kind) => startApp(kind, redis.url)));
+    try {
+      const results = await compare(redis.url, apps);
+      const own = results.find(({ kind }) => kind === 'spillway')?.share ?? Number.NaN;
+      return {
+        goals: [
+          {
+            name: 'requests/s with `rateLimit()`, against the app without',
+            measured: 100 * own,
+            bound: 85,
+            better: 'more',
+            unit: '%',
+          },
+        ],
+        tables: [table(results)],
+      };
+    } finally {
+      await Promise.all(apps.map((app) => app.stop()));
+      await redis.stop();
+    }
+  },
+};
+
+async function compare(redisUrl: string, apps: readonly RunningApp[]): Promise<readonly Result[]> {
+  const admin = new Redis(redisUrl);
+  const rounds = new Map<Kind, number[]>(apps.map(({ kind }) => [kind, []]));
+  for (const app of apps) await app.press(2);
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const { kind, press } of apps) {
+      await admin.flushall();
+      rounds.get(kind)?.push(await press(SECONDS));
+    }
+  }
+  admin.disconnect();
+  const bare = rounds.get('none') ?? [];
+  return [...rounds].map(([kind, rates]) => ({
+    kind,
+    requestsPerSecond: median(rates),
+    share: median(rates.map((rate, round) => rate / (bare[round] ?? Number.NaN))),
+  }));
+}
+
+const NAMES: Readonly<Record<Kind, string>> = {
+  none: 'no limiter',
+  spillway: 'Spillway `rateLimit()`',
+  'hono-rate-limiter': 'hono-rate-limiter, Redis store',
+};
+
+function table(results: readonly Result[]): Table {
+  return {
+    title: 'Requests over HTTP',
+    intro: `A Hono app on @hono/node-server with one JSON route, in a process of its own, pressed by wrk with 64 connections and 10,000
+API keys; limit 100 a minute. Medians of ${ROUNDS} rounds of ${SECONDS} s, the apps taking turns.`,
+    columns: [
+      { heading: 'middleware' },
+      { heading: 'requests/s', digits: 0 },
+      { heading: 'share', digits: 0, unit: ' %' },
+    ],
+    rows: results.map(({ kind, requestsPerSecond, share }) => [
+      NAMES[kind],
+      Math.round(requestsPerSecond),
+      100 * share,
+    ]),
+    chart: { label: 0, value: 1 },
+  };
+}

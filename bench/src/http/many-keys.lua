@@ -1,0 +1,28 @@
+-- Each request comes from one of 10,000 API keys; answers other than 200 and 429 are counted.
+local requests, index = {}, 0
+wrong = 0 -- global: read by done() from another state
+
+function init(args)
+  math.randomseed(42)
+  for place = 1, 10000 do
+    requests[place] = wrk.format('GET', nil, { ['X-API-Key'] = 'key-' .. math.random(10000) })
+  end
+end
+
+function request()
+  index = index % 10000 + 1
+  return requests[index]
+end
+
+function response(status)
+  if status ~= 200 and status ~= 429 then wrong = wrong + 1 end
+end
+
+local threads = {}
+function setup(thread) threads[#threads + 1] = thread end
+
+function done()
+  local sum = 0
+  for _, thread in ipairs(threads) do sum = sum + (thread:get('wrong') or 0) end
+  print('wrong answers: ' .. sum)
+end

@@ -1,0 +1,23 @@
+import { IncomingMessage, ServerResponse } from 'node:http';
+
+/** Node's own request and response, which @hono/node-server hands on. */
+export interface NodeBindings {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+}
+
+/** The bindings in a context's `env`; undefined on other runtimes, over HTTP/2, and in tests by `app.request()`. */
+export function nodeBindings(env: unknown): NodeBindings | undefined {
+  return isNodeBindings(env) ? env : undefined;
+}
+
+function isNodeBindings(env: unknown): env is NodeBindings {
+  return (
+    typeof env === 'object' &&
+    env !== null &&
+    'incoming' in env &&
+    env.incoming instanceof IncomingMessage &&
+    'outgoing' in env &&
+    env.outgoing instanceof ServerResponse
+  );
+}
