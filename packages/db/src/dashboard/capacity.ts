@@ -1,0 +1,27 @@
+import type { Queryable } from '../connection/connection.ts';
+
+/** The guide's three capacity figures, as they are now. */
+export interface Capacity {
+  /** Users with a logged call in the last five minutes (`api_call_logs.user_id`). */
+  readonly users: number;
+  /** Rows of `generations` made in the last hour. */
+  readonly generationsPerHour: number;
+  /** Connections to this database. */
+  readonly connections: number;
+  /** What the server allows, `max_connections`. */
+  readonly maxConnections: number;
+}
+
+const QUERY = `
+  SELECT (SELECT count(DISTINCT user_id) FROM api_call_logs WHERE created_at > now() - interval '5 minutes')::float8 AS users,
+         (SELECT count(*) FROM generations WHERE created_at > now() - interval '1 hour')::float8 AS "generationsPerHour",
+         (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())::int AS connections,
+         current_setting('max_connections')::int AS "maxConnections"`;
+
+/** Reads them. An application's own tables of other columns reject with pg's error. */
+export async function readCapacity(db: Queryable): Promise<Capacity> {
+  const { rows } = await db.query<{ [Key in keyof Capacity]: Capacity[Key] }>(QUERY);
+  const [row] = rows;
+  if (row === undefined) throw new Error('the query for the capacity gave no row');
+  return row;
+}

@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import { useDatabase } from '../testing/use-database.ts';
+import { blockedSubjects } from './blocked-subjects.ts';
+import { breakerOverview } from './breaker-overview.ts';
+import { readCapacity } from './capacity.ts';
+import { decisionSeries } from './decision-series.ts';
+import { jobOverview } from './job-overview.ts';
+import { latestMetrics } from './metric-latest.ts';
+import { metricSeries } from './metric-series.ts';
+
+const database = useDatabase();
+const HOUR = 3_600_000;
+
+const sql = async (text: string): Promise<void> => void (await database.pool.query(text));
+
+async function decisions(outcome: string, count: number, ago: string, policy = 'standard'): Promise<void> {
+  await database.pool.query(
+    `INSERT INTO system_metrics (metric_name, metric_value, tags, recorded_at)
+     VALUES ('rate_limit.decisions', $1, jsonb_build_object('policy', $2::text, 'outcome', $3::text),
+             date_bin('1 minute', now(), 'epoch') - $4::interval)`,
+    [count, policy, outcome, ago],
+  );
+}
+
+const block = (who: string, denied: number, made: string, until: string): Promise<void> =>
+  sql(`INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
+         window_start, last_request_at, blocked_until, outbox_shard, outbox_epoch, outbox_seq, created_at)
+       VALUES (gen_random_uuid(), 'k', 'auth', 'sign-in', '${who}', 5, 60000, 5, ${denied}, now(), now(), ${until}, 0, 1, 1, now() - interval '${made}')`);
+
+const event = (
+  name: string,
+  type: string,
+  epoch: number | null,
+  metadata: object,
+  error: string | null,
+): Promise<void> =>
+  sql(`INSERT INTO circuit_breaker_events (id, breaker_name, preset, event_type, failure_count, breaker_epoch, metadata,
+         error_message, outbox_shard, outbox_epoch, outbox_seq)
+       VALUES (gen_random_uuid(), '${name}', 'ai_provider', '${type}', ${type === 'failure' ? 1 : 5}, ${epoch}, '${JSON.stringify(metadata)}',
+         ${error === null ? 'null' : `'${error}'`}, 0, 1, 1)`);
+
+const run = (id: number, ago: string, table: string, status: string, count: number): Promise<void> =>
+  sql(`INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, deleted_count, started_at, finished_at, error_message)
+       VALUES ('00000000-0000-4000-8000-00000000000${id}', 'cron-archive-data', '${table}', '${status}', ${count}, ${count},
+         now() - interval '${ago}', now() - interval '${ago}' + interval '2 seconds', ${status === 'failed' ? `'no such column'` : 'null'})`);
+
+describe('decisionSeries', () => {
+  it('gives decisions a second by tier and step: admitted, refused and those that shadows would have refused', async () => {
+    await decisions('allowed', 600, '5 minutes');
+    await decisions('allowed', 600, '5 minutes');
+    await decisions('limited', 60, '5 minutes');
+    await decisions('blocked', 120, '5 minutes');
+    await decisions('shadow', 30, '4 minutes', 'trial');
+    await decisions('allowed', 1, '3 hours');
+    const series = await decisionSeries(database.pool, HOUR, 60_000);
+    expect(series.map(({ policy, allowed, blocked, shadow }) => [policy, allowed, blocked, shadow])).toEqual([
+      ['standard', 20, 3, 0],
+      ['trial', 0, 0, 0.5],
+    ]);
+    const [one, other] = series;
+    expect((other?.atMs ?? 0) - (one?.atMs ?? 0)).toBe(60_000);
+  });
+
+  it('refuses a range that no screen could show', async () => {
+    await expect(decisionSeries(database.pool, 0, 60_000)).rejects.toMatchObject({ option: 'rangeMs' });
+    await expect(decisionSeries(database.pool, HOUR, 10)).rejects.toMatchObject({ option: 'stepMs' });
+  });
+});
+
+describe('blockedSubjects', () => {
+  it('adds up the blocks of a subject, and has running ones first and old ones not at all', async () => {
+    await block('over', 900, '30 minutes', `now() - interval '20 minutes'`);
+    await block('running', 10, '10 minutes', `now() + interval '5 minutes'`);
+    await block('running', 5, '40 minutes', `now() - interval '30 minutes'`);
+    await block('for-ever', 1, '90 days', `'infinity'`);
+    await block('old', 1, '2 hours', `now() - interval '1 hour'`);
+    const found = await blockedSubjects(database.pool, HOUR, 10);
+    expect(
+      found.map(({ identifier, blocks, deniedCount, active }) => [identifier, blocks, deniedCount, active]),
+    ).toEqual([
+      ['running', 2, 15, true],
+      ['for-ever', 1, 1, true],
+      ['over', 1, 900, false],
+    ]);
+    expect(found[1]?.blockedUntilMs).toBe(Infinity);
+    expect(await blockedSubjects(database.pool, HOUR, 1)).toHaveLength(1);
+  });
+});
+
+describe('breakerOverview', () => {
+  it('tells the last state of each breaker, and its failures in the range', async () => {
+    for (let failure = 1; failure <= 5; failure += 1) await event('runware', 'failure', null, {}, `timeout ${failure}`);
+    await event('runware', 'opened', 100, { reason: 'failures', openForMs: 60_000 }, 'timeout 5');
+    await event('healthy', 'opened', 100, { reason: 'failures' }, null);
+    await event('healthy', 'closed', 102, { reason: 'probes_succeeded' }, null);
+    await event('healthy', 'half_open', 101, { reason: 'open_time_over' }, null);
+    await event('stopped', 'opened', 7, { reason: 'forced', untilMs: 0 }, null);
+    const found = await breakerOverview(database.pool, HOUR);
+    expect(
+      found.map(({ breakerName, state, untilMs, failures, openings }) => [
+        breakerName,
+        state,
+        untilMs,
+        failures,
+        openings,
+      ]),
+    ).toEqual([
+      ['runware', 'open', (found[0]?.sinceMs ?? 0) + 60_000, 5, 1],
+      ['stopped', 'forced_open', null, 0, 1],
+      ['healthy', 'closed', null, 0, 1],
+    ]);
+    expect(found[0]).toMatchObject({ preset: 'ai_provider', reason: 'failures', lastError: 'timeout 5' });
+  });
+});
+
+describe('metrics', () => {
+  it('latestMetrics gives the last sample of each that has one', async () => {
+    await sql(`INSERT INTO system_metrics (metric_name, metric_value, metric_unit, recorded_at) VALUES
+      ('lag', 5, 'ms', now()), ('lag', 900, 'ms', now() - interval '1 minute'), ('backlog', 3, null, now() - interval '1 day')`);
+    const found = await latestMetrics(database.pool, ['lag', 'backlog', 'never']);
+    expect(found.map(({ name, value, unit }) => [name, value, unit])).toEqual([
+      ['lag', 5, 'ms'],
+      ['backlog', 3, null],
+    ]);
+  });
+
+  it('metricSeries gives the worst of each step', async () => {
+    await sql(`INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
+      SELECT 'lag', n, date_bin('1 minute', now(), 'epoch') - interval '10 minutes' + n * interval '20 seconds' FROM generate_series(0, 5) AS n`);
+    const found = await metricSeries(database.pool, 'lag', HOUR, 60_000);
+    expect(found.map(({ max }) => max)).toEqual([2, 5]);
+  });
+});
+
+describe('jobOverview', () => {
+  it('adds up the tables of the last run of each job, and is as good as the worst of them', async () => {
+    await run(1, '8 days', 'api_call_logs', 'completed', 9_999);
+    await run(2, '1 day', 'api_call_logs', 'completed', 100);
+    await run(2, '1 day', 'audit_logs', 'failed', 20);
+    expect(await jobOverview(database.pool)).toEqual([
+      {
+        jobName: 'cron-archive-data',
+        status: 'failed',
+        startedAtMs: expect.any(Number),
+        durationMs: expect.closeTo(2_000, -2),
+        dryRun: false,
+        rowsMoved: 120,
+        tables: 2,
+        errorMessage: 'no such column',
+      },
+    ]);
+  });
+});
+
+describe('readCapacity', () => {
+  it('counts users of five minutes, generations of an hour and connections', async () => {
+    await sql(`INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
+      SELECT 'user-' || n % 3, 'GET', '/', 200, 1, now() - n * interval '1 minute' FROM generate_series(0, 9) AS n`);
+    await sql(`INSERT INTO generations (user_id, provider, created_at)
+      SELECT 'u', 'runware', now() - n * interval '20 minutes' FROM generate_series(0, 5) AS n`);
+    const capacity = await readCapacity(database.pool);
+    expect(capacity).toMatchObject({ users: 3, generationsPerHour: 3 });
+    expect(capacity.connections).toBeGreaterThanOrEqual(1);
+    expect(capacity.maxConnections).toBeGreaterThan(capacity.connections);
+  });
+});
