@@ -23,12 +23,16 @@ import { type MountedHandler, mountHandlers } from './mount.ts';
 import { type ApiApp, newApiApp } from './openapi/api-app.ts';
 import { docsPage } from './openapi/docs-page.ts';
 import { describeSecurity, openApiDocument } from './openapi/document.ts';
+import { listRoutes } from './policies/list-routes.ts';
+import { overrideRoutes } from './policies/override-routes.ts';
+import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, notFoundProblem, tooLargeProblem, toProblem } from './problems.ts';
 import type { ApiMetrics } from './prometheus/api-metrics.ts';
 import { requestLog } from './request-log.ts';
 
 /** What the application works with. The routes of a part that is absent are not served. */
 export interface ApiDeps {
+  /** Made with `live` it can be changed here. */
   readonly limiter: Limiter;
   readonly checks: Checks;
   readonly logger: ApiLogger;
@@ -99,6 +103,12 @@ export function createApp(deps: ApiDeps): ApiApp {
 
 function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
   const { db, maintenance, onKeysChanged = async () => undefined } = deps;
+  const { policies, live } = deps.limiter;
+  if (live !== undefined) {
+    policyRoutes(app, { policies, live }, guard);
+    overrideRoutes(app, { policies, live }, guard);
+    listRoutes(app, live, guard);
+  }
   if (maintenance !== undefined) maintenanceRoutes(app, maintenance, guard);
   if (db === undefined) return;
   for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, deadLetterRoutes, gapRoutes]) {

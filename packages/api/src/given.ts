@@ -1,5 +1,15 @@
 /** An object without the members that are undefined. */
-export type Given<Members> = { readonly [Name in keyof Members]?: Exclude<Members[Name], undefined> };
+export type Given<Members> = Members extends unknown ? Present<Members> & Perhaps<Members> : never;
+
+type Present<Members> = {
+  readonly [Name in keyof Members as undefined extends Members[Name] ? never : Name]: Members[Name];
+};
+type Perhaps<Members> = {
+  readonly [Name in keyof Members as undefined extends Members[Name] ? Name : never]?: Exclude<
+    Members[Name],
+    undefined
+  >;
+};
 
 /** Leaves out what was left out: an optional query parameter is `undefined` to a schema, and absent to a function. */
 export function given<const Members extends object>(members: Members): Given<Members>;

@@ -56,6 +56,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const limiter: Limiter = createLimiter({
     redis,
     policies: tiers,
+    live: true,
     metrics: metrics.limiter,
     recordDecisions: true,
     ...(shards === undefined ? {} : { shards }),

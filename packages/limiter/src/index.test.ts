@@ -41,6 +41,7 @@ it('exports exactly this', () => {
         "parseBlockEvent",
         "parseDecisionCountsEvent",
         "parseNearLimitEvent",
+        "policyFor",
         "standard",
         "strict",
         "tiers",

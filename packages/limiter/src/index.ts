@@ -14,6 +14,8 @@ export type { ActionOption, Limiter } from './limiter-interface.ts';
 export { LiveEntryError } from './live/entries.ts';
 export type { ListVerdict, LiveEntries, Override } from './live/entries.ts';
 export { livePolicies } from './live/live-over.ts';
+export { policyFor } from './live/policy-for.ts';
+export type { PolicySource } from './live/policy-for.ts';
 export type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 export type { CacheKind, LimiterMetrics } from './metrics/metrics.ts';
 export { MalformedNearLimitEventError, parseNearLimitEvent } from './near-limit/near-limit-event.ts';

@@ -33,13 +33,14 @@ export function consumeRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void
     responses: { 200: json(z.union([decisionSchema, batch]), 'The decision, or one for each request.'), ...refused },
   });
   app.openapi(consume, async (context) => {
-    const policy = findPolicy(limiter, context.req.valid('param').policy);
+    const { policy: name } = context.req.valid('param');
     const body = context.req.valid('json');
     if ('requests' in body) {
-      const decisions = await consumeEach(limiter, policy, body.requests);
+      const decisions = await consumeEach(limiter, name, body.requests);
       return context.json({ decisions: decisions.map(toDecisionJson) }, 200);
     }
-    const decision = await limiter.consume(policy.name, ...limiterRequest(body));
+    const policy = findPolicy(limiter, name, body.subject);
+    const decision = await limiter.consume(name, ...limiterRequest(body));
     return context.json(toDecisionJson(decision), 200, headersOf(decision, policy));
   });
 
@@ -52,8 +53,9 @@ export function consumeRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void
     responses: { 200: json(decisionSchema, 'The decision, allowed or denied.'), ...refused },
   });
   app.openapi(peek, async (context) => {
-    const policy = findPolicy(limiter, context.req.valid('param').policy);
-    const decision = await limiter.peek(policy.name, ...limiterRequest(context.req.valid('json')));
+    const body = context.req.valid('json');
+    const policy = findPolicy(limiter, context.req.valid('param').policy, body.subject);
+    const decision = await limiter.peek(policy.name, ...limiterRequest(body));
     return context.json(toDecisionJson(decision), 200, headersOf(decision, policy));
   });
 }
@@ -61,16 +63,15 @@ export function consumeRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void
 /** All in one event-loop turn, so that they travel to Redis together. */
 async function consumeEach(
   limiter: Limiter,
-  policy: Policy,
+  policy: string,
   requests: readonly DecisionRequest[],
 ): Promise<readonly Decision[]> {
   // Before anything is charged: what the schema can't know.
-  const most = capacityOf(policy);
-  const index = requests.findIndex(({ cost = 1 }) => cost > most);
-  if (index !== -1) {
-    throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
+  for (const [index, { subject, cost = 1 }] of requests.entries()) {
+    const most = capacityOf(findPolicy(limiter, policy, subject));
+    if (cost > most) throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
   }
-  return Promise.all(requests.map((request) => limiter.consume(policy.name, ...limiterRequest(request))));
+  return Promise.all(requests.map((request) => limiter.consume(policy, ...limiterRequest(request))));
 }
 
 /** @throws {HTTPException} that becomes a 503, for a refusal that is no decision */

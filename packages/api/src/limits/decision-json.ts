@@ -21,12 +21,23 @@ export interface DecisionJson {
   readonly slot?: string | undefined;
 }
 
+const reasons = [
+  'allowed',
+  'limited',
+  'blocked',
+  'shadow',
+  'withheld',
+  'unavailable',
+  'allow_listed',
+  'deny_listed',
+] as const satisfies readonly Decision['reason'][];
+
 /** {@link DecisionJson} for the OpenAPI document. */
 export const decisionSchema: z.ZodType<DecisionJson> = z
   .object({
     allowed: z.boolean(),
     policy: z.string(),
-    reason: z.enum(['allowed', 'limited', 'blocked', 'shadow', 'withheld', 'unavailable']),
+    reason: z.enum(reasons),
     source: z.literal('local').optional().openapi({ description: 'Decided without Redis, by a share of the limit.' }),
     limit: z.number(),
     remaining: z.number(),

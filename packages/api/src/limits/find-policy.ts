@@ -1,9 +1,9 @@
-import type { Limiter, Policy } from '@spillway/limiter';
+import { type Limiter, type Policy, policyFor } from '@spillway/limiter';
 import { refusal, unknownPolicyProblem } from '../problems.ts';
 
-/** The policy that a path names. @throws {HTTPException} that becomes a 404 */
-export function findPolicy({ policies }: Limiter, name: string): Policy {
-  const policy = policies.get(name);
-  if (policy === undefined) throw refusal(unknownPolicyProblem(policies.keys()));
+/** The policy that a path names, as it holds for a subject now. @throws {HTTPException} that becomes a 404 */
+export function findPolicy(limiter: Limiter, name: string, subject: string): Policy {
+  const policy = policyFor(limiter, name, subject);
+  if (policy === undefined) throw refusal(unknownPolicyProblem(limiter.policies.keys()));
   return policy;
 }

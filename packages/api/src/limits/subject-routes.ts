@@ -43,8 +43,8 @@ function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
     responses: { 204: { description: 'Forgotten.' }, ...refused },
   });
   app.openapi(reset, async (context) => {
-    const { name } = findPolicy(limiter, context.req.valid('param').policy);
     const { subject: who, ...options } = context.req.valid('json');
+    const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
     await limiter.reset(name, who, given(options));
     return context.body(null, 204);
   });
@@ -60,8 +60,8 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
     responses: { 200: json(z.object({ blockedUntil: milliseconds }), 'The end; null = never.'), ...refused },
   });
   app.openapi(block, async (context) => {
-    const { name } = findPolicy(limiter, context.req.valid('param').policy);
     const { subject: who, ...options } = context.req.valid('json');
+    const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
     return context.json({ blockedUntil: finite(await limiter.block(name, who, given(options))) }, 200);
   });
 
@@ -74,8 +74,8 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
     responses: { 200: json(z.object({ wasBlocked: z.boolean() }), 'Whether there was a block.'), ...refused },
   });
   app.openapi(unblock, async (context) => {
-    const { name } = findPolicy(limiter, context.req.valid('param').policy);
     const { subject: who, ...options } = context.req.valid('json');
+    const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
     return context.json({ wasBlocked: await limiter.unblock(name, who, given(options)) }, 200);
   });
 }
@@ -91,8 +91,8 @@ function releaseRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
     responses: { 204: { description: 'Given back, or free already.' }, ...refused },
   });
   app.openapi(release, async (context) => {
-    const { name } = findPolicy(limiter, context.req.valid('param').policy);
     const { subject: who, slot, ...options } = context.req.valid('json');
+    const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
     await limiter.release(name, who, slot, given(options));
     return context.body(null, 204);
   });

@@ -27,9 +27,9 @@ function oneIssue(issue: z.core.$ZodIssue, whole: string): readonly FieldError[]
   return [{ field: path.length === 0 ? whole : shortened(path.join('.')), detail: detailOf(issue) }];
 }
 
-/** Of the forms that a body may have, the one that was meant: it leaves the fewest of its members unknown. */
+/** Of the forms that a body may have, the one that was meant: it knows the most of its members, and fits best. */
 function nearest(forms: readonly z.core.$ZodIssue[][]): readonly z.core.$ZodIssue[] {
-  return forms.toSorted((a, b) => unknownIn(a) - unknownIn(b))[0] ?? [];
+  return forms.toSorted((a, b) => unknownIn(a) - unknownIn(b) || a.length - b.length)[0] ?? [];
 }
 
 function unknownIn(form: readonly z.core.$ZodIssue[]): number {

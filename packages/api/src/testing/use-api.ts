@@ -34,7 +34,7 @@ export function useApi(more: (pool: TestPool) => Partial<ApiDeps> = () => ({})):
     const pool = createPool({ connectionString: postgres.url, onError: () => undefined });
     const ten = definePolicy({ name: 'ten', limit: 10, windowMs: 60_000 });
     const slots = definePolicy({ name: 'slots', algorithm: 'concurrency', limit: 1, windowMs: 60_000 });
-    const limiter: Limiter = createLimiter({ store: memoryStore(), policies: [...tiers, ten, slots] });
+    const limiter: Limiter = createLimiter({ store: memoryStore(), policies: [...tiers, ten, slots], live: true });
     const log = memoryLog();
     const checks = { redis: up, postgres: up };
     const app = createApp({ limiter, checks, logger: log.logger, authenticator: fixedKeys, db: pool, ...more(pool) });

@@ -1,0 +1,111 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type PolicyOptions } from '@spillway/limiter';
+import type { Guard } from '../auth/require-scope.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { refusal, unknownThingProblem } from '../problems.ts';
+import { readBody } from '../read-body.ts';
+import { policyName, policyRequest, type ShownPolicy, shownPolicy } from './policy-schema.ts';
+
+/** What the routes work with: a limiter that was made with `live`. */
+export interface PolicyRouteDeps {
+  /** Those in code. */
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly live: LivePolicies;
+}
+
+const params = z.object({ policy: policyName });
+
+/** `/v1/policies`: the rules, readable with `read` and changed with `admin`. */
+export function policyRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
+  readRoutes(app, deps, guard);
+  writeRoutes(app, deps, guard);
+}
+
+function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
+  const list = createRoute({
+    method: 'get',
+    path: '/v1/policies',
+    tags: ['policies'],
+    summary: 'All policies, as they hold now',
+    ...guard('read'),
+    responses: { 200: json(z.object({ policies: z.array(shownPolicy) }), 'By name.'), ...refusals(401, 403, 503) },
+  });
+  app.openapi(list, async (context) => context.json({ policies: await listPolicies(deps) }, 200));
+
+  const one = createRoute({
+    method: 'get',
+    path: '/v1/policies/{policy}',
+    tags: ['policies'],
+    summary: 'One policy, as it holds now',
+    ...guard('read'),
+    request: { params },
+    responses: { 200: json(shownPolicy, 'The policy.'), ...refusals(400, 401, 403, 404, 503) },
+  });
+  app.openapi(one, async (context) => context.json(await findShown(deps, context.req.valid('param').policy), 200));
+}
+
+function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
+  const { middleware, security } = guard('admin');
+  const put = createRoute({
+    method: 'put',
+    path: '/v1/policies/{policy}',
+    tags: ['policies'],
+    summary: 'Add a policy or take the place of one, in the whole fleet within a second',
+    security,
+    middleware: [middleware, readBody()],
+    request: { params, body: jsonBody(policyRequest) },
+    responses: { 200: json(shownPolicy, 'As it is now.'), ...refusals(400, 401, 403, 413, 415, 503) },
+  });
+  app.openapi(put, async (context) => {
+    const policy = checked({ ...context.req.valid('json'), name: context.req.valid('param').policy });
+    await deps.live.setPolicy(policy);
+    return context.json({ ...policy, source: 'live' as const }, 200);
+  });
+
+  const remove = createRoute({
+    method: 'delete',
+    path: '/v1/policies/{policy}',
+    tags: ['policies'],
+    summary: 'Remove a policy that was set here; one in code counts again',
+    ...guard('admin'),
+    request: { params },
+    responses: { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) },
+  });
+  app.openapi(remove, async (context) => {
+    if (!(await deps.live.removePolicy(context.req.valid('param').policy))) {
+      throw refusal(unknownThingProblem('live policy'));
+    }
+    return context.body(null, 204);
+  });
+}
+
+/** Every policy, by name; a live one takes the place of the one in code. */
+export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<ShownPolicy[]> {
+  const set = (await live.list()).policies;
+  const names = new Set(set.map(({ name }) => name));
+  const all = [
+    ...[...policies.values()]
+      .filter(({ name }) => !names.has(name))
+      .map((one) => ({ ...one, source: 'code' as const })),
+    ...set.map((one) => ({ ...one, source: 'live' as const })),
+  ];
+  return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** @throws {HTTPException} that becomes a 404 */
+export async function findShown(deps: PolicyRouteDeps, name: string): Promise<ShownPolicy> {
+  const policy = (await listPolicies(deps)).find((one) => one.name === name);
+  if (policy === undefined) throw refusal(unknownThingProblem('policy'));
+  return policy;
+}
+
+/** The limiter's own rules, which know more than the schema. @throws {LimiterInputError} that names a member of the body */
+function checked(options: PolicyOptions): Policy {
+  try {
+    return definePolicy(options);
+  } catch (error) {
+    if (!(error instanceof LimiterInputError)) throw error;
+    throw new LimiterInputError(error.field.replace(`policy ${options.name}: `, ''), error.problem);
+  }
+}

@@ -1,0 +1,89 @@
+import { z } from '@hono/zod-openapi';
+import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Policy, type PolicyOptions } from '@spillway/limiter';
+import { given } from '../given.ts';
+import { members, mustBe, oneOf, text, wholeNumber } from '../openapi/fields.ts';
+
+/** A policy's name. */
+export const policyName: z.ZodString = z
+  .string({ error: mustBe('text') })
+  .regex(/^[a-z0-9_-]{1,64}$/u, 'must be 1 to 64 of a-z, 0-9, _ and -')
+  .openapi({ example: 'uploads' });
+
+/** A share of the limit. */
+const share = z
+  .number({ error: mustBe('a number') })
+  .refine((value) => value > 0 && value < 1, 'must be above 0 and below 1')
+  .openapi({ exclusiveMinimum: 0, exclusiveMaximum: 1 });
+
+const common = {
+  limit: wholeNumber(1, MAX_LIMIT),
+  blockMs: wholeNumber(0, MAX_BLOCK_MS).optional().openapi({ default: 0 }),
+  onUnavailable: oneOf(['open', 'closed', 'local']).optional().openapi({ default: 'open' }),
+  mode: oneOf(['enforce', 'shadow']).optional().openapi({ default: 'enforce' }),
+  nearLimit: share.optional(),
+};
+const windowMs = wholeNumber(1, MAX_WINDOW_MS);
+
+/** What `definePolicy` takes, without the name. */
+export type PolicyRules = PolicyOptions extends infer Options
+  ? Options extends unknown
+    ? Omit<Options, 'name'>
+    : never
+  : never;
+
+/** A policy to set: finer rules are the limiter's to check. */
+export const policyRequest: z.ZodType<PolicyRules> = z
+  .union([
+    members({
+      algorithm: oneOf(['auto', 'sliding-log', 'fixed-window', 'concurrency']).optional().openapi({ default: 'auto' }),
+      ...common,
+      windowMs,
+    }),
+    members({
+      algorithm: oneOf(['sliding-window']),
+      ...common,
+      windowMs,
+      buckets: wholeNumber(2, 120).optional().openapi({ default: 20 }),
+    }),
+    members({
+      algorithm: oneOf(['token-bucket']),
+      ...common,
+      windowMs,
+      burst: wholeNumber(1, MAX_LIMIT).optional().openapi({ description: 'Absent = the limit.' }),
+    }),
+    members({
+      algorithm: oneOf(['quota']),
+      ...common,
+      period: oneOf(['day', 'month']),
+      timeZone: text(64).optional().openapi({ default: 'UTC' }),
+    }),
+  ])
+  .openapi('PolicyRequest')
+  .transform(given);
+
+/** A policy as it is shown. */
+export type ShownPolicy = Policy & {
+  /** `code`: given in the program. `live`: set here, for the whole fleet. */
+  readonly source: 'code' | 'live';
+};
+
+/** {@link ShownPolicy} for the OpenAPI document. */
+export const shownPolicy: z.ZodType<ShownPolicy> = z.custom<ShownPolicy>().openapi('Policy', {
+  type: 'object',
+  required: ['name', 'algorithm', 'limit', 'windowMs', 'blockMs', 'onUnavailable', 'mode', 'source'],
+  properties: {
+    name: { type: 'string' },
+    algorithm: { type: 'string' },
+    limit: { type: 'integer' },
+    windowMs: { type: 'integer' },
+    blockMs: { type: 'integer' },
+    onUnavailable: { type: 'string', enum: ['open', 'closed', 'local'] },
+    mode: { type: 'string', enum: ['enforce', 'shadow'] },
+    nearLimit: { type: 'number' },
+    buckets: { type: 'integer' },
+    burst: { type: 'integer' },
+    period: { type: 'string', enum: ['day', 'month'] },
+    timeZone: { type: 'string' },
+    source: { type: 'string', enum: ['code', 'live'], description: '`live`: set here, for the whole fleet.' },
+  },
+});
