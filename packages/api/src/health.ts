@@ -56,6 +56,7 @@ export function describeHealth(app: ApiApp): void {
     ...common,
     method: 'get',
     path: '/healthz',
+    operationId: 'isAlive',
     summary: 'Is the process alive?',
     responses: { 200: json(z.object({ status: z.literal('alive') }), 'Alive.') },
   });
@@ -63,6 +64,7 @@ export function describeHealth(app: ApiApp): void {
     ...common,
     method: 'get',
     path: '/readyz',
+    operationId: 'isReady',
     summary: 'Do Redis and Postgres answer?',
     responses: { 200: json(ready, 'Both do.'), ...refusals(503) },
   });

@@ -32,6 +32,7 @@ export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): voi
     method: 'get',
     path: '/v1/audit/archival-runs',
     tags: ['audit'],
+    operationId: 'listArchivalRuns',
     summary: 'Maintenance runs, the last begun first',
     ...guard('read'),
     request: {

@@ -33,6 +33,7 @@ export function blockRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     method: 'get',
     path: '/v1/audit/blocks',
     tags: ['audit'],
+    operationId: 'listBlocks',
     summary: 'Blocks, newest first',
     ...guard('read'),
     request: {

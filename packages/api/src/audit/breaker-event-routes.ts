@@ -27,6 +27,7 @@ export function breakerEventRoutes(app: ApiApp, db: Queryable, guard: Guard): vo
     method: 'get',
     path: '/v1/audit/breaker-events',
     tags: ['audit'],
+    operationId: 'listBreakerEvents',
     summary: 'Breaker events, newest first',
     ...guard('read'),
     request: {

@@ -24,6 +24,7 @@ export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void
     method: 'get',
     path: '/v1/audit/dead-letters',
     tags: ['audit'],
+    operationId: 'listDeadLetters',
     summary: 'Events that Postgres refused, newest first',
     ...guard('read'),
     request: {

@@ -27,6 +27,7 @@ export function gapRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     method: 'get',
     path: '/v1/audit/gaps',
     tags: ['audit'],
+    operationId: 'listGaps',
     summary: 'Gaps in the trail, the last found first',
     ...guard('read'),
     request: {

@@ -42,6 +42,12 @@ const report = z
 
 const running = z.object({ job: z.string(), status: z.literal('running'), dryRun: z.boolean() }).openapi('RunningJob');
 
+const operationIds: Readonly<Record<MaintenanceJobName, string>> = {
+  'cron-cleanup-rate-limits': 'cleanUpRateLimits',
+  'cron-create-partitions': 'createPartitions',
+  'cron-archive-data': 'archiveData',
+};
+
 /** `POST /functions/v1/<job>`: what pg_cron and pg_net call, as often as they like. */
 export function maintenanceRoutes(app: ApiApp, control: MaintenanceControl, guard: Guard): void {
   for (const job of maintenanceJobNames) jobRoute(app, control, guard, job);
@@ -53,6 +59,7 @@ function jobRoute(app: ApiApp, control: MaintenanceControl, guard: Guard, job: M
     method: 'post',
     path: `/functions/v1/${job}`,
     tags: ['maintenance'],
+    operationId: operationIds[job],
     summary: `Run ${job} now, unless it runs already`,
     security,
     middleware: [middleware, readBody({ optional: true })],

@@ -63,6 +63,7 @@ export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     method: 'post',
     path: '/v1/metrics',
     tags: ['metrics'],
+    operationId: 'recordMetric',
     summary: 'Record one sample',
     security,
     middleware: [middleware, readBody()],
@@ -78,6 +79,7 @@ export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     method: 'get',
     path: '/v1/metrics',
     tags: ['metrics'],
+    operationId: 'listMetrics',
     summary: 'Samples, newest first',
     ...guard('read'),
     request: { query: members({ ...pageQuery, ...timeQuery, metricName: metricName.optional() }) },
@@ -92,6 +94,7 @@ export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     method: 'get',
     path: '/v1/metrics/{name}/stats',
     tags: ['metrics'],
+    operationId: 'getMetricStats',
     summary: 'Statistics of one metric',
     ...guard('read'),
     request: {

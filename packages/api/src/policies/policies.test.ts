@@ -67,9 +67,9 @@ describe('/v1/policies', () => {
   });
 });
 
-describe('/v1/policies/{policy}/overrides', () => {
-  const at = (subject: string): string => `/v1/policies/ten/overrides/${encodeURIComponent(subject)}`;
+const at = (subject: string): string => `/v1/policies/ten/overrides/${encodeURIComponent(subject)}`;
 
+describe('/v1/policies/{policy}/overrides', () => {
   it('gives a subject or a pattern of subjects other numbers, until it is removed', async () => {
     expect(await (await put(at('org/7:*'), { limit: 20 })).json()).toEqual({
       policy: 'ten',
@@ -88,9 +88,13 @@ describe('/v1/policies/{policy}/overrides', () => {
 
   it('lets a cost pass that only the subject’s own limit allows, in a batch too', async () => {
     await put(at('big'), { limit: 50 });
-    const ask = async (subject: string): Promise<number> =>
-      (await api.ask('POST', '/v1/limits/ten/consume', { body: { requests: [{ subject, cost: 40 }] } })).status;
-    expect([await ask('big'), await ask('small')]).toEqual([200, 400]);
+    for (const [subject, status] of [
+      ['big', 200],
+      ['small', 400],
+    ]) {
+      const body = { requests: [{ subject, cost: 40 }] };
+      expect((await api.ask('POST', '/v1/limits/ten/consume', { body })).status).toBe(status);
+    }
   });
 
   it('refuses an override of nothing, of an unknown policy, and of what is no number', async () => {

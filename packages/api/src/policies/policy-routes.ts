@@ -27,6 +27,7 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     method: 'get',
     path: '/v1/policies',
     tags: ['policies'],
+    operationId: 'listPolicies',
     summary: 'All policies, as they hold now',
     ...guard('read'),
     responses: { 200: json(z.object({ policies: z.array(shownPolicy) }), 'By name.'), ...refusals(401, 403, 503) },
@@ -37,6 +38,7 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     method: 'get',
     path: '/v1/policies/{policy}',
     tags: ['policies'],
+    operationId: 'getPolicy',
     summary: 'One policy, as it holds now',
     ...guard('read'),
     request: { params },
@@ -51,6 +53,7 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     method: 'put',
     path: '/v1/policies/{policy}',
     tags: ['policies'],
+    operationId: 'setPolicy',
     summary: 'Add a policy or take the place of one, in the whole fleet within a second',
     security,
     middleware: [middleware, readBody()],
@@ -67,6 +70,7 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     method: 'delete',
     path: '/v1/policies/{policy}',
     tags: ['policies'],
+    operationId: 'removePolicy',
     summary: 'Remove a policy that was set here; one in code counts again',
     ...guard('admin'),
     request: { params },
@@ -82,15 +86,10 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
 
 /** Every policy, by name; a live one takes the place of the one in code. */
 export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<ShownPolicy[]> {
-  const set = (await live.list()).policies;
-  const names = new Set(set.map(({ name }) => name));
-  const all = [
-    ...[...policies.values()]
-      .filter(({ name }) => !names.has(name))
-      .map((one) => ({ ...one, source: 'code' as const })),
-    ...set.map((one) => ({ ...one, source: 'live' as const })),
-  ];
-  return all.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const all = new Map<string, ShownPolicy>();
+  for (const policy of policies.values()) all.set(policy.name, { ...policy, source: 'code' });
+  for (const policy of (await live.list()).policies) all.set(policy.name, { ...policy, source: 'live' });
+  return [...all.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** @throws {HTTPException} that becomes a 404 */

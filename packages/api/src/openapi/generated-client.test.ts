@@ -1,0 +1,129 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { generateApi } from 'swagger-typescript-api';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { maintenanceControl } from '../maintenance/maintenance-control.ts';
+import { bearer } from '../testing/fixed-keys.ts';
+import { memoryLog } from '../testing/memory-log.ts';
+import { useApi } from '../testing/use-api.ts';
+
+const api = useApi((pool) => ({ maintenance: maintenanceControl({ pool, logger: memoryLog().logger }) }));
+
+/** What the generator makes of a tag: a method for each `operationId`. */
+type Methods = Record<string, (...args: unknown[]) => Promise<{ readonly status: number; readonly data: unknown }>>;
+
+/** What it makes of the document. */
+interface GeneratedModule {
+  readonly Api: new (options: object) => Record<string, Methods>;
+}
+
+interface Operation {
+  readonly operationId: string;
+  readonly tags: string[];
+  readonly responses: Record<string, unknown>;
+}
+
+let output: string;
+beforeEach(() => {
+  output = mkdtempSync(path.join(tmpdir(), 'spillway-client-'));
+});
+afterEach(() => rmSync(output, { recursive: true }));
+
+async function readDocument(): Promise<{ readonly paths: Record<string, Record<string, Operation>> }> {
+  const document: unknown = await (await api.app.request('/openapi.json')).json();
+  return document as { readonly paths: Record<string, Record<string, Operation>> };
+}
+
+it('a client that is generated from /openapi.json compiles, and calls every route', { timeout: 120_000 }, async () => {
+  const document = await readDocument();
+  await generateApi({
+    spec: structuredClone(document) as never,
+    output,
+    fileName: 'client.ts',
+    moduleNameFirstTag: true,
+    toJS: true,
+    silent: true,
+  });
+  const tsc = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
+  const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,dom'];
+  execFileSync(process.execPath, [tsc, ...options, path.join(output, 'client.d.ts')], { stdio: 'pipe' });
+
+  const { Api } = (await import(/* @vite-ignore */ path.join(output, 'client.js'))) as GeneratedModule;
+  const client = new Api({
+    baseUrl: 'http://spillway.test',
+    securityWorker: () => ({ headers: bearer('admin') }),
+    customFetch: async (url: string, init: RequestInit) => api.app.request(url, init),
+  });
+
+  const called: string[] = [];
+  const statuses: Record<string, number> = {};
+  const call = async (tag: string, operation: string, ...args: unknown[]): Promise<unknown> => {
+    const { status, data } = (await client[tag]?.[operation]?.(...args)) ?? {};
+    called.push(`${tag}.${operation}`);
+    statuses[operation] = status ?? 0;
+    return data;
+  };
+  await callAll(call);
+
+  const described = Object.values(document.paths).flatMap((methods) => Object.values(methods));
+  expect(called.toSorted()).toEqual(described.map(({ tags, operationId }) => `${tags[0]}.${operationId}`).toSorted());
+  for (const { operationId, responses } of described) {
+    expect([operationId, Object.keys(responses)]).toEqual([
+      operationId,
+      expect.arrayContaining([String(statuses[operationId])]),
+    ]);
+    expect([operationId, statuses[operationId]]).toEqual([operationId, expect.toBeOneOf([200, 201, 202, 204])]);
+  }
+});
+
+/** One successful call of every operation. */
+async function callAll(call: (tag: string, operation: string, ...args: unknown[]) => Promise<unknown>): Promise<void> {
+  await call('health', 'isAlive');
+  await call('health', 'isReady');
+
+  const subject = { subject: 'ann' };
+  expect(await call('limits', 'consume', 'ten', { ...subject, cost: 2 })).toMatchObject({ remaining: 8 });
+  await call('limits', 'peek', 'ten', subject);
+  await call('limits', 'block', 'ten', { ...subject, durationMs: 1_000 });
+  expect(await call('limits', 'unblock', 'ten', subject)).toEqual({ wasBlocked: true });
+  await call('limits', 'reset', 'ten', subject);
+  const consumed = await api.app.request('/v1/limits/slots/consume', {
+    method: 'POST',
+    headers: { ...bearer('decide'), 'Content-Type': 'application/json' },
+    body: JSON.stringify(subject),
+  });
+  const { slot } = (await consumed.json()) as { slot: string };
+  await call('limits', 'release', 'slots', { ...subject, slot });
+
+  await call('policies', 'setPolicy', 'exports', { limit: 5, windowMs: 1_000 });
+  expect(await call('policies', 'getPolicy', 'exports')).toMatchObject({ limit: 5, source: 'live' });
+  await call('policies', 'listPolicies');
+  await call('policies', 'setOverride', 'exports', 'ann', { limit: 50 });
+  await call('policies', 'listOverrides', 'exports');
+  await call('policies', 'removeOverride', 'exports', 'ann');
+  await call('policies', 'removePolicy', 'exports');
+  await call('policies', 'setListEntry', 'bot-*', { verdict: 'deny' });
+  expect(await call('policies', 'getLists')).toEqual({ allowed: [], denied: ['bot-*'] });
+  await call('policies', 'removeListEntry', 'bot-*');
+
+  await call('metrics', 'recordMetric', { name: 'lag', value: 1.5, tags: { shard: 1 } });
+  expect(await call('metrics', 'listMetrics', { metricName: 'lag' })).toMatchObject({ rows: [{ metricValue: 1.5 }] });
+  await call('metrics', 'getMetricStats', 'lag', { hours: 1 });
+
+  await call('maintenance', 'createPartitions', {});
+  await call('maintenance', 'cleanUpRateLimits', { dryRun: true });
+  await call('maintenance', 'archiveData', {});
+
+  for (const list of ['listBlocks', 'listBreakerEvents', 'listDeadLetters', 'listGaps']) {
+    expect(await call('audit', list, { limit: 5 })).toEqual({ rows: [], next: null });
+  }
+  await call('audit', 'listArchivalRuns', { status: 'completed' });
+
+  const { id } = (await call('keys', 'createKey', { name: 'a', scopes: ['read'] })) as { id: string };
+  await call('keys', 'rotateKey', id, { graceMs: 0 });
+  await call('keys', 'listKeys', { active: true });
+  await call('keys', 'revokeKey', id);
+}
