@@ -5,6 +5,7 @@ import { clusterSection } from './cluster/cluster-section.ts';
 import { growthSection } from './growth/growth-section.ts';
 import { httpSection } from './http/http-section.ts';
 import { limiterSection } from './limiter/limiter-section.ts';
+import { maintenanceSection } from './maintenance/maintenance-section.ts';
 import { chartName, page } from './page.ts';
 import { readRuns, saveRun } from './results.ts';
 import type { Section } from './section.ts';
@@ -13,7 +14,7 @@ import type { Section } from './section.ts';
  * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page
  * and the charts anew from all that is kept.
  */
-const sections: readonly Section[] = [limiterSection, httpSection, growthSection, clusterSection];
+const sections: readonly Section[] = [limiterSection, httpSection, maintenanceSection, growthSection, clusterSection];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !sections.some((section) => section.name === name));

@@ -33,6 +33,7 @@ test('exports exactly these values', () => {
       "insertDeadLetter",
       "insertGaps",
       "insertMetrics",
+      "isPlainTable",
       "isSlotOpen",
       "jobOverview",
       "latestMetrics",

@@ -210,6 +210,16 @@ it('makes missing partitions when it starts', async () => {
   expect(await rows('SELECT FROM archive.archival_runs')).toEqual([]);
 });
 
+it('says nothing about an archive that is a plain table', async () => {
+  await postgres.pool.query('CREATE TABLE archive.plain (LIKE audit_logs)');
+  const logger = recordingLogger();
+  const source = { schema: 'public', name: 'audit_logs' };
+  const target = (name: string) => ({ source, target: { schema: 'archive', name }, retentionDays: 1 });
+  await start({ logger, tables: [target('plain'), target('absent')] });
+  // The one that is missing, which comes second.
+  await expect.poll(() => logger.messages, { timeout: 10_000 }).toEqual(['maintenance: no partitions at boot']);
+});
+
 it('rejects when its port is taken, and leaves nothing open', async () => {
   const first = await start();
   const port = Number(new URL(first.url ?? '').port);

@@ -1,4 +1,11 @@
-import { builtInArchives, type ConnectionSource, ensurePartitions, type Queryable, withConnection } from '@spillway/db';
+import {
+  builtInArchives,
+  type ConnectionSource,
+  ensurePartitions,
+  isPlainTable,
+  type Queryable,
+  withConnection,
+} from '@spillway/db';
 import type { Registry } from 'prom-client';
 import type { AlertRule } from './alerts/alert-rules.ts';
 import { createWebhook, type WebhookOptions } from './alerts/webhook.ts';
@@ -126,9 +133,10 @@ async function ensureAtBoot({ pool, logger }: MaintenanceDeps, tables: readonly 
     const ahead = monthsAhead === undefined ? {} : { monthsAhead };
     try {
       const report = await withConnection(pool, async (connection) =>
-        ensurePartitions(connection, { table: target, ...ahead }),
+        // A plain table needs no months.
+        (await isPlainTable(connection, target)) ? null : ensurePartitions(connection, { table: target, ...ahead }),
       );
-      if (report.created.length > 0) logger.info({ ...report }, 'maintenance: made partitions');
+      if (report !== null && report.created.length > 0) logger.info({ ...report }, 'maintenance: made partitions');
     } catch (error) {
       // The daily run tries again, and the alert on missing months tells if that is in vain.
       logger.warn({ err: error, table: `${target.schema}.${target.name}` }, 'maintenance: no partitions at boot');

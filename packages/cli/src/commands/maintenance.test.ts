@@ -1,4 +1,5 @@
-import { startPgBouncer } from '@spillway/embedded';
+import { createPool } from '@spillway/db';
+import { startPgBouncer, startPostgres } from '@spillway/embedded';
 import { expect, it } from 'vitest';
 import { ended, spillway, startSpillway } from '../testing/spillway.ts';
 import { useServers } from '../testing/use-servers.ts';
@@ -119,6 +120,33 @@ it('shows a progress bar for each table on a terminal, and on Ctrl-C ends with 3
   expect(left?.archived).toBeGreaterThan(0);
   expect(left?.live).toBeGreaterThan(0);
   expect((left?.live ?? 0) + (left?.archived ?? 0)).toBe(120_000);
+});
+
+it('makes the same months whatever the time zones of server, session and process', async () => {
+  const server = await startPostgres({ args: ['-c', 'timezone=Pacific/Kiritimati'] });
+  const pool = createPool({ connectionString: server.url, onError: () => {} });
+  try {
+    const env = { DATABASE_URL: server.url, TZ: 'Asia/Kolkata' };
+    expect(await spillway(['migrate'], env)).toMatchObject({ code: 0 });
+    await pool.query(`ALTER DATABASE spillway SET timezone = 'America/New_York'`);
+    const { rows } = await pool.query<{ name: string }>(
+      `SELECT max(relname) AS name FROM pg_class WHERE relispartition AND relkind = 'r' AND relname LIKE 'audit_logs_%'`,
+    );
+    await pool.query(`DROP TABLE archive.${rows[0]?.name}`);
+    expect(await spillway(['maintenance', 'run', 'cron-create-partitions'], env)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining(`created: ${rows[0]?.name}`),
+    });
+    const bounds = await pool.query(`
+      SELECT count(*)::int AS months, bool_and(bound = format($$FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')$$,
+               month, (month + interval '1 month')::date)) AS utc
+      FROM (SELECT pg_get_expr(relpartbound, oid) AS bound, to_date(right(relname, 7), 'YYYY_MM') AS month
+            FROM pg_class, set_config('timezone', 'UTC', false) WHERE relispartition AND relkind = 'r') AS partitions`);
+    expect(bounds.rows).toEqual([{ months: 12, utc: true }]);
+  } finally {
+    await pool.end();
+    await server.stop();
+  }
 });
 
 it('works through a pooler in transaction mode', async () => {

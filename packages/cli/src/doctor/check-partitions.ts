@@ -1,4 +1,4 @@
-import { type Connection, listPartitions, monthsReady, PartitionError, type TableName } from '@spillway/db';
+import { type Connection, isPlainTable, listPartitions, monthsReady, PartitionError } from '@spillway/db';
 import type { MaintainedTable } from '@spillway/worker';
 import { type Check, check, unreachable } from './check.ts';
 
@@ -30,13 +30,4 @@ export async function checkPartitions(
     }
   }
   return checks;
-}
-
-async function isPlainTable(connection: Connection, { schema, name }: TableName): Promise<boolean> {
-  const { rowCount } = await connection.query(
-    `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'`,
-    [schema, name],
-  );
-  return rowCount === 1;
 }

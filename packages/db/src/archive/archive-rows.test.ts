@@ -89,6 +89,27 @@ test('moves the rows of the three built-in tables as they are, and no unfinished
   ).toEqual(before);
 });
 
+test('moves 5,000 rows a transaction unless told otherwise, and counts them inside it', async () => {
+  await createOrders(1);
+  await database.pool.query(`
+    CREATE TABLE batches (rows int, xid xid8);
+    INSERT INTO orders SELECT n, '2025-11-01 00:00+00' FROM generate_series(1, 5001) AS n`);
+  await withConnection(database.pool, async (connection) => {
+    const record = async (moved: number): Promise<void> => {
+      await connection.query('INSERT INTO batches VALUES ($1, pg_current_xact_id())', [moved]);
+    };
+    const { batchSize: _, ...table } = orders;
+    await archiveRows(connection, table, { cutoff, record });
+  });
+  // Rows know the transaction that stored them.
+  expect(
+    await query(`SELECT rows, (SELECT count(*)::int FROM cold.orders WHERE xmin = xid::xid) AS stored FROM batches`),
+  ).toEqual([
+    { rows: 5_000, stored: 5_000 },
+    { rows: 1, stored: 1 },
+  ]);
+});
+
 test('only counts in a dry run', async () => {
   await createOrders(1_000);
   expect(await archive({ dryRun: true })).toMatchObject({ moved: 472, partitionsCreated: [] });

@@ -14,6 +14,9 @@ const metrics: CleanupRule = {
   retentionDays: 30,
 };
 
+/** On the connection that cleans. */
+let sleepInTransaction: (seconds: number) => Promise<void> = async () => {};
+
 async function cleanUp(options: CleanUpOptions = {}, rule = metrics): Promise<CleanUpReport> {
   return withConnection(database.pool, async (connection) => cleanUpRows(connection, rule, options));
 }
@@ -76,6 +79,27 @@ test('undoes a batch that holds its locks too long and tries a smaller one', asy
   expect(report).toMatchObject({ deleted: 500, stopped: 'done' });
   // 500 rows would have taken 1.5 s; at most 33 fit.
   expect(report.batches).toBeGreaterThan(15);
+  expect(await count()).toBe(0);
+});
+
+test('undoes a batch that takes too long in all, though none of its statements does', async () => {
+  await addMetrics(64);
+  let slow = true;
+  const undone: number[] = [];
+  const record = async (deleted: number): Promise<void> => {
+    if (!slow) return;
+    slow = false;
+    undone.push(deleted);
+    // Two statements, each well within its time.
+    for (let statement = 0; statement < 2; statement += 1) await sleepInTransaction(0.08);
+  };
+  const withLock = { maxLockMs: 150, maxBatchSize: 320 };
+  const report = await withConnection(database.pool, async (connection) => {
+    sleepInTransaction = async (seconds) => void (await connection.query('SELECT pg_sleep($1)', [seconds]));
+    return cleanUpRows(connection, metrics, { ...withLock, record });
+  });
+  expect(undone).toEqual([64]);
+  expect(report).toMatchObject({ deleted: 64, batches: 2 });
   expect(await count()).toBe(0);
 });
 

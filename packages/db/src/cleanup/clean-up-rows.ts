@@ -43,7 +43,7 @@ const RETRY_DELAY_MS = 50;
 const ATTEMPTS = 20;
 
 /**
- * Deletes rows by age while others insert. Each batch is a transaction that Postgres itself cancels after `maxLockMs`; rows
+ * Deletes rows by age while others insert. Each batch is a transaction that is undone when it takes longer than `maxLockMs`; rows
  * that somebody has locked are left for later.
  *
  * Needs one connection outside a transaction; a transaction pooler is fine.
@@ -76,6 +76,8 @@ export async function cleanUpRows(
     const deleted = await attempt(connection, maxLockMs, size, async () => {
       const rows = await cleaner.deleteBatch(size.rows);
       if (rows > 0) await options.record?.(rows);
+      // Each statement kept to its time, and together they did not.
+      if (performance.now() - began > maxLockMs) throw new BatchTooSlow();
       return rows;
     });
     if (deleted === null) continue;
@@ -89,6 +91,9 @@ export async function cleanUpRows(
   }
 }
 
+/** What a crash undoes is deleted again, and a slow disk must not prolong the locks. */
+const noWaitForDisk = { synchronousCommit: 'off' } as const;
+
 /** One transaction; null when it had to be undone and the next one should be smaller or later. */
 async function attempt(
   connection: Connection,
@@ -97,15 +102,29 @@ async function attempt(
   work: () => Promise<number>,
 ): Promise<number | null> {
   try {
-    return await transaction(connection, { statementTimeoutMs: maxLockMs, lockTimeoutMs: maxLockMs }, work);
+    return await transaction(
+      connection,
+      { ...noWaitForDisk, statementTimeoutMs: maxLockMs, lockTimeoutMs: maxLockMs },
+      work,
+    );
   } catch (error) {
-    const state = sqlState(error);
-    // query_canceled, lock_not_available, deadlock_detected
-    if (state !== '57014' && state !== '55P03' && state !== '40P01') throw error;
-    if (!size.failed()) throw error;
+    if (!isPassing(error) || !size.failed()) throw error;
     await sleep(RETRY_DELAY_MS);
     return null;
   }
+}
+
+/** A batch that is undone because it held its locks too long. */
+class BatchTooSlow extends Error {
+  override readonly name = 'BatchTooSlow';
+  override readonly message = 'even a batch of one row holds its locks longer than maxLockMs';
+}
+
+/** Whether a smaller batch, or a later one, may do better. */
+function isPassing(error: unknown): boolean {
+  const state = sqlState(error);
+  // query_canceled, lock_not_available, deadlock_detected
+  return error instanceof BatchTooSlow || state === '57014' || state === '55P03' || state === '40P01';
 }
 
 /** The number of rows that fits well into the time: found by doubling and halving. */

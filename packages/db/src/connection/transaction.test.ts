@@ -37,10 +37,16 @@ test('rejects with what broke the connection, not with the rollback that then fa
 
 test('applies its settings until its end and no longer', async () => {
   const settings = `SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement,
-                           current_setting('timezone') AS zone`;
+                           current_setting('timezone') AS zone, current_setting('synchronous_commit') AS commit`;
   const before = await database.pool.query(settings);
-  expect(await run({ lockTimeoutMs: 70, statementTimeoutMs: 80, timeZone: 'Asia/Tokyo' }, settings)).toEqual([
-    { lock: '70ms', statement: '80ms', zone: 'Asia/Tokyo' },
+  const options = {
+    lockTimeoutMs: 70,
+    statementTimeoutMs: 80,
+    timeZone: 'Asia/Tokyo',
+    synchronousCommit: 'off',
+  } as const;
+  expect(await run(options, settings)).toEqual([
+    { lock: '70ms', statement: '80ms', zone: 'Asia/Tokyo', commit: 'off' },
   ]);
   expect((await database.pool.query(settings)).rows).toEqual(before.rows);
   expect(database.pool.totalCount).toBe(1);

@@ -8,6 +8,11 @@ export interface TransactionOptions {
   readonly statementTimeoutMs?: number;
   /** Time zone in which literals without an offset are read. @default the session's setting */
   readonly timeZone?: string;
+  /**
+   * `off`: COMMIT doesn't wait for the disk, so that locks go at once. A crash of Postgres may then undo the last
+   * transactions, each of them whole. @default the session's setting
+   */
+  readonly synchronousCommit?: 'off';
 }
 
 /**
@@ -37,6 +42,7 @@ async function applySettings(connection: Connection, options: TransactionOptions
     ['lock_timeout', options.lockTimeoutMs],
     ['statement_timeout', options.statementTimeoutMs],
     ['timezone', options.timeZone],
+    ['synchronous_commit', options.synchronousCommit],
   ].filter(([, value]) => value !== undefined);
   if (settings.length === 0) return;
   // set_config(…, true) is SET LOCAL with parameters; one round trip for all of them.

@@ -59,6 +59,18 @@ test('makes this month and three more, and finds them the second time', async ()
   expect((await bounds()).slice(0, 3)).toEqual([november, december, january]);
 });
 
+test.each([
+  ['2024-01-31T23:59:59.999Z', '2024-02-29 23:59:59.999999+00'],
+  ['2025-01-31T23:59:59.999Z', '2025-02-28 23:59:59.999999+00'],
+])('makes a whole February when it is %s', async (moment, lastMoment) => {
+  await createParent();
+  const year = moment.slice(0, 4);
+  const { created } = await ensure({ now: new Date(moment), monthsAhead: 2 });
+  expect(created).toEqual([`logs_${year}_01`, `logs_${year}_02`, `logs_${year}_03`]);
+  await database.pool.query('INSERT INTO cold.logs (created_at) VALUES ($1)', [lastMoment]);
+  expect((await database.pool.query(`SELECT FROM cold.logs_${year}_02`)).rowCount).toBe(1);
+});
+
 test('only reports in a dry run', async () => {
   await createParent();
   expect((await ensure({ dryRun: true, monthsAhead: 0 })).created).toEqual(['logs_2025_11']);

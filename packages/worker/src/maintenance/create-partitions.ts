@@ -1,4 +1,4 @@
-import { builtInArchives, type Connection, ensurePartitions, retirePartitions, type TableName } from '@spillway/db';
+import { builtInArchives, ensurePartitions, isPlainTable, retirePartitions } from '@spillway/db';
 import type { JobOptions, JobReport, MaintainedTable, MaintenanceDeps } from './job.ts';
 import { runTables, type TableTask } from './run-tables.ts';
 
@@ -15,7 +15,8 @@ function partitionTask({ target, monthsAhead, retire }: MaintainedTable): TableT
     table: `${target.schema}.${target.name}`,
     async run({ connection, dryRun }) {
       const outcome = { status: 'completed', archived: 0, deleted: 0 } as const;
-      if (await isPlain(connection, target)) return { ...outcome, details: { partitioned: false } };
+      // Needs no months.
+      if (await isPlainTable(connection, target)) return { ...outcome, details: { partitioned: false } };
       const ahead = monthsAhead === undefined ? {} : { monthsAhead };
       const { created, existing } = await ensurePartitions(connection, { table: target, dryRun, ...ahead });
       const made = { created, existing: existing.length };
@@ -24,14 +25,4 @@ function partitionTask({ target, monthsAhead, retire }: MaintainedTable): TableT
       return { ...outcome, details: { ...made, detached, dropped } };
     },
   };
-}
-
-/** An archive may be a plain table, which needs no months. */
-async function isPlain(connection: Connection, { schema, name }: TableName): Promise<boolean> {
-  const { rows } = await connection.query<{ plain: boolean }>(
-    `SELECT c.relkind = 'r' AS plain FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname = $1 AND c.relname = $2`,
-    [schema, name],
-  );
-  return rows[0]?.plain === true;
 }

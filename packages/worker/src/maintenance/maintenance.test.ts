@@ -112,6 +112,47 @@ describe('cron-archive-data', () => {
     ]);
   });
 
+  it('leaves rows that are completed, partial, failed and crashed', async () => {
+    await postgres.pool.query(`
+      INSERT INTO archive.archival_runs (job_name, table_name, started_at)
+      VALUES ('cron-archive-data', 'public.died', now() - interval '1 hour');
+      ALTER TABLE audit_logs ADD COLUMN tenant text;
+      INSERT INTO api_call_logs (method, endpoint, status_code, duration_ms, created_at)
+      SELECT 'GET', '/', 200, 1, now() - interval '29 days 12 hours' FROM generate_series(1, 10)`);
+    const stop = new AbortController();
+    const tables = [
+      ...['audit_logs', 'api_call_logs', 'generations'].map(monthly),
+      // Has two batches to move, and is stopped after the first.
+      { ...monthly('api_call_logs'), retentionDays: 29, batchSize: 5 },
+    ];
+    const onProgress = ({ total }: JobProgress): void => {
+      if (total === 10) stop.abort();
+    };
+    const report = await archiveData({ ...deps, tables }, { signal: stop.signal, onProgress });
+    expect(report).toMatchObject({ status: 'partial', crashedBefore: 1 });
+    expect(await rows('SELECT table_name, status FROM archive.archival_runs ORDER BY started_at')).toEqual([
+      { table_name: 'public.died', status: 'crashed' },
+      { table_name: 'public.audit_logs', status: 'failed' },
+      { table_name: 'public.api_call_logs', status: 'completed' },
+      { table_name: 'public.generations', status: 'completed' },
+      { table_name: 'public.api_call_logs', status: 'partial' },
+    ]);
+  });
+
+  it('says "running" of a table while it is at it', async () => {
+    await postgres.pool.query(`
+      CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+      CREATE TRIGGER slow AFTER DELETE ON api_call_logs FOR EACH STATEMENT EXECUTE FUNCTION slow()`);
+    const running = archiveData(deps);
+    await expect
+      .poll(() => rows('SELECT table_name, status, finished_at FROM archive.archival_runs'), {
+        interval: 5,
+        timeout: 10_000,
+      })
+      .toEqual([{ table_name: 'public.api_call_logs', status: 'running', finished_at: null }]);
+    await running;
+  });
+
   it('archives any table by configuration', async () => {
     await postgres.pool.query(`
       CREATE TABLE sessions (id int PRIMARY KEY, seen_at timestamp NOT NULL, pinned bool NOT NULL);

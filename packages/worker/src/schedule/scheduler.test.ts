@@ -1,8 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { createPool, migrate } from '@spillway/db';
 import { startPostgres } from '@spillway/embedded';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
-import { Queue } from 'bullmq';
+import { Queue, QueueEvents } from 'bullmq';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../connections.ts';
 import { DEFAULT_PREFIX } from '../queue/audit-queue.ts';
@@ -214,6 +215,37 @@ describe('a job', () => {
     const before = runs.length;
     await expect.poll(() => runs.length, { timeout: 10_000 }).toBeGreaterThan(before + 1);
     expect(runs.filter((name) => name === 'yearly')).toHaveLength(3);
+  });
+
+  it('tells its progress as that of its BullMQ job, the last step too', async () => {
+    await overdue('yearly');
+    const table = 'public.api_call_logs';
+    const seen = new AbortController();
+    const schedule: Schedule = {
+      name: 'yearly',
+      pattern: YEARLY,
+      run: async ({ onProgress }) => {
+        onProgress({ table, done: 5_000, total: 12_000 });
+        await once(seen.signal, 'abort');
+        onProgress({ table, done: 10_000, total: 12_000 });
+        onProgress({ table, done: 12_000, total: 12_000 });
+        return { status: 'completed' };
+      },
+    };
+    start([schedule]);
+    const queue = new Queue(MAINTENANCE_QUEUE, { connection: redis.client, prefix: DEFAULT_PREFIX });
+    const told: unknown[] = [];
+    const events = new QueueEvents(MAINTENANCE_QUEUE, {
+      connection: redis.connect({ maxRetriesPerRequest: null }),
+      prefix: DEFAULT_PREFIX,
+    });
+    events.on('progress', ({ data }) => told.push(data));
+    const progress = async (): Promise<unknown> => (await queue.getJobs(['active'])).map((job) => job.progress);
+    await expect.poll(progress, { timeout: 10_000 }).toEqual([{ table, done: 5_000, total: 12_000 }]);
+    seen.abort();
+    await expect.poll(() => told.at(-1), { timeout: 10_000 }).toEqual({ table, done: 12_000, total: 12_000 });
+    await events.close();
+    await queue.close();
   });
 
   it('waits while Postgres is away', async () => {

@@ -68,8 +68,11 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     const schedule = byName.get(job.name);
     // Of a newer or older version of the worker; its own process will see to it.
     if (schedule === undefined) return null;
+    const progress = throttledProgress(job);
     try {
-      return await runDue(options, schedule, { signal: stop.signal, onProgress: throttledProgress(job) });
+      const outcome = await runDue(options, schedule, { signal: stop.signal, onProgress: progress.report });
+      await progress.flush();
+      return outcome;
     } catch (error) {
       if (classifyDbError(error) !== 'unavailable') throw error;
       logger.warn({ err: error, job: job.name }, 'schedule: Postgres is unavailable, the job waits');
@@ -129,11 +132,28 @@ async function addOverdue(deps: RunDueDeps, queue: Queue, schedule: Schedule): P
   await queue.add(schedule.name, {}, { ...options, jobId: `${schedule.name}.${slot.getTime()}` });
 }
 
-function throttledProgress(job: Job): (progress: object) => void {
+/** Progress on its way to Redis: not each step, but always the last. */
+interface ThrottledProgress {
+  readonly report: (progress: object) => void;
+  readonly flush: () => Promise<void>;
+}
+
+function throttledProgress(job: Job): ThrottledProgress {
   let last = Number.NEGATIVE_INFINITY;
-  return (progress) => {
-    if (performance.now() - last < PROGRESS_MS) return;
+  let held: object | undefined;
+  const tell = async (progress: object): Promise<void> => {
     last = performance.now();
-    void job.updateProgress(progress).catch(() => {});
+    held = undefined;
+    // The job goes on without.
+    await job.updateProgress(progress).catch(() => {});
+  };
+  return {
+    report(progress) {
+      if (performance.now() - last >= PROGRESS_MS) void tell(progress);
+      else held = progress;
+    },
+    async flush() {
+      if (held !== undefined) await tell(held);
+    },
   };
 }

@@ -1,0 +1,73 @@
+import { builtInCleanups, cleanUpRows, createPool, migrate, type Queryable, withConnection } from '@spillway/db';
+import { startPostgres } from '@spillway/embedded';
+import { quantile } from '../quantile.ts';
+
+/** What cleaning came to, and what writers noticed of it. */
+export interface CleanupResult {
+  readonly rows: number;
+  readonly rowsPerSecond: number;
+  readonly batches: number;
+  /** The longest that locks were held: a whole transaction, with its commit. */
+  readonly longestBatchMs: number;
+  /** Inserts while rows were deleted, and as many seconds without. */
+  readonly busy: InsertTimes;
+  readonly quiet: InsertTimes;
+}
+
+/** How long single inserts took, in ms. */
+export interface InsertTimes {
+  readonly inserts: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+/** Connections that insert all the time. */
+const WRITERS = 4;
+
+/** Deletes old samples while others record new ones, on a Postgres that loses no commit. */
+export async function cleanup(rows = 500_000): Promise<CleanupResult> {
+  const server = await startPostgres({ durable: true });
+  const pool = createPool({ connectionString: server.url, onError: () => {}, statementTimeoutMs: 600_000 });
+  try {
+    await migrate({ connectionString: server.url });
+    const rule = builtInCleanups.find(({ table }) => table.name === 'system_metrics');
+    if (rule === undefined) throw new Error('there is no cleanup of metrics');
+    await pool.query(
+      `INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
+       SELECT 'm', n, now() - interval '31 days' - n * interval '1 second' FROM generate_series(1, $1) AS n`,
+      [rows],
+    );
+    await pool.query('VACUUM ANALYZE system_metrics');
+    const started = performance.now();
+    const [report, busy] = await whileInserting(pool, async () =>
+      withConnection(pool, async (connection) => cleanUpRows(connection, rule)),
+    );
+    const tookMs = performance.now() - started;
+    if (report.deleted !== rows) throw new Error(`deleted ${report.deleted} of ${rows} rows`);
+    const [, quiet] = await whileInserting(pool, async () => new Promise((resolve) => setTimeout(resolve, tookMs)));
+    const { batches, longestBatchMs } = report;
+    return { rows, rowsPerSecond: rows / (tookMs / 1_000), batches, longestBatchMs, busy, quiet };
+  } finally {
+    await pool.end();
+    await server.stop();
+  }
+}
+
+async function whileInserting<T>(pool: Queryable, work: () => Promise<T>): Promise<[T, InsertTimes]> {
+  const times: number[] = [];
+  const stop = new AbortController();
+  const writers = Array.from({ length: WRITERS }, async () => {
+    while (!stop.signal.aborted) {
+      const started = performance.now();
+      await pool.query(`SELECT record_metric('m', 1)`);
+      times.push(performance.now() - started);
+    }
+  });
+  const result = await work();
+  stop.abort();
+  await Promise.all(writers);
+  times.sort((a, b) => a - b);
+  const maxMs = times.at(-1) ?? Number.NaN;
+  return [result, { inserts: times.length, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99), maxMs }];
+}
