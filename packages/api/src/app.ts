@@ -1,5 +1,6 @@
 import type { Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
+import { httpInstrumentationMiddleware } from '@hono/otel';
 import { bodyLimit } from 'hono/body-limit';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
@@ -39,7 +40,8 @@ export interface ApiDeps {
   readonly maintenance?: MaintenanceControl;
   /** Served at `/metrics`. @default there is no such page */
   readonly metrics?: ApiMetrics;
-  /** Handlers of `(request) => Response` form to serve beside the API's own routes. @default [] */
+  /** Makes a span of each request, except those that ask for health and metrics. @default false */
+  readonly tracing?: boolean;
   /** Says whose key it is. Every route below /v1 and /functions/v1 that is ours asks it. */
   readonly authenticator: Authenticator;
   /** Where the trail, the metrics and the keys are. */
@@ -75,6 +77,7 @@ export function createApp(deps: ApiDeps): ApiApp {
     bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) }),
   );
   if (deps.metrics !== undefined) app.use(deps.metrics.countRequests);
+  if (deps.tracing === true) app.use('/v1/*', httpInstrumentationMiddleware());
   app.notFound(notFoundProblem);
   app.onError((error, context) => {
     const problem = toProblem(error);

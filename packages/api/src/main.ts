@@ -1,5 +1,6 @@
 import { ConfigError } from '@spillway/config';
 import { createPool } from '@spillway/db';
+import { startTelemetry } from '@spillway/telemetry';
 import { type ApiConfig, readConfig } from './config.ts';
 import { ListenError } from './listen-error.ts';
 import { createLogger } from './logger.ts';
@@ -13,6 +14,11 @@ const EXIT_DEADLINE_MS = 4_500;
 
 async function run(config: ApiConfig): Promise<void> {
   const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
+  const telemetry = await startTelemetry({
+    serviceName: 'spillway-api',
+    env: process.env,
+    onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
+  });
   const pool = createPool({
     connectionString: config.databaseUrl,
     applicationName: 'spillway-api',
@@ -20,7 +26,7 @@ async function run(config: ApiConfig): Promise<void> {
     onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
   });
   const { redisUrl, host, port, shards, jwt } = config;
-  const api = await startApi({ redisUrl, host, port, shards, jwt, pool, logger });
+  const api = await startApi({ redisUrl, host, port, shards, jwt, pool, logger, tracing: telemetry.active });
   logger.info({ url: api.url }, 'api: listening');
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
@@ -30,7 +36,7 @@ async function run(config: ApiConfig): Promise<void> {
       process.exit(1);
     }, EXIT_DEADLINE_MS).unref();
     await api.close(DRAIN_MS);
-    await pool.end();
+    await Promise.all([pool.end(), telemetry.shutdown()]);
     logger.info('api: stopped');
     process.exit(0);
   };

@@ -1,5 +1,6 @@
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
+import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { createApp } from './app.ts';
@@ -10,6 +11,8 @@ import type { ApiLogger } from './logger.ts';
 import { maintenanceControl } from './maintenance/maintenance-control.ts';
 import type { MountedHandler } from './mount.ts';
 import { apiMetrics } from './prometheus/api-metrics.ts';
+import { bothMetrics } from './telemetry/both-metrics.ts';
+import { tracedLimiter } from './telemetry/traced-limiter.ts';
 import { type HttpServer, serve } from './serve.ts';
 
 /** What the API connects, and where it listens. */
@@ -27,6 +30,8 @@ export interface StartApiOptions {
   /** As many as the other limiters and the worker have. @default 16 */
   readonly shards?: number;
   readonly logger: ApiLogger;
+  /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
+  readonly tracing?: boolean;
   /** Whose JWTs to accept beside keys. @default nobody's */
   readonly jwt?: JwtRules | undefined;
   /** Makes the handlers to serve beside the API, given the API's limiter. @default none */
@@ -49,7 +54,7 @@ export interface Api {
  * @throws {ListenError} when the address can't be had; nothing is left open then.
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
-  const { redisUrl, pool, host, port, shards, logger, jwt, mount } = options;
+  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false } = options;
   const redis = new Redis(redisUrl, { ...hotPathOptions, connectionName: 'spillway-api' });
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();
@@ -57,7 +62,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     redis,
     policies: tiers,
     live: true,
-    metrics: metrics.limiter,
+    metrics: tracing ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
     recordDecisions: true,
     ...(shards === undefined ? {} : { shards }),
   });
@@ -70,7 +75,8 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     redis.disconnect();
   };
   const app = createApp({
-    limiter,
+    limiter: tracing ? tracedLimiter(limiter, redis) : limiter,
+    tracing,
     logger,
     metrics,
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),

@@ -28,6 +28,7 @@ it('exports exactly what its users need', () => {
       "startWorker",
       "verifyWebhook",
       "workerRegistry",
+      "workerTracing",
     ]
   `);
 });

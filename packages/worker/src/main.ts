@@ -1,9 +1,11 @@
 import { ConfigError } from '@spillway/config';
 import { builtInArchives, createPool } from '@spillway/db';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { finishBy } from './finish-by.ts';
 import { workerRegistry } from './prometheus/worker-registry.ts';
+import { startTelemetry } from '@spillway/telemetry';
+import { workerTracing } from './telemetry/worker-tracing.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
 
@@ -16,27 +18,41 @@ const MAINTENANCE_CONNECTIONS = 8;
 /** A partition's detachment waits for the transactions that use it. */
 const MAINTENANCE_STATEMENT_MS = 60_000;
 
+type Pools = Record<'sink' | 'maintenance', ReturnType<typeof createPool>>;
+
+function openPools(config: WorkerConfig, logger: Logger): Pools {
+  return {
+    sink: createPool({
+      connectionString: config.databaseUrl,
+      applicationName: 'spillway-worker',
+      max: config.sinkConcurrency + 1,
+      onError: (error) => logger.warn({ err: error }, 'worker: Postgres connection'),
+    }),
+    maintenance: createPool({
+      connectionString: config.maintenanceDatabaseUrl,
+      applicationName: 'spillway-maintenance',
+      max: MAINTENANCE_CONNECTIONS,
+      statementTimeoutMs: MAINTENANCE_STATEMENT_MS,
+      onError: (error) => logger.warn({ err: error }, 'maintenance: Postgres connection'),
+    }),
+  };
+}
+
 async function run(config: WorkerConfig): Promise<void> {
   const logger = pino({ name: 'spillway-worker', level: config.logLevel });
-  const pool = createPool({
-    connectionString: config.databaseUrl,
-    applicationName: 'spillway-worker',
-    max: config.sinkConcurrency + 1,
-    onError: (error) => logger.warn({ err: error }, 'worker: Postgres connection'),
+  const telemetry = await startTelemetry({
+    serviceName: 'spillway-worker',
+    env: process.env,
+    onError: (error) => logger.warn({ err: error }, 'worker: OpenTelemetry'),
   });
-  const maintenancePool = createPool({
-    connectionString: config.maintenanceDatabaseUrl,
-    applicationName: 'spillway-maintenance',
-    max: MAINTENANCE_CONNECTIONS,
-    statementTimeoutMs: MAINTENANCE_STATEMENT_MS,
-    onError: (error) => logger.warn({ err: error }, 'maintenance: Postgres connection'),
-  });
+  const pools = openPools(config, logger);
   const { registry, metrics } = workerRegistry();
   const maintenance = await startMaintenance({
+    telemetry: telemetry.active,
     registry,
     redis: config.redisUrl,
     queueRedis: config.queueRedisUrl,
-    pool: maintenancePool,
+    pool: pools.maintenance,
     shards: config.shards,
     logger,
     tables: [...builtInArchives, ...config.archiveTables],
@@ -48,16 +64,18 @@ async function run(config: WorkerConfig): Promise<void> {
   const worker = startWorker({
     redis: config.redisUrl,
     queueRedis: config.queueRedisUrl,
-    pool,
+    pool: pools.sink,
     shards: config.shards,
     logger,
     metrics,
+    ...(telemetry.active ? { tracing: workerTracing() } : {}),
     sink: { concurrency: config.sinkConcurrency },
     closeTimeoutMs: config.shutdownTimeoutMs,
   });
   logger.info({ shards: config.shards, health: maintenance.url }, 'worker: running');
 
-  const endPools = async (): Promise<unknown> => Promise.all([pool.end(), maintenancePool.end()]);
+  const endPools = async (): Promise<unknown> =>
+    Promise.all([pools.sink.end(), pools.maintenance.end(), telemetry.shutdown()]);
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     logger.info({ signal }, 'worker: stopping');
     const end = performance.now() + config.shutdownTimeoutMs + EXIT_MARGIN_MS / 2;

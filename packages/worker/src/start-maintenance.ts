@@ -18,6 +18,7 @@ import type { WorkerLogger } from './logger.ts';
 import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
 import { startObserver } from './observe/observer.ts';
 import { registerTrailGauges } from './prometheus/trail-gauges.ts';
+import { registerTrailMeters } from './telemetry/trail-meters.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startScheduler } from './schedule/scheduler.ts';
 import { reconcile } from './reconcile/reconcile.ts';
@@ -42,6 +43,8 @@ export interface MaintenanceOptions {
   readonly http?: { readonly host: string; readonly port: number };
   /** What `/metrics` answers besides; what the observer sees is put into it. @default there is no such page */
   readonly registry?: Registry;
+  /** What the observer sees becomes metrics of OpenTelemetry too. @default false */
+  readonly telemetry?: boolean;
   /** `/readyz` fails when the oldest event is older, in ms. @default 60_000 */
   readonly lagObjectiveMs?: number;
   /** How often the worker looks at itself, in ms. @default 10_000 */
@@ -95,6 +98,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
     ...webhook,
     ...(options.rules === undefined ? {} : { rules: options.rules }),
   });
+  if (options.telemetry === true) registerTrailMeters(() => observer.state());
   if (options.registry !== undefined) registerTrailGauges(options.registry, () => observer.state());
   const schedules = guideSchedules(deps, async (signal) =>
     reconcile({ redis: trail, queue, pool, shards }, { signal }),

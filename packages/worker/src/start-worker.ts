@@ -5,6 +5,7 @@ import { finishBy } from './finish-by.ts';
 import type { WorkerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
+import type { WorkerTracing } from './telemetry/worker-tracing.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 import { createSink, type SinkTuning } from './sink/sink.ts';
 
@@ -23,6 +24,8 @@ export interface WorkerOptions {
   readonly prefix?: string;
   readonly pump?: PumpTuning;
   readonly sink?: SinkTuning;
+  /** Makes spans of flushes and jobs, see `workerTracing`. @default none */
+  readonly tracing?: WorkerTracing;
   /** Told what the pump and the sink do. @default nobody is */
   readonly metrics?: WorkerMetrics;
   /** Longest that `close()` may take, in ms, whatever has died. @default 4_000 */
@@ -55,6 +58,9 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
   const metrics = options.metrics === undefined ? {} : { metrics: options.metrics };
+  const { tracing } = options;
+  const pumpTracing = tracing === undefined ? {} : { tracing };
+  const telemetry = tracing === undefined ? {} : { telemetry: tracing.bullmq };
   const onError = (error: Error): void => logger.warn({ err: error }, 'worker: Redis connection');
 
   const open = (option: string, source: RedisSource, connectionName: string): ReturnType<typeof connect> =>
@@ -62,9 +68,17 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   const outbox = open('redis', redis, 'spillway-pump');
   const queueConnection = open('queueRedis', queueRedis, 'spillway-sink');
 
-  const queue = createAuditQueue({ ...prefix, connection: queueConnection, onError });
-  const pump = createPump({ ...options.pump, ...metrics, redis: outbox, queue, shards, logger });
-  const sink = createSink({ ...options.sink, ...prefix, ...metrics, connection: queueConnection, pool, logger });
+  const queue = createAuditQueue({ ...prefix, ...telemetry, connection: queueConnection, onError });
+  const pump = createPump({ ...options.pump, ...metrics, ...pumpTracing, redis: outbox, queue, shards, logger });
+  const sink = createSink({
+    ...options.sink,
+    ...prefix,
+    ...metrics,
+    ...telemetry,
+    connection: queueConnection,
+    pool,
+    logger,
+  });
 
   const shutDown = async (): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;

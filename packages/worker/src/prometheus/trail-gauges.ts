@@ -3,7 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 import type { ObserverState } from '../observe/observer.ts';
 
 /** One sample's name in `system_metrics` as one metric. */
-interface TrailMetric {
+export interface TrailMetric {
   readonly sample: string;
   readonly name: string;
   readonly help: string;
@@ -31,7 +31,7 @@ const JOB_LABEL = 'maintenance_job';
 
 const ofFleet = 'All workers report the same.';
 
-const trailMetrics: readonly TrailMetric[] = [
+export const trailMetrics: readonly TrailMetric[] = [
   seconds('audit_oldest_event_age_ms', 'oldest_event_age_seconds', `Age of the oldest event on its way. ${ofFleet}`),
   seconds('audit_flush_lag_ms', 'flush_lag_seconds', `Age of the oldest event in the outboxes. ${ofFleet}`),
   seconds('audit_queue_age_ms', 'queue_age_seconds', `Age of the oldest event in the queue. ${ofFleet}`),
@@ -102,6 +102,7 @@ function registerOne(registry: Registry, metric: TrailMetric, state: () => Obser
   });
 }
 
-function samplesOf(state: ObserverState, name: string): readonly Sample[] {
+/** The samples of that name that were seen last; none when nothing was. */
+export function samplesOf(state: ObserverState, name: string): readonly Sample[] {
   return state.kind === 'seen' ? state.observation.samples.filter((sample) => sample.name === name) : [];
 }

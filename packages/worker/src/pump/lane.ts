@@ -22,6 +22,8 @@ export interface LaneOptions {
   readonly lingerMs: number;
   readonly logger: WorkerLogger;
   readonly metrics: WorkerMetrics;
+  /** Runs the hand-over of a batch, in a span if there is tracing. */
+  readonly inSpan: (batch: readonly AuditEntry[], work: () => Promise<void>) => Promise<void>;
 }
 
 /**
@@ -81,7 +83,8 @@ class HandOvers {
   /** Waits for a free place, then begins and does not wait. */
   async begin(batch: readonly AuditEntry[]): Promise<void> {
     while (this.#running.size >= MAX_IN_FLIGHT) await Promise.race(this.#running);
-    const running = this.#handOver(batch).finally(() => this.#running.delete(running));
+    const handOver = this.#options.inSpan(batch, () => this.#handOver(batch));
+    const running = handOver.finally(() => this.#running.delete(running));
     this.#running.add(running);
   }
 

@@ -4,9 +4,10 @@ import { MAX_SHARDS } from '@spillway/redis';
 import { Cluster, type Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
+import type { WorkerTracing } from '../telemetry/worker-tracing.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
-import { runLane } from './lane.ts';
+import { type LaneOptions, runLane } from './lane.ts';
 import { OutboxReader } from './outbox-reader.ts';
 import { QueueGate } from './queue-gate.ts';
 
@@ -34,6 +35,8 @@ export interface PumpOptions extends PumpTuning {
   readonly logger: WorkerLogger;
   /** @default nobody is told */
   readonly metrics?: WorkerMetrics;
+  /** @default no spans */
+  readonly tracing?: WorkerTracing;
 }
 
 /** A running pump. */
@@ -51,7 +54,7 @@ export interface Pump {
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createPump(options: PumpOptions): Pump {
-  const { redis, queue, logger, metrics = {} } = options;
+  const { redis, queue, logger, metrics = {}, tracing } = options;
   const batchSize = wholeNumber('batchSize', options.batchSize ?? 500, 1, 5_000);
   const lingerMs = wholeNumber('lingerMs', options.lingerMs ?? 250, 0, 60_000);
   const maxWaitingJobs = wholeNumber('maxWaitingJobs', options.maxWaitingJobs ?? 200, 1, 1_000_000);
@@ -68,9 +71,14 @@ export function createPump(options: PumpOptions): Pump {
   const consumer = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const stop = new AbortController();
   const gate = new QueueGate({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
+  const inSpan: LaneOptions['inSpan'] = async (batch, work) =>
+    tracing === undefined ? work() : tracing.flush(redis, batch, work);
   const lanes = laneShards(redis, shards).map((laneOf) => {
     const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs });
-    return { reader, done: runLane({ reader, queue, gate, batchSize, lingerMs, logger, metrics }, stop.signal) };
+    return {
+      reader,
+      done: runLane({ reader, queue, gate, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),
+    };
   });
   return {
     consumer,

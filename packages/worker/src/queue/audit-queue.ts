@@ -1,4 +1,4 @@
-import { Queue } from 'bullmq';
+import { Queue, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import type { AuditEntry } from './audit-entry.ts';
 
@@ -52,13 +52,21 @@ export interface AuditQueueOptions {
   readonly connection: Redis | Cluster;
   /** @default '{spillway}' */
   readonly prefix?: string;
+  /** How jobs carry the context of a trace. @default they don't */
+  readonly telemetry?: Telemetry;
   /** Told about connection trouble. */
   readonly onError: (error: Error) => void;
 }
 
 /** Opens the producer's side of the queue. */
-export function createAuditQueue({ connection, prefix = DEFAULT_PREFIX, onError }: AuditQueueOptions): AuditQueue {
-  const queue: AuditQueue = new Queue(AUDIT_QUEUE, { connection, prefix, defaultJobOptions: jobOptions });
+export function createAuditQueue(options: AuditQueueOptions): AuditQueue {
+  const { connection, prefix = DEFAULT_PREFIX, telemetry, onError } = options;
+  const queue: AuditQueue = new Queue(AUDIT_QUEUE, {
+    connection,
+    prefix,
+    defaultJobOptions: jobOptions,
+    ...(telemetry === undefined ? {} : { telemetry }),
+  });
   queue.on('error', onError);
   return queue;
 }

@@ -1,5 +1,5 @@
 import { classifyDbError, type Queryable } from '@spillway/db';
-import { Worker, type Job, type WorkerOptions as BullOptions } from 'bullmq';
+import { Worker, type Job, type WorkerOptions as BullOptions, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
@@ -28,6 +28,8 @@ export interface SinkOptions extends SinkTuning {
   readonly logger: WorkerLogger;
   /** @default nobody is told */
   readonly metrics?: WorkerMetrics;
+  /** How jobs carry the context of a trace. @default they don't */
+  readonly telemetry?: Telemetry;
 }
 
 /** A running sink. */
@@ -96,6 +98,7 @@ export function createSink(options: SinkOptions): Sink {
     // The library's pause after a lost connection is 15 s.
     runRetryDelay: 1_000,
     metrics: { maxDataPoints: METRIC_POINTS },
+    ...(options.telemetry === undefined ? {} : { telemetry: options.telemetry }),
   });
   listen(worker, logger);
   return {

@@ -1,0 +1,31 @@
+import type { LimiterMetrics } from '@spillway/limiter';
+
+/** Tells two sinks of a limiter's metrics the same. */
+export function bothMetrics(one: LimiterMetrics, other: LimiterMetrics): LimiterMetrics {
+  return {
+    decision(decision) {
+      one.decision?.(decision);
+      other.decision?.(decision);
+    },
+    nearLimit(policy) {
+      one.nearLimit?.(policy);
+      other.nearLimit?.(policy);
+    },
+    batch(batch) {
+      one.batch?.(batch);
+      other.batch?.(batch);
+    },
+    cacheHit(kind) {
+      one.cacheHit?.(kind);
+      other.cacheHit?.(kind);
+    },
+    fallback(policy, answer) {
+      one.fallback?.(policy, answer);
+      other.fallback?.(policy, answer);
+    },
+    dropped(count) {
+      one.dropped?.(count);
+      other.dropped?.(count);
+    },
+  };
+}
