@@ -23,7 +23,7 @@ async function readCompose(): Promise<{ services: Record<string, Service>; volum
   return parse(await deployText('compose.yaml'), { merge: true }) as Awaited<ReturnType<typeof readCompose>>;
 }
 
-const ours = { api: 'packages/api', worker: 'packages/worker', migrate: 'deploy/src/migrate' };
+const ours = { api: 'packages/api', worker: 'packages/worker', migrate: 'packages/cli' };
 
 const hasPlugin = spawnSync('docker', ['compose', 'version']).status === 0;
 
@@ -63,7 +63,7 @@ it('is what the Compose specification allows, with no tag or port left to chance
 it('gives each part only variables that it reads, and all that it must have', async () => {
   const { services } = await readCompose();
   for (const [name, folder] of Object.entries(ours)) {
-    const config = folder.startsWith('packages') ? `${folder}/src/config.ts` : `${folder}/config.ts`;
+    const config = `${folder}/src/config.ts`;
     const known = name === 'migrate' ? ['DATABASE_URL'] : await variablesOf(config);
     const given = Object.keys(services[name]?.environment ?? {});
     expect(

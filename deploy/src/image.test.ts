@@ -96,7 +96,10 @@ it('migrates as the owner, decides as api, stores as worker, and stops in order'
   // Users as compose.yaml makes them; the embedded server trusts whoever is local, so passwords don't matter.
   const [, users = ''] = /<<'SQL'\n(.*)\nSQL/su.exec(await deployText('postgres/init.sh')) ?? [];
   await owner.query(users.replaceAll(/:'\w+'/gu, "'secret'"));
-  const migration = run(commandOf(stages.get('migrate'), 'CMD'), { DATABASE_URL: postgres.url });
+  const migration = run(
+    [...commandOf(stages.get('migrate'), 'ENTRYPOINT'), ...commandOf(stages.get('migrate'), 'CMD')],
+    { DATABASE_URL: postgres.url },
+  );
   expect(await once(migration, 'exit')).toEqual([0, null]);
 
   const port = await freePort();

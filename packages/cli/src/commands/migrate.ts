@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { migrate } from '@spillway/db';
+import { migrate, type RolesReport } from '@spillway/db';
 import type { CliContext } from '../cli-context.ts';
 import { readDatabaseUrl } from '../config.ts';
 
@@ -13,6 +13,20 @@ export function migrateCommand({ env, output }: CliContext): Command {
       const made = report.partitions.flatMap(({ created }) => created);
       const applied =
         report.applied.length === 0 ? 'The schema is up to date.' : `Applied ${report.applied.join(', ')}.`;
-      output.result(report, made.length === 0 ? applied : `${applied}\nMade partitions ${made.join(', ')}.`);
+      const lines = [
+        applied,
+        ...(made.length === 0 ? [] : [`Made partitions ${made.join(', ')}.`]),
+        ...roleLines(report.roles),
+      ];
+      output.result(report, lines.join('\n'));
     });
+}
+
+/** A server that lets nobody make roles is no failure: everything works as the owner too, only with more rights than needed. */
+function roleLines({ created, missing, refused }: RolesReport): string[] {
+  return [
+    ...(created.length === 0 ? [] : [`Made roles ${created.join(', ')}.`]),
+    ...(missing.length === 0 ? [] : [`This user may not make roles: make ${missing.join(', ')} and migrate again.`]),
+    ...(refused === undefined ? [] : [`Roles were not granted: ${refused}`]),
+  ];
 }
