@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { chartOf } from './chart.ts';
 import { clusterSection } from './cluster/cluster-section.ts';
 import { growthSection } from './growth/growth-section.ts';
@@ -26,11 +26,12 @@ if (unknown.length > 0) {
 for (const { name, title, measure } of sections) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.error(`measuring ${name} …`);
+  const [load = 0] = loadavg();
   const findings = await measure();
   await saveRun(name, {
     title,
     date: new Date().toISOString().slice(0, 10),
-    machine: `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}`,
+    machine: `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, load average ${load.toFixed(1)} as it began`,
     ...findings,
   });
 }

@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
@@ -49,6 +50,8 @@ async function measure({ name, client, begin, end, stop }: Fault): Promise<strin
   };
   const loops = Promise.all(Array.from({ length: IN_FLIGHT }, async (_, first) => loop(first)));
   await pause(HEALTHY_MS);
+  const pauses = monitorEventLoopDelay({ resolution: 1 });
+  pauses.enable();
   const began = performance.now();
   await begin();
   await pause(OUTAGE_MS);
@@ -72,6 +75,7 @@ async function measure({ name, client, begin, end, stop }: Fault): Promise<strin
     during.length,
     away.length,
     ...[0.5, 0.99, 1].map((share) => quantile(took, share).toFixed(1)),
+    (pauses.max / 1e6).toFixed(1),
     backAfter,
   ];
   return `| ${[name, ...cells].join(' | ')} |`;
@@ -139,8 +143,8 @@ const faults: readonly (() => Promise<Fault>)[] = [
 const lines = [
   `Deadline ${DEADLINE_MS} ms, ${IN_FLIGHT} in flight; times in ms from the fault on.`,
   '',
-  '| fault | decisions | without Redis | p50 | p99 | max | decided by Redis again after the fault’s end (failover: its begin) |',
-  '| --- | ---: | ---: | ---: | ---: | ---: | ---: |',
+  '| fault | decisions | without Redis | p50 | p99 | max | longest pause of the event loop | decided by Redis again after the fault’s end (failover: its begin) |',
+  '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
 ];
 for (const make of faults) lines.push(await measure(await make()));
 process.stdout.write(`${lines.join('\n')}\n`);

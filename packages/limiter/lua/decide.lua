@@ -1,5 +1,6 @@
 -- decide.lua: decides groups of requests, each request by its own algorithm.
--- Needs clock.lua, now.lua, outbox.lua, block-record.lua, window.lua and algorithms/*.lua in front of it.
+-- Needs clock.lua, now.lua, window.lua, make_blocks(), which gives the functions of blocks.lua, and algorithms.lua in
+-- front of it.
 --
 -- KEYS   one window key a request, in the order of the requests; within a group
 --        all are different
@@ -22,6 +23,7 @@
 
 local outbox_cap = tonumber(ARGV[1])
 local replies = { pack('>I6', now) }
+local block_save, dropped
 
 local function open(key)
   local value = call('GET', key)
@@ -39,7 +41,7 @@ local function reply(outcome, remaining, reset, retry)
 end
 
 local function judge(w, rule)
-  algorithms[rule.algorithm].read(w, rule)
+  rule.algorithm.read(w, rule)
   w.capacity = w.capacity or rule.limit
   if w.stale then
     w.outcome = 5
@@ -56,8 +58,9 @@ local function judge(w, rule)
 end
 
 local function begin_block(w, rule)
-  local algorithm = algorithms[rule.algorithm]
+  local algorithm = rule.algorithm
   window_save(w.key, w.base, w.at + rule.block, w.body, algorithm.reset(w, rule))
+  if not block_save then block_save, dropped = make_blocks() end
   block_save(w.key, w.at, w.at + rule.block, outbox_cap, {
     limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
   })
@@ -65,7 +68,7 @@ local function begin_block(w, rule)
 end
 
 local function refuse(w, rule)
-  local algorithm = algorithms[rule.algorithm]
+  local algorithm = rule.algorithm
   if w.outcome == 3 then
     reply(3, 0, w.blocked - w.at, w.blocked - w.at)
   elseif w.outcome == 1 and rule.block > 0 and rule.mode < 2 then
@@ -78,7 +81,7 @@ local function refuse(w, rule)
 end
 
 local function write(w, rule)
-  local algorithm = algorithms[rule.algorithm]
+  local algorithm = rule.algorithm
   if rule.mode == 4 then
     if w.used > 0 then algorithm.take(w, rule) end
   elseif rule.mode == 5 then
@@ -94,12 +97,12 @@ local function admit(w, rule)
   local found
   if rule.mode ~= 2 then
     found = write(w, rule)
-    w = open(w.key)
-    algorithms[rule.algorithm].read(w, rule)
+    if rule.algorithm.whole then w = open(w.key) end
+    rule.algorithm.read(w, rule)
     w.capacity = w.capacity or rule.limit
   end
   if found == 0 then return reply(1, w.capacity - w.used, 0, 0) end
-  local reset = w.used > 0 and algorithms[rule.algorithm].reset(w, rule) or 0
+  local reset = w.used > 0 and rule.algorithm.reset(w, rule) or 0
   reply(0, w.capacity - w.used, reset, 0)
 end
 
@@ -110,7 +113,7 @@ while argument <= #ARGV do
   argument = argument + 1
   for place = 1, size do
     local rule = {
-      algorithm = ARGV[argument], limit = tonumber(ARGV[argument + 1]), window = tonumber(ARGV[argument + 2]),
+      algorithm = algorithm_of(ARGV[argument]), limit = tonumber(ARGV[argument + 1]), window = tonumber(ARGV[argument + 2]),
       block = tonumber(ARGV[argument + 3]), mode = tonumber(ARGV[argument + 4]), cost = tonumber(ARGV[argument + 5]),
       extra = ARGV[argument + 6],
     }
@@ -126,7 +129,7 @@ while argument <= #ARGV do
     if w.outcome == 0 then admit(w, rule) else refuse(w, rule) end
   end
 end
-if outbox_dropped > 0 then
-  replies[#replies + 1] = pack('>I4', outbox_dropped)
+if dropped and dropped() > 0 then
+  replies[#replies + 1] = pack('>I4', dropped())
 end
 return table.concat(replies)

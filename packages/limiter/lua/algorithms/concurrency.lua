@@ -1,5 +1,5 @@
 -- concurrency.lua: slots that are held until they are released or their time is up.
--- Needs algorithms.lua in front of it.
+-- Needs save.lua in front of it.
 --
 -- The limit is how many slots may be held at once, the window how long a slot
 -- lasts without being renewed: a holder that dies loses its slots after that.
@@ -9,7 +9,6 @@
 
 local SLOT = 14
 local slots = {}
-algorithms.slots = slots
 
 function slots.read(w, rule)
   w.at, w.capacity, w.slots, w.used, w.start = max(now, w.body == '' and now or w.base), rule.limit, {}, 0, now
@@ -69,3 +68,5 @@ function slots.renew(w, rule)
   write_slots(w, rule, w.slots)
   return found
 end
+
+return slots

@@ -1,5 +1,5 @@
 -- fixed-window.lua: a counter that starts anew a window after its first unit.
--- Needs algorithms.lua in front of it.
+-- Needs save.lua in front of it.
 --
 -- Admits at most the limit in each window, and so at most twice the limit in a
 -- trailing one. The window begins with its first unit and not at a round time,
@@ -8,7 +8,6 @@
 -- Base: begin of the window. Body: 4 bytes units.
 
 local fixed = {}
-algorithms.fixed = fixed
 
 function fixed.read(w, rule)
   w.at = w.body == '' and now or max(now, w.base)
@@ -32,3 +31,5 @@ end
 function fixed.take(w, rule)
   save(w, w.start, pack('>I4', max(0, w.used - rule.cost)), w.start + rule.window - now)
 end
+
+return fixed

@@ -1,8 +1,8 @@
 -- log.lua: the sliding log (sliding-log.lua) as one of the algorithms.
--- Needs algorithms.lua and sliding-log.lua in front of it.
+-- Needs save.lua and sliding-log.lua in front of it.
 
-local log = {}
-algorithms.log = log
+-- Reads w.value, the whole string in Redis.
+local log = { whole = true }
 
 function log.read(w, rule)
   if w.body == '' then
@@ -41,3 +41,5 @@ function log.take(w, rule)
   local base, units = log_cut(w.value, w.base, w.first, last, w.at)
   save(w, base, units, 2 * rule.window)
 end
+
+return log

@@ -1,5 +1,5 @@
 -- quota.lua: a counter for each day or month of a calendar.
--- Needs algorithms.lua in front of it.
+-- Needs save.lua in front of it.
 --
 -- Calendars and time zones are the client's, the time is the server's: `extra`
 -- holds the starts of a few periods around the client's idea of now, as texts
@@ -10,7 +10,6 @@
 -- Base: begin of the period. Body: 4 bytes units, 6 bytes end of the period.
 
 local quota = {}
-algorithms.quota = quota
 
 function quota.read(w, rule)
   w.at, w.used = now, 0
@@ -47,3 +46,5 @@ end
 function quota.take(w, rule)
   save(w, w.start, pack('>I4I6', max(0, w.used - rule.cost), w.ends), max(1, w.ends - now))
 end
+
+return quota

@@ -1,5 +1,5 @@
 -- sliding-window.lua: a sliding window in sub-buckets, for limits too large for a log.
--- Needs algorithms.lua in front of it.
+-- Needs save.lua in front of it.
 --
 -- The window is cut into `extra` buckets of equal width, counted from 1970 on, so
 -- a trailing window touches at most one more. All buckets that the trailing
@@ -12,29 +12,29 @@
 -- counts, oldest first.
 
 local buckets = {}
-algorithms['window'] = buckets
 
 function buckets.read(w, rule)
   local count = tonumber(rule.extra)
+  local places = count + 1
   w.width = ceil(rule.window / count)
-  w.counts, w.at = {}, now
-  local newest
-  if #w.body == 6 + 4 * (count + 1) then
-    newest = unpack_at('>I6', w.body)
+  w.format, w.at = '>I6' .. rep('I4', places), now
+  local kept, newest
+  if #w.body == 6 + 4 * places then
+    kept = { unpack_at(w.format, w.body) }
+    newest = kept[1]
     w.at = max(now, newest * w.width)
   end
   w.newest = floor(w.at / w.width)
-  local left = newest and w.newest - newest or count + 1
   w.oldest = floor((w.at - rule.window + 1) / w.width)
-  w.used, w.start = 0, w.at
-  for slot = count, 0, -1 do
-    local index, units = w.newest - slot, 0
-    if index >= w.oldest and count - slot + left <= count then
-      units = unpack_at('>I4', w.body, 7 + 4 * (count - slot + left))
-    end
-    if units > 0 and w.used == 0 then w.start = index * w.width end
+  w.used, w.start, w.counts = 0, w.at, {}
+  -- A count that was kept at place p stands `moved` places further to the left now.
+  local moved = newest and w.newest - newest or places
+  for place = 1, places do
+    local units = 0
+    if place + moved <= places and w.newest - places + place >= w.oldest then units = kept[1 + place + moved] end
+    if units > 0 and w.used == 0 then w.start = (w.newest - places + place) * w.width end
     w.used = w.used + units
-    w.counts[count + 1 - slot] = units
+    w.counts[place] = units
   end
 end
 
@@ -60,9 +60,7 @@ function buckets.retry(w, rule)
 end
 
 local function write(w, rule)
-  local body = { pack('>I6', w.newest) }
-  for place = 1, #w.counts do body[place + 1] = pack('>I4', w.counts[place]) end
-  save(w, w.at, table.concat(body), w.at - now + rule.window + 2 * w.width)
+  save(w, w.at, pack(w.format, w.newest, unpack(w.counts)), w.at - now + rule.window + 2 * w.width)
 end
 
 function buckets.add(w, rule)
@@ -78,3 +76,5 @@ function buckets.take(w, rule)
   end
   write(w, rule)
 end
+
+return buckets

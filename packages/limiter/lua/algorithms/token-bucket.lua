@@ -1,5 +1,5 @@
 -- token-bucket.lua: a bucket that holds `extra` tokens (the burst) and gets `limit` of them back in each window.
--- Needs algorithms.lua in front of it.
+-- Needs save.lua in front of it.
 --
 -- Kept as the equivalent generic cell rate algorithm (GCRA, ITU-T I.371) in the
 -- form of a leaky bucket: a level that each unit raises and time lowers. In any
@@ -12,7 +12,6 @@
 -- which it is scaled.
 
 local bucket = {}
-algorithms.bucket = bucket
 
 function bucket.read(w, rule)
   w.capacity = tonumber(rule.extra)
@@ -47,3 +46,5 @@ end
 function bucket.take(w, rule)
   write_level(w, rule, max(0, w.level - rule.cost * rule.window))
 end
+
+return bucket

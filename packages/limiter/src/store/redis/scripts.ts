@@ -1,16 +1,16 @@
-import { defineScript, luaFiles, type RedisScript } from '@spillway/redis';
+import { defineScript, luaFiles, type RedisScript, type ScriptPart } from '@spillway/redis';
 
 const lua = (name: string): URL => new URL(`../../../lua/${name}`, import.meta.url);
 
-const algorithms: readonly URL[] = [
-  'algorithms',
-  'log',
-  'sliding-window',
-  'fixed-window',
-  'token-bucket',
-  'concurrency',
-  'quota',
-].map((name) => lua(`algorithms/${name}.lua`));
+/** What provides an algorithm to decide.lua, as `make_NAME()`: functions that are made only for who asks for them. */
+const algorithms: readonly ScriptPart[] = [
+  { as: 'make_log', files: [lua('sliding-log.lua'), lua('algorithms/log.lua')] },
+  { as: 'make_window', files: [lua('algorithms/sliding-window.lua')] },
+  { as: 'make_fixed', files: [lua('algorithms/fixed-window.lua')] },
+  { as: 'make_bucket', files: [lua('algorithms/token-bucket.lua')] },
+  { as: 'make_slots', files: [lua('algorithms/concurrency.lua')] },
+  { as: 'make_quota', files: [lua('algorithms/quota.lua')] },
+];
 
 /** How scripts learn the time. */
 export interface ScriptClock {
@@ -52,6 +52,8 @@ class UnexpectedReplyError extends Error {
 export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverClock): LimiterScripts {
   const base = [clock, luaFiles.outbox, lua('block-record.lua')];
   const log = [luaFiles.outbox, lua('block-record.lua'), lua('window.lua'), lua('sliding-log.lua')];
+  const blocks = { as: 'make_blocks', files: [luaFiles.outbox, lua('block-record.lua'), lua('blocks.lua')] };
+  const save = lua('algorithms/save.lua');
   const rare = { as: 'rare', files: [clock, ...log, lua('decide-one-log.lua')] };
   return {
     spareMs,
@@ -63,7 +65,16 @@ export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverCloc
     }),
     decide: defineScript({
       name: 'decide',
-      files: [clock, now, ...log, ...algorithms, lua('decide.lua')],
+      files: [
+        clock,
+        now,
+        lua('window.lua'),
+        blocks,
+        save,
+        ...algorithms,
+        lua('algorithms/algorithms.lua'),
+        lua('decide.lua'),
+      ],
       decode: asBuffer,
     }),
     block: defineScript({
