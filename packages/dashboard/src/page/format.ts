@@ -1,0 +1,42 @@
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** `1,234`, `12.3k`, `4.5M`: short enough for a narrow column. */
+export function count(value: number): string {
+  if (Math.abs(value) < 10_000) return value.toLocaleString('en', { maximumFractionDigits: 0 });
+  return value.toLocaleString('en', { notation: 'compact', maximumFractionDigits: 1 });
+}
+
+/** A rate a second: two digits after the point when it is small. */
+export function rate(value: number): string {
+  return value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 2 : 0 });
+}
+
+/** A stretch of time in its two largest units: `3 min 20 s`, `2 d 4 h`. */
+export function duration(ms: number): string {
+  if (ms < SECOND) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < MINUTE)
+    return `${(ms / SECOND).toLocaleString('en', { maximumFractionDigits: ms < 10 * SECOND ? 1 : 0 })} s`;
+  if (ms < HOUR) return two(ms, MINUTE, 'min', SECOND, 's');
+  if (ms < DAY) return two(ms, HOUR, 'h', MINUTE, 'min');
+  return two(ms, DAY, 'd', HOUR, 'h');
+}
+
+function two(ms: number, large: number, largeName: string, small: number, smallName: string): string {
+  const whole = Math.floor(ms / large);
+  const rest = Math.floor((ms % large) / small);
+  return rest === 0 ? `${whole} ${largeName}` : `${whole} ${largeName} ${rest} ${smallName}`;
+}
+
+/** `in 5 min`, `2 h ago`. */
+export function relative(atMs: number, nowMs: number): string {
+  const away = atMs - nowMs;
+  return away >= 0 ? `in ${duration(away)}` : `${duration(-away)} ago`;
+}
+
+/** In UTC, as the schedules are: `2026-11-29 02:00 UTC`. */
+export function moment(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}

@@ -1,0 +1,71 @@
+import type { JSX } from 'preact';
+import { useMemo } from 'preact/hooks';
+import type { DecisionPoint, Panel as PanelState } from '../../snapshot.ts';
+import { Chart } from '../chart.tsx';
+import { rate } from '../format.ts';
+import { Nothing, Panel } from '../panel.tsx';
+import { type Range, stepsOf } from '../steps.ts';
+
+interface DecisionsProps {
+  readonly panel: PanelState<readonly DecisionPoint[]>;
+  readonly range: Range;
+  readonly nowMs: number;
+}
+
+/** Decisions a second, a chart a tier: admitted, refused, and what shadows would have refused. */
+export function Decisions({ panel, range, nowMs }: DecisionsProps): JSX.Element {
+  return (
+    <Panel title="Decisions" about="Each second, by tier." panel={panel} wide>
+      {(points) =>
+        points.length === 0 ? (
+          <Nothing>
+            No decision was counted in this time. The API counts its own; a service counts with{' '}
+            <code>recordDecisions: true</code>.
+          </Nothing>
+        ) : (
+          <div class="tiers">
+            {tiersOf(points).map((tier) => (
+              <Tier key={tier} tier={tier} points={points} range={range} nowMs={nowMs} />
+            ))}
+          </div>
+        )
+      }
+    </Panel>
+  );
+}
+
+function tiersOf(points: readonly DecisionPoint[]): readonly string[] {
+  return [...new Set(points.map(({ policy }) => policy))];
+}
+
+interface TierProps {
+  readonly tier: string;
+  readonly points: readonly DecisionPoint[];
+  readonly range: Range;
+  readonly nowMs: number;
+}
+
+function Tier({ tier, points, range, nowMs }: TierProps): JSX.Element {
+  const { times, lines } = useMemo(() => {
+    const steps = stepsOf(range, nowMs);
+    const byTime = new Map(points.filter(({ policy }) => policy === tier).map((point) => [point.atMs, point]));
+    const values = (read: (point: DecisionPoint) => number): number[] =>
+      steps.map((at) => {
+        const point = byTime.get(at);
+        return point === undefined ? 0 : read(point);
+      });
+    const shadow = values((point) => point.shadow);
+    const drawn = [
+      { name: 'allowed', color: '--allowed', values: values(({ allowed }) => allowed) },
+      { name: 'blocked', color: '--blocked', values: values(({ blocked }) => blocked) },
+      { name: 'shadow-blocked', color: '--shadow', values: shadow },
+    ];
+    return { times: steps, lines: shadow.some((value) => value > 0) ? drawn : drawn.slice(0, 2) };
+  }, [points, tier, range]);
+  return (
+    <figure>
+      <figcaption>{tier}</figcaption>
+      <Chart label={`Decisions a second of ${tier}.`} times={times} lines={lines} format={rate} />
+    </figure>
+  );
+}

@@ -1,0 +1,73 @@
+import type { JSX } from 'preact';
+import { useMemo } from 'preact/hooks';
+import type { Panel as PanelState, TrailState } from '../../snapshot.ts';
+import { Chart } from '../chart.tsx';
+import { count, duration, relative } from '../format.ts';
+import { Nothing, Panel } from '../panel.tsx';
+import { type Range, stepsOf } from '../steps.ts';
+
+interface TrailProps {
+  readonly panel: PanelState<TrailState>;
+  readonly range: Range;
+  readonly nowMs: number;
+}
+
+/** A worker looks about every quarter of a minute; after this long without a look something is wrong. */
+const OVERDUE_MS = 120_000;
+
+/** How far the audit trail is behind, and what it has lost. */
+export function Trail({ panel, range, nowMs }: TrailProps): JSX.Element {
+  return (
+    <Panel title="Audit trail" about="From Redis into these tables." panel={panel}>
+      {(trail) =>
+        trail.observedAtMs === null ? (
+          <Nothing>No worker has reported yet. Is one running?</Nothing>
+        ) : (
+          <>
+            {nowMs - trail.observedAtMs > OVERDUE_MS ? (
+              <p class="bad" role="alert">
+                No worker has reported since {relative(trail.observedAtMs, nowMs)}: these figures are old.
+              </p>
+            ) : null}
+            <dl class="figures">
+              <Figure name="Flush lag" value={trail.flushLagMs} format={duration} />
+              <Figure name="Waiting in Redis" value={trail.backlog} />
+              <Figure name="Jobs queued" value={trail.queueJobs} />
+              <Figure name="Dropped" value={trail.dropped} bad />
+              <Figure name="Dead letters" value={trail.deadLetters} bad />
+              <Figure name="Missing" value={trail.missing} bad />
+            </dl>
+            <Lag trail={trail} range={range} nowMs={nowMs} />
+          </>
+        )
+      }
+    </Panel>
+  );
+}
+
+interface FigureProps {
+  readonly name: string;
+  readonly value: number | null;
+  /** Anything but zero is trouble. */
+  readonly bad?: boolean;
+  readonly format?: (value: number) => string;
+}
+
+function Figure({ name, value, bad = false, format = count }: FigureProps): JSX.Element {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd class={bad && value !== null && value > 0 ? 'bad' : ''}>{value === null ? 'not known' : format(value)}</dd>
+    </div>
+  );
+}
+
+function Lag({ trail, range, nowMs }: Omit<TrailProps, 'panel'> & { readonly trail: TrailState }): JSX.Element {
+  const { times, lines } = useMemo(() => {
+    const steps = stepsOf(range, nowMs);
+    const byTime = new Map(trail.lag.map(({ atMs, max }) => [atMs, max]));
+    const values = steps.map((at) => byTime.get(at) ?? null);
+    return { times: steps, lines: [{ name: 'worst flush lag', color: '--blocked', values }] };
+  }, [trail, range]);
+  return <Chart label="Worst flush lag." times={times} lines={lines} format={duration} />;
+}

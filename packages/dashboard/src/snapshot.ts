@@ -1,0 +1,123 @@
+/** What the page is told, as JSON. Times are epoch ms; rates are a second. */
+export interface Snapshot {
+  readonly nowMs: number;
+  readonly range: RangeName;
+  readonly decisions: Panel<readonly DecisionPoint[]>;
+  readonly blocked: Panel<readonly BlockedState[]>;
+  readonly breakers: Panel<readonly BreakerState[]>;
+  readonly trail: Panel<TrailState>;
+  readonly jobs: Panel<readonly JobState[]>;
+  readonly capacity: Panel<CapacityState>;
+  readonly alerts: Panel<readonly AlertState[]>;
+}
+
+/** A part of the page: what it shows, or why it can't. */
+export type Panel<Data> =
+  | { readonly kind: 'ready'; readonly data: Data }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+/** How far back the page looks. */
+export type RangeName = '15m' | '1h' | '6h' | '24h' | '7d';
+
+/** How long a range is, and the steps that its charts have. Both in ms. */
+export interface Range {
+  readonly rangeMs: number;
+  readonly stepMs: number;
+}
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+/** Every range: 60 to 84 steps each. A step is longer than the ten seconds over which decisions are counted. */
+export const RANGES: Readonly<Record<RangeName, Range>> = {
+  '15m': { rangeMs: 15 * MINUTE, stepMs: 15_000 },
+  '1h': { rangeMs: HOUR, stepMs: MINUTE },
+  '6h': { rangeMs: 6 * HOUR, stepMs: 5 * MINUTE },
+  '24h': { rangeMs: 24 * HOUR, stepMs: 20 * MINUTE },
+  '7d': { rangeMs: 7 * 24 * HOUR, stepMs: 2 * HOUR },
+};
+
+/** Decisions of one tier in one step. */
+export interface DecisionPoint {
+  readonly policy: string;
+  readonly atMs: number;
+  readonly allowed: number;
+  readonly blocked: number;
+  readonly shadow: number;
+}
+
+/** Somebody who was blocked. */
+export interface BlockedState {
+  readonly identifier: string;
+  readonly tier: string;
+  readonly action: string;
+  readonly mode: 'enforce' | 'shadow';
+  readonly blocks: number;
+  readonly deniedCount: number;
+  /** Null = for ever. */
+  readonly blockedUntilMs: number | null;
+  readonly active: boolean;
+}
+
+/** A breaker. */
+export interface BreakerState {
+  readonly breakerName: string;
+  readonly preset: string;
+  readonly state: 'closed' | 'open' | 'half_open' | 'forced_open' | 'forced_closed';
+  readonly sinceMs: number | null;
+  readonly untilMs: number | null;
+  readonly reason: string | null;
+  /** In the range. */
+  readonly failures: number;
+  readonly failuresPerMinute: number;
+  readonly openings: number;
+  readonly lastError: string | null;
+}
+
+/** How the audit trail flows. */
+export interface TrailState {
+  readonly flushLagMs: number | null;
+  readonly backlog: number | null;
+  readonly queueJobs: number | null;
+  readonly dropped: number | null;
+  readonly deadLetters: number | null;
+  readonly missing: number | null;
+  /** When a worker looked last; null when none ever did. */
+  readonly observedAtMs: number | null;
+  readonly lag: readonly TrailPoint[];
+}
+
+/** The worst flush lag of one step. */
+export interface TrailPoint {
+  readonly atMs: number;
+  readonly max: number;
+}
+
+/** A maintenance job: its last run, if any, and the next. */
+export interface JobState {
+  readonly jobName: string;
+  readonly status: 'running' | 'completed' | 'partial' | 'failed' | 'crashed' | 'never';
+  readonly startedAtMs: number | null;
+  readonly durationMs: number | null;
+  readonly dryRun: boolean;
+  readonly rowsMoved: number;
+  readonly errorMessage: string | null;
+  /** Null when it has no schedule. */
+  readonly nextRunMs: number | null;
+}
+
+/** The guide's capacity figures, as they are now. */
+export interface CapacityState {
+  readonly users: number;
+  readonly generationsPerHour: number;
+  readonly connections: number;
+  readonly maxConnections: number;
+}
+
+/** A threshold that is crossed. */
+export interface AlertState {
+  readonly rule: string;
+  readonly openedAtMs: number;
+  readonly value: number;
+  readonly threshold: number;
+}
