@@ -46,7 +46,7 @@ const KEY_MS = 30 * 86_400_000;
  */
 export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { config, fresh, teardown, onProgress, signal } = options;
-  const { host, port, shards, jwt } = config;
+  const { host, port, shards, jwt, sessionSecret } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
@@ -81,6 +81,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     port,
     shards,
     jwt,
+    sessionSecret,
     logger,
     mount: (limiter) => {
       configureRateLimit({ limiter });

@@ -24,6 +24,7 @@ export function summary(addresses: Addresses, options: { readonly searchPath: st
 Spillway is up.
 
   API       http://localhost:${port} (its description: /docs)
+  Dashboard http://localhost:${port}/dashboard (log in with the key)
   Key       ${adminKey} (may do everything; ends with this command)
   Redis     ${hidden(redisUrl)}
   Postgres  ${hidden(postgresUrl)}

@@ -12,6 +12,7 @@ import { deadLetterRoutes } from './audit/dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
 import type { Authenticator } from './auth/principal.ts';
 import { type Guard, guardWith } from './auth/require-scope.ts';
+import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
 import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
 import { keyRoutes } from './keys/key-routes.ts';
 import { consumeRoutes } from './limits/consume-routes.ts';
@@ -50,6 +51,8 @@ export interface ApiDeps {
   readonly onKeysChanged?: () => Promise<void>;
   /** Handlers of `(request) => Response` form to serve beside the API's own routes; they ask nobody for a key. @default [] */
   readonly mount?: readonly MountedHandler[];
+  /** Serves `/dashboard`, and lets its sessions use the other routes too. Needs `db`. @default there is no such page */
+  readonly dashboard?: Pick<DashboardDeps, 'sessions' | 'ending'>;
   /** How long one dependency may take to prove that it is up, in ms. @default 1000 */
   readonly readyTimeoutMs?: number;
 }
@@ -92,7 +95,7 @@ export function createApp(deps: ApiDeps): ApiApp {
   describeHealth(app);
   app.get('/healthz', livenessHandler);
   app.get('/readyz', readinessHandler({ checks, timeoutMs: readyTimeoutMs, logger }));
-  const guard = guardWith(authenticator);
+  const guard = guardWith(authenticator, deps.dashboard?.sessions);
   consumeRoutes(app, limiter, guard);
   subjectRoutes(app, limiter, guard);
   optionalRoutes(app, deps, guard);
@@ -118,5 +121,7 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
     list(app, db, guard);
   }
   metricRoutes(app, db, guard);
+  const { dashboard, logger, authenticator } = deps;
+  if (dashboard !== undefined) dashboardRoutes(app, { ...dashboard, db, logger, authenticator, guard });
   keyRoutes(app, { db, onChange: onKeysChanged }, guard);
 }

@@ -22,6 +22,11 @@ export interface ServerConfig {
   readonly shards: number;
   /** `SPILLWAY_JWKS_URL`, `SPILLWAY_JWT_ISSUER`, `SPILLWAY_JWT_AUDIENCE`: whose JWTs to accept; all three or none. */
   readonly jwt: JwtRules | undefined;
+  /**
+   * `SPILLWAY_SESSION_SECRET`: encrypts the dashboard's sessions; undefined when not set, and then sessions end with the
+   * process.
+   */
+  readonly sessionSecret: string | undefined;
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
   /** `REDIS_URL`; undefined when not set. */
@@ -49,6 +54,7 @@ const serverVariables = z.object({
     .optional(),
   SPILLWAY_JWT_ISSUER: z.string().optional(),
   SPILLWAY_JWT_AUDIENCE: z.string().optional(),
+  SPILLWAY_SESSION_SECRET: z.string().min(32, 'at least 32 characters').optional(),
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: redisUrl.optional(),
   DATABASE_URL: postgresUrl.optional(),
@@ -79,6 +85,7 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     host: variables.HOST,
     shards: variables.SPILLWAY_SHARDS,
     jwt: jwtRules(variables),
+    sessionSecret: variables.SPILLWAY_SESSION_SECRET,
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,

@@ -25,8 +25,18 @@ async function run(config: ApiConfig): Promise<void> {
     max: 10,
     onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
   });
-  const { redisUrl, host, port, shards, jwt } = config;
-  const api = await startApi({ redisUrl, host, port, shards, jwt, pool, logger, tracing: telemetry.active });
+  const { redisUrl, host, port, shards, jwt, sessionSecret } = config;
+  const api = await startApi({
+    redisUrl,
+    host,
+    port,
+    shards,
+    jwt,
+    sessionSecret,
+    pool,
+    logger,
+    tracing: telemetry.active,
+  });
   logger.info({ url: api.url }, 'api: listening');
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {

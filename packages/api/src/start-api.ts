@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
@@ -8,6 +9,7 @@ import { authenticator } from './auth/authenticator.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
+import { cookieSessions } from './dashboard/session.ts';
 import { maintenanceControl } from './maintenance/maintenance-control.ts';
 import type { MountedHandler } from './mount.ts';
 import { apiMetrics } from './prometheus/api-metrics.ts';
@@ -34,6 +36,11 @@ export interface StartApiOptions {
   readonly tracing?: boolean;
   /** Whose JWTs to accept beside keys. @default nobody's */
   readonly jwt?: JwtRules | undefined;
+  /**
+   * Encrypts the dashboard's sessions; at least 32 characters, the same in all processes behind one address. @default a
+   * random one: sessions end with the process
+   */
+  readonly sessionSecret?: string | undefined;
   /** Makes the handlers to serve beside the API, given the API's limiter. @default none */
   readonly mount?: (limiter: Limiter) => readonly MountedHandler[];
 }
@@ -55,7 +62,9 @@ export interface Api {
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
   const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false } = options;
+  const { sessionSecret = randomBytes(32).toString('base64url') } = options;
   const redis = new Redis(redisUrl, { ...hotPathOptions, connectionName: 'spillway-api' });
+  const ending = new AbortController();
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();
   const limiter: Limiter = createLimiter({
@@ -82,6 +91,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
     db: pool,
     onKeysChanged: keys.refresh,
+    dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal },
     maintenance,
     checks: {
       redis: async () => void (await redis.ping()),
@@ -100,7 +110,10 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   return {
     url: server.url,
     limiter,
-    close: (graceMs) => (closing ??= server.close(graceMs).then(disconnect)),
+    close: (graceMs) => {
+      ending.abort();
+      return (closing ??= server.close(graceMs).then(disconnect));
+    },
   };
 }
 

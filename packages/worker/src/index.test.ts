@@ -24,6 +24,7 @@ it('exports exactly what its users need', () => {
       "readWorkerConfig",
       "reconcile",
       "replayDeadLetters",
+      "scheduledJobs",
       "startMaintenance",
       "startWorker",
       "verifyWebhook",

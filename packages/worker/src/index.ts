@@ -37,6 +37,7 @@ export type { ReconcileDeps, ReconcileOptions, ReconcileReport } from './reconci
 export { replayDeadLetters } from './replay/replay-dead-letters.ts';
 export type { FailedReplay, ReplayOptions, ReplayReport } from './replay/replay-dead-letters.ts';
 export type { DeadLetterPayload } from './sink/dead-letters.ts';
+export { type ScheduledJob, scheduledJobs } from './schedule/next-slot.ts';
 export { guidePatterns, guideSchedules, type ScheduledReconcile } from './schedule/schedules.ts';
 export { createSink } from './sink/sink.ts';
 export type { Sink, SinkOptions, SinkTuning } from './sink/sink.ts';

@@ -1,7 +1,9 @@
 import { problemResponse } from '@spillway/limiter/http';
 import type { MiddlewareHandler } from 'hono';
 import type { ApiEnv } from '../openapi/api-app.ts';
-import { allows, type Authenticator, type Principal, type Scope } from './principal.ts';
+import type { Sessions } from '../dashboard/session.ts';
+import { type Credential, credentialOf } from './credential.ts';
+import { allows, type Authenticator, type Principal, type Scope, type Verdict } from './principal.ts';
 
 /** What a guarded route says of itself: the middleware that guards it, and the OpenAPI description of that. */
 export interface Guarded {
@@ -12,17 +14,18 @@ export interface Guarded {
 /** Makes the guard of a route that needs a scope. */
 export type Guard = (scope: Scope) => Guarded;
 
-/** A key is 79 characters; a JWT may be long, but not endless. */
-const MAX_TOKEN = 8_192;
-
-/** Guards routes by what follows `Authorization: Bearer`. */
-export function guardWith(authenticator: Authenticator): Guard {
-  return (scope) => ({ security: [{ key: [] }], middleware: requireScope(authenticator, scope) });
+/** Guards routes by what follows `Authorization: Bearer`, and by the dashboard's sessions where there are any. */
+export function guardWith(authenticator: Authenticator, sessions?: Sessions): Guard {
+  return (scope) => ({ security: [{ key: [] }], middleware: requireScope(authenticator, scope, sessions) });
 }
 
-function requireScope(authenticator: Authenticator, scope: Scope): MiddlewareHandler<ApiEnv> {
+function requireScope(
+  authenticator: Authenticator,
+  scope: Scope,
+  sessions: Sessions | undefined,
+): MiddlewareHandler<ApiEnv> {
   return async (context, next) => {
-    const result = await identify(authenticator, context.req.header('Authorization'));
+    const result = await identify(authenticator, await credentialOf(context, sessions));
     if (result instanceof Response) return result;
     if (!allows(result.scopes, scope)) return forbidden(scope);
     context.set('principal', result);
@@ -31,11 +34,21 @@ function requireScope(authenticator: Authenticator, scope: Scope): MiddlewareHan
   };
 }
 
-async function identify(authenticator: Authenticator, header: string | undefined): Promise<Principal | Response> {
-  if (header === undefined) return unauthorized('is missing: it must be Bearer and a key');
-  const token = /^Bearer +([\w.~+/=-]+) *$/iu.exec(header)?.[1];
-  if (token === undefined || token.length > MAX_TOKEN) return unauthorized('must be Bearer and a key');
-  const verdict = await authenticator.verify(token);
+async function identify(authenticator: Authenticator, credential: Credential): Promise<Principal | Response> {
+  switch (credential.kind) {
+    case 'none':
+      return unauthorized('is missing: it must be Bearer and a key');
+    case 'unreadable':
+      return unauthorized('must be Bearer and a key');
+    case 'cross-site':
+      return problemResponse({ status: 403, title: 'Not allowed', detail: 'Origin is another site, or missing.' });
+    default:
+      return principalOf(await authenticator.verify(credential.token));
+  }
+}
+
+/** Who it is, or the refusal. */
+export function principalOf(verdict: Verdict): Principal | Response {
   if (verdict.kind === 'known') return verdict.principal;
   if (verdict.kind === 'unknown') return unauthorized('holds a key that is not valid', 'invalid_token');
   return problemResponse({ status: 503, title: 'Keys can not be checked right now' }, { 'Retry-After': '1' });
@@ -54,7 +67,8 @@ function unauthorized(detail: string, error?: string): Response {
   );
 }
 
-function forbidden(scope: Scope): Response {
+/** The refusal of somebody known who lacks a scope. */
+export function forbidden(scope: Scope): Response {
   return problemResponse(
     { status: 403, title: 'Not allowed', detail: `This needs a key with the scope ${scope}.` },
     { 'WWW-Authenticate': `Bearer realm="spillway", error="insufficient_scope", scope="${scope}"` },

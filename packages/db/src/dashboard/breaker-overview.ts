@@ -13,6 +13,7 @@ export interface BreakerOverview {
   readonly reason: string | null;
   /** Failures recorded in the range. */
   readonly failures: number;
+  readonly failuresPerMinute: number;
   /** Times it opened in the range. */
   readonly openings: number;
   /** Masked text of the last error; null when none was recorded. */
@@ -44,7 +45,7 @@ const QUERY = `
          coalesce(nullif((last.metadata ->> 'untilMs')::float8, 0),
                   (extract(epoch FROM last.created_at) * 1000 + (last.metadata ->> 'openForMs')::numeric)::float8) AS "untilMs",
          last.metadata ->> 'reason' AS reason,
-         coalesce(failures, 0) AS failures, coalesce(openings, 0) AS openings, last_error AS "lastError"
+         coalesce(failures, 0) AS failures, coalesce(failures, 0) * 60000 / $1::float8 AS "failuresPerMinute", coalesce(openings, 0) AS openings, last_error AS "lastError"
   FROM last FULL JOIN counted USING (breaker_name, preset)
   ORDER BY event_type IS NOT DISTINCT FROM 'closed', breaker_name, preset
   LIMIT 200`;

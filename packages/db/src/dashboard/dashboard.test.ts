@@ -109,7 +109,12 @@ describe('breakerOverview', () => {
       ['stopped', 'forced_open', null, 0, 1],
       ['healthy', 'closed', null, 0, 1],
     ]);
-    expect(found[0]).toMatchObject({ preset: 'ai_provider', reason: 'failures', lastError: 'timeout 5' });
+    expect(found[0]).toMatchObject({
+      preset: 'ai_provider',
+      reason: 'failures',
+      lastError: 'timeout 5',
+      failuresPerMinute: 5 / 60,
+    });
   });
 });
 

@@ -10,6 +10,15 @@ export const guidePatterns: Readonly<Record<MaintenanceJobName, string>> = {
   'cron-archive-data': '0 2 * * 0',
 };
 
+/** All schedules, UTC: the guide's, the daily look whether all partitions are there, and the daily reconcile. */
+export const schedulePatterns: Readonly<
+  Record<MaintenanceJobName | 'cron-ensure-partitions' | 'cron-reconcile-audit', string>
+> = {
+  ...guidePatterns,
+  'cron-ensure-partitions': '30 0 * * *',
+  'cron-reconcile-audit': '30 4 * * *',
+};
+
 /** A run by schedule goes on the next time when it takes longer: four hours. */
 const TIME_BUDGET_MS = 4 * 3_600_000;
 
@@ -32,12 +41,12 @@ export function guideSchedules(deps: MaintenanceDeps, reconcile: ScheduledReconc
   });
   const daily: Schedule = {
     name: 'cron-ensure-partitions',
-    pattern: '30 0 * * *',
+    pattern: schedulePatterns['cron-ensure-partitions'],
     run: async ({ signal }) => outcomeOf(await createPartitions(deps, { signal })),
   };
   const gaps: Schedule = {
     name: 'cron-reconcile-audit',
-    pattern: '30 4 * * *',
+    pattern: schedulePatterns['cron-reconcile-audit'],
     run: async ({ signal }) => {
       await reconcile(signal);
       return { status: 'completed' };

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto';
+import type { Context } from 'hono';
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import { EncryptJWT, jwtDecrypt } from 'jose';
+
+/** Keeps a browser logged in. */
+export interface Sessions {
+  /** Puts a credential into the cookie of the answer. */
+  open(context: Context, token: string): Promise<void>;
+  /** The credential of the cookie that came along; undefined when there is none, or it is too old or not ours. */
+  tokenOf(context: Context): Promise<string | undefined>;
+  end(context: Context): void;
+}
+
+const COOKIE = 'spillway_session';
+const HOURS = 12;
+
+/**
+ * Sessions without a store: the cookie holds the credential itself, encrypted, and each request checks it anew. So a key
+ * that is revoked or loses a scope ends or narrows its sessions within the second in which it ends everywhere else, and any
+ * API process with the same secret knows the session. No script can read the cookie, and other sites' requests don't carry it.
+ * @param secret at least 32 characters; whoever has it and a cookie has the credential
+ */
+export function cookieSessions(secret: string): Sessions {
+  const key = createHash('sha256').update('spillway session\n').update(secret).digest();
+  return {
+    async open(context, token) {
+      const cookie = await new EncryptJWT({ token })
+        .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+        .setIssuedAt()
+        .setExpirationTime(`${HOURS}h`)
+        .encrypt(key);
+      setCookie(context, COOKIE, cookie, {
+        httpOnly: true,
+        sameSite: 'Strict',
+        secure: isHttps(context),
+        path: '/',
+        maxAge: HOURS * 3_600,
+      });
+    },
+    async tokenOf(context) {
+      const cookie = getCookie(context, COOKIE);
+      if (cookie === undefined) return undefined;
+      try {
+        const { payload } = await jwtDecrypt<{ token?: unknown }>(cookie, key);
+        return typeof payload.token === 'string' ? payload.token : undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    end(context) {
+      deleteCookie(context, COOKIE, { path: '/' });
+    },
+  };
+}
+
+/** Behind a proxy that ends TLS the proxy says so; one that lies only makes the cookie useless to itself. */
+function isHttps(context: Context): boolean {
+  return context.req.header('X-Forwarded-Proto') === 'https' || context.req.url.startsWith('https:');
+}
