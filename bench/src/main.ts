@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
+import { auditSection } from './audit/audit-section.ts';
 import { chartOf } from './chart.ts';
 import { clusterSection } from './cluster/cluster-section.ts';
 import { growthSection } from './growth/growth-section.ts';
@@ -14,7 +15,14 @@ import type { Section } from './section.ts';
  * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page
  * and the charts anew from all that is kept.
  */
-const sections: readonly Section[] = [limiterSection, httpSection, maintenanceSection, growthSection, clusterSection];
+const sections: readonly Section[] = [
+  limiterSection,
+  auditSection,
+  httpSection,
+  maintenanceSection,
+  growthSection,
+  clusterSection,
+];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !sections.some((section) => section.name === name));

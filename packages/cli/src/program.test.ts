@@ -92,7 +92,7 @@ it.each([
   [['queries', '--dry-run'], "unknown option '--dry-run'"],
   [['queries'], 'DATABASE_URL must be a postgres:// URL, but is not set'],
   [['doctor'], 'DATABASE_URL must be a postgres:// URL, but is not set'],
-  [['worker'], 'REDIS_URL must be a redis:// or rediss:// URL, but is not set'],
+  [['worker'], 'REDIS_URL must be a redis://, redis-cluster:// or redis-sentinel:// URL, but is not set'],
 ])('%j ends with 2 and says what is wrong, as JSON with --json', async (args, message) => {
   const people = await run(args);
   expect({ code: people.code, stdout: people.stdout }).toEqual({ code: 2, stdout: '' });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { z } from 'zod';
-import { logLevel, postgresUrl, redisUrl, wholeNumber } from './fields.ts';
+import { anyRedisUrl, logLevel, postgresUrl, redisUrl, wholeNumber } from './fields.ts';
 
 /** What a field says about a value, or nothing when it takes it. */
 const complaint = (field: z.ZodType, value: unknown): string | undefined =>
@@ -13,6 +13,19 @@ describe('redisUrl', () => {
 
   it.each([undefined, 'localhost', 'redis://', 'http://127.0.0.1', ' redis://x'])('refuses %j', (value) => {
     expect(complaint(redisUrl, value)).toBe('a redis:// or rediss:// URL');
+  });
+});
+
+describe('anyRedisUrl', () => {
+  it.each(['redis://127.0.0.1:6379', 'redis-cluster://a:7000,b:7000', 'redis-sentinel://a,b/main'])(
+    'takes %j',
+    (value) => {
+      expect(anyRedisUrl.parse(value)).toBe(value);
+    },
+  );
+
+  it.each([undefined, 'localhost', 'redis-sentinel://a', 'http://127.0.0.1'])('refuses %j', (value) => {
+    expect(complaint(anyRedisUrl, value)).toBe('a redis://, redis-cluster:// or redis-sentinel:// URL');
   });
 });
 

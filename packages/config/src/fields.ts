@@ -3,6 +3,7 @@
  * `.optional()` or `.default(…)`; each says the same about one that is missing as about one that is wrong.
  */
 import { z } from 'zod';
+import { parseRedisUrl } from './redis-url.ts';
 
 /** How much a logger writes: pino's levels. */
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
@@ -10,10 +11,16 @@ export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' |
 const LOG_LEVELS: readonly LogLevel[] = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
 
 const REDIS = 'a redis:// or rediss:// URL';
+const ANY_REDIS = 'a redis://, redis-cluster:// or redis-sentinel:// URL';
 const POSTGRES = 'a postgres:// URL';
 
 /** Where a Redis is. Whether one answers there is for the client to find out. */
 export const redisUrl: z.ZodString = z.string(REDIS).regex(/^rediss?:\/\/./u, REDIS);
+
+/** The same, or a Cluster, or a master that sentinels know: see {@link parseRedisUrl}. */
+export const anyRedisUrl: z.ZodString = z
+  .string(ANY_REDIS)
+  .refine((url) => parseRedisUrl(url) !== undefined, ANY_REDIS);
 
 /** Where a Postgres database is; `postgresql://` is the same scheme. */
 export const postgresUrl: z.ZodString = z.string(POSTGRES).regex(/^postgres(ql)?:\/\/./u, POSTGRES);

@@ -5,7 +5,9 @@ it('exports exactly this', () => {
   expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
     [
       "ConfigError",
+      "anyRedisUrl",
       "logLevel",
+      "parseRedisUrl",
       "postgresUrl",
       "readEnvironment",
       "redisUrl",

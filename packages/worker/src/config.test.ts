@@ -23,8 +23,12 @@ describe('readConfig', () => {
   });
 
   it('takes what is set, and an empty variable as not set', () => {
-    const env = { ...needed, QUEUE_REDIS_URL: 'rediss://queue', SPILLWAY_SHARDS: '64', LOG_LEVEL: '' };
-    expect(readConfig(env)).toMatchObject({ queueRedisUrl: 'rediss://queue', shards: 64, logLevel: 'info' });
+    const env = { ...needed, QUEUE_REDIS_URL: 'redis-sentinel://a,b/queue', SPILLWAY_SHARDS: '64', LOG_LEVEL: '' };
+    expect(readConfig(env)).toMatchObject({
+      queueRedisUrl: 'redis-sentinel://a,b/queue',
+      shards: 64,
+      logLevel: 'info',
+    });
   });
 
   it('takes the health server, the webhook and more tables to archive', () => {
@@ -68,8 +72,12 @@ describe('readConfig', () => {
   });
 
   it.each([
-    ['REDIS_URL', undefined, 'REDIS_URL must be a redis:// or rediss:// URL, but is not set'],
-    ['REDIS_URL', 'localhost', 'REDIS_URL must be a redis:// or rediss:// URL, got "localhost"'],
+    ['REDIS_URL', undefined, 'REDIS_URL must be a redis://, redis-cluster:// or redis-sentinel:// URL, but is not set'],
+    [
+      'REDIS_URL',
+      'localhost',
+      'REDIS_URL must be a redis://, redis-cluster:// or redis-sentinel:// URL, got "localhost"',
+    ],
     ['DATABASE_URL', 'mysql://x', 'DATABASE_URL must be a postgres:// URL, got "mysql://x"'],
     ['SPILLWAY_SHARDS', '4097', 'SPILLWAY_SHARDS must be a whole number from 1 to 4096, got "4097"'],
     [

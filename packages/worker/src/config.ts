@@ -1,11 +1,11 @@
 import {
+  anyRedisUrl,
   ConfigError,
   type Environment,
   type LogLevel,
   logLevel,
   postgresUrl,
   readEnvironment,
-  redisUrl,
   wholeNumber,
 } from '@spillway/config';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
@@ -15,7 +15,7 @@ import type { MaintainedTable } from './maintenance/job.ts';
 
 /** What the worker's process is told by its environment. */
 export interface WorkerConfig {
-  /** `REDIS_URL`: the Redis of the limiters. */
+  /** `REDIS_URL`: the Redis of the limiters, in any form that `parseRedisUrl` reads. */
   readonly redisUrl: string;
   /** `QUEUE_REDIS_URL`: the Redis of the queue. @default the limiters' */
   readonly queueRedisUrl: string;
@@ -42,8 +42,8 @@ export interface WorkerConfig {
 }
 
 const workerVariables = z.object({
-  REDIS_URL: redisUrl,
-  QUEUE_REDIS_URL: redisUrl.optional(),
+  REDIS_URL: anyRedisUrl,
+  QUEUE_REDIS_URL: anyRedisUrl.optional(),
   DATABASE_URL: postgresUrl,
   MAINTENANCE_DATABASE_URL: postgresUrl.optional(),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),

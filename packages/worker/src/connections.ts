@@ -1,7 +1,8 @@
-import { Cluster, Redis } from 'ioredis';
+import { parseRedisUrl, type RedisTarget } from '@spillway/config';
+import { Cluster, type ClusterOptions, Redis } from 'ioredis';
 import { WorkerOptionError } from './errors.ts';
 
-/** Where a Redis is: a `redis://` or `rediss://` URL, or a client whose address and credentials are copied. */
+/** Where a Redis is: a URL that `parseRedisUrl` reads, or a client whose address and credentials are copied. */
 export type RedisSource = string | Redis | Cluster;
 
 /**
@@ -32,7 +33,7 @@ export interface ConnectOptions {
 /**
  * Opens a connection of its own; a client that is passed in is only copied, so that waiting commands never stand in front
  * of the caller's. Connects in the background and for as long as it takes.
- * @throws {WorkerOptionError} for a string that is no Redis URL.
+ * @throws {WorkerOptionError} for a string that is no such URL.
  */
 export function connect(source: RedisSource, { option, connectionName, onError }: ConnectOptions): Redis | Cluster {
   const client = open(source, option, { ...workerOptions, connectionName });
@@ -40,21 +41,52 @@ export function connect(source: RedisSource, { option, connectionName, onError }
   return client;
 }
 
-function open(
-  source: RedisSource,
-  option: string,
-  options: typeof workerOptions & { connectionName: string },
-): Redis | Cluster {
+type OpenOptions = typeof workerOptions & { readonly connectionName: string };
+
+function open(source: RedisSource, option: string, options: OpenOptions): Redis | Cluster {
   if (source instanceof Cluster) {
-    const { redisOptions } = source.options;
-    return source.duplicate([], {
-      enableOfflineQueue: true,
-      clusterRetryStrategy: options.retryStrategy,
-      redisOptions: { ...redisOptions, ...options },
-    });
+    return source.duplicate([], clusterOptions({ ...source.options.redisOptions, ...options }));
   }
   if (typeof source !== 'string') return source.duplicate(options);
+  const target = parseRedisUrl(source);
   // The value may hold a password: never repeat it.
-  if (!/^rediss?:\/\/./u.test(source)) throw new WorkerOptionError(option, '(hidden)', 'a redis:// or rediss:// URL');
-  return new Redis(source, options);
+  if (target === undefined)
+    throw new WorkerOptionError(option, '(hidden)', 'a redis://, redis-cluster:// or redis-sentinel:// URL');
+  return openTarget(target, options);
+}
+
+function openTarget(target: RedisTarget, options: OpenOptions): Redis | Cluster {
+  if (target.kind === 'server') return new Redis(target.url, options);
+  const { kind, tls, username, password } = target;
+  const access = {
+    ...options,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+  };
+  if (kind === 'cluster')
+    return new Cluster([...target.nodes], clusterOptions({ ...access, ...(tls ? { tls: {} } : {}) }));
+  const { sentinels, name, db } = target;
+  const secure = tls ? { tls: {}, enableTLSForSentinelMode: true } : {};
+  return new Redis({
+    ...access,
+    ...secure,
+    sentinels: [...sentinels],
+    name,
+    db,
+    sentinelRetryStrategy: options.retryStrategy,
+  });
+}
+
+/** Nodes are asked for their slots again and again: a master that froze says nothing of its successor. */
+function clusterOptions<Options extends object>(
+  redisOptions: Options,
+): Pick<ClusterOptions, 'enableOfflineQueue' | 'clusterRetryStrategy' | 'slotsRefreshInterval'> & {
+  redisOptions: Options;
+} {
+  return {
+    enableOfflineQueue: true,
+    clusterRetryStrategy: workerOptions.retryStrategy,
+    slotsRefreshInterval: 2_000,
+    redisOptions,
+  };
 }

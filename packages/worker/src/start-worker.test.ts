@@ -1,10 +1,10 @@
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres, startRedis, startRedisCluster } from '@spillway/embedded';
+import { startPostgres, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { useRedis } from '@spillway/embedded/testing';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { type AuditWorker, startWorker, type WorkerOptions } from './start-worker.ts';
 import { addBlocks, blockEntry, outboxLength } from './testing/block-entries.ts';
@@ -107,6 +107,46 @@ describe('startWorker', () => {
     await cluster.stop();
   }, 120_000);
 
+  it('works through the nodes of a Redis Cluster by URL, with a queue elsewhere', async () => {
+    const cluster = await startRedisCluster();
+    onTestFinished(() => cluster.stop());
+    const nodes = cluster.urls.map((url) => new URL(url).host).join(',');
+    const worker = start({ redis: `redis-cluster://${nodes}`, queueRedis: redis.url });
+    const client = new Cluster(
+      cluster.urls.map((url) => new URL(url)).map(({ hostname, port }) => ({ host: hostname, port: Number(port) })),
+    );
+    await addBlocks(client, 1, 100, SHARDS);
+    await expect.poll(count, { timeout: 10_000 }).toBe(100);
+    await expect.poll(() => outboxLength(client, SHARDS)).toBe(0);
+    expect(await redis.client.exists('{spillway}:spillway-audit:meta')).toBe(1);
+    await worker.close();
+    client.disconnect();
+  }, 120_000);
+
+  it('finds the master of both Redis through sentinels, and its successor after it is killed', async () => {
+    const set = await startRedisSentinel();
+    onTestFinished(() => set.stop());
+    const sentinels = set.sentinels.map(({ host, port }) => ({ host, port }));
+    const url = `redis-sentinel://${sentinels.map(({ host, port }) => `${host}:${port}`).join(',')}/${set.name}`;
+    const worker = start({ redis: url, queueRedis: url });
+    const client = new Redis({
+      sentinels,
+      name: set.name,
+      maxRetriesPerRequest: null,
+      sentinelRetryStrategy: () => 100,
+    });
+    client.on('error', () => {});
+    onTestFinished(() => client.disconnect());
+    await addBlocks(client, 1, 50, SHARDS);
+    await expect.poll(count, { timeout: 20_000 }).toBe(50);
+    const first = await set.master();
+    await set.nodes[0]?.kill();
+    await expect.poll(async () => (await set.master()).port, { timeout: 25_000 }).not.toBe(first.port);
+    await addBlocks(client, 51, 100, SHARDS);
+    await expect.poll(count, { timeout: 30_000 }).toBe(100);
+    await worker.close();
+  }, 120_000);
+
   it('lets jobs wait while Postgres is away, without using up their attempts', async () => {
     const server = await startPostgres({ durable: true });
     await migrate({ connectionString: server.url });
@@ -164,7 +204,11 @@ describe('startWorker', () => {
   });
 
   it.each([
-    ['redis', { redis: 'http://x' }, 'option "redis" must be a redis:// or rediss:// URL, got "(hidden)"'],
+    [
+      'redis',
+      { redis: 'http://x' },
+      'option "redis" must be a redis://, redis-cluster:// or redis-sentinel:// URL, got "(hidden)"',
+    ],
     [
       'closeTimeoutMs',
       { closeTimeoutMs: 0 },

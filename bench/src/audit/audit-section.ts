@@ -1,0 +1,148 @@
+import type { Findings, Goal, Section, Table } from '../section.ts';
+import { fullOutbox, type OutboxCost } from './full-outbox.ts';
+import { type Lag, lag } from './lag.ts';
+import { type Recovery, recovery } from './recovery.ts';
+import { startServers } from './servers.ts';
+import { type Throughput, throughput } from './throughput.ts';
+
+/** The way from a block in Redis to its row in Postgres. */
+export const auditSection: Section = {
+  name: 'audit',
+  title: 'Audit trail',
+  async measure(): Promise<Findings> {
+    const servers = await startServers();
+    try {
+      const drained = await throughput(servers);
+      const behind = await lag(servers);
+      const costs = await fullOutbox(servers);
+      const recovered = await recovery(servers);
+      return {
+        goals: [...throughputGoals(drained), ...lagGoals(behind), ...outboxGoals(costs), ...recoveryGoals(recovered)],
+        tables: [throughputTable(drained), lagTable(behind), outboxTable(costs), recoveryTable(recovered)],
+      };
+    } finally {
+      await servers.stop();
+    }
+  },
+};
+
+function throughputGoals([own, single]: readonly Throughput[]): readonly Goal[] {
+  if (own === undefined || single === undefined) return [];
+  const common = { better: 'more', noise: 0.2 } as const;
+  return [
+    { name: 'outbox to rows', measured: own.eventsPerSecond, bound: 50_000, unit: '/s', ...common },
+    {
+      name: 'outbox to rows, against one job an event',
+      measured: own.eventsPerSecond / single.eventsPerSecond,
+      bound: 10,
+      unit: '×',
+      ...common,
+    },
+  ];
+}
+
+function lagGoals({ p99Ms }: Lag): readonly Goal[] {
+  return [
+    {
+      name: 'block to row at 1,000 blocks/s, p99',
+      measured: p99Ms,
+      bound: 1_000,
+      better: 'less',
+      unit: 'ms',
+      noise: 0.3,
+    },
+  ];
+}
+
+function outboxGoals([room, full]: readonly OutboxCost[]): readonly Goal[] {
+  if (room === undefined || full === undefined) return [];
+  return [
+    {
+      name: 'blocking with a full outbox, p50 against one with room',
+      measured: full.p50Ms / room.p50Ms,
+      bound: 1.1,
+      better: 'less',
+      unit: '×',
+    },
+  ];
+}
+
+function recoveryGoals({ p95Ms }: Recovery): readonly Goal[] {
+  return [
+    { name: 'jobs of a killed worker, p95', measured: p95Ms / 1_000, bound: 15, better: 'less', unit: 's', noise: 0.3 },
+  ];
+}
+
+function throughputTable(results: readonly Throughput[]): Table {
+  const first = results[0]?.eventsPerSecond ?? Number.NaN;
+  return {
+    title: 'From outbox to rows',
+    intro: `A backlog is drained by one worker's process, on the same two cores as Redis (append-only file, synced every second)
+and Postgres (fsync at each commit). Medians of three rounds that take turns.`,
+    columns: [
+      { heading: 'way' },
+      { heading: 'events', digits: 0 },
+      { heading: 'events/s', digits: 0 },
+      { heading: 'worker CPU µs', digits: 1 },
+      { heading: 'Spillway is', digits: 1, unit: '×' },
+    ],
+    rows: results.map(({ name, events, eventsPerSecond, workerMicros }) => [
+      name,
+      events,
+      Math.round(eventsPerSecond),
+      workerMicros,
+      first / eventsPerSecond,
+    ]),
+    chart: { label: 0, value: 2 },
+    notes: `The other way has its jobs in the queue when the clock starts, 50 of them at once, and writes one row a statement
+into the same table.`,
+  };
+}
+
+function lagTable({ blocksPerSecond, blocks, p50Ms, p99Ms, maxMs }: Lag): Table {
+  return {
+    title: 'Lag',
+    intro: `A limiter blocks new subjects at a steady rate while a worker with default options runs in the same process. The time
+is from the block by Redis' clock to the commit of its row by Postgres'.`,
+    columns: [
+      { heading: 'blocks/s', digits: 0 },
+      { heading: 'blocks', digits: 0 },
+      { heading: 'p50 ms', digits: 0 },
+      { heading: 'p99 ms', digits: 0 },
+      { heading: 'longest ms', digits: 0 },
+    ],
+    rows: [[blocksPerSecond, blocks, p50Ms, p99Ms, maxMs]],
+  };
+}
+
+function outboxTable(costs: readonly OutboxCost[]): Table {
+  return {
+    title: 'A full outbox',
+    intro: `What blocking 20,000 subjects costs the application, 64 in flight, no worker running. Medians of five rounds that take
+turns. A full outbox drops events and counts them; the application waits for nobody and keeps nothing.`,
+    columns: [
+      { heading: 'outbox' },
+      { heading: 'p50 ms', digits: 2 },
+      { heading: 'p99 ms', digits: 2 },
+      { heading: 'heap MB', digits: 1 },
+      { heading: 'events dropped', digits: 0 },
+    ],
+    rows: costs.map(({ name, p50Ms, p99Ms, heapMb, dropped }) => [name, p50Ms, p99Ms, heapMb, dropped]),
+  };
+}
+
+function recoveryTable({ kills, jobs, p50Ms, p95Ms, maxMs }: Recovery): Table {
+  return {
+    title: 'Recovery',
+    intro: `A worker's process is killed with SIGKILL while it holds ten jobs; another one lives. The time is from the kill to the
+completion of each job by the other.`,
+    columns: [
+      { heading: 'kills', digits: 0 },
+      { heading: 'jobs', digits: 0 },
+      { heading: 'p50 s', digits: 1 },
+      { heading: 'p95 s', digits: 1 },
+      { heading: 'longest s', digits: 1 },
+    ],
+    rows: [[kills, jobs, p50Ms / 1_000, p95Ms / 1_000, maxMs / 1_000]],
+  };
+}

@@ -1,0 +1,58 @@
+import { createPool } from '@spillway/db';
+import { startWorker } from '@spillway/worker';
+import { Worker } from 'bullmq';
+import { SHARDS } from './events.ts';
+import { insertOne } from './insert-one.ts';
+import { silent } from './silent.ts';
+
+/**
+ * A process that turns events into rows: those in the outboxes (`packed`), or a BullMQ job each (`single`). Arguments: which,
+ * Redis' URL, Postgres' URL, how many. It says `ready`, begins when it is told to, and says what it took.
+ */
+const [way = '', redisUrl = '', databaseUrl = '', count = ''] = process.argv.slice(2);
+const events = Number(count);
+
+/** Jobs at once where each event is a job: more than that gained nothing here. */
+const JOBS_AT_ONCE = 50;
+
+const pool = createPool({ connectionString: databaseUrl, onError: () => {}, max: way === 'packed' ? 3 : 20 });
+
+async function drainOutboxes(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let stored = 0;
+    const metrics = {
+      stored({ written }: { readonly written: number }): void {
+        stored += written;
+        if (stored >= events) resolve();
+      },
+    };
+    startWorker({ redis: redisUrl, pool, shards: SHARDS, logger: silent, metrics });
+  });
+}
+
+async function drainJobs(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    let stored = 0;
+    const connection = { url: redisUrl, maxRetriesPerRequest: null };
+    const options = { connection, concurrency: JOBS_AT_ONCE, removeOnComplete: { count: 20 } };
+    const worker = new Worker('single', async ({ data }) => insertOne(pool, data.entry), options);
+    worker.on('completed', () => {
+      stored += 1;
+      if (stored >= events) resolve();
+    });
+  });
+}
+
+process.once('message', () => {
+  void (async () => {
+    const startedAt = performance.now();
+    const cpuBefore = process.cpuUsage();
+    await (way === 'packed' ? drainOutboxes() : drainJobs());
+    const seconds = (performance.now() - startedAt) / 1_000;
+    const { user, system } = process.cpuUsage(cpuBefore);
+    process.send?.({ seconds, cpuMicros: user + system }, () => process.exit());
+  })();
+});
+// The first statement pays for connecting.
+await pool.query('SELECT 1');
+process.send?.('ready');

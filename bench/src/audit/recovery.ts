@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { type AuditEntry, createAuditQueue, startWorker } from '@spillway/worker';
+import { quantile } from '../quantile.ts';
+import { block, SHARDS } from './events.ts';
+import type { Servers } from './servers.ts';
+import { silent } from './silent.ts';
+
+/** From the kill -9 of a worker until its jobs were completed by another. */
+export interface Recovery {
+  readonly kills: number;
+  readonly jobs: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly maxMs: number;
+}
+
+const KILLS = 5;
+const JOBS_A_KILL = 10;
+const POLL_MS = 20;
+
+/** Kills a worker's process while it holds jobs whose inserts wait for a lock, beside a second worker that lives. */
+export async function recovery(servers: Servers): Promise<Recovery> {
+  const times: number[] = [];
+  for (let kill = 0; kill < KILLS; kill += 1) times.push(...(await killOnce(servers, kill)));
+  return {
+    kills: KILLS,
+    jobs: times.length,
+    p50Ms: quantile(times, 0.5),
+    p95Ms: quantile(times, 0.95),
+    maxMs: Math.max(...times),
+  };
+}
+
+async function killOnce(servers: Servers, kill: number): Promise<number[]> {
+  const { redis, redisUrl, pool } = servers;
+  await servers.clear();
+  const queue = createAuditQueue({ connection: redis, onError: () => {} });
+  const blocker = await pool.connect();
+  await blocker.query('BEGIN; LOCK TABLE rate_limits_v2');
+  const victim = startProcess(servers);
+  await queue.addBulk(
+    Array.from({ length: JOBS_A_KILL }, (_, job) => ({ name: 'events', data: { entries: [entry(job)] } })),
+  );
+  await until(async () => (await queue.getActiveCount()) === JOBS_A_KILL);
+  const survivor = startWorker({ redis: redisUrl, pool, shards: SHARDS, logger: silent });
+  // The kill meets the locks at another age each time.
+  await delay(3_000 + 500 * kill);
+  const killedAt = Date.now();
+  victim.kill('SIGKILL');
+  await once(victim, 'exit');
+  await blocker.query('ROLLBACK');
+  blocker.release();
+  await until(async () => (await queue.getCompletedCount()) === JOBS_A_KILL);
+  const finished = (await queue.getCompleted()).map(({ finishedOn = Number.NaN }) => finishedOn - killedAt);
+  await survivor.close();
+  await queue.close();
+  return finished;
+}
+
+function entry(index: number): AuditEntry {
+  const { shard, fields } = block(index + 1);
+  return [shard, `${Date.now()}-${index}`, fields];
+}
+
+function startProcess({ redisUrl, databaseUrl }: Servers): ChildProcess {
+  const main = fileURLToPath(new URL('../../../packages/worker/src/main.ts', import.meta.url));
+  return spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', main], {
+    env: {
+      PATH: process.env['PATH'],
+      REDIS_URL: redisUrl,
+      DATABASE_URL: databaseUrl,
+      SPILLWAY_SINK_CONCURRENCY: String(JOBS_A_KILL),
+      LOG_LEVEL: 'silent',
+    },
+    stdio: 'inherit',
+  });
+}
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await delay(POLL_MS);
+}

@@ -1,0 +1,72 @@
+/** A server's address. */
+export interface RedisNode {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What all nodes of a set are asked with. */
+interface RedisAccess {
+  readonly tls: boolean;
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** Where a Redis is: one server, a Cluster, or a master that sentinels know. */
+export type RedisTarget =
+  | { readonly kind: 'server'; readonly url: string }
+  | (RedisAccess & { readonly kind: 'cluster'; readonly nodes: readonly [RedisNode, ...RedisNode[]] })
+  | (RedisAccess & {
+      readonly kind: 'sentinel';
+      readonly sentinels: readonly [RedisNode, ...RedisNode[]];
+      /** The master's name. */
+      readonly name: string;
+      readonly db: number;
+    });
+
+const SET = /^(rediss?)-(cluster|sentinel):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/@]+)(?:\/(.*))?$/u;
+const NODE = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/iu;
+const PORTS = { cluster: 6_379, sentinel: 26_379 } as const;
+
+/**
+ * Reads one of
+ *
+ * - `redis://user:password@host:6379/0`
+ * - `redis-cluster://user:password@host:6379,host:6379`: some nodes of a Cluster, which name the others
+ * - `redis-sentinel://user:password@host:26379,host:26379/NAME/0`: sentinels, the master's name, a database
+ *
+ * each with `rediss` for TLS. User and password are those of the data nodes, percent-encoded. Undefined when it is none of
+ * them.
+ */
+export function parseRedisUrl(url: string): RedisTarget | undefined {
+  if (/^rediss?:\/\/./u.test(url)) return { kind: 'server', url };
+  const [, scheme, kind, username, password, hosts = '', path = ''] = SET.exec(url) ?? [];
+  if (kind !== 'cluster' && kind !== 'sentinel') return undefined;
+  if (!isEncoded(username) || !isEncoded(password)) return undefined;
+  const [first, ...others] = hosts.split(',').map((host) => parseNode(host, PORTS[kind]));
+  const rest = others.filter((node) => node !== undefined);
+  if (first === undefined || rest.length < others.length) return undefined;
+  const access = {
+    tls: scheme === 'rediss',
+    ...(username ? { username: decodeURIComponent(username) } : {}),
+    ...(password ? { password: decodeURIComponent(password) } : {}),
+  };
+  if (kind === 'cluster') return path === '' ? { kind, nodes: [first, ...rest], ...access } : undefined;
+  const [, name, db = '0'] = /^([\w.-]+)(?:\/(\d{1,4}))?$/u.exec(path) ?? [];
+  return name === undefined ? undefined : { kind, sentinels: [first, ...rest], name, db: Number(db), ...access };
+}
+
+/** Whether each percent sign begins a byte; a URL with another one can't be decoded. */
+function isEncoded(text = ''): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parseNode(text: string, defaultPort: number): RedisNode | undefined {
+  const [, six, host = six, port] = NODE.exec(text) ?? [];
+  const number = port === undefined ? defaultPort : Number(port);
+  return host === undefined || number > 65_535 ? undefined : { host, port: number };
+}
