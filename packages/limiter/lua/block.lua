@@ -8,6 +8,8 @@
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end.
+--        PUBLISHes '<ARGV[2]> <key>' on 'spillway:keys' before it answers: whoever
+--        keeps something of this window in memory lets go of it.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
 local value = redis.call('GET', key)
@@ -16,6 +18,9 @@ if value then
   base, blocked = struct.unpack('>I6I6', value)
 end
 local log = value and string.sub(value, 19) or ''
+
+-- pcall: a user without the right to the channel can block all the same.
+redis.pcall('PUBLISH', 'spillway:keys', ARGV[2] .. ' ' .. key)
 
 local function save(blocked_until, ttl)
   redis.call('SET', key, struct.pack('>I6I6I6', base, blocked_until, now + ttl) .. log, 'PX', ttl_ms(ttl))

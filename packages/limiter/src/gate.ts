@@ -1,3 +1,4 @@
+import type { DenyCache } from './deny-cache/deny-cache.ts';
 import { listedDecision } from './live/listed-decision.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import type { LimiterMetrics } from './metrics/metrics.ts';
@@ -5,32 +6,54 @@ import type { Decision, Policy } from './types.ts';
 
 /** Decides what needs no window, in this process. Undefined: the window has to be asked. */
 export interface Gate {
-  consume(policy: Policy, subject: string): Decision | undefined;
+  consume(policy: Policy, subject: string, action: string): Promise<Decision> | undefined;
   /** The same, uncounted. */
-  peek(policy: Policy, subject: string): Decision | undefined;
+  peek(policy: Policy, subject: string, action: string): Promise<Decision> | undefined;
+  /** What the lists alone say. */
+  listed(policy: Policy, subject: string): Decision | undefined;
 }
 
 /** What a {@link gate} is made of. */
 export interface GateParts {
   readonly live: LivePolicies | undefined;
+  readonly denyCache: DenyCache | undefined;
   readonly metrics: Required<LimiterMetrics> | undefined;
 }
 
-/** Makes a {@link Gate}: whoever is on a list of the live policies is admitted or refused, whatever was used. */
-export function gate({ live, metrics }: GateParts): Gate {
-  function peek(policy: Policy, subject: string): Decision | undefined {
+/**
+ * Makes a {@link Gate}: whoever is on a list of the live policies is admitted or refused, whatever was used, and whoever is
+ * known to be blocked is refused.
+ */
+export function gate({ live, denyCache, metrics }: GateParts): Gate {
+  function look(policy: Policy, subject: string): Decision | undefined {
     const verdict = live?.listed(subject);
     return verdict === undefined ? undefined : listedDecision(policy, verdict);
   }
 
+  function listed(policy: Policy, subject: string): Decision | undefined {
+    const decision = look(policy, subject);
+    if (decision !== undefined) {
+      metrics?.decision({ policy: policy.name, outcome: decision.reason, durationMs: 0 });
+    }
+    return decision;
+  }
+
   return {
-    peek,
-    consume(policy, subject) {
-      const decision = peek(policy, subject);
-      if (decision !== undefined) {
-        metrics?.decision({ policy: policy.name, outcome: decision.reason, durationMs: 0 });
+    listed,
+    consume(policy, subject, action) {
+      const decision = live === undefined ? undefined : listed(policy, subject);
+      if (decision !== undefined) return Promise.resolve(decision);
+      const refusal = denyCache?.refuse(policy, subject, action, true);
+      if (refusal !== undefined && metrics !== undefined) {
+        metrics.cacheHit('deny');
+        metrics.decision({ policy: policy.name, outcome: 'blocked', durationMs: 0 });
       }
-      return decision;
+      return refusal;
+    },
+    peek(policy, subject, action) {
+      const decision = look(policy, subject);
+      if (decision !== undefined) return Promise.resolve(decision);
+      return denyCache?.refuse(policy, subject, action, false);
     },
   };
 }

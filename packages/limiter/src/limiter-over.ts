@@ -5,10 +5,11 @@ import type { Gate } from './gate.ts';
 import type { Limiter } from './limiter-interface.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import { MAX_BLOCK_MS, wholeNumberWithin } from './policy/policy.ts';
-import type { RequestReader } from './request-reader.ts';
+import { checkOptions, type RequestReader } from './request-reader.ts';
 import { hold, withSlot } from './slots/hold.ts';
 import type { LimiterStore, StoreRequest } from './store/store.ts';
 import type { CombinedRequest, ConsumeOptions, Decision, Policy } from './types.ts';
+import { DEFAULT_ACTION } from './window-key.ts';
 import { waiting } from './wait/wait-for.ts';
 
 /** The longest that a timer can wait. */
@@ -66,9 +67,11 @@ function deciding({ store, gate }: LimiterParts, open: () => RequestReader): Dec
       try {
         const reader = open();
         const policy = reader.find(name, subject);
-        const request = reader.request(policy, subject, options);
-        const known = gate.consume(policy, subject);
-        return known === undefined ? charge(request) : Promise.resolve(known);
+        checkOptions(policy, options);
+        return (
+          gate.consume(policy, subject, options.action ?? DEFAULT_ACTION) ??
+          charge(reader.make(policy, subject, options))
+        );
       } catch (error) {
         return Promise.reject(error);
       }
@@ -77,8 +80,9 @@ function deciding({ store, gate }: LimiterParts, open: () => RequestReader): Dec
     peek: async (name, subject, options = NO_OPTIONS) => {
       const reader = open();
       const policy = reader.find(name, subject);
-      const request = reader.request(policy, subject, options);
-      return gate.peek(policy, subject) ?? store.peek(request);
+      checkOptions(policy, options);
+      const known = gate.peek(policy, subject, options.action ?? DEFAULT_ACTION);
+      return known ?? store.peek(reader.make(policy, subject, options));
     },
     waitFor: async (name, subject, { maxWaitMs, signal, ...options }) => {
       wholeNumberWithin('maxWaitMs', maxWaitMs, 0, MAX_WAIT_MS);
@@ -86,13 +90,13 @@ function deciding({ store, gate }: LimiterParts, open: () => RequestReader): Dec
       const asked = open().request(policy, subject, options);
       // Waiting is no offence: it starts no block.
       const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: { ...policy, blockMs: 0 } };
-      const attempt = async (): Promise<Decision> => gate.consume(policy, subject) ?? charge(patient);
+      const attempt = async (): Promise<Decision> => gate.listed(policy, subject) ?? charge(patient);
       return waitInTurn({ key: asked.key, maxWaitMs, signal, attempt });
     },
     acquire: async (name, subject, options = NO_OPTIONS) => {
       const policy = open().findConcurrency(name, subject);
       const asked = open().request(policy, subject, options);
-      const known = gate.consume(policy, subject);
+      const known = gate.listed(policy, subject);
       const decision = known ?? (await charge(asked));
       if (!decision.allowed) return undefined;
       // Whoever the gate lets in holds nothing that could be lost.
@@ -113,7 +117,7 @@ async function decideAll(
   combined: readonly CombinedRequest[],
 ): Promise<readonly Decision[]> {
   const asked = reader.together(combined);
-  const known = asked.map(({ subject, request }) => gate.consume(request.policy, subject));
+  const known = asked.map(({ subject, request }) => gate.listed(request.policy, subject));
   const left = asked.flatMap(({ request }, index) => (known[index] === undefined ? [request] : []));
   const refused = known.some((decision) => decision?.allowed === false);
   const answers = new Map<StoreRequest, Decision>();

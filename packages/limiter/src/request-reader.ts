@@ -13,7 +13,9 @@ export interface RequestReader {
   /** The same, of the algorithm `concurrency`. */
   findConcurrency(policy: string, subject: string): Policy;
   locate(policy: Policy, subject: string, action?: string): string;
-  /** `policy` is one that was found for this subject. */
+  /** `policy` is one that was found for this subject, and `options` have passed {@link checkOptions}. */
+  make(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
+  /** Both at once. */
   request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
   slotRequest(policy: string, subject: string, slot: string, action?: string): StoreRequest;
   together(requests: readonly CombinedRequest[]): readonly SubjectRequest[];
@@ -28,13 +30,19 @@ export interface SubjectRequest {
 /** The most requests that one `consumeAll` may hold. */
 const MAX_TOGETHER = 64;
 
+/** @throws {LimiterInputError} unless these can be options under the policy. */
+export function checkOptions(policy: Policy, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): void {
+  checkCost(cost, policy);
+  if (action !== DEFAULT_ACTION) checkAction(action);
+}
+
 /** Makes a {@link RequestReader}. */
 export function requestReader(
   policies: ReadonlyMap<string, Policy>,
   keyOf: WindowKeys,
   live?: LivePolicies,
 ): RequestReader {
-  const keyNames = new WeakMap<Policy, string>();
+  const keyNameOf = rememberedKeyNames();
 
   function find(name: string, subject: string): Policy {
     const base = live?.policy(name) ?? policies.get(name);
@@ -51,27 +59,23 @@ export function requestReader(
     throw new LimiterInputError('policy', `must be one of algorithm concurrency, not ${shown(name)}`);
   }
 
-  function keyNameOf(policy: Policy): string {
-    if (policy.algorithm === 'sliding-log') return policy.name;
-    const known = keyNames.get(policy);
-    if (known !== undefined) return known;
-    const name = keyName(policy);
-    keyNames.set(policy, name);
-    return name;
-  }
-
   function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): string {
     if (action !== DEFAULT_ACTION) checkAction(action);
     return keyOf(keyNameOf(policy), action, subject);
   }
 
-  function request(policy: Policy, subject: string, { action, cost = 1 }: ConsumeOptions): StoreRequest {
-    checkCost(cost, policy);
-    const key = locate(policy, subject, action);
+  function make(policy: Policy, subject: string, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): StoreRequest {
+    const key = keyOf(keyNameOf(policy), action, subject);
     return policy.algorithm === 'concurrency' ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
   }
 
+  function request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest {
+    checkOptions(policy, options);
+    return make(policy, subject, options);
+  }
+
   return {
+    make,
     find,
     findConcurrency,
     locate,
@@ -90,6 +94,17 @@ export function requestReader(
       checkAllDiffer(requests);
       return requests;
     },
+  };
+}
+
+/** The part of a key that names the policy, made once. */
+function rememberedKeyNames(): (policy: Policy) => string {
+  const keyNames = new WeakMap<Policy, string>();
+  return (policy) => {
+    if (policy.algorithm === 'sliding-log') return policy.name;
+    let name = keyNames.get(policy);
+    if (name === undefined) keyNames.set(policy, (name = keyName(policy)));
+    return name;
   };
 }
 

@@ -5,16 +5,21 @@ import { VERSION_FIELD } from './entries.ts';
 /** The channel on which block.lua tells of windows that were blocked, unblocked or reset by hand. */
 const KEYS_CHANNEL = 'spillway:keys';
 
+const CHANGES: readonly KeyChange[] = ['block', 'unblock', 'reset'];
+
 /** How often a bus makes sure that it hears, and reads the version of the live entries. */
 const PULSE_MS = 500;
 
 /** How long after a heard pulse everything counts as heard. */
 const TRUST_MS = 1_500;
 
+/** What was done to a window by hand. */
+export type KeyChange = 'block' | 'unblock' | 'reset';
+
 /** Who listens to a {@link Bus}. */
 export interface BusListener {
   /** A window was blocked, unblocked or reset by hand, here or elsewhere. */
-  readonly onKey?: (key: string) => void;
+  readonly onKey?: (change: KeyChange, key: string) => void;
   /** Messages may have been missed: nothing that is remembered is sure. */
   readonly onGap?: () => void;
   /** The version of the live entries, heard or read; it may be an old one. */
@@ -52,7 +57,7 @@ export function redisBus(client: RedisClient, liveKey: string): Bus {
   function hear(message: string, channel: string): void {
     if (channel === pulseChannel) trustedUntil = Math.max(trustedUntil, Number(message) + TRUST_MS);
     else if (channel === liveKey) for (const { onVersion } of listeners) onVersion?.(message);
-    else for (const { onKey } of listeners) onKey?.(message);
+    else readChange(message, (change, key) => listeners.forEach(({ onKey }) => onKey?.(change, key)));
   }
 
   function gap(): void {
@@ -106,6 +111,12 @@ export function redisBus(client: RedisClient, liveKey: string): Bus {
     },
     close,
   };
+}
+
+function readChange(message: string, tell: (change: KeyChange, key: string) => void): void {
+  const space = message.indexOf(' ');
+  const change = CHANGES.find((one) => one === message.slice(0, space));
+  if (change !== undefined) tell(change, message.slice(space + 1));
 }
 
 /** A client that can't be duplicated hears nothing, but its pulses read the version all the same. */

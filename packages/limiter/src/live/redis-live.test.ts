@@ -188,6 +188,8 @@ it.each([
   [{ live: { deadlineMs: 0 } }, 'live.deadlineMs'],
   [{ live: { onError: 'log' } }, 'live.onError'],
   [{ live: 'yes' }, 'live'],
+  [{ denyCache: { maxEntries: 0 } }, 'denyCache.maxEntries'],
+  [{ denyCache: 'yes' }, 'denyCache'],
 ])('createLimiter names the bad option in %j', (options, field) => {
   const make = (): unknown => createLimiter({ store: memoryStore(), policies, ...(options as object) });
   expect(make).toThrow(LimiterInputError);

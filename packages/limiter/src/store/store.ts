@@ -9,6 +9,12 @@ export interface StoreRequest {
   readonly slot?: string;
 }
 
+/**
+ * Hears of each refusal of a subject that was blocked already.
+ * @param askedAtMs when it was asked, by the monotonic clock.
+ */
+export type BlockedListener = (request: StoreRequest, decision: Decision, askedAtMs: number) => void;
+
 /** Where windows live. Redis and memory pass one conformance suite. */
 export interface LimiterStore {
   /** Charges the request if it fits. Never rejects because Redis is away: the policy's `onUnavailable` answers then. */
@@ -35,6 +41,8 @@ export interface LimiterStore {
   unblock(key: string): Promise<boolean>;
   /** Notes in the audit trail that a key has come near its limit; a store without a trail has no such thing. */
   nearLimit?(key: string, limit: number, remaining: number): void;
+  /** Counts refusals of a blocked key that a cache in front of the store decided. */
+  countDenied?(key: string, count: number): void;
   /** Sends what is still to be sent and lets go of timers. The client stays open: it is its owner's. */
   close(): Promise<void>;
 }

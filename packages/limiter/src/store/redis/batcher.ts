@@ -17,7 +17,8 @@ export interface Protocol<Item, Reply> {
   readonly keyOf: (item: Item) => string;
   /** `readOnly`: to be answered without writing. */
   readonly send: (batch: readonly Item[], readOnly: boolean) => Promise<Reply>;
-  readonly settle: (batch: readonly Item[], reply: Reply, readOnly: boolean) => void;
+  /** `askedAtMs`: when the batch was put together, by the monotonic clock. */
+  readonly settle: (batch: readonly Item[], reply: Reply, readOnly: boolean, askedAtMs: number) => void;
   /** Redis gave no answer in time. */
   readonly fail: (batch: readonly Item[], error?: unknown) => void;
 }
@@ -66,7 +67,7 @@ export function batcher<Item, Reply>(options: BatcherOptions<Item, Reply>): (ite
       (reply) => {
         underWay -= 1;
         metrics?.batch?.({ size: batch.length, durationMs: performance.now() - startedAt });
-        protocol.settle(batch, reply, readOnly);
+        protocol.settle(batch, reply, readOnly, startedAt);
       },
       (error) => {
         underWay -= 1;

@@ -3,7 +3,7 @@ import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
 import type { Operation } from '../operation.ts';
-import type { StoreRequest } from '../store.ts';
+import type { BlockedListener, StoreRequest } from '../store.ts';
 import { batcher } from './batcher.ts';
 import type { Deadline } from './deadline.ts';
 import type { Fallback } from './fallback.ts';
@@ -21,7 +21,7 @@ export interface DecisionsOptions {
   readonly within: (key: string) => Deadline;
   /** Answers what Redis doesn't. */
   readonly fallback: Fallback;
-  readonly onRefusedWhileBlocked: (key: string) => void;
+  readonly onRefusedWhileBlocked: BlockedListener;
   readonly metrics?: LimiterMetrics | undefined;
 }
 

@@ -11,7 +11,8 @@ export interface DeniedCounterOptions {
 
 /** Counts refusals of blocked subjects and reports them in bulk: a flood costs Redis one event a second and subject. */
 export interface DeniedCounter {
-  add(key: string): void;
+  /** `count`: how many. @default 1 */
+  add(key: string, count?: number): void;
   /** Reports what is left. */
   close(): Promise<void>;
 }
@@ -49,8 +50,8 @@ export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedC
   }
 
   return {
-    add(key) {
-      counts.set(key, (counts.get(key) ?? 0) + 1);
+    add(key, count = 1) {
+      counts.set(key, (counts.get(key) ?? 0) + count);
       arm();
     },
     async close() {

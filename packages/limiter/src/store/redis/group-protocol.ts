@@ -3,7 +3,7 @@ import { periodStarts } from '../../algorithm/calendar.ts';
 import { outcomes } from '../../decision.ts';
 import type { Algorithm, Decision, Policy } from '../../types.ts';
 import type { Operation } from '../operation.ts';
-import type { StoreRequest } from '../store.ts';
+import type { BlockedListener, StoreRequest } from '../store.ts';
 import type { Protocol } from './batcher.ts';
 import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
 
@@ -34,11 +34,19 @@ export interface GroupProtocolOptions {
   readonly script: RedisScript<Buffer>;
   readonly outboxCap: number;
   /** Called for each refusal of a subject that was blocked already. */
-  readonly onRefusedWhileBlocked: (key: string) => void;
+  readonly onRefusedWhileBlocked: BlockedListener;
   /** Told how many events of a batch found the outbox full. */
   readonly onDropped: (count: number) => void;
   /** Sends a group once more. */
   readonly resend: (item: GroupItem) => void;
+}
+
+/** How and when a batch was asked. */
+interface Asked {
+  /** The server's clock. */
+  readonly nowMs: number;
+  readonly askedAtMs: number;
+  readonly readOnly: boolean;
 }
 
 /** Speaks with decide.lua. */
@@ -47,7 +55,7 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
   // How far the server's clock is ahead of ours; learned only from a quota whose periods were all wrong.
   let aheadMs = 0;
 
-  function settle(item: GroupItem, reply: Buffer, start: number, nowMs: number, readOnly: boolean): void {
+  function settle(item: GroupItem, reply: Buffer, start: number, { nowMs, readOnly, askedAtMs }: Asked): void {
     if (reply[start] === outcomes.stale && item.again !== true) {
       aheadMs = nowMs - Date.now();
       resend({ ...item, again: true });
@@ -55,8 +63,11 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
     }
     const decisions = item.requests.map((request, index) => {
       const offset = start + index * REPLY_SIZE;
-      if (reply[offset] === outcomes.blocked && item.operation === 'consume') onRefusedWhileBlocked(request.key);
-      return decisionAt(request.policy, reply, offset, nowMs);
+      const decision = decisionAt(request.policy, reply, offset, nowMs);
+      if (reply[offset] === outcomes.blocked && item.operation === 'consume') {
+        onRefusedWhileBlocked(request, decision, askedAtMs);
+      }
+      return decision;
     });
     // What should have been written could not be.
     const changes = item.operation !== 'peek' && (item.operation !== 'consume' || decisions.every(isAllowed));
@@ -72,11 +83,11 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
         batch.flatMap(({ requests }) => requests.map(({ key }) => key)),
         [outboxCap, ...batch.flatMap((item) => describe(item, Date.now() + aheadMs, readOnly))],
       ),
-    settle(batch, reply, readOnly) {
+    settle(batch, reply, readOnly, askedAtMs) {
       const nowMs = timeOf(reply);
       let offset = REPLY_HEADER;
       for (const item of batch) {
-        settle(item, reply, offset, nowMs, readOnly);
+        settle(item, reply, offset, { nowMs, readOnly, askedAtMs });
         offset += item.requests.length * REPLY_SIZE;
       }
       const dropped = droppedAt(reply, offset);

@@ -1,7 +1,7 @@
 import { PreparedArgument, type RedisClient, type ScriptArgument } from '@spillway/redis';
 import { outcomes } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
-import type { StoreRequest } from '../store.ts';
+import type { BlockedListener, StoreRequest } from '../store.ts';
 import type { Protocol } from './batcher.ts';
 import type { Fallback } from './fallback.ts';
 import { admittedIn, decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
@@ -32,7 +32,7 @@ export interface LogProtocolOptions {
   readonly fallback: Fallback;
   readonly outboxCap: number;
   /** Called for each refusal of a subject that was blocked already. */
-  readonly onRefusedWhileBlocked: (key: string) => void;
+  readonly onRefusedWhileBlocked: BlockedListener;
   /** Told how many events of a batch found the outbox full. */
   readonly onDropped: (count: number) => void;
 }
@@ -43,13 +43,14 @@ export function logProtocol(options: LogProtocolOptions): Protocol<LogItem, Buff
   const { decideLog, decideLoneLog, spareMs } = scripts;
   const rules = preparedRules(outboxCap, spareMs);
 
-  function settleAll(batch: readonly LogItem[], reply: Buffer, readOnly: boolean): void {
+  function settleAll(batch: readonly LogItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void {
     const nowMs = timeOf(reply);
     let offset = REPLY_HEADER;
     for (const { request, mode, resolve } of batch) {
-      if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request.key);
+      const decision = decisionAt(request.policy, reply, offset, nowMs);
+      if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request, decision, askedAtMs);
       if (readOnly && mode !== PEEK && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
-      else resolve(decisionAt(request.policy, reply, offset, nowMs));
+      else resolve(decision);
       offset += REPLY_SIZE;
     }
     const dropped = droppedAt(reply, offset);
@@ -67,8 +68,8 @@ export function logProtocol(options: LogProtocolOptions): Protocol<LogItem, Buff
       const repeated = new Set(keys).size < keys.length ? 1 : 0;
       return decideLog.run(client, keys, [outboxCap, repeated, ...runs(batch, readOnly, spareMs)]);
     },
-    settle(batch, reply, readOnly) {
-      if (typeof reply !== 'number') settleAll(batch, reply, readOnly);
+    settle(batch, reply, readOnly, askedAtMs) {
+      if (typeof reply !== 'number') settleAll(batch, reply, readOnly, askedAtMs);
       // Only a request that was charged is answered by a number: never one that was only looked at.
       else for (const { request, resolve } of batch) resolve(admittedIn(request.policy, reply));
     },

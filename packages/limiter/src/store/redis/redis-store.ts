@@ -2,7 +2,7 @@ import type { RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
-import type { LimiterStore, StoreRequest } from '../store.ts';
+import type { BlockedListener, LimiterStore, StoreRequest } from '../store.ts';
 import { acrossShards } from './across-shards.ts';
 import { deadlines } from './deadline.ts';
 import { decisions } from './decisions.ts';
@@ -17,6 +17,7 @@ export interface RedisStoreOptions {
   readonly deadlineMs: number;
   /** Most events that may wait in a shard's outbox. */
   readonly outboxCap: number;
+  readonly onRefusedWhileBlocked?: BlockedListener | undefined;
   /** Other scripts than the shipped ones: tests bring their own clock. */
   readonly scripts?: LimiterScripts;
   readonly metrics?: LimiterMetrics | undefined;
@@ -50,7 +51,10 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     scripts,
     within,
     fallback: inPlace,
-    onRefusedWhileBlocked: denied.add,
+    onRefusedWhileBlocked: (request, decision, askedAtMs) => {
+      denied.add(request.key);
+      options.onRefusedWhileBlocked?.(request, decision, askedAtMs);
+    },
   });
 
   function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
@@ -80,6 +84,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     },
     unblock: (key) => bounded('unblock', key, () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
     nearLimit: nearLimit.add,
+    countDenied: denied.add,
     close: async () => {
       await Promise.all([denied.close(), nearLimit.close(), inPlace.close()]);
     },

@@ -1,0 +1,73 @@
+import { describe, expect, it } from 'vitest';
+import { definePolicy } from '../policy/policy.ts';
+import { BlockMemory } from './block-memory.ts';
+
+const policy = definePolicy({ name: 'p', limit: 1, windowMs: 1_000 });
+const action = 'default';
+const later = (): number => performance.now() + 1;
+const blockOf = (subject: string, key = `key of ${subject}`) => ({
+  key,
+  subject,
+  action,
+  policy,
+  blockedUntil: 0,
+  endsAt: 0,
+});
+const knows = (memory: BlockMemory, subject: string): boolean => memory.find(policy, subject, action) !== undefined;
+
+describe('the memory of blocks', () => {
+  it('holds no more than it may, and lets go of what nobody asks for first', () => {
+    const memory = new BlockMemory(3);
+    for (const subject of ['a', 'b', 'c']) memory.add(blockOf(subject), later());
+    expect(knows(memory, 'a')).toBe(true);
+    memory.add(blockOf('d'), later());
+    expect(['b', 'a', 'c', 'd'].map((subject) => knows(memory, subject))).toEqual([false, true, true, true]);
+  });
+
+  it('stays within its bound when all are in use', () => {
+    const memory = new BlockMemory(100);
+    const subjects = Array.from({ length: 1_000 }, (_, index) => `subject-${index}`);
+    for (const subject of subjects) {
+      memory.add(blockOf(subject), later());
+      knows(memory, subject);
+    }
+    expect(memory.size).toBe(100);
+    expect(subjects.filter((subject) => knows(memory, subject))).toHaveLength(100);
+  });
+
+  it('counts each window of a subject, and forgets one without the others', () => {
+    const gone: string[] = [];
+    const memory = new BlockMemory(3, ({ key }) => void gone.push(key));
+    for (const place of ['one', 'two', 'three']) {
+      memory.add({ ...blockOf('a', place), action: place }, later());
+      memory.add({ ...blockOf('a', place), action: place }, later());
+    }
+    expect(memory.size).toBe(3);
+    gone.length = 0;
+    memory.forget('a', 'two');
+    expect(gone).toEqual(['two']);
+    const known = ['one', 'two', 'three'].map((place) => memory.find(policy, 'a', place)?.key);
+    expect(known).toEqual(['one', undefined, 'three']);
+    memory.forgetAll();
+    expect(memory.size).toBe(0);
+    expect(gone.toSorted()).toEqual(['one', 'three', 'two']);
+  });
+
+  it('does not take an answer that was asked for before something was forgotten', () => {
+    const memory = new BlockMemory(3);
+    const askedAt = performance.now();
+    memory.forget('a', 'key of a');
+    expect(memory.add(blockOf('a'), askedAt)).toBe(false);
+    memory.forgetAll();
+    expect(memory.add(blockOf('b'), askedAt)).toBe(false);
+    expect(memory.add(blockOf('b'), later())).toBe(true);
+  });
+
+  it('knows nothing of another policy, be it of the same name', () => {
+    const memory = new BlockMemory(3);
+    memory.add(blockOf('a'), later());
+    const other = definePolicy({ name: 'p', limit: 2, windowMs: 1_000 });
+    expect(memory.find(other, 'a', action)).toBeUndefined();
+    expect(memory.find(policy, 'a', 'another')).toBeUndefined();
+  });
+});

@@ -1,0 +1,110 @@
+import type { Bus } from '../live/bus.ts';
+import type { LimiterStore, StoreRequest } from '../store/store.ts';
+import type { Decision, Policy } from '../types.ts';
+import { parseWindowKey } from '../window-key.ts';
+import { BlockMemory, type KnownBlock } from './block-memory.ts';
+import { deniedReports } from './denied-reports.ts';
+
+/** What a {@link DenyCache} is made of. */
+export interface DenyCacheOptions {
+  readonly bus: Bus;
+  /** Most blocks that are remembered. */
+  readonly maxEntries: number;
+}
+
+/** Refuses subjects whose block is known, without asking the store. */
+export interface DenyCache {
+  /** The refusal of a subject whose block is known. `counted`: it goes into the block's record. */
+  refuse(policy: Policy, subject: string, action: string, counted: boolean): Promise<Decision> | undefined;
+  /**
+   * Takes note of a refusal by the store.
+   * @param askedAtMs when it was asked, by the monotonic clock.
+   */
+  remember(request: StoreRequest, decision: Decision, askedAtMs: number): void;
+  /** The same store; what ends or changes a block is told to the cache. */
+  around(store: LimiterStore): LimiterStore;
+}
+
+/**
+ * Makes a deny cache. Only blocks are remembered, for which the cost makes no difference: whether a request fits a full
+ * window depends on its cost, and on units that others give back.
+ *
+ * What is remembered answers as long as the bus is known to hear of unblocked and reset windows. Else it is passed by: a
+ * message that got lost refuses nobody for more than a second and a half. When the subscription stands anew all is
+ * forgotten, and an answer that was under way while a message came is not remembered.
+ *
+ * The block's end is counted from when the question was asked, never later than where Redis sees it.
+ */
+export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
+  const reports = deniedReports();
+  const memory = new BlockMemory(maxEntries, reports.report);
+  bus.listen({ onKey: (_change, key) => forget(key), onGap: () => memory.forgetAll() });
+
+  function forget(key: string): void {
+    const window = parseWindowKey(key);
+    if (window !== undefined) memory.forget(window.subject, key);
+  }
+
+  return {
+    refuse(policy, subject, action, counted) {
+      if (memory.size === 0) return undefined;
+      const block = memory.find(policy, subject, action);
+      if (block === undefined) return undefined;
+      const now = performance.now();
+      if (now >= block.endsAt) {
+        memory.remove(subject, block.key);
+        return undefined;
+      }
+      if (now >= bus.trustedUntil) return undefined;
+      if (counted) {
+        block.denied += 1;
+        if (block.denied === 1) reports.later(block);
+      }
+      return refusalOf(block, now);
+    },
+    remember({ key, policy }, { blockedUntil, retryAfterMs }, askedAtMs) {
+      if (policy.mode === 'shadow' || blockedUntil === undefined) return;
+      // The first block opens the subscription: who never blocks anybody needs none.
+      bus.start();
+      const window = parseWindowKey(key);
+      if (window === undefined || askedAtMs >= bus.trustedUntil) return;
+      const { subject, action } = window;
+      memory.add({ key, subject, action, policy, blockedUntil, endsAt: askedAtMs + retryAfterMs }, askedAtMs);
+    },
+    around(store) {
+      reports.to(store);
+      return {
+        ...store,
+        reset: (key) => store.reset(key).finally(() => forget(key)),
+        block: (policy, key, durationMs) => store.block(policy, key, durationMs).finally(() => forget(key)),
+        unblock: (key) => store.unblock(key).finally(() => forget(key)),
+        async close() {
+          memory.forgetAll();
+          reports.close();
+          await store.close();
+        },
+      };
+    },
+  };
+}
+
+/** One answer for all who ask in the same millisecond. */
+function refusalOf(block: KnownBlock, now: number): Promise<Decision> {
+  const left = Math.ceil(block.endsAt - now);
+  if (block.refusal !== undefined && block.leftMs === left) return block.refusal;
+  const { policy, blockedUntil } = block;
+  const decision: Decision = {
+    allowed: false,
+    policy: policy.name,
+    reason: 'blocked',
+    limit: policy.limit,
+    remaining: 0,
+    resetAt: blockedUntil,
+    resetAfterMs: left,
+    retryAfterMs: left,
+    blockedUntil,
+  };
+  block.leftMs = left;
+  block.refusal = Promise.resolve(Object.freeze(decision));
+  return block.refusal;
+}
