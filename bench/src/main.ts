@@ -5,6 +5,7 @@ import { chartOf } from './chart.ts';
 import { clusterSection } from './cluster/cluster-section.ts';
 import { growthSection } from './growth/growth-section.ts';
 import { httpSection } from './http/http-section.ts';
+import { inProcessSection } from './limiter/in-process-section.ts';
 import { limiterSection } from './limiter/limiter-section.ts';
 import { maintenanceSection } from './maintenance/maintenance-section.ts';
 import { chartName, page } from './page.ts';
@@ -18,6 +19,7 @@ import type { Section } from './section.ts';
 const sections: readonly Section[] = [
   limiterSection,
   auditSection,
+  inProcessSection,
   httpSection,
   maintenanceSection,
   growthSection,

@@ -13,7 +13,8 @@
 local HEADER = 18
 local FOREVER = 0xFFFFFFFF
 local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
-local sub, rep, floor, ceil, max = string.sub, string.rep, math.floor, math.ceil, math.max
+local sub, rep, floor, ceil = string.sub, string.rep, math.floor, math.ceil
+local max, min = math.max, math.min
 
 local function window_save(key, base, blocked, body, ttl)
   if blocked - now > ttl then ttl = blocked - now end

@@ -1,4 +1,5 @@
 import { LimiterInputError, shown } from './errors.ts';
+import { hotKeys } from './hot-keys.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import { checkAction, checkCost, checkSlot, checkSubject } from './request.ts';
 import { slotId } from './slots/hold.ts';
@@ -43,6 +44,7 @@ export function requestReader(
   live?: LivePolicies,
 ): RequestReader {
   const keyNameOf = rememberedKeyNames();
+  const findKey = hotKeys(keyOf);
 
   function find(name: string, subject: string): Policy {
     const base = live?.policy(name) ?? policies.get(name);
@@ -65,7 +67,7 @@ export function requestReader(
   }
 
   function make(policy: Policy, subject: string, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): StoreRequest {
-    const key = keyOf(keyNameOf(policy), action, subject);
+    const key = findKey(policy, keyNameOf(policy), action, subject);
     return policy.algorithm === 'concurrency' ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
   }
 

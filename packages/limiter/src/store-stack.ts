@@ -1,6 +1,7 @@
 import type { RedisClient } from '@spillway/redis';
 import { type DenyCache, denyCache } from './deny-cache/deny-cache.ts';
 import { LimiterInputError, shown } from './errors.ts';
+import { leases } from './leases/leases.ts';
 import { type Bus, redisBus } from './live/bus.ts';
 import { checkLiveOptions, liveOver } from './live/live-over.ts';
 import { DEFAULT_LIVE_KEY, type LiveOptions, type LivePolicies } from './live/live-policies.ts';
@@ -41,7 +42,7 @@ export function storeStack({ redis, store, ...options }: StackOptions): StoreSta
   if (store !== undefined) {
     const source = liveOptions && memoryLiveSource();
     const live = source && liveOver({ source, policies: options.policies, ...liveOptions });
-    return { store, live, denyCache: undefined };
+    return { store: leases(store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
   }
   if (redis === undefined) throw new LimiterInputError('redis', 'must be a Redis client');
   return redisStack(redis, options, liveOptions, maxEntries);
@@ -57,10 +58,15 @@ function redisStack(
   const bus = redisBus(client, key);
   const cache = maxEntries > 0 ? denyCache({ bus, maxEntries }) : undefined;
   const windows = redisStore({ client, deadlineMs, outboxCap, metrics, onRefusedWhileBlocked: cache?.remember });
-  const store = closingBus(cache?.around(windows) ?? windows, bus);
+  const leasing = leases(windows, { bus, onHit: leaseHits(metrics) });
+  const store = closingBus(cache?.around(leasing) ?? leasing, bus);
   if (liveOptions === undefined) return { store, live: undefined, denyCache: cache };
   const source = redisLiveSource(client, bus, key, liveDeadlineMs);
   return { store, live: liveOver({ source, policies, ...liveOptions }), denyCache: cache };
+}
+
+function leaseHits(metrics: StackOptions['metrics']): () => void {
+  return () => metrics?.cacheHit('lease');
 }
 
 function closingBus(store: LimiterStore, bus: Bus): LimiterStore {

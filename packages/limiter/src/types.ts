@@ -20,6 +20,14 @@ export type OnUnavailable = 'open' | 'closed' | 'local';
 /** `shadow` decides and records as `enforce` does, and admits all the same. */
 export type PolicyMode = 'enforce' | 'shadow';
 
+/** How units of a policy are leased to a process, which then spends them without asking Redis. */
+export interface Lease {
+  /** Most units that a process holds of one window, 1 to the limit. */
+  readonly size: number;
+  /** How long it may hold them, in ms, 10 to the window's length. What is unspent then goes back. */
+  readonly ttlMs: number;
+}
+
 /** What every policy has. */
 interface PolicyBase<Name extends string> {
   readonly name: Name;
@@ -33,6 +41,8 @@ interface PolicyBase<Name extends string> {
   readonly mode: PolicyMode;
   /** Share of the limit from which on a subject counts as near it, above 0 and below 1. Absent: nobody does. */
   readonly nearLimit?: number;
+  /** Absent: every decision is Redis'. Only of the algorithms `sliding-log` and `sliding-window`. */
+  readonly lease?: Lease;
 }
 
 /** What a {@link Policy} has beside, by its algorithm. */

@@ -8,33 +8,52 @@
 -- bucket's width late. (Weighing the oldest bucket instead, as is common, admits
 -- up to twice the limit.)
 --
--- Body: 6 bytes index of the newest bucket, then 4 bytes for each of the buckets'
--- counts, oldest first.
+-- Body: 6 bytes index of the newest bucket, 4 bytes width of a bucket (ms), then 4
+-- bytes for each of the buckets' counts, oldest first. When the width has changed
+-- with the policy, each bucket's units go where its last moment lies: none leaves
+-- the window earlier than it would have.
 
 local buckets = {}
+
+-- Units that were kept in buckets of another width or number.
+local function rescale(w, kept, places)
+  local newest, width = kept[1], kept[2]
+  for place = 3, #kept - 1 do
+    local index = newest - #kept + 1 + place
+    index = min(w.newest, floor(((index + 1) * width - 1) / w.width))
+    if kept[place] > 0 and index >= w.oldest then
+      local to = index - w.newest + places
+      w.counts[to] = w.counts[to] + kept[place]
+    end
+  end
+end
 
 function buckets.read(w, rule)
   local count = tonumber(rule.extra)
   local places = count + 1
   w.width = ceil(rule.window / count)
-  w.format, w.at = '>I6' .. rep('I4', places), now
-  local kept, newest
-  if #w.body == 6 + 4 * places then
-    kept = { unpack_at(w.format, w.body) }
-    newest = kept[1]
-    w.at = max(now, newest * w.width)
+  w.format, w.at = '>I6I4' .. rep('I4', places), now
+  local kept
+  if w.body ~= '' then
+    kept = { unpack_at('>I6I4' .. rep('I4', (#w.body - 10) / 4), w.body) }
+    w.at = max(now, kept[1] * kept[2])
   end
   w.newest = floor(w.at / w.width)
   w.oldest = floor((w.at - rule.window + 1) / w.width)
   w.used, w.start, w.counts = 0, w.at, {}
+  local same = kept and kept[2] == w.width and #w.body == 10 + 4 * places
   -- A count that was kept at place p stands `moved` places further to the left now.
-  local moved = newest and w.newest - newest or places
+  local moved = same and w.newest - kept[1] or places
   for place = 1, places do
     local units = 0
-    if place + moved <= places and w.newest - places + place >= w.oldest then units = kept[1 + place + moved] end
+    if place + moved <= places and w.newest - places + place >= w.oldest then units = kept[2 + place + moved] end
+    w.counts[place] = units
+  end
+  if kept and not same then rescale(w, kept, places) end
+  for place = 1, places do
+    local units = w.counts[place]
     if units > 0 and w.used == 0 then w.start = (w.newest - places + place) * w.width end
     w.used = w.used + units
-    w.counts[place] = units
   end
 end
 
@@ -60,7 +79,7 @@ function buckets.retry(w, rule)
 end
 
 local function write(w, rule)
-  save(w, w.at, pack(w.format, w.newest, unpack(w.counts)), w.at - now + rule.window + 2 * w.width)
+  save(w, w.at, pack(w.format, w.newest, w.width, unpack(w.counts)), w.at - now + rule.window + 2 * w.width)
 end
 
 function buckets.add(w, rule)

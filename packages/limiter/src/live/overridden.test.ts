@@ -55,6 +55,25 @@ describe.each([
   );
 });
 
+describe.each([
+  ['memory', () => createLimiter<typeof policies>({ store: memoryStore(), policies, live: true })],
+  ['redis', () => createLimiter<typeof policies>({ redis, policies, live: true, deadlineMs: 5_000 })],
+] as const)('a window in buckets in %s', (_store, open) => {
+  it.each([windowMs * 24, windowMs / 4])('keeps its usage when its length becomes %d ms', async (changed) => {
+    const limiter = open();
+    const subject = `changes to ${changed}`;
+    await limiter.consume('window', subject, { cost: 10 });
+    await limiter.live.setOverride({ policy: 'window', subject, windowMs: changed });
+    const refused = await limiter.consume('window', subject);
+    expect(refused).toMatchObject({ allowed: false, remaining: 0 });
+    expect(refused.retryAfterMs).toBeGreaterThan(0);
+    expect(refused.retryAfterMs).toBeLessThanOrEqual(changed + 2 * Math.max(changed / 20, windowMs / 20));
+    await limiter.reward('window', subject, { cost: 4 });
+    expect(await limiter.consume('window', subject)).toMatchObject({ allowed: true, remaining: 3 });
+    await limiter.close();
+  });
+});
+
 describe('an override', () => {
   it.each([
     ['log', { limit: 10_001 }, 'limit'],
@@ -68,6 +87,13 @@ describe('an override', () => {
       field,
     });
     await limiter.close();
+  });
+
+  it('cuts a lease to the new numbers, and ends that of a policy that blocks', () => {
+    const base = definePolicy({ name: 'p', limit: 10, windowMs: 1_000, lease: { size: 8, ttlMs: 500 } });
+    const made = overridden(base, { policy: 'p', subject: 'u', limit: 2, windowMs: 100 });
+    expect(made.lease).toEqual({ size: 2, ttlMs: 100 });
+    expect(overridden(base, { policy: 'p', subject: 'u', blockMs: 5 }).lease).toBeUndefined();
   });
 
   it('that came before its policy gives no more than the algorithm can have', () => {

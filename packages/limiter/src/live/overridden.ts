@@ -1,12 +1,12 @@
 import { LimiterInputError } from '../errors.ts';
-import { MAX_LOG_LIMIT } from '../policy/policy.ts';
+import { MAX_LOG_LIMIT, MAX_WINDOW_MS } from '../policy/policy.ts';
 import type { Policy } from '../types.ts';
 import type { Override } from './entries.ts';
 
 /**
  * The policy with an override's numbers. Its algorithm stays, and with it the window in which usage is counted; numbers
  * that the algorithm can't have are cut to what it can, since the policy may have changed after the override was checked.
- * A token bucket whose burst is its limit keeps it so.
+ * A token bucket whose burst is its limit keeps it so; a lease is given up for a policy that blocks.
  */
 export function overridden(base: Policy, override: Override): Policy {
   const { limit = base.limit, windowMs = base.windowMs, blockMs = base.blockMs, mode = base.mode } = override;
@@ -18,7 +18,11 @@ export function overridden(base: Policy, override: Override): Policy {
     return { ...base, limit, windowMs, blockMs, mode, burst: Math.min(burst, most) };
   }
   const atMost = base.algorithm === 'sliding-log' ? Math.min(limit, MAX_LOG_LIMIT) : limit;
-  return { ...base, limit: atMost, windowMs, blockMs, mode };
+  const { lease, ...plain } = { ...base, limit: atMost, windowMs, blockMs, mode };
+  if (lease === undefined || blockMs > 0) return plain;
+  // What the new numbers leave no room for is cut.
+  const ttlMs = Math.min(lease.ttlMs, windowMs, MAX_WINDOW_MS - windowMs);
+  return ttlMs < 1 ? plain : { ...plain, lease: { size: Math.min(lease.size, atMost), ttlMs } };
 }
 
 /** @throws {LimiterInputError} when the policy's algorithm can't have a number of the override. */

@@ -1,6 +1,6 @@
 import { isTimeZone } from '../algorithm/calendar.ts';
 import { LimiterInputError, shown } from '../errors.ts';
-import type { AlgorithmRule, OnUnavailable, Policy, PolicyMode, QuotaPeriod } from '../types.ts';
+import type { AlgorithmRule, Lease, OnUnavailable, Policy, PolicyMode, QuotaPeriod } from '../types.ts';
 
 /** The longest a window or a block may be: 2^31 ms, 24.8 days, so that a unit's time fits 4 bytes. */
 export const MAX_WINDOW_MS: number = 2 ** 31;
@@ -36,6 +36,12 @@ interface CommonOptions<Name extends string> {
    * crossing is recorded. @default none
    */
   readonly nearLimit?: number;
+  /**
+   * Lets a process take units in advance and spend them without Redis, for hot keys and global limits. Units then count for
+   * `lease.ttlMs` longer than the window, so that never more than the limit is admitted in a trailing window. Not together
+   * with `blockMs`: a block would begin while other processes still hold units. @default none
+   */
+  readonly lease?: Lease;
 }
 
 /** How long the window of a policy is, in ms, 1 to 2^31. */
@@ -66,7 +72,7 @@ export type PolicyOptions<Name extends string = string> = CommonOptions<Name> & 
  * @throws {LimiterInputError} naming the option and its value.
  */
 export function definePolicy<const Name extends string>(options: PolicyOptions<Name>): Policy<Name> {
-  const { name, limit, blockMs = 0, onUnavailable = 'open', mode = 'enforce', nearLimit } = options;
+  const { name, limit, blockMs = 0, onUnavailable = 'open', mode = 'enforce', nearLimit, lease } = options;
   if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
     throw new LimiterInputError('name', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
   }
@@ -83,10 +89,27 @@ export function definePolicy<const Name extends string>(options: PolicyOptions<N
   }
   oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed', 'local']);
   oneOf(`policy ${name}: mode`, mode, ['enforce', 'shadow']);
-  const policy = { name, limit, windowMs, blockMs, onUnavailable, mode, ...rule };
-  if (nearLimit === undefined) return policy;
-  shareBelowOne(`policy ${name}: nearLimit`, nearLimit);
-  return { ...policy, nearLimit };
+  if (nearLimit !== undefined) shareBelowOne(`policy ${name}: nearLimit`, nearLimit);
+  const policy: Policy<Name> = { name, limit, windowMs, blockMs, onUnavailable, mode, ...rule };
+  const near = nearLimit === undefined ? policy : { ...policy, nearLimit };
+  return lease === undefined ? near : { ...near, lease: checkedLease(policy, lease) };
+}
+
+/** A lease shorter than this would mostly be over before it is used. */
+const MIN_LEASE_MS = 10;
+
+function checkedLease({ name, algorithm, limit, windowMs, blockMs }: Policy, lease: unknown): Lease {
+  const field = `policy ${name}: lease`;
+  if (typeof lease !== 'object' || lease === null || !('size' in lease) || !('ttlMs' in lease)) {
+    throw new LimiterInputError(field, `must be { size, ttlMs }, not ${shown(lease)}`);
+  }
+  if (algorithm !== 'sliding-log' && algorithm !== 'sliding-window') {
+    throw new LimiterInputError(field, `can not be had under ${algorithm}, only under sliding-log and sliding-window`);
+  }
+  if (blockMs > 0) throw new LimiterInputError(field, 'can not be combined with blockMs');
+  const size = wholeNumberWithin(`${field}.size`, lease.size, 1, limit);
+  const longest = Math.min(windowMs, MAX_WINDOW_MS - windowMs);
+  return { size, ttlMs: wholeNumberWithin(`${field}.ttlMs`, lease.ttlMs, MIN_LEASE_MS, longest) };
 }
 
 function ruleOf(name: string, options: PolicyOptions): AlgorithmRule {

@@ -41,6 +41,11 @@ export interface LimiterStore {
   unblock(key: string): Promise<boolean>;
   /** Notes in the audit trail that a key has come near its limit; a store without a trail has no such thing. */
   nearLimit?(key: string, limit: number, remaining: number): void;
+  /**
+   * Gives back `cost` units that were charged at `chargedAtMs` by the store's clock and that nobody used. What can't be
+   * found there stays charged. A store without it keeps unused leases charged until they leave the window.
+   */
+  giveBack?(request: StoreRequest, chargedAtMs: number): Promise<void>;
   /** Counts refusals of a blocked key that a cache in front of the store decided. */
   countDenied?(key: string, count: number): void;
   /** Sends what is still to be sent and lets go of timers. The client stays open: it is its owner's. */

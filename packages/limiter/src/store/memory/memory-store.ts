@@ -67,6 +67,9 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
       if (window !== undefined) window.blockedUntil = 0;
       return ran;
     },
+    async giveBack({ key, cost }, chargedAtMs) {
+      windows.get(key)?.counter.takeFrom?.(chargedAtMs, cost);
+    },
     async close() {
       windows.clear();
     },

@@ -83,6 +83,10 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
       return until === BLOCK_FOREVER ? Infinity : until;
     },
     unblock: (key) => bounded('unblock', key, () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
+    async giveBack({ policy, key, cost }, chargedAtMs) {
+      const width = policy.algorithm === 'sliding-window' ? Math.ceil(policy.windowMs / policy.buckets) : 0;
+      await bounded('giveBack', key, () => scripts.giveBack.run(client, [key], [chargedAtMs, cost, width]));
+    },
     nearLimit: nearLimit.add,
     countDenied: denied.add,
     close: async () => {

@@ -38,6 +38,7 @@ export interface LimiterScripts {
   readonly block: RedisScript<number>;
   readonly unblock: RedisScript<boolean>;
   readonly countDenied: RedisScript<number>;
+  readonly giveBack: RedisScript<number>;
   readonly nearLimit: RedisScript<number>;
   readonly decisionCounts: RedisScript<number>;
 }
@@ -88,6 +89,7 @@ export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverCloc
       decode: (reply) => asNumber(reply) === 1,
     }),
     countDenied: defineScript({ name: 'count-denied', files: [...base, lua('count-denied.lua')], decode: asNumber }),
+    giveBack: defineScript({ name: 'give-back', files: [clock, lua('give-back.lua')], decode: asNumber }),
     nearLimit: defineScript({ name: 'near-limit', files: [...base, lua('near-limit.lua')], decode: asNumber }),
     decisionCounts: defineScript({
       name: 'decision-counts',

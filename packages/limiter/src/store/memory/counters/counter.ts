@@ -14,6 +14,8 @@ export interface Counter {
   add(at: number, cost: number, slot: string): void;
   /** Takes up to `cost` units back, the newest first; a slot as a whole. */
   take(at: number, cost: number, slot: string): void;
+  /** Takes up to `cost` of the units back that were charged at that time. */
+  takeFrom?(chargedAt: number, cost: number): void;
   /** Gives a slot its full time again, and says whether there was one. */
   renew?(at: number, slot: string): boolean;
 }

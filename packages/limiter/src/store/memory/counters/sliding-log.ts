@@ -21,5 +21,9 @@ export function slidingLog(policy: () => Policy): Counter {
       units = live(at);
       units.length = Math.max(0, units.length - cost);
     },
+    takeFrom(chargedAt, cost) {
+      let left = cost;
+      units = units.filter((unit) => unit !== chargedAt || left-- <= 0);
+    },
   };
 }

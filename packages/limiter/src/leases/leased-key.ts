@@ -1,0 +1,101 @@
+import type { StoreRequest } from '../store/store.ts';
+import type { Decision, Policy } from '../types.ts';
+
+/** Units that were charged in one go and may be spent for a while.  */
+export interface Parcel {
+  units: number;
+  /** By the store's clock, as are the others to do with the store. */
+  readonly chargedAtMs: number;
+  /** When they have left the window, and how long that was from `askedAt` on. */
+  readonly resetAt: number;
+  readonly resetAfterMs: number;
+  readonly askedAt: number;
+  readonly expiresAt: number;
+}
+
+/** A request that waits for units. */
+export interface Waiter {
+  readonly request: StoreRequest;
+  readonly resolve: (decision: Decision) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** What a process holds of one window. */
+export class LeasedKey {
+  readonly key: string;
+  readonly policy: Policy;
+  /** Oldest first; more than one only while what is left of the older is too little for the next request. */
+  readonly parcels: Parcel[] = [];
+  readonly waiting: Waiter[] = [];
+  /** A lease is on its way. */
+  asking = false;
+  /** Let go of: what still comes in is given back. */
+  gone = false;
+  /** How many units the next lease is for, if no more are asked for. */
+  want = 1;
+  /** Units left in the store, as of the last lease. */
+  left = 0;
+  usedAt = 0;
+
+  constructor(key: string, policy: Policy) {
+    this.key = key;
+    this.policy = policy;
+  }
+
+  get held(): number {
+    let units = 0;
+    for (const parcel of this.parcels) units += parcel.units;
+    return units;
+  }
+
+  /** Nothing held and nothing on its way. */
+  get isIdle(): boolean {
+    return this.parcels.length === 0 && !this.asking;
+  }
+
+  /** When the oldest parcel expires. */
+  get firstExpiresAt(): number {
+    return this.parcels[0]?.expiresAt ?? Infinity;
+  }
+
+  /** Spends `cost` of the units held, if there are as many. Expired parcels must have been taken out. */
+  spend(cost: number, now: number): Decision | undefined {
+    const first = this.parcels[0];
+    if (first === undefined || (first.units < cost && this.held < cost)) return undefined;
+    let due = cost;
+    for (const parcel of this.parcels) {
+      const part = Math.min(due, parcel.units);
+      parcel.units -= part;
+      due -= part;
+    }
+    const newest = this.parcels.at(-1) ?? first;
+    if (first.units === 0) this.dropEmpty();
+    return this.#decision(newest, now);
+  }
+
+  /** Takes out the parcels whose time is up, and those that `all` asks for. */
+  takeOut(now: number, all: boolean): readonly Parcel[] {
+    const out = this.parcels.filter(({ expiresAt }) => all || expiresAt <= now);
+    if (out.length > 0)
+      this.parcels.splice(0, this.parcels.length, ...this.parcels.filter((one) => !out.includes(one)));
+    return out;
+  }
+
+  dropEmpty(): void {
+    while (this.parcels[0]?.units === 0) this.parcels.shift();
+  }
+
+  #decision({ resetAt, resetAfterMs, askedAt }: Parcel, now: number): Decision {
+    const { name, limit } = this.policy;
+    return {
+      allowed: true,
+      policy: name,
+      reason: 'allowed',
+      limit,
+      remaining: Math.min(limit, this.left + this.held),
+      resetAt,
+      resetAfterMs: Math.max(0, Math.ceil(askedAt + resetAfterMs - now)),
+      retryAfterMs: 0,
+    };
+  }
+}

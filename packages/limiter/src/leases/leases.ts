@@ -1,0 +1,74 @@
+import type { Bus } from '../live/bus.ts';
+import type { LimiterStore } from '../store/store.ts';
+import { LeaseBook } from './lease-book.ts';
+import { stretched } from './stretched.ts';
+
+/** What {@link leases} can be told. */
+export interface LeasesOptions {
+  /** Tells of windows that were blocked or reset elsewhere. Without one a block reaches a holder when its lease ends. */
+  readonly bus?: Bus;
+  /** Most windows of which units are held; others are decided in the store. @default 10000 */
+  readonly maxKeys?: number;
+  /** Called for each decision that needed no store. */
+  readonly onHit?: () => void;
+  /** The monotonic clock, in ms. @default performance.now */
+  readonly now?: () => number;
+}
+
+/** A store whose policies with a `lease` are spent in this process. */
+export interface LeasingStore extends LimiterStore {
+  /** Gives back what has expired. Runs by itself; for tests that turn the clock by hand. */
+  sweep(): void;
+}
+
+/**
+ * Leases around a store: units are charged in advance, spent here, and what is unspent goes back when the lease ends.
+ *
+ * In the store units count for the lease's time longer than the window (see {@link stretched}): however many processes hold
+ * units, **never more than the limit is admitted in any trailing window**. The price is that units come free that much later.
+ * Each process holds at most `size` units of a window, those on their way included.
+ *
+ * Nobody is refused while the store has enough units, alone or together with those held here. Units that other processes
+ * hold come free within `ttlMs`.
+ */
+export function leases(inner: LimiterStore, options: LeasesOptions = {}): LeasingStore {
+  const { bus, onHit = () => undefined, maxKeys = 10_000, now = () => performance.now() } = options;
+  const book = new LeaseBook({ inner, maxKeys, now, onOpen: () => bus?.start(), onHit });
+  bus?.listen({ onKey: (change, key) => (change === 'reset' ? book.drop(key) : void book.surrender(key)) });
+  return {
+    ...inner,
+    sweep: () => book.sweep(),
+    consume: (request) => {
+      const { lease } = request.policy;
+      return lease === undefined ? inner.consume(request) : book.decide(request, lease);
+    },
+    consumeAll(requests) {
+      // What is held goes first: together with what is there it may be enough.
+      for (const { policy, key } of requests) if (policy.lease !== undefined) void book.surrender(key);
+      return inner.consumeAll(requests.map(stretched));
+    },
+    async peek(request) {
+      const decision = await inner.peek(stretched(request));
+      const held = book.held(request.key);
+      if (held === 0 || (decision.reason !== 'allowed' && decision.reason !== 'limited')) return decision;
+      const remaining = Math.min(decision.limit, decision.remaining + held);
+      if (remaining < request.cost) return { ...decision, remaining };
+      return { ...decision, remaining, allowed: true, reason: 'allowed', retryAfterMs: 0 };
+    },
+    charge: (request) => inner.charge(stretched(request)),
+    reward: (request) => inner.reward(stretched(request)),
+    async reset(key) {
+      book.drop(key);
+      await inner.reset(key);
+    },
+    async block(policy, key, durationMs) {
+      const until = await inner.block(policy, key, durationMs);
+      void book.surrender(key);
+      return until;
+    },
+    async close() {
+      await book.close();
+      await inner.close();
+    },
+  };
+}
