@@ -111,7 +111,7 @@ describe('keys', () => {
   });
 
   it('are written only with a time to live: every SET in the scripts says PX', () => {
-    for (const name of ['window', 'block', 'decide-log', 'decide-lone-log']) {
+    for (const name of ['window', 'block', 'give-back', 'decide-log', 'decide-lone-log']) {
       const source = readFileSync(new URL(`../../../lua/${name}.lua`, import.meta.url), 'utf8');
       const writes = [...source.matchAll(/call\('SET',.*/g)].map(([line]) => line);
       expect(writes.length).toBeGreaterThan(0);
