@@ -44,6 +44,7 @@ export type {
   ConsumeOptions,
   Decision,
   DecisionReason,
+  Lease,
   OnUnavailable,
   Policy,
   PolicyMode,
