@@ -2,7 +2,7 @@ import { createKey, createLogger, serve, startApi } from '@spillway/api';
 import { createPool, migrate, revokeApiKey } from '@spillway/db';
 import { generateContent } from '@spillway/examples/generate-content';
 import { configureRateLimit } from '@spillway/limiter/fetch';
-import { startWorker } from '@spillway/worker';
+import { startBackground } from './background.ts';
 import type { StartConfig } from './config.ts';
 import { openDataDirectory } from './data/data-directory.ts';
 import { startServers } from './servers.ts';
@@ -33,9 +33,6 @@ export interface LaunchOptions {
 /** How long requests in flight may take at the stop. */
 const DRAIN_MS = 300;
 
-/** The same for the worker, half of it for a read of the outbox that waits up to a second. */
-const WORKER_MS = 2_400;
-
 /** How long the printed key lasts when a kill -9 keeps the command from ending it. */
 const KEY_MS = 30 * 86_400_000;
 
@@ -46,7 +43,7 @@ const KEY_MS = 30 * 86_400_000;
  */
 export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { config, fresh, teardown, onProgress, signal } = options;
-  const { host, port, shards, jwt, sessionSecret } = config;
+  const { host, port, shards, jwt, sessionSecret, archiveTables } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
@@ -71,9 +68,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     createKey(pool, { name: 'start', scopes: ['admin'], expiresInMs: KEY_MS }),
   );
   teardown.add('key', async () => void (await revokeApiKey(pool, row.id)));
-  const worker = startWorker({ redis: redis.url, pool, shards, logger, closeTimeoutMs: WORKER_MS });
-  teardown.add('worker', () => worker.close());
-
+  await startBackground({ redisUrl: redis.url, postgresUrl: postgres.url, shards, archiveTables, logger, teardown });
   const api = await startApi({
     redisUrl: redis.url,
     pool,
@@ -82,6 +77,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     shards,
     jwt,
     sessionSecret,
+    archiveTables,
     logger,
     mount: (limiter) => {
       configureRateLimit({ limiter });

@@ -102,6 +102,12 @@ describe('start', { timeout: 120_000 }, () => {
       { tier: 'generation', action: 'generate-content', identifier: expect.stringMatching(/^api_key:/), blocked: true },
     ]);
 
+    // Maintenance runs too: it has noted since when each of its jobs is due, and what it sees of itself.
+    const scheduled = "SELECT count(*)::text AS jobs FROM archive.scheduled_runs WHERE status = 'baseline'";
+    await expect.poll(() => ask(postgres, scheduled), WAIT).toEqual([{ jobs: '5' }]);
+    const observed = "SELECT count(*)::text AS looks FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'";
+    await expect.poll(() => ask(postgres, observed), WAIT).not.toEqual([{ looks: '0' }]);
+
     expect(processesUsing(dataDir).length).toBeGreaterThanOrEqual(2);
     // 0 only when all was stopped in order, before the deadline that ends it with 1.
     expect(await stop(first)).toBe(0);

@@ -11,6 +11,7 @@ describe('readConfig', () => {
       host: '127.0.0.1',
       shards: 16,
       jwt: undefined,
+      archiveTables: [],
       logLevel: undefined,
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
@@ -31,6 +32,7 @@ describe('readConfig', () => {
     ['HOST', 'not a host'],
     ['SPILLWAY_SHARDS', '4097'],
     ['LOG_LEVEL', 'loud'],
+    ['SPILLWAY_ARCHIVE_TABLES', '{}'],
     ['SPILLWAY_JWKS_URL', 'issuer.test/keys'],
     ['REDIS_URL', 'http://127.0.0.1'],
     ['DATABASE_URL', 'mysql://127.0.0.1'],
@@ -45,6 +47,17 @@ describe('readConfig', () => {
     expect(() => readConfig({ ...urls, [variable]: undefined })).toThrow(`${variable} must be a`);
     expect(() => readConfig({ ...urls, [variable]: '' })).toThrow('but is not set');
     expect(() => readServerConfig({ ...urls, [variable]: '' })).not.toThrow();
+  });
+
+  it('has the tables that the worker archives too', () => {
+    const tables = '[{"source":"sessions","target":"archive.sessions","retentionDays":14}]';
+    expect(readConfig({ ...urls, SPILLWAY_ARCHIVE_TABLES: tables }).archiveTables).toEqual([
+      {
+        source: { schema: 'public', name: 'sessions' },
+        target: { schema: 'archive', name: 'sessions' },
+        retentionDays: 14,
+      },
+    ]);
   });
 
   it('takes JWTs when all of the issuer is said, and refuses half of it', () => {

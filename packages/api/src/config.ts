@@ -9,6 +9,7 @@ import {
   wholeNumber,
 } from '@spillway/config';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
+import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';
 import type { JwtRules } from './auth/jwt.ts';
 
@@ -27,6 +28,8 @@ export interface ServerConfig {
    * process.
    */
   readonly sessionSecret: string | undefined;
+  /** `SPILLWAY_ARCHIVE_TABLES`: as the worker's, for maintenance by HTTP. @default none besides the guide's three */
+  readonly archiveTables: readonly MaintainedTable[];
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
   /** `REDIS_URL`; undefined when not set. */
@@ -55,6 +58,7 @@ const serverVariables = z.object({
   SPILLWAY_JWT_ISSUER: z.string().optional(),
   SPILLWAY_JWT_AUDIENCE: z.string().optional(),
   SPILLWAY_SESSION_SECRET: z.string().min(32, 'at least 32 characters').optional(),
+  SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional(),
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: redisUrl.optional(),
   DATABASE_URL: postgresUrl.optional(),
@@ -86,6 +90,7 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     shards: variables.SPILLWAY_SHARDS,
     jwt: jwtRules(variables),
     sessionSecret: variables.SPILLWAY_SESSION_SECRET,
+    archiveTables: variables.SPILLWAY_ARCHIVE_TABLES ?? [],
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,

@@ -25,7 +25,7 @@ async function run(config: ApiConfig): Promise<void> {
     max: 10,
     onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
   });
-  const { redisUrl, host, port, shards, jwt, sessionSecret } = config;
+  const { redisUrl, host, port, shards, jwt, sessionSecret, archiveTables } = config;
   const api = await startApi({
     redisUrl,
     host,
@@ -33,6 +33,7 @@ async function run(config: ApiConfig): Promise<void> {
     shards,
     jwt,
     sessionSecret,
+    archiveTables,
     pool,
     logger,
     tracing: telemetry.active,

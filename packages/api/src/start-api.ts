@@ -3,6 +3,7 @@ import type { ConnectionSource, Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
 import { hotPathOptions } from '@spillway/redis';
+import type { MaintainedTable } from '@spillway/worker';
 import { Redis } from 'ioredis';
 import { createApp } from './app.ts';
 import { authenticator } from './auth/authenticator.ts';
@@ -34,6 +35,8 @@ export interface StartApiOptions {
   readonly logger: ApiLogger;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
   readonly tracing?: boolean;
+  /** Tables that maintenance archives besides the guide's three. @default none */
+  readonly archiveTables?: readonly MaintainedTable[];
   /** Whose JWTs to accept beside keys. @default nobody's */
   readonly jwt?: JwtRules | undefined;
   /**
@@ -61,7 +64,7 @@ export interface Api {
  * @throws {ListenError} when the address can't be had; nothing is left open then.
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
-  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false } = options;
+  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, archiveTables = [] } = options;
   const { sessionSecret = randomBytes(32).toString('base64url') } = options;
   const redis = new Redis(redisUrl, { ...hotPathOptions, connectionName: 'spillway-api' });
   const ending = new AbortController();
@@ -76,7 +79,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     ...(shards === undefined ? {} : { shards }),
   });
   const keys = keyDirectory({ db: pool, logger });
-  const maintenance = maintenanceControl({ pool, logger });
+  const maintenance = maintenanceControl({ pool, logger, archiveTables });
   const disconnect = async (): Promise<void> => {
     await Promise.all([keys.close(), maintenance.close()]);
     await limiter.close().catch((error: unknown) => logger.warn({ err: error }, 'api: the limiter could not report'));

@@ -1,5 +1,5 @@
-import type { ConnectionSource, Queryable } from '@spillway/db';
-import { type JobReport, type MaintenanceJobName, maintenanceJobs } from '@spillway/worker';
+import { builtInArchives, type ConnectionSource, type Queryable } from '@spillway/db';
+import { type JobReport, type MaintainedTable, type MaintenanceJobName, maintenanceJobs } from '@spillway/worker';
 import type { ApiLogger } from '../logger.ts';
 
 /** What the API asks of whoever does maintenance. */
@@ -18,15 +18,19 @@ export function maintenanceControl(options: {
   /** A run holds two connections. */
   readonly pool: ConnectionSource & Queryable;
   readonly logger: ApiLogger;
+  /** Tables to archive besides the guide's three. @default none */
+  readonly archiveTables?: readonly MaintainedTable[];
 }): MaintenanceControl {
+  const { pool, logger, archiveTables = [] } = options;
+  const deps = { pool, logger, tables: [...builtInArchives, ...archiveTables] };
   const running = new Set<Promise<unknown>>();
   const stop = new AbortController();
   return {
     run: async (job, { dryRun }) => {
-      const run = maintenanceJobs[job](options, { dryRun, signal: stop.signal });
+      const run = maintenanceJobs[job](deps, { dryRun, signal: stop.signal });
       const settled = run.then(
-        ({ status, runId }) => options.logger.info({ job, status, runId }, 'api: maintenance ended'),
-        (error: unknown) => options.logger.error({ err: error, job }, 'api: maintenance failed'),
+        ({ status, runId }) => logger.info({ job, status, runId }, 'api: maintenance ended'),
+        (error: unknown) => logger.error({ err: error, job }, 'api: maintenance failed'),
       );
       running.add(settled);
       void settled.finally(() => running.delete(settled));

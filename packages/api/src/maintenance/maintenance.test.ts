@@ -52,6 +52,23 @@ describe.each(maintenanceJobNames)('POST /functions/v1/%s', (job) => {
   });
 });
 
+it('archives tables of one’s own too', async () => {
+  await api.pool.query(`
+    CREATE TABLE sessions (id int PRIMARY KEY, created_at timestamptz NOT NULL);
+    CREATE TABLE archive.sessions (LIKE sessions) PARTITION BY RANGE (created_at);
+    INSERT INTO sessions SELECT n, now() - n * interval '1 day' FROM generate_series(1, 20) AS n`);
+  const source = { schema: 'public', name: 'sessions' };
+  const target = { schema: 'archive', name: 'sessions' };
+  const control = maintenanceControl({
+    pool: api.pool,
+    logger: memoryLog().logger,
+    archiveTables: [{ source, target, retentionDays: 14 }],
+  });
+  const { tables } = await control.run('cron-archive-data', { dryRun: false });
+  expect(tables.map(({ table, archived }) => [table, archived])).toContainEqual(['public.sessions', 7]);
+  await control.close();
+});
+
 describe('cron-archive-data', () => {
   const job = 'cron-archive-data';
 
