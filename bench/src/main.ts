@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
+import { apiSection } from './api/api-section.ts';
 import { auditSection } from './audit/audit-section.ts';
 import { chartOf } from './chart.ts';
 import { clusterSection } from './cluster/cluster-section.ts';
@@ -21,6 +22,7 @@ const sections: readonly Section[] = [
   auditSection,
   inProcessSection,
   httpSection,
+  apiSection,
   maintenanceSection,
   growthSection,
   clusterSection,

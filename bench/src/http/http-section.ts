@@ -1,8 +1,15 @@
+import { fileURLToPath } from 'node:url';
 import { startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import { median } from '../quantile.ts';
 import type { Findings, Section, Table } from '../section.ts';
-import { type Kind, type RunningApp, startApp } from './load.ts';
+import { type RunningApp, startApp } from './load.ts';
+
+/** What is in front of the app's one route. */
+type Kind = 'none' | 'spillway' | 'hono-rate-limiter';
+
+const server = fileURLToPath(new URL('server.ts', import.meta.url));
+const script = fileURLToPath(new URL('many-keys.lua', import.meta.url));
 
 const ROUNDS = 4;
 const SECONDS = 2;
@@ -21,7 +28,9 @@ export const httpSection: Section = {
   async measure(): Promise<Findings> {
     const redis = await startRedis();
     const kinds: readonly Kind[] = ['none', 'spillway', 'hono-rate-limiter'];
-    const apps = await Promise.all(kinds.map((kind) => startApp(kind, redis.url)));
+    const apps = await Promise.all(
+      kinds.map(async (kind) => Object.assign(await startApp({ server, args: [kind, redis.url], script }), { kind })),
+    );
     try {
       const results = await compare(redis.url, apps);
       const own = results.find(({ kind }) => kind === 'spillway')?.share ?? Number.NaN;
@@ -44,14 +53,17 @@ export const httpSection: Section = {
   },
 };
 
-async function compare(redisUrl: string, apps: readonly RunningApp[]): Promise<readonly Result[]> {
+async function compare(
+  redisUrl: string,
+  apps: readonly (RunningApp & { readonly kind: Kind })[],
+): Promise<readonly Result[]> {
   const admin = new Redis(redisUrl);
   const rounds = new Map<Kind, number[]>(apps.map(({ kind }) => [kind, []]));
   for (const app of apps) await app.press(2);
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const { kind, press } of apps) {
       await admin.flushall();
-      rounds.get(kind)?.push(await press(SECONDS));
+      rounds.get(kind)?.push((await press(SECONDS)).requestsPerSecond);
     }
   }
   admin.disconnect();

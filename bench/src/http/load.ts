@@ -1,39 +1,48 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-const server = fileURLToPath(new URL('server.ts', import.meta.url));
-const manyKeys = fileURLToPath(new URL('many-keys.lua', import.meta.url));
 const NODE_ARGS = ['--conditions=@spillway/source', '--import', 'tsx'];
 
-/** What is in front of the app's one route. */
-export type Kind = 'none' | 'spillway' | 'hono-rate-limiter';
+/** What wrk found. */
+export interface Load {
+  readonly requestsPerSecond: number;
+  /** 99 of 100 answers came within so long, in ms. */
+  readonly p99Ms: number;
+}
 
-/** An app in a process of its own. */
+/** A server in a process of its own. */
 export interface RunningApp {
-  readonly kind: Kind;
-  /** Requests a second over `seconds` at 64 connections, by wrk. @throws when an answer is neither 200 nor 429. */
-  press(seconds: number): Promise<number>;
+  /** Presses it over `seconds` at 64 connections. @throws when an answer is not one that the script expects. */
+  press(seconds: number): Promise<Load>;
   stop(): Promise<void>;
 }
 
+/** What {@link startApp} runs. */
+export interface AppOptions {
+  /** Path of a program that prints its URL. */
+  readonly server: string;
+  readonly args: readonly string[];
+  /** Path of the script for wrk; it prints `wrong answers: N` and `p99 us: N`. It gets what follows the URL in the line. */
+  readonly script: string;
+}
+
 /** Starts an app. `wrk` must be on the PATH. */
-export async function startApp(kind: Kind, redisUrl: string): Promise<RunningApp> {
-  const child = spawn(process.execPath, [...NODE_ARGS, server, kind, redisUrl], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+export async function startApp({ server, args, script }: AppOptions): Promise<RunningApp> {
+  const child = spawn(process.execPath, [...NODE_ARGS, server, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line]: unknown[] = await once(child.stdout, 'data');
-  const url = String(line).trim();
+  const [url = '', ...rest] = String(line).trim().split(' ');
   return {
-    kind,
     async press(seconds) {
-      const args = ['--threads', '1', '--connections', '64', '--duration', `${seconds}s`, '--script', manyKeys, url];
-      const { stdout } = await run('wrk', args);
+      const options = ['--threads', '1', '--connections', '64', '--duration', `${seconds}s`, '--script', script];
+      const { stdout } = await run('wrk', [...options, url, '--', ...rest]);
       const wrong = /^wrong answers: (\d+)$/m.exec(stdout)?.[1];
-      if (wrong !== '0') throw new Error(`${kind}: ${wrong} answers were neither 200 nor 429`);
-      return Number(/^Requests\/sec:\s+([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN);
+      if (wrong !== '0') throw new Error(`${args[0]}: ${wrong} answers were wrong`);
+      return {
+        requestsPerSecond: Number(/^Requests\/sec:\s+([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN),
+        p99Ms: Number(/^p99 us: ([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN) / 1_000,
+      };
     },
     async stop() {
       child.kill('SIGKILL');

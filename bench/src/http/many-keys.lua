@@ -21,8 +21,9 @@ end
 local threads = {}
 function setup(thread) threads[#threads + 1] = thread end
 
-function done()
+function done(summary, latency)
   local sum = 0
   for _, thread in ipairs(threads) do sum = sum + (thread:get('wrong') or 0) end
   print('wrong answers: ' .. sum)
+  print('p99 us: ' .. latency:percentile(99))
 end

@@ -12,6 +12,8 @@ import { deadLetterRoutes } from './audit/dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
 import type { Authenticator } from './auth/principal.ts';
 import { type Guard, guardWith } from './auth/require-scope.ts';
+import type { BreakerControl } from './breakers/breaker-control.ts';
+import { breakerRoutes } from './breakers/breaker-routes.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
 import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
 import { keyRoutes } from './keys/key-routes.ts';
@@ -38,6 +40,8 @@ export interface ApiDeps {
   readonly limiter: Limiter;
   readonly checks: Checks;
   readonly logger: ApiLogger;
+  /** Found by the trail in `db`, and moved by hand. */
+  readonly breakers?: BreakerControl;
   readonly maintenance?: MaintenanceControl;
   /** Served at `/metrics`. @default there is no such page */
   readonly metrics?: ApiMetrics;
@@ -108,7 +112,7 @@ export function createApp(deps: ApiDeps): ApiApp {
 }
 
 function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
-  const { db, maintenance, onKeysChanged = async () => undefined } = deps;
+  const { db, breakers, maintenance, onKeysChanged = async () => undefined } = deps;
   const { policies, live } = deps.limiter;
   if (live !== undefined) {
     policyRoutes(app, { policies, live }, guard);
@@ -120,6 +124,7 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
   for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, deadLetterRoutes, gapRoutes]) {
     list(app, db, guard);
   }
+  if (breakers !== undefined) breakerRoutes(app, { db, control: breakers }, guard);
   metricRoutes(app, db, guard);
   const { dashboard, logger, authenticator } = deps;
   if (dashboard !== undefined) dashboardRoutes(app, { ...dashboard, db, logger, authenticator, guard });

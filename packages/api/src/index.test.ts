@@ -9,6 +9,7 @@ it('exports exactly this', () => {
       "createApp",
       "createKey",
       "createLogger",
+      "keyDirectory",
       "readConfig",
       "readServerConfig",
       "serve",

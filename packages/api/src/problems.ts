@@ -1,3 +1,4 @@
+import { BreakerInputError } from '@spillway/breaker';
 import { classifyDbError, InvalidCursorError, InvalidOptionError } from '@spillway/db';
 import { LimiterClosedError, LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
 import { problemResponse } from '@spillway/limiter/http';
@@ -66,6 +67,7 @@ export function toProblem(error: unknown): Response {
     return problemResponse({ status: error.status, title: error.message === '' ? 'Request refused' : error.message });
   }
   if (error instanceof LimiterInputError) return badRequestProblem([{ field: error.field, detail: error.problem }]);
+  if (error instanceof BreakerInputError) return badRequestProblem([{ field: error.field, detail: error.problem }]);
   if (error instanceof InvalidCursorError) {
     return badRequestProblem([{ field: 'after', detail: 'is not a cursor that a page returned' }]);
   }

@@ -1,0 +1,123 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Guard } from '../auth/require-scope.ts';
+import { given } from '../given.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import { members, oneOf, text, wholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { badRequestProblem, refusal } from '../problems.ts';
+import { readBody } from '../read-body.ts';
+import type { BreakerHandle } from './breaker-control.ts';
+import { type BreakerPlaces, findBreaker, knownBreakers } from './find-breaker.ts';
+
+const none = z.number().nullable();
+const words = z.string().nullable();
+const shape = {
+  name: z.string(),
+  preset: z.string(),
+  fleetState: z.enum(['closed', 'open', 'half_open', 'forced_open', 'forced_closed']),
+  epoch: z.number(),
+  sinceMs: none,
+  refusesForMs: none.openapi({ description: '0: nothing is refused; null: until somebody ends it.' }),
+  openings: z.number().openapi({ description: 'In a row.' }),
+  reason: words,
+  who: words,
+  why: words,
+  isAlone: z.boolean().openapi({ description: 'Redis did not answer: this is what was known before.' }),
+};
+const view = z.object(shape).openapi('Breaker');
+const listed = z
+  .object({ ...shape, failures: z.number(), timesOpened: z.number(), lastError: words })
+  .openapi('ListedBreaker', { description: 'Failures and openings are of the last 24 hours.' });
+
+const params = z.object({ name: text(128).openapi({ example: 'runware' }) });
+const query = members({
+  preset: text(64).optional().openapi({ description: 'Needed for a name that several presets have, or none yet.' }),
+});
+
+const body = members({
+  mode: oneOf(['forced_open', 'forced_closed', 'isolated', 'auto']).openapi({
+    description: 'isolated: open until somebody ends it; auto: closed, and on its own again.',
+  }),
+  why: text(500).optional(),
+  forMs: wholeNumber(1, 86_400_000)
+    .optional()
+    .openapi({ description: 'A forced state ends by itself after so long. Absent = it stays.' }),
+}).openapi('BreakerRequest');
+
+/** `/v1/breakers`: how they stand, and an operator's word over them. */
+export function breakerRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
+  readRoutes(app, places, guard);
+  changeRoute(app, places, guard);
+}
+
+function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
+  const list = createRoute({
+    method: 'get',
+    path: '/v1/breakers',
+    operationId: 'listBreakers',
+    tags: ['breakers'],
+    summary: 'All breakers that have left an event, as they stand in the fleet',
+    ...guard('read'),
+    responses: {
+      200: json(z.object({ breakers: z.array(listed) }), 'Those not closed first.'),
+      ...refusals(401, 403, 503),
+    },
+  });
+  app.openapi(list, async (context) => {
+    const known = await knownBreakers(places);
+    const breakers = await Promise.all(
+      known.map(async ({ breakerName, preset, failures, openings, lastError }) => {
+        const now = view.parse(await places.control.get(breakerName, preset).read());
+        return Object.assign(now, { failures, timesOpened: openings, lastError });
+      }),
+    );
+    return context.json({ breakers }, 200);
+  });
+
+  const one = createRoute({
+    method: 'get',
+    path: '/v1/breakers/{name}',
+    operationId: 'getBreaker',
+    tags: ['breakers'],
+    summary: 'One breaker, as it stands in the fleet',
+    ...guard('read'),
+    request: { params, query },
+    responses: { 200: json(view, 'The breaker.'), ...refusals(400, 401, 403, 404, 503) },
+  });
+  app.openapi(one, async (context) => {
+    const handle = await findBreaker(places, context.req.valid('param').name, context.req.valid('query').preset);
+    return context.json(view.parse(await handle.read()), 200);
+  });
+}
+
+function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
+  const { middleware, security } = guard('admin');
+  const put = createRoute({
+    method: 'put',
+    path: '/v1/breakers/{name}',
+    operationId: 'setBreaker',
+    tags: ['breakers'],
+    summary: 'Force a breaker open or closed, isolate it, or give it back to itself, in the whole fleet',
+    security,
+    middleware: [middleware, readBody()],
+    request: { params, query, body: jsonBody(body) },
+    responses: { 200: json(view, 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
+  });
+  app.openapi(put, async (context) => {
+    const handle = await findBreaker(places, context.req.valid('param').name, context.req.valid('query').preset);
+    const who = context.get('principal')?.id ?? '';
+    await change(handle, who, context.req.valid('json'));
+    return context.json(view.parse(await handle.read()), 200);
+  });
+}
+
+async function change(handle: BreakerHandle, id: string, { mode, why, forMs }: z.output<typeof body>): Promise<void> {
+  // Room for the longest name that a token's subject may have.
+  const by = { who: id.slice(0, 200).toWellFormed(), ...given({ why }) };
+  if (forMs !== undefined && (mode === 'isolated' || mode === 'auto')) {
+    throw refusal(badRequestProblem([{ field: 'forMs', detail: `must be absent when mode is ${mode}` }]));
+  }
+  if (mode === 'auto') await handle.reset(by);
+  else if (mode === 'forced_closed') await handle.forceClosed({ ...by, ...given({ forMs }) });
+  else await handle.forceOpen({ ...by, ...given({ forMs }) });
+}

@@ -1,0 +1,32 @@
+import { type BreakerOverview, breakerOverview, type Queryable } from '@spillway/db';
+import { badRequestProblem, refusal, unknownThingProblem } from '../problems.ts';
+import type { BreakerControl, BreakerHandle } from './breaker-control.ts';
+
+/** Failures and openings are counted over so long. */
+const DAY_MS = 86_400_000;
+
+/** Where breakers are found: the trail knows which there are, the control how they stand. */
+export interface BreakerPlaces {
+  readonly db: Queryable;
+  readonly control: BreakerControl;
+}
+
+/** Every breaker that has left an event, with what happened to it in a day. */
+export async function knownBreakers({ db }: BreakerPlaces): Promise<readonly BreakerOverview[]> {
+  return breakerOverview(db, DAY_MS);
+}
+
+/**
+ * The breaker that a request names. One dependency may have a breaker under several presets, so the preset can be left out
+ * only while the trail knows a single one.
+ * @throws {HTTPException} that becomes a 400 or 404
+ */
+export async function findBreaker(places: BreakerPlaces, name: string, preset?: string): Promise<BreakerHandle> {
+  if (preset !== undefined) return places.control.get(name, preset);
+  const found = (await knownBreakers(places)).filter(({ breakerName }) => breakerName === name);
+  const [one, another] = found;
+  if (one === undefined) throw refusal(unknownThingProblem('breaker'));
+  if (another === undefined) return places.control.get(name, one.preset);
+  const detail = `must say which: ${found.map((each) => each.preset).join(', ')}`;
+  throw refusal(badRequestProblem([{ field: 'preset', detail }]));
+}
