@@ -1,4 +1,5 @@
 /** What the blocks on the documentation's pages take for granted. */
+import type { Breakers, Preset } from '@spillway/breaker';
 import type { Limiter, tiers } from '@spillway/limiter';
 import type { RedisClient } from '@spillway/redis';
 import type { Hono } from 'hono';
@@ -6,6 +7,8 @@ import type { Redis } from 'ioredis';
 
 declare global {
   const app: Hono;
+  const breakers: Breakers;
+  const search: Preset<'search'>;
   const limiter: Limiter<(typeof tiers)[number]['name']>;
   const redis: Redis & RedisClient;
   const redisUrl: string;

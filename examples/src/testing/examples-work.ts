@@ -68,6 +68,26 @@ export function examplesWork({ redis, run }: ExamplesWorkOptions): void {
     });
   });
 
+  describe('breaker-with-retry', () => {
+    it('retries until it works, and stops once the breaker is open', async () => {
+      const example = run('breaker-with-retry', { REDIS_URL: redis.url });
+      expect(await example.exited()).toBe(0);
+      expect(example.output()).toBe(
+        'worked at attempt 3\ngave up after 4 attempts: circuit thumbnails/resizer is open\n',
+      );
+    });
+  });
+
+  describe('breaker-with-bulkhead', () => {
+    it('keeps a healthy dependency reachable however much its bulkhead rejects', async () => {
+      const example = run('breaker-with-bulkhead', { REDIS_URL: redis.url });
+      expect(await example.exited()).toBe(0);
+      expect(example.output()).toBe(
+        '4 uploaded, 16 rejected by the bulkhead\nthe breaker is closed\nstored at attempt 2\n',
+      );
+    });
+  });
+
   describe('plain-consume', () => {
     it('prints its three decisions and ends', async () => {
       const example = run('plain-consume', { REDIS_URL: redis.url });

@@ -59,7 +59,8 @@ end
 local function breaker_view(record, now)
   local state = record.state
   return {
-    epoch = record.epoch, kind = state.kind, sinceMs = state.sinceMs, untilMs = state.untilMs or 0,
+    epoch = record.epoch, seeded = record.seeded, kind = state.kind, sinceMs = state.sinceMs,
+    untilMs = state.untilMs or 0,
     openings = state.openings or 0, reason = state.reason or '', who = state.who or '', why = state.why or '',
     alertUntilMs = record.alertUntilMs, nowMs = now,
   }
@@ -91,19 +92,26 @@ local function holds_at(view, now)
   return view.kind == 'open' and view.untilMs > now
 end
 
+-- The times of a state that has begun by now: if it lies ahead, the clock was
+-- set back, and it lasts as long as before.
+local function begun_by(state, now)
+  local ahead = math.max(0, state.sinceMs - now)
+  return state.sinceMs - ahead, state.untilMs == 0 and 0 or state.untilMs - ahead
+end
+
 local function adopt(record, view, now)
-  local since = math.min(view.sinceMs, now)
+  local since, ends = begun_by(view, now)
   record.epoch, record.seeded = view.epoch, false
   redis.call('DEL', LEASES)
   if view.kind == 'closed' then
     record.state = copy(closed_state(now, view.openings), { sinceMs = since })
   elseif view.kind == 'open' or view.kind == 'half_open' then
-    local until_ms = view.kind == 'open' and view.untilMs or now
+    local until_ms = view.kind == 'open' and ends or now
     record.state = { kind = 'open', sinceMs = since, untilMs = until_ms, openings = view.openings, reason = 'failures' }
     -- The leases are lost, so none of this epoch may be settled: probing begins again.
     if view.kind == 'half_open' then record.epoch = math.max(now, view.epoch + 1) end
   else
-    record.state = { kind = view.kind, sinceMs = since, untilMs = view.untilMs, who = view.who, why = view.why }
+    record.state = { kind = view.kind, sinceMs = since, untilMs = ends, who = view.who, why = view.why }
   end
 end
 

@@ -50,7 +50,9 @@ end
 -- longer than they could have.
 local function clamp()
   local state, config = turn.record.state, turn.record.config
-  if state.kind == 'open' then
+  if state.kind == 'forced_open' or state.kind == 'forced_closed' then
+    state.sinceMs, state.untilMs = begun_by(state, now)
+  elseif state.kind == 'open' then
     state.untilMs = math.min(state.untilMs, now + config.maxOpenMs)
   elseif state.kind == 'half_open' then
     local latest = now + config.leaseMs

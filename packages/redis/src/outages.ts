@@ -19,8 +19,8 @@ export interface OutageReporterOptions {
 
 /** Counts what was decided without Redis, and tells the trail of it when Redis is back. */
 export interface OutageReporter {
-  /** A decision was made without Redis. `answer` is what it said, such as `open`. */
-  count(answer: string): void;
+  /** Decisions were made without Redis. `answer` is what they said, such as `open`. @param howMany @default 1 */
+  count(answer: string, howMany?: number): void;
   /** Reports what is left, if Redis takes it within half a second. */
   close(): Promise<void>;
 }
@@ -91,11 +91,11 @@ export function outageReporter(options: OutageReporterOptions): OutageReporter {
   }
 
   return {
-    count(answer) {
+    count(answer, howMany = 1) {
       const now = performance.now();
       current ??= { number: (number += 1), since: now, until: now, counts: new Map() };
       current.until = now;
-      current.counts.set(answer, (current.counts.get(answer) ?? 0) + 1);
+      current.counts.set(answer, (current.counts.get(answer) ?? 0) + howMany);
       arm();
     },
     async close() {

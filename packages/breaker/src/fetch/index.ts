@@ -3,10 +3,10 @@ import { checkName } from '../names.ts';
 import type { Covers } from '../timeout/call.ts';
 
 /** What is needed of a set of breakers. */
-export interface CallRunner {
+export interface CallRunner<PresetName extends string = string> {
   run<T>(
     name: string,
-    preset: string,
+    preset: PresetName,
     fn: (signal: AbortSignal) => Promise<T>,
     options?: { readonly signal?: AbortSignal; readonly covers?: Covers },
   ): Promise<T>;
@@ -36,10 +36,10 @@ export interface BreakerFetchOptions {
  * @throws {CallTimeoutError} through the promise.
  * @throws {BreakerInputError} at construction, when the name can't be used.
  */
-export function breakerFetch(
-  breakers: CallRunner,
+export function breakerFetch<PresetName extends string>(
+  breakers: CallRunner<PresetName>,
   name: string | ((url: URL) => string),
-  preset: string,
+  preset: NoInfer<PresetName>,
   { fetch: inner, covers = 'headers' }: BreakerFetchOptions = {},
 ): Fetch {
   if (typeof name !== 'function') checkName(name);

@@ -102,6 +102,8 @@ export interface BreakerRecord {
 export interface View {
   /** 0: nothing is known yet. */
   readonly epoch: number;
+  /** As in the record: whoever knows of an earlier state asks the store before believing this one. */
+  readonly seeded: boolean;
   readonly kind: MachineState['kind'];
   readonly sinceMs: number;
   /** End of the state, 0 = it has none or none is known. */
@@ -180,6 +182,7 @@ export interface Reply {
 /** What an instance believes before it has heard of anything. */
 export const ignorance: View = {
   epoch: 0,
+  seeded: false,
   kind: 'closed',
   sinceMs: 0,
   untilMs: 0,

@@ -47,8 +47,8 @@ function holdsAt({ kind, untilMs }: View, nowMs: number): boolean {
 }
 
 function fromView(view: View, nowMs: number): { epoch: number; state: MachineState } {
-  const { epoch, kind, openings, who, why, untilMs } = view;
-  const sinceMs = Math.min(view.sinceMs, nowMs);
+  const { epoch, kind, openings, who, why } = view;
+  const { sinceMs, untilMs } = begunBy(view, nowMs);
   switch (kind) {
     case 'closed':
       return { epoch, state: { ...closedState(nowMs, openings), sinceMs } };
@@ -64,9 +64,21 @@ function fromView(view: View, nowMs: number): { epoch: number; state: MachineSta
   }
 }
 
+/** The times of a state that has begun by now: if it lies ahead, the clock was set back, and it lasts as long as before. */
+function begunBy(
+  { sinceMs, untilMs }: { readonly sinceMs: number; readonly untilMs: number },
+  nowMs: number,
+): { sinceMs: number; untilMs: number } {
+  const aheadMs = Math.max(0, sinceMs - nowMs);
+  return { sinceMs: sinceMs - aheadMs, untilMs: untilMs === 0 ? 0 : untilMs - aheadMs };
+}
+
 /** A clock that a failover set back must not make times of before it last longer than they could have. */
 export function clamped(record: BreakerRecord, nowMs: number): BreakerRecord {
   const { state, config } = record;
+  if (state.kind === 'forced_open' || state.kind === 'forced_closed') {
+    return state.sinceMs > nowMs ? { ...record, state: { ...state, ...begunBy(state, nowMs) } } : record;
+  }
   if (state.kind === 'open' && state.untilMs > nowMs + config.maxOpenMs) {
     return { ...record, state: { ...state, untilMs: nowMs + config.maxOpenMs } };
   }

@@ -63,9 +63,10 @@ export function closedState(nowMs: number, openings: number): MachineState {
 }
 
 /** The record as instances shall know it. */
-export function viewOf({ epoch, state, alertUntilMs }: BreakerRecord, nowMs: number): View {
+export function viewOf({ epoch, seeded, state, alertUntilMs }: BreakerRecord, nowMs: number): View {
   const { kind, sinceMs } = state;
-  const bare = { epoch, kind, sinceMs, untilMs: 0, openings: 0, reason: '', who: '', why: '', alertUntilMs, nowMs };
+  const nothing = { untilMs: 0, openings: 0, reason: '', who: '', why: '' };
+  const bare = { epoch, seeded, kind, sinceMs, ...nothing, alertUntilMs, nowMs };
   switch (state.kind) {
     case 'closed':
     case 'half_open':

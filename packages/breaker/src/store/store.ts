@@ -42,9 +42,12 @@ export interface BreakerStore {
 export class StoreUnavailableError extends Error {
   readonly code = 'store_unavailable';
   override readonly name = 'StoreUnavailableError';
+  /** False: the command was not sent. True: nobody knows whether it was carried out. */
+  readonly sent: boolean;
 
-  constructor(reason: string, cause?: unknown) {
+  constructor(reason: string, sent: boolean, cause?: unknown) {
     super(`the breakers' store is unavailable: ${reason}`, { cause });
+    this.sent = sent;
   }
 }
 

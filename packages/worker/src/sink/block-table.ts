@@ -1,6 +1,7 @@
 import { type BlockRow, upsertBlocks } from '@spillway/db';
 import { type BlockEvent, parseBlockEvent } from '@spillway/limiter';
 import type { EventTable } from './event-writer.ts';
+import { storable } from './storable.ts';
 
 /** Events of type `block`: snapshots of a block with running totals, one row per block. */
 export const blockTable: EventTable<BlockRow> = {
@@ -45,9 +46,4 @@ function toRow(event: BlockEvent): BlockRow {
     createdAtMs: event.createdAtMs,
     updatedAtMs: event.updatedAtMs,
   };
-}
-
-/** Postgres' text holds every character but NUL, and a subject may hold that too. */
-function storable(text: string): string {
-  return text.includes('\0') ? text.replaceAll('\0', '\uFFFD') : text;
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { insertMetrics, type MetricRow } from '@spillway/db';
 import { type NearLimitEvent, parseNearLimitEvent } from '@spillway/limiter';
 import type { EventTable } from './event-writer.ts';
+import { storable } from './storable.ts';
 
 /** Events of type `near_limit`: one sample each, in `system_metrics`. */
 export const nearLimitTable: EventTable<MetricRow> = {
@@ -27,8 +28,7 @@ function toRow({ id, policy, action, subject, limit, remaining, atMs }: NearLimi
     metricName: 'rate_limit.near_limit',
     metricValue: limit === 0 ? 1 : (limit - remaining) / limit,
     metricUnit: 'ratio',
-    // Postgres' jsonb has no NUL.
-    tags: { policy, action: action.replaceAll('\0', '\uFFFD'), subject_hash: subjectHash, limit, remaining },
+    tags: { policy, action: storable(action), subject_hash: subjectHash, limit, remaining },
     recordedAtMs: atMs,
   };
 }

@@ -2,6 +2,7 @@ import type { Queryable } from '@spillway/db';
 import { parseOutboxEntry, type OutboxEvent } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { blockTable } from './block-table.ts';
+import { breakerTable } from './breaker-table.ts';
 import { decisionCountsTable } from './decision-counts-table.ts';
 import { keepDeadLetters } from './dead-letters.ts';
 import { nearLimitTable } from './near-limit-table.ts';
@@ -12,6 +13,7 @@ import { outageTable } from './outage-table.ts';
 const writers: ReadonlyMap<string, EventWriter> = new Map(
   [
     eventWriter(blockTable),
+    eventWriter(breakerTable),
     eventWriter(nearLimitTable),
     eventWriter(decisionCountsTable),
     eventWriter(outageTable),

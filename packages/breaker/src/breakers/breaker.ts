@@ -1,0 +1,77 @@
+import { snapshotOf, type BreakerSnapshot } from './snapshot.ts';
+import type { Engine } from '../engine/engine.ts';
+import { BreakerInputError, shown } from '../errors.ts';
+import type { StateName } from '../metrics/metrics.ts';
+import { wholeNumberWithin } from '../presets/checks.ts';
+import { MAX_TIME_MS } from '../presets/preset.ts';
+
+/** Who moves a breaker by hand, and why: both go into the audit trail. */
+export interface ManualChange {
+  /** 1 to 200 characters. */
+  readonly who: string;
+  /** Up to 500 characters. @default '' */
+  readonly why?: string;
+}
+
+/** A state that a person chooses. */
+export interface ForcedChange extends ManualChange {
+  /** After so many ms, a day at most, the breaker is closed and on its own again. @default it stays until somebody ends it */
+  readonly forMs?: number;
+}
+
+/** One breaker, to look at and to move by hand. A change holds for the whole fleet and is audited. */
+export interface Breaker {
+  readonly name: string;
+  readonly preset: string;
+  /** The state that calls of this process meet now. */
+  readonly state: StateName;
+  /** All that this process knows of it, without asking anybody. */
+  snapshot(): BreakerSnapshot;
+  /** The same after asking Redis; what was known before if it doesn't answer (`isAlone` tells). */
+  read(): Promise<BreakerSnapshot>;
+  /** Refuses all calls. @throws {StoreUnavailableError} @throws {BreakerInputError} */
+  forceOpen(change: ForcedChange): Promise<void>;
+  /** Lets all calls pass, whatever becomes of them. @throws {StoreUnavailableError} @throws {BreakerInputError} */
+  forceClosed(change: ForcedChange): Promise<void>;
+  /** Closes it with nothing counted, also when it was forced. @throws {StoreUnavailableError} @throws {BreakerInputError} */
+  reset(change: ManualChange): Promise<void>;
+}
+
+const MAX_WHO = 200;
+const MAX_WHY = 500;
+
+/** A handle. `engine` finds the breaker, which may have been let go and made anew since. */
+export function breakerHandle(name: string, preset: string, engine: () => Engine): Breaker {
+  const force = async (target: 'forced_open' | 'forced_closed', change: ForcedChange): Promise<void> => {
+    const { forMs = 0 } = change;
+    if (change.forMs !== undefined) wholeNumberWithin('forMs', forMs, 1, MAX_TIME_MS);
+    await engine().command({ type: 'force', target, forMs, ...checked(change) });
+  };
+  return {
+    name,
+    preset,
+    get state() {
+      return engine().gate.stateName;
+    },
+    snapshot: () => snapshotOf(engine()),
+    async read() {
+      await engine().link.read();
+      return snapshotOf(engine());
+    },
+    forceOpen: (change) => force('forced_open', change),
+    forceClosed: (change) => force('forced_closed', change),
+    reset: async (change) => engine().command({ type: 'reset', ...checked(change) }),
+  };
+}
+
+function checked({ who, why = '' }: ManualChange): { who: string; why: string } {
+  checkText('who', who, 1, MAX_WHO);
+  checkText('why', why, 0, MAX_WHY);
+  return { who, why };
+}
+
+function checkText(field: string, value: unknown, min: number, max: number): void {
+  if (typeof value !== 'string' || value.length < min || value.length > max || !value.isWellFormed()) {
+    throw new BreakerInputError(field, `must be a text of ${min} to ${max} characters, not ${shown(value)}`);
+  }
+}

@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import { Engine } from '../engine/engine.ts';
+import { realRuntime, type Runtime } from '../engine/runtime.ts';
+import { withFallback } from '../fallback/fallback.ts';
+import type { BreakerMetrics } from '../metrics/metrics.ts';
+import { wholeNumberWithin } from '../presets/checks.ts';
+import type { Preset } from '../presets/preset.ts';
+import type { BreakerStore } from '../store/store.ts';
+import type { Callable } from '../timeout/call.ts';
+import { breakerHandle } from './breaker.ts';
+import type { Breakers, FallbackOptions, RunOptions } from './breakers.ts';
+import { Registry } from './registry.ts';
+import { snapshotOf } from './snapshot.ts';
+
+/** Counts calls that were decided without the store. */
+export interface OutageCounter {
+  count(answer: string, howMany: number): void;
+  close(): Promise<void>;
+}
+
+/** What breakers are made of. */
+export interface BreakersParts {
+  readonly presets: readonly Preset[];
+  readonly store: BreakerStore;
+  readonly metrics: BreakerMetrics | undefined;
+  readonly maxBreakers: number;
+  readonly idleMs: number;
+  /** The trail's gap, written once the store is back. */
+  readonly outageOf: (instance: string) => OutageCounter;
+  /** @default the process' own */
+  readonly runtime?: Runtime;
+}
+
+const SWEEP_MS = 30_000;
+
+/** Breakers over a store. */
+export function breakersOver(parts: BreakersParts): Breakers {
+  const { store, runtime = realRuntime } = parts;
+  const instance = randomUUID();
+  const outage = parts.outageOf(instance);
+  const registry = registryOf(parts, instance, outage, runtime);
+  const listening = store.listen(
+    ({ preset, name, view }) => registry.find(preset, name)?.hear(view),
+    // What was announced in the meantime was not heard.
+    () => registry.all().forEach((engine) => void engine.link.read()),
+  );
+  const stopSweeping = every(runtime, SWEEP_MS, () => registry.sweep());
+  return {
+    run: runnerOver(registry),
+    get(name, preset) {
+      registry.of(preset, name);
+      return breakerHandle(name, preset, () => registry.of(preset, name));
+    },
+    snapshot: () => registry.all().map(snapshotOf),
+    async close() {
+      stopSweeping();
+      listening.close();
+      const engines = registry.all();
+      await Promise.all(engines.map((engine) => engine.flush()));
+      for (const engine of engines) engine.stop();
+      await outage.close();
+      await store.close();
+    },
+  };
+}
+
+function registryOf(parts: BreakersParts, instance: string, outage: OutageCounter, runtime: Runtime): Registry {
+  const { presets, store, metrics, maxBreakers, idleMs } = parts;
+  let aloneCount = 0;
+
+  function onAlone(alone: boolean): void {
+    aloneCount += alone ? 1 : -1;
+    if (alone && aloneCount === 1) metrics?.outage({ kind: 'begin' });
+    if (!alone && aloneCount === 0) metrics?.outage({ kind: 'end' });
+  }
+
+  return new Registry({
+    presets,
+    maxBreakers,
+    idleMs,
+    make: (preset, name) =>
+      new Engine({
+        id: { preset: preset.name, name },
+        preset,
+        store,
+        runtime,
+        instance,
+        metrics,
+        onAlone,
+        onAloneCalls: (answer, calls) => outage.count(answer, calls),
+      }),
+    onEvicted(engine) {
+      if (engine.link.isAlone) onAlone(false);
+      void engine.flush();
+      engine.stop();
+      metrics?.forget?.(engine.id.name, engine.id.preset);
+    },
+  });
+}
+
+function runnerOver(registry: Registry): Breakers['run'] {
+  function run<T>(name: string, preset: string, fn: Callable<T>, settings?: RunOptions): Promise<T>;
+  function run<T, F>(name: string, preset: string, fn: Callable<T>, settings: FallbackOptions<F>): Promise<T | F>;
+  function run<T, F>(
+    name: string,
+    preset: string,
+    fn: Callable<T>,
+    settings?: RunOptions | FallbackOptions<F>,
+  ): Promise<T | F> {
+    let engine: Engine;
+    try {
+      engine = registry.of(preset, name);
+      const timeoutMs = settings?.timeoutMs;
+      if (timeoutMs !== undefined) wholeNumberWithin('timeoutMs', timeoutMs, 1, engine.preset.timeoutMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const result = engine.run(fn, settings);
+    if (settings === undefined || !('fallback' in settings)) return result;
+    return withFallback<T | F>(result, settings.fallback, settings.signal);
+  }
+  return run;
+}
+
+/** Calls again and again until it is told to stop. */
+function every(runtime: Runtime, ms: number, work: () => void): () => void {
+  let cancel = runtime.after(ms, tick);
+  function tick(): void {
+    work();
+    cancel = runtime.after(ms, tick);
+  }
+  return () => cancel();
+}

@@ -1,0 +1,85 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { BreakerInputError } from '../errors.ts';
+import type { BreakerMetrics } from '../metrics/metrics.ts';
+import { memoryStore } from '../store/memory-store.ts';
+import { boom, fine, outcomeOf, quick } from '../testing/breakers.ts';
+import { createBreakers } from './create-breakers.ts';
+
+const hang = (): Promise<never> => new Promise(() => undefined);
+const fail = (): never => {
+  throw new Error('metrics are down');
+};
+const throwing = (): number => {
+  throw new RangeError('at once');
+};
+const store = memoryStore();
+const breakers = createBreakers({ store, presets: [quick()] });
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe('createBreakers', () => {
+  it.each([
+    [{ presets: [] }, 'presets must be a list of at least one preset'],
+    [{ presets: [quick(), quick()] }, 'presets holds "quick" twice'],
+    [{ deadlineMs: 0 }, 'deadlineMs must be a whole number from 1 to 60000, not 0'],
+    [{ shards: 5_000 }, 'shards must be a whole number from 1 to 4096, not 5000'],
+    [{ outboxCap: 1.5 }, 'outboxCap must be a whole number'],
+    [{ maxBreakers: 0 }, 'maxBreakers must be'],
+    [{ idleMs: -1 }, 'idleMs must be'],
+    [{ metrics: 7 as unknown as BreakerMetrics }, 'metrics must be an object, not 7'],
+    [{ metrics: {} as BreakerMetrics }, 'metrics.state must be a function, not undefined'],
+  ])('refuses %j at construction', (options, message) => {
+    const make = (): unknown => createBreakers({ store, ...options });
+    expect(make).toThrow(BreakerInputError);
+    expect(make).toThrow(message);
+  });
+});
+
+describe('run', () => {
+  it.each([
+    ['a', 'unheard', {}, 'preset must be one of quick, not "unheard"'],
+    ['', 'quick', {}, 'name must be a text of 1 to 128 characters, not ""'],
+    ['a\nb', 'quick', {}, 'name must not hold control characters'],
+    ['a', 'quick', { timeoutMs: 3_000 }, 'timeoutMs must be a whole number from 1 to 2000, not 3000'],
+    ['a', 'quick', { timeoutMs: -1 }, 'timeoutMs must be'],
+  ])('rejects %j of preset %j with %j, and does not call the function', async (name, preset, options, message) => {
+    const fn = vi.fn<() => Promise<string>>(fine);
+    const call = breakers.run(name, preset as 'quick', fn, options);
+    await expect(call).rejects.toThrow(BreakerInputError);
+    await expect(call).rejects.toThrow(message);
+    expect(fn).not.toHaveBeenCalled();
+  });
+
+  it('takes a function that returns no promise, or throws at once, as await would', async () => {
+    expect(await breakers.run('plain', 'quick', () => 7)).toBe(7);
+    await expect(breakers.run('plain', 'quick', throwing)).rejects.toThrow(new RangeError('at once'));
+  });
+
+  it('gives up sooner when told to', async () => {
+    const call = breakers.run('hanging', 'quick', hang, { timeoutMs: 10 });
+    await expect(call).rejects.toMatchObject({ code: 'call_timeout', timeoutMs: 10 });
+  });
+});
+
+describe('get', () => {
+  it('refuses an unknown preset, a bad name, a nameless person and a bad time', async () => {
+    expect(() => breakers.get('a', 'unheard' as 'quick')).toThrow(BreakerInputError);
+    expect(() => breakers.get('', 'quick')).toThrow(BreakerInputError);
+    const breaker = breakers.get('a', 'quick');
+    await expect(breaker.forceOpen({ who: '' })).rejects.toThrow('who must be a text of 1 to 200 characters');
+    await expect(breaker.forceOpen({ who: 'ada', forMs: 0 })).rejects.toThrow('forMs must be');
+    await expect(breaker.reset({ who: 'ada', why: 'x'.repeat(501) })).rejects.toThrow('why must be');
+    expect(breaker.state).toBe('closed');
+  });
+});
+
+it('keeps what a metrics callback throws away from the calls, and warns once', async () => {
+  const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  const metrics = { state: fail, call: fail, transition: fail, lease: fail, flush: fail, outage: fail, forget: fail };
+  const own = createBreakers({ store: memoryStore(), presets: [quick()], metrics });
+  expect(await own.run('a', 'quick', fine)).toBe('fine');
+  expect(await outcomeOf(own.run('a', 'quick', boom))).toBe('boom');
+  await own.close();
+  expect(warn).toHaveBeenCalledOnce();
+});

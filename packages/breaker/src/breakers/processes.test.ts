@@ -1,0 +1,170 @@
+import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import { Redis } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { breakerKeys } from '../store/redis-store.ts';
+import { type BreakerProcess, breakerProcess } from '../testing/breaker-process.ts';
+
+/*
+ * Real processes on a real Redis. Nothing here asserts a time; MEASURE=1 prints how long the fleet took to trip together.
+ */
+const soon = { timeout: 20_000 };
+let server: RedisServer;
+let admin: Redis;
+const started: BreakerProcess[] = [];
+
+beforeAll(async () => {
+  server = await startRedis();
+  admin = new Redis(server.url);
+  admin.on('error', () => undefined);
+});
+afterAll(async () => {
+  admin.disconnect();
+  await server.stop();
+});
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((each) => each.kill()));
+});
+
+beforeEach(() => admin.flushall());
+
+async function fleet(
+  size: number,
+  options: Partial<Parameters<typeof breakerProcess>[0]> = {},
+): Promise<BreakerProcess[]> {
+  const common = { urls: [server.url], openMs: 60_000, timeoutMs: 1_000, ...options };
+  const made = await Promise.all(Array.from({ length: size }, () => breakerProcess(common)));
+  started.push(...made);
+  return made;
+}
+
+const fleetStates = async (of: readonly BreakerProcess[], name: string): Promise<string[]> =>
+  (await Promise.all(of.map((each) => each.snapshot(name)))).map(({ fleetState }) => fleetState);
+const states = async (of: readonly BreakerProcess[], name: string): Promise<string[]> =>
+  (await Promise.all(of.map((each) => each.snapshot(name)))).map(({ state }) => state);
+const all = <T>(size: number, value: T): T[] => Array.from({ length: size }, () => value);
+
+async function acquainted(of: readonly BreakerProcess[], name: string): Promise<void> {
+  await Promise.all(of.map((each) => each.call(name, 'fine', 1)));
+  const known = async (): Promise<boolean[]> =>
+    (await Promise.all(of.map((each) => each.snapshot(name)))).map(({ epoch }) => epoch > 0);
+  await expect.poll(known, soon).toEqual(all(of.length, true));
+}
+
+/** Processes that have told the store of a call. */
+async function callers(name: string): Promise<number> {
+  return admin.hlen(breakerKeys({ preset: 'quick', name }, 16)[1]);
+}
+
+/** Failure events that wait in the outbox. */
+async function failureEvents(): Promise<number> {
+  const [record] = breakerKeys({ preset: 'quick', name: 'dependency' }, 16);
+  const entries = await admin.xrange(`${record.slice(0, 7)}:outbox`, '-', '+');
+  return entries.filter(([, fields]) => fields[1]?.includes('"failure"')).length;
+}
+
+describe('eight processes', () => {
+  it('trip together, those too that hear no announcements', { timeout: 120_000 }, async () => {
+    const hearing = await fleet(6);
+    const deaf = await fleet(2, { deaf: true });
+    const everybody = [...hearing, ...deaf];
+    const [one, two] = hearing;
+    const took = { hearing: [] as number[], deaf: [] as number[] };
+    const rounds = process.env['MEASURE'] === undefined ? 2 : 40;
+    for (let round = 0; round < rounds; round += 1) {
+      const name = `round-${round}`;
+      await acquainted(everybody, name);
+      // What went well before must be told before, or it would be taken for news and end the run of failures.
+      await expect.poll(() => callers(name), soon).toBe(8);
+      await one?.call(name, 'boom', 3);
+      const crossing = await two?.call(name, 'boom', 2);
+      const awaited = round < 2 ? everybody : hearing;
+      const opened = (): boolean => awaited.every((each) => each.metAt(name, 'open') !== undefined);
+      await expect.poll(opened, soon).toBe(true);
+      for (const each of hearing.slice(2)) took.hearing.push((each.metAt(name, 'open') ?? 0) - (crossing?.atMs ?? 0));
+      for (const each of round < 2 ? deaf : []) took.deaf.push((each.metAt(name, 'open') ?? 0) - (crossing?.atMs ?? 0));
+    }
+    const sorted = [took.hearing, took.deaf].map((times) => times.toSorted((a, b) => a - b));
+    const told = sorted.map((times) => [0.5, 0.99, 1].map((q) => times[Math.ceil(q * times.length) - 1]?.toFixed(1)));
+    if (process.env['MEASURE'] !== undefined) process.stdout.write(`p50, p99, max in ms: ${told.join(' | deaf: ')}\n`);
+  });
+
+  it('of which one is sick: it opens for itself, and nobody else does', { timeout: 60_000 }, async () => {
+    const everybody = await fleet(8);
+    const [sick, ...well] = everybody;
+    await acquainted(everybody, 'dependency');
+    await Promise.all(well.map((each) => each.loop('dependency', 'fine', 20)));
+    const reported = async (): Promise<number> => (await sick?.snapshot('dependency'))?.epoch ?? 0;
+    await expect.poll(reported, soon).toBeGreaterThan(0);
+    // All have told the store that they are calling.
+    await expect.poll(async () => callers('dependency'), soon).toBe(8);
+    await sick?.loop('dependency', 'boom', 10);
+    await expect.poll(() => sick?.metAt('dependency', 'open'), soon).toBeGreaterThan(0);
+    // The sick one's failures have been told, time and again.
+    await expect.poll(async () => failureEvents(), soon).toBeGreaterThanOrEqual(5);
+    expect(await fleetStates(everybody, 'dependency')).toEqual(all(8, 'closed'));
+    expect(await states(everybody, 'dependency')).toEqual(['open', ...all(7, 'closed')]);
+    expect(well.map((each) => each.metAt('dependency', 'open'))).toEqual(all(7, undefined));
+  });
+
+  it('do not wait for ever for one that was killed while it probed', { timeout: 60_000 }, async () => {
+    const [prober, other] = await fleet(2, { openMs: 50, timeoutMs: 1_000 });
+    await prober?.call('dependency', 'boom', 5);
+    await expect.poll(async () => (await other?.snapshot('dependency'))?.fleetState, soon).toBe('open');
+    await prober?.loop('dependency', 'hang', 10);
+    await expect.poll(() => prober?.isHanging, soon).toBe(true);
+    expect((await other?.call('dependency', 'fine', 1))?.outcomes).toEqual(['circuit_open']);
+    await prober?.kill();
+    await expect.poll(async () => (await other?.call('dependency', 'fine', 1))?.outcomes, soon).toEqual(['fine']);
+    await expect.poll(async () => (await other?.snapshot('dependency'))?.state, soon).toBe('closed');
+  });
+
+  it('go on through a restart of Redis and agree afterwards', { timeout: 60_000 }, async () => {
+    const everybody = await fleet(4);
+    await acquainted(everybody, 'dependency');
+    await server.kill();
+    for (const each of everybody)
+      expect((await each.call('dependency', 'fine', 100)).outcomes).toEqual(all(100, 'fine'));
+    const alone = async (): Promise<boolean[]> =>
+      (await Promise.all(everybody.map((each) => each.snapshot('dependency')))).map(({ isAlone }) => isAlone);
+    await expect.poll(alone, soon).toEqual(all(4, true));
+    await server.restart();
+    await expect.poll(alone, soon).toEqual(all(4, false));
+    await everybody[0]?.call('dependency', 'boom', 5);
+    await everybody[1]?.call('dependency', 'boom', 5);
+    await expect.poll(() => fleetStates(everybody, 'dependency'), soon).toEqual(all(4, 'open'));
+  });
+});
+
+it(
+  'a Cluster whose master is killed keeps the state, and processes follow its replica',
+  { timeout: 120_000 },
+  async () => {
+    const cluster = await startRedisCluster({
+      replicasPerMaster: 1,
+      nodeTimeoutMs: 1_000,
+      args: ['--cluster-require-full-coverage', 'no'],
+    });
+    try {
+      const everybody = await fleet(3, { urls: cluster.urls });
+      const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+      for (const name of names) {
+        await acquainted(everybody, name);
+        await everybody[0]?.call(name, 'boom', 5);
+        await everybody[1]?.call(name, 'boom', 5);
+        await expect.poll(() => fleetStates(everybody, name), soon).toEqual(all(3, 'open'));
+      }
+      await cluster.nodes[0]?.kill();
+      for (const name of names) {
+        for (const each of everybody) expect((await each.call(name, 'fine', 1)).outcomes).toEqual(['circuit_open']);
+      }
+      const back = async (): Promise<boolean> => {
+        const snapshots = await Promise.all(names.flatMap((name) => everybody.map((each) => each.snapshot(name))));
+        return snapshots.every(({ isAlone, state }) => !isAlone && state === 'open');
+      };
+      await expect.poll(back, { timeout: 30_000 }).toBe(true);
+    } finally {
+      await Promise.all(started.splice(0).map((each) => each.kill()));
+      await cluster.stop();
+    }
+  },
+);

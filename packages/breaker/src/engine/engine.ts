@@ -1,0 +1,226 @@
+import type { Action, View } from '../machine/record.ts';
+import type { BreakerMetrics } from '../metrics/metrics.ts';
+import type { Outcome } from '../outcome/outcome.ts';
+import type { Preset } from '../presets/preset.ts';
+import type { BreakerId, BreakerStore } from '../store/store.ts';
+import { CircuitOpenError } from '../errors.ts';
+import { type Callable, callWithin, type CallObserver, type CallOptions } from '../timeout/call.ts';
+import { FleetView } from './fleet-view.ts';
+import { Gate } from './gate.ts';
+import { machineConfig } from './machine-config.ts';
+import { type Counter, counting, Generation, timed } from './observers.ts';
+import { Probes } from './probes.ts';
+import { Reporter } from './reporter.ts';
+import type { Runtime } from './runtime.ts';
+import { StoreLink } from './store-link.ts';
+import { Tally } from './tally.ts';
+
+/** What an engine is made of. */
+export interface EngineOptions {
+  readonly id: BreakerId;
+  readonly preset: Preset;
+  readonly store: BreakerStore;
+  readonly runtime: Runtime;
+  /** Id of this life of the process. */
+  readonly instance: string;
+  readonly metrics: BreakerMetrics | undefined;
+  /** Told when the store stops and begins to answer for this breaker. */
+  readonly onAlone: (alone: boolean) => void;
+  /** Told of calls that passed or were refused while the store was away. */
+  readonly onAloneCalls: (answer: 'passed' | 'refused', calls: number) => void;
+}
+
+/** Options of a single call. */
+export type CallSettings = Pick<CallOptions, 'signal' | 'covers'> & { readonly timeoutMs?: number | undefined };
+
+/** Without a call for so long, in ms, a breaker is idle: it asks the store seldom. */
+const IDLE_AFTER_MS = 60_000;
+
+/**
+ * One breaker in one process: lets calls through or refuses them, counts what became of them, and reports that.
+ *
+ * A call under way belongs to a generation. A new epoch begins a new one, and outcomes of earlier ones change nothing.
+ */
+export class Engine implements Counter {
+  readonly id: BreakerId;
+  readonly preset: Preset;
+  readonly classifier: Preset['classifier'];
+  readonly slowMs: number;
+  readonly told: Counter['told'];
+  readonly gate: Gate;
+  readonly link: StoreLink;
+  readonly #options: EngineOptions;
+  readonly #fleet: FleetView;
+  readonly #probes: Probes;
+  readonly #reporter: Reporter;
+  readonly #tally = new Tally();
+  readonly #timesAll: boolean;
+  #generation: Generation;
+  #plain: CallOptions;
+  #touched = true;
+  #usedMs: number;
+
+  constructor(options: EngineOptions) {
+    const { id, preset, runtime, metrics, store, instance } = options;
+    const config = machineConfig(preset);
+    this.id = id;
+    this.preset = preset;
+    this.classifier = preset.classifier;
+    this.slowMs = preset.slowCalls?.durationMs ?? Infinity;
+    this.told = metrics === undefined ? undefined : (kind, ms) => metrics.call(id.name, id.preset, kind, ms);
+    this.#timesAll = metrics !== undefined || preset.slowCalls !== undefined;
+    this.#options = options;
+    this.#usedMs = runtime.now();
+    const fleet = new FleetView(runtime);
+    this.#fleet = fleet;
+    this.link = new StoreLink({
+      id,
+      runtime,
+      instance,
+      store,
+      config,
+      fleet,
+      isUsed: () => this.gate.stateName !== 'closed' || this.idleMs < IDLE_AFTER_MS,
+      onView: (view, before) => this.#newEpoch(view, before),
+      onConfig: (newer) => this.gate.configure(newer),
+      onAlone: (alone) => this.#setAlone(alone),
+      onRetry: () => void this.flush(),
+      onTransition: (to, from) => metrics?.transition(id.name, id.preset, from.kind, to.kind, to.reason),
+    });
+    this.#probes = new Probes({ id, runtime, instance, metrics, link: this.link });
+    this.gate = new Gate({
+      preset,
+      config,
+      runtime,
+      fleet,
+      deniedForMs: () => this.#probes.deniedForMs,
+      onState: (state) => metrics?.state(id.name, id.preset, state),
+    });
+    this.#reporter = new Reporter({
+      runtime,
+      link: this.link,
+      metrics,
+      due: () => void this.flush(),
+      isNewsStill: () => this.gate.localState !== 'closed',
+    });
+    this.#generation = new Generation(this);
+    this.#plain = { timeoutMs: preset.timeoutMs, observer: counting(this.#generation) };
+    metrics?.state(id.name, id.preset, 'closed');
+    this.link.open();
+  }
+
+  /** Since when no call was made, in ms; coarse. */
+  get idleMs(): number {
+    const nowMs = this.now();
+    if (this.#touched) this.#usedMs = nowMs;
+    this.#touched = false;
+    return nowMs - this.#usedMs;
+  }
+
+  now(): number {
+    return this.#options.runtime.now();
+  }
+
+  run<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
+    this.#touched = true;
+    if (!this.gate.flows) return this.#guarded(fn, settings);
+    if (this.#timesAll) return callWithin(fn, this.#callOptions(settings, timed(this.#generation)));
+    return callWithin(fn, settings === undefined ? this.#plain : this.#callOptions(settings, this.#plain.observer));
+  }
+
+  /** A call of the current generation went well. */
+  succeeded(slow: boolean): void {
+    this.#tally.success();
+    if (!this.#reporter.isArmed) this.#reporter.arm(this.#fleet.isAlerted ? 'alerted' : 'calm');
+    if (!slow) return;
+    this.#tally.wasSlow();
+    this.#fold();
+  }
+
+  /** A call of the current generation ended otherwise. */
+  failed(outcome: Outcome, slow: boolean): void {
+    if (outcome.kind === 'success' || outcome.kind === 'neutral') return;
+    if (outcome.kind === 'quota') this.#tally.quota(outcome.message, outcome.retryAfterMs);
+    else {
+      this.#tally.failure(outcome.message, outcome.retryAfterMs ?? 0);
+      if (slow) this.#tally.wasSlow();
+    }
+    this.#fold();
+  }
+
+  /** Reports what there is to report. */
+  async flush(): Promise<void> {
+    this.#fold();
+    await this.#reporter.flush();
+  }
+
+  /** Lets a person move the breaker. @throws {StoreUnavailableError} */
+  async command(action: Extract<Action, { type: 'force' | 'reset' }>): Promise<void> {
+    await this.link.demand(action);
+    this.gate.reset();
+  }
+
+  /** Takes a view that was announced. */
+  hear(view: View): void {
+    this.link.hear(view);
+    if (this.#fleet.isAlerted && this.#reporter.isArmed) this.#reporter.arm('alerted');
+  }
+
+  /** Stops all timers; nothing is sent any more, and calls go on by what this process sees itself. */
+  stop(): void {
+    this.link.close();
+    this.#reporter.stop();
+    this.gate.setAlone(true);
+  }
+
+  async #guarded<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
+    let permit = this.gate.permit();
+    while (permit.kind === 'ask') permit = (await this.#probes.ask()) ?? this.gate.permit();
+    if (permit.kind !== 'refused') {
+      const settle = permit.kind === 'probe' ? permit.settle : undefined;
+      return callWithin(fn, this.#callOptions(settings, timed(this.#generation, settle)));
+    }
+    const { name: breaker, preset } = this.id;
+    this.told?.('refused', 0);
+    if (this.link.isAlone) this.#options.onAloneCalls('refused', 1);
+    throw new CircuitOpenError({ breaker, preset, state: permit.state, retryAfterMs: Math.ceil(permit.retryAfterMs) });
+  }
+
+  /** Feeds what was counted to the own breaker, and to the next report. */
+  #fold(): void {
+    if (this.#tally.isEmpty) return;
+    const batch = this.#tally.take();
+    const { successes, failures, quotas, slow } = batch;
+    if (this.link.isAlone) this.#options.onAloneCalls('passed', successes + failures + quotas);
+    this.#reporter.add(batch);
+    const tripped = this.gate.report(batch);
+    if (failures + quotas + slow > 0) this.#reporter.arm(tripped ? 'tripped' : 'failure');
+  }
+
+  #newEpoch(view: View, before: View): void {
+    this.#probes.forgetDenial();
+    // What an instance saw before it had heard of any epoch was seen under this one.
+    if (before.epoch === 0 && view.kind === 'closed') {
+      this.gate.refresh();
+      return;
+    }
+    this.#reporter.discard();
+    this.#tally.clear();
+    this.#generation.isCurrent = false;
+    this.#generation = new Generation(this);
+    this.#plain = { timeoutMs: this.preset.timeoutMs, observer: counting(this.#generation) };
+    this.gate.begin(view);
+  }
+
+  #setAlone(alone: boolean): void {
+    this.gate.setAlone(alone);
+    this.#options.onAlone(alone);
+    // What couldn't be told in the meantime.
+    if (!alone) this.#reporter.arm('failure');
+  }
+
+  #callOptions(settings: CallSettings | undefined, observer: CallObserver | undefined): CallOptions {
+    const timeoutMs = settings?.timeoutMs ?? this.preset.timeoutMs;
+    return { timeoutMs, signal: settings?.signal, covers: settings?.covers, observer };
+  }
+}

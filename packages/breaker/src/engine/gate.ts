@@ -1,0 +1,139 @@
+/*
+ * What calls of this process meet. Two machines stand behind each other:
+ *
+ * - the fleet's, of which this process has a view (the last word of the store), and
+ * - its own (LocalBreaker), fed with its own outcomes only.
+ *
+ * While the fleet is closed a call passes if the own one lets it; that is how a sick instance refuses itself while all
+ * others go on. Any other state of the fleet stands in front. When the store doesn't answer, the own one takes over from
+ * where the fleet stood, and steps back with the next answer.
+ */
+import type { Batch } from '../machine/batch.ts';
+import type { MachineConfig } from '../machine/config.ts';
+import type { View } from '../machine/record.ts';
+import type { StateName } from '../metrics/metrics.ts';
+import type { Preset } from '../presets/preset.ts';
+import type { FleetView } from './fleet-view.ts';
+import { LocalBreaker } from './local-breaker.ts';
+import { ask, flow, type Permit } from './permit.ts';
+import { Ramping } from './ramping.ts';
+import type { Runtime } from './runtime.ts';
+
+/** What a {@link Gate} is made of. */
+export interface GateOptions {
+  readonly preset: Preset;
+  readonly config: MachineConfig;
+  readonly runtime: Runtime;
+  readonly fleet: FleetView;
+  /** How long the store's last denial of a probe holds still, in ms; 0 = it may be asked. */
+  readonly deniedForMs: () => number;
+  /** Calls meet another state from now on. */
+  readonly onState: (state: StateName) => void;
+}
+
+/** See the top of this file. */
+export class Gate {
+  /** True when calls pass without a question. */
+  flows = true;
+  /** The state that calls meet here. */
+  stateName: StateName = 'closed';
+  readonly #options: GateOptions;
+  readonly #local: LocalBreaker;
+  readonly #ramping: Ramping;
+  #alone = false;
+  /** Whether the own breaker stands where the fleet stood when the store went away. */
+  #adopted = false;
+
+  constructor(options: GateOptions) {
+    const { preset, config, runtime } = options;
+    this.#options = options;
+    this.#local = new LocalBreaker(config, runtime);
+    this.#ramping = new Ramping(preset.ramp, runtime);
+  }
+
+  /** The state of this process' own breaker. */
+  get localState(): StateName {
+    return this.#local.state.kind;
+  }
+
+  /** How long the state lasts still, in ms; 0 = it has no end of its own, `Infinity` = it was forced without one. */
+  get leftMs(): number {
+    return this.#actsLocally() ? this.#local.leftMs : this.#options.fleet.leftMs;
+  }
+
+  /** Whether a call may go, or the store has to be asked. */
+  permit(): Permit {
+    const { preset, fleet, deniedForMs } = this.#options;
+    if (preset.mode === 'metrics-only' && this.stateName !== 'forced_open') return flow;
+    if (this.#actsLocally()) {
+      const isClosed = this.#local.state.kind === 'closed';
+      const permit = isClosed ? this.#ramping.permit() : this.#local.permit(() => this.refresh());
+      this.refresh();
+      return permit;
+    }
+    const { current, leftMs } = fleet;
+    const { kind } = current;
+    if (kind === 'closed' || kind === 'forced_closed') return flow;
+    if (kind !== 'half_open' && leftMs > 0) return { kind: 'refused', state: kind, retryAfterMs: leftMs };
+    const deniedMs = deniedForMs();
+    return deniedMs > 0 ? { kind: 'refused', state: 'half_open', retryAfterMs: deniedMs } : ask;
+  }
+
+  /** Counts outcomes for the own breaker. @returns whether that tripped it */
+  report(batch: Batch): boolean {
+    const tripped = this.#local.report(batch);
+    if (tripped) this.refresh();
+    return tripped;
+  }
+
+  /** A newer preset holds in the fleet. */
+  configure(config: MachineConfig): void {
+    this.#local.configure(config);
+  }
+
+  /** The fleet moved: what was counted before is over. */
+  begin(view: View): void {
+    this.#local.reset();
+    this.#adopted = this.#alone && view.kind !== 'closed';
+    if (this.#adopted) this.#local.adopt(view, this.#options.fleet.serverNowMs);
+    this.refresh();
+  }
+
+  /** A person moved the fleet's breaker: the own one begins anew. */
+  reset(): void {
+    this.#local.reset();
+    this.refresh();
+  }
+
+  /** The store stopped or began to answer. */
+  setAlone(alone: boolean): void {
+    this.#alone = alone;
+    const { current, serverNowMs } = this.#options.fleet;
+    if (alone && current.kind !== 'closed') {
+      this.#local.adopt(current, serverNowMs);
+      this.#adopted = true;
+    } else if (!alone && this.#adopted) {
+      this.#local.reset();
+      this.#adopted = false;
+    }
+    this.refresh();
+  }
+
+  /** Works out what calls meet now. */
+  refresh(): void {
+    const { preset, fleet, onState } = this.#options;
+    const name = this.#actsLocally() ? this.#local.state.kind : fleet.current.kind;
+    const before = this.stateName;
+    if (name === 'closed' && before !== 'closed' && before !== 'forced_closed') this.#ramping.begin();
+    this.stateName = name;
+    const passes = (name === 'closed' && !this.#ramping.isOn) || name === 'forced_closed';
+    // A forced state that ends by itself does so by the own clock while the store is away: then each call looks.
+    const lasts = name === 'closed' || !this.#alone;
+    this.flows = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
+    if (name !== before) onState(name);
+  }
+
+  #actsLocally(): boolean {
+    return this.#alone || this.#options.fleet.current.kind === 'closed';
+  }
+}

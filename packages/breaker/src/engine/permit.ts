@@ -1,0 +1,17 @@
+import type { RefusingState } from '../errors.ts';
+import type { Outcome } from '../outcome/outcome.ts';
+
+/** Whether a call may go. */
+export type Permit =
+  | { readonly kind: 'flow' }
+  /** As one of few; its outcome must be told, exactly once. */
+  | { readonly kind: 'probe'; readonly settle: (outcome: Outcome) => void }
+  | { readonly kind: 'refused'; readonly state: RefusingState; readonly retryAfterMs: number }
+  /** The store has to be asked. */
+  | { readonly kind: 'ask' };
+
+/** Like any other. */
+export const flow: Permit = { kind: 'flow' };
+
+/** Ask the store. */
+export const ask: Permit = { kind: 'ask' };

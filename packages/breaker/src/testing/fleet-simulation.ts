@@ -1,0 +1,298 @@
+import { Engine } from '../engine/engine.ts';
+import { machineConfig } from '../engine/machine-config.ts';
+import type { Runtime } from '../engine/runtime.ts';
+import type { BreakerRecord, Command, Reply } from '../machine/record.ts';
+import { step } from '../machine/step.ts';
+import { definePreset } from '../presets/preset.ts';
+import { type Announcement, type BreakerStore, StoreUnavailableError } from '../store/store.ts';
+import { random, VirtualTime } from './virtual-time.ts';
+
+const T0 = 1_800_000_000_000;
+const DEADLINE_MS = 100;
+const CHAOS_MS = 6_000;
+/** Twice the longest opening, the time that three dead probers take, a poll, and the alert's end. */
+const CALM_MS = 9_000;
+const id = { preset: 'simulated', name: 'dependency' };
+const preset = definePreset({
+  name: 'simulated',
+  trip: { strategy: 'consecutive', failures: 3, forgetAfterMs: 2_000 },
+  openMs: 400,
+  maxOpenMs: 1_000,
+  probes: 2,
+  timeoutMs: 300,
+  probeMarginMs: 100,
+});
+
+/** How a schedule went. */
+export interface SimulationReport {
+  readonly violations: readonly string[];
+  /** What happened in it, so that a search can tell whether it reached what it should. */
+  readonly kinds: ReadonlySet<string>;
+  readonly calls: number;
+}
+
+/** One process: its engine, and the clock and the network that it has. */
+interface Instance {
+  readonly name: string;
+  readonly engine: Engine;
+  /** False: killed. Messages that it sent before may arrive still. */
+  alive: boolean;
+  pathIsBroken: boolean;
+  hears: boolean;
+  lastEpoch: number;
+}
+
+/**
+ * A fleet on virtual time: real engines over the real machine, with a network that delays, loses and doubles messages,
+ * processes that die and are born, clocks that start anywhere and drift, and a store that stops, is emptied, falls back to
+ * an older state, and whose clock jumps by up to 5 s. Everything follows from the seed.
+ */
+export class FleetSimulation {
+  private readonly dice: () => number;
+  private readonly time = new VirtualTime();
+  private readonly instances: Instance[] = [];
+  private readonly violations: string[] = [];
+  private readonly kinds = new Set<string>();
+  private record: BreakerRecord | undefined;
+  private readonly history: (BreakerRecord | undefined)[] = [];
+  private readonly merged = new Set<string>();
+  private storeIsUp = true;
+  private storeSkewMs = 0;
+  private dependencyIsUp = true;
+  private isChaotic = true;
+  private born = 0;
+  private calls = 0;
+
+  constructor(seed: number) {
+    this.dice = random(seed);
+  }
+
+  /** Lives through the schedule, and through a calm afterwards in which all must come to agree. */
+  async run(): Promise<SimulationReport> {
+    const size = 2 + Math.floor(this.dice() * 3);
+    for (let index = 0; index < size; index += 1) this.bear();
+    for (let at = 0; at < CHAOS_MS; at += 100 + this.dice() * 500) this.time.after(at, () => this.strike());
+    await this.time.advanceTo(CHAOS_MS);
+    this.calm();
+    await this.time.advanceTo(CHAOS_MS + CALM_MS);
+    this.checkAgreement();
+    for (const { engine } of this.instances) engine.stop();
+    return { violations: this.violations, kinds: this.kinds, calls: this.calls };
+  }
+
+  private get living(): Instance[] {
+    return this.instances.filter(({ alive }) => alive);
+  }
+
+  private bear(): void {
+    this.born += 1;
+    const name = `i${this.born}`;
+    const offsetMs = this.dice() * 1e7;
+    const drift = 1 + (this.dice() - 0.5) / 500;
+    const runtime: Runtime = {
+      now: () => offsetMs + this.time.nowMs * drift,
+      random: this.dice,
+      after: (delayMs, work) => this.time.after(delayMs / drift, () => instance.alive && work()),
+    };
+    const store: BreakerStore = {
+      execute: (_, command) => this.send(command),
+      listen: () => ({ isLive: true, close: () => undefined }),
+      close: async () => undefined,
+    };
+    const [onAlone, onAloneCalls] = [() => undefined, () => undefined];
+    const engine = new Engine({
+      id,
+      preset,
+      store,
+      runtime,
+      instance: name,
+      metrics: undefined,
+      onAlone,
+      onAloneCalls,
+    });
+    const instance: Instance = { name, engine, alive: true, pathIsBroken: false, hears: true, lastEpoch: 0 };
+    this.instances.push(instance);
+    // Some only listen: they learn of nothing by answers to reports.
+    if (this.born === 1 || this.dice() < 0.8) this.callOn(instance);
+  }
+
+  /** Something bad happens, or something bad ends. */
+  private strike(): void {
+    const victim = this.pick(this.living);
+    const strikes: (() => void)[] = [
+      () => (this.dependencyIsUp = !this.dependencyIsUp),
+      () => (this.dependencyIsUp = !this.dependencyIsUp),
+      () => victim && (victim.pathIsBroken = !victim.pathIsBroken),
+      () => victim && (victim.hears = !victim.hears),
+      () => this.kill(victim),
+      () => this.bear(),
+      () => (this.storeIsUp = !this.storeIsUp),
+      () => this.restart('emptied'),
+      () => this.restart('older'),
+      () => (this.storeSkewMs += (this.dice() - 0.5) * 10_000),
+      () => this.move(victim),
+    ];
+    this.pick(strikes)?.();
+  }
+
+  private kill(victim: Instance | undefined): void {
+    // The first stays, for without calls nobody probes.
+    if (victim === undefined || victim === this.instances[0]) return;
+    victim.alive = false;
+  }
+
+  private restart(how: 'emptied' | 'older'): void {
+    this.kinds.add(how);
+    this.record = how === 'emptied' ? undefined : this.history.at(-1 - Math.floor(this.dice() * 20));
+    this.merged.clear();
+  }
+
+  private move(victim: Instance | undefined): void {
+    if (victim === undefined) return;
+    const target = this.dice() < 0.5 ? 'forced_open' : 'forced_closed';
+    const forced = { type: 'force', target, forMs: 200 + Math.floor(this.dice() * 800), who: 'ada', why: '' } as const;
+    const action = this.dice() < 0.3 ? ({ type: 'reset', who: 'ada', why: '' } as const) : forced;
+    void victim.engine.command(action).catch(() => undefined);
+  }
+
+  /** Whoever hears no announcements goes on hearing none: asking now and then must do. */
+  private calm(): void {
+    this.isChaotic = false;
+    this.dependencyIsUp = true;
+    this.storeIsUp = true;
+    for (const instance of this.instances) {
+      instance.pathIsBroken = false;
+    }
+  }
+
+  private callOn(instance: Instance): void {
+    this.time.after(20 + this.dice() * 200, () => {
+      if (!instance.alive) return;
+      this.calls += 1;
+      void instance.engine.run(() => this.work(instance), undefined).catch(() => undefined);
+      this.checkEpoch(instance);
+      this.callOn(instance);
+    });
+  }
+
+  /** The dependency does its work, or fails. */
+  private work(instance: Instance): Promise<void> {
+    const { stateName } = instance.engine.gate;
+    this.kinds.add(stateName);
+    if (stateName === 'forced_open') this.violations.push(`${instance.name}: a call passed while forced open`);
+    return new Promise((resolve, reject) => {
+      this.time.after(this.dice() * 60, () => {
+        if (this.dependencyIsUp && !instance.pathIsBroken) resolve();
+        else reject(new Error('down'));
+      });
+    });
+  }
+
+  /** A command on its way to the store and its answer on the way back, both as the network likes. */
+  private send(command: Command): Promise<Reply> {
+    if (!this.storeIsUp) return Promise.reject(new StoreUnavailableError('it is away', false));
+    return new Promise((resolve, reject) => {
+      this.time.after(DEADLINE_MS, () => reject(new StoreUnavailableError('no answer', true)));
+      const times = this.happens(0.03) ? 2 : 1;
+      for (let copy = 0; copy < times; copy += 1) {
+        if (this.happens(0.05)) continue;
+        this.time.after(this.delay(), () => {
+          if (!this.storeIsUp) return;
+          const reply = this.carryOut(command);
+          if (!this.happens(0.05)) this.time.after(this.delay(), () => resolve(reply));
+        });
+      }
+    });
+  }
+
+  private carryOut(command: Command): Reply {
+    const before = this.record;
+    const { record, reply, publish } = step(before, command, Math.floor(T0 + this.time.nowMs + this.storeSkewMs));
+    this.check(before, command, record, reply);
+    this.record = record;
+    this.history.push(record);
+    if (publish) this.announce({ ...id, view: reply.view });
+    return reply;
+  }
+
+  private announce({ view }: Announcement): void {
+    for (const instance of this.living) {
+      if (!instance.hears || this.happens(0.1)) continue;
+      const times = this.happens(0.05) ? 2 : 1;
+      for (let copy = 0; copy < times; copy += 1) {
+        this.time.after(this.delay(), () => instance.alive && instance.hears && instance.engine.hear(view));
+      }
+    }
+  }
+
+  private check(before: BreakerRecord | undefined, command: Command, after: BreakerRecord, reply: Reply): void {
+    const { action, instance, known } = command;
+    const fail = (what: string): void => void this.violations.push(`at ${this.time.nowMs.toFixed(1)}: ${what}`);
+    const { state } = after;
+    if (state.kind === 'half_open' && state.leases.length + state.successes > preset.probes) fail('too many leases');
+    if (action.type === 'report') {
+      const report = `${instance}:${action.seq}`;
+      if (this.merged.has(report) && reply.verdict === 'done') fail(`report ${report} was merged twice`);
+      if (reply.verdict === 'done') this.merged.add(report);
+    }
+    if (before === undefined) return;
+    if (after.epoch < before.epoch) fail(`the epoch went from ${before.epoch} to ${after.epoch}`);
+    if (
+      action.type === 'settle' &&
+      action.epoch !== before.epoch &&
+      known.epoch <= before.epoch &&
+      reply.verdict !== 'ignored'
+    ) {
+      fail('a stale epoch settled something');
+    }
+    const restored = known.epoch > before.epoch || before.seeded;
+    const [from, to] = [before.state.kind, state.kind];
+    const byHand = action.type === 'force' || action.type === 'reset';
+    if (from === to || restored || byHand) return;
+    if (!LEGAL.has(`${from} ${to}`)) fail(`${from} became ${to} by ${action.type}`);
+    if (from === 'closed' && before.state.kind === 'closed' && action.type === 'report') {
+      const seen = before.state.window.run + action.batch.failures;
+      if (seen < machineConfig(preset).trip.failures) fail(`opened with ${seen} failures`);
+    }
+  }
+
+  private checkEpoch(instance: Instance): void {
+    const { epoch } = instance.engine.link.view;
+    if (epoch < instance.lastEpoch)
+      this.violations.push(`${instance.name} went back from ${instance.lastEpoch} to ${epoch}`);
+    instance.lastEpoch = epoch;
+  }
+
+  private checkAgreement(): void {
+    const seen = this.living.map(({ engine }) => `${engine.link.view.epoch} ${engine.gate.stateName}`);
+    if (new Set(seen).size > 1) this.violations.push(`no agreement: ${seen.join(', ')}`);
+    for (const { name, engine } of this.living) {
+      if (engine.link.isAlone) this.violations.push(`${name} stands alone still`);
+      if (engine.gate.stateName !== 'closed') this.violations.push(`${name} is stuck in ${engine.gate.stateName}`);
+    }
+  }
+
+  private delay(): number {
+    return this.isChaotic && this.dice() < 0.05 ? this.dice() * 150 : 0.2 + this.dice() * 5;
+  }
+
+  private happens(share: number): boolean {
+    return this.isChaotic && this.dice() < share;
+  }
+
+  private pick<T>(from: readonly T[]): T | undefined {
+    return from[Math.floor(this.dice() * from.length)];
+  }
+}
+
+/** Edges that nobody's hand is needed for. Two may be taken by one command: time passes first. */
+const LEGAL = new Set([
+  'closed open',
+  'open half_open',
+  'half_open open',
+  'half_open closed',
+  'forced_open closed',
+  'forced_open open',
+  'forced_closed closed',
+  'forced_closed open',
+]);

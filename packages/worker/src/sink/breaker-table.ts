@@ -1,0 +1,41 @@
+import { type BreakerEvent, parseBreakerEvent } from '@spillway/breaker';
+import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
+import type { EventTable } from './event-writer.ts';
+import { storable } from './storable.ts';
+
+/**
+ * Events of type `breaker`, one row each. A transition is one row whoever reports it, known by preset, name, epoch and type;
+ * the others are known by their place in the outbox.
+ */
+export const breakerTable: EventTable<BreakerEventRow> = {
+  type: 'breaker',
+  parse: (event) => toRow(parseBreakerEvent(event)),
+  idOf: (row) => row.id,
+  // An event happens once; two of one id are the same delivered twice.
+  merge: (one) => one,
+  write: insertBreakerEvents,
+};
+
+function toRow(event: BreakerEvent): BreakerEventRow {
+  return {
+    id: event.id,
+    breakerName: event.breakerName,
+    preset: event.preset,
+    eventType: event.eventType,
+    failureCount: event.failureCount,
+    errorMessage: event.errorMessage === null ? null : storable(event.errorMessage),
+    metadata: withoutNul(event.metadata),
+    breakerEpoch: event.breakerEpoch,
+    outboxShard: event.shard,
+    outboxEpoch: event.epoch,
+    outboxSeq: event.seq,
+    createdAtMs: event.atMs,
+  };
+}
+
+function withoutNul(metadata: BreakerEvent['metadata']): BreakerEvent['metadata'] {
+  const entries = Object.entries(metadata);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, typeof value === 'string' ? storable(value) : value]),
+  );
+}
