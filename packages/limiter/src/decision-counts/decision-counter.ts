@@ -1,4 +1,5 @@
 import type { RedisClient, RedisScript } from '@spillway/redis';
+import { reportTimer } from '../store/redis/report-timer.ts';
 import type { DecisionReason } from '../types.ts';
 
 /** What a {@link DecisionCounter} is made of. */
@@ -29,15 +30,6 @@ export function decisionCounter(options: DecisionCounterOptions): DecisionCounte
   const { client, script, key, outboxCap, everyMs, onDropped } = options;
   let counts = new Map<string, Map<DecisionReason, number>>();
   let since = performance.now();
-  let timer: NodeJS.Timeout | undefined;
-
-  function arm(): void {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      if (client.status === 'ready') void report();
-      else arm();
-    }, everyMs).unref();
-  }
 
   async function report(): Promise<void> {
     const sums = [...counts].flatMap(([policy, outcomes]) =>
@@ -53,17 +45,15 @@ export function decisionCounter(options: DecisionCounterOptions): DecisionCounte
     }
   }
 
+  const timer = reportTimer({ client, everyMs, report });
   return {
     add(policy, outcome) {
       if (counts.size === 0) since = performance.now();
       let outcomes = counts.get(policy);
       if (outcomes === undefined) counts.set(policy, (outcomes = new Map()));
       outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-      if (timer === undefined) arm();
+      timer.arm();
     },
-    async close() {
-      clearTimeout(timer);
-      if (counts.size > 0 && client.status === 'ready') await report();
-    },
+    close: () => timer.close(counts.size > 0),
   };
 }

@@ -1,4 +1,5 @@
 import type { RedisClient, RedisScript } from '@spillway/redis';
+import { reportTimer } from './report-timer.ts';
 
 /** What a {@link DeniedCounter} is made of. */
 export interface DeniedCounterOptions {
@@ -25,15 +26,6 @@ const MAX_KEYS_A_CALL = 256;
  */
 export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedCounterOptions): DeniedCounter {
   const counts = new Map<string, number>();
-  let timer: NodeJS.Timeout | undefined;
-
-  function arm(): void {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      if (client.status === 'ready') void report();
-      else arm();
-    }, intervalMs).unref();
-  }
 
   async function report(): Promise<void> {
     const batches = [...chunks(counts, client.isCluster === true)];
@@ -49,15 +41,13 @@ export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedC
     );
   }
 
+  const timer = reportTimer({ client, everyMs: intervalMs, report });
   return {
     add(key, count = 1) {
       counts.set(key, (counts.get(key) ?? 0) + count);
-      arm();
+      timer.arm();
     },
-    async close() {
-      clearTimeout(timer);
-      if (counts.size > 0 && client.status === 'ready') await report();
-    },
+    close: () => timer.close(counts.size > 0),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { RedisClient, RedisScript } from '@spillway/redis';
 import { chunks } from './denied-counter.ts';
+import { reportTimer } from './report-timer.ts';
 
 /** What a {@link NearLimitReporter} is made of. */
 export interface NearLimitReporterOptions {
@@ -31,15 +32,6 @@ const MAX_WAITING = 10_000;
 export function nearLimitReporter(options: NearLimitReporterOptions): NearLimitReporter {
   const { client, script, outboxCap, intervalMs, onDropped } = options;
   let waiting: Crossing[] = [];
-  let timer: NodeJS.Timeout | undefined;
-
-  function arm(): void {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      if (client.status === 'ready') void report();
-      else arm();
-    }, intervalMs).unref();
-  }
 
   async function write(batch: readonly Crossing[]): Promise<void> {
     const keys = batch.map(([key]) => key);
@@ -56,6 +48,7 @@ export function nearLimitReporter(options: NearLimitReporterOptions): NearLimitR
     await Promise.allSettled([...chunks(all, client.isCluster === true)].map(write));
   }
 
+  const timer = reportTimer({ client, everyMs: intervalMs, report });
   return {
     add(key, limit, remaining) {
       if (waiting.length === MAX_WAITING) {
@@ -63,11 +56,8 @@ export function nearLimitReporter(options: NearLimitReporterOptions): NearLimitR
         return;
       }
       waiting.push([key, limit, remaining]);
-      arm();
+      timer.arm();
     },
-    async close() {
-      clearTimeout(timer);
-      if (waiting.length > 0 && client.status === 'ready') await report();
-    },
+    close: () => timer.close(waiting.length > 0),
   };
 }
