@@ -9,7 +9,7 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     reporters: ['default', new CountReporter()],
-    include: ['{packages,examples,bench,deploy,start}/**/src/**/*.test.ts', 'examples/*.test.ts'],
+    include: ['{packages,examples,bench,deploy,scale,start}/**/src/**/*.test.ts', 'examples/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
     typecheck: {
       ignoreSourceErrors: true,

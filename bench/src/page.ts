@@ -1,4 +1,4 @@
-import { markdownTable } from './markdown.ts';
+import { markdownTable } from '@spillway/figures';
 import type { Goal, Run, Table } from './section.ts';
 
 /** The text of bench/README.md: the promises of all sections first, then each section's tables. */

@@ -11,6 +11,7 @@ describe('readConfig', () => {
       queueRedisUrl: needed.REDIS_URL,
       databaseUrl: needed.DATABASE_URL,
       maintenanceDatabaseUrl: needed.DATABASE_URL,
+      databaseServer: 'postgres',
       shards: 16,
       sinkConcurrency: 2,
       shutdownTimeoutMs: 4_000,
@@ -29,6 +30,7 @@ describe('readConfig', () => {
       shards: 64,
       logLevel: 'info',
     });
+    expect(readConfig({ ...needed, DATABASE_SERVER: 'pgbouncer' }).databaseServer).toBe('pgbouncer');
   });
 
   it('takes the health server, the webhook and more tables to archive', () => {
@@ -55,6 +57,7 @@ describe('readConfig', () => {
 
   it.each([
     ['ALERT_WEBHOOK_URL', 'https://hooks.example/x', 'ALERT_WEBHOOK_SECRET must be set beside ALERT_WEBHOOK_URL'],
+    ['DATABASE_SERVER', 'mysql', 'DATABASE_SERVER must be postgres or pgbouncer'],
     ['WORKER_HTTP_PORT', '0', 'WORKER_HTTP_PORT must be a whole number from 1 to 65535'],
     ['SPILLWAY_ARCHIVE_TABLES', '{', 'SPILLWAY_ARCHIVE_TABLES must be a JSON list of tables to archive (the whole: '],
     [

@@ -23,6 +23,8 @@ export interface WorkerConfig {
   readonly databaseUrl: string;
   /** `MAINTENANCE_DATABASE_URL`: a member of `spillway_maintenance`. @default `DATABASE_URL` */
   readonly maintenanceDatabaseUrl: string;
+  /** `DATABASE_SERVER`: what `DATABASE_URL` leads to, `postgres` or a `pgbouncer` in transaction mode. @default 'postgres' */
+  readonly databaseServer: 'postgres' | 'pgbouncer';
   /** `SPILLWAY_SHARDS`: as many as the limiters have. @default 16 */
   readonly shards: number;
   /** `SPILLWAY_SINK_CONCURRENCY`: jobs at once. @default 2 */
@@ -46,6 +48,7 @@ const workerVariables = z.object({
   QUEUE_REDIS_URL: anyRedisUrl.optional(),
   DATABASE_URL: postgresUrl,
   MAINTENANCE_DATABASE_URL: postgresUrl.optional(),
+  DATABASE_SERVER: z.enum(['postgres', 'pgbouncer'], 'postgres or pgbouncer').default('postgres'),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
   SPILLWAY_SINK_CONCURRENCY: wholeNumber(1, 1_000).default(2),
   SPILLWAY_SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(4_000),
@@ -75,6 +78,7 @@ export function readConfig(env: Environment): WorkerConfig {
     queueRedisUrl: variables.QUEUE_REDIS_URL ?? variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
     maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL ?? variables.DATABASE_URL,
+    databaseServer: variables.DATABASE_SERVER,
     shards: variables.SPILLWAY_SHARDS,
     sinkConcurrency: variables.SPILLWAY_SINK_CONCURRENCY,
     shutdownTimeoutMs: variables.SPILLWAY_SHUTDOWN_TIMEOUT_MS,

@@ -25,12 +25,14 @@ function openPools(config: WorkerConfig, logger: Logger): Pools {
     sink: createPool({
       connectionString: config.databaseUrl,
       applicationName: 'spillway-worker',
+      server: config.databaseServer,
       max: config.sinkConcurrency + 1,
       onError: (error) => logger.warn({ err: error }, 'worker: Postgres connection'),
     }),
     maintenance: createPool({
       connectionString: config.maintenanceDatabaseUrl,
       applicationName: 'spillway-maintenance',
+      server: config.databaseServer,
       max: MAINTENANCE_CONNECTIONS,
       statementTimeoutMs: MAINTENANCE_STATEMENT_MS,
       onError: (error) => logger.warn({ err: error }, 'maintenance: Postgres connection'),

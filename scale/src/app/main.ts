@@ -1,0 +1,72 @@
+import { serve } from '@hono/node-server';
+import { createPool } from '@spillway/db';
+import { createLimiter, tiers } from '@spillway/limiter';
+import { hotPathOptions } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { liveBytes } from '../processes/live-bytes.ts';
+import { createApp } from './app.ts';
+import { readConfig } from './config.ts';
+import type { AppEvent, AppQuestion } from './messages.ts';
+
+/*
+ * One API process. A decision may take as long as the machine is slow: the test wants to know whether decisions are right,
+ * and one that is made without Redis is nobody's.
+ */
+const DECISION_DEADLINE_MS = 10_000;
+
+const config = readConfig(process.env);
+const tell = (event: AppEvent): void => void process.send?.(event);
+const redis = new Redis(config.redisUrl, { ...hotPathOptions, socketTimeout: DECISION_DEADLINE_MS });
+redis.on('error', (error) => console.error(`Redis: ${error.message}`));
+const db = createPool({
+  connectionString: config.databaseUrl,
+  applicationName: 'scale-api',
+  server: 'pgbouncer',
+  max: 20,
+  onError: (error) => console.error(`Postgres: ${error.message}`),
+});
+
+let decidedWithoutRedis = 0;
+let droppedEvents = 0;
+const limiter = createLimiter({
+  redis,
+  policies: tiers,
+  deadlineMs: DECISION_DEADLINE_MS,
+  metrics: {
+    fallback: () => (decidedWithoutRedis += 1),
+    dropped: (count) => (droppedEvents += count),
+  },
+});
+
+async function generate(user: string): Promise<string> {
+  const response = await fetch(`${config.providerUrl}/generate`, { method: 'POST', body: user });
+  if (!response.ok) throw new Error(`runware answered ${response.status}`);
+  return response.text();
+}
+
+const app = createApp({ limiter, db, generate });
+app.onError((error, context) => context.json({ error: error.message }, 502));
+
+const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: config.port }, ({ port }) =>
+  tell({ kind: 'listening', port }),
+);
+// Longer than anybody thinks between two requests, as behind any load balancer.
+if ('keepAliveTimeout' in server) server.keepAliveTimeout = 300_000;
+
+process.on('message', ({ kind }: AppQuestion) => {
+  if (kind !== 'vitals') return;
+  tell({ kind, liveBytes: liveBytes(), decidedWithoutRedis, droppedEvents });
+});
+
+let stopping: Promise<void> | undefined;
+async function stop(): Promise<void> {
+  server.close();
+  if ('closeAllConnections' in server) server.closeAllConnections();
+  await limiter.close();
+  redis.disconnect();
+  await db.end();
+  process.exit(0);
+}
+process.on('SIGTERM', () => void (stopping ??= stop()));
+process.on('SIGINT', () => undefined);
+process.on('disconnect', () => void (stopping ??= stop()));

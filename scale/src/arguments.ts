@@ -1,0 +1,70 @@
+import { parseArgs } from 'node:util';
+import { MAX_DURATION_MS, MIN_DURATION_MS } from './plan.ts';
+import { isProfileName, type ProfileName } from './profile.ts';
+
+/** What the command line asks for. */
+export type Command =
+  | {
+      readonly kind: 'run';
+      readonly profile: ProfileName;
+      readonly durationMs: number;
+      /** Whether the report goes to stdout as JSON. */
+      readonly json: boolean;
+      /** Where the report's files go; undefined = nowhere. */
+      readonly out: string | undefined;
+    }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'mistake'; readonly message: string };
+
+/** What `--help` prints. */
+export const usage: string = `Runs a fleet on this machine, lets its users loose on it, and checks the books.
+
+  npx pnpm@12 scale-test [--profile free|pro|scale] [--duration 60s] [--json] [--out DIR]
+
+  --profile   how many users and generations an hour, by the guide's capacity table (free)
+  --duration  how long users send requests, ${MIN_DURATION_MS / 1_000}s to ${MAX_DURATION_MS / 60_000}m (60s); start and verification come on top
+  --json      the report as JSON on stdout; progress goes to stderr
+  --out       writes report.html, report.md and report.json into this directory
+  --help      this text
+
+Ends with 0 when every row passed, with 1 when one failed, with 2 when it could not run.
+`;
+
+/** Reads the arguments after the program's name. */
+export function parseCommand(args: readonly string[]): Command {
+  const given = args[0] === '--' ? args.slice(1) : [...args];
+  try {
+    const { values } = parseArgs({
+      args: given,
+      options: {
+        profile: { type: 'string', default: 'free' },
+        duration: { type: 'string', default: '60s' },
+        json: { type: 'boolean', default: false },
+        out: { type: 'string' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    if (values.help) return { kind: 'help' };
+    if (!isProfileName(values.profile)) return mistake('--profile', values.profile, 'free, pro or scale');
+    const durationMs = parseDuration(values.duration);
+    if (durationMs === undefined || durationMs < MIN_DURATION_MS || durationMs > MAX_DURATION_MS) {
+      return mistake('--duration', values.duration, `${MIN_DURATION_MS / 1_000}s to ${MAX_DURATION_MS / 60_000}m`);
+    }
+    if (values.out === '') return mistake('--out', values.out, 'a directory');
+    return { kind: 'run', profile: values.profile, durationMs, json: values.json, out: values.out };
+  } catch (error) {
+    return { kind: 'mistake', message: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function mistake(option: string, value: string, expected: string): Command {
+  return { kind: 'mistake', message: `${option} must be ${expected}, not ${JSON.stringify(value)}` };
+}
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+function parseDuration(text: string): number | undefined {
+  const match = /^(\d{1,9})(ms|s|m|h)$/.exec(text);
+  const unit = unitsMs[match?.[2] ?? ''];
+  return match === null || unit === undefined ? undefined : Number(match[1]) * unit;
+}

@@ -1,0 +1,135 @@
+import { Ledger } from '../ledger/ledger.ts';
+import type { LoadPhase, Plan } from '../plan.ts';
+import { Crowd, type Settled } from './crowd.ts';
+import { latencies, percentiles, record } from './latencies.ts';
+import type { LoadCommand, LoadEvent, Outcomes, PhaseTotals } from './messages.ts';
+import { noCounts, Tally } from './tally.ts';
+import { UserConnection } from './user-connection.ts';
+
+const TICK_MS = 4;
+const CONNECT_EVERY_MS = 20;
+const CONNECT_AT_ONCE = 40;
+/** How long answers and connections may take after the last request. */
+const DRAIN_MS = 30_000;
+
+/** Obeys the commands of one run. */
+export class Generator {
+  readonly #tell: (event: LoadEvent) => void;
+  readonly #ledger = new Ledger();
+  readonly #tallies = new Map<LoadPhase, Tally>();
+  readonly #latency = latencies();
+  readonly #connections: UserConnection[] = [];
+  #outcomes: [Counts, Counts, Counts] = [noCounts(), noCounts(), noCounts()];
+  #phase: LoadPhase | 'connect' | 'drain' = 'connect';
+  #factor = 1;
+  #crowd: Crowd | undefined;
+  #open = 0;
+  #cpu = process.cpuUsage();
+  #cpuAt = performance.now();
+
+  constructor(tell: (event: LoadEvent) => void) {
+    this.#tell = tell;
+  }
+
+  obey(command: LoadCommand, plan: Plan | undefined): void {
+    if (command.kind === 'connect') void this.#connect(command.plan, command.ports);
+    else if (command.kind === 'drain') void this.#drain();
+    else if (plan !== undefined) this.#enter(plan, command.phase, command.factor);
+  }
+
+  async #connect({ profile }: Plan, ports: readonly number[]): Promise<void> {
+    setInterval(() => this.#tellSecond(), 1_000);
+    const portFor = (user: number, attempt: number): number => ports[(user + attempt) % ports.length] ?? 0;
+    const listener = {
+      opened: (user: number) => {
+        this.#open += 1;
+        this.#crowd?.isFree(user);
+      },
+      answered: (user: number, status: number) => this.#crowd?.answered(user, status),
+      dropped: (user: number) => {
+        this.#open -= 1;
+        this.#crowd?.dropped(user);
+      },
+    };
+    for (let user = 0; user < profile.users; user += 1) {
+      const connection = new UserConnection({ user, listener, portFor });
+      this.#connections.push(connection);
+      connection.connect();
+      if (user % CONNECT_AT_ONCE === CONNECT_AT_ONCE - 1) await pause(CONNECT_EVERY_MS);
+    }
+    while (this.#open < profile.users) await pause(CONNECT_EVERY_MS);
+    this.#tell({ kind: 'connected' });
+  }
+
+  #enter(plan: Plan, phase: LoadPhase, factor: number): void {
+    const now = performance.now();
+    if (this.#crowd === undefined) {
+      const wire = {
+        isOpen: (user: number) => this.#connections[user]?.isOpen === true,
+        send: (user: number, text: string) => this.#connections[user]?.send(text),
+      };
+      const onSettled = (settled: Settled): void => this.#settled(settled);
+      const crowd = new Crowd({ plan, ledger: this.#ledger, wire, onSettled }, now);
+      this.#crowd = crowd;
+      setInterval(() => crowd.tick(performance.now()), TICK_MS);
+    }
+    this.#phase = phase;
+    this.#factor = factor;
+    this.#crowd.setPhase(now, phase, factor);
+  }
+
+  #settled(settled: Settled): void {
+    const { kind, phase, outcome, sinceIntendedMs } = settled;
+    let tally = this.#tallies.get(phase);
+    if (tally === undefined) this.#tallies.set(phase, (tally = new Tally()));
+    tally.add(settled);
+    this.#outcomes[kind][outcome] += 1;
+    if (outcome !== 'lost') record(this.#latency, sinceIntendedMs);
+  }
+
+  #tellSecond(): void {
+    const now = performance.now();
+    const { user, system } = process.cpuUsage(this.#cpu);
+    const cpu = (user + system) / 1_000 / (now - this.#cpuAt);
+    this.#cpu = process.cpuUsage();
+    this.#cpuAt = now;
+    this.#tell({
+      kind: 'second',
+      second: {
+        atMs: Date.now(),
+        phase: this.#phase,
+        factor: this.#factor,
+        connections: this.#open,
+        offered: this.#crowd?.takeOffered() ?? 0,
+        overdue: this.#crowd?.overdue ?? 0,
+        outcomes: this.#outcomes,
+        latency: percentiles(this.#latency),
+        cpu,
+      },
+    });
+    this.#outcomes = [noCounts(), noCounts(), noCounts()];
+    this.#latency.reset();
+  }
+
+  async #drain(): Promise<void> {
+    this.#phase = 'drain';
+    this.#crowd?.stop();
+    const end = performance.now() + DRAIN_MS;
+    const users = this.#connections.length;
+    const isSettled = (): boolean => this.#crowd?.busy === 0 && this.#open === users;
+    while (!isSettled() && performance.now() < end) await pause(CONNECT_EVERY_MS);
+    const connections = this.#open;
+    for (const [user, connection] of this.#connections.entries()) {
+      this.#crowd?.dropped(user);
+      connection.close();
+    }
+    const phases = [...this.#tallies].map(([phase, tally]): PhaseTotals => tally.totals(phase));
+    this.#tell({ kind: 'report', ledger: this.#ledger.report(), phases, connections });
+  }
+}
+
+type Counts = { -readonly [Name in keyof Outcomes]: number };
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

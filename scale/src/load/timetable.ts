@@ -1,0 +1,36 @@
+/**
+ * Who is due when, in ticks of a few milliseconds: ten thousand timers as one. Times are rounded up to a tick when they
+ * are entered, and a user's request counts as intended for its tick, so the rounding lengthens no measured latency.
+ */
+export class Timetable {
+  readonly #tickMs: number;
+  readonly #due = new Map<number, number[]>();
+  #tick: number;
+
+  /** @param nowMs where time begins; later calls must not go back */
+  constructor(nowMs: number, tickMs: number = 4) {
+    this.#tickMs = tickMs;
+    this.#tick = Math.floor(nowMs / tickMs);
+  }
+
+  /** Enters somebody; gives the moment for which, never one that has been collected. */
+  enter(who: number, atMs: number): number {
+    const tick = Math.max(this.#tick + 1, Math.ceil(atMs / this.#tickMs));
+    const others = this.#due.get(tick);
+    if (others === undefined) this.#due.set(tick, [who]);
+    else others.push(who);
+    return tick * this.#tickMs;
+  }
+
+  /** Calls `visit` for everybody who has become due, in order of time. */
+  collect(nowMs: number, visit: (who: number, intendedMs: number) => void): void {
+    const now = Math.floor(nowMs / this.#tickMs);
+    while (this.#tick < now) {
+      this.#tick += 1;
+      const due = this.#due.get(this.#tick);
+      if (due === undefined) continue;
+      this.#due.delete(this.#tick);
+      for (const who of due) visit(who, this.#tick * this.#tickMs);
+    }
+  }
+}

@@ -1,0 +1,79 @@
+import { connect, type Socket } from 'node:net';
+import { AnswerReader } from './answer-reader.ts';
+
+/** Who wants to hear of a connection. */
+export interface ConnectionListener {
+  /** The connection is up and idle. */
+  opened(user: number): void;
+  /** An answer came. */
+  answered(user: number, status: number): void;
+  /** The connection is gone, with the answer to what was under way; another one is being made. */
+  dropped(user: number): void;
+}
+
+/** What a {@link UserConnection} is made of. */
+export interface UserConnectionOptions {
+  readonly user: number;
+  readonly listener: ConnectionListener;
+  /** The port for the given attempt: where one process is gone, another answers. */
+  readonly portFor: (user: number, attempt: number) => number;
+}
+
+const RETRY_MS = 100;
+
+/** A user's one connection, kept alive and made anew whenever it ends. */
+export class UserConnection {
+  readonly #options: UserConnectionOptions;
+  readonly #reader = new AnswerReader();
+  #socket: Socket | undefined;
+  #attempt = 0;
+  #open = false;
+  #closed = false;
+
+  constructor(options: UserConnectionOptions) {
+    this.#options = options;
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  connect(): void {
+    const { user, listener, portFor } = this.#options;
+    if (this.#closed) return;
+    this.#reader.reset();
+    const socket = connect({ host: '127.0.0.1', port: portFor(user, this.#attempt), noDelay: true });
+    this.#socket = socket;
+    socket.once('connect', () => {
+      this.#open = true;
+      this.#attempt = 0;
+      listener.opened(user);
+    });
+    socket.on('data', (chunk: Buffer) => {
+      const status = this.#reader.push(chunk);
+      if (status !== undefined) listener.answered(user, status);
+    });
+    // 'close' follows and does what there is to do.
+    socket.on('error', () => {});
+    // A server that says goodbye: `allowHalfOpen` is false, so 'close' follows too.
+    socket.once('close', () => this.#ended());
+  }
+
+  send(text: string): void {
+    this.#socket?.write(text, 'latin1');
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#socket?.destroy();
+  }
+
+  #ended(): void {
+    const wasOpen = this.#open;
+    this.#open = false;
+    if (this.#closed) return;
+    this.#attempt += 1;
+    if (wasOpen) this.#options.listener.dropped(this.#options.user);
+    setTimeout(() => this.connect(), wasOpen ? 0 : RETRY_MS);
+  }
+}

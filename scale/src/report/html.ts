@@ -1,0 +1,63 @@
+import type { Check } from '../verify/check.ts';
+import { reportCharts } from './charts.ts';
+import type { Report } from './report.ts';
+import type { ReportTable } from './table.ts';
+import { capacityTable, checksTable, latencyTable, usageTable } from './tables.ts';
+import { circumstances, headline, latencyText, ledgerText, peakText } from './words.ts';
+
+const style = `
+body { font: 15px/1.5 system-ui, sans-serif; color: #1e293b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+table { border-collapse: collapse; width: 100%; font-size: 0.87rem; }
+th, td { border-bottom: 1px solid #e2e8f0; padding: 0.3rem 0.6rem; text-align: left; vertical-align: top; }
+.right { text-align: right; } .pass { color: #15803d; } .fail { color: #be123c; font-weight: bold; }
+svg { max-width: 100%; height: auto; margin: 0.8rem 0; }
+`;
+
+/** The report as one HTML page that needs nothing from elsewhere: the charts are in it. */
+export function reportHtml(report: Report): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escaped(headline(report))}</title>
+<style>${style}</style>
+<h1>${escaped(headline(report))}</h1>
+<p>${escaped(circumstances(report))}</p>
+<h2>Capacity</h2>
+${table(capacityTable(report))}
+<p>${escaped(peakText(report))}</p>
+<h2>What was verified</h2>
+<p>${escaped(ledgerText)}</p>
+${table(checksTable(report))}
+${report.checks.map(detailsText).join('')}
+<h2>Over time</h2>
+${reportCharts(report).join('')}
+<h2>Latency</h2>
+<p>${escaped(latencyText)}</p>
+${table(latencyTable(report))}
+<h2>What it took</h2>
+${table(usageTable(report))}
+</html>
+`;
+}
+
+function table({ columns, rows }: ReportTable): string {
+  const head = columns.map(([heading, align]) => `<th class="${align}">${escaped(heading)}</th>`).join('');
+  const body = rows.map((row) => `<tr>${row.map((text, index) => cell(text, columns[index]?.[1])).join('')}</tr>`);
+  return `<table>\n<tr>${head}</tr>\n${body.join('\n')}\n</table>`;
+}
+
+function cell(text: string, align = 'left'): string {
+  const verdict = text === 'pass' || text === 'FAIL' ? ` ${text.toLowerCase()}` : '';
+  return `<td class="${align}${verdict}">${escaped(text)}</td>`;
+}
+
+function detailsText({ name, passed, details = [] }: Check): string {
+  if (passed || details.length === 0) return '';
+  return `<p>${escaped(name)}:</p>\n<ul>${details.map((detail) => `<li>${escaped(detail)}</li>`).join('')}</ul>\n`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+}

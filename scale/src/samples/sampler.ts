@@ -1,0 +1,127 @@
+import { DEFAULT_SHARDS, outboxKeys } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
+import type { Fleet } from '../fleet.ts';
+import { FLEET_ROLE, type Stack } from '../stack.ts';
+import { ProcessMeter, type Usage } from './process-usage.ts';
+import { type Group, groups, type Sample } from './sample.ts';
+
+/** Looks at everything once a second, over connections of its own. */
+export interface Sampler {
+  readonly samples: readonly Sample[];
+  stop(): Promise<void>;
+}
+
+const EVERY_MS = 1_000;
+
+/** Starts looking. */
+export async function startSampler(stack: Stack, fleet: Fleet): Promise<Sampler> {
+  const redis = new Redis(stack.redis.url);
+  const postgres = new Client({ connectionString: stack.observerUrl });
+  const pooler = new Client({ connectionString: stack.pgbouncer.adminUrl });
+  await Promise.all([postgres.connect(), pooler.connect()]);
+  const meters = Object.fromEntries(groups.map((group) => [group, new ProcessMeter()]));
+  const samples: Sample[] = [];
+
+  const look = async (): Promise<Sample> => {
+    const pids = pidsOf(stack, fleet);
+    const [usages, usedBytes, dbConnections, clients, outbox] = await Promise.all([
+      Promise.all(groups.map(async (group) => [group, (await meters[group]?.look(pids[group])) ?? nothing] as const)),
+      readUsedBytes(redis),
+      countConnections(postgres),
+      countClients(pooler),
+      readOutboxes(redis),
+    ]);
+    const usage = Object.fromEntries(usages);
+    return {
+      atMs: Date.now(),
+      usage: isComplete(usage) ? usage : empty,
+      redisUsedBytes: usedBytes,
+      dbConnections,
+      ...clients,
+      ...outbox,
+    };
+  };
+
+  const stopped = new AbortController();
+  const loop = async (): Promise<void> => {
+    while (!stopped.signal.aborted) {
+      const began = performance.now();
+      samples.push(await look());
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, EVERY_MS - (performance.now() - began))));
+    }
+  };
+  const looping = loop();
+  return {
+    samples,
+    stop: async () => {
+      stopped.abort();
+      await looping;
+      redis.disconnect();
+      await Promise.all([postgres.end(), pooler.end()]);
+    },
+  };
+}
+
+const nothing: Usage = { cpu: 0, rssBytes: 0 };
+const empty: Readonly<Record<Group, Usage>> = {
+  redis: nothing,
+  postgres: nothing,
+  pgbouncer: nothing,
+  api: nothing,
+  worker: nothing,
+  provider: nothing,
+  load: nothing,
+};
+
+function isComplete(usage: Readonly<Record<string, Usage>>): usage is Record<Group, Usage> {
+  return groups.every((group) => usage[group] !== undefined);
+}
+
+function pidsOf(stack: Stack, fleet: Fleet): Readonly<Record<Group, readonly (number | undefined)[]>> {
+  return {
+    redis: [stack.redis.pid],
+    postgres: [stack.postgres.pid],
+    pgbouncer: [stack.pgbouncer.pid],
+    api: fleet.apis.map(({ pid }) => pid),
+    worker: fleet.workers.map(({ pid }) => pid),
+    provider: [fleet.provider.pid],
+    load: [fleet.load.pid],
+  };
+}
+
+async function readUsedBytes(redis: Redis): Promise<number> {
+  return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
+}
+
+async function countConnections(postgres: Client): Promise<number> {
+  const { rows } = await postgres.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM pg_stat_activity WHERE usename = $1`,
+    [FLEET_ROLE],
+  );
+  return rows[0]?.count ?? 0;
+}
+
+/** The pooler's console speaks the simple protocol only, and gives a row for each database and user. */
+async function countClients(pooler: Client): Promise<Pick<Sample, 'poolerClients' | 'poolerWaiting'>> {
+  const { rows } = await pooler.query<{ user: string; cl_active: number; cl_waiting: number }>('SHOW POOLS');
+  const ours = rows.filter(({ user }) => user === FLEET_ROLE);
+  const sum = (count: (row: (typeof rows)[number]) => number): number =>
+    ours.reduce((total, row) => total + count(row), 0);
+  const waiting = sum((row) => row.cl_waiting);
+  return { poolerClients: sum((row) => row.cl_active) + waiting, poolerWaiting: waiting };
+}
+
+async function readOutboxes(redis: Redis): Promise<Pick<Sample, 'flushLagMs' | 'outboxEvents'>> {
+  const streams = Array.from({ length: DEFAULT_SHARDS }, (_, shard) => outboxKeys(shard).stream);
+  const [[seconds = 0, micros = 0], lengths, heads] = await Promise.all([
+    redis.time().then((time) => time.map(Number)),
+    Promise.all(streams.map((stream) => redis.xlen(stream))),
+    Promise.all(streams.map((stream) => redis.xrange(stream, '-', '+', 'COUNT', 1))),
+  ]);
+  const oldest = heads.flatMap(([entry]) => (entry === undefined ? [] : [Number(entry[0].split('-')[0])]));
+  return {
+    flushLagMs: oldest.length === 0 ? 0 : Math.max(0, seconds * 1_000 + micros / 1_000 - Math.min(...oldest)),
+    outboxEvents: lengths.reduce((sum, length) => sum + length, 0),
+  };
+}

@@ -1,0 +1,69 @@
+import { createAuditQueue } from '@spillway/worker';
+import { DEFAULT_SHARDS, outboxKeys } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
+import type { Stack } from '../stack.ts';
+import type { StoredBlock } from './blocks.ts';
+
+/** What is in Redis and Postgres when all is over. */
+export interface Books {
+  readonly blocks: readonly StoredBlock[];
+  readonly generations: number;
+  readonly gaps: number;
+  readonly deadLetters: number;
+  /** Events that are still on their way although nobody sends any more. */
+  readonly onTheWay: number;
+}
+
+/** A killed worker's job is given to another one after this at the latest. */
+const ARRIVAL_MS = 90_000;
+const POLL_MS = 200;
+
+/** Waits until no event is on its way, then reads. */
+export async function readBooks(stack: Stack): Promise<Books> {
+  const onTheWay = await awaitArrival(stack);
+  const client = new Client({ connectionString: stack.observerUrl });
+  await client.connect();
+  try {
+    const blocks = await client.query<StoredBlock>(`
+      SELECT tier, action, identifier, (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"
+      FROM rate_limits_v2`);
+    return {
+      blocks: blocks.rows,
+      generations: await count(client, 'generations'),
+      gaps: await count(client, 'audit_gaps'),
+      deadLetters: await count(client, 'audit_dead_letters'),
+      onTheWay,
+    };
+  } finally {
+    await client.end();
+  }
+}
+
+async function count(client: Client, table: string): Promise<number> {
+  const { rows } = await client.query<{ count: number }>(`SELECT count(*)::int AS count FROM ${table}`);
+  return rows[0]?.count ?? 0;
+}
+
+async function awaitArrival({ redis: { url } }: Stack): Promise<number> {
+  const redis = new Redis(url, { maxRetriesPerRequest: null });
+  const queue = createAuditQueue({ connection: redis, onError: () => undefined });
+  const end = performance.now() + ARRIVAL_MS;
+  try {
+    for (;;) {
+      const left = await countEvents(redis, queue);
+      if (left === 0 || performance.now() > end) return left;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  } finally {
+    await queue.close();
+    redis.disconnect();
+  }
+}
+
+async function countEvents(redis: Redis, queue: ReturnType<typeof createAuditQueue>): Promise<number> {
+  const streams = Array.from({ length: DEFAULT_SHARDS }, (_, shard) => outboxKeys(shard).stream);
+  const lengths = await Promise.all(streams.map((stream) => redis.xlen(stream)));
+  const jobs = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
+  return [...lengths, ...Object.values(jobs)].reduce((sum, each) => sum + each, 0);
+}
