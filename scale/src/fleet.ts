@@ -1,4 +1,4 @@
-import type { AppEvent, AppQuestion } from './app/messages.ts';
+import type { AppEvent, AppQuestion, HeardState } from './app/messages.ts';
 import type { LoadCommand, LoadEvent } from './load/messages.ts';
 import type { Plan } from './plan.ts';
 import { type Child, startChild } from './processes/child.ts';
@@ -33,8 +33,17 @@ function entry(folder: string): URL {
   return new URL(`./${folder}/main.${extension}`, import.meta.url);
 }
 
+/** What {@link startFleet} works with. */
+export interface FleetOptions {
+  readonly plan: Plan;
+  readonly stack: Stack;
+  /** Told of the breaker's state after each transition, by every process. */
+  readonly onBreaker: (heard: HeardState) => void;
+}
+
 /** Starts everything that has to be there before users come. */
-export async function startFleet(plan: Plan, { redis, pgbouncer }: Stack): Promise<Fleet> {
+export async function startFleet({ plan, stack, onBreaker }: FleetOptions): Promise<Fleet> {
+  const { redis, pgbouncer } = stack;
   const all: { stop(): Promise<void> }[] = [];
   const kept = <Process extends { stop(): Promise<void> }>(process: Process): Process => {
     all.push(process);
@@ -52,16 +61,7 @@ export async function startFleet(plan: Plan, { redis, pgbouncer }: Stack): Promi
       }),
     );
     const providerUrl = `http://127.0.0.1:${await provider.next(portOf)}`;
-    const startApi = (index: number, port: number): ApiProcess =>
-      kept(
-        startChild({
-          name: `api ${index + 1}`,
-          entry: entry('app'),
-          env: { ...env, PROVIDER_URL: providerUrl, PORT: String(port) },
-        }),
-      );
-    const startWorker = (index: number): WorkerProcess =>
-      kept(startChild({ name: `worker ${index + 1}`, entry: entry('worker'), env }));
+    const { startApi, startWorker } = starters({ env: { ...env, PROVIDER_URL: providerUrl }, kept, onBreaker });
     const apis = Array.from({ length: plan.apiProcesses }, (_, index) => startApi(index, 0));
     const workers = Array.from({ length: plan.workers }, (_, index) => startWorker(index));
     const load = kept(startChild<LoadCommand, LoadEvent>({ name: 'load generator', entry: entry('load') }));
@@ -94,4 +94,31 @@ export async function startFleet(plan: Plan, { redis, pgbouncer }: Stack): Promi
 
 function portOf(event: AppEvent | ProviderEvent): number | undefined {
   return event.kind === 'listening' ? event.port : undefined;
+}
+
+interface StartersOptions {
+  readonly env: Readonly<Record<string, string>>;
+  readonly kept: <Process extends { stop(): Promise<void> }>(process: Process) => Process;
+  readonly onBreaker: (heard: HeardState) => void;
+}
+
+interface Starters {
+  readonly startApi: (index: number, port: number) => ApiProcess;
+  readonly startWorker: (index: number) => WorkerProcess;
+}
+
+function starters({ env, kept, onBreaker }: StartersOptions): Starters {
+  return {
+    startApi: (index, port) => {
+      const name = `api ${index + 1}`;
+      const api = kept(
+        startChild<AppQuestion, AppEvent>({ name, entry: entry('app'), env: { ...env, PORT: String(port) } }),
+      );
+      api.listen((event) => {
+        if (event.kind === 'breaker') onBreaker(event.heard);
+      });
+      return api;
+    },
+    startWorker: (index) => kept(startChild({ name: `worker ${index + 1}`, entry: entry('worker'), env })),
+  };
 }

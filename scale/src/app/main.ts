@@ -1,9 +1,12 @@
 import { serve } from '@hono/node-server';
+import { configureCircuitBreakers, createBreakers, withCircuitBreaker } from '@spillway/breaker';
+import { onCircuitOpen } from '@spillway/breaker/hono';
 import { createPool } from '@spillway/db';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { liveBytes } from '../processes/live-bytes.ts';
+import { aiProviderOpenFor, heardState, onTransition } from './breaker.ts';
 import { createApp } from './app.ts';
 import { readConfig } from './config.ts';
 import type { AppEvent, AppQuestion } from './messages.ts';
@@ -38,14 +41,25 @@ const limiter = createLimiter({
   },
 });
 
+const breakers = createBreakers({
+  redis,
+  presets: [aiProviderOpenFor(config.breakerOpenMs)],
+  deadlineMs: DECISION_DEADLINE_MS,
+  // The snapshot is that of after the transition once the callback has returned.
+  metrics: onTransition(() => queueMicrotask(() => tell({ kind: 'breaker', heard: heardState(breakers) }))),
+});
+configureCircuitBreakers(breakers);
+
 async function generate(user: string): Promise<string> {
-  const response = await fetch(`${config.providerUrl}/generate`, { method: 'POST', body: user });
+  const response = await withCircuitBreaker('runware', 'ai_provider', (signal) =>
+    fetch(`${config.providerUrl}/generate`, { method: 'POST', body: user, signal }),
+  );
   if (!response.ok) throw new Error(`runware answered ${response.status}`);
   return response.text();
 }
 
 const app = createApp({ limiter, db, generate });
-app.onError((error, context) => context.json({ error: error.message }, 502));
+app.onError(onCircuitOpen((error, context) => context.json({ error: error.message }, 502)));
 
 const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: config.port }, ({ port }) =>
   tell({ kind: 'listening', port }),
@@ -55,14 +69,14 @@ if ('keepAliveTimeout' in server) server.keepAliveTimeout = 300_000;
 
 process.on('message', ({ kind }: AppQuestion) => {
   if (kind !== 'vitals') return;
-  tell({ kind, liveBytes: liveBytes(), decidedWithoutRedis, droppedEvents });
+  tell({ kind, liveBytes: liveBytes(), decidedWithoutRedis, droppedEvents, breaker: heardState(breakers) });
 });
 
 let stopping: Promise<void> | undefined;
 async function stop(): Promise<void> {
   server.close();
   if ('closeAllConnections' in server) server.closeAllConnections();
-  await limiter.close();
+  await Promise.all([limiter.close(), breakers.close()]);
   redis.disconnect();
   await db.end();
   process.exit(0);

@@ -39,7 +39,7 @@ export class Generator {
 
   async #connect({ profile }: Plan, ports: readonly number[]): Promise<void> {
     setInterval(() => this.#tellSecond(), 1_000);
-    const portFor = (user: number, attempt: number): number => ports[(user + attempt) % ports.length] ?? 0;
+    const portFor = balancer(ports);
     const listener = {
       opened: (user: number) => {
         this.#open += 1;
@@ -126,6 +126,21 @@ export class Generator {
     const phases = [...this.#tallies].map(([phase, tally]): PhaseTotals => tally.totals(phase));
     this.#tell({ kind: 'report', ledger: this.#ledger.report(), phases, connections });
   }
+}
+
+/** So many attempts, and with them two seconds, a user waits for the process that its balancer has chosen. */
+const STICKY_ATTEMPTS = 20;
+
+/**
+ * Spreads users over the processes. Half of them are sent to whoever answers, as by most balancers; the others come back to
+ * their own process, as by one that goes by a hash of the user, unless that stays away.
+ */
+function balancer(ports: readonly number[]): (user: number, attempt: number) => number {
+  return (user, attempt) => {
+    const isSticky = Math.floor(user / ports.length) % 2 === 0;
+    const step = isSticky ? Math.floor(attempt / STICKY_ATTEMPTS) : attempt;
+    return ports[(user + step) % ports.length] ?? 0;
+  };
 }
 
 type Counts = { -readonly [Name in keyof Outcomes]: number };

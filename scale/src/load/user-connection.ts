@@ -46,7 +46,6 @@ export class UserConnection {
     this.#socket = socket;
     socket.once('connect', () => {
       this.#open = true;
-      this.#attempt = 0;
       listener.opened(user);
     });
     socket.on('data', (chunk: Buffer) => {
@@ -72,7 +71,8 @@ export class UserConnection {
     const wasOpen = this.#open;
     this.#open = false;
     if (this.#closed) return;
-    this.#attempt += 1;
+    // The first attempt after a drop goes to the user's own process.
+    this.#attempt = wasOpen ? 0 : this.#attempt + 1;
     if (wasOpen) this.#options.listener.dropped(this.#options.user);
     setTimeout(() => this.connect(), wasOpen ? 0 : RETRY_MS);
   }

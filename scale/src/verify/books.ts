@@ -4,10 +4,13 @@ import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import type { Stack } from '../stack.ts';
 import type { StoredBlock } from './blocks.ts';
+import type { StoredTransition } from './transitions.ts';
 
 /** What is in Redis and Postgres when all is over. */
 export interface Books {
   readonly blocks: readonly StoredBlock[];
+  /** Of the breaker `runware`. */
+  readonly transitions: readonly StoredTransition[];
   readonly generations: number;
   readonly gaps: number;
   readonly deadLetters: number;
@@ -28,8 +31,13 @@ export async function readBooks(stack: Stack): Promise<Books> {
     const blocks = await client.query<StoredBlock>(`
       SELECT tier, action, identifier, (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"
       FROM rate_limits_v2`);
+    const transitions = await client.query<StoredTransition>(`
+      SELECT event_type AS "eventType", breaker_epoch::float8 AS epoch
+      FROM circuit_breaker_events
+      WHERE breaker_name = 'runware' AND breaker_epoch IS NOT NULL`);
     return {
       blocks: blocks.rows,
+      transitions: transitions.rows,
       generations: await count(client, 'generations'),
       gaps: await count(client, 'audit_gaps'),
       deadLetters: await count(client, 'audit_dead_letters'),

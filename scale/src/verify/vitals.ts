@@ -1,4 +1,4 @@
-import type { AppEvent } from '../app/messages.ts';
+import type { AppEvent, HeardState } from '../app/messages.ts';
 import type { Fleet } from '../fleet.ts';
 import type { Plan } from '../plan.ts';
 import type { WorkerEvent } from '../worker/messages.ts';
@@ -10,11 +10,13 @@ export interface Vitals {
   readonly liveBytes: ReadonlyMap<number, number>;
   readonly decidedWithoutRedis: number;
   readonly droppedEvents: number;
+  /** The latest that any process knows of the fleet's breaker. */
+  readonly breaker: HeardState;
 }
 
 /** Asks all API processes and workers. */
 export async function readVitals({ apis, workers }: Fleet): Promise<Vitals> {
-  const answers = await Promise.all([
+  const answers: readonly (readonly [number, (AppEvent & { kind: 'vitals' }) | WorkerEvent])[] = await Promise.all([
     ...apis.map(async (api) => {
       const answer = api.next<AppEvent & { kind: 'vitals' }>((event) => (event.kind === 'vitals' ? event : undefined));
       api.tell({ kind: 'vitals' });
@@ -26,15 +28,14 @@ export async function readVitals({ apis, workers }: Fleet): Promise<Vitals> {
       return [worker.pid, await answer] as const;
     }),
   ]);
-  const sum = (field: 'decidedWithoutRedis' | 'droppedEvents'): number =>
-    answers.reduce(
-      (total, [, answer]) => total + (field in answer && 'droppedEvents' in answer ? answer[field] : 0),
-      0,
-    );
+  const ofApis = answers.flatMap(([, answer]) => ('breaker' in answer ? [answer] : []));
   return {
     liveBytes: new Map(answers.map(([pid, { liveBytes }]) => [pid, liveBytes])),
-    decidedWithoutRedis: sum('decidedWithoutRedis'),
-    droppedEvents: sum('droppedEvents'),
+    decidedWithoutRedis: ofApis.reduce((total, answer) => total + answer.decidedWithoutRedis, 0),
+    droppedEvents: ofApis.reduce((total, answer) => total + answer.droppedEvents, 0),
+    breaker: ofApis
+      .map(({ breaker }) => breaker)
+      .reduce((latest, each) => (each.epoch > latest.epoch ? each : latest), { state: 'unknown', epoch: -1 }),
   };
 }
 
