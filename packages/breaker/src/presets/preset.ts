@@ -7,7 +7,7 @@ import { checkSlowCalls, checkTrip, type SlowCalls, type Trip, type TripOptions 
 /** The longest time that any option may name: a day. */
 export const MAX_TIME_MS: number = 24 * 60 * 60 * 1000;
 
-/** Whether open breakers refuse, or only count and tell what they would have done. */
+/** Whether breakers open and refuse, or only count and record. Forced open by hand they refuse in either mode. */
 export type BreakerMode = 'enforce' | 'metrics-only';
 
 /** What is written to the audit trail. */
