@@ -38,7 +38,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 it('finds the blocks of the README and of the pages', () => {
   const pages = new Set(blocks.map(({ where }) => where.split(':')[0]));
   expect(pages).toContain('README.md');
-  expect(pages).toContain('docs/migrate/upstash-ratelimit.md');
+  expect(pages).toContain('docs/migrate/opossum.md');
 });
 
 // A page once showed a call that the code no longer had.
