@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { apiSection } from './api/api-section.ts';
 import { auditSection } from './audit/audit-section.ts';
+import { breakerSection } from './breaker/breaker-section.ts';
 import { chartOf } from './chart.ts';
 import { clusterSection } from './cluster/cluster-section.ts';
 import { growthSection } from './growth/growth-section.ts';
@@ -21,6 +22,7 @@ const sections: readonly Section[] = [
   limiterSection,
   auditSection,
   inProcessSection,
+  breakerSection,
   httpSection,
   apiSection,
   maintenanceSection,

@@ -1,0 +1,87 @@
+import { startRedis } from '@spillway/embedded';
+import type { Goal, Section, Table } from '../section.ts';
+import { healthy, type HealthyLoad } from './healthy.ts';
+import { type CallCost, inProcess } from './in-process.ts';
+import { type TransitionCost, transitions } from './transitions.ts';
+
+/** Circuit breakers beside opossum and cockatiel, and what Redis has to do for them. */
+export const breakerSection: Section = {
+  name: 'breaker',
+  title: 'Circuit breakers',
+  async measure() {
+    const server = await startRedis();
+    try {
+      const costs = await inProcess(server.url);
+      const load = await healthy(server.url);
+      const cost = await transitions(server.url);
+      return { goals: goals(costs, load), tables: [callTable(costs), loadTable(load, cost)] };
+    } finally {
+      await server.stop();
+    }
+  },
+};
+
+function goals(costs: readonly CallCost[], { commandsPerThousandCalls }: HealthyLoad): readonly Goal[] {
+  const nanosOf = (name: string): number => costs.find((cost) => cost.name === name)?.nanos ?? Number.NaN;
+  const against = nanosOf('Spillway') / nanosOf('cockatiel SamplingBreaker');
+  return [
+    { name: "ns a call, against cockatiel's SamplingBreaker", measured: against, bound: 1, better: 'less', unit: '×' },
+    {
+      name: 'Redis commands per 1,000 healthy calls',
+      measured: commandsPerThousandCalls,
+      bound: 1,
+      better: 'less',
+      unit: '',
+      noise: 1,
+    },
+  ];
+}
+
+function callTable(costs: readonly CallCost[]): Table {
+  const first = costs[0]?.nanos ?? Number.NaN;
+  return {
+    title: 'A call in this process',
+    intro:
+      'A function that returns at once, 200,000 calls a round through a closed breaker, one after the other and a hundred at a time; then through an open one. Medians of five rounds, in which the contenders take turns.',
+    columns: [
+      { heading: 'breaker' },
+      { heading: 'timeout' },
+      { heading: 'ns a call', digits: 0 },
+      { heading: 'Spillway is', digits: 1, unit: '×' },
+      { heading: 'ns, 100 in flight', digits: 0 },
+      { heading: 'refusals/s' },
+    ],
+    rows: costs.map(({ name, timeout, nanos, nanosInFlight, refusalsPerSecond }) => [
+      name,
+      timeout,
+      nanos,
+      nanos / first,
+      nanosInFlight,
+      Number.isNaN(refusalsPerSecond) ? '' : `${Math.round(refusalsPerSecond / 1000)}k`,
+    ]),
+    notes:
+      'Only Spillway shares its state with other processes. Of the peers, opossum has a timeout by default and cockatiel adds one as a policy of its own; both make a timer for each call.',
+    chart: { label: 0, value: 2 },
+  };
+}
+
+function loadTable(load: HealthyLoad, cost: TransitionCost): Table {
+  return {
+    title: 'What Redis has to do',
+    intro:
+      'One process calls ten breakers, and all calls succeed. For the transitions, 200 breakers open by one failure each and close by one probe each, and a second instance in the same process waits to hear of it.',
+    columns: [{ heading: 'what' }, { heading: 'measured' }],
+    rows: [
+      ['healthy calls a second', `${Math.round(load.callsPerSecond / 1000)}k`],
+      ['Redis commands per 1,000 healthy calls', load.commandsPerThousandCalls.toFixed(2)],
+      ['of them sent by the process', load.sentPerThousandCalls.toFixed(3)],
+      ['Redis commands a second when idle', load.idleCommandsPerSecond.toFixed(1)],
+      ['Redis commands a transition', cost.commandsPerTransition.toFixed(1)],
+      ['Redis CPU µs a transition', cost.redisMicrosPerTransition.toFixed(0)],
+      ['another instance refuses after, p50', `${cost.heardP50Ms.toFixed(1)} ms`],
+      ['another instance refuses after, p99', `${cost.heardP99Ms.toFixed(1)} ms`],
+    ],
+    notes:
+      'Commands are those that Redis counted, with those inside scripts, and include the heartbeats of all instances meanwhile.',
+  };
+}
