@@ -107,6 +107,16 @@ describe('Crowd', () => {
     expect(underWay.size).toBe(1);
   });
 
+  it('reads faster from the moment of a new factor on', () => {
+    crowd.setPhase(performance.now(), 'ramp', 50);
+    for (let round = 0; round < 100; round += 1) {
+      pass(20);
+      answerAll();
+    }
+    // 17 users who read ten times a second: 340 in two seconds, where the profile has 7.
+    expect(settled.filter(({ kind, flood }) => kind === READ && !flood).length).toBeGreaterThan(150);
+  });
+
   it('knows what is left of an earlier phase', () => {
     pass(10_000);
     expect(crowd.overdue).toBe(0);

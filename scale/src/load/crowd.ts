@@ -67,13 +67,12 @@ export class Crowd {
   #stopped = false;
 
   constructor(options: CrowdOptions, nowMs: number) {
-    const { users, readEveryMs } = options.plan.profile;
     const { generationRate, signInRate } = options.plan;
     this.#options = options;
     this.#timetable = new Timetable(nowMs);
     this.#generations = new Pacer(nowMs, generationRate);
     this.#signIns = new Pacer(nowMs, signInRate);
-    for (let user = 0; user < users; user += 1) this.#timetable.enter(user, nowMs + Math.random() * readEveryMs);
+    this.#enterAll(nowMs);
   }
 
   /** Requests that became due since this was last asked. */
@@ -95,7 +94,10 @@ export class Crowd {
   setPhase(nowMs: number, phase: LoadPhase, factor: number): void {
     const { generationRate, faultGenerationRate, signInRate } = this.#options.plan;
     this.#phase = phase;
-    this.#factor = factor;
+    if (factor !== this.#factor) {
+      this.#factor = factor;
+      this.#enterAll(nowMs);
+    }
     this.#generations.setRate(nowMs, phase === 'faults' ? faultGenerationRate : generationRate * factor);
     this.#signIns.setRate(nowMs, signInRate * factor);
   }
@@ -167,12 +169,24 @@ export class Crowd {
     return user >= profile.users - abusers;
   }
 
-  #userIsDue(user: number, intendedAt: number): void {
+  #thinkMs(user: number): number {
     const { profile, abuserEveryMs } = this.#options.plan;
+    if (this.#isAbuser(user)) return abuserEveryMs;
+    return (-Math.log(1 - Math.random()) * profile.readEveryMs) / this.#factor;
+  }
+
+  /** Anew for everybody: exponential think times have no memory, so that a new rate holds from this moment on. */
+  #enterAll(nowMs: number): void {
+    this.#timetable.clear();
+    for (let user = 0; user < this.#options.plan.profile.users; user += 1) {
+      this.#timetable.enter(user, nowMs + this.#thinkMs(user));
+    }
+  }
+
+  #userIsDue(user: number, intendedAt: number): void {
     this.#offered += 1;
     const abuser = this.#isAbuser(user);
-    const thinkMs = abuser ? abuserEveryMs : (-Math.log(1 - Math.random()) * profile.readEveryMs) / this.#factor;
-    this.#timetable.enter(user, intendedAt + thinkMs);
+    this.#timetable.enter(user, intendedAt + this.#thinkMs(user));
     const wanted = { kind: abuser ? floodOf(user) : READ, phase: this.#phase, intendedAt };
     const hasTime = this.#hasTime(user);
     if (!hasTime && (abuser || this.#late.has(user))) return;

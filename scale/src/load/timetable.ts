@@ -22,6 +22,11 @@ export class Timetable {
     return tick * this.#tickMs;
   }
 
+  /** Forgets everybody. */
+  clear(): void {
+    this.#due.clear();
+  }
+
   /** Calls `visit` for everybody who has become due, in order of time. */
   collect(nowMs: number, visit: (who: number, intendedMs: number) => void): void {
     const now = Math.floor(nowMs / this.#tickMs);
