@@ -1,15 +1,32 @@
+import { createBreakers, memoryStore } from '@spillway/breaker';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { maintenanceControl } from './maintenance/maintenance-control.ts';
 import { bearer } from './testing/fixed-keys.ts';
+import { memoryLog } from './testing/memory-log.ts';
 import { useApi } from './testing/use-api.ts';
 
-const api = useApi();
+const api = useApi((pool) => ({
+  maintenance: maintenanceControl({ pool, logger: memoryLog().logger }),
+  breakers: createBreakers({ store: memoryStore() }),
+}));
 
 /** Text of every kind: any bytes, long, half a surrogate pair, what a database or a prototype might trip over. */
 const anyText = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
   fc.constantFrom('', '\0', '\ud800', '__proto__', 'constructor', "' OR 1=1 --", '../..', '%', 'x'.repeat(5_000)),
-  fc.constantFrom('ten', 'auth', 'user-1', '1', '-1', '1e999', 'true', '00000000-0000-4000-8000-000000000000'),
+  fc.constantFrom(
+    'ten',
+    'auth',
+    'user-1',
+    'ai_provider',
+    'forced_open',
+    '1',
+    '-1',
+    '1e999',
+    'true',
+    '00000000-0000-4000-8000-000000000000',
+  ),
 );
 const anyValue = fc.oneof(anyText, fc.double(), fc.constantFrom(1, 10, 1e300, -1, 0.5, null, true), fc.jsonValue());
 
@@ -38,6 +55,8 @@ const more = [
   'mode',
   'state',
   'preset',
+  'why',
+  'forMs',
 ];
 const nearMiss = fc.dictionary(fc.oneof(fc.constantFrom(...known, ...more), anyText), anyValue, { maxKeys: 5 });
 const plausible = fc.record(
@@ -99,7 +118,7 @@ const anyCase: fc.Arbitrary<Case> = fc.record({
   bytes: body,
   contentType: type,
   Authorization: authorization,
-  names: fc.array(fc.oneof(anyText, fc.constantFrom('ten', 'slots', 'ai_provider')), { minLength: 3, maxLength: 3 }),
+  names: fc.array(fc.oneof(anyText, fc.constantFrom('ten', 'slots', 'runware')), { minLength: 3, maxLength: 3 }),
   search: query,
 });
 

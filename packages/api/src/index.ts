@@ -8,7 +8,7 @@ export { createKey } from './auth/create-key.ts';
 export type { CreatedKey, CreateKeyOptions } from './auth/create-key.ts';
 export type { JwtRules } from './auth/jwt.ts';
 export type { Authenticator, Principal, Scope, Verdict } from './auth/principal.ts';
-export type { BreakerChange, BreakerControl, BreakerHandle, BreakerView } from './breakers/breaker-control.ts';
+export type { BreakerControl } from './breakers/breaker-control.ts';
 export { readConfig, readServerConfig } from './config.ts';
 export type { ApiConfig, ServerConfig } from './config.ts';
 export type { Checks } from './health.ts';

@@ -1,4 +1,4 @@
-import { BreakerInputError } from '@spillway/breaker';
+import { BreakerInputError, StoreUnavailableError } from '@spillway/breaker';
 import { classifyDbError, InvalidCursorError, InvalidOptionError } from '@spillway/db';
 import { LimiterClosedError, LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
 import { problemResponse } from '@spillway/limiter/http';
@@ -75,6 +75,7 @@ export function toProblem(error: unknown): Response {
     return badRequestProblem([{ field: error.option, detail: 'is out of range' }]);
   }
   if (error instanceof LimiterClosedError) return unavailableProblem('The service is stopping');
+  if (error instanceof StoreUnavailableError) return unavailableProblem('Redis can not be reached right now');
   if (error instanceof LimiterUnavailableError) return unavailableProblem('Redis can not be reached right now');
   if (classifyDbError(error) === 'unavailable') return unavailableProblem('Postgres can not be reached right now');
   return problemResponse({ status: 500, title: 'Internal error' });

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createBreakers } from '@spillway/breaker';
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
@@ -79,10 +80,12 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     ...(shards === undefined ? {} : { shards }),
   });
   const keys = keyDirectory({ db: pool, logger });
+  const breakers = createBreakers({ redis, metrics: metrics.breakers, ...(shards === undefined ? {} : { shards }) });
   const maintenance = maintenanceControl({ pool, logger, archiveTables });
+  const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {
     await Promise.all([keys.close(), maintenance.close()]);
-    await limiter.close().catch((error: unknown) => logger.warn({ err: error }, 'api: the limiter could not report'));
+    await Promise.all([limiter.close().catch(unreported), breakers.close().catch(unreported)]);
     endOutages();
     redis.disconnect();
   };
@@ -95,6 +98,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     db: pool,
     onKeysChanged: keys.refresh,
     dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal },
+    breakers,
     maintenance,
     checks: {
       redis: async () => void (await redis.ping()),

@@ -1,4 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import type { Breaker } from '@spillway/breaker';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -6,8 +7,7 @@ import { members, oneOf, text, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { badRequestProblem, refusal } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import type { BreakerHandle } from './breaker-control.ts';
-import { type BreakerPlaces, findBreaker, knownBreakers } from './find-breaker.ts';
+import { type BreakerPlaces, findBreaker, knownBreakers, standing } from './find-breaker.ts';
 
 const none = z.number().nullable();
 const words = z.string().nullable();
@@ -22,7 +22,10 @@ const shape = {
   reason: words,
   who: words,
   why: words,
-  isAlone: z.boolean().openapi({ description: 'Redis did not answer: this is what was known before.' }),
+  isAlone: z.boolean().openapi({
+    description:
+      'Redis did not answer, or was not asked about a preset that is unknown here: this is what was known before.',
+  }),
 };
 const view = z.object(shape).openapi('Breaker');
 const listed = z
@@ -66,8 +69,9 @@ function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
   app.openapi(list, async (context) => {
     const known = await knownBreakers(places);
     const breakers = await Promise.all(
-      known.map(async ({ breakerName, preset, failures, openings, lastError }) => {
-        const now = view.parse(await places.control.get(breakerName, preset).read());
+      known.map(async (overview) => {
+        const { failures, openings, lastError } = overview;
+        const now = view.parse(await standing(places, overview));
         return Object.assign(now, { failures, timesOpened: openings, lastError });
       }),
     );
@@ -111,7 +115,7 @@ function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
   });
 }
 
-async function change(handle: BreakerHandle, id: string, { mode, why, forMs }: z.output<typeof body>): Promise<void> {
+async function change(handle: Breaker, id: string, { mode, why, forMs }: z.output<typeof body>): Promise<void> {
   // Room for the longest name that a token's subject may have.
   const by = { who: id.slice(0, 200).toWellFormed(), ...given({ why }) };
   if (forMs !== undefined && (mode === 'isolated' || mode === 'auto')) {

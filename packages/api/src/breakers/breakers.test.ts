@@ -1,45 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
-import { BreakerInputError } from '@spillway/breaker';
-import { beforeEach, expect, it } from 'vitest';
+import { type Breakers, createBreakers, memoryStore } from '@spillway/breaker';
+import { afterEach, expect, it } from 'vitest';
 import { useApi } from '../testing/use-api.ts';
-import type { BreakerControl, BreakerView } from './breaker-control.ts';
 
-let states: Map<string, Partial<BreakerView>>;
-beforeEach(() => {
-  states = new Map();
-});
-
-/** Breakers in memory. */
-const breakers: BreakerControl = {
-  get(name, preset) {
-    if (!['ai_provider', 'storage'].includes(preset))
-      throw new BreakerInputError('preset', 'must be one of ai_provider');
-    const id = `${preset}/${name}`;
-    return {
-      read: async () => ({
-        name,
-        preset,
-        fleetState: 'closed',
-        epoch: 0,
-        sinceMs: null,
-        refusesForMs: 0,
-        openings: 0,
-        reason: null,
-        who: null,
-        why: null,
-        isAlone: false,
-        ...states.get(id),
-      }),
-      forceOpen: async ({ who, why = null, forMs }) =>
-        void states.set(id, { fleetState: 'forced_open', who, why, refusesForMs: forMs ?? null }),
-      forceClosed: async ({ who, why = null }) => void states.set(id, { fleetState: 'forced_closed', who, why }),
-      reset: async () => void states.delete(id),
-    };
-  },
-};
-
-const api = useApi(() => ({ breakers }));
+let breakers: Breakers;
+const api = useApi(() => ({ breakers: (breakers = createBreakers({ store: memoryStore() })) }));
+afterEach(() => breakers.close());
 
 const event = (over: Partial<BreakerEventRow>): BreakerEventRow => ({
   id: randomUUID(),
@@ -75,6 +42,16 @@ it('lists those that the trail knows, as they stand in the fleet now', async () 
       { name: 's3', preset: 'storage', fleetState: 'forced_closed', lastError: null },
     ],
   });
+});
+
+it('lists one whose preset is an application’s own as the trail has it', async () => {
+  const opened = { preset: 'own', eventType: 'opened' as const, breakerEpoch: 7, errorMessage: null };
+  await insertBreakerEvents(api.pool, [event({ ...opened, metadata: { reason: 'failures', openForMs: 60_000 } })]);
+  const { breakers: listed } = (await get()) as { breakers: unknown[] };
+  expect(listed).toMatchObject([
+    { name: 'runware', preset: 'own', fleetState: 'open', reason: 'failures', isAlone: true },
+  ]);
+  expect((await put('runware', { mode: 'auto' })).status).toBe(400);
 });
 
 it('forces a breaker open or closed, isolates it, and gives it back to itself; the trail learns who and why', async () => {

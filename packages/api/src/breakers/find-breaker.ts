@@ -1,6 +1,7 @@
+import { type Breaker, BreakerInputError, type BreakerSnapshot } from '@spillway/breaker';
 import { type BreakerOverview, breakerOverview, type Queryable } from '@spillway/db';
 import { badRequestProblem, refusal, unknownThingProblem } from '../problems.ts';
-import type { BreakerControl, BreakerHandle } from './breaker-control.ts';
+import type { BreakerControl } from './breaker-control.ts';
 
 /** Failures and openings are counted over so long. */
 const DAY_MS = 86_400_000;
@@ -16,12 +17,35 @@ export async function knownBreakers({ db }: BreakerPlaces): Promise<readonly Bre
   return breakerOverview(db, DAY_MS);
 }
 
+/** How a known breaker stands: as Redis says; as the trail does where its preset is one of an application's own. */
+export async function standing(
+  { control }: BreakerPlaces,
+  known: BreakerOverview,
+): Promise<Omit<BreakerSnapshot, 'state' | 'version'>> {
+  let breaker: Breaker;
+  try {
+    breaker = control.get(known.breakerName, known.preset);
+  } catch (error) {
+    if (!(error instanceof BreakerInputError)) throw error;
+    return fromTrail(known);
+  }
+  return breaker.read();
+}
+
+function fromTrail(known: BreakerOverview): Omit<BreakerSnapshot, 'state' | 'version'> {
+  const { breakerName: name, preset, state, sinceMs, untilMs, reason } = known;
+  const refuses = state !== 'closed' && state !== 'forced_closed';
+  const refusesForMs = !refuses ? 0 : untilMs === null ? null : Math.max(0, Math.ceil(untilMs - Date.now()));
+  const unknown = { epoch: 0, openings: 0, who: null, why: null };
+  return { name, preset, fleetState: state, sinceMs, refusesForMs, reason, ...unknown, isAlone: true };
+}
+
 /**
  * The breaker that a request names. One dependency may have a breaker under several presets, so the preset can be left out
  * only while the trail knows a single one.
  * @throws {HTTPException} that becomes a 400 or 404
  */
-export async function findBreaker(places: BreakerPlaces, name: string, preset?: string): Promise<BreakerHandle> {
+export async function findBreaker(places: BreakerPlaces, name: string, preset?: string): Promise<Breaker> {
   if (preset !== undefined) return places.control.get(name, preset);
   const found = (await knownBreakers(places)).filter(({ breakerName }) => breakerName === name);
   const [one, another] = found;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createBreakers, memoryStore } from '@spillway/breaker';
 import { generateApi } from 'swagger-typescript-api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { maintenanceControl } from '../maintenance/maintenance-control.ts';
@@ -10,7 +11,10 @@ import { bearer } from '../testing/fixed-keys.ts';
 import { memoryLog } from '../testing/memory-log.ts';
 import { useApi } from '../testing/use-api.ts';
 
-const api = useApi((pool) => ({ maintenance: maintenanceControl({ pool, logger: memoryLog().logger }) }));
+const api = useApi((pool) => ({
+  maintenance: maintenanceControl({ pool, logger: memoryLog().logger }),
+  breakers: createBreakers({ store: memoryStore() }),
+}));
 
 /** What the generator makes of a tag: a method for each `operationId`. */
 type Methods = Record<string, (...args: unknown[]) => Promise<{ readonly status: number; readonly data: unknown }>>;
@@ -108,6 +112,11 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('policies', 'setListEntry', 'bot-*', { verdict: 'deny' });
   expect(await call('policies', 'getLists')).toEqual({ allowed: [], denied: ['bot-*'] });
   await call('policies', 'removeListEntry', 'bot-*');
+
+  const changed = await call('breakers', 'setBreaker', 'runware', { mode: 'forced_open' }, { preset: 'ai_provider' });
+  expect(changed).toMatchObject({ fleetState: 'forced_open', who: 'admin' });
+  await call('breakers', 'getBreaker', 'runware', { preset: 'ai_provider' });
+  expect(await call('breakers', 'listBreakers')).toEqual({ breakers: [] });
 
   await call('metrics', 'recordMetric', { name: 'lag', value: 1.5, tags: { shard: 1 } });
   expect(await call('metrics', 'listMetrics', { metricName: 'lag' })).toMatchObject({ rows: [{ metricValue: 1.5 }] });

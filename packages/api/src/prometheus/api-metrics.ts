@@ -1,4 +1,6 @@
 import { prometheus } from '@hono/prometheus';
+import type { BreakerMetrics } from '@spillway/breaker';
+import { prometheusMetrics as breakerMetrics } from '@spillway/breaker/prometheus';
 import type { LimiterMetrics } from '@spillway/limiter';
 import { prometheusMetrics } from '@spillway/limiter/prometheus';
 import type { Handler, MiddlewareHandler } from 'hono';
@@ -10,6 +12,8 @@ export interface ApiMetrics {
   readonly registry: Registry;
   /** For the limiter: decisions by policy and outcome. */
   readonly limiter: LimiterMetrics;
+  /** For the breakers: the state of each that was looked at or moved here, and what this process moved. */
+  readonly breakers: BreakerMetrics;
   /** Counts requests by method, route and status. */
   readonly countRequests: MiddlewareHandler;
   /** Answers `GET /metrics`. Asks nobody for a key: what it tells are numbers by policy and route, never a subject. */
@@ -25,6 +29,7 @@ export function apiMetrics(): ApiMetrics {
   return {
     registry,
     limiter: metrics,
+    breakers: breakerMetrics({ registry }).metrics,
     countRequests: registerMetrics,
     scrape: async (context) =>
       context.body(await registry.metrics(), 200, {
