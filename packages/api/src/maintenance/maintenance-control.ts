@@ -4,6 +4,8 @@ import type { ApiLogger } from '../logger.ts';
 
 /** What the API asks of whoever does maintenance. */
 export interface MaintenanceControl {
+  /** How long a request waits for a run's end before it is answered that the run goes on, in ms. */
+  readonly answerWithinMs: number;
   /**
    * Runs a job to its end. When somebody else has it in hand, anywhere in the fleet, nothing is done and the report says
    * `busy`: so it may be called as often as one likes. Rejects when Postgres can't be reached.
@@ -20,12 +22,15 @@ export function maintenanceControl(options: {
   readonly logger: ApiLogger;
   /** Tables to archive besides the guide's three. @default none */
   readonly archiveTables?: readonly MaintainedTable[];
+  /** pg_net gives up after 5 s, and after 1 s in its first versions. @default 500 */
+  readonly answerWithinMs?: number;
 }): MaintenanceControl {
-  const { pool, logger, archiveTables = [] } = options;
+  const { pool, logger, archiveTables = [], answerWithinMs = 500 } = options;
   const deps = { pool, logger, tables: [...builtInArchives, ...archiveTables] };
   const running = new Set<Promise<unknown>>();
   const stop = new AbortController();
   return {
+    answerWithinMs,
     run: async (job, { dryRun }) => {
       const run = maintenanceJobs[job](deps, { dryRun, signal: stop.signal });
       const settled = run.then(

@@ -9,12 +9,6 @@ import { refusal } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import type { MaintenanceControl } from './maintenance-control.ts';
 
-/**
- * How long to wait for a run's end before answering that it runs, in ms. pg_net gives up after 5 s, and after 1 s in its
- * first versions.
- */
-const ANSWER_WITHIN_MS = 500;
-
 // Not strict: whoever schedules it may send along what it likes, as pg_net's users do.
 const body = z
   .looseObject(
@@ -75,7 +69,7 @@ function jobRoute(app: ApiApp, control: MaintenanceControl, guard: Guard, job: M
   });
   app.openapi(route, async (context) => {
     const dryRun = context.req.valid('json').dryRun ?? context.req.valid('query').dryRun ?? false;
-    const ended = await within(control.run(job, { dryRun }), ANSWER_WITHIN_MS);
+    const ended = await within(control.run(job, { dryRun }), control.answerWithinMs);
     if (ended?.status === 'failed') throw refusal(failedProblem(ended));
     if (ended !== undefined && ended.status !== 'busy')
       return context.json({ ...ended, tables: [...ended.tables] }, 200);

@@ -64,7 +64,7 @@ beforeAll(async () => {
     logger,
     authenticator: keyDirectory({ db: pool, logger }),
     db: pool,
-    maintenance: maintenanceControl({ pool, logger }),
+    maintenance: maintenanceControl({ pool, logger, answerWithinMs: 4_000 }),
   });
   server = await serve({ fetch: app.fetch, host: '127.0.0.1', port: 0 });
 }, 60_000);

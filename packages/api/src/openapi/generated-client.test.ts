@@ -12,7 +12,7 @@ import { memoryLog } from '../testing/memory-log.ts';
 import { useApi } from '../testing/use-api.ts';
 
 const api = useApi((pool) => ({
-  maintenance: maintenanceControl({ pool, logger: memoryLog().logger }),
+  maintenance: maintenanceControl({ pool, logger: memoryLog().logger, answerWithinMs: 30_000 }),
   breakers: createBreakers({ store: memoryStore() }),
 }));
 
