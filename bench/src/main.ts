@@ -1,10 +1,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus, loadavg } from 'node:os';
+import { cpus } from 'node:os';
 import { apiSection } from './api/api-section.ts';
 import { auditSection } from './audit/audit-section.ts';
 import { breakerSection } from './breaker/breaker-section.ts';
 import { chartOf } from './chart.ts';
 import { clusterSection } from './cluster/cluster-section.ts';
+import { watchMachine } from './conditions.ts';
+import { type Effort, quickEffort, wholeEffort } from './effort.ts';
 import { growthSection } from './growth/growth-section.ts';
 import { httpSection } from './http/http-section.ts';
 import { inProcessSection } from './limiter/in-process-section.ts';
@@ -12,52 +14,77 @@ import { limiterSection } from './limiter/limiter-section.ts';
 import { maintenanceSection } from './maintenance/maintenance-section.ts';
 import { chartName, page } from './page.ts';
 import { readRuns, saveRun } from './results.ts';
-import type { Section } from './section.ts';
+import type { Run, Section } from './section.ts';
 
 /*
  * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page
- * and the charts anew from all that is kept.
+ * and the charts anew from all that is kept. With `--quick` it keeps and writes nothing, and prints what it found.
  */
 const sections: readonly Section[] = [
   limiterSection,
-  auditSection,
   inProcessSection,
   breakerSection,
   httpSection,
-  apiSection,
+  auditSection,
   maintenanceSection,
   growthSection,
+  apiSection,
   clusterSection,
 ];
 
-const wanted = process.argv.slice(2);
+const args = process.argv.slice(2);
+const quick = args.includes('--quick');
+const wanted = args.filter((arg) => arg !== '--quick');
 const unknown = wanted.filter((name) => !sections.some((section) => section.name === name));
 if (unknown.length > 0) {
   console.error(`unknown section ${unknown.join(', ')}: there are ${sections.map(({ name }) => name).join(', ')}`);
   process.exit(2);
 }
 
-for (const { name, title, measure } of sections) {
+const measured = new Map<string, Run>();
+for (const section of sections) {
+  const { name } = section;
   if (wanted.length > 0 && !wanted.includes(name)) continue;
   console.error(`measuring ${name} …`);
-  const [load = 0] = loadavg();
-  const findings = await measure();
-  await saveRun(name, {
-    title,
-    date: new Date().toISOString().slice(0, 10),
-    machine: `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}, load average ${load.toFixed(1)} as it began`,
-    ...findings,
-  });
-}
-
-const runs = await readRuns();
-await mkdir(new URL('../charts/', import.meta.url), { recursive: true });
-for (const [name, { tables }] of runs) {
-  for (const table of tables) {
-    const svg = chartOf(table);
-    if (svg !== undefined) await writeFile(new URL(`../charts/${chartName(name, table)}`, import.meta.url), svg);
+  try {
+    const run = await runOf(section, quick ? quickEffort : wholeEffort);
+    console.error(`  took ${Math.round(run.tookSeconds ?? 0)} s`);
+    measured.set(name, run);
+    if (!quick) await saveRun(name, run);
+  } catch (error) {
+    // The others are worth having all the same.
+    console.error(`  failed:`, error);
+    process.exitCode = 1;
   }
 }
-const text = page(runs);
-await writeFile(new URL('../README.md', import.meta.url), text);
-console.log(text);
+if (!quick) await writeFile(new URL('../README.md', import.meta.url), await kept());
+console.log(page(measured));
+
+async function runOf({ title, measure }: Section, effort: Effort): Promise<Run> {
+  const before = await watchMachine();
+  const startedAt = performance.now();
+  const findings = await measure(effort);
+  const tookSeconds = (performance.now() - startedAt) / 1_000;
+  const after = await watchMachine();
+  return {
+    title,
+    date: new Date().toISOString().slice(0, 10),
+    machine: `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown CPU'}`,
+    tookSeconds,
+    conditions: { before, after },
+    ...findings,
+  };
+}
+
+/** The page of all that is kept, its charts written beside it. */
+async function kept(): Promise<string> {
+  const runs = await readRuns();
+  await mkdir(new URL('../charts/', import.meta.url), { recursive: true });
+  for (const [name, { tables }] of runs) {
+    for (const table of tables) {
+      const svg = chartOf(table);
+      if (svg !== undefined) await writeFile(new URL(`../charts/${chartName(name, table)}`, import.meta.url), svg);
+    }
+  }
+  return page(runs);
+}

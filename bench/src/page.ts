@@ -1,4 +1,5 @@
 import { markdownTable } from '@spillway/figures';
+import { conditionsText } from './conditions.ts';
 import type { Goal, Run, Table } from './section.ts';
 
 /** The text of bench/README.md: the promises of all sections first, then each section's tables. */
@@ -6,9 +7,10 @@ export function page(runs: ReadonlyMap<string, Run>): string {
   const sections = [...runs].map(([name, run]) => sectionText(name, run));
   return `# Benchmarks
 
-\`npx pnpm@12 bench\` measures all sections and writes this page, \`npx pnpm@12 bench NAME…\` only those named. Lines of one
-table come from one run on one machine, contenders taking turns. Machines differ and are noisy: the ratios say more than
-the figures.
+\`npx pnpm@12 bench\` measures all sections and writes this page, \`npx pnpm@12 bench NAME…\` only those named; with \`--quick\`
+it only shows what a short round gives, and keeps nothing. Lines of one table come from one run on one machine, contenders
+taking turns. Machines differ and are noisy: the ratios say more than the figures. \`npx pnpm@12 bench:compare\` says what
+became worse since the last commit, beyond what noise explains.
 
 ${goalTable(runs)}
 
@@ -53,8 +55,11 @@ function quantity(value: number, unit: string): string {
   return `${value.toLocaleString('en', { maximumFractionDigits: digits })}${unit.startsWith('/') || unit.length < 2 ? '' : ' '}${unit}`;
 }
 
-function sectionText(name: string, { title, date, machine, tables }: Run): string {
-  return [`## ${title}`, `${date}, ${machine}`, ...tables.map((table) => tableText(name, table))].join('\n\n');
+function sectionText(name: string, run: Run): string {
+  const { title, date, machine, tookSeconds, conditions, tables } = run;
+  const took = tookSeconds === undefined ? '' : `, took ${Math.round(tookSeconds)} s`;
+  const about = `${date}, ${machine}${took}. ${conditionsText(conditions)}`;
+  return [`## ${title}`, about, ...tables.map((table) => tableText(name, table))].join('\n\n');
 }
 
 function tableText(section: string, table: Table): string {

@@ -1,9 +1,12 @@
+import type { Conditions } from './conditions.ts';
+import type { Effort } from './effort.ts';
+
 /** One part of the benches: it measures, and says what came out as plain data. */
 export interface Section {
   /** As it is called on the command line: lower-case letters and `-`. */
   readonly name: string;
   readonly title: string;
-  measure(): Promise<Findings>;
+  measure(effort: Effort): Promise<Findings>;
 }
 
 /** What a section found. All of it is JSON: the page and the charts are made from it, now or later. */
@@ -53,5 +56,10 @@ export interface Column {
 export interface Run extends Findings {
   readonly title: string;
   readonly date: string;
+  /** Versions and processors: runs of the same are comparable in absolute figures. */
   readonly machine: string;
+  /** How long the section took, in s. */
+  readonly tookSeconds?: number;
+  /** How busy the machine was with other things; absent in old results. */
+  readonly conditions?: Conditions;
 }

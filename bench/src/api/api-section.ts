@@ -17,7 +17,7 @@ const NAMES = { constant: 'the same route without a decision', decides: 'a decis
 export const apiSection: Section = {
   name: 'api',
   title: 'HTTP API',
-  async measure(): Promise<Findings> {
+  async measure(effort): Promise<Findings> {
     const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
     await migrate({ connectionString: postgres.url });
     const kinds = ['constant', 'decides'] as const;
@@ -27,7 +27,7 @@ export const apiSection: Section = {
     try {
       for (const app of apps) await app.press(2);
       const rounds: Load[][] = [[], []];
-      for (let round = 0; round < ROUNDS; round += 1) {
+      for (let round = 0; round < effort.rounds(ROUNDS); round += 1) {
         for (const [index, app] of apps.entries()) rounds[index]?.push(await app.press(SECONDS));
       }
       return findings(kinds.map((kind, index) => ({ name: NAMES[kind], loads: rounds[index] ?? [] })));

@@ -1,6 +1,7 @@
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
+import type { Effort } from '../effort.ts';
 import { median, quantile } from '../quantile.ts';
 import { SHARDS } from './events.ts';
 import type { Servers } from './servers.ts';
@@ -15,18 +16,19 @@ export interface OutboxCost {
   readonly dropped: number;
 }
 
-const ROUNDS = 5;
+const ROUNDS = 3;
 const BLOCKS = 20_000;
 const IN_FLIGHT = 64;
 
 /** Blocks subjects while the outbox has room, and while it is full; rounds take turns. */
-export async function fullOutbox(servers: Servers): Promise<readonly OutboxCost[]> {
+export async function fullOutbox(servers: Servers, effort: Effort): Promise<readonly OutboxCost[]> {
+  const blocks = effort.amount(BLOCKS);
   const room: OutboxCost[] = [];
   const full: OutboxCost[] = [];
-  await blockMany(servers, 'warm-up', 1_000_000);
-  for (let round = 0; round < ROUNDS; round += 1) {
-    room.push(await blockMany(servers, 'room for all', 1_000_000));
-    full.push(await blockMany(servers, 'full', 1));
+  await blockMany(servers, 'warm-up', 1_000_000, blocks / 2);
+  for (let round = 0; round < effort.rounds(ROUNDS); round += 1) {
+    room.push(await blockMany(servers, 'room for all', 1_000_000, blocks));
+    full.push(await blockMany(servers, 'full', 1, blocks));
   }
   return [summary(room), summary(full)];
 }
@@ -42,7 +44,12 @@ function summary(rounds: readonly OutboxCost[]): OutboxCost {
   };
 }
 
-async function blockMany({ redisUrl, clear }: Servers, name: string, outboxCap: number): Promise<OutboxCost> {
+async function blockMany(
+  { redisUrl, clear }: Servers,
+  name: string,
+  outboxCap: number,
+  blocks: number,
+): Promise<OutboxCost> {
   await clear();
   const client = new Redis(redisUrl, hotPathOptions);
   const policy = definePolicy({ name: 'full', limit: 1, windowMs: 3_600_000, blockMs: 3_600_000 });
@@ -59,7 +66,7 @@ async function blockMany({ redisUrl, clear }: Servers, name: string, outboxCap: 
   const latencies: number[] = [];
   let next = 0;
   const loop = async (): Promise<void> => {
-    while (next < BLOCKS) {
+    while (next < blocks) {
       const user = `user-${(next += 1)}`;
       await limiter.consume('full', user);
       const startedAt = performance.now();

@@ -3,6 +3,7 @@ import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { startWorker } from '@spillway/worker';
 import { Redis } from 'ioredis';
+import type { Effort } from '../effort.ts';
 import { quantile } from '../quantile.ts';
 import { SHARDS } from './events.ts';
 import type { Servers } from './servers.ts';
@@ -18,11 +19,11 @@ export interface Lag {
 }
 
 const BLOCKS_PER_SECOND = 1_000;
-const SECONDS = 15;
+const SECONDS = 10;
 const TICK_MS = 10;
 
 /** Blocks a thousand subjects a second through the limiter while a worker runs; Postgres knows when each row was committed. */
-export async function lag({ redisUrl, pool, clear }: Servers): Promise<Lag> {
+export async function lag({ redisUrl, pool, clear }: Servers, effort: Effort): Promise<Lag> {
   await clear();
   const client = new Redis(redisUrl, hotPathOptions);
   const policy = definePolicy({ name: 'lag', limit: 1, windowMs: 3_600_000, blockMs: 3_600_000 });
@@ -30,7 +31,7 @@ export async function lag({ redisUrl, pool, clear }: Servers): Promise<Lag> {
   const worker = startWorker({ redis: redisUrl, pool, shards: SHARDS, logger: silent });
   await limiter.consume('lag', 'warm-up');
 
-  const blocks = BLOCKS_PER_SECOND * SECONDS;
+  const blocks = BLOCKS_PER_SECOND * effort.amount(SECONDS);
   const startedAt = performance.now();
   const pending: Promise<unknown>[] = [];
   for (let user = 0; user < blocks;) {

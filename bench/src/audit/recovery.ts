@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type AuditEntry, createAuditQueue, startWorker } from '@spillway/worker';
+import type { Effort } from '../effort.ts';
 import { quantile } from '../quantile.ts';
 import { block, SHARDS } from './events.ts';
 import type { Servers } from './servers.ts';
@@ -17,16 +18,17 @@ export interface Recovery {
   readonly maxMs: number;
 }
 
-const KILLS = 5;
+const KILLS = 4;
 const JOBS_A_KILL = 10;
 const POLL_MS = 20;
 
 /** Kills a worker's process while it holds jobs whose inserts wait for a lock, beside a second worker that lives. */
-export async function recovery(servers: Servers): Promise<Recovery> {
+export async function recovery(servers: Servers, effort: Effort): Promise<Recovery> {
+  const kills = effort.rounds(KILLS);
   const times: number[] = [];
-  for (let kill = 0; kill < KILLS; kill += 1) times.push(...(await killOnce(servers, kill)));
+  for (let kill = 0; kill < kills; kill += 1) times.push(...(await killOnce(servers, kill)));
   return {
-    kills: KILLS,
+    kills,
     jobs: times.length,
     p50Ms: quantile(times, 0.5),
     p95Ms: quantile(times, 0.95),

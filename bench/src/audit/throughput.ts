@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { AuditEntry } from '@spillway/worker';
 import { Queue } from 'bullmq';
+import type { Effort } from '../effort.ts';
 import { median } from '../quantile.ts';
 import { block, fillOutboxes } from './events.ts';
 import type { Servers } from './servers.ts';
@@ -22,17 +23,21 @@ const JOB_EVENTS = 10_000;
 
 type Round = Pick<Throughput, 'eventsPerSecond' | 'workerMicros'>;
 
-/** Drains a backlog through one worker, and the same events as one BullMQ job each; rounds take turns. */
-export async function throughput(servers: Servers): Promise<readonly Throughput[]> {
+/** Drains a backlog through one worker, as one BullMQ job an event, and as bare inserts; rounds take turns. */
+export async function throughput(servers: Servers, effort: Effort): Promise<readonly Throughput[]> {
   const packed: Round[] = [];
   const single: Round[] = [];
-  for (let round = 0; round < ROUNDS; round += 1) {
-    packed.push(await drainOutboxes(servers));
-    single.push(await drainJobs(servers));
+  const bare: Round[] = [];
+  const [events, jobs] = [effort.amount(OUTBOX_EVENTS), effort.amount(JOB_EVENTS)];
+  for (let round = 0; round < effort.rounds(ROUNDS); round += 1) {
+    packed.push(await drainOutboxes(servers, events));
+    single.push(await drainJobs(servers, jobs));
+    bare.push(await insertAlone(servers, events));
   }
   return [
-    summary('Spillway: outbox, jobs of up to 500 events', OUTBOX_EVENTS, packed),
-    summary('one BullMQ job an event', JOB_EVENTS, single),
+    summary('Spillway: outbox, jobs of up to 500 events', events, packed),
+    summary('one BullMQ job an event', jobs, single),
+    summary('bare `INSERT … unnest` of 500 rows, no Redis', events, bare),
   ];
 }
 
@@ -45,25 +50,30 @@ function summary(name: string, events: number, rounds: readonly Round[]): Throug
   };
 }
 
-async function drainOutboxes(servers: Servers): Promise<Round> {
+async function drainOutboxes(servers: Servers, events: number): Promise<Round> {
   await servers.clear();
-  await fillOutboxes(servers.redis, OUTBOX_EVENTS);
-  return drain(servers, 'packed', OUTBOX_EVENTS);
+  await fillOutboxes(servers.redis, events);
+  return drain(servers, 'packed', events);
+}
+
+async function insertAlone(servers: Servers, events: number): Promise<Round> {
+  await servers.clear();
+  return drain(servers, 'bare', events);
 }
 
 /** The jobs are there before the clock starts, as the outbox' events are. */
-async function drainJobs(servers: Servers): Promise<Round> {
+async function drainJobs(servers: Servers, events: number): Promise<Round> {
   await servers.clear();
   const queue = new Queue('single', { connection: { url: servers.redisUrl, maxRetriesPerRequest: null } });
-  const entries = Array.from({ length: JOB_EVENTS }, (_, index): AuditEntry => {
+  const entries = Array.from({ length: events }, (_, index): AuditEntry => {
     const { shard, fields } = block(index + 1);
     return [shard, `${Date.now()}-${index}`, fields];
   });
-  for (let start = 0; start < JOB_EVENTS; start += 1_000) {
+  for (let start = 0; start < events; start += 1_000) {
     await queue.addBulk(entries.slice(start, start + 1_000).map((entry) => ({ name: 'event', data: { entry } })));
   }
   await queue.close();
-  return drain(servers, 'single', JOB_EVENTS);
+  return drain(servers, 'single', events);
 }
 
 async function drain({ redisUrl, databaseUrl, pool }: Servers, way: string, events: number): Promise<Round> {

@@ -10,8 +10,8 @@ const GIB = 2 ** 30;
 export const growthSection: Section = {
   name: 'growth',
   title: 'Growth',
-  async measure(): Promise<Findings> {
-    const sizes = await rowSizes();
+  async measure(effort): Promise<Findings> {
+    const sizes = await rowSizes(effort);
     return { goals: [], tables: [sizeTable(sizes), yearTable(sizes)] };
   },
 };

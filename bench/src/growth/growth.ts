@@ -1,5 +1,6 @@
 import { archiveRows, type ArchiveTable, builtInArchives, createPool, migrate, withConnection } from '@spillway/db';
 import { startPostgres } from '@spillway/embedded';
+import type { Effort } from '../effort.ts';
 
 type Pool = ReturnType<typeof createPool>;
 
@@ -50,13 +51,13 @@ const SEEDS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Fills each of the three live tables, measures, lets the archival job move all of it, and measures again. */
-export async function rowSizes(): Promise<readonly RowSize[]> {
+export async function rowSizes(effort: Effort): Promise<readonly RowSize[]> {
   const server = await startPostgres({ durable: true });
   const pool = createPool({ connectionString: server.url, onError: () => {}, statementTimeoutMs: 600_000 });
   try {
     await migrate({ connectionString: server.url });
     const sizes: RowSize[] = [];
-    for (const archive of builtInArchives) sizes.push(await rowSize(pool, archive));
+    for (const archive of builtInArchives) sizes.push(await rowSize(pool, archive, effort.amount(ROWS)));
     return sizes;
   } finally {
     await pool.end();
@@ -64,24 +65,24 @@ export async function rowSizes(): Promise<readonly RowSize[]> {
   }
 }
 
-async function rowSize(pool: Pool, archive: ArchiveTable): Promise<RowSize> {
+async function rowSize(pool: Pool, archive: ArchiveTable, count: number): Promise<RowSize> {
   const table = archive.source.name;
-  await pool.query(SEEDS.get(table) ?? '', [ROWS]);
+  await pool.query(SEEDS.get(table) ?? '', [count]);
   await pool.query(`VACUUM ANALYZE ${table}`);
   const live = await sizeOf(pool, table);
   const started = performance.now();
   const { moved } = await withConnection(pool, (connection) => archiveRows(connection, archive));
   const seconds = (performance.now() - started) / 1_000;
-  if (moved !== ROWS) throw new Error(`moved ${moved} of ${ROWS} rows of ${table}`);
+  if (moved !== count) throw new Error(`moved ${moved} of ${count} rows of ${table}`);
   const archived = await sizeOf(pool, `archive.${table}`);
   return {
     table,
     liveDays: archive.retentionDays,
-    liveBytes: live.total / ROWS,
-    liveIndexBytes: live.indexes / ROWS,
-    archiveBytes: archived.total / ROWS,
-    archiveIndexBytes: archived.indexes / ROWS,
-    movedPerSecond: ROWS / seconds,
+    liveBytes: live.total / count,
+    liveIndexBytes: live.indexes / count,
+    archiveBytes: archived.total / count,
+    archiveIndexBytes: archived.indexes / count,
+    movedPerSecond: count / seconds,
   };
 }
 

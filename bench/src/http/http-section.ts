@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
+import type { Effort } from '../effort.ts';
 import { median } from '../quantile.ts';
 import type { Findings, Section, Table } from '../section.ts';
 import { type RunningApp, startApp } from './load.ts';
@@ -25,14 +26,14 @@ interface Result {
 export const httpSection: Section = {
   name: 'http',
   title: 'Hono middleware',
-  async measure(): Promise<Findings> {
+  async measure(effort): Promise<Findings> {
     const redis = await startRedis();
     const kinds: readonly Kind[] = ['none', 'spillway', 'hono-rate-limiter'];
     const apps = await Promise.all(
       kinds.map(async (kind) => Object.assign(await startApp({ server, args: [kind, redis.url], script }), { kind })),
     );
     try {
-      const results = await compare(redis.url, apps);
+      const results = await compare(redis.url, apps, effort);
       const own = results.find(({ kind }) => kind === 'spillway')?.share ?? Number.NaN;
       return {
         goals: [
@@ -56,11 +57,12 @@ export const httpSection: Section = {
 async function compare(
   redisUrl: string,
   apps: readonly (RunningApp & { readonly kind: Kind })[],
+  effort: Effort,
 ): Promise<readonly Result[]> {
   const admin = new Redis(redisUrl);
   const rounds = new Map<Kind, number[]>(apps.map(({ kind }) => [kind, []]));
   for (const app of apps) await app.press(2);
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (let round = 0; round < effort.rounds(ROUNDS); round += 1) {
     for (const { kind, press } of apps) {
       await admin.flushall();
       rounds.get(kind)?.push((await press(SECONDS)).requestsPerSecond);

@@ -1,14 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { BARE, type Counts, countCases } from './cases.ts';
+import { type Counts, countCases } from './cases.ts';
 import { startCountedRedis } from './counted-redis.ts';
+import { growth, TOLERANCE } from './growth.ts';
 
 /*
  * Counts the Redis server's instructions a decision: a measure that a busy machine leaves alone. Writes
  * bench/instructions.json; with --check compares with it instead, and fails where a decision has become dearer.
- *
- * Compared are multiples of a bare script call, so that another build of Redis doesn't count as a change of ours.
  */
-const TOLERANCE = 0.05;
 const file = new URL('../../instructions.json', import.meta.url);
 
 const redis = await startCountedRedis();
@@ -26,10 +24,4 @@ if (!process.argv.includes('--check')) {
     console.log(`${dearer.includes(name) ? 'DEARER ' : ''}${name}: ${kept[name]} → ${counts[name]} (${percent} %)`);
   }
   if (dearer.length > 0) process.exitCode = 1;
-}
-
-/** By how much a case has grown beside the bare call, as a share. */
-function growth(name: string, before: Counts, after: Counts): number {
-  const multiple = (counted: Counts): number => (counted[name] ?? Number.NaN) / (counted[BARE] ?? Number.NaN);
-  return multiple(after) / multiple(before) - 1;
 }

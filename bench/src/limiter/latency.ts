@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import type { Effort } from '../effort.ts';
 import { median, quantile } from '../quantile.ts';
 import { bareScript } from './contenders/bare-script.ts';
 import type { Contender } from './contenders/contender.ts';
@@ -15,12 +16,12 @@ const ROUNDS = 5;
 const DECISIONS = 5_000;
 
 /** Spillway, then a bare EVALSHA: one decision in flight, taking turns, the medians of the rounds' quantiles. */
-export async function latency(url: string): Promise<readonly Latency[]> {
+export async function latency(url: string, effort: Effort): Promise<readonly Latency[]> {
   const contenders = [spillway(url), bareScript(url, false)];
   const rounds = new Map<Contender, (readonly number[])[]>(contenders.map((contender) => [contender, []]));
   const admin = new Redis(url);
   for (const contender of contenders) await oneByOne(contender);
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (let round = 0; round < effort.rounds(ROUNDS); round += 1) {
     for (const contender of contenders) {
       await admin.flushall();
       rounds.get(contender)?.push(await oneByOne(contender));

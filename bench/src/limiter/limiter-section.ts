@@ -8,12 +8,12 @@ import { type Result, throughput } from './throughput.ts';
 export const limiterSection: Section = {
   name: 'limiter',
   title: 'Limiter',
-  async measure(): Promise<Findings> {
+  async measure(effort): Promise<Findings> {
     const redis = await startRedis();
     try {
-      const results = await throughput(redis.url);
-      const latencies = await latency(redis.url);
-      const footprints = await memory(redis.url);
+      const results = await throughput(redis.url, effort);
+      const latencies = await latency(redis.url, effort);
+      const footprints = await memory(redis.url, effort);
       return {
         goals: [...throughputGoals(results), ...latencyGoals(latencies)],
         tables: [throughputTable(results), latencyTable(latencies), memoryTable(footprints)],
@@ -124,7 +124,8 @@ The bare script call runs without auto-pipelining, which would only delay it her
 function memoryTable(footprints: readonly Footprint[]): Table {
   return {
     title: 'Memory',
-    intro: 'Up to 1,000 subjects filled to their limit one unit at a time; the median of `MEMORY USAGE`.',
+    intro:
+      'Up to 1,000 subjects filled to their limit (100,000: by 2,000) one unit at a time; the median of `MEMORY USAGE`.',
     columns: [{ heading: 'limiter' }, { heading: 'limit', digits: 0 }, { heading: 'bytes/key', digits: 0 }],
     rows: footprints.map(({ name, limit, bytesPerKey }) => [name, limit, bytesPerKey]),
     notes: `An exact log keeps 4 bytes for each unit, and Redis gives a string that grows up to twice the room it needs; beyond a

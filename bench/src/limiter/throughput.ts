@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import type { Effort } from '../effort.ts';
 import { median } from '../quantile.ts';
 import { bareScript } from './contenders/bare-script.ts';
 import type { Contender } from './contenders/contender.ts';
@@ -23,16 +24,18 @@ const ROUNDS = 5;
  * Decisions a second at 256 in flight over 10,000 subjects. The contenders take turns, so that a machine that slows down
  * slows them all, and each figure is the median of its rounds.
  */
-export async function throughput(url: string): Promise<readonly Result[]> {
+export async function throughput(url: string, effort: Effort): Promise<readonly Result[]> {
   const makers = [spillway, rateLimiterFlexible, upstash, expressRateLimit, honoRateLimiter];
   const contenders = [...makers.map((make) => make(url)), bareScript(url)];
   const samples = new Map<Contender, Sample[]>(contenders.map((contender) => [contender, []]));
+  const load: Load = { ...LOAD, decisions: effort.amount(LOAD.decisions) };
   const admin = new Redis(url);
-  for (const contender of contenders) await measure(url, contender, WARM_UP);
-  for (let round = 0; round < ROUNDS; round += 1) {
+  for (const contender of contenders)
+    await measure(url, contender, { ...WARM_UP, decisions: effort.amount(WARM_UP.decisions) });
+  for (let round = 0; round < effort.rounds(ROUNDS); round += 1) {
     for (const contender of contenders) {
       await admin.flushall();
-      samples.get(contender)?.push(await measure(url, contender, LOAD));
+      samples.get(contender)?.push(await measure(url, contender, load));
     }
   }
   admin.disconnect();

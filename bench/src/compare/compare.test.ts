@@ -1,0 +1,98 @@
+import { describe, expect, test } from 'vitest';
+import type { Conditions } from '../conditions.ts';
+import { BARE } from '../instructions/cases.ts';
+import type { Goal, Run } from '../section.ts';
+import { type Change, compareStates, type CompareOptions, type State } from './compare.ts';
+import { report } from './report.ts';
+
+const quiet: Conditions = { before: { load: 0, othersShare: 0.01 }, after: { load: 1, othersShare: 0.02 } };
+const busy: Conditions = { before: { load: 9, othersShare: 0.8 }, after: { load: 9, othersShare: 0.8 } };
+
+const goal: Goal = { name: 'speed', measured: 4, bound: 4, better: 'more', unit: '×', noise: 0.1 };
+
+interface Side extends Partial<Goal> {
+  readonly conditions?: Conditions;
+  readonly machine?: string;
+}
+
+function state({ conditions = quiet, machine = 'one', ...changed }: Side): State {
+  const run: Run = { title: '', date: '', machine, conditions, tables: [], goals: [{ ...goal, ...changed }] };
+  return { runs: new Map([['limiter', run]]), counts: {} };
+}
+
+function compared(before: Side, after: Side, options?: CompareOptions): Change | undefined {
+  return compareStates(state(before), state(after), options)[0];
+}
+
+describe('a ratio', () => {
+  test.each([
+    ['more', 4, 3.4, 'same'],
+    ['more', 4, 3.3, 'worse'],
+    ['more', 4, 4.7, 'same'],
+    ['more', 4, 5, 'better'],
+    ['less', 1, 1.19, 'same'],
+    ['less', 1, 1.21, 'worse'],
+    ['less', 1, 0.8, 'better'],
+  ] as const)('of which %s is better, from %f to %f is %s at a noise of a tenth', (better, was, is, verdict) => {
+    expect(compared({ better, measured: was }, { better, measured: is })?.verdict).toBe(verdict);
+  });
+
+  test('may differ as much as the noisier of the two sides says', () => {
+    expect(compared({ measured: 4, noise: 0.3 }, { measured: 2.6 })?.verdict).toBe('same');
+  });
+
+  test('is judged on a busy machine too, unless only quiet runs are wanted', () => {
+    const sides = [{ measured: 4 }, { measured: 1, conditions: busy }] as const;
+    expect(compared(...sides)?.verdict).toBe('worse');
+    expect(compared(...sides, { onlyQuiet: true })?.verdict).toBe('not judged');
+    expect(compared({ measured: 4 }, { measured: 1 }, { onlyQuiet: true })?.verdict).toBe('worse');
+  });
+});
+
+describe('a time or a speed', () => {
+  const [fast, slow] = [
+    { unit: '/s', measured: 100 },
+    { unit: '/s', measured: 10 },
+  ] as const;
+
+  test('is judged when both runs are of quiet machines of one kind', () => {
+    expect(compared(fast, slow)?.verdict).toBe('worse');
+  });
+
+  test('is not judged on another machine, nor on a busy one', () => {
+    expect(compared(fast, { ...slow, machine: 'other' })?.verdict).toBe('not judged');
+    expect(compared({ ...fast, conditions: busy }, slow)?.verdict).toBe('not judged');
+  });
+});
+
+test('a goal that only one side has is shown and not judged', () => {
+  const changes = compareStates({ runs: new Map(), counts: {} }, state({}));
+  expect(changes).toEqual([expect.objectContaining({ before: undefined, after: 4, verdict: 'not judged' })]);
+});
+
+describe('instruction counts', () => {
+  test('may grow by a twentieth', () => {
+    expect(verdicts(1_000, 1_049)).toEqual(['same', 'same']);
+    expect(verdicts(1_000, 1_060)).toEqual(['same', 'worse']);
+    expect(verdicts(1_000, 900)).toEqual(['same', 'better']);
+  });
+
+  test('are multiples of a bare call: another build of Redis changes nothing', () => {
+    expect(verdicts(1_000, 1_200, 120)).toEqual(['same', 'same']);
+  });
+});
+
+function verdicts(before: number, after: number, bareAfter = 100): readonly string[] {
+  return compareStates(
+    { runs: new Map(), counts: { [BARE]: 100, decision: before } },
+    { runs: new Map(), counts: { [BARE]: bareAfter, decision: after } },
+  ).map(({ verdict }) => verdict);
+}
+
+test('the report begins with what became worse', () => {
+  const counts = { [BARE]: 100, decision: 1_000 };
+  const text = report(
+    compareStates({ runs: new Map(), counts }, { runs: new Map(), counts: { ...counts, decision: 2_000 } }),
+  );
+  expect(text.split('\n')[2]).toBe('| instructions: decision | 1,000 | 2,000 | +100 % | 5 % | **worse** |');
+});

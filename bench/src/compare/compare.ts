@@ -1,0 +1,84 @@
+import { isQuiet } from '../conditions.ts';
+import type { Counts } from '../instructions/cases.ts';
+import { growth, TOLERANCE } from '../instructions/growth.ts';
+import type { Goal, Run } from '../section.ts';
+
+/** What became of one number. */
+export interface Change {
+  readonly what: string;
+  /** Undefined when only the other side has it. */
+  readonly before: number | undefined;
+  readonly after: number | undefined;
+  /** How much worse it is, as a share; below zero is better. */
+  readonly worseBy: number;
+  /** How much worse it may be. */
+  readonly allowed: number;
+  readonly verdict: Verdict;
+}
+
+/** `not judged`: one side lacks it, or the two runs can't be compared. */
+export type Verdict = 'worse' | 'better' | 'same' | 'not judged';
+
+/** All that can be compared of one state of the repository. */
+export interface State {
+  readonly runs: ReadonlyMap<string, Run>;
+  readonly counts: Counts;
+}
+
+/** How strictly to compare. */
+export interface CompareOptions {
+  /** Judges only figures whose two runs were made on quiet machines of one kind. @default false */
+  readonly onlyQuiet?: boolean;
+}
+
+const DEFAULT_NOISE = 0.1;
+
+/** Units of figures that don't depend on how fast the machine is. */
+const RATIOS: ReadonlySet<string> = new Set(['×', '%']);
+
+/** Each goal and each instruction count of both states. */
+export function compareStates(older: State, newer: State, options: CompareOptions = {}): readonly Change[] {
+  return [...goalChanges(older.runs, newer.runs, options), ...countChanges(older.counts, newer.counts)];
+}
+
+function goalChanges(older: State['runs'], newer: State['runs'], { onlyQuiet = false }: CompareOptions): Change[] {
+  const sections = [...new Set([...older.keys(), ...newer.keys()])].toSorted();
+  return sections.flatMap((section) => {
+    const [before, after] = [older.get(section), newer.get(section)];
+    const sameMachine = before !== undefined && before.machine === after?.machine;
+    const quiet = sameMachine && isQuiet(before.conditions) && isQuiet(after?.conditions);
+    const names = [...new Set([...(before?.goals ?? []), ...(after?.goals ?? [])].map(({ name }) => name))];
+    return names.map((name) => {
+      const find = (run: Run | undefined): Goal | undefined => run?.goals.find((goal) => goal.name === name);
+      const unit = find(after)?.unit ?? '';
+      // A time on another machine, or on one that did something else too, says nothing about the code.
+      const judged = onlyQuiet ? quiet : quiet || RATIOS.has(unit);
+      return goalChange(`${section}: ${name}`, find(before), find(after), judged);
+    });
+  });
+}
+
+function goalChange(what: string, before: Goal | undefined, after: Goal | undefined, judged: boolean): Change {
+  const allowed = 2 * Math.max(before?.noise ?? DEFAULT_NOISE, after?.noise ?? DEFAULT_NOISE);
+  const [was, is] = [before?.measured ?? Number.NaN, after?.measured ?? Number.NaN];
+  const worseBy = (after?.better === 'more' ? was / is : is / was) - 1;
+  const verdict = judged ? judge(worseBy, allowed) : 'not judged';
+  return { what, before: before?.measured, after: after?.measured, worseBy, allowed, verdict };
+}
+
+function countChanges(older: Counts, newer: Counts): Change[] {
+  const names = [...new Set([...Object.keys(older), ...Object.keys(newer)])];
+  return names.map((name) => {
+    const worseBy = growth(name, older, newer);
+    const verdict = judge(worseBy, TOLERANCE);
+    const what = `instructions: ${name}`;
+    return { what, before: older[name], after: newer[name], worseBy, allowed: TOLERANCE, verdict };
+  });
+}
+
+function judge(worseBy: number, allowed: number): Verdict {
+  if (Number.isNaN(worseBy)) return 'not judged';
+  if (worseBy > allowed) return 'worse';
+  // As far in the other direction: a third less is half more, seen from the other side.
+  return 1 / (1 + worseBy) - 1 > allowed ? 'better' : 'same';
+}
