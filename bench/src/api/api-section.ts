@@ -47,7 +47,16 @@ function findings(results: readonly { readonly name: string; readonly loads: rea
     100 * median(loads.map((load, round) => load.requestsPerSecond / (bare[round]?.requestsPerSecond ?? Number.NaN))),
   ]);
   return {
-    goals: [],
+    goals: [
+      {
+        name: 'requests/s with a decision, against the same route without',
+        measured: Number(rows[1]?.[3] ?? Number.NaN),
+        bound: 50,
+        better: 'more',
+        unit: '%',
+        noise: 0.2,
+      },
+    ],
     tables: [
       {
         title: 'Decisions through HTTP',
