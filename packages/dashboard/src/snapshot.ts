@@ -28,9 +28,12 @@ export interface Range {
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-/** Every range: 60 to 84 steps each. A step is longer than the ten seconds over which decisions are counted. */
+/**
+ * Every range: 30 to 84 steps each. Limiters report what they decided every ten seconds: a step holds three reports or more, so
+ * that one that comes a little early or late hardly shows.
+ */
 export const RANGES: Readonly<Record<RangeName, Range>> = {
-  '15m': { rangeMs: 15 * MINUTE, stepMs: 15_000 },
+  '15m': { rangeMs: 15 * MINUTE, stepMs: 30_000 },
   '1h': { rangeMs: HOUR, stepMs: MINUTE },
   '6h': { rangeMs: 6 * HOUR, stepMs: 5 * MINUTE },
   '24h': { rangeMs: 24 * HOUR, stepMs: 20 * MINUTE },
@@ -72,6 +75,9 @@ export interface BreakerState {
   readonly failuresPerMinute: number;
   readonly openings: number;
   readonly lastError: string | null;
+  /** Who forced the state, and why; null when nobody did, or nothing was said. */
+  readonly who: string | null;
+  readonly why: string | null;
 }
 
 /** How the audit trail flows. */

@@ -136,7 +136,7 @@ describe('/dashboard/events', () => {
     const snapshot = JSON.parse(value?.data ?? '') as Snapshot;
     expect(snapshot).toMatchObject({
       range: '15m',
-      decisions: { kind: 'ready', data: [{ policy: 'standard', allowed: 40, blocked: 0, shadow: 0 }] },
+      decisions: { kind: 'ready', data: [{ policy: 'standard', allowed: 20, blocked: 0, shadow: 0 }] },
       blocked: { kind: 'ready', data: [] },
       breakers: { kind: 'ready', data: [] },
       trail: { kind: 'ready', data: { flushLagMs: 12, backlog: null } },

@@ -1,15 +1,17 @@
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { type RangeName, RANGES } from '../snapshot.ts';
-import { relative } from './format.ts';
+import { type RangeName, RANGES, type Snapshot } from '../snapshot.ts';
+import { AskProvider } from './ask.tsx';
+import { Liveness } from './liveness.tsx';
 import { Alerts } from './panels/alerts.tsx';
 import { Blocked } from './panels/blocked.tsx';
 import { Breakers } from './panels/breakers.tsx';
 import { Capacity } from './panels/capacity.tsx';
 import { Decisions } from './panels/decisions.tsx';
 import { Jobs } from './panels/jobs.tsx';
+import { Pulse } from './panels/pulse.tsx';
 import { Trail } from './panels/trail.tsx';
-import { type Feed, useSnapshot } from './use-snapshot.ts';
+import { useSnapshot } from './use-snapshot.ts';
 
 interface BoardProps {
   readonly range: RangeName;
@@ -29,57 +31,74 @@ export function Board({ range, onRange, mayChange, onSignedOut, onLogOut }: Boar
     if (feed.kind === 'signed-out') onSignedOut();
   }, [feed.kind]);
   const snapshot = 'snapshot' in feed ? feed.snapshot : undefined;
+  useTitle(snapshot);
   return (
-    <>
+    <AskProvider>
       <header>
         <h1>Spillway</h1>
         <Liveness feed={feed} />
-        <fieldset class="ranges">
-          <legend class="hidden">Time range</legend>
-          {rangeNames.map((name) => (
-            <label key={name}>
-              <input type="radio" name="range" value={name} checked={name === range} onChange={() => onRange(name)} />
-              <span>{name}</span>
-            </label>
-          ))}
-        </fieldset>
-        <button type="button" onClick={onLogOut}>
-          Log out
-        </button>
+        <Ranges range={range} onRange={onRange} />
+        <nav>
+          {mayChange ? <a href="/queues">Queues</a> : null}
+          <button type="button" onClick={onLogOut}>
+            Log out
+          </button>
+        </nav>
       </header>
       {snapshot === undefined ? (
-        <p class="center">Waiting for the first figures …</p>
+        <main class="center">Waiting for the first figures …</main>
       ) : (
-        <main class="board">
-          <Alerts panel={snapshot.alerts} nowMs={snapshot.nowMs} />
-          <Decisions panel={snapshot.decisions} range={RANGES[snapshot.range]} nowMs={snapshot.nowMs} />
-          <Breakers panel={snapshot.breakers} nowMs={snapshot.nowMs} mayChange={mayChange} />
-          <Blocked panel={snapshot.blocked} nowMs={snapshot.nowMs} mayChange={mayChange} />
-          <Trail panel={snapshot.trail} range={RANGES[snapshot.range]} nowMs={snapshot.nowMs} />
-          <Jobs panel={snapshot.jobs} nowMs={snapshot.nowMs} />
-          <Capacity panel={snapshot.capacity} />
+        <main class={feed.kind === 'live' ? 'board' : 'board old'}>
+          <Panels snapshot={snapshot} mayChange={mayChange} />
         </main>
       )}
+    </AskProvider>
+  );
+}
+
+function Ranges({ range, onRange }: Pick<BoardProps, 'range' | 'onRange'>): JSX.Element {
+  return (
+    <fieldset class="ranges">
+      <legend class="hidden">Time range</legend>
+      {rangeNames.map((name) => (
+        <label key={name}>
+          <input type="radio" name="range" value={name} checked={name === range} onChange={() => onRange(name)} />
+          <span>{name}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+interface PanelsProps {
+  readonly snapshot: Snapshot;
+  readonly mayChange: boolean;
+}
+
+function Panels({ snapshot, mayChange }: PanelsProps): JSX.Element {
+  const { nowMs } = snapshot;
+  const range = RANGES[snapshot.range];
+  return (
+    <>
+      <Alerts panel={snapshot.alerts} nowMs={nowMs} />
+      <Pulse snapshot={snapshot} range={range} />
+      <Decisions panel={snapshot.decisions} range={range} nowMs={nowMs} />
+      <Breakers panel={snapshot.breakers} nowMs={nowMs} mayChange={mayChange} />
+      <Blocked panel={snapshot.blocked} nowMs={nowMs} mayChange={mayChange} />
+      <Trail panel={snapshot.trail} range={range} nowMs={nowMs} />
+      <Capacity panel={snapshot.capacity} />
+      <Jobs panel={snapshot.jobs} nowMs={nowMs} />
     </>
   );
 }
 
-function Liveness({ feed }: { readonly feed: Feed }): JSX.Element {
-  switch (feed.kind) {
-    case 'live':
-      return (
-        <span role="status" class="live">
-          live
-        </span>
-      );
-    case 'stale':
-      return (
-        <span role="status" class="stale">
-          no connection
-          {feed.snapshot === undefined ? '' : `: figures of ${relative(feed.snapshot.nowMs, Date.now())}`}
-        </span>
-      );
-    default:
-      return <span role="status">connecting …</span>;
-  }
+/** How many alerts there are also stands on the browser's tab, for whoever looks elsewhere. */
+function useTitle(snapshot: Snapshot | undefined): void {
+  const alerts = snapshot?.alerts.kind === 'ready' ? snapshot.alerts.data.length : 0;
+  useEffect(() => {
+    document.title = alerts === 0 ? 'Spillway' : `(${alerts}) Spillway`;
+    return () => {
+      document.title = 'Spillway';
+    };
+  }, [alerts]);
 }

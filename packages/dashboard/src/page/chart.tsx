@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import { duration } from './format.ts';
+import { clock, duration } from './format.ts';
 
 /** One line of a chart. */
 export interface Line {
@@ -17,35 +17,80 @@ interface ChartProps {
   readonly label: string;
   /** Ms since 1970, in order. */
   readonly times: readonly number[];
+  /** As many as before: another number of lines is another chart. */
   readonly lines: readonly Line[];
   readonly format: (value: number) => string;
 }
 
-const HEIGHT = 180;
+const HEIGHT = 150;
 
-/** Lines over time, drawn by uPlot; drawn anew when the theme or the width changes. */
+/**
+ * Lines over time. New figures are put into the plot that is there, which also keeps the cursor; only another theme draws it
+ * anew. All charts of the page show the same moment under the cursor.
+ */
 export function Chart({ label, times, lines, format }: ChartProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot>(null);
+  const [index, setIndex] = useState<number>();
+  const data = dataOf(times, lines);
+  const latest = useRef(data);
+  latest.current = data;
   useEffect(() => {
     const element = box.current;
     if (element === null) return undefined;
-    let plot: uPlot | undefined;
     const draw = (): void => {
-      plot?.destroy();
-      const data = [times.map((at) => at / 1_000), ...lines.map(({ values }) => [...values])] as uPlot.AlignedData;
-      plot = new uPlot(optionsOf(element, lines, format), data, element);
+      plot.current?.destroy();
+      plot.current = new uPlot(optionsOf(element, lines, format, setIndex), latest.current, element);
     };
-    const resized = new ResizeObserver(draw);
+    draw();
+    const resized = new ResizeObserver(() => plot.current?.setSize({ width: widthOf(element), height: HEIGHT }));
     resized.observe(element);
     const theme = matchMedia('(prefers-color-scheme: dark)');
     theme.addEventListener('change', draw);
     return () => {
       resized.disconnect();
       theme.removeEventListener('change', draw);
-      plot?.destroy();
+      plot.current?.destroy();
     };
-  }, [times, lines]);
-  return <div ref={box} class="chart" role="img" aria-label={`${label} ${inWords(times, lines, format)}`} />;
+  }, []);
+  useEffect(() => plot.current?.setData(latest.current), [times, lines]);
+  return (
+    <>
+      <div ref={box} class="chart" role="img" aria-label={`${label} ${inWords(times, lines, format)}`} />
+      <Legend times={times} lines={lines} format={format} index={index} />
+    </>
+  );
+}
+
+interface LegendProps extends Omit<ChartProps, 'label'> {
+  /** What the cursor points at; undefined: the last step. */
+  readonly index: number | undefined;
+}
+
+/** The lines' names with the values under the cursor, or else the last ones. */
+function Legend({ times, lines, format, index }: LegendProps): JSX.Element {
+  const at = times.at(index ?? -1);
+  return (
+    <p class="legend" aria-hidden="true">
+      {lines.map(({ name, color, values }) => {
+        const value = values.at(index ?? -1) ?? null;
+        return (
+          <span key={name} style={`--line-color: var(${color})`}>
+            {name} <b>{value === null ? '–' : format(value)}</b>
+          </span>
+        );
+      })}
+      <small>{at === undefined ? '' : `${clock(at)} UTC`}</small>
+    </p>
+  );
+}
+
+function dataOf(times: readonly number[], lines: readonly Line[]): uPlot.AlignedData {
+  return [times.map((at) => at / 1_000), ...lines.map(({ values }) => [...values])];
+}
+
+function widthOf(element: Element): number {
+  return Math.max(200, element.clientWidth);
 }
 
 /** A custom property as the style sheet has it now. */
@@ -53,26 +98,46 @@ function colorOf(element: Element, name: string): string {
   return getComputedStyle(element).getPropertyValue(name).trim();
 }
 
-function optionsOf(element: HTMLElement, lines: readonly Line[], format: (value: number) => string): uPlot.Options {
+function optionsOf(
+  element: Element,
+  lines: readonly Line[],
+  format: (value: number) => string,
+  onIndex: (index: number | undefined) => void,
+): uPlot.Options {
   const axis = { stroke: colorOf(element, '--muted'), grid: { stroke: colorOf(element, '--line'), width: 1 } };
+  const hours = '{HH}:{mm}';
   return {
-    width: Math.max(200, element.clientWidth),
+    width: widthOf(element),
     height: HEIGHT,
-    cursor: { y: false },
-    legend: { live: true },
+    padding: [8, 8, 0, 0],
+    cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'board' }, points: { size: 7 } },
+    legend: { show: false },
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), 'Etc/UTC'),
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
-    axes: [axis, { ...axis, size: 60, values: (_, ticks) => ticks.map(format) }],
+    axes: [
+      {
+        ...axis,
+        size: 28,
+        // From a day on the date says more.
+        values: [
+          [86_400, '{MMM} {D}', null, null, null, null, null, null, 1],
+          [60, hours, null, null, null, null, null, null, 1],
+        ],
+      },
+      { ...axis, size: 60, values: (_, ticks) => ticks.map(format) },
+    ],
     series: [
       {},
       ...lines.map(({ name, color }) => ({
         label: name,
         stroke: colorOf(element, color),
+        fill: `${colorOf(element, color)}1c`,
         width: 2,
         spanGaps: false,
         points: { show: false },
-        value: (_: uPlot, value: number | null) => (value === null ? '–' : format(value)),
       })),
     ],
+    hooks: { setCursor: [({ cursor: { idx, left = -1 } }) => onIndex(left < 0 ? undefined : (idx ?? undefined))] },
   };
 }
 

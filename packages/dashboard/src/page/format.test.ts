@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { count, duration, moment, rate, relative } from './format.ts';
+import { clock, count, duration, moment, rate, relative, roughly } from './format.ts';
 
 it.each([
   [0, '0'],
@@ -30,4 +30,11 @@ it('moments are told from now, and in UTC', () => {
   expect(relative(61_000, 1_000)).toBe('in 1 min');
   expect(relative(1_000, 61_000)).toBe('1 min ago');
   expect(moment(Date.UTC(2026, 10, 29, 2))).toBe('2026-11-29 02:00 UTC');
+  expect(relative(7_800_000, 0)).toBe('in 2 h');
+  expect(relative(5_700, 0)).toBe('in 6 s');
+  expect(clock(Date.UTC(2026, 10, 29, 14, 5))).toBe('14:05');
+});
+
+it('what need not tick is told in its largest unit', () => {
+  expect([-1, 59_999, 3_599_000, 86_399_000, 200_000_000].map(roughly)).toEqual(['0 s', '59 s', '59 min', '23 h', '2 d']);
 });

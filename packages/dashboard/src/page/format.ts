@@ -30,13 +30,27 @@ function two(ms: number, large: number, largeName: string, small: number, smallN
   return rest === 0 ? `${whole} ${largeName}` : `${whole} ${largeName} ${rest} ${smallName}`;
 }
 
-/** `in 5 min`, `2 h ago`. */
+/** `in 5 min 20 s`, `2 h ago`. */
 export function relative(atMs: number, nowMs: number): string {
   const away = atMs - nowMs;
-  return away >= 0 ? `in ${duration(away)}` : `${duration(-away)} ago`;
+  if (away < 0) return `${roughly(-away)} ago`;
+  return `in ${away < HOUR ? duration(Math.max(1, Math.round(away / SECOND)) * SECOND) : roughly(away)}`;
 }
 
 /** In UTC, as the schedules are: `2026-11-29 02:00 UTC`. */
 export function moment(atMs: number): string {
   return `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** A stretch of time in its largest unit, for what need not tick: `51 min`, `3 d`. Seconds while it is short. */
+export function roughly(ms: number): string {
+  if (ms < MINUTE) return `${Math.max(0, Math.floor(ms / SECOND))} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
+  if (ms < DAY) return `${Math.floor(ms / HOUR)} h`;
+  return `${Math.floor(ms / DAY)} d`;
+}
+
+/** The time of day in UTC: `14:05`. */
+export function clock(atMs: number): string {
+  return new Date(atMs).toISOString().slice(11, 16);
 }

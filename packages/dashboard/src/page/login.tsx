@@ -24,10 +24,13 @@ export function Login({ notice, onIn }: LoginProps): JSX.Element {
   };
   return (
     <main class="login">
-      <h1>Spillway</h1>
-      {notice === undefined ? null : <p role="status">{notice}</p>}
+      <h1>
+        <Mark /> Spillway
+      </h1>
+      {notice === undefined ? null : <p role="status" class="notice">{notice}</p>}
       <form onSubmit={(event) => void submit(event)}>
-        <label for="key">API key with the scope read or admin</label>
+        <input type="text" name="username" autocomplete="username" value="spillway" hidden readOnly />
+        <label for="key">API key</label>
         <input
           id="key"
           name="key"
@@ -35,8 +38,10 @@ export function Login({ notice, onIn }: LoginProps): JSX.Element {
           autocomplete="current-password"
           required
           autofocus
-          aria-describedby={problem === undefined ? undefined : 'problem'}
+          aria-invalid={problem !== undefined}
+          aria-describedby={problem === undefined ? 'scopes' : 'problem scopes'}
         />
+        <small id="scopes">One with the scope read or admin.</small>
         {problem === undefined ? null : (
           <p id="problem" role="alert" class="bad">
             {problem}
@@ -47,5 +52,21 @@ export function Login({ notice, onIn }: LoginProps): JSX.Element {
         </button>
       </form>
     </main>
+  );
+}
+
+/** The mark of the page's icon, in the theme's colour. */
+function Mark(): JSX.Element {
+  return (
+    <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true">
+      <rect width="32" height="32" rx="7" fill="var(--accent)" />
+      <path
+        d="M5 12c4-4 7 4 11 0s7 4 11 0M5 20c4-4 7 4 11 0s7 4 11 0"
+        fill="none"
+        stroke="var(--on-accent)"
+        stroke-width="3"
+        stroke-linecap="round"
+      />
+    </svg>
   );
 }

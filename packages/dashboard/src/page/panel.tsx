@@ -21,7 +21,7 @@ export function Panel<Data>({ title, about, panel, wide = false, children }: Pan
         children(panel.data)
       ) : (
         <p class="bad" role="alert">
-          These figures can not be had: {panel.reason}
+          These figures can’t be shown: {panel.reason}
         </p>
       )}
     </section>

@@ -5,16 +5,27 @@ import type { RangeName, Snapshot } from '../snapshot.ts';
 export type Feed =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live'; readonly snapshot: Snapshot }
-  /** The connection is gone; the browser tries again by itself. */
+  /** The connection is gone, and tried again. */
   | { readonly kind: 'stale'; readonly snapshot: Snapshot | undefined }
   /** The session is over. */
   | { readonly kind: 'signed-out' };
 
-/** Listens to the server's snapshots of a range until the component goes. */
+/** How long to wait before a refused connection is tried again, in ms. */
+const AGAIN_MS = 2_000;
+
+/** Listens to the server's snapshots of a range until the component goes. Those of the range before stay until then. */
 export function useSnapshot(range: RangeName): Feed {
   const [feed, setFeed] = useState<Feed>({ kind: 'connecting' });
-  useEffect(() => {
-    const source = new EventSource(`/dashboard/events?range=${range}`);
+  useEffect(() => listen(range, setFeed), [range]);
+  return feed;
+}
+
+function listen(range: RangeName, setFeed: (next: Feed | ((known: Feed) => Feed)) => void): () => void {
+  let source: EventSource;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let gone = false;
+  const open = (): void => {
+    source = new EventSource(`/dashboard/events?range=${range}`);
     source.addEventListener('snapshot', (event) => {
       const snapshot: Snapshot = JSON.parse(event.data);
       setFeed({ kind: 'live', snapshot });
@@ -24,11 +35,31 @@ export function useSnapshot(range: RangeName): Feed {
       setFeed({ kind: 'signed-out' });
     });
     source.addEventListener('error', () => {
-      setFeed((known) => (known.kind === 'live' ? { kind: 'stale', snapshot: known.snapshot } : known));
-      // A refused request closes the source for good: most likely the session is over. Whoever shows us asks.
-      if (source.readyState === EventSource.CLOSED) setFeed({ kind: 'signed-out' });
+      setFeed((known) => ({ kind: 'stale', snapshot: 'snapshot' in known ? known.snapshot : undefined }));
+      // A lost connection the browser tries again; one that was refused it gives up.
+      if (source.readyState === EventSource.CLOSED) void refused();
     });
-    return () => source.close();
-  }, [range]);
-  return feed;
+  };
+  const refused = async (): Promise<void> => {
+    const over = await isOver();
+    if (gone) return;
+    if (over) setFeed({ kind: 'signed-out' });
+    else timer = setTimeout(open, AGAIN_MS);
+  };
+  open();
+  return () => {
+    gone = true;
+    clearTimeout(timer);
+    source.close();
+  };
+}
+
+/** Whether it was refused because the session is over, and not because something is down. */
+async function isOver(): Promise<boolean> {
+  try {
+    const { status } = await fetch('/dashboard/session');
+    return status === 401 || status === 403;
+  } catch {
+    return false;
+  }
 }

@@ -18,8 +18,12 @@ export interface BreakerOverview {
   readonly openings: number;
   /** Masked text of the last error; null when none was recorded. */
   readonly lastError: string | null;
+  /** Who moved it by hand into this state, and why; null when nobody did, or nothing was said. */
+  readonly who: string | null;
+  readonly why: string | null;
 }
 
+// A forced state that was to end by itself has, without an event.
 const QUERY = `
   WITH last AS (
     SELECT DISTINCT ON (breaker_name, preset) breaker_name, preset, event_type, metadata, created_at
@@ -36,7 +40,8 @@ const QUERY = `
     GROUP BY breaker_name, preset
   )
   SELECT breaker_name AS "breakerName", preset,
-         CASE WHEN event_type = 'opened' AND last.metadata ->> 'reason' = 'forced' THEN 'forced_open'
+         CASE WHEN last.metadata ->> 'reason' = 'forced' AND (last.metadata ->> 'untilMs')::float8 BETWEEN 1 AND extract(epoch FROM now()) * 1000 THEN 'closed'
+              WHEN event_type = 'opened' AND last.metadata ->> 'reason' = 'forced' THEN 'forced_open'
               WHEN event_type = 'closed' AND last.metadata ->> 'reason' = 'forced' THEN 'forced_closed'
               WHEN event_type = 'opened' THEN 'open'
               WHEN event_type IS NULL THEN 'closed'
@@ -45,6 +50,7 @@ const QUERY = `
          coalesce(nullif((last.metadata ->> 'untilMs')::float8, 0),
                   (extract(epoch FROM last.created_at) * 1000 + (last.metadata ->> 'openForMs')::numeric)::float8) AS "untilMs",
          last.metadata ->> 'reason' AS reason,
+         nullif(last.metadata ->> 'who', '') AS who, nullif(last.metadata ->> 'why', '') AS why,
          coalesce(failures, 0) AS failures, coalesce(failures, 0) * 60000 / $1::float8 AS "failuresPerMinute", coalesce(openings, 0) AS openings, last_error AS "lastError"
   FROM last FULL JOIN counted USING (breaker_name, preset)
   ORDER BY event_type IS NOT DISTINCT FROM 'closed', breaker_name, preset

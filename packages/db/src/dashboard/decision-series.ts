@@ -17,6 +17,7 @@ export interface DecisionStep {
 
 // What was counted over a while is put into the step in which the counting ended: steps are longer than that. Decisions
 // without Redis count as what they came to for the caller only by their policy, which the sample doesn't say: they are left out.
+// One step more than the range, so that the first is whole.
 const QUERY = `
   SELECT tags ->> 'policy' AS policy,
          (extract(epoch FROM date_bin($2::float8 * interval '1 millisecond', recorded_at, 'epoch')) * 1000)::float8 AS "atMs",
@@ -24,7 +25,8 @@ const QUERY = `
          coalesce(sum(metric_value) FILTER (WHERE tags ->> 'outcome' IN ('limited', 'blocked')), 0)::float8 * 1000 / $2 AS blocked,
          coalesce(sum(metric_value) FILTER (WHERE tags ->> 'outcome' = 'shadow'), 0)::float8 * 1000 / $2 AS shadow
   FROM system_metrics
-  WHERE metric_name = 'rate_limit.decisions' AND recorded_at >= now() - $1::float8 * interval '1 millisecond'
+  WHERE metric_name = 'rate_limit.decisions' AND recorded_at >= date_bin($2::float8 * interval '1 millisecond', now(), 'epoch')
+    - ($1::float8 + $2::float8) * interval '1 millisecond'
   GROUP BY 1, 2 ORDER BY 1, 2`;
 
 /**

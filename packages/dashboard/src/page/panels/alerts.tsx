@@ -1,25 +1,41 @@
 import type { JSX } from 'preact';
 import type { AlertState, Panel } from '../../snapshot.ts';
-import { count, relative } from '../format.ts';
+import { count, roughly } from '../format.ts';
 
 interface AlertsProps {
   readonly panel: Panel<readonly AlertState[]>;
   readonly nowMs: number;
 }
 
-/** Thresholds that are crossed; nothing while all is well. */
-export function Alerts({ panel, nowMs }: AlertsProps): JSX.Element | null {
-  if (panel.kind === 'failed' || panel.data.length === 0) return null;
+/** Thresholds that are crossed; nothing while all is well. Only a change of which ones is announced, not that time goes by. */
+export function Alerts({ panel, nowMs }: AlertsProps): JSX.Element {
+  const alerts = panel.kind === 'ready' ? panel.data : [];
+  const names = alerts.map(({ rule }) => nameOf(rule)).join(', ');
   return (
-    <section class="alerts wide" role="alert" aria-label="Alerts">
-      <ul>
-        {panel.data.map(({ rule, value, threshold, openedAtMs }) => (
-          <li key={rule}>
-            <strong>{rule.replaceAll('_', ' ')}</strong>: {count(value)}, where {count(threshold)} is the threshold;
-            since {relative(openedAtMs, nowMs)}
-          </li>
-        ))}
-      </ul>
-    </section>
+    <>
+      <p role="alert" class="hidden">
+        {names === '' ? '' : `Alerts: ${names}`}
+      </p>
+      {panel.kind === 'failed' ? (
+        <p class="alerts wide">Alerts can’t be shown: {panel.reason}</p>
+      ) : alerts.length === 0 ? null : (
+        <section class="alerts wide" aria-label="Alerts">
+          <ul>
+            {alerts.map(({ rule, value, threshold, openedAtMs }) => (
+              <li key={rule}>
+                <strong>{nameOf(rule)}</strong> is {count(value)}, above {count(threshold)}, for{' '}
+                {roughly(nowMs - openedAtMs)}
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+    </>
   );
+}
+
+/** `audit_dead_letters` → `Audit dead letters`. */
+function nameOf(rule: string): string {
+  const words = rule.replaceAll('_', ' ');
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 }

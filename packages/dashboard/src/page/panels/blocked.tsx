@@ -1,9 +1,10 @@
 import type { JSX } from 'preact';
 import type { BlockedState, Panel as PanelState } from '../../snapshot.ts';
 import { send } from '../api.ts';
-import { Confirm } from '../confirm.tsx';
+import { useAsk } from '../ask.tsx';
 import { count, relative } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
+import { type Column, Table } from '../table.tsx';
 
 interface BlockedProps {
   readonly panel: PanelState<readonly BlockedState[]>;
@@ -11,38 +12,15 @@ interface BlockedProps {
   readonly mayChange: boolean;
 }
 
-/** Who was blocked: those that are first, then by how much was refused. */
+/** Who was blocked: running blocks first, then by how much was refused. */
 export function Blocked({ panel, nowMs, mayChange }: BlockedProps): JSX.Element {
   return (
-    <Panel title="Blocked subjects" about="Running blocks first, then by refused requests." panel={panel} wide>
+    <Panel title="Blocked subjects" about="Running blocks first, then by refused requests; the first 20." panel={panel} wide>
       {(subjects) =>
         subjects.length === 0 ? (
-          <Nothing>Nobody was blocked in this time, and nobody is.</Nothing>
+          <Nothing>Nobody was blocked in this time, and nobody is now.</Nothing>
         ) : (
-          <div class="scroll">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Subject</th>
-                  <th scope="col">Tier</th>
-                  <th scope="col">Action</th>
-                  <th scope="col" class="number">
-                    Blocks
-                  </th>
-                  <th scope="col" class="number">
-                    Refused
-                  </th>
-                  <th scope="col">Until</th>
-                  {mayChange ? <th scope="col">Change</th> : null}
-                </tr>
-              </thead>
-              <tbody>
-                {subjects.map((subject) => (
-                  <Row key={keyOf(subject)} subject={subject} nowMs={nowMs} mayChange={mayChange} />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Blocked subjects" columns={columnsOf(nowMs, mayChange)} rows={subjects} keyOf={keyOf} />
         )
       }
     </Panel>
@@ -53,35 +31,57 @@ function keyOf({ identifier, tier, action, mode }: BlockedState): string {
   return JSON.stringify([identifier, tier, action, mode]);
 }
 
-interface RowProps extends Omit<BlockedProps, 'panel'> {
-  readonly subject: BlockedState;
+function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BlockedState>[] {
+  const columns: readonly Column<BlockedState>[] = [
+    { title: 'Subject', cell: ({ identifier }) => <Subject name={identifier} /> },
+    {
+      title: 'Tier',
+      cell: ({ tier, mode }) => (
+        <>
+          {tier} {mode === 'shadow' ? <span class="tag">shadow</span> : null}
+        </>
+      ),
+    },
+    { title: 'Action', cell: ({ action }) => action },
+    { title: 'Blocks', number: true, cell: ({ blocks }) => count(blocks) },
+    { title: 'Refused', number: true, cell: ({ deniedCount }) => count(deniedCount) },
+    { title: 'Ends', cell: (subject) => <Ends subject={subject} nowMs={nowMs} /> },
+  ];
+  if (!mayChange) return columns;
+  const unblock: Column<BlockedState> = {
+    title: 'Change',
+    buttons: true,
+    cell: (subject) => (subject.active ? <Unblock subject={subject} /> : null),
+  };
+  return [...columns, unblock];
 }
 
-function Row({ subject, nowMs, mayChange }: RowProps): JSX.Element {
-  const { identifier, tier, action, mode, blocks, deniedCount, blockedUntilMs, active } = subject;
-  const unblock = () => send('POST', `/v1/limits/${encodeURIComponent(tier)}/unblock`, { subject: identifier, action });
+function Subject({ name }: { readonly name: string }): JSX.Element {
   return (
-    <tr>
-      <td class="long" title={identifier}>
-        <code>{identifier}</code>
-      </td>
-      <td>
-        {tier}
-        {mode === 'shadow' ? <span class="tag">shadow</span> : null}
-      </td>
-      <td>{action}</td>
-      <td class="number">{count(blocks)}</td>
-      <td class="number">{count(deniedCount)}</td>
-      <td class={active ? 'bad' : ''}>
-        {blockedUntilMs === null ? 'for ever' : active ? relative(blockedUntilMs, nowMs) : 'over'}
-      </td>
-      {mayChange ? (
-        <td>
-          {active ? (
-            <Confirm label="Unblock" question={`Unblock ${identifier} for ${action} under ${tier}?`} act={unblock} />
-          ) : null}
-        </td>
-      ) : null}
-    </tr>
+    <code class="long" title={name}>
+      {name}
+    </code>
+  );
+}
+
+function Ends({ subject, nowMs }: { readonly subject: BlockedState; readonly nowMs: number }): JSX.Element {
+  const { active, blockedUntilMs, mode } = subject;
+  if (!active) return <span class="muted">over</span>;
+  const text = blockedUntilMs === null ? 'no end set' : relative(blockedUntilMs, nowMs);
+  return <span class={mode === 'enforce' ? 'blocked' : 'muted'}>{text}</span>;
+}
+
+function Unblock({ subject: { identifier, tier, action } }: { readonly subject: BlockedState }): JSX.Element {
+  const ask = useAsk();
+  const question = {
+    label: 'Unblock',
+    text: `${identifier} may do ${action} under ${tier} again, at once and in the whole fleet.`,
+    done: `${identifier} is unblocked. The table follows in a few seconds.`,
+    act: () => send('POST', `/v1/limits/${encodeURIComponent(tier)}/unblock`, { subject: identifier, action }),
+  };
+  return (
+    <button type="button" aria-label={`Unblock ${identifier}, ${action} under ${tier}`} onClick={() => ask(question)}>
+      Unblock
+    </button>
   );
 }

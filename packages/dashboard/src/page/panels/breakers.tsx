@@ -1,9 +1,10 @@
 import type { JSX } from 'preact';
 import type { BreakerState, Panel as PanelState } from '../../snapshot.ts';
-import { type Answer, send } from '../api.ts';
-import { Confirm } from '../confirm.tsx';
-import { count, rate, relative } from '../format.ts';
+import { send } from '../api.ts';
+import { type Question, useAsk } from '../ask.tsx';
+import { count, rate, relative, roughly } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
+import { type Column, Table } from '../table.tsx';
 
 interface BreakersProps {
   readonly panel: PanelState<readonly BreakerState[]>;
@@ -14,78 +15,55 @@ interface BreakersProps {
 /** Every breaker that had an event: its state, its failures, and what can be done about it. */
 export function Breakers({ panel, nowMs, mayChange }: BreakersProps): JSX.Element {
   return (
-    <Panel title="Circuit breakers" about="Those that are not closed first." panel={panel} wide>
+    <Panel title="Circuit breakers" about="Those that are not closed first. Failures and openings are of the time range." panel={panel} wide>
       {(breakers) =>
         breakers.length === 0 ? (
-          <Nothing>No breaker has ever opened or seen a failure.</Nothing>
+          <Nothing>No breaker has seen a failure or been moved yet.</Nothing>
         ) : (
-          <div class="scroll">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Breaker</th>
-                  <th scope="col">State</th>
-                  <th scope="col">Next probe</th>
-                  <th scope="col" class="number">
-                    Failures
-                  </th>
-                  <th scope="col" class="number">
-                    A minute
-                  </th>
-                  <th scope="col" class="number">
-                    Openings
-                  </th>
-                  <th scope="col">Last error</th>
-                  {mayChange ? <th scope="col">Change</th> : null}
-                </tr>
-              </thead>
-              <tbody>
-                {breakers.map((breaker) => (
-                  <Row
-                    key={`${breaker.preset}/${breaker.breakerName}`}
-                    breaker={breaker}
-                    nowMs={nowMs}
-                    mayChange={mayChange}
-                  />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table
+            label="Circuit breakers"
+            columns={columnsOf(nowMs, mayChange)}
+            rows={breakers}
+            keyOf={({ preset, breakerName }) => JSON.stringify([preset, breakerName])}
+          />
         )
       }
     </Panel>
   );
 }
 
-interface RowProps extends Omit<BreakersProps, 'panel'> {
-  readonly breaker: BreakerState;
+function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BreakerState>[] {
+  const columns: readonly Column<BreakerState>[] = [
+    {
+      title: 'Breaker',
+      cell: ({ breakerName, preset }) => (
+        <>
+          {breakerName} <span class="tag">{preset}</span>
+        </>
+      ),
+    },
+    { title: 'State', cell: (breaker) => <State breaker={breaker} nowMs={nowMs} /> },
+    { title: 'Next probe', cell: (breaker) => nextProbe(breaker, nowMs) },
+    { title: 'Failures', number: true, cell: ({ failures }) => count(failures) },
+    { title: 'Per minute', number: true, cell: ({ failuresPerMinute }) => rate(failuresPerMinute) },
+    { title: 'Openings', number: true, cell: ({ openings }) => count(openings) },
+    { title: 'Cause', text: true, cell: (breaker) => <Cause breaker={breaker} /> },
+  ];
+  if (!mayChange) return columns;
+  return [...columns, { title: 'Change', buttons: true, cell: (breaker) => <Choices breaker={breaker} /> }];
 }
 
-function Row({ breaker, nowMs, mayChange }: RowProps): JSX.Element {
-  const { breakerName, preset, state, sinceMs, failures, failuresPerMinute, openings, lastError } = breaker;
+function State({ breaker: { state, sinceMs }, nowMs }: Omit<BreakersProps, 'panel' | 'mayChange'> & OfOne): JSX.Element {
   return (
-    <tr>
-      <td>
-        {breakerName} <span class="tag">{preset}</span>
-      </td>
-      <td>
-        <span class={`state ${state}`}>{state.replace('_', ' ')}</span>
-        {sinceMs === null ? null : <small> since {relative(sinceMs, nowMs)}</small>}
-      </td>
-      <td>{nextProbe(breaker, nowMs)}</td>
-      <td class="number">{count(failures)}</td>
-      <td class="number">{rate(failuresPerMinute)}</td>
-      <td class="number">{count(openings)}</td>
-      <td class="long" title={lastError ?? ''}>
-        {lastError ?? '–'}
-      </td>
-      {mayChange ? (
-        <td class="buttons">
-          <Choices breaker={breaker} />
-        </td>
-      ) : null}
-    </tr>
+    <>
+      <span class={`state ${state}`}>{state.replace('_', ' ')}</span>
+      {sinceMs === null ? null : <small> for {roughly(nowMs - sinceMs)}</small>}
+    </>
   );
+}
+
+interface OfOne {
+  readonly breaker: BreakerState;
 }
 
 function nextProbe({ state, untilMs }: BreakerState, nowMs: number): string {
@@ -93,53 +71,67 @@ function nextProbe({ state, untilMs }: BreakerState, nowMs: number): string {
     case 'open':
       return untilMs === null ? 'not known' : untilMs <= nowMs ? 'with the next call' : relative(untilMs, nowMs);
     case 'half_open':
-      return 'probing';
+      return 'probing now';
     case 'forced_open':
     case 'forced_closed':
-      return untilMs === null ? 'when somebody ends it' : relative(untilMs, nowMs);
+      return untilMs === null ? 'forced, no end set' : `forced, ends ${relative(untilMs, nowMs)}`;
     default:
       return '–';
   }
 }
 
+/** Of a forced state who said so and why, of any other the last error. */
+function Cause({ breaker: { state, who, why, lastError } }: OfOne): JSX.Element {
+  const isForced = state === 'forced_open' || state === 'forced_closed';
+  const text = isForced ? `${why ?? 'no reason given'}${who === null ? '' : ` (${who})`}` : (lastError ?? '–');
+  return (
+    <span class="long" title={text}>
+      {text}
+    </span>
+  );
+}
+
 /** What can be done: forcing asks for a reason, and giving back to automatic ends it. */
-function Choices({ breaker }: { readonly breaker: BreakerState }): JSX.Element {
+function Choices({ breaker }: OfOne): JSX.Element {
+  const ask = useAsk();
   const { breakerName, preset, state } = breaker;
-  const name = `${preset}/${breakerName}`;
-  const put = (action: string, why: string): Promise<Answer> =>
-    send('PUT', `/v1/breakers/${encodeURIComponent(breakerName)}`, {
-      preset,
-      state: action,
-      ...(why === '' ? {} : { why }),
-    });
+  const button = (mode: keyof typeof questions): JSX.Element => {
+    const { label } = questions[mode];
+    const name = `${label}: ${breakerName}, ${preset}`;
+    return (
+      <button key={mode} type="button" aria-label={name} onClick={() => ask(questionOf(breaker, mode))}>
+        {label}
+      </button>
+    );
+  };
   return (
     <>
-      {state === 'forced_open' ? null : (
-        <Confirm
-          label="Force open"
-          danger
-          askWhy
-          question={`Refuse every call through ${name}, in the whole fleet, until somebody ends it?`}
-          act={(why) => put('forced_open', why)}
-        />
-      )}
-      {state === 'forced_closed' ? null : (
-        <Confirm
-          label="Force closed"
-          danger
-          askWhy
-          question={`Let every call through ${name}, whatever fails, until somebody ends it?`}
-          act={(why) => put('forced_closed', why)}
-        />
-      )}
-      {state === 'closed' ? null : (
-        <Confirm
-          label="Automatic"
-          askWhy
-          question={`Close ${name} and let it decide by itself again?`}
-          act={(why) => put('auto', why)}
-        />
-      )}
+      {state === 'forced_open' ? null : button('forced_open')}
+      {state === 'forced_closed' ? null : button('forced_closed')}
+      {state === 'closed' ? null : button('auto')}
     </>
   );
+}
+
+const questions = {
+  forced_open: { label: 'Force open', what: 'Every call is refused, in the whole fleet:', fields: ['why', 'forMs'] },
+  forced_closed: { label: 'Force closed', what: 'Every call is let through, whatever fails:', fields: ['why', 'forMs'] },
+  auto: { label: 'Automatic', what: 'It closes, and decides by itself again:', fields: ['why'] },
+} as const;
+
+function questionOf({ breakerName, preset }: BreakerState, mode: keyof typeof questions): Question {
+  const { label, what, fields } = questions[mode];
+  return {
+    label,
+    text: `${what} ${breakerName} (${preset}).`,
+    done: `${label}: ${breakerName} has it. The table follows in a few seconds.`,
+    danger: mode !== 'auto',
+    fields,
+    act: ({ why, forMs }) =>
+      send('PUT', `/v1/breakers/${encodeURIComponent(breakerName)}?preset=${encodeURIComponent(preset)}`, {
+        mode,
+        ...(why === '' ? {} : { why }),
+        ...(forMs === undefined ? {} : { forMs }),
+      }),
+  };
 }

@@ -2,49 +2,40 @@ import type { JSX } from 'preact';
 import type { CapacityState, Panel as PanelState } from '../../snapshot.ts';
 import { count } from '../format.ts';
 import { Panel } from '../panel.tsx';
+import { type Column, Table } from '../table.tsx';
 
 /** What each plan is made for; a target of null is no number. */
-const targets = [
+const plans = [
   { name: 'Free tier', users: 100, generations: 500, connections: 60 },
   { name: 'Pro tier', users: 1_000, generations: 5_000, connections: 500 },
-  { name: 'Scale target', users: 10_000, generations: 50_000, connections: null },
+  { name: 'Scale target', users: 10_000, generations: 50_000, connections: null, atLeast: true },
 ] as const;
+
+interface Measure {
+  readonly name: string;
+  readonly now: number;
+  readonly of: 'users' | 'generations' | 'connections';
+}
 
 /** How much of each plan is used now. */
 export function Capacity({ panel }: { readonly panel: PanelState<CapacityState> }): JSX.Element {
   return (
-    <Panel title="Capacity" about="Now, beside what each plan is made for." panel={panel}>
+    <Panel title="Capacity" about="Now, and how much that is of what each plan is made for." panel={panel}>
       {({ users, generationsPerHour, connections, maxConnections }) => (
         <>
-          <div class="scroll">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Metric</th>
-                  <th scope="col" class="number">
-                    Now
-                  </th>
-                  {targets.map(({ name }) => (
-                    <th key={name} scope="col" class="number">
-                      {name}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                <Line name="Concurrent users" now={users} targets={targets.map((target) => target.users)} />
-                <Line
-                  name="Generations/hour"
-                  now={generationsPerHour}
-                  targets={targets.map((target) => target.generations)}
-                />
-                <Line name="DB connections" now={connections} targets={targets.map((target) => target.connections)} />
-              </tbody>
-            </table>
-          </div>
+          <Table
+            label="Capacity"
+            columns={columns}
+            rows={[
+              { name: 'Concurrent users', now: users, of: 'users' },
+              { name: 'Generations/hour', now: generationsPerHour, of: 'generations' },
+              { name: 'DB connections', now: connections, of: 'connections' },
+            ]}
+            keyOf={({ name }) => name}
+          />
           <p class="about">
-            Users called within five minutes (<code>api_call_logs</code>). The database allows {count(maxConnections)}{' '}
-            connections; at scale they are pooled.
+            Users with a call in <code>api_call_logs</code> within five minutes. This database allows{' '}
+            {count(maxConnections)} connections.
           </p>
         </>
       )}
@@ -52,30 +43,34 @@ export function Capacity({ panel }: { readonly panel: PanelState<CapacityState> 
   );
 }
 
-interface LineProps {
-  readonly name: string;
+const columns: readonly Column<Measure>[] = [
+  { title: 'Metric', cell: ({ name }) => name },
+  { title: 'Now', number: true, cell: ({ now }) => <b>{count(now)}</b> },
+  ...plans.map(
+    (plan): Column<Measure> => ({
+      title: plan.name,
+      number: true,
+      cell: ({ now, of }) => <Share now={now} target={plan[of]} atLeast={'atLeast' in plan} />,
+    }),
+  ),
+];
+
+interface ShareProps {
   readonly now: number;
-  readonly targets: readonly (number | null)[];
+  readonly target: number | null;
+  readonly atLeast: boolean;
 }
 
-function Line({ name, now, targets: planned }: LineProps): JSX.Element {
-  return (
-    <tr>
-      <th scope="row">{name}</th>
-      <td class="number">
-        <strong>{count(now)}</strong>
-      </td>
-      {planned.map((target, index) => (
-        <td key={targets[index]?.name} class="number">
-          {target === null ? 'pooled' : `${target.toLocaleString('en')}${index === 2 ? '+' : ''}`}
-          {target === null ? null : <Share now={now} target={target} />}
-        </td>
-      ))}
-    </tr>
-  );
-}
-
-function Share({ now, target }: { readonly now: number; readonly target: number }): JSX.Element {
+/** A target with a bar of how much of it is used; past it the bar is full and red. */
+function Share({ now, target, atLeast }: ShareProps): JSX.Element {
+  if (target === null) return <span class="muted">pooled</span>;
   const percent = Math.round((100 * now) / target);
-  return <small class={percent > 100 ? 'bad' : ''}> {percent.toLocaleString('en')} %</small>;
+  return (
+    <span class={percent > 100 ? 'share over' : 'share'}>
+      {target.toLocaleString('en')}
+      {atLeast ? '+' : ''}
+      <small>{percent.toLocaleString('en')} %</small>
+      <span class="bar" style={`--share: ${Math.min(100, percent)}%`} />
+    </span>
+  );
 }

@@ -15,11 +15,11 @@ interface DecisionsProps {
 /** Decisions a second, a chart a tier: admitted, refused, and what shadows would have refused. */
 export function Decisions({ panel, range, nowMs }: DecisionsProps): JSX.Element {
   return (
-    <Panel title="Decisions" about="Each second, by tier." panel={panel} wide>
+    <Panel title="Decisions" about="A second, by tier. Times are UTC." panel={panel} wide>
       {(points) =>
         points.length === 0 ? (
           <Nothing>
-            No decision was counted in this time. The API counts its own; a service counts with{' '}
+            No decision was counted in this time. The API counts its own; a service that imports the limiter counts with{' '}
             <code>recordDecisions: true</code>.
           </Nothing>
         ) : (
@@ -65,7 +65,7 @@ function Tier({ tier, points, range, nowMs }: TierProps): JSX.Element {
   return (
     <figure>
       <figcaption>{tier}</figcaption>
-      <Chart label={`Decisions a second of ${tier}.`} times={times} lines={lines} format={rate} />
+      <Chart key={lines.length} label={`Decisions a second of ${tier}.`} times={times} lines={lines} format={rate} />
     </figure>
   );
 }

@@ -2,6 +2,7 @@ import type { JSX } from 'preact';
 import type { JobState, Panel as PanelState } from '../../snapshot.ts';
 import { count, duration, moment, relative } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
+import { type Column, Table } from '../table.tsx';
 
 interface JobsProps {
   readonly panel: PanelState<readonly JobState[]>;
@@ -11,53 +12,51 @@ interface JobsProps {
 /** The last run of each maintenance job and the next. */
 export function Jobs({ panel, nowMs }: JobsProps): JSX.Element {
   return (
-    <Panel title="Maintenance" about="The last run of each job, and the next." panel={panel}>
+    <Panel title="Maintenance" about="The last run of each job, whatever the time range, and the next." panel={panel} wide>
       {(jobs) =>
         jobs.length === 0 ? (
           <Nothing>There are no jobs.</Nothing>
         ) : (
-          <div class="scroll">
-            <table>
-              <thead>
-                <tr>
-                  <th scope="col">Job</th>
-                  <th scope="col">Last run</th>
-                  <th scope="col" class="number">
-                    Rows
-                  </th>
-                  <th scope="col">Next</th>
-                </tr>
-              </thead>
-              <tbody>
-                {jobs.map((job) => (
-                  <Row key={job.jobName} job={job} nowMs={nowMs} />
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <Table label="Maintenance" columns={columnsOf(nowMs)} rows={jobs} keyOf={({ jobName }) => jobName} />
         )
       }
     </Panel>
   );
 }
 
-function Row({ job, nowMs }: { readonly job: JobState; readonly nowMs: number }): JSX.Element {
-  const { jobName, status, startedAtMs, durationMs, dryRun, rowsMoved, errorMessage, nextRunMs } = job;
+function columnsOf(nowMs: number): readonly Column<JobState>[] {
+  return [
+    { title: 'Job', cell: ({ jobName }) => <code>{jobName}</code> },
+    { title: 'Last run', text: true, cell: (job) => <LastRun job={job} nowMs={nowMs} /> },
+    { title: 'Took', number: true, cell: ({ durationMs }) => (durationMs === null ? '–' : duration(durationMs)) },
+    { title: 'Rows moved', number: true, cell: ({ status, rowsMoved }) => (status === 'never' ? '–' : count(rowsMoved)) },
+    { title: 'Next run', text: true, cell: (job) => <NextRun job={job} nowMs={nowMs} /> },
+  ];
+}
+
+interface RunProps {
+  readonly job: JobState;
+  readonly nowMs: number;
+}
+
+function LastRun({ job: { status, startedAtMs, dryRun, errorMessage }, nowMs }: RunProps): JSX.Element {
+  if (status === 'never') return <span class="muted">has not run yet</span>;
   const bad = status === 'failed' || status === 'crashed';
   return (
-    <tr>
-      <td>{jobName}</td>
-      <td title={errorMessage ?? ''}>
-        <span class={bad ? 'bad' : ''}>{status === 'never' ? 'has not run yet' : status}</span>
-        {dryRun ? <span class="tag">dry run</span> : null}
-        {startedAtMs === null ? null : <small> {relative(startedAtMs, nowMs)}</small>}
-        {durationMs === null ? null : <small>, took {duration(durationMs)}</small>}
-        {errorMessage === null ? null : <div class="bad">{errorMessage}</div>}
-      </td>
-      <td class="number">{count(rowsMoved)}</td>
-      <td title={nextRunMs === null ? '' : moment(nextRunMs)}>
-        {nextRunMs === null ? 'not scheduled' : relative(nextRunMs, nowMs)}
-      </td>
-    </tr>
+    <span>
+      <span class={bad ? 'bad' : ''}>{status}</span>
+      {dryRun ? <span class="tag">dry run</span> : null}
+      {startedAtMs === null ? null : <small title={moment(startedAtMs)}> {relative(startedAtMs, nowMs)}</small>}
+      {errorMessage === null ? null : <small class="error">{errorMessage}</small>}
+    </span>
+  );
+}
+
+function NextRun({ job: { nextRunMs }, nowMs }: RunProps): JSX.Element {
+  if (nextRunMs === null) return <span class="muted">not scheduled</span>;
+  return (
+    <span>
+      {relative(nextRunMs, nowMs)} <small>{moment(nextRunMs)}</small>
+    </span>
   );
 }

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
 import type { Panel as PanelState, TrailState } from '../../snapshot.ts';
 import { Chart } from '../chart.tsx';
-import { count, duration, relative } from '../format.ts';
+import { count, duration, roughly } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
 import { type Range, stepsOf } from '../steps.ts';
 
@@ -18,15 +18,15 @@ const OVERDUE_MS = 120_000;
 /** How far the audit trail is behind, and what it has lost. */
 export function Trail({ panel, range, nowMs }: TrailProps): JSX.Element {
   return (
-    <Panel title="Audit trail" about="From Redis into these tables." panel={panel}>
+    <Panel title="Audit trail" about="How blocks and breaker events get from Redis into Postgres." panel={panel}>
       {(trail) =>
         trail.observedAtMs === null ? (
           <Nothing>No worker has reported yet. Is one running?</Nothing>
         ) : (
           <>
             {nowMs - trail.observedAtMs > OVERDUE_MS ? (
-              <p class="bad" role="alert">
-                No worker has reported since {relative(trail.observedAtMs, nowMs)}: these figures are old.
+              <p class="bad">
+                No worker has reported for {roughly(nowMs - trail.observedAtMs)}: these figures are old.
               </p>
             ) : null}
             <dl class="figures">
@@ -67,7 +67,7 @@ function Lag({ trail, range, nowMs }: Omit<TrailProps, 'panel'> & { readonly tra
     const steps = stepsOf(range, nowMs);
     const byTime = new Map(trail.lag.map(({ atMs, max }) => [atMs, max]));
     const values = steps.map((at) => byTime.get(at) ?? null);
-    return { times: steps, lines: [{ name: 'worst flush lag', color: '--blocked', values }] };
+    return { times: steps, lines: [{ name: 'worst flush lag', color: '--lag', values }] };
   }, [trail, range]);
   return <Chart label="Worst flush lag." times={times} lines={lines} format={duration} />;
 }

@@ -1,0 +1,154 @@
+import { type ComponentChildren, createContext, type JSX } from 'preact';
+import { useContext, useEffect, useRef, useState } from 'preact/hooks';
+import type { Answer } from './api.ts';
+import { textOf } from './text-of.ts';
+
+/** What was said beside yes. */
+export interface Said {
+  /** Empty when nothing was. */
+  readonly why: string;
+  /** How long it is to hold; undefined: until somebody ends it. */
+  readonly forMs: number | undefined;
+}
+
+/** Something to confirm before it happens. */
+export interface Question {
+  /** The button that does it. */
+  readonly label: string;
+  /** What will happen, for whom. */
+  readonly text: string;
+  /** What to say when it was done. */
+  readonly done: string;
+  readonly danger?: boolean;
+  /** Whether to ask for a reason, which the trail keeps, and for how long. */
+  readonly fields?: readonly ('why' | 'forMs')[];
+  readonly act: (said: Said) => Promise<Answer>;
+}
+
+type Ask = (question: Question) => void;
+
+const Asking = createContext<Ask>(() => undefined);
+
+/** Asks a question in a dialog. */
+export function useAsk(): Ask {
+  return useContext(Asking);
+}
+
+/** How long it says that something was done, in ms. */
+const DONE_MS = 6_000;
+
+/**
+ * Holds the one dialog of the page. It stands above the panels, so that new figures can take away the row that it was asked
+ * from without closing it.
+ */
+export function AskProvider({ children }: { readonly children: ComponentChildren }): JSX.Element {
+  const [question, setQuestion] = useState<Question>();
+  const [done, setDone] = useState<string>();
+  useEffect(() => {
+    if (done === undefined) return undefined;
+    const timer = setTimeout(() => setDone(undefined), DONE_MS);
+    return () => clearTimeout(timer);
+  }, [done]);
+  return (
+    <Asking.Provider value={setQuestion}>
+      {children}
+      {question === undefined ? null : (
+        <Dialog
+          question={question}
+          onLeave={(acted) => {
+            setQuestion(undefined);
+            if (acted) setDone(question.done);
+          }}
+        />
+      )}
+      <p role="status" class={done === undefined ? 'hidden' : 'toast'}>
+        {done}
+      </p>
+    </Asking.Provider>
+  );
+}
+
+interface DialogProps {
+  readonly question: Question;
+  readonly onLeave: (acted: boolean) => void;
+}
+
+/** The question, which the keyboard can answer: Enter acts, Escape leaves, and focus goes back where it was. */
+function Dialog({ question, onLeave }: DialogProps): JSX.Element {
+  const { label, text, danger = false, fields = [], act } = question;
+  const dialog = useRef<HTMLDialogElement>(null);
+  const acted = useRef(false);
+  const [problem, setProblem] = useState<string>();
+  const [busy, setBusy] = useState(false);
+  useEffect(() => dialog.current?.showModal(), []);
+  const confirm = async (form: HTMLFormElement): Promise<void> => {
+    if (busy) return;
+    setBusy(true);
+    const forMs = Number(textOf(form, 'forMs'));
+    const answer = await act({ why: textOf(form, 'why').trim(), forMs: forMs > 0 ? forMs : undefined });
+    setBusy(false);
+    if (!answer.ok) {
+      setProblem(answer.reason);
+      return;
+    }
+    acted.current = true;
+    // Closing gives the focus back; taking the dialog away would lose it.
+    dialog.current?.close();
+  };
+  return (
+    <dialog ref={dialog} onClose={() => onLeave(acted.current)} aria-labelledby="question" aria-describedby="what-happens">
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void confirm(event.currentTarget);
+        }}
+      >
+        <h2 id="question">{label}</h2>
+        <p id="what-happens">{text}</p>
+        {fields.includes('why') ? <Why /> : null}
+        {fields.includes('forMs') ? <HowLong /> : null}
+        {problem === undefined ? null : (
+          <p role="alert" class="bad">
+            {problem}
+          </p>
+        )}
+        <div class="choices">
+          <button type="button" onClick={() => dialog.current?.close()}>
+            Cancel
+          </button>
+          <button
+            type="submit"
+            class={danger ? 'primary danger' : 'primary'}
+            aria-disabled={busy}
+            autofocus={!fields.includes('why')}
+          >
+            {label}
+          </button>
+        </div>
+      </form>
+    </dialog>
+  );
+}
+
+function Why(): JSX.Element {
+  return (
+    <label>
+      Reason (kept in the audit trail)
+      <input name="why" maxLength={200} autocomplete="off" autofocus />
+    </label>
+  );
+}
+
+function HowLong(): JSX.Element {
+  return (
+    <label>
+      For how long
+      <select name="forMs">
+        <option value="">until somebody ends it</option>
+        <option value="300000">5 minutes</option>
+        <option value="900000">15 minutes</option>
+        <option value="3600000">1 hour</option>
+      </select>
+    </label>
+  );
+}
