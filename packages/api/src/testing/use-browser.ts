@@ -10,9 +10,15 @@ const executablePath = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 /** Why there is no browser to test in; undefined when there is one. */
 export const noBrowser: string | undefined = existsSync(executablePath)
   ? undefined
-  : `skipped: there is no ${executablePath} (Debian's package chromium; CHROMIUM_PATH names another)`;
+  : ` (skipped: there is no ${executablePath}; Debian has the package chromium, and CHROMIUM_PATH names another)`;
 
-const quiet = ['disable-gpu', 'disable-quic', 'disable-background-networking', 'disable-component-update', 'disable-sync'];
+const quiet = [
+  'disable-gpu',
+  'disable-quic',
+  'disable-background-networking',
+  'disable-component-update',
+  'disable-sync',
+];
 
 /** A browser whose pages are looked after. */
 export interface TestBrowser {

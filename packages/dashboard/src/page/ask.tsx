@@ -96,7 +96,12 @@ function Dialog({ question, onLeave }: DialogProps): JSX.Element {
     dialog.current?.close();
   };
   return (
-    <dialog ref={dialog} onClose={() => onLeave(acted.current)} aria-labelledby="question" aria-describedby="what-happens">
+    <dialog
+      ref={dialog}
+      onClose={() => onLeave(acted.current)}
+      aria-labelledby="question"
+      aria-describedby="what-happens"
+    >
       <form
         onSubmit={(event) => {
           event.preventDefault();

@@ -36,5 +36,11 @@ it('moments are told from now, and in UTC', () => {
 });
 
 it('what need not tick is told in its largest unit', () => {
-  expect([-1, 59_999, 3_599_000, 86_399_000, 200_000_000].map(roughly)).toEqual(['0 s', '59 s', '59 min', '23 h', '2 d']);
+  expect([-1, 59_999, 3_599_000, 86_399_000, 200_000_000].map(roughly)).toEqual([
+    '0 s',
+    '59 s',
+    '59 min',
+    '23 h',
+    '2 d',
+  ]);
 });

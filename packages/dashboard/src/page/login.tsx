@@ -27,7 +27,11 @@ export function Login({ notice, onIn }: LoginProps): JSX.Element {
       <h1>
         <Mark /> Spillway
       </h1>
-      {notice === undefined ? null : <p role="status" class="notice">{notice}</p>}
+      {notice === undefined ? null : (
+        <p role="status" class="notice">
+          {notice}
+        </p>
+      )}
       <form onSubmit={(event) => void submit(event)}>
         <input type="text" name="username" autocomplete="username" value="spillway" hidden readOnly />
         <label for="key">API key</label>

@@ -15,7 +15,12 @@ interface BlockedProps {
 /** Who was blocked: running blocks first, then by how much was refused. */
 export function Blocked({ panel, nowMs, mayChange }: BlockedProps): JSX.Element {
   return (
-    <Panel title="Blocked subjects" about="Running blocks first, then by refused requests; the first 20." panel={panel} wide>
+    <Panel
+      title="Blocked subjects"
+      about="Running blocks first, then by refused requests; the first 20."
+      panel={panel}
+      wide
+    >
       {(subjects) =>
         subjects.length === 0 ? (
           <Nothing>Nobody was blocked in this time, and nobody is now.</Nothing>

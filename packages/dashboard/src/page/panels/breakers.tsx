@@ -15,7 +15,12 @@ interface BreakersProps {
 /** Every breaker that had an event: its state, its failures, and what can be done about it. */
 export function Breakers({ panel, nowMs, mayChange }: BreakersProps): JSX.Element {
   return (
-    <Panel title="Circuit breakers" about="Those that are not closed first. Failures and openings are of the time range." panel={panel} wide>
+    <Panel
+      title="Circuit breakers"
+      about="Those that are not closed first. Failures and openings are of the time range."
+      panel={panel}
+      wide
+    >
       {(breakers) =>
         breakers.length === 0 ? (
           <Nothing>No breaker has seen a failure or been moved yet.</Nothing>
@@ -53,7 +58,10 @@ function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BreakerSt
   return [...columns, { title: 'Change', buttons: true, cell: (breaker) => <Choices breaker={breaker} /> }];
 }
 
-function State({ breaker: { state, sinceMs }, nowMs }: Omit<BreakersProps, 'panel' | 'mayChange'> & OfOne): JSX.Element {
+function State({
+  breaker: { state, sinceMs },
+  nowMs,
+}: Omit<BreakersProps, 'panel' | 'mayChange'> & OfOne): JSX.Element {
   return (
     <>
       <span class={`state ${state}`}>{state.replace('_', ' ')}</span>
@@ -115,7 +123,11 @@ function Choices({ breaker }: OfOne): JSX.Element {
 
 const questions = {
   forced_open: { label: 'Force open', what: 'Every call is refused, in the whole fleet:', fields: ['why', 'forMs'] },
-  forced_closed: { label: 'Force closed', what: 'Every call is let through, whatever fails:', fields: ['why', 'forMs'] },
+  forced_closed: {
+    label: 'Force closed',
+    what: 'Every call is let through, whatever fails:',
+    fields: ['why', 'forMs'],
+  },
   auto: { label: 'Automatic', what: 'It closes, and decides by itself again:', fields: ['why'] },
 } as const;
 

@@ -46,13 +46,11 @@ export function Capacity({ panel }: { readonly panel: PanelState<CapacityState> 
 const columns: readonly Column<Measure>[] = [
   { title: 'Metric', cell: ({ name }) => name },
   { title: 'Now', number: true, cell: ({ now }) => <b>{count(now)}</b> },
-  ...plans.map(
-    (plan): Column<Measure> => ({
-      title: plan.name,
-      number: true,
-      cell: ({ now, of }) => <Share now={now} target={plan[of]} atLeast={'atLeast' in plan} />,
-    }),
-  ),
+  ...plans.map((plan): Column<Measure> => ({
+    title: plan.name,
+    number: true,
+    cell: ({ now, of }) => <Share now={now} target={plan[of]} atLeast={'atLeast' in plan} />,
+  })),
 ];
 
 interface ShareProps {
@@ -68,7 +66,7 @@ function Share({ now, target, atLeast }: ShareProps): JSX.Element {
   return (
     <span class={percent > 100 ? 'share over' : 'share'}>
       {target.toLocaleString('en')}
-      {atLeast ? '+' : ''}
+      {atLeast ? '+ ' : ' '}
       <small>{percent.toLocaleString('en')} %</small>
       <span class="bar" style={`--share: ${Math.min(100, percent)}%`} />
     </span>

@@ -12,7 +12,12 @@ interface JobsProps {
 /** The last run of each maintenance job and the next. */
 export function Jobs({ panel, nowMs }: JobsProps): JSX.Element {
   return (
-    <Panel title="Maintenance" about="The last run of each job, whatever the time range, and the next." panel={panel} wide>
+    <Panel
+      title="Maintenance"
+      about="The last run of each job, whatever the time range, and the next."
+      panel={panel}
+      wide
+    >
       {(jobs) =>
         jobs.length === 0 ? (
           <Nothing>There are no jobs.</Nothing>
@@ -29,7 +34,11 @@ function columnsOf(nowMs: number): readonly Column<JobState>[] {
     { title: 'Job', cell: ({ jobName }) => <code>{jobName}</code> },
     { title: 'Last run', text: true, cell: (job) => <LastRun job={job} nowMs={nowMs} /> },
     { title: 'Took', number: true, cell: ({ durationMs }) => (durationMs === null ? '–' : duration(durationMs)) },
-    { title: 'Rows moved', number: true, cell: ({ status, rowsMoved }) => (status === 'never' ? '–' : count(rowsMoved)) },
+    {
+      title: 'Rows moved',
+      number: true,
+      cell: ({ status, rowsMoved }) => (status === 'never' ? '–' : count(rowsMoved)),
+    },
     { title: 'Next run', text: true, cell: (job) => <NextRun job={job} nowMs={nowMs} /> },
   ];
 }

@@ -55,7 +55,12 @@ function rates({ decisions, nowMs }: Snapshot, range: Range): readonly Beat[] {
       note: all === 0 ? over : `a second, ${rate((100 * blocked) / all)} % of all`,
       tone: blocked > 0 ? 'blocked' : undefined,
     },
-    { name: 'Shadow-blocked', value: text(shadow), note: 'a second, let through', tone: shadow > 0 ? 'shadow' : undefined },
+    {
+      name: 'Shadow-blocked',
+      value: text(shadow),
+      note: 'a second, let through',
+      tone: shadow > 0 ? 'shadow' : undefined,
+    },
   ];
 }
 

@@ -1,0 +1,99 @@
+import { createPool, migrate } from '@spillway/db';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import type { Page } from 'playwright-core';
+import { afterEach, beforeAll, beforeEach, vi } from 'vitest';
+import { createKey } from '../auth/create-key.ts';
+import { type Api, startApi } from '../start-api.ts';
+import { buildPage } from './built-page.ts';
+import { memoryLog } from './memory-log.ts';
+import { type TestBrowser, useBrowser } from './use-browser.ts';
+
+/** A running API with its page, and a browser to look at it. */
+export interface TestDashboard {
+  readonly api: Api;
+  readonly pool: ReturnType<typeof createPool>;
+  readonly browser: TestBrowser;
+  readonly redisUrl: string;
+  /** Opens the page and logs in with a new key of this scope. */
+  logIn(scope: 'read' | 'admin'): Promise<{ readonly page: Page; readonly keyId: string }>;
+  /** Opens the page's login. */
+  open(): Promise<Page>;
+  /** Ends the API in the middle of a test. */
+  stop(): Promise<void>;
+  /** And starts it again, at the same address. */
+  start(): Promise<void>;
+  newKey(scope: 'decide' | 'read' | 'admin'): Promise<{ readonly key: string; readonly id: string }>;
+}
+
+/** Gives each test of the file the API as `start` runs it, on an empty Redis and an empty database. */
+export function useDashboard(): TestDashboard {
+  const redis = useRedis();
+  const postgres = usePostgres({
+    scope: 'test',
+    template: 'spillway_db',
+    migrate: async (connectionString) => void (await migrate({ connectionString })),
+  });
+  const browser = useBrowser();
+  let current: Pick<TestDashboard, 'api' | 'pool'> | undefined;
+  const serve = async (pool: TestDashboard['pool'], port: number): Promise<Api> => {
+    const { logger } = memoryLog('error');
+    const sessionSecret = 'a secret of thirty-two characters';
+    return startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port, logger, sessionSecret });
+  };
+  beforeAll(buildPage);
+  beforeEach(async () => {
+    const pool = createPool({ connectionString: postgres.url, onError: () => undefined });
+    current = { api: await serve(pool, 0), pool };
+  });
+  afterEach(async () => {
+    await current?.api.close(0);
+    await current?.pool.end();
+  });
+  const present = (): Pick<TestDashboard, 'api' | 'pool'> => {
+    if (current === undefined) throw new Error('Only inside a test');
+    return current;
+  };
+  const newKey: TestDashboard['newKey'] = async (scope) => {
+    const { key, row } = await createKey(present().pool, { name: scope, scopes: [scope] });
+    // The API learns of keys that others made within a second.
+    await vi.waitFor(async () => {
+      const { status } = await fetch(`${present().api.url}/dashboard/session`, {
+        headers: { Authorization: `Bearer ${key}` },
+      });
+      if (status === 401) throw new Error('the key is not known yet');
+    }, 5_000);
+    return { key, id: row.id };
+  };
+  const open = async (): Promise<Page> => {
+    const page = await browser.newPage();
+    await page.goto(`${present().api.url}/dashboard`);
+    return page;
+  };
+  return {
+    browser,
+    newKey,
+    open,
+    stop: () => present().api.close(0),
+    start: async () => {
+      const { api, pool } = present();
+      current = { api: await serve(pool, Number(new URL(api.url).port)), pool };
+    },
+    get api() {
+      return present().api;
+    },
+    get pool() {
+      return present().pool;
+    },
+    get redisUrl() {
+      return redis.url;
+    },
+    logIn: async (scope) => {
+      const { key, id } = await newKey(scope);
+      const page = await open();
+      await page.getByLabel('API key').fill(key);
+      await page.keyboard.press('Enter');
+      await page.locator('main.board').waitFor();
+      return { page, keyId: id };
+    },
+  };
+}
