@@ -1,4 +1,4 @@
-import { type EventIdentity, type OutboxEvent, outboxEventId } from '@spillway/redis';
+import { eventFields, type EventIdentity, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
 
 /** Something that happened to a breaker, as one outbox event tells it. */
 export interface BreakerEvent extends EventIdentity {
@@ -16,36 +16,15 @@ export interface BreakerEvent extends EventIdentity {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-/** An event that isn't what its type says. `code` is `malformed_breaker_event`. */
-export class MalformedBreakerEventError extends Error {
-  readonly code = 'malformed_breaker_event';
-  override readonly name = 'MalformedBreakerEventError';
-  readonly field: string;
-
-  constructor(field: string, value: string | undefined) {
-    super(`breaker event: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
-    this.field = field;
-  }
-}
-
 /** The outbox's name for these events. */
 export const BREAKER_EVENT = 'breaker';
 
-/** Reads an event of type `breaker`. @throws {MalformedBreakerEventError} */
+/** Reads an event of type `breaker`. @throws {MalformedEventError} of @spillway/redis */
 export function parseBreakerEvent(event: OutboxEvent): BreakerEvent {
-  const { shard, epoch, seq, atMs, fields } = event;
-  const text = (field: string): string => {
-    const value = fields[field];
-    if (value === undefined) throw new MalformedBreakerEventError(field, value);
-    return value;
-  };
-  const number = (field: string): number => {
-    const value = text(field);
-    if (!/^\d{1,15}$/.test(value)) throw new MalformedBreakerEventError(field, value);
-    return Number(value);
-  };
+  const { shard, epoch, seq, atMs } = event;
+  const { text, number } = eventFields(event);
   const eventType = text('event');
-  if (!isEventType(eventType)) throw new MalformedBreakerEventError('event', eventType);
+  if (!isEventType(eventType)) throw new MalformedEventError(event.type, 'event', eventType);
   const isTransition = eventType !== 'failure' && eventType !== 'success';
   const breakerEpoch = number('breaker_epoch');
   const message = text('message');
@@ -61,7 +40,7 @@ export function parseBreakerEvent(event: OutboxEvent): BreakerEvent {
     failureCount: number('failure_count'),
     errorMessage: message === '' ? null : message,
     breakerEpoch: isTransition ? breakerEpoch : null,
-    metadata: { preset: text('preset'), ...parseMetadata(text('metadata')) },
+    metadata: { preset: text('preset'), ...parseMetadata(event.type, text('metadata')) },
   };
 }
 
@@ -69,12 +48,12 @@ function isEventType(value: string): value is BreakerEvent['eventType'] {
   return ['opened', 'half_open', 'closed', 'failure', 'success'].includes(value);
 }
 
-function parseMetadata(text: string): object {
+function parseMetadata(type: string, text: string): object {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {
     // Told below, like anything else that is no object.
   }
-  throw new MalformedBreakerEventError('metadata', text);
+  throw new MalformedEventError(type, 'metadata', text);
 }

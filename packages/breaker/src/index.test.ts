@@ -16,7 +16,6 @@ it('exports exactly this', () => {
         "BreakersNotConfiguredError",
         "CallTimeoutError",
         "CircuitOpenError",
-        "MalformedBreakerEventError",
         "StoreUnavailableError",
         "aiProvider",
         "builtInPresets",

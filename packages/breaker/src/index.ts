@@ -1,4 +1,4 @@
-export { BREAKER_EVENT, MalformedBreakerEventError, parseBreakerEvent } from './breaker-event.ts';
+export { BREAKER_EVENT, parseBreakerEvent } from './breaker-event.ts';
 export type { BreakerEvent } from './breaker-event.ts';
 export type { Breaker, ForcedChange, ManualChange } from './breakers/breaker.ts';
 export type { Breakers, FallbackOptions, RunOptions } from './breakers/breakers.ts';

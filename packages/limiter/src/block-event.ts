@@ -1,6 +1,6 @@
-import { type OutboxEvent, outboxEventId } from '@spillway/redis';
+import { eventFields, type OutboxEvent, outboxEventId } from '@spillway/redis';
 import type { PolicyMode } from './types.ts';
-import { parseWindowKey } from './window-key.ts';
+import { windowOf } from './window-of-event.ts';
 
 /**
  * A block as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with the
@@ -35,45 +35,23 @@ export interface BlockEvent {
   readonly updatedAtMs: number;
 }
 
-/** An event that isn't the snapshot of a block it claims to be. */
-export class MalformedBlockEventError extends Error {
-  readonly code = 'malformed_block_event';
-  override readonly name = 'MalformedBlockEventError';
-  readonly field: string;
-
-  constructor(field: string, value: string | undefined) {
-    super(`block event: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
-    this.field = field;
-  }
-}
-
 const FOREVER = 2 ** 48 - 1;
 
-/** Reads an event of type `block`. @throws {MalformedBlockEventError} */
+/** Reads an event of type `block`. @throws {MalformedEventError} of @spillway/redis */
 export function parseBlockEvent(event: OutboxEvent): BlockEvent {
-  const { fields } = event;
-  const number = (field: string): number => {
-    const value = fields[field];
-    if (value === undefined || !/^\d{1,15}$/.test(value)) throw new MalformedBlockEventError(field, value);
-    return Number(value);
-  };
-  const key = fields['key'];
-  const window = key === undefined ? undefined : parseWindowKey(key);
-  if (key === undefined || window === undefined) throw new MalformedBlockEventError('key', key);
-  const opening = number('id_seq') === 0;
-  const identity = opening
-    ? { shard: event.shard, epoch: event.epoch, seq: event.seq, atMs: event.atMs }
-    : { shard: event.shard, epoch: number('id_epoch'), seq: number('id_seq'), atMs: number('id_at') };
+  const { number, opening } = eventFields(event);
+  const { key, policy, action, subject } = windowOf(event);
+  const { shard, epoch, seq, atMs } = opening();
   const until = number('until');
   return {
-    id: outboxEventId(identity),
-    shard: identity.shard,
-    epoch: identity.epoch,
-    seq: identity.seq,
+    id: outboxEventId({ shard, epoch, seq, atMs }),
+    shard,
+    epoch,
+    seq,
     key,
-    tier: window.policy,
-    action: window.action,
-    identifier: window.subject,
+    tier: policy,
+    action,
+    identifier: subject,
     limitCount: number('limit'),
     windowMs: number('window'),
     requestCount: number('count'),
@@ -82,7 +60,7 @@ export function parseBlockEvent(event: OutboxEvent): BlockEvent {
     lastRequestAtMs: number('last'),
     blockedUntilMs: until === FOREVER ? 'forever' : until,
     mode: number('mode') === 1 ? 'shadow' : 'enforce',
-    createdAtMs: identity.atMs,
+    createdAtMs: atMs,
     updatedAtMs: event.atMs,
   };
 }

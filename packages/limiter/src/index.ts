@@ -1,11 +1,8 @@
 export { capacityOf } from './algorithm/capacity.ts';
-export { MalformedBlockEventError, parseBlockEvent } from './block-event.ts';
+export { parseBlockEvent } from './block-event.ts';
 export type { BlockEvent } from './block-event.ts';
 export type { RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
-export {
-  MalformedDecisionCountsEventError,
-  parseDecisionCountsEvent,
-} from './decision-counts/decision-counts-event.ts';
+export { parseDecisionCountsEvent } from './decision-counts/decision-counts-event.ts';
 export type { DecisionCountsEvent } from './decision-counts/decision-counts-event.ts';
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from './errors.ts';
 export { createLimiter } from './limiter.ts';
@@ -18,7 +15,7 @@ export { policyFor } from './live/policy-for.ts';
 export type { PolicySource } from './live/policy-for.ts';
 export type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 export type { CacheKind, LimiterMetrics } from './metrics/metrics.ts';
-export { MalformedNearLimitEventError, parseNearLimitEvent } from './near-limit/near-limit-event.ts';
+export { parseNearLimitEvent } from './near-limit/near-limit-event.ts';
 export type { NearLimitEvent } from './near-limit/near-limit-event.ts';
 export type { NearLimitCrossing } from './near-limit/near-limit-notice.ts';
 export {

@@ -1,4 +1,5 @@
-import { MalformedOutboxEntryError, type OutboxEvent, outboxEventId } from './outbox.ts';
+import { eventFields } from './event-fields.ts';
+import { type OutboxEvent, outboxEventId } from './outbox.ts';
 
 /**
  * An outage as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with more
@@ -26,33 +27,23 @@ export interface GapEvent {
 
 const ANSWER = 'a:';
 
-/** Reads an event of type `gap`. @throws {MalformedOutboxEntryError} */
+/** Reads an event of type `gap`. @throws {MalformedEventError} */
 export function parseGapEvent(event: OutboxEvent): GapEvent {
-  const { fields } = event;
-  const number = (field: string): number => {
-    const value = fields[field];
-    if (value === undefined || !/^\d{1,15}$/.test(value))
-      throw new MalformedOutboxEntryError(event.entryId, field, value);
-    return Number(value);
-  };
-  const { kind } = fields;
-  if (kind === undefined || kind === '') throw new MalformedOutboxEntryError(event.entryId, 'kind', kind);
-  const opening = number('id_seq') === 0;
-  const identity = opening
-    ? { shard: event.shard, epoch: event.epoch, seq: event.seq, atMs: event.atMs }
-    : { shard: event.shard, epoch: number('id_epoch'), seq: number('id_seq'), atMs: number('id_at') };
-  const answers = Object.keys(fields).filter((field) => field.startsWith(ANSWER));
+  const { text, number, opening } = eventFields(event);
+  const kind = text('kind', /./u);
+  const { shard, epoch, seq, atMs } = opening();
+  const answers = Object.keys(event.fields).filter((field) => field.startsWith(ANSWER));
   return {
-    id: outboxEventId(identity),
-    shard: identity.shard,
-    epoch: identity.epoch,
-    seq: identity.seq,
+    id: outboxEventId({ shard, epoch, seq, atMs }),
+    shard,
+    epoch,
+    seq,
     kind,
     fromMs: number('from'),
     toMs: number('to'),
     instances: number('instances'),
     reports: number('reports'),
     decisions: Object.fromEntries(answers.map((field) => [field.slice(ANSWER.length), number(field)])),
-    createdAtMs: identity.atMs,
+    createdAtMs: atMs,
   };
 }

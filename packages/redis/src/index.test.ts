@@ -6,10 +6,12 @@ it('exports exactly this', () => {
     [
       "DEFAULT_SHARDS",
       "MAX_SHARDS",
+      "MalformedEventError",
       "MalformedOutboxEntryError",
       "PreparedArgument",
       "RedisOptionError",
       "defineScript",
+      "eventFields",
       "hotPathClusterOptions",
       "hotPathOptions",
       "instances",

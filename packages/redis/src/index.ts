@@ -1,6 +1,8 @@
 export { hotPathClusterOptions, hotPathOptions } from './client.ts';
 export type { RedisClient } from './client.ts';
 export { RedisOptionError } from './errors.ts';
+export { eventFields, MalformedEventError } from './event-fields.ts';
+export type { EventFields } from './event-fields.ts';
 export { parseGapEvent } from './gap-event.ts';
 export type { GapEvent } from './gap-event.ts';
 export { instances } from './instances.ts';

@@ -1,12 +1,12 @@
 import { useRedis } from '@spillway/embedded/testing';
-import { hotPathOptions, outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
+import { hotPathOptions, MalformedEventError, outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { describe, expect, it, vi } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import type { Policy } from '../types.ts';
-import { MalformedDecisionCountsEventError, parseDecisionCountsEvent } from './decision-counts-event.ts';
+import { parseDecisionCountsEvent } from './decision-counts-event.ts';
 
 const redis = useRedis();
 const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000 });
@@ -104,6 +104,6 @@ it.each([
 ])('an event whose %s is %j is refused by that name', (field, value) => {
   const fields = { policy: 'two', outcome: 'allowed', count: '1', over: '10', [field]: value };
   const event = { entryId: '1-0', shard: 0, epoch: 1, seq: 1, atMs: 1, type: 'decisions', fields };
-  expect(() => parseDecisionCountsEvent(event)).toThrow(MalformedDecisionCountsEventError);
+  expect(() => parseDecisionCountsEvent(event)).toThrow(MalformedEventError);
   expect(() => parseDecisionCountsEvent(event)).toThrow(`"${field}"`);
 });

@@ -1,5 +1,5 @@
-import { type OutboxEvent, outboxEventId } from '@spillway/redis';
-import { parseWindowKey } from '../window-key.ts';
+import { eventFields, type OutboxEvent, outboxEventId } from '@spillway/redis';
+import { windowOf } from '../window-of-event.ts';
 
 /** A subject that came near its limit, as one outbox event tells it. */
 export interface NearLimitEvent {
@@ -16,31 +16,15 @@ export interface NearLimitEvent {
   readonly atMs: number;
 }
 
-/** An event of type `near_limit` that doesn't say what such an event says. */
-export class MalformedNearLimitEventError extends Error {
-  readonly code = 'malformed_near_limit_event';
-  override readonly name = 'MalformedNearLimitEventError';
-  readonly field: string;
-
-  constructor(field: string, value: string | undefined) {
-    super(`near_limit event: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
-    this.field = field;
-  }
-}
-
-/** Reads an event of type `near_limit`. @throws {MalformedNearLimitEventError} */
+/** Reads an event of type `near_limit`. @throws {MalformedEventError} of @spillway/redis */
 export function parseNearLimitEvent(event: OutboxEvent): NearLimitEvent {
-  const number = (field: string): number => {
-    const value = event.fields[field];
-    if (value === undefined || !/^\d{1,15}$/.test(value)) throw new MalformedNearLimitEventError(field, value);
-    return Number(value);
-  };
-  const key = event.fields['key'];
-  const window = key === undefined ? undefined : parseWindowKey(key);
-  if (window === undefined) throw new MalformedNearLimitEventError('key', key);
+  const { number } = eventFields(event);
+  const { policy, action, subject } = windowOf(event);
   return {
     id: outboxEventId(event),
-    ...window,
+    policy,
+    action,
+    subject,
     limit: number('limit'),
     remaining: number('remaining'),
     atMs: event.atMs,

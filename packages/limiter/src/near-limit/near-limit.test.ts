@@ -1,5 +1,5 @@
 import { useRedis } from '@spillway/embedded/testing';
-import { hotPathOptions, outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
+import { hotPathOptions, MalformedEventError, outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
@@ -7,7 +7,7 @@ import { createLimiter, type LimiterSettings } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import type { Policy } from '../types.ts';
-import { MalformedNearLimitEventError, parseNearLimitEvent } from './near-limit-event.ts';
+import { parseNearLimitEvent } from './near-limit-event.ts';
 import type { NearLimitCrossing } from './near-limit-notice.ts';
 
 const ten = definePolicy({ name: 'ten', limit: 10, windowMs: 60_000, nearLimit: 0.8 });
@@ -146,7 +146,7 @@ describe('the audit trail', () => {
   ])('has no room for %j', (fields, field) => {
     const event = { entryId: '1-0', shard: 0, epoch: 1, seq: 1, atMs: 1, type: 'near_limit', fields };
     const parse = (): unknown => parseNearLimitEvent(event as Parameters<typeof parseNearLimitEvent>[0]);
-    expect(parse).toThrow(MalformedNearLimitEventError);
+    expect(parse).toThrow(MalformedEventError);
     expect(parse).toThrow(`"${field}"`);
   });
 });

@@ -118,7 +118,7 @@ describe('writeEntries', () => {
     await write(...strange);
     const letters = await deadLetters();
     expect(letters.map(({ reason }) => reason)).toEqual([
-      'MalformedBlockEventError: block event: field "key" is "nonsense"',
+      'MalformedEventError: block event: field "key" is "nonsense"',
       'MalformedOutboxEntryError: outbox entry 1-0: field "type" is missing',
       'unknown event type "party"',
     ]);
