@@ -12,6 +12,8 @@ const run = promisify(execFile);
 /** A Redis server whose instructions are counted, by valgrind's callgrind: some fifty times slower than a free one. */
 export interface CountedRedis {
   readonly client: Redis;
+  /** As `7.0.15`. */
+  version(): Promise<string>;
   /** How many instructions of user space the server takes for `work`. System calls count nothing. */
   count(work: () => Promise<unknown>): Promise<number>;
   stop(): Promise<void>;
@@ -32,6 +34,7 @@ export async function startCountedRedis(): Promise<CountedRedis> {
   const control = (flag: string) => run('callgrind_control', [flag, String(child.pid)]);
   return {
     client,
+    version: async () => /^redis_version:(.*)$/m.exec(await client.info('server'))?.[1]?.trim() ?? 'unknown',
     async count(work) {
       await control('-z');
       await work();

@@ -25,15 +25,15 @@
 -- and there are twenty.
 --
 -- decide-lone-log.lua does the same for a request on its own, with less around it.
--- decide.lua does it for every algorithm and for several policies at once,
--- at a multiple of the cost. They share sliding-log.lua, and one suite of tests
+-- decide-counters.lua does it for the algorithms that count. decide.lua does it for
+-- all of them and for several policies at once, at a multiple of the cost. They share sliding-log.lua, and one suite of tests
 -- holds them to the same answers.
 
 local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
 local keys, repeated = KEYS, ARGV[2] == '1'
 local values = not repeated and call('MGET', unpack(keys))
 local replies = { pack('>I6', now) }
-local decide, dropped
+local decide, dropped, outbox_cap
 
 local index = 0
 for argument = 3, #ARGV, 7 do
@@ -41,6 +41,8 @@ for argument = 3, #ARGV, 7 do
   local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] ~= '2'
   -- Text: Redis would have to print a number with 17 digits.
   local ttl = ARGV[argument + 5]
+  -- What only rare requests need is made a number when the first of them comes.
+  local block, mode, cost
   -- Whoever is admitted hears how much is left, and that it all is free again a
   -- window from now: each such answer is packed once.
   local admitted = {}
@@ -68,9 +70,14 @@ for argument = 3, #ARGV, 7 do
       answer = pack('>I1I4I4I4', 0, left, window, 0)
       admitted[left] = answer
     elseif not left then
-      if not decide then decide, dropped = rare() end
-      answer = decide(tonumber(ARGV[1]), key, value, limit, window, tonumber(ARGV[argument + 2]),
-        tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4]))
+      if not decide then
+        decide, dropped = rare()
+        outbox_cap = tonumber(ARGV[1])
+      end
+      if not mode then
+        block, mode, cost = tonumber(ARGV[argument + 2]), tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
+      end
+      answer = decide(outbox_cap, key, value, limit, window, block, mode, cost)
     end
     replies[index + 1] = answer
   end

@@ -39,17 +39,18 @@ local function out_of_log(body)
 end
 
 local function out_of_bucket(body)
-  if #body < 10 then
+  if #body < 14 then
     return body, 0
   end
-  local newest, kept_width = struct.unpack('>I6I4', body)
-  local from = #body - 3 - 4 * (newest - math.floor(charged_at / width))
-  if kept_width ~= width or from < 11 or from > #body then
+  local newest, kept_width, sum = struct.unpack('>I6I4I4', body)
+  local from = 15 + 4 * (newest - math.floor(charged_at / width))
+  if kept_width ~= width or from < 15 or from > #body then
     return body, 0
   end
   local units = struct.unpack('>I4', body, from)
   local taken = math.min(units, wanted)
-  return string.sub(body, 1, from - 1) .. struct.pack('>I4', units - taken) .. string.sub(body, from + 4), taken
+  local start = struct.pack('>I6I4I4', newest, kept_width, sum - taken) .. string.sub(body, 15, from - 1)
+  return start .. struct.pack('>I4', units - taken) .. string.sub(body, from + 4), taken
 end
 
 local body = string.sub(value, HEADER + 1)

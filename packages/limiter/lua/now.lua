@@ -2,8 +2,10 @@
 -- function would cost the hot scripts as much as the sum itself.
 --
 -- Provides
---   now   milliseconds since 1970 by this Redis server, never by a client
+--   now        milliseconds since 1970 by this Redis server, never by a client
+--   spare_ms   to be added to each time to live
 
 local time = redis.call('TIME')
 local now = time[2] / 1000
 now = time[1] * 1000 + now - now % 1
+local spare_ms = 0

@@ -20,7 +20,7 @@ export interface RedisScript<Reply> {
  * A file of a script, or several that become the body of one local function: Redis makes all functions of a script anew at
  * each call, and those inside are only made once `as` is called. The last of the files returns what it gives.
  */
-export type ScriptPart = URL | { readonly as: string; readonly files: readonly URL[] };
+export type ScriptPart = URL | { readonly as: string; readonly files: readonly ScriptPart[] };
 
 /** How to make a {@link RedisScript}. */
 export interface ScriptDefinition<Reply> {

@@ -5,7 +5,7 @@
 -- lasts without being renewed: a holder that dies loses its slots after that.
 -- `extra` is the holder's id of 8 characters; one holder may have several slots.
 --
--- Body: 14 bytes a slot: 6 bytes end of its time (ms), 8 bytes holder.
+-- Body: 14 bytes a slot, the first to end first: 6 bytes end of its time (ms), 8 bytes holder.
 
 local SLOT = 14
 local slots = {}
@@ -19,7 +19,6 @@ function slots.read(w, rule)
       w.slots[w.used] = { ends = ends, holder = sub(w.body, from + 6, from + SLOT - 1) }
     end
   end
-  table.sort(w.slots, function(one, other) return one.ends < other.ends end)
 end
 
 function slots.reset(w)
@@ -31,8 +30,14 @@ function slots.retry(w, rule)
   return w.slots[w.used + rule.cost - rule.limit].ends - w.at
 end
 
+local function by_end(one, other)
+  return one.ends < other.ends
+end
+
+-- In the order of their ends: a renewal, or another window, gets it out of order.
 local function write_slots(w, rule, kept)
   local body, last = {}, w.at
+  table.sort(kept, by_end)
   for place = 1, #kept do
     body[place] = pack('>I6', kept[place].ends) .. kept[place].holder
     last = max(last, kept[place].ends)

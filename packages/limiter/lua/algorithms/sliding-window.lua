@@ -8,62 +8,57 @@
 -- bucket's width late. (Weighing the oldest bucket instead, as is common, admits
 -- up to twice the limit.)
 --
--- Body: 6 bytes index of the newest bucket, 4 bytes width of a bucket (ms), then 4
--- bytes for each of the buckets' counts, oldest first. When the width has changed
--- with the policy, each bucket's units go where its last moment lies: none leaves
--- the window earlier than it would have.
+-- Body: 6 bytes index of the newest bucket, 4 bytes width of a bucket (ms), 4 bytes
+-- sum of the counts, then 4 bytes for each of the buckets' counts, newest first:
+-- lean/sliding-window.lua adds a unit to the newest by one short write.
+--
+-- Where the window or the number of buckets has changed since, the units of a
+-- bucket count as if they had come in its last moment.
 
+local PREFIX = 14
 local buckets = {}
 
--- Units that were kept in buckets of another width or number.
-local function rescale(w, kept, places)
-  local newest, width = kept[1], kept[2]
-  for place = 3, #kept - 1 do
-    local index = newest - #kept + 1 + place
-    index = min(w.newest, floor(((index + 1) * width - 1) / w.width))
-    if kept[place] > 0 and index >= w.oldest then
-      local to = index - w.newest + places
-      w.counts[to] = w.counts[to] + kept[place]
-    end
-  end
+-- Index of the bucket that holds now what bucket `index` of width `width` held.
+local function moved(w, index, width)
+  if width == w.width then return index end
+  return floor(min((index + 1) * width - 1, w.at) / w.width)
 end
 
+-- w.counts: newest first, as in the body.
 function buckets.read(w, rule)
   local count = tonumber(rule.extra)
-  local places = count + 1
-  w.width = ceil(rule.window / count)
-  w.format, w.at = '>I6I4' .. rep('I4', places), now
-  local kept
+  w.width, w.at, w.used, w.counts = ceil(rule.window / count), now, 0, {}
+  local kept, newest, width = {}, 0, 0
   if w.body ~= '' then
-    kept = { unpack_at('>I6I4' .. rep('I4', (#w.body - 10) / 4), w.body) }
-    w.at = max(now, kept[1] * kept[2])
+    kept = { unpack_at('>I6I4' .. rep('I4', (#w.body - PREFIX) / 4 + 1), w.body) }
+    newest, width = kept[1], kept[2]
+    w.at = max(now, newest * width)
   end
-  w.newest = floor(w.at / w.width)
-  w.oldest = floor((w.at - rule.window + 1) / w.width)
-  w.used, w.start, w.counts = 0, w.at, {}
-  local same = kept and kept[2] == w.width and #w.body == 10 + 4 * places
-  -- A count that was kept at place p stands `moved` places further to the left now.
-  local moved = same and w.newest - kept[1] or places
-  for place = 1, places do
-    local units = 0
-    if place + moved <= places and w.newest - places + place >= w.oldest then units = kept[2 + place + moved] end
-    w.counts[place] = units
+  w.newest, w.start = floor(w.at / w.width), w.at
+  local oldest = floor((w.at - rule.window + 1) / w.width)
+  for place = 1, count + 1 do
+    w.counts[place] = 0
   end
-  if kept and not same then rescale(w, kept, places) end
-  for place = 1, places do
-    local units = w.counts[place]
-    if units > 0 and w.used == 0 then w.start = (w.newest - places + place) * w.width end
-    w.used = w.used + units
+  -- What unpack_at gave ends with the place behind what it read.
+  for place = 1, #kept - 4 do
+    local index, units = newest - place + 1, kept[3 + place]
+    if units > 0 then
+      index = moved(w, index, width)
+      if index >= oldest then
+        w.counts[w.newest - index + 1] = w.counts[w.newest - index + 1] + units
+        w.used, w.start = w.used + units, index * w.width
+      end
+    end
   end
 end
 
 -- When the bucket at `place` of w.counts has left the trailing window.
 local function leaves(w, rule, place)
-  return (w.newest - #w.counts + place + 1) * w.width + rule.window - 1 - w.at
+  return (w.newest - place + 2) * w.width + rule.window - 1 - w.at
 end
 
 function buckets.reset(w, rule)
-  for place = #w.counts, 1, -1 do
+  for place = 1, #w.counts do
     if w.counts[place] > 0 then return leaves(w, rule, place) end
   end
   return 0
@@ -71,29 +66,30 @@ end
 
 function buckets.retry(w, rule)
   local over = w.used + rule.cost - rule.limit
-  for place = 1, #w.counts do
+  for place = #w.counts, 1, -1 do
     over = over - w.counts[place]
     if over <= 0 then return leaves(w, rule, place) end
   end
   return rule.window
 end
 
-local function write(w, rule)
-  save(w, w.at, pack(w.format, w.newest, w.width, unpack(w.counts)), w.at - now + rule.window + 2 * w.width)
+local function write(w, rule, used)
+  local body = pack('>I6I4I4' .. rep('I4', #w.counts), w.newest, w.width, used, unpack(w.counts))
+  save(w, w.at, body, w.at - now + rule.window + 2 * w.width)
 end
 
 function buckets.add(w, rule)
-  w.counts[#w.counts] = w.counts[#w.counts] + rule.cost
-  write(w, rule)
+  w.counts[1] = w.counts[1] + rule.cost
+  write(w, rule, w.used + rule.cost)
 end
 
 function buckets.take(w, rule)
   local left = rule.cost
-  for place = #w.counts, 1, -1 do
+  for place = 1, #w.counts do
     local units = left < w.counts[place] and left or w.counts[place]
     w.counts[place], left = w.counts[place] - units, left - units
   end
-  write(w, rule)
+  write(w, rule, w.used - rule.cost + left)
 end
 
 return buckets

@@ -97,6 +97,24 @@ describe.each([
     expect(retryAfterMs).toBeLessThanOrEqual(MINUTE + MINUTE / 20);
   });
 
+  it('sliding-window keeps what was used when its window is made longer or shorter', async () => {
+    const used = limiterOf({ name: 'p', algorithm: 'sliding-window', limit: 10, windowMs: MINUTE, buckets: 6 });
+    await used.consume('p', 'u', { cost: 3 });
+    await under.setNow(START + 25_000);
+    await used.consume('p', 'u', { cost: 2 });
+    const hour = limiterOf({ name: 'p', algorithm: 'sliding-window', limit: 10, windowMs: HOUR, buckets: 6 });
+    const longer = await hour.consume('p', 'u');
+    expect(longer).toMatchObject({ allowed: true, remaining: 4 });
+    expect(longer.resetAfterMs).toBeGreaterThanOrEqual(HOUR);
+    expect(longer.resetAfterMs).toBeLessThanOrEqual(HOUR + HOUR / 6);
+    expect(await hour.consume('p', 'u')).toMatchObject({ remaining: 3 });
+    const again = await used.consume('p', 'u');
+    expect(again).toMatchObject({ allowed: true, remaining: 2 });
+    expect(again.resetAfterMs).toBeLessThanOrEqual(MINUTE + MINUTE / 6);
+    await under.setNow(START + 25_000 + 2 * MINUTE);
+    expect(await used.consume('p', 'u')).toMatchObject({ allowed: true, remaining: 9 });
+  });
+
   it('fixed-window admits at most the limit in each of its windows', { timeout: 60_000 }, async () => {
     await traffic(
       (limit, windowMs) => ({ name: 'p', algorithm: 'fixed-window', limit, windowMs }),

@@ -5,11 +5,13 @@ import type { Decision } from '../../types.ts';
 import type { Operation } from '../operation.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
 import { batcher } from './batcher.ts';
+import { counterProtocol } from './counter-protocol.ts';
 import type { Deadline } from './deadline.ts';
 import type { Fallback } from './fallback.ts';
 import { type GroupItem, groupProtocol } from './group-protocol.ts';
-import { logItem, logProtocol } from './log-protocol.ts';
-import type { LimiterScripts } from './scripts.ts';
+import { logProtocol } from './log-protocol.ts';
+import type { CounterAlgorithm, LimiterScripts } from './scripts.ts';
+import { type SingleItem, singleItem } from './single-request.ts';
 
 /** What {@link decisions} are made with. */
 export interface DecisionsOptions {
@@ -34,16 +36,31 @@ export interface Decisions {
   change(request: StoreRequest, operation: Operation): Promise<Decision>;
 }
 
-/** Sends single requests under a sliding log by the fast path, and all else by the general one. */
+type TakesSingle = (item: SingleItem) => void;
+
+/** What takes a single request, by its algorithm. */
+function singles(
+  options: DecisionsOptions & { readonly onDropped: (count: number) => void },
+): Readonly<Record<CounterAlgorithm | 'sliding-log', TakesSingle>> {
+  const counter = (algorithm: CounterAlgorithm): TakesSingle =>
+    batcher({
+      ...options,
+      protocol: counterProtocol({ ...options, script: options.scripts.decideCounters[algorithm] }),
+    });
+  return {
+    'sliding-log': batcher({ ...options, protocol: logProtocol(options) }),
+    'fixed-window': counter('fixed-window'),
+    'sliding-window': counter('sliding-window'),
+    'token-bucket': counter('token-bucket'),
+    concurrency: counter('concurrency'),
+  };
+}
+
+/** Sends single requests by the script of their algorithm, and all else by the general one. */
 export function decisions(options: DecisionsOptions): Decisions {
   const { client, deadlineMs, scripts, within, fallback, metrics } = options;
   const onDropped = (count: number): void => metrics?.dropped?.(count);
-  const takeLog = batcher({
-    client,
-    within,
-    metrics,
-    protocol: logProtocol({ ...options, onDropped }),
-  });
+  const takeSingle = singles({ ...options, onDropped });
   const takeGroup: (item: GroupItem) => void = batcher({
     client,
     within,
@@ -58,7 +75,7 @@ export function decisions(options: DecisionsOptions): Decisions {
     });
   }
 
-  async function decideOne(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
+  async function decideQuota(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
     try {
       const [decision] = await decideGroup([request], operation);
       if (decision !== undefined) return decision;
@@ -71,9 +88,10 @@ export function decisions(options: DecisionsOptions): Decisions {
   return {
     decide(request, operation) {
       fallback.prepare(request.policy);
-      if (request.policy.algorithm !== 'sliding-log') return decideOne(request, operation);
+      const { algorithm } = request.policy;
+      if (algorithm === 'quota') return decideQuota(request, operation);
       return new Promise((resolve) => {
-        takeLog(logItem(request, operation === 'peek', resolve));
+        takeSingle[algorithm](singleItem(request, operation === 'peek', resolve));
       });
     },
     async decideTogether(requests) {

@@ -1,61 +1,26 @@
 import { PreparedArgument, type RedisClient, type ScriptArgument } from '@spillway/redis';
-import { outcomes } from '../../decision.ts';
-import type { Decision, Policy } from '../../types.ts';
-import type { BlockedListener, StoreRequest } from '../store.ts';
+import type { Policy } from '../../types.ts';
 import type { Protocol } from './batcher.ts';
-import type { Fallback } from './fallback.ts';
-import { admittedIn, decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
+import { admittedIn } from './reply.ts';
 import type { LimiterScripts } from './scripts.ts';
+import { alike, PEEK, settlementOf, type SettlementOptions, type SingleItem } from './single-request.ts';
 
-const MODES = { enforce: 0, shadow: 1 } as const;
-const PEEK = 2;
 /** Bytes of decide-lone-log.lua's argument in front of the time to live. */
 const RULE_BYTES = 21;
 
-/** A request under a sliding log, on its own: nearly all there are. */
-export interface LogItem {
-  readonly request: StoreRequest;
-  readonly mode: number;
-  readonly resolve: (decision: Decision | Promise<Decision>) => void;
-}
-
-/** Makes a {@link LogItem}. */
-export function logItem(request: StoreRequest, peek: boolean, resolve: LogItem['resolve']): LogItem {
-  return { request, mode: peek ? PEEK : MODES[request.policy.mode], resolve };
-}
-
 /** What a {@link logProtocol} is made of. */
-export interface LogProtocolOptions {
+export interface LogProtocolOptions extends SettlementOptions {
+  readonly outboxCap: number;
   readonly client: RedisClient;
   readonly scripts: Pick<LimiterScripts, 'decideLog' | 'decideLoneLog' | 'spareMs'>;
-  /** Answers what Redis doesn't. */
-  readonly fallback: Fallback;
-  readonly outboxCap: number;
-  /** Called for each refusal of a subject that was blocked already. */
-  readonly onRefusedWhileBlocked: BlockedListener;
-  /** Told how many events of a batch found the outbox full. */
-  readonly onDropped: (count: number) => void;
 }
 
 /** Speaks with decide-log.lua, and with decide-lone-log.lua for a request on its own. */
-export function logProtocol(options: LogProtocolOptions): Protocol<LogItem, Buffer | number> {
-  const { client, scripts, fallback, outboxCap, onRefusedWhileBlocked, onDropped } = options;
+export function logProtocol(options: LogProtocolOptions): Protocol<SingleItem, Buffer | number> {
+  const { client, scripts, outboxCap } = options;
+  const settlement = settlementOf(options);
   const { decideLog, decideLoneLog, spareMs } = scripts;
   const rules = preparedRules(outboxCap, spareMs);
-
-  function settleAll(batch: readonly LogItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void {
-    const nowMs = timeOf(reply);
-    let offset = REPLY_HEADER;
-    for (const { request, mode, resolve } of batch) {
-      const decision = decisionAt(request.policy, reply, offset, nowMs);
-      if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request, decision, askedAtMs);
-      if (readOnly && mode !== PEEK && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
-      else resolve(decision);
-      offset += REPLY_SIZE;
-    }
-    const dropped = droppedAt(reply, offset);
-    if (dropped > 0) onDropped(dropped);
-  }
 
   return {
     keyOf: ({ request }) => request.key,
@@ -69,21 +34,19 @@ export function logProtocol(options: LogProtocolOptions): Protocol<LogItem, Buff
       return decideLog.run(client, keys, [outboxCap, repeated, ...runs(batch, readOnly, spareMs)]);
     },
     settle(batch, reply, readOnly, askedAtMs) {
-      if (typeof reply !== 'number') settleAll(batch, reply, readOnly, askedAtMs);
+      if (typeof reply !== 'number') settlement.settle(batch, reply, readOnly, askedAtMs);
       // Only a request that was charged is answered by a number: never one that was only looked at.
       else for (const { request, resolve } of batch) resolve(admittedIn(request.policy, reply));
     },
-    fail(batch) {
-      for (const { request, mode, resolve } of batch) resolve(fallback.decide(request, mode === PEEK));
-    },
+    fail: settlement.fail,
   };
 }
 
 /** Makes the one argument of decide-lone-log.lua; that of a unit under the policy as it is, once a policy. */
-function preparedRules(outboxCap: number, spareMs: number): (item: LogItem, readOnly: boolean) => PreparedArgument {
+function preparedRules(outboxCap: number, spareMs: number): (item: SingleItem, readOnly: boolean) => PreparedArgument {
   const known = new WeakMap<Policy, PreparedArgument>();
 
-  function prepare({ request, mode }: LogItem): PreparedArgument {
+  function prepare({ request, mode }: SingleItem): PreparedArgument {
     const { limit, windowMs, blockMs } = request.policy;
     const ttl = String(2 * windowMs + spareMs);
     const bytes = Buffer.alloc(RULE_BYTES + ttl.length);
@@ -108,9 +71,9 @@ function preparedRules(outboxCap: number, spareMs: number): (item: LogItem, read
 }
 
 /** Neighbours with the same policy, mode and cost share one description: mostly a whole batch is one run. */
-function runs(batch: readonly LogItem[], readOnly: boolean, spareMs: number): ScriptArgument[] {
+function runs(batch: readonly SingleItem[], readOnly: boolean, spareMs: number): ScriptArgument[] {
   const args: ScriptArgument[] = [];
-  let last: LogItem | undefined;
+  let last: SingleItem | undefined;
   let count = 0;
   const end = (): void => {
     if (last === undefined) return;
@@ -128,10 +91,4 @@ function runs(batch: readonly LogItem[], readOnly: boolean, spareMs: number): Sc
   }
   end();
   return args;
-}
-
-function alike(one: LogItem, other: LogItem): boolean {
-  return (
-    one.request.policy === other.request.policy && one.request.cost === other.request.cost && one.mode === other.mode
-  );
 }

@@ -66,6 +66,34 @@ describe('batching', () => {
     const essence = (list: typeof apart) => list.map(({ allowed, remaining, reason }) => [allowed, remaining, reason]);
     expect(essence(together)).toEqual(essence(apart));
   });
+
+  it.each(['fixed-window', 'sliding-window', 'token-bucket', 'concurrency'] as const)(
+    'changes no answer under %s either, whichever of its policies, costs and subjects meet in a batch',
+    async (algorithm) => {
+      const common = { algorithm, windowMs: 600_000 } as const;
+      const rules = [
+        definePolicy({ ...common, name: 'few', limit: 12 }),
+        definePolicy({ ...common, name: 'many', limit: 90 }),
+        definePolicy({ ...common, name: 'shadow', limit: 12, mode: 'shadow' }),
+      ];
+      const limiter = createLimiter({ redis, policies: rules, deadlineMs: 2_000 });
+      const requests = Array.from({ length: 300 }, (_, index) => ({
+        policy: rules[Math.floor(index / 10) % 3]?.name ?? 'few',
+        subject: `user-${index % 7}`,
+        cost: 1 + (index % 5 === 0 ? 1 : 0),
+      }));
+      const ask = ({ policy, subject, cost }: (typeof requests)[number], prefix: string) =>
+        limiter.consume(policy, prefix + subject, { cost });
+      const together = await Promise.all(requests.map((request) => ask(request, 'together-')));
+      const apart: typeof together = [];
+      for (const request of requests) apart.push(await ask(request, 'apart-'));
+      const essence = (list: typeof apart) =>
+        list.map(({ allowed, remaining, reason }) => [allowed, remaining, reason]);
+      expect(essence(together)).toEqual(essence(apart));
+      expect(new Set(together.map(({ reason }) => reason))).toEqual(new Set(['allowed', 'limited', 'shadow']));
+      for (const key of await redis.keys('*')) expect(await redis.pttl(key), key).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe('keys', () => {
@@ -111,11 +139,13 @@ describe('keys', () => {
   });
 
   it('are written only with a time to live: every SET in the scripts says PX', () => {
-    for (const name of ['window', 'block', 'give-back', 'decide-log', 'decide-lone-log']) {
+    const lean = ['fixed-window', 'sliding-window', 'token-bucket', 'concurrency'].map((name) => `lean/${name}`);
+    for (const name of ['window', 'block', 'give-back', 'decide-log', 'decide-lone-log', ...lean]) {
       const source = readFileSync(new URL(`../../../lua/${name}.lua`, import.meta.url), 'utf8');
       const writes = [...source.matchAll(/call\('SET',.*/g)].map(([line]) => line);
       expect(writes.length).toBeGreaterThan(0);
-      for (const line of writes) expect(line).toMatch(/'PX', (?:ttl_ms\(|ttl\)|string\.sub\(rule, 22\))/);
+      for (const line of writes)
+        expect(line).toMatch(/'PX', (?:ttl_ms\(|ttl\)|string\.sub\(rule, 22\)|format\('%d', .* \+ spare_ms\)\))/);
     }
   });
 });

@@ -33,7 +33,7 @@ const LOG_UNIT = 4;
 
 const REPORT_MS = 1_000;
 
-/** Windows in Redis, decided by decide-log.lua and decide.lua a batch at a time. */
+/** Windows in Redis, decided by decide-log.lua, decide-counters.lua and decide.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
   const { client, deadlineMs, outboxCap, scripts = limiterScripts(), metrics, maxLocalWindows = 100_000 } = options;
   const within = deadlines(client, deadlineMs);

@@ -1,4 +1,5 @@
 import { defineScript, luaFiles, type RedisScript, type ScriptPart } from '@spillway/redis';
+import type { Algorithm } from '../../types.ts';
 
 const lua = (name: string): URL => new URL(`../../../lua/${name}`, import.meta.url);
 
@@ -11,6 +12,9 @@ const algorithms: readonly ScriptPart[] = [
   { as: 'make_slots', files: [lua('algorithms/concurrency.lua')] },
   { as: 'make_quota', files: [lua('algorithms/quota.lua')] },
 ];
+
+/** The algorithms that count, each with a script for single requests. */
+export type CounterAlgorithm = Exclude<Algorithm, 'sliding-log' | 'quota'>;
 
 /** How scripts learn the time. */
 export interface ScriptClock {
@@ -33,6 +37,8 @@ export interface LimiterScripts {
   readonly decideLog: RedisScript<Buffer>;
   /** One request under a sliding log; a number is the commonest answer in short. */
   readonly decideLoneLog: RedisScript<Buffer | number>;
+  /** Single requests under an algorithm that counts. */
+  readonly decideCounters: Readonly<Record<CounterAlgorithm, RedisScript<Buffer>>>;
   /** Groups of requests under any algorithm. */
   readonly decide: RedisScript<Buffer>;
   readonly block: RedisScript<number>;
@@ -54,8 +60,18 @@ export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverCloc
   const base = [clock, luaFiles.outbox, lua('block-record.lua')];
   const log = [luaFiles.outbox, lua('block-record.lua'), lua('window.lua'), lua('sliding-log.lua')];
   const blocks = { as: 'make_blocks', files: [luaFiles.outbox, lua('block-record.lua'), lua('blocks.lua')] };
-  const save = lua('algorithms/save.lua');
+  const judging = [clock, lua('window.lua'), blocks, lua('algorithms/save.lua')];
   const rare = { as: 'rare', files: [clock, ...log, lua('decide-one-log.lua')] };
+  const counters = (algorithm: CounterAlgorithm): RedisScript<Buffer> => {
+    const itself = { as: 'make_algorithm', files: [lua(`algorithms/${algorithm}.lua`)] };
+    const one = { as: 'rare', files: [...judging, itself, lua('judge.lua'), lua('decide-one.lua')] };
+    const lean = [now, lua('counters-start.lua'), one, lua(`lean/${algorithm}.lua`)];
+    return defineScript({
+      name: `decide-${algorithm}`,
+      files: [...lean, lua('decide-counters.lua')],
+      decode: asBuffer,
+    });
+  };
   return {
     spareMs,
     decideLog: defineScript({ name: 'decide-log', files: [now, rare, lua('decide-log.lua')], decode: asBuffer }),
@@ -64,18 +80,15 @@ export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverCloc
       files: [now, rare, lua('decide-lone-log.lua')],
       decode: (reply) => (typeof reply === 'number' ? reply : asBuffer(reply)),
     }),
+    decideCounters: {
+      'fixed-window': counters('fixed-window'),
+      'sliding-window': counters('sliding-window'),
+      'token-bucket': counters('token-bucket'),
+      concurrency: counters('concurrency'),
+    },
     decide: defineScript({
       name: 'decide',
-      files: [
-        clock,
-        now,
-        lua('window.lua'),
-        blocks,
-        save,
-        ...algorithms,
-        lua('algorithms/algorithms.lua'),
-        lua('decide.lua'),
-      ],
+      files: [now, ...judging, ...algorithms, lua('algorithms/algorithms.lua'), lua('judge.lua'), lua('decide.lua')],
       decode: asBuffer,
     }),
     block: defineScript({
