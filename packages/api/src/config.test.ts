@@ -49,6 +49,12 @@ describe('readConfig', () => {
     expect(() => readServerConfig({ ...urls, [variable]: '' })).not.toThrow();
   });
 
+  it('takes a Cluster or sentinels, but not where Redis may be started here', () => {
+    const url = 'redis-sentinel://a,b/spillway';
+    expect(readConfig({ ...urls, REDIS_URL: url }).redisUrl).toBe(url);
+    expect(() => readServerConfig({ REDIS_URL: url })).toThrow('REDIS_URL must be a redis:// or rediss:// URL');
+  });
+
   it('has the tables that the worker archives too', () => {
     const tables = '[{"source":"sessions","target":"archive.sessions","retentionDays":14}]';
     expect(readConfig({ ...urls, SPILLWAY_ARCHIVE_TABLES: tables }).archiveTables).toEqual([

@@ -1,4 +1,5 @@
 import {
+  anyRedisUrl,
   ConfigError,
   type Environment,
   type LogLevel,
@@ -32,7 +33,7 @@ export interface ServerConfig {
   readonly archiveTables: readonly MaintainedTable[];
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
-  /** `REDIS_URL`; undefined when not set. */
+  /** `REDIS_URL`: one server; undefined when not set. */
   readonly redisUrl: string | undefined;
   /** `DATABASE_URL`; undefined when not set. */
   readonly databaseUrl: string | undefined;
@@ -40,6 +41,7 @@ export interface ServerConfig {
 
 /** What the API's own process needs: the servers must be named. */
 export interface ApiConfig extends ServerConfig {
+  /** `REDIS_URL`: a server, a Cluster or a master that sentinels know, as `parseRedisUrl` reads it. */
   readonly redisUrl: string;
   readonly databaseUrl: string;
 }
@@ -64,7 +66,7 @@ const serverVariables = z.object({
   DATABASE_URL: postgresUrl.optional(),
 });
 
-const apiVariables = serverVariables.extend({ REDIS_URL: redisUrl, DATABASE_URL: postgresUrl });
+const apiVariables = serverVariables.extend({ REDIS_URL: anyRedisUrl, DATABASE_URL: postgresUrl });
 
 /**
  * Reads the variables of whoever can bring up Redis and Postgres itself; an empty one counts as not set.

@@ -3,9 +3,9 @@ import { createBreakers } from '@spillway/breaker';
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
-import { hotPathOptions } from '@spillway/redis';
+import { openHotPath } from '@spillway/redis';
 import type { MaintainedTable } from '@spillway/worker';
-import { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { createApp } from './app.ts';
 import { authenticator } from './auth/authenticator.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
@@ -21,7 +21,7 @@ import { type HttpServer, serve } from './serve.ts';
 
 /** What the API connects, and where it listens. */
 export interface StartApiOptions {
-  /** The Redis that decides. Doesn't have to be up. */
+  /** The Redis that decides: a server, a Cluster or a master that sentinels know, see `parseRedisUrl`. Doesn't have to be up. */
   readonly redisUrl: string;
   /**
    * Holds the keys, the trail and the metrics, with room for 10 connections. Stays open: it is the caller's. Doesn't have
@@ -67,7 +67,7 @@ export interface Api {
 export async function startApi(options: StartApiOptions): Promise<Api> {
   const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, archiveTables = [] } = options;
   const { sessionSecret = randomBytes(32).toString('base64url') } = options;
-  const redis = new Redis(redisUrl, { ...hotPathOptions, connectionName: 'spillway-api' });
+  const redis = openHotPath(redisUrl, 'spillway-api');
   const ending = new AbortController();
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();
@@ -128,7 +128,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
  * One line when Redis goes and one when it comes back, not one for every attempt in between.
  * @returns ends it: a connection that is closed on purpose is no outage.
  */
-function logOutages(redis: Redis, logger: ApiLogger): () => void {
+function logOutages(redis: Redis | Cluster, logger: ApiLogger): () => void {
   let state: 'up' | 'away' | 'ended' = 'up';
   const away = (error?: Error): void => {
     if (state === 'up') logger.warn({ err: error }, 'api: Redis is away');

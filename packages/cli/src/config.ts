@@ -1,4 +1,4 @@
-import { type Environment, postgresUrl, readEnvironment, redisUrl, wholeNumber } from '@spillway/config';
+import { anyRedisUrl, type Environment, postgresUrl, readEnvironment, wholeNumber } from '@spillway/config';
 import { builtInArchives } from '@spillway/db';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { RedisAddress } from './open-redis.ts';
 
 const databaseVariables = z.object({ DATABASE_URL: postgresUrl });
-const redisVariables = z.object({ REDIS_URL: redisUrl, QUEUE_REDIS_URL: redisUrl.optional() });
+const redisVariables = z.object({ REDIS_URL: anyRedisUrl, QUEUE_REDIS_URL: anyRedisUrl.optional() });
 const shardVariables = z.object({ SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS) });
 const tableVariables = z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional() });
 

@@ -1,4 +1,5 @@
-import { Redis } from 'ioredis';
+import { openRedis } from '@spillway/redis';
+import { Cluster, type Redis } from 'ioredis';
 
 /** Redis can't be reached, or was lost meanwhile. */
 export class RedisUnavailableError extends Error {
@@ -13,7 +14,7 @@ export class RedisUnavailableError extends Error {
   }
 }
 
-/** A Redis and the variable that named it. */
+/** A Redis, of any kind that `parseRedisUrl` reads, and the variable that named it. */
 export interface RedisAddress {
   readonly variable: string;
   readonly url: string;
@@ -22,19 +23,29 @@ export interface RedisAddress {
 /** Longest wait for a connection or an answer, in ms. */
 const TIMEOUT_MS = 5_000;
 
+const options = {
+  connectTimeout: TIMEOUT_MS,
+  commandTimeout: TIMEOUT_MS,
+  maxRetriesPerRequest: null,
+  connectionName: 'spillway-cli',
+} as const;
+
+/** The servers that a connection leads to: one, or a Cluster's masters. */
+export function serversOf(redis: Redis | Cluster): readonly Redis[] {
+  return redis instanceof Cluster ? redis.nodes('master') : [redis];
+}
+
 /**
  * Runs `work` on a connection that tries once and doesn't come back: somebody is waiting.
  * @throws {RedisUnavailableError} when there is no connection, or no more.
  */
-export async function withRedis<T>({ variable, url }: RedisAddress, work: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: TIMEOUT_MS,
-    commandTimeout: TIMEOUT_MS,
-    maxRetriesPerRequest: null,
-    retryStrategy: () => null,
-    replyMapping: 'legacy',
-    connectionName: 'spillway-cli',
+export async function withRedis<T>(
+  { variable, url }: RedisAddress,
+  work: (redis: Redis | Cluster) => Promise<T>,
+): Promise<T> {
+  const redis = openRedis(url, {
+    server: { ...options, lazyConnect: true, retryStrategy: () => null, sentinelRetryStrategy: () => null },
+    cluster: { redisOptions: options, lazyConnect: true, clusterRetryStrategy: () => null },
   });
   // Why there is no connection; what commands reject with says only that there is none.
   let reason: Error | undefined;

@@ -2,8 +2,8 @@
  * What several programs ask of a variable. Each field needs its variable to be set, until the program adds
  * `.optional()` or `.default(…)`; each says the same about one that is missing as about one that is wrong.
  */
+import { parseRedisUrl } from '@spillway/redis';
 import { z } from 'zod';
-import { parseRedisUrl } from './redis-url.ts';
 
 /** How much a logger writes: pino's levels. */
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';

@@ -7,7 +7,6 @@ it('exports exactly this', () => {
       "ConfigError",
       "anyRedisUrl",
       "logLevel",
-      "parseRedisUrl",
       "postgresUrl",
       "readEnvironment",
       "redisUrl",

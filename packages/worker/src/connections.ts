@@ -1,5 +1,5 @@
-import { parseRedisUrl, type RedisTarget } from '@spillway/config';
-import { Cluster, type ClusterOptions, Redis } from 'ioredis';
+import { openRedis, parseRedisUrl } from '@spillway/redis';
+import { Cluster, type ClusterOptions, type Redis } from 'ioredis';
 import { WorkerOptionError } from './errors.ts';
 
 /** Where a Redis is: a URL that `parseRedisUrl` reads, or a client whose address and credentials are copied. */
@@ -48,32 +48,12 @@ function open(source: RedisSource, option: string, options: OpenOptions): Redis 
     return source.duplicate([], clusterOptions({ ...source.options.redisOptions, ...options }));
   }
   if (typeof source !== 'string') return source.duplicate(options);
-  const target = parseRedisUrl(source);
   // The value may hold a password: never repeat it.
-  if (target === undefined)
+  if (parseRedisUrl(source) === undefined)
     throw new WorkerOptionError(option, '(hidden)', 'a redis://, redis-cluster:// or redis-sentinel:// URL');
-  return openTarget(target, options);
-}
-
-function openTarget(target: RedisTarget, options: OpenOptions): Redis | Cluster {
-  if (target.kind === 'server') return new Redis(target.url, options);
-  const { kind, tls, username, password } = target;
-  const access = {
-    ...options,
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-  };
-  if (kind === 'cluster')
-    return new Cluster([...target.nodes], clusterOptions({ ...access, ...(tls ? { tls: {} } : {}) }));
-  const { sentinels, name, db } = target;
-  const secure = tls ? { tls: {}, enableTLSForSentinelMode: true } : {};
-  return new Redis({
-    ...access,
-    ...secure,
-    sentinels: [...sentinels],
-    name,
-    db,
-    sentinelRetryStrategy: options.retryStrategy,
+  return openRedis(source, {
+    server: { ...options, sentinelRetryStrategy: workerOptions.retryStrategy },
+    cluster: clusterOptions(options),
   });
 }
 

@@ -1,9 +1,12 @@
-import { startPgBouncer, startRedis } from '@spillway/embedded';
-import { expect, it } from 'vitest';
+import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
+import { expect, it, onTestFinished } from 'vitest';
 import { spillway } from '../testing/spillway.ts';
 import { useServers } from '../testing/use-servers.ts';
 
 const servers = useServers();
+
+const addresses = (nodes: readonly { readonly host: string; readonly port: number }[]): string =>
+  nodes.map(({ host, port }) => `${host}:${port}`).join(',');
 
 async function doctor(env: Readonly<Record<string, string>>): Promise<{ code: number | null; checks: unknown }> {
   const { code, stdout } = await spillway(['doctor', '--json'], { ...servers.env, ...env });
@@ -50,6 +53,36 @@ it('looks at the second Redis too, and goes on when one is away', async () => {
     },
   });
 });
+
+it('looks at each master of a Cluster, and at the one that sentinels name', { timeout: 120_000 }, async () => {
+  const [cluster, set] = await Promise.all([startRedisCluster(), startRedisSentinel()]);
+  onTestFinished(async () => void (await Promise.all([cluster.stop(), set.stop()])));
+  const urls = {
+    REDIS_URL: `redis-cluster://${addresses(cluster.nodes)}`,
+    QUEUE_REDIS_URL: `redis-sentinel://${addresses(set.sentinels)}/${set.name}`,
+  };
+  const { checks } = await doctor(urls);
+  const found = Object.keys(checks as object).filter((check) => check.endsWith('version'));
+  expect(found).toEqual([
+    expect.stringMatching(/^REDIS_URL [\d.]+:\d+ version$/u),
+    expect.stringMatching(/^REDIS_URL [\d.]+:\d+ version$/u),
+    expect.stringMatching(/^REDIS_URL [\d.]+:\d+ version$/u),
+    'QUEUE_REDIS_URL version',
+    'DATABASE_URL version',
+  ]);
+  expect(await spillway(['audit', 'reconcile'], { ...servers.env, ...urls })).toMatchObject({ code: 0, stderr: '' });
+});
+
+it.each(['redis-cluster://127.0.0.1:1', 'redis-sentinel://127.0.0.1:1/spillway'])(
+  'says that nothing answers at %s',
+  async (url) => {
+    const { code, checks } = await doctor({ REDIS_URL: url });
+    expect({ code, checks }).toMatchObject({
+      code: 4,
+      checks: { 'REDIS_URL reachable': ['fail', expect.any(String)] },
+    });
+  },
+);
 
 it('sees a database that is not migrated, a month that is missing and archives of one’s own', async () => {
   await servers.postgres.pool.query(`

@@ -1,7 +1,8 @@
-import { RedisUnavailableError, type RedisAddress, withRedis } from '../open-redis.ts';
+import type { Redis } from 'ioredis';
+import { RedisUnavailableError, type RedisAddress, serversOf, withRedis } from '../open-redis.ts';
 import { type Check, check, unreachable } from './check.ts';
 
-/** What was found of one Redis. */
+/** What was found of one Redis, which may be a Cluster. */
 export interface RedisFindings {
   /** What named it. */
   readonly variable: string;
@@ -15,11 +16,14 @@ export async function checkRedis(address: RedisAddress): Promise<RedisFindings> 
   const { variable } = address;
   try {
     return await withRedis(address, async (redis) => {
-      const info = parseInfo(await redis.info());
-      const before = Date.now();
-      const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
-      const clockMs = seconds * 1_000 + micros / 1_000 - (before + Date.now()) / 2;
-      return { variable, checks: judge(variable, info), clockMs };
+      const servers = serversOf(redis);
+      const looks = await Promise.all(
+        servers.map(async (server) => {
+          const { host, port } = server.options;
+          return look(servers.length === 1 ? variable : `${variable} ${host}:${port}`, server);
+        }),
+      );
+      return { variable, checks: looks.flatMap(({ checks }) => checks), clockMs: farthest(looks) };
     });
   } catch (error) {
     const advice = `Start Redis, or set ${variable} to where it is.`;
@@ -28,21 +32,40 @@ export async function checkRedis(address: RedisAddress): Promise<RedisFindings> 
   }
 }
 
-function judge(variable: string, info: ReadonlyMap<string, string>): readonly Check[] {
+interface Look {
+  readonly checks: readonly Check[];
+  readonly clockMs: number;
+}
+
+async function look(name: string, server: Redis): Promise<Look> {
+  const info = parseInfo(await server.info());
+  const before = Date.now();
+  const [seconds = 0, micros = 0] = (await server.time()).map(Number);
+  const clockMs = seconds * 1_000 + micros / 1_000 - (before + Date.now()) / 2;
+  return { checks: judge(name, info), clockMs };
+}
+
+/** The clock that is off by most. */
+function farthest(looks: readonly Look[]): number | null {
+  const [first] = looks.map(({ clockMs }) => clockMs).toSorted((one, other) => Math.abs(other) - Math.abs(one));
+  return first ?? null;
+}
+
+function judge(name: string, info: ReadonlyMap<string, string>): readonly Check[] {
   const version = info.get('redis_version') ?? 'unknown';
   const policy = info.get('maxmemory_policy') ?? 'unknown';
   const aof = info.get('aof_enabled') === '1';
   return [
-    check(`${variable} version`, version, Number.parseFloat(version) >= 6.2, {
+    check(`${name} version`, version, Number.parseFloat(version) >= 6.2, {
       status: 'fail',
       advice: 'Run Redis 6.2 or later, or Valkey.',
     }),
-    check(`${variable} eviction policy`, policy, policy === 'noeviction', {
+    check(`${name} eviction policy`, policy, policy === 'noeviction', {
       // A service that doesn't tell may be set right.
       status: policy === 'unknown' ? 'warn' : 'fail',
       advice: 'CONFIG SET maxmemory-policy noeviction: any other lets Redis delete windows, outboxes and jobs.',
     }),
-    check(`${variable} persistence`, aof ? 'appendonly yes' : 'appendonly no', aof, {
+    check(`${name} persistence`, aof ? 'appendonly yes' : 'appendonly no', aof, {
       status: 'warn',
       advice: 'CONFIG SET appendonly yes: without it a restart loses events that are on their way, and all counters.',
     }),
