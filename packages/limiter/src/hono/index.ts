@@ -40,7 +40,12 @@ export function rateLimit({ identify, ...options }: RateLimitOptions): Middlewar
       if (verdict.exposed.length > 0) expose(context, verdict.exposed);
       return problemResponse(verdict.problem, verdict.headers);
     }
-    if (node !== undefined) return passOnNode(context, next, verdict, node);
+    if (node !== undefined) {
+      setOnNode(node, verdict);
+      await next();
+      if (verdict.exposed.length > 0) expose(context, verdict.exposed);
+      return undefined;
+    }
     try {
       await next();
     } finally {
@@ -54,16 +59,9 @@ export function rateLimit({ identify, ...options }: RateLimitOptions): Middlewar
 
 type Pass = Extract<Verdict, { kind: 'pass' }>;
 
-async function passOnNode(
-  context: Context,
-  next: () => Promise<void>,
-  { headers, exposed, release }: Pass,
-  { outgoing }: NodeBindings,
-): Promise<undefined> {
+function setOnNode({ outgoing }: NodeBindings, { headers, release }: Pass): void {
   if (release !== undefined) releaseAfter(outgoing, release);
   if (!outgoing.headersSent) for (const name in headers) outgoing.setHeader(name, headers[name] ?? '');
-  await next();
-  if (exposed.length > 0) expose(context, exposed);
 }
 
 // `context.header` makes a response anew for each header that comes after it; most responses' own headers can be set.

@@ -31,13 +31,17 @@ export function rateLimitHeaders(
 /** Nearly all requests have one policy. */
 function headersOfOne(decision: Decision, policy: Policy, syntax: RateLimitSyntax): Record<string, string> {
   if (policy.mode === 'shadow') return {};
-  if (decision.reason === 'unavailable') return retryAfter(decision.allowed ? Infinity : decision.retryAfterMs);
-  return {
+  const { allowed, limit, remaining, reason, resetAt, retryAfterMs } = decision;
+  if (reason === 'unavailable') return retryAfter(allowed ? Infinity : retryAfterMs);
+  const headers: Record<string, string> = {
     'RateLimit-Policy': policyText(decision, policy, syntax),
     RateLimit: limitText(decision, syntax),
-    ...legacyHeaders(decision),
-    ...(decision.allowed ? {} : retryAfter(decision.retryAfterMs)),
+    'X-RateLimit-Limit': String(limit),
+    'X-RateLimit-Remaining': String(remaining),
   };
+  if (Number.isFinite(resetAt)) headers['X-RateLimit-Reset'] = String(seconds(resetAt));
+  if (!allowed && Number.isFinite(retryAfterMs)) headers['Retry-After'] = String(seconds(retryAfterMs));
+  return headers;
 }
 
 function headersOfAll(
@@ -63,14 +67,15 @@ function headersOfAll(
 }
 
 function policyText({ policy: name, limit }: Decision, policy: Policy | undefined, syntax: RateLimitSyntax): string {
-  const window = policy === undefined ? {} : { windowSeconds: seconds(policy.windowMs) };
-  return syntax.policy({ name, quota: limit, ...window });
+  if (policy === undefined) return syntax.policy({ name, quota: limit });
+  return syntax.policy({ name, quota: limit, windowSeconds: seconds(policy.windowMs) });
 }
 
 function limitText(decision: Decision, syntax: RateLimitSyntax): string {
   const { allowed, policy: name, remaining, resetAfterMs, retryAfterMs } = decision;
   const waitMs = allowed ? resetAfterMs : retryAfterMs;
-  return syntax.limit({ name, remaining, ...(Number.isFinite(waitMs) ? { resetSeconds: seconds(waitMs) } : {}) });
+  if (!Number.isFinite(waitMs)) return syntax.limit({ name, remaining });
+  return syntax.limit({ name, remaining, resetSeconds: seconds(waitMs) });
 }
 
 /** The three headers that say one limit only. */

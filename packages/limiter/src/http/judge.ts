@@ -1,7 +1,7 @@
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { policyFor } from '../live/policy-for.ts';
-import type { Decision, Policy } from '../types.ts';
+import type { ConsumeOptions, Decision, Policy } from '../types.ts';
 import { checkAction, checkCost } from '../request.ts';
 import { rateLimitHeaders } from './headers.ts';
 import { byApiKey } from './identity/by-api-key.ts';
@@ -99,10 +99,14 @@ export async function judge<Req extends RequestHeaders>(request: Req, options: G
   const subject = typeof named === 'string' || named === undefined ? named : await named;
   if (subject === undefined) return unidentified(identify === byApiKey);
   try {
-    const { allowed, decision, policy } = await decide(subject, options);
+    // Nearly all requests have one policy: no function in between that would have to be waited for.
+    const { allowed, decision, policy } =
+      typeof options.policy === 'string'
+        ? rulingOf(await options.limiter.consume(options.policy, subject, asked(options)), subject, options)
+        : await decideTogether(options.policy, subject, options);
     const headers = rateLimitHeaders(decision, policy);
     const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
-    const exposed = crossOrigin ? Object.keys(headers) : [];
+    const exposed = crossOrigin ? Object.keys(headers) : NONE;
     const release = slotRelease({ limiter: options.limiter, subject, action: options.action }, decision);
     if (allowed)
       return release === undefined ? { kind: 'pass', headers, exposed } : { kind: 'pass', headers, exposed, release };
@@ -122,19 +126,31 @@ interface Ruling {
   readonly policy: Policy | readonly Policy[];
 }
 
-const PLAIN = {};
+const NONE: readonly string[] = [];
+const PLAIN: ConsumeOptions = {};
 
-async function decide<Req>(subject: string, options: GuardOptions<Req>): Promise<Ruling> {
-  const { limiter, policy: names, action, cost, retryJitter = 0 } = options;
-  const asked =
-    action === undefined && cost === undefined
-      ? PLAIN
-      : { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
-  if (typeof names === 'string') {
-    const decision = withRetryJitter(await limiter.consume(names, subject, asked), retryJitter);
-    return { allowed: decision.allowed, decision, policy: policyFor(limiter, names, subject) ?? [] };
-  }
-  const { allowed, decisions } = await limiter.consumeAll(names.map((policy) => ({ policy, subject, ...asked })));
+function asked<Req>({ action, cost }: GuardOptions<Req>): ConsumeOptions {
+  if (action === undefined && cost === undefined) return PLAIN;
+  return { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
+}
+
+function rulingOf<Req>(
+  answer: Decision,
+  subject: string,
+  { limiter, retryJitter = 0 }: Pick<GuardOptions<Req>, 'limiter' | 'retryJitter'>,
+): Ruling {
+  const decision = withRetryJitter(answer, retryJitter);
+  return { allowed: decision.allowed, decision, policy: policyFor(limiter, decision.policy, subject) ?? [] };
+}
+
+async function decideTogether<Req>(
+  names: readonly string[],
+  subject: string,
+  options: GuardOptions<Req>,
+): Promise<Ruling> {
+  const { limiter, retryJitter = 0 } = options;
+  const requests = names.map((policy) => ({ policy, subject, ...asked(options) }));
+  const { allowed, decisions } = await limiter.consumeAll(requests);
   return {
     allowed,
     decision: decisions.map((decision) => withRetryJitter(decision, retryJitter)),

@@ -16,6 +16,7 @@ export function slotRelease(
   { limiter, subject, action }: SlotHolder,
   decision: Decision | readonly Decision[],
 ): (() => void) | undefined {
+  if ('policy' in decision && decision.slot === undefined) return undefined;
   const held = ('policy' in decision ? [decision] : decision).filter(({ slot }) => slot !== undefined);
   if (held.length === 0) return undefined;
   let released = false;

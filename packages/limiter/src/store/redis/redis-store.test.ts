@@ -51,6 +51,20 @@ describe('batching', () => {
     expect(await redis.info('commandstats')).toMatch(/cmdstat_evalsha:calls=4,/);
   });
 
+  it('gathers what comes in several callbacks of one turn, once requests come together', async () => {
+    const limiter = make();
+    await Promise.all(Array.from({ length: 10 }, (_, user) => limiter.consume('hundred', `user-${user}`)));
+    await redis.config('RESETSTAT');
+    const decisions: Promise<unknown>[] = [];
+    for (let user = 0; user < 10; user += 1) {
+      setImmediate(() => decisions.push(limiter.consume('hundred', `user-${user}`)));
+    }
+    await turn();
+    await Promise.all(decisions);
+    expect(decisions).toHaveLength(10);
+    expect(await redis.info('commandstats')).toMatch(/cmdstat_evalsha:calls=1,/);
+  });
+
   it('changes no answer: mixed policies, costs and repeated subjects decide as they would one by one', async () => {
     const limiter = make();
     const requests = Array.from({ length: 300 }, (_, index) => ({
