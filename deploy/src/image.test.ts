@@ -4,7 +4,8 @@ import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { createKey } from '@spillway/api';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { createPool } from '@spillway/db';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -138,7 +139,10 @@ it('migrates as the owner, decides as api, stores as worker, and stops in order'
   const nobody = run(['node', 'dist/healthcheck/main.js', `http://127.0.0.1:${await freePort()}/healthz`], {});
   expect(await once(nobody, 'exit')).toEqual([1, null]);
 
-  const { key } = await createKey(owner, { name: 'test', scopes: ['decide'] });
+  const make = ['key', 'create', '--name', 'test', '--scope', 'decide'];
+  const made = run([...commandOf(stages.get('migrate'), 'ENTRYPOINT'), ...make], { DATABASE_URL: as('api') });
+  const key = (await text(made.stdout ?? Readable.from([]))).trimEnd();
+  expect(key).toMatch(/^sw_/u);
   const decide = async (): Promise<unknown> =>
     (
       await fetch(`http://127.0.0.1:${port}/v1/limits/auth/consume`, {

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import { createKey } from '@spillway/api';
-import { migrate } from '@spillway/db';
+import { createApiKey, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
 import { type CollectedSpan, type Collector, startCollector } from './testing/collector.ts';
@@ -58,7 +57,7 @@ it('links the span of a decision to that of the flush and that of the job, over 
   const port = await freePort();
   const api = run('api', { ...shared, PORT: String(port) });
   const worker = run('worker', shared);
-  const { key } = await createKey(postgres.pool, { name: 'test', scopes: ['decide'] });
+  const { key } = await createApiKey(postgres.pool, { name: 'test', scopes: ['decide'] });
   const consume = async (): Promise<unknown> => {
     const response = await fetch(`http://127.0.0.1:${port}/v1/limits/auth/consume`, {
       method: 'POST',

@@ -1,5 +1,5 @@
-import { createKey, createLogger, serve, startApi } from '@spillway/api';
-import { createPool, migrate, revokeApiKey } from '@spillway/db';
+import { createLogger, serve, startApi } from '@spillway/api';
+import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
 import { generateContent } from '@spillway/examples/generate-content';
 import { configureRateLimit } from '@spillway/limiter/fetch';
 import { startBackground } from './background.ts';
@@ -65,7 +65,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
   });
   teardown.add('pool', () => pool.end());
   const { key, row } = await inStep('The key', () =>
-    createKey(pool, { name: 'start', scopes: ['admin'], expiresInMs: KEY_MS }),
+    createApiKey(pool, { name: 'start', scopes: ['admin'], expiresInMs: KEY_MS }),
   );
   teardown.add('key', async () => void (await revokeApiKey(pool, row.id)));
   await startBackground({ redisUrl: redis.url, postgresUrl: postgres.url, shards, archiveTables, logger, teardown });

@@ -2,8 +2,8 @@
  * The API with its keys in Postgres, deciding in Redis (`decides`) or answering the same route with a decision that was
  * made before (`constant`): run with the kind and the URLs of a Redis and of a Postgres. Prints the URL of the route and a key.
  */
-import { createApp, createKey, createLogger, keyDirectory, serve } from '@spillway/api';
-import { createPool } from '@spillway/db';
+import { createApp, createLogger, keyDirectory, serve } from '@spillway/api';
+import { createApiKey, createPool } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
@@ -23,6 +23,6 @@ const app = createApp({
   logger,
   db: pool,
 });
-const { key } = await createKey(pool, { name: kind, scopes: ['decide'] });
+const { key } = await createApiKey(pool, { name: kind, scopes: ['decide'] });
 const { url } = await serve({ fetch: app.fetch, host: '127.0.0.1', port: 0 });
 process.stdout.write(`${url}/v1/limits/standard/consume ${key}\n`);

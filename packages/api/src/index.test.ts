@@ -7,7 +7,6 @@ it('exports exactly this', () => {
       "ConfigError",
       "ListenError",
       "createApp",
-      "createKey",
       "createLogger",
       "keyDirectory",
       "readConfig",

@@ -4,8 +4,6 @@ export { createApp } from './app.ts';
 export type { ApiDeps } from './app.ts';
 export { keyDirectory } from './auth/key-directory.ts';
 export type { KeyDirectory, KeyDirectoryOptions } from './auth/key-directory.ts';
-export { createKey } from './auth/create-key.ts';
-export type { CreatedKey, CreateKeyOptions } from './auth/create-key.ts';
 export type { JwtRules } from './auth/jwt.ts';
 export type { Authenticator, Principal, Scope, Verdict } from './auth/principal.ts';
 export type { BreakerControl } from './breakers/breaker-control.ts';

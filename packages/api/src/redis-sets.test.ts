@@ -1,8 +1,7 @@
-import { createPool, migrate } from '@spillway/db';
+import { createApiKey, createPool, migrate } from '@spillway/db';
 import { startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { usePostgres } from '@spillway/embedded/testing';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
-import { createKey } from './auth/create-key.ts';
 import { type Api, startApi } from './start-api.ts';
 import { memoryLog } from './testing/memory-log.ts';
 
@@ -15,7 +14,7 @@ let pool: ReturnType<typeof createPool>;
 let key: string;
 beforeEach(async () => {
   pool = createPool({ connectionString: postgres.url, onError: () => undefined });
-  key = (await createKey(pool, { name: 'test', scopes: ['admin'] })).key;
+  key = (await createApiKey(pool, { name: 'test', scopes: ['admin'] })).key;
 });
 
 async function started(redisUrl: string): Promise<Api> {

@@ -1,7 +1,6 @@
-import { createPool, migrate, revokeApiKey } from '@spillway/db';
+import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createKey } from './auth/create-key.ts';
 import { type Api, startApi } from './start-api.ts';
 import { type MemoryLog, memoryLog } from './testing/memory-log.ts';
 
@@ -17,7 +16,7 @@ beforeAll(async () => {
   [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
   await migrate({ connectionString: postgres.url });
   pool = createPool({ connectionString: postgres.url, onError: () => undefined });
-  key = (await createKey(pool, { name: 'test', scopes: ['admin'] })).key;
+  key = (await createApiKey(pool, { name: 'test', scopes: ['admin'] })).key;
   api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger: log.logger });
 });
 afterAll(async () => {
@@ -56,7 +55,7 @@ it('tells Prometheus what it decided', async () => {
 });
 
 it('a revocation that another process made reaches it within a second, and so does a new key', async () => {
-  const { key: fresh, row } = await createKey(pool, { name: 'short', scopes: ['decide'] });
+  const { key: fresh, row } = await createApiKey(pool, { name: 'short', scopes: ['decide'] });
   const status = async (): Promise<number> => (await consume('standard', '{"subject":"r"}', fresh)).status;
   await expect.poll(status, { timeout: 1_000, interval: 20 }).toBe(200);
   await revokeApiKey(pool, row.id);

@@ -5,6 +5,7 @@ import { CommanderError } from 'commander';
 import type { CliContext } from './cli-context.ts';
 import { auditCommand } from './commands/audit/audit.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { keyCommand } from './commands/key/key.ts';
 import { maintenanceCommand } from './commands/maintenance.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queriesCommand } from './commands/queries.ts';
@@ -43,7 +44,15 @@ function buildProgram(context: CliContext): Command {
     .description('Spillway: rate limits, circuit breakers and their audit trail')
     .option('--json', 'print JSON instead of tables')
     .addHelpText('after', exitCodeHelp);
-  const commands = [migrateCommand, workerCommand, maintenanceCommand, queriesCommand, doctorCommand, auditCommand];
+  const commands = [
+    migrateCommand,
+    workerCommand,
+    maintenanceCommand,
+    queriesCommand,
+    doctorCommand,
+    auditCommand,
+    keyCommand,
+  ];
   for (const make of commands) program.addCommand(make(context));
   settle(program, output);
   return program;

@@ -8,6 +8,8 @@ export {
   type UntoldAlert,
   type Violation,
 } from './alerts/alerts.ts';
+export { generateKey, type GeneratedKey, parseKey, type ApiKeyParts, secretMatches } from './api-keys/api-key.ts';
+export { createApiKey, type CreateApiKeyOptions, type CreatedApiKey } from './api-keys/create-api-key.ts';
 export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';

@@ -1,8 +1,7 @@
-import { type Queryable, revokeApiKey } from '@spillway/db';
+import { createApiKey, type Queryable, revokeApiKey } from '@spillway/db';
 import { afterEach, describe, expect, it } from 'vitest';
 import { memoryLog } from '../testing/memory-log.ts';
 import { useApi } from '../testing/use-api.ts';
-import { createKey } from './create-key.ts';
 import { type KeyDirectory, keyDirectory, type KeyDirectoryOptions } from './key-directory.ts';
 
 const api = useApi();
@@ -23,13 +22,13 @@ const decide = { name: 'gateway', scopes: ['decide'] } as const;
 
 describe('keyDirectory', () => {
   it('knows a key by its secret, all of it', async () => {
-    const { key, row } = await createKey(api.pool, decide);
+    const { key, row } = await createApiKey(api.pool, decide);
     const keys = open();
     expect(await keys.verify(key)).toEqual({
       kind: 'known',
       principal: { id: row.id, kind: 'api-key', scopes: ['decide'] },
     });
-    const other = await createKey(api.pool, decide);
+    const other = await createApiKey(api.pool, decide);
     const swapped = `${key.slice(0, -43)}${other.key.slice(-43)}`;
     for (const wrong of [swapped, key.slice(0, -1), `${key}A`, key.toUpperCase(), '', 'sw_']) {
       expect(await keys.verify(wrong)).toEqual({ kind: 'unknown' });
@@ -38,8 +37,8 @@ describe('keyDirectory', () => {
 
   it('learns of keys made and revoked by others, by itself', async () => {
     const keys = open({ refreshMs: 10 });
-    expect(await keys.verify((await createKey(api.pool, decide)).key)).toMatchObject({ kind: 'known' });
-    const { key, row } = await createKey(api.pool, decide);
+    expect(await keys.verify((await createApiKey(api.pool, decide)).key)).toMatchObject({ kind: 'known' });
+    const { key, row } = await createApiKey(api.pool, decide);
     await expect.poll(() => keys.verify(key)).toMatchObject({ kind: 'known' });
     await revokeApiKey(api.pool, row.id);
     await expect.poll(() => keys.verify(key)).toEqual({ kind: 'unknown' });
@@ -58,14 +57,14 @@ describe('keyDirectory', () => {
   });
 
   it('lets a key end when its time is over, without a look into Postgres', async () => {
-    const { key } = await createKey(api.pool, { ...decide, expiresInMs: 300 });
+    const { key } = await createApiKey(api.pool, { ...decide, expiresInMs: 300 });
     const keys = open({ refreshMs: 3_600_000 });
     expect(await keys.verify(key)).toMatchObject({ kind: 'known' });
     await expect.poll(() => keys.verify(key)).toEqual({ kind: 'unknown' });
   });
 
   it('goes on with the keys that it knows while Postgres is away, for so long and no longer', async () => {
-    const { key } = await createKey(api.pool, decide);
+    const { key } = await createApiKey(api.pool, decide);
     let away = false;
     const db: Queryable = {
       query: async (...args: Parameters<Queryable['query']>) => {
@@ -83,14 +82,14 @@ describe('keyDirectory', () => {
   });
 
   it('says that it can not know when it never reached Postgres', async () => {
-    const { key } = await createKey(api.pool, decide);
+    const { key } = await createApiKey(api.pool, decide);
     const db: Queryable = { query: () => Promise.reject(new Error('connect ECONNREFUSED')) };
     expect(await open({ db }).verify(key)).toEqual({ kind: 'unavailable' });
   });
 
   it('asks Postgres nothing for keys that were made up', async () => {
     const keys = open({ refreshMs: 3_600_000 });
-    const { key } = await createKey(api.pool, decide);
+    const { key } = await createApiKey(api.pool, decide);
     await keys.verify(key);
     await api.pool.query('DROP TABLE api_keys CASCADE');
     expect(await keys.verify(key.replace(/[\da-f]{32}/, '0'.repeat(32)))).toEqual({ kind: 'unknown' });
@@ -98,8 +97,8 @@ describe('keyDirectory', () => {
   });
 
   it('notes at its end which keys were used', async () => {
-    const used = await createKey(api.pool, decide);
-    await createKey(api.pool, { ...decide, name: 'idle' });
+    const used = await createApiKey(api.pool, decide);
+    await createApiKey(api.pool, { ...decide, name: 'idle' });
     const keys = open();
     await keys.verify(used.key);
     await keys.close();

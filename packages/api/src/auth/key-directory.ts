@@ -1,6 +1,13 @@
-import { type ActiveApiKey, activeApiKeys, apiKeysVersion, type Queryable, touchApiKeys } from '@spillway/db';
+import {
+  type ActiveApiKey,
+  activeApiKeys,
+  apiKeysVersion,
+  parseKey,
+  type Queryable,
+  secretMatches,
+  touchApiKeys,
+} from '@spillway/db';
 import type { ApiLogger } from '../logger.ts';
-import { parseKey, secretMatches } from './api-key.ts';
 import type { Authenticator, Verdict } from './principal.ts';
 
 /** Where keys come from, and how fresh they are. */

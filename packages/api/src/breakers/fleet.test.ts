@@ -1,10 +1,9 @@
 import { createBreakers } from '@spillway/breaker';
-import { createPool, migrate } from '@spillway/db';
+import { createApiKey, createPool, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { startWorker } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { createKey } from '../auth/create-key.ts';
 import { type Api, startApi } from '../start-api.ts';
 import { memoryLog } from '../testing/memory-log.ts';
 
@@ -19,11 +18,11 @@ const soon = { timeout: 10_000 };
 
 let pool: ReturnType<typeof createPool>;
 let api: Api;
-let key: Awaited<ReturnType<typeof createKey>>;
+let key: Awaited<ReturnType<typeof createApiKey>>;
 
 beforeEach(async () => {
   pool = createPool({ connectionString: postgres.url, onError: () => undefined });
-  key = await createKey(pool, { name: 'on call', scopes: ['admin'] });
+  key = await createApiKey(pool, { name: 'on call', scopes: ['admin'] });
   api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
 });
 afterEach(async () => {

@@ -1,8 +1,14 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { type ApiKeyRow, listApiKeys, type Queryable, revokeApiKey, rotateApiKey } from '@spillway/db';
+import {
+  type ApiKeyRow,
+  createApiKey,
+  generateKey,
+  listApiKeys,
+  type Queryable,
+  revokeApiKey,
+  rotateApiKey,
+} from '@spillway/db';
 import { next, pageQuery } from '../audit/page-query.ts';
-import { generateKey } from '../auth/api-key.ts';
-import { createKey } from '../auth/create-key.ts';
 import { type Scope, scopes } from '../auth/principal.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
@@ -79,7 +85,7 @@ function createAndRotate(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Gua
   });
   app.openapi(create, async (context) => {
     const { name, scopes: wanted, expiresInMs } = context.req.valid('json');
-    const { key, row } = await createKey(db, { name, scopes: [...new Set(wanted)], ...given({ expiresInMs }) });
+    const { key, row } = await createApiKey(db, { name, scopes: [...new Set(wanted)], ...given({ expiresInMs }) });
     await onChange();
     return context.json({ ...shown(row), key }, 201, { 'Cache-Control': 'no-store' });
   });

@@ -1,10 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { createPool, migrate } from '@spillway/db';
+import { createApiKey, createPool, migrate } from '@spillway/db';
 import { type PostgresServer, startPostgres } from '@spillway/embedded';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';
-import { createKey } from '../auth/create-key.ts';
 import { keyDirectory } from '../auth/key-directory.ts';
 import { type HttpServer, serve } from '../serve.ts';
 import { memoryLog } from '../testing/memory-log.ts';
@@ -77,7 +76,7 @@ afterAll(async () => {
 it.skipIf(missing.length > 0)(
   'the statements of docs/cron-jobs.md make pg_cron call the three jobs',
   async () => {
-    const { key } = await createKey(pool, { name: 'pg_cron', scopes: ['admin'] });
+    const { key } = await createApiKey(pool, { name: 'pg_cron', scopes: ['admin'] });
     await pool.query(pgNet);
     const filled = statements
       .replaceAll('https://spillway.example.com', server.url)

@@ -1,8 +1,7 @@
-import { createPool, migrate } from '@spillway/db';
+import { createApiKey, createPool, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import type { Page } from 'playwright-core';
 import { afterEach, beforeAll, beforeEach, vi } from 'vitest';
-import { createKey } from '../auth/create-key.ts';
 import { type Api, startApi } from '../start-api.ts';
 import { buildPage } from './built-page.ts';
 import { memoryLog } from './memory-log.ts';
@@ -54,7 +53,7 @@ export function useDashboard(): TestDashboard {
     return current;
   };
   const newKey: TestDashboard['newKey'] = async (scope) => {
-    const { key, row } = await createKey(present().pool, { name: scope, scopes: [scope] });
+    const { key, row } = await createApiKey(present().pool, { name: scope, scopes: [scope] });
     // The API learns of keys that others made within a second.
     await vi.waitFor(async () => {
       const { status } = await fetch(`${present().api.url}/dashboard/session`, {

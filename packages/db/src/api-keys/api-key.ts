@@ -35,7 +35,7 @@ export function parseKey(text: string): ApiKeyParts | undefined {
  * SHA-256, and no slow hash such as bcrypt on purpose: those make guessing a password dear, and 256 random bits can't be
  * guessed at any price. What a slow hash would do here is let anybody burn our CPU with made-up keys.
  */
-export function hashSecret(secret: string): Buffer {
+function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 

@@ -1,0 +1,56 @@
+import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
+import { type ApiKeyScope, createApiKey } from '@spillway/db';
+import type { CliContext } from '../../cli-context.ts';
+import { withPool } from '../../with-pool.ts';
+import { parseLifetime } from './lifetime.ts';
+
+const scopes: readonly ApiKeyScope[] = ['decide', 'read', 'admin'];
+
+/** The longest that a name may be, in bytes, as for the API. */
+const MAX_NAME_BYTES = 128;
+
+/** `spillway key create`. */
+export function createCommand(
+  context: CliContext,
+): Command<[], { name: string; scope: ApiKeyScope[]; expiresIn?: number }> {
+  return new Command('create')
+    .description('make a key and print it, this once: what is stored is a hash')
+    .requiredOption('--name <name>', 'who uses it', parseName)
+    .addOption(
+      new Option('--scope <scopes...>', `what it may do: ${scopes.join(', ')}, one or more`)
+        .argParser(addScope)
+        .makeOptionMandatory(),
+    )
+    .option(
+      '--expires-in <time>',
+      'such as 90d, 12h or 30m; without it the key is valid until it is revoked',
+      parseLifetime,
+    )
+    .addHelpText('after', help)
+    .action(async ({ name, scope, expiresIn }) => {
+      const expiry = expiresIn === undefined ? {} : { expiresInMs: expiresIn };
+      const { key, row } = await withPool(context, async (pool) =>
+        createApiKey(pool, { name, scopes: scope, ...expiry }),
+      );
+      // The key alone on stdout, so that it can be kept by a shell; all else is in the list.
+      context.output.result({ ...row, key }, key);
+    });
+}
+
+const help = `
+Needs DATABASE_URL: a member of spillway_api, or the owner. The API takes the key within a second.
+Examples:
+  spillway key create --name ops --scope admin
+  spillway key create --name gateway --scope decide read --expires-in 90d`;
+
+function parseName(value: string): string {
+  const bytes = Buffer.byteLength(value);
+  if (bytes >= 1 && bytes <= MAX_NAME_BYTES && value.isWellFormed()) return value;
+  throw new InvalidArgumentError(`It must be a text of 1 to ${MAX_NAME_BYTES} bytes.`);
+}
+
+function addScope(value: string, before: ApiKeyScope[] | undefined): ApiKeyScope[] {
+  const scope = scopes.find((one) => one === value);
+  if (scope === undefined) throw new InvalidArgumentError(`Allowed choices are ${scopes.join(', ')}.`);
+  return [...new Set([...(before ?? []), scope])];
+}
