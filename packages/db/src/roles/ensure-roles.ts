@@ -1,5 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
+import { archiveTables } from '../migrate/archive-tables.ts';
 import { sqlState } from '../sql-state.ts';
 import { grants, type RoleName, roleNames } from './privileges.ts';
 
@@ -76,18 +77,32 @@ async function withoutGrants(connection: Connection, roles: readonly RoleName[])
 
 async function grantAll(connection: Connection, roles: readonly RoleName[]): Promise<void> {
   for (const { role, privileges, on } of grants) {
-    if (roles.includes(role)) await connection.query(`GRANT ${privileges} ON ${on} TO ${role}`);
+    if (!roles.includes(role)) continue;
+    await connection.query(`GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`);
   }
   if (roles.includes('spillway_maintenance')) await handOverArchives(connection, 'spillway_maintenance');
 }
 
-/** Only a table's owner attaches and detaches its partitions. */
+/** The privileges with a column that the table has. */
+async function fitting(connection: Connection, privileges: string, on: string): Promise<string> {
+  if (!privileges.includes('UPDATE (id)')) return privileges;
+  const { rows } = await connection.query<{ name: string }>(
+    `SELECT quote_ident(attname) AS name FROM pg_attribute
+     WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped
+     ORDER BY attname <> 'id', attnum LIMIT 1`,
+    [on.replace('TABLE ', '')],
+  );
+  return privileges.replace('UPDATE (id)', `UPDATE (${rows[0]?.name ?? 'id'})`);
+}
+
+/** Only a table's owner attaches and detaches its partitions. An application's own tables in the schema stay its own. */
 async function handOverArchives(connection: Connection, owner: RoleName): Promise<void> {
   const { rows } = await connection.query<{ name: string }>(
-    `SELECT c.oid::regclass::text AS name FROM pg_class c
-     WHERE c.relnamespace = 'archive'::regnamespace AND (c.relkind = 'p' OR c.relispartition) AND c.relkind IN ('r', 'p')
-       AND c.relowner <> $1::regrole`,
-    [owner],
+    `SELECT c.oid::regclass::text AS name
+     FROM unnest($2::text[]) AS archive CROSS JOIN LATERAL pg_partition_tree(archive) AS part
+     JOIN pg_class c ON c.oid = part.relid
+     WHERE c.relowner <> $1::regrole AND (c.relkind = 'p' OR c.relispartition)`,
+    [owner, archiveTables.map(({ schema, name }) => `${schema}.${name}`)],
   );
   if (rows.length === 0) return;
   // Who gives a table away must be a member of the new owner, and stays one for later migrations.

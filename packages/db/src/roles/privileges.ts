@@ -26,7 +26,10 @@ interface TablePrivileges {
   readonly api?: string;
 }
 
-/** Locking a row before it is moved takes UPDATE on some column: the key is the least useful one to a vandal. */
+/**
+ * Locking a row before it is moved takes UPDATE on some column: the key is the least useful one to a vandal. An application
+ * that had its live tables before may have no such column there, and its first one stands in.
+ */
 const MOVE = 'SELECT, DELETE, UPDATE (id)';
 const OWN = 'SELECT, INSERT, UPDATE, DELETE';
 
