@@ -7,6 +7,7 @@ import { chartOf } from './chart.ts';
 import { clusterSection } from './cluster/cluster-section.ts';
 import { watchMachine } from './conditions.ts';
 import { type Effort, quickEffort, wholeEffort } from './effort.ts';
+import { fleetSection } from './fleet/fleet-section.ts';
 import { growthSection } from './growth/growth-section.ts';
 import { httpSection } from './http/http-section.ts';
 import { inProcessSection } from './limiter/in-process-section.ts';
@@ -24,6 +25,7 @@ const sections: readonly Section[] = [
   limiterSection,
   inProcessSection,
   breakerSection,
+  fleetSection,
   httpSection,
   auditSection,
   maintenanceSection,

@@ -70,6 +70,14 @@ describe('startRedisCluster', () => {
     });
   });
 
+  test('of a single master tells clients where it is', async () => {
+    const alone = await startRedisCluster({ masters: 1 });
+    onTestFinished(() => alone.stop());
+    const connected = new Cluster(alone.nodes.map(({ host, port }) => ({ host, port })));
+    onTestFinished(() => connected.disconnect());
+    expect(await connected.set('key', 'value')).toBe('OK');
+  });
+
   test('cannot be made of servers of somebody else', async () => {
     await expect(startRedisCluster({ stack: 'external' })).rejects.toMatchObject({ code: 'not_supported' });
   });

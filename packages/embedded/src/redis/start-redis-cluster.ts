@@ -54,10 +54,12 @@ export async function startRedisCluster(options: RedisClusterOptions = {}): Prom
   }
   return buildRedisSet(masters * (1 + replicasPerMaster), options, async (set) => {
     const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeoutMs)];
+    // A node learns its address from the one that it meets; a single node would tell clients an empty one.
+    const address = ['--cluster-announce-ip', '127.0.0.1'];
     // Diskless syncs wait five seconds for more replicas unless told otherwise.
     const replication = ['--repl-diskless-sync-delay', '0'];
     const servers = await Promise.all(
-      set.ports.map((port) => set.launch({ port, args: [...settings, ...replication, ...args] })),
+      set.ports.map((port) => set.launch({ port, args: [...settings, ...address, ...replication, ...args] })),
     );
     await join(set, masters);
     const nodes = servers.map((server, index) => asNode(server, index < masters ? 'master' : 'replica'));

@@ -1,0 +1,52 @@
+import { type Breakers, createBreakers, definePreset } from '@spillway/breaker';
+import { createLimiter, definePolicy, type Limiter, type LivePolicies, type Policy } from '@spillway/limiter';
+import { hotPathOptions } from '@spillway/redis';
+import { Redis } from 'ioredis';
+
+/** A change that a process waits for. */
+export interface Watch {
+  readonly kind: 'override' | 'unblock' | 'trip';
+  /** The subject, or the breaker. */
+  readonly name: string;
+  /** The limit that an override gives. */
+  readonly limit?: number;
+}
+
+const policy = definePolicy({ name: 'fleet', limit: 1_000, windowMs: 60_000 });
+const preset = definePreset({
+  name: 'fleet',
+  trip: { strategy: 'consecutive', failures: 1 },
+  openMs: 60_000,
+  maxOpenMs: 60_000,
+  quorum: 1,
+});
+
+/** A limiter with live policies, and breakers. */
+export interface Instance {
+  readonly limiter: Limiter<'fleet'> & { readonly live: LivePolicies };
+  readonly policy: Policy;
+  readonly breakers: Breakers<'fleet'>;
+  close(): Promise<void>;
+}
+
+/** What every process of the fleet runs. */
+export function makeInstance(url: string): Instance {
+  const redis = new Redis(url, hotPathOptions);
+  const limiter = createLimiter({ redis, policies: [policy], live: true, deadlineMs: 5_000 });
+  const breakers = createBreakers({ redis, presets: [preset], deadlineMs: 5_000 });
+  return {
+    limiter,
+    breakers,
+    policy,
+    async close(): Promise<void> {
+      await breakers.close();
+      await limiter.close();
+      redis.disconnect();
+    },
+  };
+}
+
+/** Ms by a clock that all processes of a machine share and that nobody sets. */
+export function now(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
