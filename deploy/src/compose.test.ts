@@ -76,6 +76,14 @@ it('gives each part only variables that it reads, and all that it must have', as
   }
 });
 
+it('tells each part that asks PgBouncer so', async () => {
+  const { services } = await readCompose();
+  const pooled = Object.values(services).filter(({ environment }) =>
+    environment?.['DATABASE_URL']?.includes('@pgbouncer:'),
+  );
+  expect(pooled.map(({ environment }) => environment?.['DATABASE_SERVER'])).toEqual(['pgbouncer', 'pgbouncer']);
+});
+
 it('builds the stages that there are, read-only and after the migration', async () => {
   const [{ services }, stages] = await Promise.all([readCompose(), readStages()]);
   for (const name of Object.keys(ours)) {

@@ -35,6 +35,17 @@ it.each(['api', 'worker'] as const)(
   },
 );
 
+it.each(['api', 'worker'] as const)('%s runs with the flags of its start script', async (name) => {
+  const { scripts } = JSON.parse(await deployText(`../packages/${name}/package.json`)) as {
+    scripts: { start: string };
+  };
+  const stage = (await readStages()).get(name);
+  const flags = [...(environmentOf(stage)['NODE_OPTIONS']?.split(' ') ?? []), ...commandOf(stage, 'CMD')].filter(
+    (part) => part.startsWith('--'),
+  );
+  expect(flags).toEqual(scripts.start.split(' ').filter((part) => part.startsWith('--')));
+});
+
 it('leaves out of the build what a checkout holds besides', async () => {
   const ignored = (await deployText('Dockerfile.dockerignore')).split('\n');
   expect(ignored).toEqual(expect.arrayContaining(['**/node_modules', '**/dist', '.git']));

@@ -28,6 +28,16 @@ it('docs/operations.md names variables, alerts, metrics, roles and files that th
   for (const path of [...links, ...paths]) expect(existsSync(`${repository}docs/${path}`), path).toBe(true);
 });
 
+it('docs/operations.md tells of every variable that API and worker read', async () => {
+  const text = await page();
+  const [, section = ''] = /## Variables\n(.*?)\n## /su.exec(text) ?? [];
+  const told = new Set([...section.matchAll(/`([A-Z][A-Z\d_]+)`/gu)].map(([, name]) => name));
+  const read = (
+    await Promise.all(['api', 'worker'].map(async (name) => variablesOf(`packages/${name}/src/config.ts`)))
+  ).flat();
+  expect(read.filter((name) => !told.has(name))).toEqual([]);
+});
+
 it('has room in the Redis of compose.yaml for outboxes that are full, as docs/operations.md reckons it', async () => {
   const [, bytes = ''] = /(\d+) bytes an event/u.exec(await page()) ?? [];
   const [, megabytes = ''] = /full, 16 shards × 100,000 events: (\d+) MiB/u.exec(await page()) ?? [];

@@ -15,6 +15,7 @@ describe('readConfig', () => {
       logLevel: undefined,
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
+      databaseServer: 'postgres',
     });
     expect(readConfig({ ...urls, PORT: '80', HOST: '::', LOG_LEVEL: 'warn', SPILLWAY_SHARDS: '4' })).toMatchObject({
       port: 80,
@@ -36,6 +37,7 @@ describe('readConfig', () => {
     ['SPILLWAY_JWKS_URL', 'issuer.test/keys'],
     ['REDIS_URL', 'http://127.0.0.1'],
     ['DATABASE_URL', 'mysql://127.0.0.1'],
+    ['DATABASE_SERVER', 'mysql'],
   ])('names %s and its value when it is %j', (variable, value) => {
     const attempt = (): unknown => readConfig({ ...urls, [variable]: value });
     expect(attempt).toThrow(ConfigError);
@@ -47,6 +49,10 @@ describe('readConfig', () => {
     expect(() => readConfig({ ...urls, [variable]: undefined })).toThrow(`${variable} must be a`);
     expect(() => readConfig({ ...urls, [variable]: '' })).toThrow('but is not set');
     expect(() => readServerConfig({ ...urls, [variable]: '' })).not.toThrow();
+  });
+
+  it('hears of a PgBouncer', () => {
+    expect(readConfig({ ...urls, DATABASE_SERVER: 'pgbouncer' }).databaseServer).toBe('pgbouncer');
   });
 
   it('takes a Cluster or sentinels, but not where Redis may be started here', () => {

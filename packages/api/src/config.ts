@@ -1,6 +1,7 @@
 import {
   anyRedisUrl,
   ConfigError,
+  databaseServer,
   type Environment,
   type LogLevel,
   logLevel,
@@ -44,6 +45,8 @@ export interface ApiConfig extends ServerConfig {
   /** `REDIS_URL`: a server, a Cluster or a master that sentinels know, as `parseRedisUrl` reads it. */
   readonly redisUrl: string;
   readonly databaseUrl: string;
+  /** `DATABASE_SERVER`: what `DATABASE_URL` leads to, `postgres` or a `pgbouncer` in transaction mode. @default 'postgres' */
+  readonly databaseServer: 'postgres' | 'pgbouncer';
 }
 
 const serverVariables = z.object({
@@ -66,7 +69,11 @@ const serverVariables = z.object({
   DATABASE_URL: postgresUrl.optional(),
 });
 
-const apiVariables = serverVariables.extend({ REDIS_URL: anyRedisUrl, DATABASE_URL: postgresUrl });
+const apiVariables = serverVariables.extend({
+  REDIS_URL: anyRedisUrl,
+  DATABASE_URL: postgresUrl,
+  DATABASE_SERVER: databaseServer.default('postgres'),
+});
 
 /**
  * Reads the variables of whoever can bring up Redis and Postgres itself; an empty one counts as not set.
@@ -82,7 +89,12 @@ export function readServerConfig(env: Environment): ServerConfig {
  */
 export function readConfig(env: Environment): ApiConfig {
   const variables = readEnvironment(apiVariables, env);
-  return { ...serverConfig(variables), redisUrl: variables.REDIS_URL, databaseUrl: variables.DATABASE_URL };
+  return {
+    ...serverConfig(variables),
+    redisUrl: variables.REDIS_URL,
+    databaseUrl: variables.DATABASE_URL,
+    databaseServer: variables.DATABASE_SERVER,
+  };
 }
 
 function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig {

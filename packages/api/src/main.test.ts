@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { startPgBouncer } from '@spillway/embedded';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { serve } from './serve.ts';
 
 const redis = useRedis();
@@ -42,6 +43,15 @@ it('becomes ready, and ends with 0 on SIGTERM', async () => {
   await expect.poll(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
   api.stop();
   expect(await api.exited).toBe(0);
+});
+
+it('becomes ready through a PgBouncer in transaction mode when it is told of one', async () => {
+  const pooler = await startPgBouncer({ databaseUrl: postgres.url });
+  onTestFinished(() => pooler.stop());
+  const port = await freePort();
+  run({ PORT: String(port), DATABASE_URL: pooler.url, DATABASE_SERVER: 'pgbouncer' });
+  const ready = async (): Promise<number> => (await fetch(`http://127.0.0.1:${port}/readyz`)).status;
+  await expect.poll(async () => ready().catch(() => 0), { timeout: 20_000 }).toBe(200);
 });
 
 it('ends with 1 and names the variable that is wrong', async () => {

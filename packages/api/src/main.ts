@@ -22,6 +22,7 @@ async function run(config: ApiConfig): Promise<void> {
   const pool = createPool({
     connectionString: config.databaseUrl,
     applicationName: 'spillway-api',
+    server: config.databaseServer,
     max: 10,
     onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
   });

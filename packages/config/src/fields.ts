@@ -25,6 +25,12 @@ export const anyRedisUrl: z.ZodString = z
 /** Where a Postgres database is; `postgresql://` is the same scheme. */
 export const postgresUrl: z.ZodString = z.string(POSTGRES).regex(/^postgres(ql)?:\/\/./u, POSTGRES);
 
+/** What a Postgres URL leads to; a PgBouncer in transaction mode refuses connections that ask for settings. */
+export const databaseServer: z.ZodType<'postgres' | 'pgbouncer'> = z.enum(
+  ['postgres', 'pgbouncer'],
+  'postgres or pgbouncer',
+);
+
 /** One of pino's levels, in lower case. */
 export const logLevel: z.ZodType<LogLevel> = z.enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(', ')}`);
 

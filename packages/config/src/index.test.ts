@@ -6,6 +6,7 @@ it('exports exactly this', () => {
     [
       "ConfigError",
       "anyRedisUrl",
+      "databaseServer",
       "logLevel",
       "postgresUrl",
       "readEnvironment",

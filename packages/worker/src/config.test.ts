@@ -12,6 +12,7 @@ describe('readConfig', () => {
       databaseUrl: needed.DATABASE_URL,
       maintenanceDatabaseUrl: needed.DATABASE_URL,
       databaseServer: 'postgres',
+      maintenanceDatabaseServer: 'postgres',
       shards: 16,
       sinkConcurrency: 2,
       shutdownTimeoutMs: 4_000,
@@ -30,7 +31,10 @@ describe('readConfig', () => {
       shards: 64,
       logLevel: 'info',
     });
-    expect(readConfig({ ...needed, DATABASE_SERVER: 'pgbouncer' }).databaseServer).toBe('pgbouncer');
+    const pooled = { ...needed, DATABASE_SERVER: 'pgbouncer' };
+    expect(readConfig(pooled)).toMatchObject({ databaseServer: 'pgbouncer', maintenanceDatabaseServer: 'pgbouncer' });
+    const direct = { ...pooled, MAINTENANCE_DATABASE_URL: needed.DATABASE_URL };
+    expect(readConfig(direct)).toMatchObject({ databaseServer: 'pgbouncer', maintenanceDatabaseServer: 'postgres' });
   });
 
   it('takes the health server, the webhook and more tables to archive', () => {

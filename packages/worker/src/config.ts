@@ -1,6 +1,7 @@
 import {
   anyRedisUrl,
   ConfigError,
+  databaseServer,
   type Environment,
   type LogLevel,
   logLevel,
@@ -25,6 +26,8 @@ export interface WorkerConfig {
   readonly maintenanceDatabaseUrl: string;
   /** `DATABASE_SERVER`: what `DATABASE_URL` leads to, `postgres` or a `pgbouncer` in transaction mode. @default 'postgres' */
   readonly databaseServer: 'postgres' | 'pgbouncer';
+  /** The same of `MAINTENANCE_DATABASE_URL`, which leads to Postgres itself where it is set. */
+  readonly maintenanceDatabaseServer: 'postgres' | 'pgbouncer';
   /** `SPILLWAY_SHARDS`: as many as the limiters have. @default 16 */
   readonly shards: number;
   /** `SPILLWAY_SINK_CONCURRENCY`: jobs at once. @default 2 */
@@ -48,7 +51,7 @@ const workerVariables = z.object({
   QUEUE_REDIS_URL: anyRedisUrl.optional(),
   DATABASE_URL: postgresUrl,
   MAINTENANCE_DATABASE_URL: postgresUrl.optional(),
-  DATABASE_SERVER: z.enum(['postgres', 'pgbouncer'], 'postgres or pgbouncer').default('postgres'),
+  DATABASE_SERVER: databaseServer.default('postgres'),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
   SPILLWAY_SINK_CONCURRENCY: wholeNumber(1, 1_000).default(2),
   SPILLWAY_SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(4_000),
@@ -79,6 +82,8 @@ export function readConfig(env: Environment): WorkerConfig {
     databaseUrl: variables.DATABASE_URL,
     maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL ?? variables.DATABASE_URL,
     databaseServer: variables.DATABASE_SERVER,
+    maintenanceDatabaseServer:
+      variables.MAINTENANCE_DATABASE_URL === undefined ? variables.DATABASE_SERVER : 'postgres',
     shards: variables.SPILLWAY_SHARDS,
     sinkConcurrency: variables.SPILLWAY_SINK_CONCURRENCY,
     shutdownTimeoutMs: variables.SPILLWAY_SHUTDOWN_TIMEOUT_MS,

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { startPgBouncer } from '@spillway/embedded';
 import { useRedis } from '@spillway/embedded/testing';
 import { outboxKeys } from '@spillway/redis';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { PUMP_GROUP } from './pump/outbox-reader.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startWorker } from './start-worker.ts';
@@ -37,6 +38,19 @@ async function rows(): Promise<number> {
   const result = await postgres.pool.query<{ n: string }>('SELECT count(*) AS n FROM rate_limits_v2');
   return Number(result.rows[0]?.n);
 }
+
+it('stores through a PgBouncer in transaction mode when it is told of one', async () => {
+  const pooler = await startPgBouncer({ databaseUrl: postgres.url });
+  onTestFinished(() => pooler.stop());
+  await addBlocks(redis.client, 1, 10, SHARDS);
+  run({
+    REDIS_URL: redis.url,
+    DATABASE_URL: pooler.url,
+    DATABASE_SERVER: 'pgbouncer',
+    SPILLWAY_SHARDS: String(SHARDS),
+  });
+  await expect.poll(rows, { timeout: 20_000 }).toBe(10);
+});
 
 it('ends with 0 on SIGTERM and leaves nothing that it read behind', async () => {
   await addBlocks(redis.client, 1, 10, SHARDS);

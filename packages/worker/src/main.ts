@@ -32,7 +32,7 @@ function openPools(config: WorkerConfig, logger: Logger): Pools {
     maintenance: createPool({
       connectionString: config.maintenanceDatabaseUrl,
       applicationName: 'spillway-maintenance',
-      server: config.databaseServer,
+      server: config.maintenanceDatabaseServer,
       max: MAINTENANCE_CONNECTIONS,
       statementTimeoutMs: MAINTENANCE_STATEMENT_MS,
       onError: (error) => logger.warn({ err: error }, 'maintenance: Postgres connection'),
