@@ -45,12 +45,15 @@ describe.skipIf(promtoolMissing !== undefined)(`promtool${absent}`, () => {
     expect(promtool('check', 'config', 'prometheus.yml')).toMatchObject({ ok: true });
   });
 
-  it.each(['audit', 'decisions', 'maintenance'])('sees the %s rules ring when they should, and only then', (group) => {
-    expect(promtool('test', 'rules', `tests/${group}.test.yml`)).toEqual({
-      ok: true,
-      output: expect.stringContaining('SUCCESS'),
-    });
-  });
+  it.each(['audit', 'breakers', 'decisions', 'maintenance'])(
+    'sees the %s rules ring when they should, and only then',
+    (group) => {
+      expect(promtool('test', 'rules', `tests/${group}.test.yml`)).toEqual({
+        ok: true,
+        output: expect.stringContaining('SUCCESS'),
+      });
+    },
+  );
 
   it('can read every query of the dashboards', async () => {
     const queries = await readQueries();
