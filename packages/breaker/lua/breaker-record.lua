@@ -35,7 +35,7 @@ end
 
 local function closed_state(now, openings)
   local window = { run = 0, runAtMs = 0, runBy = {}, buckets = {}, guiltBy = {}, quota = {} }
-  return { kind = 'closed', sinceMs = now, openings = openings, window = window }
+  return { kind = 'closed', sinceMs = now, openings = openings, window = window, sickSinceMs = 0, sickAtMs = 0 }
 end
 
 local function breaker_load()
@@ -76,6 +76,7 @@ end
 
 local function breaker_transition(turn, state, cause)
   local record = turn.record
+  if turn.moved_from == '' then turn.moved_from = record.state.kind end
   record.epoch = math.max(turn.now, record.epoch + 1)
   record.seeded = false
   record.state = state

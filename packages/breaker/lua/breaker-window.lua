@@ -5,6 +5,7 @@
 --   window_without_stale(window, trip, now)
 --   window_with_batch(window, trip, instance, batch, now)
 --   window_judge(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
+--   anyone_else_calls(instance, now)
 --   quorum_of(quorum, now)         instances whose evidence it takes; forgets
 --                                  those that haven't called for a minute
 --
@@ -92,6 +93,15 @@ local function window_with_batch(before, trip, instance, batch, now)
     after.quota = copy(before.quota, { [instance] = now + batch.quotaMs })
   end
   return after
+end
+
+local function anyone_else_calls(instance, now)
+  local flat = redis.call('HGETALL', INSTANCES)
+  for index = 1, #flat, 2 do
+    local at = tonumber(string.match(flat[index + 1], ':(.*)$'))
+    if flat[index] ~= instance and at > now - CALLING_MS then return true end
+  end
+  return false
 end
 
 local function quorum_of(quorum, now)

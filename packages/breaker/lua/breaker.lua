@@ -5,7 +5,7 @@
 -- KEYS   [1] record, [2] instances, [3] leases; all in one slot
 -- ARGV   [1] command, JSON (src/machine/record.ts: Command), [2] outbox cap,
 --        [3] channel, [4] preset, [5] the breaker's name
--- Reply  JSON: verdict, retryAfterMs, view, and config if it is newer than the command's
+-- Reply  JSON: verdict, retryAfterMs, movedFrom, view, and config if it is newer than the command's
 -- Events type 'breaker': event (opened, half_open, closed, failure, success), name,
 --        preset, breaker_epoch, failure_count, message, metadata (JSON)
 -- Publishes { preset, name, view } at each transition, when a state was restored,
@@ -15,12 +15,12 @@
 -- function. The clock is Redis' own. Jitter comes with the command, so that the
 -- script stays deterministic.
 
-local ALERT_MS, ASK_AGAIN_MS = 5000, 1000
+local ALERT_MS, ASK_AGAIN_MS, SICK_PAUSE_MS = 5000, 1000, 5000
 
 local command = cjson.decode(ARGV[1])
 local now = clock_ms()
 local loaded, changed = breaker_restore(breaker_load(), command.known, command.config, now)
-local turn = { record = loaded, command = command, now = now, publish = changed }
+local turn = { record = loaded, command = command, now = now, publish = changed, moved_from = '' }
 
 local function reply(verdict, retry_after)
   local record = turn.record
@@ -29,7 +29,7 @@ local function reply(verdict, retry_after)
   if turn.publish then
     redis.call('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
   end
-  local answer = { verdict = verdict, retryAfterMs = retry_after or 0, view = view }
+  local answer = { verdict = verdict, retryAfterMs = retry_after or 0, movedFrom = turn.moved_from, view = view }
   if record.config.version > command.config.version then answer.config = record.config end
   return cjson.encode(answer)
 end
@@ -74,6 +74,21 @@ local function pass_time()
   end
 end
 
+local function remembered(state)
+  local healthy = math.max(0, now - state.sinceMs)
+  return math.max(0, state.openings - math.floor(healthy / turn.record.config.decayMs))
+end
+
+local function hear_sick()
+  local state = turn.record.state
+  if state.kind ~= 'closed' or not turn.record.config.trips or command.known.epoch ~= turn.record.epoch then return end
+  local goes_on = state.sickAtMs <= now and state.sickAtMs >= now - SICK_PAUSE_MS
+  if not goes_on then state.sickSinceMs = now end
+  state.sickAtMs = now
+  if now - state.sickSinceMs < CALLING_MS or anyone_else_calls(command.instance, now) then return end
+  open('sole_caller', remembered(state), 0, { failureCount = state.window.run })
+end
+
 local function count(state, batch)
   local record, config = turn.record, turn.record.config
   local before = window_without_stale(state.window, config.trip, now)
@@ -83,8 +98,7 @@ local function count(state, batch)
     required = function() return quorum_of(config.quorum, now) end,
   })
   if trip then
-    local healthy = math.max(0, now - state.sinceMs)
-    local openings = math.max(0, state.openings - math.floor(healthy / config.decayMs))
+    local openings = remembered(state)
     local asked = trip.reason == 'quota' and batch.quotaMs or batch.retryAfterMs
     open(trip.reason, openings, asked, {
       failureCount = trip.failureCount, message = batch.samples[#batch.samples],
@@ -100,8 +114,9 @@ end
 
 local actions = {}
 
-function actions.read()
+function actions.read(action)
   audit_flush(turn, false)
+  if action.sick then hear_sick() end
   return reply('done')
 end
 

@@ -106,6 +106,17 @@ describe('eight processes', () => {
     expect(well.map((each) => each.metAt('dependency', 'open'))).toEqual(all(7, undefined));
   });
 
+  it('of which all but one are killed: what fails for the last one opens the fleet', { timeout: 60_000 }, async () => {
+    const everybody = await fleet(2);
+    const [dead, last] = everybody;
+    await acquainted(everybody, 'dependency');
+    await expect.poll(() => callers('dependency'), soon).toBe(2);
+    await last?.loop('dependency', 'boom', 20);
+    await dead?.kill();
+    const opened = async (): Promise<string | undefined> => (await last?.snapshot('dependency'))?.fleetState;
+    await expect.poll(opened, { timeout: 40_000 }).toBe('open');
+  });
+
   it('do not wait for ever for one that was killed while it probed', { timeout: 60_000 }, async () => {
     const [prober, other] = await fleet(2, { openMs: 50, timeoutMs: 1_000 });
     await prober?.call('dependency', 'boom', 5);

@@ -33,6 +33,9 @@ export interface EngineOptions {
 /** Options of a single call. */
 export type CallSettings = Pick<CallOptions, 'signal' | 'covers'> & { readonly timeoutMs?: number | undefined };
 
+/** Without a call for so long, in ms, an instance has no say in what the fleet does. */
+const SILENT_AFTER_MS = 10_000;
+
 /** Without a call for so long, in ms, a breaker is idle: it asks the store seldom. */
 const IDLE_AFTER_MS = 60_000;
 
@@ -81,11 +84,12 @@ export class Engine implements Counter {
       config,
       fleet,
       isUsed: () => this.gate.stateName !== 'closed' || this.idleMs < IDLE_AFTER_MS,
+      isSick: () => this.#isSick,
       onView: (view, before) => this.#newEpoch(view, before),
       onConfig: (newer) => this.gate.configure(newer),
       onAlone: (alone) => this.#setAlone(alone),
       onRetry: () => void this.flush(),
-      onTransition: (to, from) => metrics?.transition(id.name, id.preset, from.kind, to.kind, to.reason),
+      onTransition: (to, from) => metrics?.transition(id.name, id.preset, from, to.kind, to.reason),
     });
     this.#probes = new Probes({ id, runtime, instance, metrics, link: this.link });
     this.gate = new Gate({
@@ -115,6 +119,11 @@ export class Engine implements Counter {
     if (this.#touched) this.#usedMs = nowMs;
     this.#touched = false;
     return nowMs - this.#usedMs;
+  }
+
+  /** It may be alone with that: the store knows. */
+  get #isSick(): boolean {
+    return this.#fleet.current.kind === 'closed' && this.gate.localState !== 'closed' && this.idleMs < SILENT_AFTER_MS;
   }
 
   now(): number {

@@ -14,6 +14,8 @@ export interface StoreLinkOptions {
   readonly fleet: FleetView;
   /** Whether calls were made lately. */
   readonly isUsed: () => boolean;
+  /** Whether this instance has cut itself off from calls that are made still. */
+  readonly isSick: () => boolean;
   /** A view was taken; `before` is the one that it follows. */
   readonly onView: (view: View, before: View) => void;
   /** The fleet works with another config than before: a newer version's. */
@@ -23,7 +25,7 @@ export interface StoreLinkOptions {
   /** While the store is away: time to try again. */
   readonly onRetry: () => void;
   /** A command of this instance moved the breaker. */
-  readonly onTransition: (view: View, before: View) => void;
+  readonly onTransition: (view: View, from: View['kind']) => void;
 }
 
 /** Polls, in ms: while calls are made, when there were none for a while, and while the store is away. */
@@ -86,9 +88,9 @@ export class StoreLink {
   /** As {@link execute}. @throws {StoreUnavailableError} */
   async demand(action: Action): Promise<Reply> {
     const { store, id, instance, config, runtime, fleet } = this.#options;
-    const before = fleet.current;
-    const reply = await store.execute(id, { instance, config, known: before, random: runtime.random(), action });
-    if (!this.#closed) this.#took(reply, before);
+    const known = fleet.current;
+    const reply = await store.execute(id, { instance, config, known, random: runtime.random(), action });
+    if (!this.#closed) this.#took(reply);
     return reply;
   }
 
@@ -96,7 +98,7 @@ export class StoreLink {
   async read(): Promise<void> {
     if (this.#reading || this.#closed) return;
     this.#reading = true;
-    await this.execute({ type: 'read' });
+    await this.execute({ type: 'read', sick: this.#options.isSick() });
     this.#reading = false;
   }
 
@@ -117,16 +119,14 @@ export class StoreLink {
     if (fleet.take(view)) onView(view, before);
   }
 
-  #took({ view, config }: Reply, before: View): void {
+  #took({ view, config, movedFrom }: Reply): void {
     const { runtime, onConfig, onTransition } = this.#options;
     this.#heardMs = runtime.now();
     if (config.version !== this.config.version) {
       this.config = config;
       onConfig(config);
     }
-    if (view.epoch > before.epoch && before.epoch > 0 && view.sinceMs === view.nowMs) {
-      onTransition(view, before);
-    }
+    if (movedFrom !== '') onTransition(view, movedFrom);
     this.#take(view);
     this.#setAlone(false);
   }
@@ -141,12 +141,12 @@ export class StoreLink {
   #poll(): void {
     this.#cancelPoll?.();
     if (this.#closed) return;
-    const { runtime, isUsed, onRetry } = this.#options;
+    const { runtime, isUsed, isSick, onRetry } = this.#options;
     const everyMs = this.#alone ? AWAY_POLL_MS : isUsed() ? POLL_MS : IDLE_POLL_MS;
     this.#cancelPoll = runtime.after(everyMs, () => {
       if (this.#alone) onRetry();
-      // A report's answer is as good as a poll's.
-      if (runtime.now() - this.#heardMs >= everyMs) void this.read();
+      // A report's answer is as good as a poll's. Who is sick has no reports, and must not be silent for long.
+      if (isSick() || runtime.now() - this.#heardMs >= everyMs) void this.read();
       this.#poll();
     });
   }

@@ -31,11 +31,26 @@ export interface Lease {
 }
 
 /** Why a breaker opened. */
-export type OpenReason = 'failures' | 'failure_rate' | 'slow_rate' | 'quota' | 'probe_failed' | 'probes_expired';
+export type OpenReason =
+  | 'failures'
+  | 'failure_rate'
+  | 'slow_rate'
+  | 'quota'
+  | 'probe_failed'
+  | 'probes_expired'
+  | 'sole_caller';
 
 /** Where a breaker stands. Times are in ms since 1970 by the store's clock; an `untilMs` of 0 is for ever. */
 export type MachineState =
-  | { readonly kind: 'closed'; readonly sinceMs: number; readonly openings: number; readonly window: Window }
+  | {
+      readonly kind: 'closed';
+      readonly sinceMs: number;
+      readonly openings: number;
+      readonly window: Window;
+      /** Since when sick instances have said so without a long pause, and when one said so last; 0 = never. */
+      readonly sickSinceMs: number;
+      readonly sickAtMs: number;
+    }
   | {
       readonly kind: 'open';
       readonly sinceMs: number;
@@ -128,7 +143,11 @@ export interface ProbeOutcome {
 
 /** What instances and people ask of a breaker. */
 export type Action =
-  | { readonly type: 'read' }
+  | {
+      readonly type: 'read';
+      /** Its own breaker refuses this instance's calls, which are made still. */
+      readonly sick?: boolean;
+    }
   | { readonly type: 'report'; readonly seq: number; readonly batch: Batch }
   | { readonly type: 'acquire'; readonly leaseId: string }
   | { readonly type: 'settle'; readonly leaseId: string; readonly epoch: number; readonly outcome: ProbeOutcome }
@@ -171,6 +190,8 @@ export type Verdict = 'granted' | 'pass' | 'denied' | 'done' | 'ignored';
 
 /** The answer to a command. */
 export interface Reply {
+  /** The state that this command moved the breaker out of; empty: it moved nothing. */
+  readonly movedFrom: MachineState['kind'] | '';
   readonly verdict: Verdict;
   /** With `denied`: when to ask again, in ms. */
   readonly retryAfterMs: number;

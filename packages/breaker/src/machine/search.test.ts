@@ -72,6 +72,7 @@ function moves(world: World): Move[] {
     add(`${instance} fails`, act(world, instance, { type: 'report', seq: 2, batch: failures(1) }));
     add(`${instance} succeeds`, act(world, instance, { type: 'report', seq: 2, batch: successes(1) }));
     add(`${instance} reads`, act(world, instance, { type: 'read' }));
+    add(`${instance} is sick`, act(world, instance, { type: 'read', sick: true }));
     if (!world.held.some((one) => one.instance === instance)) {
       add(`${instance} acquires`, act(world, instance, { type: 'acquire', leaseId: lease }));
     }
@@ -119,7 +120,13 @@ function normalized({ now, record, known, held }: World): World {
     if (at.kind === 'closed') {
       const { run, runAtMs, runBy } = at.window;
       const by = Object.fromEntries(Object.keys(runBy).map((name) => [name, FIRST_MS]));
-      return { ...at, openings: 0, window: { ...at.window, run: Math.min(run, 2), runAtMs: time(runAtMs), runBy: by } };
+      const sick = { sickSinceMs: time(at.sickSinceMs), sickAtMs: time(at.sickAtMs) };
+      return {
+        ...at,
+        ...sick,
+        openings: 0,
+        window: { ...at.window, run: Math.min(run, 2), runAtMs: time(runAtMs), runBy: by },
+      };
     }
     if (at.kind === 'half_open') {
       const leases = at.leases.map(({ id, expiresAtMs }) => ({ id, expiresAtMs: time(expiresAtMs) }));
@@ -186,6 +193,18 @@ function recovers(world: World): boolean {
   return false;
 }
 
+/** With a dependency that fails the only instance that calls, whose own breaker refuses its calls, the fleet opens. */
+function opensAlone(world: World): boolean {
+  let now = act(world, 'b', { type: 'read' });
+  if (now.record?.state.kind !== 'closed') return true;
+  for (let round = 0; round < 4; round += 1) {
+    now = act(now, 'b', { type: 'read', sick: true });
+    if (now.record?.state.kind === 'open') return true;
+    now = { ...now, now: now.now + TICK_MS };
+  }
+  return false;
+}
+
 it('keeps every invariant in every state that two instances can bring about', () => {
   const seen = new Set<string>();
   let frontier = [start];
@@ -202,6 +221,7 @@ it('keeps every invariant in every state that two instances can bring about', ()
         seen.add(id);
         kinds.add(next.record?.state.kind ?? 'none');
         must(recovers(next), `stuck after "${move.name}": ${id}`);
+        must(opensAlone(next), `never opens for a sole caller after "${move.name}": ${id}`);
         reached.push(next);
       }
     }

@@ -6,6 +6,8 @@
  * (or under none: by an instance that hasn't heard of any) and wasn't merged before. It trips the breaker when the window
  * says so and enough instances have seen failures: CLOSED → OPEN. Otherwise, if it brought failures, all instances are
  * alerted, so that those with successes report them soon.
+ * An instance whose own breaker has cut it off calls no more, so it has nothing to report; it says that it is sick instead.
+ * When it has been saying so for `CALLING_MS` and none but it has reported a call for as long: CLOSED → OPEN.
  *
  * OPEN. Calls are refused until `untilMs`. The first open time is `openMs`; each opening in a row raises the ceiling by
  * `backoff` up to `maxOpenMs`, and the time is drawn between `openMs` and the ceiling. A provider's Retry-After lengthens
@@ -26,7 +28,7 @@ import { type Batch, emptyBatch } from './batch.ts';
 import type { Action, BreakerRecord, Command, MachineState, OpenReason, ProbeOutcome } from './record.ts';
 import { clamped, restored } from './restore.ts';
 import { type Cause, closedState, result, type StepResult, transition, type Turn } from './turn.ts';
-import { judge, quorumOf, withBatch, withoutStale } from './window.ts';
+import { CALLING_MS, isCalling, judge, quorumOf, withBatch, withoutStale } from './window.ts';
 
 type Of<Kind extends MachineState['kind']> = Extract<MachineState, { kind: Kind }>;
 type ActionOf<Type extends Action['type']> = Extract<Action, { type: Type }>;
@@ -37,6 +39,9 @@ export const ALERT_MS = 5_000;
 /** An instance that hasn't reported for this long, in ms, is forgotten; so are its report numbers. */
 export const FORGET_MS = 60_000;
 
+/** A sick instance that was silent for longer than this, in ms, has to be heard anew: meanwhile nobody may have got through. */
+export const SICK_PAUSE_MS = 5_000;
+
 /** A refused instance asks again after this long at the latest, in ms: probes may be done before they expire. */
 export const ASK_AGAIN_MS = 1_000;
 
@@ -44,12 +49,20 @@ export const ASK_AGAIN_MS = 1_000;
 export function step(before: BreakerRecord | undefined, command: Command, nowMs: number): StepResult {
   const { record, changed } = restored(before, command, nowMs);
   const config = command.config.version >= record.config.version ? command.config : record.config;
-  const turn: Turn = { record: clamped({ ...record, config }, nowMs), command, nowMs, events: [], publish: changed };
+  const turn: Turn = {
+    record: clamped({ ...record, config }, nowMs),
+    command,
+    nowMs,
+    events: [],
+    publish: changed,
+    movedFrom: '',
+  };
   passTime(turn);
   const { action } = command;
   switch (action.type) {
     case 'read':
       flushBacklog(turn, false);
+      if (action.sick === true) hearSick(turn);
       return result(turn, 'done');
     case 'report':
       return report(turn, action);
@@ -105,8 +118,7 @@ function count(turn: Turn, state: Of<'closed'>, batch: Batch): void {
   const trip = judge(config.trip, { before, after, instance, batch, required });
   if (trip !== undefined) {
     const { reason, failureCount, calls, rate } = trip;
-    const healthyMs = Math.max(0, nowMs - state.sinceMs);
-    const openings = Math.max(0, state.openings - Math.floor(healthyMs / config.decayMs));
+    const openings = remembered(turn, state);
     const askedMs = reason === 'quota' ? batch.quotaMs : batch.retryAfterMs;
     const metadata = calls > 0 ? { calls, rate } : {};
     open(turn, reason, openings, askedMs, { failureCount, message: batch.samples.at(-1) ?? '', metadata });
@@ -116,6 +128,25 @@ function count(turn: Turn, state: Of<'closed'>, batch: Batch): void {
   if (batch.failures + batch.quotas === 0) return;
   if (alertUntilMs <= nowMs) turn.publish = true;
   turn.record = { ...turn.record, alertUntilMs: nowMs + ALERT_MS };
+}
+
+/** Of the openings before this closed state, those that aren't forgotten. */
+function remembered({ record, nowMs }: Turn, { openings, sinceMs }: Of<'closed'>): number {
+  const healthyMs = Math.max(0, nowMs - sinceMs);
+  return Math.max(0, openings - Math.floor(healthyMs / record.config.decayMs));
+}
+
+/** Time passes while an instance is sick: once nobody else has been calling for long enough, its word is the fleet's. */
+function hearSick(turn: Turn): void {
+  const { command, nowMs, record } = turn;
+  const { state, config, instances, epoch } = record;
+  if (state.kind !== 'closed' || !config.trips || command.known.epoch !== epoch) return;
+  const goesOn = state.sickAtMs <= nowMs && state.sickAtMs >= nowMs - SICK_PAUSE_MS;
+  const sickSinceMs = goesOn ? state.sickSinceMs : nowMs;
+  turn.record = { ...record, state: { ...state, sickSinceMs, sickAtMs: nowMs } };
+  if (nowMs - sickSinceMs < CALLING_MS) return;
+  if (Object.entries(instances).some(([name, seen]) => name !== command.instance && isCalling(seen, nowMs))) return;
+  open(turn, 'sole_caller', remembered(turn, state), 0, { failureCount: state.window.run, metadata: {} });
 }
 
 function acquire(turn: Turn, leaseId: string): StepResult {

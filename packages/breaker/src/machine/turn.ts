@@ -9,6 +9,7 @@ export interface Turn {
   readonly events: AuditEvent[];
   /** Whether all instances must hear of it at once. */
   publish: boolean;
+  movedFrom: Reply['movedFrom'];
 }
 
 /** What a command comes to. */
@@ -39,6 +40,7 @@ const EVENT_TYPES = {
 export function transition(turn: Turn, state: MachineState, cause: Cause): void {
   const { record, nowMs } = turn;
   const epoch = Math.max(nowMs, record.epoch + 1);
+  if (turn.movedFrom === '') turn.movedFrom = record.state.kind;
   turn.record = { ...record, epoch, seeded: false, state, alertUntilMs: 0 };
   emit(turn, EVENT_TYPES[state.kind], cause);
   turn.publish = true;
@@ -59,7 +61,7 @@ export function emit(turn: Turn, type: AuditEvent['type'], { failureCount = 0, m
 
 /** A closed state in which nothing has been counted. */
 export function closedState(nowMs: number, openings: number): MachineState {
-  return { kind: 'closed', sinceMs: nowMs, openings, window: emptyWindow };
+  return { kind: 'closed', sinceMs: nowMs, openings, window: emptyWindow, sickSinceMs: 0, sickAtMs: 0 };
 }
 
 /** The record as instances shall know it. */
@@ -79,7 +81,11 @@ export function viewOf({ epoch, seeded, state, alertUntilMs }: BreakerRecord, no
 }
 
 /** Ends a turn with a verdict. */
-export function result({ record, nowMs, events, publish }: Turn, verdict: Verdict, retryAfterMs = 0): StepResult {
-  const reply: Reply = { verdict, retryAfterMs, view: viewOf(record, nowMs), config: record.config };
+export function result(
+  { record, nowMs, events, publish, movedFrom }: Turn,
+  verdict: Verdict,
+  retryAfterMs = 0,
+): StepResult {
+  const reply: Reply = { verdict, retryAfterMs, movedFrom, view: viewOf(record, nowMs), config: record.config };
   return { record, reply, events, publish };
 }

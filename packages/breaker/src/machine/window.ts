@@ -59,9 +59,14 @@ export function withBatch(before: Window, trip: TripConfig, instance: string, ba
   };
 }
 
+/** Whether an instance has reported a call lately. */
+export function isCalling({ calledAtMs }: InstanceSeen, nowMs: number): boolean {
+  return calledAtMs > nowMs - CALLING_MS;
+}
+
 /** Instances whose evidence it takes, of those that are calling now. */
 export function quorumOf(quorum: number, instances: Readonly<Record<string, InstanceSeen>>, nowMs: number): number {
-  const calling = Object.values(instances).filter(({ calledAtMs }) => calledAtMs > nowMs - CALLING_MS).length;
+  const calling = Object.values(instances).filter((seen) => isCalling(seen, nowMs)).length;
   return Math.max(1, quorum < 1 ? Math.ceil(quorum * calling) : Math.min(quorum, calling));
 }
 

@@ -30,7 +30,10 @@ export interface BreakerMetrics {
   state(name: string, preset: string, state: StateName): void;
   /** @param durationMs how long the function took; 0 of a refused call */
   call(name: string, preset: string, outcome: CallOutcome, durationMs: number): void;
-  /** A transition, told by the instance that made it. */
+  /**
+   * A transition of the fleet's breaker, told by the one instance whose command made it: the sum over all instances counts
+   * each transition once. One whose answer was lost is counted by nobody; `circuit_breaker_events` has them all.
+   */
   transition(name: string, preset: string, from: StateName, to: StateName, reason: string): void;
   lease(name: string, preset: string, event: LeaseEvent): void;
   flush(flush: Flush): void;

@@ -33,7 +33,7 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant('wait' as const),
       // Below zero: the clock of a replica that took over.
-      ms: fc.constantFrom(1, 100, 500, 1_000, 6_000, 61_000, -700),
+      ms: fc.constantFrom(1, 100, 500, 1_000, 4_000, 6_000, 61_000, -700),
     }),
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('clear' as const) }) },
@@ -59,7 +59,7 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant('act' as const),
       action: fc.oneof(
-        { weight: 2, arbitrary: fc.constant<Action>({ type: 'read' }) },
+        { weight: 4, arbitrary: fc.boolean().map((sick): Action => ({ type: 'read', sick })) },
         { weight: 6, arbitrary: fc.nat(3).map((lease): Action => ({ type: 'acquire', leaseId: `lease-${lease}` })) },
         {
           weight: 1,
@@ -174,6 +174,30 @@ describe('the Redis store', () => {
   );
 });
 
+/** Sick instances say so every second: when the fleet opened, in ms from the first of them, or undefined. */
+async function openedAfter(
+  under: StoreUnderTest,
+  sick: readonly string[],
+  well: readonly string[],
+): Promise<number | undefined> {
+  let seq = 0;
+  const execute = async (instance: string, known: View, action: Action): Promise<View> =>
+    (await under.store.execute(id, { instance, config: baseConfig, known, random: 0, action })).view;
+  await under.setNow(T0);
+  let view = ignorance;
+  for (const instance of ['gone', ...sick, ...well])
+    view = await execute(instance, view, { type: 'report', seq: 1, batch: successes(1) });
+  await execute(sick[0] ?? '', view, { type: 'report', seq: 2, batch: failures(5) });
+  for (let ms = 0; ms < 30_000; ms += 1_000) {
+    await under.setNow(T0 + ms);
+    seq += 1;
+    for (const instance of well) await execute(instance, view, { type: 'report', seq: seq + 1, batch: successes(1) });
+    for (const instance of sick)
+      if ((await execute(instance, view, { type: 'read', sick: true })).kind === 'open') return ms;
+  }
+  return undefined;
+}
+
 describe.each([
   ['memory', memoryUnderTest],
   ['redis', () => redisUnderTest(redis.url)],
@@ -205,6 +229,33 @@ describe.each([
     await under.dispose();
   });
 
+  it('opens once those that are sick have been the only callers for ten seconds, and not while others call', async () => {
+    const under = await make();
+    expect(await openedAfter(under, ['a'], [])).toBe(10_000);
+    const opened = (await under.events()).find(({ eventType }) => eventType === 'opened');
+    expect(opened).toMatchObject({ failureCount: 5, metadata: { reason: 'sole_caller', instance: 'a' } });
+    await under.clear();
+    expect(await openedAfter(under, ['a', 'b'], [])).toBe(10_000);
+    await under.clear();
+    expect(await openedAfter(under, ['a'], ['b', 'c', 'd', 'e', 'f', 'g', 'h'])).toBeUndefined();
+    await under.dispose();
+  });
+
+  it('has to hear a sick one anew after it was away: meanwhile nobody may have got through', async () => {
+    const under = await make();
+    await under.setNow(T0);
+    const { view } = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: successes(1) }));
+    const kindAt = async (ms: number): Promise<string> => {
+      await under.setNow(T0 + ms);
+      return (await under.store.execute(id, command('a', { type: 'read', sick: true }, view))).view.kind;
+    };
+    expect([await kindAt(0), await kindAt(4_000), await kindAt(30_000), await kindAt(35_000)]).toEqual(
+      Array.from({ length: 4 }, () => 'closed'),
+    );
+    expect(await kindAt(40_000)).toBe('open');
+    await under.dispose();
+  });
+
   it('lets twenty trippers at once make one transition and one event', async () => {
     const under = await make();
     await under.setNow(T0);
@@ -214,6 +265,8 @@ describe.each([
     );
     const replies = await Promise.all(all);
     expect(new Set(replies.map(({ view }) => view.epoch)).size).toBe(1);
+    // One of them is told that it was the one: so a counter over all instances counts it once.
+    expect(replies.map(({ movedFrom }) => movedFrom).filter((from) => from !== '')).toEqual(['closed']);
     const events = await under.events();
     expect(events.filter(({ eventType }) => eventType === 'opened')).toHaveLength(1);
     await under.dispose();

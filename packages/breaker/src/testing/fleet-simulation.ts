@@ -5,6 +5,7 @@ import type { BreakerRecord, Command, Reply } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
 import { definePreset } from '../presets/preset.ts';
 import { type Announcement, type BreakerStore, StoreUnavailableError } from '../store/store.ts';
+import type { Instance, SimulationReport } from './simulated-instance.ts';
 import { random, VirtualTime } from './virtual-time.ts';
 
 const T0 = 1_800_000_000_000;
@@ -12,6 +13,8 @@ const DEADLINE_MS = 100;
 const CHAOS_MS = 6_000;
 /** Twice the longest opening, the time that three dead probers take, a poll, and the alert's end. */
 const CALM_MS = 9_000;
+/** What a sole caller's failures may take to open the fleet: those of others are forgotten after 10 s, and two polls. */
+const SOLE_MS = 14_000;
 const id = { preset: 'simulated', name: 'dependency' };
 const preset = definePreset({
   name: 'simulated',
@@ -22,25 +25,6 @@ const preset = definePreset({
   timeoutMs: 300,
   probeMarginMs: 100,
 });
-
-/** How a schedule went. */
-export interface SimulationReport {
-  readonly violations: readonly string[];
-  /** What happened in it, so that a search can tell whether it reached what it should. */
-  readonly kinds: ReadonlySet<string>;
-  readonly calls: number;
-}
-
-/** One process: its engine, and the clock and the network that it has. */
-interface Instance {
-  readonly name: string;
-  readonly engine: Engine;
-  /** False: killed. Messages that it sent before may arrive still. */
-  alive: boolean;
-  pathIsBroken: boolean;
-  hears: boolean;
-  lastEpoch: number;
-}
 
 /**
  * A fleet on virtual time: real engines over the real machine, with a network that delays, loses and doubles messages,
@@ -55,6 +39,8 @@ export class FleetSimulation {
   private readonly kinds = new Set<string>();
   private record: BreakerRecord | undefined;
   private readonly history: (BreakerRecord | undefined)[] = [];
+  /** States that the store went through of late. */
+  private path: string[] = [];
   private readonly merged = new Set<string>();
   private storeIsUp = true;
   private storeSkewMs = 0;
@@ -76,8 +62,19 @@ export class FleetSimulation {
     this.calm();
     await this.time.advanceTo(CHAOS_MS + CALM_MS);
     this.checkAgreement();
+    await this.leaveAlone();
     for (const { engine } of this.instances) engine.stop();
     return { violations: this.violations, kinds: this.kinds, calls: this.calls };
+  }
+
+  /** All but the first die, silently, and the dependency fails it. */
+  private async leaveAlone(): Promise<void> {
+    const [sole, ...others] = this.instances;
+    this.path = [];
+    for (const other of others) other.alive = false;
+    if (sole !== undefined) sole.pathIsBroken = true;
+    await this.time.advanceTo(CHAOS_MS + CALM_MS + SOLE_MS);
+    if (!this.path.includes('open')) this.violations.push('the fleet never opened for its sole caller');
   }
 
   private get living(): Instance[] {
@@ -211,6 +208,7 @@ export class FleetSimulation {
     this.check(before, command, record, reply);
     this.record = record;
     this.history.push(record);
+    this.path.push(record.state.kind);
     if (publish) this.announce({ ...id, view: reply.view });
     return reply;
   }
