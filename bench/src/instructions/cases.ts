@@ -9,6 +9,7 @@ const policies = [
   definePolicy({ name: 'log', limit: 100, windowMs: 600_000 }),
   definePolicy({ name: 'full', limit: 1, windowMs: 600_000 }),
   definePolicy({ name: 'fixed', limit: 100, windowMs: 600_000, algorithm: 'fixed-window' }),
+  definePolicy({ name: 'full-buckets', limit: 1, windowMs: 600_000, algorithm: 'sliding-window' }),
   definePolicy({ name: 'tokens', limit: 100, windowMs: 600_000, algorithm: 'token-bucket' }),
   definePolicy({ name: 'slots', limit: 100, windowMs: 600_000, algorithm: 'concurrency' }),
   definePolicy({ name: 'buckets', limit: 100, windowMs: 600_000, algorithm: 'sliding-window' }),
@@ -52,6 +53,11 @@ const cases: readonly Case[] = [
         decide: (limiter, _, index) => limiter.consume('fixed', regular(index)),
       },
       { name: `buckets, ${how}`, together, decide: (limiter, _, index) => limiter.consume('buckets', regular(index)) },
+      {
+        name: `buckets refused, ${how}`,
+        together,
+        decide: (limiter, _, index) => limiter.consume('full-buckets', regular(index)),
+      },
       { name: `tokens, ${how}`, together, decide: (limiter, _, index) => limiter.consume('tokens', regular(index)) },
       { name: `slots, ${how}`, together, decide: (limiter, _, index) => limiter.consume('slots', regular(index)) },
     ];

@@ -28,7 +28,25 @@ local function lean(key, value, limit, window, block, cost, count)
     for place = count - leaving + 1, count do
       used = used - unpack_at('>I4', value, 33 + 4 * place)
     end
-    if used + cost > limit or moved == 0 and leaving > 0 then return nil end
+    if used + cost > limit then
+      if block > 0 then return nil end
+      -- `full` is the place of the newest bucket that isn't empty; the request fits once the buckets from the
+      -- oldest to place `free` have left. In a flood both mostly are one.
+      local full = (string.find(value, '[^%z]', 33) - 33) / 4
+      full = full - full % 1
+      local free, over = full, used + cost - limit
+      if unpack_at('>I4', value, 33 + 4 * full) < used then
+        free = count - leaving
+        over = over - unpack_at('>I4', value, 33 + 4 * free)
+        while over > 0 and free > full do
+          free = free - 1
+          over = over - unpack_at('>I4', value, 33 + 4 * free)
+        end
+      end
+      local left = (newest + 1) * width + window - 1 - now
+      return pack('>I1I4I4I4', 1, used < limit and limit - used or 0, left - full * width, left - free * width)
+    end
+    if moved == 0 and leaving > 0 then return nil end
   end
 
   if moved == 0 then
