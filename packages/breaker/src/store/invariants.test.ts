@@ -1,9 +1,9 @@
 import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { emptyBatch, mergeBatches } from '../machine/batch.ts';
 import { type Action, ignorance, type Reply, type View } from '../machine/record.ts';
-import { baseConfig, failures, probe, successes } from '../testing/machine.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
 import { redisUnderTest } from '../testing/stores.ts';
 
 const redis = useRedis();
@@ -106,3 +106,47 @@ it('holds on a real Redis: epochs, edges, leases, retries, quorum, stale results
   await fc.assert(property, { numRuns: 60 });
   expect([...seen].toSorted()).toEqual(['closed', 'forced_open', 'half_open', 'open']);
 }, 120_000);
+
+describe('a rate, on a real Redis', () => {
+  const minimumCalls = 6;
+  const shares = { ...runOf(0), size: 5_000, staleMs: 5_000, minimumCalls, failureRate: 0.5, slowRate: 0.8 };
+  const trips = {
+    time: shares,
+    count: { ...shares, over: 'count', size: 20, staleMs: 60_000 },
+  } as const;
+  const report = fc.record({
+    instance: fc.constantFrom('a', 'b'),
+    waitMs: fc.constantFrom(0, 1, 400, 1_500, 6_000),
+    batch: fc.constantFrom(failures(1), failures(2), { ...successes(1), slow: 1 }, successes(1)),
+  });
+
+  it.each(['time', 'count'] as const)('never opens below the minimum of calls, over a %s', async (over) => {
+    let opened = 0;
+    const property = fc.asyncProperty(fc.array(report, { minLength: 10, maxLength: 40 }), async (reports) => {
+      await redis.client.flushall();
+      const under = await redisUnderTest(redis.url);
+      const config = { ...baseConfig, quorum: 1, trip: trips[over] };
+      let [now, known] = [T0, ignorance];
+      const calls: number[] = [];
+      try {
+        for (const [seq, { instance, waitMs, batch }] of reports.entries()) {
+          now += waitMs;
+          await under.setNow(now);
+          const action = { type: 'report', seq: seq + 1, batch } as const;
+          const { view } = await under.store.execute(id, { instance, config, known, random: 0, action });
+          known = view;
+          for (let call = 0; call < batch.successes + batch.failures; call += 1) calls.push(now);
+          if (view.kind !== 'open') continue;
+          opened += 1;
+          const young = calls.filter((atMs) => atMs > now - trips[over].staleMs);
+          expect(young.length).toBeGreaterThanOrEqual(minimumCalls);
+          break;
+        }
+      } finally {
+        await under.dispose();
+      }
+    });
+    await fc.assert(property, { numRuns: 60 });
+    expect(opened).toBeGreaterThan(10);
+  });
+});
