@@ -1,5 +1,6 @@
 import type { Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
+import type { AuditQueue } from '@spillway/worker';
 import { httpInstrumentationMiddleware } from '@hono/otel';
 import { bodyLimit } from 'hono/body-limit';
 import { methodNotAllowed } from 'hono/method-not-allowed';
@@ -32,6 +33,7 @@ import { overrideRoutes } from './policies/override-routes.ts';
 import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, notFoundProblem, tooLargeProblem, toProblem } from './problems.ts';
 import type { ApiMetrics } from './prometheus/api-metrics.ts';
+import { queueRoutes } from './queues/queue-routes.ts';
 import { requestLog } from './request-log.ts';
 
 /** What the application works with. The routes of a part that is absent are not served. */
@@ -57,6 +59,8 @@ export interface ApiDeps {
   readonly mount?: readonly MountedHandler[];
   /** Serves `/dashboard`, and lets its sessions use the other routes too. Needs `db`. @default there is no such page */
   readonly dashboard?: Pick<DashboardDeps, 'sessions' | 'ending'>;
+  /** Serves `/queues`, BullMQ's board of it. @default there is no such page */
+  readonly queue?: AuditQueue;
   /** How long one dependency may take to prove that it is up, in ms. @default 1000 */
   readonly readyTimeoutMs?: number;
 }
@@ -119,6 +123,7 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
     overrideRoutes(app, { policies, live }, guard);
     listRoutes(app, live, guard);
   }
+  if (deps.queue !== undefined) queueRoutes(app, deps.queue, guard);
   if (maintenance !== undefined) maintenanceRoutes(app, maintenance, guard);
   if (db === undefined) return;
   for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, deadLetterRoutes, gapRoutes]) {

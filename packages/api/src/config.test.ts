@@ -36,6 +36,7 @@ describe('readConfig', () => {
     ['SPILLWAY_ARCHIVE_TABLES', '{}'],
     ['SPILLWAY_JWKS_URL', 'issuer.test/keys'],
     ['REDIS_URL', 'http://127.0.0.1'],
+    ['QUEUE_REDIS_URL', 'http://127.0.0.1'],
     ['DATABASE_URL', 'mysql://127.0.0.1'],
     ['DATABASE_SERVER', 'mysql'],
   ])('names %s and its value when it is %j', (variable, value) => {

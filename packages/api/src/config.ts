@@ -36,6 +36,8 @@ export interface ServerConfig {
   readonly logLevel: LogLevel | undefined;
   /** `REDIS_URL`: one server; undefined when not set. */
   readonly redisUrl: string | undefined;
+  /** `QUEUE_REDIS_URL`: the Redis of the worker's queue; undefined when not set, and then it is the limiters'. */
+  readonly queueRedisUrl: string | undefined;
   /** `DATABASE_URL`; undefined when not set. */
   readonly databaseUrl: string | undefined;
 }
@@ -66,6 +68,7 @@ const serverVariables = z.object({
   SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional(),
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: redisUrl.optional(),
+  QUEUE_REDIS_URL: anyRedisUrl.optional(),
   DATABASE_URL: postgresUrl.optional(),
 });
 
@@ -107,6 +110,7 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     archiveTables: variables.SPILLWAY_ARCHIVE_TABLES ?? [],
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,
+    queueRedisUrl: variables.QUEUE_REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
   };
 }

@@ -26,9 +26,10 @@ async function run(config: ApiConfig): Promise<void> {
     max: 10,
     onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
   });
-  const { redisUrl, host, port, shards, jwt, sessionSecret, archiveTables } = config;
+  const { redisUrl, queueRedisUrl, host, port, shards, jwt, sessionSecret, archiveTables } = config;
   const api = await startApi({
     redisUrl,
+    queueRedisUrl,
     host,
     port,
     shards,

@@ -17,12 +17,15 @@ import type { MountedHandler } from './mount.ts';
 import { apiMetrics } from './prometheus/api-metrics.ts';
 import { bothMetrics } from './telemetry/both-metrics.ts';
 import { tracedLimiter } from './telemetry/traced-limiter.ts';
-import { type HttpServer, serve } from './serve.ts';
+import { openBoardQueue } from './queues/board-queue.ts';
+import { serve } from './serve.ts';
 
 /** What the API connects, and where it listens. */
 export interface StartApiOptions {
   /** The Redis that decides: a server, a Cluster or a master that sentinels know, see `parseRedisUrl`. Doesn't have to be up. */
   readonly redisUrl: string;
+  /** The Redis of the worker's queue, for `/queues`. @default `redisUrl` */
+  readonly queueRedisUrl?: string | undefined;
   /**
    * Holds the keys, the trail and the metrics, with room for 10 connections. Stays open: it is the caller's. Doesn't have
    * to be up.
@@ -79,12 +82,13 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     recordDecisions: true,
     ...(shards === undefined ? {} : { shards }),
   });
+  const board = openBoardQueue(options.queueRedisUrl ?? redisUrl, logger);
   const keys = keyDirectory({ db: pool, logger });
   const breakers = createBreakers({ redis, metrics: metrics.breakers, ...(shards === undefined ? {} : { shards }) });
   const maintenance = maintenanceControl({ pool, logger, archiveTables });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {
-    await Promise.all([keys.close(), maintenance.close()]);
+    await Promise.all([keys.close(), maintenance.close(), board.close()]);
     await Promise.all([limiter.close().catch(unreported), breakers.close().catch(unreported)]);
     endOutages();
     redis.disconnect();
@@ -99,6 +103,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     onKeysChanged: keys.refresh,
     dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal },
     breakers,
+    queue: board.queue,
     maintenance,
     checks: {
       redis: async () => void (await redis.ping()),
@@ -106,13 +111,10 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     },
     mount: mount?.(limiter) ?? [],
   });
-  let server: HttpServer;
-  try {
-    server = await serve({ fetch: app.fetch, host, port });
-  } catch (error) {
+  const server = await serve({ fetch: app.fetch, host, port }).catch(async (error: unknown) => {
     await disconnect();
     throw error;
-  }
+  });
   let closing: Promise<void> | undefined;
   return {
     url: server.url,

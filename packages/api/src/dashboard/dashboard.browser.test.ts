@@ -197,33 +197,39 @@ describe.skipIf(noBrowser !== undefined)(`the dashboard in Chromium${noBrowser ?
     expect(await blocked()).toBe(false);
   });
 
-  it('asks before it forces a breaker, and sends the reason and the time', async () => {
+  it('asks before it forces a breaker, in the whole fleet, with a reason and for a time; and gives it back', async () => {
     await fillDashboard(dashboard.pool);
     const { page } = await dashboard.logIn('admin');
-    const sent: unknown[] = [];
-    let status = 503;
-    await page.route('**/v1/breakers/**', async (route) => {
-      const request = route.request();
-      sent.push([request.method(), request.url().replace(dashboard.api.url, ''), request.postDataJSON()]);
-      await route.fulfill({ status, contentType: 'application/problem+json', body: '{"detail": "Redis is away."}' });
-    });
+    const { key } = await dashboard.newKey('read');
+    const state = async (): Promise<unknown> => {
+      const headers = { Authorization: `Bearer ${key}` };
+      return (await fetch(`${dashboard.api.url}/v1/breakers/resend?preset=email`, { headers })).json();
+    };
     await page.getByRole('button', { name: 'Force open: resend, email' }).click();
     const dialog = page.getByRole('dialog', { name: 'Force open' });
     expect(await dialog.innerText()).toContain('Every call is refused, in the whole fleet: resend (email).');
     await dialog.getByLabel('Reason').fill('provider is down');
     await dialog.getByLabel('For how long').selectOption('15 minutes');
-    expect(sent).toEqual([]);
-    await dialog.getByRole('button', { name: 'Force open' }).click();
-    await expect.poll(() => dialog.getByRole('alert').innerText(), soon).toBe('Redis is away.');
-    status = 200;
+    expect(await state()).toMatchObject({ fleetState: 'closed' });
     await page.keyboard.press('Enter');
     await expect.poll(() => page.getByRole('dialog').count(), soon).toBe(0);
-    const request = [
-      'PUT',
-      '/v1/breakers/resend?preset=email',
-      { mode: 'forced_open', why: 'provider is down', forMs: 900_000 },
-    ];
-    expect(sent).toEqual([request, request]);
+    expect(await state()).toMatchObject({ fleetState: 'forced_open', why: 'provider is down' });
+    await page.getByRole('button', { name: 'Automatic: uploads, storage' }).click();
+    await page.getByRole('button', { name: 'Automatic', exact: true }).click();
+    await expect.poll(() => page.getByRole('status').last().innerText(), soon).toContain('Automatic: uploads');
+  });
+
+  it('says in the dialog why something could not be done', async () => {
+    await fillDashboard(dashboard.pool);
+    const { page } = await dashboard.logIn('admin');
+    await page.getByRole('button', { name: 'Force open: resend, email' }).click();
+    await page.getByRole('dialog').waitFor();
+    await dashboard.stop();
+    await page.keyboard.press('Enter');
+    await expect
+      .poll(() => page.getByRole('dialog').getByRole('alert').innerText(), soon)
+      .toContain('can not be reached');
+    await dashboard.start();
   });
 
   it('fits a phone: the page does not scroll sideways, and rows are cards with their titles', async () => {
@@ -259,11 +265,13 @@ describe.skipIf(noBrowser !== undefined)(`the dashboard in Chromium${noBrowser ?
     expect(await violations(await dashboard.open())).toEqual([]);
   });
 
-  it('asks nobody but the server that it came from', async () => {
+  it('asks nobody but the server that it came from, and neither does the board of the queues', async () => {
     await fillDashboard(dashboard.pool);
     const { page } = await dashboard.logIn('admin');
     await expect.poll(() => page.locator('canvas').count(), soon).toBe(5);
-    expect(dashboard.browser.requested.length).toBeGreaterThan(4);
+    await page.goto(`${dashboard.api.url}/queues`);
+    await expect.poll(() => page.locator('body').innerText(), soon).toContain('spillway-audit');
+    expect(dashboard.browser.requested.length).toBeGreaterThan(8);
     expect(dashboard.browser.requested.filter((url) => !url.startsWith(`${dashboard.api.url}/`))).toEqual([]);
     expect(dashboard.browser.complaints).toEqual([]);
   });

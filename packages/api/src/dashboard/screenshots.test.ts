@@ -1,0 +1,30 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { fillDashboard } from '../testing/dashboard-rows.ts';
+import { noBrowser } from '../testing/use-browser.ts';
+import { useDashboard } from '../testing/use-dashboard.ts';
+
+/** `SPILLWAY_SCREENSHOTS=1` draws the pictures of the documentation anew. */
+const wanted = process.env['SPILLWAY_SCREENSHOTS'] === '1' && noBrowser === undefined;
+const image = (name: string): string =>
+  fileURLToPath(new URL(`../../../../docs/images/dashboard-${name}.png`, import.meta.url));
+
+describe.skipIf(!wanted)('the pictures of the documentation (SPILLWAY_SCREENSHOTS=1)', () => {
+  const dashboard = useDashboard();
+
+  it('are drawn from an hour of traffic', async () => {
+    await fillDashboard(dashboard.pool);
+    const { page } = await dashboard.logIn('admin');
+    await expect.poll(() => page.locator('canvas').count()).toBe(5);
+    await page.setViewportSize({ width: 1320, height: 800 });
+    await page.screenshot({ path: image('light'), fullPage: true, animations: 'disabled' });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.getByRole('button', { name: 'Force open: resend, email' }).click();
+    await page.screenshot({ path: image('dark'), animations: 'disabled' });
+    await page.keyboard.press('Escape');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.evaluate('scrollTo(0, 0)');
+    await page.screenshot({ path: image('phone'), animations: 'disabled' });
+  });
+});

@@ -1,0 +1,75 @@
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { createBullBoard } from '@bull-board/api';
+import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
+import { HonoAdapter } from '@bull-board/hono';
+import { serveStatic } from '@hono/node-server/serve-static';
+import { problemResponse } from '@spillway/limiter/http';
+import type { AuditQueue } from '@spillway/worker';
+import type { MiddlewareHandler } from 'hono';
+import { secureHeaders } from 'hono/secure-headers';
+import type { Guard } from '../auth/require-scope.ts';
+import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
+
+/** The page asks nobody but us. It sets styles from its script. */
+const onlyOurs = secureHeaders({
+  contentSecurityPolicy: {
+    defaultSrc: ["'none'"],
+    scriptSrc: ["'self'"],
+    styleSrc: ["'self'", "'unsafe-inline'"],
+    imgSrc: ["'self'", 'data:'],
+    fontSrc: ["'self'"],
+    connectSrc: ["'self'"],
+    baseUri: ["'self'"],
+    formAction: ["'none'"],
+    frameAncestors: ["'none'"],
+  },
+});
+
+/** `/queues`: BullMQ's own board of the audit queue, for admins. It looks, and it tries failed jobs again; nothing else. */
+export function queueRoutes(app: ApiApp, queue: AuditQueue, guard: Guard): void {
+  const serverAdapter = new HonoAdapter(serveStatic).setBasePath('/queues');
+  createBullBoard({
+    queues: [
+      new BullMQAdapter(queue, {
+        description: 'Blocks and breaker events on their way to Postgres',
+      }),
+    ],
+    serverAdapter,
+    options: {
+      uiBasePath: path.dirname(createRequire(import.meta.url).resolve('@bull-board/ui/package.json')),
+      uiConfig: {
+        boardTitle: 'Spillway queues',
+        hideDocsLink: true,
+        miscLinks: [{ text: 'Dashboard', url: '/dashboard' }],
+      },
+    },
+  });
+  for (const route of ['/queues', '/queues/*']) {
+    app.use(route, guard('admin').middleware, onlyOurs, onlyRetries, withoutFonts);
+  }
+  app.route('/queues', serverAdapter.registerPlugin());
+}
+
+/**
+ * A job holds events that are nowhere else: whatever removes, changes, adds or stops jobs would tear a hole into the trail.
+ * A failed one that is tried again does no harm, since a second delivery changes nothing.
+ */
+const onlyRetries: MiddlewareHandler<ApiEnv> = async (context, next) => {
+  const { method, path: asked } = context.req;
+  const isRetry = method === 'PUT' && /^\/queues\/api\/queues\/[^/]+\/(?:retry\/failed|[^/]+\/retry)$/u.test(asked);
+  if (!isRetry && method !== 'GET' && method !== 'HEAD') {
+    const detail = 'Jobs hold events that are nowhere else: here they can be looked at, and failed ones retried.';
+    return problemResponse({ status: 403, title: 'Not allowed', detail });
+  }
+  await next();
+  return undefined;
+};
+
+/** The board's page links fonts of another site; the policy refuses them, but then every visit complains. */
+const withoutFonts: MiddlewareHandler<ApiEnv> = async (context, next) => {
+  await next();
+  if (context.res.headers.get('Content-Type')?.startsWith('text/html') !== true) return;
+  const page = await context.res.text();
+  context.res = new Response(page.replaceAll(/<link\b[^>]*\bhref="https?:[^>]*>/gu, ''), context.res);
+};

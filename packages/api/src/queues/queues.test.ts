@@ -1,0 +1,86 @@
+import { useRedis } from '@spillway/embedded/testing';
+import { AUDIT_QUEUE, createAuditQueue } from '@spillway/worker';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { cookieSessions } from '../dashboard/session.ts';
+import { memoryLog } from '../testing/memory-log.ts';
+import { useApi } from '../testing/use-api.ts';
+import { type BoardQueue, openBoardQueue } from './board-queue.ts';
+
+const redis = useRedis();
+let board: BoardQueue;
+beforeEach(() => {
+  board = openBoardQueue(redis.url, memoryLog().logger);
+});
+afterEach(() => board.close());
+const api = useApi(() => ({
+  queue: board.queue,
+  dashboard: { sessions: cookieSessions('a secret of thirty-two characters'), ending: new AbortController().signal },
+}));
+
+/** What the board says of its queues. */
+async function queues(): Promise<unknown> {
+  const response = await api.ask('GET', `/queues/api/queues?activeQueue=${AUDIT_QUEUE}&status=failed`);
+  expect(response.status).toBe(200);
+  return response.json();
+}
+
+async function failedJob(): Promise<string> {
+  const connection = redis.connect();
+  const queue = createAuditQueue({ connection, onError: () => undefined });
+  const job = await queue.add('events', { entries: [] });
+  await redis.client.lrem(`{spillway}:${AUDIT_QUEUE}:wait`, 1, job.id ?? '');
+  await redis.client.zadd(`{spillway}:${AUDIT_QUEUE}:failed`, Date.now(), job.id ?? '');
+  await queue.close();
+  return job.id ?? '';
+}
+
+it('is for admins alone', async () => {
+  for (const path of ['/queues', '/queues/api/queues', '/queues/static/favicon-32x32.png', '/queues/queue/x']) {
+    expect((await api.app.request(path)).status).toBe(401);
+    expect((await api.ask('GET', path, { as: 'read' })).status).toBe(403);
+    expect((await api.ask('GET', path, { as: 'decide' })).status).toBe(403);
+    expect((await api.ask('GET', path)).status).toBe(200);
+  }
+  const own = { Origin: 'http://localhost', Host: 'localhost', 'Content-Type': 'application/json' };
+  const login = await api.app.request('/dashboard/session', { method: 'POST', headers: own, body: '{"key":"admin"}' });
+  const Cookie = login.headers.get('Set-Cookie')?.split(';')[0] ?? '';
+  expect((await api.app.request('/queues', { headers: { Cookie } })).status).toBe(200);
+});
+
+it('lists the audit queue and its jobs', async () => {
+  const id = await failedJob();
+  expect(await queues()).toMatchObject({ queues: [{ name: AUDIT_QUEUE, counts: { failed: 1 }, jobs: [{ id }] }] });
+});
+
+it('tries failed jobs again, and refuses whatever would lose events', async () => {
+  const id = await failedJob();
+  const path = `/queues/api/queues/${AUDIT_QUEUE}`;
+  for (const [method, action] of [
+    ['PUT', `${id}/clean`],
+    ['PUT', 'clean/failed'],
+    ['PUT', 'empty'],
+    ['PUT', 'obliterate'],
+    ['PUT', 'pause'],
+    ['POST', 'add'],
+    ['PATCH', `${id}/update-data`],
+    ['PUT', 'retry/completed'],
+  ] as const) {
+    const response = await api.ask(method, `${path}/${action}`, { body: {} });
+    expect([action, response.status, response.headers.get('Content-Type')]).toEqual([
+      action,
+      403,
+      'application/problem+json',
+    ]);
+  }
+  expect(await queues()).toMatchObject({ queues: [{ counts: { failed: 1 }, isPaused: false }] });
+  expect((await api.ask('PUT', `${path}/${id}/retry`)).status).toBe(204);
+  expect(await queues()).toMatchObject({ queues: [{ counts: { failed: 0, waiting: 1 } }] });
+});
+
+it('loads nothing from elsewhere', async () => {
+  const response = await api.ask('GET', '/queues');
+  const page = await response.text();
+  expect(page).toContain('static/js/main');
+  expect(page).not.toMatch(/(?:href|src)="(?:https?:)?\/\//u);
+  expect(response.headers.get('Content-Security-Policy')).toContain("default-src 'none'");
+});
