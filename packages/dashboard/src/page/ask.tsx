@@ -1,5 +1,5 @@
 import { type ComponentChildren, createContext, type JSX } from 'preact';
-import { useContext, useEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer } from './api.ts';
 import { textOf } from './text-of.ts';
 
@@ -42,22 +42,26 @@ const DONE_MS = 6_000;
  * from without closing it.
  */
 export function AskProvider({ children }: { readonly children: ComponentChildren }): JSX.Element {
-  const [question, setQuestion] = useState<Question>();
+  const [asked, setAsked] = useState<{ readonly id: number; readonly question: Question }>();
+  const count = useRef(0);
   const [done, setDone] = useState<string>();
   useEffect(() => {
     if (done === undefined) return undefined;
     const timer = setTimeout(() => setDone(undefined), DONE_MS);
     return () => clearTimeout(timer);
   }, [done]);
+  const ask = useCallback<Ask>((question) => setAsked({ id: (count.current += 1), question }), []);
   return (
-    <Asking.Provider value={setQuestion}>
+    <Asking.Provider value={ask}>
       {children}
-      {question === undefined ? null : (
+      {asked === undefined ? null : (
         <Dialog
-          question={question}
+          key={asked.id}
+          question={asked.question}
           onLeave={(acted) => {
-            setQuestion(undefined);
-            if (acted) setDone(question.done);
+            // A browser tells a moment later that a dialog was closed: the next one may be open by then.
+            setAsked((now) => (now === asked ? undefined : now));
+            if (acted) setDone(asked.question.done);
           }}
         />
       )}
