@@ -98,10 +98,9 @@ for up to 5 s), or under the same policy without a lease. Up to a million decisi
 whatever the load). A thousand blocked subjects drawn at random are slower than one: their answers don't stay in the
 processor's cache.
 
-Where the bound of leases lies: a lease saves as many calls as it has units, or as its subject spends before it ends:
-the smaller of \`size\` and rate × \`ttlMs\`, after it has doubled up to there from one. Without leases, up to 64 decisions that travel together share a call already. So beside batches commands fall by \`size\` / 64
-at most, 7.8 times for leases of 500, as soon as each subject's lease is taken alone: with many subjects it is. A fall
-of ten at 256 in flight needs leases of 640 and more, and subjects that spend them.`,
+Where the bound of leases lies: a lease saves as many decisions as it has units, or as its subject spends before it ends:
+the smaller of \`size\` and rate × \`ttlMs\`, after it has doubled up to there from one. Leases that are asked for in one turn
+share a call as decisions do, so that beside batches commands fall as far.`,
   };
 }
 
