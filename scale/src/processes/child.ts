@@ -79,6 +79,11 @@ export function startChild<Command extends object, Event>(options: ChildOptions)
           child.off('exit', onExit);
           settle();
         };
+        // It may have ended before anybody asked.
+        if (hasExited()) {
+          onExit();
+          return;
+        }
         messages.on('message', onMessage);
         child.once('exit', onExit);
       }),
