@@ -74,17 +74,18 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const ending = new AbortController();
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();
+  const sharding = shards === undefined ? {} : { shards };
   const limiter: Limiter = createLimiter({
     redis,
     policies: tiers,
     live: true,
     metrics: tracing ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
     recordDecisions: true,
-    ...(shards === undefined ? {} : { shards }),
+    ...sharding,
   });
   const board = openBoardQueue(options.queueRedisUrl ?? redisUrl, logger);
   const keys = keyDirectory({ db: pool, logger });
-  const breakers = createBreakers({ redis, metrics: metrics.breakers, ...(shards === undefined ? {} : { shards }) });
+  const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...sharding });
   const maintenance = maintenanceControl({ pool, logger, archiveTables });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-import { createBreakers } from '@spillway/breaker';
+import { createBreakers, definePreset } from '@spillway/breaker';
 import { createApiKey, createPool, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
@@ -78,6 +78,36 @@ it('a breaker that is forced open by HTTP refuses in every process, and the trai
   await expect.poll(call, soon).toBe('fine');
   await application.close();
   await worker.close();
+});
+
+const down = (): Promise<never> => Promise.reject(new Error('down'));
+
+it("leaves an application's own numbers for a built-in preset as they are", async () => {
+  const client = redis.connect(hotPathOptions);
+  await vi.waitUntil(() => client.status === 'ready');
+  const hourMs = 3_600_000;
+  const own = definePreset({ name: 'ai_provider', trip: { strategy: 'consecutive', failures: 2 }, openMs: hourMs });
+  const application = createBreakers({ redis: client, deadlineMs: 5_000, presets: [own] });
+  const breaker = application.get('runware', 'ai_provider');
+  const path = '/runware?preset=ai_provider';
+  const asks = (): Promise<unknown> => ask(path).then(([, body]) => body);
+  await expect.poll(asks, soon).toMatchObject({ fleetState: 'closed', isAlone: false });
+  for (let times = 0; times < 2; times += 1)
+    await application.run('runware', 'ai_provider', down).catch(() => undefined);
+  await expect.poll(async () => (await breaker.read()).fleetState, soon).toBe('open');
+
+  // By the built-in numbers the longest opening is ten minutes.
+  const { refusesForMs } = (await asks()) as { refusesForMs: number };
+  expect(refusesForMs).toBeGreaterThan(hourMs / 2);
+  expect((await breaker.read()).refusesForMs).toBeGreaterThan(hourMs / 2);
+  for (const change of [{ mode: 'forced_open', forMs: 60_000 }, { mode: 'auto' }]) {
+    expect(await ask(path, { ...change, why: 'drill' })).toMatchObject([200, {}]);
+  }
+  const [record = ''] = await redis.client.keys('*:cb:ai_provider/runware');
+  expect(JSON.parse((await redis.client.get(record)) ?? '{}')).toMatchObject({
+    config: { version: 1, openMs: hourMs, trip: { failures: 2 } },
+  });
+  await application.close();
 });
 
 it('names the presets that there are', async () => {

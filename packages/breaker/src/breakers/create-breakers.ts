@@ -26,6 +26,11 @@ export interface BreakersSettings<Presets extends readonly Preset[]> {
   readonly maxBreakers?: number;
   /** A closed breaker without a call for so long, in ms, is let go. @default 600_000 */
   readonly idleMs?: number;
+  /**
+   * This process looks at breakers and moves them by hand, for others that make the calls: what its presets say never
+   * replaces what the callers' say, whatever their version. @default false
+   */
+  readonly onlooker?: boolean;
 }
 
 /** The state in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
@@ -51,7 +56,7 @@ export function createBreakers<const Presets extends readonly Preset[] = typeof 
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   wholeNumberWithin('maxBreakers', maxBreakers, 1, 10_000_000);
   wholeNumberWithin('idleMs', idleMs, 1_000, MAX_TIME_MS);
-  const presets = checkedPresets(options.presets ?? builtInPresets);
+  const presets = presetsOf(options.presets ?? builtInPresets, options.onlooker ?? false);
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
   const common = { presets, metrics, maxBreakers, idleMs };
   if ('store' in options) return breakersOver({ ...common, store: options.store, outageOf: () => noOutage });
@@ -63,6 +68,16 @@ export function createBreakers<const Presets extends readonly Preset[] = typeof 
 }
 
 const noOutage: OutageCounter = { count: () => undefined, close: async () => undefined };
+
+/** Below every version that a caller's preset can have. */
+const ONLOOKER_VERSION = 0;
+
+function presetsOf(presets: readonly Preset[], onlooker: boolean): readonly Preset[] {
+  if (typeof onlooker !== 'boolean')
+    throw new BreakerInputError('onlooker', `must be a boolean, not ${shown(onlooker)}`);
+  const checked = checkedPresets(presets);
+  return onlooker ? checked.map((preset) => ({ ...preset, version: ONLOOKER_VERSION })) : checked;
+}
 
 function checkedPresets(presets: readonly Preset[]): readonly Preset[] {
   if (!Array.isArray(presets) || presets.length === 0) {

@@ -27,6 +27,7 @@ describe('createBreakers', () => {
     [{ outboxCap: 1.5 }, 'outboxCap must be a whole number'],
     [{ maxBreakers: 0 }, 'maxBreakers must be'],
     [{ idleMs: -1 }, 'idleMs must be'],
+    [{ onlooker: 'yes' as unknown as boolean }, 'onlooker must be a boolean, not "yes"'],
     [{ metrics: 7 as unknown as BreakerMetrics }, 'metrics must be an object, not 7'],
     [{ metrics: {} as BreakerMetrics }, 'metrics.state must be a function, not undefined'],
   ])('refuses %j at construction', (options, message) => {

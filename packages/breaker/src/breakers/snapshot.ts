@@ -17,14 +17,14 @@ export interface BreakerSnapshot {
   readonly refusesForMs: number | null;
   /** Openings in a row. */
   readonly openings: number;
-  /** Why the fleet is open: failures, failure_rate, slow_rate, quota, probe_failed or probes_expired. */
+  /** Why the fleet is open: failures, failure_rate, slow_rate, quota, sole_caller, probe_failed or probes_expired. */
   readonly reason: string | null;
   /** Who forced the state, and why. */
   readonly who: string | null;
   readonly why: string | null;
   /** True while Redis doesn't answer and this process acts on its own counts. */
   readonly isAlone: boolean;
-  /** Version of the preset that the fleet works with. */
+  /** Version of the preset that the fleet works with; 0: no process that makes calls has been heard of. */
   readonly version: number;
 }
 

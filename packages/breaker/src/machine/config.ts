@@ -20,7 +20,10 @@ export interface TripConfig {
 
 /** What the state machine must know of a preset: plain data that travels with every command. */
 export interface MachineConfig {
-  /** Of two processes with different versions the higher one's config holds, for the whole fleet. */
+  /**
+   * Of two processes with different versions the higher one's config holds, for the whole fleet; of equal versions the one
+   * that spoke last. Those who only look on have version 0, and those who call have 1 or more.
+   */
   readonly version: number;
   readonly trip: TripConfig;
   /** False: outcomes are recorded and nothing ever trips. */

@@ -256,6 +256,28 @@ describe.each([
     await under.dispose();
   });
 
+  it('keeps the numbers of the newest version among callers, whatever onlookers of version 0 bring', async () => {
+    const under = await make();
+    await under.setNow(T0);
+    const speak = async (instance: string, version: number, openMs: number): Promise<[number, number]> => {
+      const numbers = { ...config, version, openMs };
+      const action = { type: 'read' } as const;
+      const reply = await under.store.execute(id, { instance, config: numbers, known: ignorance, random: 0, action });
+      return [reply.config.version, reply.config.openMs];
+    };
+    // An onlooker comes first: its numbers are better than none.
+    expect(await speak('api', 0, 60_000)).toEqual([0, 60_000]);
+    expect(await speak('one', 1, 5_000)).toEqual([1, 5_000]);
+    expect(await speak('api', 0, 60_000)).toEqual([1, 5_000]);
+    expect(await speak('two', 2, 7_000)).toEqual([2, 7_000]);
+    // The older application runs on during the deploy, and can't take the fleet back.
+    expect(await speak('one', 1, 5_000)).toEqual([2, 7_000]);
+    expect(await speak('api', 0, 60_000)).toEqual([2, 7_000]);
+    // The same version with other numbers: nobody raised it, and the last one that calls holds.
+    expect(await speak('three', 2, 8_000)).toEqual([2, 8_000]);
+    await under.dispose();
+  });
+
   it('lets twenty trippers at once make one transition and one event', async () => {
     const under = await make();
     await under.setNow(T0);
