@@ -1,13 +1,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { makeInstance, now, type Watch } from './instance.ts';
+import { BREAKER_CHANGES, makeInstance, now, type Order, type Standing, type Watch } from './instance.ts';
 
 /*
  * One process of a fleet: run with Redis' URL. It says `ready`; told what to watch it says `watching`, and the time when it
- * acted upon the change.
+ * acted upon the change. Told to follow breakers it says `following`, and when it is asked to tell, how they stand.
  */
 const [url = ''] = process.argv.slice(2);
 const POLL_MS = 2;
 const { limiter, policy, breakers } = makeInstance(url);
+let standing: Standing = { text: '', changedAt: 0 };
 
 /** Makes ready, and gives what tells whether the change holds here. Nothing of it asks Redis while it doesn't. */
 async function watch({ kind, name, limit }: Watch): Promise<() => boolean | Promise<boolean>> {
@@ -16,17 +17,35 @@ async function watch({ kind, name, limit }: Watch): Promise<() => boolean | Prom
     while ((await limiter.consume('fleet', name)).allowed) await pause(POLL_MS);
     return async () => (await limiter.consume('fleet', name)).allowed;
   }
-  await breakers.run(name, 'fleet', async () => undefined);
-  return () => breakers.get(name, 'fleet').state === 'open';
+  const breaker = breakers.get(name, 'fleet');
+  // A reset ends a forced state, which has to be known first.
+  if (kind === 'reset') while (breaker.state !== 'forced_open') await pause(POLL_MS);
+  else await breakers.run(name, 'fleet', async () => undefined);
+  return () => breaker.state === BREAKER_CHANGES[kind];
 }
 
-process.on('message', (order: Watch) => {
-  void (async () => {
-    const holds = await watch(order);
-    process.send?.('watching');
-    while (!(await holds())) await pause(POLL_MS);
-    process.send?.(now());
-  })();
+function look(names: readonly string[]): void {
+  const seen = names.map((name) => {
+    const { epoch, fleetState, isAlone } = breakers.get(name, 'fleet').snapshot();
+    return `${name} ${fleetState} since ${epoch}${isAlone ? ', alone' : ''}`;
+  });
+  const text = seen.join('; ');
+  if (text !== standing.text) standing = { text, changedAt: now() };
+}
+
+process.on('message', (order: Order) => {
+  if (order.kind === 'tell') process.send?.(standing);
+  else if (order.kind === 'follow') {
+    setInterval(() => look(order.names), POLL_MS);
+    process.send?.('following');
+  } else {
+    void (async () => {
+      const holds = await watch(order);
+      process.send?.('watching');
+      while (!(await holds())) await pause(POLL_MS);
+      process.send?.(now());
+    })();
+  }
 });
 process.once('disconnect', () => process.exit());
 process.send?.('ready');

@@ -3,21 +3,39 @@ import { createLimiter, definePolicy, type Limiter, type LivePolicies, type Poli
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 
+/** Changes of a breaker, and the state that it comes to. */
+export const BREAKER_CHANGES = {
+  trip: 'open',
+  'force open': 'forced_open',
+  'force closed': 'forced_closed',
+  reset: 'closed',
+} as const;
+export type BreakerChange = keyof typeof BREAKER_CHANGES;
+
 /** A change that a process waits for. */
 export interface Watch {
-  readonly kind: 'override' | 'unblock' | 'trip';
+  readonly kind: 'override' | 'unblock' | BreakerChange;
   /** The subject, or the breaker. */
   readonly name: string;
   /** The limit that an override gives. */
   readonly limit?: number;
 }
 
+/** What a process is told: to wait for a change, to follow breakers, or to say how they stand and since when. */
+export type Order = Watch | { readonly kind: 'follow'; readonly names: readonly string[] } | { readonly kind: 'tell' };
+
+/** How the breakers that a process follows stand, as text that can be compared, and when that changed last. */
+export interface Standing {
+  readonly text: string;
+  readonly changedAt: number;
+}
+
 const policy = definePolicy({ name: 'fleet', limit: 1_000, windowMs: 60_000 });
 const preset = definePreset({
   name: 'fleet',
   trip: { strategy: 'consecutive', failures: 1 },
-  openMs: 60_000,
-  maxOpenMs: 60_000,
+  openMs: 600_000,
+  maxOpenMs: 600_000,
   quorum: 1,
 });
 
@@ -32,6 +50,7 @@ export interface Instance {
 /** What every process of the fleet runs. */
 export function makeInstance(url: string): Instance {
   const redis = new Redis(url, hotPathOptions);
+  redis.on('error', () => undefined);
   const limiter = createLimiter({ redis, policies: [policy], live: true, deadlineMs: 5_000 });
   const breakers = createBreakers({ redis, presets: [preset], deadlineMs: 5_000 });
   return {

@@ -1,9 +1,7 @@
-import { fork } from 'node:child_process';
-import { on } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { Effort } from '../effort.ts';
 import { quantile } from '../quantile.ts';
 import { type Instance, makeInstance, now, type Watch } from './instance.ts';
+import { type Member, startMembers } from './member.ts';
 
 /** How long a change by one process takes to hold in all the others. */
 export interface Propagation {
@@ -14,24 +12,17 @@ export interface Propagation {
   readonly maxMs: number;
 }
 
-/** Processes that watch; one more makes the changes. */
-export const PROCESSES = 8;
 const CHANGES = 40;
-
-interface Member {
-  watch(order: Watch): Promise<void>;
-  /** When it acted upon what it watches. */
-  seen(): Promise<number>;
-  stop(): void;
-}
+const KINDS = ['override', 'unblock', 'trip', 'force open', 'force closed', 'reset'] as const;
+const WHO = { who: 'bench' };
 
 /** Changes one thing after the other, each when all have seen the one before. */
 export async function propagation(url: string, effort: Effort): Promise<readonly Propagation[]> {
   const own = makeInstance(url);
-  const members = await Promise.all(Array.from({ length: PROCESSES }, () => startMember(url)));
+  const members = await startMembers(url);
   const changes = effort.amount(CHANGES);
   const found: Propagation[] = [];
-  for (const kind of ['override', 'unblock', 'trip'] as const) {
+  for (const kind of KINDS) {
     const delays: number[] = [];
     for (let change = 0; change < changes; change += 1) delays.push(...(await changeOnce(own, members, kind, change)));
     const [p50Ms, p99Ms, maxMs] = [0.5, 0.99, 1].map((share) => quantile(delays, share));
@@ -55,30 +46,15 @@ async function changeOnce(
     override: () => limiter.live.setOverride({ policy: 'fleet', subject: name, limit }),
     unblock: () => limiter.unblock('fleet', name),
     trip: () => breakers.run(name, 'fleet', () => Promise.reject(new Error('down'))).catch(() => undefined),
+    'force open': () => breakers.get(name, 'fleet').forceOpen(WHO),
+    'force closed': () => breakers.get(name, 'fleet').forceClosed(WHO),
+    reset: () => breakers.get(name, 'fleet').reset(WHO),
   };
+  if (kind === 'reset') await breakers.get(name, 'fleet').forceOpen(WHO);
   if (kind === 'unblock') await limiter.block('fleet', name, { durationMs: 60_000 });
   await Promise.all(members.map((member) => member.watch({ kind, name, limit })));
   const startedAt = now();
   await act[kind]();
   const seen = await Promise.all(members.map((member) => member.seen()));
   return seen.map((at) => at - startedAt);
-}
-
-async function startMember(url: string): Promise<Member> {
-  const program = fileURLToPath(new URL('fleet-process.ts', import.meta.url));
-  const child = fork(program, [url], { execArgv: ['--conditions=@spillway/source', '--import', 'tsx'] });
-  const messages = on(child, 'message');
-  const next = async (): Promise<unknown> => {
-    const { value } = await messages.next();
-    return value[0];
-  };
-  await next();
-  return {
-    async watch(order) {
-      child.send(order);
-      await next();
-    },
-    seen: async () => Number(await next()),
-    stop: () => child.disconnect(),
-  };
 }

@@ -2,7 +2,7 @@ import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embed
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { breakerKeys } from '../store/redis-store.ts';
-import { type BreakerProcess, breakerProcess } from '../testing/breaker-process.ts';
+import { acquainted, all, fleetStates, ProcessFleet, snapshots, states } from '../testing/process-fleet.ts';
 
 /*
  * Real processes on a real Redis. Nothing here asserts a time; MEASURE=1 prints how long the fleet took to trip together.
@@ -10,7 +10,7 @@ import { type BreakerProcess, breakerProcess } from '../testing/breaker-process.
 const soon = { timeout: 20_000 };
 let server: RedisServer;
 let admin: Redis;
-const started: BreakerProcess[] = [];
+const fleet = new ProcessFleet(() => [server.url]);
 
 beforeAll(async () => {
   server = await startRedis();
@@ -21,34 +21,9 @@ afterAll(async () => {
   admin.disconnect();
   await server.stop();
 });
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((each) => each.kill()));
-});
+afterEach(() => fleet.kill());
 
 beforeEach(() => admin.flushall());
-
-async function fleet(
-  size: number,
-  options: Partial<Parameters<typeof breakerProcess>[0]> = {},
-): Promise<BreakerProcess[]> {
-  const common = { urls: [server.url], openMs: 60_000, timeoutMs: 1_000, ...options };
-  const made = await Promise.all(Array.from({ length: size }, () => breakerProcess(common)));
-  started.push(...made);
-  return made;
-}
-
-const fleetStates = async (of: readonly BreakerProcess[], name: string): Promise<string[]> =>
-  (await Promise.all(of.map((each) => each.snapshot(name)))).map(({ fleetState }) => fleetState);
-const states = async (of: readonly BreakerProcess[], name: string): Promise<string[]> =>
-  (await Promise.all(of.map((each) => each.snapshot(name)))).map(({ state }) => state);
-const all = <T>(size: number, value: T): T[] => Array.from({ length: size }, () => value);
-
-async function acquainted(of: readonly BreakerProcess[], name: string): Promise<void> {
-  await Promise.all(of.map((each) => each.call(name, 'fine', 1)));
-  const known = async (): Promise<boolean[]> =>
-    (await Promise.all(of.map((each) => each.snapshot(name)))).map(({ epoch }) => epoch > 0);
-  await expect.poll(known, soon).toEqual(all(of.length, true));
-}
 
 /** Processes that have told the store of a call. */
 async function callers(name: string): Promise<number> {
@@ -64,8 +39,8 @@ async function failureEvents(): Promise<number> {
 
 describe('eight processes', () => {
   it('trip together, those too that hear no announcements', { timeout: 120_000 }, async () => {
-    const hearing = await fleet(6);
-    const deaf = await fleet(2, { deaf: true });
+    const hearing = await fleet.start(6);
+    const deaf = await fleet.start(2, { deaf: true });
     const everybody = [...hearing, ...deaf];
     const [one, two] = hearing;
     const took = { hearing: [] as number[], deaf: [] as number[] };
@@ -89,7 +64,7 @@ describe('eight processes', () => {
   });
 
   it('of which one is sick: it opens for itself, and nobody else does', { timeout: 60_000 }, async () => {
-    const everybody = await fleet(8);
+    const everybody = await fleet.start(8);
     const [sick, ...well] = everybody;
     await acquainted(everybody, 'dependency');
     await Promise.all(well.map((each) => each.loop('dependency', 'fine', 20)));
@@ -107,7 +82,7 @@ describe('eight processes', () => {
   });
 
   it('of which all but one are killed: what fails for the last one opens the fleet', { timeout: 60_000 }, async () => {
-    const everybody = await fleet(2);
+    const everybody = await fleet.start(2);
     const [dead, last] = everybody;
     await acquainted(everybody, 'dependency');
     await expect.poll(() => callers('dependency'), soon).toBe(2);
@@ -118,7 +93,7 @@ describe('eight processes', () => {
   });
 
   it('do not wait for ever for one that was killed while it probed', { timeout: 60_000 }, async () => {
-    const [prober, other] = await fleet(2, { openMs: 50, timeoutMs: 1_000 });
+    const [prober, other] = await fleet.start(2, { openMs: 50, timeoutMs: 1_000 });
     await prober?.call('dependency', 'boom', 5);
     await expect.poll(async () => (await other?.snapshot('dependency'))?.fleetState, soon).toBe('open');
     await prober?.loop('dependency', 'hang', 10);
@@ -130,16 +105,18 @@ describe('eight processes', () => {
   });
 
   it('go on through a restart of Redis and agree afterwards', { timeout: 60_000 }, async () => {
-    const everybody = await fleet(4);
+    const everybody = await fleet.start(4);
     await acquainted(everybody, 'dependency');
     await server.kill();
     for (const each of everybody)
       expect((await each.call('dependency', 'fine', 100)).outcomes).toEqual(all(100, 'fine'));
     const alone = async (): Promise<boolean[]> =>
-      (await Promise.all(everybody.map((each) => each.snapshot('dependency')))).map(({ isAlone }) => isAlone);
+      (await snapshots(everybody, 'dependency')).map(({ isAlone }) => isAlone);
     await expect.poll(alone, soon).toEqual(all(4, true));
     await server.restart();
     await expect.poll(alone, soon).toEqual(all(4, false));
+    // What went well meanwhile is told first, or it would end the run of failures.
+    await expect.poll(() => callers('dependency'), soon).toBe(4);
     await everybody[0]?.call('dependency', 'boom', 5);
     await everybody[1]?.call('dependency', 'boom', 5);
     await expect.poll(() => fleetStates(everybody, 'dependency'), soon).toEqual(all(4, 'open'));
@@ -156,7 +133,7 @@ it(
       args: ['--cluster-require-full-coverage', 'no'],
     });
     try {
-      const everybody = await fleet(3, { urls: cluster.urls });
+      const everybody = await fleet.start(3, { urls: cluster.urls });
       const names = ['a', 'b', 'c', 'd', 'e', 'f'];
       for (const name of names) {
         await acquainted(everybody, name);
@@ -169,12 +146,12 @@ it(
         for (const each of everybody) expect((await each.call(name, 'fine', 1)).outcomes).toEqual(['circuit_open']);
       }
       const back = async (): Promise<boolean> => {
-        const snapshots = await Promise.all(names.flatMap((name) => everybody.map((each) => each.snapshot(name))));
-        return snapshots.every(({ isAlone, state }) => !isAlone && state === 'open');
+        const seen = await Promise.all(names.map((name) => snapshots(everybody, name)));
+        return seen.flat().every(({ isAlone, state }) => !isAlone && state === 'open');
       };
       await expect.poll(back, { timeout: 30_000 }).toBe(true);
     } finally {
-      await Promise.all(started.splice(0).map((each) => each.kill()));
+      await fleet.kill();
       await cluster.stop();
     }
   },

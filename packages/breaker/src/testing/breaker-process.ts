@@ -7,11 +7,15 @@ import type { StateName } from '../metrics/metrics.ts';
 /** What becomes of a call. */
 export type Fate = 'fine' | 'boom' | 'hang';
 
+/** What a person does to a breaker. */
+export type Move = 'forceOpen' | 'forceClosed' | 'reset';
+
 /** Orders for breaker.fixture.ts. */
 export type FromParent = { readonly id: number; readonly name: string } & (
   | { readonly type: 'call'; readonly outcome: Fate; readonly times: number }
   | { readonly type: 'loop'; readonly outcome: Fate; readonly everyMs: number }
   | { readonly type: 'snapshot' }
+  | { readonly type: 'move'; readonly how: Move }
 );
 
 /** What it says. Times are in ms since 1970, comparable within a machine. */
@@ -33,6 +37,8 @@ export interface BreakerProcess {
   /** Calls again and again from now on. */
   loop(name: string, outcome: Fate, everyMs: number): Promise<void>;
   snapshot(name: string): Promise<BreakerSnapshot>;
+  /** Moves it by hand. */
+  move(name: string, how: Move): Promise<void>;
   /** kill -9. */
   kill(): Promise<void>;
 }
@@ -96,6 +102,7 @@ export async function breakerProcess(args: {
     call: async (name, outcome, times) => order('done', { type: 'call', name, outcome, times }),
     loop: async (name, outcome, everyMs) => void (await order('done', { type: 'loop', name, outcome, everyMs })),
     snapshot: async (name) => (await order('snapshot', { type: 'snapshot', name })).snapshot,
+    move: async (name, how) => void (await order('done', { type: 'move', name, how })),
     async kill() {
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGKILL');

@@ -78,6 +78,11 @@ async function obey(message: FromParent): Promise<void> {
     tell({ type: 'done', id, outcomes: [], atMs: now() });
     return;
   }
+  if (message.type === 'move') {
+    await breakers.get(name, 'quick')[message.how]({ who: 'ada' });
+    tell({ type: 'done', id, outcomes: [], atMs: now() });
+    return;
+  }
   const snapshot = breakers.get(name, 'quick').snapshot();
   tell({ type: 'snapshot', id, snapshot });
 }
