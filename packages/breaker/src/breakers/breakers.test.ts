@@ -1,6 +1,15 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { boom, fine, type FleetUnderTest, memoryFleet, outcomeOf, quick, redisFleet } from '../testing/breakers.ts';
+import {
+  boom,
+  fine,
+  type FleetUnderTest,
+  memoryFleet,
+  metricsWith,
+  outcomeOf,
+  quick,
+  redisFleet,
+} from '../testing/breakers.ts';
 import type { Breakers } from './breakers.ts';
 
 const redis = useRedis();
@@ -32,6 +41,35 @@ describe.each([
     const error = new TypeError('mine');
     expect(await run(breakers, fine)).toBe('fine');
     await expect(run(breakers, () => Promise.reject(error))).rejects.toBe(error);
+  });
+
+  it('count each transition of the fleet once over all instances, in whichever made it', async () => {
+    const told: string[] = [];
+    const metrics = metricsWith({ transition: (...[, , from, to, reason]) => told.push(`${from} ${to} ${reason}`) });
+    const preset = quick({ openMs: 200, probes: 2 });
+    const all = await Promise.all(Array.from({ length: 4 }, () => fleet.make([preset], metrics)));
+    const [one, two, three, four] = all;
+    const states = (): string[] => all.map((each) => stateOf(each));
+    for (const each of all) await run(each, fine);
+    await one?.get('a', 'quick').forceOpen({ who: 'ada' });
+    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'forced_open'));
+    await two?.get('a', 'quick').reset({ who: 'ada' });
+    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'closed'));
+    await Promise.all([one, two, three, four].map((each) => failures(each, 3)));
+    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'open'));
+    await expect
+      .poll(() => Promise.all(all.map((each) => outcomeOf(run(each, fine)))), { timeout: 5_000 })
+      .toEqual(all.map(() => 'fine'));
+    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'closed'));
+    // The others have heard of everything by now, and told nothing.
+    for (const each of all) await each.get('a', 'quick').read();
+    expect(told).toEqual([
+      'closed forced_open ',
+      'forced_open closed ',
+      'closed open failures',
+      'open half_open ',
+      'half_open closed ',
+    ]);
   });
 
   it('open on every instance when two of them have seen the failures, and tell what they know', async () => {

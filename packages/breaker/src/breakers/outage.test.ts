@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
-import { boom, fine, outcomeOf, quick } from '../testing/breakers.ts';
+import { boom, fine, metricsWith, outcomeOf, quick } from '../testing/breakers.ts';
 import type { Breakers } from './breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 
@@ -52,15 +52,10 @@ const call = (breakers: Breakers<'quick'>, fn: () => Promise<unknown>): Promise<
 const snapshots = (...fleet: Breakers<'quick'>[]) => fleet.map((breakers) => breakers.get('a', 'quick').snapshot());
 const alone = (...fleet: Breakers<'quick'>[]): boolean[] => snapshots(...fleet).map(({ isAlone }) => isAlone);
 
-const nothing = (): void => undefined;
-
 function outages(): { metrics: BreakerMetrics; told: string[] } {
   const told: string[] = [];
   const outage = ({ kind }: { kind: string }): void => void told.push(kind);
-  return {
-    told,
-    metrics: { state: nothing, call: nothing, transition: nothing, lease: nothing, flush: nothing, outage },
-  };
+  return { told, metrics: metricsWith({ outage }) };
 }
 
 it('goes on alone while Redis is dead: same thresholds, own counts, and back to the fleet afterwards', async () => {

@@ -31,8 +31,11 @@ export interface BreakerMetrics {
   /** @param durationMs how long the function took; 0 of a refused call */
   call(name: string, preset: string, outcome: CallOutcome, durationMs: number): void;
   /**
-   * A transition of the fleet's breaker, told by the one instance whose command made it: the sum over all instances counts
-   * each transition once. One whose answer was lost is counted by nobody; `circuit_breaker_events` has them all.
+   * A transition of the fleet's breaker, told by the one instance whose command made it. So a counter of each instance is
+   * added up, as Prometheus does with `sum`, and the sum counts each transition once, however many instances hear of it;
+   * those of an instance's own breaker while Redis is away are none of the fleet's, and `state` tells of them. A command
+   * that makes two at once (a forced state has ended, and its first report trips) counts from the first to the last. One
+   * whose answer was lost is counted by nobody; `circuit_breaker_events` has them all.
    */
   transition(name: string, preset: string, from: StateName, to: StateName, reason: string): void;
   lease(name: string, preset: string, event: LeaseEvent): void;

@@ -3,6 +3,7 @@ import type { RedisFixture } from '@spillway/embedded/testing';
 import { expect } from 'vitest';
 import type { Breakers } from '../breakers/breakers.ts';
 import { createBreakers } from '../breakers/create-breakers.ts';
+import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { definePreset, type Preset, type PresetOptions } from '../presets/preset.ts';
 import { memoryStore } from '../store/memory-store.ts';
 
@@ -35,9 +36,17 @@ export function quick(options: Partial<PresetOptions> = {}): Preset<'quick'> {
   });
 }
 
+const nothing = (): void => undefined;
+
+/** Metrics that forget all but what they are given to do. */
+export function metricsWith(callbacks: Partial<BreakerMetrics>): BreakerMetrics {
+  const none = { state: nothing, call: nothing, transition: nothing, lease: nothing, flush: nothing, outage: nothing };
+  return { ...none, ...callbacks };
+}
+
 /** Several processes' breakers on one store; each call of `make` is a process more. */
 export interface FleetUnderTest {
-  make(presets: readonly [Preset<'quick'>, ...Preset<'quick'>[]]): Promise<Breakers<'quick'>>;
+  make(presets: readonly [Preset<'quick'>, ...Preset<'quick'>[]], metrics?: BreakerMetrics): Promise<Breakers<'quick'>>;
   dispose(): Promise<void>;
 }
 
@@ -46,8 +55,8 @@ export function memoryFleet(): FleetUnderTest {
   const store = memoryStore();
   const made: Breakers<'quick'>[] = [];
   return {
-    async make(presets) {
-      const breakers = createBreakers({ store, presets });
+    async make(presets, metrics) {
+      const breakers = createBreakers({ store, presets, ...(metrics === undefined ? {} : { metrics }) });
       made.push(breakers);
       return breakers;
     },
@@ -59,10 +68,11 @@ export function memoryFleet(): FleetUnderTest {
 export function redisFleet(redis: RedisFixture): FleetUnderTest {
   const made: Breakers<'quick'>[] = [];
   return {
-    async make(presets) {
+    async make(presets, metrics) {
       const client = redis.connect(hotPathOptions);
       const before = await subscribers(redis);
-      const breakers = createBreakers({ redis: client, presets, deadlineMs: 2_000 });
+      const told = metrics === undefined ? {} : { metrics };
+      const breakers = createBreakers({ redis: client, presets, deadlineMs: 2_000, ...told });
       made.push(breakers);
       await expect.poll(() => subscribers(redis), { timeout: 5_000 }).toBeGreaterThan(before);
       return breakers;

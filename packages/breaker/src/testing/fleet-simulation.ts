@@ -6,6 +6,7 @@ import { step } from '../machine/step.ts';
 import { definePreset } from '../presets/preset.ts';
 import { type Announcement, type BreakerStore, StoreUnavailableError } from '../store/store.ts';
 import type { Instance, SimulationReport } from './simulated-instance.ts';
+import { StoreWitness } from './store-witness.ts';
 import { random, VirtualTime } from './virtual-time.ts';
 
 const T0 = 1_800_000_000_000;
@@ -27,7 +28,6 @@ const preset = definePreset({
   timeoutMs: 300,
   probeMarginMs: 100,
 });
-const { maxExpiries } = machineConfig(preset);
 
 /**
  * A fleet on virtual time: real engines over the real machine, with a network that delays, loses and doubles messages,
@@ -45,12 +45,13 @@ export class FleetSimulation {
   private readonly history: (BreakerRecord | undefined)[] = [];
   /** States that the store went through of late. */
   private path: string[] = [];
-  private readonly merged = new Set<string>();
+  private readonly witness = new StoreWitness(machineConfig(preset), {
+    violation: (what) => void this.violations.push(`at ${this.time.nowMs.toFixed(1)}: ${what}`),
+    reached: (kind) => void this.kinds.add(kind),
+  });
   private storeIsUp = true;
   /** What probes brought doesn't reach the store. */
   private settlesAreLost = false;
-  /** Probes of the current half-open state that died in a row. */
-  private deadProbes = 0;
   private storeSkewMs = 0;
   private dependencyIsUp = true;
   private isChaotic = true;
@@ -151,8 +152,7 @@ export class FleetSimulation {
   private restart(how: 'emptied' | 'older'): void {
     this.kinds.add(how);
     this.record = how === 'emptied' ? undefined : this.history.at(-1 - Math.floor(this.dice() * 20));
-    this.merged.clear();
-    this.deadProbes = 0;
+    this.witness.forget();
   }
 
   private move(victim: Instance | undefined): void {
@@ -219,8 +219,7 @@ export class FleetSimulation {
     const before = this.record;
     const nowMs = Math.floor(T0 + this.time.nowMs + this.storeSkewMs);
     const { record, reply, publish } = step(before, command, nowMs);
-    this.check(before, command, record, reply);
-    this.checkExpiries(before, record, nowMs, command.action.type === 'settle' && reply.verdict === 'done');
+    this.witness.saw({ before, command, after: record, reply, nowMs });
     this.record = record;
     this.history.push(record);
     this.path.push(record.state.kind);
@@ -236,53 +235,6 @@ export class FleetSimulation {
         this.time.after(this.delay(), () => instance.alive && instance.hears && instance.engine.hear(view));
       }
     }
-  }
-
-  private check(before: BreakerRecord | undefined, command: Command, after: BreakerRecord, reply: Reply): void {
-    const { action, instance, known } = command;
-    const fail = (what: string): void => void this.violations.push(`at ${this.time.nowMs.toFixed(1)}: ${what}`);
-    const { state } = after;
-    if (state.kind === 'half_open' && state.leases.length + state.successes > preset.probes) fail('too many leases');
-    if (action.type === 'report') {
-      const report = `${instance}:${action.seq}`;
-      if (this.merged.has(report) && reply.verdict === 'done') fail(`report ${report} was merged twice`);
-      if (reply.verdict === 'done') this.merged.add(report);
-    }
-    if (before === undefined) return;
-    if (after.epoch < before.epoch) fail(`the epoch went from ${before.epoch} to ${after.epoch}`);
-    if (
-      action.type === 'settle' &&
-      action.epoch !== before.epoch &&
-      known.epoch <= before.epoch &&
-      reply.verdict !== 'ignored'
-    ) {
-      fail('a stale epoch settled something');
-    }
-    const restored = known.epoch > before.epoch || before.seeded;
-    const [from, to] = [before.state.kind, state.kind];
-    const byHand = action.type === 'force' || action.type === 'reset';
-    if (from === to || restored || byHand) return;
-    if (!LEGAL.has(`${from} ${to}`)) fail(`${from} became ${to} by ${action.type}`);
-    if (from === 'closed' && before.state.kind === 'closed' && action.type === 'report') {
-      const seen = before.state.window.run + action.batch.failures;
-      if (seen < machineConfig(preset).trip.failures) fail(`opened with ${seen} failures`);
-    }
-  }
-
-  /** Probers that die one after the other say as much as a probe that fails. */
-  private checkExpiries(
-    before: BreakerRecord | undefined,
-    after: BreakerRecord,
-    nowMs: number,
-    settled: boolean,
-  ): void {
-    const [from, to] = [before?.state, after.state];
-    if (from?.kind === 'half_open') {
-      this.deadProbes += from.leases.filter(({ expiresAtMs }) => expiresAtMs <= nowMs).length;
-    }
-    if (after.epoch !== before?.epoch || settled) this.deadProbes = 0;
-    if (this.deadProbes >= maxExpiries) this.violations.push(`${this.deadProbes} probers died: half open still`);
-    if (to.kind === 'open' && to.reason === 'probes_expired') this.kinds.add('probes expired');
   }
 
   private checkEpoch(instance: Instance): void {
@@ -313,15 +265,3 @@ export class FleetSimulation {
     return from[Math.floor(this.dice() * from.length)];
   }
 }
-
-/** Edges that nobody's hand is needed for. Two may be taken by one command: time passes first. */
-const LEGAL = new Set([
-  'closed open',
-  'open half_open',
-  'half_open open',
-  'half_open closed',
-  'forced_open closed',
-  'forced_open open',
-  'forced_closed closed',
-  'forced_closed open',
-]);
