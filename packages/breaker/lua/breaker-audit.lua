@@ -3,6 +3,7 @@
 --
 -- Provides
 --   audit_batch(turn, batch)    records what a batch brought, as the config asks
+--   audit_late(turn, batch, late_ms)  records what came too late to count
 --   audit_flush(turn, at_once)  tells of failures that were held back
 
 local FAILURE_EVENTS_PER_SECOND, SECOND_MS, SUMMARY_MS = 10, 1000, 10000
@@ -52,5 +53,15 @@ local function audit_batch(turn, batch)
   audit_flush(turn, false)
   local config = turn.record.config
   if config.recordFailures then audit_failures(turn, batch.failures + batch.quotas, batch.samples) end
+  if config.recordSuccesses then audit_successes(turn, batch.successes) end
+end
+
+local function audit_late(turn, batch, late_ms)
+  local config, count = turn.record.config, batch.failures + batch.quotas
+  if config.recordFailures and count > 0 then
+    breaker_emit(turn, 'failure', {
+      failureCount = count, message = batch.samples[#batch.samples], metadata = { lateMs = late_ms },
+    })
+  end
   if config.recordSuccesses then audit_successes(turn, batch.successes) end
 end

@@ -79,14 +79,14 @@ local function remembered(state)
   return math.max(0, state.openings - math.floor(healthy / turn.record.config.decayMs))
 end
 
-local function hear_sick()
+local function hear_sick(asked)
   local state = turn.record.state
   if state.kind ~= 'closed' or not turn.record.config.trips or command.known.epoch ~= turn.record.epoch then return end
   local goes_on = state.sickAtMs <= now and state.sickAtMs >= now - SICK_PAUSE_MS
   if not goes_on then state.sickSinceMs = now end
   state.sickAtMs = now
   if now - state.sickSinceMs < CALLING_MS or anyone_else_calls(command.instance, now) then return end
-  open('sole_caller', remembered(state), 0, { failureCount = state.window.run })
+  open('sole_caller', remembered(state), asked, { failureCount = state.window.run })
 end
 
 local function count(state, batch)
@@ -116,23 +116,31 @@ local actions = {}
 
 function actions.read(action)
   audit_flush(turn, false)
-  if action.sick then hear_sick() end
+  if action.sick then hear_sick(action.askedMs or 0) end
   return reply('done')
 end
 
 function actions.report(action)
   local record, known = turn.record, command.known.epoch
-  local seen = redis.call('HGET', INSTANCES, command.instance)
+  local seen, called_at = redis.call('HGET', INSTANCES, command.instance), 0
   if seen then
     local seq, at = string.match(seen, '^(.*):(.*)$')
-    if tonumber(at) > now - FORGET_MS and action.seq <= tonumber(seq) then return reply('ignored') end
+    called_at = tonumber(at)
+    if called_at > now - FORGET_MS and action.seq <= tonumber(seq) then return reply('ignored') end
   end
-  redis.call('HSET', INSTANCES, command.instance, string.format('%.0f:%.0f', action.seq, now))
+  -- Who tells late is not calling for that, but its number must be known for as long as any other.
+  called_at = action.lateMs and math.max(called_at, now - CALLING_MS) or now
+  redis.call('HSET', INSTANCES, command.instance, string.format('%.0f:%.0f', action.seq, called_at))
   redis.call('PEXPIRE', INSTANCES, ttl_ms(10 * FORGET_MS))
+  if action.lateMs then
+    audit_late(turn, action.batch, action.lateMs)
+    return reply('done')
+  end
+  -- What counts for nothing has happened all the same: the trail has it.
+  audit_batch(turn, action.batch)
   if known ~= 0 and known ~= record.epoch then return reply('ignored') end
   local state = record.state
   if state.kind ~= 'closed' and state.kind ~= 'forced_closed' then return reply('ignored') end
-  audit_batch(turn, action.batch)
   if state.kind == 'closed' and record.config.trips then count(state, action.batch) end
   return reply('done')
 end

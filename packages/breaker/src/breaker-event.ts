@@ -12,7 +12,10 @@ export interface BreakerEvent extends EventIdentity {
   readonly errorMessage: string | null;
   /** Of transitions: the breaker's epoch, with which they are unique. Null for the others. */
   readonly breakerEpoch: number | null;
-  /** Among others: reason, instance, version, and of a forced state who, why and untilMs (0 = for ever). */
+  /**
+   * Among others: reason, instance, version; of a forced state who, why and untilMs (0 = for ever); of failures that were
+   * told late lateMs, how long before the event the first of them was.
+   */
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 

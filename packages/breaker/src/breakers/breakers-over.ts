@@ -56,7 +56,7 @@ export function breakersOver(parts: BreakersParts): Breakers {
       stopSweeping();
       listening.close();
       const engines = registry.all();
-      await Promise.all(engines.map((engine) => engine.flush()));
+      await Promise.all(engines.map((engine) => engine.drain()));
       for (const engine of engines) engine.stop();
       await outage.close();
       await store.close();
@@ -91,7 +91,7 @@ function registryOf(parts: BreakersParts, instance: string, outage: OutageCounte
       }),
     onEvicted(engine) {
       if (engine.link.isAlone) onAlone(false);
-      void engine.flush();
+      void engine.drain();
       engine.stop();
       metrics?.forget?.(engine.id.name, engine.id.preset);
     },

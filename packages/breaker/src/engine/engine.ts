@@ -1,3 +1,4 @@
+import { type Batch, batchOf } from '../machine/batch.ts';
 import type { Action, View } from '../machine/record.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import type { Outcome } from '../outcome/outcome.ts';
@@ -9,7 +10,7 @@ import { FleetView } from './fleet-view.ts';
 import { Gate } from './gate.ts';
 import { machineConfig } from './machine-config.ts';
 import { type Counter, counting, Generation, timed } from './observers.ts';
-import { Probes } from './probes.ts';
+import { probeOutcome, Probes } from './probes.ts';
 import { Reporter } from './reporter.ts';
 import type { Runtime } from './runtime.ts';
 import { StoreLink } from './store-link.ts';
@@ -85,19 +86,28 @@ export class Engine implements Counter {
       fleet,
       isUsed: () => this.gate.stateName !== 'closed' || this.idleMs < IDLE_AFTER_MS,
       isSick: () => this.#isSick,
+      askedMs: () => this.gate.askedMs,
       onView: (view, before) => this.#newEpoch(view, before),
       onConfig: (newer) => this.gate.configure(newer),
       onAlone: (alone) => this.#setAlone(alone),
       onRetry: () => void this.flush(),
       onTransition: (to, from) => metrics?.transition(id.name, id.preset, from, to.kind, to.reason),
     });
-    this.#probes = new Probes({ id, runtime, instance, metrics, link: this.link });
+    this.#probes = new Probes({
+      id,
+      runtime,
+      instance,
+      metrics,
+      link: this.link,
+      onLost: (outcome) => this.late(outcome),
+    });
     this.gate = new Gate({
       preset,
       config,
       runtime,
       fleet,
       deniedForMs: () => this.#probes.deniedForMs,
+      onProbed: (outcome) => this.#probed(outcome),
       onState: (state) => metrics?.state(id.name, id.preset, state),
     });
     this.#reporter = new Reporter({
@@ -105,6 +115,7 @@ export class Engine implements Counter {
       link: this.link,
       metrics,
       due: () => void this.flush(),
+      isRecorded: (batch) => this.#isRecorded(batch),
       isNewsStill: () => this.gate.localState !== 'closed',
     });
     this.#generation = new Generation(this);
@@ -157,6 +168,16 @@ export class Engine implements Counter {
     this.#fold();
   }
 
+  late(outcome: Outcome): void {
+    this.#reporter.addLate(batchOf(probeOutcome(outcome)));
+  }
+
+  /** Reports all, as far as the store answers. */
+  async drain(): Promise<void> {
+    this.#fold();
+    await this.#reporter.drain();
+  }
+
   /** Reports what there is to report. */
   async flush(): Promise<void> {
     this.#fold();
@@ -195,6 +216,17 @@ export class Engine implements Counter {
     throw new CircuitOpenError({ breaker, preset, state: permit.state, retryAfterMs: Math.ceil(permit.retryAfterMs) });
   }
 
+  /** A probe that this process sent by itself came back. */
+  #probed(outcome: Outcome): void {
+    if (this.link.isAlone) this.#options.onAloneCalls('passed', 1);
+    this.late(outcome);
+  }
+
+  #isRecorded({ successes, failures, quotas }: Batch): boolean {
+    const { recordFailures, recordSuccesses } = this.link.config;
+    return (recordFailures && failures + quotas > 0) || (recordSuccesses && successes > 0);
+  }
+
   /** Feeds what was counted to the own breaker, and to the next report. */
   #fold(): void {
     if (this.#tally.isEmpty) return;
@@ -214,7 +246,7 @@ export class Engine implements Counter {
       return;
     }
     this.#reporter.discard();
-    this.#tally.clear();
+    if (!this.#tally.isEmpty) this.#reporter.addLate(this.#tally.take());
     this.#generation.isCurrent = false;
     this.#generation = new Generation(this);
     this.#plain = { timeoutMs: this.preset.timeoutMs, observer: counting(this.#generation) };

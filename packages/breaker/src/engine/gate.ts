@@ -12,6 +12,7 @@ import type { Batch } from '../machine/batch.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import type { View } from '../machine/record.ts';
 import type { StateName } from '../metrics/metrics.ts';
+import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset } from '../presets/preset.ts';
 import type { FleetView } from './fleet-view.ts';
 import { LocalBreaker } from './local-breaker.ts';
@@ -27,6 +28,8 @@ export interface GateOptions {
   readonly fleet: FleetView;
   /** How long the store's last denial of a probe holds still, in ms; 0 = it may be asked. */
   readonly deniedForMs: () => number;
+  /** A probe that this process sent by itself came back: the store knows nothing of it. */
+  readonly onProbed: (outcome: Outcome) => void;
   /** Calls meet another state from now on. */
   readonly onState: (state: StateName) => void;
 }
@@ -56,6 +59,11 @@ export class Gate {
     return this.#local.state.kind;
   }
 
+  /** How long the provider that fails here asks to stay away still, in ms. */
+  get askedMs(): number {
+    return this.#local.askedMs;
+  }
+
   /** How long the state lasts still, in ms; 0 = it has no end of its own, `Infinity` = it was forced without one. */
   get leftMs(): number {
     return this.#actsLocally() ? this.#local.leftMs : this.#options.fleet.leftMs;
@@ -67,7 +75,7 @@ export class Gate {
     if (preset.mode === 'metrics-only' && this.stateName !== 'forced_open') return flow;
     if (this.#actsLocally()) {
       const isClosed = this.#local.state.kind === 'closed';
-      const permit = isClosed ? this.#ramping.permit() : this.#local.permit(() => this.refresh());
+      const permit = isClosed ? this.#ramping.permit() : this.#local.permit((outcome) => this.#probed(outcome));
       this.refresh();
       return permit;
     }
@@ -131,6 +139,11 @@ export class Gate {
     const lasts = name === 'closed' || !this.#alone;
     this.flows = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
     if (name !== before) onState(name);
+  }
+
+  #probed(outcome: Outcome): void {
+    this.refresh();
+    this.#options.onProbed(outcome);
   }
 
   #actsLocally(): boolean {

@@ -8,6 +8,7 @@ import {
   type View,
 } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
+import type { Outcome } from '../outcome/outcome.ts';
 import { closedState } from '../machine/turn.ts';
 import { flow, type Permit } from './permit.ts';
 import { probeOutcome } from './probes.ts';
@@ -23,6 +24,7 @@ export class LocalBreaker {
   #record: BreakerRecord | undefined;
   #seq = 0;
   #leases = 0;
+  #askedUntilMs = 0;
 
   constructor(config: MachineConfig, runtime: Runtime) {
     this.#runtime = runtime;
@@ -52,6 +54,7 @@ export class LocalBreaker {
   /** Counts a batch if it is closed. @returns whether that tripped it */
   report(batch: Extract<Action, { type: 'report' }>['batch']): boolean {
     if (this.state.kind !== 'closed' || !this.#config.trips) return false;
+    this.#heed(Math.max(batch.retryAfterMs, batch.quotaMs));
     this.#seq += 1;
     return this.#act({ type: 'report', seq: this.#seq, batch }).view.kind === 'open';
   }
@@ -63,8 +66,13 @@ export class LocalBreaker {
     return state.untilMs === 0 ? Infinity : Math.max(0, state.untilMs - nowMs);
   }
 
-  /** Whether a call may go. `onChange` is called when a probe's outcome moved it. */
-  permit(onChange: () => void): Permit {
+  /** How long the failing provider asks to stay away still, in ms. */
+  get askedMs(): number {
+    return Math.max(0, this.#askedUntilMs - this.nowMs);
+  }
+
+  /** Whether a call may go. `onProbed` is called with a probe's outcome, which may have moved it. */
+  permit(onProbed: (outcome: Outcome) => void): Permit {
     this.#leases += 1;
     const leaseId = String(this.#leases);
     const { verdict, retryAfterMs, view } = this.#act({ type: 'acquire', leaseId });
@@ -77,14 +85,21 @@ export class LocalBreaker {
     return {
       kind: 'probe',
       settle: (outcome) => {
-        this.#act({ type: 'settle', leaseId, epoch: view.epoch, outcome: probeOutcome(outcome) });
-        onChange();
+        const probed = probeOutcome(outcome);
+        this.#heed(probed.retryAfterMs);
+        this.#act({ type: 'settle', leaseId, epoch: view.epoch, outcome: probed });
+        onProbed(outcome);
       },
     };
   }
 
   reset(): void {
     this.#record = undefined;
+    this.#askedUntilMs = 0;
+  }
+
+  #heed(retryAfterMs: number): void {
+    if (retryAfterMs > 0) this.#askedUntilMs = Math.max(this.#askedUntilMs, this.nowMs + retryAfterMs);
   }
 
   /** Goes on from where the fleet stood. `serverNowMs` is what the store's clock says now. */

@@ -11,6 +11,8 @@ export interface Counter {
   now(): number;
   succeeded(slow: boolean): void;
   failed(outcome: Outcome, slow: boolean): void;
+  /** A call of an earlier generation ended: it counts for nothing. */
+  late(outcome: Outcome): void;
   /** Told of each call, counted or not; undefined when nobody wants to hear. */
   readonly told: ((outcome: CallOutcome, durationMs: number) => void) | undefined;
 }
@@ -32,13 +34,14 @@ export function counting(generation: Generation): CallObserver {
   return {
     resolved(value) {
       const outcome = classifier.ofResult(value);
-      if (!generation.isCurrent) return;
-      if (outcome.kind === 'success') counter.succeeded(false);
+      if (!generation.isCurrent) counter.late(outcome);
+      else if (outcome.kind === 'success') counter.succeeded(false);
       else counter.failed(outcome, false);
     },
     rejected(error, callerAborted) {
       const outcome = classifier.ofError(error, callerAborted);
       if (generation.isCurrent) counter.failed(outcome, false);
+      else counter.late(outcome);
     },
   };
 }
@@ -51,7 +54,7 @@ export function timed(generation: Generation, settle?: (outcome: Outcome) => voi
     const durationMs = counter.now() - startedMs;
     counter.told?.(outcome.kind, durationMs);
     if (settle !== undefined) settle(outcome);
-    else if (!generation.isCurrent) return;
+    else if (!generation.isCurrent) counter.late(outcome);
     else if (outcome.kind === 'success') counter.succeeded(durationMs >= counter.slowMs);
     else counter.failed(outcome, durationMs >= counter.slowMs);
   };

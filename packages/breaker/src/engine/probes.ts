@@ -15,6 +15,8 @@ export interface ProbesOptions {
   readonly runtime: Runtime;
   readonly instance: string;
   readonly metrics: BreakerMetrics | undefined;
+  /** What a probe brought came too late, or could not be told. */
+  readonly onLost: (outcome: Outcome) => void;
 }
 
 /** Asks the store for leave to probe, one question at a time, and tells it what the probes brought. */
@@ -75,14 +77,18 @@ export class Probes {
   }
 
   async #settle(leaseId: string, epoch: number, outcome: Outcome, attempts: number): Promise<void> {
-    const { link, runtime } = this.#options;
+    const { link, runtime, onLost } = this.#options;
     const reply = await link.execute({ type: 'settle', leaseId, epoch, outcome: probeOutcome(outcome) });
     if (typeof reply === 'object') {
       this.#tell(reply.verdict === 'done' ? 'settled' : 'expired');
+      // Of one that was sent again nobody knows whether it is ignored because it was taken in before.
+      if (reply.verdict === 'ignored' && attempts === SETTLE_ATTEMPTS) onLost(outcome);
       // A probe that freed its slot without a verdict leaves room for another.
       this.#denied = undefined;
     } else if (attempts > 1 && !link.isClosed) {
       runtime.after(SETTLE_RETRY_MS, () => void this.#settle(leaseId, epoch, outcome, attempts - 1));
+    } else if (reply === 'unsent') {
+      onLost(outcome);
     }
   }
 

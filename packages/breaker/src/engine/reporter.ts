@@ -21,7 +21,7 @@ const DELAYS_MS: Readonly<Record<Urgency, number>> = {
 /** A report that couldn't be sent for so long, in ms, is no longer news. */
 const STALE_MS = 10_000;
 
-/** The store knows for a minute which reports it has merged. One without an answer is not sent again after this, in ms. */
+/** The store knows for a minute which reports it has merged. One without an answer is not counted after this, in ms. */
 const RESEND_MS = 30_000;
 
 /** A report on its way. It keeps its number until it has arrived: sent twice, it is merged once. */
@@ -29,6 +29,10 @@ interface Report {
   readonly seq: number;
   readonly batch: Batch;
   readonly sinceMs: number;
+  /** It counts for nothing any more, and is for the trail alone. */
+  isLate: boolean;
+  /** The store may have merged it already. */
+  wasSent: boolean;
 }
 
 /** What a {@link Reporter} is made of. */
@@ -38,6 +42,8 @@ export interface ReporterOptions {
   readonly metrics: Pick<BreakerMetrics, 'flush'> | undefined;
   /** It is time to flush. */
   readonly due: () => void;
+  /** Whether the trail wants to know of outcomes that count for nothing any more. */
+  readonly isRecorded: (batch: Batch) => boolean;
   /** Whether old outcomes still matter: those that keep this instance's own breaker open. */
   readonly isNewsStill: () => boolean;
 }
@@ -47,6 +53,8 @@ export class Reporter {
   readonly #options: ReporterOptions;
   #pending: Batch = emptyBatch;
   #pendingSinceMs = 0;
+  #late: Batch = emptyBatch;
+  #lateSinceMs = 0;
   #report: Report | undefined;
   #flight: Promise<void> | undefined;
   #seq = 0;
@@ -81,16 +89,29 @@ export class Reporter {
     this.#pending = mergeBatches(this.#pending, batch);
   }
 
+  /** Joins outcomes that count for nothing to what the trail shall have. */
+  addLate(batch: Batch, sinceMs: number = this.#options.runtime.now()): void {
+    if (!this.#options.isRecorded(batch)) return;
+    if (this.#late === emptyBatch) this.#lateSinceMs = sinceMs;
+    this.#late = mergeBatches(this.#late, batch);
+    this.arm('calm');
+  }
+
+  /** Sends all there is, as far as the store answers. */
+  async drain(): Promise<void> {
+    for (let left = 3; left > 0 && !this.#isEmpty; left -= 1) await this.flush();
+  }
+
   /** Sends what there is, unless a report is on its way: its arrival sees to the rest. */
   flush(): Promise<void> {
     this.#flight ??= this.#send().finally(() => (this.#flight = undefined));
     return this.#flight;
   }
 
-  /** Forgets what was to be reported: it was seen under an epoch that has passed. */
+  /** What was to be reported counts for nothing any more: it was seen under an epoch that has passed. */
   discard(): void {
-    this.#pending = emptyBatch;
-    this.#report = undefined;
+    if (this.#report !== undefined) this.#report.isLate = true;
+    this.#makeLate();
   }
 
   stop(): void {
@@ -103,41 +124,55 @@ export class Reporter {
     const { runtime, link, metrics } = this.#options;
     const report = this.#next();
     if (report === undefined) return;
-    const { seq, batch } = report;
+    const { seq, batch, sinceMs } = report;
     const startedMs = runtime.now();
-    const reply = await link.execute({ type: 'report', seq, batch });
-    // Else it was discarded meanwhile.
-    const isOurs = this.#report === report;
+    const lateMs = report.isLate ? { lateMs: Math.max(0, Math.round(startedMs - sinceMs)) } : {};
+    const reply = await link.execute({ type: 'report', seq, batch, ...lateMs });
     if (typeof reply === 'object') {
-      if (isOurs) this.#report = undefined;
+      this.#report = undefined;
       metrics?.flush({ durationMs: runtime.now() - startedMs, size: batch.successes + batch.failures + batch.quotas });
-      if (this.#pending !== emptyBatch)
-        this.arm(this.#pending.failures + this.#pending.quotas > 0 ? 'failure' : 'calm');
+      if (!this.#isEmpty) this.arm(this.#pending.failures + this.#pending.quotas > 0 ? 'failure' : 'calm');
       return;
     }
-    if (isOurs && reply === 'unsent') {
+    if (reply === 'unanswered') report.wasSent = true;
+    // Whether one that was sent has been merged nobody knows: it keeps its number.
+    else if (!report.wasSent && !report.isLate) {
       this.#report = undefined;
       this.#pending = mergeBatches(batch, this.#pending);
-      this.#pendingSinceMs = report.sinceMs;
+      this.#pendingSinceMs = sinceMs;
     }
-    this.#forgetOld();
+    this.#ageOld();
   }
 
   #next(): Report | undefined {
-    if (this.#report !== undefined || this.#pending === emptyBatch) return this.#report;
+    if (this.#report !== undefined || this.#isEmpty) return this.#report;
+    const isLate = this.#pending === emptyBatch;
+    const [batch, sinceMs] = isLate ? [this.#late, this.#lateSinceMs] : [this.#pending, this.#pendingSinceMs];
     this.#seq += 1;
-    this.#report = { seq: this.#seq, batch: this.#pending, sinceMs: this.#pendingSinceMs };
-    this.#pending = emptyBatch;
+    this.#report = { seq: this.#seq, batch, sinceMs, isLate, wasSent: false };
+    if (isLate) this.#late = emptyBatch;
+    else this.#pending = emptyBatch;
     return this.#report;
   }
 
-  #forgetOld(): void {
+  get #isEmpty(): boolean {
+    return this.#report === undefined && this.#pending === emptyBatch && this.#late === emptyBatch;
+  }
+
+  #makeLate(): void {
+    const batch = this.#pending;
+    this.#pending = emptyBatch;
+    if (batch !== emptyBatch) this.addLate(batch, this.#pendingSinceMs);
+  }
+
+  /** What has waited for too long is no longer news, but it goes into the trail. */
+  #ageOld(): void {
     const { runtime, isNewsStill } = this.#options;
     const nowMs = runtime.now();
     const staleMs = nowMs - STALE_MS;
     if (this.#report !== undefined && this.#report.sinceMs < (isNewsStill() ? nowMs - RESEND_MS : staleMs)) {
-      this.#report = undefined;
+      this.#report.isLate = true;
     }
-    if (this.#pendingSinceMs < staleMs && !isNewsStill()) this.#pending = emptyBatch;
+    if (this.#pendingSinceMs < staleMs && !isNewsStill()) this.#makeLate();
   }
 }

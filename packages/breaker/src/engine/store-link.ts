@@ -16,6 +16,8 @@ export interface StoreLinkOptions {
   readonly isUsed: () => boolean;
   /** Whether this instance has cut itself off from calls that are made still. */
   readonly isSick: () => boolean;
+  /** How long the provider asks to stay away still, in ms. */
+  readonly askedMs: () => number;
   /** A view was taken; `before` is the one that it follows. */
   readonly onView: (view: View, before: View) => void;
   /** The fleet works with another config than before: a newer version's. */
@@ -98,7 +100,8 @@ export class StoreLink {
   async read(): Promise<void> {
     if (this.#reading || this.#closed) return;
     this.#reading = true;
-    await this.execute({ type: 'read', sick: this.#options.isSick() });
+    const { isSick, askedMs } = this.#options;
+    await this.execute(isSick() ? { type: 'read', sick: true, askedMs: askedMs() } : { type: 'read' });
     this.#reading = false;
   }
 

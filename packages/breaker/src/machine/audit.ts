@@ -25,6 +25,15 @@ export function flushBacklog(turn: Turn, now: boolean): void {
   }
 }
 
+/** Records what came too late to count, `lateMs` after the first of it: one event for all failures. */
+export function recordLate(turn: Turn, batch: Batch, lateMs: number): void {
+  const { recordFailures: tells, recordSuccesses: sums } = turn.record.config;
+  const failureCount = batch.failures + batch.quotas;
+  const message = batch.samples.at(-1) ?? '';
+  if (tells && failureCount > 0) emit(turn, 'failure', { failureCount, message, metadata: { lateMs } });
+  if (sums) recordSuccesses(turn, batch.successes);
+}
+
 function recordFailures(turn: Turn, count: number, samples: readonly string[]): void {
   if (count === 0) return;
   const { audit } = turn.record;

@@ -40,6 +40,20 @@ export const emptyBatch: Batch = {
   samples: [],
 };
 
+/** A single call. A neutral one is none. */
+export function batchOf({
+  kind,
+  message,
+}: {
+  kind: 'success' | 'failure' | 'quota' | 'neutral';
+  message: string;
+}): Batch {
+  const samples = message === '' ? [] : [message];
+  if (kind === 'success') return { ...emptyBatch, successes: 1 };
+  if (kind === 'failure') return { ...emptyBatch, failures: 1, lead: 1, longest: 1, trail: 1, samples };
+  return kind === 'quota' ? { ...emptyBatch, quotas: 1, samples } : emptyBatch;
+}
+
 /** Two batches, the calls of `one` before those of `other`, as a single batch. Associative, with {@link emptyBatch} neutral. */
 export function mergeBatches(one: Batch, other: Batch): Batch {
   return {

@@ -147,8 +147,16 @@ export type Action =
       readonly type: 'read';
       /** Its own breaker refuses this instance's calls, which are made still. */
       readonly sick?: boolean;
+      /** With `sick`: how long the failing provider asks us to stay away still, in ms. */
+      readonly askedMs?: number;
     }
-  | { readonly type: 'report'; readonly seq: number; readonly batch: Batch }
+  | {
+      readonly type: 'report';
+      readonly seq: number;
+      readonly batch: Batch;
+      /** Set: too late to count, and recorded all the same; the oldest of these calls ended so long ago, in ms. */
+      readonly lateMs?: number;
+    }
   | { readonly type: 'acquire'; readonly leaseId: string }
   | { readonly type: 'settle'; readonly leaseId: string; readonly epoch: number; readonly outcome: ProbeOutcome }
   | {

@@ -87,13 +87,43 @@ describe('closed', () => {
     expect(bench.record?.state).toMatchObject({ window: { run: 2 } });
   });
 
-  it('ignores what was seen under another epoch', () => {
+  it('counts nothing that was seen under another epoch, and records it still', () => {
     const { bench } = opened();
     const stale = { ...ignorance, epoch: bench.now - 1 };
     bench.act('x', { type: 'reset', who: 'ada', why: '' });
     expect(bench.report('a', failures(3), stale).reply.verdict).toBe('ignored');
-    expect(bench.report('b', failures(3), stale).events).toEqual([]);
+    const { events } = bench.report('b', failures(3), stale);
+    expect(events.map(({ type }) => type)).toEqual(['failure', 'failure', 'failure']);
     expect(bench.record?.state).toMatchObject({ kind: 'closed', window: { run: 0 } });
+  });
+
+  it('records what is told too late, once, and counts nothing of it', () => {
+    const bench = machineBench({ quorum: 1 });
+    const { view } = bench.report('a', successes(1)).reply;
+    const late = { type: 'report', seq: 7, batch: failures(9), lateMs: 12_000 } as const;
+    expect(bench.act('b', late, view).events).toMatchObject([
+      { type: 'failure', failureCount: 9, message: 'boom', metadata: { lateMs: 12_000 } },
+    ]);
+    expect(bench.act('b', late, view).reply.verdict).toBe('ignored');
+    expect(bench.record?.state).toMatchObject({ kind: 'closed', window: { run: 0 } });
+    // It doesn't make the late one a caller, whom the quorum would count.
+    expect(bench.record?.instances['b']?.calledAtMs).toBe(bench.now - 10_000);
+  });
+
+  it('opens for a sole caller for as long as the provider asks, up to the longest open time', () => {
+    for (const [askedMs, openForMs] of [
+      [5_000, 5_000],
+      [3_600_000, 8_000],
+    ] as const) {
+      const bench = machineBench();
+      const { view } = bench.report('a', successes(1)).reply;
+      for (let ms = 0; ms <= 10_000; ms += 2_000) {
+        bench.act('a', { type: 'read', sick: true, askedMs }, view);
+        bench.now += 2_000;
+      }
+      expect(bench.record?.state).toMatchObject({ kind: 'open', reason: 'sole_caller' });
+      expect(bench.record?.state).toMatchObject({ untilMs: bench.now - 2_000 + openForMs });
+    }
   });
 
   it('opens for as long as the provider asks, up to the longest open time', () => {

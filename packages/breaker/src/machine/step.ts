@@ -3,7 +3,8 @@
  * both pass one suite.
  *
  * CLOSED. Calls flow and instances report what became of them. A report counts when it was made under the current epoch
- * (or under none: by an instance that hasn't heard of any) and wasn't merged before. It trips the breaker when the window
+ * (or under none: by an instance that hasn't heard of any) and wasn't merged before; whatever doesn't count is recorded
+ * in the trail still. It trips the breaker when the window
  * says so and enough instances have seen failures: CLOSED → OPEN. Otherwise, if it brought failures, all instances are
  * alerted, so that those with successes report them soon.
  * An instance whose own breaker has cut it off calls no more, so it has nothing to report; it says that it is sick instead.
@@ -23,9 +24,9 @@
  *
  * RESET moves any state to CLOSED with nothing counted and no opening remembered.
  */
-import { flushBacklog, recordBatch } from './audit.ts';
-import { type Batch, emptyBatch } from './batch.ts';
-import type { Action, BreakerRecord, Command, MachineState, OpenReason, ProbeOutcome } from './record.ts';
+import { flushBacklog, recordBatch, recordLate } from './audit.ts';
+import { type Batch, batchOf } from './batch.ts';
+import type { Action, BreakerRecord, Command, InstanceSeen, MachineState, OpenReason } from './record.ts';
 import { clamped, restored } from './restore.ts';
 import { type Cause, closedState, result, type StepResult, transition, type Turn } from './turn.ts';
 import { CALLING_MS, isCalling, judge, quorumOf, withBatch, withoutStale } from './window.ts';
@@ -62,7 +63,7 @@ export function step(before: BreakerRecord | undefined, command: Command, nowMs:
   switch (action.type) {
     case 'read':
       flushBacklog(turn, false);
-      if (action.sick === true) hearSick(turn);
+      if (action.sick === true) hearSick(turn, action.askedMs ?? 0);
       return result(turn, 'done');
     case 'report':
       return report(turn, action);
@@ -93,16 +94,23 @@ function passTime(turn: Turn): void {
   if (expiries >= config.maxExpiries) open(turn, 'probes_expired', state.openings, 0, { metadata: { expiries } });
 }
 
-function report(turn: Turn, { seq, batch }: ActionOf<'report'>): StepResult {
+function report(turn: Turn, { seq, batch, lateMs }: ActionOf<'report'>): StepResult {
   const { command, nowMs } = turn;
   const { instance, known } = command;
   const { instances, state, epoch, config } = turn.record;
   const seen = instances[instance];
   if (seen !== undefined && seen.calledAtMs > nowMs - FORGET_MS && seq <= seen.seq) return result(turn, 'ignored');
-  turn.record = { ...turn.record, instances: withInstance(instances, instance, seq, nowMs) };
+  // Who tells late is not calling for that, but its number must be known for as long as any other.
+  const calledAtMs = lateMs === undefined ? nowMs : Math.max(seen?.calledAtMs ?? 0, nowMs - CALLING_MS);
+  turn.record = { ...turn.record, instances: withInstance(instances, instance, { seq, calledAtMs }, nowMs) };
+  if (lateMs !== undefined) {
+    recordLate(turn, batch, lateMs);
+    return result(turn, 'done');
+  }
+  // What counts for nothing has happened all the same: the trail has it.
+  recordBatch(turn, batch);
   if (known.epoch !== 0 && known.epoch !== epoch) return result(turn, 'ignored');
   if (state.kind !== 'closed' && state.kind !== 'forced_closed') return result(turn, 'ignored');
-  recordBatch(turn, batch);
   if (state.kind !== 'closed' || !config.trips) return result(turn, 'done');
   count(turn, state, batch);
   return result(turn, 'done');
@@ -137,7 +145,7 @@ function remembered({ record, nowMs }: Turn, { openings, sinceMs }: Of<'closed'>
 }
 
 /** Time passes while an instance is sick: once nobody else has been calling for long enough, its word is the fleet's. */
-function hearSick(turn: Turn): void {
+function hearSick(turn: Turn, askedMs: number): void {
   const { command, nowMs, record } = turn;
   const { state, config, instances, epoch } = record;
   if (state.kind !== 'closed' || !config.trips || command.known.epoch !== epoch) return;
@@ -146,7 +154,7 @@ function hearSick(turn: Turn): void {
   turn.record = { ...record, state: { ...state, sickSinceMs, sickAtMs: nowMs } };
   if (nowMs - sickSinceMs < CALLING_MS) return;
   if (Object.entries(instances).some(([name, seen]) => name !== command.instance && isCalling(seen, nowMs))) return;
-  open(turn, 'sole_caller', remembered(turn, state), 0, { failureCount: state.window.run, metadata: {} });
+  open(turn, 'sole_caller', remembered(turn, state), askedMs, { failureCount: state.window.run, metadata: {} });
 }
 
 function acquire(turn: Turn, leaseId: string): StepResult {
@@ -191,7 +199,7 @@ function settle(turn: Turn, { leaseId, epoch, outcome }: ActionOf<'settle'>): St
   if (leases.length === state.leases.length) return result(turn, 'ignored');
   const successes = state.successes + (outcome.kind === 'success' ? 1 : 0);
   turn.record = { ...turn.record, state: { ...state, leases, successes, expiries: 0 } };
-  recordBatch(turn, probeBatch(outcome));
+  recordBatch(turn, batchOf(outcome));
   if (outcome.kind === 'failure' || outcome.kind === 'quota') {
     const reason = outcome.kind === 'quota' ? 'quota' : 'probe_failed';
     open(turn, reason, state.openings, outcome.retryAfterMs, {
@@ -228,19 +236,12 @@ function open(turn: Turn, reason: OpenReason, openings: number, askedMs: number,
   transition(turn, state, { ...cause, metadata });
 }
 
-function probeBatch({ kind, message }: ProbeOutcome): Batch {
-  const samples = message === '' ? [] : [message];
-  if (kind === 'success') return { ...emptyBatch, successes: 1 };
-  if (kind === 'failure') return { ...emptyBatch, failures: 1, samples };
-  return kind === 'quota' ? { ...emptyBatch, quotas: 1, samples } : emptyBatch;
-}
-
 function withInstance(
   instances: BreakerRecord['instances'],
   instance: string,
-  seq: number,
+  seen: InstanceSeen,
   nowMs: number,
 ): BreakerRecord['instances'] {
   const recent = Object.entries(instances).filter(([, { calledAtMs }]) => calledAtMs > nowMs - FORGET_MS);
-  return { ...Object.fromEntries(recent), [instance]: { seq, calledAtMs: nowMs } };
+  return { ...Object.fromEntries(recent), [instance]: seen };
 }

@@ -23,7 +23,7 @@ const call = fc.constantFrom<Batch>(
 type Deed =
   | { readonly type: 'wait'; readonly ms: number }
   | { readonly type: 'clear' }
-  | { readonly type: 'report'; readonly batch: Batch; readonly retry: boolean }
+  | { readonly type: 'report'; readonly batch: Batch; readonly retry: boolean; readonly lateMs: number }
   | { readonly type: 'settle'; readonly lease: number; readonly old: boolean; readonly kind: ReturnType<typeof probe> }
   | { readonly type: 'act'; readonly action: Action };
 
@@ -43,6 +43,8 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
       type: fc.constant('report' as const),
       batch: fc.array(call, { minLength: 1, maxLength: 14 }).map((calls) => calls.reduce(mergeBatches, emptyBatch)),
       retry: fc.boolean(),
+      // Below zero: in time.
+      lateMs: fc.constantFrom(-1, -1, -1, 0, 15_000),
     }),
   },
   {
@@ -59,7 +61,7 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant('act' as const),
       action: fc.oneof(
-        { weight: 4, arbitrary: fc.boolean().map((sick): Action => ({ type: 'read', sick })) },
+        { weight: 4, arbitrary: fc.boolean().map((sick): Action => ({ type: 'read', sick, askedMs: 2_500 })) },
         { weight: 6, arbitrary: fc.nat(3).map((lease): Action => ({ type: 'acquire', leaseId: `lease-${lease}` })) },
         {
           weight: 1,
@@ -127,7 +129,7 @@ async function play(
     const execute = async (action: Action): Promise<Reply> =>
       under.store.execute(id, { instance, config: { ...config, version }, known: view, random, action });
     const reply = await execute(toAction(next, instance, view, seqs));
-    if (next.type === 'report' && next.retry) replies.push(await execute({ ...next, seq: seqs.get(instance) ?? 0 }));
+    if (next.type === 'report' && next.retry) replies.push(await execute(reportOf(next, seqs.get(instance) ?? 0)));
     known.set(instance, reply.view);
     replies.push(reply);
   }
@@ -146,7 +148,11 @@ function toAction(
     return { type: 'settle', leaseId: `lease-${next.lease}`, epoch: next.old ? epoch - 1 : epoch, outcome: next.kind };
   }
   seqs.set(instance, (seqs.get(instance) ?? 0) + 1);
-  return { type: 'report', seq: seqs.get(instance) ?? 0, batch: next.batch };
+  return reportOf(next, seqs.get(instance) ?? 0);
+}
+
+function reportOf({ batch, lateMs }: Extract<Deed, { type: 'report' }>, seq: number): Action {
+  return { type: 'report', seq, batch, ...(lateMs < 0 ? {} : { lateMs }) };
 }
 
 describe('the Redis store', () => {
