@@ -5,6 +5,7 @@
 --   breaker_load()                       -> record, or nil when there is none
 --   breaker_restore(record, known, config, now) -> record, changed
 --   breaker_save(record, now)
+--   breaker_pulse(record, now)           notes in the shard's pulse that there is news
 --   breaker_transition(turn, state, type, cause)
 --   breaker_emit(turn, type, cause)      hands an event to the audit trail
 --   breaker_view(record, now)            the record as instances shall know it
@@ -14,13 +15,17 @@
 --   INSTANCES  hash: instance -> 'seq:called at (ms)'
 --   LEASES     sorted set: lease id by expiry (ms); belongs to the half-open
 --              state of the current epoch and goes with it
+--   PULSE      string, a line for each of the shard's last news, the newest first:
+--              'noted at (ms) epoch alert until (ms) preset/name'. Whoever knows
+--              the first line of before sees at a glance what is new for all
+--              breakers; whoever doesn't find it has to read them all.
 --
 -- cjson can't tell an empty list from an empty map and writes both as {};
 -- whoever reads takes either.
 
-local RECORD, INSTANCES, LEASES = KEYS[1], KEYS[2], KEYS[3]
+local RECORD, INSTANCES, LEASES, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local OUTBOX_CAP, CHANNEL, PRESET, NAME = tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
-local DAY_MS, FOREVER_MS = 86400000, 315360000000
+local DAY_MS, FOREVER_MS, PULSE_LINES = 86400000, 315360000000, 32
 
 local EVENT_TYPES = {
   closed = 'closed', open = 'opened', half_open = 'half_open', forced_open = 'opened', forced_closed = 'closed',
@@ -54,6 +59,15 @@ local function breaker_save(record, now)
     ttl = until_ms - now + DAY_MS
   end
   redis.call('SET', RECORD, cjson.encode(record), 'PX', ttl_ms(ttl))
+end
+
+local function breaker_pulse(record, now)
+  local lines = { string.format('%.0f %.0f %.0f %s/%s', now, record.epoch, record.alertUntilMs, PRESET, NAME) }
+  for line in string.gmatch(redis.call('GET', PULSE) or '', '[^\n]+') do
+    if #lines == PULSE_LINES then break end
+    table.insert(lines, line)
+  end
+  redis.call('SET', PULSE, table.concat(lines, '\n'), 'PX', ttl_ms(FOREVER_MS))
 end
 
 local function breaker_view(record, now)

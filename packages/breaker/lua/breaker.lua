@@ -2,7 +2,7 @@
 -- gives out and settles probe leases, forces and resets; writes the audit events and publishes, all in one.
 -- Needs clock.lua, outbox.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.
 --
--- KEYS   [1] record, [2] instances, [3] leases; all in one slot
+-- KEYS   [1] record, [2] instances, [3] leases, [4] pulse of the shard; all in one slot
 -- ARGV   [1] command, JSON (src/machine/record.ts: Command), [2] outbox cap,
 --        [3] channel, [4] preset, [5] the breaker's name
 -- Reply  JSON: verdict, retryAfterMs, movedFrom, view, and config if it is newer than the command's
@@ -27,6 +27,7 @@ local function reply(verdict, retry_after)
   breaker_save(record, now)
   local view = breaker_view(record, now)
   if turn.publish then
+    breaker_pulse(record, now)
     redis.call('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
   end
   local answer = { verdict = verdict, retryAfterMs = retry_after or 0, movedFrom = turn.moved_from, view = view }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { Engine } from '../engine/engine.ts';
+import { Poller } from '../engine/poller.ts';
 import { realRuntime, type Runtime } from '../engine/runtime.ts';
 import { withFallback } from '../fallback/fallback.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
@@ -38,7 +39,8 @@ export function breakersOver(parts: BreakersParts): Breakers {
   const { store, runtime = realRuntime } = parts;
   const instance = randomUUID();
   const outage = parts.outageOf(instance);
-  const registry = registryOf(parts, instance, outage, runtime);
+  const registry = registryOf(parts, instance, outage, runtime, () => poller.hurry());
+  const poller = new Poller({ store, runtime, links: () => registry.all().map(({ link }) => link) });
   const listening = store.listen(
     ({ preset, name, view }) => registry.find(preset, name)?.hear(view),
     // What was announced in the meantime was not heard.
@@ -54,6 +56,7 @@ export function breakersOver(parts: BreakersParts): Breakers {
     snapshot: () => registry.all().map(snapshotOf),
     async close() {
       stopSweeping();
+      poller.stop();
       listening.close();
       const engines = registry.all();
       await Promise.all(engines.map((engine) => engine.drain()));
@@ -64,12 +67,19 @@ export function breakersOver(parts: BreakersParts): Breakers {
   };
 }
 
-function registryOf(parts: BreakersParts, instance: string, outage: OutageCounter, runtime: Runtime): Registry {
+function registryOf(
+  parts: BreakersParts,
+  instance: string,
+  outage: OutageCounter,
+  runtime: Runtime,
+  hurry: () => void,
+): Registry {
   const { presets, store, metrics, maxBreakers, idleMs } = parts;
   let aloneCount = 0;
 
   function onAlone(alone: boolean): void {
     aloneCount += alone ? 1 : -1;
+    if (alone) hurry();
     if (alone && aloneCount === 1) metrics?.outage({ kind: 'begin' });
     if (!alone && aloneCount === 0) metrics?.outage({ kind: 'end' });
   }

@@ -1,7 +1,8 @@
-import { expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { definePreset } from '../presets/preset.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { Engine } from './engine.ts';
+import { Poller } from './poller.ts';
 import { realRuntime } from './runtime.ts';
 
 const id = { preset: 'quick', name: 'dependency' };
@@ -16,6 +17,11 @@ const boom = async (): Promise<never> => {
   throw new Error('boom');
 };
 
+const pollers: Poller[] = [];
+afterEach(() => {
+  for (const poller of pollers.splice(0)) poller.stop();
+});
+
 function fleet(size: number) {
   const store = memoryStore();
   const engines = Array.from({ length: size }, (_, index) => {
@@ -29,6 +35,7 @@ function fleet(size: number) {
       onAloneCalls: () => undefined,
     };
     const engine = new Engine({ ...options, instance: `i${index}` });
+    pollers.push(new Poller({ store, runtime: realRuntime, links: () => [engine.link] }));
     store.listen(
       ({ view }) => engine.hear(view),
       () => undefined,

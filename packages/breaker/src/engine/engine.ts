@@ -37,9 +37,6 @@ export type CallSettings = Pick<CallOptions, 'signal' | 'covers'> & { readonly t
 /** Without a call for so long, in ms, an instance has no say in what the fleet does. */
 const SILENT_AFTER_MS = 10_000;
 
-/** Without a call for so long, in ms, a breaker is idle: it asks the store seldom. */
-const IDLE_AFTER_MS = 60_000;
-
 /**
  * One breaker in one process: lets calls through or refuses them, counts what became of them, and reports that.
  *
@@ -84,7 +81,6 @@ export class Engine implements Counter {
       store,
       config,
       fleet,
-      isUsed: () => this.gate.stateName !== 'closed' || this.idleMs < IDLE_AFTER_MS,
       isSick: () => this.#isSick,
       askedMs: () => this.gate.askedMs,
       onView: (view, before) => this.#newEpoch(view, before),
@@ -121,7 +117,7 @@ export class Engine implements Counter {
     this.#generation = new Generation(this);
     this.#plain = { timeoutMs: preset.timeoutMs, observer: counting(this.#generation) };
     metrics?.state(id.name, id.preset, 'closed');
-    this.link.open();
+    void this.link.read();
   }
 
   /** Since when no call was made, in ms; coarse. */

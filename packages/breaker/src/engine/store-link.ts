@@ -12,8 +12,6 @@ export interface StoreLinkOptions {
   readonly instance: string;
   readonly config: MachineConfig;
   readonly fleet: FleetView;
-  /** Whether calls were made lately. */
-  readonly isUsed: () => boolean;
   /** Whether this instance has cut itself off from calls that are made still. */
   readonly isSick: () => boolean;
   /** How long the provider asks to stay away still, in ms. */
@@ -30,12 +28,13 @@ export interface StoreLinkOptions {
   readonly onTransition: (view: View, from: View['kind']) => void;
 }
 
-/** Polls, in ms: while calls are made, when there were none for a while, and while the store is away. */
-const POLL_MS = 1_500;
-const IDLE_POLL_MS = 15_000;
-const AWAY_POLL_MS = 400;
+/** Failures that were held back may be told of after this, in ms. */
+const BACKLOG_MS = 1_000;
 
-/** One breaker's line to the store: sends commands, keeps the view, polls, and knows whether the store answers. */
+/**
+ * One breaker's line to the store: sends commands, keeps the view, and knows whether the store answers. A `Poller`
+ * tells it when to read.
+ */
 export class StoreLink {
   /** The fleet's config: a newer version's, where there is one. */
   config: MachineConfig;
@@ -44,11 +43,21 @@ export class StoreLink {
   #reading = false;
   #closed = false;
   #heardMs = -Infinity;
-  #cancelPoll: (() => void) | undefined;
+  /** Since when failures that this instance told may be held back by the store, in ms. */
+  #backlogSinceMs = Infinity;
 
   constructor(options: StoreLinkOptions) {
     this.#options = options;
     this.config = options.config;
+  }
+
+  get id(): BreakerId {
+    return this.#options.id;
+  }
+
+  /** When the store said something last, in ms of the monotonic clock. */
+  get heardMs(): number {
+    return this.#heardMs;
   }
 
   /** Whether the store doesn't answer. */
@@ -65,16 +74,9 @@ export class StoreLink {
     return this.#closed;
   }
 
-  /** Reads the state and goes on doing so. */
-  open(): void {
-    void this.read();
-    this.#poll();
-  }
-
   /** Sends nothing more, takes nothing more. */
   close(): void {
     this.#closed = true;
-    this.#cancelPoll?.();
   }
 
   /** A command and what follows from its answer, or that it wasn't sent, or that nobody knows whether it was. */
@@ -92,8 +94,23 @@ export class StoreLink {
     const { store, id, instance, config, runtime, fleet } = this.#options;
     const known = fleet.current;
     const reply = await store.execute(id, { instance, config, known, random: runtime.random(), action });
+    if (action.type === 'report')
+      this.#backlogSinceMs = Math.min(this.#backlogSinceMs, failedAt(action, runtime.now()));
+    else if (this.#hasBacklog) this.#backlogSinceMs = Infinity;
     if (!this.#closed) this.#took(reply);
     return reply;
+  }
+
+  /** A poll was answered for this breaker. `changed`: the store may know something else. */
+  polled(changed: boolean): void {
+    if (this.#alone) this.#options.onRetry();
+    if (changed || this.#alone) void this.read();
+    else this.#heardMs = this.#options.runtime.now();
+  }
+
+  /** A poll was not answered for this breaker. */
+  lost(): void {
+    this.#setAlone(true);
   }
 
   /** Hears the store's word, unless a question is under way already. */
@@ -113,6 +130,18 @@ export class StoreLink {
     const { epoch } = this.view;
     if (view.seeded && epoch > 0 && view.epoch !== epoch) void this.read();
     else this.#take(view);
+  }
+
+  /** Whether time itself changes something in the store, or this instance has something to say that is no report. */
+  get mustRead(): boolean {
+    const { fleet, isSick } = this.#options;
+    const { kind, untilMs } = fleet.current;
+    const hasEnded = kind !== 'open' && untilMs > 0 && fleet.leftMs === 0;
+    return kind === 'half_open' || hasEnded || this.#hasBacklog || isSick();
+  }
+
+  get #hasBacklog(): boolean {
+    return this.#options.runtime.now() - this.#backlogSinceMs >= BACKLOG_MS;
   }
 
   #take(view: View): void {
@@ -138,19 +167,10 @@ export class StoreLink {
     if (alone === this.#alone || this.#closed) return;
     this.#alone = alone;
     this.#options.onAlone(alone);
-    this.#poll();
   }
+}
 
-  #poll(): void {
-    this.#cancelPoll?.();
-    if (this.#closed) return;
-    const { runtime, isUsed, isSick, onRetry } = this.#options;
-    const everyMs = this.#alone ? AWAY_POLL_MS : isUsed() ? POLL_MS : IDLE_POLL_MS;
-    this.#cancelPoll = runtime.after(everyMs, () => {
-      if (this.#alone) onRetry();
-      // A report's answer is as good as a poll's. Who is sick has no reports, and must not be silent for long.
-      if (isSick() || runtime.now() - this.#heardMs >= everyMs) void this.read();
-      this.#poll();
-    });
-  }
+/** When the failures of a report were told; `Infinity`: it has none. */
+function failedAt({ batch }: Extract<Action, { type: 'report' }>, nowMs: number): number {
+  return batch.failures + batch.quotas > 0 ? nowMs : Infinity;
 }

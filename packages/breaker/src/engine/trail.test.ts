@@ -2,9 +2,16 @@ import { expect, it } from 'vitest';
 import type { Command, Reply } from '../machine/record.ts';
 import { definePreset } from '../presets/preset.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { type BreakerAuditEvent, type BreakerId, StoreUnavailableError } from '../store/store.ts';
+import {
+  type BreakerAuditEvent,
+  type BreakerId,
+  type Known,
+  type PollAnswer,
+  StoreUnavailableError,
+} from '../store/store.ts';
 import { VirtualTime } from '../testing/virtual-time.ts';
 import { Engine } from './engine.ts';
+import { Poller } from './poller.ts';
 
 /* Whatever an instance saw fail reaches the trail, once, also what counts for nothing. On virtual time. */
 const id = { preset: 'quick', name: 'dependency' };
@@ -21,6 +28,7 @@ function fleet(size: number) {
   const time = new VirtualTime();
   const events: BreakerAuditEvent[] = [];
   const memory = memoryStore({ now: () => 1_800_000_000_000 + time.nowMs, onEvent: (event) => events.push(event) });
+  const pollers: Poller[] = [];
   let trouble: Trouble = 'none';
   const store = {
     ...memory,
@@ -29,6 +37,9 @@ function fleet(size: number) {
       const reply = await memory.execute(of, command);
       if (trouble === 'answers are lost') throw new StoreUnavailableError('no answer', true);
       return reply;
+    },
+    async poll<K extends Known>(known: readonly K[]): Promise<PollAnswer<K>> {
+      return trouble === 'none' ? memory.poll(known) : { changed: [], unreachable: known };
     },
   };
   const runtime = { now: () => time.nowMs, random: () => 0, after: time.after.bind(time) };
@@ -40,6 +51,7 @@ function fleet(size: number) {
       onAlone: () => undefined,
       onAloneCalls: () => undefined,
     });
+    pollers.push(new Poller({ store, runtime, links: () => [engine.link] }));
     memory.listen(
       ({ view }) => engine.hear(view),
       () => undefined,

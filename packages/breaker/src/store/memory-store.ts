@@ -31,6 +31,13 @@ export function memoryStore({ now = Date.now, onEvent }: MemoryStoreOptions = {}
       if (publish) for (const tell of listeners) tell({ ...id, view: reply.view });
       return reply;
     },
+    async poll(known) {
+      const changed = known.filter(({ id, view }) => {
+        const record = records.get(breakerKey(id));
+        return record?.epoch !== view.epoch || record.alertUntilMs > view.alertUntilMs;
+      });
+      return { changed, unreachable: [] };
+    },
     listen(onAnnouncement, onListening) {
       listeners.add(onAnnouncement);
       onListening();

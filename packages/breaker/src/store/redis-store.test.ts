@@ -22,10 +22,10 @@ describe('keys', () => {
     await expect
       .poll(async () => (await store.execute(id, { ...read, action: { type: 'acquire', leaseId: 'l' } })).verdict)
       .toBe('granted');
-    const [record, instances, leases] = breakerKeys(id, 16);
+    const [record, instances, leases, pulse] = breakerKeys(id, 16);
     expect(await redis.client.zrange(leases, '0', '-1')).toEqual(['l']);
     const keys = await redis.client.keys('*');
-    expect(keys).toEqual(expect.arrayContaining([record, instances, leases]));
+    expect(keys).toEqual(expect.arrayContaining([record, instances, leases, pulse]));
     expect(new Set(keys.map((key) => key.slice(0, 7))).size).toBe(1);
     for (const key of keys.filter((name) => !/:outbox(:head)?$/.test(name))) {
       expect(await redis.client.pttl(key), key).toBeGreaterThan(0);
@@ -43,7 +43,7 @@ describe('keys', () => {
       .map((name) => readFileSync(new URL(`../../lua/${name}.lua`, import.meta.url), 'utf8'))
       .join('\n');
     const writes = [...lua.matchAll(/call\('(SET|HSET|ZADD)'.*\n.*/g)].map(([lines]) => lines);
-    expect(writes).toHaveLength(4);
+    expect(writes).toHaveLength(5);
     // Those that put a later time on a lease find its key there, with its time to live.
     const clamping = writes.filter((lines) => lines.includes('latest'));
     expect(clamping).toHaveLength(1);
@@ -54,10 +54,15 @@ describe('keys', () => {
 it('has headers that name every key and argument of the script', () => {
   const lua = readFileSync(new URL('../../lua/breaker.lua', import.meta.url), 'utf8');
   const record = readFileSync(new URL('../../lua/breaker-record.lua', import.meta.url), 'utf8');
-  for (const part of ['[1] record, [2] instances, [3] leases', '[1] command', '[2] outbox cap', '[3] channel']) {
+  for (const part of [
+    '[1] record, [2] instances, [3] leases, [4] pulse',
+    '[1] command',
+    '[2] outbox cap',
+    '[3] channel',
+  ]) {
     expect(lua).toContain(part);
   }
-  expect(record).toContain('RECORD, INSTANCES, LEASES = KEYS[1], KEYS[2], KEYS[3]');
+  expect(record).toContain('RECORD, INSTANCES, LEASES, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]');
 });
 
 it('answers a Redis that is away or frozen with a typed error within the deadline', async () => {

@@ -7,6 +7,7 @@ import {
   subscribe,
 } from '@spillway/redis';
 import type { Command } from '../machine/record.ts';
+import { Pulses } from './pulse.ts';
 import { breakerScript } from './scripts.ts';
 import { type BreakerId, breakerKey, type BreakerStore, StoreUnavailableError } from './store.ts';
 import { parseAnnouncement, parseReply } from './wire.ts';
@@ -27,10 +28,18 @@ export interface RedisStoreOptions {
 export const CHANNEL = 'spillway:breakers';
 
 /** The keys of a breaker, all in its shard. */
-export function breakerKeys(id: BreakerId, shards: number): [record: string, instances: string, leases: string] {
+export function breakerKeys(
+  id: BreakerId,
+  shards: number,
+): [record: string, instances: string, leases: string, pulse: string] {
   const key = breakerKey(id);
-  const tag = shardTag(shardOf(key, shards));
-  return [`${tag}:cb:${key}`, `${tag}:cbi:${key}`, `${tag}:cbl:${key}`];
+  const shard = shardOf(key, shards);
+  const tag = shardTag(shard);
+  return [`${tag}:cb:${key}`, `${tag}:cbi:${key}`, `${tag}:cbl:${key}`, pulseKey(shard)];
+}
+
+function pulseKey(shard: number): string {
+  return `${shardTag(shard)}:cbp`;
 }
 
 /** A process that has just started is not without Redis: its connection is given as long as a command. */
@@ -46,14 +55,11 @@ async function readyWithin(client: RedisClient, ms: number): Promise<void> {
   });
 }
 
-/** Breakers in Redis, moved by breaker.lua a command at a time. */
-export function redisStore(options: RedisStoreOptions): BreakerStore {
-  const { client, deadlineMs, shards, outboxCap, script = breakerScript() } = options;
+/** Runs commands that are given up after a time. */
+function boundedBy(client: RedisClient, deadlineMs: number): <T>(work: () => Promise<T>) => Promise<T> {
   // Commands past their deadline that haven't settled: Redis is frozen, and more would only pile up in memory.
   let late = 0;
-  let connecting: Promise<void> | undefined;
-
-  function bounded(work: () => Promise<string>): Promise<string> {
+  return function bounded<T>(work: () => Promise<T>): Promise<T> {
     if (client.status !== 'ready')
       return Promise.reject(new StoreUnavailableError(`connection is ${client.status}`, false));
     if (late > 0) return Promise.reject(new StoreUnavailableError('it does not answer', false));
@@ -80,14 +86,45 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
         (error: unknown) => settle(() => reject(new StoreUnavailableError('the command failed', true, error))),
       );
     });
+  };
+}
+
+function textOf(reply: unknown): string {
+  return Buffer.isBuffer(reply) ? reply.toString('utf8') : '';
+}
+
+/** Breakers in Redis, moved by breaker.lua a command at a time. */
+export function redisStore(options: RedisStoreOptions): BreakerStore {
+  const { client, deadlineMs, shards, outboxCap, script = breakerScript() } = options;
+  const bounded = boundedBy(client, deadlineMs);
+  let connecting: Promise<void> | undefined;
+  const pulses = new Pulses(shards, readPulses);
+
+  // In Cluster one command for each, since their slots differ.
+  async function readPulses(wanted: readonly number[]): Promise<ReadonlyMap<number, string>> {
+    const read = new Map<number, string>();
+    const groups = client.isCluster === true ? wanted.map((shard) => [shard]) : [wanted];
+    const readGroup = async (group: readonly number[]): Promise<void> => {
+      const texts = await bounded(() => client.callBuffer('MGET', group.map(pulseKey)));
+      if (Array.isArray(texts)) for (const [index, shard] of group.entries()) read.set(shard, textOf(texts[index]));
+    };
+    await Promise.allSettled(groups.map(readGroup));
+    return read;
+  }
+
+  async function connected(): Promise<void> {
+    if (client.status !== 'connecting' && client.status !== 'connect') return;
+    connecting ??= readyWithin(client, deadlineMs).finally(() => (connecting = undefined));
+    await connecting;
   }
 
   return {
+    async poll(known) {
+      if (known.length > 0) await connected();
+      return pulses.poll(known);
+    },
     async execute(id: BreakerId, command: Command) {
-      if (client.status === 'connecting' || client.status === 'connect') {
-        connecting ??= readyWithin(client, deadlineMs).finally(() => (connecting = undefined));
-        await connecting;
-      }
+      await connected();
       const keys = breakerKeys(id, shards);
       const args = [JSON.stringify(command), outboxCap, CHANNEL, id.preset, id.name];
       return parseReply(await bounded(() => script.run(client, keys, args)), command.config);

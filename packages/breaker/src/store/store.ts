@@ -16,6 +16,18 @@ export interface BreakerAuditEvent extends BreakerId, AuditEvent {
   readonly atMs: number;
 }
 
+/** What an instance knows of a breaker. */
+export interface Known {
+  readonly id: BreakerId;
+  readonly view: Pick<View, 'epoch' | 'alertUntilMs'>;
+}
+
+/** Of breakers that were asked about together: those that may have changed, and those of which the store says nothing. */
+export interface PollAnswer<K> {
+  readonly changed: readonly K[];
+  readonly unreachable: readonly K[];
+}
+
 /** A running {@link BreakerStore.listen}. */
 export interface Listening {
   /** True while announcements arrive. */
@@ -30,6 +42,11 @@ export interface BreakerStore {
    * @throws {StoreUnavailableError} when the answer is not there in time; the command may have been carried out then.
    */
   execute(id: BreakerId, command: Command): Promise<Reply>;
+  /**
+   * Asks about all breakers of a process at once. What it names as changed has to be read, and then it may turn out to be
+   * known already; of breakers that the process begins to use it may say so once too often. Never rejects.
+   */
+  poll<K extends Known>(known: readonly K[]): Promise<PollAnswer<K>>;
   /**
    * Hears announcements. They are hints that come fast and may be lost: `onListening` is called each time that listening
    * begins, and what was announced before has to be read then.

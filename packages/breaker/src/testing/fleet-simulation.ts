@@ -1,10 +1,17 @@
 import { Engine } from '../engine/engine.ts';
 import { machineConfig } from '../engine/machine-config.ts';
+import { Poller } from '../engine/poller.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { BreakerRecord, Command, Reply } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
 import { definePreset } from '../presets/preset.ts';
-import { type Announcement, type BreakerStore, StoreUnavailableError } from '../store/store.ts';
+import {
+  type Announcement,
+  type BreakerStore,
+  type Known,
+  type PollAnswer,
+  StoreUnavailableError,
+} from '../store/store.ts';
 import type { Instance, SimulationReport } from './simulated-instance.ts';
 import { StoreWitness } from './store-witness.ts';
 import { random, VirtualTime } from './virtual-time.ts';
@@ -103,10 +110,11 @@ export class FleetSimulation {
     };
     const store: BreakerStore = {
       execute: (_, command) => this.send(command),
+      poll: (known) => this.answerPoll(known),
       listen: () => ({ isLive: true, close: () => undefined }),
       close: async () => undefined,
     };
-    const [onAlone, onAloneCalls] = [() => undefined, () => undefined];
+    const onAlone = (alone: boolean): void => void (alone && poller.hurry());
     const engine = new Engine({
       id,
       preset,
@@ -115,8 +123,9 @@ export class FleetSimulation {
       instance: name,
       metrics: undefined,
       onAlone,
-      onAloneCalls,
+      onAloneCalls: () => undefined,
     });
+    const poller = new Poller({ store, runtime, links: () => [engine.link] });
     const instance: Instance = { name, engine, alive: true, pathIsBroken: false, hears: true, lastEpoch: 0 };
     this.instances.push(instance);
     // Some only listen: they learn of nothing by answers to reports.
@@ -193,6 +202,21 @@ export class FleetSimulation {
       this.time.after(this.dice() * 60, () => {
         if (this.dependencyIsUp && !instance.pathIsBroken) resolve();
         else reject(new Error('down'));
+      });
+    });
+  }
+
+  /** As {@link send}: a poll of a store that goes by what it has now. */
+  private async answerPoll<K extends Known>(known: readonly K[]): Promise<PollAnswer<K>> {
+    const lost = { changed: [], unreachable: known };
+    if (!this.storeIsUp) return lost;
+    return new Promise((resolve) => {
+      this.time.after(DEADLINE_MS, () => resolve(lost));
+      if (this.happens(0.05)) return;
+      this.time.after(this.delay(), () => {
+        if (!this.storeIsUp) return;
+        const changed = known.filter(({ view }) => this.record?.epoch !== view.epoch);
+        if (!this.happens(0.05)) this.time.after(this.delay(), () => resolve({ changed, unreachable: [] }));
       });
     });
   }

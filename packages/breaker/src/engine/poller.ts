@@ -1,0 +1,68 @@
+import type { BreakerStore } from '../store/store.ts';
+import type { Runtime } from './runtime.ts';
+import type { StoreLink } from './store-link.ts';
+
+/** Polls, in ms: as a rule, and while the store is away. */
+const POLL_MS = 1_500;
+const AWAY_POLL_MS = 400;
+
+/** A breaker that was heard of within this time, in ms, needs no poll: less than a poll's, for timers may be early. */
+const FRESH_MS = 1_300;
+
+/** What a {@link Poller} is made of. */
+export interface PollerOptions {
+  readonly store: Pick<BreakerStore, 'poll'>;
+  readonly runtime: Runtime;
+  /** The lines of all breakers that there are now. */
+  readonly links: () => readonly StoreLink[];
+}
+
+/**
+ * A process' heartbeat: asks the store about all breakers at once, for announcements may be lost. Only those for which there
+ * is news are read. While all are heard of by other ways, by their reports, it asks nothing.
+ */
+export class Poller {
+  readonly #options: PollerOptions;
+  #cancel: (() => void) | undefined;
+  #isHurried = false;
+  #stopped = false;
+
+  constructor(options: PollerOptions) {
+    this.#options = options;
+    this.#arm();
+  }
+
+  /** A breaker lost the store: it is asked for soon. */
+  hurry(): void {
+    if (this.#isHurried || this.#stopped) return;
+    this.#isHurried = true;
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel?.();
+  }
+
+  #arm(): void {
+    this.#cancel?.();
+    if (this.#stopped) return;
+    this.#cancel = this.#options.runtime.after(this.#isHurried ? AWAY_POLL_MS : POLL_MS, () => void this.#poll());
+  }
+
+  async #poll(): Promise<void> {
+    const { links, store, runtime } = this.#options;
+    const all = links();
+    for (const link of all) if (link.mustRead) void link.read();
+    const sinceMs = runtime.now() - FRESH_MS;
+    if (all.some((link) => link.isAlone || (link.heardMs <= sinceMs && !link.mustRead))) {
+      // All of them, also those that were heard of just now: the store tells of a change once.
+      const { changed, unreachable } = await store.poll(all);
+      const [news, gone] = [new Set(changed), new Set(unreachable)];
+      for (const link of unreachable) link.lost();
+      for (const link of all) if (!gone.has(link)) link.polled(news.has(link));
+    }
+    this.#isHurried = all.some((link) => link.isAlone);
+    this.#arm();
+  }
+}
