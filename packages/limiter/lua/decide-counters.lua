@@ -9,7 +9,9 @@
 --        4 block (ms, 0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 4 count;
 --        under `concurrency` 8 bytes a request follow: who holds its slot
 --        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
--- Reply  as that of decide-log.lua
+-- Reply  one string: 6 bytes server time (ms), then the 13 bytes a request that
+--        decide-log.lua describes; at the end, when the outbox was full: 4 bytes,
+--        how many events it dropped. All big-endian.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
 -- lean(key, value, limit, window, block, cost, extra, holder) answers what comes

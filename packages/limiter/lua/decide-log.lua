@@ -8,10 +8,12 @@
 --        limit, window (ms), block (ms, 0 = none), mode, cost, the time to live of
 --        a new window (ms), count
 --        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
--- Reply  one string: 6 bytes server time (ms), then 13 bytes a request:
---        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms),
---        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
---        now on, 3 was blocked. 0xFFFFFFFF ms stands for ever.
+-- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request:
+--        the units that remain to whoever is allowed, and all is free again a window
+--        from now; else 0xFFFFFFFF. For each of those follow, in their order, 13 bytes:
+--        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms).
+--        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was
+--        blocked. 0xFFFFFFFF ms stands for ever.
 --        At the end, when the outbox was full: 4 bytes, how many events it dropped.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
@@ -31,9 +33,9 @@
 
 local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
 local keys, repeated = KEYS, ARGV[2] == '1'
-local values = not repeated and call('MGET', unpack(keys))
-local replies = { pack('>I6', now) }
-local decide, dropped, outbox_cap
+-- Each request's window, and once it is decided its answer: a second table would have to grow.
+local slots = repeated and {} or call('MGET', unpack(keys))
+local rest, decide, dropped, outbox_cap
 
 local index = 0
 for argument = 3, #ARGV, 7 do
@@ -41,48 +43,46 @@ for argument = 3, #ARGV, 7 do
   local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] ~= '2'
   -- Text: Redis would have to print a number with 17 digits.
   local ttl = ARGV[argument + 5]
+  local cutoff, renewed, oldest_base = now - window, now + window, now - 2147483648
   -- What only rare requests need is made a number when the first of them comes.
   local block, mode, cost
-  -- Whoever is admitted hears how much is left, and that it all is free again a
-  -- window from now: each such answer is packed once.
-  local admitted = {}
-  for _ = 1, tonumber(ARGV[argument + 6]) do
-    index = index + 1
-    local key, left = keys[index], nil
-    local value
-    if repeated then value = call('GET', key) else value = values[index] end
+  for place = index + 1, index + tonumber(ARGV[argument + 6]) do
+    local key, left, value = keys[place], nil, nil
+    if repeated then value = call('GET', key) else value = slots[place] end
     if common then
       if not value then
         call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', ttl)
         left = limit - 1
-      elseif #value > 18 then
-        local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
-        local free = limit - (#value - 18) / 4
-        if free > 0 and blocked == 0 and base + oldest + window > now and expires >= now + window
-          and now - base < 2147483648 and base + unpack_at('>I4', value, #value - 3) <= now then
-          call('APPEND', key, pack('>I4', now - base))
-          left = free - 1
+      else
+        local size = #value
+        local free = limit - (size - 18) / 4
+        if free > 0 and size > 18 then
+          local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
+          if blocked == 0 and base + oldest > cutoff and expires >= renewed
+            and base > oldest_base and base + unpack_at('>I4', value, size - 3) <= now then
+            call('APPEND', key, pack('>I4', now - base))
+            left = free - 1
+          end
         end
       end
     end
-    local answer = left and admitted[left]
-    if left and not answer then
-      answer = pack('>I1I4I4I4', 0, left, window, 0)
-      admitted[left] = answer
-    elseif not left then
+    if not left then
       if not decide then
         decide, dropped = rare()
+        rest = {}
         outbox_cap = tonumber(ARGV[1])
       end
       if not mode then
         block, mode, cost = tonumber(ARGV[argument + 2]), tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
       end
-      answer = decide(outbox_cap, key, value, limit, window, block, mode, cost)
+      rest[#rest + 1] = decide(outbox_cap, key, value, limit, window, block, mode, cost)
+      left = 4294967295
     end
-    replies[index + 1] = answer
+    slots[place] = left
   end
+  index = index + tonumber(ARGV[argument + 6])
 end
-if dropped and dropped() > 0 then
-  replies[#replies + 1] = pack('>I4', dropped())
-end
-return table.concat(replies)
+local answers = pack('>I6' .. string.rep('I4', index), now, unpack(slots))
+if not rest then return answers end
+if dropped() > 0 then rest[#rest + 1] = pack('>I4', dropped()) end
+return answers .. table.concat(rest)

@@ -7,7 +7,7 @@
 --        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
 -- Reply  an integer for the commonest answer, allowed and all free again a window
 --        from now: remaining × 2^41 + server time (ms). Else the string that
---        decide-log.lua answers for one request.
+--        decide-counters.lua answers for one request.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
 -- Each argument, each number made of text and each reply that is a string costs

@@ -34,9 +34,11 @@ export function logProtocol(options: LogProtocolOptions): Protocol<SingleItem, B
       return decideLog.run(client, keys, [outboxCap, repeated, ...runs(batch, readOnly, spareMs)]);
     },
     settle(batch, reply, readOnly, askedAtMs) {
-      if (typeof reply !== 'number') settlement.settle(batch, reply, readOnly, askedAtMs);
       // Only a request that was charged is answered by a number: never one that was only looked at.
-      else for (const { request, resolve } of batch) resolve(admittedIn(request.policy, reply));
+      if (typeof reply === 'number')
+        for (const { request, resolve } of batch) resolve(admittedIn(request.policy, reply));
+      else if (batch.length === 1) settlement.settle(batch, reply, readOnly, askedAtMs);
+      else settlement.settleUnits(batch, reply, readOnly, askedAtMs);
     },
     fail: settlement.fail,
   };

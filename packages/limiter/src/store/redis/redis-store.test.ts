@@ -51,6 +51,21 @@ describe('batching', () => {
     expect(await redis.info('commandstats')).toMatch(/cmdstat_evalsha:calls=4,/);
   });
 
+  it('sends a full call at once, and the rest at the end of the turn', async () => {
+    const limiter = make();
+    await limiter.consume('hundred', 'warm-up');
+    const sent = vi.spyOn(redis, 'sendCommand');
+    const some = (from: number, to: number) =>
+      Array.from({ length: to - from }, (_, index) => limiter.consume('hundred', `user-${from + index}`));
+    const decisions = some(0, 63);
+    expect(sent).toHaveBeenCalledTimes(0);
+    decisions.push(...some(63, 65));
+    expect(sent).toHaveBeenCalledTimes(1);
+    await Promise.all(decisions);
+    expect(sent).toHaveBeenCalledTimes(2);
+    sent.mockRestore();
+  });
+
   it('gathers what comes in several callbacks of one turn, once requests come together', async () => {
     const limiter = make();
     await Promise.all(Array.from({ length: 10 }, (_, user) => limiter.consume('hundred', `user-${user}`)));

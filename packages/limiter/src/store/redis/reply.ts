@@ -1,7 +1,7 @@
 import { outcomes, toDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 
-/** What decide-log.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request, then 4 bytes if events were dropped. */
+/** What decide-counters.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request, then 4 bytes if events were dropped. */
 export const REPLY_HEADER = 6;
 /** Bytes a request in the reply. */
 export const REPLY_SIZE = 13;
@@ -21,10 +21,20 @@ export function decisionAt(policy: Policy, reply: Buffer, offset: number, nowMs:
   return toDecision(policy, reply.readUInt8(offset), remaining, endless(reset), endless(retry), nowMs);
 }
 
+/** Bytes a request in what decide-log.lua answers: the units that remain, or {@link ELSEWHERE}. */
+export const UNITS_SIZE = 4;
+/** Said instead of units of a request whose 13 bytes stand behind all units. */
+export const ELSEWHERE = 0xffffffff;
+
+/** Admitted with `remaining` units left, and all free again a window from now. */
+export function admittedWith(policy: Policy, remaining: number, nowMs: number): Decision {
+  return toDecision(policy, outcomes.allowed, remaining, policy.windowMs, 0, nowMs);
+}
+
 /** What decide-lone-log.lua answers by a number: remaining × 2^41 + server time. */
 export function admittedIn(policy: Policy, reply: number): Decision {
   const remaining = Math.floor(reply / 2 ** 41);
-  return toDecision(policy, outcomes.allowed, remaining, policy.windowMs, 0, reply - remaining * 2 ** 41);
+  return admittedWith(policy, remaining, reply - remaining * 2 ** 41);
 }
 
 /** How many events found the outbox full, given where the requests' answers end. */

@@ -2,7 +2,16 @@ import { outcomes } from '../../decision.ts';
 import type { Decision } from '../../types.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
 import type { Fallback } from './fallback.ts';
-import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
+import {
+  admittedWith,
+  decisionAt,
+  droppedAt,
+  ELSEWHERE,
+  REPLY_HEADER,
+  REPLY_SIZE,
+  timeOf,
+  UNITS_SIZE,
+} from './reply.ts';
 
 const MODES = { enforce: 0, shadow: 1 } as const;
 
@@ -40,25 +49,50 @@ export interface SettlementOptions {
 
 /** How a batch of single requests hears what became of it. */
 export interface Settlement {
+  /** By 13 bytes a request. */
   settle(batch: readonly SingleItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void;
+  /** By 4 bytes a request, and 13 more for those that these don't say all about: decide-log.lua's reply. */
+  settleUnits(batch: readonly SingleItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void;
   fail(batch: readonly SingleItem[]): void;
 }
 
 /** Makes a {@link Settlement}. */
 export function settlementOf({ fallback, onRefusedWhileBlocked, onDropped }: SettlementOptions): Settlement {
+  function settleOne(item: SingleItem, reply: Buffer, offset: number, readOnly: boolean, askedAtMs: number): void {
+    const { request, mode, resolve } = item;
+    const decision = decisionAt(request.policy, reply, offset, timeOf(reply));
+    if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request, decision, askedAtMs);
+    if (readOnly && mode !== PEEK && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
+    else resolve(decision);
+  }
+
+  function settleEnd(reply: Buffer, end: number): void {
+    const dropped = droppedAt(reply, end);
+    if (dropped > 0) onDropped(dropped);
+  }
+
   return {
     settle(batch, reply, readOnly, askedAtMs) {
-      const nowMs = timeOf(reply);
       let offset = REPLY_HEADER;
-      for (const { request, mode, resolve } of batch) {
-        const decision = decisionAt(request.policy, reply, offset, nowMs);
-        if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request, decision, askedAtMs);
-        if (readOnly && mode !== PEEK && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
-        else resolve(decision);
+      for (const item of batch) {
+        settleOne(item, reply, offset, readOnly, askedAtMs);
         offset += REPLY_SIZE;
       }
-      const dropped = droppedAt(reply, offset);
-      if (dropped > 0) onDropped(dropped);
+      settleEnd(reply, offset);
+    },
+    settleUnits(batch, reply, readOnly, askedAtMs) {
+      const nowMs = timeOf(reply);
+      let offset = REPLY_HEADER;
+      let end = offset + UNITS_SIZE * batch.length;
+      for (const item of batch) {
+        const units = reply.readUInt32BE(offset);
+        offset += UNITS_SIZE;
+        if (units === ELSEWHERE) {
+          settleOne(item, reply, end, readOnly, askedAtMs);
+          end += REPLY_SIZE;
+        } else item.resolve(admittedWith(item.request.policy, units, nowMs));
+      }
+      settleEnd(reply, end);
     },
     fail(batch) {
       for (const { request, mode, resolve } of batch) resolve(fallback.decide(request, mode === PEEK));
