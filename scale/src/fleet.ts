@@ -1,7 +1,7 @@
 import type { AppEvent, AppQuestion, HeardState } from './app/messages.ts';
 import type { LoadCommand, LoadEvent } from './load/messages.ts';
 import type { Plan } from './plan.ts';
-import { type Child, startChild } from './processes/child.ts';
+import { type Child, type ChildError, startChild } from './processes/child.ts';
 import type { ProviderCommand, ProviderEvent } from './provider/messages.ts';
 import type { Stack } from './stack.ts';
 import type { WorkerEvent, WorkerQuestion } from './worker/messages.ts';
@@ -23,6 +23,7 @@ export interface Fleet {
   /** Kills an API process (kill -9) and starts another in its place, as a supervisor would. */
   replaceApi(index: number): Promise<void>;
   replaceWorker(index: number): Promise<void>;
+  /** Kills all of them: what they knew has been verified by then, or nobody wants to know. */
   stop(): Promise<void>;
 }
 
@@ -39,17 +40,22 @@ export interface FleetOptions {
   readonly stack: Stack;
   /** Told of the breaker's state after each transition, by every process. */
   readonly onBreaker: (heard: HeardState) => void;
+  /** Told of a process that ended by itself, or by anybody else. */
+  readonly onDeath: (death: ChildError) => void;
+  /** Aborted, it kills all that was started, and whatever would be started yet. */
+  readonly signal: AbortSignal;
 }
 
+/**
+ * The most that the load generator's heap may take, in MB. It is flat at a fraction of this; a leak is to end the run with a
+ * word, and not to take the machine's memory first.
+ */
+const LOAD_HEAP_MB = 1_024;
+
 /** Starts everything that has to be there before users come. */
-export async function startFleet({ plan, stack, onBreaker }: FleetOptions): Promise<Fleet> {
+export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: FleetOptions): Promise<Fleet> {
   const { redis, pgbouncer } = stack;
-  const all: { stop(): Promise<void> }[] = [];
-  const kept = <Process extends { stop(): Promise<void> }>(process: Process): Process => {
-    all.push(process);
-    return process;
-  };
-  const stop = async (): Promise<void> => void (await Promise.all(all.map((process) => process.stop())));
+  const { kept, stop } = keepAll(signal);
   const servers = { REDIS_URL: redis.url, DATABASE_URL: pgbouncer.url, DATABASE_SERVER: 'pgbouncer' };
   const env = { ...servers, LOG_LEVEL: 'warn', NODE_ENV: 'production', BREAKER_OPEN_MS: String(plan.breakerOpenMs) };
   try {
@@ -58,16 +64,28 @@ export async function startFleet({ plan, stack, onBreaker }: FleetOptions): Prom
         name: 'provider',
         entry: entry('provider'),
         args: [String(plan.providerMs)],
+        onDeath,
       }),
     );
     const providerUrl = `http://127.0.0.1:${await provider.next(portOf)}`;
-    const { startApi, startWorker } = starters({ env: { ...env, PROVIDER_URL: providerUrl }, kept, onBreaker });
+    const { startApi, startWorker } = starters({
+      env: { ...env, PROVIDER_URL: providerUrl },
+      kept,
+      onBreaker,
+      onDeath,
+    });
     const apis = Array.from({ length: plan.apiProcesses }, (_, index) => startApi(index, 0));
     const workers = Array.from({ length: plan.workers }, (_, index) => startWorker(index));
-    const load = kept(startChild<LoadCommand, LoadEvent>({ name: 'load generator', entry: entry('load') }));
+    const load = kept(
+      startChild<LoadCommand, LoadEvent>({
+        name: 'load generator',
+        entry: entry('load'),
+        nodeArgs: [`--max-old-space-size=${LOAD_HEAP_MB}`],
+        onDeath,
+      }),
+    );
     const ready = load.next((event) => (event.kind === 'ready' ? true : undefined));
-    const ports = await Promise.all(apis.map((api) => api.next(portOf)));
-    await ready;
+    const [ports] = await Promise.all([Promise.all(apis.map((api) => api.next(portOf))), ready]);
     return {
       apis,
       workers,
@@ -96,10 +114,33 @@ function portOf(event: AppEvent | ProviderEvent): number | undefined {
   return event.kind === 'listening' ? event.port : undefined;
 }
 
-interface StartersOptions {
+interface Killable {
+  kill(): Promise<void>;
+}
+
+interface Kept {
+  readonly kept: StartersOptions['kept'];
+  stop(): Promise<void>;
+}
+
+/** Remembers processes, and kills them when told or when the signal says so. */
+function keepAll(signal: AbortSignal): Kept {
+  const all: Killable[] = [];
+  const stop = async (): Promise<void> => void (await Promise.all(all.map((process) => process.kill())));
+  signal.addEventListener('abort', () => void stop(), { once: true });
+  return {
+    kept: (process) => {
+      all.push(process);
+      if (signal.aborted) void process.kill();
+      return process;
+    },
+    stop,
+  };
+}
+
+interface StartersOptions extends Pick<FleetOptions, 'onBreaker' | 'onDeath'> {
   readonly env: Readonly<Record<string, string>>;
-  readonly kept: <Process extends { stop(): Promise<void> }>(process: Process) => Process;
-  readonly onBreaker: (heard: HeardState) => void;
+  readonly kept: <Process extends Killable>(process: Process) => Process;
 }
 
 interface Starters {
@@ -107,18 +148,18 @@ interface Starters {
   readonly startWorker: (index: number) => WorkerProcess;
 }
 
-function starters({ env, kept, onBreaker }: StartersOptions): Starters {
+function starters({ env, kept, onBreaker, onDeath }: StartersOptions): Starters {
   return {
     startApi: (index, port) => {
       const name = `api ${index + 1}`;
       const api = kept(
-        startChild<AppQuestion, AppEvent>({ name, entry: entry('app'), env: { ...env, PORT: String(port) } }),
+        startChild<AppQuestion, AppEvent>({ name, entry: entry('app'), env: { ...env, PORT: String(port) }, onDeath }),
       );
       api.listen((event) => {
         if (event.kind === 'breaker') onBreaker(event.heard);
       });
       return api;
     },
-    startWorker: (index) => kept(startChild({ name: `worker ${index + 1}`, entry: entry('worker'), env })),
+    startWorker: (index) => kept(startChild({ name: `worker ${index + 1}`, entry: entry('worker'), env, onDeath })),
   };
 }

@@ -1,41 +1,24 @@
-import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Report } from './report/report.ts';
+import { openHome, spawnScaleTest } from './testing/spawn-scale-test.ts';
 
-const program = [
-  '--conditions=@spillway/source',
-  '--import',
-  'tsx',
-  fileURLToPath(new URL('./main.ts', import.meta.url)),
-];
-
-interface Ended {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function scaleTest(...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [...program, ...args], { maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? -1), stdout, stderr });
-    });
-  });
+async function scaleTest(home: string, ...args: readonly string[]) {
+  const { exited, stdout, stderr } = spawnScaleTest(home, ...args);
+  return { code: await exited, stdout: stdout(), stderr: stderr() };
 }
 
 describe('scale-test', { timeout: 180_000 }, () => {
   let folder: string;
-  beforeEach(async () => {
-    folder = await mkdtemp(path.join(tmpdir(), 'spillway-scale-'));
+  beforeEach(() => {
+    folder = openHome();
   });
   afterEach(() => rm(folder, { recursive: true }));
 
   it('keeps ten thousand users connected, survives its kills, and finds nothing wrong', async () => {
     const { code, stdout, stderr } = await scaleTest(
+      folder,
       '--profile',
       'scale',
       '--duration',
@@ -65,7 +48,10 @@ describe('scale-test', { timeout: 180_000 }, () => {
   });
 
   it('explains itself, and a mistake', async () => {
-    expect(await scaleTest('--help')).toMatchObject({ code: 0, stdout: expect.stringContaining('--profile') });
-    expect(await scaleTest('--profile', 'huge')).toMatchObject({ code: 2, stderr: expect.stringContaining('huge') });
+    expect(await scaleTest(folder, '--help')).toMatchObject({ code: 0, stdout: expect.stringContaining('--profile') });
+    expect(await scaleTest(folder, '--profile', 'huge')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('huge'),
+    });
   });
 });

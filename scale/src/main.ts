@@ -1,30 +1,59 @@
 import { availableParallelism } from 'node:os';
-import { parseCommand, usage } from './arguments.ts';
+import { whenPackageManagerDies } from '@spillway/embedded';
+import { type Command, parseCommand, usage } from './arguments.ts';
 import { planRun } from './plan.ts';
 import { profiles } from './profile.ts';
 import { reportMarkdown } from './report/markdown.ts';
 import { saveReport } from './report/save.ts';
 import { runScaleTest } from './run.ts';
+import { StopRequest } from './stop-request.ts';
 
-const command = parseCommand(process.argv.slice(2));
-if (command.kind === 'help') {
-  console.log(usage);
-} else if (command.kind === 'mistake') {
-  console.error(`${command.message}\n\n${usage}`);
-  process.exitCode = 2;
-} else {
+/** All of the teardown after a signal, whatever hangs. What is left then ends with its channel, or by its own guard. */
+const EXIT_DEADLINE_MS = 10_000;
+
+/** Ctrl-C reaches us from the terminal, and again from a package manager that passes it on: that is one, not two. */
+const SAME_SIGNAL_MS = 700;
+
+/** Aborts once with a {@link StopRequest}, when a signal or the death of our package manager asks for it. */
+function stopRequests(): AbortSignal {
   const abort = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(name, () => abort.abort(new Error('stopped before the end')));
-  }
+  let askedAt: number | undefined;
+  const ask = (name: 'SIGINT' | 'SIGTERM'): void => {
+    const request = new StopRequest(name);
+    const now = performance.now();
+    // Somebody insists.
+    if (askedAt !== undefined && now - askedAt > SAME_SIGNAL_MS) process.exit(request.exitCode);
+    if (askedAt !== undefined) return;
+    askedAt = now;
+    setTimeout(() => process.exit(request.exitCode), EXIT_DEADLINE_MS).unref();
+    abort.abort(request);
+  };
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => ask(name));
+  if (process.env['npm_lifecycle_event'] !== undefined) whenPackageManagerDies(() => ask('SIGTERM'));
+  return abort.signal;
+}
+
+async function run({ profile, durationMs, out, json }: Command & { kind: 'run' }): Promise<void> {
+  const signal = stopRequests();
   try {
-    const plan = planRun(profiles[command.profile], command.durationMs, { cores: availableParallelism() });
-    const report = await runScaleTest({ plan, onProgress: console.error, signal: abort.signal });
-    if (command.out !== undefined) await saveReport(report, command.out);
-    console.log(command.json ? JSON.stringify(report) : reportMarkdown(report));
+    const plan = planRun(profiles[profile], durationMs, { cores: availableParallelism() });
+    const report = await runScaleTest({ plan, onProgress: console.error, signal });
+    if (out !== undefined) await saveReport(report, out);
+    console.log(json ? JSON.stringify(report) : reportMarkdown(report));
     process.exitCode = report.passed ? 0 : 1;
   } catch (error) {
     console.error(error instanceof Error && 'code' in error ? error.message : error);
-    process.exitCode = 2;
+    // Not waiting for what the run had under way when it was interrupted.
+    process.exit(error instanceof StopRequest ? error.exitCode : 2);
   }
+}
+
+const command = parseCommand(process.argv.slice(2));
+if (command.kind === 'run') {
+  await run(command);
+} else if (command.kind === 'help') {
+  console.log(usage);
+} else {
+  console.error(`${command.message}\n\n${usage}`);
+  process.exitCode = 2;
 }

@@ -21,12 +21,9 @@ export async function playFaults(stage: Stage): Promise<void> {
   fleet.load.tell({ kind: 'phase', phase: 'faults', factor: 1 });
   await Promise.all([wait(part, signal), until(stage, SETTLE_MS, () => isSettled(stage))]);
   note(stage, 'kill -9 of an API process');
-  const api = fleet.replaceApi(0);
-  await wait(part, signal);
+  await Promise.all([fleet.replaceApi(0), wait(part, signal)]);
   note(stage, 'kill -9 of a worker');
-  const worker = fleet.replaceWorker(0);
-  await Promise.all([api, worker]);
-  await wait(part, signal);
+  await Promise.all([fleet.replaceWorker(0), wait(part, signal)]);
   note(stage, 'the provider fails');
   fleet.provider.tell({ kind: 'fail' });
   await wait(part, signal);

@@ -5,7 +5,7 @@ import type { LoadEvent } from './load/messages.ts';
 import { allowOpenFiles } from './open-files.ts';
 import { playFaults, playRamp, playSteady } from './phases.ts';
 import { peakOf } from './ramp.ts';
-import type { RunOptions, Stage } from './stage.ts';
+import { type RunOptions, type Stage, untilAborted } from './stage.ts';
 import type { Report } from './report/report.ts';
 import { startSampler } from './samples/sampler.ts';
 import { startStack } from './stack.ts';
@@ -24,28 +24,46 @@ import { checkDegradation, checkMemory, readVitals } from './verify/vitals.ts';
  * @throws {OpenFilesError | ChildError | EmbeddedError} when it can't be run; a check that fails is in the report.
  */
 export async function runScaleTest(options: RunOptions): Promise<Report> {
-  const { plan, onProgress, signal } = options;
+  const { plan, onProgress } = options;
   await allowOpenFiles(plan.profile.users);
+  // A process that dies although nobody killed it ends the run as a signal does: whatever is waited for may never come.
+  const mishap = new AbortController();
+  const signal = AbortSignal.any([options.signal, mishap.signal]);
+  const onFailure = (error: unknown): void => mishap.abort(error);
   const undo: (() => Promise<void>)[] = [];
-  try {
-    onProgress('Starting Redis, Postgres and PgBouncer');
-    const stack = await startStack(plan.poolSize);
-    undo.push(() => stack.stop());
+  const raised: Raise = async (starting) => {
+    undo.push(async () => (await starting.catch(() => undefined))?.stop());
+    const started = await starting;
     signal.throwIfAborted();
-    onProgress(`Starting ${plan.apiProcesses} API processes and ${plan.workers} workers`);
-    const heard: HeardState[] = [];
-    const fleet = await startFleet({ plan, stack, onBreaker: (state) => heard.push(state) });
-    undo.push(() => fleet.stop());
-    const sampler = await startSampler(stack, fleet);
-    undo.push(() => sampler.stop());
-    return await play({ ...options, stack, fleet, sampler, heard, seconds: [], incidents: [] });
+    return started;
+  };
+  try {
+    const playing = raise({ ...options, signal }, raised, onFailure).then(play);
+    const report = await Promise.race([playing, untilAborted(signal)]);
+    options.signal.throwIfAborted();
+    return report;
   } finally {
-    for (const step of undo.toReversed()) await step();
+    for (const step of undo.toReversed()) await step().catch((error: unknown) => onProgress(String(error)));
   }
 }
 
+/** Waits until something is up and sees to it that it is stopped in the end, also when it comes up after the end. */
+type Raise = <Started extends { stop(): Promise<void> }>(starting: Promise<Started>) => Promise<Started>;
+
+async function raise(options: RunOptions, raised: Raise, onFailure: (error: unknown) => void): Promise<Stage> {
+  const { plan, signal, onProgress } = options;
+  onProgress('Starting Redis, Postgres and PgBouncer');
+  const stack = await raised(startStack(plan.poolSize, signal));
+  onProgress(`Starting ${plan.apiProcesses} API processes and ${plan.workers} workers`);
+  const heard: HeardState[] = [];
+  const onBreaker = (state: HeardState): void => void heard.push(state);
+  const fleet = await raised(startFleet({ plan, stack, onBreaker, onDeath: onFailure, signal }));
+  const sampler = await raised(startSampler({ stack, fleet, onFailure }));
+  return { ...options, stack, fleet, sampler, heard, seconds: [], incidents: [] };
+}
+
 async function play(stage: Stage): Promise<Report> {
-  const { plan, stack, fleet, sampler, seconds, incidents, onProgress } = stage;
+  const { plan, stack, fleet, sampler, seconds, incidents, signal, onProgress } = stage;
   const clock = readClock();
   fleet.load.listen((event) => {
     if (event.kind === 'second') seconds.push(event.second);
@@ -62,8 +80,8 @@ async function play(stage: Stage): Promise<Report> {
   onProgress('Draining, and comparing the books');
   const reported = fleet.load.next(reportOf);
   fleet.load.tell({ kind: 'drain' });
-  const { ledger, phases, connections } = await reported;
-  const books = await readBooks(stack);
+  const { ledger, phases, connections, garbled } = await reported;
+  const books = await readBooks(stack, signal);
   const late = await readVitals(fleet);
   await sampler.stop();
   const { samples } = sampler;
@@ -72,7 +90,7 @@ async function play(stage: Stage): Promise<Report> {
     ...checkAnswers(ledger),
     checkBlocks(ledger.blocks, books.blocks),
     checkTransitions({ heard: stage.heard, stored: books.transitions, last: late.breaker }),
-    ...checkSurvival({ plan, connections, phases, ledger, books }),
+    ...checkSurvival({ plan, connections, phases, garbled, ledger, books }),
     checkDegradation(late),
     checkFlushLag(samples),
     checkMemory(plan, early, late),

@@ -25,8 +25,9 @@ export const FLEET_ROLE = 'spillway_fleet';
 /**
  * Brings up the servers, with an append-only file in Redis and a role of the fleet's own in Postgres. The role may have as many
  * connections as the pool has: Postgres itself refuses one more, so that none between two looks goes unseen.
+ * @throws the reason of the abort, between two steps; nothing is left running then
  */
-export async function startStack(poolSize: number): Promise<Stack> {
+export async function startStack(poolSize: number, signal: AbortSignal): Promise<Stack> {
   const started: { stop(): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
     for (const server of started.toReversed()) await server.stop();
@@ -36,7 +37,9 @@ export async function startStack(poolSize: number): Promise<Stack> {
       keep(startRedis({ stack: 'local', appendOnly: true }), started),
       keep(startPostgres({ stack: 'local' }), started),
     ]);
+    signal.throwIfAborted();
     const fleetUrl = await prepareDatabase(postgres.url, poolSize);
+    signal.throwIfAborted();
     const pgbouncer = await keep(startPgBouncer({ databaseUrl: fleetUrl, poolSize }), started);
     return { redis, postgres, pgbouncer, observerUrl: postgres.url, stop };
   } catch (error) {

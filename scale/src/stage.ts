@@ -10,7 +10,7 @@ import type { Stack } from './stack.ts';
 export interface RunOptions {
   readonly plan: Plan;
   readonly onProgress: (line: string) => void;
-  /** Aborted when the run is not wanted any more; then it stops everything and rejects. */
+  /** Aborted when the run is not wanted any more; then it stops everything and rejects with the reason, in whatever phase it is. */
   readonly signal: AbortSignal;
 }
 
@@ -38,12 +38,21 @@ export async function until({ signal }: Stage, limitMs: number, happened: () => 
   while (!happened() && performance.now() < end) await wait(POLL_MS, signal);
 }
 
+/** Rejects when the signal is aborted. @throws the reason of the abort */
+export function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const stop = (): void => reject(reasonOf(signal));
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+}
+
 /** Waits. @throws the reason of the abort */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);
-      reject(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
+      reject(reasonOf(signal));
     };
     const timer = setTimeout(() => {
       signal.removeEventListener('abort', stop);
@@ -52,4 +61,8 @@ export function wait(ms: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
+}
+
+function reasonOf({ reason }: AbortSignal): Error {
+  return reason instanceof Error ? reason : new Error('aborted', { cause: reason });
 }

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ListenError } from '@spillway/api';
 import { ConfigError } from '@spillway/config';
+import { whenPackageManagerDies } from '@spillway/embedded';
 import { parseCommand, usage } from './arguments.ts';
 import { readStartConfig, type StartConfig } from './config.ts';
 import { DataDirectoryError } from './data/data-directory-error.ts';
 import { launch } from './launch.ts';
-import { whenPackageManagerDies } from './processes/package-manager.ts';
 import { StartError } from './start-error.ts';
 import { summary } from './summary.ts';
 import { createTeardown } from './teardown.ts';

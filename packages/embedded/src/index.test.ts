@@ -6,6 +6,8 @@ test('the package exports exactly these names', () => {
   expect(Object.keys(embedded).toSorted()).toMatchInlineSnapshot(`
     [
       "EmbeddedError",
+      "identify",
+      "isRunning",
       "postgresImage",
       "redisImage",
       "resolveStack",
@@ -14,6 +16,7 @@ test('the package exports exactly these names', () => {
       "startRedis",
       "startRedisCluster",
       "startRedisSentinel",
+      "whenPackageManagerDies",
     ]
   `);
 });

@@ -113,6 +113,16 @@ describe('LimitWitness', () => {
     expect(witness.admitted(2_110, 2_130)).toBeUndefined();
   });
 
+  it('remembers no more than a window holds, however long it watches', () => {
+    const witness = new LimitWitness(rule);
+    for (let now = 0; now < 1_000_000; now += 400) {
+      witness.admitted(now, now + 10);
+      expect(witness.remembered).toBeLessThanOrEqual(2 * rule.limit);
+    }
+    witness.admitted(2_000_000, 2_000_010);
+    expect(witness.remembered).toBe(2);
+  });
+
   it('counts a lost request as charged for as long as it may be', () => {
     const witness = new LimitWitness(rule);
     witness.admitted(100, 110);

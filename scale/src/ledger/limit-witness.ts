@@ -40,10 +40,13 @@ export interface SeenBlock {
 /** How long after its process was killed a request may still be decided: it may lie in a socket to Redis. */
 export const LOST_GRACE_MS = 5_000;
 
-/** See above. Requests are to be told in the order in which they were sent. */
+/**
+ * See above. Requests are to be told in the order in which they were sent. What has left every window is forgotten, so a witness
+ * remembers what one window holds, however long it watches.
+ */
 export class LimitWitness {
   readonly #rule: LimitRule;
-  /** Earliest possible moments of the last `limit` admissions, oldest first. */
+  /** Earliest possible moments of the last `limit` admissions, oldest first, without those that left the window before. */
   readonly #earliest: number[] = [];
   /** Latest possible moments of charges that may still be in a window, oldest first. */
   #latest: number[] = [];
@@ -56,6 +59,8 @@ export class LimitWitness {
 
   admitted(sentMs: number, receivedMs: number): Fault | undefined {
     const { limit, windowMs } = this.#rule;
+    // Whatever has left by the time of sending delays neither this admission nor a later one.
+    while ((this.#earliest[0] ?? Infinity) + windowMs <= sentMs) this.#earliest.shift();
     const before = this.#earliest.length >= limit ? (this.#earliest[0] ?? 0) + windowMs : 0;
     const moment = Math.max(sentMs, this.#earliest.at(-1) ?? 0, before);
     this.#earliest.push(Math.min(moment, receivedMs));
@@ -89,9 +94,14 @@ export class LimitWitness {
     return { sentMs, receivedMs: latest, sure: false };
   }
 
+  /** Moments that it remembers. */
+  get remembered(): number {
+    return this.#earliest.length + this.#latest.length;
+  }
+
   #charge(sentMs: number, latestMs: number): void {
     const cutoff = sentMs - this.#rule.windowMs;
-    if (this.#latest.length >= this.#rule.limit) this.#latest = this.#latest.filter((moment) => moment > cutoff);
+    this.#latest = this.#latest.filter((moment) => moment > cutoff);
     this.#latest.push(latestMs);
   }
 

@@ -1,6 +1,7 @@
 import { Ledger } from '../ledger/ledger.ts';
 import type { LoadPhase, Plan } from '../plan.ts';
 import { Crowd, type Settled } from './crowd.ts';
+import { liveBytes } from '../processes/live-bytes.ts';
 import { latencies, percentiles, record } from './latencies.ts';
 import type { LoadCommand, LoadEvent, Outcomes, PhaseTotals } from './messages.ts';
 import { noCounts, Tally } from './tally.ts';
@@ -11,6 +12,8 @@ const CONNECT_EVERY_MS = 20;
 const CONNECT_AT_ONCE = 40;
 /** How long answers and connections may take after the last request. */
 const DRAIN_MS = 30_000;
+/** More are counted and not kept. */
+const MAX_GARBLED = 20;
 
 /** Obeys the commands of one run. */
 export class Generator {
@@ -19,6 +22,7 @@ export class Generator {
   readonly #tallies = new Map<LoadPhase, Tally>();
   readonly #latency = latencies();
   readonly #connections: UserConnection[] = [];
+  readonly #garbled: { count: number; readonly examples: string[] } = { count: 0, examples: [] };
   #outcomes: [Counts, Counts, Counts] = [noCounts(), noCounts(), noCounts()];
   #phase: LoadPhase | 'connect' | 'drain' = 'connect';
   #factor = 1;
@@ -34,6 +38,7 @@ export class Generator {
   obey(command: LoadCommand, plan: Plan | undefined): void {
     if (command.kind === 'connect') void this.#connect(command.plan, command.ports);
     else if (command.kind === 'drain') void this.#drain();
+    else if (command.kind === 'vitals') this.#tell({ kind: 'vitals', liveBytes: liveBytes() });
     else if (plan !== undefined) this.#enter(plan, command.phase, command.factor);
   }
 
@@ -46,6 +51,10 @@ export class Generator {
         this.#crowd?.isFree(user);
       },
       answered: (user: number, status: number) => this.#crowd?.answered(user, status),
+      garbled: (user: number, what: string) => {
+        this.#garbled.count += 1;
+        if (this.#garbled.examples.length < MAX_GARBLED) this.#garbled.examples.push(`user ${user}: ${what}`);
+      },
       dropped: (user: number) => {
         this.#open -= 1;
         this.#crowd?.dropped(user);
@@ -124,7 +133,7 @@ export class Generator {
       connection.close();
     }
     const phases = [...this.#tallies].map(([phase, tally]): PhaseTotals => tally.totals(phase));
-    this.#tell({ kind: 'report', ledger: this.#ledger.report(), phases, connections });
+    this.#tell({ kind: 'report', ledger: this.#ledger.report(), phases, connections, garbled: this.#garbled });
   }
 }
 

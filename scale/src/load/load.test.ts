@@ -12,14 +12,22 @@ describe('AnswerReader', () => {
     for (let cut = 1; cut < bytes.length; cut += 1) {
       const reader = new AnswerReader();
       expect(reader.push(bytes.subarray(0, cut))).toBeUndefined();
-      expect(reader.push(bytes.subarray(cut))).toBe(429);
-      expect(reader.push(bytes)).toBe(429);
+      expect(reader.push(bytes.subarray(cut))).toEqual({ kind: 'answer', status: 429 });
+      expect(reader.push(bytes)).toEqual({ kind: 'answer', status: 429 });
     }
   });
 
-  it('refuses what it does not understand', () => {
-    expect(() => new AnswerReader().push(Buffer.from('HTTP/1.1 200 OK\r\n\r\ncontent-length: 3'))).toThrow('without');
-    expect(() => new AnswerReader().push(Buffer.from(`${answer}!`))).toThrow('more than');
+  it.each([
+    [
+      'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\ncontent-length: 3',
+      'without Content-Length: "HTTP/1.1 408',
+    ],
+    [`${answer}!`, 'more than was asked for: "!"'],
+  ])('says what is wrong with %j', (text, problem) => {
+    expect(new AnswerReader().push(Buffer.from(text))).toEqual({
+      kind: 'garbled',
+      problem: expect.stringContaining(problem),
+    });
   });
 });
 

@@ -8,7 +8,8 @@ export type LoadCommand =
   /** `factor`: all rates times this. */
   | { readonly kind: 'phase'; readonly phase: LoadPhase; readonly factor: number }
   /** No more requests: waits for the answers to those under way and for everybody to be connected, then reports. */
-  | { readonly kind: 'drain' };
+  | { readonly kind: 'drain' }
+  | { readonly kind: 'vitals' };
 
 /** Requests by what became of them. */
 export interface Outcomes {
@@ -58,15 +59,25 @@ export interface PhaseTotals {
   readonly uncorrected: readonly [Percentiles, Percentiles, Percentiles];
 }
 
+/** What came over users' connections and was no answer, or none that anybody had asked for. */
+export interface Garbled {
+  readonly count: number;
+  /** The first ones. */
+  readonly examples: readonly string[];
+}
+
 /** What the load generator tells. */
 export type LoadEvent =
   | { readonly kind: 'ready' }
   | { readonly kind: 'connected' }
   | { readonly kind: 'second'; readonly second: LoadSecond }
+  /** Live bytes of its heap and of its buffers, after a garbage collection. */
+  | { readonly kind: 'vitals'; readonly liveBytes: number }
   | {
       readonly kind: 'report';
       readonly ledger: LedgerReport;
       readonly phases: readonly PhaseTotals[];
       /** Connections that were up when the last answer had come. */
       readonly connections: number;
+      readonly garbled: Garbled;
     };

@@ -7,6 +7,8 @@ export interface ConnectionListener {
   opened(user: number): void;
   /** An answer came. */
   answered(user: number, status: number): void;
+  /** Something came that is no answer, or none that was asked for. The connection is given up: `dropped` follows. */
+  garbled(user: number, what: string): void;
   /** The connection is gone, with the answer to what was under way; another one is being made. */
   dropped(user: number): void;
 }
@@ -28,6 +30,8 @@ export class UserConnection {
   #socket: Socket | undefined;
   #attempt = 0;
   #open = false;
+  /** Whether an answer is due. */
+  #asked = false;
   #closed = false;
 
   constructor(options: UserConnectionOptions) {
@@ -42,16 +46,14 @@ export class UserConnection {
     const { user, listener, portFor } = this.#options;
     if (this.#closed) return;
     this.#reader.reset();
+    this.#asked = false;
     const socket = connect({ host: '127.0.0.1', port: portFor(user, this.#attempt), noDelay: true });
     this.#socket = socket;
     socket.once('connect', () => {
       this.#open = true;
       listener.opened(user);
     });
-    socket.on('data', (chunk: Buffer) => {
-      const status = this.#reader.push(chunk);
-      if (status !== undefined) listener.answered(user, status);
-    });
+    socket.on('data', (chunk: Buffer) => this.#read(socket, chunk));
     // 'close' follows and does what there is to do.
     socket.on('error', () => {});
     // A server that says goodbye: `allowHalfOpen` is false, so 'close' follows too.
@@ -59,12 +61,26 @@ export class UserConnection {
   }
 
   send(text: string): void {
+    this.#asked = true;
     this.#socket?.write(text, 'latin1');
   }
 
   close(): void {
     this.#closed = true;
     this.#socket?.destroy();
+  }
+
+  #read(socket: Socket, chunk: Buffer): void {
+    const { user, listener } = this.#options;
+    const read = this.#reader.push(chunk);
+    if (read === undefined || socket.destroyed) return;
+    if (read.kind === 'answer' && this.#asked) {
+      this.#asked = false;
+      listener.answered(user, read.status);
+      return;
+    }
+    listener.garbled(user, read.kind === 'answer' ? `nobody asked: status ${read.status}` : read.problem);
+    socket.destroy();
   }
 
   #ended(): void {

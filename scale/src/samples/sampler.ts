@@ -14,11 +14,21 @@ export interface Sampler {
 
 const EVERY_MS = 1_000;
 
+/** What is looked at, and who is told when that fails. */
+export interface SamplerOptions {
+  readonly stack: Stack;
+  readonly fleet: Fleet;
+  /** Told once, of the first look that failed: a server is gone. There are no more looks then. */
+  readonly onFailure: (error: unknown) => void;
+}
+
 /** Starts looking. */
-export async function startSampler(stack: Stack, fleet: Fleet): Promise<Sampler> {
-  const redis = new Redis(stack.redis.url);
+export async function startSampler({ stack, fleet, onFailure }: SamplerOptions): Promise<Sampler> {
+  const redis = new Redis(stack.redis.url, { maxRetriesPerRequest: 3 });
   const postgres = new Client({ connectionString: stack.observerUrl });
   const pooler = new Client({ connectionString: stack.pgbouncer.adminUrl });
+  // Without a listener the end of a server would be the end of this process; the next look fails anyway.
+  for (const client of [redis, postgres, pooler]) client.on('error', () => undefined);
   await Promise.all([postgres.connect(), pooler.connect()]);
   const meters = Object.fromEntries(groups.map((group) => [group, new ProcessMeter()]));
   const samples: Sample[] = [];
@@ -51,7 +61,7 @@ export async function startSampler(stack: Stack, fleet: Fleet): Promise<Sampler>
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, EVERY_MS - (performance.now() - began))));
     }
   };
-  const looping = loop();
+  const looping = loop().catch(onFailure);
   return {
     samples,
     stop: async () => {

@@ -3,6 +3,7 @@ import { DEFAULT_SHARDS, outboxKeys } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import type { Stack } from '../stack.ts';
+import { wait } from '../stage.ts';
 import type { StoredBlock } from './blocks.ts';
 import type { StoredTransition } from './transitions.ts';
 
@@ -22,9 +23,9 @@ export interface Books {
 const ARRIVAL_MS = 90_000;
 const POLL_MS = 200;
 
-/** Waits until no event is on its way, then reads. */
-export async function readBooks(stack: Stack): Promise<Books> {
-  const onTheWay = await awaitArrival(stack);
+/** Waits until no event is on its way, then reads. @throws the reason of the abort */
+export async function readBooks(stack: Stack, signal: AbortSignal): Promise<Books> {
+  const onTheWay = await awaitArrival(stack, signal);
   const client = new Client({ connectionString: stack.observerUrl });
   await client.connect();
   try {
@@ -53,7 +54,7 @@ async function count(client: Client, table: string): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-async function awaitArrival({ redis: { url } }: Stack): Promise<number> {
+async function awaitArrival({ redis: { url } }: Stack, signal: AbortSignal): Promise<number> {
   const redis = new Redis(url, { maxRetriesPerRequest: null });
   const queue = createAuditQueue({ connection: redis, onError: () => undefined });
   const end = performance.now() + ARRIVAL_MS;
@@ -61,7 +62,7 @@ async function awaitArrival({ redis: { url } }: Stack): Promise<number> {
     for (;;) {
       const left = await countEvents(redis, queue);
       if (left === 0 || performance.now() > end) return left;
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      await wait(POLL_MS, signal);
     }
   } finally {
     await queue.close();

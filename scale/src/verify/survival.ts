@@ -1,5 +1,5 @@
 import type { LedgerReport } from '../ledger/ledger.ts';
-import type { PhaseTotals } from '../load/messages.ts';
+import type { Garbled, PhaseTotals } from '../load/messages.ts';
 import { GENERATE } from '../load/traffic.ts';
 import type { Plan } from '../plan.ts';
 import type { Books } from './books.ts';
@@ -11,12 +11,20 @@ export interface SurvivalOptions {
   /** At the end, when there was time to connect. */
   readonly connections: number;
   readonly phases: readonly PhaseTotals[];
+  readonly garbled: Garbled;
   readonly ledger: LedgerReport;
   readonly books: Books;
 }
 
 /** Nothing that anybody was told has happened is gone, and everybody is back. */
-export function checkSurvival({ plan, connections, phases, ledger, books }: SurvivalOptions): readonly Check[] {
+export function checkSurvival({
+  plan,
+  connections,
+  phases,
+  garbled,
+  ledger,
+  books,
+}: SurvivalOptions): readonly Check[] {
   const served = sum(phases, ({ outcomes, flood }) => outcomes[GENERATE].served + flood[GENERATE].served);
   // It may have been stored before the answer got lost, and may not.
   const uncertain = ledger.lost[GENERATE];
@@ -45,9 +53,10 @@ export function checkSurvival({ plan, connections, phases, ledger, books }: Surv
     },
     {
       name: 'Every other request got an answer that a route gives',
-      promised: 'none of another status',
-      found: `${odd} of another status`,
-      passed: odd === 0,
+      promised: 'none of another status, nothing that is no answer',
+      found: `${odd} of another status, ${garbled.count} that could not be read or that nobody asked for`,
+      passed: odd === 0 && garbled.count === 0,
+      details: garbled.examples,
     },
   ];
 }

@@ -1,6 +1,8 @@
 import type { AppEvent, HeardState } from '../app/messages.ts';
 import type { Fleet } from '../fleet.ts';
+import type { LoadEvent } from '../load/messages.ts';
 import type { Plan } from '../plan.ts';
+import type { Child } from '../processes/child.ts';
 import type { WorkerEvent } from '../worker/messages.ts';
 import type { Check } from './check.ts';
 
@@ -14,29 +16,35 @@ export interface Vitals {
   readonly breaker: HeardState;
 }
 
-/** Asks all API processes and workers. */
-export async function readVitals({ apis, workers }: Fleet): Promise<Vitals> {
-  const answers: readonly (readonly [number, (AppEvent & { kind: 'vitals' }) | WorkerEvent])[] = await Promise.all([
-    ...apis.map(async (api) => {
-      const answer = api.next<AppEvent & { kind: 'vitals' }>((event) => (event.kind === 'vitals' ? event : undefined));
-      api.tell({ kind: 'vitals' });
-      return [api.pid, await answer] as const;
-    }),
-    ...workers.map(async (worker) => {
-      const answer = worker.next<WorkerEvent>((event) => event);
-      worker.tell({ kind: 'vitals' });
-      return [worker.pid, await answer] as const;
-    }),
+/** Asks all API processes, workers and the load generator. */
+export async function readVitals({ apis, workers, load }: Fleet): Promise<Vitals> {
+  const ofApis = await Promise.all(
+    apis.map((api) => ask<AppVitals, AppEvent>(api, (event) => (event.kind === 'vitals' ? event : undefined))),
+  );
+  const others = await Promise.all([
+    ...workers.map((worker) => ask<WorkerEvent>(worker, (event) => event)),
+    ask<LoadVitals, LoadEvent>(load, (event) => (event.kind === 'vitals' ? event : undefined)),
   ]);
-  const ofApis = answers.flatMap(([, answer]) => ('breaker' in answer ? [answer] : []));
   return {
-    liveBytes: new Map(answers.map(([pid, { liveBytes }]) => [pid, liveBytes])),
-    decidedWithoutRedis: ofApis.reduce((total, answer) => total + answer.decidedWithoutRedis, 0),
-    droppedEvents: ofApis.reduce((total, answer) => total + answer.droppedEvents, 0),
+    liveBytes: new Map([...ofApis, ...others].map(({ pid, answer }) => [pid, answer.liveBytes])),
+    decidedWithoutRedis: ofApis.reduce((total, { answer }) => total + answer.decidedWithoutRedis, 0),
+    droppedEvents: ofApis.reduce((total, { answer }) => total + answer.droppedEvents, 0),
     breaker: ofApis
-      .map(({ breaker }) => breaker)
+      .map(({ answer: { breaker } }) => breaker)
       .reduce((latest, each) => (each.epoch > latest.epoch ? each : latest), { state: 'unknown', epoch: -1 }),
   };
+}
+
+type AppVitals = AppEvent & { kind: 'vitals' };
+type LoadVitals = LoadEvent & { kind: 'vitals' };
+
+async function ask<Answer, Event = Answer>(
+  child: Pick<Child<{ readonly kind: 'vitals' }, Event>, 'pid' | 'next' | 'tell'>,
+  pick: (event: Event) => Answer | undefined,
+): Promise<{ readonly pid: number; readonly answer: Answer }> {
+  const answer = child.next(pick);
+  child.tell({ kind: 'vitals' });
+  return { pid: child.pid, answer: await answer };
 }
 
 const MB = 1024 * 1024;
@@ -47,7 +55,7 @@ const USER_BYTES = 4 * 1024;
 
 /**
  * Memory that is in use after a garbage collection, at the end of the steady phase and of the run, of the processes that lived
- * that long.
+ * that long: a restarted one begins anew. The load generator is among them, with its ledger.
  */
 export function checkMemory({ profile, apiProcesses }: Plan, early: Vitals, late: Vitals): Check {
   const allowed = GROWTH_BYTES + (USER_BYTES * profile.users) / apiProcesses;
@@ -57,7 +65,7 @@ export function checkMemory({ profile, apiProcesses }: Plan, early: Vitals, late
   });
   const grown = lived.filter(({ before, after }) => after > before + allowed);
   return {
-    name: 'Memory of API processes and workers is flat',
+    name: 'Memory of API processes, workers and the load generator is flat',
     promised: `at most ${megabytes(allowed)} more than at the end of the steady phase, after a garbage collection`,
     found: lived.map(({ before, after }) => `${megabytes(before)} → ${megabytes(after)}`).join(', '),
     passed: lived.length > 0 && grown.length === 0,

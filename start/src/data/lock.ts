@@ -1,7 +1,7 @@
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { identify, isRunning, type ProcessIdentity } from '@spillway/embedded';
 import { DataDirectoryError } from './data-directory-error.ts';
-import { identify, isRunning, type ProcessIdentity } from '../processes/process-identity.ts';
 
 /** Keeps a second copy out of a directory. */
 export interface Lock {
