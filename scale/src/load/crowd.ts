@@ -228,6 +228,6 @@ export class Crowd {
 }
 
 /** An abuser has one thing to abuse. */
-function floodOf(user: number): Kind {
+export function floodOf(user: number): Kind {
   return user % 3 === 0 ? GENERATE : user % 3 === 1 ? READ : SIGN_IN;
 }

@@ -46,7 +46,10 @@ export function openHome(): string {
   return home;
 }
 
-/** Command lines of the processes that were started with this home, by themselves or by whoever started them. Only where /proc is. */
+/**
+ * Command lines of the processes that were started with this home, by themselves or by whoever started them. A Redis overwrites
+ * both with a title; its guard, which outlives it, is among them. Only where /proc is.
+ */
 export function processesOf(home: string): readonly { readonly pid: number; readonly command: string }[] {
   return readdirSync('/proc').flatMap((entry) => {
     if (!/^\d+$/.test(entry)) return [];
