@@ -57,7 +57,7 @@ export class Poller {
     const sinceMs = runtime.now() - FRESH_MS;
     if (all.some((link) => link.isAlone || (link.heardMs <= sinceMs && !link.mustRead))) {
       // All of them, also those that were heard of just now: the store tells of a change once.
-      const { changed, unreachable } = await store.poll(all);
+      const { changed, unreachable } = await store.poll(all).catch(() => ({ changed: [], unreachable: all }));
       const [news, gone] = [new Set(changed), new Set(unreachable)];
       for (const link of unreachable) link.lost();
       for (const link of all) if (!gone.has(link)) link.polled(news.has(link));

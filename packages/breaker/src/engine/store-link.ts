@@ -40,7 +40,9 @@ export class StoreLink {
   config: MachineConfig;
   readonly #options: StoreLinkOptions;
   #alone = false;
-  #reading = false;
+  #reading: Promise<void> | undefined;
+  /** Somebody asked while a question was under way, whose answer may be older than what they had heard of. */
+  #readsAgain = false;
   #closed = false;
   #heardMs = -Infinity;
   /** Since when failures that this instance told may be held back by the store, in ms. */
@@ -96,7 +98,7 @@ export class StoreLink {
     const reply = await store.execute(id, { instance, config, known, random: runtime.random(), action });
     if (action.type === 'report')
       this.#backlogSinceMs = Math.min(this.#backlogSinceMs, failedAt(action, runtime.now()));
-    else if (this.#hasBacklog) this.#backlogSinceMs = Infinity;
+    else if (action.type === 'read' && this.#hasBacklog) this.#backlogSinceMs = Infinity;
     if (!this.#closed) this.#took(reply);
     return reply;
   }
@@ -113,13 +115,25 @@ export class StoreLink {
     this.#setAlone(true);
   }
 
-  /** Hears the store's word, unless a question is under way already. */
+  /** Hears the store's word as it is now. */
   async read(): Promise<void> {
-    if (this.#reading || this.#closed) return;
-    this.#reading = true;
+    this.#readsAgain = this.#reading !== undefined;
+    this.#reading ??= this.#readAll();
+    await this.#reading;
+  }
+
+  async #readAll(): Promise<void> {
     const { isSick, askedMs } = this.#options;
-    await this.execute(isSick() ? { type: 'read', sick: true, askedMs: askedMs() } : { type: 'read' });
-    this.#reading = false;
+    try {
+      do {
+        this.#readsAgain = false;
+        if (this.#closed) return;
+        await this.execute(isSick() ? { type: 'read', sick: true, askedMs: askedMs() } : { type: 'read' });
+      } while (this.#readsAgain && !this.#alone);
+    } finally {
+      // At once with the last look at who asks again.
+      this.#reading = undefined;
+    }
   }
 
   /**
