@@ -47,6 +47,11 @@ local function decide(outbox_cap, key, value, limit, window, block, mode, cost)
     return reply(2, 0, block, block)
   end
 
+  -- The window was made longer: its units must outlive the shorter one.
+  if live > 0 and mode ~= 2 and expires < newest + window then
+    call('SETRANGE', key, 12, pack('>I6', newest + window))
+    call('PEXPIRE', key, ttl_ms(newest + window - now))
+  end
   -- The request fits once the oldest live + cost - limit units have left.
   local retry = log_offset(value, first + live + cost - limit - 1) - (at - window - base)
   return reply(1, live < limit and limit - live or 0, newest + window - at, retry)

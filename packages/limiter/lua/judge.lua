@@ -59,7 +59,13 @@ local function refuse(w, rule, outbox_cap)
   elseif w.outcome == 1 and rule.block > 0 and rule.mode < 2 then
     return begin_block(w, rule, outbox_cap)
   elseif w.outcome == 1 then
-    return reply(1, w.capacity - w.used, algorithm.reset(w, rule), algorithm.retry(w, rule))
+    local reset = algorithm.reset(w, rule)
+    -- The window was made longer: what has been used must outlive the shorter one.
+    if rule.mode < 2 and w.used > 0 and w.expires < w.at + reset then
+      call('SETRANGE', w.key, 12, pack('>I6', w.at + reset))
+      call('PEXPIRE', w.key, ttl_ms(w.at - now + reset))
+    end
+    return reply(1, w.capacity - w.used, reset, algorithm.retry(w, rule))
   end
   return reply(w.outcome, w.capacity - w.used, w.used > 0 and algorithm.reset(w, rule) or 0, 0)
 end

@@ -57,6 +57,19 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
     await expect(limiter.consume('exports', 'u')).resolves.toMatchObject({ allowed: true, limit: 1 });
   });
 
+  it.each(['sliding-log', 'sliding-window', 'fixed-window', 'token-bucket'] as const)(
+    'change the window of a %s, with usage kept',
+    async (algorithm) => {
+      const policy = { name: 'exports', algorithm, limit: 4, windowMs: 60_000 };
+      await live.setPolicy(policy);
+      await limiter.consume('exports', 'u', { cost: 3 });
+      await live.setPolicy({ ...policy, windowMs: 3_600_000 });
+      expect(await limiter.consume('exports', 'u')).toMatchObject({ allowed: true, remaining: 0 });
+      const { allowed, resetAfterMs } = await limiter.consume('exports', 'u');
+      expect({ allowed, byTheHour: resetAfterMs > 1_800_000 }).toEqual({ allowed: false, byTheHour: true });
+    },
+  );
+
   it('prefer the exact override, then the closest pattern, then the live policy, then the code’s', async () => {
     expect(await limitOf('org-7:ann')).toBe(10);
     await live.setPolicy({ name: 'uploads', limit: 11, windowMs: 60_000 });

@@ -96,6 +96,8 @@ function refuse({ outcome, at, request, window }: Verdict, operation: Operation,
   }
   const { counter } = window;
   const reset = counter.resetAfter(at);
+  // The window may have been made longer: what has been used must outlive the shorter one.
+  if (operation === 'consume') window.expiresAt = Math.max(window.expiresAt, at + reset);
   return toDecision(policy, outcome, remaining(policy, counter, at), reset, counter.retryAfter(at, cost), now);
 }
 

@@ -9,7 +9,9 @@ interface Period {
 
 /** A counter that begins anew a window after its first unit: lua/algorithms/fixed-window.lua. */
 export function fixedWindow(policy: () => Policy): Counter {
-  return restarting((at) => ({ start: at, end: at + policy().windowMs }));
+  // The end is the policy's as it is now: a live change of the window moves it.
+  const withEnd = (start: number): Period => ({ start, end: start + policy().windowMs });
+  return restarting(withEnd, ({ start }) => withEnd(start).end);
 }
 
 /** A counter for each day or month of a calendar: lua/algorithms/quota.lua. */
@@ -21,12 +23,12 @@ export function quota(calendar: QuotaPeriod, timeZone: string): Counter {
 }
 
 // The two differ only in where a period ends.
-function restarting(periodAt: (at: number) => Period): Counter {
+function restarting(periodAt: (at: number) => Period, endOf: (period: Period) => number = ({ end }) => end): Counter {
   let period: Period = { start: -Infinity, end: -Infinity };
   let units = 0;
-  const current = (at: number): Period => (at < period.end ? period : periodAt(at));
-  const used = (at: number): number => (at < period.end ? units : 0);
-  const resetAfter = (at: number): number => current(at).end - at;
+  const current = (at: number): Period => (at < endOf(period) ? period : periodAt(at));
+  const used = (at: number): number => (at < endOf(period) ? units : 0);
+  const resetAfter = (at: number): number => endOf(current(at)) - at;
   const write = (at: number, count: number): void => {
     period = current(at);
     units = count;

@@ -2,13 +2,17 @@ import { capacityOf } from '../../../algorithm/capacity.ts';
 import type { Policy } from '../../../types.ts';
 import type { Counter } from './counter.ts';
 
-/** The token bucket as a level that leaks: lua/algorithms/token-bucket.lua. The level is in units times window. */
+/** The token bucket as a level that leaks: lua/algorithms/token-bucket.lua. The level is in units times window, and scaled when a live change makes the window another. */
 export function tokenBucket(policy: () => Policy): Counter {
   let level = 0;
   let updatedAt = -Infinity;
-  const levelAt = (at: number): number => (level === 0 ? 0 : Math.max(0, level - (at - updatedAt) * policy().limit));
+  let scaledBy = 0;
+  const scaled = (): number =>
+    level === 0 || scaledBy === policy().windowMs ? level : Math.ceil((level / scaledBy) * policy().windowMs);
+  const levelAt = (at: number): number => (level === 0 ? 0 : Math.max(0, scaled() - (at - updatedAt) * policy().limit));
   const write = (at: number, next: number): void => {
     level = next;
+    scaledBy = policy().windowMs;
     updatedAt = at;
   };
   return {
