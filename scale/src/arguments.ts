@@ -27,7 +27,8 @@ export const usage: string = `Runs a fleet on this machine, lets its users loose
   --out       writes report.html, report.md and report.json into this directory
   --help      this text
 
-Ends with 0 when every row passed, with 1 when one failed, with 2 when it could not run.
+Ends with 0 when every row passed, with 1 when one failed, with 2 when it could not run to its end.
+Ctrl-C and SIGTERM end it at once, with 130 and 143, and nothing that it started stays.
 `;
 
 /** Reads the arguments after the program's name. */

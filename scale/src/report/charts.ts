@@ -21,9 +21,9 @@ const userCharts: readonly Chart<LoadSecond>[] = [
       ['offered', ({ offered }) => offered],
       ['answered', answersOf],
       ['served', (second) => total(second, 'served')],
-      ['limited (429)', (second) => total(second, 'limited')],
-      ['provider failed (502)', (second) => total(second, 'failed')],
-      ['breaker open (503)', (second) => total(second, 'cutOff')],
+      ['limited 429', (second) => total(second, 'limited')],
+      ['failed 502', (second) => total(second, 'failed')],
+      ['cut off 503', (second) => total(second, 'cutOff')],
     ],
   },
   {
@@ -80,7 +80,7 @@ const machineCharts: readonly Chart<Sample>[] = [
 /** The report's charts as SVG, all over the seconds since users began to connect, with what was done to the fleet. */
 export function reportCharts({ seconds, samples, incidents }: Report): readonly string[] {
   const beginMs = seconds[0]?.atMs ?? 0;
-  const secondsOf = ({ atMs }: { readonly atMs: number }): number => (atMs - beginMs) / 1_000;
+  const secondsOf = ({ atMs }: { readonly atMs: number }): number => Math.round((atMs - beginMs) / 1_000);
   const marks = incidents.map((incident) => ({ seconds: secondsOf(incident), label: incident.what }));
   const during = samples.filter(({ atMs }) => atMs >= beginMs);
   const drawn = <Moment extends { readonly atMs: number }>(chart: Chart<Moment>, moments: readonly Moment[]): string =>

@@ -3,7 +3,7 @@ import { reportCharts } from './charts.ts';
 import type { Report } from './report.ts';
 import type { ReportTable } from './table.ts';
 import { capacityTable, checksTable, latencyTable, usageTable } from './tables.ts';
-import { circumstances, headline, latencyText, ledgerText, peakText } from './words.ts';
+import { circumstances, headline, introText, latencyText, ledgerText, peakText, verdictText } from './words.ts';
 
 const style = `
 body { font: 15px/1.5 system-ui, sans-serif; color: #1e293b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -11,7 +11,9 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 table { border-collapse: collapse; width: 100%; font-size: 0.87rem; }
 th, td { border-bottom: 1px solid #e2e8f0; padding: 0.3rem 0.6rem; text-align: left; vertical-align: top; }
 .right { text-align: right; } .pass { color: #15803d; } .fail { color: #be123c; font-weight: bold; }
-svg { max-width: 100%; height: auto; margin: 0.8rem 0; }
+svg { width: 100%; min-width: 40rem; height: auto; margin: 0.8rem 0; }
+.wide { overflow-x: auto; } .verdict { font-size: 1.05rem; font-weight: bold; }
+@media (max-width: 40rem) { th, td { padding: 0.3rem 0.35rem; } }
 `;
 
 /** The report as one HTML page that needs nothing from elsewhere: the charts are in it. */
@@ -23,6 +25,8 @@ export function reportHtml(report: Report): string {
 <title>${escaped(headline(report))}</title>
 <style>${style}</style>
 <h1>${escaped(headline(report))}</h1>
+<p class="verdict ${report.passed ? 'pass' : 'fail'}">${escaped(verdictText(report))}</p>
+<p>${escaped(introText)}</p>
 <p>${escaped(circumstances(report))}</p>
 <h2>Capacity</h2>
 ${table(capacityTable(report))}
@@ -32,7 +36,9 @@ ${table(capacityTable(report))}
 ${table(checksTable(report))}
 ${report.checks.map(detailsText).join('')}
 <h2>Over time</h2>
-${reportCharts(report).join('')}
+${reportCharts(report)
+  .map((chart) => `<div class="wide">${chart}</div>`)
+  .join('')}
 <h2>Latency</h2>
 <p>${escaped(latencyText)}</p>
 ${table(latencyTable(report))}
@@ -45,7 +51,7 @@ ${table(usageTable(report))}
 function table({ columns, rows }: ReportTable): string {
   const head = columns.map(([heading, align]) => `<th class="${align}">${escaped(heading)}</th>`).join('');
   const body = rows.map((row) => `<tr>${row.map((text, index) => cell(text, columns[index]?.[1])).join('')}</tr>`);
-  return `<table>\n<tr>${head}</tr>\n${body.join('\n')}\n</table>`;
+  return `<div class="wide"><table>\n<tr>${head}</tr>\n${body.join('\n')}\n</table></div>`;
 }
 
 function cell(text: string, align = 'left'): string {

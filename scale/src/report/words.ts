@@ -6,6 +6,21 @@ export function headline({ profile, passed }: Report): string {
   return `Scale test: ${profiles[profile].title}, ${passed ? 'passed' : 'FAILED'}`;
 }
 
+/** How many rows passed. */
+export function verdictText({ capacity, checks }: Report): string {
+  const rows = [...capacity, ...checks];
+  const passed = rows.filter((row) => row.passed).length;
+  return passed === rows.length
+    ? `All ${rows.length} rows passed`
+    : `${rows.length - passed} of ${rows.length} rows FAILED`;
+}
+
+/** What happens in a run, for whoever has never seen one. */
+export const introText: string =
+  'Connected users generate, read and sign in at the rates of the profile, and one in a hundred floods. Meanwhile an API process and a ' +
+  'worker are killed with SIGKILL, the provider that generates fails for a while, and in the end the load doubles until the machine ' +
+  'gives no more. What each user was answered is then compared with the limits, and with the rows in Postgres.';
+
 /** When, where, on what. */
 export function circumstances({ date, machine, durationMs, fleet }: Report): string {
   return `${date.slice(0, 10)}, ${machine}. ${durationMs / 1_000} s of load on ${fleet}.`;

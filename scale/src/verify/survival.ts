@@ -35,8 +35,8 @@ export function checkSurvival({
   return [
     {
       name: 'Every generation that was answered is in Postgres',
-      promised: `${served} answered, ${uncertain} whose answer got lost`,
-      found: `${books.generations} rows`,
+      promised: `${count(served)} answered, ${uncertain} whose answer got lost`,
+      found: `${count(books.generations)} rows`,
       passed: books.generations >= served && books.generations <= served + uncertain,
     },
     {
@@ -47,8 +47,8 @@ export function checkSurvival({
     },
     {
       name: 'After one API process and one worker were killed, every user is connected again',
-      promised: `${plan.profile.users} users`,
-      found: `${connections} connected at the end; ${lost} answers were lost with the process`,
+      promised: `${count(plan.profile.users)} users`,
+      found: `${count(connections)} connected at the end; ${lost} answers were lost with the process`,
       passed: connections === plan.profile.users,
     },
     {
@@ -63,4 +63,8 @@ export function checkSurvival({
 
 function sum<Item>(items: readonly Item[], of: (item: Item) => number): number {
   return items.reduce((total, item) => total + of(item), 0);
+}
+
+function count(number: number): string {
+  return number.toLocaleString('en');
 }

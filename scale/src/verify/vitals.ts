@@ -9,7 +9,7 @@ import type { Check } from './check.ts';
 /** What the processes say of themselves. */
 export interface Vitals {
   /** By process id. */
-  readonly liveBytes: ReadonlyMap<number, number>;
+  readonly memory: ReadonlyMap<number, { readonly name: string; readonly liveBytes: number }>;
   readonly decidedWithoutRedis: number;
   readonly droppedEvents: number;
   /** The latest that any process knows of the fleet's breaker. */
@@ -26,7 +26,7 @@ export async function readVitals({ apis, workers, load }: Fleet): Promise<Vitals
     ask<LoadVitals, LoadEvent>(load, (event) => (event.kind === 'vitals' ? event : undefined)),
   ]);
   return {
-    liveBytes: new Map([...ofApis, ...others].map(({ pid, answer }) => [pid, answer.liveBytes])),
+    memory: new Map([...ofApis, ...others].map(({ pid, name, answer: { liveBytes } }) => [pid, { name, liveBytes }])),
     decidedWithoutRedis: ofApis.reduce((total, { answer }) => total + answer.decidedWithoutRedis, 0),
     droppedEvents: ofApis.reduce((total, { answer }) => total + answer.droppedEvents, 0),
     breaker: ofApis
@@ -39,12 +39,12 @@ type AppVitals = AppEvent & { kind: 'vitals' };
 type LoadVitals = LoadEvent & { kind: 'vitals' };
 
 async function ask<Answer, Event = Answer>(
-  child: Pick<Child<{ readonly kind: 'vitals' }, Event>, 'pid' | 'next' | 'tell'>,
+  child: Pick<Child<{ readonly kind: 'vitals' }, Event>, 'name' | 'pid' | 'next' | 'tell'>,
   pick: (event: Event) => Answer | undefined,
-): Promise<{ readonly pid: number; readonly answer: Answer }> {
+): Promise<{ readonly pid: number; readonly name: string; readonly answer: Answer }> {
   const answer = child.next(pick);
   child.tell({ kind: 'vitals' });
-  return { pid: child.pid, answer: await answer };
+  return { pid: child.pid, name: child.name, answer: await answer };
 }
 
 const MB = 1024 * 1024;
@@ -59,15 +59,15 @@ const USER_BYTES = 4 * 1024;
  */
 export function checkMemory({ profile, apiProcesses }: Plan, early: Vitals, late: Vitals): Check {
   const allowed = GROWTH_BYTES + (USER_BYTES * profile.users) / apiProcesses;
-  const lived = [...late.liveBytes].flatMap(([pid, after]) => {
-    const before = early.liveBytes.get(pid);
-    return before === undefined ? [] : [{ pid, before, after }];
+  const lived = [...late.memory].flatMap(([pid, { name, liveBytes: after }]) => {
+    const before = early.memory.get(pid)?.liveBytes;
+    return before === undefined ? [] : [{ name, before, after }];
   });
   const grown = lived.filter(({ before, after }) => after > before + allowed);
   return {
     name: 'Memory of API processes, workers and the load generator is flat',
     promised: `at most ${megabytes(allowed)} more than at the end of the steady phase, after a garbage collection`,
-    found: lived.map(({ before, after }) => `${megabytes(before)} → ${megabytes(after)}`).join(', '),
+    found: lived.map(({ name, before, after }) => `${name} ${megabytes(before)} → ${megabytes(after)}`).join(', '),
     passed: lived.length > 0 && grown.length === 0,
   };
 }
