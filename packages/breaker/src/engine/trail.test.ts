@@ -1,20 +1,8 @@
 import { expect, it } from 'vitest';
-import type { Command, Reply } from '../machine/record.ts';
 import { definePreset } from '../presets/preset.ts';
-import { memoryStore } from '../store/memory-store.ts';
-import {
-  type BreakerAuditEvent,
-  type BreakerId,
-  type Known,
-  type PollAnswer,
-  StoreUnavailableError,
-} from '../store/store.ts';
-import { VirtualTime } from '../testing/virtual-time.ts';
-import { Engine } from './engine.ts';
-import { Poller } from './poller.ts';
+import { virtualFleet } from '../testing/virtual-fleet.ts';
 
 /* Whatever an instance saw fail reaches the trail, once, also what counts for nothing. On virtual time. */
-const id = { preset: 'quick', name: 'dependency' };
 const preset = definePreset({
   name: 'quick',
   trip: { strategy: 'consecutive', failures: 3 },
@@ -22,63 +10,7 @@ const preset = definePreset({
   maxOpenMs: 5_000,
   timeoutMs: 1_000,
 });
-type Trouble = 'none' | 'away' | 'answers are lost';
-
-function fleet(size: number) {
-  const time = new VirtualTime();
-  const events: BreakerAuditEvent[] = [];
-  const memory = memoryStore({ now: () => 1_800_000_000_000 + time.nowMs, onEvent: (event) => events.push(event) });
-  const pollers: Poller[] = [];
-  let trouble: Trouble = 'none';
-  const store = {
-    ...memory,
-    async execute(of: BreakerId, command: Command): Promise<Reply> {
-      if (trouble === 'away') throw new StoreUnavailableError('it is away', false);
-      const reply = await memory.execute(of, command);
-      if (trouble === 'answers are lost') throw new StoreUnavailableError('no answer', true);
-      return reply;
-    },
-    async poll<K extends Known>(known: readonly K[]): Promise<PollAnswer<K>> {
-      return trouble === 'none' ? memory.poll(known) : { changed: [], unreachable: known };
-    },
-  };
-  const runtime = { now: () => time.nowMs, random: () => 0, after: time.after.bind(time) };
-  const common = { id, preset, store, runtime, metrics: undefined };
-  const engines = Array.from({ length: size }, (_, index) => {
-    const engine = new Engine({
-      ...common,
-      instance: `i${index}`,
-      onAlone: () => undefined,
-      onAloneCalls: () => undefined,
-    });
-    pollers.push(new Poller({ store, runtime, links: () => [engine.link] }));
-    memory.listen(
-      ({ view }) => engine.hear(view),
-      () => undefined,
-    );
-    return engine;
-  });
-  let failed = 0;
-  /** A call that fails after `ms`, if it is let through. */
-  const fail = (engine: Engine | undefined, ms = 0): void => {
-    const down = async (): Promise<never> => {
-      await new Promise<void>((resolve) => time.after(ms, resolve));
-      failed += 1;
-      throw new Error('down');
-    };
-    void engine?.run(down, undefined).catch(() => undefined);
-  };
-  return {
-    time,
-    events,
-    engines,
-    fail,
-    failed: () => failed,
-    setTrouble: (next: Trouble) => (trouble = next),
-    recorded: () =>
-      events.filter(({ type }) => type === 'failure').reduce((sum, { failureCount }) => sum + failureCount, 0),
-  };
-}
+const fleet = (size: number) => virtualFleet(preset, size);
 
 it('has what failed while the store was away for a minute, local probes included', async () => {
   const { time, engines, fail, failed, recorded, setTrouble, events } = fleet(1);
