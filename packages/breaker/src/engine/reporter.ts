@@ -122,6 +122,7 @@ export class Reporter {
 
   async #send(): Promise<void> {
     const { runtime, link, metrics } = this.#options;
+    this.#ageOld();
     const report = this.#next();
     if (report === undefined) return;
     const { seq, batch, sinceMs } = report;

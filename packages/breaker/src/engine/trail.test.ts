@@ -71,3 +71,35 @@ it('has what a sick instance found by its own probes while the fleet was well', 
   expect(failed()).toBeGreaterThan(5);
   expect(recorded()).toBe(failed());
 });
+
+it('has a failure that tripped nothing while the store was away, and one that the fleet overtook', async () => {
+  const { time, engines, events, fail, failed, recorded, setTrouble } = fleet(2);
+  const [one, two] = engines;
+  await time.advanceTo(1_000);
+  setTrouble('away');
+  fail(one);
+  await time.advanceTo(21_000);
+  setTrouble('none');
+  await time.advanceTo(30_000);
+  expect([failed(), recorded()]).toEqual([1, 1]);
+  // It is no news any more, so it counts for nothing.
+  expect(events.at(-1)?.metadata['lateMs']).toBeGreaterThan(15_000);
+  fail(two);
+  await time.advanceTo(30_001);
+  await one?.command({ type: 'force', target: 'forced_open', forMs: 2_000, who: 'ada', why: '' });
+  await time.advanceTo(31_999);
+  expect([failed(), recorded()]).toEqual([2, 2]);
+});
+
+it('has what was held back of many failures, and the end of a forced state, though nobody calls any more', async () => {
+  const patient = definePreset({ name: 'patient', trip: { strategy: 'consecutive', failures: 100 }, openMs: 5_000 });
+  const { time, engines, events, fail, failed, recorded } = virtualFleet(patient, 1);
+  const [engine] = engines;
+  await time.advanceTo(1_000);
+  for (let call = 0; call < 30; call += 1) fail(engine);
+  await time.advanceTo(5_000);
+  expect([failed(), recorded()]).toEqual([30, 30]);
+  await engine?.command({ type: 'force', target: 'forced_open', forMs: 2_000, who: 'ada', why: '' });
+  await time.advanceTo(10_000);
+  expect(events.at(-1)).toMatchObject({ type: 'closed', metadata: { reason: 'force_ended' } });
+});
