@@ -14,8 +14,8 @@ export interface Load {
 
 /** A server in a process of its own. */
 export interface RunningApp {
-  /** Presses it over `seconds` at 64 connections. @throws when an answer is not one that the script expects. */
-  press(seconds: number): Promise<Load>;
+  /** Presses it over `seconds` at 64 connections, at a path beneath its URL. @throws when an answer is not one that the script expects. */
+  press(seconds: number, path?: string): Promise<Load>;
   stop(): Promise<void>;
 }
 
@@ -34,9 +34,9 @@ export async function startApp({ server, args, script }: AppOptions): Promise<Ru
   const [line]: unknown[] = await once(child.stdout, 'data');
   const [url = '', ...rest] = String(line).trim().split(' ');
   return {
-    async press(seconds) {
+    async press(seconds, path = '') {
       const options = ['--threads', '1', '--connections', '64', '--duration', `${seconds}s`, '--script', script];
-      const { stdout } = await run('wrk', [...options, url, '--', ...rest]);
+      const { stdout } = await run('wrk', [...options, `${url}${path}`, '--', ...rest]);
       const wrong = /^wrong answers: (\d+)$/m.exec(stdout)?.[1];
       if (wrong !== '0') throw new Error(`${args[0]}: ${wrong} answers were wrong`);
       return {

@@ -1,7 +1,8 @@
 /*
- * A Hono app on Node with one route and one kind of limiter in front: run with the kind and the URL of a Redis. Prints the
+ * A Hono app on Node with two routes and one kind of limiter in front: run with the kind and the URL of a Redis. Prints the
  * app's URL.
  */
+import { randomUUID } from 'node:crypto';
 import { serve } from '@hono/node-server';
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { rateLimit } from '@spillway/limiter/hono';
@@ -36,6 +37,10 @@ if (kind === 'hono-rate-limiter') {
   app.use(rateLimiter({ store: new RedisStore({ client }), limit: LIMIT, windowMs: WINDOW_MS, keyGenerator: apiKey }));
 }
 app.get('/', (context) => context.json({ message: 'done' }));
+app.post('/generations', async (context) => {
+  const { model, prompt } = await context.req.json<{ model: string; prompt: string }>();
+  return context.json({ id: randomUUID(), model, units: prompt.length, status: 'queued' }, 201);
+});
 
 serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 }, ({ port }) => {
   process.stdout.write(`http://127.0.0.1:${port}/\n`);
