@@ -3,13 +3,13 @@ import { dashboardFolder, type RangeName, RANGES } from '@spillway/dashboard';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
 import type { Queryable } from '@spillway/db';
-import { secureHeaders } from 'hono/secure-headers';
 import { streamSSE } from 'hono/streaming';
 import { isSameOrigin, MAX_TOKEN } from '../auth/credential.ts';
 import { allows, type Authenticator } from '../auth/principal.ts';
 import { forbidden, type Guard, principalOf } from '../auth/require-scope.ts';
 import type { ApiLogger } from '../logger.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
+import { onlyOurs } from '../only-ours.ts';
 import { badRequestProblem } from '../problems.ts';
 import type { Sessions } from './session.ts';
 import { sharedSnapshots } from './snapshots.ts';
@@ -27,19 +27,7 @@ export interface DashboardDeps {
   readonly everyMs?: number;
 }
 
-/** The page asks nobody but us. uPlot sets styles from its script. */
-const onlyOurs = secureHeaders({
-  contentSecurityPolicy: {
-    defaultSrc: ["'none'"],
-    scriptSrc: ["'self'"],
-    styleSrc: ["'self'", "'unsafe-inline'"],
-    imgSrc: ["'self'"],
-    connectSrc: ["'self'"],
-    baseUri: ["'none'"],
-    formAction: ["'none'"],
-    frameAncestors: ["'none'"],
-  },
-});
+const secured = onlyOurs();
 
 /** `/dashboard`: the page, its login, and its figures as server-sent events. */
 export function dashboardRoutes(app: ApiApp, deps: DashboardDeps): void {
@@ -49,10 +37,10 @@ export function dashboardRoutes(app: ApiApp, deps: DashboardDeps): void {
     app.get('/dashboard', () => problemResponse({ status: 503, title: 'The dashboard was not built' }));
     return;
   }
-  app.get('/dashboard', onlyOurs, serveStatic({ root: dashboardFolder, path: 'index.html' }));
+  app.get('/dashboard', secured, serveStatic({ root: dashboardFolder, path: 'index.html' }));
   app.get(
     '/dashboard/assets/:file',
-    onlyOurs,
+    secured,
     serveStatic({ root: dashboardFolder, rewriteRequestPath: (path) => path.replace(/^\/dashboard/u, '') }),
   );
 }

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { secureHeaders } from 'hono/secure-headers';
+import { onlyOurs } from '../only-ours.ts';
 import type { ApiApp } from './api-app.ts';
 
 /** What the page loads, all of it from the `swagger-ui-dist` package on this machine. */
@@ -38,19 +38,7 @@ const script = `window.ui = SwaggerUIBundle({
 });
 `;
 
-/** The page asks nobody but us. The user interface sets styles from its script. */
-const onlyOurs = secureHeaders({
-  contentSecurityPolicy: {
-    defaultSrc: ["'none'"],
-    scriptSrc: ["'self'"],
-    styleSrc: ["'self'", "'unsafe-inline'"],
-    imgSrc: ["'self'", 'data:'],
-    connectSrc: ["'self'"],
-    baseUri: ["'none'"],
-    formAction: ["'none'"],
-    frameAncestors: ["'none'"],
-  },
-});
+const secured = onlyOurs({ dataImages: true });
 
 /** `/docs`: the OpenAPI document as a page, served without any other site. */
 export function docsPage(app: ApiApp): void {
@@ -61,12 +49,12 @@ export function docsPage(app: ApiApp): void {
     loaded.set(name, present);
     return present;
   };
-  app.get('/docs', onlyOurs, (context) => context.html(page));
-  app.get('/docs/init.js', onlyOurs, (context) =>
+  app.get('/docs', secured, (context) => context.html(page));
+  app.get('/docs/init.js', secured, (context) =>
     context.body(script, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }),
   );
   for (const [name, type] of assets) {
-    app.get(`/docs/${name}`, onlyOurs, async (context) =>
+    app.get(`/docs/${name}`, secured, async (context) =>
       context.body(await load(name), 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=86400' }),
     );
   }

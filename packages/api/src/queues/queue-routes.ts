@@ -7,24 +7,11 @@ import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
 import type { AuditQueue } from '@spillway/worker';
 import type { MiddlewareHandler } from 'hono';
-import { secureHeaders } from 'hono/secure-headers';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
+import { onlyOurs } from '../only-ours.ts';
 
-/** The page asks nobody but us. It sets styles from its script. */
-const onlyOurs = secureHeaders({
-  contentSecurityPolicy: {
-    defaultSrc: ["'none'"],
-    scriptSrc: ["'self'"],
-    styleSrc: ["'self'", "'unsafe-inline'"],
-    imgSrc: ["'self'", 'data:'],
-    fontSrc: ["'self'"],
-    connectSrc: ["'self'"],
-    baseUri: ["'self'"],
-    formAction: ["'none'"],
-    frameAncestors: ["'none'"],
-  },
-});
+const secured = onlyOurs({ dataImages: true, fonts: true, base: true });
 
 /** `/queues`: BullMQ's own board of the audit queue, for admins. It looks, and it tries failed jobs again; nothing else. */
 export function queueRoutes(app: ApiApp, queue: AuditQueue, guard: Guard): void {
@@ -46,10 +33,17 @@ export function queueRoutes(app: ApiApp, queue: AuditQueue, guard: Guard): void 
     },
   });
   for (const route of ['/queues', '/queues/*']) {
-    app.use(route, guard('admin').middleware, onlyOurs, onlyRetries, withoutFonts);
+    app.use(route, toSignIn, guard('admin').middleware, secured, onlyRetries, withoutFonts);
   }
   app.route('/queues', serverAdapter.registerPlugin());
 }
+
+/** Whoever opens the board without having signed in gets the page to do so; what isn't a browser gets its 401. */
+const toSignIn: MiddlewareHandler<ApiEnv> = async (context, next) => {
+  await next();
+  const wantsPage = context.req.method === 'GET' && context.req.header('Accept')?.includes('text/html') === true;
+  if (context.res.status === 401 && wantsPage) context.res = context.redirect('/dashboard');
+};
 
 /**
  * A job holds events that are nowhere else: whatever removes, changes, adds or stops jobs would tear a hole into the trail.

@@ -47,6 +47,15 @@ it('is for admins alone', async () => {
   expect((await api.app.request('/queues', { headers: { Cookie } })).status).toBe(200);
 });
 
+it('sends a browser without a session to the page that signs in', async () => {
+  const browser = { headers: { Accept: 'text/html,application/xhtml+xml' } };
+  const response = await api.app.request('/queues', browser);
+  expect(response.status).toBe(302);
+  expect(response.headers.get('Location')).toBe('/dashboard');
+  expect((await api.app.request('/queues', { ...browser, method: 'POST' })).status).toBe(401);
+  expect((await api.ask('GET', '/queues', { as: 'read' })).status).toBe(403);
+});
+
 it('lists the audit queue and its jobs', async () => {
   const id = await failedJob();
   expect(await queues()).toMatchObject({ queues: [{ name: AUDIT_QUEUE, counts: { failed: 1 }, jobs: [{ id }] }] });
