@@ -1,5 +1,6 @@
 import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { expect, it, onTestFinished } from 'vitest';
+import { rewritingProxy } from '../testing/rewriting-proxy.ts';
 import { spillway } from '../testing/spillway.ts';
 import { useServers } from '../testing/use-servers.ts';
 
@@ -41,6 +42,36 @@ it('ends with 4 for a Redis that may evict, and says what to set', async () => {
   } finally {
     await redis.stop();
   }
+});
+
+it('ends with 4 for a Redis and a Postgres that are too old', async () => {
+  const { rows } = await servers.postgres.pool.query<{ version: string }>(
+    `SELECT current_setting('server_version_num') AS version`,
+  );
+  const version = rows[0]?.version ?? '';
+  expect(version).toHaveLength(6);
+  const old = {
+    REDIS_URL: await rewritingProxy(servers.redis.url, (answer) =>
+      answer.replace(/redis_version:\d\./u, 'redis_version:5.'),
+    ),
+    DATABASE_URL: await rewritingProxy(servers.postgres.url, (answer) => answer.replaceAll(version, '130000')),
+  };
+  expect(await doctor(old)).toMatchObject({
+    code: 4,
+    checks: {
+      'REDIS_URL version': ['fail', expect.stringMatching(/^5\./u)],
+      'DATABASE_URL version': ['fail', expect.any(String)],
+    },
+  });
+});
+
+it.each([-60, 60])('warns of a Redis whose clock is off by %i s', async (seconds) => {
+  const REDIS_URL = await rewritingProxy(servers.redis.url, (answer) =>
+    answer.replace(/(?<=^\*2\r\n\$10\r\n)\d{10}/u, (now) => String(Number(now) + seconds)),
+  );
+  const { checks } = await doctor({ REDIS_URL });
+  const ms = expect.stringMatching(seconds < 0 ? /^-(?:59|60)\d{3} ms$/u : /^(?:59|60)\d{3} ms$/u);
+  expect(checks).toMatchObject({ 'clock of REDIS_URL to Postgres': ['warn', ms] });
 });
 
 it('looks at the second Redis too, and goes on when one is away', async () => {
