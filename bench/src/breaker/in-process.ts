@@ -13,25 +13,32 @@ export interface CallCost {
   readonly nanos: number;
   /** A hundred calls under way at once, ns each. */
   readonly nanosInFlight: number;
+  /** {@link nanos} against Spillway's: the median of the rounds' own ratios. */
+  readonly nanosRatio: number;
   /** Refused calls a second while open; NaN where nothing can open. */
   readonly refusalsPerSecond: number;
+  /** Time a refusal against Spillway's, like {@link nanosRatio}. */
+  readonly refusalRatio: number;
 }
 
-const ROUNDS = 5;
-const CALLS = 200_000;
+/** Odd, so that a median is one of the rounds. */
+const ROUNDS = 51;
+const WARM_UP_ROUNDS = 5;
+const CALLS = 20_000;
 const IN_FLIGHT = 100;
 
 /**
- * What calls cost while closed, and how fast they are refused while open. The contenders take turns, so that a machine
- * that slows down slows them all, and each figure is the median of its rounds.
+ * What calls cost while closed, and how fast they are refused while open. Rounds are short and contenders take turns within
+ * each, forwards and backwards, so that a machine that slows down slows neighbours alike; ratios are taken within a round.
  */
 export async function inProcess(url: string): Promise<readonly CallCost[]> {
   // Running from source maps each stack to it, which makes an error thirty times dearer than it is from dist.
   process.setSourceMapsEnabled(false);
   const makers = [cockatielConsecutive, cockatielSampling, cockatielWithTimeout, opossum, opossumWithoutTimeout, bare];
-  const contenders = [await spillway(url), ...makers.map((make) => make())];
-  const nanos = await rounds(contenders, oneByOne);
-  const nanosInFlight = await rounds(contenders, manyAtOnce);
+  const ours = await spillway(url);
+  const contenders = [ours, ...makers.map((make) => make())];
+  const alone = await rounds(contenders, oneByOne);
+  const inFlight = await rounds(contenders, manyAtOnce);
   const breakers = contenders.slice(0, -1);
   for (const contender of breakers) await contender.open();
   const refused = await rounds(breakers, refusals);
@@ -39,27 +46,36 @@ export async function inProcess(url: string): Promise<readonly CallCost[]> {
   return contenders.map((contender) => ({
     name: contender.name,
     timeout: contender.timeout,
-    nanos: nanos.get(contender) ?? Number.NaN,
-    nanosInFlight: nanosInFlight.get(contender) ?? Number.NaN,
-    refusalsPerSecond: 1e9 / (refused.get(contender) ?? Number.NaN),
+    nanos: median(alone.get(contender) ?? []),
+    nanosInFlight: median(inFlight.get(contender) ?? []),
+    nanosRatio: ratio(alone, contender, ours),
+    refusalsPerSecond: 1e9 / median(refused.get(contender) ?? []),
+    refusalRatio: ratio(refused, contender, ours),
   }));
 }
 
-/** The median ns of each contender; the first round warms up and isn't counted. */
+/** The ns a call of each contender, by round. */
+type Samples = ReadonlyMap<Contender, readonly number[]>;
+
 async function rounds(
   contenders: readonly Contender[],
   run: (contender: Contender) => Promise<void>,
-): Promise<ReadonlyMap<Contender, number>> {
+): Promise<Samples> {
   const samples = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]));
-  for (let round = 0; round <= ROUNDS; round += 1) {
-    for (const contender of contenders) {
+  for (let round = -WARM_UP_ROUNDS; round < ROUNDS; round += 1) {
+    for (const contender of round % 2 === 0 ? contenders : contenders.toReversed()) {
       const startedAt = process.hrtime.bigint();
       await run(contender);
       const each = Number(process.hrtime.bigint() - startedAt) / callsOf(contender);
-      if (round > 0) samples.get(contender)?.push(each);
+      if (round >= 0) samples.get(contender)?.push(each);
     }
   }
-  return new Map([...samples].map(([contender, each]) => [contender, median(each)]));
+  return samples;
+}
+
+function ratio(samples: Samples, one: Contender, other: Contender): number {
+  const others = samples.get(other) ?? [];
+  return median((samples.get(one) ?? []).map((nanos, round) => nanos / (others[round] ?? Number.NaN)));
 }
 
 function callsOf({ calls = CALLS }: Contender): number {

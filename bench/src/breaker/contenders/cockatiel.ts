@@ -25,7 +25,7 @@ export function cockatielSampling(): Contender {
 /** The same with cockatiel's timeout inside, which makes an AbortSignal for each call. */
 export function cockatielWithTimeout(): Contender {
   const policy = wrap(breaker(sampling()), timeout(60_000, TimeoutStrategy.Aggressive));
-  return { ...contender('cockatiel SamplingBreaker + timeout', 'yes', policy), calls: 2_000 };
+  return { ...contender('cockatiel SamplingBreaker + timeout', 'yes', policy), calls: 1_000 };
 }
 
 function sampling(): SamplingBreaker {

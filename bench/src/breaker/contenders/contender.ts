@@ -1,7 +1,7 @@
 /** A breaker around a function, on the same terms for all. */
 export interface Contender {
   readonly name: string;
-  /** Calls a round, for one that would take minutes otherwise. @default 200_000 */
+  /** Calls a round, for one that would take minutes otherwise. @default 20_000 */
   readonly calls?: number;
   /** Whether it gives up on a function that hangs. */
   readonly timeout: 'yes' | 'no';

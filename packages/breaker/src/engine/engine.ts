@@ -4,12 +4,13 @@ import type { BreakerMetrics } from '../metrics/metrics.ts';
 import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset } from '../presets/preset.ts';
 import type { BreakerId, BreakerStore } from '../store/store.ts';
-import { CircuitOpenError } from '../errors.ts';
+import { CircuitOpenError, type Refusal } from '../errors.ts';
 import { type Callable, callWithin, type CallObserver, type CallOptions } from '../timeout/call.ts';
 import { FleetView } from './fleet-view.ts';
 import { Gate } from './gate.ts';
 import { machineConfig } from './machine-config.ts';
 import { type Counter, counting, Generation, timed } from './observers.ts';
+import { ask, type Permit } from './permit.ts';
 import { probeOutcome, Probes } from './probes.ts';
 import { Reporter } from './reporter.ts';
 import type { Runtime } from './runtime.ts';
@@ -33,6 +34,8 @@ export interface EngineOptions {
 
 /** Options of a single call. */
 export type CallSettings = Pick<CallOptions, 'signal' | 'covers'> & { readonly timeoutMs?: number | undefined };
+
+type Refused = Extract<Permit, { kind: 'refused' }>;
 
 /** Without a call for so long, in ms, an instance has no say in what the fleet does. */
 const SILENT_AFTER_MS = 10_000;
@@ -139,7 +142,13 @@ export class Engine implements Counter {
 
   run<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
     this.#touched = true;
-    if (!this.gate.flows) return this.#guarded(fn, settings);
+    if (!this.gate.flows) {
+      const permit = this.gate.permit();
+      if (permit.kind === 'ask') return this.#asked(fn, settings);
+      // Made here and not further in: most of what a refusal costs is its stack, by the frame.
+      if (permit.kind === 'refused') return rejectedSoon(new CircuitOpenError(this.#refusal(permit)));
+      return this.#permitted(fn, settings, permit);
+    }
     if (this.#timesAll) return callWithin(fn, this.#callOptions(settings, timed(this.#generation)));
     return callWithin(fn, settings === undefined ? this.#plain : this.#callOptions(settings, this.#plain.observer));
   }
@@ -199,17 +208,24 @@ export class Engine implements Counter {
     this.gate.setAlone(true);
   }
 
-  async #guarded<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
-    let permit = this.gate.permit();
+  async #asked<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
+    let permit: Permit = ask;
     while (permit.kind === 'ask') permit = (await this.#probes.ask()) ?? this.gate.permit();
-    if (permit.kind !== 'refused') {
-      const settle = permit.kind === 'probe' ? permit.settle : undefined;
-      return callWithin(fn, this.#callOptions(settings, timed(this.#generation, settle)));
-    }
+    if (permit.kind === 'refused') throw new CircuitOpenError(this.#refusal(permit));
+    return this.#permitted(fn, settings, permit);
+  }
+
+  #permitted<T>(fn: Callable<T>, settings: CallSettings | undefined, permit: Permit): Promise<T> {
+    const settle = permit.kind === 'probe' ? permit.settle : undefined;
+    return callWithin(fn, this.#callOptions(settings, timed(this.#generation, settle)));
+  }
+
+  /** Tells of a refusal. @returns what its error says */
+  #refusal({ state, retryAfterMs }: Refused): Refusal {
     const { name: breaker, preset } = this.id;
     this.told?.('refused', 0);
     if (this.link.isAlone) this.#options.onAloneCalls('refused', 1);
-    throw new CircuitOpenError({ breaker, preset, state: permit.state, retryAfterMs: Math.ceil(permit.retryAfterMs) });
+    return { breaker, preset, state, retryAfterMs: Math.ceil(retryAfterMs) };
   }
 
   /** A probe that this process sent by itself came back. */
@@ -260,4 +276,15 @@ export class Engine implements Counter {
     const timeoutMs = settings?.timeoutMs ?? this.preset.timeoutMs;
     return { timeoutMs, signal: settings?.signal, covers: settings?.covers, observer };
   }
+}
+
+const settled = Promise.resolve();
+
+/**
+ * Rejects a microtask from now, when the caller who awaits it has a handler on it already. One that is rejected before
+ * that goes through the process' bookkeeping of unhandled rejections, there and back, which costs half a µs.
+ */
+async function rejectedSoon(error: CircuitOpenError): Promise<never> {
+  await settled;
+  throw error;
 }
