@@ -5,11 +5,13 @@ import { isOutOfMemory, isSplitByMigration } from './reply-errors.ts';
 
 /*
  * Micro-batching. Requests that are asked for in one turn of the event loop wait for its end (setImmediate runs after
- * all sockets of the turn were read) and travel together. When nothing is under way and the last one went alone too, a request
- * doesn't wait for others, only for those of the same callback. Without the second condition the first request of each
- * turn would go alone and the others after it: over HTTP every other call of the script carried one request. A batch is cut at MAX_BATCH: with two in flight Redis works on one while this
- * process reads the other, which gave 600k decisions/s where one batch of 256 gave 450k (ADR 2). A full one doesn't wait for the
- * end of the turn, so that Redis starts while this process still collects the next (ADR 25); in a Cluster the shards part it first.
+ * all sockets of the turn were read) and travel together. When nothing is under way and the last one went alone too, a
+ * request doesn't wait for others, only for those of the same callback. Without the second condition the first request of
+ * each turn would go alone and the others after it: over HTTP every other call of the script carried one request.
+ *
+ * A batch is cut at MAX_BATCH: with two in flight Redis works on one while this process reads the other, which gave 600k
+ * decisions/s where one batch of 256 gave 450k (ADR 2). A full one doesn't wait for the end of the turn, so that Redis
+ * starts while this process still collects the next (ADR 25); in a Cluster the shards part it first.
  */
 const MAX_BATCH = 64;
 

@@ -1,7 +1,10 @@
 import { outcomes, toDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 
-/** What decide-counters.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request, then 4 bytes if events were dropped. */
+/**
+ * What decide-counters.lua and decide.lua answer: 6 bytes server time, then 13 bytes a request, then 4 bytes if events were
+ * dropped.
+ */
 export const REPLY_HEADER = 6;
 /** Bytes a request in the reply. */
 export const REPLY_SIZE = 13;

@@ -2,7 +2,10 @@ import { capacityOf } from '../../../algorithm/capacity.ts';
 import type { Policy } from '../../../types.ts';
 import type { Counter } from './counter.ts';
 
-/** The token bucket as a level that leaks: lua/algorithms/token-bucket.lua. The level is in units times window, and scaled when a live change makes the window another. */
+/**
+ * The token bucket as a level that leaks: lua/algorithms/token-bucket.lua. The level is in units times window, and scaled
+ * when a live change makes the window another.
+ */
 export function tokenBucket(policy: () => Policy): Counter {
   let level = 0;
   let updatedAt = -Infinity;
