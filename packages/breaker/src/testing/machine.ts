@@ -86,3 +86,17 @@ export function machineBench(overrides: Partial<MachineConfig> = {}): Bench {
   };
   return bench;
 }
+
+/** The types of events, in their order. */
+export function kinds(events: StepResult['events']): string[] {
+  return events.map(({ type }) => type);
+}
+
+/** A breaker that two instances have opened, by what the second one told. */
+export function opened(overrides: Partial<MachineConfig> = {}): { readonly bench: Bench; readonly trip: StepResult } {
+  const bench = machineBench(overrides);
+  bench.report('a', failures(1));
+  const trip = bench.report('b', failures(2));
+  if (bench.record?.state.kind !== 'open') throw new Error('it did not open');
+  return { bench, trip };
+}
