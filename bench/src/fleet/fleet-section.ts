@@ -1,5 +1,5 @@
 import { startRedis } from '@spillway/embedded';
-import type { Findings, Section, Table } from '../section.ts';
+import type { Column, Findings, Section, Table } from '../section.ts';
 import { type Comeback, comebacks } from './comeback.ts';
 import { PROCESSES } from './member.ts';
 import { propagation, type Propagation } from './propagation.ts';
@@ -54,19 +54,17 @@ function findings(found: readonly Propagation[], returns: readonly Comeback[]): 
   };
 }
 
+function timeColumns(what: string, samples: string, digits: number): readonly Column[] {
+  const times = ['p50 ms', 'p99 ms', 'longest ms'].map((heading) => ({ heading, digits }));
+  return [{ heading: what }, { heading: samples, digits: 0 }, ...times, { heading: 'promised ms', digits: 0 }];
+}
+
 function propagationTable(found: readonly Propagation[]): Table {
   return {
     title: 'From one process to all',
     intro: `One process makes a change, and ${PROCESSES} others on the same machine act upon it. The time is from the call that makes the change
 (for a breaker: the failed call that trips it) until each of the others does, by a clock that they share; each looks every 2 ms.`,
-    columns: [
-      { heading: 'change' },
-      { heading: 'changes', digits: 0 },
-      { heading: 'p50 ms', digits: 1 },
-      { heading: 'p99 ms', digits: 1 },
-      { heading: 'longest ms', digits: 1 },
-      { heading: 'promised ms', digits: 0 },
-    ],
+    columns: timeColumns('change', 'changes', 1),
     rows: found.map(({ kind, changes, p50Ms, p99Ms, maxMs }) => [
       KINDS[kind].what,
       changes,
@@ -87,14 +85,7 @@ function returnTable(returns: readonly Comeback[]): Table {
     intro: `Redis is killed under ${PROCESSES} processes and is away for 12 s; one breaker is closed, one tripped, one forced open. The time is
 from its first answer until a process stands as all do in the end, and no longer alone. A run in which a process ends up elsewhere, or
 in an older state, fails.`,
-    columns: [
-      { heading: 'Redis comes back' },
-      { heading: 'outages', digits: 0 },
-      { heading: 'p50 ms', digits: 0 },
-      { heading: 'p99 ms', digits: 0 },
-      { heading: 'longest ms', digits: 0 },
-      { heading: 'promised ms', digits: 0 },
-    ],
+    columns: timeColumns('Redis comes back', 'outages', 0),
     rows: returns.map(({ kind, outages, p50Ms, p99Ms, maxMs }) => [
       RETURNS[kind],
       outages,

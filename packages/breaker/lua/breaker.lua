@@ -129,7 +129,8 @@ function actions.report(action)
     called_at = tonumber(at)
     if called_at > now - FORGET_MS and action.seq <= tonumber(seq) then return reply('ignored') end
   end
-  -- Who tells late is not calling for that, but its number must be known for as long as any other.
+  -- Telling late is no call: the time noted is one that doesn't count as calling, which still keeps the number known
+  -- for FORGET_MS - CALLING_MS.
   called_at = action.lateMs and math.max(called_at, now - CALLING_MS) or now
   redis.call('HSET', INSTANCES, command.instance, string.format('%.0f:%.0f', action.seq, called_at))
   redis.call('PEXPIRE', INSTANCES, ttl_ms(10 * FORGET_MS))

@@ -100,7 +100,8 @@ function report(turn: Turn, { seq, batch, lateMs }: ActionOf<'report'>): StepRes
   const { instances, state, epoch, config } = turn.record;
   const seen = instances[instance];
   if (seen !== undefined && seen.calledAtMs > nowMs - FORGET_MS && seq <= seen.seq) return result(turn, 'ignored');
-  // Who tells late is not calling for that, but its number must be known for as long as any other.
+  // Telling late is no call: the time noted is one that doesn't count as calling, which still keeps the number known
+  // for FORGET_MS - CALLING_MS.
   const calledAtMs = lateMs === undefined ? nowMs : Math.max(seen?.calledAtMs ?? 0, nowMs - CALLING_MS);
   turn.record = { ...turn.record, instances: withInstance(instances, instance, { seq, calledAtMs }, nowMs) };
   if (lateMs !== undefined) {
