@@ -1,51 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { withConnection } from '../connection/with-connection.ts';
+import { cutoff, orders, ordersToArchive } from '../testing/orders.ts';
 import { useDatabase } from '../testing/use-database.ts';
-import { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive-rows.ts';
-import { type ArchiveTable, builtInArchives } from './archive-table.ts';
+import { archiveRows } from './archive-rows.ts';
+import { builtInArchives } from './archive-table.ts';
 
 const database = useDatabase();
-const cutoff = new Date('2025-12-10T00:00:00Z');
-
-const orders: ArchiveTable = {
-  source: { schema: 'public', name: 'orders' },
-  target: { schema: 'cold', name: 'orders' },
-  timestampColumn: 'at',
-  retentionDays: 30,
-  batchSize: 100,
-};
-
-/** `rows` orders, one each hour back from `newest`; the archive is partitioned and has no partition yet. */
-async function createOrders(rows: number, newest = '2025-12-31 23:00:00+00', type = 'timestamptz'): Promise<void> {
-  await database.pool.query(`
-    CREATE TABLE orders (id int PRIMARY KEY, at ${type} NOT NULL, status text NOT NULL DEFAULT 'paid');
-    CREATE INDEX orders_at_idx ON orders (at);
-    CREATE SCHEMA cold;
-    CREATE TABLE cold.orders (LIKE orders, archived_at timestamptz NOT NULL DEFAULT now()) PARTITION BY RANGE (at);
-    INSERT INTO orders SELECT n, timestamptz '${newest}' - n * interval '1 hour' FROM generate_series(0, ${rows - 1}) AS n`);
-}
-
-async function archive(
-  options: ArchiveRowsOptions = {},
-  table: Partial<ArchiveTable> = {},
-): Promise<ArchiveRowsReport> {
-  return withConnection(database.pool, async (connection) =>
-    archiveRows(connection, { ...orders, ...table }, { cutoff, ...options }),
-  );
-}
-
-async function query<Row extends object>(sql: string): Promise<Row[]> {
-  return (await database.pool.query<Row>(sql)).rows;
-}
-
-/** Rows in source, in archive and in both. */
-async function census(): Promise<{ live: number; cold: number; both: number }> {
-  const [row] = await query<{ live: number; cold: number; both: number }>(`
-    SELECT (SELECT count(*)::int FROM orders) AS live, (SELECT count(*)::int FROM cold.orders) AS cold,
-           (SELECT count(*)::int FROM orders JOIN cold.orders USING (id)) AS both`);
-  return row ?? { live: -1, cold: -1, both: -1 };
-}
+const { archive, census, createOrders, query } = ordersToArchive(database);
 
 test('moves exactly the rows before the cutoff, over new year, and makes their months', async () => {
   await createOrders(1_000);
@@ -218,102 +180,3 @@ test('for any dates and batch size, the rows before the cutoff are in the archiv
     { numRuns: 25 },
   );
 }, 60_000);
-
-describe('refuses, and moves nothing', () => {
-  test('when a batch would store fewer rows than it deletes', async () => {
-    await createOrders(700);
-    await database.pool.query(`
-      CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN CASE WHEN NEW.id = 650 THEN NULL ELSE NEW END; END';
-      CREATE TRIGGER swallow BEFORE INSERT ON cold.orders FOR EACH ROW EXECUTE FUNCTION swallow()`);
-    await expect(archive()).rejects.toMatchObject({
-      code: 'archive_error',
-      reason: 'count_mismatch',
-      message: expect.stringContaining('deleted 100 rows but stored 99'),
-    });
-    expect(await census()).toEqual({ live: 700, cold: 0, both: 0 });
-  });
-
-  test('a row that the archive has already', async () => {
-    await createOrders(700);
-    await archive({ dryRun: true });
-    await database.pool.query('ALTER TABLE cold.orders ADD PRIMARY KEY (id, at)');
-    await archive({ cutoff: new Date('2025-12-03T00:00:00Z') });
-    const before = await census();
-    await database.pool.query('INSERT INTO orders (id, at) SELECT id, at FROM cold.orders LIMIT 1');
-    await expect(archive()).rejects.toMatchObject({ code: '23505' });
-    expect(await census()).toEqual({ ...before, live: before.live + 1, both: 1 });
-  });
-
-  test.each([
-    [
-      'a column that the archive lacks',
-      'ALTER TABLE orders ADD note text',
-      'target cold.orders lacks column "note" (text)',
-    ],
-    [
-      'a column of another type',
-      'ALTER TABLE orders ALTER status TYPE varchar(9)',
-      'column "status" is character varying(9) in the source, but text in target cold.orders',
-    ],
-    [
-      'a column that may not be null there',
-      'ALTER TABLE orders ALTER status DROP NOT NULL',
-      'column "status" may be null in the source, but not in target cold.orders',
-    ],
-    [
-      'a column that the archive demands',
-      'ALTER TABLE cold.orders ADD why text NOT NULL',
-      'target cold.orders demands a value for column "why", which the source lacks',
-    ],
-    [
-      'a cascading foreign key',
-      'CREATE TABLE items (order_id int CONSTRAINT items_order REFERENCES orders ON DELETE CASCADE)',
-      'foreign key items_order on items would delete or change rows there when rows leave the source',
-    ],
-    [
-      'a foreign key that sets null',
-      'CREATE TABLE items (order_id int CONSTRAINT items_order REFERENCES orders ON DELETE SET NULL)',
-      'foreign key items_order on items would delete or change rows there when rows leave the source',
-    ],
-    ['a missing archive', 'DROP TABLE cold.orders', 'target cold.orders does not exist'],
-  ])('%s', async (_, sql, problem) => {
-    await createOrders(700);
-    await database.pool.query(sql);
-    await expect(archive()).rejects.toMatchObject({ reason: 'preflight', table: 'public.orders', problems: [problem] });
-    expect(await query('SELECT count(*)::int AS n FROM orders')).toEqual([{ n: 700 }]);
-  });
-
-  test.each([
-    ['a missing timestamp column', { timestampColumn: 'made' }, 'source has no column "made"'],
-    [
-      'a timestamp column of text',
-      { timestampColumn: 'status' },
-      'must be timestamptz, timestamp or date, but is text',
-    ],
-  ])('%s', async (_, table, problem) => {
-    await createOrders(1);
-    await expect(archive({}, table)).rejects.toThrow(problem);
-  });
-
-  test.each([
-    ['retentionDays', { retentionDays: -1 }],
-    ['batchSize', { batchSize: 0 }],
-    ['where', { where: ' ' }],
-    ['timestampColumn', { timestampColumn: '' }],
-    ['target', { target: orders.source }],
-  ])('a bad %s', async (option, table) => {
-    await expect(archive({}, table)).rejects.toMatchObject({ code: 'invalid_option', option });
-  });
-});
-
-test('warns of a trigger and of a missing index', async () => {
-  await createOrders(10);
-  await database.pool.query(`
-    DROP INDEX orders_at_idx;
-    CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
-    CREATE TRIGGER watcher BEFORE DELETE ON orders FOR EACH ROW EXECUTE FUNCTION noop()`);
-  expect((await archive({ dryRun: true })).warnings).toEqual([
-    'trigger watcher of the source runs for each moved row',
-    'no index of the source begins with "at": each batch reads the whole table',
-  ]);
-});

@@ -1,0 +1,94 @@
+import { type RedisServer, startRedis } from '@spillway/embedded';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createLimiter } from '../limiter.ts';
+import type { Limiter } from '../limiter-interface.ts';
+import { definePolicy } from '../policy/policy.ts';
+import { memoryUnderTest, redisUnderTest } from '../testing/hand-clock.ts';
+
+const START = Date.parse('2026-03-28T12:00:00Z');
+const MINUTE = 60_000;
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+
+/*
+ * The two stores are twins: random histories over every algorithm, with groups, refunds, penalties, blocks and clock
+ * steps in both directions, get the same answers from both.
+ */
+describe('the stores', () => {
+  const policies = [
+    definePolicy({ name: 'log', limit: 5, windowMs: MINUTE }),
+    definePolicy({ name: 'log-block', limit: 3, windowMs: MINUTE, blockMs: 90_000 }),
+    definePolicy({ name: 'window', algorithm: 'sliding-window', limit: 7, windowMs: MINUTE, buckets: 7 }),
+    definePolicy({ name: 'window-block', algorithm: 'sliding-window', limit: 4, windowMs: 50_001, blockMs: 70_000 }),
+    definePolicy({ name: 'fixed', algorithm: 'fixed-window', limit: 4, windowMs: MINUTE, blockMs: 20_000 }),
+    definePolicy({ name: 'bucket', algorithm: 'token-bucket', limit: 6, windowMs: 7 * MINUTE, burst: 4 }),
+    definePolicy({ name: 'quota', algorithm: 'quota', limit: 9, period: 'day', timeZone: 'Asia/Kathmandu' }),
+    definePolicy({
+      name: 'shadow',
+      algorithm: 'fixed-window',
+      limit: 2,
+      windowMs: MINUTE,
+      blockMs: 9_000,
+      mode: 'shadow',
+    }),
+  ];
+  const name = fc.constantFrom(...policies.map((policy) => policy.name));
+  const one = fc.record({ policy: name, cost: fc.integer({ min: 1, max: 2 }) });
+  const command = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant('consume' as const), ask: one }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('peek' as const), ask: one }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('reward' as const), ask: one }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('penalize' as const), ask: one }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('block' as const), ask: one }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('unblock' as const), ask: one }) },
+    { weight: 1, arbitrary: fc.record({ kind: fc.constant('reset' as const), ask: one }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        kind: fc.constant('together' as const),
+        asks: fc.uniqueArray(one, { minLength: 1, maxLength: 4, selector: ({ policy }) => policy }),
+      }),
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({ kind: fc.constant('time' as const), ms: fc.integer({ min: -9_000, max: 80_000 }) }),
+    },
+  );
+
+  it('give the same answers to the same history', { timeout: 120_000 }, async () => {
+    const redis = await redisUnderTest(server.url);
+    const memory = memoryUnderTest();
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 60 }), async (commands) => {
+        const subject = `history-${(run += 1)}`;
+        const histories = [];
+        for (const under of [redis, memory]) {
+          const limiter: Limiter = createLimiter({ store: under.store, policies });
+          const history: unknown[] = [];
+          let now = START;
+          await under.setNow(now);
+          for (const step of commands) {
+            if (step.kind === 'time') await under.setNow((now += step.ms));
+            else if (step.kind === 'together') {
+              history.push(await limiter.consumeAll(step.asks.map((ask) => ({ ...ask, subject }))));
+            } else if (step.kind === 'reset') await limiter.reset(step.ask.policy, subject);
+            else if (step.kind === 'unblock') history.push(await limiter.unblock(step.ask.policy, subject));
+            else if (step.kind === 'block') {
+              history.push(await limiter.block(step.ask.policy, subject, { durationMs: 30_000 }));
+            } else history.push(await limiter[step.kind](step.ask.policy, subject, { cost: step.ask.cost }));
+          }
+          histories.push(history);
+        }
+        expect(histories[0]).toEqual(histories[1]);
+      }),
+      { numRuns: 250 },
+    );
+    await redis.dispose();
+  });
+});
