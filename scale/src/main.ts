@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { whenPackageManagerDies } from '@spillway/embedded';
+import { onStopRequest } from '@spillway/embedded';
 import { type Command, parseCommand, usage } from './arguments.ts';
 import { planRun } from './plan.ts';
 import { profiles } from './profile.ts';
@@ -11,25 +11,18 @@ import { StopRequest } from './stop-request.ts';
 /** All of the teardown after a signal, whatever hangs. What is left then ends with its channel, or by its own guard. */
 const EXIT_DEADLINE_MS = 10_000;
 
-/** Ctrl-C reaches us from the terminal, and again from a package manager that passes it on: that is one, not two. */
-const SAME_SIGNAL_MS = 700;
-
 /** Aborts once with a {@link StopRequest}, when a signal or the death of our package manager asks for it. */
 function stopRequests(): AbortSignal {
   const abort = new AbortController();
-  let askedAt: number | undefined;
-  const ask = (name: 'SIGINT' | 'SIGTERM'): void => {
-    const request = new StopRequest(name);
-    const now = performance.now();
-    // Somebody insists.
-    if (askedAt !== undefined && now - askedAt > SAME_SIGNAL_MS) process.exit(request.exitCode);
-    if (askedAt !== undefined) return;
-    askedAt = now;
-    setTimeout(() => process.exit(request.exitCode), EXIT_DEADLINE_MS).unref();
-    abort.abort(request);
-  };
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => ask(name));
-  if (process.env['npm_lifecycle_event'] !== undefined) whenPackageManagerDies(() => ask('SIGTERM'));
+  onStopRequest({
+    underPackageManager: process.env['npm_lifecycle_event'] !== undefined,
+    stop: (signal) => {
+      const request = new StopRequest(signal);
+      setTimeout(() => process.exit(request.exitCode), EXIT_DEADLINE_MS).unref();
+      abort.abort(request);
+    },
+    insist: (signal) => process.exit(new StopRequest(signal).exitCode),
+  });
   return abort.signal;
 }
 

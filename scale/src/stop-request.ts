@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import type { StopSignal } from '@spillway/embedded';
 
 /** Somebody wants the run to end before it has. */
 export class StopRequest extends Error {
@@ -7,7 +8,7 @@ export class StopRequest extends Error {
   /** As a shell would say it: 130 for SIGINT, 143 for SIGTERM. */
   readonly exitCode: number;
 
-  constructor(signal: 'SIGINT' | 'SIGTERM') {
+  constructor(signal: StopSignal) {
     super(`Stopped by ${signal}: everything that was started is gone, and there is no report`);
     this.exitCode = 128 + constants.signals[signal];
   }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ListenError } from '@spillway/api';
 import { ConfigError } from '@spillway/config';
-import { whenPackageManagerDies } from '@spillway/embedded';
+import { onStopRequest } from '@spillway/embedded';
 import { parseCommand, usage } from './arguments.ts';
 import { readStartConfig, type StartConfig } from './config.ts';
 import { DataDirectoryError } from './data/data-directory-error.ts';
@@ -12,9 +12,6 @@ import { createTeardown } from './teardown.ts';
 
 /** All of the shutdown, whatever hangs. What is left then is ended by the servers' own guards. */
 const EXIT_DEADLINE_MS = 4_700;
-
-/** Ctrl-C reaches us from the terminal, and again from a package manager that passes it on: that is one, not two. */
-const SAME_SIGNAL_MS = 700;
 
 /** How long a step of the start that can't be interrupted may go on after a signal. */
 const ABORT_MS = 1_500;
@@ -33,7 +30,12 @@ async function start(config: StartConfig, fresh: boolean): Promise<void> {
     await teardown.run();
     process.exit(0);
   };
-  onStopRequest(config, stop);
+  onStopRequest({
+    underPackageManager: config.underPackageManager,
+    stop: () => void stop(),
+    // The guards stop the servers when we are gone.
+    insist: () => process.exit(130),
+  });
 
   try {
     console.log(summary(await launched, { searchPath: config.searchPath, cwd: process.cwd() }));
@@ -43,20 +45,6 @@ async function start(config: StartConfig, fresh: boolean): Promise<void> {
     await teardown.run();
     throw error;
   }
-}
-
-/** Calls `stop` once, when the terminal, a supervisor or the death of our package manager asks for it. */
-function onStopRequest({ underPackageManager }: StartConfig, stop: () => Promise<void>): void {
-  let askedAt: number | undefined;
-  const ask = (): void => {
-    const now = performance.now();
-    if (askedAt === undefined) void stop();
-    // Somebody insists. The guards stop the servers when we are gone.
-    else if (now - askedAt > SAME_SIGNAL_MS) process.exit(130);
-    askedAt ??= now;
-  };
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, ask);
-  if (underPackageManager) whenPackageManagerDies(ask);
 }
 
 const command = parseCommand(process.argv.slice(2));

@@ -8,6 +8,7 @@ test('the package exports exactly these names', () => {
       "EmbeddedError",
       "identify",
       "isRunning",
+      "onStopRequest",
       "postgresImage",
       "redisImage",
       "resolveStack",
@@ -16,7 +17,6 @@ test('the package exports exactly these names', () => {
       "startRedis",
       "startRedisCluster",
       "startRedisSentinel",
-      "whenPackageManagerDies",
     ]
   `);
 });

@@ -21,7 +21,7 @@ export {
   type RedisSentinelOptions,
   type RedisSentinelSet,
 } from './redis/start-redis-sentinel.ts';
-export { whenPackageManagerDies } from './processes/package-manager.ts';
+export { onStopRequest, type StopRequestOptions, type StopSignal } from './processes/on-stop-request.ts';
 export { identify, isRunning, type ProcessIdentity } from './processes/process-identity.ts';
 export type { RedisSetOptions } from './redis/redis-nodes.ts';
 export {
