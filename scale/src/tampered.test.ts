@@ -87,9 +87,10 @@ it('finds one admission too many, an unjust refusal, a lost row and a doubled on
   expect(await run.exited, run.stderr()).toBe(1);
   const report: Report = JSON.parse(run.stdout());
   expect(report.passed).toBe(false);
-  const failed = [...report.capacity, ...report.checks].filter(({ passed }) => !passed);
-  const found = failed.map((row) => ('details' in row ? [row.name, row.details?.[0]] : row));
-  expect(found).toEqual([
+  // Not how many generations an hour were served: a busy machine may serve fewer, and a run this short has few.
+  expect(report.capacity).toContainEqual(expect.objectContaining({ metric: 'Concurrent users', passed: true }));
+  const failed = report.checks.filter(({ passed }) => !passed);
+  expect(failed.map(({ name, details }) => [name, details?.[0]])).toEqual([
     [
       'No user ever got more than the limit in any trailing window',
       expect.stringMatching(/^over-limit: user \d+, generations/),
