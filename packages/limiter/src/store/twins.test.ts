@@ -87,7 +87,50 @@ describe('the stores', () => {
         }
         expect(histories[0]).toEqual(histories[1]);
       }),
-      { numRuns: 250 },
+      {
+        numRuns: 250,
+        examples: [
+          // Blocks that are over when somebody unblocks, and when something is charged; then the clock steps back.
+          [
+            [
+              { kind: 'block', ask: { policy: 'quota', cost: 1 } },
+              { kind: 'time', ms: 30_000 },
+              { kind: 'unblock', ask: { policy: 'quota', cost: 1 } },
+              { kind: 'time', ms: -1 },
+              { kind: 'consume', ask: { policy: 'quota', cost: 1 } },
+            ],
+          ],
+          [
+            [
+              { kind: 'block', ask: { policy: 'quota', cost: 1 } },
+              { kind: 'time', ms: 30_000 },
+              { kind: 'consume', ask: { policy: 'quota', cost: 1 } },
+              { kind: 'time', ms: -1 },
+              { kind: 'consume', ask: { policy: 'quota', cost: 1 } },
+            ],
+          ],
+          // A refund into a bucket of its own is seen by a clock that steps back behind it.
+          [
+            [
+              { kind: 'consume', ask: { policy: 'window', cost: 1 } },
+              { kind: 'time', ms: 2_536 },
+              { kind: 'reward', ask: { policy: 'window', cost: 1 } },
+              { kind: 'time', ms: -1 },
+              { kind: 'penalize', ask: { policy: 'window', cost: 1 } },
+            ],
+          ],
+          // A refund takes the one unit that was charged before the clock stepped back.
+          [
+            [
+              { kind: 'consume', ask: { policy: 'log', cost: 1 } },
+              { kind: 'time', ms: 1 },
+              { kind: 'consume', ask: { policy: 'log', cost: 1 } },
+              { kind: 'time', ms: -1 },
+              { kind: 'reward', ask: { policy: 'log', cost: 1 } },
+            ],
+          ],
+        ],
+      },
     );
     await redis.dispose();
   });

@@ -64,7 +64,8 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
     async unblock(key) {
       const window = windows.get(key);
       const ran = window !== undefined && window.blockedUntil > now();
-      if (window !== undefined) window.blockedUntil = 0;
+      // One that is over is left: a clock that steps back finds it again.
+      if (ran) window.blockedUntil = 0;
       return ran;
     },
     async giveBack({ key, cost }, chargedAtMs) {
@@ -106,11 +107,29 @@ function admit(verdict: Verdict, operation: Operation, now: number): Decision {
   const { counter } = window;
   const slot = request.slot ?? '';
   if (operation === 'reward') {
-    if (counter.used(at) > 0) counter.take(at, request.cost, slot);
-  } else if (operation === 'renew' && counter.renew?.(at, slot) === false) {
+    if (counter.used(at) > 0) {
+      counter.take(at, request.cost, slot);
+      forgetEndedBlock(window, at);
+    }
+    // After a clock that stepped back: without the units that had seen a later time, its own counts again.
+    return settled({ ...verdict, at: counter.clamp(now) }, now);
+  }
+  if (operation === 'renew' && counter.renew?.(at, slot) === false) {
     return toDecision(request.policy, outcomes.limited, remaining(request.policy, counter, at), 0, 0, now);
-  } else if (operation === 'consume' || operation === 'charge') counter.add(at, request.cost, slot);
-  window.expiresAt = Math.max(window.blockedUntil, at + counter.resetAfter(at));
+  }
+  if (operation === 'consume' || operation === 'charge') counter.add(at, request.cost, slot);
+  if (operation !== 'peek') forgetEndedBlock(window, at);
+  return settled(verdict, now);
+}
+
+/** Whatever is written writes no block that is over: not even a clock that steps back finds it again. */
+function forgetEndedBlock(window: MemoryWindow, at: number): void {
+  if (window.blockedUntil <= at) window.blockedUntil = 0;
+}
+
+function settled(verdict: Verdict, now: number): Decision {
+  const { at, window } = verdict;
+  window.expiresAt = Math.max(window.blockedUntil, at + window.counter.resetAfter(at));
   return answer(verdict, outcomes.allowed, now);
 }
 

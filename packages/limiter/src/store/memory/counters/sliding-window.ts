@@ -52,6 +52,9 @@ export function slidingWindow(policy: () => Policy, buckets: number): Counter {
         counts.set(index, units - Math.min(left, units));
         left -= Math.min(left, units);
       }
+      // Time has been seen up to here, though nothing may be left that was counted then.
+      const newest = Math.floor(at / width());
+      counts.set(newest, counts.get(newest) ?? 0);
     },
     takeFrom(chargedAt, cost) {
       const index = Math.floor(chargedAt / kept);
