@@ -467,7 +467,8 @@ DECLARE
 	since timestamptz;
 	sealed timestamptz;
 	through timestamptz;
-	minutes timestamptz[];
+	minutes timestamptz[] := '{}';
+	late record;
 	width integer;
 	child integer := 1;
 BEGIN
@@ -479,9 +480,13 @@ BEGIN
 	FROM system_metrics m WHERE m.recorded_at >= since;
 	through := least(sealed, since + make_interval(mins => p_minutes));
 
-	WITH taken AS (DELETE FROM system_metric_late_minutes l WHERE l.started_at < through RETURNING l.started_at)
-	SELECT array_agg(DISTINCT t.started_at) INTO minutes FROM taken t WHERE t.started_at < since;
-	minutes := coalesce(minutes, '{}') || ARRAY(SELECT generate_series(since, through - interval '1 minute', interval '1 minute'));
+	-- One by one and in the order in which inserts note them: both lock their rows, and in another order they would wait for each
+	-- other for ever.
+	FOR late IN SELECT l.metric_name, l.started_at FROM system_metric_late_minutes l WHERE l.started_at < through ORDER BY 1, 2 FOR UPDATE LOOP
+		DELETE FROM system_metric_late_minutes l WHERE l.metric_name = late.metric_name AND l.started_at = late.started_at;
+		IF late.started_at < since AND late.started_at <> ALL (minutes) THEN minutes := minutes || late.started_at; END IF;
+	END LOOP;
+	minutes := minutes || ARRAY(SELECT generate_series(since, through - interval '1 minute', interval '1 minute'));
 
 	INSERT INTO system_metric_rollups AS r
 	SELECT b.metric_name, 1, b.started_at, sum(b.n), sum(b.total), min(b.low), max(b.high),

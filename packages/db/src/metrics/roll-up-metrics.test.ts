@@ -158,6 +158,20 @@ test('ten processes that sum up at once disturb neither each other nor writers',
   expect((await stats())?.count).toBe('6000');
 });
 
+test('many late minutes that are noted and summed up at once never make a deadlock', async () => {
+  await add(5_000, 3);
+  await rollUpMetrics(database.pool);
+  const summing = async (): Promise<void> => {
+    for (let turn = 0; turn < 30; turn += 1) await rollUpMetrics(database.pool);
+  };
+  const adding = async (): Promise<void> => {
+    for (let turn = 0; turn < 30; turn += 1) await add(150, 3);
+  };
+  await Promise.all([summing(), summing(), ...Array.from({ length: 6 }, adding)]);
+  await rollUpMetrics(database.pool);
+  expect((await stats())?.count).toBe('32000');
+}, 60_000);
+
 async function summary(): Promise<(string | null | undefined)[]> {
   const found = await stats();
   return [found?.count, found?.min_value, found?.max_value, found?.avg_value];
