@@ -1,24 +1,48 @@
+import { execFileSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { defineConfig } from 'vitest/config';
 import { CountReporter } from './.ci/count-reporter.ts';
 
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Seed of every property test of the run. */
+    readonly propertySeed: number;
+  }
+}
+
 /** Tests and the code they import run from source: the export condition comes first in every package. */
 const conditions = ['@spillway/source'];
+
+const tests = ['{packages,examples,bench,deploy,scale,start}/**/src/**/*.test.ts', 'examples/*.test.ts'];
+
+/** `pnpm fuzz` runs only the property tests, with a new seed, which SPILLWAY_SEED repeats. Other runs pin the seed. */
+const fuzz = process.env['SPILLWAY_FUZZ'] === '1';
+const PINNED_SEED = 20_261_128;
+const propertySeed = Number(process.env['SPILLWAY_SEED'] ?? (fuzz ? randomInt(2 ** 31) : PINNED_SEED));
+if (fuzz)
+  process.stdout.write(`property tests with seed ${propertySeed}; SPILLWAY_SEED=${propertySeed} repeats them\n`);
+const propertyTests = (): string[] =>
+  execFileSync('git', ['grep', '-l', "from 'fast-check'", '--', '*.test.ts'], { encoding: 'utf8' }).trim().split('\n');
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
     reporters: ['default', new CountReporter()],
-    include: ['{packages,examples,bench,deploy,scale,start}/**/src/**/*.test.ts', 'examples/*.test.ts'],
+    include: fuzz ? propertyTests() : tests,
     exclude: ['**/node_modules/**', '**/dist/**'],
     typecheck: {
       ignoreSourceErrors: true,
-      enabled: true,
+      enabled: !fuzz,
       checker: 'tsc',
       include: ['packages/*/src/**/*.test-d.ts'],
       tsconfig: './tsconfig.types.json',
     },
     globalSetup: ['./packages/embedded/src/testing/global-setup.ts'],
+    setupFiles: ['./test/setup.ts'],
+    provide: { propertySeed },
+    // Polls that name no time of their own; vi.waitFor and vi.waitUntil have the same in test/setup.ts.
+    expect: { poll: { timeout: 15_000 } },
     testTimeout: 30_000,
     hookTimeout: 180_000,
   },

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { missingPackages } from '@spillway/embedded';
 import { apiSection } from './api/api-section.ts';
 import { auditSection } from './audit/audit-section.ts';
 import { breakerSection } from './breaker/breaker-section.ts';
@@ -47,6 +48,12 @@ const measured = new Map<string, Run>();
 for (const section of sections) {
   const { name } = section;
   if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const missing = await missingPackages(section.needs ?? []);
+  if (missing !== undefined) {
+    console.error(`${name} is left out: ${missing}`);
+    process.exitCode = 1;
+    continue;
+  }
   console.error(`measuring ${name} …`);
   try {
     const run = await runOf(section, quick ? quickEffort : wholeEffort);

@@ -1,3 +1,4 @@
+import type { DebianPackage } from '@spillway/embedded';
 import type { Conditions } from './conditions.ts';
 import type { Effort } from './effort.ts';
 
@@ -6,6 +7,8 @@ export interface Section {
   /** As it is called on the command line: lower-case letters and `-`. */
   readonly name: string;
   readonly title: string;
+  /** Programs that it runs; installed as root on Debian or Ubuntu. Without them the section is left out. */
+  readonly needs?: readonly DebianPackage[];
   measure(effort: Effort): Promise<Findings>;
 }
 

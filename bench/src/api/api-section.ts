@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { migrate } from '@spillway/db';
 import { startPostgres, startRedis } from '@spillway/embedded';
-import { type Load, startApp } from '../http/load.ts';
+import { type Load, startApp, wrk } from '../http/load.ts';
 import { median } from '../quantile.ts';
 import type { Findings, Section } from '../section.ts';
 
@@ -17,6 +17,7 @@ const NAMES = { constant: 'the same route without a decision', decides: 'a decis
 export const apiSection: Section = {
   name: 'api',
   title: 'HTTP API',
+  needs: [wrk],
   async measure(effort): Promise<Findings> {
     const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
     await migrate({ connectionString: postgres.url });

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import type { Effort } from '../effort.ts';
 import { median } from '../quantile.ts';
 import type { Findings, Goal, Section, Table } from '../section.ts';
-import { type RunningApp, startApp } from './load.ts';
+import { type RunningApp, startApp, wrk } from './load.ts';
 
 /** What is in front of the app's one route. */
 type Kind = 'none' | 'spillway' | 'hono-rate-limiter';
@@ -34,6 +34,7 @@ interface Result {
 export const httpSection: Section = {
   name: 'http',
   title: 'Hono middleware',
+  needs: [wrk],
   async measure(effort): Promise<Findings> {
     const redis = await startRedis();
     const kinds: readonly Kind[] = ['none', 'spillway', 'hono-rate-limiter'];

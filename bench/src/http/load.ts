@@ -1,9 +1,13 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
+import type { DebianPackage } from '@spillway/embedded';
 
 const run = promisify(execFile);
 const NODE_ARGS = ['--conditions=@spillway/source', '--import', 'tsx'];
+
+/** The load generator. */
+export const wrk: DebianPackage = { name: 'wrk', file: '/usr/bin/wrk' };
 
 /** What wrk found. */
 export interface Load {
@@ -28,7 +32,7 @@ export interface AppOptions {
   readonly script: string;
 }
 
-/** Starts an app. `wrk` must be on the PATH. */
+/** Starts an app. {@link wrk} must be there. */
 export async function startApp({ server, args, script }: AppOptions): Promise<RunningApp> {
   const child = spawn(process.execPath, [...NODE_ARGS, server, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [line]: unknown[] = await once(child.stdout, 'data');

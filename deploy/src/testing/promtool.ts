@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process';
+import { missingPackages } from '@spillway/embedded';
 import { deployPath } from './deploy-file.ts';
 
 /** Why there is no promtool; undefined when there is. */
 export const promtoolMissing: string | undefined =
   spawnSync('promtool', ['--version']).status === 0
     ? undefined
-    : 'promtool is not installed (Debian: apt install prometheus)';
+    : await missingPackages([{ name: 'prometheus', file: '/usr/bin/promtool' }]);
 
 /** Runs it in deploy/prometheus; what it said, and whether it was content. */
 export function promtool(...args: readonly string[]): { readonly ok: boolean; readonly output: string } {

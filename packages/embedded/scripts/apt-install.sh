@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs one Debian package that has a server in it, without letting that server start by itself.
 #
-# Usage: apt-install.sh PACKAGE PROGRAM      (as root; PROGRAM is what the package brings)
+# Usage: apt-install.sh PACKAGE PROGRAM      (as root; PROGRAM is what the package brings: a name, or the path of a file)
 package=$1 program=$2
 marker='# temporary, written by spillway'
 policy=/usr/sbin/policy-rc.d
@@ -9,7 +9,7 @@ policy=/usr/sbin/policy-rc.d
 # One at a time: several test processes may come here together. flock is part of every Debian.
 exec 9>/run/spillway-apt.lock
 flock 9
-command -v "$program" >/dev/null && exit 0
+{ command -v "$program" >/dev/null || [ -e "$program" ]; } && exit 0
 
 # Debian starts a service as soon as it is installed, and at every boot; nobody asked for that. 101 means
 # "not allowed". A file with our marker is left over from an install that was killed.

@@ -8,6 +8,7 @@ test('the package exports exactly these names', () => {
       "EmbeddedError",
       "identify",
       "isRunning",
+      "missingPackages",
       "onStopRequest",
       "postgresImage",
       "redisImage",

@@ -1,5 +1,6 @@
 export { EmbeddedError, type EmbeddedErrorCode, type EmbeddedErrorDetails } from './errors.ts';
 export type { OnProgress } from './apt.ts';
+export { type DebianPackage, missingPackages } from './debian-package.ts';
 export type { Environment } from './config.ts';
 export type { Server } from './server.ts';
 export type { Stack } from './stack/stack.ts';

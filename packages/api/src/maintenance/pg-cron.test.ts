@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { type PostgresServer, startPostgres } from '@spillway/embedded';
+import { missingPackages, type PostgresServer, startPostgres } from '@spillway/embedded';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';
@@ -10,9 +10,11 @@ import { memoryLog } from '../testing/memory-log.ts';
 import { maintenanceControl } from './maintenance-control.ts';
 
 const binDir = '/usr/lib/postgresql/15/bin';
-const missing = [`${binDir}/postgres`, '/usr/lib/postgresql/15/lib/pg_cron.so', '/usr/bin/curl'].filter(
-  (file) => !existsSync(file),
-);
+const missing = await missingPackages([
+  { name: 'postgresql-15', file: `${binDir}/postgres` },
+  { name: 'postgresql-15-cron', file: '/usr/lib/postgresql/15/lib/pg_cron.so' },
+  { name: 'curl', file: '/usr/bin/curl' },
+]);
 
 /** The page that operators copy from. */
 const page = readFileSync(new URL('../../../../docs/cron-jobs.md', import.meta.url), 'utf8');
@@ -49,7 +51,7 @@ let pool: ReturnType<typeof createPool>;
 let server: HttpServer;
 
 beforeAll(async () => {
-  if (missing.length > 0) return;
+  if (missing !== undefined) return;
   const cron = ['shared_preload_libraries=pg_cron', 'cron.database_name=spillway', 'cron.use_background_workers=on'];
   // The restart must lose nothing.
   const settings = [...cron, 'synchronous_commit=on'];
@@ -73,7 +75,7 @@ afterAll(async () => {
   await postgres?.stop();
 });
 
-it.skipIf(missing.length > 0)(
+it.skipIf(missing !== undefined)(
   'the statements of docs/cron-jobs.md make pg_cron call the three jobs',
   async () => {
     const { key } = await createApiKey(pool, { name: 'pg_cron', scopes: ['admin'] });

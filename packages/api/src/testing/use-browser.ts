@@ -1,16 +1,14 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { missingPackages } from '@spillway/embedded';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 
 const executablePath = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 
-/** Why there is no browser to test in; undefined when there is one. */
-export const noBrowser: string | undefined = existsSync(executablePath)
-  ? undefined
-  : ` (skipped: there is no ${executablePath}; Debian has the package chromium, and CHROMIUM_PATH names another)`;
+/** Why there is no browser to test in; undefined when there is one. CHROMIUM_PATH names another than Debian's. */
+export const noBrowser: string | undefined = await missingPackages([{ name: 'chromium', file: executablePath }]);
 
 const quiet = [
   'disable-gpu',
