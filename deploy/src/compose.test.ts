@@ -15,10 +15,16 @@ interface Service {
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
   readonly read_only?: boolean;
   readonly command?: readonly string[];
+  readonly healthcheck?: object;
 }
 
 /** `<<` is YAML 1.1's, which Compose understands. */
-async function readCompose(): Promise<{ services: Record<string, Service>; volumes: Record<string, unknown> }> {
+async function readCompose(): Promise<{
+  services: Record<string, Service>;
+  volumes: Record<string, unknown>;
+  networks: Record<string, { readonly internal?: boolean }>;
+  configs: Record<string, { readonly content: string }>;
+}> {
   const { parse } = await import('yaml');
   return parse(await deployText('compose.yaml'), { merge: true }) as Awaited<ReturnType<typeof readCompose>>;
 }
@@ -106,7 +112,7 @@ it('mounts files that exist, publishes to this machine only, and pins every imag
       ).toBe(true);
     }
     for (const port of ports) expect(port, name).toMatch(/^127\.0\.0\.1:/u);
-    if (build === undefined) expect(image, name).toMatch(/:v?\d+\.\d+/u);
+    if (build === undefined) expect(image, name).toMatch(/:v?\d+\.\d+[^@]*@sha256:[\da-f]{64}$/u);
   }
 });
 
@@ -118,11 +124,13 @@ it('asks for every password that it uses, in .env.example too', async () => {
 
 it('lets Prometheus find what it scrapes and Grafana what it asks', async () => {
   const { services } = await readCompose();
-  const [prometheus] = await deployYaml<{ scrape_configs: { static_configs: { targets: string[] }[] }[] }>(
-    'prometheus/prometheus.yml',
+  const [prometheus] = await deployYaml<{
+    scrape_configs: { dns_sd_configs: { names: string[]; type: string; port: number }[] }[];
+  }>('prometheus/prometheus.yml');
+  const targets = prometheus?.scrape_configs.flatMap((job) =>
+    job.dns_sd_configs.flatMap(({ names, type, port }) => names.map((name) => `${type} ${name}:${port}`)),
   );
-  const targets = prometheus?.scrape_configs.flatMap((job) => job.static_configs.flatMap((config) => config.targets));
-  expect(targets).toEqual(['api:8787', 'worker:8788']);
+  expect(targets).toEqual(['A api:8787', 'A worker:8788']);
   const [grafana] = await deployYaml<{ datasources: { url: string }[] }>(
     'grafana/provisioning/datasources/spillway.yml',
   );
@@ -135,6 +143,36 @@ it('lets Prometheus find what it scrapes and Grafana what it asks', async () => 
     ).toBe(true);
   }
   for (const part of ['api', 'worker']) expect(services[part]?.networks).toContain('metrics');
+});
+
+it('lets nobody into Redis without a password, and no dashboard into its network', async () => {
+  const { services, networks, configs } = await readCompose();
+  expect(configs['redis-password']?.content).toContain('requirepass "${REDIS_PASSWORD:?set it}"');
+  expect(services['redis']?.command).toContain('/usr/local/etc/redis/password.conf');
+  for (const part of ['api', 'worker']) {
+    expect(services[part]?.environment?.['REDIS_URL']).toContain('redis://:${REDIS_PASSWORD:?set it}@');
+  }
+  expect(networks['data']?.internal).toBe(true);
+  const inside = Object.keys(services).filter((name) => services[name]?.networks.includes('data'));
+  expect(inside).toEqual(['redis', 'postgres', 'pgbouncer', 'migrate', 'api', 'worker']);
+});
+
+it('takes every right from every container but what its entrypoint needs', async () => {
+  for (const [name, service] of Object.entries((await readCompose()).services)) {
+    expect(service, name).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+    });
+  }
+});
+
+it('waits for PgBouncer before what asks it', async () => {
+  const { services } = await readCompose();
+  expect(services['pgbouncer']?.healthcheck).toBeDefined();
+  for (const part of ['api', 'worker']) {
+    expect(services[part]?.depends_on?.['pgbouncer']?.condition).toBe('service_healthy');
+  }
 });
 
 it('keeps what Redis acknowledged, and never evicts', async () => {

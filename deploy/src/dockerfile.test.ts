@@ -11,7 +11,7 @@ it.each(images)(
     const stages = await readStages();
     const stage = stages.get(name);
     expect(last(stage, 'USER')).toMatch(/^[1-9]\d*:[1-9]\d*$/u);
-    expect(stage?.from).toMatch(/^node:\d+\.\d+\.\d+-alpine\d+\.\d+$/u);
+    expect(stage?.from).toMatch(/^node:\d+\.\d+\.\d+-alpine\d+\.\d+@sha256:[\da-f]{64}$/u);
     expect(stage?.steps.filter(([step]) => step === 'COPY')).toEqual([['COPY', '--from=build /app ./']]);
   },
 );
@@ -48,5 +48,5 @@ it.each(['api', 'worker'] as const)('%s runs with the flags of its start script'
 
 it('leaves out of the build what a checkout holds besides', async () => {
   const ignored = (await deployText('Dockerfile.dockerignore')).split('\n');
-  expect(ignored).toEqual(expect.arrayContaining(['**/node_modules', '**/dist', '.git']));
+  expect(ignored).toEqual(expect.arrayContaining(['**/node_modules', '**/dist', '.git', '**/.env', '**/.data']));
 });

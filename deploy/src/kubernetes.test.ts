@@ -59,7 +59,8 @@ describe('the manifests', () => {
 });
 
 async function container(part: string): Promise<Container> {
-  const [only] = (await podOf(part)).spec.containers;
+  const { containers, initContainers = [] } = (await podOf(part)).spec;
+  const only = [...containers, ...initContainers].find(({ name }) => name === part);
   if (only === undefined) throw new Error(`${part} has no container`);
   return only;
 }
@@ -164,6 +165,22 @@ it('lets out what the secrets of the example point at, and closes everything els
     .filter((value) => value.includes('://'));
   expect(urls.length).toBeGreaterThan(3);
   for (const url of urls) expect(open.has(Number(new URL(url).port)), url).toBe(true);
+});
+
+it('migrates before a worker starts, and lets no other container have the password of the owner', async () => {
+  const holders = (await readManifests()).flatMap(({ spec }) =>
+    [...(spec?.template?.spec.containers ?? []), ...(spec?.template?.spec.initContainers ?? [])].filter(
+      ({ envFrom = [] }) => envFrom.some(({ secretRef }) => secretRef?.name === 'spillway-migrate'),
+    ),
+  );
+  expect(holders.map(({ name }) => name)).toEqual(['migrate']);
+  expect((await podOf('worker')).spec.initContainers?.map(({ name }) => name)).toEqual(['migrate']);
+});
+
+it('has no secret in the example that a program would take', async () => {
+  const secrets = (await readManifests()).flatMap(({ stringData = {} }) => Object.entries(stringData));
+  const [, session = ''] = secrets.find(([name]) => name === 'SPILLWAY_SESSION_SECRET') ?? [];
+  expect(session.length).toBeLessThan(32);
 });
 
 it('gives a worker time to end by itself before it is killed', async () => {

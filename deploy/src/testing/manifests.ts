@@ -27,6 +27,7 @@ export interface PodTemplate {
   readonly metadata: { readonly labels: Record<string, string>; readonly annotations?: Record<string, string> };
   readonly spec: {
     readonly containers: readonly Container[];
+    readonly initContainers?: readonly Container[];
     readonly securityContext: Readonly<Record<string, unknown>>;
     readonly automountServiceAccountToken: boolean;
     readonly terminationGracePeriodSeconds?: number;
@@ -62,10 +63,10 @@ export async function readManifests(): Promise<(Manifest & { readonly file: stri
   return documents.flat();
 }
 
-/** The pods of a manifest's part, `api`, `worker` or `migrate`. */
+/** The pods of a manifest's part, `api`, `worker` or `migrate`, which is in the worker's. */
 export async function podOf(part: string): Promise<PodTemplate> {
   const found = (await readManifests()).find(
-    ({ metadata, spec }) => metadata.name === `spillway-${part}` && spec?.template,
+    ({ metadata, spec }) => metadata.name === `spillway-${part === 'migrate' ? 'worker' : part}` && spec?.template,
   );
   if (found?.spec.template === undefined) throw new Error(`no pods of ${part}`);
   return found.spec.template;
