@@ -1,3 +1,8 @@
+--- @include "../../redis/lua/includes/clock.lua"
+--- @include "../../redis/lua/includes/outbox.lua"
+--- @include "includes/breaker-record.lua"
+--- @include "includes/breaker-window.lua"
+--- @include "includes/breaker-audit.lua"
 -- breaker.lua: carries out one command on one breaker: merges a report, evaluates, makes the transition,
 -- gives out and settles probe leases, forces and resets; writes the audit events and publishes, all in one.
 -- Needs clock.lua, outbox.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.

@@ -1,3 +1,6 @@
+--- @include "../../redis/lua/includes/clock.lua"
+--- @include "../../redis/lua/includes/outbox.lua"
+--- @include "includes/block-record.lua"
 -- block.lua: blocks a subject by hand, lifts a block, or forgets a window with its block.
 -- Needs clock.lua, outbox.lua and block-record.lua in front of it.
 --

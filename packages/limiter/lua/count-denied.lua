@@ -1,3 +1,6 @@
+--- @include "../../redis/lua/includes/clock.lua"
+--- @include "../../redis/lua/includes/outbox.lua"
+--- @include "includes/block-record.lua"
 -- count-denied.lua: adds refusals to the records of running blocks.
 -- Needs clock.lua, outbox.lua and block-record.lua in front of it.
 --

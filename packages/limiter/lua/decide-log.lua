@@ -1,3 +1,7 @@
+--- @include "includes/now.lua"
+local function rare()
+--- @include "includes/decide-one-log.lua"
+end
 -- decide-log.lua: decides a batch of requests by the exact sliding log. The hot path.
 -- Needs now.lua and the function rare() in front of it, which gives the functions of
 -- decide-one-log.lua.

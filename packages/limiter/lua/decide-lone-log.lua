@@ -1,3 +1,7 @@
+--- @include "includes/now.lua"
+local function rare()
+--- @include "includes/decide-one-log.lua"
+end
 -- decide-lone-log.lua: decides one request by the exact sliding log. The hot path when nothing else is under way.
 -- Needs now.lua and the function rare() in front of it, which gives the functions of decide-one-log.lua.
 --

@@ -1,3 +1,25 @@
+--- @include "includes/now.lua"
+--- @include "includes/judging.lua"
+local function make_log()
+--- @include "algorithms/log.lua"
+end
+local function make_window()
+--- @include "algorithms/sliding-window.lua"
+end
+local function make_fixed()
+--- @include "algorithms/fixed-window.lua"
+end
+local function make_bucket()
+--- @include "algorithms/token-bucket.lua"
+end
+local function make_slots()
+--- @include "algorithms/concurrency.lua"
+end
+local function make_quota()
+--- @include "algorithms/quota.lua"
+end
+--- @include "algorithms/algorithms.lua"
+--- @include "includes/judge.lua"
 -- decide.lua: decides groups of requests, each request by its own algorithm.
 -- Needs what judge.lua needs, and judge.lua, in front of it.
 --

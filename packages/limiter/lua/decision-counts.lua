@@ -1,3 +1,5 @@
+--- @include "../../redis/lua/includes/clock.lua"
+--- @include "../../redis/lua/includes/outbox.lua"
 -- decision-counts.lua: records how many decisions fell how, for dashboards.
 -- Needs clock.lua and outbox.lua in front of it.
 --

@@ -1,3 +1,4 @@
+--- @include "../../redis/lua/includes/clock.lua"
 -- give-back.lua: gives back units of a lease that nobody spent.
 -- Needs clock.lua in front of it.
 --

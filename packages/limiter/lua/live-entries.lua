@@ -1,3 +1,4 @@
+--- @include "../../redis/lua/includes/clock.lua"
 -- live-entries.lua: writes one entry of the live policies, and tells everybody.
 -- Needs clock.lua in front of it.
 --

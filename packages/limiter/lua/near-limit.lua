@@ -1,3 +1,6 @@
+--- @include "../../redis/lua/includes/clock.lua"
+--- @include "../../redis/lua/includes/outbox.lua"
+--- @include "includes/block-record.lua"
 -- near-limit.lua: records that subjects came near their limits.
 -- Needs clock.lua and outbox.lua in front of it.
 --

@@ -1,3 +1,5 @@
+--- @include "includes/clock.lua"
+--- @include "includes/outbox.lua"
 -- gap.lua: records decisions that were made without Redis, one gap an outage.
 -- Needs clock.lua and outbox.lua in front of it.
 --

@@ -1,3 +1,4 @@
+--- @include "includes/clock.lua"
 -- live.lua: counts the instances that are alive, by their heartbeats.
 -- Needs clock.lua in front of it.
 --

@@ -15,7 +15,6 @@ it('exports exactly this', () => {
       "hotPathClusterOptions",
       "hotPathOptions",
       "instances",
-      "luaFiles",
       "openHotPath",
       "openRedis",
       "outageReporter",

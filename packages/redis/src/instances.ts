@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { atMost } from './at-most.ts';
 import type { RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
-import { defineScript, luaFiles, type RedisScript } from './script.ts';
+import { defineScript } from './script.ts';
+import { live as liveLua } from './scripts.generated.ts';
 import { shardTag } from './shards.ts';
 
 /** What {@link instances} needs. */
@@ -34,11 +35,7 @@ export interface Instances {
 const REMEMBERED_BEATS = 3;
 const GOODBYE_MS = 500;
 
-const live: RedisScript<number> = defineScript({
-  name: 'live',
-  files: [luaFiles.clock, new URL('../lua/live.lua', import.meta.url)],
-  decode: Number,
-});
+const live = defineScript(liveLua, Number);
 
 /**
  * Counts the living instances of something: each beats in Redis, one script call a beat, and learns how many others did.

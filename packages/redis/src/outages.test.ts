@@ -7,7 +7,8 @@ import { RedisOptionError } from './errors.ts';
 import { type GapEvent, parseGapEvent } from './gap-event.ts';
 import { outageReporter } from './outages.ts';
 import { outboxKeys, parseOutboxEntry, type RawEntry } from './outbox.ts';
-import { defineScript, luaFiles } from './script.ts';
+import { defineScript } from './script.ts';
+import { gap } from './scripts.generated.ts';
 
 const redis = useRedis();
 const KEY = '{sw:00}:outage:test_outage';
@@ -18,11 +19,7 @@ async function gaps(client: Redis = redis.client): Promise<GapEvent[]> {
   return entries.map((entry) => parseGapEvent(parseOutboxEntry(0, entry as RawEntry)));
 }
 
-const script = defineScript({
-  name: 'gap',
-  files: [luaFiles.clock, luaFiles.outbox, new URL('../lua/gap.lua', import.meta.url)],
-  decode: (reply) => reply,
-});
+const script = defineScript(gap, (reply) => reply);
 
 /** A report as an instance sends it. */
 const report = (instance: string, number: number, ago: readonly [number, number], open: number, cap = 100) =>

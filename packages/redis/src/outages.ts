@@ -1,7 +1,8 @@
 import { atMost } from './at-most.ts';
 import type { RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
-import { defineScript, luaFiles, type RedisScript } from './script.ts';
+import { defineScript } from './script.ts';
+import { gap as gapLua } from './scripts.generated.ts';
 import { shardTag } from './shards.ts';
 
 /** What {@link outageReporter} needs. */
@@ -27,11 +28,7 @@ export interface OutageReporter {
 
 const GOODBYE_MS = 500;
 
-const gap: RedisScript<boolean> = defineScript({
-  name: 'gap',
-  files: [luaFiles.clock, luaFiles.outbox, new URL('../lua/gap.lua', import.meta.url)],
-  decode: (reply) => reply === 1,
-});
+const gap = defineScript(gapLua, (reply) => reply === 1);
 
 /** A stretch of decisions without Redis; times are those of `performance.now()`. */
 interface Stretch {

@@ -1,7 +1,3 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
@@ -14,30 +10,21 @@ import {
   parseOutboxEntry,
   type RawEntry,
 } from './outbox.ts';
-import { defineScript, luaFiles, type RedisScript } from './script.ts';
+import { defineScript, type RedisScript } from './script.ts';
 import { shardTag } from './shards.ts';
+import { luaScript } from './testing/lua-script.ts';
 
 const flat = (fields: Record<string, string>): string[] => Object.entries(fields).flat();
 
 describe('outbox_emit', () => {
   let server: RedisServer;
   let redis: Redis;
-  let folder: string;
   let emit: RedisScript<unknown>;
   const { stream, head } = outboxKeys(3);
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'spillway-outbox-'));
-    const file = join(folder, 'emit.lua');
-    writeFileSync(
-      file,
-      `return { outbox_emit(outbox_tag(KEYS[1]), clock_ms(), tonumber(ARGV[1]), ARGV[2] == 'yes', 'note', { 'text', ARGV[3], 'most', 281474976710655, 'half', 0.5 }) }`,
-    );
-    emit = defineScript({
-      name: 'emit',
-      files: [luaFiles.clock, luaFiles.outbox, pathToFileURL(file)],
-      decode: (reply) => reply,
-    });
+    const source = `return { outbox_emit(outbox_tag(KEYS[1]), clock_ms(), tonumber(ARGV[1]), ARGV[2] == 'yes', 'note', { 'text', ARGV[3], 'most', 281474976710655, 'half', 0.5 }) }`;
+    emit = defineScript(luaScript(source, 'includes/clock', 'includes/outbox'), (reply) => reply);
     server = await startRedis();
     redis = new Redis(server.url);
   });
@@ -45,7 +32,6 @@ describe('outbox_emit', () => {
   afterAll(async () => {
     redis.disconnect();
     await server.stop();
-    rmSync(folder, { recursive: true });
   });
 
   const send = (text: string, { cap = 100, sequenced = 'yes' } = {}): Promise<unknown> =>

@@ -1,13 +1,16 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { RedisClient } from './client.ts';
 import { headOf, type ScriptArgument, ScriptCall } from './script-call.ts';
 
-/** A Lua script as a value: what it is called, its source, and how its reply reads. */
-export interface RedisScript<Reply> {
+/** The text of a Lua script. Those of the packages are generated from the files in their folders `lua`. */
+export interface LuaScript {
   readonly name: string;
   readonly source: string;
+  /** The SHA-1 of the source, by which Redis knows the script. */
   readonly sha1: string;
+}
+
+/** A Lua script as a value: its text, and how its reply reads. */
+export interface RedisScript<Reply> extends LuaScript {
   /**
    * Runs the script by its hash, and by its source only when Redis answers NOSCRIPT: a script that may have run is
    * never sent twice.
@@ -16,25 +19,11 @@ export interface RedisScript<Reply> {
   run(client: RedisClient, keys: readonly string[], args: readonly ScriptArgument[]): Promise<Reply>;
 }
 
-/**
- * A file of a script, or several that become the body of one local function: Redis makes all functions of a script anew at
- * each call, and those inside are only made once `as` is called. The last of the files returns what it gives.
- */
-export type ScriptPart = URL | { readonly as: string; readonly files: readonly ScriptPart[] };
-
-/** How to make a {@link RedisScript}. */
-export interface ScriptDefinition<Reply> {
-  readonly name: string;
-  /** The `.lua` files that make up the script, joined in this order; earlier ones provide local functions. */
-  readonly files: readonly ScriptPart[];
-  /** Turns the raw reply (bulk strings as Buffers) into the script's result. */
-  readonly decode: (reply: unknown) => Reply;
-}
-
-/** Reads the files once and returns the script as a value. */
-export function defineScript<Reply>({ name, files, decode }: ScriptDefinition<Reply>): RedisScript<Reply> {
-  const source = files.map(textOf).join('\n');
-  const sha1 = createHash('sha1').update(source).digest('hex');
+/** Makes a script that can be run. `decode` turns the raw reply (bulk strings as Buffers) into the script's result. */
+export function defineScript<Reply>(
+  { name, source, sha1 }: LuaScript,
+  decode: (reply: unknown) => Reply,
+): RedisScript<Reply> {
   const byHash = headOf('evalsha', sha1);
   return {
     name,
@@ -54,17 +43,6 @@ function send(client: RedisClient, call: ScriptCall): Promise<unknown> {
   return call.promise;
 }
 
-function textOf(part: ScriptPart): string {
-  if (part instanceof URL) return readFileSync(part, 'utf8');
-  return `local function ${part.as}()\n${part.files.map(textOf).join('\n')}\nend`;
-}
-
 function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
 }
-
-/** The Lua files of this package that other packages' scripts are built on. */
-export const luaFiles: { readonly clock: URL; readonly outbox: URL } = {
-  clock: new URL('../lua/clock.lua', import.meta.url),
-  outbox: new URL('../lua/outbox.lua', import.meta.url),
-};

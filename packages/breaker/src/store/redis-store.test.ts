@@ -39,7 +39,7 @@ describe('keys', () => {
   });
 
   it('are written only with a time to live', () => {
-    const lua = ['breaker', 'breaker-record', 'breaker-window', 'breaker-audit']
+    const lua = ['breaker', ...['record', 'window', 'audit'].map((name) => `includes/breaker-${name}`)]
       .map((name) => readFileSync(new URL(`../../lua/${name}.lua`, import.meta.url), 'utf8'))
       .join('\n');
     const writes = [...lua.matchAll(/call\('(SET|HSET|ZADD)'.*\n.*/g)].map(([lines]) => lines);
@@ -53,7 +53,7 @@ describe('keys', () => {
 
 it('has headers that name every key and argument of the script', () => {
   const lua = readFileSync(new URL('../../lua/breaker.lua', import.meta.url), 'utf8');
-  const record = readFileSync(new URL('../../lua/breaker-record.lua', import.meta.url), 'utf8');
+  const record = readFileSync(new URL('../../lua/includes/breaker-record.lua', import.meta.url), 'utf8');
   for (const part of [
     '[1] record, [2] instances, [3] leases, [4] pulse',
     '[1] command',

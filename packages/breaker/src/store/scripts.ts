@@ -1,17 +1,11 @@
-import { defineScript, luaFiles, type RedisScript } from '@spillway/redis';
+import { defineScript, type LuaScript, type RedisScript } from '@spillway/redis';
+import { breaker } from '../scripts.generated.ts';
 import { UnexpectedReplyError } from './wire.ts';
 
-const lua = (name: string): URL => new URL(`../../lua/${name}.lua`, import.meta.url);
-
-/** Reads the script. `clock` is the Lua file that tells the time; tests pass one that they turn by hand. */
-export function breakerScript(clock: URL = luaFiles.clock): RedisScript<string> {
-  const parts = ['breaker-record', 'breaker-window', 'breaker-audit', 'breaker'].map(lua);
-  return defineScript({
-    name: 'breaker',
-    files: [clock, luaFiles.outbox, ...parts],
-    decode: (reply) => {
-      if (Buffer.isBuffer(reply)) return reply.toString('utf8');
-      throw new UnexpectedReplyError(`expected a string, got ${typeof reply}`);
-    },
+/** The script of a store. Tests pass one whose clock they turn by hand. */
+export function breakerScript(lua: LuaScript = breaker): RedisScript<string> {
+  return defineScript(lua, (reply) => {
+    if (Buffer.isBuffer(reply)) return reply.toString('utf8');
+    throw new UnexpectedReplyError(`expected a string, got ${typeof reply}`);
   });
 }

@@ -1,3 +1,4 @@
+--- @include "../includes/sliding-log.lua"
 -- log.lua: the sliding log (sliding-log.lua) as one of the algorithms.
 -- Needs save.lua and sliding-log.lua in front of it.
 

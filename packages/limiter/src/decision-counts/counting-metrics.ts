@@ -51,7 +51,7 @@ export function countingMetrics({ setting, client, shards, outboxCap, metrics }:
   const told = metrics ?? NO_METRICS;
   const counter = decisionCounter({
     client,
-    script: limiterScripts().decisionCounts,
+    script: limiterScripts.decisionCounts,
     key: outboxKeys(shardOf(randomUUID(), shards)).stream,
     outboxCap,
     everyMs,

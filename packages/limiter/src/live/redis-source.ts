@@ -1,5 +1,6 @@
-import { defineScript, luaFiles, type RedisClient, type RedisScript } from '@spillway/redis';
+import { defineScript, type RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../errors.ts';
+import { liveEntries } from '../scripts.generated.ts';
 import { deadlines } from '../store/redis/deadline.ts';
 import type { Bus } from './bus.ts';
 import { MAX_ENTRIES } from './memory-source.ts';
@@ -7,10 +8,11 @@ import type { LiveSource } from './source.ts';
 
 const FULL = -1;
 
+const writeEntry = defineScript(liveEntries, Number);
+
 /** Live entries in one hash of Redis, so that writing one and moving the version on is one step in a Cluster too. */
 export function redisLiveSource(client: RedisClient, bus: Bus, key: string, deadlineMs: number): LiveSource {
   const within = deadlines(client, deadlineMs)(key);
-  const script = writeScript();
 
   function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
@@ -21,7 +23,7 @@ export function redisLiveSource(client: RedisClient, bus: Bus, key: string, dead
   return {
     load: async () => pairs(await bounded('live policies', () => client.callBuffer('HGETALL', [key]))),
     async write(field, value = '') {
-      const was = await bounded('live policies', () => script.run(client, [key], [MAX_ENTRIES, field, value]));
+      const was = await bounded('live policies', () => writeEntry.run(client, [key], [MAX_ENTRIES, field, value]));
       return was === FULL ? 'full' : was === 1;
     },
     listen(onVersion) {
@@ -30,11 +32,6 @@ export function redisLiveSource(client: RedisClient, bus: Bus, key: string, dead
     },
     close: () => bus.close(),
   };
-}
-
-function writeScript(): RedisScript<number> {
-  const files = [luaFiles.clock, new URL('../../lua/live-entries.lua', import.meta.url)];
-  return defineScript({ name: 'live-entries', files, decode: Number });
 }
 
 function pairs(reply: unknown): ReadonlyMap<string, string> {

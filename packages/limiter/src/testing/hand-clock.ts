@@ -1,7 +1,9 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import type { RedisCluster, RedisSentinelSet } from '@spillway/embedded';
-import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, shardTag } from '@spillway/redis';
+import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, type LuaScript, shardTag } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
-import { limiterScripts } from '../store/redis/scripts.ts';
+import { scriptsWith } from '../store/redis/scripts.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { redisStore } from '../store/redis/redis-store.ts';
 import type { LimiterStore } from '../store/store.ts';
@@ -55,11 +57,23 @@ export async function sentinelUnderTest({ sentinels, name }: RedisSentinelSet): 
   return underTest(client, () => [client]);
 }
 
-const lua = (name: string): URL => new URL(`../../lua/${name}`, import.meta.url);
-const handClock = { clock: lua('hand-clock.test.lua'), now: lua('hand-now.test.lua'), spareMs: 86_400_000 };
+const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+
+/** The pieces that ask Redis for its time, and what stands in for each. */
+const standIns = [
+  ['redis/lua/includes/clock.lua', 'limiter/lua/includes/hand-clock.test.lua'],
+  ['limiter/lua/includes/now.lua', 'limiter/lua/includes/hand-now.test.lua'],
+].map((files) => files.map(read) as [string, string]);
+
+/** A script with the hand-turned clock in the place of the server's. */
+function handTurned({ name, source }: LuaScript): LuaScript {
+  const turned = standIns.reduce((text, [server, hand]) => text.replaceAll(server, () => hand), source);
+  if (turned.includes("'TIME'")) throw new Error(`${name} asks for the time by itself`);
+  return { name, source: turned, sha1: createHash('sha1').update(turned).digest('hex') };
+}
 
 function underTest(client: Redis | Cluster, masters: () => readonly Redis[]): StoreUnderTest {
-  const scripts = limiterScripts(handClock);
+  const scripts = scriptsWith({ set: handTurned, spareMs: 86_400_000 });
   const store = redisStore({ client, deadlineMs: 5_000, outboxCap: 1_000, scripts });
   return {
     store,

@@ -35,7 +35,7 @@ const REPORT_MS = 1_000;
 
 /** Windows in Redis, decided by decide-log.lua, decide-counters.lua and decide.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
-  const { client, deadlineMs, outboxCap, scripts = limiterScripts(), metrics, maxLocalWindows = 100_000 } = options;
+  const { client, deadlineMs, outboxCap, scripts = limiterScripts, metrics, maxLocalWindows = 100_000 } = options;
   const within = deadlines(client, deadlineMs);
   const inPlace = fallback({ client, outboxCap, maxWindows: maxLocalWindows });
   const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: REPORT_MS });

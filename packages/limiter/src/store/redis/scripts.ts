@@ -1,33 +1,9 @@
-import { defineScript, luaFiles, type RedisScript, type ScriptPart } from '@spillway/redis';
+import { defineScript, type LuaScript, type RedisScript } from '@spillway/redis';
+import * as lua from '../../scripts.generated.ts';
 import type { Algorithm } from '../../types.ts';
-
-const lua = (name: string): URL => new URL(`../../../lua/${name}`, import.meta.url);
-
-/** What provides an algorithm to decide.lua, as `make_NAME()`: functions that are made only for who asks for them. */
-const algorithms: readonly ScriptPart[] = [
-  { as: 'make_log', files: [lua('sliding-log.lua'), lua('algorithms/log.lua')] },
-  { as: 'make_window', files: [lua('algorithms/sliding-window.lua')] },
-  { as: 'make_fixed', files: [lua('algorithms/fixed-window.lua')] },
-  { as: 'make_bucket', files: [lua('algorithms/token-bucket.lua')] },
-  { as: 'make_slots', files: [lua('algorithms/concurrency.lua')] },
-  { as: 'make_quota', files: [lua('algorithms/quota.lua')] },
-];
 
 /** The algorithms that count, each with a script for single requests. */
 export type CounterAlgorithm = Exclude<Algorithm, 'sliding-log' | 'quota'>;
-
-/** How scripts learn the time. */
-export interface ScriptClock {
-  /** The Lua file that provides `clock_ms()` and `ttl_ms(ms)`. */
-  readonly clock: URL;
-  /** The Lua file that provides `now`, for the scripts that are called most. */
-  readonly now: URL;
-  /** What `ttl_ms` adds, in ms: the time to live of a new window comes from here. */
-  readonly spareMs: number;
-}
-
-/** The Redis server's own clock. */
-const serverClock: ScriptClock = { clock: luaFiles.clock, now: lua('now.lua'), spareMs: 0 };
 
 /** The limiter's scripts, bound to one clock. */
 export interface LimiterScripts {
@@ -55,62 +31,44 @@ class UnexpectedReplyError extends Error {
   override readonly name = 'UnexpectedReplyError';
 }
 
-/** Reads the scripts. Tests pass a clock that they turn by hand. */
-export function limiterScripts({ clock, now, spareMs }: ScriptClock = serverClock): LimiterScripts {
-  const base = [clock, luaFiles.outbox, lua('block-record.lua')];
-  const log = [luaFiles.outbox, lua('block-record.lua'), lua('window.lua'), lua('sliding-log.lua')];
-  const blocks = { as: 'make_blocks', files: [luaFiles.outbox, lua('block-record.lua'), lua('blocks.lua')] };
-  const judging = [clock, lua('window.lua'), blocks, lua('algorithms/save.lua')];
-  const rare = { as: 'rare', files: [clock, ...log, lua('decide-one-log.lua')] };
-  const counters = (algorithm: CounterAlgorithm): RedisScript<Buffer> => {
-    const itself = { as: 'make_algorithm', files: [lua(`algorithms/${algorithm}.lua`)] };
-    const one = { as: 'rare', files: [...judging, itself, lua('judge.lua'), lua('decide-one.lua')] };
-    const lean = [now, lua('counters-start.lua'), one, lua(`lean/${algorithm}.lua`)];
-    return defineScript({
-      name: `decide-${algorithm}`,
-      files: [...lean, lua('decide-counters.lua')],
-      decode: asBuffer,
-    });
-  };
+/** How scripts learn the time. */
+export interface ScriptClock {
+  /** The script as it is to be sent. */
+  set(script: LuaScript): LuaScript;
+  /** What the clock adds to each time to live, in ms: that of a new window comes from here. */
+  readonly spareMs: number;
+}
+
+const serverClock: ScriptClock = { set: (script) => script, spareMs: 0 };
+
+/** Makes the scripts. Tests pass a clock that they turn by hand. */
+export function scriptsWith({ set, spareMs }: ScriptClock): LimiterScripts {
+  const packed = (script: LuaScript): RedisScript<Buffer> => defineScript(set(script), asBuffer);
+  const counting = (script: LuaScript): RedisScript<number> => defineScript(set(script), asNumber);
   return {
     spareMs,
-    decideLog: defineScript({ name: 'decide-log', files: [now, rare, lua('decide-log.lua')], decode: asBuffer }),
-    decideLoneLog: defineScript({
-      name: 'decide-lone-log',
-      files: [now, rare, lua('decide-lone-log.lua')],
-      decode: (reply) => (typeof reply === 'number' ? reply : asBuffer(reply)),
-    }),
+    decideLog: packed(lua.decideLog),
+    decideLoneLog: defineScript(set(lua.decideLoneLog), (reply) =>
+      typeof reply === 'number' ? reply : asBuffer(reply),
+    ),
     decideCounters: {
-      'fixed-window': counters('fixed-window'),
-      'sliding-window': counters('sliding-window'),
-      'token-bucket': counters('token-bucket'),
-      concurrency: counters('concurrency'),
+      'fixed-window': packed(lua.decideFixedWindow),
+      'sliding-window': packed(lua.decideSlidingWindow),
+      'token-bucket': packed(lua.decideTokenBucket),
+      concurrency: packed(lua.decideConcurrency),
     },
-    decide: defineScript({
-      name: 'decide',
-      files: [now, ...judging, ...algorithms, lua('algorithms/algorithms.lua'), lua('judge.lua'), lua('decide.lua')],
-      decode: asBuffer,
-    }),
-    block: defineScript({
-      name: 'block',
-      files: [...base, lua('block.lua')],
-      decode: (reply) => Number(asBuffer(reply).toString('latin1')),
-    }),
-    unblock: defineScript({
-      name: 'unblock',
-      files: [...base, lua('block.lua')],
-      decode: (reply) => asNumber(reply) === 1,
-    }),
-    countDenied: defineScript({ name: 'count-denied', files: [...base, lua('count-denied.lua')], decode: asNumber }),
-    giveBack: defineScript({ name: 'give-back', files: [clock, lua('give-back.lua')], decode: asNumber }),
-    nearLimit: defineScript({ name: 'near-limit', files: [...base, lua('near-limit.lua')], decode: asNumber }),
-    decisionCounts: defineScript({
-      name: 'decision-counts',
-      files: [clock, luaFiles.outbox, lua('decision-counts.lua')],
-      decode: asNumber,
-    }),
+    decide: packed(lua.decide),
+    block: defineScript(set(lua.block), (reply) => Number(asBuffer(reply).toString('latin1'))),
+    unblock: defineScript(set(lua.block), (reply) => asNumber(reply) === 1),
+    countDenied: counting(lua.countDenied),
+    giveBack: counting(lua.giveBack),
+    nearLimit: counting(lua.nearLimit),
+    decisionCounts: counting(lua.decisionCounts),
   };
 }
+
+/** The scripts with the Redis server's own clock. */
+export const limiterScripts: LimiterScripts = scriptsWith(serverClock);
 
 function asBuffer(reply: unknown): Buffer {
   if (Buffer.isBuffer(reply)) return reply;

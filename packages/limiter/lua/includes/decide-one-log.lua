@@ -1,3 +1,8 @@
+--- @include "../../../redis/lua/includes/clock.lua"
+--- @include "../../../redis/lua/includes/outbox.lua"
+--- @include "block-record.lua"
+--- @include "window.lua"
+--- @include "sliding-log.lua"
 -- decide-one-log.lua: decides one request by the exact sliding log, whatever its case.
 -- Needs clock.lua, now.lua, outbox.lua, block-record.lua, window.lua and sliding-log.lua in front of it.
 -- The rare part of decide-log.lua and decide-lone-log.lua: inside a function that is called when first needed.

@@ -1,0 +1,692 @@
+// Generated from ../lua by `pnpm build:lua`: change the Lua, not this file.
+import type { LuaScript } from '@spillway/redis';
+
+const clock = `-- clock.lua: the one place where a script learns the time.
+--
+-- Provides
+--   clock_ms()   milliseconds since 1970 by this Redis server, never by a client
+--   ttl_ms(ms)   the time to live to give a key that must outlast \`ms\`
+--
+-- A separate file so that tests can put a clock that they turn by hand in its
+-- place; no other script calls TIME.
+
+local function clock_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function ttl_ms(ms)
+  return ms
+end
+`;
+
+const outbox = `-- outbox.lua: hands an event to the audit trail in the same script that made it happen.
+--
+-- Provides
+--   outbox_tag(key)                                   the hash tag that a key begins with, '{sw:07}'
+--   outbox_emit(tag, now, cap, sequenced, type, fields)
+--       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
+--       -> nil           the outbox was full; the event was counted as dropped
+--   outbox_dropped                                    events that this call dropped so far
+--
+-- Keys it touches, all in the tag's slot
+--   TAG:outbox        stream, one entry an event, with one field: 'e', a JSON list
+--                     of type, epoch, seq, at and \`fields\`, names and values in turn
+--   TAG:outbox:head   hash: epoch, seq, dropped (counters: no TTL)
+--
+-- Why an epoch: a flushed or emptied Redis starts counting at 1 again. The epoch
+-- is the time at which this counter was born, so old and new numbers never meet.
+--
+-- Why a cap and no MAXLEN: trimming would lose the oldest events without a
+-- trace. A full outbox refuses new ones instead and says how many.
+--
+-- Why one field: an entry of seventeen costs Redis and the reader five times as
+-- much. Nobody looks at a part of an event before it is a row.
+--
+-- Unsequenced events repeat what a later one says anew (running totals), so a
+-- lost one is no gap in the trail.
+
+local outbox_dropped = 0
+
+local function outbox_tag(key)
+  return string.match(key, '^{[^}]*}')
+end
+
+-- Numbers become text as redis.call would make them; cjson's own have 14 digits.
+local function outbox_pack(event, fields)
+  for index = 1, #fields do
+    event[#event + 1] = fields[index]
+  end
+  for index = 1, #event do
+    local value = event[index]
+    event[index] = type(value) == 'number' and string.format('%.17g', value) or tostring(value)
+  end
+  return cjson.encode(event)
+end
+
+local function outbox_emit(tag, now, cap, sequenced, type, fields)
+  local stream, head = tag .. ':outbox', tag .. ':outbox:head'
+  if redis.call('XLEN', stream) >= cap then
+    redis.call('HINCRBY', head, 'dropped', 1)
+    outbox_dropped = outbox_dropped + 1
+    return nil
+  end
+  local epoch = redis.call('HGET', head, 'epoch')
+  if not epoch then
+    epoch = string.format('%.0f', now)
+    redis.call('HSET', head, 'epoch', epoch)
+  end
+  local seq = 0
+  if sequenced then
+    seq = redis.call('HINCRBY', head, 'seq', 1)
+  end
+  redis.call('XADD', stream, '*', 'e', outbox_pack({ 'type', type, 'epoch', epoch, 'seq', seq, 'at', now }, fields))
+  return epoch, seq
+end
+`;
+
+const breakerRecord = `-- breaker-record.lua: how a breaker is kept, read and written back.
+-- Needs clock.lua and outbox.lua in front of it.
+--
+-- Provides
+--   breaker_load()                       -> record, or nil when there is none
+--   breaker_restore(record, known, config, now) -> record, changed
+--   breaker_save(record, now)
+--   breaker_pulse(record, now)           notes in the shard's pulse that there is news
+--   breaker_transition(turn, state, type, cause)
+--   breaker_emit(turn, type, cause)      hands an event to the audit trail
+--   breaker_view(record, now)            the record as instances shall know it
+--
+-- Keys
+--   RECORD     string, JSON: epoch, seeded, config, state, alertUntilMs, audit
+--   INSTANCES  hash: instance -> 'seq:called at (ms)'
+--   LEASES     sorted set: lease id by expiry (ms); belongs to the half-open
+--              state of the current epoch and goes with it
+--   PULSE      string, a line for each of the shard's last news, the newest first:
+--              'noted at (ms) epoch alert until (ms) preset/name'. Whoever knows
+--              the first line of before sees at a glance what is new for all
+--              breakers; whoever doesn't find it has to read them all.
+--
+-- cjson can't tell an empty list from an empty map and writes both as {};
+-- whoever reads takes either.
+
+local RECORD, INSTANCES, LEASES, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local OUTBOX_CAP, CHANNEL, PRESET, NAME = tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
+local DAY_MS, FOREVER_MS, PULSE_LINES = 86400000, 315360000000, 32
+
+local EVENT_TYPES = {
+  closed = 'closed', open = 'opened', half_open = 'half_open', forced_open = 'opened', forced_closed = 'closed',
+}
+
+local function copy(source, changes)
+  local target = {}
+  for key, value in pairs(source) do target[key] = value end
+  for key, value in pairs(changes or {}) do target[key] = value end
+  return target
+end
+
+local function closed_state(now, openings)
+  local window = { run = 0, runAtMs = 0, runBy = {}, buckets = {}, guiltBy = {}, quota = {} }
+  return { kind = 'closed', sinceMs = now, openings = openings, window = window, sickSinceMs = 0, sickAtMs = 0 }
+end
+
+local function breaker_load()
+  local text = redis.call('GET', RECORD)
+  return text and cjson.decode(text) or nil
+end
+
+-- A state without an end must outlive any pause; all others are born anew
+-- when nobody has used them for a day.
+local function breaker_save(record, now)
+  local until_ms = record.state.untilMs
+  local ttl = DAY_MS
+  if until_ms == 0 then
+    ttl = FOREVER_MS
+  elseif until_ms and until_ms > now then
+    ttl = until_ms - now + DAY_MS
+  end
+  redis.call('SET', RECORD, cjson.encode(record), 'PX', ttl_ms(ttl))
+end
+
+local function breaker_pulse(record, now)
+  local lines = { string.format('%.0f %.0f %.0f %s/%s', now, record.epoch, record.alertUntilMs, PRESET, NAME) }
+  for line in string.gmatch(redis.call('GET', PULSE) or '', '[^\\n]+') do
+    if #lines == PULSE_LINES then break end
+    table.insert(lines, line)
+  end
+  redis.call('SET', PULSE, table.concat(lines, '\\n'), 'PX', ttl_ms(FOREVER_MS))
+end
+
+local function breaker_view(record, now)
+  local state = record.state
+  return {
+    epoch = record.epoch, seeded = record.seeded, kind = state.kind, sinceMs = state.sinceMs,
+    untilMs = state.untilMs or 0,
+    openings = state.openings or 0, reason = state.reason or '', who = state.who or '', why = state.why or '',
+    alertUntilMs = record.alertUntilMs, nowMs = now,
+  }
+end
+
+local function breaker_emit(turn, type, cause)
+  local metadata = copy(cause.metadata, { instance = turn.command.instance, version = turn.record.config.version })
+  outbox_emit(outbox_tag(RECORD), turn.now, OUTBOX_CAP, true, 'breaker', {
+    'event', type, 'name', NAME, 'preset', PRESET, 'breaker_epoch', string.format('%.0f', turn.record.epoch),
+    'failure_count', cause.failureCount or 0, 'message', cause.message or '', 'metadata', cjson.encode(metadata),
+  })
+end
+
+local function breaker_transition(turn, state, cause)
+  local record = turn.record
+  if turn.moved_from == '' then turn.moved_from = record.state.kind end
+  record.epoch = math.max(turn.now, record.epoch + 1)
+  record.seeded = false
+  record.state = state
+  record.alertUntilMs = 0
+  redis.call('DEL', LEASES)
+  breaker_emit(turn, EVENT_TYPES[state.kind], cause)
+  turn.publish = true
+end
+
+local function holds_at(view, now)
+  if view.kind == 'forced_open' or view.kind == 'forced_closed' then
+    return view.untilMs == 0 or view.untilMs > now
+  end
+  return view.kind == 'open' and view.untilMs > now
+end
+
+-- The times of a state that has begun by now: if it lies ahead, the clock was
+-- set back, and it lasts as long as before.
+local function begun_by(state, now)
+  local ahead = math.max(0, state.sinceMs - now)
+  return state.sinceMs - ahead, state.untilMs == 0 and 0 or state.untilMs - ahead
+end
+
+local function adopt(record, view, now)
+  local since, ends = begun_by(view, now)
+  record.epoch, record.seeded = view.epoch, false
+  redis.call('DEL', LEASES)
+  if view.kind == 'closed' then
+    record.state = copy(closed_state(now, view.openings), { sinceMs = since })
+  elseif view.kind == 'open' or view.kind == 'half_open' then
+    local until_ms = view.kind == 'open' and ends or now
+    record.state = { kind = 'open', sinceMs = since, untilMs = until_ms, openings = view.openings, reason = 'failures' }
+    -- The leases are lost, so none of this epoch may be settled: probing begins again.
+    if view.kind == 'half_open' then record.epoch = math.max(now, view.epoch + 1) end
+  else
+    record.state = { kind = view.kind, sinceMs = since, untilMs = ends, who = view.who, why = view.why }
+  end
+end
+
+local function breaker_restore(record, known, config, now)
+  if not record then
+    local audit = { secondMs = 0, emitted = 0, failures = 0, message = '', successes = 0, successesAtMs = 0 }
+    local fresh = {
+      epoch = now, seeded = true, config = config, state = closed_state(now, 0), alertUntilMs = 0, audit = audit,
+    }
+    if known.epoch > 0 then adopt(fresh, known, now) end
+    return fresh, true
+  end
+  if known.epoch > record.epoch then
+    adopt(record, known, now)
+    return record, true
+  end
+  if record.seeded and known.epoch > 0 and known.epoch < record.epoch and holds_at(known, now) then
+    local epoch = math.max(now, record.epoch + 1)
+    adopt(record, known, now)
+    record.epoch = epoch
+    return record, true
+  end
+  return record, false
+end
+`;
+
+const breakerWindow = `-- breaker-window.lua: what is counted in closed state, and when it trips.
+-- The same as src/machine/window.ts, function by function.
+--
+-- Provides
+--   window_without_stale(window, trip, now)
+--   window_with_batch(window, trip, instance, batch, now)
+--   window_judge(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
+--   anyone_else_calls(instance, now)
+--   quorum_of(quorum, now)         instances whose evidence it takes; forgets
+--                                  those that haven't called for a minute
+--
+-- \`evidence\` is { before, after, instance, batch, required }; required is a
+-- function, for most batches need no look at the instances.
+
+local CALLING_MS, FORGET_MS, BUCKETS = 10000, 60000, 10
+
+local function newer_than(times, since)
+  local kept = {}
+  for name, at in pairs(times) do
+    if at > since then kept[name] = at end
+  end
+  return kept
+end
+
+local function size_of(map)
+  local size = 0
+  for _ in pairs(map) do size = size + 1 end
+  return size
+end
+
+local function sum(buckets, field)
+  local total = 0
+  for _, bucket in ipairs(buckets) do total = total + bucket[field] end
+  return total
+end
+
+local function window_without_stale(window, trip, now)
+  local running = window.run > 0 and window.runAtMs > now - trip.forgetMs
+  local buckets = {}
+  for _, bucket in ipairs(window.buckets) do
+    if bucket.atMs > now - trip.staleMs then table.insert(buckets, bucket) end
+  end
+  return {
+    run = running and window.run or 0, runAtMs = running and window.runAtMs or 0, runBy = running and window.runBy or {},
+    buckets = buckets, guiltBy = newer_than(window.guiltBy, now - trip.staleMs), quota = newer_than(window.quota, now),
+  }
+end
+
+local function with_calls(buckets, trip, batch, now)
+  local calls, last, share = batch.successes + batch.failures, buckets[#buckets], trip.size / BUCKETS
+  local by_time = trip.over == 'time'
+  local fits = false
+  if last then
+    if by_time then fits = now - last.atMs < share else fits = last.calls < share end
+  end
+  local kept = {}
+  for index, bucket in ipairs(buckets) do kept[index] = bucket end
+  if fits then
+    kept[#kept] = {
+      -- A count's bucket is as old as its newest call, a time's as its oldest.
+      atMs = by_time and last.atMs or now, calls = last.calls + calls,
+      failures = last.failures + batch.failures, slow = last.slow + batch.slow,
+    }
+  else
+    table.insert(kept, { atMs = now, calls = calls, failures = batch.failures, slow = batch.slow })
+  end
+  if not by_time then
+    local total = sum(kept, 'calls')
+    while kept[1] and total - kept[1].calls >= trip.size do
+      total = total - kept[1].calls
+      table.remove(kept, 1)
+    end
+  end
+  return kept
+end
+
+local function window_with_batch(before, trip, instance, batch, now)
+  local broken = batch.successes > 0
+  local after = copy(before, { run = broken and batch.trail or before.run + batch.trail })
+  if broken then
+    after.runAtMs, after.runBy = 0, {}
+  end
+  if batch.trail > 0 then
+    after.runAtMs, after.runBy = now, copy(after.runBy, { [instance] = now })
+  end
+  if trip.size > 0 and batch.successes + batch.failures > 0 then
+    after.buckets = with_calls(before.buckets, trip, batch, now)
+  end
+  if trip.size > 0 and batch.failures + batch.slow > 0 then
+    after.guiltBy = copy(before.guiltBy, { [instance] = now })
+  end
+  if batch.quotaMs > 0 then
+    after.quota = copy(before.quota, { [instance] = now + batch.quotaMs })
+  end
+  return after
+end
+
+local function anyone_else_calls(instance, now)
+  local flat = redis.call('HGETALL', INSTANCES)
+  for index = 1, #flat, 2 do
+    local at = tonumber(string.match(flat[index + 1], ':(.*)$'))
+    if flat[index] ~= instance and at > now - CALLING_MS then return true end
+  end
+  return false
+end
+
+local function quorum_of(quorum, now)
+  local flat, calling = redis.call('HGETALL', INSTANCES), 0
+  for index = 1, #flat, 2 do
+    local at = tonumber(string.match(flat[index + 1], ':(.*)$'))
+    if at > now - CALLING_MS then
+      calling = calling + 1
+    elseif at <= now - FORGET_MS then
+      redis.call('HDEL', INSTANCES, flat[index])
+    end
+  end
+  return math.max(1, quorum < 1 and math.ceil(quorum * calling) or math.min(quorum, calling))
+end
+
+local function judge_run(trip, evidence)
+  local batch = evidence.batch
+  if trip.failures == 0 or batch.failures == 0 then return nil end
+  if math.max(evidence.before.run + batch.lead, batch.longest) < trip.failures then return nil end
+  local witnesses = size_of(copy(evidence.before.runBy, { [evidence.instance] = 1 }))
+  local required, reached = evidence.required(), 0
+  if batch.lead > 0 and witnesses >= required then reached = evidence.before.run + batch.lead end
+  if required <= 1 then reached = math.max(reached, batch.longest) end
+  return reached >= trip.failures and { reason = 'failures', failureCount = reached, calls = 0, rate = 0 } or nil
+end
+
+local function judge_shares(trip, evidence)
+  local buckets = evidence.after.buckets
+  local calls = sum(buckets, 'calls')
+  if trip.size == 0 or calls < trip.minimumCalls then return nil end
+  local failed, slow = sum(buckets, 'failures'), sum(buckets, 'slow')
+  local reason = nil
+  if failed / calls >= trip.failureRate then
+    reason = 'failure_rate'
+  elseif slow / calls >= trip.slowRate then
+    reason = 'slow_rate'
+  end
+  if not reason or size_of(evidence.after.guiltBy) < evidence.required() then return nil end
+  local rate = math.floor((reason == 'failure_rate' and failed or slow) / calls * 10000 + 0.5) / 10000
+  return { reason = reason, failureCount = failed, calls = calls, rate = rate }
+end
+
+local function window_judge(trip, evidence)
+  local batch = evidence.batch
+  if batch.quotaMs > 0 and size_of(evidence.after.quota) >= evidence.required() then
+    return { reason = 'quota', failureCount = batch.quotas, calls = 0, rate = 0 }
+  end
+  if batch.failures + batch.slow == 0 then return nil end
+  return judge_run(trip, evidence) or judge_shares(trip, evidence)
+end
+`;
+
+const breakerAudit = `-- breaker-audit.lua: which outcomes become events of the trail.
+-- The same as src/machine/audit.ts, function by function.
+--
+-- Provides
+--   audit_batch(turn, batch)    records what a batch brought, as the config asks
+--   audit_late(turn, batch, late_ms)  records what came too late to count
+--   audit_flush(turn, at_once)  tells of failures that were held back
+
+local FAILURE_EVENTS_PER_SECOND, SECOND_MS, SUMMARY_MS = 10, 1000, 10000
+
+local function second_over(turn)
+  local began = turn.record.audit.secondMs
+  return turn.now - began >= SECOND_MS or turn.now < began
+end
+
+local function audit_flush(turn, at_once)
+  local audit = turn.record.audit
+  if audit.failures > 0 and (at_once or second_over(turn)) then
+    breaker_emit(turn, 'failure', {
+      failureCount = audit.failures, message = audit.message, metadata = { coalesced = 1 },
+    })
+    audit.failures, audit.message = 0, ''
+  end
+end
+
+local function audit_failures(turn, count, samples)
+  if count == 0 then return end
+  local audit = turn.record.audit
+  if second_over(turn) then
+    audit.secondMs, audit.emitted = turn.now, 0
+  end
+  local single = math.min(count, FAILURE_EVENTS_PER_SECOND - audit.emitted)
+  local last = samples[#samples] or ''
+  for index = 1, single do
+    breaker_emit(turn, 'failure', { failureCount = 1, message = samples[index] or last, metadata = {} })
+  end
+  audit.emitted = audit.emitted + single
+  if count > single then
+    audit.failures, audit.message = audit.failures + count - single, last
+  end
+end
+
+local function audit_successes(turn, count)
+  local audit = turn.record.audit
+  audit.successes = audit.successes + count
+  if audit.successes > 0 and turn.now - audit.successesAtMs >= SUMMARY_MS then
+    breaker_emit(turn, 'success', { metadata = { count = audit.successes } })
+    audit.successes, audit.successesAtMs = 0, turn.now
+  end
+end
+
+local function audit_batch(turn, batch)
+  audit_flush(turn, false)
+  local config = turn.record.config
+  if config.recordFailures then audit_failures(turn, batch.failures + batch.quotas, batch.samples) end
+  if config.recordSuccesses then audit_successes(turn, batch.successes) end
+end
+
+local function audit_late(turn, batch, late_ms)
+  local config, count = turn.record.config, batch.failures + batch.quotas
+  if config.recordFailures and count > 0 then
+    breaker_emit(turn, 'failure', {
+      failureCount = count, message = batch.samples[#batch.samples], metadata = { lateMs = late_ms },
+    })
+  end
+  if config.recordSuccesses then audit_successes(turn, batch.successes) end
+end
+`;
+
+export const breaker: LuaScript = {
+  name: 'breaker',
+  sha1: '0de8129eb7d4252f0b5f85842210342e1722a5f7',
+  source: `${clock}
+${outbox}
+${breakerRecord}
+${breakerWindow}
+${breakerAudit}
+-- breaker.lua: carries out one command on one breaker: merges a report, evaluates, makes the transition,
+-- gives out and settles probe leases, forces and resets; writes the audit events and publishes, all in one.
+-- Needs clock.lua, outbox.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.
+--
+-- KEYS   [1] record, [2] instances, [3] leases, [4] pulse of the shard; all in one slot
+-- ARGV   [1] command, JSON (src/machine/record.ts: Command), [2] outbox cap,
+--        [3] channel, [4] preset, [5] the breaker's name
+-- Reply  JSON: verdict, retryAfterMs, movedFrom, view, and config if it is newer than the command's
+-- Events type 'breaker': event (opened, half_open, closed, failure, success), name,
+--        preset, breaker_epoch, failure_count, message, metadata (JSON)
+-- Publishes { preset, name, view } at each transition, when a state was restored,
+--        and when failures begin to come in.
+--
+-- The rules are told in src/machine/step.ts, which this follows function by
+-- function. The clock is Redis' own. Jitter comes with the command, so that the
+-- script stays deterministic.
+
+local ALERT_MS, ASK_AGAIN_MS, SICK_PAUSE_MS = 5000, 1000, 5000
+
+local command = cjson.decode(ARGV[1])
+local now = clock_ms()
+local loaded, changed = breaker_restore(breaker_load(), command.known, command.config, now)
+local turn = { record = loaded, command = command, now = now, publish = changed, moved_from = '' }
+
+local function reply(verdict, retry_after)
+  local record = turn.record
+  breaker_save(record, now)
+  local view = breaker_view(record, now)
+  if turn.publish then
+    breaker_pulse(record, now)
+    redis.call('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
+  end
+  local answer = { verdict = verdict, retryAfterMs = retry_after or 0, movedFrom = turn.moved_from, view = view }
+  if record.config.version > command.config.version then answer.config = record.config end
+  return cjson.encode(answer)
+end
+
+-- Opens, for longer with every earlier opening in a row.
+local function open(reason, openings, asked, cause)
+  local config = turn.record.config
+  local ceiling = math.min(config.maxOpenMs, config.openMs * config.backoff ^ openings)
+  local drawn = config.openMs + math.floor(command.random * (ceiling - config.openMs))
+  local open_for = math.max(drawn, math.min(asked, config.maxOpenMs))
+  audit_flush(turn, true)
+  cause.metadata = copy(cause.metadata or {}, { reason = reason, openForMs = open_for })
+  local state = { kind = 'open', sinceMs = now, untilMs = now + open_for, openings = openings + 1, reason = reason }
+  breaker_transition(turn, state, cause)
+end
+
+-- A clock that a failover set back must not make times of before it last
+-- longer than they could have.
+local function clamp()
+  local state, config = turn.record.state, turn.record.config
+  if state.kind == 'forced_open' or state.kind == 'forced_closed' then
+    state.sinceMs, state.untilMs = begun_by(state, now)
+  elseif state.kind == 'open' then
+    state.untilMs = math.min(state.untilMs, now + config.maxOpenMs)
+  elseif state.kind == 'half_open' then
+    local latest = now + config.leaseMs
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '(' .. latest, '+inf')) do
+      redis.call('ZADD', LEASES, latest, id)
+    end
+  end
+end
+
+local function pass_time()
+  local state, config = turn.record.state, turn.record.config
+  if (state.kind == 'forced_open' or state.kind == 'forced_closed') and state.untilMs > 0 and state.untilMs <= now then
+    breaker_transition(turn, closed_state(now, 0), { metadata = { reason = 'force_ended' } })
+  elseif state.kind == 'half_open' then
+    state.expiries = state.expiries + redis.call('ZREMRANGEBYSCORE', LEASES, '-inf', now)
+    if state.expiries >= config.maxExpiries then
+      open('probes_expired', state.openings, 0, { metadata = { expiries = state.expiries } })
+    end
+  end
+end
+
+local function remembered(state)
+  local healthy = math.max(0, now - state.sinceMs)
+  return math.max(0, state.openings - math.floor(healthy / turn.record.config.decayMs))
+end
+
+local function hear_sick(asked)
+  local state = turn.record.state
+  if state.kind ~= 'closed' or not turn.record.config.trips or command.known.epoch ~= turn.record.epoch then return end
+  local goes_on = state.sickAtMs <= now and state.sickAtMs >= now - SICK_PAUSE_MS
+  if not goes_on then state.sickSinceMs = now end
+  state.sickAtMs = now
+  if now - state.sickSinceMs < CALLING_MS or anyone_else_calls(command.instance, now) then return end
+  open('sole_caller', remembered(state), asked, { failureCount = state.window.run })
+end
+
+local function count(state, batch)
+  local record, config = turn.record, turn.record.config
+  local before = window_without_stale(state.window, config.trip, now)
+  local after = window_with_batch(before, config.trip, command.instance, batch, now)
+  local trip = window_judge(config.trip, {
+    before = before, after = after, instance = command.instance, batch = batch,
+    required = function() return quorum_of(config.quorum, now) end,
+  })
+  if trip then
+    local openings = remembered(state)
+    local asked = trip.reason == 'quota' and batch.quotaMs or batch.retryAfterMs
+    open(trip.reason, openings, asked, {
+      failureCount = trip.failureCount, message = batch.samples[#batch.samples],
+      metadata = trip.calls > 0 and { calls = trip.calls, rate = trip.rate } or {},
+    })
+    return
+  end
+  state.window = after
+  if batch.failures + batch.quotas == 0 then return end
+  if record.alertUntilMs <= now then turn.publish = true end
+  record.alertUntilMs = now + ALERT_MS
+end
+
+local actions = {}
+
+function actions.read(action)
+  audit_flush(turn, false)
+  if action.sick then hear_sick(action.askedMs or 0) end
+  return reply('done')
+end
+
+function actions.report(action)
+  local record, known = turn.record, command.known.epoch
+  local seen, called_at = redis.call('HGET', INSTANCES, command.instance), 0
+  if seen then
+    local seq, at = string.match(seen, '^(.*):(.*)$')
+    called_at = tonumber(at)
+    if called_at > now - FORGET_MS and action.seq <= tonumber(seq) then return reply('ignored') end
+  end
+  -- Telling late is no call: the time noted is one that doesn't count as calling, which still keeps the number known
+  -- for FORGET_MS - CALLING_MS.
+  called_at = action.lateMs and math.max(called_at, now - CALLING_MS) or now
+  redis.call('HSET', INSTANCES, command.instance, string.format('%.0f:%.0f', action.seq, called_at))
+  redis.call('PEXPIRE', INSTANCES, ttl_ms(10 * FORGET_MS))
+  if action.lateMs then
+    audit_late(turn, action.batch, action.lateMs)
+    return reply('done')
+  end
+  -- What counts for nothing has happened all the same: the trail has it.
+  audit_batch(turn, action.batch)
+  if known ~= 0 and known ~= record.epoch then return reply('ignored') end
+  local state = record.state
+  if state.kind ~= 'closed' and state.kind ~= 'forced_closed' then return reply('ignored') end
+  if state.kind == 'closed' and record.config.trips then count(state, action.batch) end
+  return reply('done')
+end
+
+local function lease(state, id)
+  local config = turn.record.config
+  if redis.call('ZSCORE', LEASES, id) then return reply('granted') end
+  if redis.call('ZCARD', LEASES) + state.successes >= config.probes then
+    local first = tonumber(redis.call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2]) or now + ASK_AGAIN_MS
+    return reply('denied', math.min(ASK_AGAIN_MS, math.max(1, first - now)))
+  end
+  redis.call('ZADD', LEASES, now + config.leaseMs, id)
+  redis.call('PEXPIRE', LEASES, ttl_ms(config.leaseMs + DAY_MS))
+  return reply('granted')
+end
+
+function actions.acquire(action)
+  local state = turn.record.state
+  if state.kind == 'closed' or state.kind == 'forced_closed' then return reply('pass') end
+  if state.kind == 'forced_open' then
+    return reply('denied', state.untilMs == 0 and ASK_AGAIN_MS or state.untilMs - now)
+  end
+  if state.kind == 'half_open' then return lease(state, action.leaseId) end
+  if state.untilMs > now then return reply('denied', state.untilMs - now) end
+  local half_open = { kind = 'half_open', sinceMs = now, openings = state.openings, successes = 0, expiries = 0 }
+  breaker_transition(turn, half_open, { metadata = { reason = 'open_time_over' } })
+  return lease(half_open, action.leaseId)
+end
+
+function actions.settle(action)
+  local state, config, outcome = turn.record.state, turn.record.config, action.outcome
+  if state.kind ~= 'half_open' or action.epoch ~= turn.record.epoch then return reply('ignored') end
+  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('ignored') end
+  local kind = outcome.kind
+  state.expiries = 0
+  if kind == 'success' then state.successes = state.successes + 1 end
+  audit_batch(turn, {
+    successes = kind == 'success' and 1 or 0, failures = kind == 'failure' and 1 or 0, quotas = kind == 'quota' and 1 or 0,
+    samples = outcome.message ~= '' and { outcome.message } or {},
+  })
+  if kind == 'failure' or kind == 'quota' then
+    local reason = kind == 'quota' and 'quota' or 'probe_failed'
+    open(reason, state.openings, outcome.retryAfterMs, { failureCount = 1, message = outcome.message })
+  elseif state.successes >= config.probes then
+    local cause = { metadata = { reason = 'probes_succeeded', probes = state.successes } }
+    breaker_transition(turn, closed_state(now, state.openings), cause)
+  end
+  return reply('done')
+end
+
+function actions.force(action)
+  local until_ms = action.forMs == 0 and 0 or now + action.forMs
+  audit_flush(turn, true)
+  local state = { kind = action.target, sinceMs = now, untilMs = until_ms, who = action.who, why = action.why }
+  local metadata = { reason = 'forced', who = action.who, why = action.why, untilMs = until_ms }
+  breaker_transition(turn, state, { metadata = metadata })
+  return reply('done')
+end
+
+function actions.reset(action)
+  audit_flush(turn, true)
+  local metadata = { reason = 'reset', who = action.who, why = action.why }
+  breaker_transition(turn, closed_state(now, 0), { metadata = metadata })
+  return reply('done')
+end
+
+if command.config.version >= turn.record.config.version then turn.record.config = command.config end
+clamp()
+pass_time()
+return actions[command.action.type](command.action)
+`,
+};

@@ -1,0 +1,12 @@
+--- @include "includes/now.lua"
+--- @include "includes/counters-start.lua"
+local function rare()
+--- @include "includes/judging.lua"
+local function make_algorithm()
+--- @include "algorithms/token-bucket.lua"
+end
+--- @include "includes/judge.lua"
+--- @include "includes/decide-one.lua"
+end
+--- @include "lean/token-bucket.lua"
+--- @include "includes/decide-counters.lua"
