@@ -28,6 +28,7 @@ it('tells of all commands and of the exit codes in its help', async () => {
     Spillway: rate limits, circuit breakers and their audit trail
 
     Options:
+      --version          print the version
       --json             print JSON instead of tables
       -h, --help         display help for command
 
@@ -53,6 +54,14 @@ it('tells of all commands and of the exit codes in its help', async () => {
       5  Redis or Postgres can not be reached
     "
   `);
+});
+
+it('prints its version', async () => {
+  expect(await run(['--version'])).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/u) as string,
+    stderr: '',
+  });
 });
 
 it.each([

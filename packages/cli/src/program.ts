@@ -1,7 +1,9 @@
+import { createRequire } from 'node:module';
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { ConfigError } from '@spillway/config';
 import { classifyDbError, InvalidOptionError } from '@spillway/db';
 import { CommanderError } from 'commander';
+import { z } from 'zod';
 import type { CliContext } from './cli-context.ts';
 import { auditCommand } from './commands/audit/audit.ts';
 import { doctorCommand } from './commands/doctor.ts';
@@ -13,6 +15,8 @@ import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
 import { RedisUnavailableError } from './open-redis.ts';
 import type { Output } from './output.ts';
+
+const { version } = z.object({ version: z.string() }).parse(createRequire(import.meta.url)('../package.json'));
 
 /**
  * Runs a command line and returns what to end with. Never rejects: what goes wrong is said on stderr, as JSON with `--json`.
@@ -42,6 +46,7 @@ function buildProgram(context: CliContext): Command {
   const { output } = context;
   const program = new Command('spillway')
     .description('Spillway: rate limits, circuit breakers and their audit trail')
+    .version(version, '--version', 'print the version')
     .option('--json', 'print JSON instead of tables')
     .addHelpText('after', exitCodeHelp);
   const commands = [

@@ -11,6 +11,13 @@ it('names the variable, what it must be and what it is', () => {
   expect(new ConfigError('PORT', 'a number', undefined).message).toBe('PORT must be a number, but is not set');
 });
 
+it.each(['SPILLWAY_SESSION_SECRET', 'ALERT_WEBHOOK_SECRET', 'DB_PASSWORD', 'API_TOKEN', 'SIGNING_KEY'])(
+  'shows nothing of the value of %s but its length',
+  (variable) => {
+    expect(new ConfigError(variable, 'longer', 'hunter2').message).toBe(`${variable} must be longer, got 7 characters`);
+  },
+);
+
 it.each([
   ['postgre://me:s3cret@db/x', '"postgre://***@db/x"'],
   ['HTTP://me:s3cret@db', '"HTTP://***@db"'],

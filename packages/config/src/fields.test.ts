@@ -34,8 +34,18 @@ describe('postgresUrl', () => {
     expect(postgresUrl.parse(value)).toBe(value);
   });
 
-  it.each([undefined, 'localhost', 'postgres://', 'postgre://db/x', 'mysql://db/x'])('refuses %j', (value) => {
-    expect(complaint(postgresUrl, value)).toBe('a postgres:// URL');
+  it.each([undefined, 'localhost', 'postgres://', 'postgre://db/x', 'mysql://db/x', 'postgres://db:port/x'])(
+    'refuses %j',
+    (value) => {
+      expect(complaint(postgresUrl, value)).toBe('a postgres:// URL');
+    },
+  );
+
+  it('takes the URL of a socket, and says how to write a # of a password', () => {
+    expect(postgresUrl.parse('postgres://me@/x?host=/run/postgresql')).toContain('/run/postgresql');
+    expect(complaint(postgresUrl, 'postgresql://u:p#ss@h/db')).toBe(
+      'a postgres:// URL whose password has %23 for each #',
+    );
   });
 });
 

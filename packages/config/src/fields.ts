@@ -23,7 +23,11 @@ export const anyRedisUrl: z.ZodString = z
   .refine((url) => parseRedisUrl(url) !== undefined, ANY_REDIS);
 
 /** Where a Postgres database is; `postgresql://` is the same scheme. */
-export const postgresUrl: z.ZodString = z.string(POSTGRES).regex(/^postgres(ql)?:\/\/./u, POSTGRES);
+export const postgresUrl: z.ZodString = z
+  .string(POSTGRES)
+  .regex(/^postgres(ql)?:\/\/./u, POSTGRES)
+  .refine((url) => !/#.*@/su.test(url), `${POSTGRES} whose password has %23 for each #`)
+  .refine((url) => /@\//u.test(url) || URL.canParse(url), POSTGRES);
 
 /** What a Postgres URL leads to; a PgBouncer in transaction mode refuses connections that ask for settings. */
 export const databaseServer: z.ZodType<'postgres' | 'pgbouncer'> = z.enum(

@@ -26,14 +26,26 @@ describe('readEnvironment', () => {
     );
   });
 
-  it('throws for the first wrong variable in the order of the schema', () => {
+  it.each(['tcp://10.0.0.7:9100', 'udp://10.0.0.7:53', 'tcp://[fd00::7]:9100'])(
+    'takes %s, which Kubernetes sets for a Service of that name, as not set',
+    (value) => {
+      const ports = z.object({ WORKER_HTTP_PORT: wholeNumber(1, 65_535).default(8788) });
+      expect(readEnvironment(ports, { WORKER_HTTP_PORT: value })).toEqual({ WORKER_HTTP_PORT: 8788 });
+      expect(() => readEnvironment(ports, { WORKER_HTTP_PORT: `${value}x` })).toThrow('a whole number from 1 to 65535');
+    },
+  );
+
+  it('throws for the first wrong variable in the order of the schema, and tells of all', () => {
     const env = { PORT: 'http', DATABASE_URL: 'me:s3cret@db', REDIS_URL };
     const read = (): unknown => readEnvironment(variables, env);
     expect(read).toThrow(ConfigError);
     expect(read).toThrow(
       expect.objectContaining({
         variable: 'DATABASE_URL',
-        message: 'DATABASE_URL must be a postgres:// URL, got "***@db"',
+        message: [
+          'DATABASE_URL must be a postgres:// URL, got "***@db"',
+          'PORT must be a whole number from 1 to 65535, got "http"',
+        ].join('\n'),
       }),
     );
   });

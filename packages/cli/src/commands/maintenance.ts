@@ -78,7 +78,7 @@ function people({ job, status, dryRun, durationMs, tables }: JobReport): string 
 function notes(details: Readonly<Record<string, unknown>>): string {
   return Object.entries(details)
     .flatMap(([name, value]) => (Array.isArray(value) && value.length > 0 ? [`${name}: ${value.join(', ')}`] : []))
-    .join('\n');
+    .join('; ');
 }
 
 function seconds(value: string): number {

@@ -18,11 +18,11 @@ it('prints the answers of the three monitoring queries', async () => {
 
   const program = await spillway(['queries', '--json'], servers.env);
   expect(JSON.parse(program.stdout)).toEqual({
-    blocks: [{ count: '0' }],
+    blocks: [{ count: 0 }],
     breakers: expect.arrayContaining([
-      { breaker_name: 'runware', event_type: 'opened', count: '1' },
-      { breaker_name: 'runware', event_type: 'half_open', count: '1' },
+      { breaker_name: 'runware', event_type: 'opened', count: 1 },
+      { breaker_name: 'runware', event_type: 'half_open', count: 1 },
     ]),
-    archival: [expect.objectContaining({ table_name: 'public.api_call_logs', archived_count: '7' })],
+    archival: [expect.objectContaining({ table_name: 'public.api_call_logs', archived_count: 7 })],
   });
 });

@@ -25,6 +25,9 @@ GROUP BY breaker_name, event_type;`,
   },
 ] as const;
 
+/** Postgres' number of the type. */
+const BIGINT = 20;
+
 /** Columns that fit on a screen. */
 const shown: Readonly<Record<string, readonly string[]>> = {
   archival: [
@@ -48,7 +51,10 @@ export function queriesCommand(context: CliContext): Command {
       const results = await withPool(context, async (pool) => {
         const found = [];
         for (const { title, name, sql } of monitoringQueries) {
-          const { rows } = await pool.query<Record<string, unknown>>(sql);
+          const { rows, fields } = await pool.query<Record<string, unknown>>(sql);
+          // Counts are bigint, which the driver gives as text.
+          const counts = fields.filter(({ dataTypeID }) => dataTypeID === BIGINT).map((field) => field.name);
+          for (const row of rows) for (const count of counts) row[count] = Number(row[count]);
           found.push({ title, name, sql, rows });
         }
         return found;

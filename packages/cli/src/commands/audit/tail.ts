@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import type { CliContext } from '../../cli-context.ts';
 import { type TrailEvent, TrailTail } from './trail-tail.ts';
+import { printable } from '../../output.ts';
 import { withPool } from '../../with-pool.ts';
 
 /** `spillway audit tail`. */
@@ -24,7 +25,7 @@ export function tailCommand(context: CliContext): Command<[], { since: number; i
 }
 
 function line({ at, kind, subject, what, detail }: TrailEvent): string {
-  return [at.toISOString(), kind, subject, what, detail].join('  ');
+  return [at.toISOString(), kind, subject, what, detail].map(printable).join('  ');
 }
 
 function whole(value: string): number {

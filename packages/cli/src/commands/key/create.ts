@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type ApiKeyScope, createApiKey } from '@spillway/db';
 import type { CliContext } from '../../cli-context.ts';
@@ -12,7 +13,7 @@ const MAX_NAME_BYTES = 128;
 /** `spillway key create`. */
 export function createCommand(
   context: CliContext,
-): Command<[], { name: string; scope: ApiKeyScope[]; expiresIn?: number }> {
+): Command<[], { name: string; scope: ApiKeyScope[]; expiresIn?: number; output?: string }> {
   return new Command('create')
     .description('make a key and print it, this once: what is stored is a hash')
     .requiredOption('--name <name>', 'who uses it', parseName)
@@ -26,12 +27,20 @@ export function createCommand(
       'such as 90d, 12h or 30m; without it the key is valid until it is revoked',
       parseLifetime,
     )
+    .option('--output <file>', 'write the key to this new file, which only its owner can read, and print nothing of it')
     .addHelpText('after', help)
-    .action(async ({ name, scope, expiresIn }) => {
+    .action(async ({ name, scope, expiresIn, output }) => {
+      // Before there is a key that nobody has.
+      if (output !== undefined) await writeFile(output, '', { flag: 'wx', mode: 0o600 });
       const expiry = expiresIn === undefined ? {} : { expiresInMs: expiresIn };
       const { key, row } = await withPool(context, async (pool) =>
         createApiKey(pool, { name, scopes: scope, ...expiry }),
       );
+      if (output !== undefined) {
+        await writeFile(output, `${key}\n`);
+        context.output.result({ ...row, file: output }, `Wrote the key of ${row.name} to ${output}.`);
+        return;
+      }
       // The key alone on stdout, so that it can be kept by a shell; all else is in the list.
       context.output.result({ ...row, key }, key);
     });
@@ -39,6 +48,7 @@ export function createCommand(
 
 const help = `
 Needs DATABASE_URL: a member of spillway_api, or the owner. The API takes the key within a second.
+A container's output is kept by whatever collects logs: use --output there.
 Examples:
   spillway key create --name ops --scope admin
   spillway key create --name gateway --scope decide read --expires-in 90d`;

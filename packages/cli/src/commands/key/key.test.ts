@@ -1,5 +1,8 @@
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { activeApiKeys, parseKey, secretMatches } from '@spillway/db';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { type Ended, spillway } from '../../testing/spillway.ts';
 import { useServers } from '../../testing/use-servers.ts';
 
@@ -13,6 +16,23 @@ it('makes the first key of an API, which is printed alone and stored as a hash',
   const [stored] = await activeApiKeys(servers.postgres.pool);
   expect(stored).toMatchObject({ id: parts?.id, name: 'ops', scopes: ['admin'], expiresInMs: null });
   expect(secretMatches(parts?.secret ?? '', stored?.secretHash ?? Buffer.alloc(0))).toBe(true);
+});
+
+it('writes the key to a new file that only its owner can read, and nothing of it to the output', async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'spillway-key-'));
+  onTestFinished(async () => rm(folder, { recursive: true }));
+  const file = path.join(folder, 'key');
+  const create = async (): Promise<Ended> => run('create', '--name', 'pod', '--scope', 'read', '--output', file);
+  const { code, stdout, stderr } = await create();
+  const key = (await readFile(file, 'utf8')).trimEnd();
+  expect({ code, stdout }).toEqual({ code: 0, stdout: `Wrote the key of pod to ${file}.\n` });
+  expect(parseKey(key)).toBeDefined();
+  expect(`${stdout}${stderr}`).not.toContain(key.slice(-43));
+  expect(((await stat(file)).mode & 0o777).toString(8)).toBe('600');
+
+  const before = (await activeApiKeys(servers.postgres.pool)).length;
+  expect(await create()).toMatchObject({ code: 1, stderr: expect.stringContaining('EEXIST') as string });
+  expect(await activeApiKeys(servers.postgres.pool)).toHaveLength(before);
 });
 
 it('lists keys without their secrets, and revokes one', async () => {
