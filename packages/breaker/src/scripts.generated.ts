@@ -93,7 +93,7 @@ const breakerRecord = `-- breaker-record.lua: how a breaker is kept, read and wr
 --   breaker_restore(record, known, config, now) -> record, changed
 --   breaker_save(record, now)
 --   breaker_pulse(record, now)           notes in the shard's pulse that there is news
---   breaker_transition(turn, state, type, cause)
+--   breaker_transition(turn, state, cause)
 --   breaker_emit(turn, type, cause)      hands an event to the audit trail
 --   breaker_view(record, now)            the record as instances shall know it
 --
@@ -177,6 +177,7 @@ end
 
 local function breaker_transition(turn, state, cause)
   local record = turn.record
+  turn.dirty = true
   if turn.moved_from == '' then turn.moved_from = record.state.kind end
   record.epoch = math.max(turn.now, record.epoch + 1)
   record.seeded = false
@@ -209,7 +210,8 @@ local function adopt(record, view, now)
     record.state = copy(closed_state(now, view.openings), { sinceMs = since })
   elseif view.kind == 'open' or view.kind == 'half_open' then
     local until_ms = view.kind == 'open' and ends or now
-    record.state = { kind = 'open', sinceMs = since, untilMs = until_ms, openings = view.openings, reason = 'failures' }
+    local reason = view.reason ~= '' and view.reason or 'failures'
+    record.state = { kind = 'open', sinceMs = since, untilMs = until_ms, openings = view.openings, reason = reason }
     -- The leases are lost, so none of this epoch may be settled: probing begins again.
     if view.kind == 'half_open' then record.epoch = math.max(now, view.epoch + 1) end
   else
@@ -417,7 +419,7 @@ local function audit_flush(turn, at_once)
     breaker_emit(turn, 'failure', {
       failureCount = audit.failures, message = audit.message, metadata = { coalesced = 1 },
     })
-    audit.failures, audit.message = 0, ''
+    audit.failures, audit.message, turn.dirty = 0, '', true
   end
 end
 
@@ -467,7 +469,7 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: '0de8129eb7d4252f0b5f85842210342e1722a5f7',
+  sha1: '8fa579b17bfe9a50af034ccc6868b24a371c9df3',
   source: `${clock}
 ${outbox}
 ${breakerRecord}
@@ -494,12 +496,22 @@ local ALERT_MS, ASK_AGAIN_MS, SICK_PAUSE_MS = 5000, 1000, 5000
 
 local command = cjson.decode(ARGV[1])
 local now = clock_ms()
-local loaded, changed = breaker_restore(breaker_load(), command.known, command.config, now)
-local turn = { record = loaded, command = command, now = now, publish = changed, moved_from = '' }
+local stored = breaker_load()
+-- A look at a breaker that nobody has used leaves no trace.
+if not stored and command.action.type == 'read' and command.known.epoch == 0 then
+  local view = copy(command.known, { kind = 'closed', nowMs = now })
+  return cjson.encode({ verdict = 'done', retryAfterMs = 0, movedFrom = '', view = view })
+end
+local loaded, changed = breaker_restore(stored, command.known, command.config, now)
+-- dirty: there is something to keep. Whatever is no read has it.
+local turn = {
+  record = loaded, command = command, now = now, publish = changed, moved_from = '',
+  dirty = changed or command.action.type ~= 'read',
+}
 
 local function reply(verdict, retry_after)
   local record = turn.record
-  breaker_save(record, now)
+  if turn.dirty then breaker_save(record, now) end
   local view = breaker_view(record, now)
   if turn.publish then
     breaker_pulse(record, now)
@@ -510,26 +522,39 @@ local function reply(verdict, retry_after)
   return cjson.encode(answer)
 end
 
--- Opens, for longer with every earlier opening in a row.
+-- Opens: for a quota as long as was asked, else for longer with every earlier opening in a row.
 local function open(reason, openings, asked, cause)
-  local config = turn.record.config
-  local ceiling = math.min(config.maxOpenMs, config.openMs * config.backoff ^ openings)
-  local drawn = config.openMs + math.floor(command.random * (ceiling - config.openMs))
-  local open_for = math.max(drawn, math.min(asked, config.maxOpenMs))
+  local config, open_for = turn.record.config, asked
+  if reason ~= 'quota' then
+    local ceiling = math.min(config.maxOpenMs, config.openMs * config.backoff ^ openings)
+    local drawn = config.openMs + math.floor(command.random * (ceiling - config.openMs))
+    open_for = math.max(drawn, math.min(asked, config.maxOpenMs))
+    openings = openings + 1
+  end
   audit_flush(turn, true)
   cause.metadata = copy(cause.metadata or {}, { reason = reason, openForMs = open_for })
-  local state = { kind = 'open', sinceMs = now, untilMs = now + open_for, openings = openings + 1, reason = reason }
+  local state = { kind = 'open', sinceMs = now, untilMs = now + open_for, openings = openings, reason = reason }
   breaker_transition(turn, state, cause)
+end
+
+local function close_again(state)
+  local cause = { metadata = { reason = 'probes_succeeded', probes = state.successes } }
+  breaker_transition(turn, closed_state(now, state.openings), cause)
 end
 
 -- A clock that a failover set back must not make times of before it last
 -- longer than they could have.
 local function clamp()
   local state, config = turn.record.state, turn.record.config
-  if state.kind == 'forced_open' or state.kind == 'forced_closed' then
-    state.sinceMs, state.untilMs = begun_by(state, now)
+  if state.kind == 'forced_open' or state.kind == 'forced_closed' or state.reason == 'quota' then
+    if state.sinceMs > now then
+      state.sinceMs, state.untilMs = begun_by(state, now)
+      turn.dirty = true
+    end
   elseif state.kind == 'open' then
-    state.untilMs = math.min(state.untilMs, now + config.maxOpenMs)
+    if state.untilMs > now + config.maxOpenMs then
+      state.untilMs, turn.dirty = now + config.maxOpenMs, true
+    end
   elseif state.kind == 'half_open' then
     local latest = now + config.leaseMs
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '(' .. latest, '+inf')) do
@@ -543,8 +568,13 @@ local function pass_time()
   if (state.kind == 'forced_open' or state.kind == 'forced_closed') and state.untilMs > 0 and state.untilMs <= now then
     breaker_transition(turn, closed_state(now, 0), { metadata = { reason = 'force_ended' } })
   elseif state.kind == 'half_open' then
-    state.expiries = state.expiries + redis.call('ZREMRANGEBYSCORE', LEASES, '-inf', now)
-    if state.expiries >= config.maxExpiries then
+    local expired = redis.call('ZREMRANGEBYSCORE', LEASES, '-inf', now)
+    if expired > 0 then
+      state.expiries, turn.dirty = state.expiries + expired, true
+    end
+    if state.successes >= turn.record.config.probes then
+      close_again(state)
+    elseif state.expiries >= config.maxExpiries then
       open('probes_expired', state.openings, 0, { metadata = { expiries = state.expiries } })
     end
   end
@@ -560,7 +590,7 @@ local function hear_sick(asked)
   if state.kind ~= 'closed' or not turn.record.config.trips or command.known.epoch ~= turn.record.epoch then return end
   local goes_on = state.sickAtMs <= now and state.sickAtMs >= now - SICK_PAUSE_MS
   if not goes_on then state.sickSinceMs = now end
-  state.sickAtMs = now
+  state.sickAtMs, turn.dirty = now, true
   if now - state.sickSinceMs < CALLING_MS or anyone_else_calls(command.instance, now) then return end
   open('sole_caller', remembered(state), asked, { failureCount = state.window.run })
 end
@@ -653,7 +683,7 @@ function actions.settle(action)
   if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('ignored') end
   local kind = outcome.kind
   state.expiries = 0
-  if kind == 'success' then state.successes = state.successes + 1 end
+  if kind == 'success' or kind == 'answered' then state.successes = state.successes + 1 end
   audit_batch(turn, {
     successes = kind == 'success' and 1 or 0, failures = kind == 'failure' and 1 or 0, quotas = kind == 'quota' and 1 or 0,
     samples = outcome.message ~= '' and { outcome.message } or {},
@@ -662,8 +692,7 @@ function actions.settle(action)
     local reason = kind == 'quota' and 'quota' or 'probe_failed'
     open(reason, state.openings, outcome.retryAfterMs, { failureCount = 1, message = outcome.message })
   elseif state.successes >= config.probes then
-    local cause = { metadata = { reason = 'probes_succeeded', probes = state.successes } }
-    breaker_transition(turn, closed_state(now, state.openings), cause)
+    close_again(state)
   end
   return reply('done')
 end
@@ -684,7 +713,11 @@ function actions.reset(action)
   return reply('done')
 end
 
-if command.config.version >= turn.record.config.version then turn.record.config = command.config end
+-- Of equal versions the caller's that speaks holds; one that only reads changes nothing.
+local newer = command.config.version - turn.record.config.version
+if newer > 0 or (newer == 0 and command.action.type ~= 'read') then
+  turn.record.config, turn.dirty = command.config, true
+end
 clamp()
 pass_time()
 return actions[command.action.type](command.action)

@@ -19,7 +19,7 @@ local function audit_flush(turn, at_once)
     breaker_emit(turn, 'failure', {
       failureCount = audit.failures, message = audit.message, metadata = { coalesced = 1 },
     })
-    audit.failures, audit.message = 0, ''
+    audit.failures, audit.message, turn.dirty = 0, '', true
   end
 end
 

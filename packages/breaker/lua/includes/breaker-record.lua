@@ -6,7 +6,7 @@
 --   breaker_restore(record, known, config, now) -> record, changed
 --   breaker_save(record, now)
 --   breaker_pulse(record, now)           notes in the shard's pulse that there is news
---   breaker_transition(turn, state, type, cause)
+--   breaker_transition(turn, state, cause)
 --   breaker_emit(turn, type, cause)      hands an event to the audit trail
 --   breaker_view(record, now)            the record as instances shall know it
 --
@@ -90,6 +90,7 @@ end
 
 local function breaker_transition(turn, state, cause)
   local record = turn.record
+  turn.dirty = true
   if turn.moved_from == '' then turn.moved_from = record.state.kind end
   record.epoch = math.max(turn.now, record.epoch + 1)
   record.seeded = false
@@ -122,7 +123,8 @@ local function adopt(record, view, now)
     record.state = copy(closed_state(now, view.openings), { sinceMs = since })
   elseif view.kind == 'open' or view.kind == 'half_open' then
     local until_ms = view.kind == 'open' and ends or now
-    record.state = { kind = 'open', sinceMs = since, untilMs = until_ms, openings = view.openings, reason = 'failures' }
+    local reason = view.reason ~= '' and view.reason or 'failures'
+    record.state = { kind = 'open', sinceMs = since, untilMs = until_ms, openings = view.openings, reason = reason }
     -- The leases are lost, so none of this epoch may be settled: probing begins again.
     if view.kind == 'half_open' then record.epoch = math.max(now, view.epoch + 1) end
   else

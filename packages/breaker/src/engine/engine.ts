@@ -16,6 +16,7 @@ import { Reporter } from './reporter.ts';
 import type { Runtime } from './runtime.ts';
 import { StoreLink } from './store-link.ts';
 import { Tally } from './tally.ts';
+import { ProbesUnderWay } from './under-way.ts';
 
 /** What an engine is made of. */
 export interface EngineOptions {
@@ -58,6 +59,7 @@ export class Engine implements Counter {
   readonly #probes: Probes;
   readonly #reporter: Reporter;
   readonly #tally = new Tally();
+  readonly #underWay: ProbesUnderWay;
   readonly #timesAll: boolean;
   #generation: Generation;
   #plain: CallOptions;
@@ -75,6 +77,7 @@ export class Engine implements Counter {
     this.#timesAll = metrics !== undefined || preset.slowCalls !== undefined;
     this.#options = options;
     this.#usedMs = runtime.now();
+    this.#underWay = new ProbesUnderWay(runtime);
     const fleet = new FleetView(runtime);
     this.#fleet = fleet;
     this.link = new StoreLink({
@@ -106,6 +109,7 @@ export class Engine implements Counter {
       runtime,
       fleet,
       deniedForMs: () => this.#probes.deniedForMs,
+      underWay: this.#underWay,
       onProbed: (outcome) => this.#probed(outcome),
       onState: (state) => metrics?.state(id.name, id.preset, state),
     });
@@ -133,7 +137,7 @@ export class Engine implements Counter {
 
   /** It may be alone with that: the store knows. */
   get #isSick(): boolean {
-    return this.#fleet.current.kind === 'closed' && this.gate.localState !== 'closed' && this.idleMs < SILENT_AFTER_MS;
+    return this.#fleet.current.kind === 'closed' && this.gate.isSick && this.idleMs < SILENT_AFTER_MS;
   }
 
   now(): number {
@@ -216,7 +220,12 @@ export class Engine implements Counter {
   }
 
   #permitted<T>(fn: Callable<T>, settings: CallSettings | undefined, permit: Permit): Promise<T> {
-    const settle = permit.kind === 'probe' ? permit.settle : undefined;
+    if (permit.kind !== 'probe') return callWithin(fn, this.#callOptions(settings, timed(this.#generation)));
+    const cameBack = this.#underWay.begin(this.gate.config);
+    const settle = (outcome: Outcome): void => {
+      cameBack();
+      permit.settle(outcome);
+    };
     return callWithin(fn, this.#callOptions(settings, timed(this.#generation, settle)));
   }
 

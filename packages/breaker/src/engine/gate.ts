@@ -11,6 +11,7 @@
 import type { Batch } from '../machine/batch.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import type { View } from '../machine/record.ts';
+import { ASK_AGAIN_MS } from '../machine/step.ts';
 import type { StateName } from '../metrics/metrics.ts';
 import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset } from '../presets/preset.ts';
@@ -19,6 +20,7 @@ import { LocalBreaker } from './local-breaker.ts';
 import { ask, flow, type Permit } from './permit.ts';
 import { Ramping } from './ramping.ts';
 import type { Runtime } from './runtime.ts';
+import type { ProbesUnderWay } from './under-way.ts';
 
 /** What a {@link Gate} is made of. */
 export interface GateOptions {
@@ -28,6 +30,7 @@ export interface GateOptions {
   readonly fleet: FleetView;
   /** How long the store's last denial of a probe holds still, in ms; 0 = it may be asked. */
   readonly deniedForMs: () => number;
+  readonly underWay: ProbesUnderWay;
   /** A probe that this process sent by itself came back: the store knows nothing of it. */
   readonly onProbed: (outcome: Outcome) => void;
   /** Calls meet another state from now on. */
@@ -43,6 +46,7 @@ export class Gate {
   readonly #options: GateOptions;
   readonly #local: LocalBreaker;
   readonly #ramping: Ramping;
+  #config: MachineConfig;
   #alone = false;
   /** Whether the own breaker stands where the fleet stood when the store went away. */
   #adopted = false;
@@ -50,8 +54,20 @@ export class Gate {
   constructor(options: GateOptions) {
     const { preset, config, runtime } = options;
     this.#options = options;
+    this.#config = config;
     this.#local = new LocalBreaker(config, runtime);
     this.#ramping = new Ramping(preset.ramp, runtime);
+  }
+
+  /** The config that holds here: the fleet's, as far as it is known. */
+  get config(): MachineConfig {
+    return this.#config;
+  }
+
+  /** Whether the own breaker refuses calls for failures; while a quota is exhausted nothing is wrong. */
+  get isSick(): boolean {
+    const { state } = this.#local;
+    return state.kind !== 'closed' && !(state.kind === 'open' && state.reason === 'quota');
   }
 
   /** The state of this process' own breaker. */
@@ -74,8 +90,7 @@ export class Gate {
     const { preset, fleet, deniedForMs } = this.#options;
     if (preset.mode === 'metrics-only' && this.stateName !== 'forced_open') return flow;
     if (this.#actsLocally()) {
-      const isClosed = this.#local.state.kind === 'closed';
-      const permit = isClosed ? this.#ramping.permit() : this.#local.permit((outcome) => this.#probed(outcome));
+      const permit = this.#localPermit();
       this.refresh();
       return permit;
     }
@@ -83,8 +98,21 @@ export class Gate {
     const { kind } = current;
     if (kind === 'closed' || kind === 'forced_closed') return flow;
     if (kind !== 'half_open' && leftMs > 0) return { kind: 'refused', state: kind, retryAfterMs: leftMs };
-    const deniedMs = deniedForMs();
+    const deniedMs = Math.max(deniedForMs(), kind === 'forced_open' ? 0 : this.#fullForMs());
     return deniedMs > 0 ? { kind: 'refused', state: 'half_open', retryAfterMs: deniedMs } : ask;
+  }
+
+  #localPermit(): Permit {
+    const { kind } = this.#local.state;
+    if (kind === 'closed') return this.#ramping.permit();
+    const fullMs = kind === 'open' || kind === 'half_open' ? this.#fullForMs() : 0;
+    if (fullMs > 0) return { kind: 'refused', state: 'half_open', retryAfterMs: Math.max(fullMs, this.#local.leftMs) };
+    return this.#local.permit((outcome) => this.#probed(outcome));
+  }
+
+  /** How soon another probe may be sent, in ms: at the latest it is worth asking again after {@link ASK_AGAIN_MS}. */
+  #fullForMs(): number {
+    return Math.min(ASK_AGAIN_MS, this.#options.underWay.fullForMs(this.#config));
   }
 
   /** Counts outcomes for the own breaker. @returns whether that tripped it */
@@ -96,6 +124,7 @@ export class Gate {
 
   /** A newer preset holds in the fleet. */
   configure(config: MachineConfig): void {
+    this.#config = config;
     this.#local.configure(config);
   }
 

@@ -40,12 +40,12 @@ export const emptyBatch: Batch = {
   samples: [],
 };
 
-/** A single call. A neutral one is none. */
+/** A single call. A neutral one is none, and neither is a wrong request that was answered. */
 export function batchOf({
   kind,
   message,
 }: {
-  kind: 'success' | 'failure' | 'quota' | 'neutral';
+  kind: 'success' | 'failure' | 'quota' | 'answered' | 'neutral';
   message: string;
 }): Batch {
   const samples = message === '' ? [] : [message];

@@ -22,7 +22,7 @@ export interface TripConfig {
 export interface MachineConfig {
   /**
    * Of two processes with different versions the higher one's config holds, for the whole fleet; of equal versions the one
-   * that spoke last. Those who only look on have version 0, and those who call have 1 or more.
+   * that spoke last, by anything but a read. Those who only look on have version 0, and those who call have 1 or more.
    */
   readonly version: number;
   readonly trip: TripConfig;
@@ -30,7 +30,7 @@ export interface MachineConfig {
   readonly trips: boolean;
   /** The first open time, in ms. */
   readonly openMs: number;
-  /** The longest open time, in ms; it also caps what a provider's Retry-After may ask for. */
+  /** The longest open time, in ms; it also caps what a failing provider's Retry-After may ask for, and not a quota's. */
   readonly maxOpenMs: number;
   /** Each opening in a row multiplies the longest possible open time by this. */
   readonly backoff: number;

@@ -55,7 +55,7 @@ export type MachineState =
       readonly kind: 'open';
       readonly sinceMs: number;
       readonly untilMs: number;
-      /** Openings in a row, this one included. */
+      /** Openings in a row, this one included unless it is for a quota. */
       readonly openings: number;
       readonly reason: OpenReason;
     }
@@ -124,8 +124,8 @@ export interface View {
   /** End of the state, 0 = it has none or none is known. */
   readonly untilMs: number;
   readonly openings: number;
-  /** {@link OpenReason}, or empty. */
-  readonly reason: string;
+  /** Empty, unless it is open. */
+  readonly reason: OpenReason | '';
   readonly who: string;
   readonly why: string;
   readonly alertUntilMs: number;
@@ -135,7 +135,8 @@ export interface View {
 
 /** Outcome of a probe. */
 export interface ProbeOutcome {
-  readonly kind: 'success' | 'failure' | 'quota' | 'neutral';
+  /** `answered`: to a wrong request, which a healthy dependency does. */
+  readonly kind: 'success' | 'failure' | 'quota' | 'answered' | 'neutral';
   /** As in {@link Batch}. */
   readonly retryAfterMs: number;
   readonly message: string;
@@ -204,7 +205,7 @@ export interface Reply {
   /** With `denied`: when to ask again, in ms. */
   readonly retryAfterMs: number;
   readonly view: View;
-  /** The fleet's config. */
+  /** The config of the newest version: the fleet's, or the command's own. */
   readonly config: MachineConfig;
 }
 

@@ -48,15 +48,16 @@ function holdsAt({ kind, untilMs }: View, nowMs: number): boolean {
 
 function fromView(view: View, nowMs: number): { epoch: number; state: MachineState } {
   const { epoch, kind, openings, who, why } = view;
+  const reason = view.reason === '' ? 'failures' : view.reason;
   const { sinceMs, untilMs } = begunBy(view, nowMs);
   switch (kind) {
     case 'closed':
       return { epoch, state: { ...closedState(nowMs, openings), sinceMs } };
     case 'open':
-      return { epoch, state: { kind, sinceMs, untilMs, openings, reason: 'failures' } };
+      return { epoch, state: { kind, sinceMs, untilMs, openings, reason } };
     case 'half_open': {
       // The leases are lost, so none of this epoch may be settled: probing begins again.
-      const state: MachineState = { kind: 'open', sinceMs, untilMs: nowMs, openings, reason: 'failures' };
+      const state: MachineState = { kind: 'open', sinceMs, untilMs: nowMs, openings, reason };
       return { epoch: Math.max(nowMs, epoch + 1), state };
     }
     default:
@@ -76,7 +77,12 @@ function begunBy(
 /** A clock that a failover set back must not make times of before it last longer than they could have. */
 export function clamped(record: BreakerRecord, nowMs: number): BreakerRecord {
   const { state, config } = record;
-  if (state.kind === 'forced_open' || state.kind === 'forced_closed') {
+  if (
+    state.kind === 'forced_open' ||
+    state.kind === 'forced_closed' ||
+    (state.kind === 'open' && state.reason === 'quota')
+  ) {
+    // Of a quota the provider said how long, and no config bounds it.
     return state.sinceMs > nowMs ? { ...record, state: { ...state, ...begunBy(state, nowMs) } } : record;
   }
   if (state.kind === 'open' && state.untilMs > nowMs + config.maxOpenMs) {

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
 import { ignorance, type Action, type BreakerRecord, type MachineState, type View } from './record.ts';
+import type { MachineConfig } from './config.ts';
 import { step } from './step.ts';
 
 /*
@@ -21,6 +22,13 @@ const config = {
   recordFailures: false,
 };
 
+/** What a deploy may change the config into, and back: the last that speaks holds. */
+const configs: readonly MachineConfig[] = [
+  config,
+  { ...config, probes: 2, trip: runOf(1, TICK_MS), openMs: 2 * TICK_MS, maxOpenMs: 2 * TICK_MS, leaseMs: 2 * TICK_MS },
+];
+const MOST_PROBES = 2;
+
 /** A plain throw: `expect` would take most of the time of so many checks. */
 function must(holds: boolean, message: string): void {
   if (!holds) throw new Error(message);
@@ -32,6 +40,8 @@ const FIRST_MS = 1_800_000_000_000;
 /** The store, what each instance believes of it, and the leases that they think they hold. */
 interface World {
   readonly now: number;
+  /** Which of the configs the instances bring. */
+  readonly deployed: number;
   readonly record: BreakerRecord | undefined;
   readonly known: Readonly<Record<string, View>>;
   readonly held: readonly { readonly instance: string; readonly leaseId: string; readonly epoch: number }[];
@@ -43,11 +53,11 @@ interface Move {
   readonly byHand: boolean;
 }
 
-const start: World = { now: FIRST_MS, record: undefined, known: { a: ignorance, b: ignorance }, held: [] };
+const start: World = { now: FIRST_MS, deployed: 0, record: undefined, known: { a: ignorance, b: ignorance }, held: [] };
 
 function act(world: World, instance: string, action: Action): World {
   const known = world.known[instance] ?? ignorance;
-  const command = { instance, config, known, random: 0, action };
+  const command = { instance, config: configs[world.deployed] ?? config, known, random: 0, action };
   const { record, reply } = step(world.record, command, world.now);
   if (action.type === 'report') {
     const again = step(record, { ...command, known: reply.view }, world.now);
@@ -90,6 +100,7 @@ function moves(world: World): Move[] {
   }
   add('tick', { ...world, now: world.now + TICK_MS });
   add('flush', { ...world, record: undefined });
+  add('deploy', { ...world, deployed: 1 - world.deployed });
   const forced = { type: 'force', target: 'forced_open', forMs: TICK_MS, who: 'w', why: 'y' } as const;
   add('forced open', act(world, 'a', forced), true);
   add('reset', act(world, 'b', { type: 'reset', who: 'w', why: 'y' }), true);
@@ -97,7 +108,7 @@ function moves(world: World): Move[] {
 }
 
 /** The world moved back to the beginning of time, without what no longer matters. */
-function normalized({ now, record, known, held }: World): World {
+function normalized({ now, deployed, record, known, held }: World): World {
   const epochs = [record?.epoch, ...Object.values(known).map(({ epoch }) => epoch), ...held.map(({ epoch }) => epoch)];
   const past = [...new Set(epochs.filter((epoch) => epoch !== undefined && epoch > 0 && epoch < now))].toSorted(
     (one, other) => Number(other) - Number(one),
@@ -141,6 +152,7 @@ function normalized({ now, record, known, held }: World): World {
     .toSorted(([one], [other]) => one.localeCompare(other));
   return {
     now: FIRST_MS,
+    deployed,
     known: Object.fromEntries(INSTANCES.map((name) => [name, viewOf(known[name] ?? ignorance)])),
     held: held.map((one) => ({ ...one, epoch: epochOf(one.epoch) })),
     record:
@@ -167,7 +179,7 @@ const LEGAL: Readonly<Record<string, readonly string[]>> = {
 function check(before: World, { name, next, byHand }: Move): void {
   const [from, to] = [before.record, next.record];
   if (to === undefined) return;
-  must(to.state.kind !== 'half_open' || to.state.leases.length <= config.probes, `${name}: too many leases`);
+  must(to.state.kind !== 'half_open' || to.state.leases.length <= MOST_PROBES, `${name}: too many leases`);
   if (from === undefined) return;
   const moved = from.state.kind !== to.state.kind;
   must(

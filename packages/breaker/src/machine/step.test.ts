@@ -42,6 +42,37 @@ describe('open and half open', () => {
     expect(bench.record?.state.kind).toBe('closed');
   });
 
+  it('closes when a deploy lowers the probes to those that succeeded, whoever speaks next', () => {
+    for (const action of [{ type: 'acquire', leaseId: 'p2' }, { type: 'read' }] as const) {
+      const bench = halfOpened();
+      const { epoch = 0 } = bench.record ?? {};
+      bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('success') });
+      expect(bench.record?.state).toMatchObject({ kind: 'half_open', successes: 1 });
+      const { reply, events } = bench.act('b', action, undefined, { version: 2, probes: 1 });
+      expect(kinds(events)).toEqual(['closed']);
+      expect([reply.view.kind, reply.movedFrom]).toEqual(['closed', 'half_open']);
+    }
+  });
+
+  it('closes after answers to wrong requests too, for a healthy dependency gave them', () => {
+    const bench = halfOpened({ probes: 1 });
+    const { epoch = 0 } = bench.record ?? {};
+    bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('answered') });
+    expect(bench.record?.state.kind).toBe('closed');
+  });
+
+  it('stays away for as long as a probe that met an exhausted quota was asked to, and no longer the next time', () => {
+    const bench = halfOpened({ openMs: 100, maxOpenMs: 800, probes: 1 });
+    bench.random = 0.999_999;
+    for (const askedMs of [50, 50, 5_000, 50]) {
+      const { epoch = 0 } = bench.record ?? {};
+      bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('quota', askedMs) });
+      expect(bench.record?.state).toMatchObject({ kind: 'open', untilMs: bench.now + askedMs, openings: 1 });
+      bench.now += askedMs;
+      bench.act('a', { type: 'acquire', leaseId: 'p1' });
+    }
+  });
+
   it('reopens for longer at a failed probe, up to the longest time, and forgets that in closed state', () => {
     const bench = halfOpened();
     bench.random = 0.999_999;
@@ -49,7 +80,7 @@ describe('open and half open', () => {
     for (let round = 0; round < 5; round += 1) {
       const { epoch = 0 } = bench.record ?? {};
       const { record } = bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('failure') });
-      if (record.state.kind !== 'open') throw new Error(record.state.kind);
+      if (record?.state.kind !== 'open') throw new Error(record?.state.kind);
       lasted.push(record.state.untilMs - bench.now);
       bench.now = record.state.untilMs;
       bench.act('a', { type: 'acquire', leaseId: 'p1' });
@@ -127,14 +158,17 @@ describe('a store that forgot', () => {
     bench.record = undefined;
     bench.now += 100;
     bench.act('b', { type: 'read' }, trip.reply.view);
-    expect(bench.record).toMatchObject({ epoch: trip.record.epoch, state: { kind: 'open', untilMs: bench.now + 900 } });
+    expect(bench.record).toMatchObject({
+      epoch: trip.reply.view.epoch,
+      state: { kind: 'open', untilMs: bench.now + 900 },
+    });
   });
 
   it('everything and was seeded by a newcomer takes the open state under a later epoch', () => {
     const { bench, trip } = opened();
     bench.record = undefined;
     bench.now += 100;
-    bench.act('newcomer', { type: 'read' }, ignorance);
+    bench.act('newcomer', { type: 'report', seq: 1, batch: successes(1) }, ignorance);
     expect(bench.record).toMatchObject({ seeded: true, epoch: bench.now });
     bench.act('b', { type: 'read' }, trip.reply.view);
     expect(bench.record).toMatchObject({ epoch: bench.now + 1, state: { kind: 'open' } });
@@ -159,7 +193,7 @@ describe('a store that forgot', () => {
     expect(bench.act('b', { type: 'acquire', leaseId: 'p9' }).reply.verdict).toBe('granted');
     const late = bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('failure') });
     expect(late.reply.verdict).toBe('ignored');
-    expect(late.record.epoch).toBeGreaterThan(epoch);
+    expect(late.reply.view.epoch).toBeGreaterThan(epoch);
   });
 
   it('that set its clock back holds nobody longer than the longest open time', () => {

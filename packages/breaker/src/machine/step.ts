@@ -11,11 +11,15 @@
  * When it has been saying so for `CALLING_MS` and none but it has reported a call for as long: CLOSED → OPEN.
  *
  * OPEN. Calls are refused until `untilMs`. The first open time is `openMs`; each opening in a row raises the ceiling by
- * `backoff` up to `maxOpenMs`, and the time is drawn between `openMs` and the ceiling. A provider's Retry-After lengthens
- * it up to `maxOpenMs`. Reports change nothing. The first instance that asks for leave afterwards moves OPEN → HALF_OPEN.
+ * `backoff` up to `maxOpenMs`, and the time is drawn between `openMs` and the ceiling. A failing provider's Retry-After
+ * lengthens it up to `maxOpenMs`. An exhausted quota opens for just the time that the provider asks for, and is no opening
+ * that lengthens later ones. Reports change nothing. The first instance that asks for leave afterwards moves OPEN →
+ * HALF_OPEN.
  *
- * HALF_OPEN. At most `probes` leases live, less one for each probe that succeeded already. A success counts; the last one
- * needed moves HALF_OPEN → CLOSED. A failure, or a quota refusal, moves HALF_OPEN → OPEN. A neutral outcome frees its
+ * HALF_OPEN. At most `probes` leases live, less one for each probe that succeeded already. A success counts, and so does
+ * the answer to a wrong request, for a healthy dependency gave it; the last one needed moves HALF_OPEN → CLOSED. A config
+ * with fewer probes may make enough of those that succeeded already: then any command does. A failure, or a quota refusal,
+ * moves HALF_OPEN → OPEN. A neutral outcome frees its
  * lease. A lease that expires does too; `maxExpiries` of them in a row move HALF_OPEN → OPEN. Only live leases of
  * the current epoch can be settled.
  *
@@ -23,12 +27,15 @@
  * else changes them.
  *
  * RESET moves any state to CLOSED with nothing counted and no opening remembered.
+ *
+ * READ leaves no trace where there is nothing to tell: a breaker that nobody has used stays unknown.
  */
 import { flushBacklog, recordBatch, recordLate } from './audit.ts';
 import { type Batch, batchOf } from './batch.ts';
+import type { MachineConfig } from './config.ts';
 import type { Action, BreakerRecord, Command, InstanceSeen, MachineState, OpenReason } from './record.ts';
 import { clamped, restored } from './restore.ts';
-import { type Cause, closedState, result, type StepResult, transition, type Turn } from './turn.ts';
+import { type Cause, closedState, result, type StepResult, transition, type Turn, unseen } from './turn.ts';
 import { CALLING_MS, isCalling, judge, quorumOf, withBatch, withoutStale } from './window.ts';
 
 type Of<Kind extends MachineState['kind']> = Extract<MachineState, { kind: Kind }>;
@@ -48,8 +55,10 @@ export const ASK_AGAIN_MS = 1_000;
 
 /** Carries out a command at a time. Changes nothing but what it returns. */
 export function step(before: BreakerRecord | undefined, command: Command, nowMs: number): StepResult {
+  const { action } = command;
+  if (before === undefined && action.type === 'read' && command.known.epoch === 0) return unseen(command, nowMs);
   const { record, changed } = restored(before, command, nowMs);
-  const config = command.config.version >= record.config.version ? command.config : record.config;
+  const config = configAfter(record.config, command);
   const turn: Turn = {
     record: clamped({ ...record, config }, nowMs),
     command,
@@ -59,7 +68,6 @@ export function step(before: BreakerRecord | undefined, command: Command, nowMs:
     movedFrom: '',
   };
   passTime(turn);
-  const { action } = command;
   switch (action.type) {
     case 'read':
       flushBacklog(turn, false);
@@ -80,7 +88,13 @@ export function step(before: BreakerRecord | undefined, command: Command, nowMs:
   }
 }
 
-/** What happens by itself: forced states end, and leases of dead probers expire. */
+/** Of equal versions the caller's that speaks holds; one that only reads changes nothing. */
+function configAfter(held: MachineConfig, { action, config }: Command): MachineConfig {
+  if (action.type === 'read') return config.version > held.version ? config : held;
+  return config.version >= held.version ? config : held;
+}
+
+/** What happens by itself: forced states end, leases of dead probers expire, and fewer probes may be enough. */
 function passTime(turn: Turn): void {
   const { nowMs } = turn;
   const { state, config } = turn.record;
@@ -91,7 +105,8 @@ function passTime(turn: Turn): void {
   const leases = state.leases.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
   const expiries = state.expiries + state.leases.length - leases.length;
   turn.record = { ...turn.record, state: { ...state, leases, expiries } };
-  if (expiries >= config.maxExpiries) open(turn, 'probes_expired', state.openings, 0, { metadata: { expiries } });
+  if (state.successes >= config.probes) closeAgain(turn, state);
+  else if (expiries >= config.maxExpiries) open(turn, 'probes_expired', state.openings, 0, { metadata: { expiries } });
 }
 
 function report(turn: Turn, { seq, batch, lateMs }: ActionOf<'report'>): StepResult {
@@ -198,7 +213,7 @@ function settle(turn: Turn, { leaseId, epoch, outcome }: ActionOf<'settle'>): St
   if (state.kind !== 'half_open' || epoch !== turn.record.epoch) return result(turn, 'ignored');
   const leases = state.leases.filter(({ id }) => id !== leaseId);
   if (leases.length === state.leases.length) return result(turn, 'ignored');
-  const successes = state.successes + (outcome.kind === 'success' ? 1 : 0);
+  const successes = state.successes + (outcome.kind === 'success' || outcome.kind === 'answered' ? 1 : 0);
   turn.record = { ...turn.record, state: { ...state, leases, successes, expiries: 0 } };
   recordBatch(turn, batchOf(outcome));
   if (outcome.kind === 'failure' || outcome.kind === 'quota') {
@@ -208,11 +223,13 @@ function settle(turn: Turn, { leaseId, epoch, outcome }: ActionOf<'settle'>): St
       message: outcome.message,
       metadata: {},
     });
-  } else if (successes >= config.probes) {
-    const metadata = { reason: 'probes_succeeded', probes: successes };
-    transition(turn, closedState(turn.nowMs, state.openings), { metadata });
-  }
+  } else if (successes >= config.probes) closeAgain(turn, { openings: state.openings, successes });
   return result(turn, 'done');
+}
+
+function closeAgain(turn: Turn, { openings, successes }: Pick<Of<'half_open'>, 'openings' | 'successes'>): void {
+  const metadata = { reason: 'probes_succeeded', probes: successes };
+  transition(turn, closedState(turn.nowMs, openings), { metadata });
 }
 
 function force(turn: Turn, { target, forMs, who, why }: ActionOf<'force'>): StepResult {
@@ -224,17 +241,25 @@ function force(turn: Turn, { target, forMs, who, why }: ActionOf<'force'>): Step
   return result(turn, 'done');
 }
 
-/** Opens, for longer with every earlier opening in a row. */
-function open(turn: Turn, reason: OpenReason, openings: number, askedMs: number, cause: Cause): void {
+/** Opens: for a quota as long as was asked, else for longer with every earlier opening in a row. */
+function open(turn: Turn, reason: OpenReason, earlier: number, askedMs: number, cause: Cause): void {
   const { nowMs } = turn;
-  const { openMs, maxOpenMs, backoff } = turn.record.config;
-  const ceilingMs = Math.min(maxOpenMs, openMs * backoff ** openings);
-  const drawnMs = openMs + Math.floor(turn.command.random * (ceilingMs - openMs));
-  const untilMs = nowMs + Math.max(drawnMs, Math.min(askedMs, maxOpenMs));
+  const isQuota = reason === 'quota';
+  const openForMs = isQuota ? askedMs : drawnMs(turn, earlier, askedMs);
   flushBacklog(turn, true);
-  const metadata = { ...cause.metadata, reason, openForMs: untilMs - nowMs };
-  const state = { kind: 'open', sinceMs: nowMs, untilMs, openings: openings + 1, reason } as const;
-  transition(turn, state, { ...cause, metadata });
+  const metadata = { ...cause.metadata, reason, openForMs };
+  const openings = isQuota ? earlier : earlier + 1;
+  transition(
+    turn,
+    { kind: 'open', sinceMs: nowMs, untilMs: nowMs + openForMs, openings, reason },
+    { ...cause, metadata },
+  );
+}
+
+function drawnMs({ record, command }: Turn, earlier: number, askedMs: number): number {
+  const { openMs, maxOpenMs, backoff } = record.config;
+  const ceilingMs = Math.min(maxOpenMs, openMs * backoff ** earlier);
+  return Math.max(openMs + Math.floor(command.random * (ceilingMs - openMs)), Math.min(askedMs, maxOpenMs));
 }
 
 function withInstance(

@@ -129,6 +129,19 @@ describe('closed', () => {
     expect(bench.record?.state).toMatchObject({ kind: 'open', reason: 'quota', untilMs: bench.now + 4_000 });
   });
 
+  it('opens for an exhausted quota as long as was asked: shorter than a failure, or longer than any', () => {
+    for (const quotaMs of [1, 999, 1_000, 60_000]) {
+      const bench = machineBench({ quorum: 1 });
+      bench.random = 0.9;
+      bench.report('a', { ...emptyBatch, quotas: 1, quotaMs, samples: ['429'] });
+      expect(bench.record?.state).toMatchObject({ kind: 'open', untilMs: bench.now + quotaMs, openings: 0 });
+      bench.now += quotaMs - 1;
+      expect(bench.act('a', { type: 'acquire', leaseId: 'p' }).reply.verdict).toBe('denied');
+      bench.now += 1;
+      expect(bench.act('a', { type: 'acquire', leaseId: 'p' }).reply.verdict).toBe('granted');
+    }
+  });
+
   it('never opens when it only measures', () => {
     const bench = machineBench({ trips: false, quorum: 1 });
     const { events } = bench.report('a', failures(9));

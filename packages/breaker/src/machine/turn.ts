@@ -1,4 +1,13 @@
-import type { AuditEvent, BreakerRecord, Command, MachineState, Reply, Verdict, View } from './record.ts';
+import {
+  type AuditEvent,
+  type BreakerRecord,
+  type Command,
+  ignorance,
+  type MachineState,
+  type Reply,
+  type Verdict,
+  type View,
+} from './record.ts';
 import { emptyWindow } from './window.ts';
 
 /** One command being carried out. */
@@ -14,7 +23,8 @@ export interface Turn {
 
 /** What a command comes to. */
 export interface StepResult {
-  readonly record: BreakerRecord;
+  /** Undefined: there is nothing to keep. */
+  readonly record: BreakerRecord | undefined;
   readonly reply: Reply;
   readonly events: readonly AuditEvent[];
   readonly publish: boolean;
@@ -67,7 +77,7 @@ export function closedState(nowMs: number, openings: number): MachineState {
 /** The record as instances shall know it. */
 export function viewOf({ epoch, seeded, state, alertUntilMs }: BreakerRecord, nowMs: number): View {
   const { kind, sinceMs } = state;
-  const nothing = { untilMs: 0, openings: 0, reason: '', who: '', why: '' };
+  const nothing = { untilMs: 0, openings: 0, reason: '', who: '', why: '' } as const;
   const bare = { epoch, seeded, kind, sinceMs, ...nothing, alertUntilMs, nowMs };
   switch (state.kind) {
     case 'closed':
@@ -82,10 +92,18 @@ export function viewOf({ epoch, seeded, state, alertUntilMs }: BreakerRecord, no
 
 /** Ends a turn with a verdict. */
 export function result(
-  { record, nowMs, events, publish, movedFrom }: Turn,
+  { record, command, nowMs, events, publish, movedFrom }: Turn,
   verdict: Verdict,
   retryAfterMs = 0,
 ): StepResult {
-  const reply: Reply = { verdict, retryAfterMs, movedFrom, view: viewOf(record, nowMs), config: record.config };
+  const config = record.config.version > command.config.version ? record.config : command.config;
+  const reply: Reply = { verdict, retryAfterMs, movedFrom, view: viewOf(record, nowMs), config };
   return { record, reply, events, publish };
+}
+
+/** What is said of a breaker that nobody has used. */
+export function unseen({ config }: Command, nowMs: number): StepResult {
+  const view = { ...ignorance, nowMs };
+  const reply: Reply = { verdict: 'done', retryAfterMs: 0, movedFrom: '', view, config };
+  return { record: undefined, reply, events: [], publish: false };
 }

@@ -1,10 +1,11 @@
 import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { emptyBatch } from '../machine/batch.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { ignorance, type Action, type Reply, type View } from '../machine/record.ts';
 import { type Deed, deeds } from '../testing/deeds.ts';
-import { baseConfig, failures, runOf, successes } from '../testing/machine.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/stores.ts';
 
 const redis = useRedis();
@@ -48,8 +49,10 @@ async function play(
     }
     const view = forgetful === 0 ? ignorance : (known.get(instance) ?? ignorance);
     const version = instance === 'c' && index % 7 === 0 ? 2 : 1;
+    // Half of the newer version's processes bring other numbers, as in the midst of a deploy.
+    const numbers = version === 2 && index % 2 === 0 ? { ...config, probes: 1, openMs: 300, maxOpenMs: 600 } : config;
     const execute = async (action: Action): Promise<Reply> =>
-      under.store.execute(id, { instance, config: { ...config, version }, known: view, random, action });
+      under.store.execute(id, { instance, config: { ...numbers, version }, known: view, random, action });
     const reply = await execute(toAction(next, instance, view, seqs));
     if (next.type === 'report' && next.retry) replies.push(await execute(reportOf(next, seqs.get(instance) ?? 0)));
     known.set(instance, reply.view);
@@ -187,9 +190,10 @@ describe.each([
   it('keeps the numbers of the newest version among callers, whatever onlookers of version 0 bring', async () => {
     const under = await make();
     await under.setNow(T0);
+    let seq = 0;
     const speak = async (instance: string, version: number, openMs: number): Promise<[number, number]> => {
       const numbers = { ...config, version, openMs };
-      const action = { type: 'read' } as const;
+      const action = { type: 'report', seq: (seq += 1), batch: successes(1) } as const;
       const reply = await under.store.execute(id, { instance, config: numbers, known: ignorance, random: 0, action });
       return [reply.config.version, reply.config.openMs];
     };
@@ -203,6 +207,45 @@ describe.each([
     expect(await speak('api', 0, 60_000)).toEqual([2, 7_000]);
     // The same version with other numbers: nobody raised it, and the last one that calls holds.
     expect(await speak('three', 2, 8_000)).toEqual([2, 8_000]);
+    await under.dispose();
+  });
+
+  it('keeps, tells and announces nothing of a breaker that was only looked at', async () => {
+    const under = await make();
+    const heard: string[] = [];
+    let listening = 0;
+    const one = under.store.listen(
+      ({ name }) => heard.push(name),
+      () => (listening += 1),
+    );
+    await expect.poll(() => listening).toBe(1);
+    await under.setNow(T0);
+    for (const instance of ['a', 'b']) {
+      const { verdict, view } = await under.store.execute(id, command(instance, { type: 'read' }));
+      expect([verdict, view]).toEqual(['done', { ...ignorance, nowMs: T0 }]);
+    }
+    expect(await under.store.poll([{ id, view: ignorance }])).toMatchObject({ unreachable: [] });
+    expect(await under.store.poll([{ id, view: ignorance }])).toEqual({ changed: [], unreachable: [] });
+    expect(await redis.client.keys('*:cb*')).toEqual([]);
+    const used = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: successes(1) }));
+    await expect.poll(() => heard).toEqual([id.name]);
+    expect(used.view).toMatchObject({ kind: 'closed', seeded: true, epoch: T0 });
+    one.close();
+    await under.dispose();
+  });
+
+  it('opens for an exhausted quota and closes after fewer probes, as told by who deployed last', async () => {
+    const under = await make();
+    await under.setNow(T0);
+    const quota = { ...emptyBatch, quotas: 1, quotaMs: 20, samples: ['429'] };
+    const opened = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: quota }));
+    expect(opened.view).toMatchObject({ kind: 'open', reason: 'quota', untilMs: T0 + 20, openings: 0 });
+    await under.setNow(T0 + 20);
+    const { view } = await under.store.execute(id, command('a', { type: 'acquire', leaseId: 'p' }, opened.view));
+    const settle = { type: 'settle', leaseId: 'p', epoch: view.epoch, outcome: probe('answered') } as const;
+    expect((await under.store.execute(id, command('a', settle, view))).view.kind).toBe('half_open');
+    const deployed = { ...command('b', { type: 'acquire', leaseId: 'q' }, view), config: { ...config, probes: 1 } };
+    expect(await under.store.execute(id, deployed)).toMatchObject({ verdict: 'pass', view: { kind: 'closed' } });
     await under.dispose();
   });
 

@@ -26,7 +26,7 @@ export function memoryStore({ now = Date.now, onEvent }: MemoryStoreOptions = {}
     async execute(id, command) {
       const atMs = now();
       const { record, reply, events, publish } = step(records.get(breakerKey(id)), command, atMs);
-      records.set(breakerKey(id), record);
+      if (record !== undefined) records.set(breakerKey(id), record);
       if (onEvent !== undefined) for (const event of events) onEvent({ ...id, ...event, atMs });
       if (publish) for (const tell of listeners) tell({ ...id, view: reply.view });
       return reply;
@@ -34,7 +34,7 @@ export function memoryStore({ now = Date.now, onEvent }: MemoryStoreOptions = {}
     async poll(known) {
       const changed = known.filter(({ id, view }) => {
         const record = records.get(breakerKey(id));
-        return record?.epoch !== view.epoch || record.alertUntilMs > view.alertUntilMs;
+        return (record?.epoch ?? 0) !== view.epoch || (record?.alertUntilMs ?? 0) > view.alertUntilMs;
       });
       return { changed, unreachable: [] };
     },

@@ -9,6 +9,7 @@ import { withNews } from './pulse.ts';
 const redis = useRedis();
 const T0 = 1_800_000_000_000;
 const config = { ...baseConfig, quorum: 1 };
+const firstUse: Action = { type: 'report', seq: 1, batch: successes(1) };
 const idOf = (name: string) => ({ preset: 'storage', name });
 
 async function act(under: StoreUnderTest, name: string, action: Action, known: View = ignorance): Promise<View> {
@@ -30,18 +31,18 @@ describe.each([
     const under = await make();
     await under.setNow(T0);
     const views = new Map<string, View>();
-    for (const name of ['one', 'two words', 'three']) views.set(name, await act(under, name, { type: 'read' }));
+    for (const name of ['one', 'two words', 'three']) views.set(name, await act(under, name, firstUse));
     await changed(under, views);
     expect(await changed(under, views)).toEqual([]);
     await under.setNow(T0 + 10);
-    await act(under, 'three', { type: 'report', seq: 1, batch: successes(5) });
+    await act(under, 'three', { type: 'report', seq: 2, batch: successes(5) });
     expect(await changed(under, views)).toEqual([]);
     await act(under, 'two words', { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: '' });
     expect(await changed(under, views)).toEqual(['two words']);
     views.set('two words', await act(under, 'two words', { type: 'read' }));
     expect(await changed(under, views)).toEqual([]);
     // Failures elsewhere: successes are to be told soon.
-    await act(under, 'one', { type: 'report', seq: 1, batch: failures(1) });
+    await act(under, 'one', { type: 'report', seq: 2, batch: failures(1) });
     expect(await changed(under, views)).toEqual(['one']);
     await under.dispose();
   });
@@ -50,11 +51,11 @@ describe.each([
     const under = await make();
     await under.setNow(T0);
     const views = new Map<string, View>();
-    for (const name of ['one', 'two', 'three']) views.set(name, await act(under, name, { type: 'read' }));
+    for (const name of ['one', 'two', 'three']) views.set(name, await act(under, name, firstUse));
     await changed(under, views);
     await under.clear();
     await under.setNow(T0 + 10);
-    await act(under, 'two', { type: 'read' });
+    await act(under, 'two', firstUse);
     expect(await changed(under, views)).toEqual(['one', 'two', 'three']);
     await under.dispose();
   });

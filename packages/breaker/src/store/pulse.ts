@@ -16,8 +16,8 @@ export function withNews<K extends Known>(
   pulse: string,
   before: string | undefined,
 ): readonly K[] {
-  // Pulses don't expire: without one the shard was emptied, perhaps more than once.
-  if (pulse === '') return known;
+  // Pulses don't expire: without one the shard was emptied, perhaps more than once, or nobody has used it.
+  if (pulse === '') return known.filter(({ view }) => view.epoch > 0);
   if (pulse === before) return [];
   const lines = pulse.split('\n');
   const seen = before?.split('\n', 1)[0] ?? '';

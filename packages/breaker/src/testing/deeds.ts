@@ -45,7 +45,13 @@ const deed: fc.Arbitrary<Deed> = fc.oneof(
       type: fc.constant('settle' as const),
       lease: fc.nat(3),
       old: fc.boolean(),
-      kind: fc.constantFrom(probe('success'), probe('failure', 1_500), probe('quota', 900), probe('neutral')),
+      kind: fc.constantFrom(
+        probe('success'),
+        probe('failure', 1_500),
+        probe('quota', 900),
+        probe('answered'),
+        probe('neutral'),
+      ),
     }),
   },
   {

@@ -243,6 +243,7 @@ export class FleetSimulation {
     const before = this.record;
     const nowMs = Math.floor(T0 + this.time.nowMs + this.storeSkewMs);
     const { record, reply, publish } = step(before, command, nowMs);
+    if (record === undefined) return reply;
     this.witness.saw({ before, command, after: record, reply, nowMs });
     this.record = record;
     this.history.push(record);

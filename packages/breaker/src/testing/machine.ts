@@ -56,7 +56,7 @@ export interface Bench {
   readonly config: MachineConfig;
   random: number;
   /** Lets an instance do something; it knows what the record says unless told otherwise. */
-  act(instance: string, action: Action, known?: View): StepResult;
+  act(instance: string, action: Action, known?: View, deployed?: Partial<MachineConfig>): StepResult;
   /** Reports a batch under the next number. */
   report(instance: string, batch: Batch, known?: View): StepResult;
 }
@@ -71,8 +71,8 @@ export function machineBench(overrides: Partial<MachineConfig> = {}): Bench {
     record: undefined,
     config,
     random: 0,
-    act(instance, action, known = last ?? ignorance) {
-      const command: Command = { instance, config, known, random: bench.random, action };
+    act(instance, action, known = last ?? ignorance, deployed = {}) {
+      const command: Command = { instance, config: { ...config, ...deployed }, known, random: bench.random, action };
       const done = step(bench.record, command, bench.now);
       bench.record = done.record;
       last = done.reply.view;
