@@ -19,17 +19,6 @@ describe('refuses, and moves nothing', () => {
     expect(await census()).toEqual({ live: 700, cold: 0, both: 0 });
   });
 
-  test('a row that the archive has already', async () => {
-    await createOrders(700);
-    await archive({ dryRun: true });
-    await database.pool.query('ALTER TABLE cold.orders ADD PRIMARY KEY (id, at)');
-    await archive({ cutoff: new Date('2025-12-03T00:00:00Z') });
-    const before = await census();
-    await database.pool.query('INSERT INTO orders (id, at) SELECT id, at FROM cold.orders LIMIT 1');
-    await expect(archive()).rejects.toMatchObject({ code: '23505' });
-    expect(await census()).toEqual({ ...before, live: before.live + 1, both: 1 });
-  });
-
   test.each([
     [
       'a column that the archive lacks',

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
-import { ensurePartitions } from '../partitions/ensure-partitions.ts';
 import { sqlState } from '../sql-state.ts';
 import { ArchiveError } from './archive-error.ts';
-import { type ArchiveTable, type CompleteArchiveTable, completeArchiveTable } from './archive-table.ts';
-import { countToArchive } from './count-to-archive.ts';
-import { monthsToArchive } from './months-to-archive.ts';
-import { type Batch, type MoveBatch, prepareMover } from './move-batch.ts';
-import { type Preflight, preflightArchive } from './preflight.ts';
+import { type ArchiveTable, completeArchiveTable } from './archive-table.ts';
+import { countBeforeYearOne, countToArchive } from './count-to-archive.ts';
+import { type Batch, type BatchRange, type Mover, prepareMover } from './move-batch.ts';
+import { preflightArchive } from './preflight.ts';
 import { readCutoff } from './read-cutoff.ts';
+import { isRefusal, RefusedRows } from './refused-rows.ts';
+import { TargetMonths } from './target-months.ts';
 
 /** How far to go, and who wants to know. */
 export interface ArchiveRowsOptions {
@@ -35,6 +35,11 @@ export interface ArchiveRowsReport {
   readonly stopped: 'done' | 'time_budget' | 'aborted';
   /** Partitions made for the rows. */
   readonly partitionsCreated: readonly string[];
+  /** Rows that the target refused, one by one; they stay. */
+  readonly refused: number;
+  /** Whether no row that is old enough was left: neither refused, nor of a month or time that the target has no place for. */
+  readonly complete: boolean;
+  /** What somebody should know: what was left and why, triggers that run, a missing index. */
   readonly warnings: readonly string[];
   readonly batches: number;
   /** The longest transaction, in milliseconds. */
@@ -50,8 +55,8 @@ const RETRY_DELAY_MS = 200;
  * moment and run again: each row is in exactly one of the two tables, always. Several may run at once and share the work.
  *
  * Needs one connection outside a transaction; a transaction pooler is fine.
- * @throws {ArchiveError} when the tables don't fit together or a batch would lose rows.
- * @throws {PartitionError} when a month can't be made.
+ * A row that the target refuses, and one of a month that can't be made, stays where it is and is in the report; all others move.
+ * @throws {ArchiveError} when the tables don't fit together, a batch would lose rows, or more than 1,000 rows are refused.
  * @throws {InvalidOptionError} for an option that can't work.
  */
 export async function archiveRows(
@@ -62,10 +67,13 @@ export async function archiveRows(
   const started = performance.now();
   const table = completeArchiveTable(archiveTable);
   const preflight = await preflightArchive(connection, table);
-  const { problems, warnings, timestampType } = preflight;
+  const { problems, timestampType } = preflight;
+  const warnings = [...preflight.warnings];
   if (problems.length > 0) throw new ArchiveError('preflight', `${table.source.schema}.${table.source.name}`, problems);
   const cutoff = options.cutoff?.toISOString() ?? (await readCutoff(connection, table.retentionDays));
-  const found = { cutoff: new Date(cutoff), warnings };
+  const ancient = await countBeforeYearOne(connection, table);
+  if (ancient > 0) warnings.push(`${ancient === 100 ? '100 or more' : ancient} row(s) dated before year 1 stay`);
+  const found = { cutoff: new Date(cutoff), warnings, refused: 0, complete: ancient === 0 };
   const count = async (): Promise<number | null> => countToArchive(connection, table, timestampType, cutoff);
   if (options.dryRun === true) {
     return { ...found, moved: await count(), stopped: 'done', partitionsCreated: [], batches: 0, longestBatchMs: 0 };
@@ -73,9 +81,10 @@ export async function archiveRows(
   const total = options.onProgress === undefined ? null : await count();
   const months = new TargetMonths(connection, table, preflight, cutoff);
   await months.ensure();
+  const refused = new RefusedRows(table);
   const mover = prepareMover(connection, table, preflight, cutoff);
   const tally = { moved: 0, batches: 0, longestBatchMs: 0 };
-  const stopped = await moveAll(mover, months, options, {
+  const stopped = await moveAll({ mover, months, refused, batchSize: table.batchSize }, options, {
     deadline: started + (options.timeBudgetMs ?? Number.POSITIVE_INFINITY),
     onBatch: ({ moved, durationMs }) => {
       tally.moved += moved;
@@ -84,7 +93,23 @@ export async function archiveRows(
       options.onProgress?.({ done: tally.moved, total });
     },
   });
-  return { ...found, ...tally, stopped, partitionsCreated: months.created };
+  const complete = found.complete && refused.ctids.length === 0 && months.missing.length === 0;
+  return {
+    ...found,
+    ...tally,
+    stopped,
+    refused: refused.ctids.length,
+    complete,
+    warnings: [...warnings, ...months.warnings, ...refused.warnings],
+    partitionsCreated: months.created,
+  };
+}
+
+interface Work {
+  readonly mover: Mover;
+  readonly months: TargetMonths;
+  readonly refused: RefusedRows;
+  readonly batchSize: number;
 }
 
 interface Course {
@@ -96,22 +121,34 @@ interface Course {
 /**
  * Each batch starts where the one before ended, so as not to wade through the dead index entries that it left. Rows that were
  * locked or came late lie behind; therefore the end is where a batch from the very start finds nothing.
+ *
+ * A batch with a row that the target refuses is tried again in halves, until that row is a batch by itself and is left out.
  */
 async function moveAll(
-  mover: MoveBatch,
-  months: TargetMonths,
+  { mover, months, refused, batchSize }: Work,
   { signal, record }: ArchiveRowsOptions,
   { deadline, onBatch }: Course,
 ): Promise<ArchiveRowsReport['stopped']> {
   let from: string | null = null;
+  let size = batchSize;
   for (;;) {
     if (signal?.aborted === true) return 'aborted';
     if (performance.now() >= deadline) return 'time_budget';
-    const position = { from, ...(record === undefined ? {} : { record }) };
-    const batch: Batch = await persist(() => mover(position), months);
-    if (batch.moved > 0) onBatch(batch);
-    else if (from === null) return 'done';
-    from = batch.last;
+    const range: BatchRange = { from, size, except: refused.ctids, exceptMonths: months.missing };
+    try {
+      const batch: Batch = await persist(() => mover.move(range, record), months);
+      if (batch.moved > 0) onBatch(batch);
+      else if (from === null) return 'done';
+      from = batch.last;
+      size = Math.min(batchSize, size * 2);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (size === 1) {
+        const row = await mover.first(range);
+        if (row !== undefined) refused.add(row, error);
+      }
+      size = Math.max(1, Math.floor(size / 2));
+    }
   }
 }
 
@@ -126,32 +163,6 @@ async function persist(move: () => Promise<Batch>, months: TargetMonths): Promis
       if (attempt >= ATTEMPTS || !(passing || (state === '23514' && attempt === 1))) throw error;
       if (passing) await sleep(RETRY_DELAY_MS);
       else await months.ensure();
-    }
-  }
-}
-
-/** The months of the target that rows need. */
-class TargetMonths {
-  readonly created: string[] = [];
-  readonly #connection: Connection;
-  readonly #table: CompleteArchiveTable;
-  readonly #preflight: Preflight;
-  readonly #cutoff: string;
-
-  constructor(connection: Connection, table: CompleteArchiveTable, preflight: Preflight, cutoff: string) {
-    this.#connection = connection;
-    this.#table = table;
-    this.#preflight = preflight;
-    this.#cutoff = cutoff;
-  }
-
-  /** Makes those that are missing. */
-  async ensure(): Promise<void> {
-    const { partitioned, timestampType } = this.#preflight;
-    if (!partitioned) return;
-    for (const now of await monthsToArchive(this.#connection, this.#table, timestampType, this.#cutoff)) {
-      const { created } = await ensurePartitions(this.#connection, { table: this.#table.target, now, monthsAhead: 0 });
-      this.created.push(...created);
     }
   }
 }

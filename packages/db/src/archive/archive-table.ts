@@ -41,6 +41,16 @@ export const builtInArchives: readonly ArchiveTable[] = [
 ];
 
 /**
+ * SQL condition of the rows that move: older than the cutoff `$1`, from year 1 on. Partitions have no names for the years
+ * before Christ, and `-infinity` is no time; those rows stay. Meant for a session in UTC.
+ * @param column the timestamp column, quoted
+ * @param type its type
+ */
+export function isOld(column: string, type: string, { where }: Pick<CompleteArchiveTable, 'where'>): string {
+  return `${column} < ($1::timestamptz)::${type} AND ${column} >= ('0001-01-01 00:00:00+00'::timestamptz)::${type} AND (${where})`;
+}
+
+/**
  * Fills in defaults.
  * @throws {InvalidOptionError} for a value that can't work.
  */

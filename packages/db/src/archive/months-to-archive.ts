@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import type { CompleteArchiveTable } from './archive-table.ts';
+import { type CompleteArchiveTable, isOld } from './archive-table.ts';
 
 /**
  * The first day of each month (UTC) that has rows to move, oldest first. Jumps from month to month along the timestamp
@@ -17,7 +17,7 @@ export async function monthsToArchive(
   const oldest = `
     SELECT date_trunc('month', min(${at})::timestamp) AS month
     FROM ONLY ${quote(table.source.schema)}.${quote(table.source.name)}
-    WHERE ${at} < ($1::timestamptz)::${timestampType} AND ${at} > '-infinity' AND (${table.where})`;
+    WHERE ${isOld(at, timestampType, table)}`;
   return transaction(connection, { timeZone: 'UTC' }, async () => {
     const { rows } = await connection.query<{ ms: number }>(
       `WITH RECURSIVE months AS (

@@ -1,8 +1,9 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
+import type { Month } from '../partitions/month.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
 import { ArchiveError } from './archive-error.ts';
-import type { CompleteArchiveTable } from './archive-table.ts';
+import { type CompleteArchiveTable, isOld } from './archive-table.ts';
 import type { Preflight } from './preflight.ts';
 
 /** What one transaction moved. */
@@ -15,13 +16,28 @@ export interface Batch {
   readonly durationMs: number;
 }
 
-/** Moves one batch of rows older than the cutoff. */
-export type MoveBatch = (options: {
+/** Which rows a batch takes. */
+export interface BatchRange {
   /** Timestamp to start from, included; null for the oldest row. */
   readonly from: string | null;
-  /** Runs inside the transaction, with the number of rows. */
-  readonly record?: (moved: number) => Promise<void>;
-}) => Promise<Batch>;
+  /** Most rows. */
+  readonly size: number;
+  /** Rows to leave, by ctid. */
+  readonly except: readonly string[];
+  /** Months to leave. */
+  readonly exceptMonths: readonly Pick<Month, 'from' | 'to'>[];
+}
+
+/** Moves rows older than the cutoff. */
+export interface Mover {
+  /**
+   * Moves a batch.
+   * @param record runs inside the transaction, with the number of rows
+   */
+  move(range: BatchRange, record?: (moved: number) => Promise<void>): Promise<Batch>;
+  /** The row that a batch of one would move; undefined when there is none. */
+  first(range: BatchRange): Promise<{ readonly ctid: string; readonly at: string } | undefined>;
+}
 
 /** A batch waits so long for a lock on the table (not on rows: those are skipped), in milliseconds. */
 const LOCK_TIMEOUT_MS = 1_000;
@@ -29,36 +45,29 @@ const LOCK_TIMEOUT_MS = 1_000;
 /** No batch may run longer, in milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/**
- * Makes the mover of a table: pick, delete and store in one statement, so that a row is in exactly one of the two tables
- * whenever anything dies.
- *
- * Rows that somebody has locked are skipped, and picked later. Rows are found by ctid, which can't change once they are
- * locked; ONLY, because a child table's ctid means another row. There is no ON CONFLICT: a row that the target refuses
- * must not be deleted, and a trigger or rule there that swallows rows shows in the counts.
- */
-export function prepareMover(
-  connection: Connection,
-  table: CompleteArchiveTable,
-  { columns, timestampType }: Preflight,
-  cutoff: string,
-): MoveBatch {
+/** The statements of a table, for a range: `$1` the cutoff, `$2` where it starts, `$3` the rows to leave. */
+function statementsOf(connection: Connection, table: CompleteArchiveTable, { columns, timestampType }: Preflight) {
   const quote = (name: string): string => connection.escapeIdentifier(name);
   const qualified = ({ schema, name }: TableName): string => `${quote(schema)}.${quote(name)}`;
   const source = qualified(table.source);
   const at = quote(table.timestampColumn);
   const list = columns.map((column) => quote(column)).join(', ');
-  const text = `
+  const outside = ({ from, to }: Pick<Month, 'from' | 'to'>): string =>
+    ` AND NOT (${at} >= '${from}'::timestamptz::${timestampType} AND ${at} < '${to}'::timestamptz::${timestampType})`;
+  // A batch of one has to be the same row each time that it is picked.
+  const pick = (what: string, { size, exceptMonths }: BatchRange): string => `
+        SELECT ${what} FROM ONLY ${source}
+        WHERE ${isOld(at, timestampType, table)}
+          AND ${at} >= coalesce($2::${timestampType}, '-infinity')
+          AND ctid <> ALL ($3::tid[])${exceptMonths.map(outside).join('')}
+        ORDER BY ${size === 1 ? `${at}, ctid` : at}
+        LIMIT ${size}
+        FOR UPDATE SKIP LOCKED`;
+  return {
+    move: (range: BatchRange): string => `
     WITH moved AS (
       DELETE FROM ONLY ${source}
-      WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM ONLY ${source}
-        WHERE ${at} < ($1::timestamptz)::${timestampType}
-          AND ${at} >= coalesce($2::${timestampType}, '-infinity') AND ${at} > '-infinity'
-          AND (${table.where})
-        ORDER BY ${at}
-        LIMIT ${table.batchSize}
-        FOR UPDATE SKIP LOCKED))
+      WHERE ctid = ANY (ARRAY(${pick('ctid', range)}))
       RETURNING ${list}
     ), stored AS (
       INSERT INTO ${qualified(table.target)} (${list}) OVERRIDING SYSTEM VALUE
@@ -67,15 +76,37 @@ export function prepareMover(
     )
     SELECT (SELECT count(*)::int FROM moved) AS deleted,
            (SELECT count(*)::int FROM stored) AS archived,
-           (SELECT max(${at})::text FROM moved) AS last`;
-  const settings = { lockTimeoutMs: LOCK_TIMEOUT_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS, timeZone: 'UTC' };
-  return async ({ from, record }) => {
+           (SELECT max(${at})::text FROM moved) AS last`,
+    first: (range: BatchRange): string => pick(`ctid::text AS ctid, ${at}::text AS at`, { ...range, size: 1 }),
+  };
+}
+
+const settings = { lockTimeoutMs: LOCK_TIMEOUT_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS, timeZone: 'UTC' };
+
+/**
+ * Makes the mover of a table: pick, delete and store in one statement, so that a row is in exactly one of the two tables
+ * whenever anything dies.
+ *
+ * Rows that somebody has locked are skipped, and picked later. Rows are found by ctid, which can't change once they are
+ * locked; ONLY, because a child table's ctid means another row. There is no ON CONFLICT: a row that the target refuses
+ * must not be deleted, and a trigger or rule there that swallows rows shows in the counts. A refused row fails its batch;
+ * the caller finds it with smaller ones and leaves it out by its ctid, which a row that is then updated loses.
+ */
+export function prepareMover(
+  connection: Connection,
+  table: CompleteArchiveTable,
+  preflight: Preflight,
+  cutoff: string,
+): Mover {
+  const statements = statementsOf(connection, table, preflight);
+  const values = ({ from, except }: BatchRange): unknown[] => [cutoff, from, except];
+  const move: Mover['move'] = async (range, record) => {
     const started = performance.now();
     const counted = await transaction(connection, settings, async () => {
-      const { rows } = await connection.query<{ deleted: number; archived: number; last: string | null }>(text, [
-        cutoff,
-        from,
-      ]);
+      const { rows } = await connection.query<{ deleted: number; archived: number; last: string | null }>(
+        statements.move(range),
+        values(range),
+      );
       const { deleted, archived, last } = rows[0] ?? { deleted: 0, archived: 0, last: null };
       if (deleted !== archived) {
         throw new ArchiveError('count_mismatch', `${table.source.schema}.${table.source.name}`, [
@@ -87,4 +118,10 @@ export function prepareMover(
     });
     return { ...counted, durationMs: performance.now() - started };
   };
+  const first: Mover['first'] = async (range) =>
+    transaction(connection, settings, async () => {
+      const { rows } = await connection.query<{ ctid: string; at: string }>(statements.first(range), values(range));
+      return rows[0];
+    });
+  return { move, first };
 }

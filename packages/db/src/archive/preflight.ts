@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
+import { rowSecurityProblem } from './row-security.ts';
 
 /** What was found before anything is moved. */
 export interface Preflight {
@@ -78,6 +79,10 @@ export async function preflightArchive(connection: Connection, table: CompleteAr
   if (source === undefined || target === undefined) {
     return { columns: [], timestampType: '', partitioned: false, problems: missing, warnings: [] };
   }
+  const hidden = [
+    await rowSecurityProblem(connection, table.source, 'takeOut'),
+    await rowSecurityProblem(connection, table.target, 'putIn'),
+  ];
   const timestampType = source.columns.find(({ name }) => name === table.timestampColumn)?.type ?? '';
   return {
     columns: movedColumns(source, target).map(({ name }) => name),
@@ -87,6 +92,7 @@ export async function preflightArchive(connection: Connection, table: CompleteAr
       ...sourceProblems(source, table, timestampType),
       ...driftProblems(source, target, label(table.target)),
       ...partitionProblems(target, table),
+      ...hidden.filter((problem) => problem !== undefined),
     ],
     warnings: findWarnings(source, table),
   };

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readCutoff } from '../archive/read-cutoff.ts';
+import { RowSecurityError, rowSecurityProblem } from '../archive/row-security.ts';
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { wholeNumber } from '../invalid-option-error.ts';
@@ -48,6 +49,7 @@ const ATTEMPTS = 20;
  *
  * Needs one connection outside a transaction; a transaction pooler is fine.
  * @throws {InvalidOptionError} for an option that can't work.
+ * @throws {RowSecurityError} when row-level security may hide rows.
  */
 export async function cleanUpRows(
   connection: Connection,
@@ -58,6 +60,8 @@ export async function cleanUpRows(
   checkCleanupRule(rule);
   const maxLockMs = wholeNumber('maxLockMs', options.maxLockMs ?? 80, 1);
   const maxBatchSize = wholeNumber('maxBatchSize', options.maxBatchSize ?? 5_000, 1, 100_000);
+  const hidden = await rowSecurityProblem(connection, rule.table, 'takeOut');
+  if (hidden !== undefined) throw new RowSecurityError(rule.table, hidden);
   const cutoff = await readCutoff(connection, rule.retentionDays);
   const cleaner = prepareCleaner(connection, rule, cutoff);
   if (options.dryRun === true) {

@@ -99,7 +99,8 @@ async function ensureMonth(
       const reason = failureReason(error);
       if (reason === null) throw error;
       // A stranger (not ours: they take turns) may have made the same table a moment ago: then the next attempt finds it.
-      const last = attempt >= settings.attempts || (reason === 'name_taken' && attempt > 1) || reason === 'overlap';
+      const final = reason === 'overlap' || reason === 'default_partition' || (reason === 'name_taken' && attempt > 1);
+      const last = attempt >= settings.attempts || final;
       if (last) {
         const text = `partition ${partitionName(table, month)} not made after ${attempt} attempt(s)`;
         throw new PartitionError(reason, label(table), `${text}: ${messageOf(error)}`, { cause: error });
@@ -137,6 +138,9 @@ function failureReason(error: unknown): PartitionErrorReason | null {
     // invalid_object_definition: "would overlap partition"
     case '42P17':
       return 'overlap';
+    // check_violation: "updated partition constraint for default partition would be violated by some row"
+    case '23514':
+      return 'default_partition';
     default:
       return null;
   }

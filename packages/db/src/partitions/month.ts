@@ -16,17 +16,24 @@ export function monthsFrom(now: Date, monthsAhead: number): Month[] {
   return Array.from({ length: monthsAhead + 1 }, (_, ahead) => {
     const index = now.getUTCMonth() + ahead;
     // Day 1 always exists, so the index may run past December; counting from the 31st would skip short months.
-    const from = new Date(Date.UTC(now.getUTCFullYear(), index, 1));
-    const to = new Date(Date.UTC(now.getUTCFullYear(), index + 1, 1));
+    const from = firstOf(now.getUTCFullYear(), index);
+    const to = firstOf(now.getUTCFullYear(), index + 1);
     return { suffix: day(from).slice(0, 7).replace('-', '_'), from: bound(from), to: bound(to) };
   });
+}
+
+/** The first day of a month. `Date.UTC` takes the years 0 to 99 for 1900 to 1999. */
+function firstOf(year: number, month: number): Date {
+  const first = new Date(0);
+  first.setUTCFullYear(year, month, 1);
+  return first;
 }
 
 function bound(date: Date): string {
   return `${day(date)} 00:00:00+00`;
 }
 
-/** `2025-12-01`; the years of five digits are left to others. */
+/** `2025-12-01`, of the years 1 to 9999. */
 function day(date: Date): string {
   return date.toISOString().slice(0, 10);
 }

@@ -5,6 +5,7 @@
  * - `name_too_long`: Postgres would cut the partition's name.
  * - `name_taken`: a table of that name exists and isn't a partition for that month.
  * - `overlap`: an existing partition holds a part of the month.
+ * - `default_partition`: the DEFAULT partition has rows of the month, or keeps others from being detached.
  * - `lock_timeout`: the locks weren't free at any attempt; trying later will do.
  */
 export type PartitionErrorReason =
@@ -13,9 +14,10 @@ export type PartitionErrorReason =
   | 'name_too_long'
   | 'name_taken'
   | 'overlap'
+  | 'default_partition'
   | 'lock_timeout';
 
-/** A partition could not be made. Those made before it stay. */
+/** A partition could not be made or taken out. What was done before stays. */
 export class PartitionError extends Error {
   override readonly name: string = 'PartitionError';
   readonly code = 'partition_error' as const;

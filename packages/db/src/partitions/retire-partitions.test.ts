@@ -109,3 +109,15 @@ test('refuses a bad action', async () => {
   // @ts-expect-error neither of the two
   await expect(retire({ action: 'burn' })).rejects.toMatchObject({ code: 'invalid_option', option: 'action' });
 });
+
+test('names the DEFAULT partition that keeps months from being detached, and detaches none', async () => {
+  await database.pool.query('CREATE TABLE cold.logs_rest PARTITION OF cold.logs DEFAULT');
+  const keeping = { action: 'detach', keepMonths: 0, now: new Date('2027-01-01T00:00:00Z') } as const;
+  await expect(retire(keeping)).rejects.toMatchObject({
+    code: 'partition_error',
+    reason: 'default_partition',
+    message: expect.stringContaining('the DEFAULT partition cold.logs_rest') as string,
+  });
+  await database.pool.query('ALTER TABLE cold.logs DETACH PARTITION cold.logs_rest');
+  expect((await retire(keeping)).detached.length).toBeGreaterThan(0);
+});

@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
 import { listPartitions, type Partition } from './list-partitions.ts';
+import { PartitionError } from './partition-error.ts';
 import type { TableName } from './partitioned-table.ts';
 
 /** Which partitions leave a table, and what becomes of them. */
@@ -29,7 +30,7 @@ export interface RetirePartitionsReport {
  * that is interrupted stays half detached, and the next run finishes it.
  *
  * Needs one connection outside a transaction.
- * @throws {PartitionError} when the table isn't partitioned by range on one column of time.
+ * @throws {PartitionError} when the table isn't partitioned by range on one column of time, or has a DEFAULT partition.
  * @throws {InvalidOptionError} for an option that can't work.
  */
 export async function retirePartitions(
@@ -41,6 +42,12 @@ export async function retirePartitions(
   if (action !== 'detach' && action !== 'drop') throw new InvalidOptionError('action', action, '"detach" or "drop"');
   const boundMs = await oldestKeptMs(connection, options);
   const old = (await listPartitions(connection, table)).filter(({ toMs }) => toMs <= boundMs);
+  const stray = old.length === 0 ? undefined : await readDefaultPartition(connection, table);
+  if (stray !== undefined) {
+    const label = `${table.schema}.${table.name}`;
+    const text = `has the DEFAULT partition ${stray}, beside which Postgres detaches no month CONCURRENTLY: detach it first`;
+    throw new PartitionError('default_partition', label, text);
+  }
   const names: string[] = [];
   for (const partition of old) {
     if (!dryRun) await retire(connection, table, partition, action);
@@ -51,6 +58,18 @@ export async function retirePartitions(
     detached: action === 'detach' ? names : [],
     dropped: action === 'drop' ? names : [],
   };
+}
+
+/** Its name, qualified; undefined when the table has none. */
+async function readDefaultPartition(connection: Connection, { schema, name }: TableName): Promise<string | undefined> {
+  const { rows } = await connection.query<{ name: string }>(
+    `SELECT format('%s.%s', n.nspname, d.relname) AS name
+     FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid JOIN pg_namespace s ON s.oid = c.relnamespace
+     JOIN pg_class d ON d.oid = p.partdefid JOIN pg_namespace n ON n.oid = d.relnamespace
+     WHERE s.nspname = $1 AND c.relname = $2`,
+    [schema, name],
+  );
+  return rows[0]?.name;
 }
 
 async function retire(

@@ -18,7 +18,7 @@ function archiveTask(table: MaintainedTable): TableTask {
         record: async (rows) => record({ archived: rows, deleted: rows }),
         ...(onProgress === undefined ? {} : { onProgress }),
       });
-      const status = stopped === 'done' ? 'completed' : 'partial';
+      const status = stopped === 'done' && details.complete ? 'completed' : 'partial';
       return { status, archived: moved, deleted: moved, cutoff, details: { stopped, ...details } };
     },
   };
