@@ -18,7 +18,7 @@ function sqlError(code: string, severity = 'ERROR'): Error {
 
 describe('by SQLSTATE', () => {
   test.each(
-    '08000 08001 08006 53100 53200 53300 57P01 57P02 57P03 57014 40001 40P01 55P03 25006 28P01 28000 3D000 58030'.split(
+    '08000 08001 08006 53100 53200 53300 57P01 57P02 57P03 57014 40001 40P01 55P03 25006 25P03 25P04 28P01 28000 3D000 58030'.split(
       ' ',
     ),
   )('%s is unavailable', (code) => {
@@ -45,10 +45,48 @@ describe('by SQLSTATE', () => {
   });
 });
 
-test.each(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT', 'ENOTFOUND', 'EAI_AGAIN'])(
-  '%s is unavailable',
-  (code) => {
-    expect(classifyDbError(Object.assign(new Error('network'), { code }))).toBe('unavailable');
+test.each(
+  (
+    'ECONNREFUSED ECONNRESET EPIPE ETIMEDOUT ENOTFOUND EAI_AGAIN EADDRNOTAVAIL ENOBUFS EACCES EPROTO ' +
+    'CERT_HAS_EXPIRED CERT_NOT_YET_VALID SELF_SIGNED_CERT_IN_CHAIN DEPTH_ZERO_SELF_SIGNED_CERT CRL_HAS_EXPIRED ' +
+    'UNABLE_TO_VERIFY_LEAF_SIGNATURE ERR_TLS_CERT_ALTNAME_INVALID ERR_SSL_WRONG_VERSION_NUMBER HOSTNAME_MISMATCH'
+  ).split(' '),
+)('%s is unavailable', (code) => {
+  expect(classifyDbError(Object.assign(new Error('network'), { code }))).toBe('unavailable');
+});
+
+test.each(['ERR_INVALID_ARG_TYPE', 'ERR_ASSERTION', 'EVENT'])('%s is a bug', (code) => {
+  expect(classifyDbError(Object.assign(new Error('ours'), { code }))).toBe('bug');
+});
+
+describe('poolers', () => {
+  test.each([
+    ['FATAL', 'XX000', 'MaxClientsInSessionMode: max clients reached'],
+    ['FATAL', 'XX000', 'Tenant or user not found'],
+    ['FATAL', 'XX000', '(ECHECKOUTTIMEOUT) unable to check out connection from the pool after 60000ms'],
+    ['FATAL', '42704', 'no such role'],
+    ['ERROR', 'XX000', "Couldn't connect to compute node"],
+    ['ERROR', 'XX000', 'Control plane request failed'],
+    ['ERROR', 'XX000', 'The endpoint has been disabled. Enable it using Neon API and retry.'],
+    ['ERROR', 'XX000', 'Your account or project has exceeded the compute time quota.'],
+    ['ERROR', 'XX000', 'Too many database connection attempts are currently ongoing'],
+    ['ERROR', 'XX000', 'Failed to acquire permit to connect to the database.'],
+  ])('%s %s %s is unavailable', (severity, code, message) => {
+    expect(classifyDbError(Object.assign(new Error(message), { code, severity }))).toBe('unavailable');
+  });
+
+  test.each(['cache lookup failed for relation 16384', 'unexpected chunk number 0', 'tuple concurrently updated'])(
+    'ERROR XX000 %s is a bug, of Postgres itself',
+    (message) => {
+      expect(classifyDbError(Object.assign(new Error(message), { code: 'XX000', severity: 'ERROR' }))).toBe('bug');
+    },
+  );
+});
+
+test.each(['The server does not support SSL connections', 'SASL: SCRAM-SERVER-FINAL-MESSAGE: signature is missing'])(
+  'what pg says without a code is unavailable: %s',
+  (message) => {
+    expect(classifyDbError(new Error(message))).toBe('unavailable');
   },
 );
 

@@ -1,3 +1,4 @@
+import { getSystemErrorMap } from 'node:util';
 import { causes, sqlState } from './sql-state.ts';
 
 /**
@@ -12,18 +13,16 @@ export type DbErrorKind = 'unavailable' | 'bad-row' | 'bug';
 const KIND_BY_SQLSTATE: ReadonlyMap<string, DbErrorKind> = new Map<string, DbErrorKind>([
   // A standby that was the primary until the failover.
   ['25006', 'unavailable'],
+  // idle_in_transaction_session_timeout and transaction_timeout, which a role may carry.
+  ['25P03', 'unavailable'],
+  ['25P04', 'unavailable'],
   // Lost a race (serialization, deadlock), or waited too long for a lock: nothing wrong with the rows.
   ['40001', 'unavailable'],
+  ['40003', 'unavailable'],
   ['40P01', 'unavailable'],
   ['55P03', 'unavailable'],
-  // statement_timeout or an administrator's pg_cancel_backend.
-  ['57014', 'unavailable'],
-  // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout.
-  ['57P01', 'unavailable'],
-  ['57P02', 'unavailable'],
-  ['57P03', 'unavailable'],
-  ['57P04', 'unavailable'],
-  ['57P05', 'unavailable'],
+  // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout, statement_timeout.
+  ['57', 'unavailable'],
   // Connection lost; out of disk, memory or connections; credentials being rotated; database not there (yet); disk I/O.
   ['08', 'unavailable'],
   ['53', 'unavailable'],
@@ -36,21 +35,23 @@ const KIND_BY_SQLSTATE: ReadonlyMap<string, DbErrorKind> = new Map<string, DbErr
   ['54', 'bad-row'],
 ]);
 
-const NETWORK_CODES: ReadonlySet<string> = new Set([
-  'EAI_AGAIN',
-  'ECONNABORTED',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'EMFILE',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'ENOENT',
-  'ENOTFOUND',
-  'EPIPE',
-  'ETIMEDOUT',
-]);
+/** Names of the system's errors (`ECONNREFUSED`, `EADDRNOTAVAIL`, …): none of them is about rows or statements. */
+const SYSTEM_CODES: ReadonlySet<string> = new Set(Array.from(getSystemErrorMap().values(), ([name]) => name));
+
+/**
+ * Codes of a connection that could not be made for reasons other than the system's: of name look-ups, of TLS, and of
+ * OpenSSL's check of a certificate (which is renewed one day).
+ */
+const CONNECT_CODE =
+  /^(EAI_[A-Z]+|ENOTFOUND|ENODATA|ESERVFAIL|EREFUSED|EBADRESP|ETIMEOUT|ERR_(SSL|TLS)_\w+|(CERT|CRL|OCSP)_\w+|UNABLE_TO_\w+|ERROR_IN_(CERT|CRL)_\w+|\w*SELF_SIGNED_CERT\w*|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED)$/u;
+
+/** What poolers in front of Postgres (Neon's) say as a mere ERROR with SQLSTATE XX000, which is Postgres' own for a bug. */
+const POOLER_MESSAGES: readonly RegExp[] = [
+  /max(imum)? (number of )?client|too many (database )?connection|connection (slots|limit)|remaining connection/iu,
+  /(control plane|console) request failed|compute (node|time)|endpoint .*(disabled|suspended|not be found)/iu,
+  /(couldn't|could not|unable to|failed to) (connect|acquire|check ?out|wake)|(exceeded|reached) .*(quota|limit)/iu,
+  /tenant or user not found|rate limit|retry later|please retry|db(handler)? (exited|termination)/iu,
+];
 
 /** pg and pg-pool throw plain errors for these; their words are the only mark. */
 const DRIVER_MESSAGES: readonly RegExp[] = [
@@ -60,6 +61,10 @@ const DRIVER_MESSAGES: readonly RegExp[] = [
   /^Query read timeout/u,
   /^Client has encountered a connection error/u,
   /^Client was closed and is not queryable/u,
+  /^The server does not support SSL connections/u,
+  /^There was an error establishing an SSL connection/u,
+  // Credentials, as class 28.
+  /^SASL: /u,
 ];
 
 /**
@@ -76,14 +81,19 @@ export function classifyDbError(error: unknown): DbErrorKind {
 
 function classifyLink(error: Error): DbErrorKind | undefined {
   const state = sqlState(error);
-  if (state !== undefined) return classifySqlState(state, textField(error, 'severity'));
-  if (NETWORK_CODES.has(textField(error, 'code') ?? '')) return 'unavailable';
+  if (state !== undefined) return classifySqlState(state, error);
+  const code = textField(error, 'code') ?? '';
+  if (SYSTEM_CODES.has(code) || CONNECT_CODE.test(code)) return 'unavailable';
   return DRIVER_MESSAGES.some((message) => message.test(error.message)) ? 'unavailable' : undefined;
 }
 
-function classifySqlState(state: string, severity: string | undefined): DbErrorKind {
+function classifySqlState(state: string, error: Error): DbErrorKind {
+  const severity = textField(error, 'severity');
+  // Fatal is what ends a connection or refuses one. It says nothing about a statement, whatever code a pooler chose for it.
+  if (severity === 'FATAL' || severity === 'PANIC') return 'unavailable';
   // PgBouncer says 08P01 for nearly everything, fatally. As a mere ERROR it is Postgres itself: we sent a wrong message.
   if (state === '08P01' && severity === 'ERROR') return 'bug';
+  if (state === 'XX000' && POOLER_MESSAGES.some((message) => message.test(error.message))) return 'unavailable';
   return KIND_BY_SQLSTATE.get(state) ?? KIND_BY_SQLSTATE.get(state.slice(0, 2)) ?? 'bug';
 }
 

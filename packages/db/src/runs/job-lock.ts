@@ -5,6 +5,11 @@ import { withConnection } from '../connection/with-connection.ts';
 /** First half of the lock's key, chosen once at random; the second is a hash of the job's name. */
 const ADVISORY_SPACE = 727_402;
 
+/** A role may carry settings that end a transaction, and the lock with it. `transaction_timeout` is new in Postgres 17. */
+const NO_TIMEOUTS = `
+  SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
+  WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')`;
+
 /** What came of asking for the lock. */
 export type JobLockResult<T> = { readonly acquired: true; readonly result: T } | { readonly acquired: false };
 
@@ -44,6 +49,6 @@ async function tryLock(connection: Connection, name: string): Promise<boolean> {
     [ADVISORY_SPACE, name],
   );
   // A statement without parameters ends the portal of the one before, which would keep its snapshot meanwhile.
-  await connection.query('SET LOCAL idle_in_transaction_session_timeout = 0');
+  await connection.query(NO_TIMEOUTS);
   return rows[0]?.locked === true;
 }

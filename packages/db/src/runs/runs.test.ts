@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
+import { createPool } from '../connection/create-pool.ts';
 import { withConnection } from '../connection/with-connection.ts';
 import { useDatabase } from '../testing/use-database.ts';
 import { withJobLock } from './job-lock.ts';
@@ -45,6 +46,26 @@ describe('withJobLock', () => {
       await expect.poll(() => signal.aborted).toBe(true);
     });
     await expect(running).rejects.toThrow(/terminat|connection error/iu);
+  });
+
+  test('keeps the lock of a role whose transactions are ended by timeouts', async () => {
+    // Postgres before 17 has no transaction_timeout.
+    const { rows } = await database.pool.query<{ name: string }>(
+      `SELECT name FROM pg_settings WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')`,
+    );
+    const settings = rows.map(({ name }) => `-c ${name}=100`).join(' ');
+    const url = new URL(database.url);
+    url.searchParams.set('options', settings);
+    const impatient = createPool({ connectionString: url.href, onError: () => {} });
+    try {
+      const aborted = await withJobLock(impatient, job, async (signal) => {
+        await database.pool.query('SELECT pg_sleep(0.5)');
+        return signal.aborted;
+      });
+      expect(aborted).toEqual({ acquired: true, result: false });
+    } finally {
+      await impatient.end();
+    }
   });
 
   test('holds no snapshot that would keep vacuum from its work', async () => {
