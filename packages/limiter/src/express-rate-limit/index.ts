@@ -1,26 +1,19 @@
 import type { Options, Store } from 'express-rate-limit';
-import {
-  HitCounter,
-  type HitCounterOptions,
-  type Hits,
-  prefixOf,
-  StoreNotInitializedError,
-} from '../hit-counter/hit-counter.ts';
+import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions;
 
 /**
- * A store for express-rate-limit: its middleware and options stay, the counting becomes exact and shared.
+ * A store for express-rate-limit, and for what is built on it, such as express-slow-down: its middleware and options stay,
+ * the counts are shared, and each answer of the store has a deadline.
  *
- * What changes. A window slides: `windowMs` and the limit mean that no stretch of that length sees more than the limit,
- * where a fixed window lets through twice as much around its edge. So `resetTime` of an admitted hit is when the whole
- * limit is free again, and of a refused one when the next hit fits, which is what becomes `Retry-After`. A refused hit
- * isn't counted. While Redis is away `increment` rejects within the deadline, and the middleware's own `passOnStoreError`
- * says what then.
+ * Hits are counted in fixed windows, as the middleware means it: a window begins with its first hit, and hits go on
+ * counting past the limit until it ends. Any `limit` will do, a function too, and any key; a `windowMs` with a fraction is
+ * rounded up. While Redis is away `increment` rejects within the deadline, and the middleware's own `passOnStoreError`
+ * says what then. For limits that hold in every trailing window use `rateLimit` of `@spillway/limiter/express`.
  *
- * When the middleware's `limit` is a function, tell the store the highest it can be. There is no `resetAll`: it would have
- * to scan all of Redis.
+ * There is no `resetAll`: it would have to scan all of Redis.
  * @example
  * ```ts
  * app.use(rateLimit({ windowMs: 60_000, limit: 100, store: new SpillwayStore({ redis, prefix: 'api:' }) }));
@@ -30,54 +23,46 @@ export class SpillwayStore implements Store {
   /** All processes share the keys. */
   readonly localKeys = false;
   readonly prefix: string;
-  readonly #options: SpillwayStoreOptions;
-  #counter: HitCounter | undefined;
+  readonly #counter: HitCounter;
 
   constructor(options: SpillwayStoreOptions) {
-    this.prefix = prefixOf(options);
-    this.#options = options;
+    this.#counter = new HitCounter(options, { middleware: 'express-rate-limit', withoutRedis: 'reject' });
+    this.prefix = options.prefix ?? 'rl:';
   }
 
-  /** Called by the middleware. @throws {LimiterInputError} when its window or limit can't be used. */
-  init({ windowMs, limit, skipFailedRequests }: Options): void {
-    this.#counter = new HitCounter(this.#options, {
-      name: 'express-rate-limit',
-      windowMs,
-      limit,
-      // A refusal's 429 is a failed request to the middleware.
-      takesBackRefusals: skipFailedRequests,
-    });
+  /**
+   * Called by the middleware, once. express-rate-limit only logs what this throws, so all later calls fail with it too.
+   * @throws {StoreReusedError} when another middleware has this store already.
+   * @throws {LimiterInputError} when an option or the window can't be used.
+   */
+  init({ windowMs }: Pick<Options, 'windowMs'>): void {
+    this.#counter.start(windowMs);
   }
 
   /** Counts a hit. @throws {LimiterUnavailableError} */
   increment(key: string): Promise<Hits> {
-    return this.#started().increment(key);
+    return this.#counter.increment(key);
   }
 
   /** Takes a hit back. */
   decrement(key: string): Promise<void> {
-    return this.#started().decrement(key);
+    return this.#counter.decrement(key);
   }
 
   /** The count as it is. @throws {LimiterUnavailableError} */
   get(key: string): Promise<Hits | undefined> {
-    return this.#started().get(key);
+    return this.#counter.get(key);
   }
 
   /** Forgets a key. @throws {LimiterUnavailableError} */
   resetKey(key: string): Promise<void> {
-    return this.#started().resetKey(key);
+    return this.#counter.resetKey(key);
   }
 
   /** Lets go of timers; the Redis client stays open. */
-  async shutdown(): Promise<void> {
-    await this.#counter?.close();
-  }
-
-  #started(): HitCounter {
-    if (this.#counter === undefined) throw new StoreNotInitializedError();
-    return this.#counter;
+  shutdown(): Promise<void> {
+    return this.#counter.close();
   }
 }
 
-export { StoreNotInitializedError } from '../hit-counter/hit-counter.ts';
+export { StoreNotInitializedError, StoreReusedError } from '../hit-counter/hit-counter.ts';

@@ -1,17 +1,16 @@
+import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { LimiterInputError, LimiterUnavailableError, shown } from '../errors.ts';
+import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
 import { createLimiter, type LimiterOptions, type LimiterSettings } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy, MAX_LIMIT } from '../policy/policy.ts';
 import { checkText, MAX_ACTION_BYTES } from '../request.ts';
-import type { Decision, OnUnavailable, Policy } from '../types.ts';
+import type { Decision, Policy } from '../types.ts';
 
-/** Where a foreign middleware's hits are counted, and under which name. */
+/** Where another middleware's hits are counted, and under which name. */
 export type HitCounterOptions = {
-  /** Keeps the keys of two middlewares apart; up to 256 bytes. @default 'rl:' */
+  /** Keeps the keys of two middlewares apart; up to 250 bytes, and may be empty. @default 'rl:' */
   readonly prefix?: string;
-  /** The highest limit; needed when the middleware's own is a function of the request. @default the middleware's limit */
-  readonly limit?: number;
   /** What metrics and Redis keys call it: lower-case letters, digits, `_` and `-`. @default the middleware's name */
   readonly policy?: string;
 } & Pick<LimiterSettings<readonly Policy[]>, 'deadlineMs' | 'shards' | 'metrics'> &
@@ -27,16 +26,14 @@ type Backend =
         : never
     : never;
 
-/** What a middleware says when it starts. */
-export interface HitCounterStart {
-  readonly name: string;
-  readonly windowMs: number;
-  /** A number, or something that the counter can't ask. */
-  readonly limit: unknown;
-  /** Whether the middleware takes back the hits that it refused, too. */
-  readonly takesBackRefusals: boolean;
-  /** What to count while Redis is away; undefined rejects and leaves it to the middleware. */
-  readonly onUnavailable?: OnUnavailable | undefined;
+/** What the middleware gets for a hit while Redis is away: `reject` leaves the answer to the middleware. */
+export type HitsWithoutRedis = 'open' | 'closed' | 'reject';
+
+/** The store's own part of a {@link HitCounter}. */
+export interface HitCounterSetup {
+  /** The middleware, which names the policy. */
+  readonly middleware: string;
+  readonly withoutRedis: HitsWithoutRedis;
 }
 
 /** A count as these middlewares want it. */
@@ -47,106 +44,167 @@ export interface Hits {
 
 type CountingLimiter = Pick<Limiter, 'consume' | 'peek' | 'reward' | 'reset' | 'close'>;
 
+/** What there is from `start` on. */
+interface Running {
+  readonly limiter: CountingLimiter;
+  /** Hits by key that Redis didn't count. */
+  readonly uncounted: LRUCache<string, number>;
+}
+
 /** A middleware asked for a count before it said how to count. */
 export class StoreNotInitializedError extends Error {
   readonly code = 'store_not_initialized';
   override readonly name = 'StoreNotInitializedError';
 
   constructor() {
-    super('the store has no window and limit yet: the middleware must call init() first');
+    super('the store has no window yet: the middleware must call init() first');
   }
 }
 
-/** Refusals remembered until the middleware takes them back, or their window is over. */
-const MAX_REFUSALS = 10_000;
+/** One store was given to two middlewares: which of two windows holds is not decidable. */
+export class StoreReusedError extends Error {
+  readonly code = 'store_reused';
+  override readonly name = 'StoreReusedError';
 
-/** The prefix of a store's keys. @throws {LimiterInputError} unless it can be part of a key. */
-export function prefixOf({ prefix = 'rl:' }: Pick<HitCounterOptions, 'prefix'>): string {
-  checkText('prefix', prefix, MAX_ACTION_BYTES);
-  return prefix;
+  constructor() {
+    super('this store belongs to another middleware already: make one store, with its own prefix, for each middleware');
+  }
 }
 
+const PREFIX_TAG = 'hits:';
+
+/** Keys up to this length are kept as they are; longer ones as their hash. */
+const MAX_PLAIN_CHARS = 256;
+
+/** Keys with hits that Redis did not count, remembered until they are taken back or their window is over. */
+const MAX_UNCOUNTED = 10_000;
+
+/** A hit refused by no limit known here is above every limit. */
+const ABOVE_EVERY_LIMIT = Number.MAX_SAFE_INTEGER;
+
 /**
- * Counts hits with a limiter. The count of a key is the units in its window, and one more than the limit for a refused
- * hit. A refused hit is not charged: the exact window would otherwise never let through whoever keeps trying.
+ * Counts hits in fixed windows, as these middlewares expect: a window begins with its first hit, and hits go on counting
+ * past the middleware's limit, which only the middleware knows. So a refused hit is always reported above the limit, and
+ * one that is taken back was counted: taking it back frees nothing that another hit used.
  */
 export class HitCounter {
-  readonly #limiter: CountingLimiter;
+  readonly #options: HitCounterOptions;
+  readonly #setup: HitCounterSetup;
   readonly #policy: string;
   readonly #action: string;
-  readonly #limit: number;
-  readonly #deadlineMs: number;
-  readonly #start: HitCounterStart;
-  readonly #refusals: LRUCache<string, number>;
+  #running: Running | undefined;
+  #failure: Error | undefined;
 
-  constructor(options: HitCounterOptions, start: HitCounterStart) {
-    const { prefix: _prefix, limit = start.limit, policy: name = start.name, deadlineMs = 100, ...rest } = options;
-    if (typeof limit !== 'number') {
-      throw new LimiterInputError('limit', `must be given to the store when the middleware has ${shown(limit)} for it`);
+  /** @throws {LimiterInputError} when the prefix can't be used. */
+  constructor(options: HitCounterOptions, setup: HitCounterSetup) {
+    const { prefix = 'rl:', policy = setup.middleware } = options;
+    if (prefix !== '') checkText('prefix', prefix, MAX_ACTION_BYTES - PREFIX_TAG.length - 1);
+    this.#options = options;
+    this.#setup = setup;
+    this.#policy = policy;
+    this.#action = PREFIX_TAG + prefix;
+  }
+
+  /**
+   * Begins to count, once. Some middlewares only log what this throws, so all later calls fail with the same error.
+   * @throws {StoreReusedError} the second time.
+   * @throws {LimiterInputError} when an option or the window can't be used.
+   */
+  start(windowMs: unknown): void {
+    try {
+      if (this.#running !== undefined) throw new StoreReusedError();
+      const { prefix: _prefix, policy: _policy, deadlineMs = 100, ...rest } = this.#options;
+      // A fraction of a ms can't be kept: rounded up, no window ends early.
+      const whole = typeof windowMs === 'number' ? Math.ceil(windowMs) : Number(undefined);
+      const policy = definePolicy({
+        name: this.#policy,
+        algorithm: 'fixed-window',
+        limit: MAX_LIMIT,
+        windowMs: whole,
+        onUnavailable: 'open',
+      });
+      const limiter = createLimiter({ ...rest, deadlineMs, policies: [policy] });
+      this.#running = { limiter, uncounted: new LRUCache({ max: MAX_UNCOUNTED, ttl: whole }) };
+    } catch (error) {
+      this.#failure = error instanceof Error ? error : new LimiterInputError('store', String(error));
+      throw error;
     }
-    // A limit of 0 refuses everything, by the middleware's own comparison.
-    const policy = definePolicy({ name, limit: Math.max(limit, 1), windowMs: start.windowMs });
-    this.#limiter = createLimiter({ ...rest, deadlineMs, policies: [policy] });
-    this.#policy = name;
-    this.#action = prefixOf(options);
-    this.#limit = policy.limit;
-    this.#deadlineMs = deadlineMs;
-    this.#start = start;
-    this.#refusals = new LRUCache({ max: MAX_REFUSALS, ttl: start.windowMs });
   }
 
   /** Counts a hit. @throws {LimiterUnavailableError} when Redis is away and the middleware is to decide. */
-  async increment(key: string): Promise<Hits> {
-    const decision = await this.#limiter.consume(this.#policy, key, { action: this.#action });
-    if (decision.reason === 'unavailable') return this.#withoutRedis('increment', decision);
-    if (decision.allowed) return this.#hits(decision, decision.resetAfterMs);
-    if (this.#start.takesBackRefusals) this.#refusals.set(key, (this.#refusals.get(key) ?? 0) + 1);
-    return { ...this.#hits(decision, decision.retryAfterMs), totalHits: this.#limit + 1 };
+  async increment(key: unknown): Promise<Hits> {
+    const { limiter, uncounted } = this.#started();
+    const subject = subjectOf(key);
+    const decision = await limiter.consume(this.#policy, subject, { action: this.#action });
+    if (decision.reason !== 'unavailable') return hitsOf(decision);
+    if (this.#setup.withoutRedis === 'reject') throw this.#unavailable('increment');
+    uncounted.set(subject, (uncounted.get(subject) ?? 0) + 1);
+    const totalHits = this.#setup.withoutRedis === 'open' ? 1 : ABOVE_EVERY_LIMIT;
+    return { totalHits, resetTime: new Date(Date.now() + 1_000) };
   }
 
   /** The count as it is; undefined when nothing is counted. @throws {LimiterUnavailableError} */
-  async get(key: string): Promise<Hits | undefined> {
-    const decision = await this.#limiter.peek(this.#policy, key, { action: this.#action });
-    if (decision.reason === 'unavailable') return this.#withoutRedis('get', decision);
-    return decision.remaining === this.#limit ? undefined : this.#hits(decision, decision.resetAfterMs);
+  async get(key: unknown): Promise<Hits | undefined> {
+    const decision = await this.#started().limiter.peek(this.#policy, subjectOf(key), { action: this.#action });
+    if (decision.reason === 'unavailable') throw this.#unavailable('get');
+    return decision.remaining === MAX_LIMIT ? undefined : hitsOf(decision);
   }
 
-  /** Takes a hit back; one that was refused was never charged. */
-  async decrement(key: string): Promise<void> {
-    const refused = this.#refusals.get(key) ?? 0;
-    if (refused > 1) this.#refusals.set(key, refused - 1);
-    else if (refused === 1) this.#refusals.delete(key);
-    else await this.#giveBack(key);
+  /** Takes a hit back; one that Redis never counted is only forgotten. */
+  async decrement(key: unknown): Promise<void> {
+    const { limiter, uncounted } = this.#started();
+    const subject = subjectOf(key);
+    const left = uncounted.get(subject) ?? 0;
+    if (left > 1) uncounted.set(subject, left - 1);
+    else if (left === 1) uncounted.delete(subject);
+    else await this.#giveBack(limiter, subject);
   }
 
   /** Forgets a key. @throws {LimiterUnavailableError} */
-  async resetKey(key: string): Promise<void> {
-    this.#refusals.delete(key);
-    await this.#limiter.reset(this.#policy, key, { action: this.#action });
+  async resetKey(key: unknown): Promise<void> {
+    const { limiter, uncounted } = this.#started();
+    uncounted.delete(subjectOf(key));
+    await limiter.reset(this.#policy, subjectOf(key), { action: this.#action });
   }
 
   /** Lets go of timers; the Redis client stays open. */
-  close(): Promise<void> {
-    return this.#limiter.close();
+  async close(): Promise<void> {
+    await this.#running?.limiter.close();
   }
 
-  async #giveBack(key: string): Promise<void> {
+  async #giveBack(limiter: CountingLimiter, subject: string): Promise<void> {
     try {
-      await this.#limiter.reward(this.#policy, key, { action: this.#action });
+      await limiter.reward(this.#policy, subject, { action: this.#action });
     } catch (error) {
       // The request has been served; a hit that stays counted must not make a failure of it.
-      if (this.#start.onUnavailable === undefined || !(error instanceof LimiterUnavailableError)) throw error;
+      if (this.#setup.withoutRedis === 'reject' || !(error instanceof LimiterUnavailableError)) throw error;
     }
   }
 
-  // Counted from now, not `resetAt`: the middlewares subtract their own clock, which may not be Redis'.
-  #hits({ remaining }: Decision, waitMs: number): Hits {
-    return { totalHits: this.#limit - remaining, resetTime: new Date(Date.now() + waitMs) };
+  #unavailable(operation: string): LimiterUnavailableError {
+    return new LimiterUnavailableError(operation, this.#options.deadlineMs ?? 100);
   }
 
-  #withoutRedis(operation: string, decision: Decision): Hits {
-    const { onUnavailable } = this.#start;
-    if (onUnavailable === undefined) throw new LimiterUnavailableError(operation, this.#deadlineMs);
-    return { ...this.#hits(decision, 1_000), totalHits: onUnavailable === 'open' ? 1 : this.#limit + 1 };
+  #started(): Running {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#running === undefined) throw new StoreNotInitializedError();
+    return this.#running;
   }
+}
+
+// Counted from now, not `resetAt`: the middlewares subtract their own clock, which may not be Redis'.
+function hitsOf({ allowed, remaining, resetAfterMs }: Decision): Hits {
+  const totalHits = allowed ? MAX_LIMIT - remaining : ABOVE_EVERY_LIMIT;
+  return { totalHits, resetTime: new Date(Date.now() + resetAfterMs) };
+}
+
+/**
+ * The subject of any key: a key generator may answer with an empty text, a number, or what a client sent. The first
+ * character says whether the key itself follows or its hash, so that no key is another's hash.
+ */
+function subjectOf(key: unknown): string {
+  const text = String(key);
+  if (text.length <= MAX_PLAIN_CHARS && text.isWellFormed() && !text.includes('\0')) return `=${text}`;
+  // UTF-16 keeps lone surrogates apart, which all have the same bytes as UTF-8.
+  return `#${createHash('sha256').update(text, 'utf16le').digest('base64url')}`;
 }

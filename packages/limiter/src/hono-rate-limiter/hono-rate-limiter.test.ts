@@ -3,8 +3,9 @@ import { hotPathOptions } from '@spillway/redis';
 import { Hono } from 'hono';
 import { type HonoConfigProps, rateLimiter } from 'hono-rate-limiter';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { unavailableDecision as unavailable } from '../decision.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
-import { SpillwayStore, type SpillwayStoreOptions, StoreNotInitializedError } from './index.ts';
+import { SpillwayStore, type SpillwayStoreOptions, StoreNotInitializedError, StoreReusedError } from './index.ts';
 
 const redis = useRedis();
 const stores: SpillwayStore[] = [];
@@ -14,7 +15,7 @@ afterEach(async () => {
 
 async function inRedis(options: Partial<SpillwayStoreOptions> = {}): Promise<SpillwayStore> {
   const client = redis.connect(hotPathOptions);
-  await vi.waitUntil(() => client.status === 'ready', { timeout: 10_000 });
+  await vi.waitUntil(() => client.status === 'ready');
   const store = new SpillwayStore({ redis: client, deadlineMs: 10_000, ...options } as SpillwayStoreOptions);
   stores.push(store);
   return store;
@@ -65,17 +66,56 @@ describe('SpillwayStore in hono-rate-limiter', () => {
     expect(await statuses(5, 'ada', 503)).toEqual([503, 503, 503, 503, 503]);
     expect(await store.get('ada')).toBeUndefined();
     expect(await statuses(6)).toEqual([200, 200, 200, 429, 429, 429]);
-    expect(await store.get('ada')).toMatchObject({ totalHits: 3 });
+    // The library takes a refusal for a success, which stays counted here.
+    expect(await store.get('ada')).toMatchObject({ totalHits: 6 });
   });
 
-  it('takes back successful requests, and never frees a unit for a refusal that was not charged', async () => {
+  it('takes back successful requests, and for a refusal no more than its own hit', async () => {
     const store = await inRedis();
     const { statuses } = serve({ store, skipSuccessfulRequests: true });
     expect(await statuses(5)).toEqual([200, 200, 200, 200, 200]);
     expect(await store.get('ada')).toBeUndefined();
     // The library takes a refusal for a success, and takes it back.
-    expect(await statuses(6, 'ada', 404)).toEqual([404, 404, 404, 429, 429, 429]);
+    const refusals = Array.from({ length: 30 }, () => 429);
+    expect(await statuses(33, 'ada', 404)).toEqual([404, 404, 404, ...refusals]);
     expect(await store.get('ada')).toMatchObject({ totalHits: 3 });
+  });
+
+  it('lets a client that keeps trying in again with each window', async () => {
+    let now = 1_800_000_000_000;
+    const { statuses } = serve({
+      store: new SpillwayStore({ store: memoryStore({ now: () => now }) }),
+      windowMs: 600,
+      limit: () => 2,
+    });
+    const all: number[] = [];
+    for (let request = 0; request < 9; request += 1) {
+      all.push(...(await statuses(1)));
+      now += 200;
+    }
+    expect(all).toEqual([200, 200, 429, 200, 200, 429, 200, 200, 429]);
+  });
+
+  it('limits requests without the header that its key is made of as one client', async () => {
+    const { statuses } = serve({
+      store: await inRedis(),
+      keyGenerator: (context) => context.req.header('X-API-Key') ?? '',
+    });
+    expect(await statuses(4)).toEqual([200, 200, 200, 429]);
+  });
+
+  it('gives back nothing for requests that an outage left uncounted', async () => {
+    let away = false;
+    const inMemory = memoryStore();
+    const store = new SpillwayStore({
+      store: { ...inMemory, consume: async (r) => (away ? unavailable(r.policy) : inMemory.consume(r)) },
+    });
+    const { statuses } = serve({ store, skipSuccessfulRequests: true });
+    await statuses(2, 'ada', 404);
+    away = true;
+    expect(await statuses(3)).toEqual([200, 200, 200]);
+    away = false;
+    expect(await store.get('ada')).toMatchObject({ totalHits: 2 });
   });
 
   it('shows and forgets a key', async () => {
@@ -88,12 +128,16 @@ describe('SpillwayStore in hono-rate-limiter', () => {
     expect(await statuses(4)).toEqual([200, 200, 200, 429]);
   });
 
-  it('holds a limit that is a function of the request, once it knows the highest', async () => {
-    const { statuses } = serve({ store: await inRedis({ limit: 4 }), limit });
+  it('holds a limit that is a function of the request', async () => {
+    const { statuses } = serve({ store: await inRedis(), limit });
     expect(await statuses(5, 'gold')).toEqual([200, 200, 200, 200, 429]);
     expect(await statuses(3, 'tin')).toEqual([200, 200, 429]);
-    const unknowing = await inRedis();
-    expect(() => serve({ store: unknowing, limit })).toThrow('limit must be given to the store');
+  });
+
+  it('refuses to belong to two middlewares', async () => {
+    const store = await inRedis();
+    serve({ store });
+    expect(() => serve({ store })).toThrow(StoreReusedError);
   });
 
   it('admits while Redis is away, or refuses where it is told to, and never fails a request', async () => {
@@ -106,15 +150,16 @@ describe('SpillwayStore in hono-rate-limiter', () => {
     expect(await closed.statuses(2)).toEqual([429, 429]);
   });
 
-  it('does nothing before init', () => {
+  it('does nothing before init', async () => {
     const store = new SpillwayStore({ store: memoryStore() });
-    expect(() => store.increment('ada')).toThrow(StoreNotInitializedError);
+    await expect(store.increment('ada')).rejects.toThrow(StoreNotInitializedError);
     expect([store.prefix, store.localKeys]).toEqual(['rl:', false]);
   });
 
   it.each([
     [{ onUnavailable: 'maybe' as 'open' }, 'onUnavailable'],
-    [{ prefix: '' }, 'prefix'],
+    [{ onUnavailable: 'local' as 'open' }, 'onUnavailable'],
+    [{ prefix: 'p'.repeat(251) }, 'prefix'],
   ])('refuses %j at construction', (options, field) => {
     expect(() => new SpillwayStore({ store: memoryStore(), ...options })).toThrow(field);
   });

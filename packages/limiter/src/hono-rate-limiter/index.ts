@@ -1,32 +1,24 @@
 import type { Env } from 'hono';
 import type { HonoConfigType, Store } from 'hono-rate-limiter';
 import type { Input } from 'hono/types';
-import {
-  HitCounter,
-  type HitCounterOptions,
-  type Hits,
-  prefixOf,
-  StoreNotInitializedError,
-} from '../hit-counter/hit-counter.ts';
+import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
 import { oneOf } from '../policy/policy.ts';
-import type { OnUnavailable } from '../types.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions & {
   /** What to answer while Redis is away; the middleware has no say in it. @default 'open' */
-  readonly onUnavailable?: OnUnavailable;
+  readonly onUnavailable?: 'open' | 'closed';
 };
 
 /**
- * A store for hono-rate-limiter: its middleware and options stay, the counting becomes exact and shared.
+ * A store for hono-rate-limiter: its middleware and options stay, the counts are shared, and each answer of the store has
+ * a deadline.
  *
- * What changes. A window slides: `windowMs` and the limit mean that no stretch of that length sees more than the limit,
- * where a fixed window lets through twice as much around its edge. So `resetTime` of an admitted hit is when the whole
- * limit is free again, and of a refused one when the next hit fits, which is what becomes `Retry-After`. A refused hit
- * isn't counted.
+ * Hits are counted in fixed windows, as the middleware means it: a window begins with its first hit, and hits go on
+ * counting past the limit until it ends. Any `limit` will do, a function too, and any key; a `windowMs` with a fraction is
+ * rounded up. For limits that hold in every trailing window use `rateLimit` of `@spillway/limiter/hono`.
  *
- * When the middleware's `limit` is a function, tell the store the highest it can be. There is no `resetAll`: it would have
- * to scan all of Redis.
+ * There is no `resetAll`: it would have to scan all of Redis.
  * @example
  * ```ts
  * app.use(rateLimiter({ windowMs: 60_000, limit: 100, keyGenerator, store: new SpillwayStore({ redis, prefix: 'api:' }) }));
@@ -40,58 +32,47 @@ export class SpillwayStore<E extends Env = Env, P extends string = string, I ext
   /** All processes share the keys. */
   readonly localKeys = false;
   readonly prefix: string;
-  readonly #options: HitCounterOptions;
-  readonly #onUnavailable: OnUnavailable;
-  #counter: HitCounter | undefined;
+  readonly #counter: HitCounter;
 
   constructor({ onUnavailable = 'open', ...options }: SpillwayStoreOptions) {
     oneOf('onUnavailable', onUnavailable, ['open', 'closed']);
-    this.prefix = prefixOf(options);
-    this.#options = options;
-    this.#onUnavailable = onUnavailable;
+    this.#counter = new HitCounter(options, { middleware: 'hono-rate-limiter', withoutRedis: onUnavailable });
+    this.prefix = options.prefix ?? 'rl:';
   }
 
-  /** Called by the middleware. @throws {LimiterInputError} when its window or limit can't be used. */
-  init({ windowMs, limit, skipSuccessfulRequests }: HonoConfigType<E, P, I>): void {
-    this.#counter = new HitCounter(this.#options, {
-      name: 'hono-rate-limiter',
-      windowMs,
-      limit,
-      // The middleware looks at a refusal before it has its status: to it, it was a success.
-      takesBackRefusals: skipSuccessfulRequests,
-      onUnavailable: this.#onUnavailable,
-    });
+  /**
+   * Called by the middleware, once.
+   * @throws {StoreReusedError} when another middleware has this store already.
+   * @throws {LimiterInputError} when an option or the window can't be used.
+   */
+  init({ windowMs }: Pick<HonoConfigType<E, P, I>, 'windowMs'>): void {
+    this.#counter.start(windowMs);
   }
 
   /** Counts a hit. */
   increment(key: string): Promise<Hits> {
-    return this.#started().increment(key);
+    return this.#counter.increment(key);
   }
 
   /** Takes a hit back. */
   decrement(key: string): Promise<void> {
-    return this.#started().decrement(key);
+    return this.#counter.decrement(key);
   }
 
-  /** The count as it is. */
+  /** The count as it is. @throws {LimiterUnavailableError} */
   get(key: string): Promise<Hits | undefined> {
-    return this.#started().get(key);
+    return this.#counter.get(key);
   }
 
   /** Forgets a key. @throws {LimiterUnavailableError} */
   resetKey(key: string): Promise<void> {
-    return this.#started().resetKey(key);
+    return this.#counter.resetKey(key);
   }
 
   /** Lets go of timers; the Redis client stays open. */
-  async shutdown(): Promise<void> {
-    await this.#counter?.close();
-  }
-
-  #started(): HitCounter {
-    if (this.#counter === undefined) throw new StoreNotInitializedError();
-    return this.#counter;
+  shutdown(): Promise<void> {
+    return this.#counter.close();
   }
 }
 
-export { StoreNotInitializedError } from '../hit-counter/hit-counter.ts';
+export { StoreNotInitializedError, StoreReusedError } from '../hit-counter/hit-counter.ts';
