@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { createLimiter, definePolicy, type Limiter, tiers } from '@spillway/limiter';
 import { memoryStore } from '@spillway/limiter';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -190,6 +191,25 @@ describe('/healthz and /readyz', () => {
     expect(body).toMatchObject({ checks: { redis: 'up', postgres: 'down' } });
     expect(body.errors).toEqual([{ field: 'postgres', detail: 'is not reachable' }]);
     expect(log.text()).toContain('role \\"root\\"');
+  });
+
+  it('asks each dependency once for all who ask at the same time', async () => {
+    let asked = 0;
+    const events = new EventEmitter();
+    const checks = {
+      redis: up,
+      postgres: async () => {
+        asked += 1;
+        if (asked === 1) await once(events, 'answer');
+      },
+    };
+    const open = app({ checks });
+    const answers = Array.from({ length: 50 }, async () => open.request('/readyz'));
+    events.emit('answer');
+    for (const answer of await Promise.all(answers)) expect(answer.status).toBe(200);
+    expect(asked).toBe(1);
+    await open.request('/readyz');
+    expect(asked).toBe(2);
   });
 
   it('answers in time when a dependency hangs', async () => {

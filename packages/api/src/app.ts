@@ -2,7 +2,6 @@ import type { Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
 import type { AuditQueue } from '@spillway/worker';
 import { httpInstrumentationMiddleware } from '@hono/otel';
-import { bodyLimit } from 'hono/body-limit';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
@@ -31,7 +30,7 @@ import { describeSecurity, openApiDocument } from './openapi/document.ts';
 import { listRoutes } from './policies/list-routes.ts';
 import { overrideRoutes } from './policies/override-routes.ts';
 import { policyRoutes } from './policies/policy-routes.ts';
-import { methodNotAllowedProblem, notFoundProblem, tooLargeProblem, toProblem } from './problems.ts';
+import { methodNotAllowedProblem, notFoundProblem, toProblem } from './problems.ts';
 import type { ApiMetrics } from './prometheus/api-metrics.ts';
 import { queueRoutes } from './queues/queue-routes.ts';
 import { requestLog } from './request-log.ts';
@@ -57,16 +56,17 @@ export interface ApiDeps {
   readonly onKeysChanged?: () => Promise<void>;
   /** Handlers of `(request) => Response` form to serve beside the API's own routes; they ask nobody for a key. @default [] */
   readonly mount?: readonly MountedHandler[];
-  /** Serves `/dashboard`, and lets its sessions use the other routes too. Needs `db`. @default there is no such page */
-  readonly dashboard?: Pick<DashboardDeps, 'sessions' | 'ending'>;
+  /**
+   * Serves `/dashboard`, and lets its sessions use the other routes too. Needs `db`, and reads its figures there unless it
+   * has one of its own. @default there is no such page
+   */
+  readonly dashboard?: Pick<DashboardDeps, 'sessions' | 'ending' | 'everyMs' | 'streams'> &
+    Partial<Pick<DashboardDeps, 'db'>>;
   /** Serves `/queues`, BullMQ's board of it. @default there is no such page */
   readonly queue?: AuditQueue;
   /** How long one dependency may take to prove that it is up, in ms. @default 1000 */
   readonly readyTimeoutMs?: number;
 }
-
-/** The largest request body, in bytes: a batch of decisions about long subjects fits. */
-const MAX_BODY_BYTES = 256 * 1024;
 
 /**
  * The HTTP API as a Hono application; it needs no network to be tested (`app.request(…)`). Every answer from 400 on is
@@ -85,7 +85,6 @@ export function createApp(deps: ApiDeps): ApiApp {
     requestLog(logger),
     secureHeaders(),
     methodNotAllowed({ app, onMethodNotAllowed: (_, methods) => methodNotAllowedProblem(methods) }),
-    bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) }),
   );
   if (deps.metrics !== undefined) app.use(deps.metrics.countRequests);
   if (deps.tracing === true) app.use('/v1/*', httpInstrumentationMiddleware());
@@ -132,6 +131,6 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
   if (breakers !== undefined) breakerRoutes(app, { db, control: breakers }, guard);
   metricRoutes(app, db, guard);
   const { dashboard, logger, authenticator } = deps;
-  if (dashboard !== undefined) dashboardRoutes(app, { ...dashboard, db, logger, authenticator, guard });
+  if (dashboard !== undefined) dashboardRoutes(app, { db, ...dashboard, logger, authenticator, guard });
   keyRoutes(app, { db, onChange: onKeysChanged }, guard);
 }

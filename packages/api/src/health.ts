@@ -37,8 +37,11 @@ export function readinessHandler(options: {
       detail: outcome.error === undefined ? `gave no answer within ${timeoutMs} ms` : 'is not reachable',
     };
   };
+  // Open to all: however many ask at once, each dependency is asked once.
+  let asked: Promise<readonly [FieldError | undefined, FieldError | undefined]> | undefined;
   return async (context) => {
-    const [redis, postgres] = await Promise.all([probe('redis'), probe('postgres')]);
+    asked ??= Promise.all([probe('redis'), probe('postgres')]).finally(() => (asked = undefined));
+    const [redis, postgres] = await asked;
     const states = { redis: redis === undefined ? 'up' : 'down', postgres: postgres === undefined ? 'up' : 'down' };
     const errors = [redis, postgres].filter((error) => error !== undefined);
     if (errors.length === 0) return context.json({ status: 'ready', checks: states });

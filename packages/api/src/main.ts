@@ -12,6 +12,9 @@ const DRAIN_MS = 3_000;
 /** How long all of the shutdown may take, whatever has died. */
 const EXIT_DEADLINE_MS = 4_500;
 
+/** How long one of the dashboard's figures may take: it is read again two seconds later. */
+const FIGURES_TIMEOUT_MS = 2_000;
+
 async function run(config: ApiConfig): Promise<void> {
   const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
   const telemetry = await startTelemetry({
@@ -19,12 +22,17 @@ async function run(config: ApiConfig): Promise<void> {
     env: process.env,
     onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
   });
-  const pool = createPool({
+  const database = {
     connectionString: config.databaseUrl,
-    applicationName: 'spillway-api',
     server: config.databaseServer,
-    max: 10,
-    onError: (error) => logger.warn({ err: error }, 'api: Postgres connection'),
+    onError: (error: Error): void => logger.warn({ err: error }, 'api: Postgres connection'),
+  };
+  const pool = createPool({ ...database, applicationName: 'spillway-api', max: 10 });
+  const figures = createPool({
+    ...database,
+    applicationName: 'spillway-api-dashboard',
+    max: 3,
+    statementTimeoutMs: FIGURES_TIMEOUT_MS,
   });
   const { redisUrl, queueRedisUrl, host, port, shards, jwt, sessionSecret, archiveTables } = config;
   const api = await startApi({
@@ -37,6 +45,7 @@ async function run(config: ApiConfig): Promise<void> {
     sessionSecret,
     archiveTables,
     pool,
+    figures,
     logger,
     tracing: telemetry.active,
   });
@@ -49,7 +58,7 @@ async function run(config: ApiConfig): Promise<void> {
       process.exit(1);
     }, EXIT_DEADLINE_MS).unref();
     await api.close(DRAIN_MS);
-    await Promise.all([pool.end(), telemetry.shutdown()]);
+    await Promise.all([pool.end(), figures.end(), telemetry.shutdown()]);
     logger.info('api: stopped');
     process.exit(0);
   };

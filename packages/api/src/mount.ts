@@ -1,4 +1,5 @@
 import type { ApiApp } from './openapi/api-app.ts';
+import { boundedRequest } from './read-body.ts';
 
 /** A handler in the form of an edge function, and where it is served. */
 export interface MountedHandler {
@@ -12,7 +13,7 @@ export interface MountedHandler {
 export function mountHandlers(app: ApiApp, handlers: readonly MountedHandler[]): void {
   for (const { method, path, handle } of handlers) {
     app.on(method, path, async (context) => {
-      const response = await handle(context.req.raw);
+      const response = await handle(boundedRequest(context.req.raw));
       // The headers of a response that came from `fetch` can't be changed, and middleware adds some.
       return new Response(response.body, response);
     });

@@ -1,5 +1,8 @@
-import type { MiddlewareHandler } from 'hono';
-import { badRequestProblem } from './problems.ts';
+import type { HonoRequest, MiddlewareHandler } from 'hono';
+import { badRequestProblem, refusal, tooLargeProblem } from './problems.ts';
+
+/** The largest request body, in bytes: a batch of decisions about long subjects fits. */
+export const MAX_BODY_BYTES: number = 256 * 1024;
 
 /** `application/json`, with or without a suffix and parameters. */
 const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/iu;
@@ -8,24 +11,27 @@ const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/iu;
 export interface ReadBodyOptions {
   /** An absent or empty body counts as `{}`. @default false */
   readonly optional?: boolean;
+  /** The largest body, in bytes. @default 262144 */
+  readonly maxBytes?: number;
 }
 
 /**
- * Reads a JSON body before the route's schema sees it, and answers in our words to what is no JSON. Its size must be
- * bounded already.
+ * Reads a JSON body before the route's schema sees it, and answers in our words to what is too large or no JSON. It stands
+ * behind the route's guard: nothing is collected for a client that may not use the route.
  */
-export function readBody({ optional = false }: ReadBodyOptions = {}): MiddlewareHandler {
+export function readBody({ optional = false, maxBytes = MAX_BODY_BYTES }: ReadBodyOptions = {}): MiddlewareHandler {
   return async ({ req }, next) => {
     const type = req.header('Content-Type');
     if (type === undefined && !optional) return refuse('Content-Type', 'is missing: it must be application/json');
     if (type !== undefined && !jsonType.test(type)) return refuse('Content-Type', 'must be application/json', 415);
 
-    let bytes: ArrayBuffer;
+    let bytes: ArrayBuffer | Uint8Array | undefined;
     try {
-      bytes = await req.arrayBuffer();
+      bytes = await collect(req, maxBytes);
     } catch {
       return refuse('body', 'ended before it was complete');
     }
+    if (bytes === undefined) return tooLargeProblem(maxBytes);
     if (bytes.byteLength === 0 && !optional) return refuse('body', 'is missing');
     if (bytes.byteLength > 0 && type === undefined)
       return refuse('Content-Type', 'is missing: it must be application/json');
@@ -39,8 +45,50 @@ export function readBody({ optional = false }: ReadBodyOptions = {}): Middleware
   };
 }
 
+/** All of the body; undefined when it is larger than `maxBytes`, and then no more of it than that was kept. */
+async function collect(req: HonoRequest, maxBytes: number): Promise<ArrayBuffer | Uint8Array | undefined> {
+  const declared = declaredLength(req.header('Content-Length'));
+  if (declared !== undefined) return declared > maxBytes ? undefined : req.arrayBuffer();
+  if (req.raw.body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for await (const chunk of req.raw.body) {
+    total += chunk.byteLength;
+    // Leaving the loop cancels the stream.
+    if (total > maxBytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** What `Content-Length` says, which the HTTP parser holds the client to; undefined for a body in chunks. */
+function declaredLength(header: string | undefined): number | undefined {
+  return header === undefined || !/^\d+$/u.test(header) ? undefined : Number(header);
+}
+
+/**
+ * A request whose body fails once more than {@link MAX_BODY_BYTES} of it were read, for handlers that read by themselves.
+ * @throws {HTTPException} that becomes a 413, at once when the length was declared
+ */
+export function boundedRequest(request: Request): Request {
+  if ((declaredLength(request.headers.get('Content-Length') ?? undefined) ?? 0) > MAX_BODY_BYTES) {
+    throw refusal(tooLargeProblem(MAX_BODY_BYTES));
+  }
+  if (request.body === null) return request;
+  let total = 0;
+  const counting = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      total += chunk.byteLength;
+      if (total > MAX_BODY_BYTES) controller.error(refusal(tooLargeProblem(MAX_BODY_BYTES)));
+      else controller.enqueue(chunk);
+    },
+  });
+  const body = request.body.pipeThrough(counting);
+  return new Request(request, { method: request.method, body, duplex: 'half' });
+}
+
 /** Fatal: replacement characters would make different subjects the same. */
-function decode(bytes: ArrayBuffer): string | undefined {
+function decode(bytes: ArrayBuffer | Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

@@ -11,7 +11,40 @@ export interface ServeOptions {
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
+  /** Other bounds than {@link ServeLimits}'s defaults. @default all defaults */
+  readonly limits?: Partial<ServeLimits>;
 }
+
+/** What one client, and all together, may hold of the server. */
+export interface ServeLimits {
+  /** From the first byte of a request to the end of its headers, in ms. @default 15000 */
+  readonly headersTimeoutMs: number;
+  /** From the first byte of a request to the end of its body, in ms. @default 30000 */
+  readonly requestTimeoutMs: number;
+  /**
+   * How long a connection without a request stays open, in ms. Above the idle time of the usual load balancers (60 s): the
+   * side that closes first must be theirs, otherwise a request that they just sent is lost. @default 75000
+   */
+  readonly keepAliveTimeoutMs: number;
+  /** A connection on which nothing moves in either direction is cut after so long, in ms: a reader that stopped. @default 120000 */
+  readonly idleTimeoutMs: number;
+  /** How often connections are looked at for the first two, in ms. @default 5000 */
+  readonly checkEveryMs: number;
+  /** After an answer to a request that can't be read: so long until the socket is destroyed, in ms. @default 500 */
+  readonly lingerMs: number;
+  /** More connections are closed as they come. @default 4096 */
+  readonly maxConnections: number;
+}
+
+const defaults: ServeLimits = {
+  headersTimeoutMs: 15_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 75_000,
+  idleTimeoutMs: 120_000,
+  checkEveryMs: 5_000,
+  lingerMs: 500,
+  maxConnections: 4_096,
+};
 
 /** An HTTP server that listens. */
 export interface HttpServer {
@@ -22,9 +55,6 @@ export interface HttpServer {
   close(graceMs: number): Promise<void>;
 }
 
-/** A client may take this long to send a request. */
-const REQUEST_TIMEOUT_MS = 30_000;
-
 /** How often connections that became idle are closed while draining. */
 const SWEEP_MS = 25;
 
@@ -32,12 +62,23 @@ const SWEEP_MS = 25;
  * Opens an HTTP server; resolves when it listens.
  * @throws {ListenError} when the address can't be had.
  */
-export async function serve({ fetch, host, port }: ServeOptions): Promise<HttpServer> {
+export async function serve({ fetch, host, port, limits }: ServeOptions): Promise<HttpServer> {
   const listener = getRequestListener(fetch, { errorHandler: answerUnreadable });
-  // Without `requireHostHeader: false` Node answers requests without Host by itself, and not with a problem document.
-  const limits = { requestTimeout: REQUEST_TIMEOUT_MS, requireHostHeader: false };
-  const server = createServer(limits, (incoming, outgoing) => void listener(incoming, outgoing));
-  server.on('clientError', answerBroken);
+  const bounds = { ...defaults, ...limits };
+  const server = createServer(
+    {
+      headersTimeout: bounds.headersTimeoutMs,
+      requestTimeout: bounds.requestTimeoutMs,
+      keepAliveTimeout: bounds.keepAliveTimeoutMs,
+      connectionsCheckingInterval: bounds.checkEveryMs,
+      // Otherwise Node answers requests without Host by itself, and not with a problem document.
+      requireHostHeader: false,
+    },
+    (incoming, outgoing) => void listener(incoming, outgoing),
+  );
+  server.maxConnections = bounds.maxConnections;
+  server.setTimeout(bounds.idleTimeoutMs);
+  server.on('clientError', (error, socket) => answerBroken(error, socket, bounds.lingerMs));
   const address = await listen(server, host, port);
   const name = host.includes(':') ? `[${host}]` : host;
   let closing: Promise<void> | undefined;
@@ -86,8 +127,12 @@ const statuses: ReadonlyMap<unknown, number> = new Map([
   ['HPE_CHUNK_EXTENSIONS_OVERFLOW', 413],
 ]);
 
-/** Bytes that are no HTTP: there is no request to answer to, only a socket. */
-function answerBroken(error: Error, socket: Duplex): void {
+/**
+ * Bytes that are no HTTP, or too few of them in time: there is no request to answer to, only a socket. It is destroyed a
+ * moment after the answer, whatever the peer does: with a `clientError` handler Node no longer does that itself, and a peer
+ * that ignores the end kept its connection, and what it had sent, for ever.
+ */
+function answerBroken(error: Error, socket: Duplex, lingerMs: number): void {
   const code: unknown = Reflect.get(error, 'code');
   if (code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -98,4 +143,6 @@ function answerBroken(error: Error, socket: Duplex): void {
   const body = JSON.stringify({ type: 'about:blank', status, title });
   const head = `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  const cut = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once('close', () => clearTimeout(cut));
 }

@@ -31,6 +31,11 @@ export interface StartApiOptions {
    * to be up.
    */
   readonly pool: ConnectionSource & Queryable;
+  /**
+   * Where the dashboard's figures are read: best a small pool with a short statement timeout, so that slow figures delay
+   * neither keys nor routes. Stays open: it is the caller's. @default `pool`
+   */
+  readonly figures?: Queryable;
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
@@ -102,7 +107,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
     db: pool,
     onKeysChanged: keys.refresh,
-    dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal },
+    dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal, db: options.figures ?? pool },
     breakers,
     queue: board.queue,
     maintenance,

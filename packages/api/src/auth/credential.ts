@@ -33,10 +33,17 @@ function isChange(context: Context): boolean {
 
 /**
  * Whether a page of ours made the request. `SameSite=Strict` keeps the cookie from other sites already; this also refuses
- * another port or subdomain of the same site. Every browser of today sends an Origin with what is no GET.
+ * another port or subdomain of the same site. `Sec-Fetch-Site` comes from the browser itself and is right behind any proxy;
+ * browsers leave it out over plain HTTP. Then Origin must name the host that was asked for, as the browser or the proxy
+ * before us says it. No page of another site can set either header without a preflight, which nothing here answers.
  */
 export function isSameOrigin(context: Context): boolean {
+  const site = context.req.header('Sec-Fetch-Site');
+  if (site !== undefined) return site === 'same-origin';
   const origin = context.req.header('Origin');
-  const host = context.req.header('Host') ?? new URL(context.req.url).host;
-  return origin !== undefined && URL.canParse(origin) && new URL(origin).host === host;
+  if (origin === undefined || !URL.canParse(origin)) return false;
+  const asked = context.req.header('X-Forwarded-Host')?.split(',')[0]?.trim();
+  const own = context.req.header('Host') ?? new URL(context.req.url).host;
+  const { host } = new URL(origin);
+  return host === own || host === asked;
 }

@@ -30,6 +30,8 @@ function requireScope(
     if (!allows(result.scopes, scope)) return forbidden(scope);
     context.set('principal', result);
     await next();
+    // What needs a credential is nobody else's to keep.
+    if (!context.res.headers.has('Cache-Control')) context.header('Cache-Control', 'no-store');
     return undefined;
   };
 }
@@ -41,7 +43,7 @@ async function identify(authenticator: Authenticator, credential: Credential): P
     case 'unreadable':
       return unauthorized('must be Bearer and a key');
     case 'cross-site':
-      return problemResponse({ status: 403, title: 'Not allowed', detail: 'Origin is another site, or missing.' });
+      return crossSite();
     default:
       return principalOf(await authenticator.verify(credential.token));
   }
@@ -65,6 +67,11 @@ function unauthorized(detail: string, error?: string): Response {
     },
     { 'WWW-Authenticate': challenge },
   );
+}
+
+/** The refusal of a request that a page of another site made. */
+export function crossSite(): Response {
+  return problemResponse({ status: 403, title: 'Not allowed', detail: 'Origin is another site, or missing.' });
 }
 
 /** The refusal of somebody known who lacks a scope. */

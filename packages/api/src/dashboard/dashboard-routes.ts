@@ -1,16 +1,20 @@
 import { existsSync } from 'node:fs';
-import { dashboardFolder, type RangeName, RANGES } from '@spillway/dashboard';
+import { setTimeout as delay } from 'node:timers/promises';
+import { dashboardFolder, type RangeName, RANGES, type Snapshot } from '@spillway/dashboard';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
 import type { Queryable } from '@spillway/db';
-import { streamSSE } from 'hono/streaming';
-import { isSameOrigin, MAX_TOKEN } from '../auth/credential.ts';
-import { allows, type Authenticator } from '../auth/principal.ts';
-import { forbidden, type Guard, principalOf } from '../auth/require-scope.ts';
+import type { Context, MiddlewareHandler } from 'hono';
+import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
+import { credentialOf, isSameOrigin, MAX_TOKEN } from '../auth/credential.ts';
+import { allows, type Authenticator, type Verdict } from '../auth/principal.ts';
+import { crossSite, forbidden, type Guard, principalOf } from '../auth/require-scope.ts';
 import type { ApiLogger } from '../logger.ts';
-import type { ApiApp } from '../openapi/api-app.ts';
+import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { onlyOurs } from '../only-ours.ts';
 import { badRequestProblem } from '../problems.ts';
+import { readBody } from '../read-body.ts';
+import { eventStreams, type StreamBounds } from './event-streams.ts';
 import type { Sessions } from './session.ts';
 import { sharedSnapshots } from './snapshots.ts';
 
@@ -25,6 +29,8 @@ export interface DashboardDeps {
   readonly ending: AbortSignal;
   /** How often open pages get new figures, in ms. @default 2000 */
   readonly everyMs?: number;
+  /** How many pages may be open. @default 32 of one key, 256 of all */
+  readonly streams?: StreamBounds;
 }
 
 const secured = onlyOurs();
@@ -45,14 +51,17 @@ export function dashboardRoutes(app: ApiApp, deps: DashboardDeps): void {
   );
 }
 
+const sameOrigin: MiddlewareHandler<ApiEnv> = async (context, next) => {
+  if (!isSameOrigin(context)) return crossSite();
+  await next();
+  return undefined;
+};
+
 function sessionRoutes(app: ApiApp, { authenticator, sessions, guard }: DashboardDeps): void {
   app.get('/dashboard/session', guard('read').middleware, (context) =>
     context.json({ scopes: context.get('principal')?.scopes ?? [] }),
   );
-  app.post('/dashboard/session', async (context) => {
-    if (!isSameOrigin(context)) {
-      return problemResponse({ status: 403, title: 'Not allowed', detail: 'Origin is another site, or missing.' });
-    }
+  app.post('/dashboard/session', sameOrigin, readBody({ maxBytes: 2 * MAX_TOKEN }), async (context) => {
     const body: unknown = await context.req.json().catch(() => undefined);
     const key = typeof body === 'object' && body !== null && 'key' in body ? body.key : undefined;
     if (typeof key !== 'string' || key === '' || key.length > MAX_TOKEN / 4) {
@@ -75,33 +84,58 @@ function sessionRoutes(app: ApiApp, { authenticator, sessions, guard }: Dashboar
 }
 
 function eventRoute(app: ApiApp, deps: DashboardDeps): void {
-  const { guard, sessions, authenticator, ending, everyMs = 2_000 } = deps;
+  const { guard, ending, streams: bounds, everyMs = 2_000 } = deps;
   const snapshots = sharedSnapshots(deps, everyMs / 2);
+  const streams = eventStreams(ending, bounds);
   app.get('/dashboard/events', guard('read').middleware, (context) => {
     const range = context.req.query('range') ?? '1h';
     if (!isRange(range)) {
       return badRequestProblem([{ field: 'range', detail: `must be one of ${Object.keys(RANGES).join(', ')}` }]);
     }
+    // Hono answers HEAD by the handler of GET, and nobody would ever read or close its stream.
+    if (context.req.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });
+    const place = streams.open(context.get('principal')?.id ?? '');
+    if (place === undefined) return tooManyStreams();
     return streamSSE(context, async (stream) => {
-      const ended = new Promise<void>((resolve) => {
-        stream.onAbort(resolve);
-        ending.addEventListener('abort', () => resolve(), { once: true });
-      });
-      while (!stream.aborted && !ending.aborted) {
-        // The credential is looked at each time: a key that was revoked sees nothing more.
-        const token =
-          context.req.header('Authorization')?.replace(/^Bearer +/iu, '') ?? (await sessions.tokenOf(context));
-        const verdict = await authenticator.verify(token ?? '');
-        if (verdict.kind === 'unknown') {
-          await stream.writeSSE({ event: 'signed-out', data: '' });
-          return;
+      const gone = new AbortController();
+      stream.onAbort(() => gone.abort());
+      const over = AbortSignal.any([gone.signal, place.ending]);
+      try {
+        while (!over.aborted && (await sendFigures(context, stream, deps, () => snapshots.read(range)))) {
+          await delay(everyMs, undefined, { signal: over, ref: false }).catch(() => undefined);
         }
-        const snapshot = await snapshots.read(range);
-        await stream.writeSSE({ event: 'snapshot', data: JSON.stringify(snapshot), retry: 1_000 });
-        await Promise.race([stream.sleep(everyMs), ended]);
+      } finally {
+        place.end();
       }
     });
   });
+}
+
+/** Sends one snapshot; false when the client may see no more. Its credential and scope are looked at each time. */
+async function sendFigures(
+  context: Context<ApiEnv>,
+  stream: SSEStreamingApi,
+  { sessions, authenticator }: DashboardDeps,
+  snapshot: () => Promise<Snapshot>,
+): Promise<boolean> {
+  const credential = await credentialOf(context, sessions);
+  const verdict: Verdict =
+    credential.kind === 'token' ? await authenticator.verify(credential.token) : { kind: 'unknown' };
+  if (verdict.kind === 'unavailable') {
+    await stream.write(': keys can not be checked right now\n\n');
+    return true;
+  }
+  if (verdict.kind === 'unknown' || !allows(verdict.principal.scopes, 'read')) {
+    await stream.writeSSE({ event: 'signed-out', data: '' });
+    return false;
+  }
+  await stream.writeSSE({ event: 'snapshot', data: JSON.stringify(await snapshot()), retry: 1_000 });
+  return true;
+}
+
+function tooManyStreams(): Response {
+  const detail = 'This key, or all together, have as many pages open as may be. Close one.';
+  return problemResponse({ status: 429, title: 'Too many streams', detail }, { 'Retry-After': '5' });
 }
 
 function isRange(name: string): name is RangeName {

@@ -67,9 +67,10 @@ describe('a login', () => {
     for (const part of ['HttpOnly', 'SameSite=Strict', 'Path=/', 'Max-Age=43200']) expect(cookie).toContain(part);
     expect(cookie).not.toContain('Secure');
     const behindTls = await logIn('read', { ...own, 'X-Forwarded-Proto': 'https' });
-    expect(behindTls.headers.get('Set-Cookie')).toContain('Secure');
+    expect(behindTls.headers.get('Set-Cookie')).toMatch(/^__Host-spillway_session=.*Secure/u);
     const session = await api.app.request('/dashboard/session', { headers: { Cookie: cookie.split(';')[0] ?? '' } });
     expect(await session.json()).toEqual({ scopes: ['read'] });
+    for (const each of [answer, session]) expect(each.headers.get('Cache-Control')).toBe('no-store');
   });
 
   it.each([
@@ -88,7 +89,9 @@ describe('a login', () => {
 
   it('ends with a logout', async () => {
     const answer = await api.app.request('/dashboard/session', { method: 'DELETE' });
-    expect(answer.headers.get('Set-Cookie')).toMatch(/spillway_session=;.*Max-Age=0/u);
+    const [plain, secure] = answer.headers.getSetCookie();
+    expect(plain).toMatch(/^spillway_session=;.*Max-Age=0/u);
+    expect(secure).toMatch(/^__Host-spillway_session=;.*Max-Age=0.*Secure/u);
   });
 });
 

@@ -12,6 +12,7 @@ export interface Sessions {
   end(context: Context): void;
 }
 
+/** Over HTTPS it has the prefix `__Host-`: then no other subdomain can set one of its own in its place. */
 const COOKIE = 'spillway_session';
 const HOURS = 12;
 
@@ -30,16 +31,19 @@ export function cookieSessions(secret: string): Sessions {
         .setIssuedAt()
         .setExpirationTime(`${HOURS}h`)
         .encrypt(key);
+      const secure = isHttps(context);
       setCookie(context, COOKIE, cookie, {
+        ...(secure ? { prefix: 'host' } : {}),
         httpOnly: true,
         sameSite: 'Strict',
-        secure: isHttps(context),
+        secure,
         path: '/',
         maxAge: HOURS * 3_600,
       });
+      context.header('Cache-Control', 'no-store');
     },
     async tokenOf(context) {
-      const cookie = getCookie(context, COOKIE);
+      const cookie = getCookie(context, COOKIE, 'host') ?? (isHttps(context) ? undefined : getCookie(context, COOKIE));
       if (cookie === undefined) return undefined;
       try {
         const { payload } = await jwtDecrypt<{ token?: unknown }>(cookie, key);
@@ -50,11 +54,19 @@ export function cookieSessions(secret: string): Sessions {
     },
     end(context) {
       deleteCookie(context, COOKIE, { path: '/' });
+      deleteCookie(context, COOKIE, { path: '/', secure: true, prefix: 'host' });
     },
   };
 }
 
-/** Behind a proxy that ends TLS the proxy says so; one that lies only makes the cookie useless to itself. */
+/**
+ * Whether the browser speaks HTTPS, to us or to the first of the proxies before us: each adds what it was spoken to, and a
+ * page's own origin says it too. A client that lies only makes its cookie useless to itself.
+ */
 function isHttps(context: Context): boolean {
-  return context.req.header('X-Forwarded-Proto') === 'https' || context.req.url.startsWith('https:');
+  const { req } = context;
+  const forwarded = req.header('X-Forwarded-Proto')?.split(',')[0]?.trim().toLowerCase();
+  const standard = /(?:^|;)\s*proto="?https"?\s*(?:;|$)/iu.test(req.header('Forwarded')?.split(',')[0] ?? '');
+  const page = req.header('Origin')?.startsWith('https:') === true;
+  return forwarded === 'https' || standard || page || req.url.startsWith('https:');
 }

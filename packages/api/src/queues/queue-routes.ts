@@ -7,10 +7,14 @@ import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
 import type { AuditQueue } from '@spillway/worker';
 import type { MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { onlyOurs } from '../only-ours.ts';
+import { tooLargeProblem } from '../problems.ts';
+import { MAX_BODY_BYTES } from '../read-body.ts';
 
+const bounded = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) });
 const secured = onlyOurs({ dataImages: true, fonts: true, base: true });
 
 /** `/queues`: BullMQ's own board of the audit queue, for admins. It looks, and it tries failed jobs again; nothing else. */
@@ -33,7 +37,7 @@ export function queueRoutes(app: ApiApp, queue: AuditQueue, guard: Guard): void 
     },
   });
   for (const route of ['/queues', '/queues/*']) {
-    app.use(route, toSignIn, guard('admin').middleware, secured, onlyRetries, withoutFonts);
+    app.use(route, toSignIn, guard('admin').middleware, secured, onlyRetries, bounded, withoutFonts);
   }
   app.route('/queues', serverAdapter.registerPlugin());
 }
@@ -51,7 +55,9 @@ const toSignIn: MiddlewareHandler<ApiEnv> = async (context, next) => {
  */
 const onlyRetries: MiddlewareHandler<ApiEnv> = async (context, next) => {
   const { method, path: asked } = context.req;
-  const isRetry = method === 'PUT' && /^\/queues\/api\/queues\/[^/]+\/(?:retry\/failed|[^/]+\/retry)$/u.test(asked);
+  const isRetry =
+    method === 'PUT' &&
+    /^\/queues\/api\/queues\/[^/]+\/(?:retry\/failed|(?!(?:clean|retry|promote)\/)[^/]+\/retry)$/u.test(asked);
   if (!isRetry && method !== 'GET' && method !== 'HEAD') {
     const detail = 'Jobs hold events that are nowhere else: here they can be looked at, and failed ones retried.';
     return problemResponse({ status: 403, title: 'Not allowed', detail });

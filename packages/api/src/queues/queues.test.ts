@@ -73,6 +73,10 @@ it('tries failed jobs again, and refuses whatever would lose events', async () =
     ['POST', 'add'],
     ['PATCH', `${id}/update-data`],
     ['PUT', 'retry/completed'],
+    // The board's route for cleaning a set, not a job called clean that is tried again.
+    ['PUT', 'clean/retry'],
+    ['PUT', '%63lean/retry'],
+    ['PUT', 'retry/retry'],
   ] as const) {
     const response = await api.ask(method, `${path}/${action}`, { body: {} });
     expect([action, response.status, response.headers.get('Content-Type')]).toEqual([
