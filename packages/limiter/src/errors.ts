@@ -51,6 +51,18 @@ export class LimiterClosedError extends Error {
   }
 }
 
+/** @throws {LimiterInputError} unless `value` is an object (no list) that has no other members than `names`. */
+export function checkMembers(field: string, value: unknown, names: readonly string[]): asserts value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new LimiterInputError(field, `must be an object, not ${shown(value)}`);
+  }
+  for (const name in value) {
+    if (!names.includes(name)) {
+      throw new LimiterInputError(`${field}.${name}`, `is no option; there are ${names.join(', ')}`);
+    }
+  }
+}
+
 /** How a bad value reads in a message: short, and never the whole of a long one. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);

@@ -2,13 +2,13 @@ import type { DenyCache } from './deny-cache/deny-cache.ts';
 import { listedDecision } from './live/listed-decision.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import type { LimiterMetrics } from './metrics/metrics.ts';
-import type { Decision, Policy } from './types.ts';
+import type { ConsumeOptions, Decision, Policy } from './types.ts';
 
 /** Decides what needs no window, in this process. Undefined: the window has to be asked. */
 export interface Gate {
-  consume(policy: Policy, subject: string, action: string): Promise<Decision> | undefined;
+  consume(policy: Policy, subject: string, options: ConsumeOptions): Promise<Decision> | undefined;
   /** The same, uncounted. */
-  peek(policy: Policy, subject: string, action: string): Promise<Decision> | undefined;
+  peek(policy: Policy, subject: string, options: ConsumeOptions): Promise<Decision> | undefined;
   /** What the lists alone say. */
   listed(policy: Policy, subject: string): Decision | undefined;
 }
@@ -40,20 +40,20 @@ export function gate({ live, denyCache, metrics }: GateParts): Gate {
 
   return {
     listed,
-    consume(policy, subject, action) {
+    consume(policy, subject, options) {
       const decision = live === undefined ? undefined : listed(policy, subject);
       if (decision !== undefined) return Promise.resolve(decision);
-      const refusal = denyCache?.refuse(policy, subject, action, true);
+      const refusal = denyCache?.refuse(policy, subject, options, true);
       if (refusal !== undefined && metrics !== undefined) {
         metrics.cacheHit('deny');
         metrics.decision({ policy: policy.name, outcome: 'blocked', durationMs: 0 });
       }
       return refusal;
     },
-    peek(policy, subject, action) {
+    peek(policy, subject, options) {
       const decision = look(policy, subject);
       if (decision !== undefined) return Promise.resolve(decision);
-      return denyCache?.refuse(policy, subject, action, false);
+      return denyCache?.refuse(policy, subject, options, false);
     },
   };
 }

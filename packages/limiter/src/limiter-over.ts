@@ -1,21 +1,29 @@
+import { afterClose } from './after-close.ts';
 import type { DecisionCounter } from './decision-counts/decision-counter.ts';
 import { combine, withheldUnasked } from './decision.ts';
-import { LimiterClosedError } from './errors.ts';
+import { checkMembers, LimiterClosedError } from './errors.ts';
 import type { Gate } from './gate.ts';
-import type { Limiter } from './limiter-interface.ts';
+import type { ActionOption, Limiter } from './limiter-interface.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import { MAX_BLOCK_MS, wholeNumberWithin } from './policy/policy.ts';
-import { checkOptions, type RequestReader } from './request-reader.ts';
+import type { RequestReader } from './request-reader.ts';
 import { hold, withSlot } from './slots/hold.ts';
 import type { LimiterStore, StoreRequest } from './store/store.ts';
 import type { CombinedRequest, ConsumeOptions, Decision, Policy } from './types.ts';
-import { DEFAULT_ACTION } from './window-key.ts';
 import { waiting } from './wait/wait-for.ts';
 
 /** The longest that a timer can wait. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
 
 const NO_OPTIONS: ConsumeOptions = {};
+const ACTION_OPTIONS = ['action'];
+const WAIT_OPTIONS = ['action', 'cost', 'maxWaitMs', 'signal'];
+const BLOCK_OPTIONS = ['action', 'durationMs'];
+
+/** What decides: the store, or after `close()` what answers in its place. */
+interface Decider {
+  store: LimiterStore;
+}
 
 /** What the operations are made of. */
 export interface LimiterParts {
@@ -33,6 +41,7 @@ type Managing = Pick<Limiter, 'release' | 'penalize' | 'reward' | 'reset' | 'blo
 /** The limiter's operations over a store: input is read, then the gate and the store are asked. */
 export function limiterOver(parts: LimiterParts): Limiter {
   const { store, policies, live, counter } = parts;
+  const decider: Decider = { store };
   let closed = false;
   const open = (): RequestReader => {
     if (closed) throw new LimiterClosedError();
@@ -41,11 +50,12 @@ export function limiterOver(parts: LimiterParts): Limiter {
   return {
     policies,
     ...(live === undefined ? {} : { live }),
-    ...deciding(parts, open),
+    ...deciding(parts, decider, open),
     ...managing(store, open),
     close: async () => {
       if (closed) return;
       closed = true;
+      decider.store = { ...store, ...afterClose() };
       live?.close();
       await Promise.all([store.close(), counter?.close()]);
     },
@@ -54,37 +64,34 @@ export function limiterOver(parts: LimiterParts): Limiter {
 
 // Bad input must reject, never throw past a `.catch`. The two hottest methods see to it by hand: `async` would cost
 // further turns of the microtask queue.
-function deciding({ store, gate }: LimiterParts, open: () => RequestReader): Deciding {
+function deciding({ gate, requests: reader }: LimiterParts, decider: Decider, open: () => RequestReader): Deciding {
   const waitInTurn = waiting();
 
   function charge(request: StoreRequest): Promise<Decision> {
-    const decision = store.consume(request);
+    const decision = decider.store.consume(request);
     return request.slot === undefined ? decision : decision.then((answer) => withSlot(answer, request));
   }
 
   return {
     consume(name, subject, options = NO_OPTIONS) {
       try {
-        const reader = open();
         const policy = reader.find(name, subject);
-        checkOptions(policy, options);
-        return (
-          gate.consume(policy, subject, options.action ?? DEFAULT_ACTION) ??
-          charge(reader.make(policy, subject, options))
-        );
+        if (options !== NO_OPTIONS) reader.checkOptions(policy, options);
+        return gate.consume(policy, subject, options) ?? charge(reader.make(policy, subject, options));
       } catch (error) {
         return Promise.reject(error);
       }
     },
-    consumeAll: async (combined) => combine(await decideAll({ store, gate }, open(), combined)),
+    consumeAll: async (combined) => combine(await decideAll({ store: decider.store, gate }, reader, combined)),
     peek: async (name, subject, options = NO_OPTIONS) => {
-      const reader = open();
       const policy = reader.find(name, subject);
-      checkOptions(policy, options);
-      const known = gate.peek(policy, subject, options.action ?? DEFAULT_ACTION);
-      return known ?? store.peek(reader.make(policy, subject, options));
+      reader.checkOptions(policy, options);
+      const known = gate.peek(policy, subject, options);
+      return known ?? decider.store.peek(reader.make(policy, subject, options));
     },
-    waitFor: async (name, subject, { maxWaitMs, signal, ...options }) => {
+    waitFor: async (name, subject, waitOptions) => {
+      checkMembers('options', waitOptions, WAIT_OPTIONS);
+      const { maxWaitMs, signal, ...options } = waitOptions;
       wholeNumberWithin('maxWaitMs', maxWaitMs, 0, MAX_WAIT_MS);
       const policy = open().find(name, subject);
       const asked = open().request(policy, subject, options);
@@ -94,17 +101,17 @@ function deciding({ store, gate }: LimiterParts, open: () => RequestReader): Dec
       return waitInTurn({ key: asked.key, maxWaitMs, signal, attempt });
     },
     acquire: async (name, subject, options = NO_OPTIONS) => {
-      const policy = open().findConcurrency(name, subject);
-      const asked = open().request(policy, subject, options);
+      const policy = reader.findConcurrency(name, subject);
+      const asked = reader.request(policy, subject, options);
       const known = gate.listed(policy, subject);
       const decision = known ?? (await charge(asked));
       if (!decision.allowed) return undefined;
-      // Whoever the gate lets in holds nothing that could be lost.
-      const keep = known === undefined;
+      // A request that the lists admitted, or another algorithm by a live change, holds no slot.
+      const keep = known === undefined && asked.slot !== undefined;
       return hold(decision, {
         windowMs: policy.windowMs,
-        renew: async () => keep && store.renew(asked),
-        release: async () => keep && store.reward(asked),
+        renew: async () => keep && decider.store.renew(asked),
+        release: async () => keep && decider.store.reward(asked),
       });
     },
   };
@@ -137,23 +144,29 @@ async function decideAll(
 }
 
 function managing(store: LimiterStore, open: () => RequestReader): Managing {
-  const locate = (name: string, subject: string, action: string | undefined): string =>
-    open().locate(open().find(name, subject), subject, action);
-  const read = (name: string, subject: string, options: ConsumeOptions): StoreRequest =>
-    open().request(open().find(name, subject), subject, options);
+  const locate = (name: string, subject: string, options: ActionOption): string => {
+    checkMembers('options', options, ACTION_OPTIONS);
+    return open().locate(open().find(name, subject), subject, options.action);
+  };
+  const change = (name: string, subject: string, options: ConsumeOptions): StoreRequest =>
+    open().change(open().find(name, subject), subject, options);
   return {
-    release: async (name, subject, slot, { action } = {}) => {
-      await store.reward(open().slotRequest(name, subject, slot, action));
+    release: async (name, subject, slot, options = {}) => {
+      checkMembers('options', options, ACTION_OPTIONS);
+      const held = open().slotRequest(name, subject, slot, options.action);
+      if (held !== undefined) await store.reward(held);
     },
-    penalize: async (name, subject, options = {}) => store.charge(read(name, subject, options)),
-    reward: async (name, subject, options = {}) => store.reward(read(name, subject, options)),
-    reset: async (name, subject, { action } = {}) => store.reset(locate(name, subject, action)),
-    block: async (name, subject, { action, durationMs = 'forever' } = {}) => {
+    penalize: async (name, subject, options = {}) => store.charge(change(name, subject, options)),
+    reward: async (name, subject, options = {}) => store.reward(change(name, subject, options)),
+    reset: async (name, subject, options = {}) => store.reset(locate(name, subject, options)),
+    block: async (name, subject, options = {}) => {
+      checkMembers('options', options, BLOCK_OPTIONS);
+      const { action, durationMs = 'forever' } = options;
       if (durationMs !== 'forever') wholeNumberWithin('durationMs', durationMs, 1, MAX_BLOCK_MS);
       const policy = open().find(name, subject);
       const key = open().locate(policy, subject, action);
       return store.block(policy, key, durationMs === 'forever' ? Infinity : durationMs);
     },
-    unblock: async (name, subject, { action } = {}) => store.unblock(locate(name, subject, action)),
+    unblock: async (name, subject, options = {}) => store.unblock(locate(name, subject, options)),
   };
 }

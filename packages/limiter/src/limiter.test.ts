@@ -68,7 +68,7 @@ describe('bad options', () => {
     [{ ...policy, limit: 1_000_000_001 }, 'limit'],
     [{ ...policy, algorithm: 'leaky-boat' }, 'algorithm'],
     [{ ...policy, algorithm: 'sliding-window', buckets: 1 }, 'buckets'],
-    [{ ...policy, algorithm: 'token-bucket', burst: 2 }, 'burst'],
+    [{ ...policy, algorithm: 'token-bucket', burst: 0 }, 'burst'],
     [{ ...policy, algorithm: 'token-bucket', limit: 10_000_000, windowMs: 2 ** 31 }, 'burst'],
     [{ ...policy, algorithm: 'concurrency', blockMs: 1 }, 'blockMs'],
     [{ name: 'p', limit: 1, algorithm: 'quota', period: 'week' }, 'period'],
@@ -111,9 +111,40 @@ describe('the built-in tiers', () => {
   });
 });
 
-it('refuses work after close, and closes twice without complaint', async () => {
-  const closing = createLimiter({ store: memoryStore(), policies: tiers });
-  await closing.close();
-  await closing.close();
-  await expect(closing.consume('strict', 'u')).rejects.toBeInstanceOf(LimiterClosedError);
+describe('a limiter that is closed', () => {
+  it('answers by onUnavailable, tells so once, and closes twice without complaint', async () => {
+    const policies = (['open', 'closed', 'local'] as const).map((onUnavailable) => ({
+      name: onUnavailable,
+      limit: 1,
+      windowMs: 60_000,
+      onUnavailable,
+    }));
+    const closing = createLimiter({ store: memoryStore(), policies });
+    await closing.close();
+    await closing.close();
+    const warnings: unknown[] = [];
+    const warned = (warning: Error & { code?: string }): void => void warnings.push(warning.code);
+    process.on('warning', warned);
+    const answers = [];
+    for (const { name } of [...policies, ...policies]) answers.push(await closing.consume(name, 'u'));
+    expect(answers.map(({ allowed }) => allowed)).toEqual([true, false, true, true, false, false]);
+    expect(answers[0]).toMatchObject({ reason: 'unavailable' });
+    expect(answers[5]).toMatchObject({ reason: 'limited', source: 'local' });
+    expect(await closing.peek('open', 'u')).toMatchObject({ reason: 'unavailable' });
+    const { allowed } = await closing.consumeAll([
+      { policy: 'open', subject: 'u' },
+      { policy: 'closed', subject: 'u' },
+    ]);
+    expect(allowed).toBe(false);
+    await new Promise((told) => setImmediate(told));
+    process.off('warning', warned);
+    expect(warnings).toEqual(['SPILLWAY_LIMITER_CLOSED']);
+  });
+
+  it('refuses changes', async () => {
+    const closing = createLimiter({ store: memoryStore(), policies: tiers });
+    await closing.close();
+    await expect(closing.block('strict', 'u')).rejects.toBeInstanceOf(LimiterClosedError);
+    await expect(closing.waitFor('strict', 'u', { maxWaitMs: 1 })).rejects.toBeInstanceOf(LimiterClosedError);
+  });
 });

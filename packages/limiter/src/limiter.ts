@@ -1,6 +1,6 @@
 import { DEFAULT_SHARDS, MAX_SHARDS, type RedisClient } from '@spillway/redis';
 import { countingMetrics, type RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
-import { LimiterInputError, shown } from './errors.ts';
+import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { gate } from './gate.ts';
 import { limiterOver } from './limiter-over.ts';
 import type { LiveOptions, LivePolicies } from './live/live-policies.ts';
@@ -8,8 +8,9 @@ import { type LimiterMetrics, shieldedMetrics } from './metrics/metrics.ts';
 import { shield } from './metrics/shield.ts';
 import { watchedStore } from './metrics/watched-store.ts';
 import { type NearLimitCrossing, nearLimitNotice } from './near-limit/near-limit-notice.ts';
-import { wholeNumberWithin } from './policy/policy.ts';
+import { definePolicy, type PolicyOptions, wholeNumberWithin } from './policy/policy.ts';
 import { requestReader } from './request-reader.ts';
+import { refusingTooCostly } from './too-costly.ts';
 import { storeStack } from './store-stack.ts';
 import type { LimiterStore } from './store/store.ts';
 import type { Limiter } from './limiter-interface.ts';
@@ -17,7 +18,8 @@ import type { Policy } from './types.ts';
 import { windowKeys } from './window-key.ts';
 
 /** What {@link createLimiter} needs beside somewhere to keep windows. */
-export interface LimiterSettings<Policies extends readonly Policy[]> {
+export interface LimiterSettings<Policies extends readonly PolicyOptions[]> {
+  /** Made by `definePolicy`, or what that takes: each is checked and completed here. */
   readonly policies: Policies;
   /**
    * Every decision is there after this many ms, whatever Redis does. @default 100
@@ -49,7 +51,7 @@ export interface LimiterSettings<Policies extends readonly Policy[]> {
 }
 
 /** Windows in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
-export type LimiterOptions<Policies extends readonly Policy[]> = LimiterSettings<Policies> &
+export type LimiterOptions<Policies extends readonly PolicyOptions[]> = LimiterSettings<Policies> &
   ({ readonly redis: RedisClient } | { readonly store: LimiterStore });
 
 /**
@@ -61,15 +63,16 @@ export type LimiterOptions<Policies extends readonly Policy[]> = LimiterSettings
  * ```
  * @throws {LimiterInputError} naming the option and its value.
  */
-export function createLimiter<const Policies extends readonly Policy[]>(
+export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   options: LimiterOptions<Policies> & { readonly live: true | LiveOptions },
 ): Limiter<Policies[number]['name']> & { readonly live: LivePolicies };
-export function createLimiter<const Policies extends readonly Policy[]>(
+export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   options: LimiterOptions<Policies>,
 ): Limiter<Policies[number]['name']>;
-export function createLimiter<const Policies extends readonly Policy[]>(
+export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   options: LimiterOptions<Policies>,
 ): Limiter<Policies[number]['name']> {
+  checkMembers('options', options, OPTIONS);
   const { deadlineMs = 100, shards = DEFAULT_SHARDS, outboxCap = 100_000 } = options;
   wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
@@ -93,7 +96,10 @@ export function createLimiter<const Policies extends readonly Policy[]>(
     metrics,
   });
   const { live, denyCache } = stack;
-  const store = watchedStore(stack.store, { metrics, notice: nearLimitNotice({ store: stack.store, onNearLimit }) });
+  const store = watchedStore(refusingTooCostly(stack.store), {
+    metrics,
+    notice: nearLimitNotice({ store: stack.store, onNearLimit }),
+  });
   const requests = requestReader(policies, windowKeys(shards), live);
   return limiterOver({ store, policies, requests, live, gate: gate({ live, denyCache, metrics }), counter });
 }
@@ -106,10 +112,26 @@ function checkedListener<Event>(listener: ((event: Event) => void) | undefined):
   return shield('onNearLimit')(listener);
 }
 
-function byName(policies: readonly Policy[]): ReadonlyMap<string, Policy> {
+const OPTIONS = [
+  'redis',
+  'store',
+  'policies',
+  'deadlineMs',
+  'shards',
+  'outboxCap',
+  'metrics',
+  'onNearLimit',
+  'live',
+  'recordDecisions',
+  'denyCache',
+];
+
+function byName(policies: readonly PolicyOptions[]): ReadonlyMap<string, Policy> {
+  if (!Array.isArray(policies)) throw new LimiterInputError('policies', `must be a list, not ${shown(policies)}`);
   if (policies.length === 0) throw new LimiterInputError('policies', 'must hold at least one policy');
   const map = new Map<string, Policy>();
-  for (const policy of policies) {
+  for (const options of policies as readonly PolicyOptions[]) {
+    const policy = definePolicy(options);
     if (map.has(policy.name)) throw new LimiterInputError('policies', `holds ${shown(policy.name)} twice`);
     map.set(policy.name, policy);
   }

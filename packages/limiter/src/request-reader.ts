@@ -1,7 +1,8 @@
-import { LimiterInputError, shown } from './errors.ts';
+import { capacityOf } from './algorithm/capacity.ts';
+import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { hotKeys } from './hot-keys.ts';
 import type { LivePolicies } from './live/live-policies.ts';
-import { checkAction, checkCost, checkSlot, checkSubject } from './request.ts';
+import { checkAction, checkCost, checkSlot, checkSubject, checkUnits } from './request.ts';
 import { slotId } from './slots/hold.ts';
 import type { StoreRequest } from './store/store.ts';
 import type { CombinedRequest, ConsumeOptions, Policy } from './types.ts';
@@ -11,14 +12,24 @@ import { DEFAULT_ACTION, keyName, type WindowKeys } from './window-key.ts';
 export interface RequestReader {
   /** The policy that holds for a subject now: a live one or the code's, with the subject's overrides. */
   find(policy: string, subject: string): Policy;
-  /** The same, of the algorithm `concurrency`. */
+  /**
+   * The same, of the algorithm `concurrency`; or of what a live change has made of such a policy.
+   */
   findConcurrency(policy: string, subject: string): Policy;
   locate(policy: Policy, subject: string, action?: string): string;
-  /** `policy` is one that was found for this subject, and `options` have passed {@link checkOptions}. */
+  /**
+   * Checks the options of a request that is to be admitted. A cost above what the code's policy and the one that holds now
+   * can ever admit is a fault of the program; one above a limit that was lowered while it ran is refused instead.
+   */
+  checkOptions(policy: Policy, options: ConsumeOptions): void;
+  /** `policy` is one that was found for this subject, and `options` have been checked. */
   make(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
   /** Both at once. */
   request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
-  slotRequest(policy: string, subject: string, slot: string, action?: string): StoreRequest;
+  /** A penalty or a refund, of any number of units. */
+  change(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
+  /** Undefined when a live change has made another algorithm of the policy: then there are no slots. */
+  slotRequest(policy: string, subject: string, slot: string, action?: string): StoreRequest | undefined;
   together(requests: readonly CombinedRequest[]): readonly SubjectRequest[];
 }
 
@@ -31,11 +42,8 @@ export interface SubjectRequest {
 /** The most requests that one `consumeAll` may hold. */
 const MAX_TOGETHER = 64;
 
-/** @throws {LimiterInputError} unless these can be options under the policy. */
-export function checkOptions(policy: Policy, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): void {
-  checkCost(cost, policy);
-  if (action !== DEFAULT_ACTION) checkAction(action);
-}
+const CONSUME_OPTIONS = ['action', 'cost'];
+const COMBINED_OPTIONS = ['policy', 'subject', ...CONSUME_OPTIONS];
 
 /** Makes a {@link RequestReader}. */
 export function requestReader(
@@ -57,7 +65,7 @@ export function requestReader(
 
   function findConcurrency(name: string, subject: string): Policy {
     const policy = find(name, subject);
-    if (policy.algorithm === 'concurrency') return policy;
+    if (policy.algorithm === 'concurrency' || policies.get(name)?.algorithm === 'concurrency') return policy;
     throw new LimiterInputError('policy', `must be one of algorithm concurrency, not ${shown(name)}`);
   }
 
@@ -72,31 +80,60 @@ export function requestReader(
   }
 
   function request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest {
-    checkOptions(policy, options);
+    checkOptions(policies, policy, options);
     return make(policy, subject, options);
   }
 
   return {
+    checkOptions: (policy, options) => checkOptions(policies, policy, options),
     make,
     find,
     findConcurrency,
     locate,
     request,
+    change(policy, subject, options) {
+      checkMembers('options', options, CONSUME_OPTIONS);
+      checkUnits(options.cost ?? 1);
+      if (options.action !== undefined) checkAction(options.action);
+      return make(policy, subject, options);
+    },
     slotRequest(name, subject, slot, action) {
       const policy = findConcurrency(name, subject);
       checkSlot(slot);
+      if (policy.algorithm !== 'concurrency') return undefined;
       return { policy, key: locate(policy, subject, action), cost: 1, slot };
     },
-    together(combined) {
-      checkSize(combined);
-      const requests = combined.map(({ policy, subject, ...options }) => ({
-        subject,
-        request: request(find(policy, subject), subject, options),
-      }));
-      checkAllDiffer(requests);
-      return requests;
-    },
+    together: (combined) =>
+      readTogether(combined, ({ policy, subject, ...options }) => request(find(policy, subject), subject, options)),
   };
+}
+
+type InCode = ReadonlyMap<string, Policy>;
+
+function checkOptions(policies: InCode, policy: Policy, options: ConsumeOptions): void {
+  checkMembers('options', options, CONSUME_OPTIONS);
+  const { action = DEFAULT_ACTION, cost = 1 } = options;
+  if (cost !== 1) checkCostUnder(policies, policy, cost);
+  if (action !== DEFAULT_ACTION) checkAction(action);
+}
+
+function checkCostUnder(policies: InCode, policy: Policy, cost: number): void {
+  const inCode = policies.get(policy.name);
+  if (inCode === undefined) checkUnits(cost);
+  else checkCost(cost, capacityOf(inCode) < capacityOf(policy) ? policy : inCode);
+}
+
+function readTogether(
+  combined: readonly CombinedRequest[],
+  read: (one: CombinedRequest) => StoreRequest,
+): readonly SubjectRequest[] {
+  checkSize(combined);
+  const requests = combined.map((one) => {
+    checkMembers('requests', one, COMBINED_OPTIONS);
+    return { subject: one.subject, request: read(one) };
+  });
+  checkAllDiffer(requests);
+  return requests;
 }
 
 /** The part of a key that names the policy, made once. */

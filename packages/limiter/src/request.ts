@@ -1,6 +1,6 @@
 import { capacityOf } from './algorithm/capacity.ts';
 import { LimiterInputError, shown } from './errors.ts';
-import { wholeNumberWithin } from './policy/policy.ts';
+import { MAX_LIMIT, wholeNumberWithin } from './policy/policy.ts';
 import type { Policy } from './types.ts';
 
 /** A subject may take this much as UTF-8. */
@@ -24,6 +24,11 @@ export function checkCost(cost: unknown, policy: Policy): asserts cost is number
   if (cost !== 1) wholeNumberWithin('cost', cost, 1, capacityOf(policy));
 }
 
+/** @throws {LimiterInputError} unless `units` is a whole number from 1 to the highest limit there is. */
+export function checkUnits(units: unknown): asserts units is number {
+  if (units !== 1) wholeNumberWithin('cost', units, 1, MAX_LIMIT);
+}
+
 /** @throws {LimiterInputError} unless `slot` is one that a decision named. */
 export function checkSlot(slot: unknown): asserts slot is string {
   if (typeof slot !== 'string' || !/^[\w-]{8}$/.test(slot)) {
@@ -43,5 +48,7 @@ export function checkText(field: string, value: unknown, maxBytes: number): asse
   if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)) {
     throw new LimiterInputError(field, `must be at most ${maxBytes} bytes, not ${Buffer.byteLength(value)}`);
   }
+  // Postgres has no text with U+0000: the trail could not name the subject.
+  if (value.includes('\0')) throw new LimiterInputError(field, 'must not contain the character U+0000');
   if (!value.isWellFormed()) throw new LimiterInputError(field, 'must be well-formed Unicode, without lone surrogates');
 }

@@ -383,8 +383,10 @@ local function refuse(w, rule, outbox_cap)
   return reply(w.outcome, w.capacity - w.used, w.used > 0 and algorithm.reset(w, rule) or 0, 0)
 end
 
+-- A penalty fills a window up to twice its capacity and no further: without a bound a window would grow with each penalty.
 local function write(w, rule)
   local algorithm = rule.algorithm
+  if rule.mode == 3 then rule.cost = max(0, min(rule.cost, 2 * w.capacity - w.used)) end
   if rule.mode == 4 then
     if w.used > 0 then algorithm.take(w, rule) end
   elseif rule.mode == 5 then
@@ -1223,7 +1225,7 @@ return counted
 
 export const decideConcurrency: LuaScript = {
   name: 'decide-concurrency',
-  sha1: '8f4bdab314f72fd8cd5f06fa91888e26c6db1d31',
+  sha1: '9caa275bd79c784dd50ea32a03c58d79e9d5323d',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1240,7 +1242,7 @@ ${decideCounters}`,
 
 export const decideFixedWindow: LuaScript = {
   name: 'decide-fixed-window',
-  sha1: '35a627a3ec692012ebc1b2746c0a4624f50a5085',
+  sha1: '3e81b6a11f518437f87840a9de7d1094eab4e237',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1410,7 +1412,7 @@ return answer
 
 export const decideSlidingWindow: LuaScript = {
   name: 'decide-sliding-window',
-  sha1: 'fc76eccd31e401d40c11d1fcdbb04a1b9a8ffb0d',
+  sha1: '9b00ffee00a887cd994d5159992e3cb66b8bb5c6',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1427,7 +1429,7 @@ ${decideCounters}`,
 
 export const decideTokenBucket: LuaScript = {
   name: 'decide-token-bucket',
-  sha1: 'ae90b9dfac60ec588b86f8e94642b7e7bd6b1d0e',
+  sha1: '1d0612ad7031675df31f6011181d0975a5530bc5',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1444,7 +1446,7 @@ ${decideCounters}`,
 
 export const decide: LuaScript = {
   name: 'decide',
-  sha1: '71d4ae6b64aa72520cb987f413031fe9c9fed9e6',
+  sha1: 'b80f3adf2cac657c2b1c96429192a6ce19b817aa',
   source: `${now}
 ${judging}
 local function make_log()

@@ -1,6 +1,6 @@
 import type { RedisClient } from '@spillway/redis';
 import { type DenyCache, denyCache } from './deny-cache/deny-cache.ts';
-import { LimiterInputError, shown } from './errors.ts';
+import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { leases } from './leases/leases.ts';
 import { type Bus, redisBus } from './live/bus.ts';
 import { checkLiveOptions, liveOver } from './live/live-over.ts';
@@ -37,6 +37,9 @@ const LIVE_DEADLINE_MS = 1_000;
 
 /** Builds the stack. All parts share one subscription. @throws {LimiterInputError} naming the option and its value. */
 export function storeStack({ redis, store, ...options }: StackOptions): StoreStack {
+  if (store !== undefined && redis !== undefined) {
+    throw new LimiterInputError('store', 'must be left out with redis: windows are kept in one of the two');
+  }
   const liveOptions = liveSetting(options.live);
   const maxEntries = denyEntries(options.denyCache);
   if (store !== undefined) {
@@ -57,7 +60,14 @@ function redisStack(
   const { key = DEFAULT_LIVE_KEY, deadlineMs: liveDeadlineMs = LIVE_DEADLINE_MS } = liveOptions ?? {};
   const bus = redisBus(client, key);
   const cache = maxEntries > 0 ? denyCache({ bus, maxEntries }) : undefined;
-  const windows = redisStore({ client, deadlineMs, outboxCap, metrics, onRefusedWhileBlocked: cache?.remember });
+  const windows = redisStore({
+    client,
+    deadlineMs,
+    outboxCap,
+    metrics,
+    onRefusedWhileBlocked: cache?.remember,
+    knownBlock: cache?.known,
+  });
   const leasing = leases(windows, { bus, onHit: leaseHits(metrics) });
   const store = closingBus(cache?.around(leasing) ?? leasing, bus);
   if (liveOptions === undefined) return { store, live: undefined, denyCache: cache };
@@ -84,6 +94,7 @@ function denyEntries(setting: StackOptions['denyCache'] = true): number {
   if (typeof setting !== 'object' || setting === null) {
     throw new LimiterInputError('denyCache', `must be true, false or { maxEntries }, not ${shown(setting)}`);
   }
+  checkMembers('denyCache', setting, ['maxEntries']);
   return wholeNumberWithin('denyCache.maxEntries', setting.maxEntries, 1, 1_000_000);
 }
 

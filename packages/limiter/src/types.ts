@@ -67,7 +67,8 @@ export type Policy<Name extends string = string> = PolicyBase<Name> & AlgorithmR
 /**
  * Why a decision fell as it did. `limited`: the window is full. `blocked`: a block runs. `shadow`: it would have been
  * refused, but the policy only watches. `withheld`: it fits, but another policy of the same `consumeAll` refused, so that
- * nothing was charged. `unavailable`: Redis gave no answer in time. `allow_listed`, `deny_listed`: the subject is on a list
+ * nothing was charged. `cost_above_limit`: the limit as it is now, changed live, is below the request's cost, so that it never
+ * fits; nothing was charged. `unavailable`: Redis gave no answer in time. `allow_listed`, `deny_listed`: the subject is on a list
  * of the live policies; nothing was charged.
  */
 export type DecisionReason =
@@ -76,6 +77,7 @@ export type DecisionReason =
   | 'blocked'
   | 'shadow'
   | 'withheld'
+  | 'cost_above_limit'
   | 'unavailable'
   | 'allow_listed'
   | 'deny_listed';
@@ -99,7 +101,10 @@ export interface Decision {
   readonly resetAt: number;
   /** The same, counted from the decision: needs no clock that agrees with Redis'. */
   readonly resetAfterMs: number;
-  /** After how many ms this very request would be admitted, if nothing else came before it; 0 when it was. */
+  /**
+   * After how many ms this very request would be admitted, if nothing else came before it; 0 when it was. `Infinity` behind
+   * a block without an end, on the deny list and for a cost above the limit: a timer takes at most 2^31 - 1 ms.
+   */
   readonly retryAfterMs: number;
   /** End of the block, in ms since 1970 by Redis' clock; `Infinity` = no end. Absent when no block runs. */
   readonly blockedUntil?: number;
@@ -130,7 +135,10 @@ export interface CombinedRequest<Name extends string = string> extends ConsumeOp
 export interface ConsumeOptions {
   /** @default 'default' */
   readonly action?: string;
-  /** Units, a whole number from 1 to the policy's limit (of a token bucket: to its burst). @default 1 */
+  /**
+   * Units, a whole number from 1 to the policy's limit (of a token bucket: to its burst); of a penalty or a refund any up to
+   * 1,000,000,000. @default 1
+   */
   readonly cost?: number;
 }
 

@@ -27,6 +27,7 @@ const reasons = [
   'blocked',
   'shadow',
   'withheld',
+  'cost_above_limit',
   'unavailable',
   'allow_listed',
   'deny_listed',

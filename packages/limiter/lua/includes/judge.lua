@@ -70,8 +70,10 @@ local function refuse(w, rule, outbox_cap)
   return reply(w.outcome, w.capacity - w.used, w.used > 0 and algorithm.reset(w, rule) or 0, 0)
 end
 
+-- A penalty fills a window up to twice its capacity and no further: without a bound a window would grow with each penalty.
 local function write(w, rule)
   local algorithm = rule.algorithm
+  if rule.mode == 3 then rule.cost = max(0, min(rule.cost, 2 * w.capacity - w.used)) end
   if rule.mode == 4 then
     if w.used > 0 then algorithm.take(w, rule) end
   elseif rule.mode == 5 then

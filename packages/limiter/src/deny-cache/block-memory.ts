@@ -60,6 +60,13 @@ export class BlockMemory {
     return block;
   }
 
+  /** The block of a window, by its key, whatever the policy is like now. */
+  findKey(subject: string, key: string): KnownBlock | undefined {
+    let block = this.#subjects.get(subject);
+    while (block !== undefined && block.key !== key) block = block.next;
+    return block;
+  }
+
   /**
    * Remembers a block, unless something was forgotten since it was asked about: the answer may be from before that.
    * @returns whether it did.

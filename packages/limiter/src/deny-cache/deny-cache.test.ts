@@ -157,6 +157,31 @@ it('forgets all when the subscription was cut, and begins anew', async () => {
   await untilCached(here, 'logins', 'u');
 });
 
+it.each(['kill', 'pause'] as const)(
+  'holds against who is blocked while Redis is away, until the block ends (%s)',
+  async (fault) => {
+    const server = await startRedis();
+    const client = new Redis(server.url, hotPathOptions);
+    client.on('error', () => undefined);
+    await vi.waitUntil(() => client.status === 'ready', 15_000);
+    const limiter: Limiter = createLimiter({ redis: client, policies, deadlineMs: 200 });
+    try {
+      await limiter.block('logins', 'u', { durationMs: 600_000 });
+      const before = async () => (await limiter.consume('logins', 'u')).reason;
+      for (let ask = 0; ask < 50; ask += 1) expect(await before()).toBe('blocked');
+      await server[fault]();
+      await expect.poll(async () => (await limiter.consume('logins', 'other')).reason, SOON).toBe('unavailable');
+      const answers = await Promise.all(Array.from({ length: 20 }, () => limiter.consume('logins', 'u')));
+      for (const answer of answers) expect(answer).toMatchObject({ allowed: false, reason: 'blocked', remaining: 0 });
+    } finally {
+      await server[fault === 'kill' ? 'restart' : 'resume']();
+      await limiter.close();
+      client.disconnect();
+      await server.stop();
+    }
+  },
+);
+
 it('trusts nothing when its subscription is deaf: it stands, but at the wrong server', async () => {
   const other = await startRedis();
   const client = new Redis(fleet.server.url, hotPathOptions);

@@ -1,7 +1,7 @@
 import type { Bus } from '../live/bus.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
-import type { Decision, Policy } from '../types.ts';
-import { parseWindowKey } from '../window-key.ts';
+import type { ConsumeOptions, Decision, Policy } from '../types.ts';
+import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
 import { BlockMemory, type KnownBlock } from './block-memory.ts';
 import { deniedReports } from './denied-reports.ts';
 
@@ -15,7 +15,9 @@ export interface DenyCacheOptions {
 /** Refuses subjects whose block is known, without asking the store. */
 export interface DenyCache {
   /** The refusal of a subject whose block is known. `counted`: it goes into the block's record. */
-  refuse(policy: Policy, subject: string, action: string, counted: boolean): Promise<Decision> | undefined;
+  refuse(policy: Policy, subject: string, options: ConsumeOptions, counted: boolean): Promise<Decision> | undefined;
+  /** The refusal of a request while Redis is away: what is remembered holds then until the block's end, trusted or not. */
+  known(request: StoreRequest): Decision | undefined;
   /**
    * Takes note of a refusal by the store.
    * @param askedAtMs when it was asked, by the monotonic clock.
@@ -29,8 +31,9 @@ export interface DenyCache {
  * Makes a deny cache. Only blocks are remembered, for which the cost makes no difference: whether a request fits a full
  * window depends on its cost, and on units that others give back.
  *
- * What is remembered answers as long as the bus is known to hear of unblocked and reset windows. Else it is passed by: a
- * message that got lost refuses nobody for more than a second and a half. When the subscription stands anew all is
+ * What is remembered answers as long as the bus is known to hear of unblocked and reset windows. Else Redis is asked: a
+ * message that got lost refuses nobody for more than a second and a half. Only when Redis doesn't answer either, what is
+ * remembered stands until the block's end. When the subscription stands anew all is
  * forgotten, and an answer that was under way while a message came is not remembered.
  *
  * The block's end is counted from when the question was asked, never later than where Redis sees it.
@@ -46,7 +49,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
   }
 
   return {
-    refuse(policy, subject, action, counted) {
+    refuse(policy, subject, { action = DEFAULT_ACTION }, counted) {
       if (memory.size === 0) return undefined;
       const block = memory.find(policy, subject, action);
       if (block === undefined) return undefined;
@@ -61,6 +64,13 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
         if (block.denied === 1) reports.later(block);
       }
       return refusalOf(block, now);
+    },
+    known({ key, policy }) {
+      const window = memory.size === 0 ? undefined : parseWindowKey(key);
+      const block = window && memory.findKey(window.subject, key);
+      const now = performance.now();
+      if (block === undefined || now >= block.endsAt) return undefined;
+      return policy.mode === 'shadow' ? undefined : refusal(block, policy, Math.ceil(block.endsAt - now));
     },
     remember({ key, policy }, { blockedUntil, retryAfterMs }, askedAtMs) {
       if (policy.mode === 'shadow' || blockedUntil === undefined) return;
@@ -92,8 +102,13 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
 function refusalOf(block: KnownBlock, now: number): Promise<Decision> {
   const left = Math.ceil(block.endsAt - now);
   if (block.refusal !== undefined && block.leftMs === left) return block.refusal;
-  const { policy, blockedUntil } = block;
-  const decision: Decision = {
+  block.leftMs = left;
+  block.refusal = Promise.resolve(Object.freeze(refusal(block, block.policy, left)));
+  return block.refusal;
+}
+
+function refusal({ blockedUntil }: KnownBlock, policy: Policy, left: number): Decision {
+  return {
     allowed: false,
     policy: policy.name,
     reason: 'blocked',
@@ -104,7 +119,4 @@ function refusalOf(block: KnownBlock, now: number): Promise<Decision> {
     retryAfterMs: left,
     blockedUntil,
   };
-  block.leftMs = left;
-  block.refusal = Promise.resolve(Object.freeze(decision));
-  return block.refusal;
 }

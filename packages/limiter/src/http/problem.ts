@@ -58,7 +58,10 @@ export function denialProblem(decision: Decision | readonly Decision[]): Problem
     status: 429,
     type: `${TYPES}#${listed || blocked ? 'abnormal-usage-detected' : 'quota-exceeded'}`,
     title: 'Rate limit exceeded',
-    detail: `${causeText(listed, blocked, limit)} ${waitText(retryAfter)}`,
+    detail:
+      longest.reason === 'cost_above_limit'
+        ? `This request costs more than the limit of ${limit}: no wait lets it pass.`
+        : `${causeText(listed, blocked, limit)} ${waitText(retryAfter)}`,
     'violated-policies': violated.map(({ policy }) => policy),
     error: 'Rate limit exceeded',
     limit,

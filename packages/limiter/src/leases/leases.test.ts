@@ -155,7 +155,8 @@ describe('leases', () => {
 
   it.each(['fixed-window', 'token-bucket', 'concurrency', 'quota'])('go with no %s', (algorithm) => {
     const lease = { size: 5, ttlMs: 100 };
-    const options = { name: 'p', algorithm, limit: 10, windowMs: 1_000, period: 'day', lease } as PolicyOptions;
+    const length = algorithm === 'quota' ? { period: 'day' } : { windowMs: 1_000 };
+    const options = { name: 'p', algorithm, limit: 10, ...length, lease } as PolicyOptions;
     expect(() => definePolicy(options)).toThrow(`lease can not be had under ${algorithm}`);
   });
 

@@ -1,4 +1,4 @@
-import { LimiterInputError, shown } from '../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import {
   definePolicy,
   MAX_BLOCK_MS,
@@ -70,6 +70,7 @@ export function checkPolicyName(name: unknown): asserts name is string {
 
 /** Checks an override, whoever it comes from. @throws {LimiterInputError} naming the option and its value. */
 export function checkOverride(override: { readonly [Key in keyof Override]?: unknown }): Override {
+  checkMembers('override', override, ['policy', 'subject', 'limit', 'windowMs', 'blockMs', 'mode']);
   const { policy, subject, limit, windowMs, blockMs, mode } = override;
   checkPolicyName(policy);
   checkSubject(subject);

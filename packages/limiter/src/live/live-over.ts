@@ -1,5 +1,5 @@
 import type { RedisClient } from '@spillway/redis';
-import { LimiterInputError, shown } from '../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { definePolicy, wholeNumberWithin } from '../policy/policy.ts';
 import type { Policy } from '../types.ts';
 import { redisBus } from './bus.ts';
@@ -27,6 +27,7 @@ export function livePolicies({ redis, ...options }: LiveOptions & { readonly red
 
 /** @throws {LimiterInputError} */
 export function checkLiveOptions(options: LiveOptions): LiveOptions {
+  checkMembers('live', options, ['key', 'deadlineMs', 'onError']);
   const { key, deadlineMs, onError } = options;
   if (key !== undefined && (typeof key !== 'string' || key === '')) {
     throw new LimiterInputError('live.key', `must be text, not ${shown(key)}`);

@@ -1,5 +1,5 @@
 import { isTimeZone } from '../algorithm/calendar.ts';
-import { LimiterInputError, shown } from '../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { AlgorithmRule, Lease, OnUnavailable, Policy, PolicyMode, QuotaPeriod } from '../types.ts';
 
 /** The longest a window or a block may be: 2^31 ms, 24.8 days, so that a unit's time fits 4 bytes. */
@@ -59,7 +59,10 @@ type AlgorithmOptions =
   | (WindowOption & { readonly algorithm?: 'auto' | 'sliding-log' | 'fixed-window' | 'concurrency' })
   /** Never above the limit in any trailing window; units leave up to one bucket late. `buckets`: 2 to 120. @default 20 */
   | (WindowOption & { readonly algorithm: 'sliding-window'; readonly buckets?: number })
-  /** `burst`: how many tokens the bucket holds, 1 to `limit`. @default limit */
+  /**
+   * `burst`: how many tokens the bucket holds, 1 to 1,000,000,000, below or above the `limit` that comes back in a window.
+   * @default limit
+   */
   | (WindowOption & { readonly algorithm: 'token-bucket'; readonly burst?: number })
   /** Starts anew with each day or month of a time zone (IANA name). @default 'UTC' */
   | { readonly algorithm: 'quota'; readonly period: QuotaPeriod; readonly timeZone?: string };
@@ -72,20 +75,28 @@ export type PolicyOptions<Name extends string = string> = CommonOptions<Name> & 
  * @throws {LimiterInputError} naming the option and its value.
  */
 export function definePolicy<const Name extends string>(options: PolicyOptions<Name>): Policy<Name> {
+  if (typeof options !== 'object' || options === null) {
+    throw new LimiterInputError('policy', `must be an object, not ${shown(options)}`);
+  }
   const { name, limit, blockMs = 0, onUnavailable = 'open', mode = 'enforce', nearLimit, lease } = options;
   if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
     throw new LimiterInputError('name', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
   }
+  wholeNumberWithin(`policy ${name}: limit`, limit, 1, MAX_LIMIT);
   const rule = ruleOf(name, options);
   const windowMs = windowOf(name, options);
   const counts = rule.algorithm !== 'sliding-log' && rule.algorithm !== 'concurrency';
-  wholeNumberWithin(`policy ${name}: limit`, limit, 1, counts ? MAX_LIMIT : MAX_LOG_LIMIT);
+  if (!counts) wholeNumberWithin(`policy ${name}: limit`, limit, 1, MAX_LOG_LIMIT);
   wholeNumberWithin(`policy ${name}: blockMs`, blockMs, 0, MAX_BLOCK_MS);
   if (rule.algorithm === 'concurrency' && blockMs > 0) {
     throw new LimiterInputError(`policy ${name}: blockMs`, 'must be 0: who waits for a slot has done nothing wrong');
   }
-  if (rule.algorithm === 'token-bucket' && rule.burst * windowMs > Number.MAX_SAFE_INTEGER) {
-    throw new LimiterInputError(`policy ${name}: burst`, 'times windowMs must be at most 2^53');
+  if (rule.algorithm === 'token-bucket' && rule.burst > maxBurst(limit, windowMs)) {
+    const most = maxBurst(limit, windowMs);
+    throw new LimiterInputError(
+      `policy ${name}: burst`,
+      `must be at most ${most} with this limit and windowMs, not ${rule.burst}: burst × windowMs at most 2^52, refilled in 34 years`,
+    );
   }
   oneOf(`policy ${name}: onUnavailable`, onUnavailable, ['open', 'closed', 'local']);
   oneOf(`policy ${name}: mode`, mode, ['enforce', 'shadow']);
@@ -109,12 +120,16 @@ function checkedLease({ name, algorithm, limit, windowMs, blockMs }: Policy, lea
   if (blockMs > 0) throw new LimiterInputError(field, 'can not be combined with blockMs');
   const size = wholeNumberWithin(`${field}.size`, lease.size, 1, limit);
   const longest = Math.min(windowMs, MAX_WINDOW_MS - windowMs);
+  checkMembers(field, lease, ['size', 'ttlMs']);
   return { size, ttlMs: wholeNumberWithin(`${field}.ttlMs`, lease.ttlMs, MIN_LEASE_MS, longest) };
 }
 
 function ruleOf(name: string, options: PolicyOptions): AlgorithmRule {
   const { algorithm = 'auto', limit } = options;
-  oneOf(`policy ${name}: algorithm`, algorithm, algorithms);
+  checkMembers(`policy ${name}`, options, [
+    ...COMMON,
+    ...OWN[oneOf(`policy ${name}: algorithm`, algorithm, algorithms)],
+  ]);
   if (options.algorithm === 'sliding-window') {
     const { buckets = 20 } = options;
     wholeNumberWithin(`policy ${name}: buckets`, buckets, 2, MAX_BUCKETS);
@@ -122,7 +137,7 @@ function ruleOf(name: string, options: PolicyOptions): AlgorithmRule {
   }
   if (options.algorithm === 'token-bucket') {
     const { burst = limit } = options;
-    wholeNumberWithin(`policy ${name}: burst`, burst, 1, limit);
+    wholeNumberWithin(`policy ${name}: burst`, burst, 1, MAX_LIMIT);
     return { algorithm: 'token-bucket', burst };
   }
   if (options.algorithm === 'quota') {
@@ -140,13 +155,49 @@ function ruleOf(name: string, options: PolicyOptions): AlgorithmRule {
   return limit > AUTO_LOG_LIMIT ? { algorithm: 'sliding-window', buckets: 20 } : { algorithm: 'sliding-log' };
 }
 
-const algorithms = ['auto', 'sliding-log', 'sliding-window', 'fixed-window', 'token-bucket', 'concurrency', 'quota'];
+/** Options of every policy, and those of one algorithm. A quota's `windowMs` is what definePolicy itself adds. */
+const COMMON = ['name', 'algorithm', 'limit', 'windowMs', 'blockMs', 'onUnavailable', 'mode', 'nearLimit', 'lease'];
+const OWN = {
+  auto: [],
+  'sliding-log': [],
+  'sliding-window': ['buckets'],
+  'fixed-window': [],
+  'token-bucket': ['burst'],
+  concurrency: [],
+  quota: ['period', 'timeZone'],
+} as const;
+const algorithms = [
+  'auto',
+  'sliding-log',
+  'sliding-window',
+  'fixed-window',
+  'token-bucket',
+  'concurrency',
+  'quota',
+] as const;
+
+/**
+ * The largest burst of a token bucket: its level is counted in tokens × windowMs, up to twice the burst and exact up to
+ * 2^53; and it must be refilled in 2^40 ms, so that the time until then can be said.
+ */
+export function maxBurst(limit: number, windowMs: number): number {
+  return Math.min(MAX_LIMIT, Math.floor(2 ** 52 / windowMs), Math.floor((2 ** 40 / windowMs) * limit));
+}
 
 // A quota's window is its nominal length: what headers say, and no more.
 function windowOf(name: string, options: PolicyOptions): number {
-  if (options.algorithm === 'quota') return options.period === 'month' ? 30 * DAY_MS : DAY_MS;
-  wholeNumberWithin(`policy ${name}: windowMs`, options.windowMs, 1, MAX_WINDOW_MS);
-  return options.windowMs;
+  const windowMs: unknown = 'windowMs' in options ? options.windowMs : undefined;
+  if (options.algorithm === 'quota') {
+    const nominal = options.period === 'month' ? 30 * DAY_MS : DAY_MS;
+    if (windowMs === undefined || windowMs === nominal) return nominal;
+    throw new LimiterInputError(
+      `policy ${name}: windowMs`,
+      'must be left out for a quota, whose window is the calendar’s',
+    );
+  }
+  // A fraction of a ms, as 1.1 * 3 * 1000 leaves it, is rounded up: never less than was asked for.
+  const whole = typeof windowMs === 'number' ? Math.ceil(windowMs) : windowMs;
+  return wholeNumberWithin(`policy ${name}: windowMs`, whole, 1, MAX_WINDOW_MS);
 }
 
 /** The number itself. @throws {LimiterInputError} unless `value` is a whole number from `min` to `max`. */

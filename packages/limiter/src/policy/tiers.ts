@@ -3,12 +3,16 @@ import { definePolicy } from './policy.ts';
 
 const MINUTE = 60_000;
 
-/** 10 a minute, then refused for 5 minutes: for what is costly or dangerous. */
+/**
+ * 10 a minute, then refused for 5 minutes: for what is costly or dangerous. While Redis is away each process decides by its
+ * share of the limit.
+ */
 export const strict: Policy<'strict'> = definePolicy({
   name: 'strict',
   limit: 10,
   windowMs: MINUTE,
   blockMs: 5 * MINUTE,
+  onUnavailable: 'local',
 });
 
 /** 100 a minute, then refused for 1 minute: for ordinary reads and writes. */
@@ -19,12 +23,16 @@ export const standard: Policy<'standard'> = definePolicy({
   blockMs: MINUTE,
 });
 
-/** 20 a minute, then refused for 2 minutes: for work that an AI provider bills. */
+/**
+ * 20 a minute, then refused for 2 minutes: for work that an AI provider bills. While Redis is away each process decides by
+ * its share of the limit.
+ */
 export const generation: Policy<'generation'> = definePolicy({
   name: 'generation',
   limit: 20,
   windowMs: MINUTE,
   blockMs: 2 * MINUTE,
+  onUnavailable: 'local',
 });
 
 /** 5 a minute, then refused for 15 minutes; refuses too while Redis is away, since guessing passwords must never be free. */

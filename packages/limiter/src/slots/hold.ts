@@ -18,6 +18,9 @@ export interface SlotOperations {
 
 const ID_BYTES = 6;
 
+/** The longest that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 // Random bytes for many ids at once: asking for six at a time takes longer than the rest of a decision.
 let pool = Buffer.alloc(0);
 let taken = 0;
@@ -37,7 +40,7 @@ export function slotId(): string {
  * that lives never does. A renewal that fails is tried again with the next.
  */
 export function hold(decision: Decision, { renew, release, windowMs }: SlotOperations): Held {
-  const timer = setInterval(() => void renew().catch(() => undefined), Math.ceil(windowMs / 3));
+  const timer = setInterval(() => void renew().catch(() => undefined), Math.min(MAX_TIMER_MS, Math.ceil(windowMs / 3)));
   timer.unref();
   let released: Promise<unknown> | undefined;
   return {

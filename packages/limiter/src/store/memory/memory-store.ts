@@ -117,9 +117,15 @@ function admit(verdict: Verdict, operation: Operation, now: number): Decision {
   if (operation === 'renew' && counter.renew?.(at, slot) === false) {
     return toDecision(request.policy, outcomes.limited, remaining(request.policy, counter, at), 0, 0, now);
   }
-  if (operation === 'consume' || operation === 'charge') counter.add(at, request.cost, slot);
+  if (operation === 'consume') counter.add(at, request.cost, slot);
+  if (operation === 'charge') counter.add(at, penalty(request, counter.used(at)), slot);
   if (operation !== 'peek') forgetEndedBlock(window, at);
   return settled(verdict, now);
+}
+
+/** A penalty fills a window up to twice its capacity and no further, as in Redis, where each unit takes memory. */
+function penalty({ policy, cost }: StoreRequest, used: number): number {
+  return Math.max(0, Math.min(cost, 2 * capacityOf(policy) - used));
 }
 
 /** Whatever is written writes no block that is over: not even a clock that steps back finds it again. */

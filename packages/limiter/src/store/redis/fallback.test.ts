@@ -31,6 +31,35 @@ it('beats only where a policy may need to know how many share it', async () => {
   await expect.poll(() => redis.client.exists('{sw:00}:live:limiter')).toBe(1);
 });
 
+it('blocks as the policy says, until somebody lifts it', async () => {
+  const { decide, forget } = make();
+  const blocking = definePolicy({ name: 'b', limit: 1, windowMs: 1, blockMs: 600_000, onUnavailable: 'local' });
+  const ask = () => decide({ policy: blocking, key: 'b', cost: 1 }, false);
+  expect([(await ask()).reason, (await ask()).reason]).toEqual(['allowed', 'blocked']);
+  // The window is long over.
+  const refusedAt = Date.now();
+  await expect.poll(() => Date.now() - refusedAt).toBeGreaterThan(1);
+  expect(await ask()).toMatchObject({ allowed: false, reason: 'blocked', source: 'local' });
+  forget('b');
+  expect((await ask()).reason).toBe('allowed');
+});
+
+it('divides a burst as it divides a limit, and may be given a burst above it', async () => {
+  const { decide } = make();
+  const bucket = definePolicy({
+    name: 'b',
+    algorithm: 'token-bucket',
+    limit: 2,
+    windowMs: 600_000,
+    burst: 5,
+    onUnavailable: 'local',
+  });
+  expect(await decide({ policy: bucket, key: 'bucket', cost: 5 }, false)).toMatchObject({
+    allowed: true,
+    remaining: 0,
+  });
+});
+
 it('charges requests that are decided together all or none, also when two callers race', async () => {
   const { decideTogether, decide } = make();
   const wide = definePolicy({ name: 'wide', limit: 3, windowMs: 600_000, onUnavailable: 'local' });

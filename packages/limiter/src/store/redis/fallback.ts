@@ -20,6 +20,8 @@ export interface FallbackOptions {
   readonly instanceTtlMs?: number;
   /** How often an outage that is over is tried to be reported, in ms. @default 1_000 */
   readonly reportIntervalMs?: number;
+  /** The refusal of a request whose block is known although Redis is away. @default no block is known */
+  readonly knownBlock?: ((request: StoreRequest) => Decision | undefined) | undefined;
 }
 
 /** Answers for Redis while it is away, and keeps count of it. */
@@ -29,6 +31,8 @@ export interface Fallback {
   decide(request: StoreRequest, peek: boolean): Promise<Decision>;
   /** Decides requests that are charged together or not at all; in this process nothing comes between. */
   decideTogether(requests: readonly StoreRequest[]): Promise<readonly Decision[]>;
+  /** Forgets the local window of a key, as a reset or the end of a block by hand does. */
+  forget(key: string): void;
   close(): Promise<void>;
 }
 
@@ -36,15 +40,16 @@ export interface Fallback {
  * Makes a {@link Fallback}. `open` and `closed` policies answer as they say. A `local` policy has windows in this process,
  * of its limit divided by the number of live instances as last counted, so that together they admit about the limit.
  *
- * Local windows begin empty: what Redis knew of a subject isn't known here, neither usage nor blocks. They start no blocks
- * of their own, because a share that is full says little about the whole limit. They stay for the next outage, so that
- * a Redis that comes and goes doesn't give each subject a new share every time.
+ * A block that this process knows of stays in force until its end, whatever the policy. Local windows begin empty: what
+ * else Redis knew of a subject isn't known here. A full share starts the policy's block, in this process. Windows stay for
+ * the next outage, so that a Redis that comes and goes doesn't give each subject a new share every time.
  */
 export function fallback(options: FallbackOptions): Fallback {
   const { client, outboxCap, maxWindows = 100_000, instanceTtlMs = 6_000, reportIntervalMs = 1_000 } = options;
+  const knownBlock = options.knownBlock ?? (() => undefined);
   const memory = memoryStore();
   const kept = new LRUCache<string, true>({ max: maxWindows, dispose: (_, key) => void memory.reset(key) });
-  const shares = new WeakMap<Policy, Policy>();
+  const shares = new WeakMap<Policy, { readonly instances: number; readonly share: Policy }>();
   const reporter = outageReporter({
     client,
     kind: OUTAGE,
@@ -56,15 +61,17 @@ export function fallback(options: FallbackOptions): Fallback {
 
   /** The policy with this instance's share of its limit. */
   function shareOf(policy: Policy): Policy {
-    const limit = Math.max(1, Math.floor(policy.limit / (others?.live ?? 1)));
+    const live = others?.live ?? 1;
     const known = shares.get(policy);
-    if (known?.limit === limit) return known;
-    const share = withLimit(policy, limit);
-    shares.set(policy, share);
+    if (known?.instances === live) return known.share;
+    const share = dividedBy(policy, live);
+    shares.set(policy, { instances: live, share });
     return share;
   }
 
   function here(request: StoreRequest): Here {
+    const block = knownBlock(request);
+    if (block !== undefined) return { answer: block };
     if (request.policy.onUnavailable !== 'local') return { answer: unavailableDecision(request.policy) };
     const policy = shareOf(request.policy);
     if (request.cost > capacityOf(policy)) return { answer: unavailableDecision(request.policy, false) };
@@ -94,6 +101,7 @@ export function fallback(options: FallbackOptions): Fallback {
       }
       return decisions;
     },
+    forget: (key) => void memory.reset(key),
     async close() {
       await Promise.all([reporter.close(), others?.close()]);
     },
@@ -130,8 +138,9 @@ function withheldUnlessAll(decisions: readonly Decision[]): readonly Decision[] 
   );
 }
 
-// A share starts no blocks, and a token bucket's burst shrinks with its limit.
-function withLimit(policy: Policy, limit: number): Policy {
-  const share = { ...policy, limit, blockMs: 0 };
-  return share.algorithm === 'token-bucket' ? { ...share, burst: Math.min(share.burst, limit) } : share;
+/** The share of one of so many instances, of a token bucket's burst too. */
+function dividedBy(policy: Policy, count: number): Policy {
+  const part = (units: number): number => Math.max(1, Math.floor(units / count));
+  const share = { ...policy, limit: part(policy.limit) };
+  return share.algorithm === 'token-bucket' ? { ...share, burst: part(share.burst) } : share;
 }

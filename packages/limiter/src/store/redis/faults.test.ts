@@ -82,8 +82,8 @@ describe('a local policy without Redis', () => {
       const decisions = await ask(limiter, 'local', 5);
       expect(decisions.map(({ allowed }) => allowed)).toEqual([true, true, true, false, false]);
       expect(decisions[0]).toMatchObject({ reason: 'allowed', source: 'local', limit: 3, remaining: 2 });
-      // Refused by the window only: a share that is full is no reason for the policy's block.
-      expect(decisions[4]).toMatchObject({ reason: 'limited', source: 'local' });
+      // A full share starts the policy's block, in this process.
+      expect(decisions[4]).toMatchObject({ reason: 'blocked', source: 'local' });
       expect(await limiter.peek('local', 'v')).toMatchObject({ allowed: true, source: 'local', remaining: 3 });
       expect(await limiter.consume('local', 'w', { cost: 4 })).toMatchObject({ allowed: false, reason: 'unavailable' });
     }

@@ -18,6 +18,8 @@ export interface RedisStoreOptions {
   /** Most events that may wait in a shard's outbox. */
   readonly outboxCap: number;
   readonly onRefusedWhileBlocked?: BlockedListener | undefined;
+  /** The refusal of a request whose block is known while Redis is away. */
+  readonly knownBlock?: ((request: StoreRequest) => Decision | undefined) | undefined;
   /** Other scripts than the shipped ones: tests bring their own clock. */
   readonly scripts?: LimiterScripts;
   readonly metrics?: LimiterMetrics | undefined;
@@ -37,7 +39,7 @@ const REPORT_MS = 1_000;
 export function redisStore(options: RedisStoreOptions): LimiterStore {
   const { client, deadlineMs, outboxCap, scripts = limiterScripts, metrics, maxLocalWindows = 100_000 } = options;
   const within = deadlines(client, deadlineMs);
-  const inPlace = fallback({ client, outboxCap, maxWindows: maxLocalWindows });
+  const inPlace = fallback({ client, outboxCap, maxWindows: maxLocalWindows, knownBlock: options.knownBlock });
   const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: REPORT_MS });
   const nearLimit = nearLimitReporter({
     client,
@@ -63,6 +65,12 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     });
   }
 
+  async function lift(key: string, how: 'unblock' | 'reset'): Promise<boolean> {
+    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], [outboxCap, how]));
+    inPlace.forget(key);
+    return ran;
+  }
+
   const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
 
   return {
@@ -72,17 +80,15 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     charge: (request) => change(request, 'charge'),
     reward,
     renew: (request) => change(request, 'renew'),
-    async reset(key) {
-      // Not DEL: a block that ends early is part of the trail.
-      await bounded('reset', key, () => scripts.unblock.run(client, [key], [outboxCap, 'reset']));
-    },
+    // Not DEL: a block that ends early is part of the trail.
+    reset: async (key) => void (await lift(key, 'reset')),
     async block({ limit, windowMs, algorithm }, key, durationMs) {
       const duration = durationMs === Infinity ? 0 : durationMs;
       const args = [outboxCap, 'block', duration, limit, windowMs, algorithm === 'sliding-log' ? LOG_UNIT : 0];
       const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },
-    unblock: (key) => bounded('unblock', key, () => scripts.unblock.run(client, [key], [outboxCap, 'unblock'])),
+    unblock: (key) => lift(key, 'unblock'),
     async giveBack({ policy, key, cost }, chargedAtMs) {
       const width = policy.algorithm === 'sliding-window' ? Math.ceil(policy.windowMs / policy.buckets) : 0;
       await bounded('giveBack', key, () => scripts.giveBack.run(client, [key], [chargedAtMs, cost, width]));
