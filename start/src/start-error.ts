@@ -1,3 +1,5 @@
+import { maskValues } from '@spillway/config';
+
 /** A step of the start failed. The message names the step and what went wrong; `cause` is the error itself. */
 export class StartError extends Error {
   readonly code = 'start_failed';
@@ -22,5 +24,5 @@ export async function inStep<T>(name: string, work: () => Promise<T>): Promise<T
 /** A refused connection to a name with two addresses is an AggregateError without a message. */
 function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0]);
-  return error instanceof Error ? error.message : String(error);
+  return maskValues(error instanceof Error ? error.message : String(error));
 }

@@ -1,4 +1,4 @@
-import type { LogLevel } from '@spillway/config';
+import { describeError, type LogLevel } from '@spillway/config';
 import { type DestinationStream, type Logger, pino } from 'pino';
 
 /** What the API needs of a logger; pino's fits, and so does a child of it. */
@@ -16,23 +16,11 @@ export function createLogger(
   destination?: DestinationStream,
 ): Logger {
   const paths = secretHeaders.flatMap((header) => [`["${header}"]`, `*["${header}"]`, `*.*["${header}"]`]);
-  const options = { name, level, redact: { paths, censor: '***' }, serializers: { err: describeError } };
-  return destination === undefined ? pino(options) : pino(options, destination);
-}
-
-/**
- * An error as it may be logged. pino's own serializer copies every property, and those of a failed Redis command hold its
- * arguments: subjects, and in an AUTH the password.
- */
-function describeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return { message: String(error) };
-  const code: unknown = Reflect.get(error, 'code');
-  const cause = error.cause === undefined ? {} : { cause: describeError(error.cause) };
-  return {
-    type: error.name,
-    message: error.message,
-    stack: error.stack,
-    ...(code === undefined ? {} : { code }),
-    ...cause,
+  const options = {
+    name,
+    level,
+    redact: { paths, censor: '***' },
+    serializers: { err: (error: unknown) => describeError(error) },
   };
+  return destination === undefined ? pino(options) : pino(options, destination);
 }

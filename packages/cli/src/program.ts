@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { ConfigError } from '@spillway/config';
+import { ConfigError, maskValues } from '@spillway/config';
 import { classifyDbError, InvalidOptionError } from '@spillway/db';
 import { CommanderError } from 'commander';
 import { z } from 'zod';
@@ -92,7 +92,7 @@ function endOfUsage({ exitCode, code, message }: CommanderError, output: Output)
 /** An error of several addresses that were tried in vain has no message of its own. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
-  return error instanceof Error ? error.message || error.name : String(error);
+  return maskValues(error instanceof Error ? error.message || error.name : String(error));
 }
 
 function codeOf(error: unknown): ExitCode {

@@ -60,6 +60,11 @@ describe('readConfig', () => {
   });
 
   it.each([
+    [
+      'ALERT_WEBHOOK_URL',
+      'https://bot:hunter2@hooks.example/x',
+      'ALERT_WEBHOOK_URL must be an http:// or https:// URL without a user and a password, which fetch refuses, got "https://***@hooks.example/x"',
+    ],
     ['ALERT_WEBHOOK_URL', 'https://hooks.example/x', 'ALERT_WEBHOOK_SECRET must be set beside ALERT_WEBHOOK_URL'],
     ['DATABASE_SERVER', 'mysql', 'DATABASE_SERVER must be postgres or pgbouncer'],
     ['WORKER_HTTP_PORT', '0', 'WORKER_HTTP_PORT must be a whole number from 1 to 65535'],

@@ -12,6 +12,7 @@ import {
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
 import { archiveTablesField } from './archive-tables-field.ts';
+import { isWebhookUrl } from './alerts/webhook.ts';
 import type { MaintainedTable } from './maintenance/job.ts';
 
 /** What the worker's process is told by its environment. */
@@ -64,7 +65,7 @@ const workerVariables = z.object({
   SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional(),
   ALERT_WEBHOOK_URL: z
     .string()
-    .regex(/^https?:\/\/./u, 'an http:// or https:// URL')
+    .refine(isWebhookUrl, 'an http:// or https:// URL without a user and a password, which fetch refuses')
     .optional(),
   ALERT_WEBHOOK_SECRET: z.string().min(16, 'at least 16 characters long').optional(),
   LOG_LEVEL: logLevel.default('info'),

@@ -1,6 +1,7 @@
-import { ConfigError } from '@spillway/config';
+import { ConfigError, guardLogger } from '@spillway/config';
 import { builtInArchives, createPool } from '@spillway/db';
-import { type Logger, pino } from 'pino';
+import { pino } from 'pino';
+import type { WorkerLogger } from './logger.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { finishBy } from './finish-by.ts';
 import { workerRegistry } from './prometheus/worker-registry.ts';
@@ -20,7 +21,7 @@ const MAINTENANCE_STATEMENT_MS = 60_000;
 
 type Pools = Record<'sink' | 'maintenance', ReturnType<typeof createPool>>;
 
-function openPools(config: WorkerConfig, logger: Logger): Pools {
+function openPools(config: WorkerConfig, logger: WorkerLogger): Pools {
   return {
     sink: createPool({
       connectionString: config.databaseUrl,
@@ -41,7 +42,7 @@ function openPools(config: WorkerConfig, logger: Logger): Pools {
 }
 
 async function run(config: WorkerConfig): Promise<void> {
-  const logger = pino({ name: 'spillway-worker', level: config.logLevel });
+  const logger = guardLogger(pino({ name: 'spillway-worker', level: config.logLevel }));
   const telemetry = await startTelemetry({
     serviceName: 'spillway-worker',
     env: process.env,

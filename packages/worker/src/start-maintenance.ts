@@ -1,3 +1,4 @@
+import { guardLogger } from '@spillway/config';
 import {
   builtInArchives,
   type ConnectionSource,
@@ -73,7 +74,8 @@ export interface Maintenance {
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export async function startMaintenance(options: MaintenanceOptions): Promise<Maintenance> {
-  const { redis, queueRedis = redis, pool, shards, logger } = options;
+  const { redis, queueRedis = redis, pool, shards } = options;
+  const logger = guardLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const lagObjectiveMs = wholeNumber('lagObjectiveMs', options.lagObjectiveMs ?? 60_000, 1, 86_400_000);
   const observeIntervalMs = wholeNumber('observeIntervalMs', options.observeIntervalMs ?? 10_000, 10, 3_600_000);

@@ -33,10 +33,6 @@ function start(options: Partial<WorkerOptions> = {}): AuditWorker {
   return worker;
 }
 
-function timesUnavailable(): number {
-  return logger.messages.filter((message) => message.startsWith('sink: Postgres is unavailable')).length;
-}
-
 async function count(sql = 'SELECT COUNT(*) FROM rate_limits_v2'): Promise<number> {
   const { rows } = await postgres.pool.query<{ count: string }>(sql);
   return Number(rows[0]?.count);
@@ -154,9 +150,12 @@ describe('startWorker', () => {
     const connection = redis.connect({ maxRetriesPerRequest: null });
     const queue = createAuditQueue({ connection, onError: () => {} });
     await server.kill();
-    const worker = start({ pool, sink: { unavailableDelayMs: 100 } });
+    const outcomes: string[] = [];
+    const metrics = { job: (outcome: string) => void outcomes.push(outcome) };
+    const worker = start({ pool, metrics, sink: { unavailableDelayMs: 100 } });
     await addBlocks(redis.client, 1, 10, SHARDS);
-    await expect.poll(timesUnavailable, { timeout: 10_000 }).toBeGreaterThan(12);
+    await expect.poll(() => outcomes.length, { timeout: 15_000 }).toBeGreaterThan(12);
+    expect(new Set(outcomes)).toEqual(new Set(['postponed']));
     expect(await queue.getFailedCount()).toBe(0);
     await server.restart();
     const { rows } = await vi.waitFor(

@@ -1,3 +1,4 @@
+import { guardLogger } from '@spillway/config';
 import type { Queryable } from '@spillway/db';
 import { connect, type RedisSource } from './connections.ts';
 import { wholeNumber } from './errors.ts';
@@ -54,7 +55,8 @@ export interface AuditWorker {
  * ```
  */
 export function startWorker(options: WorkerOptions): AuditWorker {
-  const { redis, queueRedis = redis, pool, shards, logger } = options;
+  const { redis, queueRedis = redis, pool, shards } = options;
+  const logger = guardLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
   const metrics = options.metrics === undefined ? {} : { metrics: options.metrics };

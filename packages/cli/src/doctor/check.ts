@@ -1,3 +1,5 @@
+import { maskValues } from '@spillway/config';
+
 /** One thing that was looked at. */
 export interface Check {
   readonly check: string;
@@ -22,5 +24,10 @@ export function check(
 
 /** Something that can't be reached. */
 export function unreachable(name: string, error: unknown, advice: string): Check {
-  return { check: name, status: 'fail', found: error instanceof Error ? error.message : String(error), advice };
+  return {
+    check: name,
+    status: 'fail',
+    found: maskValues(error instanceof Error ? error.message : String(error)),
+    advice,
+  };
 }

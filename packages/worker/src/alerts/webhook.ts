@@ -34,7 +34,8 @@ const TIMEOUT_MS = 5_000;
  */
 export function createWebhook(options: WebhookOptions): Webhook {
   const { url, secret, logger } = options;
-  if (!URL.canParse(url) || !/^https?:/u.test(url)) throw new WorkerOptionError('url', '(hidden)', 'an http(s):// URL');
+  // The value may hold a password: never repeat it.
+  if (!isWebhookUrl(url)) throw new WorkerOptionError('url', '(hidden)', 'an http(s):// URL without credentials');
   if (secret.length < 16) throw new WorkerOptionError('secret', '(hidden)', 'at least 16 characters long');
   const retries = wholeNumber('retries', options.retries ?? 4, 0, 20);
   const minTimeout = wholeNumber('retryDelayMs', options.retryDelayMs ?? 500, 1, 60_000);
@@ -52,6 +53,13 @@ export function createWebhook(options: WebhookOptions): Webhook {
       }
     },
   };
+}
+
+/** Whether alerts can be posted there. fetch refuses a URL with credentials, and its error repeats them. */
+export function isWebhookUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return /^https?:$/u.test(protocol) && username === '' && password === '';
 }
 
 async function post(url: string, secret: string, { event, ...alert }: UntoldAlert): Promise<void> {

@@ -108,7 +108,7 @@ class HandOvers {
       const { id } = await queue.add('events', { entries: batch });
       await reader.release(batch);
       metrics.queued?.(batch.length);
-      logger.debug({ job: id, events: batch.length }, 'pump: queued');
+      logger.debug({ jobId: id, events: batch.length }, 'pump: queued');
     } catch (error) {
       this.#failed = true;
       logger.error({ err: error }, 'pump: a job was not queued, its entries stay in the outbox');

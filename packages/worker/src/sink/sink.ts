@@ -85,7 +85,7 @@ export function createSink(options: SinkOptions): Sink {
       const isUnavailable = classifyDbError(error) === 'unavailable';
       end(isUnavailable ? 'postponed' : 'failed');
       if (!isUnavailable) throw error;
-      logger.warn({ err: error, job: job.id, restMs }, 'sink: Postgres is unavailable, events wait in the queue');
+      logger.warn({ err: error, jobId: job.id, restMs }, 'sink: Postgres is unavailable, events wait in the queue');
       await worker.rateLimit(restMs);
       throw Worker.RateLimitError();
     }
@@ -111,10 +111,13 @@ function listen(worker: Worker<AuditJobData, WriteReport, 'events'>, logger: Wor
   worker.on('error', (error) => logger.warn({ err: error }, 'sink: Redis connection'));
   worker.on('completed', (job, report) => {
     const level = report.deadLetters > 0 ? 'warn' : 'debug';
-    logger[level]({ job: job.id, events: job.data.entries.length, ...report }, 'sink: stored');
+    logger[level]({ jobId: job.id, events: job.data.entries.length, ...report }, 'sink: stored');
   });
   worker.on('failed', (job, error) =>
-    logger.error({ err: error, job: job?.id, attempt: job?.attemptsMade }, 'sink: a job failed, its events stay in it'),
+    logger.error(
+      { err: error, jobId: job?.id, attempt: job?.attemptsMade },
+      'sink: a job failed, its events stay in it',
+    ),
   );
-  worker.on('stalled', (job) => logger.warn({ job }, 'sink: a job of a dead worker starts again'));
+  worker.on('stalled', (jobId) => logger.warn({ jobId }, 'sink: a job of a dead worker starts again'));
 }

@@ -1,0 +1,85 @@
+import { describeError } from './describe-error.ts';
+
+/** One level of a structured logger: facts and a message, or a message alone. */
+export interface LogLine {
+  (facts: object, message?: string): void;
+  (message: string): void;
+}
+
+/** What a guarded logger needs of the one below; pino's fits. */
+export interface GuardedLogger {
+  readonly debug: LogLine;
+  readonly info: LogLine;
+  readonly warn: LogLine;
+  readonly error: LogLine;
+}
+
+/** One message may be logged so often in a period, and all warnings and errors together so often in a second. */
+const PERIOD_MS = 10_000;
+const LINES_PER_PERIOD = 3;
+const LINES_PER_SECOND = 6;
+
+/**
+ * A logger that is safe to give errors to, and that no repeated fault can flood, whatever the logger below does with an
+ * error: `err` is passed on as {@link describeError} tells it. Of one message, of one job, table or rule, 3 lines in
+ * 10 s are passed on, and of all warnings and errors 6 in a second; the next line that is passed on says as `suppressed` how
+ * many of its own were not. Lines of level debug are all passed on.
+ */
+export function guardLogger(logger: GuardedLogger): GuardedLogger {
+  if (guarded.has(logger)) return logger;
+  const quota = quotaOf(logger);
+  const line =
+    (level: keyof GuardedLogger): LogLine =>
+    (facts: object | string, message?: string): void => {
+      const known = typeof facts === 'string' ? {} : facts;
+      const text = typeof facts === 'string' ? facts : (message ?? '');
+      const suppressed = level === 'debug' ? 0 : quota.take(keyOf(level, known, text), level !== 'info');
+      if (suppressed === null) return;
+      const error = 'err' in known ? { err: describeError(known.err) } : {};
+      logger[level]({ ...known, ...error, ...(suppressed > 0 ? { suppressed } : {}) }, text);
+    };
+  const safe = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
+  guarded.add(safe);
+  return safe;
+}
+
+/** To guard a logger twice is the same as once. */
+const guarded = new WeakSet<object>();
+
+/** Parts of one program that are given the same logger share what it may write. */
+const quotas = new WeakMap<object, Quota>();
+
+function quotaOf(logger: object): Quota {
+  const known = quotas.get(logger) ?? new Quota();
+  quotas.set(logger, known);
+  return known;
+}
+
+function keyOf(level: string, facts: object, text: string): string {
+  const named = ['job', 'table', 'rule'].map((name) => String(Reflect.get(facts, name) ?? ''));
+  return [level, text, ...named].join('\n');
+}
+
+/** Counts lines by message. Messages, jobs, tables and rules are few. */
+class Quota {
+  readonly #lines = new Map<string, { since: number; passed: number; suppressed: number }>();
+  #second = { since: -Infinity, passed: 0 };
+
+  /** How many lines with this key were suppressed before this one, which is passed on; null for one that is not. */
+  take(key: string, isTrouble: boolean): number | null {
+    const now = performance.now();
+    const line = this.#lines.get(key) ?? { since: now, passed: 0, suppressed: 0 };
+    this.#lines.set(key, line);
+    if (now - line.since >= PERIOD_MS) Object.assign(line, { since: now, passed: 0 });
+    if (now - this.#second.since >= 1_000) this.#second = { since: now, passed: 0 };
+    if (line.passed >= LINES_PER_PERIOD || (isTrouble && this.#second.passed >= LINES_PER_SECOND)) {
+      line.suppressed += 1;
+      return null;
+    }
+    const { suppressed } = line;
+    line.passed += 1;
+    line.suppressed = 0;
+    if (isTrouble) this.#second.passed += 1;
+    return suppressed;
+  }
+}
