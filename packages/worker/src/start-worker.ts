@@ -6,6 +6,8 @@ import { finishBy } from './finish-by.ts';
 import type { WorkerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
+import { startDrain } from './queue/drain-directly.ts';
+import { MemoryWatch } from './queue/memory-watch.ts';
 import type { WorkerTracing } from './telemetry/worker-tracing.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 import { createSink, type SinkTuning } from './sink/sink.ts';
@@ -71,7 +73,17 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   const queueConnection = open('queueRedis', queueRedis, 'spillway-sink');
 
   const queue = createAuditQueue({ ...prefix, ...telemetry, connection: queueConnection, onError });
-  const pump = createPump({ ...options.pump, ...metrics, ...pumpTracing, redis: outbox, queue, shards, logger });
+  const memory = new MemoryWatch(logger);
+  const pump = createPump({
+    ...options.pump,
+    ...metrics,
+    ...pumpTracing,
+    redis: outbox,
+    queue,
+    memory,
+    shards,
+    logger,
+  });
   const sink = createSink({
     ...options.sink,
     ...prefix,
@@ -79,8 +91,10 @@ export function startWorker(options: WorkerOptions): AuditWorker {
     ...telemetry,
     connection: queueConnection,
     pool,
+    memory,
     logger,
   });
+  const drain = startDrain({ redis: outbox, queue, pool, memory, shards, logger, metrics: options.metrics ?? {} });
 
   const shutDown = async (): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;
@@ -88,6 +102,7 @@ export function startWorker(options: WorkerOptions): AuditWorker {
     const steps = [
       { name: 'pump', finish: () => pump.close(), end: end - closeTimeoutMs / 2 },
       { name: 'sink', finish: () => sink.close(), end },
+      { name: 'drain', finish: () => drain.close(), end },
       { name: 'queue', finish: () => queue.close(), end },
     ];
     for (const step of steps) await finishBy(step, logger);

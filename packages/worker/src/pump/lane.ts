@@ -3,6 +3,7 @@ import type { WorkerLogger } from '../logger.ts';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import type { OutboxReader } from './outbox-reader.ts';
+import type { MemoryWatch } from '../queue/memory-watch.ts';
 import type { QueueGate } from './queue-gate.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 
@@ -17,6 +18,7 @@ export interface LaneOptions {
   readonly reader: OutboxReader;
   readonly queue: AuditQueue;
   readonly gate: QueueGate;
+  readonly memory: MemoryWatch;
   readonly batchSize: number;
   /** How long events gather in the outbox before the next look. */
   readonly lingerMs: number;
@@ -36,7 +38,7 @@ export interface LaneOptions {
  * never lost; the sink makes twice the same as once.
  */
 export async function runLane(options: LaneOptions, stop: AbortSignal): Promise<void> {
-  const { gate, batchSize, lingerMs, logger } = options;
+  const { gate, memory, batchSize, lingerMs, logger } = options;
   const handOvers = new HandOvers(options);
   while (!stop.aborted) {
     try {
@@ -50,7 +52,7 @@ export async function runLane(options: LaneOptions, stop: AbortSignal): Promise<
       }
       if (!more) await pause(lingerMs, stop);
     } catch (error) {
-      logger.error({ err: error }, 'pump: a round failed, its entries stay in the outbox');
+      if (!memory.sees(error)) logger.error({ err: error }, 'pump: a round failed, its entries stay in the outbox');
       await pause(RETRY_MS, stop);
     }
   }
@@ -101,7 +103,7 @@ class HandOvers {
   }
 
   async #handOver(batch: readonly AuditEntry[]): Promise<void> {
-    const { reader, queue, gate, logger, metrics } = this.#options;
+    const { reader, queue, gate, memory, logger, metrics } = this.#options;
     try {
       gate.added();
       // Not addBulk: it resolves although a job of it was refused.
@@ -111,7 +113,8 @@ class HandOvers {
       logger.debug({ jobId: id, events: batch.length }, 'pump: queued');
     } catch (error) {
       this.#failed = true;
-      logger.error({ err: error }, 'pump: a job was not queued, its entries stay in the outbox');
+      if (!memory.sees(error))
+        logger.error({ err: error }, 'pump: a job was not queued, its entries stay in the outbox');
     }
   }
 }

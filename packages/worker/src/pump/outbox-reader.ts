@@ -1,7 +1,7 @@
 import { outboxKeys, type RedisClient } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { forgetConsumers, release } from './scripts.ts';
-import { decodeClaim, decodeStreams } from './stream-reply.ts';
+import { decodeClaim, decodeEntries, decodeStreams } from './stream-reply.ts';
 
 /** The consumer group that all workers of a deployment share. */
 export const PUMP_GROUP = 'spillway';
@@ -66,6 +66,15 @@ export class OutboxReader {
     }
     if (claimed.length === 0) this.#nextSweep = performance.now() + claimIdleMs / 2;
     return claimed;
+  }
+
+  /** The oldest entries of each outbox that has any, whether somebody read them or not; takes nothing. Needs no group. */
+  async *oldest(): AsyncGenerator<AuditEntry[]> {
+    const { redis, batchSize } = this.#options;
+    for (const stream of this.#shardOf.keys()) {
+      const entries = decodeEntries(await redis.callBuffer('XRANGE', [stream, '-', '+', 'COUNT', batchSize]));
+      if (entries.length > 0) yield this.#tag(stream, entries);
+    }
   }
 
   /** Takes entries out of the outbox for good. Doing it twice is the same as once. */

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { AUDIT_QUEUE, type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { addBlocks, blockFields, outboxLength } from '../testing/block-entries.ts';
 import { type RecordingLogger, recordingLogger } from '../testing/recording-logger.ts';
+import { MemoryWatch } from '../queue/memory-watch.ts';
 import { PUMP_GROUP } from './outbox-reader.ts';
 import { createPump, type Pump, type PumpOptions } from './pump.ts';
 
@@ -28,6 +29,7 @@ function start(options: Partial<PumpOptions> = {}): Pump {
   const pump = createPump({
     redis: connection,
     queue,
+    memory: new MemoryWatch(logger),
     shards: SHARDS,
     logger,
     lingerMs: 20,

@@ -6,6 +6,7 @@ import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
 import type { WorkerTracing } from '../telemetry/worker-tracing.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
+import type { MemoryWatch } from '../queue/memory-watch.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { type LaneOptions, runLane } from './lane.ts';
 import { OutboxReader } from './outbox-reader.ts';
@@ -30,6 +31,7 @@ export interface PumpOptions extends PumpTuning {
   /** The Redis of the limiters. The pump's commands never wait in it. */
   readonly redis: Redis | Cluster;
   readonly queue: AuditQueue;
+  readonly memory: MemoryWatch;
   /** As many as the limiters have. */
   readonly shards: number;
   readonly logger: WorkerLogger;
@@ -54,7 +56,7 @@ export interface Pump {
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createPump(options: PumpOptions): Pump {
-  const { redis, queue, logger, metrics = {}, tracing } = options;
+  const { redis, queue, memory, logger, metrics = {}, tracing } = options;
   const batchSize = wholeNumber('batchSize', options.batchSize ?? 500, 1, 5_000);
   const lingerMs = wholeNumber('lingerMs', options.lingerMs ?? 250, 0, 60_000);
   const maxWaitingJobs = wholeNumber('maxWaitingJobs', options.maxWaitingJobs ?? 200, 1, 1_000_000);
@@ -77,7 +79,7 @@ export function createPump(options: PumpOptions): Pump {
     const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs });
     return {
       reader,
-      done: runLane({ reader, queue, gate, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),
+      done: runLane({ reader, queue, gate, memory, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),
     };
   });
   return {

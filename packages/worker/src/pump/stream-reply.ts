@@ -20,7 +20,8 @@ export function decodeClaim(reply: unknown): { readonly cursor: string; readonly
   return { cursor: text(cursor), entries: decodeEntries(entries) };
 }
 
-function decodeEntries(value: unknown): StreamPart['entries'] {
+/** Reads a list of entries, as XRANGE gives it. */
+export function decodeEntries(value: unknown): StreamPart['entries'] {
   return list(value).flatMap((entry) => {
     const [id, fields] = list(entry);
     // Redis 6.2 gives null for an entry that was deleted while it was pending.

@@ -3,6 +3,7 @@ import { DelayedError, type Job, Queue, Worker } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber, WorkerOptionError } from '../errors.ts';
 import { DEFAULT_PREFIX } from '../queue/audit-queue.ts';
+import { restAfterErrors } from '../queue/rest-after-errors.ts';
 import { repeat } from '../repeat.ts';
 import { latestSlot } from './latest-slot.ts';
 import { dueSlot, runDue, type RunDueDeps } from './run-due.ts';
@@ -90,6 +91,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     runRetryDelay: 1_000,
   });
   worker.on('error', onError);
+  restAfterErrors(worker, 1_000);
   worker.on('failed', (job, error) => logger.error({ err: error, job: job?.name }, 'schedule: a tick failed'));
 
   const checks = repeat(checkIntervalMs, stop.signal, async () => {

@@ -4,6 +4,8 @@ import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
 import { AUDIT_QUEUE, countDuplicates, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
+import { isOutOfMemory, type MemoryWatch } from '../queue/memory-watch.ts';
+import { restAfterErrors } from '../queue/rest-after-errors.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
 
@@ -25,6 +27,7 @@ export interface SinkOptions extends SinkTuning {
   readonly prefix?: string;
   /** pg's pool, or anything that runs a statement. */
   readonly pool: Queryable;
+  readonly memory: MemoryWatch;
   readonly logger: WorkerLogger;
   /** @default nobody is told */
   readonly metrics?: WorkerMetrics;
@@ -66,7 +69,7 @@ type AuditJob = Job<AuditJobData, WriteReport, 'events'>;
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createSink(options: SinkOptions): Sink {
-  const { connection, prefix = DEFAULT_PREFIX, pool, logger, metrics = {} } = options;
+  const { connection, prefix = DEFAULT_PREFIX, pool, memory, logger, metrics = {} } = options;
   const concurrency = wholeNumber('concurrency', options.concurrency ?? 2, 1, 1_000);
   const lockMs = wholeNumber('lockMs', options.lockMs ?? 5_000, 100, 600_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
@@ -86,11 +89,12 @@ export function createSink(options: SinkOptions): Sink {
       end(isUnavailable ? 'postponed' : 'failed');
       if (!isUnavailable) throw error;
       logger.warn({ err: error, jobId: job.id, restMs }, 'sink: Postgres is unavailable, events wait in the queue');
-      await worker.rateLimit(restMs);
+      // The rest of all workers is a key in Redis. Where there is no room for it, this one rests alone.
+      await worker.rateLimit(restMs).catch((refusal: Error) => worker.emit('error', refusal));
       throw Worker.RateLimitError();
     }
   };
-  const worker = new Worker<AuditJobData, WriteReport, 'events'>(AUDIT_QUEUE, write, {
+  const worker = new SinkWorker(AUDIT_QUEUE, write, {
     connection,
     prefix,
     concurrency,
@@ -100,15 +104,27 @@ export function createSink(options: SinkOptions): Sink {
     metrics: { maxDataPoints: METRIC_POINTS },
     ...(options.telemetry === undefined ? {} : { telemetry: options.telemetry }),
   });
-  listen(worker, logger);
+  restAfterErrors(worker, restMs);
+  listen(worker, memory, logger);
   return {
     close: () => worker.close(),
     abandon: () => void worker.disconnect().catch(() => {}),
   };
 }
 
-function listen(worker: Worker<AuditJobData, WriteReport, 'events'>, logger: WorkerLogger): void {
-  worker.on('error', (error) => logger.warn({ err: error }, 'sink: Redis connection'));
+/** Redis' refusal to say that a job is done isn't the job's fault, so that it uses up no attempt. */
+class SinkWorker extends Worker<AuditJobData, WriteReport, 'events'> {
+  protected override async handleFailed(
+    ...[error, ...rest]: Parameters<Worker<AuditJobData, WriteReport, 'events'>['handleFailed']>
+  ): ReturnType<Worker<AuditJobData, WriteReport, 'events'>['handleFailed']> {
+    return super.handleFailed(isOutOfMemory(error) ? Worker.RateLimitError() : error, ...rest);
+  }
+}
+
+function listen(worker: Worker<AuditJobData, WriteReport, 'events'>, memory: MemoryWatch, logger: WorkerLogger): void {
+  worker.on('error', (error) => {
+    if (!memory.sees(error)) logger.warn({ err: error }, 'sink: Redis connection');
+  });
   worker.on('completed', (job, report) => {
     const level = report.deadLetters > 0 ? 'warn' : 'debug';
     logger[level]({ jobId: job.id, events: job.data.entries.length, ...report }, 'sink: stored');

@@ -1,0 +1,25 @@
+/** What is needed of a BullMQ worker. */
+export interface RestingWorker {
+  readonly closing: Promise<void> | undefined;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  pause(doNotWaitActive: boolean): Promise<void>;
+  resume(): Promise<void>;
+}
+
+/**
+ * Makes a BullMQ worker rest after an error of its loop. The library rests after a lost connection only: what Redis answers
+ * with an error (no memory, no rights, no disk) it would ask for again at once, thousands of times a second.
+ */
+export function restAfterErrors(worker: RestingWorker, restMs: number): void {
+  let timer: NodeJS.Timeout | undefined;
+  worker.on('error', () => {
+    if (timer !== undefined) return;
+    // In this process only, without waiting for jobs and without a word to Redis.
+    void worker.pause(true);
+    timer = setTimeout(() => {
+      timer = undefined;
+      if (worker.closing === undefined) void worker.resume();
+    }, restMs);
+    timer.unref();
+  });
+}
