@@ -1,13 +1,14 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Breaker } from '@spillway/breaker';
+import type { Breaker, BreakerSnapshot } from '@spillway/breaker';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { members, oneOf, text, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
-import { badRequestProblem, refusal } from '../problems.ts';
+import { badRequestProblem, refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { type BreakerPlaces, findBreaker, knownBreakers, standing } from './find-breaker.ts';
+import { samePlace } from '../same-place.ts';
+import { type BreakerPlaces, findBreaker, isInTrail, knownBreakers, standing } from './find-breaker.ts';
 
 const none = z.number().nullable();
 const words = z.string().nullable();
@@ -37,11 +38,23 @@ const query = members({
   preset: text(64).optional().openapi({ description: 'Needed for a name that several presets have, or none yet.' }),
 });
 
+const ignored = z.unknown().optional().openapi({ description: 'Ignored.' });
 const body = members({
   mode: oneOf(['forced_open', 'forced_closed', 'isolated', 'auto']).openapi({
     description: 'isolated: open until somebody ends it; auto: closed, and on its own again.',
   }),
-  why: text(500).optional(),
+  why: text(500).nullable().optional(),
+  // What GET adds: a breaker that was read can be sent back with a mode.
+  name: text(128).optional().openapi({ description: 'As in the path.' }),
+  preset: text(64).optional().openapi({ description: 'As in the query, or in its place.' }),
+  fleetState: ignored,
+  epoch: ignored,
+  sinceMs: ignored,
+  refusesForMs: ignored,
+  openings: ignored,
+  reason: ignored,
+  who: z.unknown().optional().openapi({ description: 'Ignored: it is who sends this.' }),
+  isAlone: ignored,
   forMs: wholeNumber(1, 86_400_000)
     .optional()
     .openapi({ description: 'A forced state ends by itself after so long. Absent = it stays.' }),
@@ -90,7 +103,9 @@ function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
   });
   app.openapi(one, async (context) => {
     const handle = await findBreaker(places, context.req.valid('param').name, context.req.valid('query').preset);
-    return context.json(view.parse(await handle.read()), 200);
+    const now = await handle.read();
+    if (isUnheardOf(now) && !(await isInTrail(places, now))) throw refusal(unknownThingProblem('breaker'));
+    return context.json(view.parse(now), 200);
   });
 }
 
@@ -108,16 +123,24 @@ function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
     responses: { 200: json(view, 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
   });
   app.openapi(put, async (context) => {
-    const handle = await findBreaker(places, context.req.valid('param').name, context.req.valid('query').preset);
+    const rules = context.req.valid('json');
+    const { preset = rules.preset } = context.req.valid('query');
+    const { name } = samePlace(rules, { ...context.req.valid('param'), ...given({ preset }) });
+    const handle = await findBreaker(places, name, preset);
     const who = context.get('principal')?.id ?? '';
-    await change(handle, who, context.req.valid('json'));
+    await change(handle, who, rules);
     return context.json(view.parse(await handle.read()), 200);
   });
 }
 
+/** No process has used it, and nobody has moved it: Redis holds nothing of it. */
+function isUnheardOf({ epoch, version, isAlone }: BreakerSnapshot): boolean {
+  return epoch === 0 && version === 0 && !isAlone;
+}
+
 async function change(handle: Breaker, id: string, { mode, why, forMs }: z.output<typeof body>): Promise<void> {
   // Room for the longest name that a token's subject may have.
-  const by = { who: id.slice(0, 200).toWellFormed(), ...given({ why }) };
+  const by = { who: id.slice(0, 200).toWellFormed(), ...given({ why: why ?? undefined }) };
   if (forMs !== undefined && (mode === 'isolated' || mode === 'auto')) {
     throw refusal(badRequestProblem([{ field: 'forMs', detail: `must be absent when mode is ${mode}` }]));
   }

@@ -87,7 +87,8 @@ it.each([
   ['runware?preset=storage', {}, 'mode'],
   ['runware?preset=storage', { mode: 'isolated', forMs: 5 }, 'forMs'],
   ['runware?preset=storage', { mode: 'forced_open', forMs: 0 }, 'forMs'],
-  ['runware?preset=storage', { mode: 'forced_open', who: 'me' }, 'who'],
+  ['runware?preset=storage', { mode: 'forced_open', whom: 'me' }, 'whom'],
+  ['runware?preset=storage', { mode: 'forced_open', preset: 'database' }, 'preset'],
 ])('refuses %s with %j', async (path, body, field) => {
   const response = await put(path, body);
   expect([response.status, await response.json()]).toMatchObject([400, { errors: [{ field }] }]);

@@ -17,6 +17,14 @@ export async function knownBreakers({ db }: BreakerPlaces): Promise<readonly Bre
   return breakerOverview(db, DAY_MS);
 }
 
+/** Whether the breaker has left an event. */
+export async function isInTrail(
+  places: BreakerPlaces,
+  { name, preset }: Pick<Breaker, 'name' | 'preset'>,
+): Promise<boolean> {
+  return (await knownBreakers(places)).some((known) => known.breakerName === name && known.preset === preset);
+}
+
 /** How a known breaker stands: as Redis says; as the trail does where its preset is one of an application's own. */
 export async function standing(
   { control }: BreakerPlaces,

@@ -1,12 +1,12 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { capacityOf, type Decision, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
-import { denialProblem, problemResponse, rateLimitHeaders } from '@spillway/limiter/http';
+import { denialProblem, problemResponse } from '@spillway/limiter/http';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { decisionSchema, toDecisionJson } from './decision-json.ts';
+import { type DecisionJson, decisionSchema, toDecisionJson } from './decision-json.ts';
 import { batchRequest, type DecisionRequest, decisionRequest, limiterRequest } from './decision-request.ts';
 import { findPolicy } from './find-policy.ts';
 
@@ -37,12 +37,11 @@ export function consumeRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void
     const { policy: name } = context.req.valid('param');
     const body = context.req.valid('json');
     if ('requests' in body) {
-      const decisions = await consumeEach(limiter, name, body.requests);
-      return context.json({ decisions: decisions.map(toDecisionJson) }, 200);
+      return context.json({ decisions: await consumeEach(limiter, name, body.requests) }, 200);
     }
     const policy = findPolicy(limiter, name, body.subject);
     const decision = await limiter.consume(name, ...limiterRequest(body));
-    return context.json(toDecisionJson(decision), 200, headersOf(decision, policy));
+    return context.json(answerOf(decision, policy), 200);
   });
 
   const peek = createRoute({
@@ -58,29 +57,35 @@ export function consumeRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void
     const body = context.req.valid('json');
     const policy = findPolicy(limiter, context.req.valid('param').policy, body.subject);
     const decision = await limiter.peek(policy.name, ...limiterRequest(body));
-    return context.json(toDecisionJson(decision), 200, headersOf(decision, policy));
+    return context.json(answerOf(decision, policy), 200);
   });
 }
 
 /** All in one event-loop turn, so that they travel to Redis together. */
 async function consumeEach(
   limiter: Limiter,
-  policy: string,
+  name: string,
   requests: readonly DecisionRequest[],
-): Promise<readonly Decision[]> {
+): Promise<DecisionJson[]> {
+  const asked = requests.map((request) => ({ request, policy: findPolicy(limiter, name, request.subject) }));
   // Before anything is charged: what the schema can't know.
-  for (const [index, { subject, cost = 1 }] of requests.entries()) {
-    const most = capacityOf(findPolicy(limiter, policy, subject));
-    if (cost > most) throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
+  for (const [index, { request, policy }] of asked.entries()) {
+    const most = capacityOf(policy);
+    if ((request.cost ?? 1) > most)
+      throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
   }
-  return Promise.all(requests.map((request) => limiter.consume(policy, ...limiterRequest(request))));
+  return Promise.all(
+    asked.map(async ({ request, policy }) =>
+      toDecisionJson(await limiter.consume(name, ...limiterRequest(request)), policy),
+    ),
+  );
 }
 
 /** @throws {HTTPException} that becomes a 503, for a refusal that is no decision */
-function headersOf(decision: Decision, policy: Policy): Record<string, string> {
-  const headers = rateLimitHeaders(decision, policy);
+function answerOf(decision: Decision, policy: Policy): DecisionJson {
+  const answer = toDecisionJson(decision, policy);
   if (decision.reason === 'unavailable' && !decision.allowed) {
-    throw refusal(problemResponse(denialProblem(decision), headers));
+    throw refusal(problemResponse(denialProblem(decision), answer.headers));
   }
-  return headers;
+  return answer;
 }

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
-import type { Decision } from '@spillway/limiter';
+import type { Decision, Policy } from '@spillway/limiter';
+import { rateLimitHeaders } from '@spillway/limiter/http';
 import { milliseconds } from '../openapi/fields.ts';
 
 /** A number of ms, or null for "no end": JSON has no Infinity. */
@@ -19,6 +20,7 @@ export interface DecisionJson {
   readonly blockedUntil?: Milliseconds | undefined;
   readonly nearLimit?: boolean | undefined;
   readonly slot?: string | undefined;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 const reasons = [
@@ -48,14 +50,19 @@ export const decisionSchema: z.ZodType<DecisionJson> = z
     blockedUntil: milliseconds.optional().openapi({ description: 'Absent when no block runs; null = for ever.' }),
     nearLimit: z.boolean().optional().openapi({ description: 'The subject is near its limit now.' }),
     slot: z.string().optional().openapi({ description: 'What a request of a concurrency policy holds; release it.' }),
+    headers: z.record(z.string(), z.string()).openapi({
+      description: 'Headers for the answer to the subject: RateLimit, RateLimit-Policy, X-RateLimit-… and Retry-After.',
+    }),
   })
   .openapi('Decision');
 
 /** Turns a decision into what is sent: null where a time never comes. */
-export function toDecisionJson(decision: Decision): DecisionJson {
+export function toDecisionJson(decision: Decision, policy: Policy): DecisionJson {
   const { blockedUntil } = decision;
   return {
     ...decision,
+    // About the subject, and so not in the headers of this answer: they would slow down the caller, which serves others too.
+    headers: rateLimitHeaders(decision, policy),
     resetAt: finite(decision.resetAt),
     resetAfterMs: finite(decision.resetAfterMs),
     retryAfterMs: finite(decision.retryAfterMs),

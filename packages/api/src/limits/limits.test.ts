@@ -49,9 +49,29 @@ describe('a batch', () => {
 it('peek answers as consume would, and charges nothing', async () => {
   await post('consume', { subject: 'a', cost: 8 });
   const first = await post('peek', { subject: 'a', cost: 3 });
-  expect(first.headers.get('RateLimit')).toMatch(/^"ten";r=2;/);
   expect(await first.json()).toMatchObject({ allowed: false, remaining: 2 });
   expect(await answer('peek', { subject: 'a', cost: 2 })).toMatchObject({ allowed: true, remaining: 2 });
+});
+
+it('puts the headers for the subject into the decision and none of them on the answer to the caller', async () => {
+  const headers = {
+    'RateLimit-Policy': '"ten";q=10;w=60',
+    RateLimit: expect.stringMatching(/^"ten";r=2;t=\d+$/u),
+    'X-RateLimit-Limit': '10',
+    'X-RateLimit-Remaining': '2',
+  };
+  const refused = { ...headers, 'Retry-After': expect.stringMatching(/^\d+$/u) };
+  const allowed = await post('consume', { subject: 'a', cost: 8 });
+  const denied = await post('consume', { subject: 'a', cost: 3 });
+  const peeked = await post('peek', { subject: 'a', cost: 3 });
+  const batch = await post('consume', { requests: [{ subject: 'a', cost: 3 }] });
+  for (const { headers: sent } of [allowed, denied, peeked, batch]) {
+    expect([...sent.keys()].filter((name) => /ratelimit|retry-after/iu.test(name))).toEqual([]);
+  }
+  expect(await allowed.json()).toMatchObject({ headers });
+  expect(await denied.json()).toMatchObject({ headers: refused });
+  expect(await peeked.json()).toMatchObject({ headers: refused });
+  expect(await batch.json()).toMatchObject({ decisions: [{ headers: refused }] });
 });
 
 it('reset forgets what was used', async () => {

@@ -1,4 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { getPath } from 'hono/utils/url';
 import type { Principal } from '../auth/principal.ts';
 import { badRequestProblem } from '../problems.ts';
 import { toFieldErrors } from './field-errors.ts';
@@ -15,9 +16,31 @@ export interface ApiEnv {
 /** The API as a Hono application that knows its own OpenAPI document. */
 export type ApiApp = OpenAPIHono<ApiEnv>;
 
+/** The routes that end in a name of somebody else's making, which may hold slashes. */
+const named = [
+  /^(\/v1\/lists\/)(.+)()$/su,
+  /^(\/v1\/policies\/[^/]+\/overrides\/)(.+)()$/su,
+  /^(\/v1\/breakers\/)(.+)()$/su,
+  /^(\/v1\/metrics\/)(.+)(\/stats)$/su,
+];
+
+/**
+ * The path that routes are matched by. Proxies that decode `%2F` make one name look like several parts of a path; here it is
+ * put together again, since nothing else is served below these paths.
+ */
+function pathOf(request: Request): string {
+  const path = getPath(request);
+  for (const pattern of named) {
+    const [, before, name, after] = pattern.exec(path) ?? [];
+    if (name !== undefined) return `${before}${name.replaceAll('/', '%2F')}${after}`;
+  }
+  return path;
+}
+
 /** An application without routes; a request that its routes' schemas refuse gets 400 and a word about each field. */
 export function newApiApp(): ApiApp {
   return new OpenAPIHono<ApiEnv>({
+    getPath: pathOf,
     defaultHook: (result) => {
       if (result.success) return undefined;
       return badRequestProblem(toFieldErrors(result.error.issues, result.target));

@@ -6,16 +6,29 @@ import { members, oneOf, text } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
+import { samePlace } from '../same-place.ts';
+import { onCondition } from './policy-routes.ts';
 
-const params = z.object({ entry: text(1024).openapi({ example: '10.0.0.0/8' }) });
-const body = members({ verdict: oneOf(['allow', 'deny']) }).openapi('ListRequest');
+const entry = text(1024).openapi({ example: '10.0.0.0/8' });
+const verdict = oneOf(['allow', 'deny']);
+const params = z.object({ entry });
+const named = z.object({ entry, verdict }).openapi('ListEntry');
+const namedRequest = members({ entry, verdict }).openapi('ListEntryRequest');
+const body = members({ entry: entry.optional(), verdict }).openapi('ListRequest');
 const lists = z.object({ allowed: z.array(z.string()), denied: z.array(z.string()) }).openapi('Lists');
 
 const path = '/v1/lists/{entry}';
+const what = `A subject, a pattern such as org-7:*, an address or a network. ${onCondition}`;
 
 /** `/v1/lists`: who is always admitted, and who always refused, whatever the policy. */
 export function listRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
-  const get = createRoute({
+  readRoutes(app, live, guard);
+  setRoutes(app, live, guard);
+  removeRoutes(app, live, guard);
+}
+
+function readRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
+  const all = createRoute({
     method: 'get',
     path: '/v1/lists',
     tags: ['policies'],
@@ -24,42 +37,98 @@ export function listRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void 
     ...guard('read'),
     responses: { 200: json(lists, 'Both lists.'), ...refusals(401, 403, 503) },
   });
-  app.openapi(get, async (context) => {
+  app.openapi(all, async (context) => {
     const { allowed, denied } = await live.list();
     return context.json({ allowed: [...allowed], denied: [...denied] }, 200);
   });
 
-  const { middleware, security } = guard('admin');
-  const put = createRoute({
-    method: 'put',
+  const one = createRoute({
+    method: 'get',
     path,
     tags: ['policies'],
-    operationId: 'setListEntry',
-    summary: 'Put an entry on a list, and off the other',
-    description: 'A subject, a pattern such as org-7:*, an address or a network. A slash in it is sent as %2F.',
-    security,
-    middleware: [middleware, readBody()],
-    request: { params, body: jsonBody(body) },
-    responses: { 204: { description: 'It holds.' }, ...refusals(400, 401, 403, 413, 415, 503) },
+    operationId: 'getListEntry',
+    summary: 'Which list an entry is on',
+    ...guard('read'),
+    request: { params },
+    responses: { 200: json(named, 'The entry.'), ...refusals(400, 401, 403, 404, 503) },
   });
-  app.openapi(put, async (context) => {
-    const { entry } = context.req.valid('param');
-    await (context.req.valid('json').verdict === 'allow' ? live.allow(entry) : live.deny(entry));
+  app.openapi(one, async (context) => {
+    const { entry: asked } = context.req.valid('param');
+    const { allowed, denied } = await live.list();
+    if (allowed.includes(asked)) return context.json({ entry: asked, verdict: 'allow' as const }, 200);
+    if (denied.includes(asked)) return context.json({ entry: asked, verdict: 'deny' as const }, 200);
+    throw refusal(unknownThingProblem('entry'));
+  });
+}
+
+function setRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
+  const { middleware, security } = guard('admin');
+  const common = { tags: ['policies'], security, middleware: [middleware, readBody()] };
+  const responses = { 204: { description: 'It holds.' }, ...refusals(400, 401, 403, 413, 415, 503) };
+  const set = async (at: string, as: 'allow' | 'deny'): Promise<void> =>
+    as === 'allow' ? live.allow(at) : live.deny(at);
+  const inBody = createRoute({
+    ...common,
+    method: 'put',
+    path: '/v1/lists',
+    operationId: 'setListEntryInBody',
+    summary: 'Put an entry on a list, and off the other; the body names it',
+    description: what,
+    request: { body: jsonBody(namedRequest) },
+    responses,
+  });
+  app.openapi(inBody, async (context) => {
+    const { entry: at, verdict: as } = context.req.valid('json');
+    await set(at, as);
     return context.body(null, 204);
   });
 
-  const remove = createRoute({
+  const inPath = createRoute({
+    ...common,
+    method: 'put',
+    path,
+    operationId: 'setListEntry',
+    summary: 'Put an entry on a list, and off the other',
+    description: what,
+    request: { params, body: jsonBody(body) },
+    responses,
+  });
+  app.openapi(inPath, async (context) => {
+    const { entry: at } = samePlace(context.req.valid('json'), context.req.valid('param'));
+    await set(at, context.req.valid('json').verdict);
+    return context.body(null, 204);
+  });
+}
+
+function removeRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
+  const common = { tags: ['policies'], summary: 'Take an entry off both lists', ...guard('admin') };
+  const responses = { 204: { description: 'Taken off.' }, ...refusals(400, 401, 403, 404, 503) };
+  const remove = async (at: string): Promise<void> => {
+    if (!(await live.unlist(at))) throw refusal(unknownThingProblem('entry'));
+  };
+  const inQuery = createRoute({
+    ...common,
+    method: 'delete',
+    path: '/v1/lists',
+    operationId: 'removeListEntryInQuery',
+    request: { query: members({ entry }) },
+    responses,
+  });
+  app.openapi(inQuery, async (context) => {
+    await remove(context.req.valid('query').entry);
+    return context.body(null, 204);
+  });
+
+  const inPath = createRoute({
+    ...common,
     method: 'delete',
     path,
-    tags: ['policies'],
     operationId: 'removeListEntry',
-    summary: 'Take an entry off both lists',
-    ...guard('admin'),
     request: { params },
-    responses: { 204: { description: 'Taken off.' }, ...refusals(400, 401, 403, 404, 503) },
+    responses,
   });
-  app.openapi(remove, async (context) => {
-    if (!(await live.unlist(context.req.valid('param').entry))) throw refusal(unknownThingProblem('entry'));
+  app.openapi(inPath, async (context) => {
+    await remove(context.req.valid('param').entry);
     return context.body(null, 204);
   });
 }

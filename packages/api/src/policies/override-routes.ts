@@ -7,7 +7,8 @@ import { members, oneOf, subject, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { findShown, type PolicyRouteDeps } from './policy-routes.ts';
+import { samePlace } from '../same-place.ts';
+import { findShown, onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { policyName } from './policy-schema.ts';
 
 const params = z.object({ policy: policyName, subject });
@@ -18,7 +19,14 @@ const numbers = {
   blockMs: wholeNumber(0, MAX_BLOCK_MS).optional(),
   mode: oneOf(['enforce', 'shadow']).optional(),
 };
-const body = members(numbers).openapi('OverrideRequest', { description: 'What is left out is as the policy says.' });
+const description = 'What is left out is as the policy says.';
+const body = members({ ...numbers, policy: policyName.optional(), subject: subject.optional() }).openapi(
+  'OverrideRequest',
+  { description },
+);
+const namedBody = members({ ...numbers, policy: policyName.optional(), subject }).openapi('NamedOverrideRequest', {
+  description,
+});
 
 const shown: z.ZodType<Override> = z.custom<Override>().openapi('Override', {
   type: 'object',
@@ -35,11 +43,23 @@ const shown: z.ZodType<Override> = z.custom<Override>().openapi('Override', {
 
 const path = '/v1/policies/{policy}/overrides/{subject}';
 
+const collection = '/v1/policies/{policy}/overrides';
+
 /** `/v1/policies/{policy}/overrides`: other numbers for some subjects. */
 export function overrideRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
+  readRoutes(app, deps, guard);
+  setRoutes(app, deps, guard);
+  removeRoutes(app, deps, guard);
+}
+
+function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
+  const of = async (policy: string): Promise<readonly Override[]> => {
+    const { name } = await findShown(deps, policy);
+    return (await deps.live.list()).overrides.filter((override) => override.policy === name);
+  };
   const list = createRoute({
     method: 'get',
-    path: '/v1/policies/{policy}/overrides',
+    path: collection,
     tags: ['policies'],
     operationId: 'listOverrides',
     summary: 'All exceptions from a policy',
@@ -47,45 +67,100 @@ export function overrideRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard)
     request: { params: z.object({ policy: policyName }) },
     responses: { 200: json(z.object({ overrides: z.array(shown) }), 'All.'), ...refusals(400, 401, 403, 404, 503) },
   });
-  app.openapi(list, async (context) => {
-    const { name } = await findShown(deps, context.req.valid('param').policy);
-    const overrides = (await deps.live.list()).overrides.filter(({ policy }) => policy === name);
-    return context.json({ overrides }, 200);
-  });
+  app.openapi(list, async (context) =>
+    context.json({ overrides: [...(await of(context.req.valid('param').policy))] }, 200),
+  );
 
-  const { middleware, security } = guard('admin');
-  const put = createRoute({
-    method: 'put',
+  const one = createRoute({
+    method: 'get',
     path,
     tags: ['policies'],
-    operationId: 'setOverride',
-    summary: 'Give a subject, or all that fit a pattern such as org-7:*, other numbers',
-    description: 'What they used stays used. A subject with a slash in it is sent as %2F.',
+    operationId: 'getOverride',
+    summary: 'One exception, as it can be sent back',
+    ...guard('read'),
+    request: { params },
+    responses: { 200: json(shown, 'The exception.'), ...refusals(400, 401, 403, 404, 503) },
+  });
+  app.openapi(one, async (context) => {
+    const { policy, subject: who } = context.req.valid('param');
+    const found = (await of(policy)).find((override) => override.subject === who);
+    if (found === undefined) throw refusal(unknownThingProblem('override'));
+    return context.json(found, 200);
+  });
+}
+
+function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
+  const { middleware, security } = guard('admin');
+  const common = {
+    tags: ['policies'],
+    description: `What they used stays used. ${onCondition}`,
     security,
     middleware: [middleware, readBody()],
-    request: { params, body: jsonBody(body) },
     responses: { 200: json(shown, 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
-  });
-  app.openapi(put, async (context) => {
-    const place = context.req.valid('param');
-    await findShown(deps, place.policy);
-    const override = { ...place, ...given(context.req.valid('json')) };
+  };
+  const set = async (override: Override): Promise<Override> => {
+    await findShown(deps, override.policy);
     await deps.live.setOverride(override);
-    return context.json(override, 200);
+    return override;
+  };
+  const inBody = createRoute({
+    ...common,
+    method: 'put',
+    path: collection,
+    operationId: 'setOverrideInBody',
+    summary: 'Give a subject, or all that fit a pattern such as org-7:*, other numbers; the body names them',
+    request: { params: z.object({ policy: policyName }), body: jsonBody(namedBody) },
+  });
+  app.openapi(inBody, async (context) => {
+    const rules = context.req.valid('json');
+    const place = samePlace(rules, context.req.valid('param'));
+    return context.json(await set({ ...given(rules), ...place }), 200);
   });
 
-  const remove = createRoute({
+  const inPath = createRoute({
+    ...common,
+    method: 'put',
+    path,
+    operationId: 'setOverride',
+    summary: 'Give a subject, or all that fit a pattern such as org-7:*, other numbers',
+    request: { params, body: jsonBody(body) },
+  });
+  app.openapi(inPath, async (context) => {
+    const rules = context.req.valid('json');
+    const place = samePlace(rules, context.req.valid('param'));
+    return context.json(await set({ ...given(rules), ...place }), 200);
+  });
+}
+
+function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
+  const common = { tags: ['policies'], summary: 'Let the policy count for them again', ...guard('admin') };
+  const responses = { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) };
+  const remove = async (place: Pick<Override, 'policy' | 'subject'>): Promise<void> => {
+    if (!(await deps.live.removeOverride(place))) throw refusal(unknownThingProblem('override'));
+  };
+  const inQuery = createRoute({
+    ...common,
+    method: 'delete',
+    path: collection,
+    operationId: 'removeOverrideInQuery',
+    request: { params: z.object({ policy: policyName }), query: members({ subject }) },
+    responses,
+  });
+  app.openapi(inQuery, async (context) => {
+    await remove({ ...context.req.valid('param'), ...context.req.valid('query') });
+    return context.body(null, 204);
+  });
+
+  const inPath = createRoute({
+    ...common,
     method: 'delete',
     path,
-    tags: ['policies'],
     operationId: 'removeOverride',
-    summary: 'Let the policy count for them again',
-    ...guard('admin'),
     request: { params },
-    responses: { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) },
+    responses,
   });
-  app.openapi(remove, async (context) => {
-    if (!(await deps.live.removeOverride(context.req.valid('param')))) throw refusal(unknownThingProblem('override'));
+  app.openapi(inPath, async (context) => {
+    await remove(context.req.valid('param'));
     return context.body(null, 204);
   });
 }

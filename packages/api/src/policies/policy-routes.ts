@@ -1,11 +1,20 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type PolicyOptions } from '@spillway/limiter';
 import type { Guard } from '../auth/require-scope.ts';
+import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { policyName, policyRequest, type ShownPolicy, shownPolicy } from './policy-schema.ts';
+import { samePlace } from '../same-place.ts';
+import {
+  policyName,
+  policyRequest,
+  type PolicyRules,
+  type ShownPolicy,
+  shownPolicy,
+  toShown,
+} from './policy-schema.ts';
 
 /** What the routes work with: a limiter that was made with `live`. */
 export interface PolicyRouteDeps {
@@ -15,6 +24,10 @@ export interface PolicyRouteDeps {
 }
 
 const params = z.object({ policy: policyName });
+
+/** Whom a change reaches. */
+export const onCondition =
+  'It holds in every limiter of the same Redis that is made with `live`: limiters without it keep what their code says.';
 
 /** `/v1/policies`: the rules, readable with `read` and changed with `admin`. */
 export function policyRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
@@ -55,15 +68,17 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     tags: ['policies'],
     operationId: 'setPolicy',
     summary: 'Add a policy or take the place of one, in the whole fleet within a second',
+    description: `The answer of GET, changed, can be sent back. ${onCondition}`,
     security,
     middleware: [middleware, readBody()],
     request: { params, body: jsonBody(policyRequest) },
     responses: { 200: json(shownPolicy, 'As it is now.'), ...refusals(400, 401, 403, 413, 415, 503) },
   });
   app.openapi(put, async (context) => {
-    const policy = checked({ ...context.req.valid('json'), name: context.req.valid('param').policy });
+    const { name } = samePlace(context.req.valid('json'), { name: context.req.valid('param').policy });
+    const policy = checked(await withLease(deps, name, context.req.valid('json')));
     await deps.live.setPolicy(policy);
-    return context.json({ ...policy, source: 'live' as const }, 200);
+    return context.json(toShown(policy, 'live'), 200);
   });
 
   const remove = createRoute({
@@ -87,8 +102,8 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
 /** Every policy, by name; a live one takes the place of the one in code. */
 export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<ShownPolicy[]> {
   const all = new Map<string, ShownPolicy>();
-  for (const policy of policies.values()) all.set(policy.name, { ...policy, source: 'code' });
-  for (const policy of (await live.list()).policies) all.set(policy.name, { ...policy, source: 'live' });
+  for (const policy of policies.values()) all.set(policy.name, toShown(policy, 'code'));
+  for (const policy of (await live.list()).policies) all.set(policy.name, toShown(policy, 'live'));
   return [...all.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -97,6 +112,14 @@ export async function findShown(deps: PolicyRouteDeps, name: string): Promise<Sh
   const policy = (await listPolicies(deps)).find((one) => one.name === name);
   if (policy === undefined) throw refusal(unknownThingProblem('policy'));
   return policy;
+}
+
+/** A lease that isn't spoken of stays: a new limit must not take away what keeps a hot key off Redis. */
+async function withLease(deps: PolicyRouteDeps, name: string, body: PolicyRules): Promise<PolicyOptions> {
+  const { lease, source: _, ...rules } = body;
+  if (lease === null) return { ...rules, name };
+  const present = lease ?? (await listPolicies(deps)).find((one) => one.name === name)?.lease;
+  return { ...rules, name, ...given({ lease: present }) };
 }
 
 /** The limiter's own rules, which know more than the schema. @throws {LimiterInputError} that names a member of the body */

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Policy, type PolicyOptions } from '@spillway/limiter';
+import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Lease, type Policy, type PolicyOptions } from '@spillway/limiter';
 import { given } from '../given.ts';
 import { members, mustBe, oneOf, text, wholeNumber } from '../openapi/fields.ts';
 
@@ -21,13 +21,27 @@ const common = {
   onUnavailable: oneOf(['open', 'closed', 'local']).optional().openapi({ default: 'open' }),
   mode: oneOf(['enforce', 'shadow']).optional().openapi({ default: 'enforce' }),
   nearLimit: share.optional(),
+  lease: members({ size: wholeNumber(1, MAX_LIMIT), ttlMs: wholeNumber(10, MAX_WINDOW_MS) })
+    .nullable()
+    .optional()
+    .openapi({
+      description:
+        'Units that a process takes in advance; null = none. Absent = as the policy has it whose place this one takes.',
+    }),
+  // What GET adds: a policy that was read can be changed and sent back.
+  name: policyName.optional().openapi({ description: 'As in the path.' }),
+  source: oneOf(['code', 'live']).optional().openapi({ description: 'Ignored: what is set here is `live`.' }),
 };
 const windowMs = wholeNumber(1, MAX_WINDOW_MS);
 
-/** What `definePolicy` takes, without the name. */
+/** What `definePolicy` takes, and what GET adds to it. */
 export type PolicyRules = PolicyOptions extends infer Options
   ? Options extends unknown
-    ? Omit<Options, 'name'>
+    ? Omit<Options, 'name' | 'lease'> & {
+        readonly lease?: Lease | null;
+        readonly name?: string;
+        readonly source?: ShownPolicy['source'];
+      }
     : never
   : never;
 
@@ -61,25 +75,38 @@ export const policyRequest: z.ZodType<PolicyRules> = z
   .openapi('PolicyRequest')
   .transform(given);
 
-/** A policy as it is shown. */
-export type ShownPolicy = Policy & {
+/** A policy as it is shown: all that `PUT` takes. */
+export type ShownPolicy = Omit<Policy, 'windowMs'> & {
+  /** Absent for quotas, whose period says it. */
+  readonly windowMs?: number;
   /** `code`: given in the program. `live`: set here, for the whole fleet. */
   readonly source: 'code' | 'live';
 };
 
+/** The policy, as it is shown. */
+export function toShown(policy: Policy, source: ShownPolicy['source']): ShownPolicy {
+  const { windowMs: length, ...rest } = policy;
+  return policy.algorithm === 'quota' ? { ...rest, source } : { ...rest, windowMs: length, source };
+}
+
 /** {@link ShownPolicy} for the OpenAPI document. */
 export const shownPolicy: z.ZodType<ShownPolicy> = z.custom<ShownPolicy>().openapi('Policy', {
   type: 'object',
-  required: ['name', 'algorithm', 'limit', 'windowMs', 'blockMs', 'onUnavailable', 'mode', 'source'],
+  required: ['name', 'algorithm', 'limit', 'blockMs', 'onUnavailable', 'mode', 'source'],
   properties: {
     name: { type: 'string' },
     algorithm: { type: 'string' },
     limit: { type: 'integer' },
-    windowMs: { type: 'integer' },
+    windowMs: { type: 'integer', description: 'Absent for quotas.' },
     blockMs: { type: 'integer' },
     onUnavailable: { type: 'string', enum: ['open', 'closed', 'local'] },
     mode: { type: 'string', enum: ['enforce', 'shadow'] },
     nearLimit: { type: 'number' },
+    lease: {
+      type: 'object',
+      required: ['size', 'ttlMs'],
+      properties: { size: { type: 'integer' }, ttlMs: { type: 'integer' } },
+    },
     buckets: { type: 'integer' },
     burst: { type: 'integer' },
     period: { type: 'string', enum: ['day', 'month'] },

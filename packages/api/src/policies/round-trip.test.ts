@@ -1,0 +1,161 @@
+import { createBreakers, memoryStore as breakerStore } from '@spillway/breaker';
+import { createLimiter, definePolicy, memoryStore } from '@spillway/limiter';
+import { describe, expect, it } from 'vitest';
+import { useApi } from '../testing/use-api.ts';
+
+const HOT = { size: 5, ttlMs: 1_000 };
+const api = useApi(() => ({
+  breakers: createBreakers({ store: breakerStore() }),
+  limiter: createLimiter({
+    store: memoryStore(),
+    live: true,
+    policies: [
+      definePolicy({ name: 'ten', limit: 10, windowMs: 60_000 }),
+      definePolicy({
+        name: 'log',
+        limit: 20,
+        windowMs: 60_000,
+        blockMs: 1_000,
+        mode: 'shadow',
+        onUnavailable: 'local',
+      }),
+      definePolicy({ name: 'buckets', limit: 5_000, windowMs: 60_000 }),
+      definePolicy({ name: 'fixed', algorithm: 'fixed-window', limit: 20, windowMs: 60_000, nearLimit: 0.5 }),
+      definePolicy({ name: 'bucket', algorithm: 'token-bucket', limit: 20, windowMs: 60_000, burst: 5 }),
+      definePolicy({ name: 'slots', algorithm: 'concurrency', limit: 20, windowMs: 60_000 }),
+      definePolicy({ name: 'plan', algorithm: 'quota', limit: 20, period: 'day', timeZone: 'Europe/Berlin' }),
+      definePolicy({ name: 'hot', limit: 20, windowMs: 60_000, lease: HOT }),
+    ],
+  }),
+}));
+
+async function get(path: string): Promise<Record<string, unknown>> {
+  const response = await api.ask('GET', path, { as: 'read' });
+  expect([path, response.status]).toEqual([path, 200]);
+  return (await response.json()) as Record<string, unknown>;
+}
+async function put(path: string, body: object): Promise<unknown> {
+  const response = await api.ask('PUT', path, { body });
+  expect([path, response.status]).toEqual([path, 200]);
+  return response.json();
+}
+async function statusOf(method: string, path: string, body?: object): Promise<number> {
+  return (await api.ask(method, path, body === undefined ? {} : { body })).status;
+}
+async function fieldsOf(method: string, path: string, body: object): Promise<unknown> {
+  const response = await api.ask(method, path, { body });
+  expect(response.status).toBe(400);
+  return ((await response.json()) as { errors: { field: string }[] }).errors.map(({ field }) => field);
+}
+
+describe('what was read can be changed and sent back', () => {
+  it.each(['ten', 'log', 'buckets', 'fixed', 'bucket', 'slots', 'plan', 'hot'])('policy %s', async (name) => {
+    const path = `/v1/policies/${name}`;
+    const read = await get(path);
+    expect(await put(path, { ...read, limit: 15 })).toEqual({ ...read, limit: 15, source: 'live' });
+    const live = await get(path);
+    expect(await put(path, live)).toEqual(live);
+  });
+
+  it('a quota of a day becomes one of a month', async () => {
+    await put('/v1/policies/plan', { ...(await get('/v1/policies/plan')), period: 'month' });
+    expect(await get('/v1/policies/plan')).toMatchObject({ period: 'month', source: 'live' });
+  });
+
+  it('an override, a list entry and a breaker', async () => {
+    const override = '/v1/policies/ten/overrides/vip';
+    await put(override, { limit: 20, mode: 'shadow' });
+    await put(override, { ...(await get(override)), limit: 30 });
+    expect(await get(override)).toEqual({ policy: 'ten', subject: 'vip', limit: 30, mode: 'shadow' });
+
+    const entry = '/v1/lists/mallory';
+    expect(await statusOf('GET', entry)).toBe(404);
+    expect(await statusOf('PUT', entry, { verdict: 'deny' })).toBe(204);
+    expect(await statusOf('PUT', entry, { ...(await get(entry)), verdict: 'allow' })).toBe(204);
+    expect(await get(entry)).toEqual({ entry: 'mallory', verdict: 'allow' });
+
+    const breaker = '/v1/breakers/runware?preset=ai_provider';
+    await put(breaker, { mode: 'forced_open', why: 'their status page' });
+    const forced = { ...(await get(breaker)), mode: 'isolated', who: 'somebody else' };
+    expect(await put('/v1/breakers/runware', forced)).toMatchObject({ fleetState: 'forced_open', who: 'admin' });
+    await put(breaker, { ...(await get(breaker)), mode: 'auto' });
+    expect(await get(breaker)).toMatchObject({ fleetState: 'closed' });
+  });
+
+  it('but not to another place', async () => {
+    expect(await fieldsOf('PUT', '/v1/policies/ten', await get('/v1/policies/log'))).toEqual(['name']);
+    const other = { policy: 'log', subject: 'b', limit: 5 };
+    expect(await fieldsOf('PUT', '/v1/policies/ten/overrides/a', other)).toEqual(['policy', 'subject']);
+    expect(await fieldsOf('PUT', '/v1/lists/a', { entry: 'b', verdict: 'deny' })).toEqual(['entry']);
+    const breaker = { name: 'b', mode: 'auto' };
+    expect(await fieldsOf('PUT', '/v1/breakers/a?preset=ai_provider', breaker)).toEqual(['name']);
+  });
+});
+
+describe('a lease', () => {
+  it('can be set, stays while it is not spoken of, and is taken away by null', async () => {
+    const rules = { limit: 50, windowMs: 60_000 };
+    expect(await put('/v1/policies/hot', rules)).toMatchObject({ lease: HOT });
+    expect(await put('/v1/policies/hot', { ...rules, limit: 60 })).toMatchObject({ lease: HOT });
+    expect(await put('/v1/policies/hot', { ...rules, lease: { size: 9, ttlMs: 2_000 } })).toMatchObject({
+      lease: { size: 9 },
+    });
+    expect(await put('/v1/policies/hot', { ...rules, lease: null })).not.toHaveProperty('lease');
+    expect(await put('/v1/policies/hot', rules)).not.toHaveProperty('lease');
+  });
+
+  it('that does not fit is refused by name', async () => {
+    const rules = { limit: 50, windowMs: 60_000 };
+    expect(await fieldsOf('PUT', '/v1/policies/new', { ...rules, lease: { size: 51, ttlMs: 100 } })).toEqual([
+      'lease.size',
+    ]);
+    expect(await fieldsOf('PUT', '/v1/policies/new', { ...rules, lease: { size: 5 } })).toEqual(['lease.ttlMs']);
+    // Kept from the code's policy, and a fixed window can't have one.
+    const fixed = { ...rules, algorithm: 'fixed-window' };
+    expect(await fieldsOf('PUT', '/v1/policies/hot', fixed)).toEqual(['lease']);
+  });
+});
+
+const consume = async (subject: string): Promise<unknown> =>
+  (await api.ask('POST', '/v1/limits/ten/consume', { body: { subject }, as: 'decide' })).json();
+
+describe('a name with slashes', () => {
+  const NETWORK = '10.0.0.0/8';
+  const SUBJECT = 'ip:2001:db8::/56';
+
+  it.each([
+    ['encoded', encodeURIComponent],
+    ['as a proxy decodes it', String],
+  ])('in a path, %s', async (_, encode) => {
+    const entry = `/v1/lists/${encode(NETWORK)}`;
+    expect(await statusOf('PUT', entry, { verdict: 'deny' })).toBe(204);
+    expect(await get(entry)).toEqual({ entry: NETWORK, verdict: 'deny' });
+    expect(await consume('ip:10.1.2.3')).toMatchObject({ reason: 'deny_listed' });
+    expect(await statusOf('DELETE', entry)).toBe(204);
+
+    const override = `/v1/policies/ten/overrides/${encode(SUBJECT)}`;
+    await put(override, { limit: 5 });
+    expect(await consume(SUBJECT)).toMatchObject({ limit: 5 });
+    expect(await get(override)).toMatchObject({ subject: SUBJECT });
+    expect(await statusOf('DELETE', override)).toBe(204);
+
+    const breaker = `/v1/breakers/${encode('api.example.com/v1')}?preset=ai_provider`;
+    expect(await put(breaker, { mode: 'isolated' })).toMatchObject({ name: 'api.example.com/v1' });
+    expect(await get(`/v1/metrics/${encode('jobs/done')}/stats`)).toMatchObject({ count: 0 });
+  });
+
+  it('in the body, or in the query', async () => {
+    expect(await statusOf('PUT', '/v1/lists', { entry: NETWORK, verdict: 'deny' })).toBe(204);
+    expect(await consume('ip:10.1.2.3')).toMatchObject({ reason: 'deny_listed' });
+    expect(await statusOf('DELETE', `/v1/lists?entry=${NETWORK}`)).toBe(204);
+    expect(await statusOf('DELETE', `/v1/lists?entry=${NETWORK}`)).toBe(404);
+
+    const overrides = '/v1/policies/ten/overrides';
+    expect(await put(overrides, { subject: SUBJECT, limit: 5 })).toEqual({ policy: 'ten', subject: SUBJECT, limit: 5 });
+    expect(await consume(SUBJECT)).toMatchObject({ limit: 5 });
+    expect(await statusOf('DELETE', `${overrides}?subject=${SUBJECT}`)).toBe(204);
+    expect(await consume(SUBJECT)).toMatchObject({ limit: 10 });
+    expect(await fieldsOf('PUT', overrides, { limit: 5 })).toEqual(['subject']);
+    expect(await fieldsOf('PUT', '/v1/lists', { verdict: 'deny' })).toEqual(['entry']);
+  });
+});
