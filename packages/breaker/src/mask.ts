@@ -36,7 +36,12 @@ export function maskSecrets(text: string): string {
     .replace(NAMED, `$1${MASK}`)
     .replace(HEX, MASK)
     .replace(LONG, (word) => (looksRandom(word) ? MASK : word));
-  return truncate(masked, MAX_MESSAGE_LENGTH);
+  return truncated(masked);
+}
+
+/** The part of a masked text that is kept. */
+export function truncated(text: string): string {
+  return truncate(text, MAX_MESSAGE_LENGTH);
 }
 
 /** The part that patterns run over: without the last word, which the cut may have made too short to be recognised. */

@@ -1,8 +1,9 @@
-import { snapshotOf, type BreakerSnapshot } from './snapshot.ts';
+import type { Looks } from './looks.ts';
+import type { BreakerSnapshot } from './snapshot.ts';
 import type { Engine } from '../engine/engine.ts';
 import { BreakerInputError, shown } from '../errors.ts';
 import type { StateName } from '../metrics/metrics.ts';
-import { wholeNumberWithin } from '../presets/checks.ts';
+import { wholeNumberWithin } from '../checks.ts';
 import { MAX_TIME_MS } from '../presets/preset.ts';
 
 /** Who moves a breaker by hand, and why: both go into the audit trail. */
@@ -27,7 +28,10 @@ export interface Breaker {
   readonly state: StateName;
   /** All that this process knows of it, without asking anybody. */
   snapshot(): BreakerSnapshot;
-  /** The same after asking Redis; what was known before if it doesn't answer (`isAlone` tells). */
+  /**
+   * The same after asking Redis; what was known before if it doesn't answer (`isAlone` tells). Of a breaker that nobody has
+   * used it says so (`epoch` is 0), and leaves no trace.
+   */
   read(): Promise<BreakerSnapshot>;
   /** Refuses all calls. @throws {StoreUnavailableError} @throws {BreakerInputError} */
   forceOpen(change: ForcedChange): Promise<void>;
@@ -40,8 +44,8 @@ export interface Breaker {
 const MAX_WHO = 200;
 const MAX_WHY = 500;
 
-/** A handle. `engine` finds the breaker, which may have been let go and made anew since. */
-export function breakerHandle(name: string, preset: string, engine: () => Engine): Breaker {
+/** A handle. `engine` makes the breaker if there is none, `looks` do not. */
+export function breakerHandle(name: string, preset: string, engine: () => Engine, looks: Looks): Breaker {
   const force = async (target: 'forced_open' | 'forced_closed', change: ForcedChange): Promise<void> => {
     const { forMs = 0 } = change;
     if (change.forMs !== undefined) wholeNumberWithin('forMs', forMs, 1, MAX_TIME_MS);
@@ -51,13 +55,10 @@ export function breakerHandle(name: string, preset: string, engine: () => Engine
     name,
     preset,
     get state() {
-      return engine().gate.stateName;
+      return looks.snapshot(preset, name).state;
     },
-    snapshot: () => snapshotOf(engine()),
-    async read() {
-      await engine().link.read();
-      return snapshotOf(engine());
-    },
+    snapshot: () => looks.snapshot(preset, name),
+    read: () => looks.look({ preset, name }),
     forceOpen: (change) => force('forced_open', change),
     forceClosed: (change) => force('forced_closed', change),
     reset: async (change) => engine().command({ type: 'reset', ...checked(change) }),

@@ -4,12 +4,14 @@ import { Poller } from '../engine/poller.ts';
 import { realRuntime, type Runtime } from '../engine/runtime.ts';
 import { withFallback } from '../fallback/fallback.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
-import { wholeNumberWithin } from '../presets/checks.ts';
-import type { Preset } from '../presets/preset.ts';
+import { checkObject, oneOf, wholeNumberWithin } from '../checks.ts';
+import { BreakerInputError, shown } from '../errors.ts';
+import { MAX_TIME_MS, type Preset } from '../presets/preset.ts';
 import type { BreakerStore } from '../store/store.ts';
 import type { Callable } from '../timeout/call.ts';
 import { breakerHandle } from './breaker.ts';
 import type { Breakers, FallbackOptions, RunOptions } from './breakers.ts';
+import { Looks } from './looks.ts';
 import { Registry } from './registry.ts';
 import { snapshotOf } from './snapshot.ts';
 
@@ -41,23 +43,33 @@ export function breakersOver(parts: BreakersParts): Breakers {
   const outage = parts.outageOf(instance);
   const registry = registryOf(parts, instance, outage, runtime, () => poller.hurry());
   const poller = new Poller({ store, runtime, links: () => registry.all().map(({ link }) => link) });
+  const looks = new Looks({ registry, store, instance });
   const listening = store.listen(
-    ({ preset, name, view }) => registry.find(preset, name)?.hear(view),
+    (announcement) => {
+      const { preset, name, view } = announcement;
+      const engine = registry.find(preset, name);
+      if (engine === undefined) looks.heard(announcement);
+      else engine.hear(view);
+    },
     // What was announced in the meantime was not heard.
-    () => registry.all().forEach((engine) => void engine.link.read()),
+    () => {
+      for (const engine of registry.all()) void engine.link.read();
+      looks.again();
+    },
   );
   const stopSweeping = every(runtime, SWEEP_MS, () => registry.sweep());
   return {
     run: runnerOver(registry),
     get(name, preset) {
-      registry.of(preset, name);
-      return breakerHandle(name, preset, () => registry.of(preset, name));
+      looks.find(preset, name);
+      return breakerHandle(name, preset, () => registry.of(preset, name), looks);
     },
     snapshot: () => registry.all().map(snapshotOf),
     async close() {
       stopSweeping();
       poller.stop();
       listening.close();
+      looks.close();
       const engines = registry.all();
       await Promise.all(engines.map((engine) => engine.drain()));
       for (const engine of engines) engine.stop();
@@ -119,9 +131,9 @@ function runnerOver(registry: Registry): Breakers['run'] {
   ): Promise<T | F> {
     let engine: Engine;
     try {
+      if (typeof fn !== 'function') throw new BreakerInputError('fn', `must be a function, not ${shown(fn)}`);
       engine = registry.of(preset, name);
-      const timeoutMs = settings?.timeoutMs;
-      if (timeoutMs !== undefined) wholeNumberWithin('timeoutMs', timeoutMs, 1, engine.preset.timeoutMs);
+      if (settings !== undefined) checkSettings(settings, engine.preset);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -130,6 +142,20 @@ function runnerOver(registry: Registry): Breakers['run'] {
     return withFallback<T | F>(result, settings.fallback, settings.signal);
   }
   return run;
+}
+
+const SETTINGS = ['signal', 'covers', 'timeoutMs', 'fallback'] as const;
+
+function checkSettings(settings: RunOptions, preset: Preset): void {
+  checkObject('options', settings, SETTINGS);
+  const { signal, covers, timeoutMs } = settings;
+  if (timeoutMs !== undefined) {
+    wholeNumberWithin('timeoutMs', timeoutMs, 1, Math.min(preset.timeoutMs, MAX_TIME_MS));
+  }
+  if (covers !== undefined) oneOf('covers', covers, ['headers', 'body']);
+  if (signal !== undefined && (typeof signal !== 'object' || typeof signal?.addEventListener !== 'function')) {
+    throw new BreakerInputError('signal', `must be an AbortSignal, not ${shown(signal)}`);
+  }
 }
 
 /** Calls again and again until it is told to stop. */

@@ -5,7 +5,7 @@ import type { BreakerSnapshot } from './snapshot.ts';
 
 /** Options of a single call. */
 export interface RunOptions {
-  /** The caller's own: the call ends when it aborts, and counts as nothing. */
+  /** The caller's own: the call ends when it aborts, and counts as nothing; as a timeout when its own time was up. */
   readonly signal?: AbortSignal | undefined;
   /** Whether the timeout and the outcome cover the reading of a response's body too. @default 'headers' */
   readonly covers?: Covers | undefined;
@@ -22,8 +22,8 @@ export interface FallbackOptions<F> extends RunOptions {
 /** The breakers of a process, one for each preset and name. */
 export interface Breakers<PresetName extends string = string> {
   /**
-   * Calls `fn` through a breaker. `fn` gets a signal that aborts when time is up, or when the caller's does, if it declares
-   * a parameter for it.
+   * Calls `fn` through a breaker. `fn` gets a signal that aborts when time is up, or when the caller's does. A function that
+   * takes something else first has to be wrapped: `() => find(id)`, not `find`.
    * @param name the dependency's: 1 to 128 characters
    * @throws {CircuitOpenError} through the promise, while the breaker refuses; everything else is the function's own error.
    * @throws {CallTimeoutError} through the promise.

@@ -2,17 +2,17 @@ import { DEFAULT_SHARDS, type DuplicableClient, MAX_SHARDS, outageReporter, type
 import { BreakerInputError, shown } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { shieldedMetrics } from '../metrics/shielded-metrics.ts';
-import { builtInPresets } from '../presets/built-in.ts';
-import { oneOf, wholeNumberWithin } from '../presets/checks.ts';
-import { MAX_TIME_MS, type Preset } from '../presets/preset.ts';
+import { type BuiltInName, builtInPresets } from '../presets/built-in.ts';
+import { checkObject, wholeNumberWithin } from '../checks.ts';
+import { definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
 import { redisStore } from '../store/redis-store.ts';
 import type { BreakerStore } from '../store/store.ts';
 import type { Breakers } from './breakers.ts';
 import { breakersOver, type OutageCounter } from './breakers-over.ts';
 
 /** What {@link createBreakers} needs beside somewhere to keep the fleet's state. */
-export interface BreakersSettings<Presets extends readonly Preset[]> {
-  /** @default builtInPresets */
+export interface BreakersSettings<Presets extends readonly PresetOptions[]> {
+  /** Beside the built-in ones; one of the same name takes a built-in one's place. @default none */
   readonly presets?: Presets;
   /** Whoever has to ask Redis, for a probe or by hand, waits so long at most, 1 to 60,000 ms. @default 100 */
   readonly deadlineMs?: number;
@@ -33,8 +33,21 @@ export interface BreakersSettings<Presets extends readonly Preset[]> {
   readonly onlooker?: boolean;
 }
 
+const OPTIONS = [
+  'redis',
+  'store',
+  'presets',
+  'deadlineMs',
+  'shards',
+  'outboxCap',
+  'metrics',
+  'maxBreakers',
+  'idleMs',
+  'onlooker',
+] as const;
+
 /** The state in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
-export type BreakersOptions<Presets extends readonly Preset[]> = BreakersSettings<Presets> &
+export type BreakersOptions<Presets extends readonly PresetOptions[]> = BreakersSettings<Presets> &
   ({ readonly redis: RedisClient & DuplicableClient } | { readonly store: BreakerStore });
 
 /**
@@ -46,9 +59,10 @@ export type BreakersOptions<Presets extends readonly Preset[]> = BreakersSetting
  * ```
  * @throws {BreakerInputError} naming the option and its value.
  */
-export function createBreakers<const Presets extends readonly Preset[] = typeof builtInPresets>(
+export function createBreakers<const Presets extends readonly PresetOptions[] = readonly []>(
   options: BreakersOptions<Presets>,
-): Breakers<Presets[number]['name']> {
+): Breakers<BuiltInName | Presets[number]['name']> {
+  checkObject('options', options, OPTIONS);
   const { deadlineMs = 100, shards = DEFAULT_SHARDS, outboxCap = 100_000 } = options;
   const { maxBreakers = 10_000, idleMs = 600_000 } = options;
   wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
@@ -56,7 +70,7 @@ export function createBreakers<const Presets extends readonly Preset[] = typeof 
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   wholeNumberWithin('maxBreakers', maxBreakers, 1, 10_000_000);
   wholeNumberWithin('idleMs', idleMs, 1_000, MAX_TIME_MS);
-  const presets = presetsOf(options.presets ?? builtInPresets, options.onlooker ?? false);
+  const presets = presetsOf(options.presets ?? [], options.onlooker ?? false);
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
   const common = { presets, metrics, maxBreakers, idleMs };
   if ('store' in options) return breakersOver({ ...common, store: options.store, outageOf: () => noOutage });
@@ -72,22 +86,21 @@ const noOutage: OutageCounter = { count: () => undefined, close: async () => und
 /** Below every version that a caller's preset can have. */
 const ONLOOKER_VERSION = 0;
 
-function presetsOf(presets: readonly Preset[], onlooker: boolean): readonly Preset[] {
+function presetsOf(presets: readonly PresetOptions[], onlooker: boolean): readonly Preset[] {
   if (typeof onlooker !== 'boolean')
     throw new BreakerInputError('onlooker', `must be a boolean, not ${shown(onlooker)}`);
-  const checked = checkedPresets(presets);
+  const checked = completed(presets);
   return onlooker ? checked.map((preset) => ({ ...preset, version: ONLOOKER_VERSION })) : checked;
 }
 
-function checkedPresets(presets: readonly Preset[]): readonly Preset[] {
-  if (!Array.isArray(presets) || presets.length === 0) {
-    throw new BreakerInputError('presets', `must be a list of at least one preset, not ${shown(presets)}`);
+/** The built-in presets and the given ones, each checked and complete. */
+function completed(presets: readonly PresetOptions[]): readonly Preset[] {
+  if (!Array.isArray(presets)) throw new BreakerInputError('presets', `must be a list, not ${shown(presets)}`);
+  const own = new Map<string, Preset>();
+  for (const given of presets) {
+    const preset = definePreset(given);
+    if (own.has(preset.name)) throw new BreakerInputError('presets', `holds ${shown(preset.name)} twice`);
+    own.set(preset.name, preset);
   }
-  const names = new Set<string>();
-  for (const { name, mode } of presets) {
-    oneOf(`preset ${name}: mode`, mode, ['enforce', 'metrics-only']);
-    if (names.has(name)) throw new BreakerInputError('presets', `holds ${shown(name)} twice`);
-    names.add(name);
-  }
-  return presets;
+  return [...builtInPresets.filter(({ name }) => !own.has(name)), ...own.values()];
 }

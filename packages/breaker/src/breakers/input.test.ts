@@ -1,8 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { machineConfig } from '../engine/machine-config.ts';
 import { BreakerInputError } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { boom, fine, outcomeOf, quick } from '../testing/breakers.ts';
+import type { Preset } from '../presets/preset.ts';
+import type { RunOptions } from './breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const hang = (): Promise<never> => new Promise(() => undefined);
@@ -20,7 +23,16 @@ afterEach(() => {
 
 describe('createBreakers', () => {
   it.each([
-    [{ presets: [] }, 'presets must be a list of at least one preset'],
+    [{ presets: quick() as unknown as [] }, 'presets must be a list, not a value of type object'],
+    [{ presets: [{ name: 'mine' } as unknown as Preset] }, 'preset mine: openMs must be a whole number'],
+    [{ presets: [{ ...quick(), openMs: Number.NaN }] }, 'preset quick: openMs must be a whole number'],
+    [
+      { presets: [{ ...quick(), trip: { strategy: 'consecutive', failures: '5' } } as unknown as Preset] },
+      'trip.failures',
+    ],
+    [{ presets: [{ ...quick(), resetTimeout: 5 } as Preset] }, 'resetTimeout is no option: there are name, trip'],
+    [{ presets: [undefined as unknown as Preset] }, 'preset must be an object, not undefined'],
+    [{ preset: [] } as object, 'preset is no option: there are redis, store, presets'],
     [{ presets: [quick(), quick()] }, 'presets holds "quick" twice'],
     [{ deadlineMs: 0 }, 'deadlineMs must be a whole number from 1 to 60000, not 0'],
     [{ shards: 5_000 }, 'shards must be a whole number from 1 to 4096, not 5000'],
@@ -39,17 +51,29 @@ describe('createBreakers', () => {
 
 describe('run', () => {
   it.each([
-    ['a', 'unheard', {}, 'preset must be one of quick, not "unheard"'],
+    ['a', 'unheard', {}, 'preset must be one of ai_provider, storage, webhook, email, quick, not "unheard"'],
     ['', 'quick', {}, 'name must be a text of 1 to 128 characters, not ""'],
     ['a\nb', 'quick', {}, 'name must not hold control characters'],
     ['a', 'quick', { timeoutMs: 3_000 }, 'timeoutMs must be a whole number from 1 to 2000, not 3000'],
     ['a', 'quick', { timeoutMs: -1 }, 'timeoutMs must be'],
+    ['a', 'quick', { timeoutMs: '5' }, 'timeoutMs must be'],
+    ['a', 'quick', { timeout: 5 }, 'timeout is no option: there are signal, covers, timeoutMs, fallback'],
+    ['a', 'quick', { covers: 'everything' }, 'covers must be one of headers, body, not "everything"'],
+    ['a', 'quick', { signal: {} }, 'signal must be an AbortSignal, not a value of type object'],
+    ['a', 'quick', { signal: null }, 'signal must be an AbortSignal, not null'],
+    ['a', 'quick', 5_000, 'options must be an object, not 5000'],
+    ['a', 'quick', null, 'options must be an object, not null'],
   ])('rejects %j of preset %j with %j, and does not call the function', async (name, preset, options, message) => {
     const fn = vi.fn<() => Promise<string>>(fine);
-    const call = breakers.run(name, preset as 'quick', fn, options);
+    const call = breakers.run(name, preset as 'quick', fn, options as RunOptions);
     await expect(call).rejects.toThrow(BreakerInputError);
     await expect(call).rejects.toThrow(message);
     expect(fn).not.toHaveBeenCalled();
+  });
+
+  it.each([undefined, null, 'fine', 7, {}])('rejects %j in the place of the function', async (fn) => {
+    const call = breakers.run('a', 'quick', fn as unknown as () => void);
+    await expect(call).rejects.toThrow('fn must be a function, not');
   });
 
   it('takes a function that returns no promise, or throws at once, as await would', async () => {
@@ -72,6 +96,32 @@ describe('get', () => {
     await expect(breaker.forceOpen({ who: 'ada', forMs: 0 })).rejects.toThrow('forMs must be');
     await expect(breaker.reset({ who: 'ada', why: 'x'.repeat(501) })).rejects.toThrow('why must be');
     expect(breaker.state).toBe('closed');
+  });
+});
+
+describe('presets', () => {
+  it('may be plain objects, stand beside the built-in ones, and take the place of one of the same name', async () => {
+    const mine = { name: 'mine', trip: { strategy: 'consecutive', failures: 1 }, openMs: 5_000 } as const;
+    const strict = { ...mine, name: 'storage' } as const;
+    const own = createBreakers({ store: memoryStore(), presets: [mine, strict] });
+    for (const preset of ['mine', 'storage'] as const) {
+      await outcomeOf(own.run('a', preset, boom));
+      expect(await outcomeOf(own.run('a', preset, fine))).toBe('circuit_open');
+    }
+    await outcomeOf(own.run('a', 'ai_provider', boom));
+    expect(await outcomeOf(own.run('a', 'ai_provider', fine))).toBe('fine');
+    await own.close();
+  });
+
+  it('without a timeout let a call take any time, and a probe hold its place for a minute', async () => {
+    const endless = quick({ timeoutMs: false, openMs: 1, maxOpenMs: 1 });
+    const own = createBreakers({ store: memoryStore(), presets: [endless] });
+    for (let call = 0; call < 3; call += 1) await outcomeOf(own.run('a', 'quick', boom));
+    await expect.poll(() => own.get('a', 'quick').snapshot().fleetState).toBe('open');
+    await expect.poll(() => outcomeOf(own.run('a', 'quick', fine))).toBe('fine');
+    await expect(own.run('b', 'quick', hang, { timeoutMs: 10 })).rejects.toMatchObject({ code: 'call_timeout' });
+    expect(machineConfig(endless).leaseMs).toBe(61_000);
+    await own.close();
   });
 });
 

@@ -34,6 +34,11 @@ export class Registry {
     this.#shelves = new Map(options.presets.map((preset) => [preset.name, { preset, engines: new Map() }]));
   }
 
+  /** What a breaker would be made of. @throws {BreakerInputError} for an unknown preset or a bad name */
+  presetOf(preset: string, name: string): Preset {
+    return this.#checked(this.#shelves.get(preset), preset, name).preset;
+  }
+
   /** The breaker of that preset and name. @throws {BreakerInputError} for an unknown preset or a bad name */
   of(preset: string, name: string): Engine {
     const shelf = this.#shelves.get(preset);
@@ -57,13 +62,18 @@ export class Registry {
     }
   }
 
-  #make(shelf: Shelf | undefined, presetName: string, name: string): Engine {
-    const { maxBreakers, make } = this.#options;
+  #checked(shelf: Shelf | undefined, presetName: string, name: string): Shelf {
     if (shelf === undefined) {
       const known = [...this.#shelves.keys()].join(', ');
       throw new BreakerInputError('preset', `must be one of ${known}, not ${shown(presetName)}`);
     }
     checkName(name);
+    return shelf;
+  }
+
+  #make(known: Shelf | undefined, presetName: string, name: string): Engine {
+    const { maxBreakers, make } = this.#options;
+    const shelf = this.#checked(known, presetName, name);
     if (this.#size >= maxBreakers) this.#makeRoom();
     const engine = make(shelf.preset, name);
     shelf.engines.set(name, engine);

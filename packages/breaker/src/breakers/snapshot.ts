@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/engine.ts';
 import type { StateName } from '../metrics/metrics.ts';
+import type { Preset } from '../presets/preset.ts';
 
 /** A breaker as this process sees it; plain data, fit for JSON. Times are in ms since 1970 by Redis' clock. */
 export interface BreakerSnapshot {
@@ -47,6 +48,25 @@ export function snapshotOf({ id, gate, link }: Engine): BreakerSnapshot {
     why: textOrNull(why),
     isAlone: link.isAlone,
     version: link.config.version,
+  };
+}
+
+/** What there is to say of a breaker that nobody is known to have used. */
+export function unseenSnapshot(preset: Preset, name: string, isAlone: boolean): BreakerSnapshot {
+  return {
+    name,
+    preset: preset.name,
+    state: 'closed',
+    fleetState: 'closed',
+    epoch: 0,
+    sinceMs: null,
+    refusesForMs: 0,
+    openings: 0,
+    reason: null,
+    who: null,
+    why: null,
+    isAlone,
+    version: preset.version,
   };
 }
 

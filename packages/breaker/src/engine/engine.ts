@@ -1,6 +1,7 @@
 import { type Batch, batchOf } from '../machine/batch.ts';
 import type { Action, View } from '../machine/record.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
+import { guarded } from '../outcome/guarded.ts';
 import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset } from '../presets/preset.ts';
 import type { BreakerId, BreakerStore } from '../store/store.ts';
@@ -71,7 +72,7 @@ export class Engine implements Counter {
     const config = machineConfig(preset);
     this.id = id;
     this.preset = preset;
-    this.classifier = preset.classifier;
+    this.classifier = guarded(preset.classifier);
     this.slowMs = preset.slowCalls?.durationMs ?? Infinity;
     this.told = metrics === undefined ? undefined : (kind, ms) => metrics.call(id.name, id.preset, kind, ms);
     this.#timesAll = metrics !== undefined || preset.slowCalls !== undefined;

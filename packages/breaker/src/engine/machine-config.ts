@@ -4,6 +4,9 @@ import type { Preset } from '../presets/preset.ts';
 /** Dead probers in a row that reopen. */
 const MAX_EXPIRIES = 3;
 
+/** How long a probe that may take any time holds its place, in ms. */
+const ENDLESS_LEASE_MS = 60_000;
+
 /** Where a preset counts failures in a row and slow calls, the slow share is taken of the calls of this time, in ms. */
 const SLOW_WINDOW_MS = 60_000;
 const SLOW_MINIMUM_CALLS = 10;
@@ -23,7 +26,7 @@ export function machineConfig(preset: Preset): MachineConfig {
     backoff: openBackoff,
     decayMs: maxOpenMs,
     probes,
-    leaseMs: timeoutMs + probeMarginMs,
+    leaseMs: (timeoutMs === Infinity ? ENDLESS_LEASE_MS : timeoutMs) + probeMarginMs,
     maxExpiries: MAX_EXPIRIES,
     quorum,
     recordFailures: record.includes('failures'),

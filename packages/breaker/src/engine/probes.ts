@@ -1,3 +1,4 @@
+import type { ProbeOutcome } from '../machine/record.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import type { Outcome } from '../outcome/outcome.ts';
 import type { BreakerId } from '../store/store.ts';
@@ -99,10 +100,10 @@ export class Probes {
 }
 
 /** An outcome as the machine wants it. */
-export function probeOutcome(outcome: Outcome): { kind: Outcome['kind']; retryAfterMs: number; message: string } {
-  const { kind } = outcome;
+export function probeOutcome(outcome: Outcome): ProbeOutcome {
   if (outcome.kind === 'failure' || outcome.kind === 'quota') {
-    return { kind, retryAfterMs: outcome.retryAfterMs ?? 0, message: outcome.message };
+    return { kind: outcome.kind, retryAfterMs: outcome.retryAfterMs ?? 0, message: outcome.message };
   }
+  const kind = outcome.kind === 'neutral' && outcome.answered === true ? 'answered' : outcome.kind;
   return { kind, retryAfterMs: 0, message: '' };
 }

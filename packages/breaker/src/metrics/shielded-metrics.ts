@@ -1,11 +1,13 @@
 import { BreakerInputError, shown } from '../errors.ts';
+import { errorText } from '../outcome/error-text.ts';
+import { isInstance } from '../outcome/read.ts';
 import type { BreakerMetrics } from './metrics.ts';
 
 const CALLBACKS = ['state', 'call', 'transition', 'lease', 'flush', 'outage'] as const;
 
 /**
- * Checks a caller's metrics and keeps what they throw away from the calls that they are told of. The first error becomes a
- * process warning, later ones are dropped: a callback that fails mostly does so every time.
+ * Checks a caller's metrics and keeps what they throw, or reject with, away from the calls that they are told of. The first
+ * error becomes a process warning, later ones are dropped: a callback that fails mostly does so every time.
  * @throws {BreakerInputError} when a callback is missing.
  */
 export function shieldedMetrics(metrics: BreakerMetrics): BreakerMetrics {
@@ -19,15 +21,19 @@ export function shieldedMetrics(metrics: BreakerMetrics): BreakerMetrics {
     }
   }
   let warned = false;
+  const warn = (error: unknown): void => {
+    if (warned) return;
+    warned = true;
+    process.emitWarning(`a metrics callback of the breakers threw: ${errorText(error)}`, 'SpillwayWarning');
+  };
   const shielded =
-    <Args extends readonly unknown[]>(callback: (...args: Args) => void) =>
+    <Args extends readonly unknown[]>(callback: (...args: Args) => unknown) =>
     (...args: Args): void => {
       try {
-        callback(...args);
+        const given = callback(...args);
+        if (isInstance(given, Promise)) given.catch(warn);
       } catch (error) {
-        if (warned) return;
-        warned = true;
-        process.emitWarning(`a metrics callback of the breakers threw: ${String(error)}`, 'SpillwayWarning');
+        warn(error);
       }
     };
   return {

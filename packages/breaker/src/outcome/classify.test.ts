@@ -1,8 +1,8 @@
 import { BulkheadRejectedError, bulkhead } from 'cockatiel';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BreakerInputError, CallTimeoutError, CircuitOpenError } from '../errors.ts';
-import { createClassifier, defaultClassifier } from './classify.ts';
-import { neutral, type Outcome, success } from './outcome.ts';
+import { type ClassifierOptions, createClassifier, defaultClassifier } from './classify.ts';
+import { answered, neutral, type Outcome, success } from './outcome.ts';
 
 const { ofResult, ofError } = defaultClassifier;
 const answer = (status: number, headers: Record<string, string> = {}): Response =>
@@ -30,7 +30,8 @@ describe('a result', () => {
     {},
     { status: 'failed' },
     { status: 500 },
-    { status: 500, headers: {} },
+    { status: 1, headers: {} },
+    { error: new Error('of the application') },
   ])('that is %j is a success, the shared one', (result) => {
     expect(ofResult(result)).toBe(success);
   });
@@ -96,8 +97,8 @@ describe('Retry-After', () => {
 
   it('of no time at all makes a 429 neutral', () => {
     const past = { Date: 'Sun, 06 Nov 1994 08:49:37 GMT', 'Retry-After': 'Sun, 06 Nov 1994 08:00:00 GMT' };
-    expect([ofResult(answer(429, past)), ofResult(answer(429, { 'Retry-After': '0' }))]).toEqual([neutral, neutral]);
-    expect(createClassifier({ quotaMs: 0 }).ofResult(answer(429))).toBe(neutral);
+    expect([ofResult(answer(429, past)), ofResult(answer(429, { 'Retry-After': '0' }))]).toEqual([answered, answered]);
+    expect(createClassifier({ quotaMs: 0 }).ofResult(answer(429))).toBe(answered);
   });
 });
 
@@ -140,10 +141,6 @@ describe('an error', () => {
     expect(ofError(error, false)).toMatchObject({ kind: 'failure', reason: 'timeout' });
   });
 
-  it('of an abort that the caller did not ask for is a failure', () => {
-    expect(kindOf(new DOMException('aborted', 'AbortError'))).toBe('failure');
-  });
-
   it.each([
     [{ status: 400 }, 'neutral'],
     [{ statusCode: 404 }, 'neutral'],
@@ -184,7 +181,7 @@ describe('createClassifier', () => {
   class Validation extends Error {}
 
   it('ignores classes, fails only on classes', () => {
-    expect(createClassifier({ ignore: [Validation] }).ofError(new Validation(), false)).toBe(neutral);
+    expect(createClassifier({ ignore: [Validation] }).ofError(new Validation(), false)).toBe(answered);
     const only = createClassifier({ failOn: [Validation] });
     expect([only.ofError(new Validation(), false).kind, only.ofError(new Error(), false).kind]).toEqual([
       'failure',
@@ -200,7 +197,7 @@ describe('createClassifier', () => {
         return result === 'bad' ? true : undefined;
       },
     });
-    expect(asked.ofError(new Validation(), false)).toBe(neutral);
+    expect(asked.ofError(new Validation(), false)).toBe(answered);
     expect(asked.ofError(new Error(), false).kind).toBe('failure');
     expect(asked.ofResult('bad')).toMatchObject({ kind: 'failure', reason: 'result' });
     expect([asked.ofResult('throw'), asked.ofResult('good')]).toEqual([success, success]);
@@ -210,8 +207,15 @@ describe('createClassifier', () => {
   it.each([
     [{ maxRetryAfterMs: -1 }, 'maxRetryAfterMs must be a whole number from 0 to 86400000, not -1'],
     [{ quotaMs: Number.NaN }, 'quotaMs must be a whole number from 0 to 86400000, not NaN'],
+    [{ quotaMs: '1s' }, 'quotaMs must be a whole number from 0 to 86400000, not "1s"'],
+    [{ ignore: Validation }, 'ignore must be a list of error classes, not a value of type function'],
+    [{ isFailure: true }, 'isFailure must be a function, not true'],
+    [
+      { ignored: [] },
+      'ignored is no option: there are maxRetryAfterMs, quotaMs, ignore, failOn, isFailure, isFailedResult',
+    ],
   ])('refuses %j', (options, message) => {
-    expect(() => createClassifier(options)).toThrow(new BreakerInputError(...split(message)));
+    expect(() => createClassifier(options as ClassifierOptions)).toThrow(new BreakerInputError(...split(message)));
   });
 });
 

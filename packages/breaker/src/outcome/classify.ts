@@ -1,19 +1,22 @@
 import { BreakerInputError, shown } from '../errors.ts';
+import { checkObject, wholeNumberWithin } from '../checks.ts';
 import { errorText } from './error-text.ts';
-import { isHttpAnswer, ofAnswer, type WaitBounds } from './http.ts';
-import { type Classifier, neutral, type Outcome, success } from './outcome.ts';
+import { answerStatus, httpStatus, ofAnswer, type WaitBounds } from './http.ts';
+import { answered, type Classifier, neutral, type Outcome, success } from './outcome.ts';
+import { forget, isInstance, linksOf, member, textMember } from './read.ts';
 import { isRefusal } from './refusal.ts';
+import { failure, isTimeout, ofThrown, opinionOf } from './thrown.ts';
 
 /** A class whose instances are recognised by `instanceof`. */
 export type ErrorClass = abstract new (...args: never[]) => Error;
 
 /** What differs from the default classification. The first that has an opinion decides, from top to bottom. */
 export interface ClassifierOptions {
-  /** Errors of these classes change nothing, for instance the validation errors of your own code. */
+  /** Errors of these classes count as nothing, for instance the validation errors of your own code; at a probe as an answer. */
   readonly ignore?: readonly ErrorClass[];
-  /** Only errors of these classes fail; others change nothing. @default every error */
+  /** Only errors of these classes fail; others count as nothing, at a probe as an answer. @default every error */
   readonly failOn?: readonly ErrorClass[];
-  /** True: the error is a failure; false: it changes nothing; undefined: no opinion. */
+  /** True: the error is a failure; false: it counts as nothing, at a probe as an answer; undefined: no opinion. */
   readonly isFailure?: (error: unknown) => boolean | undefined;
   /** True: the result is a failure; false: it is a success; undefined: no opinion. */
   readonly isFailedResult?: (result: unknown) => boolean | undefined;
@@ -24,100 +27,113 @@ export interface ClassifierOptions {
 }
 
 /**
- * A classifier. By default:
- * - a result that looks like a `Response`: 5xx and 408 are failures, 429 is a quota for its `Retry-After`, other 4xx are
- *   neutral, everything else is a success;
- * - every other result is a success;
- * - an error after the caller's own abort is neutral, and so is a refusal by a breaker, bulkhead or queue: the dependency
- *   was not asked;
- * - an error that carries an HTTP status (`status`, `statusCode` or `response`), as SDKs throw them, is read like the answer;
- * - every other error is a failure.
+ * A classifier. By default results and errors are read as the table in docs/breaker.md says, in short:
+ * - an HTTP answer, or an error that carries its status as SDKs do: 5xx and 408 are failures, 429 is a quota for its
+ *   `Retry-After`, other 4xx count as nothing, everything else is a success;
+ * - an error after the caller's own abort counts as nothing, and so does a refusal by a breaker, limiter, bulkhead or queue:
+ *   the dependency was not asked;
+ * - every other result is a success, every other error a failure.
  *
- * A predicate that throws has no opinion.
+ * A predicate that throws, or gives no boolean, has no opinion. Nothing that is read of a value can make it throw.
  * @throws {BreakerInputError} naming the option and its value.
  */
 export function createClassifier(options: ClassifierOptions = {}): Classifier {
+  checkOptions(options);
   const { ignore = [], failOn, isFailure, isFailedResult, maxRetryAfterMs = 300_000, quotaMs = 1_000 } = options;
-  checkWait('maxRetryAfterMs', maxRetryAfterMs);
-  checkWait('quotaMs', quotaMs);
   const bounds: WaitBounds = { maxRetryAfterMs, quotaMs: Math.min(quotaMs, maxRetryAfterMs) };
   return {
     ofResult(result) {
       if (isFailedResult !== undefined) {
-        const failed = opinion(isFailedResult, result);
-        if (failed === true) return { kind: 'failure', reason: 'result', message: resultText(result) };
-        if (failed === false) return success;
+        const isFailed = opinion(isFailedResult, result);
+        if (isFailed === true) return { kind: 'failure', reason: 'result', message: resultText(result) };
+        if (isFailed === false) return success;
       }
-      if (typeof result !== 'object' || result === null) return success;
-      return isHttpAnswer(result) ? ofAnswer(result, bounds) : success;
+      return typeof result === 'object' && result !== null ? ofGiven(result, bounds) : success;
     },
     ofError(error, callerAborted) {
-      if (callerAborted || isRefusal(error) || isOf(error, ignore)) return neutral;
-      if (failOn !== undefined) return isOf(error, failOn) ? failure(error) : neutral;
-      const failed = isFailure === undefined ? undefined : opinion(isFailure, error);
-      if (failed !== undefined) return failed ? failure(error) : neutral;
+      if (callerAborted || isRefusal(error)) return neutral;
+      if (isOf(error, ignore)) return answered;
+      if (failOn !== undefined) return isOf(error, failOn) ? failed(error) : answered;
+      const fails = isFailure === undefined ? undefined : opinion(isFailure, error);
+      if (fails !== undefined) return fails ? failed(error) : answered;
       return ofThrown(error, bounds);
     },
   };
 }
 
+const WAITS = ['maxRetryAfterMs', 'quotaMs'] as const;
+const CLASSES = ['ignore', 'failOn'] as const;
+const PREDICATES = ['isFailure', 'isFailedResult'] as const;
+
 /** The classification of presets that don't bring their own. */
 export const defaultClassifier: Classifier = createClassifier();
 
-function checkWait(field: string, value: unknown): void {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > 86_400_000) {
-    throw new BreakerInputError(field, `must be a whole number from 0 to 86400000, not ${shown(value)}`);
+function checkOptions(options: ClassifierOptions): void {
+  checkObject('options', options, [...WAITS, ...CLASSES, ...PREDICATES]);
+  for (const field of WAITS) if (options[field] !== undefined) wholeNumberWithin(field, options[field], 0, 86_400_000);
+  for (const field of CLASSES) {
+    const value: unknown = options[field];
+    if (value === undefined) continue;
+    if (!Array.isArray(value) || !value.every((one) => typeof one === 'function')) {
+      throw new BreakerInputError(field, `must be a list of error classes, not ${shown(value)}`);
+    }
+  }
+  for (const field of PREDICATES) {
+    const value: unknown = options[field];
+    if (value !== undefined && typeof value !== 'function') {
+      throw new BreakerInputError(field, `must be a function, not ${shown(value)}`);
+    }
   }
 }
 
-function opinion(ask: (value: unknown) => boolean | undefined, value: unknown): boolean | undefined {
+function opinion(ask: (value: unknown) => unknown, value: unknown): boolean | undefined {
   try {
-    return ask(value);
+    const answer = ask(value);
+    if (typeof answer === 'boolean') return answer;
+    forget(answer);
+    return undefined;
   } catch {
     return undefined;
   }
 }
 
 function isOf(error: unknown, classes: readonly ErrorClass[]): boolean {
-  return classes.some((errorClass) => error instanceof errorClass);
+  return classes.some((errorClass) => isInstance(error, errorClass));
 }
 
-function ofThrown(error: unknown, bounds: WaitBounds): Outcome {
-  const answer = answerOf(error);
-  if (answer === undefined || answer.status < 400) return failure(error);
-  return ofAnswer(answer, bounds, `HTTP ${answer.status}: ${errorText(error)}`);
+function failed(error: unknown): Outcome {
+  return failure(errorText(error), linksOf(error).some(isTimeout) ? 'timeout' : 'error');
 }
 
-const NO_HEADERS = { get: () => undefined };
-
-/** The HTTP answer that an SDK's error stands for. */
-function answerOf(error: unknown): Parameters<typeof ofAnswer>[0] | undefined {
-  if (typeof error !== 'object' || error === null) return undefined;
-  if (isHttpAnswer(error)) return error;
-  if ('response' in error && typeof error.response === 'object' && error.response !== null) {
-    if (isHttpAnswer(error.response)) return error.response;
+/** An HTTP answer, or what supabase-js and its like give in its place: `{ data, error, status }`. */
+function ofGiven(result: object, bounds: WaitBounds): Outcome {
+  const status = answerStatus(result);
+  if (status !== undefined) {
+    return ofAnswer(status, [member(result, 'headers'), member(result, 'rawHeaders')], bounds);
   }
-  if ('status' in error && typeof error.status === 'number') return { status: error.status, headers: NO_HEADERS };
-  if ('statusCode' in error && typeof error.statusCode === 'number') {
-    return { status: error.statusCode, headers: NO_HEADERS };
-  }
-  return undefined;
+  const error = member(result, 'error');
+  if (typeof error !== 'object' || error === null || member(result, 'data') === undefined) return success;
+  return ofReported(error, member(result, 'status'), bounds);
 }
 
-const TIMEOUT_CODES = new Set(['call_timeout', 'ETIMEDOUT', 'ESOCKETTIMEDOUT', 'UND_ERR_HEADERS_TIMEOUT']);
+/** Names of errors that Supabase's clients report where no answer came. */
+const UNREACHED = /(?:Fetch|Relay|Unknown)Error$/;
 
-function failure(error: unknown): Outcome {
-  return { kind: 'failure', reason: isTimeout(error) ? 'timeout' : 'error', message: errorText(error) };
-}
-
-/** `AbortSignal.timeout` and p-timeout reject with the name, sockets with a code. */
-function isTimeout(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  if (error.name === 'TimeoutError') return true;
-  return 'code' in error && typeof error.code === 'string' && TIMEOUT_CODES.has(error.code);
+/** An error that was reported and not thrown. */
+function ofReported(error: object, status: unknown, bounds: WaitBounds): Outcome {
+  const text = errorText(error);
+  const answerHas = httpStatus(status);
+  if (answerHas !== undefined && answerHas >= 400) return ofAnswer(answerHas, [], bounds, `HTTP ${answerHas}: ${text}`);
+  // supabase-js says 0 where no answer came, and puts the error's name in front of its message.
+  const inWords = textMember(error, 'message');
+  if (status === 0 && inWords.startsWith('AbortError')) return neutral;
+  if (status === 0) return failure(text, inWords.startsWith('TimeoutError') ? 'timeout' : 'error');
+  const opinionOfIt = opinionOf(linksOf(error), bounds, text);
+  if (opinionOfIt !== undefined) return opinionOfIt;
+  return UNREACHED.test(textMember(error, 'name')) ? failure(text, 'error') : success;
 }
 
 function resultText(result: unknown): string {
-  if (typeof result === 'object' && result !== null && isHttpAnswer(result)) return `HTTP ${result.status}`;
-  return 'the result was a failure';
+  const status = typeof result === 'object' && result !== null ? answerStatus(result) : undefined;
+  return status === undefined ? 'the result was a failure' : `HTTP ${status}`;
 }

@@ -1,4 +1,5 @@
 import { maskSecrets } from '../mask.ts';
+import { textMember } from './read.ts';
 
 const MAX_CAUSES = 3;
 
@@ -30,7 +31,7 @@ function causeOf(error: unknown): unknown {
 
 function textOf(error: unknown): string {
   if (typeof error === 'string') return error;
-  if (!(error instanceof Error)) return JSON.stringify(error) ?? typeof error;
+  if (!(error instanceof Error)) return textMember(error, 'message') || (JSON.stringify(error) ?? typeof error);
   // An AggregateError, as of a connection tried on several addresses, has its text in the errors it holds.
   if (error.message === '' && error instanceof AggregateError) return error.errors.map(textOf).join(', ');
   return error.message === '' ? error.name : error.message;

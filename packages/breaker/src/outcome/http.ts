@@ -1,12 +1,8 @@
-import { maskSecrets } from '../mask.ts';
-import { neutral, type Outcome, success } from './outcome.ts';
+import { truncated } from '../mask.ts';
+import { headerOf } from './headers.ts';
+import { answered, type Outcome, success } from './outcome.ts';
+import { member } from './read.ts';
 import { retryAfterMs } from './retry-after.ts';
-
-/** What is read of an HTTP answer: the `Response` of Node, of undici or of node-fetch all have it, and axios' too. */
-export interface HttpAnswer {
-  readonly status: number;
-  readonly headers: { get(name: string): unknown };
-}
 
 /** Bounds on what a dependency may ask for. */
 export interface WaitBounds {
@@ -16,33 +12,53 @@ export interface WaitBounds {
   readonly quotaMs: number;
 }
 
-/** Whether `value` looks like an HTTP answer. */
-export function isHttpAnswer(value: object): value is HttpAnswer {
-  if (!('status' in value) || typeof value.status !== 'number' || !('headers' in value)) return false;
-  const { headers } = value;
-  return typeof headers === 'object' && headers !== null && 'get' in headers && typeof headers.get === 'function';
+/** An HTTP status as a number; some clients write it as text. Undefined when `value` is none. */
+export function httpStatus(value: unknown): number | undefined {
+  const status = typeof value === 'string' && /^[1-5]\d\d$/.test(value) ? Number(value) : value;
+  return typeof status === 'number' && Number.isInteger(status) && status >= 100 && status <= 599 ? status : undefined;
 }
 
-/** 5xx and 408 fail, 429 is a quota, other 4xx are the request's own fault, the rest went well. */
-export function ofAnswer(answer: HttpAnswer, bounds: WaitBounds, message = `HTTP ${answer.status}`): Outcome {
-  const { status } = answer;
+/** The status of what looks like an HTTP answer: `Response`, and the answers of undici, Node, got, axios and superagent. */
+export function answerStatus(value: object): number | undefined {
+  const status = httpStatus(member(value, 'status') ?? member(value, 'statusCode'));
+  if (status === undefined) return undefined;
+  const headers = member(value, 'headers');
+  return typeof headers === 'object' && headers !== null ? status : undefined;
+}
+
+/**
+ * 5xx and 408 fail, 429 is a quota, and so is a 403 that says when to come back; other 4xx are the request's own fault, the
+ * rest went well.
+ * @param sources where headers may be
+ * @param message what to store, masked
+ */
+export function ofAnswer(
+  status: number,
+  sources: readonly unknown[],
+  bounds: WaitBounds,
+  message = `HTTP ${status}`,
+): Outcome {
   if (status < 400) return success;
-  if (status === 429) {
-    const waitMs = waitOf(answer, bounds) ?? bounds.quotaMs;
-    return waitMs === 0 ? neutral : { kind: 'quota', retryAfterMs: waitMs, message: maskSecrets(message) };
-  }
-  if (status < 500 && status !== 408) return neutral;
-  const waitMs = waitOf(answer, bounds);
-  const failure = { kind: 'failure', reason: 'result', message: maskSecrets(message) } as const;
+  if (status === 429) return ofQuota(waitOf(sources, bounds), bounds, message);
+  const fails = status >= 500 || status === 408;
+  if (!fails && status !== 403) return answered;
+  const waitMs = waitOf(sources, bounds);
+  if (!fails) return waitMs === undefined ? answered : ofQuota(waitMs, bounds, message);
+  const failure = { kind: 'failure', reason: 'result', message: truncated(message) } as const;
   return waitMs === undefined || waitMs === 0 ? failure : { ...failure, retryAfterMs: waitMs };
 }
 
-/** The time that the answer asks to wait, capped. */
-function waitOf({ headers }: HttpAnswer, { maxRetryAfterMs }: WaitBounds): number | undefined {
-  const header = (name: string): string | undefined => {
-    const value = headers.get(name);
-    return typeof value === 'string' ? value : undefined;
-  };
-  const waitMs = retryAfterMs(header);
-  return waitMs === undefined ? undefined : Math.min(waitMs, maxRetryAfterMs);
+/** The dependency wants no more of us: for as long as it says, or else for the quota's time. */
+export function ofQuota(waitMs: number | undefined, { quotaMs }: WaitBounds, message: string): Outcome {
+  const retryAfter = waitMs ?? quotaMs;
+  return retryAfter === 0 ? answered : { kind: 'quota', retryAfterMs: retryAfter, message: truncated(message) };
+}
+
+/** The time that an answer asks to wait, in whole ms, capped; undefined when none of its headers says. */
+export function waitOf(sources: readonly unknown[], { maxRetryAfterMs }: WaitBounds): number | undefined {
+  for (const headers of sources) {
+    const waitMs = retryAfterMs((name) => headerOf(headers, name));
+    if (waitMs !== undefined) return Math.min(Math.ceil(waitMs), maxRetryAfterMs);
+  }
+  return undefined;
 }

@@ -3,7 +3,8 @@
  * - `success` and `failure` are counted.
  * - `quota`: the dependency is well but wants no more of us for a while (429). It opens the breaker for that while and is
  *   told apart from failures: it says nothing about health.
- * - `neutral` changes nothing: the dependency was not asked, or the caller's request was wrong.
+ * - `neutral` counts as nothing. With `answered` the dependency was well enough to say that the request was wrong, which at
+ *   a probe speaks for it as a success does; without it the dependency was not asked, or its answer not awaited.
  */
 export type Outcome =
   | { readonly kind: 'success' }
@@ -22,21 +23,27 @@ export type Outcome =
       /** At most 500 characters, secrets masked. */
       readonly message: string;
     }
-  | { readonly kind: 'neutral' };
+  | { readonly kind: 'neutral'; readonly answered?: boolean };
 
 /** `error`: the function threw. `timeout`: it took too long. `result`: what it returned tells of a failure. */
 export type FailureReason = 'error' | 'timeout' | 'result';
 
-/** Decides what a call meant. Must not throw. */
+/**
+ * Decides what a call meant. Of one that throws, or gives something else than an outcome, the process is warned once, and
+ * the default classifier decides in its place.
+ */
 export interface Classifier {
   /** @param result what the function's promise resolved to */
   ofResult(result: unknown): Outcome;
-  /** @param callerAborted whether the signal that the caller passed had fired */
+  /** @param callerAborted whether the signal that the caller passed had fired, and not because its time was up */
   ofError(error: unknown, callerAborted: boolean): Outcome;
 }
 
 /** Shared, so that a call that goes well allocates nothing. */
 export const success: Outcome = Object.freeze({ kind: 'success' });
 
-/** Shared, like {@link success}. */
+/** Shared, like {@link success}: the dependency was not asked, or nobody waited for its answer. */
 export const neutral: Outcome = Object.freeze({ kind: 'neutral' });
+
+/** Shared, like {@link success}: the dependency was well, and the request wrong. */
+export const answered: Outcome = Object.freeze({ kind: 'neutral', answered: true });

@@ -45,3 +45,6 @@ export const builtInPresets: readonly [typeof aiProvider, typeof storage, typeof
   webhook,
   email,
 ];
+
+/** The names of the built-in presets. */
+export type BuiltInName = (typeof builtInPresets)[number]['name'];

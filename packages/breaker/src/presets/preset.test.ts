@@ -58,6 +58,18 @@ describe('definePreset', () => {
     expect(preset.trip).toEqual({ ...rate, window: { kind: 'time', windowMs: 5_000 } });
   });
 
+  it('lets calls take any time when told to, and takes what it gave', () => {
+    for (const timeoutMs of [false, Infinity] as const) {
+      const preset = definePreset({ ...consecutive, timeoutMs });
+      expect(preset.timeoutMs).toBe(Infinity);
+      expect(definePreset(preset)).toEqual(preset);
+    }
+  });
+
+  it.each([undefined, null, 5, 'mine', []])('refuses %j in the place of its options', (options) => {
+    expect(() => definePreset(options as unknown as PresetOptions)).toThrow('preset must be an object, not');
+  });
+
   const bad: [Record<string, unknown>, string][] = [
     [{ name: 'Mine' }, 'name must be 1 to 64 of a-z, 0-9, _ and -, not "Mine"'],
     [{ name: 'a\nb' }, 'name'],
@@ -70,7 +82,18 @@ describe('definePreset', () => {
     [{ probes: 0 }, 'probes'],
     [{ probeMarginMs: -1 }, 'probeMarginMs'],
     [{ timeoutMs: 0 }, 'timeoutMs'],
-    [{ timeoutMs: Number.POSITIVE_INFINITY }, 'timeoutMs'],
+    [{ timeoutMs: true }, 'preset mine: timeoutMs must be a whole number from 1 to 86400000, not true'],
+    [{ timeout: 3_000 }, 'timeout is no option: there are name, trip,'],
+    [{ openMs: '1000' }, 'preset mine: openMs must be a whole number from 1 to 86400000, not "1000"'],
+    [{ openMs: Number.NaN }, 'openMs'],
+    [{ trip: { strategy: 'consecutive', failures: 3, failure: 3 } }, 'preset mine: trip.failure is no option'],
+    [
+      { trip: { ...rate, window: { kind: 'count', calls: 10, windowMs: 5 } } },
+      'preset mine: trip.window.windowMs is no',
+    ],
+    [{ trip: 'consecutive' }, 'trip must be a strategy with its numbers'],
+    [{ slowCalls: 5 }, 'preset mine: slowCalls must be an object, not 5'],
+    [{ ramp: { durationMs: 10, startShare: 0.5, share: 1 } }, 'preset mine: ramp.share is no option'],
     [{ quorum: 0 }, 'quorum'],
     [{ quorum: 1.5 }, 'quorum'],
     [{ version: 0 }, 'version'],

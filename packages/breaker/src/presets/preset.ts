@@ -1,7 +1,7 @@
 import { BreakerInputError, shown } from '../errors.ts';
 import { defaultClassifier } from '../outcome/classify.ts';
 import type { Classifier } from '../outcome/outcome.ts';
-import { fraction, numberWithin, oneOf, wholeNumberWithin } from './checks.ts';
+import { checkObject, fraction, numberWithin, oneOf, wholeNumberWithin } from '../checks.ts';
 import { checkSlowCalls, checkTrip, type SlowCalls, type Trip, type TripOptions } from './trip.ts';
 
 /** The longest time that any option may name: a day. */
@@ -37,7 +37,7 @@ export interface Preset<Name extends string = string> {
   readonly probes: number;
   /** A probe's lease outlives its call's timeout by this, in ms. */
   readonly probeMarginMs: number;
-  /** A call that takes longer is a failure, in ms. */
+  /** A call that takes longer is a failure, in ms; `Infinity`: it may take any time. */
   readonly timeoutMs: number;
   /** Distinct instances that must have seen failures before the fleet opens: a number from 1, or a share below 1 of those calling. */
   readonly quorum: number;
@@ -66,8 +66,8 @@ export interface PresetOptions<Name extends string = string> {
   readonly probes?: number;
   /** @default 1_000 */
   readonly probeMarginMs?: number;
-  /** @default 10_000 */
-  readonly timeoutMs?: number;
+  /** A call that takes longer is a failure, in ms, up to a day; false: it may take any time. @default 10_000 */
+  readonly timeoutMs?: number | false;
   /** @default 2 */
   readonly quorum?: number;
   /** @default none */
@@ -81,6 +81,23 @@ export interface PresetOptions<Name extends string = string> {
   /** @default defaultClassifier */
   readonly classifier?: Classifier;
 }
+
+const OPTIONS = [
+  'trip',
+  'slowCalls',
+  'openMs',
+  'maxOpenMs',
+  'openBackoff',
+  'probes',
+  'probeMarginMs',
+  'timeoutMs',
+  'quorum',
+  'ramp',
+  'record',
+  'mode',
+  'version',
+  'classifier',
+] as const satisfies readonly (keyof PresetOptions)[];
 
 /**
  * Checks a preset and fills in what it leaves out.
@@ -96,16 +113,9 @@ export interface PresetOptions<Name extends string = string> {
  * @throws {BreakerInputError} naming the option and its value.
  */
 export function definePreset<const Name extends string>(options: PresetOptions<Name>): Preset<Name> {
-  const {
-    name,
-    trip,
-    slowCalls,
-    openMs,
-    openBackoff = 2,
-    probes = 1,
-    probeMarginMs = 1_000,
-    timeoutMs = 10_000,
-  } = options;
+  checkObject('preset', options, ['name', ...OPTIONS]);
+  const { name, trip, slowCalls, openMs, openBackoff = 2, probes = 1, probeMarginMs = 1_000 } = options;
+  const timeoutMs = options.timeoutMs === false ? Infinity : (options.timeoutMs ?? 10_000);
   const { quorum = 2, ramp, record = ['transitions', 'failures'], mode = 'enforce', version = 1 } = options;
   const { classifier = defaultClassifier } = options;
   if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
@@ -118,7 +128,7 @@ export function definePreset<const Name extends string>(options: PresetOptions<N
   numberWithin(of('openBackoff'), openBackoff, 1, 10);
   wholeNumberWithin(of('probes'), probes, 1, 1_000);
   wholeNumberWithin(of('probeMarginMs'), probeMarginMs, 0, MAX_TIME_MS);
-  wholeNumberWithin(of('timeoutMs'), timeoutMs, 1, MAX_TIME_MS);
+  if (timeoutMs !== Infinity) wholeNumberWithin(of('timeoutMs'), timeoutMs, 1, MAX_TIME_MS);
   wholeNumberWithin(of('version'), version, 1, 2 ** 31 - 1);
   oneOf(of('mode'), mode, ['enforce', 'metrics-only']);
   checkQuorum(of('quorum'), quorum);
@@ -158,7 +168,9 @@ function checkRecord(field: string, record: unknown): void {
   for (const kind of record) oneOf(field, kind, ['transitions', 'failures', 'successes']);
 }
 
-function checkRamp(field: string, { durationMs, startShare }: Ramp): Ramp {
+function checkRamp(field: string, ramp: Ramp): Ramp {
+  checkObject(field, ramp, ['durationMs', 'startShare'], `${field}.`);
+  const { durationMs, startShare } = ramp;
   wholeNumberWithin(`${field}.durationMs`, durationMs, 1, MAX_TIME_MS);
   fraction(`${field}.startShare`, startShare);
   return { durationMs, startShare };

@@ -1,5 +1,5 @@
 import { BreakerInputError, shown } from '../errors.ts';
-import { fraction, wholeNumberWithin } from './checks.ts';
+import { checkObject, fraction, wholeNumberWithin } from '../checks.ts';
 
 /** What a failure rate is measured over: the last `calls` calls, or those of the last `windowMs`. */
 export type RateWindow =
@@ -59,12 +59,14 @@ export function checkTrip(field: string, trip: TripOptions): Trip {
   }
   const { strategy } = trip;
   if (strategy === 'consecutive') {
+    checkObject(field, trip, ['strategy', 'failures', 'forgetAfterMs'], `${field}.`);
     const { failures, forgetAfterMs = 300_000 } = trip;
     wholeNumberWithin(`${field}.failures`, failures, 1, 10_000);
     wholeNumberWithin(`${field}.forgetAfterMs`, forgetAfterMs, 1, DAY_MS);
     return { strategy, failures, forgetAfterMs };
   }
   if (strategy === 'rate') {
+    checkObject(field, trip, ['strategy', 'window', 'minimumCalls', 'failureRate'], `${field}.`);
     const { minimumCalls, failureRate } = trip;
     const window = checkWindow(`${field}.window`, trip.window);
     const most = window.kind === 'count' ? window.calls : 1_000_000;
@@ -77,10 +79,12 @@ export function checkTrip(field: string, trip: TripOptions): Trip {
 
 function checkWindow(field: string, window: RateWindow): RateWindow {
   if (window?.kind === 'count') {
+    checkObject(field, window, ['kind', 'calls'], `${field}.`);
     wholeNumberWithin(`${field}.calls`, window.calls, 1, MAX_COUNT_WINDOW);
     return { kind: 'count', calls: window.calls };
   }
   if (window?.kind === 'time') {
+    checkObject(field, window, ['kind', 'windowMs'], `${field}.`);
     wholeNumberWithin(`${field}.windowMs`, window.windowMs, 100, DAY_MS);
     return { kind: 'time', windowMs: window.windowMs };
   }
@@ -88,7 +92,9 @@ function checkWindow(field: string, window: RateWindow): RateWindow {
 }
 
 /** @throws {BreakerInputError} naming the option and its value. */
-export function checkSlowCalls(field: string, { durationMs, rate }: SlowCalls): SlowCalls {
+export function checkSlowCalls(field: string, slowCalls: SlowCalls): SlowCalls {
+  checkObject(field, slowCalls, ['durationMs', 'rate'], `${field}.`);
+  const { durationMs, rate } = slowCalls;
   wholeNumberWithin(`${field}.durationMs`, durationMs, 1, DAY_MS);
   fraction(`${field}.rate`, rate);
   return { durationMs, rate };

@@ -20,7 +20,11 @@ export type ResponseWithBody = Response & { readonly body: ReadableStream<Uint8A
 
 /** Whether a result has a body that can be watched. Only a `Response` of this process' own fetch can be rebuilt around one. */
 export function hasBody(result: unknown): result is ResponseWithBody {
-  return result instanceof Response && result.body !== null && !result.bodyUsed && !result.body.locked;
+  try {
+    return result instanceof Response && result.body !== null && !result.bodyUsed && !result.body.locked;
+  } catch {
+    return false;
+  }
 }
 
 /** Watches the body of `original`, which must not be used any more. Reads nothing before the reader asks. */

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CallTimeoutError } from '../errors.ts';
-import { type CallObserver, callWithin } from './call.ts';
+import { type CallObserver, callWithin, type Callable } from './call.ts';
 
 const hang = (): Promise<never> => new Promise(() => undefined);
 const reasonOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -31,6 +31,10 @@ function recorder(): CallObserver & { readonly told: unknown[] } {
   };
 }
 
+const boom = (): never => {
+  throw new Error('observer');
+};
+
 describe('callWithin', () => {
   it('passes on what the function returns or throws, untouched, and tells it once', async () => {
     const observer = recorder();
@@ -49,10 +53,67 @@ describe('callWithin', () => {
     expect(await callWithin(() => new Thenable(), { timeoutMs: 1_000 })).toBe('then');
   });
 
-  it('gives a signal to a function that declares it, and none to one that does not', async () => {
-    const seen = await callWithin(async (signal) => signal, { timeoutMs: 1_000 });
-    expect([seen instanceof AbortSignal, seen.aborted]).toEqual([true, false]);
-    expect(await callWithin(async (...all: readonly unknown[]) => all.length, { timeoutMs: 1_000 })).toBe(0);
+  const seen: unknown[] = [];
+  const take = (signal?: unknown): void => void seen.push(signal);
+  const byDefault = (signal: unknown = null): void => take(signal);
+  it.each<[string, Callable<void>]>([
+    ['one parameter', (signal) => take(signal)],
+    ['a rest parameter', (...all: readonly unknown[]) => take(all[0])],
+    ['a default parameter', byDefault],
+    [
+      'its arguments',
+      function () {
+        // eslint-disable-next-line prefer-rest-params
+        take(arguments[0]);
+      },
+    ],
+    ['a binding', take.bind(undefined)],
+    ['a Proxy', new Proxy(take, {})],
+    ['a mock', vi.fn<(signal: AbortSignal) => void>(take)],
+  ])('gives its signal to a function that takes it by %s', async (_, fn) => {
+    seen.length = 0;
+    await callWithin(fn, { timeoutMs: 1_000 });
+    expect(seen).toEqual([expect.any(AbortSignal)]);
+  });
+
+  it('makes no signal for an arrow function without parameters, which cannot take it', async () => {
+    const made = vi.spyOn(globalThis, 'AbortController');
+    for (const fn of [
+      () => 1,
+      async () => 1,
+      async () => {
+        return 1;
+      },
+    ])
+      await callWithin(fn, { timeoutMs: 1_000 });
+    expect(made).not.toHaveBeenCalled();
+    made.mockRestore();
+  });
+
+  it("tells an abort by the caller from a caller's signal whose time was up, alone or among others", async () => {
+    const timeUp = new DOMException('time is up', 'TimeoutError');
+    for (const [reason, byCaller] of [
+      ['left', true],
+      [timeUp, false],
+    ] as const) {
+      const [observer, one, other] = [recorder(), new AbortController(), new AbortController()];
+      const signal = AbortSignal.any([one.signal, other.signal]);
+      const call = reasonOf(callWithin(hang, { timeoutMs: 1_000, signal, observer }));
+      other.abort(reason);
+      expect(await call).toBe(reason);
+      expect(observer.told).toEqual([['rejected', reason, byCaller]]);
+    }
+  });
+
+  it('settles although its observer throws, and warns of that', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    const observer = { resolved: boom, rejected: boom };
+    expect(await callWithin(async () => 1, { timeoutMs: 1_000, observer })).toBe(1);
+    expect(await reasonOf(callWithin(async () => boom(), { timeoutMs: 1_000, observer }))).toEqual(
+      new Error('observer'),
+    );
+    expect(warned).toHaveBeenCalledTimes(2);
+    warned.mockRestore();
   });
 
   it('does not call the function when the caller has aborted before', async () => {
@@ -166,6 +227,24 @@ describe('a timeout', () => {
       expect(performance.now()).toBeGreaterThan(startedAt);
     },
   );
+
+  it('has no deadline when its time is without an end', async () => {
+    const observer = recorder();
+    let release: (() => void) | undefined;
+    const call = callWithin(() => new Promise<void>((resolve) => (release = resolve)), {
+      timeoutMs: Infinity,
+      observer,
+    });
+    await vi.advanceTimersByTimeAsync(86_400_000);
+    expect(observer.told).toEqual([]);
+    release?.();
+    await call;
+    expect(observer.told).toHaveLength(1);
+    const gone = new AbortController();
+    const other = reasonOf(callWithin(hang, { timeoutMs: Infinity, signal: gone.signal, observer }));
+    gone.abort('left');
+    expect(await other).toBe('left');
+  });
 
   it('leaves no timer running once nothing waits', async () => {
     await callWithin(async () => 1, { timeoutMs: 3_000 });

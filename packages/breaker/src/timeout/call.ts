@@ -1,4 +1,6 @@
 import { CallTimeoutError } from '../errors.ts';
+import { errorText } from '../outcome/error-text.ts';
+import { isInstance, textMember } from '../outcome/read.ts';
 import { hasBody, type ResponseWithBody, watchBody, type WatchedBody } from './body.ts';
 import { type Abortable, followSignal, unfollowSignal } from './caller-signal.ts';
 import { type Deadlines, deadlinesOf, type Expiring } from './deadlines.ts';
@@ -6,16 +8,17 @@ import { type Deadlines, deadlinesOf, type Expiring } from './deadlines.ts';
 /** What a timeout counts: until the promise settles, or until a response's body has been read too. */
 export type Covers = 'headers' | 'body';
 
-/** Told how a call ended: one of them, exactly once, before the caller hears of it. Must not throw. */
+/** Told how a call ended: one of them, exactly once, before the caller hears of it. Must not throw; the process is warned. */
 export interface CallObserver {
   /** @param value what the function's promise resolved to; where the body is covered too, after its end */
   resolved(value: unknown): void;
-  /** @param callerAborted whether the signal that the caller passed had fired */
+  /** @param callerAborted whether the signal that the caller passed had fired, and not because its time was up */
   rejected(error: unknown, callerAborted: boolean): void;
 }
 
 /** Options of {@link callWithin}. */
 export interface CallOptions {
+  /** In ms; `Infinity`: it may take any time. */
   readonly timeoutMs: number;
   /** The caller's own signal. */
   readonly signal?: AbortSignal | undefined;
@@ -32,8 +35,12 @@ export type Callable<T> = (signal: AbortSignal) => PromiseLike<T> | T;
  * Calls `fn`, and settles within `timeoutMs` whatever it does: also when it hangs and ignores its signal. The signal that
  * `fn` gets aborts with the {@link CallTimeoutError} when time is up and with the caller's reason when the caller aborts.
  *
- * Making a signal costs 2.5 µs, twenty times the rest, so a function that declares no parameter (`fn.length` is 0) gets
- * none: it could not pass it on. A function that throws or returns no promise is treated as `await` would.
+ * Every function gets the signal, however it is written, bound or wrapped, but for one: an arrow function without
+ * parameters (`() => …`) can't take it, and making a signal costs 2.5 µs, twenty times the rest. So a function that takes
+ * something else first must be wrapped: `() => find(id)`, not `find`. A function that throws or returns no promise is
+ * treated as `await` would.
+ *
+ * A caller's signal whose own time was up (`AbortSignal.timeout`) is no abort by the caller: the dependency was too slow.
  *
  * A timeout may come late, by 1/16 of its time or 200 ms at most, never early.
  *
@@ -46,10 +53,11 @@ export function callWithin<T>(fn: Callable<T>, { timeoutMs, signal, covers, obse
     observer?.rejected(signal.reason, true);
     return Promise.reject(signal.reason);
   }
-  const deadlines = deadlinesOf(timeoutMs);
+  const deadlines = timeoutMs === Infinity ? undefined : deadlinesOf(timeoutMs);
   return new Promise<T>((resolve, reject) => {
     const call = new Call<T>(resolve, reject, deadlines, observer);
-    deadlines.add(call);
+    if (deadlines === undefined) call.index = 0;
+    else deadlines.add(call);
     if (signal !== undefined) call.follow(signal);
     if (covers === 'body') call.coverBody();
     call.start(fn);
@@ -66,19 +74,19 @@ interface Extras {
 
 /** One call under way. It has few fields, for it is made a hundred thousand times a second. */
 class Call<T> implements Expiring, Abortable {
-  /** Where it waits for its deadline; -1 once it is over. */
+  /** Where it waits for its deadline, any number if it has none; -1 once it is over. */
   index = -1;
   since = 0;
   private extras: Extras | undefined = undefined;
   private readonly resolve: (value: T) => void;
   private readonly reject: (error: unknown) => void;
-  private readonly deadlines: Deadlines;
+  private readonly deadlines: Deadlines | undefined;
   private readonly observer: CallObserver | undefined;
 
   constructor(
     resolve: (value: T) => void,
     reject: (error: unknown) => void,
-    deadlines: Deadlines,
+    deadlines: Deadlines | undefined,
     observer: CallObserver | undefined,
   ) {
     this.resolve = resolve;
@@ -98,8 +106,8 @@ class Call<T> implements Expiring, Abortable {
 
   start(fn: Callable<T>): void {
     try {
-      const returned = declaresNothing(fn) ? fn() : fn(this.makeSignal());
-      const promise = returned instanceof Promise ? returned : Promise.resolve(returned);
+      const returned = takesNothing(fn) ? fn() : fn(this.makeSignal());
+      const promise = isPromise(returned) ? returned : Promise.resolve(returned);
       promise.then(
         (value: T) => this.resolved(value),
         (error: unknown) => this.rejected(error),
@@ -117,13 +125,13 @@ class Call<T> implements Expiring, Abortable {
       return;
     }
     this.unfollow();
-    this.observer?.resolved(body.response);
+    this.tellResolved(body.response);
   }
 
   abort(reason: unknown): void {
     if (this.index === -1) return;
-    this.deadlines.remove(this);
-    this.fail(reason, true);
+    this.end();
+    this.fail(reason, !isTimeUp(reason));
   }
 
   private makeSignal(): AbortSignal {
@@ -136,27 +144,57 @@ class Call<T> implements Expiring, Abortable {
     if (this.index === -1) return;
     if (this.extras !== undefined) {
       if (this.extras.coversBody === true && hasBody(value)) {
-        const watched = this.watch(value);
-        if (standsFor(watched, value)) this.resolve(watched);
+        this.resolveWatched(value);
         return;
       }
       this.unfollow();
     }
-    this.deadlines.remove(this);
-    this.observer?.resolved(value);
+    this.end();
+    this.tellResolved(value);
     this.resolve(value);
+  }
+
+  private resolveWatched(value: T & ResponseWithBody): void {
+    try {
+      const watched = this.watch(value);
+      if (standsFor(watched, value)) this.resolve(watched);
+    } catch (error) {
+      this.rejected(error);
+    }
   }
 
   private rejected(error: unknown): void {
     if (this.index === -1) return;
-    this.deadlines.remove(this);
-    this.fail(error, this.extras?.signal?.aborted === true);
+    this.end();
+    const signal = this.extras?.signal;
+    this.fail(error, signal?.aborted === true && !isTimeUp(signal.reason));
+  }
+
+  private end(): void {
+    if (this.deadlines === undefined) this.index = -1;
+    else this.deadlines.remove(this);
+  }
+
+  private tellResolved(value: unknown): void {
+    try {
+      this.observer?.resolved(value);
+    } catch (error) {
+      warnOf(error);
+    }
+  }
+
+  private tellRejected(error: unknown, callerAborted: boolean): void {
+    try {
+      this.observer?.rejected(error, callerAborted);
+    } catch (problem) {
+      warnOf(problem);
+    }
   }
 
   /** It is over, and whatever the function does afterwards, nobody waits for it any more. */
   private fail(error: unknown, callerAborted: boolean): void {
     this.unfollow();
-    this.observer?.rejected(error, callerAborted);
+    this.tellRejected(error, callerAborted);
     this.reject(error);
     this.extras?.body?.fail(error);
     this.extras?.controller?.abort(error);
@@ -167,8 +205,8 @@ class Call<T> implements Expiring, Abortable {
       ended: () => {
         if (this.index === -1) return;
         this.unfollow();
-        this.deadlines.remove(this);
-        this.observer?.resolved(body.response);
+        this.end();
+        this.tellResolved(body.response);
       },
       failed: (error) => this.rejected(error),
     });
@@ -182,8 +220,24 @@ class Call<T> implements Expiring, Abortable {
   }
 }
 
-function declaresNothing<T>(fn: Callable<T>): fn is () => PromiseLike<T> | T {
-  return fn.length === 0;
+const ARROW_WITHOUT_PARAMETERS = /^(?:async\s*)?\(\s*\)\s*=>/;
+
+/** Of the functions of length 0 only an arrow function has neither rest or default parameters nor `arguments`. */
+function takesNothing<T>(fn: Callable<T>): fn is () => PromiseLike<T> | T {
+  return fn.length === 0 && ARROW_WITHOUT_PARAMETERS.test(Function.prototype.toString.call(fn));
+}
+
+function isPromise<T>(value: PromiseLike<T> | T): value is Promise<T> {
+  return isInstance(value, Promise);
+}
+
+/** Whether a signal fired because its time was up, and not because somebody aborted. */
+export function isTimeUp(reason: unknown): boolean {
+  return textMember(reason, 'name') === 'TimeoutError';
+}
+
+function warnOf(error: unknown): void {
+  process.emitWarning(`an observer of a call threw: ${errorText(error)}`, 'SpillwayWarning');
 }
 
 /** Where a Response was promised, one that was rebuilt around its body will do. */

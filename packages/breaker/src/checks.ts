@@ -1,4 +1,4 @@
-import { BreakerInputError, shown } from '../errors.ts';
+import { BreakerInputError, shown } from './errors.ts';
 
 /** @throws {BreakerInputError} unless `value` is a whole number from `min` to `max`. */
 export function wholeNumberWithin(field: string, value: unknown, min: number, max: number): void {
@@ -25,5 +25,17 @@ export function fraction(field: string, value: unknown): void {
 export function oneOf(field: string, value: unknown, allowed: readonly string[]): void {
   if (typeof value !== 'string' || !allowed.includes(value)) {
     throw new BreakerInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
+  }
+}
+
+/** @throws {BreakerInputError} unless `value` is an object that has no other members than `known`. */
+export function checkObject(field: string, value: unknown, known: readonly string[], prefix = ''): void {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new BreakerInputError(field, `must be an object, not ${shown(value)}`);
+  }
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key)) {
+      throw new BreakerInputError(`${prefix}${key}`, `is no option: there are ${known.join(', ')}`);
+    }
   }
 }
