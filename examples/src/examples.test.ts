@@ -1,6 +1,7 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { configureRateLimit } from '@spillway/limiter/fetch';
+import { byApiKey } from '@spillway/limiter/http';
 import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, vi } from 'vitest';
 import { generateContent } from './generate-content.ts';
@@ -17,7 +18,7 @@ describe('generate-content', () => {
     const client = redis.connect(hotPathOptions);
     await vi.waitUntil(() => client.status === 'ready');
     const limiter = createLimiter({ redis: client, policies: tiers, deadlineMs: 5_000 });
-    configureRateLimit({ limiter });
+    configureRateLimit({ limiter, identify: byApiKey({ verify: (key) => key === 'demo' }) });
     const statuses: number[] = [];
     for (let request = 0; request < 20; request += 1) statuses.push((await ask()).status);
     expect(statuses).toEqual(Array.from({ length: 20 }, () => 200));

@@ -19,10 +19,12 @@ const redis = new Redis(REDIS_URL, hotPathOptions);
 redis.on('error', (error) => process.stderr.write(`Redis: ${error.message}\n`));
 const limiter = createLimiter({ redis, policies: tiers });
 
-// Who has a key counts by the key, everybody else by address. Name your load balancers in `trustedProxies`.
+// Who has a key that was given out counts by the key, all made-up keys count as one, and everybody else by address. Name
+// your load balancers in `trustedProxies`.
+const givenOut = new Set(['demo']);
 const identify = firstOf(
-  byApiKey,
-  byIp<NodeRequest>({ remoteAddress: ({ remoteAddress }) => remoteAddress, trustedProxies: ['10.0.0.0/8'] }),
+  byApiKey({ verify: (key) => givenOut.has(key) }),
+  byIp<NodeRequest>({ trustedProxies: ['10.0.0.0/8'] }),
 );
 
 const app = express();

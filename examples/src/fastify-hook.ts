@@ -2,7 +2,7 @@
  * A Fastify service with a limit for everything and a stricter one for a single route, and its metrics.
  *
  *     REDIS_URL=redis://127.0.0.1:6379 PORT=3000 node examples/dist/fastify-hook.js
- *     curl -i -H 'X-API-Key: demo' localhost:3000/articles
+ *     curl -i localhost:3000/articles
  *     curl -i localhost:3000/metrics
  */
 import { once } from 'node:events';

@@ -1,14 +1,15 @@
 /*
- * An edge function: a handler of `(req: Request) => Promise<Response>` that lets each API key generate 20 times a minute.
+ * An edge function: a handler of `(req: Request) => Promise<Response>` that lets each client generate 20 times a minute.
  *
  * See it run: `npx pnpm@12 start` serves it at POST /functions/v1/generate-content.
  * In your own service, say once at start which limiter to ask:
  *
- *     configureRateLimit({ limiter: createLimiter({ redis: new Redis(url, hotPathOptions), policies: tiers }) });
+ *     const limiter = createLimiter({ redis: new Redis(url, hotPathOptions), policies: tiers });
+ *     configureRateLimit({ limiter, identify: byApiKey({ verify }) });
  */
 import { applyRateLimit } from '@spillway/limiter/fetch';
 
-/** Generates content for whoever the `X-API-Key` header names; refuses with 429 beyond the `generation` tier. */
+/** Generates content for a client that `identify` knows; refuses with 429 beyond the `generation` tier. */
 export async function generateContent(req: Request): Promise<Response> {
   const rateLimitResponse = await applyRateLimit(req, 'generation', 'generate-content');
   if (rateLimitResponse) return rateLimitResponse;

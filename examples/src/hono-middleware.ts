@@ -2,7 +2,7 @@
  * A Hono service with a limit in front of some of its routes.
  *
  *     REDIS_URL=redis://127.0.0.1:6379 PORT=3000 node examples/dist/hono-middleware.js
- *     curl -i -H 'X-API-Key: demo' localhost:3000/api/articles
+ *     curl -i localhost:3000/api/articles
  */
 import { once } from 'node:events';
 import { serve } from '@hono/node-server';
@@ -21,6 +21,8 @@ redis.on('error', (error) => process.stderr.write(`Redis: ${error.message}\n`));
 const exports = definePolicy({ name: 'exports', limit: 3, windowMs: 10_000 });
 const limiter = createLimiter({ redis, policies: [...tiers, exports] });
 
+// Without `identify` the address of the connection is asking. Behind load balancers name them:
+// `identify: byIp({ trustedProxies: ['10.0.0.0/8'] })`.
 const app = new Hono();
 app.use('/api/*', rateLimit({ limiter, policy: 'standard' }));
 app.use('/api/exports', rateLimit({ limiter, policy: 'exports', action: 'export' }));

@@ -2,6 +2,7 @@ import { createLogger, serve, startApi } from '@spillway/api';
 import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
 import { generateContent } from '@spillway/examples/generate-content';
 import { configureRateLimit } from '@spillway/limiter/fetch';
+import { byApiKey } from '@spillway/limiter/http';
 import { startBackground } from './background.ts';
 import type { StartConfig } from './config.ts';
 import { openDataDirectory } from './data/data-directory.ts';
@@ -80,7 +81,8 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     archiveTables,
     logger,
     mount: (limiter) => {
-      configureRateLimit({ limiter });
+      // The one key that the commands to try have; all others are one client.
+      configureRateLimit({ limiter, identify: byApiKey({ verify: (asked) => asked === 'demo' }) });
       return [{ method: 'POST', path: '/functions/v1/generate-content', handle: generateContent }];
     },
   });

@@ -1,6 +1,7 @@
 /** What the blocks on the documentation's pages take for granted. */
 import type { Breakers, Preset } from '@spillway/breaker';
 import type { Limiter, tiers } from '@spillway/limiter';
+import type { JwtClaims } from '@spillway/limiter/http';
 import type { RedisClient } from '@spillway/redis';
 import type { Hono } from 'hono';
 import type { Redis } from 'ioredis';
@@ -18,6 +19,8 @@ declare global {
   const options: RequestInit;
   const prompt: string;
   const cached: string;
+  function verify(token: string): Promise<JwtClaims>;
+  const Deno: { serve(handler: (req: Request) => Promise<Response>): unknown };
   function later(ms: number): Promise<void>;
   function callProvider(prompt: string, signal?: AbortSignal): Promise<string>;
 }

@@ -52,6 +52,7 @@ it('exports exactly this', () => {
         "configureRateLimit",
       ],
       [
+        "UnusableIdentityError",
         "byApiKey",
         "byIp",
         "byJwtSubject",
@@ -72,9 +73,9 @@ it('exports exactly this for other libraries', () => {
   expect(names).toMatchInlineSnapshot(`
     [
       "express rateLimit",
-      "expressRateLimit SpillwayStore StoreNotInitializedError",
+      "expressRateLimit SpillwayStore StoreNotInitializedError StoreReusedError",
       "fastify rateLimit",
-      "honoRateLimiter SpillwayStore StoreNotInitializedError",
+      "honoRateLimiter SpillwayStore StoreNotInitializedError StoreReusedError",
       "opentelemetry openTelemetryMetrics",
       "prometheus MetricNameTakenError prometheusMetrics",
     ]

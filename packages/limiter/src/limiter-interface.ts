@@ -46,6 +46,8 @@ export interface Limiter<Name extends string = string> {
   acquire(policy: Name, subject: string, options?: ConsumeOptions): Promise<Held | undefined>;
   /** Gives back the slot that a decision named. @throws LimiterUnavailableError */
   release(policy: Name, subject: string, slot: string, options?: ActionOption): Promise<void>;
+  /** Holds the slot that a decision named for the policy's `windowMs` from now. @throws LimiterUnavailableError */
+  renew(policy: Name, subject: string, slot: string, options?: ActionOption): Promise<void>;
   /** Charges a subject whether it fits or not, as a penalty. @throws LimiterUnavailableError */
   penalize(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
   /** Gives units back, the newest first: a refund for work that failed. @throws LimiterUnavailableError */

@@ -36,7 +36,7 @@ export interface LimiterParts {
 }
 
 type Deciding = Pick<Limiter, 'consume' | 'consumeAll' | 'peek' | 'waitFor' | 'acquire'>;
-type Managing = Pick<Limiter, 'release' | 'penalize' | 'reward' | 'reset' | 'block' | 'unblock'>;
+type Managing = Pick<Limiter, 'release' | 'renew' | 'penalize' | 'reward' | 'reset' | 'block' | 'unblock'>;
 
 /** The limiter's operations over a store: input is read, then the gate and the store are asked. */
 export function limiterOver(parts: LimiterParts): Limiter {
@@ -155,6 +155,11 @@ function managing(store: LimiterStore, open: () => RequestReader): Managing {
       checkMembers('options', options, ACTION_OPTIONS);
       const held = open().slotRequest(name, subject, slot, options.action);
       if (held !== undefined) await store.reward(held);
+    },
+    renew: async (name, subject, slot, options = {}) => {
+      checkMembers('options', options, ACTION_OPTIONS);
+      const held = open().slotRequest(name, subject, slot, options.action);
+      if (held !== undefined) await store.renew(held);
     },
     penalize: async (name, subject, options = {}) => store.charge(change(name, subject, options)),
     reward: async (name, subject, options = {}) => store.reward(change(name, subject, options)),

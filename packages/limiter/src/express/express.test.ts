@@ -24,9 +24,11 @@ async function listen(app: express.Express): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+const byHeader = ({ headers }: NodeRequest<express.Request>) => headers.get('X-API-Key') ?? undefined;
+
 function appWith(extra: Partial<RateLimitOptions<express.Request>> = {}): express.Express {
   const app = express();
-  app.use('/api', rateLimit<express.Request>({ limiter: twoAMinute(), policy: 'two', ...extra }));
+  app.use('/api', rateLimit<express.Request>({ limiter: twoAMinute(), policy: 'two', identify: byHeader, ...extra }));
   app.get('/api/articles', (_request, response) => void response.json({ title: 'in' }));
   app.use(((error: Error, _request, response, _next) => {
     response.status(500).json({ failed: error.message });

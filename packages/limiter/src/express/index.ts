@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkGuardOptions, type GuardOptions, judge, type Verdict } from '../http/judge.ts';
+import { isPreflight } from '../http/preflight.ts';
 import { carryOut, type NodeRequest, nodeRequest } from '../http/node-request.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
@@ -14,12 +15,12 @@ export type RateLimitMiddleware<Req extends IncomingMessage = IncomingMessage> =
 
 /**
  * Express middleware that lets a request pass only within the policy. Refused ones get 429 as problem+json; all get the
- * rate limit headers. Errors of the limiter's caller (a cost above the limit) and of `identify` go to `next`. Middleware
+ * rate limit headers, and a browser's preflight passes uncharged. Without `identify` the address of the connection is asking:
+ * behind a proxy give `byIp({ trustedProxies })`. Errors of the limiter's caller (a cost above the limit) and of `identify` go to `next`. Middleware
  * that sets CORS headers belongs in front of it.
  * @example By address, behind proxies in 10.0.0.0/8
  * ```ts
- * const identify = byIp<NodeRequest>({ remoteAddress: (request) => request.remoteAddress, trustedProxies: ['10.0.0.0/8'] });
- * app.use('/api', rateLimit({ limiter, policy: 'standard', identify }));
+ * app.use('/api', rateLimit({ limiter, policy: 'standard', identify: byIp({ trustedProxies: ['10.0.0.0/8'] }) }));
  * ```
  * @throws {LimiterInputError} at construction, when an option can't be used.
  */
@@ -27,10 +28,15 @@ export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
   options: RateLimitOptions<Req>,
 ): RateLimitMiddleware<Req> {
   checkGuardOptions(options);
-  return async (request, response, next) => {
+  return async (raw, response, next) => {
     let verdict: Verdict;
+    const request = nodeRequest(raw);
+    if (isPreflight(raw.method, request)) {
+      next();
+      return;
+    }
     try {
-      verdict = await judge(nodeRequest(request), options);
+      verdict = await judge(request, options, { once: raw });
     } catch (error) {
       next(error);
       return;

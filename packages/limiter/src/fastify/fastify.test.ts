@@ -9,9 +9,11 @@ import { rateLimit, type RateLimitOptions } from './index.ts';
 const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000 });
 const twoAMinute = () => createLimiter({ store: memoryStore(), policies: [two] });
 
+const byHeader: NonNullable<RateLimitOptions['identify']> = ({ headers }) => headers.get('X-API-Key') ?? undefined;
+
 function appWith(extra: Partial<RateLimitOptions> = {}): FastifyInstance {
   const app = fastify();
-  app.addHook('onRequest', rateLimit({ limiter: twoAMinute(), policy: 'two', ...extra }));
+  app.addHook('onRequest', rateLimit({ limiter: twoAMinute(), policy: 'two', identify: byHeader, ...extra }));
   app.get('/', () => ({ title: 'in' }));
   return app;
 }

@@ -1,7 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
+import { ALL_HEADERS } from '../http/headers.ts';
 import { checkGuardOptions, type GuardOptions, judge } from '../http/judge.ts';
 import { type NodeRequest, nodeRequest, releaseAfter } from '../http/node-request.ts';
+import { isPreflight } from '../http/preflight.ts';
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. `raw` is Fastify's request. */
@@ -12,7 +14,8 @@ export type RateLimitHook = (request: FastifyRequest, reply: FastifyReply) => Pr
 
 /**
  * Fastify hook that lets a request pass only within the policy, for a whole scope or for one route. Refused ones get 429
- * as problem+json; all get the rate limit headers.
+ * as problem+json; all get the rate limit headers, and a browser's preflight passes uncharged. Without `identify` the
+ * address of the connection is asking: behind a proxy give `byIp({ trustedProxies })`.
  * @example
  * ```ts
  * app.addHook('onRequest', rateLimit({ limiter, policy: 'standard' }));
@@ -22,10 +25,13 @@ export type RateLimitHook = (request: FastifyRequest, reply: FastifyReply) => Pr
  */
 export function rateLimit(options: RateLimitOptions): RateLimitHook {
   checkGuardOptions(options);
-  return async (request, reply) => {
-    const verdict = await judge(nodeRequest(request), options);
-    if (verdict.kind === 'pass' && verdict.release !== undefined) releaseAfter(reply.raw, verdict.release);
+  return async (raw, reply) => {
+    const request = nodeRequest(raw);
+    if (isPreflight(raw.method, request)) return undefined;
+    const verdict = await judge(request, options, { once: raw });
+    if (verdict.kind === 'pass' && verdict.slots !== undefined) releaseAfter(reply.raw, verdict.slots.keep());
     if (reply.sent) return reply;
+    if (verdict.kind === 'refused') for (const name of ALL_HEADERS) reply.removeHeader(name);
     reply.headers(verdict.headers);
     if (verdict.exposed.length > 0) {
       reply.header(EXPOSE_HEADERS, exposeHeaders(reply.getHeader(EXPOSE_HEADERS)?.toString(), verdict.exposed));

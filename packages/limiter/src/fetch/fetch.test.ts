@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter } from '../limiter.ts';
+import { byApiKey } from '../http/identity/by-api-key.ts';
 import { tiers } from '../policy/tiers.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { applyRateLimit, configureRateLimit, RateLimitNotConfiguredError } from './index.ts';
 
 const request = (key?: string): Request =>
   new Request('http://api.test/', key === undefined ? {} : { headers: { 'X-API-Key': key } });
+
+const identify = byApiKey({ verify: () => true });
 
 const askAs = (user: string) => applyRateLimit(new Request(`http://api.test/?user=${user}`), 'auth', 'sign-in');
 
@@ -18,7 +21,7 @@ describe('applyRateLimit', () => {
   });
 
   it('answers null within the limit and the refusal beyond it', async () => {
-    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }) });
+    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }), identify });
     for (let attempt = 0; attempt < 5; attempt += 1) {
       await expect(applyRateLimit(request('demo'), 'auth', 'sign-in')).resolves.toBeNull();
     }
@@ -30,7 +33,7 @@ describe('applyRateLimit', () => {
   });
 
   it('answers 400 to a request without a key, and rejects for an unknown tier', async () => {
-    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }) });
+    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }), identify });
     expect((await applyRateLimit(request(), 'auth', 'sign-in'))?.status).toBe(400);
     await expect(applyRateLimit(request('demo'), 'guest', 'sign-in')).rejects.toBeInstanceOf(LimiterInputError);
   });
@@ -41,11 +44,13 @@ describe('applyRateLimit', () => {
     for (let attempt = 0; attempt < 5; attempt += 1) await askAs('ada');
     expect((await askAs('ada'))?.status).toBe(429);
     expect(await askAs('bob')).toBeNull();
-    expect(() => configureRateLimit({ limiter, retryJitter: 2 })).toThrow('retryJitter must be a share from 0 to 1');
+    expect(() => configureRateLimit({ limiter, identify, retryJitter: 2 })).toThrow(
+      'retryJitter must be a share from 0 to 1',
+    );
   });
 
   it('exposes the headers of a refusal to pages of other origins', async () => {
-    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }) });
+    configureRateLimit({ limiter: createLimiter({ store: memoryStore(), policies: tiers }), identify });
     const crossOrigin = new Request('http://api.test/', { headers: { 'X-API-Key': 'k', Origin: 'https://app.test' } });
     for (let attempt = 0; attempt < 5; attempt += 1) await applyRateLimit(crossOrigin, 'auth', 'sign-in');
     const refusal = await applyRateLimit(crossOrigin, 'auth', 'sign-in');
@@ -62,7 +67,7 @@ describe('applyRateLimit', () => {
         return limiter.consume(...args);
       },
     };
-    configureRateLimit({ limiter: spying });
+    configureRateLimit({ limiter: spying, identify });
     await applyRateLimit(request('my-secret-key'), 'auth', 'sign-in');
     expect(seen).toEqual([expect.stringMatching(/^api_key:[0-9a-f]{32}$/)]);
   });

@@ -1,8 +1,15 @@
-import { guard } from '../http/guard.ts';
-import { checkEdgeOptions, type GuardOptions } from '../http/judge.ts';
+import { LimiterInputError, shown } from '../errors.ts';
+import { type FetchGuardOptions, refusal } from '../http/guard.ts';
+import { checkEdgeOptions, judge } from '../http/judge.ts';
+import { isPreflight } from '../http/preflight.ts';
 
 /** What {@link applyRateLimit} works with. */
-export type FetchRateLimit = Pick<GuardOptions, 'limiter' | 'identify' | 'retryJitter' | 'exposeHeaders'>;
+export type FetchRateLimit = Pick<
+  FetchGuardOptions,
+  'limiter' | 'identify' | 'retryJitter' | 'exposeHeaders' | 'headers'
+>;
+
+const OPTIONS = ['limiter', 'identify', 'retryJitter', 'exposeHeaders', 'headers'];
 
 /** `applyRateLimit` was called before `configureRateLimit`. */
 export class RateLimitNotConfiguredError extends Error {
@@ -11,7 +18,7 @@ export class RateLimitNotConfiguredError extends Error {
 
   constructor() {
     super(
-      'applyRateLimit has no limiter yet: call configureRateLimit({ limiter: createLimiter({ redis, policies: tiers }) }) once, ' +
+      'applyRateLimit has no limiter yet: call configureRateLimit({ limiter, identify: byJwtSubject({ verify }) }) once, ' +
         'before the first request',
     );
   }
@@ -19,15 +26,46 @@ export class RateLimitNotConfiguredError extends Error {
 
 let configured: FetchRateLimit | undefined;
 
-/** Says once, at start, which limiter {@link applyRateLimit} asks. @throws {LimiterInputError} naming a bad option. */
-export function configureRateLimit(options: FetchRateLimit): void {
-  checkEdgeOptions(options);
+/**
+ * Says once, at start, which limiter {@link applyRateLimit} asks, about whom, and with which headers it refuses. Another call
+ * replaces what was said.
+ * @example On Supabase: who signed in counts by the token, everybody else by the address that the platform's proxy names
+ * ```ts
+ * configureRateLimit({ limiter, identify: byJwtSubject({ verify }), headers: corsHeaders });
+ * ```
+ * @returns a function that puts back what was configured before; a test calls it at its end.
+ * @throws {LimiterInputError} naming an option that is missing, wrong or unknown.
+ */
+export function configureRateLimit(options: FetchRateLimit): () => void {
+  checkEdgeOptions(options, OPTIONS);
+  const { identify, headers = {} } = options;
+  if (identify === undefined) {
+    throw new LimiterInputError(
+      'identify',
+      'must be given, for example byJwtSubject({ verify }): a Request does not tell the address of its connection',
+    );
+  }
+  checkHeaders(headers);
+  const before = configured;
   configured = options;
+  return () => {
+    configured = before;
+  };
+}
+
+function checkHeaders(headers: unknown): void {
+  try {
+    if (typeof headers !== 'object' || headers === null) throw new TypeError(`it is ${shown(headers)}`);
+    void new Headers(Object.entries(headers));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LimiterInputError('headers', `must be an object of header names and their values: ${why}`);
+  }
 }
 
 /**
  * For handlers of the form `(request) => Response`: answers `null` when the request may go on and the refusal to send
- * otherwise. Of an answer's end it hears nothing: a slot of a `concurrency` policy is held for that policy's `windowMs`. The
+ * otherwise. A browser's preflight may go on, uncharged. Of an answer's end it hears nothing: a slot of a `concurrency` policy is held for that policy's `windowMs`. The
  * other guards, or `limiter.acquire`, give slots back.
  * @example
  * ```ts
@@ -39,6 +77,7 @@ export function configureRateLimit(options: FetchRateLimit): void {
  */
 export async function applyRateLimit(request: Request, tier: string, action: string): Promise<Response | null> {
   if (configured === undefined) throw new RateLimitNotConfiguredError();
-  const result = await guard(request, { ...configured, policy: tier, action });
-  return result.kind === 'refused' ? result.response : null;
+  if (isPreflight(request.method, request)) return null;
+  const verdict = await judge(request, { ...configured, policy: tier, action });
+  return verdict.kind === 'refused' ? refusal(verdict, configured.headers) : null;
 }

@@ -29,9 +29,11 @@ function limiterOf(...policies: readonly ReturnType<typeof definePolicy>[]): Lim
 const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000 });
 const slots = definePolicy({ name: 'slots', limit: 1, windowMs: 60_000, algorithm: 'concurrency' });
 
+const byHeader = (request: Request): string | undefined => request.headers.get('X-API-Key') ?? undefined;
+
 function appWith(extra: Partial<RateLimitOptions> = {}): Hono {
   const app = new Hono();
-  app.use(rateLimit({ limiter: limiterOf(two), policy: 'two', ...extra }));
+  app.use(rateLimit({ limiter: limiterOf(two), policy: 'two', identify: byHeader, ...extra }));
   app.get('/json', (context) => context.json({ title: 'in' }));
   app.get('/raw', () => new Response('in'));
   app.get('/broken', () => {

@@ -13,9 +13,11 @@ function twoAMinute(): Limiter {
   return createLimiter({ store: memoryStore(), policies: [two] });
 }
 
+const byHeader = (request: Request): string | undefined => request.headers.get('X-API-Key') ?? undefined;
+
 function appWith(extra: Partial<Parameters<typeof rateLimit>[0]> = {}): Hono {
   const app = new Hono();
-  app.use('/limited', rateLimit({ limiter: twoAMinute(), policy: 'two', ...extra }));
+  app.use('/limited', rateLimit({ limiter: twoAMinute(), policy: 'two', identify: byHeader, ...extra }));
   app.get('/limited', (context) => context.text('in'));
   app.get('/free', () => new Response('free'));
   return app;
@@ -47,10 +49,10 @@ describe('rateLimit', () => {
     });
   });
 
-  it('answers 400, naming the header, when nobody says who is asking', async () => {
+  it('answers 400 when nobody says who is asking', async () => {
     const response = await appWith().request('/limited');
     expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ errors: [{ field: 'X-API-Key' }] });
+    expect(await response.json()).toMatchObject({ errors: [{ field: 'identity' }] });
   });
 
   it('answers 400 to a subject that can not be used', async () => {
@@ -97,7 +99,7 @@ describe('rateLimit', () => {
   it('adds to what Hono’s cors() exposes, before it and after it, without saying anything twice', async () => {
     for (const corsFirst of [true, false]) {
       const app = new Hono();
-      const limit = rateLimit({ limiter: twoAMinute(), policy: 'two' });
+      const limit = rateLimit({ limiter: twoAMinute(), policy: 'two', identify: byHeader });
       const share = cors({ origin: '*', exposeHeaders: ['X-Total', 'ratelimit'] });
       app.use(...(corsFirst ? [share, limit] : [limit, share]));
       app.get('/', (context) => context.text('in'));
@@ -147,6 +149,9 @@ describe('rateLimit', () => {
     [{ retryJitter: -0.1 }, 'retryJitter'],
     [{ exposeHeaders: 'yes' as unknown as boolean }, 'exposeHeaders'],
     [{ identify: 'me' as never }, 'identify'],
+    [{ policy: (() => 'two') as never }, 'policy'],
+    [{ limiter: undefined as never }, 'limiter'],
+    [{ skip: () => true } as never, 'skip is no option'],
   ])('refuses %j at construction', (extra, field) => {
     expect(() => appWith(extra)).toThrow(field);
   });

@@ -1,21 +1,31 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
-import { byApiKey } from '../http/identity/by-api-key.ts';
-import { checkGuardOptions, checkIdentify, type GuardOptions, judge, type Verdict } from '../http/judge.ts';
+import { ALL_HEADERS } from '../http/headers.ts';
+import { byConnection } from '../http/identity/by-connection.ts';
+import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity/identity.ts';
+import { checkGuardOptions, type GuardOptions, judge, type Verdict } from '../http/judge.ts';
 import { nodeRequest, releaseAfter } from '../http/node-request.ts';
+import { isPreflight } from '../http/preflight.ts';
 import { problemResponse } from '../http/problem.ts';
 import { type NodeBindings, nodeBindings } from './node-bindings.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
 export interface RateLimitOptions extends Omit<GuardOptions, 'identify'> {
-  /** Who is asking; the context has what earlier middleware found out. @default byApiKey */
+  /**
+   * Who is asking; the context has what earlier middleware found out. @default the address of the connection, which
+   * @hono/node-server, Bun and Deno tell; elsewhere it must be given
+   */
   readonly identify?: (request: Request, context: Context) => string | undefined | Promise<string | undefined>;
 }
 
+/** Contexts that a guard has refused: those in front of it leave its figures alone. */
+const refused = new WeakSet<Context>();
+
 /**
  * Hono middleware that lets a request pass only within the policy. Refused ones get 429 as problem+json; all get the
- * rate limit headers. Slots of `concurrency` policies are given back when the answer has ended; where the runtime
- * doesn't tell (anywhere but on @hono/node-server), when the handler has answered.
+ * rate limit headers, and a browser's preflight passes uncharged. Without `identify` the address of the connection is
+ * asking: behind a proxy give `byIp({ trustedProxies })`. Slots of `concurrency` policies are given back when the answer
+ * has ended; where the runtime doesn't tell (anywhere but on @hono/node-server), when the handler has answered.
  *
  * On @hono/node-server headers are read from Node's request and set on Node's response: a `Headers` object for each
  * would cost more than the decision. Middleware outside doesn't find them on `context.res` then.
@@ -23,59 +33,94 @@ export interface RateLimitOptions extends Omit<GuardOptions, 'identify'> {
  * ```ts
  * app.use('/api/*', rateLimit({ limiter, policy: 'standard' }));
  * ```
- * @throws {LimiterInputError} at construction, when an option can't be used.
+ * @throws {LimiterInputError} at construction, when an option can't be used; at a request, when `identify` is missing and
+ * nothing tells the address.
  */
 export function rateLimit({ identify, ...options }: RateLimitOptions): MiddlewareHandler {
-  checkGuardOptions(options);
-  checkIdentify(identify);
-  const byDefault = { ...options, identify: byApiKey };
+  const asked: GuardOptions<RequestHeaders> = options;
+  checkGuardOptions(identify === undefined ? asked : { ...asked, identify: inContext(identify) });
+  const guarded = { ...asked, identify: identify === undefined ? byConnection : inContext(identify) };
   return async (context, next) => {
     const node = nodeBindings(context.env);
     const request = node === undefined ? context.req.raw : nodeRequest(node.incoming);
-    const verdict = await judge(
-      request,
-      identify === undefined ? byDefault : { ...options, identify: () => identify(context.req.raw, context) },
-    );
-    if (verdict.kind === 'refused') {
-      if (verdict.exposed.length > 0) expose(context, verdict.exposed);
-      return problemResponse(verdict.problem, verdict.headers);
-    }
+    if (isPreflight(context.req.method, request)) return next();
+    const verdict = await judge(request, guarded, { context, once: context });
+    if (verdict.kind === 'refused') return refuse(context, verdict, node);
     if (node !== undefined) {
       setOnNode(node, verdict);
       await next();
-      if (verdict.exposed.length > 0) expose(context, verdict.exposed);
+      if (!refused.has(context)) expose(context, verdict.exposed);
       return undefined;
     }
+    const release = verdict.slots?.keep();
     try {
       await next();
     } finally {
-      verdict.release?.();
+      release?.();
     }
-    setHeaders(context, verdict.headers);
-    if (verdict.exposed.length > 0) expose(context, verdict.exposed);
+    if (!refused.has(context)) setHeaders(context, verdict);
     return undefined;
   };
 }
 
 type Pass = Extract<Verdict, { kind: 'pass' }>;
+type Refusal = Extract<Verdict, { kind: 'refused' }>;
 
-function setOnNode({ outgoing }: NodeBindings, { headers, release }: Pass): void {
-  if (release !== undefined) releaseAfter(outgoing, release);
+/** What `identify` gets: Node's own request where it needs no more, else the `Request` and its context. */
+function inContext(identify: NonNullable<RateLimitOptions['identify']>): IdentifyInContext<RequestHeaders> {
+  if (typeof identify !== 'function' || isOfHeadersAlone(identify)) return identify;
+  return (_request, context) => {
+    if (!isContext(context)) throw new TypeError('there is no context');
+    return identify(context.req.raw, context);
+  };
+}
+
+function isContext(value: unknown): value is Context {
+  return typeof value === 'object' && value !== null && 'req' in value;
+}
+
+function refuse(context: Context, verdict: Refusal, node: NodeBindings | undefined): Response {
+  refused.add(context);
+  if (node !== undefined && !node.outgoing.headersSent) {
+    for (const name of ALL_HEADERS) node.outgoing.removeHeader(name);
+  }
+  expose(context, verdict.exposed);
+  return problemResponse(verdict.problem, verdict.headers);
+}
+
+function setOnNode({ outgoing }: NodeBindings, { headers, slots }: Pass): void {
+  if (slots !== undefined) releaseAfter(outgoing, slots.keep());
   if (!outgoing.headersSent) for (const name in headers) outgoing.setHeader(name, headers[name] ?? '');
 }
 
-// `context.header` makes a response anew for each header that comes after it; most responses' own headers can be set.
-function setHeaders(context: Context, headers: Record<string, string>): void {
-  const entries = Object.entries(headers);
-  try {
-    const own = context.res.headers;
-    for (const [name, value] of entries) own.set(name, value);
-  } catch {
-    // What `fetch` answers can't be changed.
-    for (const [name, value] of entries) context.header(name, value);
-  }
+/** A runtime knows its own object again when the connection becomes a WebSocket: a copy would undo that. */
+const SWITCHING_PROTOCOLS = 101;
+
+function setHeaders(context: Context, { headers, exposed }: Pass): void {
+  if (context.res.status === SWITCHING_PROTOCOLS) return;
+  for (const [name, value] of Object.entries(headers)) setHeader(context, name, value);
+  expose(context, exposed);
 }
 
 function expose(context: Context, names: readonly string[]): void {
-  context.header(EXPOSE_HEADERS, exposeHeaders(context.res.headers.get(EXPOSE_HEADERS), names));
+  if (names.length === 0 || context.res.status === SWITCHING_PROTOCOLS) return;
+  setHeader(context, EXPOSE_HEADERS, exposeHeaders(context.res.headers.get(EXPOSE_HEADERS), names));
+}
+
+// `context.header` makes a response anew for each header that comes after it; most responses' own headers can be set.
+function setHeader(context: Context, name: string, value: string): void {
+  try {
+    context.res.headers.set(name, value);
+  } catch {
+    // What `fetch` or `Response.redirect` answers can't be changed: it is copied, once.
+    copyResponse(context, name, value);
+  }
+}
+
+function copyResponse(context: Context, name: string, value: string): void {
+  try {
+    context.header(name, value);
+  } catch {
+    // `Response.error()` can't even be copied, and has nobody to read headers.
+  }
 }

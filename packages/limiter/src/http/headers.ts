@@ -7,6 +7,16 @@ export interface RateLimitHeaderOptions {
   readonly version?: RateLimitVersion;
 }
 
+/** All that {@link rateLimitHeaders} may write. A refusal takes away those of a guard in front of it, and tells its own. */
+export const ALL_HEADERS: readonly string[] = [
+  'RateLimit-Policy',
+  'RateLimit',
+  'X-RateLimit-Limit',
+  'X-RateLimit-Remaining',
+  'X-RateLimit-Reset',
+  'Retry-After',
+];
+
 const seconds = (ms: number): number => Math.ceil(ms / 1000);
 
 /**

@@ -1,14 +1,16 @@
 export { guard } from './guard.ts';
-export type { GuardResult } from './guard.ts';
+export type { FetchGuardOptions, GuardResult } from './guard.ts';
 export { rateLimitHeaders } from './headers.ts';
 export type { RateLimitHeaderOptions } from './headers.ts';
 export { byApiKey } from './identity/by-api-key.ts';
+export type { ByApiKeyOptions } from './identity/by-api-key.ts';
 export { byIp } from './identity/by-ip.ts';
 export type { ByIpOptions } from './identity/by-ip.ts';
 export { byJwtSubject } from './identity/by-jwt-subject.ts';
 export type { ByJwtSubjectOptions, JwtClaims } from './identity/by-jwt-subject.ts';
 export { firstOf } from './identity/first-of.ts';
-export type { Identify, RequestHeaders } from './identity/identity.ts';
+export { UnusableIdentityError } from './identity/identity.ts';
+export type { Identify, IdentifyInContext, RequestHeaders } from './identity/identity.ts';
 export type { GuardOptions } from './judge.ts';
 export type { NodeRequest } from './node-request.ts';
 export { parseRateLimit } from './parse-rate-limit.ts';

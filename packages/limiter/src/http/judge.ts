@@ -1,14 +1,20 @@
-import { LimiterInputError, shown } from '../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { policyFor } from '../live/policy-for.ts';
 import type { ConsumeOptions, Decision, Policy } from '../types.ts';
 import { checkAction, checkCost } from '../request.ts';
 import { rateLimitHeaders } from './headers.ts';
-import { byApiKey } from './identity/by-api-key.ts';
-import type { Identify, RequestHeaders } from './identity/identity.ts';
+import { chargedBefore, rememberCharge } from './charge-once.ts';
+import { byConnection } from './identity/by-connection.ts';
+import {
+  type Identify,
+  type IdentifyInContext,
+  type RequestHeaders,
+  UnusableIdentityError,
+} from './identity/identity.ts';
 import { denialProblem, type Problem } from './problem.ts';
 import { withRetryJitter } from './retry-jitter.ts';
-import { slotRelease } from './slot-release.ts';
+import { type Slots, slotsOf } from './slots.ts';
 
 /** What to check of a request. */
 export interface GuardOptions<Req = Request> {
@@ -18,7 +24,9 @@ export interface GuardOptions<Req = Request> {
   readonly action?: string;
   /** Units. @default 1 */
   readonly cost?: number;
-  /** Who is asking. @default byApiKey */
+  /**
+   * Who is asking. @default the address of the connection, where the framework tells it; elsewhere it must be given
+   */
   readonly identify?: Identify<Req>;
   /**
    * Refused clients are told to wait longer by a random part of up to this share of their wait, 0 to 1, so that they
@@ -40,8 +48,8 @@ export type Verdict =
       readonly headers: Record<string, string>;
       /** Those of them that `Access-Control-Expose-Headers` is to name. */
       readonly exposed: readonly string[];
-      /** To be called when the answer has ended: gives back the slots of `concurrency` policies. Absent without such. */
-      readonly release?: () => void;
+      /** The slots of `concurrency` policies that it holds. Absent without such. */
+      readonly slots?: Slots;
     }
   | {
       readonly kind: 'refused';
@@ -50,27 +58,37 @@ export type Verdict =
       readonly exposed: readonly string[];
     };
 
+const GUARD_OPTIONS = ['limiter', 'policy', 'action', 'cost', 'identify', 'retryJitter', 'exposeHeaders'];
+
 /** Checks at construction what would otherwise fail every request. @throws {LimiterInputError} naming the option. */
-export function checkGuardOptions<Req>(options: GuardOptions<Req>): void {
+export function checkGuardOptions<Req>(options: GuardOptions<Req>, known: readonly string[] = GUARD_OPTIONS): void {
+  checkEdgeOptions(options, known);
   const { limiter, policy: names, action, cost } = options;
+  if (typeof names !== 'string' && !Array.isArray(names)) {
+    throw new LimiterInputError('policy', `must be a name or a list of names, not ${shown(names)}`);
+  }
   if (names.length === 0) throw new LimiterInputError('policy', 'must name at least one policy');
   for (const name of typeof names === 'string' ? [names] : names) {
     const policy = limiter.policies.get(name);
     if (policy === undefined) {
-      const known = [...limiter.policies.keys()].join(', ');
-      throw new LimiterInputError('policy', `must be one of ${known}, not ${shown(name)}`);
+      const all = [...limiter.policies.keys()].join(', ');
+      throw new LimiterInputError('policy', `must be one of ${all}, not ${shown(name)}`);
     }
     if (cost !== undefined) checkCost(cost, policy);
   }
   if (action !== undefined) checkAction(action);
-  checkEdgeOptions(options);
 }
 
 /** The part of {@link checkGuardOptions} that needs no policy. @throws {LimiterInputError} naming the option. */
 export function checkEdgeOptions<Req>(
-  options: Pick<GuardOptions<Req>, 'identify' | 'retryJitter' | 'exposeHeaders'>,
+  options: Pick<GuardOptions<Req>, 'limiter' | 'identify' | 'retryJitter' | 'exposeHeaders'>,
+  known: readonly string[],
 ): void {
-  const { identify, retryJitter = 0, exposeHeaders = true } = options;
+  checkMembers('options', options, known);
+  const { limiter, identify, retryJitter = 0, exposeHeaders = true } = options;
+  if (typeof limiter?.consume !== 'function') {
+    throw new LimiterInputError('limiter', `must be what createLimiter makes, not ${shown(limiter)}`);
+  }
   checkIdentify(identify);
   if (typeof retryJitter !== 'number' || !(retryJitter >= 0 && retryJitter <= 1)) {
     throw new LimiterInputError('retryJitter', `must be a share from 0 to 1, not ${shown(retryJitter)}`);
@@ -81,42 +99,77 @@ export function checkEdgeOptions<Req>(
 }
 
 /** @throws {LimiterInputError} unless it is a function or missing. */
-export function checkIdentify(identify: unknown): void {
+function checkIdentify(identify: unknown): void {
   if (identify !== undefined && typeof identify !== 'function') {
     throw new LimiterInputError('identify', `must be a function, not ${shown(identify)}`);
   }
 }
+
+/** What a framework tells beside the request. */
+export interface RequestPlace {
+  /** The second argument of `identify`. */
+  readonly context?: unknown;
+  /** The framework's own object for the request: a guard that is registered twice on its way charges it once. */
+  readonly once?: object;
+}
+
+const NOWHERE: RequestPlace = {};
 
 /**
  * Decides one HTTP request, whatever framework it came through. A request that doesn't say who it is, or says it in a
  * way that can't be used, gets 400: letting it pass would make anonymity a way around every limit.
  * @throws {LimiterInputError} when the policy, action or cost is wrong, which is the program's fault.
  */
-export async function judge<Req extends RequestHeaders>(request: Req, options: GuardOptions<Req>): Promise<Verdict> {
-  const { identify = byApiKey } = options;
-  const named = identify(request);
-  // Most identities are known at once: they don't pay for the few that have to be waited for.
-  const subject = typeof named === 'string' || named === undefined ? named : await named;
-  if (subject === undefined) return unidentified(identify === byApiKey);
+export async function judge<Req extends RequestHeaders>(
+  request: Req,
+  options: GuardOptions<Req>,
+  { context, once }: RequestPlace = NOWHERE,
+): Promise<Verdict> {
+  const identify: IdentifyInContext<Req> = options.identify ?? byConnection;
   try {
+    const named = identify(request, context);
+    // Most identities are known at once: they don't pay for the few that have to be waited for.
+    const subject = typeof named === 'string' || named === undefined ? named : await named;
+    if (subject === undefined) return badRequest('identity', 'is missing: the request does not say who is asking');
+    const before = once === undefined ? undefined : chargedBefore(once, options, subject);
+    if (before !== undefined) return before;
     // Nearly all requests have one policy: no function in between that would have to be waited for.
-    const { allowed, decision, policy } =
+    const ruling =
       typeof options.policy === 'string'
         ? rulingOf(await options.limiter.consume(options.policy, subject, asked(options)), subject, options)
         : await decideTogether(options.policy, subject, options);
-    const headers = rateLimitHeaders(decision, policy);
-    const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
-    const exposed = crossOrigin ? Object.keys(headers) : NONE;
-    const release = slotRelease({ limiter: options.limiter, subject, action: options.action }, decision);
-    if (allowed)
-      return release === undefined ? { kind: 'pass', headers, exposed } : { kind: 'pass', headers, exposed, release };
-    // Of several policies those in shadow mode may have given slots although another refuses.
-    release?.();
-    return { kind: 'refused', problem: denialProblem(decision), headers, exposed };
+    return verdictOf(ruling, { request, options, subject, once });
   } catch (error) {
     if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
+    if (error instanceof UnusableIdentityError) return badRequest(error.field, error.problem);
     throw error;
   }
+}
+
+/** What a ruling is about. */
+interface Judged<Req> {
+  readonly request: Req;
+  readonly options: GuardOptions<Req>;
+  readonly subject: string;
+  readonly once: object | undefined;
+}
+
+function verdictOf<Req extends RequestHeaders>(
+  { allowed, decision, policy }: Ruling,
+  { request, options, subject, once }: Judged<Req>,
+): Verdict {
+  const headers = rateLimitHeaders(decision, policy);
+  const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
+  const exposed = crossOrigin ? Object.keys(headers) : NONE;
+  const slots = slotsOf({ limiter: options.limiter, subject, action: options.action }, decision);
+  if (!allowed) {
+    // Of several policies those in shadow mode may have given slots although another refuses.
+    slots?.release();
+    return { kind: 'refused', problem: denialProblem(decision), headers, exposed };
+  }
+  const verdict: Verdict = { kind: 'pass', headers, exposed };
+  if (once !== undefined) rememberCharge(once, { options, subject, verdict });
+  return slots === undefined ? verdict : { ...verdict, slots };
 }
 
 /** What the limiter says, jittered, with the policies that it is about. */
@@ -156,12 +209,6 @@ async function decideTogether<Req>(
     decision: decisions.map((decision) => withRetryJitter(decision, retryJitter)),
     policy: names.flatMap((name) => policyFor(limiter, name, subject) ?? []),
   };
-}
-
-function unidentified(byDefault: boolean): Verdict {
-  return byDefault
-    ? badRequest('X-API-Key', 'is missing: this header says who is asking')
-    : badRequest('identity', 'is missing: the request does not say who is asking');
 }
 
 function badRequest(field: string, detail: string): Verdict {

@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { nodeAddress } from './identity/connection-address.ts';
 import { EXPOSE_HEADERS, exposeHeaders } from './expose-headers.ts';
+import { ALL_HEADERS } from './headers.ts';
 import { type Verdict } from './judge.ts';
 import { PROBLEM_TYPE, problemBody } from './problem.ts';
 
@@ -15,7 +17,8 @@ export interface NodeRequest<Raw = IncomingMessage> {
 /** What is needed of a framework's request to make a {@link NodeRequest}. */
 interface RawRequest {
   readonly headers: IncomingHttpHeaders;
-  readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress'>;
+  readonly method?: string | undefined;
+  readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress' | 'destroyed'>;
 }
 
 /** Reads headers where Node keeps them. A class, so that a request makes one small object and no function. */
@@ -34,7 +37,7 @@ class NodeHeaders implements Pick<Headers, 'get'> {
 
 /** Makes a {@link NodeRequest}. */
 export function nodeRequest<Raw extends RawRequest>(raw: Raw): NodeRequest<Raw> {
-  return { headers: new NodeHeaders(raw), remoteAddress: raw.socket.remoteAddress, raw };
+  return { headers: new NodeHeaders(raw), remoteAddress: nodeAddress(raw.socket), raw };
 }
 
 /**
@@ -43,9 +46,10 @@ export function nodeRequest<Raw extends RawRequest>(raw: Raw): NodeRequest<Raw> 
  * @returns whether it may go on.
  */
 export function carryOut(verdict: Verdict, response: ServerResponse): boolean {
-  if (verdict.kind === 'pass' && verdict.release !== undefined) releaseAfter(response, verdict.release);
+  if (verdict.kind === 'pass' && verdict.slots !== undefined) releaseAfter(response, verdict.slots.keep());
   // Somebody was faster, such as a timeout: there is nothing left to say.
   if (response.headersSent) return false;
+  if (verdict.kind === 'refused') for (const name of ALL_HEADERS) response.removeHeader(name);
   for (const [name, value] of Object.entries(verdict.headers)) response.setHeader(name, value);
   if (verdict.exposed.length > 0) {
     const current = response.getHeader(EXPOSE_HEADERS);

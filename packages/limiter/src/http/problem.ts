@@ -20,10 +20,9 @@ export function problemBody(problem: Problem): string {
 
 /** An answer whose body is the problem, as `application/problem+json`. */
 export function problemResponse(problem: Problem, headers: Record<string, string> = {}): Response {
-  return new Response(problemBody(problem), {
-    status: problem.status,
-    headers: { ...headers, 'Content-Type': PROBLEM_TYPE },
-  });
+  const response = new Response(problemBody(problem), { status: problem.status, headers });
+  response.headers.set('Content-Type', PROBLEM_TYPE);
+  return response;
 }
 
 const TYPES = 'https://iana.org/assignments/http-problem-types';

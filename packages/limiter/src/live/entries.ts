@@ -11,7 +11,7 @@ import {
 import { checkSubject } from '../request.ts';
 import type { Policy, PolicyMode } from '../types.ts';
 import { isGlob } from './glob.ts';
-import { canonicalNetwork, parseNetwork } from './networks.ts';
+import { listedNetwork } from './networks.ts';
 
 /** Other numbers for some subjects of a policy. What is left out is the policy's. */
 export interface Override {
@@ -88,11 +88,14 @@ export function checkOverride(override: { readonly [Key in keyof Override]?: unk
 
 const MODES = ['enforce', 'shadow'] as const;
 
-/** The stored text of a list entry: networks in their one canonical form. @throws {LimiterInputError} */
+/**
+ * The stored text of a list entry: networks in their one canonical form, with `ip:` where they are less than a client of
+ * `byIp` by default.
+ * @throws {LimiterInputError} when no subject could match it.
+ */
 export function checkListEntry(entry: unknown): string {
   checkSubject(entry);
-  const network = isGlob(entry) ? undefined : parseNetwork(entry);
-  return network === undefined ? entry : canonicalNetwork(network);
+  return (isGlob(entry) ? undefined : listedNetwork(entry)) ?? entry;
 }
 
 /** Reads all fields; what can't be read goes to `onError` and is left out. */

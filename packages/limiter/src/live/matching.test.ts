@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { definePolicy } from '../policy/policy.ts';
+import { checkListEntry } from './entries.ts';
 import { compileGlob } from './glob.ts';
 import { canonicalNetwork, networkTable, parseNetwork } from './networks.ts';
 import { liveTable } from './table.ts';
@@ -43,7 +44,12 @@ describe('a network', () => {
         ['10.1.1.1', 3],
       ]),
     );
-    expect(['10.2.0.1', '10.1.0.1', '10.1.1.1', '11.0.0.0'].map((ip) => table.find(ip))).toEqual([1, 2, 3, undefined]);
+    expect(['10.2.0.1', '10.1.0.1', '10.1.1.1', '11.0.0.0'].map((ip) => table.find(`ip:${ip}`))).toEqual([
+      1,
+      2,
+      3,
+      undefined,
+    ]);
   });
 
   it('is no match for a subject that reaches beyond it, nor for what is no address', () => {
@@ -51,6 +57,50 @@ describe('a network', () => {
     expect(table.find('ip:2001:db8:0:4500::/56')).toBeUndefined();
     expect(table.find('ip:2001:db8:0:4500::1')).toBe(1);
     for (const subject of ['', 'ip:', '1.2.3.4/99', '01.2.3.4', 'a/b']) expect(table.find(subject)).toBeUndefined();
+  });
+});
+
+describe('a list of networks', () => {
+  // A user who had registered as "10.1.2.3" had no limits: the office's network was allowed.
+  it('says nothing of a user who is named like an address', () => {
+    const table = liveTable({
+      policies: [],
+      overrides: [],
+      allowed: ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32'],
+      denied: [],
+    });
+    const users = ['10.1.2.3', '192.0.2.1', '2001:db8::1', '10.0.0.0/8', 'user:10.1.2.3', 'IP:10.1.2.3'];
+    expect(users.map((user) => table.listed(user))).toEqual(users.map(() => undefined));
+    const addresses = ['ip:10.1.2.3', 'ip:192.0.2.1', 'ip:2001:db8:0:100::/56'];
+    expect(addresses.map((address) => table.listed(address))).toEqual(['allow', 'allow', 'allow']);
+  });
+
+  it.each(['2001:db8:1:2::99', '2001:db8:7:2::/64', '2001:db8::/57'])(
+    'refuses %s, which is less than one client, and names what to write',
+    (entry) => {
+      expect(() => checkListEntry(entry)).toThrow(/would match nobody.*Name "2001:db8:.*\/56", or "ip:2001:db8:/);
+    },
+  );
+
+  it('takes one address as the subject that an identify with a longer prefix makes of it', () => {
+    const entry = checkListEntry('ip:2001:DB8:1:2:0::99');
+    expect([entry, checkListEntry(entry)]).toEqual(['ip:2001:db8:1:2::99', 'ip:2001:db8:1:2::99']);
+    const table = liveTable({ policies: [], overrides: [], allowed: [], denied: [entry] });
+    expect(table.listed('ip:2001:db8:1:2::99')).toBe('deny');
+    expect(table.listed('ip:2001:db8:1::/56')).toBeUndefined();
+  });
+
+  it.each([
+    ['64:ff9b::192.0.2.0/120', '192.0.2.0/24'],
+    ['2002:c000:200::/40', '192.0.2.0/24'],
+    ['2002:c000:201::/48', '192.0.2.1'],
+    ['2001::/16', '2001::/16'],
+  ])('counts %s as the clients in it are counted', (entry, stored) => {
+    expect(checkListEntry(entry)).toBe(stored);
+  });
+
+  it.each(['64:ff9b::/96', '2002::/16', '2001::/32', '::ffff:0:0/96'])('refuses %s: all of IPv4 at once', (entry) => {
+    expect(() => checkListEntry(entry)).toThrow('entry must hold addresses and CIDRs');
   });
 });
 

@@ -6,9 +6,12 @@ import { type Cidr, parseCidrs } from '../http/identity/cidr.ts';
 /** How `byIp` begins a subject. */
 const IP_PREFIX = 'ip:';
 
+/** `byIp` makes one client of so many bits of an IPv6 address, unless it is told otherwise. */
+const CLIENT_BITS = 56;
+
 /**
- * Reads a subject or list entry that names an address or a network, with or without the `ip:` of `byIp`. Undefined when
- * it names neither.
+ * Reads a list entry that names an address or a network, with or without the `ip:` of `byIp`. Undefined when it names
+ * neither.
  * @throws {LimiterInputError} when it is an address with an impossible prefix length.
  */
 export function parseNetwork(text: string): Cidr | undefined {
@@ -16,6 +19,26 @@ export function parseNetwork(text: string): Cidr | undefined {
   const slash = bare.indexOf('/');
   if (parseAddress(slash === -1 ? bare : bare.slice(0, slash)) === undefined) return undefined;
   return parseCidrs('entry', [bare])[0];
+}
+
+/**
+ * The stored text of a list entry that names an address or a network; undefined when it names neither. One IPv6 address is
+ * less than a client of `byIp`, so it would never match: it is taken only as the subject that an `identify` with a longer
+ * `ipv6Prefix` makes of it, `ip:2001:db8::1`.
+ * @throws {LimiterInputError} when no subject could match it, with the entry to write instead.
+ */
+export function listedNetwork(text: string): string | undefined {
+  const network = parseNetwork(text);
+  if (network === undefined) return undefined;
+  const stored = canonicalNetwork(network);
+  if (network.base.kind() === 'ipv4' || network.bits <= CLIENT_BITS) return stored;
+  if (text.startsWith(IP_PREFIX)) return IP_PREFIX + stored;
+  const client = canonicalNetwork({ base: network.base, bits: CLIENT_BITS });
+  throw new LimiterInputError(
+    'entry',
+    `would match nobody: byIp counts a /${CLIENT_BITS} of IPv6 as one client. Name "${client}", or ` +
+      `"${IP_PREFIX}${stored}" where its ipv6Prefix is ${network.bits} or more`,
+  );
 }
 
 /** The one text for a network: host bits cleared, IPv4-mapped as IPv4, `/32` and `/128` left out. */
@@ -28,7 +51,7 @@ export function canonicalNetwork({ base, bits }: Cidr): string {
 /** Networks and what is said of each; of two that hold an address the longer prefix counts. */
 export interface NetworkTable<Value> {
   readonly size: number;
-  /** For the subject of an address or a network that lies whole in one of the table. */
+  /** For a subject of `byIp` whose address or network lies whole in one of the table: `ip:192.0.2.1`. */
   find(subject: string): Value | undefined;
 }
 
@@ -46,7 +69,9 @@ export function networkTable<Value>(entries: ReadonlyMap<string, Value>): Networ
   return {
     size: networks.size,
     find(subject) {
-      const asked = networks.size === 0 ? undefined : readNetwork(subject);
+      // Only `byIp` begins a subject so: a user who is named like an address is no address.
+      const named = networks.size > 0 && subject.startsWith(IP_PREFIX);
+      const asked = named ? readNetwork(subject) : undefined;
       if (asked === undefined) return undefined;
       for (const bits of longestFirst) {
         const found = bits <= asked.bits ? networks.get(canonicalNetwork({ base: asked.base, bits })) : undefined;

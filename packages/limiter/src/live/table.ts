@@ -13,7 +13,7 @@ export interface LiveTable {
   resolve(base: Policy, subject: string): Policy;
   /** Whether anybody is on a list. */
   readonly hasLists: boolean;
-  /** What the lists say: of the exact subject, else of the closest pattern, else of the smallest network. */
+  /** What the lists say: of the exact subject, else of the closest pattern, else of the smallest network, if it is an `ip:` one. */
   listed(subject: string): ListVerdict | undefined;
 }
 
@@ -82,5 +82,7 @@ function listMatcher(allowed: readonly string[], denied: readonly string[]): Mat
   for (const entry of denied) verdicts.set(entry, 'deny');
   if (verdicts.size === 0) return { find: () => undefined };
   const networks = new Map([...verdicts].filter(([entry]) => !isGlob(entry) && parseNetwork(entry) !== undefined));
+  // An address on a list means who calls from there: a user of that name is somebody else.
+  for (const entry of networks.keys()) verdicts.delete(entry);
   return matcher(verdicts, networks.size > 0 ? networkTable(networks) : undefined);
 }

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** An address whose IPv4-mapped form (`::ffff:192.0.2.1`) has become IPv4 and whose zone id is gone. */
+/** An address as clients are counted: what stands for an IPv4 address has become that, and the zone id is gone. */
 export type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
 const ZONE = /%[\w.~-]+$/;
@@ -9,13 +9,56 @@ const BRACKETED = /^\[([^\]]+)\](?::\d{1,5})?$/;
 const V4_WITH_PORT = /^([^:]+):\d{1,5}$/;
 
 /**
- * Reads one address without port or brackets; undefined when it is none. Node decides what an address is, because
+ * Reads one address as its client is counted, without port or brackets; undefined when it is none. Node decides what an address is, because
  * ipaddr.js also reads `010.1`, `0x7f.1` and plain numbers, which no proxy writes but an attacker may.
  */
 export function parseAddress(text: string): Address | undefined {
+  const written = parseWritten(text);
+  return written instanceof ipaddr.IPv6 ? (translation(written)?.ipv4 ?? written) : written;
+}
+
+/** Reads one address as it is written, IPv6 that stands for IPv4 included. */
+export function parseWritten(text: string): Address | undefined {
   const bare = text.includes(':') ? text.replace(ZONE, '') : text;
   if (isIP(bare) === 0 || bare.includes('%') || !ipaddr.isValid(bare)) return undefined;
-  return ipaddr.process(bare);
+  return ipaddr.parse(bare);
+}
+
+/** An IPv6 address that stands for an IPv4 one. */
+export interface Translation {
+  readonly ipv4: ipaddr.IPv4;
+  /** Length of the prefix that all such addresses share. */
+  readonly prefixBits: number;
+  /** How many bits stand in front of the IPv4 address; undefined where it isn't there in order. */
+  readonly bitsInFront: number | undefined;
+}
+
+/**
+ * What an IPv6 address of a translation stands for. All clients behind one translator share its prefix, so by their first
+ * bits they would be one client; and who owns one IPv4 address owns all of its 6to4 networks.
+ */
+export function translation(address: ipaddr.IPv6): Translation | undefined {
+  const [first = 0, second = 0, third = 0] = address.parts;
+  const groupsAreZero = (from: number, to: number): boolean =>
+    address.parts.slice(from, to).every((part) => part === 0);
+  if (groupsAreZero(0, 5) && address.parts[5] === 0xffff) return translated(address, 6, 96); // ::ffff:0:0/96, mapped
+  if (groupsAreZero(0, 4) && address.parts[4] === 0xffff && address.parts[5] === 0) return translated(address, 6, 96); // SIIT
+  if (first === 0x64 && second === 0xff9b && groupsAreZero(2, 6)) return translated(address, 6, 96); // NAT64, RFC 6052
+  if (first === 0x64 && second === 0xff9b && third === 1) return translated(address, 6, 48); // NAT64, RFC 8215
+  if (first === 0x2002) return translated(address, 1, 16); // 6to4, RFC 3056
+  if (first !== 0x2001 || second !== 0) return undefined;
+  // Teredo, RFC 4380: the client's address, each bit inverted.
+  const [high = 0, low = 0] = address.parts.slice(6);
+  return { ipv4: ipv4Of(high ^ 0xffff, low ^ 0xffff), prefixBits: 32, bitsInFront: undefined };
+}
+
+function translated(address: ipaddr.IPv6, group: number, prefixBits: number): Translation {
+  const [high = 0, low = 0] = address.parts.slice(group);
+  return { ipv4: ipv4Of(high, low), prefixBits, bitsInFront: group * 16 };
+}
+
+function ipv4Of(high: number, low: number): ipaddr.IPv4 {
+  return new ipaddr.IPv4([high >> 8, high & 0xff, low >> 8, low & 0xff]);
 }
 
 /** Reads an address as proxies write it: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`. */

@@ -1,17 +1,88 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { byApiKey } from './by-api-key.ts';
+import { UnusableIdentityError } from './identity.ts';
 
-const withKey = (key: string): Request => new Request('http://test/', { headers: { 'X-API-Key': key } });
+const withKey = (key: string): Request => new Request('http://api.test/', { headers: { 'X-API-Key': key } });
+const GIVEN_OUT = new Set(['demo', 'other']);
 
-it('names a key by its hash, the same every time and never by itself', () => {
-  const subject = byApiKey(withKey('demo'));
-  // printf demo | sha256sum | head -c 32
-  expect(subject).toBe('api_key:2a97516c354b68848cdbd8f54a226a0a');
-  expect(byApiKey(withKey('demo'))).toBe(subject);
-  expect(byApiKey(withKey('demo2'))).not.toBe(subject);
-});
+/** An identity that counts how often it asks. */
+function watched(options: { readonly cacheMs?: number; readonly later?: boolean } = {}) {
+  const asked: string[] = [];
+  const { later = false, ...rest } = options;
+  const identify = byApiKey({
+    verify: (key) => {
+      asked.push(key);
+      return later ? Promise.resolve(GIVEN_OUT.has(key)) : GIVEN_OUT.has(key);
+    },
+    ...rest,
+  });
+  return { asked, identify };
+}
 
-it('knows nobody without a key or with an empty one', () => {
-  expect(byApiKey(new Request('http://test/'))).toBeUndefined();
-  expect(byApiKey(withKey(''))).toBeUndefined();
+describe('byApiKey', () => {
+  it('names a key by its hash, each key by another, and the same each time', async () => {
+    for (const later of [false, true]) {
+      const { identify } = watched({ later });
+      const subjects = [
+        await identify(withKey('demo')),
+        await identify(withKey('other')),
+        await identify(withKey('demo')),
+      ];
+      expect(subjects[0]).toMatch(/^api_key:[0-9a-f]{32}$/);
+      expect(subjects[1]).not.toBe(subjects[0]);
+      expect(subjects[2]).toBe(subjects[0]);
+    }
+  });
+
+  // Who made up a key for each request was never limited.
+  it('counts all keys that were not given out as one', async () => {
+    const { identify } = watched({ later: true });
+    const subjects = await Promise.all(['k1', 'k2', 'k'.repeat(512)].map(async (key) => identify(withKey(key))));
+    expect(new Set(subjects)).toEqual(new Set(['api_key:unknown']));
+  });
+
+  it('identifies nobody without a key, and asks nobody', () => {
+    const { identify, asked } = watched();
+    expect(identify(new Request('http://api.test/'))).toBeUndefined();
+    expect(identify(withKey(''))).toBeUndefined();
+    expect(asked).toEqual([]);
+  });
+
+  it('remembers keys that were verified, and none that was made up', async () => {
+    const { identify, asked } = watched();
+    for (const key of ['demo', 'made-up', 'demo', 'made-up', 'demo']) await identify(withKey(key));
+    expect(asked).toEqual(['demo', 'made-up', 'made-up']);
+    const each = watched({ cacheMs: 0 });
+    for (let time = 0; time < 3; time += 1) await each.identify(withKey('demo'));
+    expect(each.asked).toEqual(['demo', 'demo', 'demo']);
+  });
+
+  it('refuses a key that no service gives out for its length, and asks nobody', () => {
+    const { identify, asked } = watched();
+    for (const key of ['k'.repeat(513), 'ü'.repeat(300), 'k'.repeat(15_000)]) {
+      expect(() => identify(withKey(key))).toThrow(UnusableIdentityError);
+    }
+    expect(asked).toEqual([]);
+  });
+
+  it('takes nothing but true for a key that was given out', async () => {
+    for (const answer of [undefined, 'yes', 1, {}]) {
+      const identify = byApiKey({ verify: async () => answer as unknown as boolean });
+      expect(await identify(withKey('demo'))).toBe('api_key:unknown');
+    }
+  });
+
+  it('fails a request whose key can not be verified now', async () => {
+    const identify = byApiKey({ verify: () => Promise.reject(new Error('directory down')) });
+    await expect(identify(withKey('demo'))).rejects.toThrow('directory down');
+  });
+
+  it.each([
+    [undefined, 'verify'],
+    [{}, 'verify'],
+    [{ verify: true }, 'verify'],
+    [{ verify: () => true, cacheMs: -1 }, 'cacheMs'],
+  ])('refuses %j at construction', (options, field) => {
+    expect(() => byApiKey(options as Parameters<typeof byApiKey>[0])).toThrow(field);
+  });
 });

@@ -1,21 +1,68 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { RequestHeaders } from './identity.ts';
+import { LimiterInputError, shown } from '../../errors.ts';
+import { wholeNumberWithin } from '../../policy/policy.ts';
+import { readsHeadersAlone, type RequestHeaders, UnusableIdentityError } from './identity.ts';
 
-const hashes = new LRUCache<string, string>({ max: 10_000 });
+/** How {@link byApiKey} tells keys that were given out from made-up ones. */
+export interface ByApiKeyOptions {
+  /**
+   * Whether this key was given out and still holds. The request waits for it, so it needs a deadline of its own where it
+   * asks the network; a rejection fails the request.
+   */
+  readonly verify: (key: string) => boolean | Promise<boolean>;
+  /** How long, in ms, a key that was verified isn't asked about again; 0 asks each time. @default 60_000 */
+  readonly cacheMs?: number;
+}
+
+/** No key that is given out is longer: 256 random bits are 64 hex digits. */
+const MAX_KEY_BYTES = 512;
+
+/** Verified keys that are remembered, by 32 hex digits each. */
+const MAX_KNOWN = 10_000;
+
+const UNKNOWN = 'api_key:unknown';
 
 /**
- * The subject by the `X-API-Key` header: `api_key:` and the first 32 hex digits of the key's SHA-256. The key itself
- * must not get into Redis, logs or the audit tables. Whether the key exists is not checked here: where unknown keys are
- * not turned away before the limit, each made-up one is a subject of its own.
+ * The subject by the `X-API-Key` header: `api_key:` and the first 32 hex digits of the key's SHA-256. The key itself gets
+ * to `verify` and nowhere else: not into memory that lasts, Redis, logs or the audit tables. All keys that `verify` doesn't
+ * know are one subject, `api_key:unknown`, so that making one up gives nobody a fresh window. A request without a key
+ * identifies nobody; a key of more than 512 bytes gets 400.
+ * @example
+ * ```ts
+ * const identify = byApiKey({ verify: async (key) => customers.has(await digest(key)) });
+ * ```
+ * @throws {LimiterInputError} at construction, naming the option that can't be used.
  */
-export const byApiKey = (request: RequestHeaders): string | undefined => {
-  const key = request.headers.get('x-api-key');
-  if (key === null || key === '') return undefined;
-  let subject = hashes.get(key);
-  if (subject === undefined) {
-    subject = `api_key:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
-    hashes.set(key, subject);
+export function byApiKey(
+  options: ByApiKeyOptions,
+): (request: RequestHeaders) => string | undefined | Promise<string | undefined> {
+  const { verify, cacheMs = 60_000 } = options ?? {};
+  if (typeof verify !== 'function') {
+    throw new LimiterInputError(
+      'verify',
+      `must be a function that tells keys that were given out from made-up ones, not ${shown(verify)}`,
+    );
   }
-  return subject;
-};
+  wholeNumberWithin('cacheMs', cacheMs, 0, 86_400_000);
+  // Only keys that were verified: made-up ones can't push them out.
+  const known = cacheMs === 0 ? undefined : new LRUCache<string, true>({ max: MAX_KNOWN, ttl: cacheMs });
+
+  const named = (subject: string, valid: unknown): string => {
+    if (valid !== true) return UNKNOWN;
+    known?.set(subject, true);
+    return subject;
+  };
+
+  return readsHeadersAlone((request: RequestHeaders) => {
+    const key = request.headers.get('x-api-key');
+    if (key === null || key === '') return undefined;
+    if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
+      throw new UnusableIdentityError('X-API-Key', `must be at most ${MAX_KEY_BYTES} bytes`);
+    }
+    const subject = `api_key:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
+    if (known?.get(subject) === true) return subject;
+    const valid = verify(key);
+    return typeof valid === 'boolean' ? named(subject, valid) : valid.then((answer) => named(subject, answer));
+  });
+}

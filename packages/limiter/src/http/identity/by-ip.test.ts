@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../../errors.ts';
 import { byIp, type ByIpOptions } from './by-ip.ts';
+import { nodeAddress } from './connection-address.ts';
 
 const PROXIES = ['10.0.0.0/8', '192.0.2.7', '2001:db8:aaaa::/48'];
 
@@ -149,6 +150,55 @@ describe('byIp: how it writes addresses', () => {
     [128, 'ip:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
   ])('cuts IPv6 to a prefix of %i bits', (ipv6Prefix, expected) => {
     expect(subjectOf({ from: 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', options: { ipv6Prefix } })).toBe(expected);
+  });
+});
+
+describe('byIp: IPv4 inside IPv6', () => {
+  it.each([
+    ['::ffff:192.0.2.1', 'mapped'],
+    ['::ffff:0:192.0.2.1', 'translated (SIIT)'],
+    ['64:ff9b::192.0.2.1', 'NAT64'],
+    ['64:ff9b:1::192.0.2.1', 'NAT64 of a local prefix'],
+    ['64:ff9b:1:7:0:0:192.0.2.1', 'NAT64 of another local prefix'],
+    ['2002:c000:201::5', '6to4'],
+    ['2002:c000:201:ffff::1', '6to4, another network of its owner'],
+    ['2001:0:4136:e378:8000:63bf:3fff:fdfe', 'Teredo'],
+  ])('counts %s as its IPv4 address: %s', (address) => {
+    expect(alone(address)).toBe('ip:192.0.2.1');
+  });
+
+  it('keeps apart the clients of one translator, and behind a proxy too', () => {
+    expect(alone('64:ff9b::198.51.100.7')).toBe('ip:198.51.100.7');
+    expect(subjectOf({ from: '64:ff9b::10.0.0.1', forwarded: '64:ff9b::203.0.113.9' })).toBe('ip:203.0.113.9');
+  });
+
+  it('leaves neighbours of these prefixes alone', () => {
+    expect(alone('64:ff9c::192.0.2.1')).toBe('ip:64:ff9c::/56');
+    expect(alone('2001:1::1')).toBe('ip:2001:1::/56');
+    expect(alone('64:ff9b:2::1')).toBe('ip:64:ff9b:2::/56');
+  });
+});
+
+describe('byIp: a Unix socket', () => {
+  const options = { trustedProxies: ['127.0.0.1'] };
+
+  it('is a proxy of this machine, where that is trusted', () => {
+    expect(subjectOf({ from: undefined, forwarded: '203.0.113.9', options })).toBe('ip:203.0.113.9');
+    const both = { trustedProxies: ['::1', '10.0.0.0/8'] };
+    expect(subjectOf({ from: undefined, forwarded: '203.0.113.9, 10.0.0.1', options: both })).toBe('ip:203.0.113.9');
+  });
+
+  it('identifies nobody where the machine is not trusted, or the proxy names nobody', () => {
+    expect(subjectOf({ from: undefined, forwarded: '203.0.113.9' })).toBeUndefined();
+    expect(subjectOf({ from: undefined, options })).toBeUndefined();
+    expect(subjectOf({ from: undefined, forwarded: 'unknown', options })).toBeUndefined();
+  });
+
+  // A client that hangs up early would otherwise choose by a header whom it is counted as.
+  it('is not what a connection is taken for whose address is forgotten', () => {
+    expect(subjectOf({ from: '', forwarded: '203.0.113.9', options })).toBeUndefined();
+    const from = nodeAddress({ remoteAddress: undefined, destroyed: true });
+    expect(subjectOf({ from, forwarded: '203.0.113.9', options })).toBeUndefined();
   });
 });
 

@@ -1,16 +1,23 @@
+import ipaddr from 'ipaddr.js';
 import { LimiterInputError, shown } from '../../errors.ts';
 import { wholeNumberWithin } from '../../policy/policy.ts';
 import { type Address, networkText, parseHop } from './address.ts';
-import type { RequestHeaders } from './identity.ts';
 import { anyContains, type Cidr, parseCidrs } from './cidr.ts';
+import { connectionAddress } from './connection-address.ts';
+import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
 
 /** What {@link byIp} believes. */
 export interface ByIpOptions<Req = Request> {
-  /** The address at the other end of the connection, as the server knows it; undefined when it knows none. */
-  readonly remoteAddress: (request: Req) => string | undefined;
+  /**
+   * The address at the other end of the connection, as the server knows it. Undefined stands for a Unix socket: where a
+   * server can forget addresses, answer with an empty text for those. @default what the framework tells: Express, Fastify,
+   * Hono on Node, Bun and Deno
+   */
+  readonly remoteAddress?: (request: Req, context?: unknown) => string | undefined;
   /**
    * The proxies whose word counts: single addresses and CIDRs, IPv4 and IPv6, e.g. `['10.0.0.0/8', '2001:db8::/32']`.
-   * Every one that a request passes must be named, and nothing that clients can call from. @default []
+   * Every one that a request passes must be named, and nothing that clients can call from. `127.0.0.1` or `::1` stands
+   * for a proxy on a Unix socket, too. @default []
    */
   readonly trustedProxies?: readonly string[];
   /** Bits of an IPv6 address that make one client, 1 to 128: who rents a line or a server gets a whole network. @default 56 */
@@ -25,6 +32,8 @@ const MAX_HOPS = 32;
 /** Longer than any address with port, zone and blanks. */
 const MAX_ENTRY_CHARS = 128;
 
+const LOOPBACK: readonly Address[] = [ipaddr.parse('127.0.0.1'), ipaddr.parse('::1')];
+
 const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 
 /**
@@ -36,35 +45,46 @@ const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
  * read. An entry that is no address ends the walk on the last good hop, as do the list's end and the 32nd entry: those
  * requests count against the proxy together, which is strict but can't be used to escape.
  *
- * Without an address of the connection nobody is identified.
+ * IPv4 addresses inside IPv6 ones (mapped, NAT64, 6to4, Teredo) count as what they are. Without an address of the
+ * connection nobody is identified.
  * @example
  * ```ts
- * const peers = new WeakMap<Request, string>(); // Filled where the server knows the address: Hono has getConnInfo.
- * const identify = byIp({ remoteAddress: (request) => peers.get(request), trustedProxies: ['10.0.0.0/8'] });
+ * app.use(rateLimit({ limiter, policy: 'standard', identify: byIp({ trustedProxies: ['10.0.0.0/8'] }) }));
  * ```
  * @throws {LimiterInputError} at construction, naming the option that can't be used.
  */
 export function byIp<Req extends RequestHeaders = Request>(
-  options: ByIpOptions<Req>,
-): (request: Req) => string | undefined {
-  const { remoteAddress, trustedProxies = [], ipv6Prefix = 56, header = 'x-forwarded-for' } = options;
+  options: ByIpOptions<Req> = {},
+): (request: Req, context?: unknown) => string | undefined {
+  const {
+    remoteAddress = connectionAddress,
+    trustedProxies = [],
+    ipv6Prefix = 56,
+    header = 'x-forwarded-for',
+  } = options;
   if (typeof remoteAddress !== 'function') {
     throw new LimiterInputError('remoteAddress', `must be a function, not ${shown(remoteAddress)}`);
   }
   wholeNumberWithin('ipv6Prefix', ipv6Prefix, 1, 128);
   checkHeader(header);
   const trusted = parseCidrs('trustedProxies', trustedProxies);
-  return (request) => {
-    const peer = parseHop(remoteAddress(request) ?? '');
-    if (peer === undefined) return undefined;
-    const client = anyContains(trusted, peer) ? walk(peer, request.headers.get(header) ?? '', trusted) : peer;
-    return `ip:${networkText(client, ipv6Prefix)}`;
-  };
+  const trustsOwnMachine = LOOPBACK.some((address) => anyContains(trusted, address));
+  return readsHeadersAlone((request: Req, context?: unknown) => {
+    const told = remoteAddress(request, context);
+    const list = request.headers.get(header) ?? '';
+    if (told === undefined) return trustsOwnMachine ? named(walk(undefined, list, trusted)) : undefined;
+    const peer = parseHop(told);
+    return named(peer !== undefined && anyContains(trusted, peer) ? walk(peer, list, trusted) : peer);
+  });
+
+  function named(client: Address | undefined): string | undefined {
+    return client === undefined ? undefined : `ip:${networkText(client, ipv6Prefix)}`;
+  }
 }
 
 /** From a trusted peer to the left: the first address that isn't trusted, or the last that could be read. */
-function walk(peer: Address, list: string, trusted: readonly Cidr[]): Address {
-  let hop = peer;
+function walk<Peer extends Address | undefined>(peer: Peer, list: string, trusted: readonly Cidr[]): Address | Peer {
+  let hop: Address | Peer = peer;
   let end = list.length;
   for (let hops = 0; hops < MAX_HOPS && end >= 0; hops += 1) {
     // Never more than one entry's worth of the header is looked at, however far away the next comma is.
@@ -75,7 +95,7 @@ function walk(peer: Address, list: string, trusted: readonly Cidr[]): Address {
     const next = parseHop(tail.slice(comma + 1).replaceAll(/^[ \t]+|[ \t]+$/g, ''));
     if (next === undefined) return hop;
     hop = next;
-    if (!anyContains(trusted, hop)) return hop;
+    if (!anyContains(trusted, next)) return next;
     end = comma === -1 ? -1 : start + comma;
   }
   return hop;

@@ -1,10 +1,12 @@
 import { LimiterInputError, shown } from '../../errors.ts';
-import type { RequestHeaders } from './identity.ts';
+import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
 
 /** What {@link byJwtSubject} reads of a verified token. */
 export interface JwtClaims {
   /** Who the token is about. */
   readonly sub?: unknown;
+  /** Who says so: another issuer's `sub` is somebody else. */
+  readonly iss?: unknown;
 }
 
 /** How {@link byJwtSubject} checks tokens. */
@@ -20,7 +22,8 @@ export interface ByJwtSubjectOptions {
 const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
 
 /**
- * The subject by the verified token of `Authorization: Bearer …`: `jwt:` and the claim `sub`. No token, one that doesn't
+ * The subject by the verified token of `Authorization: Bearer …`: `jwt:ISS|SUB` of its claims, or `jwt:SUB` of one without
+ * an issuer, so that user 1 of one issuer isn't user 1 of another. No token, one that doesn't
  * verify and one without `sub` identify nobody; so do all while the verifier can't do its work. The token is passed to
  * `verify` and nowhere else: neither it nor the verifier's error is kept or reported.
  * @example With jose
@@ -35,14 +38,24 @@ const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
 export function byJwtSubject(options: ByJwtSubjectOptions): (request: RequestHeaders) => Promise<string | undefined> {
   const { verify } = options;
   if (typeof verify !== 'function') throw new LimiterInputError('verify', `must be a function, not ${shown(verify)}`);
-  return async (request) => {
+  return readsHeadersAlone(async (request: RequestHeaders) => {
     const token = BEARER.exec(request.headers.get('authorization') ?? '')?.[1];
     if (token === undefined) return undefined;
     try {
-      const { sub } = await verify(token);
-      return typeof sub === 'string' && sub !== '' ? `jwt:${sub}` : undefined;
+      return subjectOf(await verify(token));
     } catch {
       return undefined;
     }
-  };
+  });
+}
+
+// The first bar ends the issuer, and a subject without one has none: no two pairs of claims make one subject.
+function subjectOf({ sub, iss }: JwtClaims): string | undefined {
+  if (typeof sub !== 'string' || sub === '') return undefined;
+  if (iss === undefined || iss === null) return `jwt:${withoutBar(sub)}`;
+  return typeof iss === 'string' ? `jwt:${withoutBar(iss)}|${sub}` : undefined;
+}
+
+function withoutBar(text: string): string {
+  return text.replaceAll('%', '%25').replaceAll('|', '%7C');
 }

@@ -1,5 +1,6 @@
+import ipaddr from 'ipaddr.js';
 import { LimiterInputError, shown } from '../../errors.ts';
-import { type Address, parseAddress } from './address.ts';
+import { type Address, networkText, parseWritten, translation } from './address.ts';
 
 /** A block of addresses: those that share the first `bits` with `base`. */
 export interface Cidr {
@@ -7,10 +8,9 @@ export interface Cidr {
   readonly bits: number;
 }
 
-const MAPPED_BITS = 96;
-
 /**
- * Reads a list of CIDRs and single addresses, IPv4 and IPv6. IPv4-mapped ones become IPv4, as {@link Address} does.
+ * Reads a list of CIDRs and single addresses, IPv4 and IPv6. What stands for IPv4 (mapped, NAT64, 6to4) becomes
+ * that, as {@link Address} does.
  * @param field the option that the list was given as, for the message.
  * @throws {LimiterInputError} when it is no list or an entry is neither, and for `/0`, which would take in everybody.
  */
@@ -34,14 +34,20 @@ export function anyContains(cidrs: readonly Cidr[], address: Address): boolean {
 
 function parseCidr(text: string): Cidr | undefined {
   const slash = text.indexOf('/');
-  const base = parseAddress(slash === -1 ? text : text.slice(0, slash));
-  if (base === undefined) return undefined;
-  const most = base.kind() === 'ipv4' ? 32 : 128;
-  if (slash === -1) return { base, bits: most };
-  const suffix = text.slice(slash + 1);
-  if (!/^\d{1,3}$/.test(suffix)) return undefined;
-  // An IPv4 base that was written with colons was mapped: its first 96 bits are gone, so the length counts from there.
-  const folded = base.kind() === 'ipv4' && text.includes(':');
-  const bits = Number(suffix) - (folded ? MAPPED_BITS : 0);
-  return bits >= 1 && bits <= most ? { base, bits } : undefined;
+  const written = parseWritten(slash === -1 ? text : text.slice(0, slash));
+  if (written === undefined) return undefined;
+  const most = written.kind() === 'ipv4' ? 32 : 128;
+  const suffix = slash === -1 ? String(most) : text.slice(slash + 1);
+  const bits = /^\d{1,3}$/.test(suffix) ? Number(suffix) : Infinity;
+  if (bits < 1 || bits > most) return undefined;
+  const standsFor = written instanceof ipaddr.IPv6 ? translation(written) : undefined;
+  if (standsFor === undefined) return { base: written, bits };
+  // Wider than a translation's prefix it holds other addresses too; but with an IPv4 address in it, it is a mistake.
+  if (bits < standsFor.prefixBits) {
+    const whole = networkText(written, bits) === `${networkText(written, 128)}/${bits}`;
+    return whole ? { base: written, bits } : undefined;
+  }
+  const { ipv4, bitsInFront } = standsFor;
+  if (bitsInFront === undefined) return bits === 128 ? { base: ipv4, bits: 32 } : undefined;
+  return bits > bitsInFront ? { base: ipv4, bits: Math.min(32, bits - bitsInFront) } : undefined;
 }

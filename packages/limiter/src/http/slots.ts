@@ -1,0 +1,48 @@
+import type { Limiter } from '../limiter-interface.ts';
+import { policyFor } from '../live/policy-for.ts';
+import { hold } from '../slots/hold.ts';
+import type { Decision } from '../types.ts';
+
+/** Whose slots they are. */
+export interface SlotHolder {
+  readonly limiter: Limiter;
+  readonly subject: string;
+  readonly action: string | undefined;
+}
+
+/** The slots that a request holds under `concurrency` policies. */
+export interface Slots {
+  /** Renews them until the function that it answers with gives them back, once. */
+  keep(): () => void;
+  /** Gives them back. */
+  release(): void;
+}
+
+/** The slots of a decision; undefined when it has none. One that can't be given back ends after its policy's `windowMs`. */
+export function slotsOf(
+  { limiter, subject, action }: SlotHolder,
+  decision: Decision | readonly Decision[],
+): Slots | undefined {
+  if ('policy' in decision && decision.slot === undefined) return undefined;
+  const held = ('policy' in decision ? [decision] : decision).filter(({ slot }) => slot !== undefined);
+  if (held.length === 0) return undefined;
+  const options = action === undefined ? {} : { action };
+  const giveBack = async ({ policy, slot = '' }: Decision): Promise<void> =>
+    limiter.release(policy, subject, slot, options);
+  return {
+    release() {
+      for (const each of held) void giveBack(each).catch(() => undefined);
+    },
+    keep() {
+      const kept = held.map((each) => {
+        const { policy, slot = '' } = each;
+        const { windowMs = 60_000 } = policyFor(limiter, policy, subject) ?? {};
+        const renew = async (): Promise<void> => limiter.renew(policy, subject, slot, options);
+        return hold(each, { windowMs, renew, release: async () => giveBack(each) });
+      });
+      return () => {
+        for (const each of kept) void each.release().catch(() => undefined);
+      };
+    },
+  };
+}
