@@ -64,6 +64,35 @@ describe('subscribe', () => {
     lazy.disconnect();
   });
 
+  it('ends with the client that it was made of, and stands again with it', async () => {
+    const client = new Redis(server.url, hotPathOptions);
+    client.on('error', () => undefined);
+    const { heard, subscription } = listen(client);
+    await expect.poll(() => subscription.isLive).toBe(true);
+    await client.quit();
+    await expect.poll(() => subscription.isLive).toBe(false);
+    await expect.poll(async () => (await redis.pubsub('NUMSUB', 'news'))[1]).toBe(0);
+    await client.connect();
+    await expect.poll(() => subscription.isLive).toBe(true);
+    await redis.publish('news', 'again');
+    await expect.poll(() => heard).toEqual(['news: again']);
+    client.disconnect();
+  });
+
+  it('opens nothing for a client that has ended, and leaves no listener on one once it is closed', async () => {
+    const client = new Redis(server.url, hotPathOptions);
+    client.on('error', () => undefined);
+    const before = [client.listenerCount('end'), client.listenerCount('ready')];
+    const { subscription } = listen(client);
+    await expect.poll(() => subscription.isLive).toBe(true);
+    subscription.close();
+    expect([client.listenerCount('end'), client.listenerCount('ready')]).toEqual(before);
+    client.disconnect();
+    await expect.poll(() => client.status).toBe('end');
+    expect(listen(client).subscription.isLive).toBe(false);
+    await expect.poll(async () => (await redis.pubsub('NUMSUB', 'news'))[1]).toBe(0);
+  });
+
   it('is silent once closed', async () => {
     const { heard, subscription } = listen(redis);
     await expect.poll(() => subscription.isLive).toBe(true);

@@ -5,12 +5,16 @@ export interface SubscriberClient {
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   on(event: 'ready', listener: () => void): unknown;
   on(event: 'error', listener: (error: unknown) => void): unknown;
+  connect(): Promise<unknown>;
   disconnect(): void;
 }
 
 /** A connection that can open another like itself. `Redis` and `Cluster` of ioredis both fit. */
 export interface DuplicableClient {
   duplicate(): SubscriberClient;
+  readonly status: string;
+  on(event: 'end' | 'ready', listener: () => void): unknown;
+  off(event: 'end' | 'ready', listener: () => void): unknown;
 }
 
 /** What {@link subscribe} needs. */
@@ -36,6 +40,7 @@ export interface Subscription {
 /**
  * Listens to channels over a connection of its own, and begins again whenever Redis is back. Publish and subscribe
  * deliver at most once: take a message as a hint that comes fast, and read the truth in `onSubscribed` and now and then.
+ * Its connection ends with the client's, so that it doesn't keep a process that is done, and opens again with it.
  */
 export function subscribe({ client, channels, onMessage, onSubscribed }: SubscriptionOptions): Subscription {
   const connection = client.duplicate();
@@ -63,12 +68,22 @@ export function subscribe({ client, channels, onMessage, onSubscribed }: Subscri
   connection.on('ready', () => void begin());
   // A client made with `lazyConnect` waits for its first command, and so does its duplicate.
   if (connection.status === 'ready' || connection.status === 'wait') void begin();
+  const end = (): void => connection.disconnect();
+  const open = (): void => {
+    // What it could not do the next `ready` does.
+    if (connection.status === 'end') connection.connect().catch(() => undefined);
+  };
+  client.on('end', end);
+  client.on('ready', open);
+  if (client.status === 'end') end();
   return {
     get isLive() {
       return !closed && subscribed && connection.status === 'ready';
     },
     close() {
       closed = true;
+      client.off('end', end);
+      client.off('ready', open);
       connection.disconnect();
     },
   };
