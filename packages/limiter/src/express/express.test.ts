@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { byIp } from '../http/identity/by-ip.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
@@ -56,6 +56,43 @@ describe('rateLimit for Express', () => {
     expect(await refused.json()).toMatchObject({ status: 429, 'violated-policies': ['two'] });
     expect((await fetch(url, { headers: { 'X-API-Key': 'other' } })).status).toBe(200);
     expect((await fetch(url)).status).toBe(400);
+  });
+
+  it('counts by the address of the connection without identify, whatever headers claim', async () => {
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const app = express();
+    app.get('/', rateLimit({ limiter: twoAMinute(), policy: 'two' }), (_request, response) => void response.send('in'));
+    const url = await listen(app);
+    const statuses: number[] = [];
+    for (const claim of ['1', '2', '3']) {
+      const headers = { 'X-API-Key': claim, 'X-Forwarded-For': `198.51.100.${claim}` };
+      statuses.push((await fetch(url, { headers })).status);
+    }
+    expect(statuses).toEqual([200, 200, 429]);
+    vi.restoreAllMocks();
+  });
+
+  it('passes a preflight uncharged', async () => {
+    const url = `${await listen(appWith())}/api/articles`;
+    const preflight = { Origin: 'https://app.example', 'Access-Control-Request-Method': 'POST' };
+    for (let request = 0; request < 4; request += 1) {
+      expect((await fetch(url, { method: 'OPTIONS', headers: preflight })).status).toBe(200);
+    }
+    expect((await fetch(url, asDemo)).headers.get('X-RateLimit-Remaining')).toBe('1');
+  });
+
+  it('tells the figures of the policy that refuses, and charges a request once for one policy', async () => {
+    const global = definePolicy({ name: 'global', limit: 100, windowMs: 60_000 });
+    const limiter = createLimiter({ store: memoryStore(), policies: [two, global] });
+    const app = express();
+    for (const policy of ['global', 'two', 'two', 'global']) app.use(rateLimit({ limiter, policy }));
+    app.get('/', (_request, response) => void response.send('in'));
+    const url = await listen(app);
+    await fetch(url);
+    await fetch(url);
+    const refused = await fetch(url);
+    expect([refused.status, refused.headers.get('RateLimit-Policy')]).toEqual([429, '"two";q=2;w=60']);
+    expect(await limiter.peek('global', 'ip:127.0.0.1')).toMatchObject({ remaining: 97 });
   });
 
   it('identifies by address behind trusted proxies', async () => {

@@ -1,5 +1,5 @@
 import fastify, { type FastifyInstance } from 'fastify';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { byIp } from '../http/identity/by-ip.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
@@ -38,6 +38,24 @@ describe('rateLimit for Fastify', () => {
     expect(refused.headers['retry-after']).toBe('60');
     expect(refused.json()).toMatchObject({ status: 429, 'violated-policies': ['two'] });
     expect((await app.inject(get)).statusCode).toBe(400);
+    await app.close();
+  });
+
+  it('counts by the address of the connection without identify, and passes a preflight uncharged', async () => {
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    const app = fastify();
+    app.addHook('onRequest', rateLimit({ limiter: twoAMinute(), policy: 'two' }));
+    app.get('/', () => 'in');
+    app.options('/', () => 'ask');
+    const preflight = { origin: 'https://app.example', 'access-control-request-method': 'POST' };
+    const statuses: number[] = [];
+    for (const claim of ['1', '2', '3']) {
+      expect((await app.inject({ ...get, method: 'OPTIONS', headers: preflight })).statusCode).toBe(200);
+      const headers = { 'x-api-key': claim, 'x-forwarded-for': `198.51.100.${claim}` };
+      statuses.push((await app.inject({ ...get, headers })).statusCode);
+    }
+    expect(statuses).toEqual([200, 200, 429]);
+    vi.restoreAllMocks();
     await app.close();
   });
 

@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter } from '../limiter.ts';
 import { byApiKey } from '../http/identity/by-api-key.ts';
+import { byJwtSubject } from '../http/identity/by-jwt-subject.ts';
+import { definePolicy } from '../policy/policy.ts';
 import { tiers } from '../policy/tiers.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { applyRateLimit, configureRateLimit, RateLimitNotConfiguredError } from './index.ts';
@@ -70,5 +72,74 @@ describe('applyRateLimit', () => {
     configureRateLimit({ limiter: spying, identify });
     await applyRateLimit(request('my-secret-key'), 'auth', 'sign-in');
     expect(seen).toEqual([expect.stringMatching(/^api_key:[0-9a-f]{32}$/)]);
+  });
+
+  // A Supabase client sends these two, and a browser asks first.
+  it('serves a Supabase client in a browser: preflight, answers by user, and a refusal that its page can read', async () => {
+    const limiter = createLimiter({ store: memoryStore(), policies: tiers });
+    const corsHeaders = {
+      'Access-Control-Allow-Origin': '*',
+      'Access-Control-Allow-Headers': 'authorization, apikey, content-type, x-client-info',
+      'access-control-expose-headers': 'X-Total',
+    };
+    const users: Record<string, { readonly sub?: string }> = {
+      ada: { sub: 'ada' },
+      bob: { sub: 'bob' },
+      anonymous: {},
+    };
+    configureRateLimit({
+      limiter,
+      identify: byJwtSubject({ verify: (token) => users[token] ?? {} }),
+      headers: corsHeaders,
+    });
+    const Origin = 'https://app.example';
+    const serve = async (init: RequestInit): Promise<Response> => {
+      const asked = new Request('http://api.test/functions/v1/generate', init);
+      if (asked.method === 'OPTIONS' && (await applyRateLimit(asked, 'auth', 'generate')) === null) {
+        return new Response('ok', { headers: corsHeaders });
+      }
+      return (await applyRateLimit(asked, 'auth', 'generate')) ?? new Response('done', { headers: corsHeaders });
+    };
+    const as = async (token: string): Promise<Response> =>
+      serve({ method: 'POST', headers: { Origin, Authorization: `Bearer ${token}`, apikey: 'the same for all' } });
+    const preflight = { Origin, 'Access-Control-Request-Method': 'POST' };
+    const statuses: number[] = [];
+    for (let attempt = 0; attempt < 6; attempt += 1) {
+      expect((await serve({ method: 'OPTIONS', headers: preflight })).status).toBe(200);
+      statuses.push((await as('ada')).status);
+    }
+    expect(statuses).toEqual([200, 200, 200, 200, 200, 429]);
+    const refusal = await as('ada');
+    expect(refusal.headers.get('Access-Control-Allow-Origin')).toBe('*');
+    expect(refusal.headers.get('Access-Control-Expose-Headers')).toMatch(/^X-Total, .*Retry-After/);
+    expect(refusal.headers.get('Content-Type')).toBe('application/problem+json');
+    expect((await as('bob')).status).toBe(200);
+    const nobody = await as('anonymous');
+    expect([nobody.status, nobody.headers.get('Access-Control-Allow-Origin')]).toEqual([400, '*']);
+  });
+
+  it('can be configured anew for a while, and puts back what was there', async () => {
+    const limiterOfMany = createLimiter({ store: memoryStore(), policies: tiers });
+    const limiterOfOne = createLimiter({
+      store: memoryStore(),
+      policies: [definePolicy({ name: 'auth', limit: 1, windowMs: 60_000 })],
+    });
+    configureRateLimit({ limiter: limiterOfMany, identify });
+    const restore = configureRateLimit({ limiter: limiterOfOne, identify });
+    expect(await applyRateLimit(request('demo'), 'auth', 'sign-in')).toBeNull();
+    expect((await applyRateLimit(request('demo'), 'auth', 'sign-in'))?.status).toBe(429);
+    restore();
+    expect(await applyRateLimit(request('demo'), 'auth', 'sign-in')).toBeNull();
+  });
+
+  it.each<[string, object, string]>([
+    ['without identify', { identify: undefined }, 'identify must be given'],
+    ['with an unknown option', { policy: 'auth' }, 'options.policy is no option'],
+    ['with no limiter', { limiter: {} }, 'limiter must be'],
+    ['with headers that can not be sent', { headers: { 'Bad Name': 'x' } }, 'headers must be'],
+    ['with headers that are none', { headers: 'cors' }, 'headers must be'],
+  ])('can not be configured %s', (_, wrong, problem) => {
+    const limiter = createLimiter({ store: memoryStore(), policies: tiers });
+    expect(() => configureRateLimit({ limiter, identify, ...wrong })).toThrow(problem);
   });
 });

@@ -29,6 +29,27 @@ describe('byJwtSubject', () => {
     expect(await identify(withCredentials(`bearer  ${sign({ sub: 'alice' })}`))).toBe('jwt:alice');
   });
 
+  it('keeps apart the users of two issuers who have one number, whatever characters are in it', async () => {
+    const claims: JwtClaims[] = [
+      { iss: 'https://one.example', sub: '1' },
+      { iss: 'https://other.example', sub: '1' },
+      { sub: '1' },
+      { sub: 'https://one.example|1' },
+      { iss: 'a|b', sub: 'c' },
+      { iss: 'a', sub: 'b|c' },
+      { iss: 'a%7Cb', sub: 'c' },
+      { iss: '', sub: '1' },
+    ];
+    const subjects = await Promise.all(claims.map(async (each) => identify(withCredentials(`Bearer ${sign(each)}`))));
+    expect(subjects[0]).toBe('jwt:https://one.example|1');
+    expect(new Set(subjects).size).toBe(claims.length);
+    expect(subjects).not.toContain(undefined);
+  });
+
+  it('knows nobody by a token whose issuer is no text', async () => {
+    expect(await identify(withCredentials(`Bearer ${sign({ sub: '1', iss: ['a'] })}`))).toBeUndefined();
+  });
+
   it('takes the claims of a verifier that answers at once', async () => {
     const atOnce = byJwtSubject({ verify: () => ({ sub: 'bob' }) });
     expect(await atOnce(withCredentials('Bearer token'))).toBe('jwt:bob');
