@@ -60,7 +60,10 @@ const serverVariables = z.object({
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
   SPILLWAY_JWKS_URL: z
     .string()
-    .regex(/^https?:\/\/./u, 'an http:// or https:// URL')
+    .regex(
+      /^(?:https:\/\/.|http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?:[:/]|$))/u,
+      'an https:// URL, or an http:// one of this host',
+    )
     .optional(),
   SPILLWAY_JWT_ISSUER: z.string().optional(),
   SPILLWAY_JWT_AUDIENCE: z.string().optional(),

@@ -15,3 +15,12 @@ export function samePlace<const Place extends Readonly<Record<string, string>>>(
   if (errors.length > 0) throw refusal(badRequestProblem(errors));
   return place;
 }
+
+/**
+ * What holds for everybody is a policy's to say, and for who may change policies.
+ * @throws {HTTPException} that becomes a 400 for a pattern that every subject fits
+ */
+export function refuseEverybody(field: string, pattern: string): void {
+  if (!/^\*+$/u.test(pattern)) return;
+  throw refusal(badRequestProblem([{ field, detail: 'must not be everybody: change the policy instead' }]));
+}

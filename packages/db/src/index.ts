@@ -28,6 +28,7 @@ export { jobOverview, type JobOverview } from './dashboard/job-overview.ts';
 export { type LatestMetric, latestMetrics } from './dashboard/metric-latest.ts';
 export { metricSeries, type MetricStep } from './dashboard/metric-series.ts';
 export { InvalidOptionError } from './invalid-option-error.ts';
+export { isReservedMetric } from './metrics/reserved-metrics.ts';
 export { rollUpMetrics } from './metrics/roll-up-metrics.ts';
 export { archiveTables } from './migrate/archive-tables.ts';
 export { migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
@@ -47,7 +48,7 @@ export {
   type RetirePartitionsReport,
 } from './partitions/retire-partitions.ts';
 export { type ActiveApiKey, activeApiKeys, apiKeysVersion } from './queries/active-api-keys.ts';
-export type { ApiKeyRow, ApiKeyScope } from './queries/api-key-row.ts';
+export { type ApiKeyRow, type ApiKeyScope, apiKeyScopes } from './queries/api-key-row.ts';
 export type { BlockRow } from './queries/block-row.ts';
 export { decodePayload } from './queries/dead-letter-payload.ts';
 export {

@@ -34,7 +34,7 @@ export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): voi
     tags: ['audit'],
     operationId: 'listArchivalRuns',
     summary: 'Maintenance runs, the last begun first',
-    ...guard('read'),
+    ...guard('read', 'maintain'),
     request: {
       query: members({
         ...pageQuery,

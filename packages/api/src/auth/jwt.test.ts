@@ -32,7 +32,7 @@ async function signer(published = true): Promise<Signer> {
   const kid = `key-${keys.length}`;
   if (published) keys.push({ ...(await exportJWK(publicKey)), kid, alg: 'ES256' });
   return async (claims = {}) => {
-    const usual = { iss: issuer, aud: audience, sub: 'ann', exp: Date.now() / 1_000 + 60, scope: 'decide' };
+    const usual = { iss: issuer, aud: audience, sub: 'ann', exp: Date.now() / 1_000 + 60, scope: 'spillway:decide' };
     return new SignJWT(JSON.parse(JSON.stringify({ ...usual, ...claims })) as JWTPayload)
       .setProtectedHeader({ alg: 'ES256', kid })
       .sign(privateKey);
@@ -51,8 +51,11 @@ it('accepts a token of the issuer, with the scopes that are ours', async () => {
     kind: 'known',
     principal: { id: 'ann', kind: 'jwt', scopes: ['decide'] },
   });
-  expect(await scopesOf({ scope: 'openid spillway:read spillway:admin other:decide' })).toEqual(['read', 'admin']);
-  expect(await scopesOf({ scope: undefined, scp: ['read', 7] })).toEqual(['read']);
+  expect(await scopesOf({ scope: 'openid admin spillway:read spillway:operate other:decide decide' })).toEqual([
+    'read',
+    'operate',
+  ]);
+  expect(await scopesOf({ scope: undefined, scp: ['spillway:read', 'admin', 7] })).toEqual(['read']);
   expect(await scopesOf({ scope: 7 })).toEqual([]);
 });
 

@@ -1,4 +1,4 @@
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify } from 'jose';
+import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { ApiLogger } from '../logger.ts';
 import { type Authenticator, type Scope, scopes, type Verdict } from './principal.ts';
 
@@ -31,7 +31,8 @@ const unknown: Verdict = { kind: 'unknown' };
 
 /**
  * Accepts JWTs of one issuer. A token must say when it ends; its scopes are the words of `scope` (or the list `scp`) that
- * are ours, with or without the prefix `spillway:`. Keys are fetched once and again when an unknown one signs.
+ * begin with `spillway:`, such as `spillway:read`: a bare `admin` of another API for the same audience is not ours. Keys are
+ * fetched once and again when an unknown one signs.
  */
 export function jwtAuthenticator({
   jwksUrl,
@@ -39,30 +40,49 @@ export function jwtAuthenticator({
   audience,
   logger,
 }: JwtRules & { readonly logger: ApiLogger }): Authenticator {
-  const keySet = createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 2_000 });
+  const keySet = createRemoteJWKSet(new URL(jwksUrl), { timeoutDuration: 2_000, [customFetch]: fetchKeys });
+  let isAway = false;
   const rules = { issuer, audience, algorithms, requiredClaims: ['exp', 'sub'], clockTolerance: 5 };
   return {
     verify: async (token) => {
       try {
         const { payload } = await jwtVerify(token, keySet, rules);
+        isAway = false;
         return { kind: 'known', principal: { id: payload.sub ?? '', kind: 'jwt', scopes: scopesOf(payload) } };
       } catch (error) {
         if (!isOutage(error)) return unknown;
-        logger.warn({ err: error }, 'api: the keys of the JWT issuer could not be had');
+        // Once per outage: anybody can send what looks like a token.
+        if (!isAway) logger.warn({ err: error }, 'api: the keys of the JWT issuer could not be had');
+        isAway = true;
         return { kind: 'unavailable' };
       }
     },
   };
 }
 
-/** jose's own errors are about the token, except when the key set could not be had; other errors come from `fetch`. */
+/** The issuer could not be reached. */
+class IssuerUnreachableError extends Error {
+  override readonly name = 'IssuerUnreachableError';
+  readonly code = 'issuer_unreachable';
+}
+
+async function fetchKeys(url: string, options: RequestInit): Promise<Response> {
+  return fetch(url, options).catch((cause: unknown) => {
+    // jose tells its own timeout by the name.
+    if (cause instanceof Error && cause.name === 'TimeoutError') throw cause;
+    throw new IssuerUnreachableError('the key set could not be fetched', { cause });
+  });
+}
+
+/** Whatever isn't about reaching the key set is about the token, or a key that it names and that can't be used. */
 function isOutage(error: unknown): boolean {
-  if (!(error instanceof errors.JOSEError)) return true;
+  if (error instanceof IssuerUnreachableError) return true;
+  if (!(error instanceof errors.JOSEError)) return false;
   return error.code === 'ERR_JWKS_TIMEOUT' || error.code === 'ERR_JOSE_GENERIC' || error.code === 'ERR_JWKS_INVALID';
 }
 
 function scopesOf(payload: JWTPayload): readonly Scope[] {
   const claim = payload['scope'] ?? payload['scp'];
   const words: readonly unknown[] = typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : [];
-  return scopes.filter((scope) => words.includes(scope) || words.includes(`spillway:${scope}`));
+  return scopes.filter((scope) => words.includes(`spillway:${scope}`));
 }

@@ -1,11 +1,10 @@
-/**
- * What somebody may do. `decide`: ask for decisions. `read`: look at the trail, policies and breakers. `admin`:
- * everything, those two included.
- */
-export type Scope = 'decide' | 'read' | 'admin';
+import { type ApiKeyScope, apiKeyScopes } from '@spillway/db';
+
+/** What somebody may do. */
+export type Scope = ApiKeyScope;
 
 /** Every scope. */
-export const scopes: readonly [Scope, ...Scope[]] = ['decide', 'read', 'admin'];
+export const scopes: readonly [Scope, ...Scope[]] = apiKeyScopes;
 
 /** Who sent a request. */
 export interface Principal {
@@ -30,7 +29,7 @@ export interface Authenticator {
   verify(token: string): Promise<Verdict> | Verdict;
 }
 
-/** Whether these scopes include this one. */
-export function allows(granted: readonly Scope[], scope: Scope): boolean {
-  return granted.includes(scope) || granted.includes('admin');
+/** Whether these scopes include one of the wanted ones. */
+export function allows(granted: readonly Scope[], ...wanted: readonly Scope[]): boolean {
+  return granted.includes('admin') || wanted.some((scope) => granted.includes(scope));
 }

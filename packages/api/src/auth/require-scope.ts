@@ -11,23 +11,27 @@ export interface Guarded {
   readonly security: { key: string[] }[];
 }
 
-/** Makes the guard of a route that needs a scope. */
-export type Guard = (scope: Scope) => Guarded;
+/** Makes the guard of a route that needs a scope, or one of several. */
+export type Guard = (...wanted: readonly [Scope, ...Scope[]]) => Guarded;
 
 /** Guards routes by what follows `Authorization: Bearer`, and by the dashboard's sessions where there are any. */
 export function guardWith(authenticator: Authenticator, sessions?: Sessions): Guard {
-  return (scope) => ({ security: [{ key: [] }], middleware: requireScope(authenticator, scope, sessions) });
+  return (...wanted) => ({
+    // OpenAPI 3.1: what a bearer needs; any of them is enough, and so is admin.
+    security: wanted.map((scope) => ({ key: [scope] })),
+    middleware: requireScope(authenticator, wanted, sessions),
+  });
 }
 
 function requireScope(
   authenticator: Authenticator,
-  scope: Scope,
+  wanted: readonly [Scope, ...Scope[]],
   sessions: Sessions | undefined,
 ): MiddlewareHandler<ApiEnv> {
   return async (context, next) => {
     const result = await identify(authenticator, await credentialOf(context, sessions));
     if (result instanceof Response) return result;
-    if (!allows(result.scopes, scope)) return forbidden(scope);
+    if (!allows(result.scopes, ...wanted)) return forbidden(...wanted);
     context.set('principal', result);
     await next();
     // What needs a credential is nobody else's to keep.
@@ -75,9 +79,9 @@ export function crossSite(): Response {
 }
 
 /** The refusal of somebody known who lacks a scope. */
-export function forbidden(scope: Scope): Response {
+export function forbidden(...wanted: readonly [Scope, ...Scope[]]): Response {
   return problemResponse(
-    { status: 403, title: 'Not allowed', detail: `This needs a key with the scope ${scope}.` },
-    { 'WWW-Authenticate': `Bearer realm="spillway", error="insufficient_scope", scope="${scope}"` },
+    { status: 403, title: 'Not allowed', detail: `This needs a key with the scope ${wanted.join(' or ')}.` },
+    { 'WWW-Authenticate': `Bearer realm="spillway", error="insufficient_scope", scope="${wanted.join(' ')}"` },
   );
 }

@@ -1,8 +1,14 @@
+import { createBreakers, memoryStore } from '@spillway/breaker';
 import { expect, it } from 'vitest';
+import { maintenanceControl } from '../maintenance/maintenance-control.ts';
+import { memoryLog } from '../testing/memory-log.ts';
 import { useApi } from '../testing/use-api.ts';
 import type { Scope } from './principal.ts';
 
-const api = useApi();
+const api = useApi((pool) => ({
+  breakers: createBreakers({ store: memoryStore() }),
+  maintenance: maintenanceControl({ pool, logger: memoryLog().logger, answerWithinMs: 30_000 }),
+}));
 
 interface Operation {
   readonly method: string;
@@ -43,21 +49,91 @@ async function refusedTo(as: Scope): Promise<readonly string[]> {
   return refused.toSorted();
 }
 
+/** What a key of each scope alone may do besides what it is open to everybody. */
+const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[]>> = {
+  decide: ['POST /v1/limits/ten/consume', 'POST /v1/limits/ten/peek', 'POST /v1/limits/ten/release'],
+  metrics: ['POST /v1/metrics'],
+  operate: [
+    'DELETE /v1/lists',
+    'DELETE /v1/lists/ten',
+    'DELETE /v1/policies/ten/overrides',
+    'DELETE /v1/policies/ten/overrides/ten',
+    'POST /v1/limits/ten/block',
+    'POST /v1/limits/ten/reset',
+    'POST /v1/limits/ten/unblock',
+    'PUT /v1/breakers/ten',
+    'PUT /v1/lists',
+    'PUT /v1/lists/ten',
+    'PUT /v1/policies/ten/overrides',
+    'PUT /v1/policies/ten/overrides/ten',
+  ],
+  maintain: [
+    'GET /v1/audit/archival-runs',
+    'POST /functions/v1/cron-archive-data',
+    'POST /functions/v1/cron-cleanup-rate-limits',
+    'POST /functions/v1/cron-create-partitions',
+  ],
+};
+
 it('refuses a key what its scope does not say, and an admin key nothing', async () => {
-  const decide = [
-    'POST /v1/limits/ten/consume',
-    'POST /v1/limits/ten/peek',
-    'POST /v1/limits/ten/release',
-    'POST /v1/metrics',
-  ];
+  const asked = (await operations()).map(({ method, path }) => `${method} ${path}`).filter((route) => !open.has(route));
+  const allowedTo = async (as: Scope): Promise<readonly string[]> => {
+    const refused = await refusedTo(as);
+    return asked.filter((route) => !refused.includes(route)).toSorted();
+  };
+  for (const scope of ['decide', 'metrics', 'operate', 'maintain'] as const) {
+    expect([scope, await allowedTo(scope)]).toEqual([scope, rights[scope]]);
+  }
+  const looks = asked.filter((route) => route.startsWith('GET') && route !== 'GET /v1/keys').toSorted();
+  expect(await allowedTo('read')).toEqual(looks);
   expect(await refusedTo('admin')).toEqual([]);
-  expect((await refusedTo('read')).filter((route) => decide.includes(route))).toEqual(decide);
-  const [toDecide, toRead] = [await refusedTo('decide'), await refusedTo('read')];
-  expect(toDecide.filter((route) => decide.includes(route))).toEqual([]);
-  expect(toRead.filter((route) => route.startsWith('GET') && route !== 'GET /v1/keys')).toEqual([]);
-  // Whatever changes something for others is for administrators alone, `/v1/keys` included.
-  const admin = toDecide.filter((route) => toRead.includes(route));
-  expect(admin).toEqual(toRead.filter((route) => !decide.includes(route)));
-  expect(admin).toContain('GET /v1/keys');
-  expect(admin).toContain('POST /v1/limits/ten/unblock');
+  // Whatever no other scope may do: who may use the API, and what its rules are.
+  const others = new Set([...looks, ...Object.values(rights).flat()]);
+  expect(asked.filter((route) => !others.has(route)).toSorted()).toEqual([
+    'DELETE /v1/keys/ten',
+    'DELETE /v1/policies/ten',
+    'GET /v1/keys',
+    'POST /v1/keys',
+    'POST /v1/keys/ten/rotate',
+    'PUT /v1/policies/ten',
+  ]);
+});
+
+it('says of every route in the document which scope it needs', async () => {
+  const document = (await (await api.app.request('/openapi.json')).json()) as {
+    paths: Record<string, Record<string, { security: { key: string[] }[] }>>;
+  };
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const [method, { security }] of Object.entries(methods)) {
+      const route = `${method.toUpperCase()} ${path.replaceAll(/\{\w+\}/g, 'ten')}`;
+      if (open.has(route)) continue;
+      const named = security.flatMap(({ key }) => key);
+      expect([route, named.length]).toEqual([route, route.endsWith('archival-runs') ? 2 : 1]);
+      const [scope = ''] = named;
+      if (scope in rights) expect(rights[scope as 'decide']).toContain(route);
+    }
+  }
+});
+
+const record = async (name: string, tags = {}): Promise<number> =>
+  (await api.ask('POST', '/v1/metrics', { as: 'metrics', body: { name, value: 1, tags } })).status;
+
+it('refuses samples under the names that the worker’s own metrics have', async () => {
+  const ours = ['audit_flush_lag_ms', 'audit_anything', 'rate_limit.decisions', 'clock_skew_ms', 'job_duration_ms'];
+  for (const name of ours) expect([name, await record(name)]).toEqual([name, 400]);
+  for (const name of ['flush_lag', 'my_audit_lag', 'job_length_ms'])
+    expect([name, await record(name)]).toEqual([name, 201]);
+  const tags = Object.fromEntries(Array.from({ length: 17 }, (_, index) => [`t${index}`, index]));
+  expect(await record('flush_lag', tags)).toBe(400);
+});
+
+it('refuses lists and overrides of everybody, which only a policy may say', async () => {
+  for (const [path, body] of [
+    ['/v1/lists/*', { verdict: 'allow' }],
+    ['/v1/lists', { entry: '**', verdict: 'deny' }],
+    ['/v1/policies/ten/overrides/*', { limit: 5 }],
+    ['/v1/policies/ten/overrides', { subject: '*', mode: 'shadow' }],
+  ] as const) {
+    expect([path, (await api.ask('PUT', path, { as: 'operate', body })).status]).toEqual([path, 400]);
+  }
 });

@@ -110,7 +110,7 @@ function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
 }
 
 function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
-  const { middleware, security } = guard('admin');
+  const { middleware, security } = guard('operate');
   const put = createRoute({
     method: 'put',
     path: '/v1/breakers/{name}',

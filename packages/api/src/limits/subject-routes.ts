@@ -35,7 +35,7 @@ export function subjectRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void
 
 function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
   const reset = createRoute({
-    ...common(guard('admin')),
+    ...common(guard('operate')),
     method: 'post',
     path: '/v1/limits/{policy}/reset',
     operationId: 'reset',
@@ -53,7 +53,7 @@ function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
 
 function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   const block = createRoute({
-    ...common(guard('admin')),
+    ...common(guard('operate')),
     method: 'post',
     path: '/v1/limits/{policy}/block',
     operationId: 'block',
@@ -68,7 +68,7 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   });
 
   const unblock = createRoute({
-    ...common(guard('admin')),
+    ...common(guard('operate')),
     method: 'post',
     path: '/v1/limits/{policy}/unblock',
     operationId: 'unblock',

@@ -48,7 +48,7 @@ export function maintenanceRoutes(app: ApiApp, control: MaintenanceControl, guar
 }
 
 function jobRoute(app: ApiApp, control: MaintenanceControl, guard: Guard, job: MaintenanceJobName): void {
-  const { middleware, security } = guard('admin');
+  const { middleware, security } = guard('maintain');
   const route = createRoute({
     method: 'post',
     path: `/functions/v1/${job}`,

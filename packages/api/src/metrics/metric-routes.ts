@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { listMetrics, metricStats, type Queryable, recordMetric } from '@spillway/db';
+import { isReservedMetric, listMetrics, metricStats, type Queryable, recordMetric } from '@spillway/db';
 import { next, pageQuery, timeQuery } from '../audit/page-query.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
@@ -13,8 +13,11 @@ const MAX_VALUE = 1e100;
 
 const metricName = text(128).openapi({ example: 'flush_lag' });
 
+/** Most tags of a sample. */
+const MOST_TAGS = 16;
+
 const body = members({
-  name: metricName,
+  name: metricName.refine((name) => !isReservedMetric(name), 'is one of the metrics that the worker records'),
   value: z
     .number({ error: mustBe('a number') })
     .refine((value) => Math.abs(value) <= MAX_VALUE, `must be from -${MAX_VALUE} to ${MAX_VALUE}`),
@@ -27,6 +30,7 @@ const body = members({
         error: mustBe('an object of text, numbers and truth values'),
       },
     )
+    .refine((tags) => Object.keys(tags).length <= MOST_TAGS, `must hold at most ${MOST_TAGS}`)
     .optional(),
 }).openapi('MetricRequest');
 
@@ -58,7 +62,7 @@ const stats = z
 
 /** `/v1/metrics`: samples by `record_metric()`, statistics by `get_metric_stats()`. */
 export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const { middleware, security } = guard('decide');
+  const { middleware, security } = guard('metrics');
   const record = createRoute({
     method: 'post',
     path: '/v1/metrics',

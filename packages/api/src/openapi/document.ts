@@ -30,6 +30,9 @@ export function describeSecurity(app: ApiApp): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'key', {
     type: 'http',
     scheme: 'bearer',
-    description: 'An API key (`sw_…`), or a JWT where the operator has configured an issuer.',
+    description: `An API key (\`sw_…\`), or a JWT where the operator has configured an issuer, whose \`scope\` names these with the
+prefix \`spillway:\`. Each route says which scope it needs. \`decide\`: decisions. \`read\`: the trail, policies, breakers and metrics.
+\`metrics\`: recording samples. \`operate\`: blocks, resets, overrides, lists, breakers. \`maintain\`: maintenance jobs.
+\`admin\`: everything, policies and keys included.`,
   });
 }

@@ -6,7 +6,7 @@ import { members, oneOf, text } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { samePlace } from '../same-place.ts';
+import { refuseEverybody, samePlace } from '../same-place.ts';
 import { onCondition } from './policy-routes.ts';
 
 const entry = text(1024).openapi({ example: '10.0.0.0/8' });
@@ -62,11 +62,13 @@ function readRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
 }
 
 function setRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
-  const { middleware, security } = guard('admin');
+  const { middleware, security } = guard('operate');
   const common = { tags: ['policies'], security, middleware: [middleware, readBody()] };
   const responses = { 204: { description: 'It holds.' }, ...refusals(400, 401, 403, 413, 415, 503) };
-  const set = async (at: string, as: 'allow' | 'deny'): Promise<void> =>
-    as === 'allow' ? live.allow(at) : live.deny(at);
+  const set = async (at: string, as: 'allow' | 'deny'): Promise<void> => {
+    refuseEverybody('entry', at);
+    await (as === 'allow' ? live.allow(at) : live.deny(at));
+  };
   const inBody = createRoute({
     ...common,
     method: 'put',
@@ -101,7 +103,7 @@ function setRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
 }
 
 function removeRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
-  const common = { tags: ['policies'], summary: 'Take an entry off both lists', ...guard('admin') };
+  const common = { tags: ['policies'], summary: 'Take an entry off both lists', ...guard('operate') };
   const responses = { 204: { description: 'Taken off.' }, ...refusals(400, 401, 403, 404, 503) };
   const remove = async (at: string): Promise<void> => {
     if (!(await live.unlist(at))) throw refusal(unknownThingProblem('entry'));

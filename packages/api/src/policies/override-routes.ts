@@ -7,7 +7,7 @@ import { members, oneOf, subject, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { samePlace } from '../same-place.ts';
+import { refuseEverybody, samePlace } from '../same-place.ts';
 import { findShown, onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { policyName } from './policy-schema.ts';
 
@@ -90,7 +90,7 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
 }
 
 function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
-  const { middleware, security } = guard('admin');
+  const { middleware, security } = guard('operate');
   const common = {
     tags: ['policies'],
     description: `What they used stays used. ${onCondition}`,
@@ -99,6 +99,7 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     responses: { 200: json(shown, 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
   };
   const set = async (override: Override): Promise<Override> => {
+    refuseEverybody('subject', override.subject);
     await findShown(deps, override.policy);
     await deps.live.setOverride(override);
     return override;
@@ -133,7 +134,7 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
 }
 
 function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
-  const common = { tags: ['policies'], summary: 'Let the policy count for them again', ...guard('admin') };
+  const common = { tags: ['policies'], summary: 'Let the policy count for them again', ...guard('operate') };
   const responses = { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) };
   const remove = async (place: Pick<Override, 'policy' | 'subject'>): Promise<void> => {
     if (!(await deps.live.removeOverride(place))) throw refusal(unknownThingProblem('override'));

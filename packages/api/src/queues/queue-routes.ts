@@ -17,7 +17,7 @@ import { MAX_BODY_BYTES } from '../read-body.ts';
 const bounded = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) });
 const secured = onlyOurs({ dataImages: true, fonts: true, base: true });
 
-/** `/queues`: BullMQ's own board of the audit queue, for admins. It looks, and it tries failed jobs again; nothing else. */
+/** `/queues`: BullMQ's own board of the audit queue, for those who operate. It looks, and it tries failed jobs again; nothing else. */
 export function queueRoutes(app: ApiApp, queue: AuditQueue, guard: Guard): void {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath('/queues');
   createBullBoard({
@@ -37,7 +37,7 @@ export function queueRoutes(app: ApiApp, queue: AuditQueue, guard: Guard): void 
     },
   });
   for (const route of ['/queues', '/queues/*']) {
-    app.use(route, toSignIn, guard('admin').middleware, secured, onlyRetries, bounded, withoutFonts);
+    app.use(route, toSignIn, guard('operate').middleware, secured, onlyRetries, bounded, withoutFonts);
   }
   app.route('/queues', serverAdapter.registerPlugin());
 }

@@ -26,7 +26,7 @@ export function App(): JSX.Element {
         <Board
           range={range}
           onRange={setRange}
-          mayChange={session.scopes.includes('admin')}
+          mayChange={session.scopes.some((scope) => scope === 'operate' || scope === 'admin')}
           onSignedOut={() => setSession({ kind: 'out', notice: 'Your session is over: please log in again.' })}
           onLogOut={() => void send('DELETE', '/dashboard/session').then(() => setSession({ kind: 'out' }))}
         />

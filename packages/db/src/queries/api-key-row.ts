@@ -1,7 +1,21 @@
 import { epochMs } from './keyset-page.ts';
 
-/** What a key may do: ask for decisions, read the trail, or everything. */
-export type ApiKeyScope = 'decide' | 'read' | 'admin';
+/**
+ * What a key may do. `decide`: ask for decisions. `read`: look at the trail, policies, breakers and metrics. `metrics`: record
+ * samples. `operate`: block, unblock and reset subjects, set overrides and list entries, move breakers, retry failed jobs.
+ * `maintain`: run maintenance jobs. `admin`: everything, policies and keys included.
+ */
+export type ApiKeyScope = 'decide' | 'read' | 'metrics' | 'operate' | 'maintain' | 'admin';
+
+/** Every scope. */
+export const apiKeyScopes: readonly [ApiKeyScope, ...ApiKeyScope[]] = [
+  'decide',
+  'read',
+  'metrics',
+  'operate',
+  'maintain',
+  'admin',
+];
 
 /** A key as it is shown: never its secret, nor the hash of it. Times are epoch ms. */
 export interface ApiKeyRow {

@@ -1,11 +1,9 @@
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { type ApiKeyScope, createApiKey } from '@spillway/db';
+import { type ApiKeyScope, apiKeyScopes, createApiKey } from '@spillway/db';
 import type { CliContext } from '../../cli-context.ts';
 import { withPool } from '../../with-pool.ts';
 import { parseLifetime } from './lifetime.ts';
-
-const scopes: readonly ApiKeyScope[] = ['decide', 'read', 'admin'];
 
 /** The longest that a name may be, in bytes, as for the API. */
 const MAX_NAME_BYTES = 128;
@@ -18,7 +16,7 @@ export function createCommand(
     .description('make a key and print it, this once: what is stored is a hash')
     .requiredOption('--name <name>', 'who uses it', parseName)
     .addOption(
-      new Option('--scope <scopes...>', `what it may do: ${scopes.join(', ')}, one or more`)
+      new Option('--scope <scopes...>', `what it may do: ${apiKeyScopes.join(', ')}, one or more`)
         .argParser(addScope)
         .makeOptionMandatory(),
     )
@@ -60,7 +58,7 @@ function parseName(value: string): string {
 }
 
 function addScope(value: string, before: ApiKeyScope[] | undefined): ApiKeyScope[] {
-  const scope = scopes.find((one) => one === value);
-  if (scope === undefined) throw new InvalidArgumentError(`Allowed choices are ${scopes.join(', ')}.`);
+  const scope = apiKeyScopes.find((one) => one === value);
+  if (scope === undefined) throw new InvalidArgumentError(`Allowed choices are ${apiKeyScopes.join(', ')}.`);
   return [...new Set([...(before ?? []), scope])];
 }

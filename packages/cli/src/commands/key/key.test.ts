@@ -58,7 +58,10 @@ it('lists keys without their secrets, and revokes one', async () => {
 it.each([
   [['create', '--scope', 'admin'], "required option '--name <name>' not specified"],
   [['create', '--name', 'a'], "required option '--scope <scopes...>' not specified"],
-  [['create', '--name', 'a', '--scope', 'root'], 'Allowed choices are decide, read, admin.'],
+  [
+    ['create', '--name', 'a', '--scope', 'root'],
+    'Allowed choices are decide, read, metrics, operate, maintain, admin.',
+  ],
   [['create', '--name', '', '--scope', 'read'], 'It must be a text of 1 to 128 bytes.'],
   [['create', '--name', 'a', '--scope', 'read', '--expires-in', 'soon'], 'It must be a number of minutes'],
   [['revoke', 'sw_x'], 'Option "id" must be a UUID, got "(hidden)"\n'],
