@@ -17,6 +17,7 @@ import { type HealthServer, serveHealth } from './health/health-server.ts';
 import { judgeReadiness } from './health/readiness.ts';
 import type { WorkerLogger } from './logger.ts';
 import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
+import { redisNowMs } from './redis-clock.ts';
 import { startObserver } from './observe/observer.ts';
 import { registerTrailGauges } from './prometheus/trail-gauges.ts';
 import { registerTrailMeters } from './telemetry/trail-meters.ts';
@@ -87,7 +88,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   const trail = connect(redis, { option: 'redis', connectionName: 'spillway-observe', onError });
   const jobs = connect(queueRedis, { option: 'queueRedis', connectionName: 'spillway-maintenance', onError });
   const queue = createAuditQueue({ ...prefix, connection: jobs, onError });
-  const deps: MaintenanceDeps = { pool, logger, tables };
+  const deps: MaintenanceDeps = { pool, logger, tables, clocks: { redis: () => redisNowMs(trail) } };
   const observer = startObserver({
     redis: trail,
     queueRedis: jobs,

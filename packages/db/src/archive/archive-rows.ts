@@ -12,8 +12,10 @@ import { TargetMonths } from './target-months.ts';
 
 /** How far to go, and who wants to know. */
 export interface ArchiveRowsOptions {
-  /** Rows older than this move. @default `retentionDays` before Postgres' now */
+  /** Rows older than this move. @default `retentionDays` before `now` */
   readonly cutoff?: Date;
+  /** The moment that counts as now. @default Postgres' clock */
+  readonly now?: Date;
   /** Only look and count. @default false */
   readonly dryRun?: boolean;
   /** No batch begins later than so many milliseconds after the start. @default no limit */
@@ -70,7 +72,7 @@ export async function archiveRows(
   const { problems, timestampType } = preflight;
   const warnings = [...preflight.warnings];
   if (problems.length > 0) throw new ArchiveError('preflight', `${table.source.schema}.${table.source.name}`, problems);
-  const cutoff = options.cutoff?.toISOString() ?? (await readCutoff(connection, table.retentionDays));
+  const cutoff = options.cutoff?.toISOString() ?? (await readCutoff(connection, table.retentionDays, options.now));
   const ancient = await countBeforeYearOne(connection, table);
   if (ancient > 0) warnings.push(`${ancient === 100 ? '100 or more' : ancient} row(s) dated before year 1 stay`);
   const found = { cutoff: new Date(cutoff), warnings, refused: 0, complete: ancient === 0 };

@@ -10,6 +10,8 @@ import { prepareCleaner } from './delete-batch.ts';
 
 /** How far to go, and who wants to know. */
 export interface CleanUpOptions {
+  /** The moment that counts as now. @default Postgres' clock */
+  readonly now?: Date;
   /** Longest that a batch may hold its locks, in milliseconds; one that would take longer is undone and halved. @default 80 */
   readonly maxLockMs?: number;
   /** Most rows a batch; it begins with a fifth of that and finds its size by itself. @default 5_000 */
@@ -62,7 +64,7 @@ export async function cleanUpRows(
   const maxBatchSize = wholeNumber('maxBatchSize', options.maxBatchSize ?? 5_000, 1, 100_000);
   const hidden = await rowSecurityProblem(connection, rule.table, 'takeOut');
   if (hidden !== undefined) throw new RowSecurityError(rule.table, hidden);
-  const cutoff = await readCutoff(connection, rule.retentionDays);
+  const cutoff = await readCutoff(connection, rule.retentionDays, options.now);
   const cleaner = prepareCleaner(connection, rule, cutoff);
   if (options.dryRun === true) {
     const deleted = await cleaner.count();

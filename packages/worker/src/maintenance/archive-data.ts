@@ -10,8 +10,9 @@ export async function archiveData(deps: MaintenanceDeps, options?: JobOptions): 
 function archiveTask(table: MaintainedTable): TableTask {
   return {
     table: `${table.source.schema}.${table.source.name}`,
-    async run({ connection, dryRun, signal, timeBudgetMs, record, onProgress }) {
+    async run({ connection, now, dryRun, signal, timeBudgetMs, record, onProgress }) {
       const { moved, cutoff, stopped, ...details } = await archiveRows(connection, table, {
+        now: await now(),
         dryRun,
         signal,
         timeBudgetMs,

@@ -10,8 +10,9 @@ export async function cleanupRateLimits(deps: MaintenanceDeps, options?: JobOpti
 function cleanupTask(rule: CleanupRule): TableTask {
   return {
     table: `${rule.table.schema}.${rule.table.name}`,
-    async run({ connection, dryRun, signal, timeBudgetMs, record, onProgress }) {
+    async run({ connection, now, dryRun, signal, timeBudgetMs, record, onProgress }) {
       const { deleted, cutoff, stopped, ...details } = await cleanUpRows(connection, rule, {
+        now: await now(),
         dryRun,
         signal,
         timeBudgetMs,

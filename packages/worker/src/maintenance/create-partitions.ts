@@ -13,7 +13,7 @@ export async function createPartitions(deps: MaintenanceDeps, options?: JobOptio
 function partitionTask({ target, monthsAhead, retire }: MaintainedTable): TableTask {
   return {
     table: `${target.schema}.${target.name}`,
-    async run({ connection, dryRun }) {
+    async run({ connection, now, dryRun }) {
       const outcome = { status: 'completed', archived: 0, deleted: 0 } as const;
       // Needs no months.
       if (await isPlainTable(connection, target)) return { ...outcome, details: { partitioned: false } };
@@ -21,7 +21,12 @@ function partitionTask({ target, monthsAhead, retire }: MaintainedTable): TableT
       const { created, existing } = await ensurePartitions(connection, { table: target, dryRun, ...ahead });
       const made = { created, existing: existing.length };
       if (retire === undefined) return { ...outcome, details: made };
-      const { detached, dropped } = await retirePartitions(connection, { table: target, dryRun, ...retire });
+      const { detached, dropped } = await retirePartitions(connection, {
+        table: target,
+        dryRun,
+        now: await now(),
+        ...retire,
+      });
       return { ...outcome, details: { ...made, detached, dropped } };
     },
   };

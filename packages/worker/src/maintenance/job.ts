@@ -1,4 +1,5 @@
 import type { ArchiveTable, CleanupRule, ConnectionSource, Queryable, RunStatus } from '@spillway/db';
+import type { Clock } from './agreed-now.ts';
 import type { WorkerLogger } from '../logger.ts';
 
 /** The guide's three jobs: under these names they are scheduled, called by HTTP and by the command line. */
@@ -21,6 +22,11 @@ export interface MaintenanceDeps {
   readonly tables?: readonly MaintainedTable[];
   /** @default expired blocks 7 days, breaker events 30, metrics 30 */
   readonly cleanups?: readonly CleanupRule[];
+  /**
+   * Clocks that must agree with those of Postgres and of this process before anything is deleted or archived, such as Redis'.
+   * @default none
+   */
+  readonly clocks?: Readonly<Record<string, Clock>>;
 }
 
 /** How far a run has come. */

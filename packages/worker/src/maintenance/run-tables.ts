@@ -9,6 +9,7 @@ import {
   withConnection,
   withJobLock,
 } from '@spillway/db';
+import { agreedNow } from './agreed-now.ts';
 import type { JobOptions, JobReport, MaintenanceDeps, MaintenanceJobName, TableReport } from './job.ts';
 
 /** What a task may use. */
@@ -18,6 +19,11 @@ export interface TaskContext {
   readonly signal: AbortSignal;
   /** What is left of the run's time, in milliseconds; Infinity without a limit. */
   readonly timeBudgetMs: number;
+  /**
+   * The moment that counts as now for what can't be undone.
+   * @throws {ClocksDisagreeError}
+   */
+  readonly now: () => Promise<Date>;
   /** Adds a batch's rows to the history; to be called inside the batch's transaction. */
   readonly record: (counts: { archived: number; deleted: number }) => Promise<void>;
   readonly onProgress?: (progress: { readonly done: number; readonly total: number | null }) => void;
@@ -100,7 +106,9 @@ async function runTask(deps: MaintenanceDeps, run: TaskRun): Promise<TableReport
   try {
     const rowId = await openRun(deps.pool, { runId, jobName: job, tableName: table, dryRun });
     id = rowId;
-    const outcome = await withConnection(deps.pool, async (connection) => task.run(context(run, connection, rowId)));
+    const outcome = await withConnection(deps.pool, async (connection) =>
+      task.run({ ...context(run, connection, rowId), now: async () => agreedNow(connection, deps.clocks) }),
+    );
     const { status, archived, deleted, cutoff, details } = outcome;
     await closeRun(deps.pool, id, outcome);
     const at = cutoff === undefined ? {} : { cutoff: cutoff.toISOString() };
@@ -118,7 +126,7 @@ function context(
   { task, dryRun, signal, deadline, onProgress }: TaskRun,
   connection: Connection,
   id: string,
-): TaskContext {
+): Omit<TaskContext, 'now'> {
   const report = onProgress && {
     onProgress: (progress: { readonly done: number; readonly total: number | null }) =>
       onProgress({ table: task.table, ...progress }),

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import {
   builtInArchives,
   type ConnectionSource,
@@ -21,6 +20,7 @@ import type { WorkerLogger } from '../logger.ts';
 import type { MaintainedTable } from '../maintenance/job.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { repeat } from '../repeat.ts';
+import { within } from '../within.ts';
 import { recordDropped } from './record-dropped.ts';
 import { type MonthsReady, type Observation, toObservation } from './observation.ts';
 import { readTrailState } from './trail-state.ts';
@@ -146,17 +146,4 @@ async function record(options: ObserverOptions, { samples, dropped }: Observatio
     for (const rule of resolved) logger.info({ rule }, 'alert: resolved');
     await webhook?.tellAll(pool);
   });
-}
-
-async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
-  const timer = new AbortController();
-  const late = delay(timeoutMs, null, { signal: timer.signal, ref: false }).then(() => {
-    throw new Error(`no answer within ${timeoutMs} ms`);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    timer.abort();
-    late.catch(() => {});
-  }
 }

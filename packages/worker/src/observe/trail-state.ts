@@ -1,6 +1,7 @@
 import { outboxKeys } from '@spillway/redis';
 import type { Cluster, Redis } from 'ioredis';
 import { type OutboxHead, readHeads } from '../outbox-head.ts';
+import { redisNowMs } from '../redis-clock.ts';
 import { type AuditQueue, readDuplicates } from '../queue/audit-queue.ts';
 
 /** What Redis knows about the audit trail's way to Postgres. */
@@ -37,8 +38,8 @@ export interface TrailSource {
 
 /** Reads it; waits as long as Redis makes it wait. */
 export async function readTrailState({ redis, queueRedis, queue, shards }: TrailSource): Promise<TrailState> {
-  const [time, heads, outboxes, waiting, counts, duplicates] = await Promise.all([
-    redis.time(),
+  const [nowMs, heads, outboxes, waiting, counts, duplicates] = await Promise.all([
+    redisNowMs(redis),
     readHeads(redis, shards),
     Promise.all(Array.from({ length: shards }, async (_, shard) => readOutbox(redis, shard))),
     // Oldest first of each state.
@@ -46,11 +47,10 @@ export async function readTrailState({ redis, queueRedis, queue, shards }: Trail
     queue.getJobCounts('waiting', 'active', 'delayed', 'failed'),
     readDuplicates(queueRedis, queue),
   ]);
-  const [seconds = 0, micros = 0] = time.map(Number);
   // A job may be removed while it is read.
   const entries = waiting.flat().map((job) => job?.data.entries[0]?.[1]);
   return {
-    redisNowMs: seconds * 1_000 + micros / 1_000,
+    redisNowMs: nowMs,
     outboxEvents: outboxes.reduce((sum, { events }) => sum + events, 0),
     oldestOutboxMs: earliest(outboxes.map(({ oldest }) => oldest)),
     oldestQueueMs: earliest(entries),

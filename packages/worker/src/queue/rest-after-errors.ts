@@ -10,9 +10,9 @@ export interface RestingWorker {
  * Makes a BullMQ worker rest after an error of its loop. The library rests after a lost connection only: what Redis answers
  * with an error (no memory, no rights, no disk) it would ask for again at once, thousands of times a second.
  */
-export function restAfterErrors(worker: RestingWorker, restMs: number): void {
+export function restAfterErrors(worker: RestingWorker, restMs: number): { rest(): void } {
   let timer: NodeJS.Timeout | undefined;
-  worker.on('error', () => {
+  const rest = (): void => {
     if (timer !== undefined) return;
     // In this process only, without waiting for jobs and without a word to Redis.
     void worker.pause(true);
@@ -21,5 +21,7 @@ export function restAfterErrors(worker: RestingWorker, restMs: number): void {
       if (worker.closing === undefined) void worker.resume();
     }, restMs);
     timer.unref();
-  });
+  };
+  worker.on('error', rest);
+  return { rest };
 }

@@ -1,5 +1,5 @@
 import { classifyDbError } from '@spillway/db';
-import { DelayedError, type Job, Queue, Worker } from 'bullmq';
+import { type Job, Queue, Worker } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber, WorkerOptionError } from '../errors.ts';
 import { DEFAULT_PREFIX } from '../queue/audit-queue.ts';
@@ -30,9 +30,6 @@ export interface Scheduler {
   /** Lets go of its connections at once. */
   abandon(): void;
 }
-
-/** What an absent Postgres makes a job wait, in ms. */
-const UNAVAILABLE_DELAY_MS = 5_000;
 
 /** Jobs at once in one process: a long archival must not keep the partitions waiting. */
 const CONCURRENCY = 2;
@@ -65,7 +62,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const onError = (error: Error): void => logger.warn({ err: error }, 'schedule: Redis connection');
   queue.on('error', onError);
 
-  const work = async (job: Job, token?: string): Promise<unknown> => {
+  const work = async (job: Job): Promise<unknown> => {
     const schedule = byName.get(job.name);
     // Of a newer or older version of the worker; its own process will see to it.
     if (schedule === undefined) return null;
@@ -76,9 +73,9 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       return outcome;
     } catch (error) {
       if (classifyDbError(error) !== 'unavailable') throw error;
-      logger.warn({ err: error, job: job.name }, 'schedule: Postgres is unavailable, the job waits');
-      await job.moveToDelayed(Date.now() + UNAVAILABLE_DELAY_MS, token);
-      throw new DelayedError();
+      // Not a delayed job: its time would be this process' clock, and a clock that is ahead would hide it from all others.
+      logger.warn({ err: error, job: job.name }, 'schedule: Postgres is unavailable, the next check looks again');
+      return null;
     }
   };
   const worker = new Worker(MAINTENANCE_QUEUE, work, {

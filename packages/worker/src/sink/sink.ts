@@ -6,6 +6,8 @@ import type { WorkerLogger } from '../logger.ts';
 import { AUDIT_QUEUE, countDuplicates, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
 import { isOutOfMemory, type MemoryWatch } from '../queue/memory-watch.ts';
 import { restAfterErrors } from '../queue/rest-after-errors.ts';
+import { redisNowMs } from '../redis-clock.ts';
+import { within } from '../within.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
 
@@ -55,6 +57,12 @@ const recovery = (lockMs: number): Pick<BullOptions, 'lockDuration' | 'stalledIn
   maxStalledCount: 1_000,
 });
 
+/** A clock that is ahead by more hides a failed job for longer than its shortest delay, in ms. */
+const AHEAD_MS = 1_000;
+
+/** How long Redis may take to tell its time, in ms. */
+const CLOCK_TIMEOUT_MS = 1_000;
+
 /** A week of minutes, for the queue's throughput. */
 const METRIC_POINTS = 7 * 24 * 60;
 
@@ -87,10 +95,21 @@ export function createSink(options: SinkOptions): Sink {
     } catch (error) {
       const isUnavailable = classifyDbError(error) === 'unavailable';
       end(isUnavailable ? 'postponed' : 'failed');
-      if (!isUnavailable) throw error;
+      if (!isUnavailable) {
+        if (!(await isAhead(connection))) throw error;
+        logger.error(
+          { err: error, jobId: job.id },
+          'sink: a job failed on a clock that is ahead, it waits for any worker',
+        );
+        rest();
+        throw Worker.RateLimitError();
+      }
       logger.warn({ err: error, jobId: job.id, restMs }, 'sink: Postgres is unavailable, events wait in the queue');
       // The rest of all workers is a key in Redis. Where there is no room for it, this one rests alone.
-      await worker.rateLimit(restMs).catch((refusal: Error) => worker.emit('error', refusal));
+      await worker.rateLimit(restMs).catch((refusal: Error) => {
+        memory.sees(refusal);
+        rest();
+      });
       throw Worker.RateLimitError();
     }
   };
@@ -104,12 +123,23 @@ export function createSink(options: SinkOptions): Sink {
     metrics: { maxDataPoints: METRIC_POINTS },
     ...(options.telemetry === undefined ? {} : { telemetry: options.telemetry }),
   });
-  restAfterErrors(worker, restMs);
+  const { rest } = restAfterErrors(worker, restMs);
   listen(worker, memory, logger);
   return {
     close: () => worker.close(),
     abandon: () => void worker.disconnect().catch(() => {}),
   };
+}
+
+/**
+ * Whether this process' clock is ahead of Redis'. The library would keep a failed job until a time by this clock, so that
+ * for as long no other worker could try it. Its attempts aren't counted here then: it goes back to all, and this worker rests.
+ */
+async function isAhead(redis: Redis | Cluster): Promise<boolean> {
+  return within(CLOCK_TIMEOUT_MS, redisNowMs(redis)).then(
+    (nowMs) => Date.now() - nowMs > AHEAD_MS,
+    () => false,
+  );
 }
 
 /** Redis' refusal to say that a job is done isn't the job's fault, so that it uses up no attempt. */
