@@ -92,7 +92,14 @@ function endOfUsage({ exitCode, code, message }: CommanderError, output: Output)
 /** An error of several addresses that were tried in vain has no message of its own. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
-  return maskValues(error instanceof Error ? error.message || error.name : String(error));
+  const message = maskValues(error instanceof Error ? error.message || error.name : String(error));
+  return isUnmigrated(error) ? `${message}. The database is not migrated: run spillway migrate` : message;
+}
+
+/** undefined_table, undefined_function, invalid_schema_name: what a database without our tables answers. */
+function isUnmigrated(error: unknown): boolean {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+  return code === '42P01' || code === '42883' || code === '3F000';
 }
 
 function codeOf(error: unknown): ExitCode {

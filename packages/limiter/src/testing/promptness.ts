@@ -1,10 +1,10 @@
 import { expect } from 'vitest';
 import type { Decision } from '../types.ts';
 
-/** What a machine that is busy with other tests may add to a deadline. Real figures come from the bench. */
-const SLACK_MS = 1_000;
+/** Longer than this past its deadline a decision hangs; a busy machine alone is not that late. Real figures come from the bench. */
+const HANGS_MS = 10_000;
 
-/** The decisions, after having checked that each came within its deadline. */
+/** The decisions, after having checked that none hung. */
 export async function prompt(
   deadlineMs: number,
   count: number,
@@ -19,7 +19,7 @@ export async function prompt(
       return decision;
     }),
   );
-  expect(slowestMs).toBeLessThan(deadlineMs + SLACK_MS);
+  expect(slowestMs).toBeLessThan(deadlineMs + HANGS_MS);
   return decisions;
 }
 

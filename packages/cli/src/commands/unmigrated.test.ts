@@ -1,0 +1,16 @@
+import { usePostgres } from '@spillway/embedded/testing';
+import { expect, it } from 'vitest';
+import { spillway } from '../testing/spillway.ts';
+
+const postgres = usePostgres({ scope: 'file' });
+
+it.each([
+  [['queries']],
+  [['key', 'create', '--name', 'ops', '--scope', 'admin']],
+  [['key', 'list']],
+  [['maintenance', 'run', 'cron-cleanup-rate-limits']],
+])('%j says of a database without our tables that it is not migrated', async (args) => {
+  const { code, stdout, stderr } = await spillway(args, { DATABASE_URL: postgres.url });
+  expect(code).toBe(1);
+  expect(`${stdout}${stderr}`.replaceAll(/[\s│]+/gu, ' ')).toContain('run spillway migrate');
+});
