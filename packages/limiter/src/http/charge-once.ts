@@ -8,23 +8,27 @@ interface Charge {
   readonly verdict: Pass;
 }
 
-const charges = new WeakMap<object, Charge[]>();
+const CHARGES: unique symbol = Symbol('spillway.charges');
+
+/** A framework's own object for a request. The charges are kept on it: a WeakMap costs as much as the rest of a guard. */
+export interface ChargedRequest {
+  [CHARGES]?: readonly Charge[];
+}
 
 /**
  * The verdict on a request that the same guard, registered twice on its way, has charged already: the same limiter, policy,
  * action, cost and subject.
- * @param request the framework's own object for the request.
  */
-export function chargedBefore(request: object, options: Charge['options'], subject: string): Pass | undefined {
-  return charges.get(request)?.find((charge) => charge.subject === subject && sameCharge(charge.options, options))
-    ?.verdict;
+export function chargedBefore(request: ChargedRequest, options: Charge['options'], subject: string): Pass | undefined {
+  const known = request[CHARGES];
+  if (known === undefined) return undefined;
+  return known.find((charge) => charge.subject === subject && sameCharge(charge.options, options))?.verdict;
 }
 
 /** Remembers a charge while its request lives. */
-export function rememberCharge(request: object, charge: Charge): void {
-  const known = charges.get(request);
-  if (known === undefined) charges.set(request, [charge]);
-  else known.push(charge);
+export function rememberCharge(request: ChargedRequest, charge: Charge): void {
+  const known = request[CHARGES];
+  request[CHARGES] = known === undefined ? [charge] : [...known, charge];
 }
 
 function sameCharge(one: Charge['options'], other: Charge['options']): boolean {

@@ -18,14 +18,15 @@ export interface ByApiKeyOptions {
 /** No key that is given out is longer: 256 random bits are 64 hex digits. */
 const MAX_KEY_BYTES = 512;
 
-/** Verified keys that are remembered, by 32 hex digits each. */
-const MAX_KNOWN = 10_000;
+/** What verified keys that are remembered may take; each counts for its characters and its subject's. */
+const MAX_KNOWN_BYTES = 4 * 1024 * 1024;
+const SUBJECT_BYTES = 128;
 
 const UNKNOWN = 'api_key:unknown';
 
 /**
  * The subject by the `X-API-Key` header: `api_key:` and the first 32 hex digits of the key's SHA-256. The key itself gets
- * to `verify` and nowhere else: not into memory that lasts, Redis, logs or the audit tables. All keys that `verify` doesn't
+ * to `verify` and nowhere else: not into Redis, logs or the audit tables. All keys that `verify` doesn't
  * know are one subject, `api_key:unknown`, so that making one up gives nobody a fresh window. A request without a key
  * identifies nobody; a key of more than 512 bytes gets 400.
  * @example
@@ -46,23 +47,28 @@ export function byApiKey(
   }
   wholeNumberWithin('cacheMs', cacheMs, 0, 86_400_000);
   // Only keys that were verified: made-up ones can't push them out.
-  const known = cacheMs === 0 ? undefined : new LRUCache<string, true>({ max: MAX_KNOWN, ttl: cacheMs });
+  const known = new LRUCache<string, string>({
+    maxSize: MAX_KNOWN_BYTES,
+    sizeCalculation: (_subject, key) => 2 * key.length + SUBJECT_BYTES,
+    ttl: cacheMs,
+  });
 
-  const named = (subject: string, valid: unknown): string => {
+  const named = (key: string, valid: unknown): string => {
     if (valid !== true) return UNKNOWN;
-    known?.set(subject, true);
+    const subject = `api_key:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
+    if (cacheMs > 0) known.set(key, subject);
     return subject;
   };
 
   return readsHeadersAlone((request: RequestHeaders) => {
     const key = request.headers.get('x-api-key');
     if (key === null || key === '') return undefined;
+    const subject = known.get(key);
+    if (subject !== undefined) return subject;
     if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
       throw new UnusableIdentityError('X-API-Key', `must be at most ${MAX_KEY_BYTES} bytes`);
     }
-    const subject = `api_key:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
-    if (known?.get(subject) === true) return subject;
     const valid = verify(key);
-    return typeof valid === 'boolean' ? named(subject, valid) : valid.then((answer) => named(subject, answer));
+    return typeof valid === 'boolean' ? named(key, valid) : Promise.resolve(valid).then((answer) => named(key, answer));
   });
 }
