@@ -20,6 +20,24 @@ describe('maskSecrets', () => {
     ['wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY leaked', '*** leaked'],
     ['-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----', '***'],
     ['ghp_16C7e42F292c6912E7710c838347Ae178B4a in url', '*** in url'],
+    ['sent {\\"api_key\\":\\"hunter2hunter2\\",\\"user\\":\\"a\\"}', 'sent {\\"api_key\\":***,\\"user\\":\\"a\\"}'],
+    ['sent {\\\\"token\\\\":\\\\"hunter2\\\\"}', 'sent {\\\\"token\\\\":***}'],
+    ['GET /cb?next=a%26api_key%3Dhunter2 failed', 'GET /cb?next=a%26api_key%3D*** failed'],
+    ["array('user' => 'a', 'password' => 'hunter2')", "array('user' => 'a', 'password' => ***)"],
+    ['Cookie: theme=dark; sid=hunter2; a=b\nHost: x', 'Cookie: ***\nHost: x'],
+    ['set-cookie: sid=hunter2; HttpOnly', 'set-cookie: ***'],
+    ['connect postgres://app:pa/ss@db:5432/x', 'connect postgres://***@db:5432/x'],
+    ['token hf_abcdefghijklmnopqrst was refused', 'token *** was refused'],
+    ['npm_abcdefghijklmnopqrstuvwxyz and whsec_abcdefghij', '*** and ***'],
+    ['sb_secret_abcdefghijkl of Supabase', '*** of Supabase'],
+    ['Authorization ApiKey abcdefgh', 'Authorization ApiKey ***'],
+    ['GET /cb?auth=hunter2&code=4711&state=x', 'GET /cb?auth=***&code=***&state=x'],
+    ['X-Auth: hunter2', 'X-Auth: ***'],
+    ['db_pass=hunter2 otp: 123456 pin=1234', 'db_pass=*** otp: *** pin=***'],
+    ['curl -u admin:hunter2 https://x', 'curl -u *** https://x'],
+    ['curl --user=admin:hunter2 https://x', 'curl --user=*** https://x'],
+    ['no mailbox of ada.lovelace+x@mail.example.org here', 'no mailbox of *** here'],
+    ['blocked 203.0.113.7, and 2001:db8::7', 'blocked ***, and ***'],
   ])('makes %j into %j', (text, masked) => {
     expect(maskSecrets(text)).toBe(masked);
   });
@@ -27,6 +45,11 @@ describe('maskSecrets', () => {
   it.each([
     'fetch failed: connect ECONNREFUSED 127.0.0.1:443',
     'HTTP 503 Service Unavailable',
+    'connect ECONNREFUSED 203.0.113.7:443',
+    'at 12:34:56.789, version 1.2.3.4.5, node 20.19.0',
+    'exit code: 1, error code=42P01, status code 500',
+    'https://api.example:8443/v1/users failed',
+    'compass: north, mapping: x, author: y',
     'request 0b5a2f8e-9c1d-4b7a-8e55-0d6f3c1a9b20 timed out',
     'ENOENT: no such file, open /usr/local/lib/node_modules/some-package/dist/index.js',
   ])('leaves %j as it is', (text) => {

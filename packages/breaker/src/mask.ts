@@ -9,31 +9,45 @@ const MAX_READ = 4_000;
 const MASK = '***';
 
 const PRIVATE_KEY = /-----BEGIN [^-]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [^-]{0,40}PRIVATE KEY-----|$)/g;
-const URL_USER = /\b([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s/]*@/gi;
-const AUTHORIZATION = /\b((?:proxy-)?authorization["']?\s{0,5}[=:]\s{0,5})[^\r\n]+/gi;
-const SCHEME = /\b(bearer|basic)\s{1,5}[\w.~+/=-]{6,}/gi;
+/** A password may hold a slash; what looks like a port and a path is none. */
+const URL_USER = /\b([a-z][a-z0-9+.-]{0,20}:\/\/)(?:[^\s/]*@|[^\s/:@]{1,200}:(?!\d{1,5}\/)[^\s@]{1,200}@)/gi;
+const LINES = /\b((?:(?:proxy-)?authorization|(?:set-)?cookie)\\{0,3}["']?\s{0,5}(?:=>|[=:])\s{0,5})[^\r\n]+/gi;
+const SCHEME = /\b(bearer|basic|apikey)\s{1,5}[\w.~+/=-]{6,}/gi;
+const USER_OPTION = /(\s-u|--user)([\s=]{1,5})[^\s:]{1,100}:\S+/g;
+const EMAIL = /[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}/g;
+/** Public addresses without a port: of a person. Those of a connection that failed have one, and are of use. */
+const IPV4 =
+  /(?<![\d.])(?!(?:0|10|127|192\.168|169\.254|172\.(?:1[6-9]|2\d|3[01]))\.)(?:\d{1,3}\.){3}\d{1,3}(?![\d.]|:\d)/g;
+const IPV6 = /(?<![\w:])[23][\da-f]{3}:(?:[\da-f]{0,4}:){1,6}[\da-f]{0,4}(?![\w:])/gi;
 const JSON_WEB_TOKEN = /\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?/g;
 const KNOWN_PREFIX =
-  /\b(?:[spr]k[-_][\w-]{8,}|A[KS]IA[A-Z0-9]{12,}|gh[opsur]_\w{16,}|github_pat_\w{16,}|xox[abeprs]-[\w-]{8,}|AIza[\w-]{20,}|SG\.[\w.-]{16,}|glpat-[\w-]{10,})/g;
-const NAMED =
-  /([\w-]{0,40}(?:key|secret|token|password|passwd|passphrase|pwd|credentials?|signature|\bsig|cookie|session)["']?\s{0,5}[=:]\s{0,5})(?:"[^"]*"?|'[^']*'?|[^\s&,;"'}\])]+)/gi;
+  /\b(?:[spr]k[-_][\w-]{8,}|(?:hf|npm)_\w{16,}|(?:whsec|sb_secret|sb_publishable)_[\w+/=-]{8,}|A[KS]IA[A-Z0-9]{12,}|gh[opsur]_\w{16,}|github_pat_\w{16,}|xox[abeprs]-[\w-]{8,}|AIza[\w-]{20,}|SG\.[\w.-]{16,}|glpat-[\w-]{10,})/g;
+/** What a value is called and what stands between: quotes that may be escaped, as in JSON within JSON; `=`, `:`, `=>`, `%3D`. */
+const NAME = String.raw`[\w-]{0,40}(?:key|secret|token|password|passwd|passphrase|pwd|credentials?|signature|\bsig|session|(?<![a-z])(?:auth|pass|otp|pin)|(?<=[?&])code)`;
+const BETWEEN = String.raw`\\{0,3}["']?\s{0,5}(?:=>|[=:]|%3[ad])\s{0,5}`;
+const VALUE = String.raw`\\{1,3}["'][^"'\\]*(?:\\{1,3}["'])?|"[^"]*"?|'[^']*'?|[^\s&,;"'}\])\\]+`;
+const NAMED = new RegExp(`(${NAME}${BETWEEN})(?:${VALUE})`, 'gi');
 const HEX = /\b[\da-f]{32,}\b/gi;
 const LONG = /[\w+/-]{32,}={0,2}/g;
 
 /**
  * An error's message, fit to be stored: what looks like a secret (tokens, API keys, passwords, credentials in a URL,
- * private keys, long random text) becomes `***`, and at most 500 characters are kept, never half a surrogate pair.
+ * private keys, long random text) or names a person (e-mail and public IP addresses) becomes `***`, and at most 500 characters are kept, never half a surrogate pair.
  * Better one harmless word masked than one key in a table.
  */
 export function maskSecrets(text: string): string {
   const masked = readable(text)
     .replace(PRIVATE_KEY, MASK)
     .replace(URL_USER, `$1${MASK}@`)
-    .replace(AUTHORIZATION, `$1${MASK}`)
+    .replace(LINES, `$1${MASK}`)
     .replace(SCHEME, `$1 ${MASK}`)
+    .replace(USER_OPTION, `$1$2${MASK}`)
     .replace(JSON_WEB_TOKEN, MASK)
     .replace(KNOWN_PREFIX, MASK)
     .replace(NAMED, `$1${MASK}`)
+    .replace(EMAIL, MASK)
+    .replace(IPV4, MASK)
+    .replace(IPV6, MASK)
     .replace(HEX, MASK)
     .replace(LONG, (word) => (looksRandom(word) ? MASK : word));
   return truncated(masked);
