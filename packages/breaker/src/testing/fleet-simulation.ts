@@ -1,10 +1,8 @@
 import { Engine } from '../engine/engine.ts';
-import { machineConfig } from '../engine/machine-config.ts';
 import { Poller } from '../engine/poller.ts';
 import type { Runtime } from '../engine/runtime.ts';
 import type { BreakerRecord, Command, Reply } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
-import { definePreset } from '../presets/preset.ts';
 import {
   type Announcement,
   type BreakerStore,
@@ -12,7 +10,7 @@ import {
   type PollAnswer,
   StoreUnavailableError,
 } from '../store/store.ts';
-import type { Instance, SimulationReport } from './simulated-instance.ts';
+import { deployments, type Instance, type SimulationReport } from './simulated-instance.ts';
 import { StoreWitness } from './store-witness.ts';
 import { random, VirtualTime } from './virtual-time.ts';
 
@@ -26,15 +24,6 @@ const SOLE_MS = 14_000;
 /** So long a time is lived through in one schedule of so many. */
 const SOLE_EVERY = 4;
 const id = { preset: 'simulated', name: 'dependency' };
-const preset = definePreset({
-  name: 'simulated',
-  trip: { strategy: 'consecutive', failures: 3, forgetAfterMs: 2_000 },
-  openMs: 400,
-  maxOpenMs: 1_000,
-  probes: 2,
-  timeoutMs: 300,
-  probeMarginMs: 100,
-});
 
 /**
  * A fleet on virtual time: real engines over the real machine, with a network that delays, loses and doubles messages,
@@ -52,7 +41,7 @@ export class FleetSimulation {
   private readonly history: (BreakerRecord | undefined)[] = [];
   /** States that the store went through of late. */
   private path: string[] = [];
-  private readonly witness = new StoreWitness(machineConfig(preset), {
+  private readonly witness = new StoreWitness({
     violation: (what) => void this.violations.push(`at ${this.time.nowMs.toFixed(1)}: ${what}`),
     reached: (kind) => void this.kinds.add(kind),
   });
@@ -103,6 +92,7 @@ export class FleetSimulation {
     const name = `i${this.born}`;
     const offsetMs = this.dice() * 1e7;
     const drift = 1 + (this.dice() - 0.5) / 500;
+    const preset = (this.isChaotic && this.pick(deployments)) || deployments[0];
     const runtime: Runtime = {
       now: () => offsetMs + this.time.nowMs * drift,
       random: this.dice,
