@@ -10,6 +10,6 @@ CREATE ROLE spillway_reader NOLOGIN;
 CREATE ROLE spillway_api NOLOGIN;
 CREATE ROLE worker LOGIN PASSWORD :'worker' IN ROLE spillway_writer;
 CREATE ROLE maintenance LOGIN PASSWORD :'maintenance' IN ROLE spillway_maintenance;
-CREATE ROLE api LOGIN PASSWORD :'api' IN ROLE spillway_api, spillway_reader, spillway_writer, spillway_maintenance;
+CREATE ROLE api LOGIN PASSWORD :'api' IN ROLE spillway_api, spillway_reader;
 CREATE ROLE grafana LOGIN PASSWORD :'grafana' IN ROLE spillway_reader;
 SQL

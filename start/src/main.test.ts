@@ -103,7 +103,7 @@ describe('start', { timeout: 120_000 }, () => {
     ]);
 
     // Maintenance runs too: it has noted since when each of its jobs is due, and what it sees of itself.
-    const scheduled = "SELECT count(*)::text AS jobs FROM archive.scheduled_runs WHERE status = 'baseline'";
+    const scheduled = "SELECT count(*)::text AS jobs FROM spillway.scheduled_runs WHERE status = 'baseline'";
     await expect.poll(() => ask(postgres, scheduled), WAIT).toEqual([{ jobs: '5' }]);
     const observed = "SELECT count(*)::text AS looks FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'";
     await expect.poll(() => ask(postgres, observed), WAIT).not.toEqual([{ looks: '0' }]);
@@ -133,7 +133,7 @@ describe('start', { timeout: 120_000 }, () => {
     const first = start();
     const { api, key, postgres } = await first.ready();
     expect([await decide(api, key), await decide(api, `${key.slice(0, -1)}_`)]).toEqual([200, 401]);
-    const stored = JSON.stringify(await ask(postgres, 'SELECT * FROM api_keys'));
+    const stored = JSON.stringify(await ask(postgres, 'SELECT * FROM spillway.api_keys'));
     expect(stored).toContain('"name":"start"');
     expect(stored).not.toContain(key.slice(-43));
     expect(await stop(first)).toBe(0);

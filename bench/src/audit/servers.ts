@@ -30,7 +30,7 @@ export async function startServers(): Promise<Servers> {
     pool,
     async clear() {
       await redis.flushall();
-      await pool.query('TRUNCATE rate_limits_v2, audit_gaps, audit_dead_letters');
+      await pool.query('TRUNCATE rate_limits_v2, spillway.audit_gaps, spillway.audit_dead_letters');
     },
     async stop() {
       redis.disconnect();

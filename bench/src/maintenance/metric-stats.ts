@@ -55,7 +55,7 @@ export async function metricStats(rows: number): Promise<MetricStatsRun> {
        FROM system_metrics WHERE metric_name = 'latency' AND recorded_at > now() - interval '24 hours'`,
     );
     await rollUpMetrics(pool, Number.POSITIVE_INFINITY);
-    await pool.query('VACUUM ANALYZE system_metric_rollups');
+    await pool.query('VACUUM ANALYZE spillway.system_metric_rollups');
     for (const hours of [1, 24, 720]) await measure('rollups', hours, 21);
     const planAfter = await explain(`SELECT * FROM get_metric_stats('latency')`);
     return { results, planBefore, planAfter };

@@ -39,6 +39,7 @@ async function packInto(folder: string): Promise<void> {
   await pnpm(
     '--recursive',
     '--filter=./packages/*',
+    '--filter=./drizzle',
     '--filter=!./packages/embedded',
     '--filter=./examples',
     'pack',

@@ -30,7 +30,8 @@ export { metricSeries, type MetricStep } from './dashboard/metric-series.ts';
 export { InvalidOptionError } from './invalid-option-error.ts';
 export { isReservedMetric } from './metrics/reserved-metrics.ts';
 export { rollUpMetrics } from './metrics/roll-up-metrics.ts';
-export { archiveTables } from './migrate/archive-tables.ts';
+export type { ApplicationTable } from './migrate/application-tables.ts';
+export { archiveTables } from './partitions/archive-tables.ts';
 export { migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
 export { MigrationError, type MigrationErrorReason } from './migrate/migration-error.ts';
 export {
@@ -88,6 +89,7 @@ export type { InsertRows } from './queries/unnest-insert.ts';
 export { upsertBlocks } from './queries/upsert-blocks.ts';
 export { type DroppedRow, upsertDropped } from './queries/upsert-dropped.ts';
 export type { RolesReport } from './roles/ensure-roles.ts';
+export { type Exposure, listExposures } from './roles/exposures.ts';
 export type { RoleName } from './roles/privileges.ts';
 export { type JobLockResult, withJobLock } from './runs/job-lock.ts';
 export {

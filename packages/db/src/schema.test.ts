@@ -1,20 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api';
 import { describe, expect, test } from 'vitest';
-import * as alerts from '../schema/alerts.ts';
-import * as apiCallLogs from '../schema/api-call-logs.ts';
-import * as apiKeys from '../schema/api-keys.ts';
-import * as archivalRuns from '../schema/archival-runs.ts';
-import * as archive from '../schema/archive.ts';
-import * as auditDeadLetters from '../schema/audit-dead-letters.ts';
-import * as auditGaps from '../schema/audit-gaps.ts';
-import * as auditLogs from '../schema/audit-logs.ts';
-import * as auditWatermarks from '../schema/audit-watermarks.ts';
-import * as circuitBreakerEvents from '../schema/circuit-breaker-events.ts';
-import * as generations from '../schema/generations.ts';
-import * as rateLimits from '../schema/rate-limits.ts';
-import * as systemMetricRollups from '../schema/system-metric-rollups.ts';
-import * as systemMetrics from '../schema/system-metrics.ts';
+import { migrationsFolder } from './migrate/migration-folder.ts';
+import * as tables from './schema/index.ts';
 import { upsertBlocks } from './queries/upsert-blocks.ts';
 import { insertBreakerEvents } from './queries/insert-breaker-events.ts';
 import { blockRow, breakerEventRow } from './testing/rows.ts';
@@ -22,44 +10,24 @@ import { dumpSchema } from './testing/dump-schema.ts';
 import { useDatabase } from './testing/use-database.ts';
 
 const database = useDatabase();
-const drizzleFolder = new URL('../drizzle/', import.meta.url);
-
-const tables = {
-  ...alerts,
-  ...apiCallLogs,
-  ...apiKeys,
-  ...archivalRuns,
-  ...archive,
-  ...auditDeadLetters,
-  ...auditGaps,
-  ...auditLogs,
-  ...auditWatermarks,
-  ...circuitBreakerEvents,
-  ...generations,
-  ...rateLimits,
-  ...systemMetricRollups,
-  ...systemMetrics,
-};
-
 describe('the schema', () => {
   test('after all migrations is what drizzle/schema.sql says', async () => {
-    await expect(await dumpSchema(database.pool)).toMatchFileSnapshot('../drizzle/schema.sql');
+    await expect(await dumpSchema(database.pool)).toMatchFileSnapshot('../../../drizzle/schema.sql');
   });
 
   test('in TypeScript has no change that lacks a migration', async () => {
-    const snapshots = (await readdir(new URL('meta/', drizzleFolder))).filter((file) =>
-      file.endsWith('_snapshot.json'),
-    );
+    const snapshots = (await readdir(`${migrationsFolder}/meta`)).filter((file) => file.endsWith('_snapshot.json'));
     const newest = snapshots.toSorted().at(-1) ?? '';
-    const previous = JSON.parse(await readFile(new URL(`meta/${newest}`, drizzleFolder), 'utf8'));
+    const previous = JSON.parse(await readFile(`${migrationsFolder}/meta/${newest}`, 'utf8'));
     expect(await generateMigration(previous, generateDrizzleJson(tables, previous.id))).toEqual([]);
   });
 
-  test('lists every table file in this test', async () => {
-    const files = await readdir(new URL('../schema/', import.meta.url));
-    const source = await readFile(new URL(import.meta.url), 'utf8');
-    const helpers = new Set(['outbox-identity.ts', 'timestamps.ts']);
-    expect(files.filter((file) => !helpers.has(file) && !source.includes(`/schema/${file}'`))).toEqual([]);
+  test('in TypeScript exports the tables of every file', async () => {
+    const folder = new URL('schema/', import.meta.url);
+    const index = await readFile(new URL('index.ts', folder), 'utf8');
+    const helpers = new Set(['index.ts', 'outbox-identity.ts', 'timestamps.ts']);
+    const files = (await readdir(folder)).filter((file) => !helpers.has(file));
+    expect(files.filter((file) => !index.includes(`'./${file}'`))).toEqual([]);
   });
 
   test.each(['api_call_logs', 'audit_logs', 'generations'])(

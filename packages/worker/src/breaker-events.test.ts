@@ -152,7 +152,7 @@ it(
     }
     await server.restart();
     start(server.url);
-    const gaps = 'SELECT kind, detail FROM audit_gaps';
+    const gaps = 'SELECT kind, detail FROM spillway.audit_gaps';
     await expect
       .poll(() => rows(gaps), { timeout: 20_000 })
       .toEqual([{ kind: 'breaker_outage', detail: expect.objectContaining({ instances: 3 }) }]);

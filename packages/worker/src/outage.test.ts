@@ -47,7 +47,7 @@ it(
 
     const worker = startWorker({ redis: server.url, pool: postgres.pool, shards: 16, logger: recordingLogger() });
     const rows = async (): Promise<Record<string, unknown>[]> =>
-      (await postgres.pool.query('SELECT kind, shard, from_seq, outbox_seq, detail FROM audit_gaps')).rows;
+      (await postgres.pool.query('SELECT kind, shard, from_seq, outbox_seq, detail FROM spillway.audit_gaps')).rows;
     await expect
       .poll(async () => (await rows()).map(({ detail }) => detail), { timeout: 20_000 })
       .toEqual([

@@ -46,7 +46,7 @@ it('stores blocks, outages and dead letters as the writer', async () => {
   await addBlocks(redis.client, 1, 30, SHARDS);
   await redis.client.xadd(outboxKeys(0).stream, '*', 'what', 'is this');
   await expect.poll(() => count('rate_limits_v2'), { timeout: 10_000 }).toBe(30);
-  await expect.poll(() => count('audit_dead_letters'), { timeout: 10_000 }).toBe(1);
+  await expect.poll(() => count('spillway.audit_dead_letters'), { timeout: 10_000 }).toBe(1);
   // A second snapshot of each block: nothing new, and nothing refused.
   await addBlocks(redis.client, 1, 30, SHARDS);
   await expect.poll(() => redis.client.xlen(outboxKeys(1).stream), { timeout: 10_000 }).toBe(0);
@@ -71,7 +71,7 @@ it('looks at itself, opens alerts and runs every job as maintenance', async () =
   });
   closing.push(() => maintenance.close());
   await expect.poll(() => count('system_metrics'), { timeout: 10_000 }).toBeGreaterThan(0);
-  await expect.poll(() => count('alerts'), { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(() => count('spillway.alerts'), { timeout: 10_000 }).toBeGreaterThan(0);
   for (const name of maintenanceJobNames) {
     const report = await maintenanceJobs[name]({ pool, logger });
     expect(report).toMatchObject({ status: 'completed' });

@@ -103,7 +103,7 @@ describe('self-observation', () => {
     await addBlocks(redis.client, 1, 5, SHARDS);
     await redis.client.hset(outboxKeys(1).head, { dropped: 7 });
     await postgres.pool.query(
-      `INSERT INTO archive.scheduled_runs (job_name, slot, status, finished_at, duration_ms)
+      `INSERT INTO spillway.scheduled_runs (job_name, slot, status, finished_at, duration_ms)
        VALUES ('cron-archive-data', now() - interval '1 hour', 'completed', now() - interval '30 minutes', 1234)`,
     );
     for (let worker = 0; worker < 3; worker += 1) await start({ observeIntervalMs: 2_000 });
@@ -150,7 +150,7 @@ describe('self-observation', () => {
     expect(await redis.client.hget(head, 'dropped')).toBe('3');
     await start({ shards: 1 });
     await start({ shards: 1 });
-    const dropped = `SELECT shard, detail FROM audit_gaps WHERE kind = 'dropped'`;
+    const dropped = `SELECT shard, detail FROM spillway.audit_gaps WHERE kind = 'dropped'`;
     await expect.poll(() => rows(dropped), { timeout: 10_000 }).toEqual([{ shard: 0, detail: { count: 3 } }]);
     expect(await lastValue('audit_dropped_total')).toBe(3);
     await redis.client.hincrby(head, 'dropped', 4);
@@ -191,9 +191,9 @@ describe('self-observation', () => {
     await expect.poll(() => lastValue('audit_dropped_total'), { timeout: 10_000 }).toBe(0);
     await redis.client.hset(outboxKeys(1).head, { dropped: 7 });
     await expect.poll(() => told, { timeout: 10_000 }).toEqual(['opened audit_dropped', 'resolved audit_dropped']);
-    expect(await rows('SELECT rule, value::int, threshold::int, resolved_at IS NOT NULL AS over FROM alerts')).toEqual([
-      { rule: 'audit_dropped', value: 7, threshold: 0, over: true },
-    ]);
+    expect(
+      await rows('SELECT rule, value::int, threshold::int, resolved_at IS NOT NULL AS over FROM spillway.alerts'),
+    ).toEqual([{ rule: 'audit_dropped', value: 7, threshold: 0, over: true }]);
     receiver.close();
     receiver.closeAllConnections();
   });

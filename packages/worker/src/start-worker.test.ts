@@ -60,7 +60,7 @@ describe('startWorker', () => {
     await addBlocks(redis.client, 1, 3_000, SHARDS);
     await expect.poll(count, { timeout: 10_000 }).toBe(3_000);
     await expect.poll(() => outboxLength(redis.client, SHARDS)).toBe(0);
-    expect(await count('SELECT COUNT(*) FROM audit_dead_letters')).toBe(0);
+    expect(await count('SELECT COUNT(*) FROM spillway.audit_dead_letters')).toBe(0);
   });
 
   it('stores a job once that was queued again by a worker killed before it could release the entries', async () => {

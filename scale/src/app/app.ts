@@ -13,7 +13,7 @@ export interface AppOptions {
 }
 
 const saveGeneration = `
-  INSERT INTO generations (user_id, provider, status, result_url, started_at, finished_at)
+  INSERT INTO public.generations (user_id, provider, status, result_url, started_at, finished_at)
   VALUES ($1, 'runware', 'completed', $2, now(), now())`;
 
 /** An application as the guide has it: generations behind the `generation` tier, reads behind `standard`, sign-ins behind `auth`. */

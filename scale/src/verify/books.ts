@@ -31,17 +31,17 @@ export async function readBooks(stack: Stack, signal: AbortSignal): Promise<Book
   try {
     const blocks = await client.query<StoredBlock>(`
       SELECT tier, action, identifier, (extract(epoch FROM created_at) * 1000)::float8 AS "createdAtMs"
-      FROM rate_limits_v2`);
+      FROM public.rate_limits_v2`);
     const transitions = await client.query<StoredTransition>(`
       SELECT event_type AS "eventType", breaker_epoch::float8 AS epoch
-      FROM circuit_breaker_events
+      FROM public.circuit_breaker_events
       WHERE breaker_name = 'runware' AND breaker_epoch IS NOT NULL`);
     return {
       blocks: blocks.rows,
       transitions: transitions.rows,
       generations: await count(client, 'generations'),
-      gaps: await count(client, 'audit_gaps'),
-      deadLetters: await count(client, 'audit_dead_letters'),
+      gaps: await count(client, 'spillway.audit_gaps'),
+      deadLetters: await count(client, 'spillway.audit_dead_letters'),
       onTheWay,
     };
   } finally {

@@ -108,7 +108,7 @@ it('dead letters and gaps can be filtered by what is done about them', async () 
   await insertDeadLetter(api.pool, { id: randomUUID(), sourceJob: 'audit', reason: 'bad', payload: { a: 1 } });
   expect((await page('/v1/audit/dead-letters?waiting=true')).rows).toMatchObject([{ payload: { a: 1 } }]);
   expect((await page('/v1/audit/dead-letters?waiting=false')).rows).toEqual([]);
-  await api.pool.query(`INSERT INTO audit_gaps (id, kind) VALUES (gen_random_uuid(), 'missing')`);
+  await api.pool.query(`INSERT INTO spillway.audit_gaps (id, kind) VALUES (gen_random_uuid(), 'missing')`);
   expect((await page('/v1/audit/gaps?kind=missing&resolved=false')).rows).toMatchObject([{ resolvedAtMs: null }]);
 });
 

@@ -91,7 +91,7 @@ describe('keyDirectory', () => {
     const keys = open({ refreshMs: 3_600_000 });
     const { key } = await createApiKey(api.pool, decide);
     await keys.verify(key);
-    await api.pool.query('DROP TABLE api_keys CASCADE');
+    await api.pool.query('DROP TABLE spillway.api_keys CASCADE');
     expect(await keys.verify(key.replace(/[\da-f]{32}/, '0'.repeat(32)))).toEqual({ kind: 'unknown' });
     expect(await keys.verify(key)).toMatchObject({ kind: 'known' });
   });
@@ -102,7 +102,7 @@ describe('keyDirectory', () => {
     const keys = open();
     await keys.verify(used.key);
     await keys.close();
-    const { rows } = await api.pool.query('SELECT name FROM api_keys WHERE last_used_at IS NOT NULL');
+    const { rows } = await api.pool.query('SELECT name FROM spillway.api_keys WHERE last_used_at IS NOT NULL');
     expect(rows).toEqual([{ name: 'gateway' }]);
   });
 });

@@ -129,7 +129,7 @@ describe('/dashboard/events', () => {
       INSERT INTO system_metrics (metric_name, metric_value, tags, recorded_at) VALUES
         ('rate_limit.decisions', 600, '{"policy": "standard", "outcome": "allowed"}', now() - interval '5 minutes'),
         ('audit_flush_lag_ms', 12, '{}', now());
-      INSERT INTO alerts (rule, value, threshold) VALUES ('audit_oldest_event', 90, 60)`);
+      INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('audit_oldest_event', 90, 60)`);
     const response = await api.app.request('/dashboard/events?range=15m', {
       headers: { Cookie: await cookieOf('read') },
     });

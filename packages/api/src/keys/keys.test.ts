@@ -27,7 +27,7 @@ it('a key is shown once, and neither its text nor the hash ever again', async ()
   expect(list).toContain(id);
   expect(list).not.toContain(key.slice(-43));
   expect(list.toLowerCase()).not.toContain('hash');
-  const { rows } = await api.pool.query('SELECT * FROM api_keys');
+  const { rows } = await api.pool.query('SELECT * FROM spillway.api_keys');
   expect(JSON.stringify(rows)).not.toContain(key.slice(-43));
   expect(api.log.text()).not.toContain(key);
   expect(onKeysChanged).toHaveBeenCalled();
@@ -51,7 +51,7 @@ it('a rotation without a body gives a day of grace', async () => {
   const { id } = await create();
   await made(await api.ask('POST', `/v1/keys/${id}/rotate`));
   const { rows } = await api.pool.query<{ hours: number }>(
-    'SELECT round(extract(epoch FROM expires_at - now()) / 3600)::int AS hours FROM api_keys WHERE id = $1',
+    'SELECT round(extract(epoch FROM expires_at - now()) / 3600)::int AS hours FROM spillway.api_keys WHERE id = $1',
     [id],
   );
   expect(rows).toEqual([{ hours: 24 }]);

@@ -56,7 +56,7 @@ const statements = [
   `INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
    SELECT 'user-' || n, 'POST', '/functions/v1/generate-content', 200, 90, now() - interval '1 minute' FROM generate_series(1, 742) AS n`,
   `INSERT INTO generations (user_id, provider, created_at) SELECT 'user-' || n, 'runware', now() - interval '10 minutes' FROM generate_series(1, 3120) AS n`,
-  `INSERT INTO alerts (rule, value, threshold, opened_at) VALUES ('audit_dead_letters', 1, 0, now() - interval '6 minutes')`,
+  `INSERT INTO spillway.alerts (rule, value, threshold, opened_at) VALUES ('audit_dead_letters', 1, 0, now() - interval '6 minutes')`,
 ];
 
 /** Fills the tables that the dashboard reads with an hour of traffic up to now. */

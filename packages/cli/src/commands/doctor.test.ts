@@ -133,7 +133,7 @@ it('sees a database that is not migrated, a month that is missing and archives o
     'partitions of archive.absent': ['fail', 'archive.absent: there is no such table'],
   });
   expect(checks).not.toHaveProperty('partitions of archive.plain');
-  await servers.postgres.pool.query('DROP SCHEMA archive CASCADE');
+  await servers.postgres.pool.query('DROP SCHEMA spillway CASCADE');
   expect(await doctor({})).toMatchObject({ code: 4, checks: { 'DATABASE_URL schema': ['fail', 'not migrated'] } });
 });
 

@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { migrate, type RolesReport } from '@spillway/db';
+import { type ApplicationTable, migrate, type RolesReport } from '@spillway/db';
 import type { CliContext } from '../cli-context.ts';
 import { readDatabaseUrl } from '../config.ts';
 
@@ -7,7 +7,10 @@ import { readDatabaseUrl } from '../config.ts';
 export function migrateCommand({ env, output }: CliContext): Command {
   return new Command('migrate')
     .description('bring the database to this version and make the partitions of this month and the next three')
-    .addHelpText('after', '\nNeeds DATABASE_URL: a direct connection, not a pooler. Any number may run at once.')
+    .addHelpText(
+      'after',
+      '\nNeeds DATABASE_URL, of the owner of the tables; a pooler is fine. Any number may run at once.',
+    )
     .action(async () => {
       const report = await migrate({ connectionString: readDatabaseUrl(env) });
       const made = report.partitions.flatMap(({ created }) => created);
@@ -17,16 +20,31 @@ export function migrateCommand({ env, output }: CliContext): Command {
         applied,
         ...(made.length === 0 ? [] : [`Made partitions ${made.join(', ')}.`]),
         ...roleLines(report.roles),
+        ...report.applicationTables.map(applicationTableLine),
       ];
       output.result(report, lines.join('\n'));
     });
 }
 
 /** A server that lets nobody make roles is no failure: everything works as the owner too, only with more rights than needed. */
-function roleLines({ created, missing, refused }: RolesReport): string[] {
+function roleLines({ created, missing, refused, exposed }: RolesReport): string[] {
   return [
     ...(created.length === 0 ? [] : [`Made roles ${created.join(', ')}.`]),
     ...(missing.length === 0 ? [] : [`This user may not make roles: make ${missing.join(', ')} and migrate again.`]),
     ...(refused === undefined ? [] : [`Roles were not granted: ${refused}`]),
+    ...exposed.map(
+      ({ object, grantee, privileges }) =>
+        `Open to ${grantee}: ${object} (${privileges}). This user may not close it; migrate as its owner.`,
+    ),
   ];
+}
+
+/** A table of the application's that has a name of the archive's. */
+function applicationTableLine({ table, missingColumns, rowSecurity, archived }: ApplicationTable): string {
+  const notes = [
+    ...(missingColumns.length === 0 ? [] : [`without ${missingColumns.join(', ')}`]),
+    ...(rowSecurity ? ['with row level security: archive as its owner, or give spillway_maintenance a policy'] : []),
+    ...(archived ? [] : ['not archived: it has no column created_at of time']),
+  ];
+  return `${table} is yours and stays as it is${notes.length === 0 ? '' : `: ${notes.join('; ')}`}.`;
 }

@@ -44,7 +44,7 @@ async function look(
   const { rows } = await connection.query<ServerRow>(
     `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms,
             current_setting('server_version_num')::int AS version, current_setting('server_version') AS text,
-            to_regclass('archive.scheduled_runs') IS NOT NULL AS migrated`,
+            to_regclass('spillway.scheduled_runs') IS NOT NULL AS migrated`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('the server gave no row');

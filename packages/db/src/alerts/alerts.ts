@@ -31,7 +31,7 @@ const COLUMNS = `id, rule, opened_at AS "openedAt", resolved_at AS "resolvedAt",
 /** Opens an alert, or notes the present value in the one that is open; true when it was opened now. */
 export async function openAlert(db: Queryable, { rule, value, threshold, details }: Violation): Promise<boolean> {
   const { rows } = await db.query<{ opened: boolean }>(
-    `INSERT INTO alerts (rule, value, threshold, details) VALUES ($1, $2, $3, $4)
+    `INSERT INTO spillway.alerts (rule, value, threshold, details) VALUES ($1, $2, $3, $4)
      ON CONFLICT (rule) WHERE resolved_at IS NULL
      DO UPDATE SET value = excluded.value, threshold = excluded.threshold, details = excluded.details
      RETURNING xmax = 0 AS opened`,
@@ -43,7 +43,7 @@ export async function openAlert(db: Queryable, { rule, value, threshold, details
 /** Resolves the open alerts of these rules and returns the rules that had one. */
 export async function resolveAlerts(db: Queryable, rules: readonly string[]): Promise<string[]> {
   const { rows } = await db.query<{ rule: string }>(
-    `UPDATE alerts SET resolved_at = now() WHERE resolved_at IS NULL AND rule = ANY ($1::text[]) RETURNING rule`,
+    `UPDATE spillway.alerts SET resolved_at = now() WHERE resolved_at IS NULL AND rule = ANY ($1::text[]) RETURNING rule`,
     [rules],
   );
   return rows.map(({ rule }) => rule);
@@ -55,7 +55,7 @@ export async function listAlerts(
   { openOnly = false, limit = 50 }: { readonly openOnly?: boolean; readonly limit?: number } = {},
 ): Promise<Alert[]> {
   const { rows } = await db.query<{ [Key in keyof Alert]: Alert[Key] }>(
-    `SELECT ${COLUMNS} FROM alerts WHERE NOT $1 OR resolved_at IS NULL ORDER BY opened_at DESC LIMIT $2`,
+    `SELECT ${COLUMNS} FROM spillway.alerts WHERE NOT $1 OR resolved_at IS NULL ORDER BY opened_at DESC LIMIT $2`,
     [openOnly, limit],
   );
   return rows;
@@ -65,7 +65,7 @@ export async function listAlerts(
 export async function listUntoldAlerts(db: Queryable): Promise<UntoldAlert[]> {
   const { rows } = await db.query<{ [Key in keyof UntoldAlert]: UntoldAlert[Key] }>(
     `SELECT ${COLUMNS}, CASE WHEN notified_opened_at IS NULL THEN 'opened' ELSE 'resolved' END AS event
-     FROM alerts
+     FROM spillway.alerts
      WHERE notified_opened_at IS NULL OR (resolved_at IS NOT NULL AND notified_resolved_at IS NULL)
      ORDER BY opened_at LIMIT 100`,
   );
@@ -75,5 +75,5 @@ export async function listUntoldAlerts(db: Queryable): Promise<UntoldAlert[]> {
 /** Remembers that the webhook was told. */
 export async function markTold(db: Queryable, { id, event }: Pick<UntoldAlert, 'id' | 'event'>): Promise<void> {
   const column = event === 'opened' ? 'notified_opened_at' : 'notified_resolved_at';
-  await db.query(`UPDATE alerts SET ${column} = now() WHERE id = $1`, [id]);
+  await db.query(`UPDATE spillway.alerts SET ${column} = now() WHERE id = $1`, [id]);
 }

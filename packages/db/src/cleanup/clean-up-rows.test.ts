@@ -63,7 +63,9 @@ test('leaves the highest deleted number of each outbox behind, and never a lower
   await cleanUp({ maxBatchSize: 1 }, rule);
   await add(1, 6);
   await cleanUp({}, rule);
-  const { rows } = await database.pool.query('SELECT shard, epoch, through_seq FROM audit_watermarks ORDER BY shard');
+  const { rows } = await database.pool.query(
+    'SELECT shard, epoch, through_seq FROM spillway.audit_watermarks ORDER BY shard',
+  );
   expect(rows).toEqual([
     { shard: 1, epoch: '9', through_seq: '7' },
     { shard: 2, epoch: '9', through_seq: '3' },

@@ -33,7 +33,7 @@ export const builtInCleanups: readonly CleanupRule[] = [
     sequenced: true,
   },
   // A day longer, so that no rollup of a day goes before its last sample.
-  { table: { schema: 'public', name: 'system_metric_rollups' }, timestampColumn: 'started_at', retentionDays: 32 },
+  { table: { schema: 'spillway', name: 'system_metric_rollups' }, timestampColumn: 'started_at', retentionDays: 32 },
 ];
 
 /** @throws {InvalidOptionError} for a rule that can't work. */

@@ -59,7 +59,7 @@ export function prepareCleaner(
 
 /** In the order of the key, so that two cleaners wait for each other instead of deadlocking. */
 const WATERMARKS = `, marks AS (
-      INSERT INTO audit_watermarks AS mark (shard, epoch, through_seq)
+      INSERT INTO spillway.audit_watermarks AS mark (shard, epoch, through_seq)
       SELECT outbox_shard, outbox_epoch, max(outbox_seq) FROM gone
       WHERE outbox_shard IS NOT NULL AND outbox_epoch IS NOT NULL AND outbox_seq > 0
       GROUP BY 1, 2 ORDER BY 1, 2

@@ -18,7 +18,7 @@ export interface BlockedSubject {
 const QUERY = `
   SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied_count)::float8 AS "deniedCount",
          (extract(epoch FROM max(blocked_until)) * 1000)::float8 AS "blockedUntilMs", max(blocked_until) > now() AS active
-  FROM rate_limits_v2
+  FROM public.rate_limits_v2
   WHERE created_at >= now() - $1::float8 * interval '1 millisecond' OR blocked_until > now()
   GROUP BY identifier, tier, action, mode
   ORDER BY active DESC, "deniedCount" DESC, identifier

@@ -27,7 +27,7 @@ export interface BreakerOverview {
 const QUERY = `
   WITH last AS (
     SELECT DISTINCT ON (breaker_name, preset) breaker_name, preset, event_type, metadata, created_at
-    FROM circuit_breaker_events
+    FROM public.circuit_breaker_events
     WHERE breaker_epoch IS NOT NULL
     ORDER BY breaker_name, preset, breaker_epoch DESC, created_at DESC
   ), counted AS (
@@ -35,7 +35,7 @@ const QUERY = `
            coalesce(sum(failure_count) FILTER (WHERE event_type = 'failure'), 0)::float8 AS failures,
            count(*) FILTER (WHERE event_type = 'opened')::int AS openings,
            (array_agg(error_message ORDER BY created_at DESC) FILTER (WHERE error_message IS NOT NULL))[1] AS last_error
-    FROM circuit_breaker_events
+    FROM public.circuit_breaker_events
     WHERE created_at >= now() - $1::float8 * interval '1 millisecond'
     GROUP BY breaker_name, preset
   )

@@ -13,8 +13,8 @@ export interface Capacity {
 }
 
 const QUERY = `
-  SELECT (SELECT count(DISTINCT user_id) FROM api_call_logs WHERE created_at > now() - interval '5 minutes')::float8 AS users,
-         (SELECT count(*) FROM generations WHERE created_at > now() - interval '1 hour')::float8 AS "generationsPerHour",
+  SELECT (SELECT count(DISTINCT user_id) FROM public.api_call_logs WHERE created_at > now() - interval '5 minutes')::float8 AS users,
+         (SELECT count(*) FROM public.generations WHERE created_at > now() - interval '1 hour')::float8 AS "generationsPerHour",
          (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())::int AS connections,
          current_setting('max_connections')::int AS "maxConnections"`;
 

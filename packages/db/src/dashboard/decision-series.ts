@@ -24,7 +24,7 @@ const QUERY = `
          coalesce(sum(metric_value) FILTER (WHERE tags ->> 'outcome' = 'allowed'), 0)::float8 * 1000 / $2 AS allowed,
          coalesce(sum(metric_value) FILTER (WHERE tags ->> 'outcome' IN ('limited', 'blocked')), 0)::float8 * 1000 / $2 AS blocked,
          coalesce(sum(metric_value) FILTER (WHERE tags ->> 'outcome' = 'shadow'), 0)::float8 * 1000 / $2 AS shadow
-  FROM system_metrics
+  FROM public.system_metrics
   WHERE metric_name = 'rate_limit.decisions' AND recorded_at >= date_bin($2::float8 * interval '1 millisecond', now(), 'epoch')
     - ($1::float8 + $2::float8) * interval '1 millisecond'
   GROUP BY 1, 2 ORDER BY 1, 2`;

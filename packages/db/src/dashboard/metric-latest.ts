@@ -14,7 +14,7 @@ const QUERY = `
   FROM unnest($1::text[]) AS name
   CROSS JOIN LATERAL (
     SELECT metric_value::float8 AS value, metric_unit AS unit, (extract(epoch FROM recorded_at) * 1000)::float8 AS "atMs"
-    FROM system_metrics WHERE metric_name = name ORDER BY recorded_at DESC LIMIT 1
+    FROM public.system_metrics WHERE metric_name = name ORDER BY recorded_at DESC LIMIT 1
   ) AS last`;
 
 /** The last sample of each metric named; those that were never recorded are absent. */

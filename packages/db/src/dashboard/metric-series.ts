@@ -11,7 +11,7 @@ export interface MetricStep {
 const QUERY = `
   SELECT (extract(epoch FROM date_bin($3::float8 * interval '1 millisecond', recorded_at, 'epoch')) * 1000)::float8 AS "atMs",
          max(metric_value)::float8 AS max
-  FROM system_metrics
+  FROM public.system_metrics
   WHERE metric_name = $1 AND recorded_at >= date_bin($3::float8 * interval '1 millisecond', now(), 'epoch')
     - ($2::float8 + $3::float8) * interval '1 millisecond'
   GROUP BY 1 ORDER BY 1`;

@@ -49,7 +49,9 @@ async function add(rows: number, hours: number): Promise<void> {
 }
 
 async function rolledRows(): Promise<number> {
-  const { rows } = await database.pool.query<{ n: number }>('SELECT count(*)::int AS n FROM system_metric_rollups');
+  const { rows } = await database.pool.query<{ n: number }>(
+    'SELECT count(*)::int AS n FROM spillway.system_metric_rollups',
+  );
   return rows[0]?.n ?? 0;
 }
 
@@ -97,7 +99,7 @@ describe('a late sample', () => {
     );
     expect(await stats()).toMatchObject({ count: String(before + 1), max_value: '5000' });
     await rollUpMetrics(database.pool);
-    expect((await database.pool.query('SELECT FROM system_metric_late_minutes')).rowCount).toBe(0);
+    expect((await database.pool.query('SELECT FROM spillway.system_metric_late_minutes')).rowCount).toBe(0);
     expect(await stats()).toMatchObject({ count: String(before + 1), max_value: '5000' });
   });
 
@@ -124,9 +126,11 @@ test('for any samples, before and after being summed up, count, extremes and mea
   });
   await fc.assert(
     fc.asyncProperty(fc.array(sample, { minLength: 1, maxLength: 40 }), fc.boolean(), async (samples, inTwo) => {
-      await database.pool.query('TRUNCATE system_metrics, system_metric_rollups, system_metric_late_minutes');
       await database.pool.query(
-        `UPDATE system_metric_rollup_state SET sealed_through = '-infinity', rolled_through = '-infinity'`,
+        'TRUNCATE system_metrics, spillway.system_metric_rollups, spillway.system_metric_late_minutes',
+      );
+      await database.pool.query(
+        `UPDATE spillway.system_metric_rollup_state SET sealed_through = '-infinity', rolled_through = '-infinity'`,
       );
       const insert = async (part: typeof samples): Promise<unknown> =>
         database.pool.query(

@@ -11,13 +11,13 @@ const CHUNK_MINUTES = 240;
 export async function rollUpMetrics(db: Queryable, timeBudgetMs = 5_000): Promise<void> {
   const deadline = performance.now() + timeBudgetMs;
   try {
-    await db.query('SELECT seal_metrics()');
+    await db.query('SELECT spillway.seal_metrics()');
   } catch (error) {
     // lock_not_available: a long insert is in flight. What was sealed before can be summed up.
     if (sqlState(error) !== '55P03') throw error;
   }
   for (;;) {
-    const { rows } = await db.query<{ more: boolean }>('SELECT roll_up_metrics($1) AS more', [CHUNK_MINUTES]);
+    const { rows } = await db.query<{ more: boolean }>('SELECT spillway.roll_up_metrics($1) AS more', [CHUNK_MINUTES]);
     if (rows[0]?.more !== true || performance.now() >= deadline) return;
   }
 }

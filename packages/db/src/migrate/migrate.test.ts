@@ -70,7 +70,7 @@ test('20 racing migrators apply each migration once', async () => {
     await partitionNames(),
   );
   const { rows } = await database.pool.query(
-    'SELECT count(*)::int AS n, count(DISTINCT hash)::int AS different FROM drizzle.__drizzle_migrations',
+    'SELECT count(*)::int AS n, count(DISTINCT hash)::int AS different FROM spillway.migrations',
   );
   const expected = (await readMigrationFolder(migrationsFolder)).length;
   expect(rows).toEqual([{ n: expected, different: expected }]);
@@ -105,7 +105,7 @@ test('gives up after lockWaitMs while another migrator holds the lock, and works
   const other = new Client({ connectionString: database.url });
   await other.connect();
   try {
-    await other.query('SELECT pg_advisory_lock(727400, 1)');
+    await other.query(`SELECT pg_advisory_lock(727402, hashtext('migrate'))`);
     await expect(migrate({ connectionString: database.url, lockWaitMs: 50 })).rejects.toMatchObject({
       code: 'migration_error',
       reason: 'lock_timeout',
@@ -122,7 +122,7 @@ test("gives a pool's connection back as it was", async () => {
     `SELECT current_setting('statement_timeout') AS statement, current_setting('lock_timeout') AS lock`,
   );
   expect(rows).toEqual([{ statement: '30s', lock: '0' }]);
-  expect(database.pool.totalCount).toBe(1);
+  expect(database.pool.totalCount).toBe(2);
 });
 
 describe('with another history', () => {
@@ -137,10 +137,10 @@ describe('with another history', () => {
     await rm(join(folder, '..'), { recursive: true });
   });
 
-  async function addMigration(tag: string, sql: string, whenAfterLast: number): Promise<void> {
+  async function addMigration(tag: string, sql: string): Promise<void> {
     const file = join(folder, 'meta/_journal.json');
     const journal = JSON.parse(await readFile(file, 'utf8'));
-    const when = journal.entries.at(-1).when + whenAfterLast;
+    const when = journal.entries.at(-1).when + 1_000;
     journal.entries.push({ idx: journal.entries.length, version: '7', when, tag, breakpoints: true });
     await writeFile(file, JSON.stringify(journal));
     await writeFile(join(folder, `${tag}.sql`), sql);
@@ -148,7 +148,7 @@ describe('with another history', () => {
 
   test('applies what a newer version added, and then refuses the older version', async () => {
     await migrate({ connectionString: database.url, now });
-    await addMigration('9000_newer', 'CREATE TABLE newer ();', 1_000);
+    await addMigration('9000_newer', 'CREATE TABLE public.newer ();');
     expect((await migrate({ connectionString: database.url, now, folder })).applied).toEqual(['9000_newer']);
     await expect(migrate({ connectionString: database.url, now })).rejects.toMatchObject({
       reason: 'unknown_migration',
@@ -156,24 +156,24 @@ describe('with another history', () => {
   });
 
   test('leaves nothing of the pending migrations when one of them fails', async () => {
-    await addMigration('9000_good', 'CREATE TABLE good ();', 1_000);
-    await addMigration('9001_bad', 'CREATE TABLE bad (x no_such_type);', 1_000);
-    await expect(migrate({ connectionString: database.url, now, folder })).rejects.toThrow('Failed query');
+    await addMigration('9000_good', 'CREATE TABLE public.good ();');
+    await addMigration('9001_bad', 'CREATE TABLE public.bad (x no_such_type);');
+    await expect(migrate({ connectionString: database.url, now, folder })).rejects.toThrow('no_such_type');
     const { rows } = await database.pool.query(
       `SELECT to_regclass('good') AS good, to_regclass('rate_limits_v2') AS all`,
     );
     expect(rows).toEqual([{ good: null, all: null }]);
     expect(await advisoryLocks()).toBe(0);
-    expect((await migrate({ connectionString: database.url, now })).applied).toContain('0000_rate-limits');
+    expect((await migrate({ connectionString: database.url, now })).applied).toContain('0000_trail');
   });
 
   test('refuses a file edited after it was applied, and changes nothing', async () => {
     await migrate({ connectionString: database.url, now });
-    await writeFile(join(folder, '0000_rate-limits.sql'), 'CREATE TABLE edited ();');
-    await addMigration('9000_later', 'CREATE TABLE later ();', 1_000);
+    await writeFile(join(folder, '0000_trail.sql'), 'CREATE TABLE public.edited ();');
+    await addMigration('9000_later', 'CREATE TABLE public.later ();');
     await expect(migrate({ connectionString: database.url, now, folder })).rejects.toMatchObject({
       reason: 'edited_migration',
-      migrations: ['0000_rate-limits'],
+      migrations: ['0000_trail'],
     });
     const { rows } = await database.pool.query(`SELECT to_regclass('later') AS later`);
     expect(rows).toEqual([{ later: null }]);

@@ -1,21 +1,25 @@
-import { Client } from 'pg';
-import type { ConnectionSource } from '../connection/connection.ts';
+import { Pool } from 'pg';
+import type { Connection, ConnectionSource } from '../connection/connection.ts';
 import { withConnection } from '../connection/with-connection.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
+import { archiveTables } from '../partitions/archive-tables.ts';
 import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
+import { isPartitionedTable } from '../partitions/is-plain-table.ts';
 import { ensureRoles, type RolesReport } from '../roles/ensure-roles.ts';
-import { archiveTables } from './archive-tables.ts';
+import { type ApplicationTable, readApplicationTables } from './application-tables.ts';
 import { applyMigrations } from './apply-migrations.ts';
-import { readAppliedMigrations } from './applied-migrations.ts';
+import { explainFailure } from './explain-failure.ts';
+import { MigrationError } from './migration-error.ts';
 import { migrationsFolder, readMigrationFolder } from './migration-folder.ts';
+import { readJournal } from './migration-journal.ts';
 import { withMigrationLock } from './migration-lock.ts';
 import { planMigrations } from './plan-migrations.ts';
 
-/** The database to migrate, reached directly: a transaction pooler is refused. Exactly one of the first two. */
+/** The database to migrate, reached directly or through any pooler. Exactly one of the first two. */
 export interface MigrateOptions {
-  /** `postgres://…`; a connection is opened and closed. */
+  /** `postgres://…`; two connections are opened and closed. */
   readonly connectionString?: string;
-  /** A pool, of which one connection is borrowed. */
+  /** A pool, of which two connections are borrowed. */
   readonly pool?: ConnectionSource;
   /** Archive partitions after the present month. @default 3 */
   readonly monthsAhead?: number;
@@ -23,7 +27,14 @@ export interface MigrateOptions {
   readonly now?: Date;
   /** Longest wait for another migrator, in milliseconds. @default 60_000 */
   readonly lockWaitMs?: number;
-  /** A drizzle-kit folder. @default the one shipped with this package */
+  /**
+   * Longest wait of a migration for a lock on a table, in milliseconds: whoever queues behind it waits no longer. Then it is
+   * tried again after a pause of the same length. @default 1_000
+   */
+  readonly lockTimeoutMs?: number;
+  /** Attempts for each migration. @default 60 */
+  readonly attempts?: number;
+  /** A drizzle-kit folder. @default that of `@spillway/migrations` */
   readonly folder?: string;
 }
 
@@ -33,60 +44,97 @@ export interface MigrateReport {
   readonly applied: readonly string[];
   /** The roles for users who need less than everything. */
   readonly roles: RolesReport;
-  /** Partitions of the three archives. */
+  /** Partitions of the three archives; an archive of the application's that isn't partitioned is left out. */
   readonly partitions: readonly EnsurePartitionsReport[];
+  /** Live tables that the application had already: they are taken as they are. */
+  readonly applicationTables: readonly ApplicationTable[];
 }
 
 /**
- * Brings a database to this version's schema, makes the roles where this user may, and makes the archive partitions of this month and the next three.
+ * Brings a database to this version's schema, takes away what others were granted on it, makes the roles where this user may, and
+ * makes the archive partitions of this month and the next three.
  *
- * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. All pending
- * migrations are one transaction.
+ * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. The first time
+ * everything is one transaction, so that a refusal leaves nothing behind; later each migration is one. On a busy database
+ * nobody waits for a migration longer than `lockTimeoutMs`.
  *
- * @throws {MigrationError} when the database's history isn't the beginning of ours, a table of ours has a name that is
- * taken, or the lock can't be had.
+ * @throws {MigrationError} with the reason; see {@link MigrationErrorReason}.
  * @throws {PartitionError} when a partition can't be made; the migrations stay applied.
  * @throws {InvalidOptionError} for an option that can't work.
  * @example
  * const { applied } = await migrate({ connectionString: 'postgres://localhost/spillway' });
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
-  const { connectionString, pool, lockWaitMs = 60_000, monthsAhead = 3 } = options;
+  const {
+    connectionString,
+    pool,
+    lockWaitMs = 60_000,
+    lockTimeoutMs = 1_000,
+    attempts = 60,
+    monthsAhead = 3,
+  } = options;
   wholeNumber('lockWaitMs', lockWaitMs, 1);
+  wholeNumber('lockTimeoutMs', lockTimeoutMs, 1);
+  wholeNumber('attempts', attempts, 1);
   wholeNumber('monthsAhead', monthsAhead, 0);
-  if (pool !== undefined && connectionString === undefined) {
-    return withConnection(pool, async (client) => migrateOn(client, options, lockWaitMs));
-  }
+  if (pool !== undefined && connectionString === undefined) return migrateOn(pool, options);
   if (connectionString === undefined || pool !== undefined) {
     throw new InvalidOptionError('connectionString', '(hidden)', 'given, or else "pool", but not both');
   }
-  const client = new Client({ connectionString, application_name: 'spillway migrate' });
+  // One for the lock. No timeouts: an index over a large table takes its time.
+  const own = new Pool({ connectionString, max: 2, application_name: 'spillway migrate' });
   // The query in flight rejects with the same error; unheard, the event would end the process.
-  client.on('error', () => {});
+  own.on('error', () => {});
   try {
-    await client.connect();
-    return await migrateOn(client, options, lockWaitMs);
+    return await migrateOn(own, options);
   } finally {
-    await client.end();
+    await own.end();
   }
 }
 
-async function migrateOn(
-  client: Client,
-  { folder = migrationsFolder, now, monthsAhead = 3 }: MigrateOptions,
-  lockWaitMs: number,
-): Promise<MigrateReport> {
+async function migrateOn(source: ConnectionSource, options: MigrateOptions): Promise<MigrateReport> {
+  const { folder = migrationsFolder, now, monthsAhead = 3 } = options;
+  const { lockWaitMs = 60_000, lockTimeoutMs = 1_000, attempts = 60 } = options;
   const migrations = await readMigrationFolder(folder);
-  return withMigrationLock(client, lockWaitMs, async () => {
-    const pending = planMigrations(migrations, await readAppliedMigrations(client));
-    // Also with nothing pending it would write (CREATE … IF NOT EXISTS), and notices are noise at every boot.
-    if (pending.length > 0) await applyMigrations(client, folder);
-    const roles = await ensureRoles(client, pending.length > 0);
-    const partitions: EnsurePartitionsReport[] = [];
-    for (const table of archiveTables) {
-      const clock = now === undefined ? {} : { now };
-      partitions.push(await ensurePartitions(client, { table, monthsAhead, ...clock }));
+  return withMigrationLock(source, lockWaitMs, async (lost) =>
+    withConnection(source, async (connection) => {
+      await assertSupported(connection);
+      const applied = await knownMigrations(connection);
+      const pending = planMigrations(migrations, applied);
+      const fresh = applied.length === 0;
+      await applyMigrations(connection, pending, { fresh, lost, lockTimeoutMs, attempts });
+      const roles = await ensureRoles(connection, pending.length > 0);
+      const partitions: EnsurePartitionsReport[] = [];
+      for (const table of archiveTables) {
+        if (!(await isPartitionedTable(connection, table))) continue;
+        const clock = now === undefined ? {} : { now };
+        partitions.push(await ensurePartitions(connection, { table, monthsAhead, ...clock }));
+      }
+      const applicationTables = await readApplicationTables(connection);
+      return { applied: pending.map(({ tag }) => tag), roles, partitions, applicationTables };
+    }),
+  );
+}
+
+async function assertSupported(connection: Connection): Promise<void> {
+  const { rows } = await connection.query<{ version: number; text: string }>(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS text`,
+  );
+  if ((rows[0]?.version ?? 0) < 140_000) {
+    throw new MigrationError('unsupported_server', `Postgres is ${rows[0]?.text}; Spillway needs 14 or later`);
+  }
+}
+
+/** A schema `spillway` of somebody else's may be closed to this user, or hold a table `migrations` of another shape. */
+async function knownMigrations(connection: Connection): ReturnType<typeof readJournal> {
+  try {
+    return await readJournal(connection);
+  } catch (error) {
+    if (error instanceof Error && Reflect.get(error, 'code') === '42703') {
+      const text =
+        'spillway.migrations is not the journal of Spillway. Rename yours (ALTER … RENAME TO …), then migrate again';
+      throw new MigrationError('name_taken', text, [], { cause: error });
     }
-    return { applied: pending.map(({ tag }) => tag), roles, partitions };
-  });
+    throw explainFailure(error, '', []);
+  }
 }

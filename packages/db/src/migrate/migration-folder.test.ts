@@ -18,9 +18,10 @@ afterEach(async () => {
 test('reads the migrations of this package in order', async () => {
   const migrations = await readMigrationFolder(migrationsFolder);
   expect(migrations[0]).toEqual({
-    tag: '0000_rate-limits',
-    when: expect.any(Number),
+    tag: '0000_trail',
     hash: expect.stringMatching(/^[0-9a-f]{64}$/u),
+    statements: expect.arrayContaining([expect.stringContaining('CREATE TABLE "public"."rate_limits_v2"')]),
+    transactional: true,
   });
   expect(migrations.map(({ tag }) => Number(tag.slice(0, 4)))).toEqual(migrations.map((_, index) => index));
 });
@@ -34,21 +35,21 @@ test('refuses a file that the journal forgot', async () => {
 });
 
 test('refuses a journal entry without file', async () => {
-  await rename(join(folder, '0000_rate-limits.sql'), join(folder, 'elsewhere.sql'));
+  await rename(join(folder, '0000_trail.sql'), join(folder, 'elsewhere.sql'));
   await expect(readMigrationFolder(folder)).rejects.toMatchObject({
     reason: 'broken_folder',
-    message: expect.stringContaining('0000_rate-limits.sql'),
+    message: expect.stringContaining('0000_trail.sql'),
   });
 });
 
-test('refuses times that do not grow, as after merging two branches', async () => {
+test('refuses numbers that do not grow, as after merging two branches', async () => {
   const file = join(folder, 'meta/_journal.json');
   const journal = JSON.parse(await readFile(file, 'utf8'));
-  journal.entries[1].when = journal.entries[0].when;
+  journal.entries.splice(0, 2, journal.entries[1], journal.entries[0]);
   await writeFile(file, JSON.stringify(journal));
   await expect(readMigrationFolder(folder)).rejects.toMatchObject({
     reason: 'broken_folder',
-    migrations: ['0001_circuit-breaker-events'],
+    migrations: ['0000_trail'],
   });
 });
 

@@ -1,20 +1,32 @@
+import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
-import { readMigrationFiles } from 'drizzle-orm/migrator';
+import { createRequire } from 'node:module';
+import path from 'node:path';
 import { MigrationError } from './migration-error.ts';
 
-/** The migrations of this package: the same relative place from source, from dist and from the packed tarball. */
-export const migrationsFolder: string = fileURLToPath(new URL('../../drizzle/', import.meta.url));
+/** The folder of `@spillway/migrations`, found as any package is: from source, from dist and where it is installed. */
+export const migrationsFolder: string = path.join(
+  path.dirname(createRequire(import.meta.url).resolve('@spillway/migrations/package.json')),
+  'migrations',
+);
 
 /** One numbered migration file. */
 export interface Migration {
-  /** File name without `.sql`. */
+  /** File name without `.sql`; the database knows it by this. */
   readonly tag: string;
-  /** Its time in the journal, epoch milliseconds; the database knows it by this. */
-  readonly when: number;
   /** SHA-256 of the file. */
   readonly hash: string;
+  /** Its statements, in order. */
+  readonly statements: readonly string[];
+  /**
+   * Whether it runs in a transaction. A file with the line `-- spillway: no transaction` doesn't, for CREATE INDEX CONCURRENTLY.
+   * It may be interrupted between two statements and run again from the first.
+   */
+  readonly transactional: boolean;
 }
+
+const BREAKPOINT = '--> statement-breakpoint';
+const NO_TRANSACTION = /^-- spillway: no transaction\s*$/mu;
 
 /**
  * Reads a drizzle-kit folder, oldest migration first.
@@ -22,12 +34,6 @@ export interface Migration {
  */
 export async function readMigrationFolder(folder: string): Promise<Migration[]> {
   const tags = await readJournalTags(folder);
-  const migrations = readFiles(folder).map(({ folderMillis, hash }, index) => ({
-    tag: tags[index] ?? '',
-    when: folderMillis,
-    hash,
-  }));
-
   const strays = (await readdir(folder))
     .filter((file) => /^\d+_.*\.sql$/u.test(file))
     .map((file) => file.slice(0, -'.sql'.length))
@@ -35,29 +41,31 @@ export async function readMigrationFolder(folder: string): Promise<Migration[]> 
   if (strays.length > 0) {
     throw new MigrationError('broken_folder', `Not in the journal, so never applied: ${strays.join(', ')}`, strays);
   }
-  // Two branches that each added a migration: merged, the times may not follow the numbers.
-  const older = migrations
-    .filter(({ when }, index) => when <= (migrations[index - 1]?.when ?? 0))
-    .map(({ tag }) => tag);
+  // Two branches that each added a migration: merged, the entries may not follow the numbers.
+  const older = tags.filter((tag, index) => index > 0 && tag <= (tags[index - 1] ?? ''));
   if (older.length > 0) {
-    throw new MigrationError('broken_folder', `Not newer than the migration before: ${older.join(', ')}`, older);
+    throw new MigrationError('broken_folder', `Not numbered after the one before: ${older.join(', ')}`, older);
   }
-  return migrations;
+  return Promise.all(tags.map(async (tag) => readMigration(folder, tag)));
 }
 
-/** The files in the journal's order, with the hash that drizzle will store. */
-function readFiles(folder: string): ReturnType<typeof readMigrationFiles> {
+async function readMigration(folder: string, tag: string): Promise<Migration> {
   try {
-    return readMigrationFiles({ migrationsFolder: folder });
+    const text = await readFile(path.join(folder, `${tag}.sql`), 'utf8');
+    return {
+      tag,
+      hash: createHash('sha256').update(text).digest('hex'),
+      statements: text.split(BREAKPOINT),
+      transactional: !NO_TRANSACTION.test(text),
+    };
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    throw new MigrationError('broken_folder', text, [], { cause: error });
+    throw new MigrationError('broken_folder', `No file ${tag}.sql in ${folder}`, [tag], { cause: error });
   }
 }
 
 async function readJournalTags(folder: string): Promise<string[]> {
   try {
-    const journal: unknown = JSON.parse(await readFile(`${folder}/meta/_journal.json`, 'utf8'));
+    const journal: unknown = JSON.parse(await readFile(path.join(folder, 'meta/_journal.json'), 'utf8'));
     return journalTags(journal);
   } catch (error) {
     throw new MigrationError('broken_folder', `No readable meta/_journal.json in ${folder}`, [], { cause: error });

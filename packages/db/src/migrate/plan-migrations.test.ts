@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { planMigrations } from './plan-migrations.ts';
 
-const first = { tag: '0000_first', when: 100, hash: 'a' };
-const second = { tag: '0001_second', when: 200, hash: 'b' };
-const third = { tag: '0002_third', when: 300, hash: 'c' };
+const first = { tag: '0000_first', hash: 'a', statements: [], transactional: true };
+const second = { tag: '0001_second', hash: 'b', statements: [], transactional: true };
+const third = { tag: '0002_third', hash: 'c', statements: [], transactional: true };
 const folder = [first, second, third];
 
 test('plans everything for a new database', () => {
@@ -20,7 +20,7 @@ test('refuses a database that a newer version migrated', () => {
     expect.objectContaining({
       code: 'migration_error',
       reason: 'unknown_migration',
-      migrations: ['1970-01-01T00:00:00.200Z'],
+      migrations: ['0001_second'],
     }),
   );
 });
@@ -31,7 +31,7 @@ test('refuses when a file was edited after it was applied', () => {
   );
 });
 
-test('refuses a gap, which drizzle would skip silently', () => {
+test('refuses a gap', () => {
   expect(() => planMigrations(folder, [first, third])).toThrow(
     expect.objectContaining({ reason: 'out_of_order', migrations: ['0001_second'] }),
   );

@@ -24,9 +24,25 @@ export async function attachMonth(connection: Connection, table: PartitionedTabl
       LIKE ${parent} INCLUDING ALL EXCLUDING IDENTITY,
       CONSTRAINT spillway_bounds CHECK (${column} IS NOT NULL AND ${column} >= '${from}' AND ${column} < '${to}')
     )`);
+  if (table.rowSecurity) await close(connection, child);
   await giveToOwner(connection, parent, child);
   await connection.query(`ALTER TABLE ${parent} ATTACH PARTITION ${child} FOR VALUES FROM ('${from}') TO ('${to}')`);
   await connection.query(`ALTER TABLE ${child} DROP CONSTRAINT spillway_bounds`);
+}
+
+/**
+ * LIKE copies no row level security, and default privileges may have granted the new table to others. The parent's policies
+ * hold for whoever comes through it; nobody but the owner comes another way.
+ */
+async function close(connection: Connection, child: string): Promise<void> {
+  await connection.query(`ALTER TABLE ${child} ENABLE ROW LEVEL SECURITY`);
+  const { rows } = await connection.query<{ grantee: string }>(
+    `SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee
+     FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS acl LEFT JOIN pg_roles r ON r.oid = acl.grantee
+     WHERE c.oid = $1::regclass AND acl.grantee <> c.relowner`,
+    [child],
+  );
+  for (const { grantee } of rows) await connection.query(`REVOKE ALL ON TABLE ${child} FROM ${grantee}`);
 }
 
 /** Only its owner drops a partition, and months are made by one user and dropped by another. */

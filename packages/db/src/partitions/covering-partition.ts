@@ -11,7 +11,7 @@ const QUERY = `
     SELECT c.relname AS name,
            regexp_match(
              pg_get_expr(c.relpartbound, c.oid),
-             'FROM \\((MINVALUE|''[^'']*'')\\) TO \\((MAXVALUE|''[^'']*'')\\)'
+             'FROM [(](MINVALUE|''[^'']*'')[)] TO [(](MAXVALUE|''[^'']*'')[)]'
            ) AS bound
     FROM pg_inherits i
     JOIN pg_class c ON c.oid = i.inhrelid

@@ -21,7 +21,7 @@ const QUERY = `
     SELECT n.nspname AS schema, c.relname AS name, i.inhdetachpending AS detaching,
            regexp_match(
              pg_get_expr(c.relpartbound, c.oid),
-             'FROM \\((MINVALUE|''[^'']*'')\\) TO \\((MAXVALUE|''[^'']*'')\\)'
+             'FROM [(](MINVALUE|''[^'']*'')[)] TO [(](MAXVALUE|''[^'']*'')[)]'
            ) AS bound
     FROM pg_inherits i
     JOIN pg_class c ON c.oid = i.inhrelid

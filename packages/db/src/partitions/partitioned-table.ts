@@ -12,6 +12,8 @@ export interface PartitionedTable extends TableName {
   readonly oid: number;
   /** The partition key's column, unquoted. */
   readonly column: string;
+  /** Row level security is on. */
+  readonly rowSecurity: boolean;
 }
 
 interface CatalogRow {
@@ -20,11 +22,12 @@ interface CatalogRow {
   key_columns: number | null;
   column_name: string | null;
   column_type: string | null;
+  row_security: boolean;
 }
 
 const QUERY = `
   SELECT c.oid, p.partstrat AS strategy, p.partnatts AS key_columns,
-         a.attname AS column_name, a.atttypid::regtype::text AS column_type
+         a.attname AS column_name, format_type(a.atttypid, NULL) AS column_type, c.relrowsecurity AS row_security
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
@@ -54,5 +57,5 @@ export async function readPartitionedTable(connection: Connection, table: TableN
       'must be partitioned on one timestamptz, timestamp or date column',
     );
   }
-  return { ...table, oid: found.oid, column: found.column_name };
+  return { ...table, oid: found.oid, column: found.column_name, rowSecurity: found.row_security };
 }

@@ -21,12 +21,12 @@ const ACTIVE = 'revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()
 const VERSION_QUERY = `
   SELECT count(*) || ':' || coalesce(sum(hashtextextended(concat_ws('|', id, name, scopes, secret_hash, expires_at), 0)), 0)
     AS version
-  FROM api_keys WHERE ${ACTIVE}`;
+  FROM spillway.api_keys WHERE ${ACTIVE}`;
 
 const QUERY = `
   SELECT id, name, scopes, secret_hash AS "secretHash",
          (extract(epoch FROM expires_at - now()) * 1000)::float8 AS "expiresInMs"
-  FROM api_keys WHERE ${ACTIVE}`;
+  FROM spillway.api_keys WHERE ${ACTIVE}`;
 
 /** A text that changes when a key that can be used is added, changed or ended. Costs a scan of a small table. */
 export async function apiKeysVersion(db: Queryable): Promise<string> {

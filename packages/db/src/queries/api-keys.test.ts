@@ -86,7 +86,7 @@ test('the version changes with every change to a usable key, also one by hand, a
   const { id } = await insertApiKey(database.pool, key());
   versions.push(await apiKeysVersion(database.pool));
   await step(() => insertApiKey(database.pool, key()));
-  await step(() => database.pool.query(`UPDATE api_keys SET scopes = '{read}' WHERE id = $1`, [id]));
+  await step(() => database.pool.query(`UPDATE spillway.api_keys SET scopes = '{read}' WHERE id = $1`, [id]));
   await step(() => revokeApiKey(database.pool, id));
   expect(new Set(versions).size).toBe(versions.length);
 
@@ -103,7 +103,7 @@ test('use is noted coarsely: a second time within half a minute writes nothing',
   expect(first?.lastUsedAtMs).toEqual(expect.any(Number));
   await touchApiKeys(database.pool, [id]);
   expect((await listApiKeys(database.pool)).rows[0]?.lastUsedAtMs).toBe(first?.lastUsedAtMs);
-  await database.pool.query(`UPDATE api_keys SET last_used_at = now() - interval '1 hour'`);
+  await database.pool.query(`UPDATE spillway.api_keys SET last_used_at = now() - interval '1 hour'`);
   await touchApiKeys(database.pool, [id]);
   expect((await listApiKeys(database.pool)).rows[0]?.lastUsedAtMs).toBeGreaterThan(Date.now() - 600_000);
 });

@@ -17,14 +17,15 @@ export interface WaitingLetter {
 }
 
 const LIST = `
-  SELECT id FROM audit_dead_letters
+  SELECT id FROM spillway.audit_dead_letters
   WHERE replayed_at IS NULL AND ($1::uuid[] IS NULL OR id = ANY ($1))
     AND ($2::timestamptz IS NULL OR created_at >= $2) AND ($3::timestamptz IS NULL OR created_at < $3)
   ORDER BY created_at, id`;
 
-const TAKE = 'SELECT payload FROM audit_dead_letters WHERE id = $1 AND replayed_at IS NULL FOR UPDATE SKIP LOCKED';
-const MARK = 'UPDATE audit_dead_letters SET replayed_at = now() WHERE id = $1';
-const PAYLOADS = 'SELECT payload FROM audit_dead_letters';
+const TAKE =
+  'SELECT payload FROM spillway.audit_dead_letters WHERE id = $1 AND replayed_at IS NULL FOR UPDATE SKIP LOCKED';
+const MARK = 'UPDATE spillway.audit_dead_letters SET replayed_at = now() WHERE id = $1';
+const PAYLOADS = 'SELECT payload FROM spillway.audit_dead_letters';
 
 /** The ids of the letters that wait for a replay, oldest first. */
 export async function waitingDeadLetters(db: Queryable, { ids, from, to }: DeadLetterFilter): Promise<string[]> {

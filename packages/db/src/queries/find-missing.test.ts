@@ -20,10 +20,10 @@ test('gives exactly the numbers that are nowhere', async () => {
         database.pool,
         stored.map((seq) => blockRow({ ...identity, id: randomUUID(), outboxSeq: seq })),
       );
-      await database.pool.query('INSERT INTO audit_watermarks (shard, epoch, through_seq) VALUES (3, $1, $2)', [
-        epoch,
-        low,
-      ]);
+      await database.pool.query(
+        'INSERT INTO spillway.audit_watermarks (shard, epoch, through_seq) VALUES (3, $1, $2)',
+        [epoch, low],
+      );
       const found = await findMissing(
         database.pool,
         [{ shard: 3, epoch, high: HIGH }],

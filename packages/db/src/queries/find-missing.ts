@@ -17,17 +17,17 @@ export interface KnownSeq {
 
 /** Every table that holds sequenced events, and the ranges that are known to be missing. */
 const PRESENT = `
-    SELECT outbox_shard AS shard, outbox_epoch AS epoch, outbox_seq AS seq, outbox_seq AS through FROM rate_limits_v2
-    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM circuit_breaker_events
-    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM system_metrics WHERE outbox_seq IS NOT NULL
-    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM audit_gaps WHERE outbox_seq IS NOT NULL
-    UNION ALL SELECT shard, epoch, from_seq, to_seq FROM audit_gaps WHERE kind = 'missing' AND from_seq IS NOT NULL`;
+    SELECT outbox_shard AS shard, outbox_epoch AS epoch, outbox_seq AS seq, outbox_seq AS through FROM public.rate_limits_v2
+    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.circuit_breaker_events
+    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.system_metrics WHERE outbox_seq IS NOT NULL
+    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM spillway.audit_gaps WHERE outbox_seq IS NOT NULL
+    UNION ALL SELECT shard, epoch, from_seq, to_seq FROM spillway.audit_gaps WHERE kind = 'missing' AND from_seq IS NOT NULL`;
 
 const MISSING = `
   WITH bounds AS (
     SELECT shard, epoch, COALESCE(through_seq, 0) AS low, high
     FROM unnest($1::int4[], $2::int8[], $3::int8[]) AS b(shard, epoch, high)
-    LEFT JOIN audit_watermarks USING (shard, epoch)
+    LEFT JOIN spillway.audit_watermarks USING (shard, epoch)
   ), present AS (${PRESENT}
     UNION ALL SELECT shard, epoch, seq, seq FROM unnest($4::int4[], $5::int8[], $6::int8[]) AS k(shard, epoch, seq)
     UNION ALL SELECT shard, epoch, high + 1, high + 1 FROM bounds

@@ -15,7 +15,7 @@ export interface NewApiKey {
 }
 
 const QUERY = `
-  INSERT INTO api_keys (id, name, secret_hash, scopes, expires_at)
+  INSERT INTO spillway.api_keys (id, name, secret_hash, scopes, expires_at)
   VALUES ($1, $2, $3, $4, now() + $5::float8 * interval '1 millisecond')
   RETURNING ${apiKeyColumns}`;
 

@@ -22,7 +22,7 @@ export interface BreakerEventRow extends OutboxIdentity {
  * Inserts breaker events and returns how many were new. A transition that another event has reported already is not.
  * Rejects with pg's error and inserts nothing when one row is bad: see `classifyDbError`.
  */
-export const insertBreakerEvents: InsertRows<BreakerEventRow> = unnestInsert('circuit_breaker_events', [
+export const insertBreakerEvents: InsertRows<BreakerEventRow> = unnestInsert('public.circuit_breaker_events', [
   { name: 'id', type: 'uuid', read: (row) => row.id },
   { name: 'breaker_name', type: 'text', read: (row) => row.breakerName },
   { name: 'preset', type: 'text', read: (row) => row.preset },

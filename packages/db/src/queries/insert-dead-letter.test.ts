@@ -11,14 +11,14 @@ function letter(overrides: Partial<DeadLetter> = {}): DeadLetter {
 }
 
 async function storedPayload(id: string): Promise<unknown> {
-  const { rows } = await database.pool.query('SELECT payload FROM audit_dead_letters WHERE id = $1', [id]);
+  const { rows } = await database.pool.query('SELECT payload FROM spillway.audit_dead_letters WHERE id = $1', [id]);
   return rows[0].payload;
 }
 
 test('stores the event with the reason, readable in psql', async () => {
   const dead = letter();
   expect(await insertDeadLetter(database.pool, dead)).toBe(true);
-  expect((await database.pool.query('SELECT * FROM audit_dead_letters')).rows).toEqual([
+  expect((await database.pool.query('SELECT * FROM spillway.audit_dead_letters')).rows).toEqual([
     {
       id: dead.id,
       source_job: 'audit:17',
@@ -54,6 +54,6 @@ test.each([
 test('takes a reason that quotes what Postgres refused', async () => {
   const dead = letter({ reason: 'bad text: a\0b' });
   await insertDeadLetter(database.pool, dead);
-  const { rows } = await database.pool.query('SELECT reason FROM audit_dead_letters');
+  const { rows } = await database.pool.query('SELECT reason FROM spillway.audit_dead_letters');
   expect(rows).toEqual([{ reason: 'bad text: a\uFFFDb' }]);
 });

@@ -14,7 +14,7 @@ export interface DeadLetter {
 }
 
 const QUERY = `
-  INSERT INTO audit_dead_letters (id, source_job, reason, payload)
+  INSERT INTO spillway.audit_dead_letters (id, source_job, reason, payload)
   VALUES ($1, $2, $3, $4)
   ON CONFLICT (id) DO NOTHING`;
 

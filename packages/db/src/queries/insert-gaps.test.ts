@@ -21,7 +21,7 @@ function gapRow(overrides: Partial<GapRow> = {}): GapRow {
 test('stores each field where it belongs', async () => {
   const row = gapRow();
   expect(await insertGaps(database.pool, [row])).toBe(1);
-  expect((await database.pool.query('SELECT * FROM audit_gaps')).rows).toEqual([
+  expect((await database.pool.query('SELECT * FROM spillway.audit_gaps')).rows).toEqual([
     {
       id: row.id,
       kind: 'missing',
@@ -41,7 +41,7 @@ test('stores each field where it belongs', async () => {
 
 test('takes an outage, which has no range, found by no outbox entry', async () => {
   await insertGaps(database.pool, [gapRow({ kind: 'redis_outage', range: null, outbox: null })]);
-  const { rows } = await database.pool.query('SELECT shard, to_seq, outbox_seq FROM audit_gaps');
+  const { rows } = await database.pool.query('SELECT shard, to_seq, outbox_seq FROM spillway.audit_gaps');
   expect(rows).toEqual([{ shard: null, to_seq: null, outbox_seq: null }]);
 });
 
@@ -65,7 +65,7 @@ test.each([[[0, 1, 2]], [[2, 1, 0]], [[1, 2, 0]], [[1, 0, 2]]])(
     for (const index of order) {
       await upsertOutages(database.pool, [{ ...outage, detail: { ...snapshots[index] } }]);
     }
-    const { rows } = await database.pool.query('SELECT id, detail, detected_at FROM audit_gaps');
+    const { rows } = await database.pool.query('SELECT id, detail, detected_at FROM spillway.audit_gaps');
     expect(rows).toEqual([{ id: outage.id, detail: snapshots[2], detected_at: new Date(noonMs) }]);
     expect(await upsertOutages(database.pool, [{ ...outage, detail: { ...snapshots[2] } }])).toBe(0);
   },

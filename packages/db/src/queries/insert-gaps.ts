@@ -42,11 +42,11 @@ const columns: readonly Column<GapRow>[] = [
  * Inserts gaps and returns how many were new.
  * Rejects with pg's error and inserts nothing when one row is bad (a range that ends before it begins).
  */
-export const insertGaps: InsertRows<GapRow> = unnestInsert('audit_gaps', columns);
+export const insertGaps: InsertRows<GapRow> = unnestInsert('spillway.audit_gaps', columns);
 
 /**
  * Inserts outages, whose `detail` is a snapshot with running totals and a growing number of `reports`, and returns how many
  * rows were new or changed: of two snapshots of one outage the one with more reports stays, whichever comes first.
  * One outage may be in `rows` once. Rejects as {@link insertGaps} does.
  */
-export const upsertOutages: InsertRows<GapRow> = unnestCall('upsert_outages', columns);
+export const upsertOutages: InsertRows<GapRow> = unnestCall('spillway.upsert_outages', columns);

@@ -21,7 +21,7 @@ export interface MetricRow {
  * Inserts samples and returns how many were new.
  * Rejects with pg's error and inserts nothing when one row is bad (a value that isn't finite, an empty name).
  */
-export const insertMetrics: InsertRows<MetricRow> = unnestInsert('system_metrics', [
+export const insertMetrics: InsertRows<MetricRow> = unnestInsert('public.system_metrics', [
   { name: 'id', type: 'uuid', read: (row) => row.id },
   { name: 'metric_name', type: 'text', read: (row) => row.metricName },
   { name: 'metric_value', type: 'numeric', read: (row) => row.metricValue },

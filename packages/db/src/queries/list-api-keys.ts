@@ -9,7 +9,7 @@ export interface ListApiKeysOptions extends PageOptions {
 
 /** One page of keys, newest first, filtered. */
 export const listApiKeys: ListRows<ApiKeyRow, ListApiKeysOptions> = keysetList({
-  table: 'api_keys',
+  table: 'spillway.api_keys',
   columns: apiKeyColumns,
   time: 'created_at',
   timeMs: ({ createdAtMs }) => createdAtMs,

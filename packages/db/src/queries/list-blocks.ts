@@ -13,7 +13,7 @@ export interface ListBlocksOptions extends PageOptions {
 
 /** One page of blocks, newest first, filtered. float8 is exact for every count below 2^53; int8 would be read as text. */
 export const listBlocks: ListRows<BlockRow, ListBlocksOptions> = keysetList({
-  table: 'rate_limits_v2',
+  table: 'public.rate_limits_v2',
   columns: `id, key, tier, action, identifier, mode,
     limit_count::float8 AS "limitCount",
     window_ms::float8 AS "windowMs",

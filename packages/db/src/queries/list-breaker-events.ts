@@ -23,7 +23,7 @@ export interface ListBreakerEventsOptions extends PageOptions {
 
 /** One page of breaker events, newest first, filtered. */
 export const listBreakerEvents: ListRows<StoredBreakerEvent, ListBreakerEventsOptions> = keysetList({
-  table: 'circuit_breaker_events',
+  table: 'public.circuit_breaker_events',
   columns: `id, breaker_name AS "breakerName", preset, event_type AS "eventType", failure_count::float8 AS "failureCount",
     error_message AS "errorMessage", metadata, breaker_epoch::float8 AS "breakerEpoch", ${epochMs('created_at', 'createdAtMs')}`,
   time: 'created_at',

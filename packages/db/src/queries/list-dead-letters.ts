@@ -23,7 +23,7 @@ export interface ListDeadLettersOptions extends PageOptions {
 }
 
 const listStored: ListRows<StoredDeadLetter, ListDeadLettersOptions> = keysetList({
-  table: 'audit_dead_letters',
+  table: 'spillway.audit_dead_letters',
   columns: `id, source_job AS "sourceJob", reason, payload,
     ${epochMs('created_at', 'createdAtMs')}, ${epochMs('replayed_at', 'replayedAtMs')}`,
   time: 'created_at',

@@ -24,7 +24,7 @@ export interface ListGapsOptions extends PageOptions {
 
 /** One page of gaps, the last found first, filtered. */
 export const listGaps: ListRows<StoredGap, ListGapsOptions> = keysetList({
-  table: 'audit_gaps',
+  table: 'spillway.audit_gaps',
   columns: `id, kind, shard, epoch::float8 AS epoch, from_seq::float8 AS "fromSeq", to_seq::float8 AS "toSeq", detail,
     ${epochMs('detected_at', 'detectedAtMs')}, ${epochMs('resolved_at', 'resolvedAtMs')}`,
   time: 'detected_at',

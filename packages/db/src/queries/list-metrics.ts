@@ -18,7 +18,7 @@ export interface ListMetricsOptions extends PageOptions {
 
 /** One page of samples, newest first, filtered. */
 export const listMetrics: ListRows<StoredMetric, ListMetricsOptions> = keysetList({
-  table: 'system_metrics',
+  table: 'public.system_metrics',
   columns: `id, metric_name AS "metricName", metric_value::float8 AS "metricValue", metric_unit AS "metricUnit", tags,
     ${epochMs('recorded_at', 'recordedAtMs')}`,
   time: 'recorded_at',

@@ -97,7 +97,7 @@ test('listDeadLetters tells the waiting from the replayed and gives payloads bac
   const payload = { text: 'a\u0000b' };
   await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'audit', reason: 'bad', payload });
   await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'other', reason: 'bad', payload: 1 });
-  await database.pool.query(`UPDATE audit_dead_letters SET replayed_at = now() WHERE source_job = 'other'`);
+  await database.pool.query(`UPDATE spillway.audit_dead_letters SET replayed_at = now() WHERE source_job = 'other'`);
   const waiting = await listDeadLetters(database.pool, { waiting: true });
   expect(waiting.rows).toMatchObject([{ sourceJob: 'audit', payload, replayedAtMs: null }]);
   expect((await listDeadLetters(database.pool, { waiting: false })).rows).toMatchObject([{ sourceJob: 'other' }]);
@@ -106,7 +106,7 @@ test('listDeadLetters tells the waiting from the replayed and gives payloads bac
 
 test('listGaps tells the open from the closed', async () => {
   await database.pool.query(
-    `INSERT INTO audit_gaps (id, kind, shard, epoch, from_seq, to_seq, resolved_at)
+    `INSERT INTO spillway.audit_gaps (id, kind, shard, epoch, from_seq, to_seq, resolved_at)
      VALUES (gen_random_uuid(), 'missing', 3, 1748000000000, 5, 9, NULL),
             (gen_random_uuid(), 'dropped', NULL, NULL, NULL, NULL, now())`,
   );

@@ -23,7 +23,7 @@ const QUERY = `
   SELECT min_value::float8 AS "minValue", max_value::float8 AS "maxValue", avg_value::float8 AS "avgValue",
          count::float8 AS count, last_value::float8 AS "lastValue", p50, p95, p99,
          ${epochMs('last_recorded_at', 'lastRecordedAtMs')}
-  FROM get_metric_stats($1, $2)`;
+  FROM public.get_metric_stats($1, $2)`;
 
 /**
  * Statistics of a metric over the last hours, by `get_metric_stats()`.

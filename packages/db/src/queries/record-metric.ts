@@ -14,7 +14,7 @@ export interface MetricSample {
 /** Stores one sample by `record_metric()`; resolves to its id. */
 export async function recordMetric(db: Queryable, { name, value, unit, tags = {} }: MetricSample): Promise<string> {
   const { rows } = await db.query<{ id: string }>(
-    'SELECT record_metric($1, $2::float8::numeric, $3, $4::jsonb) AS id',
+    'SELECT public.record_metric($1, $2::float8::numeric, $3, $4::jsonb) AS id',
     [name, value, unit ?? null, JSON.stringify(tags)],
   );
   const [row] = rows;

@@ -1,6 +1,6 @@
 import type { Queryable } from '../connection/connection.ts';
 
-const QUERY = 'UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1';
+const QUERY = 'UPDATE spillway.api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1';
 
 /** Ends a key at once; ending it again changes nothing. @returns whether there is such a key. */
 export async function revokeApiKey(db: Queryable, id: string): Promise<boolean> {

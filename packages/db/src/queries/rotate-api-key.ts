@@ -19,14 +19,14 @@ export interface ApiKeyRotation {
  */
 const QUERY = `
   WITH old AS (
-    SELECT id, name, scopes, created_at, expires_at FROM api_keys
+    SELECT id, name, scopes, created_at, expires_at FROM spillway.api_keys
     WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
     FOR UPDATE
   ), retired AS (
-    UPDATE api_keys SET expires_at = least(api_keys.expires_at, now() + $4::float8 * interval '1 millisecond')
-    FROM old WHERE api_keys.id = old.id
+    UPDATE spillway.api_keys AS stored SET expires_at = least(stored.expires_at, now() + $4::float8 * interval '1 millisecond')
+    FROM old WHERE stored.id = old.id
   )
-  INSERT INTO api_keys (id, name, secret_hash, scopes, replaces, expires_at)
+  INSERT INTO spillway.api_keys (id, name, secret_hash, scopes, replaces, expires_at)
   SELECT $2, name, $3, scopes, id, now() + (expires_at - created_at) FROM old
   RETURNING ${apiKeyColumns}`;
 

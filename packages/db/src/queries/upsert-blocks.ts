@@ -14,7 +14,7 @@ import { type InsertRows, unnestCall } from './unnest-insert.ts';
  * Each id at most once a call: Postgres refuses to change a row twice in one statement. Rejects with pg's error and
  * writes nothing when one row is bad: see `classifyDbError`.
  */
-export const upsertBlocks: InsertRows<BlockRow> = unnestCall('upsert_blocks', [
+export const upsertBlocks: InsertRows<BlockRow> = unnestCall('spillway.upsert_blocks', [
   { name: 'id', type: 'uuid', read: (row) => row.id },
   { name: 'key', type: 'text', read: (row) => row.key },
   { name: 'tier', type: 'text', read: (row) => row.tier },

@@ -11,7 +11,7 @@ export interface DroppedRow {
 }
 
 const QUERY = `
-  INSERT INTO audit_gaps AS stored (id, kind, shard, epoch, detail)
+  INSERT INTO spillway.audit_gaps AS stored (id, kind, shard, epoch, detail)
   SELECT id, 'dropped', shard, epoch, jsonb_build_object('count', count)
   FROM unnest($1::uuid[], $2::int4[], $3::int8[], $4::int8[]) AS row (id, shard, epoch, count)
   ORDER BY id

@@ -63,13 +63,20 @@ async function fillTrail(): Promise<void> {
 test('every table has its line in the list of privileges', async () => {
   const { rows } = await database.pool.query<{ name: string }>(
     `SELECT format('%s.%s', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE n.nspname IN ('public', 'archive') AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1`,
+     WHERE n.nspname IN ('public', 'archive', 'spillway') AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1`,
   );
   expect(rows.map(({ name }) => name)).toEqual(Object.keys(tablePrivileges).toSorted());
 });
 
 describe('the writer', () => {
-  const trail = ['rate_limits_v2', 'circuit_breaker_events', 'audit_gaps', 'audit_dead_letters', 'audit_logs'];
+  const trail = [
+    'rate_limits_v2',
+    'circuit_breaker_events',
+    'spillway.audit_gaps',
+    'spillway.audit_dead_letters',
+    'spillway.changes',
+    'audit_logs',
+  ];
 
   test('can neither change, delete nor empty a table of the trail', async () => {
     await fillTrail();
@@ -143,11 +150,11 @@ describe('the reader', () => {
   test('sees no key of the API, and neither does the writer', async () => {
     for (const role of ['spillway_reader', 'spillway_writer', 'spillway_maintenance']) {
       await as(role, async (client) => {
-        await expect(client.query('SELECT FROM api_keys'), role).rejects.toMatchObject(denied);
+        await expect(client.query('SELECT FROM spillway.api_keys'), role).rejects.toMatchObject(denied);
       });
     }
     await as('spillway_api', async (client) => {
-      expect((await client.query('SELECT FROM api_keys')).rowCount).toBe(0);
+      expect((await client.query('SELECT FROM spillway.api_keys')).rowCount).toBe(0);
     });
   });
 
@@ -225,13 +232,14 @@ describe('where roles can not be made', () => {
       created: [],
       missing: ['spillway_writer', 'spillway_maintenance', 'spillway_reader', 'spillway_api'],
       refused: undefined,
+      exposed: [],
     });
     const pool = createPool({ connectionString: url, onError: () => {} });
     try {
       expect(await upsertBlocks(pool, [blockRow()])).toBe(1);
       await admin.query('CREATE ROLE spillway_writer; CREATE ROLE spillway_reader; CREATE ROLE spillway_api');
       const second = await migrate({ connectionString: url });
-      expect(second.roles).toEqual({ created: [], missing: ['spillway_maintenance'], refused: undefined });
+      expect(second.roles).toEqual({ created: [], missing: ['spillway_maintenance'], refused: undefined, exposed: [] });
       const allowed = `SELECT has_table_privilege('spillway_reader', 'rate_limits_v2', 'SELECT') AS read,
                               has_function_privilege('spillway_writer', p.oid, 'EXECUTE') AS write
                        FROM pg_proc p WHERE proname = 'upsert_blocks'`;
@@ -244,6 +252,7 @@ describe('where roles can not be made', () => {
         created: [],
         missing: [],
         refused: undefined,
+        exposed: [],
       });
       await withConnection(pool, async (client) => {
         await ensurePartitions(client, { table: { schema: 'archive', name: 'audit_logs' }, monthsAhead: 9 });

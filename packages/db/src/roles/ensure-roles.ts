@@ -1,7 +1,8 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { archiveTables } from '../migrate/archive-tables.ts';
+import { archiveTables } from '../partitions/archive-tables.ts';
 import { sqlState } from '../sql-state.ts';
+import { closeExposures, type Exposure } from './exposures.ts';
 import { grants, type RoleName, roleNames } from './privileges.ts';
 
 /** What became of the roles. */
@@ -12,10 +13,13 @@ export interface RolesReport {
   readonly missing: readonly RoleName[];
   /** Postgres' words when this user may not grant; undefined when all is granted. */
   readonly refused: string | undefined;
+  /** What is open to others all the same, because this user may not close it. */
+  readonly exposed: readonly Exposure[];
 }
 
 /**
- * Makes the roles where this user may, and grants them what they need; finds nothing to do when all is there. Roles belong to
+ * Takes away what others were granted, by Postgres' defaults (PUBLIC may call every function) or by default privileges (on
+ * Supabase everything in `public` is granted to the browsers' roles). Makes the roles where this user may, and grants them what they need; finds nothing to do when all is there. Roles belong to
  * the whole server, so that of many migrators of many databases one makes each. A managed Postgres that lets nobody make roles
  * is no reason to fail: everything works as the owner too.
  * @param refresh grant again although it was done before: there are new tables.
@@ -30,14 +34,15 @@ export async function ensureRoles(connection: Connection, refresh: boolean): Pro
     created: roles.filter((name) => !before.includes(name)),
     missing: roleNames.filter((name) => !roles.includes(name)),
   };
+  const exposed = await closeExposures(connection);
   const wanting = refresh ? roles : await withoutGrants(connection, roles);
-  if (wanting.length === 0) return { ...report, refused: undefined };
+  if (wanting.length === 0) return { ...report, refused: undefined, exposed };
   try {
-    await transaction(connection, {}, async () => grantAll(connection, wanting));
-    return { ...report, refused: undefined };
+    await transaction(connection, {}, async () => grantAll(connection, roles));
+    return { ...report, refused: undefined, exposed };
   } catch (error) {
     if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
-    return { ...report, refused: error.message };
+    return { ...report, refused: error.message, exposed };
   }
 }
 
@@ -64,12 +69,12 @@ async function create(connection: Connection, role: RoleName): Promise<void> {
     END $$`);
 }
 
-/** Of these roles those that nothing was granted to in this database: each holds at least one right on a table. */
+/** Of these roles those that nothing was granted to in this database. */
 async function withoutGrants(connection: Connection, roles: readonly RoleName[]): Promise<RoleName[]> {
   const { rows } = await connection.query<{ name: RoleName }>(
     `SELECT name FROM unnest($1::text[]) AS name WHERE NOT EXISTS (
-       SELECT FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS acl JOIN pg_roles r ON r.oid = acl.grantee
-       WHERE c.relnamespace = 'public'::regnamespace AND r.rolname = name)`,
+       SELECT FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) AS acl JOIN pg_roles r ON r.oid = acl.grantee
+       WHERE n.nspname = 'spillway' AND r.rolname = name)`,
     [[...roles]],
   );
   return rows.map(({ name }) => name);
@@ -77,10 +82,25 @@ async function withoutGrants(connection: Connection, roles: readonly RoleName[])
 
 async function grantAll(connection: Connection, roles: readonly RoleName[]): Promise<void> {
   for (const { role, privileges, on } of grants) {
-    if (!roles.includes(role)) continue;
+    if (!roles.includes(role) || !(await exists(connection, on))) continue;
     await connection.query(`GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`);
   }
   if (roles.includes('spillway_maintenance')) await handOverArchives(connection, 'spillway_maintenance');
+  const { rows } = await connection.query<{ name: string }>(
+    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+     FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE p.polname = 'spillway' ORDER BY 1`,
+  );
+  for (const { name } of rows) await connection.query(`ALTER POLICY spillway ON ${name} TO ${roles.join(', ')}`);
+}
+
+/** An archive may be missing, where the application's live table has no time to archive by. */
+async function exists(connection: Connection, on: string): Promise<boolean> {
+  if (!on.startsWith('TABLE ')) return true;
+  const { rows } = await connection.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+    on.replace('TABLE ', ''),
+  ]);
+  return rows[0]?.there === true;
 }
 
 /** The privileges with a column that the table has. */
@@ -98,9 +118,9 @@ async function fitting(connection: Connection, privileges: string, on: string): 
 /** Only a table's owner attaches and detaches its partitions. An application's own tables in the schema stay its own. */
 async function handOverArchives(connection: Connection, owner: RoleName): Promise<void> {
   const { rows } = await connection.query<{ name: string }>(
-    `SELECT c.oid::regclass::text AS name
-     FROM unnest($2::text[]) AS archive CROSS JOIN LATERAL pg_partition_tree(archive) AS part
-     JOIN pg_class c ON c.oid = part.relid
+    `SELECT format('%I.%I', n.nspname, c.relname) AS name
+     FROM unnest($2::text[]) AS archive CROSS JOIN LATERAL pg_partition_tree(to_regclass(archive)) AS part
+     JOIN pg_class c ON c.oid = part.relid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relowner <> $1::regrole AND (c.relkind = 'p' OR c.relispartition)`,
     [owner, archiveTables.map(({ schema, name }) => `${schema}.${name}`)],
   );

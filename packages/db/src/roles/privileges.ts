@@ -3,7 +3,8 @@
  * - writer: the worker's sink. Adds to the trail, and can neither change nor delete what is in it.
  * - maintenance: the worker's jobs. Moves, deletes and sums up by age; owns the archives, as attaching a partition demands.
  * - reader: dashboards. Reads everything but keys.
- * - api: the keys of the HTTP API. Its user is a member of reader and writer too.
+ * - api: the keys of the HTTP API, metrics that are posted to it, and changes by hand. Its user is a member of reader too, and
+ *   can neither change nor delete what is in the trail or in the archives.
  */
 export const roleNames = ['spillway_writer', 'spillway_maintenance', 'spillway_reader', 'spillway_api'] as const;
 
@@ -14,7 +15,7 @@ export type RoleName = (typeof roleNames)[number];
 export interface Grant {
   readonly role: RoleName;
   readonly privileges: string;
-  /** `TABLE public.alerts`, `FUNCTION public.upsert_blocks`, `SCHEMA archive`. */
+  /** `TABLE spillway.alerts`, `FUNCTION spillway.upsert_blocks`, `SCHEMA archive`. */
   readonly on: string;
 }
 
@@ -31,6 +32,8 @@ interface TablePrivileges {
  * that had its live tables before may have no such column there, and its first one stands in.
  */
 const MOVE = 'SELECT, DELETE, UPDATE (id)';
+/** ON CONFLICT (id) and RETURNING id read the key. */
+const ADD = 'INSERT, SELECT (id)';
 const OWN = 'SELECT, INSERT, UPDATE, DELETE';
 
 /** Every table has its line, in a test: a new one is nobody's until somebody decided whose it is. */
@@ -38,22 +41,33 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   // Blocks are written through upsert_blocks(), outages through upsert_outages().
   'public.rate_limits_v2': { maintenance: MOVE, reader: 'SELECT' },
   'public.circuit_breaker_events': { writer: 'INSERT', maintenance: `${MOVE}, INSERT`, reader: 'SELECT' },
-  'public.audit_gaps': { writer: 'INSERT', maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
-  // ON CONFLICT (id) reads the key.
-  'public.audit_dead_letters': {
-    writer: 'INSERT, SELECT (id)',
+  'spillway.audit_gaps': { writer: 'INSERT', maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.audit_dead_letters': {
+    writer: ADD,
     maintenance: 'SELECT, UPDATE (replayed_at)',
     reader: 'SELECT',
   },
-  'public.audit_watermarks': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
-  'public.system_metrics': { writer: 'INSERT, SELECT (id)', maintenance: `${MOVE}, INSERT`, reader: 'SELECT' },
+  'spillway.audit_watermarks': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.changes': { writer: ADD, maintenance: ADD, reader: 'SELECT', api: ADD },
+  'spillway.migrations': { writer: 'SELECT', maintenance: 'SELECT', reader: 'SELECT', api: 'SELECT' },
+  'public.system_metrics': { writer: ADD, maintenance: `${MOVE}, INSERT`, reader: 'SELECT', api: ADD },
   // A sample that comes late leaves a mark here, by a trigger that runs as the writer.
-  'public.system_metric_late_minutes': { writer: 'SELECT, INSERT, UPDATE', maintenance: OWN, reader: 'SELECT' },
-  'public.system_metric_rollup_state': { writer: 'SELECT', maintenance: 'SELECT, UPDATE', reader: 'SELECT' },
-  'public.system_metric_rollups': { maintenance: OWN, reader: 'SELECT' },
-  'public.alerts': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.system_metric_late_minutes': {
+    writer: 'SELECT, INSERT, UPDATE',
+    maintenance: OWN,
+    reader: 'SELECT',
+    api: 'SELECT, INSERT, UPDATE',
+  },
+  'spillway.system_metric_rollup_state': {
+    writer: 'SELECT',
+    maintenance: 'SELECT, UPDATE',
+    reader: 'SELECT',
+    api: 'SELECT',
+  },
+  'spillway.system_metric_rollups': { maintenance: OWN, reader: 'SELECT' },
+  'spillway.alerts': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
   // Hashes of keys: nobody's dashboard needs them.
-  'public.api_keys': { api: 'SELECT, INSERT, UPDATE' },
+  'spillway.api_keys': { api: 'SELECT, INSERT, UPDATE' },
   'public.api_call_logs': { writer: 'INSERT', maintenance: MOVE, reader: 'SELECT' },
   'public.audit_logs': { writer: 'INSERT', maintenance: MOVE, reader: 'SELECT' },
   'public.generations': { maintenance: MOVE, reader: 'SELECT' },
@@ -61,18 +75,30 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'archive.audit_logs': { maintenance: OWN, reader: 'SELECT' },
   'archive.generations': { maintenance: OWN, reader: 'SELECT' },
   'archive.archival_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
-  'archive.scheduled_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.scheduled_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
 };
 
-/** All grants. */
+/** Who may call which function. Replaying a dead letter writes what the sink would have. */
+const functionCallers: Readonly<Record<string, readonly RoleName[]>> = {
+  'public.record_metric': ['spillway_writer', 'spillway_maintenance', 'spillway_api'],
+  'public.get_metric_stats': ['spillway_reader', 'spillway_maintenance'],
+  'spillway.metric_bucket': ['spillway_reader', 'spillway_maintenance'],
+  'spillway.metric_bucket_value': ['spillway_reader', 'spillway_maintenance'],
+  'spillway.metric_rollup_cover': ['spillway_reader', 'spillway_maintenance'],
+  'spillway.roll_up_metrics': ['spillway_maintenance'],
+  'spillway.seal_metrics': ['spillway_maintenance'],
+  'spillway.upsert_blocks': ['spillway_writer', 'spillway_maintenance'],
+  'spillway.upsert_outages': ['spillway_writer', 'spillway_maintenance'],
+};
+
+/** All grants. Which rows a role sees is not asked: the policy `spillway` of a table lets these four roles see all of them. */
 export const grants: readonly Grant[] = [
-  { role: 'spillway_writer', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_blocks' },
-  { role: 'spillway_writer', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_outages' },
-  // Replaying a dead letter writes what the sink would have.
-  { role: 'spillway_maintenance', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_blocks' },
-  { role: 'spillway_maintenance', privileges: 'EXECUTE', on: 'FUNCTION public.upsert_outages' },
+  ...roleNames.map((role) => ({ role, privileges: 'USAGE', on: 'SCHEMA spillway' })),
   { role: 'spillway_maintenance', privileges: 'USAGE, CREATE', on: 'SCHEMA archive' },
   { role: 'spillway_reader', privileges: 'USAGE', on: 'SCHEMA archive' },
+  ...Object.entries(functionCallers).flatMap(([name, roles]) =>
+    roles.map((role) => ({ role, privileges: 'EXECUTE', on: `FUNCTION ${name}` })),
+  ),
   ...Object.entries(tablePrivileges).flatMap(([table, { writer, maintenance, reader, api }]) =>
     [
       grant('spillway_writer', writer, table),

@@ -25,15 +25,15 @@ export async function isSlotOpen(
   retryAfterMs: number = RETRY_AFTER_MS,
 ): Promise<boolean> {
   await db.query(
-    `INSERT INTO archive.scheduled_runs (job_name, slot, status, finished_at)
+    `INSERT INTO spillway.scheduled_runs (job_name, slot, status, finished_at)
      SELECT $1::text, $2::timestamptz, 'baseline', now()
-     WHERE NOT EXISTS (SELECT FROM archive.scheduled_runs WHERE job_name = $1)
+     WHERE NOT EXISTS (SELECT FROM spillway.scheduled_runs WHERE job_name = $1)
      ON CONFLICT DO NOTHING`,
     [jobName, slot],
   );
   const { rows } = await db.query<{ open: boolean }>(
     `SELECT NOT EXISTS (
-       SELECT FROM archive.scheduled_runs
+       SELECT FROM spillway.scheduled_runs
        WHERE job_name = $1 AND slot >= $2 AND NOT (slot = $2 AND (
          status = 'running'
          OR (status = 'failed' AND attempts < $3 AND finished_at < now() - $4::float8 * interval '1 millisecond')))
@@ -49,7 +49,7 @@ export async function isSlotOpen(
  */
 export async function openSlot(db: Queryable, jobName: string, slot: Date): Promise<void> {
   await db.query(
-    `INSERT INTO archive.scheduled_runs AS run (job_name, slot, status) VALUES ($1, $2, 'running')
+    `INSERT INTO spillway.scheduled_runs AS run (job_name, slot, status) VALUES ($1, $2, 'running')
      ON CONFLICT (job_name, slot) DO UPDATE
      SET status = 'running', attempts = run.attempts + 1, started_at = now(), finished_at = NULL, error_message = NULL`,
     [jobName, slot],
@@ -64,7 +64,7 @@ export async function closeSlot(
   end: { readonly runId: string | null; readonly status: RunStatus; readonly errorMessage?: string },
 ): Promise<void> {
   await db.query(
-    `UPDATE archive.scheduled_runs
+    `UPDATE spillway.scheduled_runs
      SET status = $3, run_id = $4, error_message = $5, finished_at = clock_timestamp(),
          duration_ms = round(extract(epoch FROM clock_timestamp() - started_at) * 1000)
      WHERE job_name = $1 AND slot = $2`,

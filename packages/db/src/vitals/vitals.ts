@@ -24,15 +24,15 @@ export interface JobVitals {
 
 const QUERY = `
   SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "nowMs",
-         (SELECT count(*)::float8 FROM audit_dead_letters WHERE replayed_at IS NULL) AS "deadLetters",
-         (SELECT coalesce(sum(to_seq - from_seq + 1), 0)::float8 FROM audit_gaps
+         (SELECT count(*)::float8 FROM spillway.audit_dead_letters WHERE replayed_at IS NULL) AS "deadLetters",
+         (SELECT coalesce(sum(to_seq - from_seq + 1), 0)::float8 FROM spillway.audit_gaps
           WHERE kind = 'missing' AND resolved_at IS NULL) AS missing,
-         (SELECT metric_value::float8 FROM system_metrics WHERE metric_name = 'audit_dropped_total'
+         (SELECT metric_value::float8 FROM public.system_metrics WHERE metric_name = 'audit_dropped_total'
           ORDER BY recorded_at DESC LIMIT 1) AS "droppedBefore",
          (SELECT coalesce(json_agg(last), '[]') FROM (
             SELECT DISTINCT ON (job_name) job_name AS job, duration_ms AS "durationMs",
                    (extract(epoch FROM clock_timestamp() - coalesce(finished_at, slot)) * 1000)::float8 AS "successAgeMs"
-            FROM archive.scheduled_runs
+            FROM spillway.scheduled_runs
             WHERE status IN ('baseline', 'completed')
             ORDER BY job_name, slot DESC) AS last) AS jobs`;
 
@@ -56,7 +56,7 @@ export interface Sample {
 /** Records samples through record_metric(), at Postgres' now. */
 export async function recordMetrics(db: Queryable, samples: readonly Sample[]): Promise<void> {
   await db.query(
-    `SELECT record_metric(name, value, unit, tags)
+    `SELECT public.record_metric(name, value, unit, tags)
      FROM unnest($1::text[], $2::numeric[], $3::text[], $4::jsonb[]) AS sample (name, value, unit, tags)`,
     [
       samples.map(({ name }) => name),

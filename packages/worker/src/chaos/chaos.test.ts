@@ -71,7 +71,7 @@ describe(`chaos with seed ${seed}`, () => {
       expect(stored).toEqual(acknowledged);
       expect(acknowledged.size).toBeGreaterThanOrEqual(form.events);
       expect(await queue.getFailedCount()).toBe(0);
-      expect((await pool.query('SELECT FROM audit_dead_letters')).rowCount).toBe(0);
+      expect((await pool.query('SELECT FROM spillway.audit_dead_letters')).rowCount).toBe(0);
       expect(await reconcile({ redis: client, queue, pool, shards: SHARDS })).toMatchObject({ missing: [] });
     },
     long ? 1_200_000 : 240_000,

@@ -178,7 +178,7 @@ it('cron-cleanup-rate-limits deletes by age, with a row of history for each tabl
     ['public.rate_limits_v2', 0],
     ['public.circuit_breaker_events', 0],
     ['public.system_metrics', 5],
-    ['public.system_metric_rollups', 0],
+    ['spillway.system_metric_rollups', 0],
   ]);
   expect(await rows(history)).toMatchObject([
     { deleted: 0 },

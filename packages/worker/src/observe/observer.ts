@@ -133,7 +133,7 @@ async function record(options: ObserverOptions, { samples, dropped }: Observatio
   const { pool, logger, rules = defaultAlertRules, webhook } = options;
   await withJobLock(pool, 'observe', async () => {
     const { rows } = await pool.query<{ recent: boolean }>(
-      `SELECT EXISTS (SELECT FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'
+      `SELECT EXISTS (SELECT FROM public.system_metrics WHERE metric_name = 'audit_flush_lag_ms'
          AND recorded_at > now() - $1::float8 * interval '1 millisecond') AS recent`,
       [intervalMs / 2],
     );

@@ -95,7 +95,7 @@ it('counts what Postgres refused as dead letters', async () => {
 });
 
 it('shows no values that were never seen, instead of zeros', async () => {
-  await postgres.pool.query('ALTER TABLE audit_dead_letters RENAME TO elsewhere');
+  await postgres.pool.query('ALTER TABLE spillway.audit_dead_letters RENAME TO elsewhere');
   const { scrape } = await start();
   const body = await scrape();
   expect(body.filter((line) => line.startsWith('spillway_worker_oldest_event_age_seconds'))).toEqual([]);

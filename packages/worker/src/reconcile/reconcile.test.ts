@@ -39,7 +39,7 @@ async function drain(): Promise<void> {
 
 async function gaps(): Promise<unknown[]> {
   const { rows } = await postgres.pool.query(
-    'SELECT kind, shard, epoch, from_seq, to_seq FROM audit_gaps ORDER BY shard',
+    'SELECT kind, shard, epoch, from_seq, to_seq FROM spillway.audit_gaps ORDER BY shard',
   );
   return rows;
 }
@@ -89,7 +89,9 @@ describe('reconcile', () => {
     await emitBlocks(redis.client, 0, 1, 10);
     await drain();
     await postgres.pool.query('DELETE FROM rate_limits_v2 WHERE outbox_seq < 6');
-    await postgres.pool.query('INSERT INTO audit_watermarks (shard, epoch, through_seq) VALUES (0, $1, 5)', [EPOCH]);
+    await postgres.pool.query('INSERT INTO spillway.audit_watermarks (shard, epoch, through_seq) VALUES (0, $1, 5)', [
+      EPOCH,
+    ]);
     expect(await look()).toMatchObject({ missing: [], checked: [{ shard: 0, high: 10 }] });
     await postgres.pool.query('DELETE FROM rate_limits_v2 WHERE outbox_seq = 8');
     expect(await look()).toMatchObject({ missing: [range(0, 8)] });

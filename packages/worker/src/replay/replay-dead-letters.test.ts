@@ -18,7 +18,7 @@ beforeEach(async () => {
 const fix = () => postgres.pool.query('ALTER TABLE rate_limits_v2 DROP CONSTRAINT no_poison');
 const count = async (sql: string): Promise<number> => (await postgres.pool.query(sql)).rowCount ?? 0;
 const rows = () => count('SELECT FROM rate_limits_v2');
-const waiting = () => count('SELECT FROM audit_dead_letters WHERE replayed_at IS NULL');
+const waiting = () => count('SELECT FROM spillway.audit_dead_letters WHERE replayed_at IS NULL');
 
 describe('replayDeadLetters', () => {
   it('leaves a letter that is refused again as it was, and says why', async () => {
@@ -43,7 +43,7 @@ describe('replayDeadLetters', () => {
   it('stores what is meant after the fix, and once', async () => {
     await fix();
     const { rows: letters } = await postgres.pool.query<{ id: string }>(
-      'SELECT id FROM audit_dead_letters ORDER BY id',
+      'SELECT id FROM spillway.audit_dead_letters ORDER BY id',
     );
     const ids = letters.slice(0, 2).map(({ id }) => id);
     const progress: number[] = [];
@@ -69,7 +69,7 @@ describe('replayDeadLetters', () => {
 
   it('says so when a payload is not one of ours', async () => {
     await fix();
-    await postgres.pool.query('UPDATE audit_dead_letters SET payload = \'{"what": 1}\'');
+    await postgres.pool.query('UPDATE spillway.audit_dead_letters SET payload = \'{"what": 1}\'');
     const { failed } = await replayDeadLetters({ pool: postgres.pool });
     expect(new Set(failed.map(({ reason }) => reason))).toEqual(new Set(['the payload is no outbox entry']));
   });

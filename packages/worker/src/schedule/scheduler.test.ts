@@ -73,7 +73,7 @@ interface SlotRow {
 
 async function history(name: string): Promise<SlotRow[]> {
   const { rows } = await postgres.pool.query<SlotRow>(
-    'SELECT slot, status, attempts FROM archive.scheduled_runs WHERE job_name = $1 ORDER BY slot',
+    'SELECT slot, status, attempts FROM spillway.scheduled_runs WHERE job_name = $1 ORDER BY slot',
     [name],
   );
   return rows;
@@ -82,7 +82,7 @@ async function history(name: string): Promise<SlotRow[]> {
 /** Writes that the job's history began a year before, so that it is overdue. */
 async function overdue(name: string): Promise<void> {
   await postgres.pool.query(
-    `INSERT INTO archive.scheduled_runs (job_name, slot, status) VALUES ($1, now() - interval '2 years', 'completed')`,
+    `INSERT INTO spillway.scheduled_runs (job_name, slot, status) VALUES ($1, now() - interval '2 years', 'completed')`,
     [name],
   );
 }
@@ -189,7 +189,7 @@ describe('a job', () => {
   it('whose process died is taken over by the next', async () => {
     await overdue('yearly');
     await postgres.pool.query(
-      `INSERT INTO archive.scheduled_runs (job_name, slot, status)
+      `INSERT INTO spillway.scheduled_runs (job_name, slot, status)
        VALUES ('yearly', date_trunc('year', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 'running')`,
     );
     start([noting('yearly', YEARLY)]);
@@ -253,7 +253,7 @@ describe('a job', () => {
     await migrate({ connectionString: server.url });
     const pool = createPool({ connectionString: server.url, onError, connectTimeoutMs: 500 });
     await pool.query(
-      `INSERT INTO archive.scheduled_runs (job_name, slot, status) VALUES ('yearly', now() - interval '2 years', 'completed')`,
+      `INSERT INTO spillway.scheduled_runs (job_name, slot, status) VALUES ('yearly', now() - interval '2 years', 'completed')`,
     );
     await server.kill();
     const scheduler = start([noting('yearly', YEARLY)], { pool });

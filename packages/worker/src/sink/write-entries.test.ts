@@ -13,7 +13,7 @@ const write = (...entries: AuditEntry[]) => writeEntries(postgres.pool, 'test/1'
 const rows = async (): Promise<Record<string, unknown>[]> =>
   (await postgres.pool.query('SELECT * FROM rate_limits_v2 ORDER BY id')).rows;
 const deadLetters = async (): Promise<Record<string, unknown>[]> =>
-  (await postgres.pool.query('SELECT * FROM audit_dead_letters ORDER BY reason')).rows;
+  (await postgres.pool.query('SELECT * FROM spillway.audit_dead_letters ORDER BY reason')).rows;
 
 const opening = { seq: 7, atMs: T0, subject: 'ada', untilMs: T0 + 120_000 } satisfies BlockFacts;
 const later = { ...opening, seq: 0, openedBy: { seq: 7, atMs: T0 } };

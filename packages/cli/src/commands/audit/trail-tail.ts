@@ -31,10 +31,10 @@ const QUERY = `
   FROM (
     SELECT id, created_at AS at, 'block' AS kind, identifier AS subject, tier || '/' || action AS what,
            mode || ' until ' || to_char(blocked_until AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS detail
-    FROM rate_limits_v2 WHERE created_at > now() - $1::float8 * interval '1 millisecond'
+    FROM public.rate_limits_v2 WHERE created_at > now() - $1::float8 * interval '1 millisecond'
     UNION ALL
     SELECT id, created_at, 'breaker', breaker_name, event_type, concat_ws(' ', preset, error_message)
-    FROM circuit_breaker_events WHERE created_at > now() - $1::float8 * interval '1 millisecond'
+    FROM public.circuit_breaker_events WHERE created_at > now() - $1::float8 * interval '1 millisecond'
   ) AS events
   ORDER BY at, id`;
 

@@ -1,0 +1,36 @@
+import { sql } from 'drizzle-orm';
+import { check, customType, index, text, uuid } from 'drizzle-orm/pg-core';
+import { spillway } from './schemas.ts';
+import { createdAt, timestamptz } from './timestamps.ts';
+
+/** Drizzle has no bytea of its own. */
+const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
+
+/**
+ * Who may use the HTTP API. The secret itself is stored nowhere: `secret_hash` is its SHA-256. A revoked or expired row
+ * stays, since it says who had access and when.
+ */
+export const apiKeys = spillway.table(
+  'api_keys',
+  {
+    id: uuid('id').primaryKey(),
+    name: text('name').notNull(),
+    secretHash: bytea('secret_hash').notNull(),
+    scopes: text('scopes').array().notNull(),
+    /** The key that this one was made to replace, by a rotation. */
+    replaces: uuid('replaces'),
+    createdAt: createdAt(),
+    expiresAt: timestamptz('expires_at'),
+    revokedAt: timestamptz('revoked_at'),
+    /** Coarse: written about once a minute. */
+    lastUsedAt: timestamptz('last_used_at'),
+  },
+  (table) => [
+    check('api_keys_hash_check', sql`octet_length(${table.secretHash}) = 32`),
+    check(
+      'api_keys_scopes_check',
+      sql`cardinality(${table.scopes}) > 0 and ${table.scopes} <@ array['decide', 'read', 'metrics', 'operate', 'maintain', 'admin']`,
+    ),
+    index('api_keys_created_at_idx').on(table.createdAt, table.id),
+  ],
+);

@@ -1,0 +1,35 @@
+import { sql } from 'drizzle-orm';
+import { bigint, check, index, integer, jsonb, text, uuid } from 'drizzle-orm/pg-core';
+import { spillway } from './schemas.ts';
+import { timestamptz } from './timestamps.ts';
+
+/**
+ * What the trail knows it does not hold: missing sequence numbers (shard, epoch, from_seq to to_seq, both included),
+ * events dropped at the outbox's cap, and outages during which instances decided alone (no range).
+ * `kind` is free text, so that a new producer needs no migration. The outbox columns are null for rows that the
+ * reconcile found, since no outbox entry made them.
+ */
+export const auditGaps = spillway.table(
+  'audit_gaps',
+  {
+    id: uuid('id').primaryKey(),
+    kind: text('kind').notNull(),
+    shard: integer('shard'),
+    epoch: bigint('epoch', { mode: 'number' }),
+    fromSeq: bigint('from_seq', { mode: 'number' }),
+    toSeq: bigint('to_seq', { mode: 'number' }),
+    detail: jsonb('detail').notNull().default({}),
+    detectedAt: timestamptz('detected_at').notNull().defaultNow(),
+    resolvedAt: timestamptz('resolved_at'),
+    outboxShard: integer('outbox_shard'),
+    outboxEpoch: bigint('outbox_epoch', { mode: 'number' }),
+    outboxSeq: bigint('outbox_seq', { mode: 'number' }),
+  },
+  (table) => [
+    check('audit_gaps_range_check', sql`${table.fromSeq} <= ${table.toSeq}`),
+    index('audit_gaps_detected_at_idx').on(table.detectedAt),
+    index('audit_gaps_unresolved_idx')
+      .on(table.kind, table.detectedAt)
+      .where(sql`${table.resolvedAt} is null`),
+  ],
+);

@@ -1,0 +1,17 @@
+export { alerts } from './alerts.ts';
+export { apiCallLogs } from './api-call-logs.ts';
+export { apiKeys } from './api-keys.ts';
+export { archivalRuns } from './archival-runs.ts';
+export { archivedApiCallLogs, archivedAuditLogs, archivedGenerations } from './archive.ts';
+export { auditDeadLetters } from './audit-dead-letters.ts';
+export { auditGaps } from './audit-gaps.ts';
+export { auditLogs } from './audit-logs.ts';
+export { auditWatermarks } from './audit-watermarks.ts';
+export { changes } from './changes.ts';
+export { circuitBreakerEvents } from './circuit-breaker-events.ts';
+export { generations } from './generations.ts';
+export { rateLimitsV2 } from './rate-limits.ts';
+export { scheduledRuns } from './scheduled-runs.ts';
+export { archive, spillway } from './schemas.ts';
+export { systemMetricLateMinutes, systemMetricRollups, systemMetricRollupState } from './system-metric-rollups.ts';
+export { systemMetrics } from './system-metrics.ts';
