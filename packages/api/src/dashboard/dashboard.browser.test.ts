@@ -142,9 +142,7 @@ describe.skipIf(noBrowser !== undefined)(
       expect(await page.getByRole('dialog').innerText()).toContain('user:4242');
       await page.keyboard.press('Escape');
       await page.getByRole('button', { name: 'Log out' }).focus();
-      await dashboard.pool.query(
-        `INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('audit_oldest_event', 90, 60)`,
-      );
+      await dashboard.pool.query("INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('lag', 90, 60)");
       await expect.poll(() => page.title(), soon).toBe('(2) Spillway');
       expect(await focused(page)).toBe('Log out');
       expect(await page.locator('canvas[data-first]').count()).toBe(marked);
