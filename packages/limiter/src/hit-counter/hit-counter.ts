@@ -123,7 +123,7 @@ export class HitCounter {
         windowMs: whole,
         onUnavailable: 'open',
       });
-      const limiter = createLimiter({ ...rest, deadlineMs, policies: [policy] });
+      const limiter = createLimiter({ ...rest, deadlineMs, policies: [policy], live: false, denyCache: false });
       this.#running = { limiter, uncounted: new LRUCache({ max: MAX_UNCOUNTED, ttl: whole }) };
     } catch (error) {
       this.#failure = error instanceof Error ? error : new LimiterInputError('store', String(error));

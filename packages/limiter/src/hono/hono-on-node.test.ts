@@ -76,6 +76,21 @@ describe('rateLimit on @hono/node-server', () => {
     expect(answer.headers.get('Access-Control-Expose-Headers')).toMatch(/^ETag, RateLimit-Policy, RateLimit, /);
   });
 
+  it('tells of a refusal what refused, and nothing of what would have admitted', async () => {
+    const one = definePolicy({ name: 'one', limit: 1, windowMs: 60_000 });
+    const limiter = limiterOf(two, one);
+    const app = new Hono();
+    for (const policy of ['two', 'one', 'two']) app.use(rateLimit({ limiter, policy }));
+    app.get('/', () => Response.redirect('https://elsewhere.example/', 302));
+    const url = await listen(app);
+    const first = await fetch(url, { redirect: 'manual' });
+    expect([first.status, first.headers.get('X-RateLimit-Remaining')]).toEqual([302, '0']);
+    const refused = await fetch(url);
+    expect([refused.status, refused.headers.get('RateLimit-Policy')]).toEqual([429, '"one";q=1;w=60']);
+    expect(refused.headers.get('X-RateLimit-Remaining')).toBe('0');
+    expect(await limiter.peek('two', 'ip:127.0.0.1')).toMatchObject({ remaining: 0 });
+  });
+
   it('hands identify the request itself', async () => {
     const url = await listen(appWith({ identify: (request) => new URL(request.url).searchParams.get('user') ?? '' }));
     const answer = await fetch(`${url}/json?user=u`);

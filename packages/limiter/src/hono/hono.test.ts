@@ -55,6 +55,23 @@ describe('rateLimit', () => {
     expect(await response.json()).toMatchObject({ errors: [{ field: 'identity' }] });
   });
 
+  it.each([null, undefined, Promise.resolve(null)])('takes %s for nobody', async (nobody) => {
+    const response = await appWith({ identify: () => nobody as undefined }).request('/limited');
+    expect(response.status).toBe(400);
+  });
+
+  // The client was told that its subject must be text, which was the program's mistake.
+  it('fails the request when identify answers with something else than text', async () => {
+    const app = appWith({ identify: () => 42 as unknown as string });
+    const told: string[] = [];
+    app.onError((error, context) => {
+      told.push(error.message);
+      return context.text('failed', 500);
+    });
+    expect((await app.request('/limited')).status).toBe(500);
+    expect(told).toEqual(['identify must answer with text, undefined or a promise of them, not 42']);
+  });
+
   it('answers 400 to a subject that can not be used', async () => {
     const app = appWith({ identify: () => 'x'.repeat(2_000) });
     const response = await app.request('/limited');

@@ -1,11 +1,14 @@
-import type { GuardOptions, Verdict } from './judge.ts';
-
-type Pass = Extract<Verdict, { kind: 'pass' }>;
+/** What of a guard's options tells two charges apart. */
+interface ChargingOptions {
+  readonly limiter: object;
+  readonly policy: string | readonly string[];
+  readonly action?: string;
+  readonly cost?: number;
+}
 
 interface Charge {
-  readonly options: Omit<GuardOptions, 'identify'>;
+  readonly options: ChargingOptions;
   readonly subject: string;
-  readonly verdict: Pass;
 }
 
 const CHARGES: unique symbol = Symbol('spillway.charges');
@@ -16,13 +19,13 @@ export interface ChargedRequest {
 }
 
 /**
- * The verdict on a request that the same guard, registered twice on its way, has charged already: the same limiter, policy,
+ * Whether the same guard, registered twice on a request's way, has charged it already: the same limiter, policy,
  * action, cost and subject.
  */
-export function chargedBefore(request: ChargedRequest, options: Charge['options'], subject: string): Pass | undefined {
+export function chargedBefore(request: ChargedRequest, options: ChargingOptions, subject: string): boolean {
   const known = request[CHARGES];
-  if (known === undefined) return undefined;
-  return known.find((charge) => charge.subject === subject && sameCharge(charge.options, options))?.verdict;
+  if (known === undefined) return false;
+  return known.some((charge) => charge.subject === subject && sameCharge(charge.options, options));
 }
 
 /** Remembers a charge while its request lives. */
@@ -31,7 +34,7 @@ export function rememberCharge(request: ChargedRequest, charge: Charge): void {
   request[CHARGES] = known === undefined ? [charge] : [...known, charge];
 }
 
-function sameCharge(one: Charge['options'], other: Charge['options']): boolean {
+function sameCharge(one: ChargingOptions, other: ChargingOptions): boolean {
   return (
     one.limiter === other.limiter &&
     one.action === other.action &&

@@ -130,9 +130,16 @@ export async function judge<Req extends RequestHeaders>(
     const named = identify(request, context);
     // Most identities are known at once: they don't pay for the few that have to be waited for.
     const subject = typeof named === 'string' || named === undefined ? named : await named;
-    if (subject === undefined) return badRequest('identity', 'is missing: the request does not say who is asking');
-    const before = once === undefined ? undefined : chargedBefore(once, options, subject);
-    if (before !== undefined) return before;
+    if (subject === undefined || subject === null) {
+      return badRequest('identity', 'is missing: the request does not say who is asking');
+    }
+    if (typeof subject !== 'string') {
+      throw new LimiterInputError(
+        'identify',
+        `must answer with text, undefined or a promise of them, not ${shown(subject)}`,
+      );
+    }
+    if (once !== undefined && chargedBefore(once, options, subject)) return CHARGED;
     // Nearly all requests have one policy: no function in between that would have to be waited for.
     const ruling =
       typeof options.policy === 'string'
@@ -168,7 +175,7 @@ function verdictOf<Req extends RequestHeaders>(
     return { kind: 'refused', problem: denialProblem(decision), headers, exposed };
   }
   const verdict: Verdict = { kind: 'pass', headers, exposed };
-  if (once !== undefined) rememberCharge(once, { options, subject, verdict });
+  if (once !== undefined) rememberCharge(once, { options, subject });
   return slots === undefined ? verdict : { ...verdict, slots };
 }
 
@@ -180,6 +187,8 @@ interface Ruling {
 }
 
 const NONE: readonly string[] = [];
+/** The guard in front has told the figures. */
+const CHARGED: Verdict = { kind: 'pass', headers: {}, exposed: NONE };
 const PLAIN: ConsumeOptions = {};
 
 function asked<Req>({ action, cost }: GuardOptions<Req>): ConsumeOptions {
