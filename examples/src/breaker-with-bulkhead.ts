@@ -3,8 +3,7 @@
  *
  *     REDIS_URL=redis://127.0.0.1:6379 node examples/dist/breaker-with-bulkhead.js
  */
-import { CircuitOpenError, createBreakers } from '@spillway/breaker';
-import { hotPathOptions } from '@spillway/redis';
+import { CircuitOpenError, createBreakers, hotPathOptions } from '@spillway/breaker';
 import { bulkhead, ConstantBackoff, handleWhen, retry } from 'cockatiel';
 import { Redis } from 'ioredis';
 

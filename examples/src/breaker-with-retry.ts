@@ -3,8 +3,7 @@
  *
  *     REDIS_URL=redis://127.0.0.1:6379 node examples/dist/breaker-with-retry.js
  */
-import { CircuitOpenError, createBreakers, definePreset } from '@spillway/breaker';
-import { hotPathOptions } from '@spillway/redis';
+import { CircuitOpenError, createBreakers, definePreset, hotPathOptions } from '@spillway/breaker';
 import { Redis } from 'ioredis';
 import pRetry from 'p-retry';
 

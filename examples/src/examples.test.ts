@@ -1,8 +1,7 @@
 import { useRedis } from '@spillway/embedded/testing';
-import { createLimiter, tiers } from '@spillway/limiter';
+import { createLimiter, hotPathOptions, tiers } from '@spillway/limiter';
 import { configureRateLimit } from '@spillway/limiter/fetch';
 import { byApiKey } from '@spillway/limiter/http';
-import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, vi } from 'vitest';
 import { generateContent } from './generate-content.ts';
 import { runFromSource } from './testing/run-example.ts';

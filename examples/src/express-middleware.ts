@@ -5,11 +5,10 @@
  *     curl -i localhost:3000/api/articles
  */
 import { once } from 'node:events';
-import { createLimiter, tiers } from '@spillway/limiter';
+import { createLimiter, hotPathOptions, tiers } from '@spillway/limiter';
 import { type NodeRequest, rateLimit } from '@spillway/limiter/express';
 import { SpillwayStore } from '@spillway/limiter/express-rate-limit';
 import { byApiKey, byIp, firstOf } from '@spillway/limiter/http';
-import { hotPathOptions } from '@spillway/redis';
 import express from 'express';
 import { rateLimit as expressRateLimit } from 'express-rate-limit';
 import { Redis } from 'ioredis';

@@ -6,10 +6,9 @@
  *     curl -i localhost:3000/metrics
  */
 import { once } from 'node:events';
-import { createLimiter, definePolicy, tiers } from '@spillway/limiter';
+import { createLimiter, definePolicy, hotPathOptions, tiers } from '@spillway/limiter';
 import { rateLimit } from '@spillway/limiter/fastify';
 import { prometheusMetrics } from '@spillway/limiter/prometheus';
-import { hotPathOptions } from '@spillway/redis';
 import fastify from 'fastify';
 import { Redis } from 'ioredis';
 import { Registry } from 'prom-client';

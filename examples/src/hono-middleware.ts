@@ -6,9 +6,8 @@
  */
 import { once } from 'node:events';
 import { serve } from '@hono/node-server';
-import { createLimiter, definePolicy, tiers } from '@spillway/limiter';
+import { createLimiter, definePolicy, hotPathOptions, tiers } from '@spillway/limiter';
 import { rateLimit } from '@spillway/limiter/hono';
-import { hotPathOptions } from '@spillway/redis';
 import { Hono } from 'hono';
 import { Redis } from 'ioredis';
 

@@ -4,8 +4,7 @@
  *     REDIS_URL=redis://127.0.0.1:6379 node examples/dist/plain-consume.js
  */
 import { once } from 'node:events';
-import { createLimiter, definePolicy } from '@spillway/limiter';
-import { hotPathOptions } from '@spillway/redis';
+import { createLimiter, definePolicy, hotPathOptions } from '@spillway/limiter';
 import { Redis } from 'ioredis';
 
 const { REDIS_URL = 'redis://127.0.0.1:6379' } = process.env;

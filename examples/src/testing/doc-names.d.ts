@@ -1,8 +1,7 @@
 /** What the blocks on the documentation's pages take for granted. */
 import type { Breakers, Preset } from '@spillway/breaker';
-import type { Limiter, tiers } from '@spillway/limiter';
+import type { Limiter, RedisClient, tiers } from '@spillway/limiter';
 import type { JwtClaims } from '@spillway/limiter/http';
-import type { RedisClient } from '@spillway/redis';
 import type { Hono } from 'hono';
 import type { Redis } from 'ioredis';
 

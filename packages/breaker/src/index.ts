@@ -1,3 +1,5 @@
+export { hotPathClusterOptions, hotPathOptions, openHotPath } from '@spillway/redis';
+export type { RedisClient } from '@spillway/redis';
 export { BREAKER_EVENT, parseBreakerEvent } from './breaker-event.ts';
 export type { BreakerEvent } from './breaker-event.ts';
 export type { Breaker, ForcedChange, ManualChange } from './breakers/breaker.ts';

@@ -1,3 +1,5 @@
+export { hotPathClusterOptions, hotPathOptions, openHotPath } from '@spillway/redis';
+export type { RedisClient } from '@spillway/redis';
 export { capacityOf } from './algorithm/capacity.ts';
 export { parseBlockEvent } from './block-event.ts';
 export type { BlockEvent } from './block-event.ts';

@@ -1,4 +1,3 @@
-import type { Options, Store } from 'express-rate-limit';
 import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
 
 /** Where the hits are counted. */
@@ -19,7 +18,7 @@ export type SpillwayStoreOptions = HitCounterOptions;
  * app.use(rateLimit({ windowMs: 60_000, limit: 100, store: new SpillwayStore({ redis, prefix: 'api:' }) }));
  * ```
  */
-export class SpillwayStore implements Store {
+export class SpillwayStore {
   /** All processes share the keys. */
   readonly localKeys = false;
   readonly prefix: string;
@@ -35,7 +34,7 @@ export class SpillwayStore implements Store {
    * @throws {StoreReusedError} when another middleware has this store already.
    * @throws {LimiterInputError} when an option or the window can't be used.
    */
-  init({ windowMs }: Pick<Options, 'windowMs'>): void {
+  init({ windowMs }: { readonly windowMs: number }): void {
     this.#counter.start(windowMs);
   }
 

@@ -1,6 +1,3 @@
-import type { Env } from 'hono';
-import type { HonoConfigType, Store } from 'hono-rate-limiter';
-import type { Input } from 'hono/types';
 import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
 import { oneOf } from '../policy/policy.ts';
 
@@ -24,11 +21,7 @@ export type SpillwayStoreOptions = HitCounterOptions & {
  * app.use(rateLimiter({ windowMs: 60_000, limit: 100, keyGenerator, store: new SpillwayStore({ redis, prefix: 'api:' }) }));
  * ```
  */
-export class SpillwayStore<E extends Env = Env, P extends string = string, I extends Input = Input> implements Store<
-  E,
-  P,
-  I
-> {
+export class SpillwayStore {
   /** All processes share the keys. */
   readonly localKeys = false;
   readonly prefix: string;
@@ -45,7 +38,7 @@ export class SpillwayStore<E extends Env = Env, P extends string = string, I ext
    * @throws {StoreReusedError} when another middleware has this store already.
    * @throws {LimiterInputError} when an option or the window can't be used.
    */
-  init({ windowMs }: Pick<HonoConfigType<E, P, I>, 'windowMs'>): void {
+  init({ windowMs }: { readonly windowMs: number }): void {
     this.#counter.start(windowMs);
   }
 
