@@ -46,6 +46,8 @@ export interface ApiDeps {
   readonly maintenance?: MaintenanceControl;
   /** Served at `/metrics`. @default there is no such page */
   readonly metrics?: ApiMetrics;
+  /** `/metrics` is served by somebody else. @default false */
+  readonly metricsElsewhere?: boolean;
   /** Makes a span of each request, except those that ask for health and metrics. @default false */
   readonly tracing?: boolean;
   /** Says whose key it is. Every route below /v1 and /functions/v1 that is ours asks it. */
@@ -97,7 +99,7 @@ export function createApp(deps: ApiDeps): ApiApp {
     return problem;
   });
 
-  if (deps.metrics !== undefined) app.get('/metrics', deps.metrics.scrape);
+  if (deps.metrics !== undefined && deps.metricsElsewhere !== true) app.get('/metrics', deps.metrics.scrape);
   describeSecurity(app);
   describeHealth(app);
   app.get('/healthz', livenessHandler);

@@ -76,6 +76,14 @@ describe('readConfig', () => {
   it('takes JWTs when all of the issuer is said, and refuses half of it', () => {
     const jwt = { SPILLWAY_JWKS_URL: 'https://i.test/keys', SPILLWAY_JWT_ISSUER: 'i', SPILLWAY_JWT_AUDIENCE: 'a' };
     expect(readConfig({ ...urls, ...jwt }).jwt).toEqual({ jwksUrl: 'https://i.test/keys', issuer: 'i', audience: 'a' });
+    for (const url of ['http://localhost:8080/keys', 'http://127.0.0.1/keys', 'http://[::1]:80/keys']) {
+      expect(readConfig({ ...urls, ...jwt, SPILLWAY_JWKS_URL: url }).jwt).toMatchObject({ jwksUrl: url });
+    }
+    for (const url of ['http://i.test/keys', 'http://localhost.evil.test/keys', 'http://127.0.0.1.evil.test/']) {
+      expect(() => readConfig({ ...urls, ...jwt, SPILLWAY_JWKS_URL: url })).toThrow(
+        'SPILLWAY_JWKS_URL must be an https:// URL',
+      );
+    }
     for (const variable of Object.keys(jwt)) {
       expect(() => readConfig({ ...urls, ...jwt, [variable]: '' })).toThrow(`${variable} must be set together`);
     }

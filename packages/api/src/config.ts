@@ -19,6 +19,8 @@ import type { JwtRules } from './auth/jwt.ts';
 export interface ServerConfig {
   /** `PORT`: where to listen. @default 8787 */
   readonly port: number;
+  /** `METRICS_PORT`: where to serve `/metrics`, and then nowhere else; undefined when not set, and then it is on `PORT`. */
+  readonly metricsPort: number | undefined;
   /** `HOST`: the address to listen on. @default '127.0.0.1'; another one belongs behind TLS, since keys travel */
   readonly host: string;
   /** `SPILLWAY_SHARDS`: as many as the other limiters and the worker have. @default 16 */
@@ -53,6 +55,7 @@ export interface ApiConfig extends ServerConfig {
 
 const serverVariables = z.object({
   PORT: wholeNumber(1, 65_535).default(8787),
+  METRICS_PORT: wholeNumber(1, 65_535).optional(),
   HOST: z
     .string()
     .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
@@ -106,6 +109,7 @@ export function readConfig(env: Environment): ApiConfig {
 function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig {
   return {
     port: variables.PORT,
+    metricsPort: variables.METRICS_PORT,
     host: variables.HOST,
     shards: variables.SPILLWAY_SHARDS,
     jwt: jwtRules(variables),

@@ -16,6 +16,23 @@ export interface Checks {
 /** `/healthz`: the process is alive. Depends on nothing, or a Redis outage would get every healthy process restarted. */
 export const livenessHandler: Handler = (context) => context.json({ status: 'alive' });
 
+/** A dependency that answers and can't be worked with; the detail is for everybody to read. */
+export class NotReadyError extends Error {
+  override readonly name = 'NotReadyError';
+  readonly code = 'not_ready';
+  readonly detail: string;
+
+  constructor(detail: string, cause?: unknown) {
+    super(detail, { cause });
+    this.detail = detail;
+  }
+}
+
+function detailOf(error: unknown, timeoutMs: number): string {
+  if (error === undefined) return `gave no answer within ${timeoutMs} ms`;
+  return error instanceof NotReadyError ? error.detail : 'is not reachable';
+}
+
 /**
  * `/readyz`: Redis and Postgres answer. 200 with `{ status: 'ready', checks: { redis: 'up', postgres: 'up' } }`; else a
  * 503 problem with the same `checks` and, in `errors`, one sentence for each that is down. Reasons with addresses and user
@@ -28,14 +45,20 @@ export function readinessHandler(options: {
   readonly logger: ApiLogger;
 }): Handler {
   const { checks, timeoutMs, logger } = options;
+  const known = new Map<keyof Checks, string>();
   const probe = async (field: keyof Checks): Promise<FieldError | undefined> => {
     const outcome = await settle(checks[field], timeoutMs);
-    if (outcome === 'up') return undefined;
-    logger.warn({ err: outcome.error, dependency: field }, 'api: a dependency is down');
-    return {
-      field,
-      detail: outcome.error === undefined ? `gave no answer within ${timeoutMs} ms` : 'is not reachable',
-    };
+    if (outcome === 'up') {
+      if (known.delete(field)) logger.info({ dependency: field }, 'api: a dependency is back');
+      return undefined;
+    }
+    const detail = detailOf(outcome.error, timeoutMs);
+    // Anybody may ask, as often as they like: a line when something changed. What isn't migrated is told where keys are read.
+    if (known.get(field) !== detail && !(outcome.error instanceof NotReadyError)) {
+      logger.warn({ err: outcome.error, dependency: field }, `api: ${field} ${detail}`);
+    }
+    known.set(field, detail);
+    return { field, detail };
   };
   // Open to all: however many ask at once, each dependency is asked once.
   let asked: Promise<readonly [FieldError | undefined, FieldError | undefined]> | undefined;

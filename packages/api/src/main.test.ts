@@ -1,13 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { migrate } from '@spillway/db';
 import { startPgBouncer } from '@spillway/embedded';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { serve } from './serve.ts';
 
 const redis = useRedis();
-const postgres = usePostgres();
+const postgres = usePostgres({
+  template: 'spillway_db',
+  migrate: async (connectionString) => void (await migrate({ connectionString })),
+});
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
 
 const children = new Set<ChildProcess>();

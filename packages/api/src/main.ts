@@ -34,12 +34,13 @@ async function run(config: ApiConfig): Promise<void> {
     max: 3,
     statementTimeoutMs: FIGURES_TIMEOUT_MS,
   });
-  const { redisUrl, queueRedisUrl, host, port, shards, jwt, sessionSecret, archiveTables } = config;
+  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, jwt, sessionSecret, archiveTables } = config;
   const api = await startApi({
     redisUrl,
     queueRedisUrl,
     host,
     port,
+    metricsPort,
     shards,
     jwt,
     sessionSecret,
@@ -49,7 +50,7 @@ async function run(config: ApiConfig): Promise<void> {
     logger,
     tracing: telemetry.active,
   });
-  logger.info({ url: api.url }, 'api: listening');
+  logger.info({ url: api.url, metrics: api.metricsUrl }, 'api: listening');
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     logger.info({ signal }, 'api: stopping');

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { createBreakers } from '@spillway/breaker';
-import type { ConnectionSource, Queryable } from '@spillway/db';
+import { apiKeysVersion, type ConnectionSource, type Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
 import { openHotPath } from '@spillway/redis';
 import type { MaintainedTable } from '@spillway/worker';
+import { type Handler, Hono } from 'hono';
 import type { Cluster, Redis } from 'ioredis';
 import { createApp } from './app.ts';
 import { authenticator } from './auth/authenticator.ts';
@@ -12,13 +13,15 @@ import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
 import { cookieSessions } from './dashboard/session.ts';
+import { NotReadyError } from './health.ts';
 import { maintenanceControl } from './maintenance/maintenance-control.ts';
 import type { MountedHandler } from './mount.ts';
-import { apiMetrics } from './prometheus/api-metrics.ts';
+import { isNotMigrated, NOT_MIGRATED } from './not-migrated.ts';
+import { type ApiMetrics, apiMetrics } from './prometheus/api-metrics.ts';
 import { bothMetrics } from './telemetry/both-metrics.ts';
 import { tracedLimiter } from './telemetry/traced-limiter.ts';
 import { openBoardQueue } from './queues/board-queue.ts';
-import { serve } from './serve.ts';
+import { type HttpServer, serve, type ServeOptions } from './serve.ts';
 
 /** What the API connects, and where it listens. */
 export interface StartApiOptions {
@@ -39,6 +42,8 @@ export interface StartApiOptions {
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
+  /** Where to serve `/metrics`, apart from everything else; 0 = a free one. @default on `port`, beside the rest */
+  readonly metricsPort?: number | undefined;
   /** As many as the other limiters and the worker have. @default 16 */
   readonly shards?: number;
   readonly logger: ApiLogger;
@@ -60,6 +65,8 @@ export interface StartApiOptions {
 /** A running API. */
 export interface Api {
   readonly url: string;
+  /** Where `/metrics` is. */
+  readonly metricsUrl: string;
   readonly limiter: Limiter;
   /**
    * Lets requests in flight finish for up to `graceMs`, then reports what the limiter has to report and disconnects.
@@ -74,22 +81,16 @@ export interface Api {
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
   const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, archiveTables = [] } = options;
-  const { sessionSecret = randomBytes(32).toString('base64url') } = options;
+  const { metricsPort, sessionSecret = randomBytes(32).toString('base64url') } = options;
   const redis = openHotPath(redisUrl, 'spillway-api');
   const ending = new AbortController();
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();
   const sharding = shards === undefined ? {} : { shards };
-  const limiter: Limiter = createLimiter({
-    redis,
-    policies: tiers,
-    live: true,
-    metrics: tracing ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
-    recordDecisions: true,
-    ...sharding,
-  });
+  const limiter = apiLimiter(redis, metrics, options);
   const board = openBoardQueue(options.queueRedisUrl ?? redisUrl, logger);
   const keys = keyDirectory({ db: pool, logger });
+  metrics.watchKeys(keys);
   const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...sharding });
   const maintenance = maintenanceControl({ pool, logger, archiveTables });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
@@ -104,6 +105,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     tracing,
     logger,
     metrics,
+    metricsElsewhere: metricsPort !== undefined,
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
     db: pool,
     onKeysChanged: keys.refresh,
@@ -111,25 +113,68 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     breakers,
     queue: board.queue,
     maintenance,
-    checks: {
-      redis: async () => void (await redis.ping()),
-      postgres: async () => void (await pool.query('SELECT 1')),
-    },
+    checks: { redis: async () => void (await redis.ping()), postgres: async () => checkMigrated(pool) },
     mount: mount?.(limiter) ?? [],
   });
-  const server = await serve({ fetch: app.fetch, host, port }).catch(async (error: unknown) => {
-    await disconnect();
-    throw error;
-  });
+  const server = await serveBoth({ fetch: app.fetch, scrape: metrics.scrape, host, port, metricsPort }).catch(
+    async (error: unknown) => {
+      await disconnect();
+      throw error;
+    },
+  );
   let closing: Promise<void> | undefined;
   return {
     url: server.url,
+    metricsUrl: server.metricsUrl,
     limiter,
     close: (graceMs) => {
       ending.abort();
       return (closing ??= server.close(graceMs).then(disconnect));
     },
   };
+}
+
+function apiLimiter(redis: Redis | Cluster, metrics: ApiMetrics, { shards, tracing }: StartApiOptions): Limiter {
+  return createLimiter({
+    redis,
+    policies: tiers,
+    live: true,
+    metrics: tracing === true ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
+    recordDecisions: true,
+    ...(shards === undefined ? {} : { shards }),
+  });
+}
+
+/** Serves the API, and its metrics with it or on a port of their own. @throws {ListenError} and leaves nothing open */
+async function serveBoth(options: {
+  readonly fetch: ServeOptions['fetch'];
+  readonly scrape: Handler;
+  readonly host: string;
+  readonly port: number;
+  readonly metricsPort: number | undefined;
+}): Promise<HttpServer & Pick<Api, 'metricsUrl'>> {
+  const { fetch, scrape, host, port, metricsPort } = options;
+  const server = await serve({ fetch, host, port });
+  if (metricsPort === undefined) return { ...server, metricsUrl: `${server.url}/metrics` };
+  const scrapes = new Hono().get('/metrics', scrape);
+  const other = await serve({ fetch: scrapes.fetch, host, port: metricsPort }).catch(async (error: unknown) => {
+    await server.close(0);
+    throw error;
+  });
+  return {
+    ...server,
+    metricsUrl: `${other.url}/metrics`,
+    close: async (graceMs) => void (await Promise.all([server.close(graceMs), other.close(graceMs)])),
+  };
+}
+
+/** Resolves when Postgres answers and has our tables. @throws {NotReadyError} when it has not */
+async function checkMigrated(db: Queryable): Promise<void> {
+  try {
+    await apiKeysVersion(db);
+  } catch (error) {
+    throw isNotMigrated(error) ? new NotReadyError(NOT_MIGRATED, error) : error;
+  }
 }
 
 /**

@@ -37,7 +37,8 @@ describe('keyDirectory', () => {
 
   it('learns of keys made and revoked by others, by itself', async () => {
     const keys = open({ refreshMs: 10 });
-    expect(await keys.verify((await createApiKey(api.pool, decide)).key)).toMatchObject({ kind: 'known' });
+    const first = await createApiKey(api.pool, decide);
+    await expect.poll(() => keys.verify(first.key)).toMatchObject({ kind: 'known' });
     const { key, row } = await createApiKey(api.pool, decide);
     await expect.poll(() => keys.verify(key)).toMatchObject({ kind: 'known' });
     await revokeApiKey(api.pool, row.id);
@@ -79,6 +80,34 @@ describe('keyDirectory', () => {
     await expect.poll(() => keys.verify(key)).toEqual({ kind: 'unavailable' });
     away = false;
     await expect.poll(() => keys.verify(key)).toMatchObject({ kind: 'known' });
+  });
+
+  it('says once per outage that keys can not be read, and how old what it knows is', async () => {
+    const { key } = await createApiKey(api.pool, decide);
+    let away = true;
+    let asked = 0;
+    const db: Queryable = {
+      query: async (...args: Parameters<Queryable['query']>) => {
+        asked += 1;
+        if (away) throw new Error('connect ECONNREFUSED');
+        return api.pool.query(...args);
+      },
+    } as Queryable;
+    const log = memoryLog('info');
+    const keys = open({ db, logger: log.logger, refreshMs: 5 });
+    expect(keys.ageMs()).toBe(Number.POSITIVE_INFINITY);
+    const soon = { timeout: 15_000 };
+    await expect.poll(() => asked, soon).toBeGreaterThan(5);
+    const said = (): unknown[] => log.lines().map(({ level, msg }) => [level, msg]);
+    const begins = [40, 'api: keys could not be read; the last known ones hold for staleMs'];
+    const ends = [30, 'api: keys can be read again'];
+    expect(said()).toEqual([begins]);
+    away = false;
+    await expect.poll(() => keys.verify(key), soon).toMatchObject({ kind: 'known' });
+    expect(said()).toEqual([begins, ends]);
+    expect(keys.ageMs()).toBeLessThan(60_000);
+    away = true;
+    await expect.poll(said, soon).toEqual([begins, ends, begins]);
   });
 
   it('says that it can not know when it never reached Postgres', async () => {

@@ -8,6 +8,7 @@ import {
   touchApiKeys,
 } from '@spillway/db';
 import type { ApiLogger } from '../logger.ts';
+import { isNotMigrated, NOT_MIGRATED } from '../not-migrated.ts';
 import type { Authenticator, Verdict } from './principal.ts';
 
 /** Where keys come from, and how fresh they are. */
@@ -26,6 +27,8 @@ export interface KeyDirectoryOptions {
 export interface KeyDirectory extends Authenticator {
   /** Looks for changes now: after a change of our own, it holds at once. Never rejects. */
   refresh(): Promise<void>;
+  /** How long ago the keys were read or found unchanged, in ms; infinite before the first time. */
+  ageMs(): number;
   /** Writes what is still to be written, and stops. */
   close(): Promise<void>;
 }
@@ -47,6 +50,7 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
   let keys: ReadonlyMap<string, KnownKey> = new Map();
   let version: string | undefined;
   let freshAt = Number.NEGATIVE_INFINITY;
+  const outage = toldOnce(logger, staleMs);
   let refreshing: Promise<void> | undefined;
   const used = new Set<string>();
 
@@ -59,8 +63,9 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
         version = present;
       }
       freshAt = askedAt;
+      outage.ended();
     } catch (error) {
-      logger.debug({ err: error }, 'api: keys could not be read');
+      outage.goesOn(error);
     }
   }
 
@@ -97,10 +102,28 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
   return {
     verify,
     refresh,
+    ageMs: () => performance.now() - freshAt,
     close: async () => {
       for (const timer of timers) clearInterval(timer);
       await refreshing;
       if (used.size > 0) await touch();
+    },
+  };
+}
+
+/** Logs when an outage begins and when it is over, and not twice a second. */
+function toldOnce(logger: ApiLogger, staleMs: number): { goesOn(error: unknown): void; ended(): void } {
+  let isAway = false;
+  return {
+    goesOn(error) {
+      if (isAway) return;
+      isAway = true;
+      if (isNotMigrated(error)) logger.error(`api: the database ${NOT_MIGRATED}`);
+      else logger.warn({ err: error, staleMs }, 'api: keys could not be read; the last known ones hold for staleMs');
+    },
+    ended() {
+      if (isAway) logger.info('api: keys can be read again');
+      isAway = false;
     },
   };
 }

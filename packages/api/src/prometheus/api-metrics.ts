@@ -4,7 +4,8 @@ import { prometheusMetrics as breakerMetrics } from '@spillway/breaker/prometheu
 import type { LimiterMetrics } from '@spillway/limiter';
 import { prometheusMetrics } from '@spillway/limiter/prometheus';
 import type { Handler, MiddlewareHandler } from 'hono';
-import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { KeyDirectory } from '../auth/key-directory.ts';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 
 /** The API's metrics. */
 export interface ApiMetrics {
@@ -16,6 +17,8 @@ export interface ApiMetrics {
   readonly breakers: BreakerMetrics;
   /** Counts requests by method, route and status. */
   readonly countRequests: MiddlewareHandler;
+  /** Tells how old what is known of the keys is, each time that metrics are asked for. */
+  watchKeys(keys: Pick<KeyDirectory, 'ageMs'>): void;
   /** Answers `GET /metrics`. Asks nobody for a key: what it tells are numbers by policy and route, never a subject. */
   readonly scrape: Handler;
 }
@@ -31,6 +34,14 @@ export function apiMetrics(): ApiMetrics {
     limiter: metrics,
     breakers: breakerMetrics({ registry }).metrics,
     countRequests: registerMetrics,
+    watchKeys: (keys) => {
+      const age: Gauge = new Gauge({
+        name: 'spillway_api_keys_age_seconds',
+        help: 'Time since the API keys were last read, or found unchanged, in Postgres.',
+        registers: [registry],
+        collect: () => age.set(keys.ageMs() / 1_000),
+      });
+    },
     scrape: async (context) =>
       context.body(await registry.metrics(), 200, {
         'content-type': registry.contentType,
