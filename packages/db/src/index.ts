@@ -13,6 +13,7 @@ export { createApiKey, type CreateApiKeyOptions, type CreatedApiKey } from './ap
 export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
+export { sqlState } from './sql-state.ts';
 export { classifyDbError, type DbErrorKind } from './classify-db-error.ts';
 export { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './cleanup/clean-up-rows.ts';
 export { builtInCleanups, type CleanupRule } from './cleanup/cleanup-rule.ts';
@@ -102,4 +103,4 @@ export {
   type RunStatus,
 } from './runs/run-record.ts';
 export { closeSlot, isSlotOpen, openSlot, readClockMs } from './runs/scheduled-run.ts';
-export { type JobVitals, readVitals, recordMetrics, type Sample, type Vitals } from './vitals/vitals.ts';
+export { type JobVitals, readVitals, recordMetrics, type Sample, takeTurn, type Vitals } from './vitals/vitals.ts';

@@ -1,4 +1,3 @@
-import { guardLogger } from '@spillway/config';
 import {
   builtInArchives,
   type ConnectionSource,
@@ -15,7 +14,7 @@ import { wholeNumber } from './errors.ts';
 import { finishBy } from './finish-by.ts';
 import { type HealthServer, serveHealth } from './health/health-server.ts';
 import { judgeReadiness } from './health/readiness.ts';
-import type { WorkerLogger } from './logger.ts';
+import { type WorkerLogger, workerLogger } from './logger.ts';
 import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
 import { redisNowMs } from './redis-clock.ts';
 import { startObserver } from './observe/observer.ts';
@@ -76,7 +75,7 @@ export interface Maintenance {
  */
 export async function startMaintenance(options: MaintenanceOptions): Promise<Maintenance> {
   const { redis, queueRedis = redis, pool, shards } = options;
-  const logger = guardLogger(options.logger);
+  const logger = workerLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const lagObjectiveMs = wholeNumber('lagObjectiveMs', options.lagObjectiveMs ?? 60_000, 1, 86_400_000);
   const observeIntervalMs = wholeNumber('observeIntervalMs', options.observeIntervalMs ?? 10_000, 10, 3_600_000);

@@ -1,9 +1,8 @@
-import { guardLogger } from '@spillway/config';
 import type { Queryable } from '@spillway/db';
 import { connect, type RedisSource } from './connections.ts';
 import { wholeNumber } from './errors.ts';
 import { finishBy } from './finish-by.ts';
-import type { WorkerLogger } from './logger.ts';
+import { type WorkerLogger, workerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startDrain } from './queue/drain-directly.ts';
@@ -58,7 +57,7 @@ export interface AuditWorker {
  */
 export function startWorker(options: WorkerOptions): AuditWorker {
   const { redis, queueRedis = redis, pool, shards } = options;
-  const logger = guardLogger(options.logger);
+  const logger = workerLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
   const metrics = options.metrics === undefined ? {} : { metrics: options.metrics };

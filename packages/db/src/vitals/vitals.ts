@@ -8,9 +8,16 @@ export interface Vitals {
   readonly deadLetters: number;
   /** Events that the reconcile found to be nowhere, and nobody has looked into (`audit_gaps.resolved_at`). */
   readonly missing: number;
-  /** The value last recorded of `audit_dropped_total`; null when there is none. */
-  readonly droppedBefore: number | null;
+  /** The refused events that `audit_gaps` tells of, by outbox and epoch. */
+  readonly dropped: readonly DroppedVitals[];
   readonly jobs: readonly JobVitals[];
+}
+
+/** Events that a full outbox refused, as far as they were recorded. */
+export interface DroppedVitals {
+  readonly shard: number;
+  readonly epoch: number;
+  readonly count: number;
 }
 
 /** The history of one scheduled job. */
@@ -22,18 +29,21 @@ export interface JobVitals {
   readonly durationMs: number | null;
 }
 
+/** The observer's own row among the scheduled runs; no client of ours can write there. */
+const OBSERVER = 'observe';
+
 const QUERY = `
   SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "nowMs",
          (SELECT count(*)::float8 FROM spillway.audit_dead_letters WHERE replayed_at IS NULL) AS "deadLetters",
          (SELECT coalesce(sum(to_seq - from_seq + 1), 0)::float8 FROM spillway.audit_gaps
           WHERE kind = 'missing' AND resolved_at IS NULL) AS missing,
-         (SELECT metric_value::float8 FROM public.system_metrics WHERE metric_name = 'audit_dropped_total'
-          ORDER BY recorded_at DESC LIMIT 1) AS "droppedBefore",
+         (SELECT coalesce(json_agg(json_build_object('shard', shard, 'epoch', epoch, 'count', (detail->>'count')::float8)), '[]')
+          FROM spillway.audit_gaps WHERE kind = 'dropped') AS dropped,
          (SELECT coalesce(json_agg(last), '[]') FROM (
             SELECT DISTINCT ON (job_name) job_name AS job, duration_ms AS "durationMs",
                    (extract(epoch FROM clock_timestamp() - coalesce(finished_at, slot)) * 1000)::float8 AS "successAgeMs"
             FROM spillway.scheduled_runs
-            WHERE status IN ('baseline', 'completed')
+            WHERE status IN ('baseline', 'completed') AND job_name <> '${OBSERVER}'
             ORDER BY job_name, slot DESC) AS last) AS jobs`;
 
 /** Reads them in one statement. */
@@ -65,4 +75,16 @@ export async function recordMetrics(db: Queryable, samples: readonly Sample[]): 
       samples.map(({ tags }) => JSON.stringify(tags)),
     ],
   );
+}
+
+const TURN = `
+  INSERT INTO spillway.scheduled_runs AS run (job_name, slot, status, finished_at)
+  VALUES ('${OBSERVER}', 'epoch', 'running', clock_timestamp())
+  ON CONFLICT (job_name, slot) DO UPDATE SET finished_at = excluded.finished_at
+  WHERE run.finished_at NOT BETWEEN clock_timestamp() - $1::float8 * interval '1 millisecond' AND clock_timestamp()
+  RETURNING true`;
+
+/** Whether it is the caller's turn to record what it saw: nobody had it within the last `restMs`, by Postgres' clock. */
+export async function takeTurn(db: Queryable, restMs: number): Promise<boolean> {
+  return (await db.query(TURN, [restMs])).rows.length > 0;
 }

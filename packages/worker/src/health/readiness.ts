@@ -1,3 +1,4 @@
+import { isUnmigrated, UNMIGRATED } from './unmigrated.ts';
 import type { ObserverState } from '../observe/observer.ts';
 
 /** Whether the worker does its work, and if not, why. */
@@ -16,7 +17,9 @@ export interface Readiness {
  */
 export function judgeReadiness(state: ObserverState, objectiveMs: number, staleMs: number): Readiness {
   if (state.kind === 'waiting') return notReady(null, 'has not looked yet');
-  if (state.kind === 'failed') return notReady(null, 'Redis or Postgres gives no answer');
+  if (state.kind === 'failed') {
+    return notReady(null, isUnmigrated(state.error) ? UNMIGRATED : 'Redis or Postgres gives no answer');
+  }
   const oldestEventAgeMs = Math.round(state.observation.oldestEventAgeMs);
   if (state.ageMs > staleMs) return notReady(oldestEventAgeMs, `has not looked for ${Math.round(state.ageMs)} ms`);
   if (oldestEventAgeMs > objectiveMs) {

@@ -32,8 +32,11 @@ export function toObservation({ trail, vitals, monthsReady, workerNowMs }: Obser
   const flushLagMs = age(trail.oldestOutboxMs);
   const queueAgeMs = age(trail.oldestQueueMs);
   const oldestEventAgeMs = Math.max(flushLagMs, queueAgeMs);
-  // An emptied Redis counts from 0 again.
-  const before = Math.min(vitals.droppedBefore ?? 0, trail.dropped);
+  const recorded = new Map(vitals.dropped.map(({ shard, epoch, count }) => [`${shard}/${epoch}`, count]));
+  const droppedNew = trail.heads.reduce(
+    (sum, { shard, epoch, dropped }) => sum + Math.max(0, dropped - (recorded.get(`${shard}/${epoch}`) ?? 0)),
+    0,
+  );
   return {
     oldestEventAgeMs,
     dropped: trail.heads.filter(({ dropped }) => dropped > 0),
@@ -45,7 +48,7 @@ export function toObservation({ trail, vitals, monthsReady, workerNowMs }: Obser
       sample('audit_queue_jobs', trail.queueJobs, 'jobs'),
       sample('audit_failed_jobs', trail.failedJobs, 'jobs'),
       sample('audit_dropped_total', trail.dropped, 'events'),
-      sample('audit_dropped_new', trail.dropped - before, 'events'),
+      sample('audit_dropped_new', droppedNew, 'events'),
       sample('audit_duplicates_total', trail.duplicates, 'events'),
       sample('audit_dead_letters', vitals.deadLetters, 'events'),
       sample('audit_missing_events', vitals.missing, 'events'),

@@ -8,6 +8,7 @@ import {
   readVitals,
   recordMetrics,
   rollUpMetrics,
+  takeTurn,
   withConnection,
   withJobLock,
 } from '@spillway/db';
@@ -132,12 +133,7 @@ async function readMonthsReady(
 async function record(options: ObserverOptions, { samples, dropped }: Observation, intervalMs: number): Promise<void> {
   const { pool, logger, rules = defaultAlertRules, webhook } = options;
   await withJobLock(pool, 'observe', async () => {
-    const { rows } = await pool.query<{ recent: boolean }>(
-      `SELECT EXISTS (SELECT FROM public.system_metrics WHERE metric_name = 'audit_flush_lag_ms'
-         AND recorded_at > now() - $1::float8 * interval '1 millisecond') AS recent`,
-      [intervalMs / 2],
-    );
-    if (rows[0]?.recent === true) return;
+    if (!(await takeTurn(pool, intervalMs / 2))) return;
     await recordMetrics(pool, samples);
     await recordDropped(pool, dropped);
     await rollUpMetrics(pool);

@@ -1,6 +1,7 @@
 import { outboxKeys, type RedisClient } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
-import { forgetConsumers, release } from './scripts.ts';
+import { isOutOfMemory } from '../queue/memory-watch.ts';
+import { beginEpoch, type EndedEpoch, forgetConsumers, release } from './scripts.ts';
 import { decodeClaim, decodeEntries, decodeStreams } from './stream-reply.ts';
 
 /** The consumer group that all workers of a deployment share. */
@@ -21,6 +22,8 @@ export interface OutboxReaderOptions {
   readonly batchSize: number;
   /** An entry that nobody acknowledged for this long was read by a worker that is gone. */
   readonly claimIdleMs: number;
+  /** Told which epochs ended because Redis is another process than before. @default nobody is */
+  readonly onEndedEpochs?: (ended: readonly EndedEpoch[]) => void;
 }
 
 /**
@@ -59,6 +62,7 @@ export class OutboxReader {
   async claim(): Promise<AuditEntry[]> {
     const { batchSize, claimIdleMs } = this.#options;
     if (performance.now() < this.#nextSweep) return [];
+    await this.#beginEpochs();
     const claimed: AuditEntry[] = [];
     for (const stream of this.#shardOf.keys()) {
       if (claimed.length >= batchSize) break;
@@ -95,6 +99,22 @@ export class OutboxReader {
   /** Signs off. A consumer that still holds entries stays, until somebody claimed them. */
   async signOff(): Promise<void> {
     await this.#forget(this.#options.consumer);
+  }
+
+  /** Numbers that a failover or a restart would give out again begin again in a new epoch. */
+  async #beginEpochs(): Promise<void> {
+    const { redis, onEndedEpochs } = this.#options;
+    const begun = await Promise.all(
+      Array.from(this.#shardOf.values(), async (shard) =>
+        beginEpoch.run(redis, [outboxKeys(shard).head], []).catch((error: unknown) => {
+          // At maxmemory the trail goes on without; the next look tries again.
+          if (!isOutOfMemory(error)) throw error;
+          return null;
+        }),
+      ),
+    );
+    const ended = begun.filter((each) => each !== null);
+    if (ended.length > 0) onEndedEpochs?.(ended);
   }
 
   async #claimFrom(stream: string, limit: number): Promise<AuditEntry[]> {

@@ -10,6 +10,7 @@ import type { MemoryWatch } from '../queue/memory-watch.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { type LaneOptions, runLane } from './lane.ts';
 import { OutboxReader } from './outbox-reader.ts';
+import type { EndedEpoch } from './scripts.ts';
 import { QueueGate } from './queue-gate.ts';
 
 /** How much the pump takes at once. */
@@ -75,8 +76,13 @@ export function createPump(options: PumpOptions): Pump {
   const gate = new QueueGate({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
   const inSpan: LaneOptions['inSpan'] = async (batch, work) =>
     tracing === undefined ? work() : tracing.flush(redis, batch, work);
+  const onEndedEpochs = (ended: readonly EndedEpoch[]): void =>
+    logger.warn(
+      { epochs: ended },
+      'pump: Redis is another process than before, new epochs begin; events that it was never given are lost',
+    );
   const lanes = laneShards(redis, shards).map((laneOf) => {
-    const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs });
+    const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs, onEndedEpochs });
     return {
       reader,
       done: runLane({ reader, queue, gate, memory, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),

@@ -37,6 +37,11 @@ export interface ReconcileReport {
   readonly missing: readonly GapRange[];
   /** How many events these are. */
   readonly missingEvents: number;
+  /**
+   * Epochs that are over, with the last number that is stored: Redis was emptied, restarted or replaced by a replica. What it
+   * had given out beyond that number, and never passed on, is lost without a number to miss it by.
+   */
+  readonly ended: readonly KnownSeq[];
   /** What was compared. */
   readonly checked: readonly SeqBounds[];
   readonly dryRun: boolean;
@@ -51,7 +56,8 @@ export interface ReconcileReport {
  * cleaned by age (`audit_watermarks`). The places are looked at in the order in which events pass through them: counters,
  * outbox, queue, dead letters, tables. So an event that moves meanwhile is seen in at least one.
  *
- * Of an epoch that is over (Redis was emptied) nobody knows the last number: its tail can't be missed.
+ * Of an epoch that is over (Redis was emptied, restarted or replaced) nobody knows the last number: its tail can't be missed,
+ * and a row of kind `epoch_ended` says so, once.
  *
  * @throws the signal's reason when it is aborted, pg's and ioredis' errors.
  */
@@ -71,11 +77,17 @@ export async function reconcile(
     const seq = isPayload(payload) ? seqOf([payload.shard, payload.entryId, payload.fields]) : undefined;
     if (seq !== undefined) known.push(seq);
   }
-  const checked = bounds(tops, await listEpochs(pool));
+  const stored = await listEpochs(pool);
+  const checked = bounds(tops, stored);
   const missing = await findMissing(pool, checked, known);
-  if (!dryRun) await report(pool, missing);
+  const present = new Map(tops.map(({ shard, epoch }) => [shard, epoch]));
+  const ended = stored.filter(({ shard, epoch }) => epoch > 0 && (present.get(shard) ?? epoch) !== epoch);
+  if (!dryRun) {
+    await report(pool, missing);
+    await reportEnded(pool, ended);
+  }
   const missingEvents = missing.reduce((sum, { fromSeq, toSeq }) => sum + toSeq - fromSeq + 1, 0);
-  return { missing, missingEvents, checked, dryRun };
+  return { missing, missingEvents, ended, checked, dryRun };
 }
 
 /** Present epochs up to what has left the outbox, earlier ones up to what is known of them. */
@@ -95,6 +107,20 @@ async function report(db: Queryable, missing: readonly GapRange[]): Promise<void
       range,
       outbox: null,
       detail: { foundBy: 'reconcile' },
+      detectedAtMs: Date.now(),
+    })),
+  );
+}
+
+async function reportEnded(db: Queryable, ended: readonly KnownSeq[]): Promise<void> {
+  await insertGaps(
+    db,
+    ended.map(({ shard, epoch, seq }) => ({
+      id: hashId(['epoch_ended', shard, epoch]),
+      kind: 'epoch_ended',
+      range: null,
+      outbox: null,
+      detail: { shard, epoch, lastStoredSeq: seq, foundBy: 'reconcile' },
       detectedAtMs: Date.now(),
     })),
   );
