@@ -9,11 +9,12 @@ export type {
   JobState,
   Panel,
   RangeName,
+  RatesState,
   Snapshot,
   TrailPoint,
   TrailState,
 } from './snapshot.ts';
-export { RANGES } from './snapshot.ts';
+export { rangeNames, RANGES } from './snapshot.ts';
 
 /** Where the built page lies: `index.html` and what it loads. Absent until the package was built. */
 export const dashboardFolder: string = fileURLToPath(new URL('../dist/page/', import.meta.url));

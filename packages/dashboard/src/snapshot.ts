@@ -2,7 +2,11 @@
 export interface Snapshot {
   readonly nowMs: number;
   readonly range: RangeName;
+  /** Of the last minute, whatever the range. */
+  readonly rates: Panel<RatesState>;
   readonly decisions: Panel<readonly DecisionPoint[]>;
+  /** Subjects that are refused now, by blocks of policies that enforce. */
+  readonly blocksRunning: Panel<number>;
   readonly blocked: Panel<readonly BlockedState[]>;
   readonly breakers: Panel<readonly BreakerState[]>;
   readonly trail: Panel<TrailState>;
@@ -39,6 +43,16 @@ export const RANGES: Readonly<Record<RangeName, Range>> = {
   '24h': { rangeMs: 24 * HOUR, stepMs: 20 * MINUTE },
   '7d': { rangeMs: 7 * 24 * HOUR, stepMs: 2 * HOUR },
 };
+
+/** The ranges, shortest first. */
+export const rangeNames: readonly RangeName[] = ['15m', '1h', '6h', '24h', '7d'];
+
+/** Decisions of all tiers, a second. */
+export interface RatesState {
+  readonly allowed: number;
+  readonly blocked: number;
+  readonly shadow: number;
+}
 
 /** Decisions of one tier in one step. */
 export interface DecisionPoint {
@@ -78,6 +92,25 @@ export interface BreakerState {
   /** Who forced the state, and why; null when nobody did, or nothing was said. */
   readonly who: string | null;
   readonly why: string | null;
+}
+
+/** A worker looks each ten seconds. Without a look for so long none is running, or none reaches Redis and Postgres; in ms. */
+const OVERDUE_MS = 45_000;
+
+/** Whether a worker reports: without one, what passes through it (decisions, blocks, lag) is not known, and not zero. */
+export type WorkerState =
+  | { readonly kind: 'reporting' }
+  | { readonly kind: 'gone'; readonly sinceMs: number }
+  | { readonly kind: 'never' }
+  /** The trail's figures could not be read. */
+  | { readonly kind: 'unknown' };
+
+/** What a snapshot tells of the workers. */
+export function workerOf({ trail, nowMs }: Pick<Snapshot, 'trail' | 'nowMs'>): WorkerState {
+  if (trail.kind === 'failed') return { kind: 'unknown' };
+  const { observedAtMs } = trail.data;
+  if (observedAtMs === null) return { kind: 'never' };
+  return nowMs - observedAtMs > OVERDUE_MS ? { kind: 'gone', sinceMs: observedAtMs } : { kind: 'reporting' };
 }
 
 /** How the audit trail flows. */
@@ -126,4 +159,8 @@ export interface AlertState {
   readonly openedAtMs: number;
   readonly value: number;
   readonly threshold: number;
+  /** On which side of the threshold the value is. */
+  readonly side: 'above' | 'below';
+  /** `ms`, or null for a number of things. */
+  readonly unit: string | null;
 }

@@ -21,9 +21,10 @@ export type { Connection, ConnectionSource, Queryable } from './connection/conne
 export { createPool, type PoolOptions } from './connection/create-pool.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
 export { withConnection } from './connection/with-connection.ts';
-export { type BlockedSubject, blockedSubjects } from './dashboard/blocked-subjects.ts';
+export { type BlockedSubject, blockedSubjects, countBlocksRunning } from './dashboard/blocked-subjects.ts';
 export { type BreakerOverview, breakerOverview } from './dashboard/breaker-overview.ts';
 export { type Capacity, readCapacity } from './dashboard/capacity.ts';
+export { decisionRates, type DecisionRates } from './dashboard/decision-rates.ts';
 export { decisionSeries, type DecisionStep } from './dashboard/decision-series.ts';
 export { jobOverview, type JobOverview } from './dashboard/job-overview.ts';
 export { type LatestMetric, latestMetrics } from './dashboard/metric-latest.ts';

@@ -16,6 +16,7 @@ import { badRequestProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { eventStreams, type StreamBounds } from './event-streams.ts';
 import type { Sessions } from './session.ts';
+import { snapshotReader } from './snapshot.ts';
 import { sharedSnapshots } from './snapshots.ts';
 
 /** What the dashboard works with. */
@@ -85,7 +86,7 @@ function sessionRoutes(app: ApiApp, { authenticator, sessions, guard }: Dashboar
 
 function eventRoute(app: ApiApp, deps: DashboardDeps): void {
   const { guard, ending, streams: bounds, everyMs = 2_000 } = deps;
-  const snapshots = sharedSnapshots(deps, everyMs / 2);
+  const snapshots = sharedSnapshots(snapshotReader(deps), everyMs / 2);
   const streams = eventStreams(ending, bounds);
   app.get('/dashboard/events', guard('read').middleware, (context) => {
     const range = context.req.query('range') ?? '1h';

@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { revokeApiKey } from '@spillway/db';
-import type { Locator, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { fillDashboard } from '../testing/dashboard-rows.ts';
+import { beat, cells, panel, soon } from '../testing/page-parts.ts';
 import { noBrowser } from '../testing/use-browser.ts';
 import { useDashboard } from '../testing/use-dashboard.ts';
 
@@ -16,28 +17,9 @@ async function violations(page: Page): Promise<unknown> {
     .then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html).slice(0, 3)]))`);
 }
 
-/** Figures come every two seconds. */
-const soon = { timeout: 10_000, interval: 50 };
-
 /** What the focus is on: its name, or its text. */
 const focused = (page: Page): Promise<unknown> =>
   page.evaluate('document.activeElement.ariaLabel ?? document.activeElement.textContent');
-
-/** The cells of the row that begins with this, as a person reads them. */
-async function cells(page: Page, table: string, row: string): Promise<readonly string[]> {
-  const found = page.getByRole('table', { name: table }).getByRole('row').filter({ hasText: row });
-  return (await found.getByRole('cell').allInnerTexts()).map((text) => text.replaceAll(/\s+/gu, ' ').trim());
-}
-
-const panel = (page: Page, name: string): Locator => page.getByRole('region', { name, exact: true });
-
-/** A figure of the strip on top. */
-const beat = (page: Page, name: string): Promise<string> =>
-  page
-    .locator('.pulse div', { has: page.getByText(name, { exact: true }) })
-    .locator('dd')
-    .first()
-    .innerText();
 
 const isWider = (page: Page): Promise<unknown> =>
   page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
@@ -294,7 +276,7 @@ describe.skipIf(noBrowser !== undefined)(
       await expect.poll(() => liveness.innerText(), soon).toContain('no connection, trying again; figures of');
       expect(await panel(page, 'Capacity').isVisible()).toBe(true);
       await dashboard.start();
-      await expect.poll(() => liveness.innerText(), soon).toMatch(/^live/u);
+      await expect.poll(() => liveness.innerText(), soon).toMatch(/^no worker has reported/u);
     });
   },
 );

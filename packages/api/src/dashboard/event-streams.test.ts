@@ -2,7 +2,6 @@ import { getEventListeners } from 'node:events';
 import type { RangeName, Snapshot } from '@spillway/dashboard';
 import { describe, expect, it } from 'vitest';
 import type { Scope, Verdict } from '../auth/principal.ts';
-import { memoryLog } from '../testing/memory-log.ts';
 import { useApi } from '../testing/use-api.ts';
 import { cookieSessions } from './session.ts';
 import { sharedSnapshots } from './snapshots.ts';
@@ -111,9 +110,9 @@ describe('sharedSnapshots', () => {
       readonly end: (snapshot: Snapshot) => void;
       readonly fail: () => void;
     }[] = [];
-    const read = async (_: unknown, range: RangeName): Promise<Snapshot> =>
+    const read = async (range: RangeName): Promise<Snapshot> =>
       new Promise((resolve, reject) => reads.push({ range, end: resolve, fail: () => reject(new Error('away')) }));
-    const snapshots = sharedSnapshots({ db: api.pool, logger: memoryLog().logger }, 0, read);
+    const snapshots = sharedSnapshots(read, 0);
     const first = snapshots.read('1h');
     expect(snapshots.read('1h')).toBe(first);
     const failing = snapshots.read('15m');

@@ -3,6 +3,8 @@ import { RANGES } from '@spillway/dashboard';
 import {
   blockedSubjects,
   breakerOverview,
+  countBlocksRunning,
+  decisionRates,
   decisionSeries,
   jobOverview,
   latestMetrics,
@@ -14,6 +16,7 @@ import {
 import { scheduledJobs } from '@spillway/worker';
 import { finite } from '../limits/decision-json.ts';
 import type { ApiLogger } from '../logger.ts';
+import { keepFor } from './keep-for.ts';
 
 /** Where snapshots come from. */
 export interface SnapshotDeps {
@@ -32,9 +35,41 @@ const trailMetrics = [
   'audit_missing_events',
 ] as const;
 
+/** The application's own tables are counted over no more often: their rows are many. */
+const CAPACITY_EVERY_MS = 60_000;
+
+/** What is summed over a whole range changes by one step of it; a sixtieth of a step is soon enough. */
+const seriesEveryMs = (stepMs: number): number => Math.max(1_000, stepMs / 60);
+
+/** Figures that cost Postgres much, read no more often than they change. */
+function slowFigures(db: Queryable) {
+  const of = (range: RangeName) => {
+    const { rangeMs, stepMs } = RANGES[range];
+    return {
+      decisions: keepFor(seriesEveryMs(stepMs), async () => decisionSeries(db, rangeMs, stepMs)),
+      lag: keepFor(seriesEveryMs(stepMs), async () => metricSeries(db, FLUSH_LAG, rangeMs, stepMs)),
+    };
+  };
+  const series = { '15m': of('15m'), '1h': of('1h'), '6h': of('6h'), '24h': of('24h'), '7d': of('7d') };
+  return {
+    capacity: keepFor(CAPACITY_EVERY_MS, async () => readCapacity(db)),
+    of: (range: RangeName) => series[range],
+  };
+}
+
+/** Makes the reader of snapshots, which knows what it read before. */
+export function snapshotReader(deps: SnapshotDeps): (range: RangeName) => Promise<Snapshot> {
+  const slow = slowFigures(deps.db);
+  return async (range) => readSnapshot(deps, slow, range);
+}
+
 /** Reads everything that the page shows, from Postgres alone. A part that fails says so and leaves the others as they are. */
-export async function readSnapshot({ db, logger }: SnapshotDeps, range: RangeName): Promise<Snapshot> {
-  const { rangeMs, stepMs } = RANGES[range];
+async function readSnapshot(
+  { db, logger }: SnapshotDeps,
+  slow: ReturnType<typeof slowFigures>,
+  range: RangeName,
+): Promise<Snapshot> {
+  const { rangeMs } = RANGES[range];
   const nowMs = Date.now();
   const panel = async <Data>(name: string, read: () => Promise<Data>): Promise<Panel<Data>> => {
     try {
@@ -44,23 +79,27 @@ export async function readSnapshot({ db, logger }: SnapshotDeps, range: RangeNam
       return { kind: 'failed', reason: 'the database did not answer as expected.' };
     }
   };
-  const [decisions, blocked, breakers, trail, jobs, capacity, alerts] = await Promise.all([
-    panel('decisions', () => decisionSeries(db, rangeMs, stepMs)),
+  const [rates, decisions, blocksRunning, blocked, breakers, trail, jobs, capacity, alerts] = await Promise.all([
+    panel('rates', () => decisionRates(db)),
+    panel('decisions', () => slow.of(range).decisions()),
+    panel('blocks running', () => countBlocksRunning(db)),
     panel('blocked', () => readBlocked(db, rangeMs)),
     panel('breakers', () => breakerOverview(db, rangeMs)),
-    panel('trail', () => readTrail(db, rangeMs, stepMs)),
+    panel('trail', () => readTrail(db, () => slow.of(range).lag())),
     panel('jobs', () => readJobs(db, nowMs)),
-    panel('capacity', () => readCapacity(db)),
+    panel('capacity', slow.capacity),
     panel('alerts', async () =>
-      (await listAlerts(db, { openOnly: true })).map(({ rule, openedAt, value, threshold }) => ({
+      (await listAlerts(db, { openOnly: true })).map(({ rule, openedAt, value, threshold, details }) => ({
         rule,
         openedAtMs: openedAt.getTime(),
         value,
         threshold,
+        side: value < threshold ? ('below' as const) : ('above' as const),
+        unit: typeof details['unit'] === 'string' ? details['unit'] : null,
       })),
     ),
   ]);
-  return { nowMs, range, decisions, blocked, breakers, trail, jobs, capacity, alerts };
+  return { nowMs, range, rates, decisions, blocksRunning, blocked, breakers, trail, jobs, capacity, alerts };
 }
 
 async function readBlocked(db: Queryable, rangeMs: number): Promise<readonly BlockedState[]> {
@@ -68,11 +107,8 @@ async function readBlocked(db: Queryable, rangeMs: number): Promise<readonly Blo
   return Array.from(subjects, (subject) => ({ ...subject, blockedUntilMs: finite(subject.blockedUntilMs) }));
 }
 
-async function readTrail(db: Queryable, rangeMs: number, stepMs: number): Promise<TrailState> {
-  const [latest, lag] = await Promise.all([
-    latestMetrics(db, trailMetrics),
-    metricSeries(db, FLUSH_LAG, rangeMs, stepMs),
-  ]);
+async function readTrail(db: Queryable, readLag: () => Promise<TrailState['lag']>): Promise<TrailState> {
+  const [latest, lag] = await Promise.all([latestMetrics(db, trailMetrics), readLag()]);
   const of = (name: (typeof trailMetrics)[number]): number | null =>
     latest.find((metric) => metric.name === name)?.value ?? null;
   return {

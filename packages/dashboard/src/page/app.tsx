@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { RangeName } from '../snapshot.ts';
+import { type RangeName, rangeNames } from '../snapshot.ts';
 import { send } from './api.ts';
 import { Board } from './board.tsx';
 import { Login } from './login.tsx';
@@ -13,7 +13,7 @@ type Session =
 /** The page: a login, or the board of whoever is logged in. */
 export function App(): JSX.Element {
   const [session, setSession] = useState<Session>({ kind: 'asking' });
-  const [range, setRange] = useState<RangeName>('1h');
+  const [range, setRange] = useRange();
   const look = (): void => void currentSession().then(setSession);
   useEffect(look, []);
   switch (session.kind) {
@@ -32,6 +32,21 @@ export function App(): JSX.Element {
         />
       );
   }
+}
+
+/** The range, which is in the page's address: it survives a reload and can be sent to somebody. */
+function useRange(): readonly [RangeName, (range: RangeName) => void] {
+  const [range, setRange] = useState<RangeName>(() => {
+    const named = new URLSearchParams(location.search).get('range') ?? '';
+    return rangeNames.find((name) => name === named) ?? '1h';
+  });
+  const choose = (next: RangeName): void => {
+    const url = new URL(location.href);
+    url.searchParams.set('range', next);
+    history.replaceState(null, '', url);
+    setRange(next);
+  };
+  return [range, choose];
 }
 
 async function currentSession(): Promise<Session> {

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { type RangeName, RANGES, type Snapshot } from '../snapshot.ts';
+import { type RangeName, rangeNames, RANGES, type Snapshot, workerOf } from '../snapshot.ts';
 import { AskProvider } from './ask.tsx';
 import { Liveness } from './liveness.tsx';
 import { Alerts } from './panels/alerts.tsx';
@@ -21,8 +21,6 @@ interface BoardProps {
   readonly onSignedOut: () => void;
   readonly onLogOut: () => void;
 }
-
-const rangeNames: readonly RangeName[] = ['15m', '1h', '6h', '24h', '7d'];
 
 /** Everything on one page, the most urgent first. */
 export function Board({ range, onRange, mayChange, onSignedOut, onLogOut }: BoardProps): JSX.Element {
@@ -81,8 +79,8 @@ function Panels({ snapshot, mayChange }: PanelsProps): JSX.Element {
   return (
     <>
       <Alerts panel={snapshot.alerts} nowMs={nowMs} />
-      <Pulse snapshot={snapshot} range={range} />
-      <Decisions panel={snapshot.decisions} range={range} nowMs={nowMs} />
+      <Pulse snapshot={snapshot} />
+      <Decisions panel={snapshot.decisions} range={range} nowMs={nowMs} worker={workerOf(snapshot)} />
       <Breakers panel={snapshot.breakers} nowMs={nowMs} mayChange={mayChange} />
       <Blocked panel={snapshot.blocked} nowMs={nowMs} mayChange={mayChange} />
       <Trail panel={snapshot.trail} range={range} nowMs={nowMs} />
@@ -92,13 +90,15 @@ function Panels({ snapshot, mayChange }: PanelsProps): JSX.Element {
   );
 }
 
-/** How many alerts there are also stands on the browser's tab, for whoever looks elsewhere. */
+/** The browser's tab tells the number of alerts, and that no worker reports. */
 function useTitle(snapshot: Snapshot | undefined): void {
   const alerts = snapshot?.alerts.kind === 'ready' ? snapshot.alerts.data.length : 0;
+  const worker = snapshot === undefined ? 'unknown' : workerOf(snapshot).kind;
+  const name = worker === 'gone' || worker === 'never' ? 'No worker – Spillway' : 'Spillway';
   useEffect(() => {
-    document.title = alerts === 0 ? 'Spillway' : `(${alerts}) Spillway`;
+    document.title = alerts === 0 ? name : `(${alerts}) ${name}`;
     return () => {
       document.title = 'Spillway';
     };
-  }, [alerts]);
+  }, [alerts, name]);
 }

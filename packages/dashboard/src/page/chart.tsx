@@ -141,10 +141,14 @@ function optionsOf(
   };
 }
 
+function inWord(value: number | null, format: (value: number) => string): string {
+  return value === null ? 'not known' : format(value);
+}
+
 /** The last value of each line, and over what time. */
 function inWords(times: readonly number[], lines: readonly Line[], format: (value: number) => string): string {
   const [first, last] = [times.at(0), times.at(-1)];
   if (first === undefined || last === undefined) return '';
-  const values = lines.map(({ name, values: line }) => `${name} ${format(line.at(-1) ?? 0)}`);
+  const values = lines.map(({ name, values: line }) => `${name} ${inWord(line.at(-1) ?? null, format)}`);
   return `Over ${duration(last - first)}, at the end: ${values.join(', ')}.`;
 }

@@ -9,6 +9,12 @@ export function count(value: number): string {
   return value.toLocaleString('en', { notation: 'compact', maximumFractionDigits: 1 });
 }
 
+/** A value in its unit: milliseconds as a stretch of time, which may be negative, anything else as a number. */
+export function amount(value: number, unit: string | null): string {
+  if (unit !== 'ms') return count(value);
+  return value < 0 ? `−${duration(-value)}` : duration(value);
+}
+
 /** A rate a second: two digits after the point when it is small. */
 export function rate(value: number): string {
   return value.toLocaleString('en', { maximumFractionDigits: value < 10 ? 2 : 0 });

@@ -1,12 +1,17 @@
 import type { JSX } from 'preact';
+import { type WorkerState, workerOf } from '../snapshot.ts';
+import { clock } from './format.ts';
 import type { Feed } from './use-snapshot.ts';
 
 /** Whether the figures are those of now. Only a change is announced: the time stands beside it. */
 export function Liveness({ feed }: { readonly feed: Feed }): JSX.Element {
-  const at = 'snapshot' in feed ? feed.snapshot?.nowMs : undefined;
+  const snapshot = 'snapshot' in feed ? feed.snapshot : undefined;
+  const at = snapshot?.nowMs;
+  const worker = snapshot === undefined ? undefined : workerOf(snapshot);
+  const isOld = worker?.kind === 'gone' || worker?.kind === 'never';
   return (
-    <p class={`liveness ${feed.kind}`}>
-      <span role="status">{words(feed.kind)}</span>
+    <p class={`liveness ${isOld && feed.kind === 'live' ? 'stale' : feed.kind}`}>
+      <span role="status">{feed.kind === 'live' && worker !== undefined ? ofWorker(worker) : words(feed.kind)}</span>
       {at === undefined ? null : (
         <time>
           {' '}
@@ -16,6 +21,11 @@ export function Liveness({ feed }: { readonly feed: Feed }): JSX.Element {
       )}
     </p>
   );
+}
+
+function ofWorker(worker: WorkerState): string {
+  if (worker.kind === 'gone') return `no worker since ${clock(worker.sinceMs)} UTC: figures are old`;
+  return worker.kind === 'never' ? 'no worker has reported' : 'live';
 }
 
 function words(kind: Feed['kind']): string {

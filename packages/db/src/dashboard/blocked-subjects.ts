@@ -33,3 +33,13 @@ export async function blockedSubjects(
   const { rows } = await db.query<BlockedSubject>(QUERY, [rangeMs, limit]);
   return rows;
 }
+
+/** How many subjects are refused now: those with a running block of a policy that enforces. */
+export async function countBlocksRunning(db: Queryable): Promise<number> {
+  const { rows } = await db.query<{ n: number }>(
+    `SELECT count(*)::float8 AS n FROM (
+       SELECT DISTINCT identifier, tier, action FROM public.rate_limits_v2 WHERE blocked_until > now() AND mode = 'enforce'
+     ) AS running`,
+  );
+  return rows[0]?.n ?? 0;
+}

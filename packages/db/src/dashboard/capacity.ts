@@ -2,7 +2,7 @@ import type { Queryable } from '../connection/connection.ts';
 
 /** The guide's three capacity figures, as they are now. */
 export interface Capacity {
-  /** Users with a logged call in the last five minutes (`api_call_logs.user_id`). */
+  /** Users with a logged call in the last five minutes (`api_call_logs.user_id`), among the newest 250,000 calls. */
   readonly users: number;
   /** Rows of `generations` made in the last hour. */
   readonly generationsPerHour: number;
@@ -13,7 +13,9 @@ export interface Capacity {
 }
 
 const QUERY = `
-  SELECT (SELECT count(DISTINCT user_id) FROM public.api_call_logs WHERE created_at > now() - interval '5 minutes')::float8 AS users,
+  SELECT (SELECT count(DISTINCT user_id) FROM (
+            SELECT user_id FROM public.api_call_logs WHERE created_at > now() - interval '5 minutes'
+            ORDER BY created_at DESC LIMIT 250000) AS newest)::float8 AS users,
          (SELECT count(*) FROM public.generations WHERE created_at > now() - interval '1 hour')::float8 AS "generationsPerHour",
          (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())::int AS connections,
          current_setting('max_connections')::int AS "maxConnections"`;

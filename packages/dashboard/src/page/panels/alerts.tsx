@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import type { AlertState, Panel } from '../../snapshot.ts';
-import { count, roughly } from '../format.ts';
+import { amount, roughly } from '../format.ts';
 
 interface AlertsProps {
   readonly panel: Panel<readonly AlertState[]>;
@@ -21,9 +21,9 @@ export function Alerts({ panel, nowMs }: AlertsProps): JSX.Element {
       ) : alerts.length === 0 ? null : (
         <section class="alerts wide" aria-label="Alerts">
           <ul>
-            {alerts.map(({ rule, value, threshold, openedAtMs }) => (
+            {alerts.map(({ rule, value, threshold, side, unit, openedAtMs }) => (
               <li key={rule}>
-                <strong>{nameOf(rule)}</strong> is {count(value)}, above {count(threshold)}, for{' '}
+                <strong>{nameOf(rule)}</strong> is {amount(value, unit)}, {side} {amount(threshold, unit)}, for{' '}
                 {roughly(nowMs - openedAtMs)}
               </li>
             ))}

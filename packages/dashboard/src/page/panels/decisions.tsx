@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { DecisionPoint, Panel as PanelState } from '../../snapshot.ts';
+import type { DecisionPoint, Panel as PanelState, WorkerState } from '../../snapshot.ts';
 import { Chart } from '../chart.tsx';
 import { rate } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
@@ -10,10 +10,11 @@ interface DecisionsProps {
   readonly panel: PanelState<readonly DecisionPoint[]>;
   readonly range: Range;
   readonly nowMs: number;
+  readonly worker: WorkerState;
 }
 
 /** Decisions a second, a chart a tier: admitted, refused, and what shadows would have refused. */
-export function Decisions({ panel, range, nowMs }: DecisionsProps): JSX.Element {
+export function Decisions({ panel, range, nowMs, worker }: DecisionsProps): JSX.Element {
   return (
     <Panel title="Decisions" about="A second, by tier. Times are UTC." panel={panel} wide>
       {(points) =>
@@ -25,7 +26,7 @@ export function Decisions({ panel, range, nowMs }: DecisionsProps): JSX.Element 
         ) : (
           <div class="tiers">
             {tiersOf(points).map((tier) => (
-              <Tier key={tier} tier={tier} points={points} range={range} nowMs={nowMs} />
+              <Tier key={tier} tier={tier} points={points} range={range} nowMs={nowMs} worker={worker} />
             ))}
           </div>
         )
@@ -43,16 +44,19 @@ interface TierProps {
   readonly points: readonly DecisionPoint[];
   readonly range: Range;
   readonly nowMs: number;
+  readonly worker: WorkerState;
 }
 
-function Tier({ tier, points, range, nowMs }: TierProps): JSX.Element {
+function Tier({ tier, points, range, nowMs, worker }: TierProps): JSX.Element {
   const { times, lines } = useMemo(() => {
     const steps = stepsOf(range, nowMs);
     const byTime = new Map(points.filter(({ policy }) => policy === tier).map((point) => [point.atMs, point]));
-    const values = (read: (point: DecisionPoint) => number): number[] =>
+    // A step without a point is one without decisions, as long as a worker told of them.
+    const until = worker.kind === 'gone' ? worker.sinceMs - range.stepMs : Number.POSITIVE_INFINITY;
+    const values = (read: (point: DecisionPoint) => number): (number | null)[] =>
       steps.map((at) => {
         const point = byTime.get(at);
-        return point === undefined ? 0 : read(point);
+        return point === undefined ? (at > until ? null : 0) : read(point);
       });
     const shadow = values((point) => point.shadow);
     const drawn = [
@@ -60,8 +64,8 @@ function Tier({ tier, points, range, nowMs }: TierProps): JSX.Element {
       { name: 'blocked', color: '--blocked', values: values(({ blocked }) => blocked) },
       { name: 'shadow-blocked', color: '--shadow', values: shadow },
     ];
-    return { times: steps, lines: shadow.some((value) => value > 0) ? drawn : drawn.slice(0, 2) };
-  }, [points, tier, range]);
+    return { times: steps, lines: shadow.some((value) => value !== null && value > 0) ? drawn : drawn.slice(0, 2) };
+  }, [points, tier, range, worker.kind]);
   return (
     <figure>
       <figcaption>{tier}</figcaption>

@@ -1,12 +1,16 @@
 import type { JSX } from 'preact';
-import type { Panel, Snapshot } from '../../snapshot.ts';
+import { type Panel, type Snapshot, type WorkerState, workerOf } from '../../snapshot.ts';
 import { count, duration, rate } from '../format.ts';
-import { type Range, stepsOf } from '../steps.ts';
 
 interface PulseProps {
   readonly snapshot: Snapshot;
-  readonly range: Range;
 }
+
+/** Why a figure can't be had. */
+const unknown: Partial<Record<WorkerState['kind'], string>> = {
+  gone: 'no worker reports',
+  never: 'no worker has reported',
+};
 
 /** One figure of the strip. */
 interface Beat {
@@ -18,15 +22,22 @@ interface Beat {
 }
 
 /** The strip on top: what somebody woken at night looks at first. */
-export function Pulse({ snapshot, range }: PulseProps): JSX.Element {
-  const beats = [...rates(snapshot, range), breakers(snapshot), blocks(snapshot), lag(snapshot), lost(snapshot)];
+export function Pulse({ snapshot }: PulseProps): JSX.Element {
+  const worker = workerOf(snapshot);
+  const beats = [
+    ...rates(snapshot.rates, worker),
+    breakers(snapshot),
+    blocks(snapshot),
+    lag(snapshot, worker),
+    lost(snapshot, worker),
+  ];
   return (
     <dl class="pulse wide" aria-label="At a glance">
       {beats.map(({ name, value, note, tone }) => (
         <div key={name}>
           <dt>{name}</dt>
           <dd class={tone ?? ''}>{value ?? '–'}</dd>
-          <dd class="note">{value === undefined ? 'not known' : note}</dd>
+          <dd class="note">{value === undefined ? (unknown[worker.kind] ?? 'not known') : note}</dd>
         </div>
       ))}
     </dl>
@@ -37,16 +48,13 @@ function dataOf<Data>(panel: Panel<Data>): Data | undefined {
   return panel.kind === 'ready' ? panel.data : undefined;
 }
 
-/** Of all tiers, in the last whole step. */
-function rates({ decisions, nowMs }: Snapshot, range: Range): readonly Beat[] {
-  const last = stepsOf(range, nowMs).at(-1);
-  const points = dataOf(decisions)?.filter(({ atMs }) => atMs === last);
-  const sum = (of: 'allowed' | 'blocked' | 'shadow'): number =>
-    points?.reduce((total, point) => total + point[of], 0) ?? 0;
-  const text = (value: number): string | undefined => (points === undefined ? undefined : rate(value));
-  const [allowed, blocked, shadow] = [sum('allowed'), sum('blocked'), sum('shadow')];
+/** Of all tiers, in the last minute. */
+function rates(panel: Snapshot['rates'], worker: WorkerState): readonly Beat[] {
+  const data = worker.kind === 'reporting' || worker.kind === 'unknown' ? dataOf(panel) : undefined;
+  const { allowed = 0, blocked = 0, shadow = 0 } = data ?? {};
+  const text = (value: number): string | undefined => (data === undefined ? undefined : rate(value));
   const all = allowed + blocked + shadow;
-  const over = `a second, over ${duration(range.stepMs)}`;
+  const over = 'a second, in the last minute';
   return [
     { name: 'Allowed', value: text(allowed), note: over, tone: allowed > 0 ? 'allowed' : undefined },
     {
@@ -75,27 +83,24 @@ function breakers({ breakers: panel }: Snapshot): Beat {
   };
 }
 
-function blocks({ blocked }: Snapshot): Beat {
-  const all = dataOf(blocked);
-  const running = all?.filter(({ active, mode }) => active && mode === 'enforce').length;
-  // The list ends somewhere: when all of it runs there may be more.
-  const more = running !== undefined && running > 0 && running === all?.length && running % 20 === 0 ? '+' : '';
+function blocks({ blocksRunning }: Snapshot): Beat {
+  const running = dataOf(blocksRunning);
   return {
     name: 'Blocks running',
-    value: running === undefined ? undefined : `${count(running)}${more}`,
+    value: running === undefined ? undefined : count(running),
     note: 'subjects refused now',
     tone: (running ?? 0) > 0 ? 'blocked' : undefined,
   };
 }
 
-function lag({ trail }: Snapshot): Beat {
-  const ms = dataOf(trail)?.flushLagMs ?? undefined;
+function lag({ trail }: Snapshot, worker: WorkerState): Beat {
+  const ms = worker.kind === 'reporting' ? (dataOf(trail)?.flushLagMs ?? undefined) : undefined;
   return { name: 'Flush lag', value: ms === undefined ? undefined : duration(ms), note: 'from block to Postgres' };
 }
 
-function lost({ trail }: Snapshot): Beat {
+function lost({ trail }: Snapshot, worker: WorkerState): Beat {
   const data = dataOf(trail);
-  const known = data !== undefined && data.observedAtMs !== null;
+  const known = worker.kind === 'reporting';
   const events = (data?.dropped ?? 0) + (data?.missing ?? 0) + (data?.deadLetters ?? 0);
   return {
     name: 'Events in trouble',

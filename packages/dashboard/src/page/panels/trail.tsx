@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { Panel as PanelState, TrailState } from '../../snapshot.ts';
+import { type Panel as PanelState, type TrailState, workerOf } from '../../snapshot.ts';
 import { Chart } from '../chart.tsx';
 import { count, duration, roughly } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
@@ -12,9 +12,6 @@ interface TrailProps {
   readonly nowMs: number;
 }
 
-/** A worker looks about every quarter of a minute; after this long without a look something is wrong. */
-const OVERDUE_MS = 120_000;
-
 /** How far the audit trail is behind, and what it has lost. */
 export function Trail({ panel, range, nowMs }: TrailProps): JSX.Element {
   return (
@@ -24,7 +21,7 @@ export function Trail({ panel, range, nowMs }: TrailProps): JSX.Element {
           <Nothing>No worker has reported yet. Is one running?</Nothing>
         ) : (
           <>
-            {nowMs - trail.observedAtMs > OVERDUE_MS ? (
+            {workerOf({ trail: panel, nowMs }).kind === 'gone' ? (
               <p class="bad">
                 No worker has reported for {roughly(nowMs - trail.observedAtMs)}: these figures are old.
               </p>

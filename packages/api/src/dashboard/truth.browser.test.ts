@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest';
+import { fillDashboard } from '../testing/dashboard-rows.ts';
+import { beat, cells, panel, soon } from '../testing/page-parts.ts';
+import { noBrowser } from '../testing/use-browser.ts';
+import { useDashboard } from '../testing/use-dashboard.ts';
+
+describe.skipIf(noBrowser !== undefined)(
+  `what the dashboard says of itself${noBrowser === undefined ? '' : ` (skipped: ${noBrowser})`}`,
+  () => {
+    const dashboard = useDashboard();
+    const run = async (sql: string): Promise<unknown> => dashboard.pool.query(sql);
+
+    it('names a worker that stopped in the header, the title and the figures, and draws no zeros for what it does not know', async () => {
+      await fillDashboard(dashboard.pool);
+      await run(`UPDATE public.system_metrics SET recorded_at = recorded_at - interval '12 minutes'`);
+      const { page } = await dashboard.logIn('read');
+      await expect
+        .poll(() => page.getByRole('status').first().innerText(), soon)
+        .toMatch(/^no worker since \d\d:\d\d UTC: figures are old$/u);
+      expect(await page.title()).toContain('No worker');
+      for (const name of ['Allowed', 'Blocked', 'Events in trouble']) expect(await beat(page, name)).toBe('–');
+      expect(await page.locator('.pulse').innerText()).toContain('no worker reports');
+      const chart = page.getByRole('img', { name: 'Decisions a second of auth.' });
+      expect(await chart.getAttribute('aria-label')).toContain('allowed not known');
+      // What Postgres itself knows, it goes on to tell.
+      expect(await beat(page, 'Blocks running')).toBe('4');
+
+      await run(
+        `INSERT INTO public.system_metrics (metric_name, metric_value, metric_unit) VALUES ('audit_flush_lag_ms', 3, 'ms')`,
+      );
+      await expect.poll(() => page.getByRole('status').first().innerText(), soon).toBe('live');
+      expect(await page.title()).not.toContain('No worker');
+      expect(await beat(page, 'Allowed')).toBe('0');
+    });
+
+    it('shows the last minute in its figures, whatever the range, and keeps the range in the address', async () => {
+      await fillDashboard(dashboard.pool);
+      const { page } = await dashboard.logIn('read');
+      const allowed = async (): Promise<number> => Number((await beat(page, 'Allowed')).replaceAll(',', ''));
+      await page.locator('main.board').waitFor();
+      const now = await allowed();
+      expect(now).toBeGreaterThan(400);
+      await page.getByRole('radio', { name: '7d' }).check();
+      await expect.poll(() => page.url(), soon).toContain('range=7d');
+      await expect.poll(async () => Math.abs((await allowed()) / now - 1), soon).toBeLessThan(0.2);
+      await page.reload();
+      await page.locator('main.board').waitFor();
+      expect(await page.getByRole('radio', { name: '7d' }).isChecked()).toBe(true);
+    });
+
+    it('counts every running block, not only those in the list', async () => {
+      await run(`INSERT INTO public.rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
+          window_start, last_request_at, blocked_until, outbox_shard, outbox_epoch, outbox_seq)
+        SELECT gen_random_uuid(), 'k', 'auth', 'sign-in', 'user:' || n, 5, 60000, 5, 1, now(), now(), now() + interval '1 hour', 0, 1, n
+        FROM generate_series(1, 5000) AS n`);
+      const { page } = await dashboard.logIn('read');
+      await expect.poll(() => beat(page, 'Blocks running'), soon).toBe('5,000');
+      expect(await panel(page, 'Blocked subjects').getByRole('row').count()).toBe(21);
+    });
+
+    it('says of an alert on which side of its threshold it is, in its unit', async () => {
+      await run(`INSERT INTO spillway.alerts (rule, value, threshold, details) VALUES
+        ('partitions_missing', 0, 1, '{}'), ('clock_behind', -7500, -5000, '{"unit": "ms"}'), ('clock_ahead', 6000, 5000, '{"unit": "ms"}')`);
+      const { page } = await dashboard.logIn('read');
+      const alerts = page.getByRole('region', { name: 'Alerts' });
+      await alerts.waitFor();
+      const text = await alerts.innerText();
+      expect(text).toContain('Partitions missing is 0, below 1');
+      expect(text).toContain('Clock behind is −7.5 s, below −5 s');
+      expect(text).toContain('Clock ahead is 6 s, above 5 s');
+    });
+
+    it('tells of the last run of jobs that have no tables of their own', async () => {
+      await run(`INSERT INTO spillway.scheduled_runs (job_name, slot, status, started_at, finished_at) VALUES
+        ('cron-reconcile-audit', now() - interval '3 hours', 'completed', now() - interval '3 hours', now() - interval '3 hours'),
+        ('cron-ensure-partitions', now() - interval '2 hours', 'failed', now() - interval '2 hours', now() - interval '2 hours'),
+        ('cron-cleanup-rate-limits', now() - interval '9 hours', 'baseline', now() - interval '9 hours', now())`);
+      const { page } = await dashboard.logIn('read');
+      await page.locator('main.board').waitFor();
+      expect((await cells(page, 'Maintenance', 'cron-reconcile-audit'))[0]).toMatch(/^completed 3 h ago/u);
+      expect((await cells(page, 'Maintenance', 'cron-ensure-partitions'))[0]).toMatch(/^failed 2 h ago/u);
+      expect((await cells(page, 'Maintenance', 'cron-cleanup-rate-limits'))[0]).toBe('has not run yet');
+    });
+  },
+);
