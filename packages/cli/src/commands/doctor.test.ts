@@ -115,6 +115,26 @@ it.each(['redis-cluster://127.0.0.1:1', 'redis-sentinel://127.0.0.1:1/spillway']
   },
 );
 
+it('fails while somebody else may touch a table of Spillway, until migrate runs again', async () => {
+  const { pool } = servers.postgres;
+  await pool.query(
+    'GRANT SELECT, INSERT ON rate_limits_v2 TO PUBLIC; GRANT EXECUTE ON FUNCTION record_metric TO PUBLIC',
+  );
+  expect(await doctor({})).toMatchObject({
+    code: 4,
+    checks: {
+      'DATABASE_URL privileges': [
+        'fail',
+        expect.stringMatching(
+          /PUBLIC: EXECUTE on FUNCTION public\.record_metric.*INSERT, SELECT on TABLE public\.rate_limits_v2/u,
+        ),
+      ],
+    },
+  });
+  expect(await spillway(['migrate'], servers.env)).toMatchObject({ code: 0 });
+  expect((await doctor({})).checks).toMatchObject({ 'DATABASE_URL privileges': ['ok', expect.any(String)] });
+});
+
 it('sees a database that is not migrated, a month that is missing and archives of one’s own', async () => {
   await servers.postgres.pool.query(`
     CREATE TABLE archive.plain (at timestamptz);

@@ -1,4 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
+import { type Connection, transaction, withConnection } from '@spillway/db';
 import type { CliContext } from '../cli-context.ts';
 import { table } from '../output.ts';
 import { withPool } from '../with-pool.ts';
@@ -42,24 +43,37 @@ const shown: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+interface Found {
+  readonly title: string;
+  readonly name: string;
+  readonly sql: string;
+  readonly rows: Record<string, unknown>[];
+}
+
 /** `spillway queries`. */
 export function queriesCommand(context: CliContext): Command {
   return new Command('queries')
     .description('run the monitoring queries: blocks, breaker events, archival history')
     .addHelpText('after', '\nNeeds DATABASE_URL. With --json all columns are there.')
     .action(async () => {
-      const results = await withPool(context, async (pool) => {
-        const found = [];
-        for (const { title, name, sql } of monitoringQueries) {
-          const { rows, fields } = await pool.query<Record<string, unknown>>(sql);
-          // Counts are bigint, which the driver gives as text.
-          const counts = fields.filter(({ dataTypeID }) => dataTypeID === BIGINT).map((field) => field.name);
-          for (const row of rows) for (const count of counts) row[count] = Number(row[count]);
-          found.push({ title, name, sql, rows });
-        }
-        return found;
-      });
+      const results = await withPool(context, async (pool) =>
+        withConnection(pool, async (connection) => transaction(connection, {}, async () => runAll(connection))),
+      );
       const people = results.map(({ title, name, rows }) => `${title}\n${table(rows, shown[name])}`).join('\n\n');
       context.output.result(Object.fromEntries(results.map(({ name, rows }) => [name, rows])), people);
     });
+}
+
+async function runAll(connection: Connection): Promise<Found[]> {
+  // The texts are also for psql, and name no schema.
+  await connection.query('SET LOCAL search_path = public');
+  const found = [];
+  for (const { title, name, sql } of monitoringQueries) {
+    const { rows, fields } = await connection.query<Record<string, unknown>>(sql);
+    // Counts are bigint, which the driver gives as text.
+    const counts = fields.filter(({ dataTypeID }) => dataTypeID === BIGINT).map((field) => field.name);
+    for (const row of rows) for (const count of counts) row[count] = Number(row[count]);
+    found.push({ title, name, sql, rows });
+  }
+  return found;
 }

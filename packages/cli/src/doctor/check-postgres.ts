@@ -1,4 +1,4 @@
-import { type Connection, type ConnectionSource, createPool, withConnection } from '@spillway/db';
+import { type Connection, type ConnectionSource, createPool, listExposures, withConnection } from '@spillway/db';
 import type { MaintainedTable } from '@spillway/worker';
 import { type Check, check, unreachable } from './check.ts';
 import { checkPartitions } from './check-partitions.ts';
@@ -44,7 +44,7 @@ async function look(
   const { rows } = await connection.query<ServerRow>(
     `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms,
             current_setting('server_version_num')::int AS version, current_setting('server_version') AS text,
-            to_regclass('spillway.scheduled_runs') IS NOT NULL AS migrated`,
+            EXISTS (SELECT FROM pg_class WHERE relname = 'migrations' AND relnamespace = to_regnamespace('spillway')) AS migrated`,
   );
   const [row] = rows;
   if (row === undefined) throw new Error('the server gave no row');
@@ -57,7 +57,7 @@ async function look(
     }),
     check('DATABASE_URL pooling', pooling, pooling === 'direct', {
       status: 'warn',
-      advice: 'Fine for the worker. Give migrate, and a worker that detaches partitions, a direct connection.',
+      advice: 'Fine for the worker and for migrate. Give a worker that detaches partitions a direct connection.',
     }),
     check('DATABASE_URL schema', row.migrated ? 'migrated' : 'not migrated', row.migrated, {
       status: 'fail',
@@ -65,5 +65,20 @@ async function look(
     }),
   ];
   if (!row.migrated) return { checks, clockMs };
-  return { checks: [...checks, ...(await checkPartitions(connection, tables, row.ms))], clockMs };
+  const privileges = await checkPrivileges(connection);
+  return { checks: [...checks, privileges, ...(await checkPartitions(connection, tables, row.ms))], clockMs };
+}
+
+/** On a host that serves `public` to browsers, one grant too many makes the trail and the keys the internet's. */
+async function checkPrivileges(connection: Connection): Promise<Check> {
+  const exposures = await listExposures(connection);
+  const shown = exposures
+    .slice(0, 5)
+    .map(({ object, grantee, privileges }) => `${grantee}: ${privileges} on ${object}`);
+  const more = exposures.length > shown.length ? [`and ${exposures.length - shown.length} more`] : [];
+  const found = exposures.length === 0 ? "open to nobody but Spillway's roles" : [...shown, ...more].join('; ');
+  return check('DATABASE_URL privileges', found, exposures.length === 0, {
+    status: 'fail',
+    advice: 'Run spillway migrate as the owner of the tables, which takes them away.',
+  });
 }
