@@ -34,6 +34,19 @@ describe.each([
     expect(await call(one, fine)).toBe('fine');
   });
 
+  it('count nothing any more of what failed before a reset, not even in a process that had just begun', async () => {
+    const one = await fleet.make([quick({ quorum: 1 })]);
+    await call(one, boom);
+    await call(one, boom);
+    await one.get('a', 'quick').reset({ who: 'ada' });
+    await call(one, boom);
+    await call(one, boom);
+    await expect.poll(() => one.get('a', 'quick').read(), soon).toMatchObject({ epoch: expect.any(Number) });
+    expect(states(one)).toEqual(['closed']);
+    await call(one, boom);
+    await expect.poll(() => states(one), soon).toEqual(['open']);
+  });
+
   it('let everything pass while forced closed, whatever becomes of it', async () => {
     const [one, two] = [await fleet.make([quick()]), await fleet.make([quick()])];
     for (let times = 0; times < 3; times += 1) await call(one, boom);

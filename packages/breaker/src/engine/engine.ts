@@ -11,7 +11,7 @@ import { FleetView } from './fleet-view.ts';
 import { Gate } from './gate.ts';
 import { machineConfig } from './machine-config.ts';
 import { type Counter, counting, Generation, timed } from './observers.ts';
-import { ask, type Permit } from './permit.ts';
+import { ask, type Permit, rejectedSoon } from './permit.ts';
 import { probeOutcome, Probes } from './probes.ts';
 import { Reporter } from './reporter.ts';
 import type { Runtime } from './runtime.ts';
@@ -197,6 +197,7 @@ export class Engine implements Counter {
   /** Lets a person move the breaker. @throws {StoreUnavailableError} */
   async command(action: Extract<Action, { type: 'force' | 'reset' }>): Promise<void> {
     await this.link.demand(action);
+    this.#beginAnew();
     this.gate.reset();
   }
 
@@ -267,12 +268,17 @@ export class Engine implements Counter {
       this.gate.refresh();
       return;
     }
+    this.#beginAnew();
+    this.gate.begin(view);
+  }
+
+  /** What was seen until now counts no more. */
+  #beginAnew(): void {
     this.#reporter.discard();
     if (!this.#tally.isEmpty) this.#reporter.addLate(this.#tally.take());
     this.#generation.isCurrent = false;
     this.#generation = new Generation(this);
     this.#plain = { timeoutMs: this.preset.timeoutMs, observer: counting(this.#generation) };
-    this.gate.begin(view);
   }
 
   #setAlone(alone: boolean): void {
@@ -286,15 +292,4 @@ export class Engine implements Counter {
     const timeoutMs = settings?.timeoutMs ?? this.preset.timeoutMs;
     return { timeoutMs, signal: settings?.signal, covers: settings?.covers, observer };
   }
-}
-
-const settled = Promise.resolve();
-
-/**
- * Rejects a microtask from now, when the caller who awaits it has a handler on it already. One that is rejected before
- * that goes through the process' bookkeeping of unhandled rejections, there and back, which costs half a µs.
- */
-async function rejectedSoon(error: CircuitOpenError): Promise<never> {
-  await settled;
-  throw error;
 }

@@ -79,6 +79,8 @@ describe('breakerFetch', () => {
   it.each([
     ['', {}, 'name'],
     ['a', { covers: 'all' }, 'covers must be one of headers, body, not "all"'],
+    ['a', { fetch: 'undici' }, 'fetch must be a function, not "undici"'],
+    ['a', { timeoutMs: 5 }, 'timeoutMs is no option: there are fetch, covers'],
   ])('refuses %j with %j at construction', (name, options, message) => {
     const make = (): unknown => breakerFetch(closedBreakers().breakers, name, 'webhook', options as object);
     expect(make).toThrow(BreakerInputError);

@@ -1,3 +1,4 @@
+import { checkObject } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
 import { checkName } from '../names.ts';
 import type { Covers } from '../timeout/call.ts';
@@ -25,7 +26,8 @@ export interface BreakerFetchOptions {
 
 /**
  * A `fetch` behind a breaker. A response is passed on whatever its status; 5xx, 408 and network errors count as failures,
- * and 429 keeps everybody away for its `Retry-After`. A signal in the request works as ever, and counts as nothing.
+ * and 429 keeps everybody away for its `Retry-After`. A signal in the request works as ever; its abort counts as nothing,
+ * and that of an `AbortSignal.timeout` as a timeout.
  * @param name the breaker's, or a function that names one by the URL, such as `({ host }) => host`
  * @example
  * ```ts
@@ -40,8 +42,13 @@ export function breakerFetch<PresetName extends string>(
   breakers: CallRunner<PresetName>,
   name: string | ((url: URL) => string),
   preset: NoInfer<PresetName>,
-  { fetch: inner, covers = 'headers' }: BreakerFetchOptions = {},
+  options: BreakerFetchOptions = {},
 ): Fetch {
+  checkObject('options', options, ['fetch', 'covers']);
+  const { fetch: inner, covers = 'headers' } = options;
+  if (inner !== undefined && typeof inner !== 'function') {
+    throw new BreakerInputError('fetch', `must be a function, not ${shown(inner)}`);
+  }
   if (typeof name !== 'function') checkName(name);
   if (covers !== 'headers' && covers !== 'body') {
     throw new BreakerInputError('covers', `must be one of headers, body, not ${shown(covers)}`);

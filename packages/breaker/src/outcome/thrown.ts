@@ -129,9 +129,16 @@ const ofPrisma: Reader = (error, bounds, text) => {
 const SQL_FAILURES = /^(?:08|25006|28|3D|53|57P|58|F0|HV|HY|XX)/;
 const SQL_TIMEOUTS = new Set(['57014', '25P04', '25P03']);
 
-/** pg, postgres.js and mysql2: any other class is the statement's own fault. */
+/** PostgREST's own: it has no connection to the database, or none in time. */
+const POSTGREST_FAILURES = /^PGRST00[0-3]$/;
+
+/** pg, postgres.js, mysql2, and what supabase-js throws: any other class is the statement's own fault. */
 const ofSql: Reader = (error, _, text) => {
-  const isPostgres = member(error, 'severity') !== undefined;
+  const isPostgrest = textMember(error, 'name') === 'PostgrestError';
+  const isPostgres = isPostgrest || member(error, 'severity') !== undefined;
+  if (isPostgrest && textMember(error, 'code').startsWith('PGRST')) {
+    return POSTGREST_FAILURES.test(textMember(error, 'code')) ? failure(text, 'error') : answered;
+  }
   const state = isPostgres ? textMember(error, 'code') : textMember(error, 'sqlState');
   if (!/^[\dA-Z]{5}$/.test(state)) return undefined;
   if (SQL_TIMEOUTS.has(state)) return failure(text, 'timeout');

@@ -146,6 +146,11 @@ export const outcomeCases: Readonly<Record<string, () => readonly Given[]>> = {
   'supabase-js: `{ error, status: 404 }`': () => gave(postgrest(404), postgrest(406), postgrest(409)),
   'supabase-js: `{ error, status: 500 }`': () => gave(postgrest(500), postgrest(503), postgrest(504)),
   'supabase-js: `{ error, status: 0 }`: no answer': () => gave(postgrest(0, 'TypeError: fetch failed')),
+  'supabase-js: `throwOnError`: `PGRST116`, no row': () => threw(new Named('PostgrestError', { code: 'PGRST116' })),
+  'supabase-js: `throwOnError`: `23505`, a unique constraint': () =>
+    threw(new Named('PostgrestError', { code: '23505', details: '', hint: '' })),
+  'supabase-js: `throwOnError`: `PGRST003`, no connection in time': () =>
+    threw(new Named('PostgrestError', { code: 'PGRST003' }), new Named('PostgrestError', { code: '53300' })),
   'supabase-js: `{ error }` of auth, status 400': () =>
     reported(new Named('AuthApiError', { status: 400, code: 'invalid_credentials' })),
   'supabase-js: `{ error }` of auth, status 429': () =>
