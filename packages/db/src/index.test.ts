@@ -66,7 +66,6 @@ test('exports exactly these values', () => {
       "parseKey",
       "readCapacity",
       "readClockMs",
-      "readDeadLetters",
       "readVitals",
       "recordMetric",
       "recordMetrics",
@@ -85,6 +84,7 @@ test('exports exactly these values', () => {
       "upsertDropped",
       "upsertOutages",
       "waitingDeadLetters",
+      "waitingPayloads",
       "withConnection",
       "withJobLock",
     ]

@@ -57,9 +57,9 @@ export { decodePayload } from './queries/dead-letter-payload.ts';
 export {
   type DeadLetterFilter,
   markReplayed,
-  readDeadLetters,
   takeDeadLetter,
   waitingDeadLetters,
+  waitingPayloads,
   type WaitingLetter,
 } from './queries/dead-letters.ts';
 export { findMissing, type KnownSeq, listEpochs, type SeqBounds } from './queries/find-missing.ts';

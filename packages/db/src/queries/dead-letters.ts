@@ -25,7 +25,9 @@ const LIST = `
 const TAKE =
   'SELECT payload FROM spillway.audit_dead_letters WHERE id = $1 AND replayed_at IS NULL FOR UPDATE SKIP LOCKED';
 const MARK = 'UPDATE spillway.audit_dead_letters SET replayed_at = now() WHERE id = $1';
-const PAYLOADS = 'SELECT payload FROM spillway.audit_dead_letters';
+const PAYLOADS = `
+  SELECT id, payload FROM spillway.audit_dead_letters
+  WHERE replayed_at IS NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2`;
 
 /** The ids of the letters that wait for a replay, oldest first. */
 export async function waitingDeadLetters(db: Queryable, { ids, from, to }: DeadLetterFilter): Promise<string[]> {
@@ -45,8 +47,20 @@ export async function markReplayed(db: Queryable, id: string): Promise<void> {
   await db.query(MARK, [id]);
 }
 
-/** What all letters hold, replayed or not. */
-export async function readDeadLetters(db: Queryable): Promise<unknown[]> {
-  const { rows } = await db.query<{ payload: unknown }>(PAYLOADS);
-  return rows.map(({ payload }) => decodePayload(payload));
+/** Letters that are read at once; each may hold a whole event. */
+const PAGE = 500;
+
+/** What the letters hold that wait for a replay, page by page. An event that was replayed is in its table. */
+export async function* waitingPayloads(db: Queryable): AsyncGenerator<unknown[]> {
+  let after: string | null = null;
+  for (;;) {
+    const { rows }: { rows: { id: string; payload: unknown }[] } = await db.query<{ id: string; payload: unknown }>(
+      PAYLOADS,
+      [after, PAGE],
+    );
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    yield rows.map(({ payload }) => decodePayload(payload));
+    after = last.id;
+  }
 }

@@ -5,8 +5,8 @@ import {
   type KnownSeq,
   listEpochs,
   type Queryable,
-  readDeadLetters,
   type SeqBounds,
+  waitingPayloads,
 } from '@spillway/db';
 import { hashId } from '../hash-id.ts';
 import { type OutboxClient, readHeads } from '../outbox-head.ts';
@@ -73,9 +73,12 @@ export async function reconcile(
     }),
   );
   const known = await queuedSeqs(queue, signal);
-  for (const payload of await readDeadLetters(pool)) {
-    const seq = isPayload(payload) ? seqOf([payload.shard, payload.entryId, payload.fields]) : undefined;
-    if (seq !== undefined) known.push(seq);
+  for await (const payloads of waitingPayloads(pool)) {
+    signal?.throwIfAborted();
+    for (const payload of payloads) {
+      const seq = isPayload(payload) ? seqOf([payload.shard, payload.entryId, payload.fields]) : undefined;
+      if (seq !== undefined) known.push(seq);
+    }
   }
   const stored = await listEpochs(pool);
   const checked = bounds(tops, stored);

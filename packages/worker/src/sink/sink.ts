@@ -1,4 +1,4 @@
-import { classifyDbError, type Queryable } from '@spillway/db';
+import { classifyDbError, type Queryable, recordMetrics } from '@spillway/db';
 import { Worker, type Job, type WorkerOptions as BullOptions, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
@@ -6,6 +6,8 @@ import type { WorkerLogger } from '../logger.ts';
 import { AUDIT_QUEUE, countDuplicates, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
 import { isOutOfMemory, type MemoryWatch } from '../queue/memory-watch.ts';
 import { restAfterErrors } from '../queue/rest-after-errors.ts';
+import { repeat } from '../repeat.ts';
+import { LagMeter } from './lag-meter.ts';
 import { redisNowMs } from '../redis-clock.ts';
 import { within } from '../within.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
@@ -63,6 +65,9 @@ const AHEAD_MS = 1_000;
 /** How long Redis may take to tell its time, in ms. */
 const CLOCK_TIMEOUT_MS = 1_000;
 
+/** How often the events' lag is recorded, in ms. */
+const LAG_INTERVAL_MS = 10_000;
+
 /** A week of minutes, for the queue's throughput. */
 const METRIC_POINTS = 7 * 24 * 60;
 
@@ -82,12 +87,17 @@ export function createSink(options: SinkOptions): Sink {
   const lockMs = wholeNumber('lockMs', options.lockMs ?? 5_000, 100, 600_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
 
+  const meter = new LagMeter();
+  const stop = new AbortController();
+  void repeat(LAG_INTERVAL_MS, stop.signal, async () => recordLag(meter, pool, connection));
+
   const write = async (job: AuditJob): Promise<WriteReport> => {
     const startedAt = performance.now();
     const end = (outcome: JobOutcome): void => metrics.job?.(outcome, performance.now() - startedAt);
     try {
       const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries);
       end('stored');
+      meter.committed(job.data.entries);
       metrics.stored?.({ events: job.data.entries.length, ...report });
       // Not awaited: a count is not worth a delay, and certainly not a second try.
       if (report.duplicates > 0) void countDuplicates(connection, prefix, report.duplicates).catch(() => {});
@@ -126,9 +136,23 @@ export function createSink(options: SinkOptions): Sink {
   const { rest } = restAfterErrors(worker, restMs);
   listen(worker, memory, logger);
   return {
-    close: () => worker.close(),
+    close: () => {
+      stop.abort();
+      return worker.close();
+    },
     abandon: () => void worker.disconnect().catch(() => {}),
   };
+}
+
+/** A sample that can't be recorded is not worth a word: what keeps it from being recorded is told elsewhere. */
+async function recordLag(meter: LagMeter, pool: Queryable, redis: Redis | Cluster): Promise<void> {
+  try {
+    const samples = meter.take();
+    if (samples.length > 0) await recordMetrics(pool, samples);
+    meter.redisAheadMs = (await within(CLOCK_TIMEOUT_MS, redisNowMs(redis))) - Date.now();
+  } catch {
+    // The next one will be.
+  }
 }
 
 /**
