@@ -6,8 +6,7 @@
 --
 -- KEYS   [1] the window key
 -- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset'; to block also
---        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms), [6] bytes
---        a unit takes in the window's body, 0 where they can't be counted so
+--        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms)
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end.
@@ -16,27 +15,33 @@
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
 local value = redis.call('GET', key)
-local base, blocked = now, 0
+-- TAG, SHADOW: window.lua. Of a sliding log, which has no tag, the units can be counted.
+local TAG, SHADOW = 17592186044416, 140737488355328
+local tagged_base, blocked = now, 0
 if value then
-  base, blocked = struct.unpack('>I6I6', value)
+  tagged_base, blocked = struct.unpack('>I6I6', value)
 end
-local log = value and string.sub(value, 19) or ''
+if blocked >= SHADOW and blocked < BLOCK_FOREVER then
+  blocked = blocked - SHADOW
+end
+local body = value and string.sub(value, 19) or ''
 
 -- pcall: a user without the right to the channel can block all the same.
 redis.pcall('PUBLISH', 'spillway:keys', ARGV[2] .. ' ' .. key)
 
 local function save(blocked_until, ttl)
-  redis.call('SET', key, struct.pack('>I6I6I6', base, blocked_until, now + ttl) .. log, 'PX', ttl_ms(ttl))
+  redis.call('SET', key, struct.pack('>I6I6I6', tagged_base, blocked_until, now + ttl) .. body, 'PX', ttl_ms(ttl))
 end
 
 if ARGV[2] == 'block' then
-  local duration, limit, window, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+  local duration, limit, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
   local blocked_until = duration == 0 and BLOCK_FOREVER or now + duration
   local left = redis.call('PTTL', key)
   local ttl = duration == 0 and FOREVER_TTL_MS or duration
   save(blocked_until, left > ttl and left or ttl)
   block_save(key, now, blocked_until, cap, {
-    limit = limit, window = window, count = bytes > 0 and #log / bytes or 0, denied = 0, mode = 0, start = base,
+    limit = limit, window = window, count = tagged_base < TAG and #body / 5 or 0, denied = 0, mode = 0,
+    start = tagged_base % TAG,
   })
   return string.format('%.0f', blocked_until)
 end
@@ -55,7 +60,7 @@ end
 if lifted == 0 then
   return 0
 end
-if #log == 0 then
+if #body == 0 then
   redis.call('DEL', key)
 else
   save(0, redis.call('PTTL', key))

@@ -11,10 +11,10 @@ end
 --        then runs of seven, each describing the next `count` requests:
 --        limit, window (ms), block (ms, 0 = none), mode, cost, the time to live of
 --        a new window (ms), count
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
 -- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request:
 --        the units that remain to whoever is allowed, and all is free again a window
---        from now; else 0xFFFFFFFF. For each of those follow, in their order, 13 bytes:
+--        from now; else 0xFFFFFFFF. For each of those X
 --        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms).
 --        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was
 --        blocked. 0xFFFFFFFF ms stands for ever.
@@ -44,10 +44,10 @@ local rest, decide, dropped, outbox_cap
 local index = 0
 for argument = 3, #ARGV, 7 do
   local limit, window = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
-  local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] ~= '2'
+  local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] < '2'
   -- Text: Redis would have to print a number with 17 digits.
   local ttl = ARGV[argument + 5]
-  local cutoff, renewed, oldest_base = now - window, now + window, now - 2147483648
+  local cutoff, renewed, oldest_base = now - window, now + window, now - 549755813888
   -- What only rare requests need is made a number when the first of them comes.
   local block, mode, cost
   for place = index + 1, index + tonumber(ARGV[argument + 6]) do
@@ -55,16 +55,16 @@ for argument = 3, #ARGV, 7 do
     if repeated then value = call('GET', key) else value = slots[place] end
     if common then
       if not value then
-        call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', ttl)
+        call('SET', key, pack('>I6I6I6I5', now, 0, now + 2 * window, 0), 'PX', ttl)
         left = limit - 1
       else
         local size = #value
-        local free = limit - (size - 18) / 4
+        local free = limit - (size - 18) / 5
         if free > 0 and size > 18 then
-          local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
+          local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
           if blocked == 0 and base + oldest > cutoff and expires >= renewed
-            and base > oldest_base and base + unpack_at('>I4', value, size - 3) <= now then
-            call('APPEND', key, pack('>I4', now - base))
+            and base > oldest_base and base + unpack_at('>I5', value, size - 4) <= now then
+            call('APPEND', key, pack('>I5', now - base))
             left = free - 1
           end
         end

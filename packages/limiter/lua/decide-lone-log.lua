@@ -6,9 +6,9 @@ end
 -- Needs now.lua and the function rare() in front of it, which gives the functions of decide-one-log.lua.
 --
 -- KEYS   [1] the window key
--- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 4 limit, 4 window (ms),
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 4 limit, 6 window (ms),
 --        4 block (ms, 0 = none), 1 mode, 4 cost; then as text the time to live of a new window (ms)
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
 -- Reply  an integer for the commonest answer, allowed and all free again a window
 --        from now: remaining × 2^41 + server time (ms). Else the string that
 --        decide-counters.lua answers for one request.
@@ -20,19 +20,19 @@ end
 
 local pack, unpack_at, call, rule = struct.pack, struct.unpack, redis.call, ARGV[1]
 local key = KEYS[1]
-local cap, limit, window, block, mode, cost = unpack_at('>I4I4I4I4I1I4', rule)
+local cap, limit, window, block, mode, cost = unpack_at('>I4I4I6I4I1I4', rule)
 local value, left = call('GET', key), nil
 
-if cost == 1 and mode ~= 2 then
+if cost == 1 and mode < 2 then
   if not value then
-    call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', string.sub(rule, 22))
+    call('SET', key, pack('>I6I6I6I5', now, 0, now + 2 * window, 0), 'PX', string.sub(rule, 24))
     left = limit - 1
   elseif #value > 18 then
-    local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
-    local free = limit - (#value - 18) / 4
+    local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
+    local free = limit - (#value - 18) / 5
     if free > 0 and blocked == 0 and base + oldest + window > now and expires >= now + window
-      and now - base < 2147483648 and base + unpack_at('>I4', value, #value - 3) <= now then
-      call('APPEND', key, pack('>I4', now - base))
+      and now - base < 549755813888 and base + unpack_at('>I5', value, #value - 4) <= now then
+      call('APPEND', key, pack('>I5', now - base))
       left = free - 1
     end
   end
@@ -41,7 +41,7 @@ end
 if left and left < 4096 and now < 2199023255552 then
   return left * 2199023255552 + now
 elseif left then
-  return pack('>I6I1I4I4I4', now, 0, left, window, 0)
+  return pack('>I6I1I4I6I6', now, 0, left, window, 0)
 end
 local decide, dropped = rare()
 local answer = pack('>I6', now) .. decide(cap, key, value, limit, window, block, mode, cost)

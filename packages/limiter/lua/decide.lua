@@ -1,5 +1,8 @@
 --- @include "includes/now.lua"
 --- @include "includes/judging.lua"
+local function make_take_over()
+--- @include "includes/take-over.lua"
+end
 local function make_log()
 --- @include "algorithms/log.lua"
 end
@@ -29,12 +32,16 @@ end
 --        for each of its requests seven:
 --        algorithm, limit, window (ms), block (ms, 0 = none), mode, cost, extra
 --        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 3 charge
---        (whether it fits or not), 4 give back, 5 renew (slots)
--- Reply  one string: 6 bytes server time (ms), then 13 bytes a request:
---        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms),
+--        (whether it fits or not), 4 give back, 5 renew (slots), 6 peek under a
+--        policy in shadow mode
+-- Reply  one string: 6 bytes server time (ms), then 17 bytes a request:
+--        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms),
 --        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
 --        now on, 3 was blocked, 4 fits but another of its group does not,
---        5 the period is not among those given. 0xFFFFFFFF ms stands for ever.
+--        5 the period is not among those given, 6 the window is another algorithm's
+--        (only of the scripts for single requests: decide.lua takes it over). Behind a block, whose window
+--        has no units to give, `remaining` is how many ms of the block are left.
+--        All bits set stand for ever.
 --        At the end, when the outbox was full: 4 bytes, how many events it dropped.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
@@ -56,8 +63,8 @@ while argument <= #ARGV do
       extra = ARGV[argument + 6],
     }
     argument, index = argument + 7, index + 1
-    local w = window_of(KEYS[index], call('GET', KEYS[index]))
-    refused = judge(w, rule) or refused
+    local w, refuses = judge(KEYS[index], call('GET', KEYS[index]), rule)
+    refused = refuses or refused
     stale = stale or w.stale
     windows[place], rules[place] = w, rule
   end

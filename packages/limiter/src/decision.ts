@@ -1,13 +1,22 @@
 import type { CombinedDecision, Decision, Policy } from './types.ts';
 
 /** Outcome codes of a store; the numbers are those of decide.lua. */
-export const outcomes = { allowed: 0, limited: 1, blockBegins: 2, blocked: 3, withheld: 4, stale: 5 } as const;
+export const outcomes = {
+  allowed: 0,
+  limited: 1,
+  blockBegins: 2,
+  blocked: 3,
+  withheld: 4,
+  stale: 5,
+  foreign: 6,
+} as const;
 
 /** One of {@link outcomes}. */
 export type Outcome = (typeof outcomes)[keyof typeof outcomes];
 
 /**
- * Turns a store's answer into a decision. Times are in ms, `Infinity` = for ever; `nowMs` is the store's clock.
+ * Turns a store's answer into a decision. Times are in ms, `Infinity` = for ever; `nowMs` is the store's clock. `blockLeftMs`
+ * is how long the block lasts that runs or begins; the wait can be longer.
  */
 export function toDecision(
   { name, limit, mode }: Policy,
@@ -16,6 +25,7 @@ export function toDecision(
   resetAfterMs: number,
   retryAfterMs: number,
   nowMs: number,
+  blockLeftMs: number = 0,
 ): Decision {
   const resetAt = nowMs + resetAfterMs;
   if (outcome === outcomes.allowed) {
@@ -27,7 +37,7 @@ export function toDecision(
   const allowed = mode === 'shadow';
   const reason = allowed ? 'shadow' : outcome === outcomes.limited ? 'limited' : 'blocked';
   const decision: Decision = { allowed, policy: name, reason, limit, remaining, resetAt, resetAfterMs, retryAfterMs };
-  return outcome === outcomes.limited ? decision : { ...decision, blockedUntil: nowMs + retryAfterMs };
+  return outcome === outcomes.limited ? decision : { ...decision, blockedUntil: nowMs + blockLeftMs };
 }
 
 /**

@@ -11,7 +11,7 @@ it('a kept key is the one that would be made, for tricky names and for more than
   const subjects = ['__proto__', 'a:b', ...Array.from({ length: 45_000 }, (_, user) => `u${user}`), '__proto__', 'u0'];
   for (const subject of subjects) {
     const key = plain('p', 'default', subject);
-    if (find(leased, 'p', 'default', subject) !== key) expect.fail(subject);
+    if (find(leased, 'default', subject) !== key) expect.fail(subject);
   }
-  expect(find(leased, 'p', 'other', 'u0')).toBe(plain('p', 'other', 'u0'));
+  expect(find(leased, 'other', 'u0')).toBe(plain('p', 'other', 'u0'));
 });

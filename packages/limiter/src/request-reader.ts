@@ -6,7 +6,7 @@ import { checkAction, checkCost, checkSlot, checkSubject, checkUnits } from './r
 import { slotId } from './slots/hold.ts';
 import type { StoreRequest } from './store/store.ts';
 import type { CombinedRequest, ConsumeOptions, Policy } from './types.ts';
-import { DEFAULT_ACTION, keyName, type WindowKeys } from './window-key.ts';
+import { DEFAULT_ACTION, type WindowKeys } from './window-key.ts';
 
 /** Turns what callers pass into requests that a store takes. All of it throws `LimiterInputError`. */
 export interface RequestReader {
@@ -51,7 +51,6 @@ export function requestReader(
   keyOf: WindowKeys,
   live?: LivePolicies,
 ): RequestReader {
-  const keyNameOf = rememberedKeyNames();
   const findKey = hotKeys(keyOf);
 
   function find(name: string, subject: string): Policy {
@@ -71,11 +70,11 @@ export function requestReader(
 
   function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): string {
     if (action !== DEFAULT_ACTION) checkAction(action);
-    return keyOf(keyNameOf(policy), action, subject);
+    return keyOf(policy.name, action, subject);
   }
 
   function make(policy: Policy, subject: string, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): StoreRequest {
-    const key = findKey(policy, keyNameOf(policy), action, subject);
+    const key = findKey(policy, action, subject);
     return policy.algorithm === 'concurrency' ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
   }
 
@@ -134,17 +133,6 @@ function readTogether(
   });
   checkAllDiffer(requests);
   return requests;
-}
-
-/** The part of a key that names the policy, made once. */
-function rememberedKeyNames(): (policy: Policy) => string {
-  const keyNames = new WeakMap<Policy, string>();
-  return (policy) => {
-    if (policy.algorithm === 'sliding-log') return policy.name;
-    let name = keyNames.get(policy);
-    if (name === undefined) keyNames.set(policy, (name = keyName(policy)));
-    return name;
-  };
 }
 
 function checkSize(combined: unknown): void {

@@ -173,7 +173,11 @@ const countersStart = `-- counters-start.lua: what the files of the folder lean/
 local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
 local sub, rep, ceil, format = string.sub, string.rep, math.ceil, string.format
 -- Longest time that a reply can say.
-local LONGEST = 0xFFFFFFFE
+local LONGEST = 281474976710654
+-- What the algorithm adds to a window's base: window.lua.
+local TAG = 17592186044416
+-- What another algorithm has counted is decide.lua's to take over.
+local make_take_over
 -- Whether each request says who holds its slot.
 local has_holders = false
 `;
@@ -182,23 +186,33 @@ const window = `-- window.lua: how every algorithm keeps what it knows of one su
 -- Needs clock.lua and now.lua in front of it.
 --
 -- Provides
---   HEADER, FOREVER      length of a window's header; "for ever" in a reply's 4 bytes
---   window_save(key, base, blocked, body, ttl)
+--   HEADER, FOREVER      length of a window's header; "for ever" among blocked-until times and in a reply's 6 bytes
+--   TAG                  see below
+--   window_save(key, tagged_base, blocked, body, ttl, shadow)
 --
--- A window is one string: 6 bytes base time (ms), 6 bytes blocked-until (ms,
--- 0 = not blocked), 6 bytes expiry (ms), then a body that only its algorithm
--- understands. A policy whose algorithm changes gets other keys, so that no
--- algorithm meets another's body.
+-- A window is one string: 6 bytes base time (ms) plus TAG times the number of its
+-- algorithm, 6 bytes blocked-until (ms, 0 = not blocked), 6 bytes expiry (ms), then
+-- a body that only its algorithm understands. A policy whose algorithm changes
+-- keeps its keys, and with them its blocks: what another algorithm has counted is
+-- taken over (take-over.lua).
+--
+-- TAG is 2^44 ms, 557 years: what reads a window of another algorithm as if it were
+-- its own sees a time far in the future, which no common case is made for.
+--
+-- A block that began in shadow mode has 2^47 ms added to its end: it is there for
+-- the trail, and does not refuse anybody once the policy enforces.
 
 local HEADER = 18
-local FOREVER = 0xFFFFFFFF
+local FOREVER = 281474976710655
+local TAG = 17592186044416
 local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
 local sub, rep, floor, ceil = string.sub, string.rep, math.floor, math.ceil
 local max, min = math.max, math.min
 
-local function window_save(key, base, blocked, body, ttl)
+local function window_save(key, tagged_base, blocked, body, ttl, shadow)
   if blocked - now > ttl then ttl = blocked - now end
-  call('SET', key, pack('>I6I6I6', base, blocked, now + ttl) .. body, 'PX', ttl_ms(ttl))
+  local header = pack('>I6I6I6', tagged_base, shadow and blocked + 140737488355328 or blocked, now + ttl)
+  call('SET', key, header .. body, 'PX', ttl_ms(ttl))
 end
 `;
 
@@ -214,11 +228,11 @@ const algorithmsSave = `-- save.lua: what the algorithms beside it write.
 -- Needs window.lua in front of it.
 --
 -- Provides
---   save(w, base, body, ttl)   writes a window; w is afterwards as if read back
+--   save(w, tag, base, body, ttl)   writes a window; w is afterwards as if read back
 
 -- A block stays.
-local function save(w, base, body, ttl)
-  window_save(w.key, base, w.blocked > w.at and w.blocked or 0, body, ttl)
+local function save(w, tag, base, body, ttl)
+  window_save(w.key, base + tag * TAG, w.blocked > w.at and w.blocked or 0, body, ttl, w.blocked > w.at and w.shadow)
   w.base, w.body = base, body
 end
 `;
@@ -242,7 +256,7 @@ const algorithmsConcurrency = `-- concurrency.lua: slots that are held until the
 -- Body: 14 bytes a slot, the first to end first: 6 bytes end of its time (ms), 8 bytes holder.
 
 local SLOT = 14
-local slots = {}
+local slots = { tag = 4 }
 
 function slots.read(w, rule)
   w.at, w.capacity, w.slots, w.used, w.start = max(now, w.body == '' and now or w.base), rule.limit, {}, 0, now
@@ -277,7 +291,7 @@ local function write_slots(w, rule, kept)
     last = max(last, kept[place].ends)
   end
   w.slots, w.used = kept, #kept
-  save(w, w.at, table.concat(body), max(1, last - now))
+  save(w, slots.tag, w.at, table.concat(body), max(1, last - now))
 end
 
 function slots.add(w, rule)
@@ -312,38 +326,78 @@ return slots
 `;
 
 const judge = `-- judge.lua: judges, charges and answers one request by its algorithm.
--- Needs clock.lua, now.lua, window.lua, make_blocks(), which gives the functions of blocks.lua, and algorithms.lua in
--- front of it.
+-- Needs clock.lua, now.lua, window.lua, make_blocks(), which gives the functions of blocks.lua, make_take_over(), which
+-- gives that of take-over.lua or is nil, and algorithms.lua in front of it.
 --
 -- Provides
---   window_of(key, value)          -> w (algorithms.lua), of what GET answered
---   judge(w, rule)                 sets w.outcome; -> true when that refuses a group
---   admit(w, rule)                 charges what fits -> 13 bytes of the reply
---   refuse(w, rule, outbox_cap)    -> 13 bytes of the reply; may begin a block
+--   judge(key, value, rule)        -> w (algorithms.lua) with its outcome, of what GET answered;
+--                                  and true when that refuses a group
+--   admit(w, rule)                 charges what fits -> 17 bytes of the reply
+--   refuse(w, rule, outbox_cap)    -> 17 bytes of the reply; may begin a block
 --   events_dropped()               -> events that this call dropped so far
+--
+-- Waits are counted from now and not from w.at, which is later after the clock
+-- has stepped back: who waits as told is admitted.
 
-local block_save, dropped
+local block_save, dropped, take_over
 
 local function window_of(key, value)
   if not value then
     return { key = key, value = '', base = now, blocked = 0, expires = 0, body = '' }
   end
   local base, blocked, expires = unpack_at('>I6I6I6', value)
-  return { key = key, value = value, base = base, blocked = blocked, expires = expires, body = sub(value, HEADER + 1) }
+  local tag, shadow = floor(base / TAG), blocked >= 140737488355328 and blocked < FOREVER
+  if shadow then blocked = blocked - 140737488355328 end
+  return {
+    key = key, value = value, base = base - tag * TAG, blocked = blocked, shadow = shadow, expires = expires,
+    body = sub(value, HEADER + 1),
+  }, tag
 end
 
 local function reply(outcome, remaining, reset, retry)
   if reset > FOREVER then reset = FOREVER end
   if retry > FOREVER then retry = FOREVER end
-  return pack('>I1I4I4I4', outcome, max(0, remaining), max(0, reset), max(0, retry))
+  return pack('>I1I4I6I6', outcome, max(0, remaining), max(0, reset), max(0, retry))
 end
 
-local function judge(w, rule)
-  rule.algorithm.read(w, rule)
+-- A window of another algorithm: kept as one of this unless the request only asks. -> false where that is not possible here
+local function adapt(w, tag, rule)
+  if not make_take_over then return false end
+  take_over = take_over or make_take_over()
+  w.base, w.body = take_over(w.value, tag, w.base, rule)
+  if not w.base then
+    w.base, w.body = now, ''
+  elseif rule.mode ~= 2 then
+    window_save(w.key, w.base + rule.algorithm.tag * TAG, w.blocked, w.body, 2 * rule.window, w.shadow)
+    w.expires = now + 2 * rule.window
+  end
+  w.value = pack('>I6I6I6', w.base, 0, w.expires) .. w.body
+  return true
+end
+
+local function judge(key, value, rule)
+  -- 6 is a look at a policy that only watches.
+  local mode, algorithm, w, tag = rule.mode, rule.algorithm, window_of(key, value)
+  local watches = mode == 1 or mode == 6
+  if mode == 6 then mode, rule.mode = 2, 2 end
+  if tag and tag ~= algorithm.tag and w.body ~= '' and not adapt(w, tag, rule) then
+    w.outcome = 6
+    return w, true
+  end
+  algorithm.read(w, rule)
   w.capacity = w.capacity or rule.limit
+  if w.changed and mode ~= 2 then
+    window_save(key, w.base + algorithm.tag * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
+    w.expires = now + rule.window
+  end
+  if w.shadow and not watches and mode < 3 then
+    -- What was only watched refuses nobody when the policy enforces.
+    w.blocked, w.shadow = 0, false
+    if mode == 0 then call('SETRANGE', key, 6, '\\0\\0\\0\\0\\0\\0') end
+  end
   if w.stale then
     w.outcome = 5
-  elseif rule.mode >= 3 then
+  elseif mode >= 3 then
     w.outcome = 0
   elseif w.blocked > w.at then
     w.outcome = 3
@@ -352,35 +406,37 @@ local function judge(w, rule)
   else
     w.outcome = 0
   end
-  return w.outcome > 0 and rule.mode ~= 1 or w.outcome == 5
-end
-
-local function begin_block(w, rule, outbox_cap)
-  local algorithm = rule.algorithm
-  window_save(w.key, w.base, w.at + rule.block, w.body, algorithm.reset(w, rule))
-  if not block_save then block_save, dropped = make_blocks() end
-  block_save(w.key, w.at, w.at + rule.block, outbox_cap, {
-    limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
-  })
-  return reply(2, 0, rule.block, rule.block)
+  return w, w.outcome > 0 and mode ~= 1 or w.outcome == 5
 end
 
 local function refuse(w, rule, outbox_cap)
-  local algorithm = rule.algorithm
-  if w.outcome == 3 then
-    return reply(3, 0, w.blocked - w.at, w.blocked - w.at)
-  elseif w.outcome == 1 and rule.block > 0 and rule.mode < 2 then
-    return begin_block(w, rule, outbox_cap)
-  elseif w.outcome == 1 then
-    local reset = algorithm.reset(w, rule)
-    -- The window was made longer: what has been used must outlive the shorter one.
-    if rule.mode < 2 and w.used > 0 and w.expires < w.at + reset then
-      call('SETRANGE', w.key, 12, pack('>I6', w.at + reset))
-      call('PEXPIRE', w.key, ttl_ms(w.at - now + reset))
-    end
-    return reply(1, w.capacity - w.used, reset, algorithm.retry(w, rule))
+  local outcome, algorithm, reset, retry = w.outcome, rule.algorithm, 0, 0
+  if outcome == 6 then return reply(6, 0, 0, 0) end
+  local later = w.at - now
+  if w.used > 0 then reset = later + algorithm.reset(w, rule) end
+  if outcome > 3 then return reply(outcome, w.capacity - w.used, reset, 0) end
+  if w.used + rule.cost > w.capacity then retry = later + algorithm.retry(w, rule) end
+  if outcome == 1 and rule.block > 0 and rule.mode < 2 then
+    outcome, w.blocked = 2, w.at + rule.block
+    window_save(w.key, w.base + algorithm.tag * TAG, w.blocked, w.body, reset, rule.mode == 1)
+    if not block_save then block_save, dropped = make_blocks() end
+    block_save(w.key, w.at, w.blocked, outbox_cap, {
+      limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
+    })
   end
-  return reply(w.outcome, w.capacity - w.used, w.used > 0 and algorithm.reset(w, rule) or 0, 0)
+  if outcome > 1 then
+    -- The longer of block and window: a block may be shorter. In the place of the units that remain, which are none,
+    -- stands how long the block lasts.
+    if w.blocked == FOREVER then return reply(outcome, 4294967295, FOREVER, FOREVER) end
+    local left = w.blocked - now
+    return reply(outcome, min(left, 4294967294), max(left, reset), max(left, retry))
+  end
+  -- The window was made longer: what has been used must outlive the shorter one.
+  if rule.mode < 2 and w.used > 0 and w.expires < now + reset then
+    call('SETRANGE', w.key, 12, pack('>I6', now + reset))
+    call('PEXPIRE', w.key, ttl_ms(reset))
+  end
+  return reply(1, w.capacity - w.used, reset, retry)
 end
 
 -- A penalty fills a window up to twice its capacity and no further: without a bound a window would grow with each penalty.
@@ -407,8 +463,7 @@ local function admit(w, rule)
     w.capacity = w.capacity or rule.limit
   end
   if found == 0 then return reply(1, w.capacity - w.used, 0, 0) end
-  local reset = w.used > 0 and rule.algorithm.reset(w, rule) or 0
-  return reply(0, w.capacity - w.used, reset, 0)
+  return reply(0, w.capacity - w.used, w.used > 0 and w.at - now + rule.algorithm.reset(w, rule) or 0, 0)
 end
 
 local function events_dropped()
@@ -420,7 +475,7 @@ const decideOne = `-- decide-one.lua: decides one request by its algorithm, what
 -- Needs what judge.lua needs, judge.lua, and make_algorithm(), which gives the algorithm, in front of it.
 -- The rare part of decide-counters.lua: inside a function that is called when first needed.
 --
--- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost, extra) -> 13 bytes of the reply,
+-- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost, extra) -> 17 bytes of the reply,
 --         and events_dropped (judge.lua)
 
 local algorithm = make_algorithm()
@@ -429,8 +484,7 @@ local function decide(outbox_cap, key, value, limit, window, block, mode, cost, 
   local rule = {
     algorithm = algorithm, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
   }
-  local w = window_of(key, value)
-  judge(w, rule)
+  local w = judge(key, value, rule)
   if w.outcome == 0 then return admit(w, rule) end
   return refuse(w, rule, outbox_cap)
 end
@@ -446,28 +500,31 @@ const leanConcurrency = `-- lean/concurrency.lua: the common cases of algorithms
 
 has_holders = true
 
+local NUMBER = 4 * TAG
+
 local function lean(key, value, limit, window, block, cost, _, holder)
   if cost > 1 then return nil end
   local slot = pack('>I6', now + window) .. holder
   if not value then
-    call('SET', key, pack('>I6I6I6', now, 0, now + 2 * window) .. slot, 'PX', format('%d', 2 * window + spare_ms))
-    return pack('>I1I4I4I4', 0, limit - 1, window, 0)
+    call('SET', key, pack('>I6I6I6', NUMBER + now, 0, now + 2 * window) .. slot, 'PX', format('%d', 2 * window + spare_ms))
+    return pack('>I1I4I6I6', 0, limit - 1, window, 0)
   end
   local length = #value
   if length == 18 then return nil end
   local base, blocked, expires, first = unpack_at('>I6I6I6I6', value)
+  base = base - NUMBER
   local last = unpack_at('>I6', value, length - 13)
-  if blocked > 0 or base > now or first <= now or last > now + window then return nil end
+  if blocked > 0 or base > now or base < 0 or first <= now or last > now + window then return nil end
   local used = (length - 18) / 14
   if used >= limit then
-    return pack('>I1I4I4I4', 1, 0, last - now, unpack_at('>I6', value, 19 + 14 * (used - limit)) - now)
+    return pack('>I1I4I6I6', 1, 0, last - now, unpack_at('>I6', value, 19 + 14 * (used - limit)) - now)
   end
   if expires >= now + window then
     call('APPEND', key, slot)
   else
-    call('SET', key, pack('>I6I6I6', now, 0, now + 2 * window) .. sub(value, 19) .. slot, 'PX', format('%d', 2 * window + spare_ms))
+    call('SET', key, pack('>I6I6I6', NUMBER + now, 0, now + 2 * window) .. sub(value, 19) .. slot, 'PX', format('%d', 2 * window + spare_ms))
   end
-  return pack('>I1I4I4I4', 0, limit - used - 1, window, 0)
+  return pack('>I1I4I6I6', 0, limit - used - 1, window, 0)
 end
 `;
 
@@ -478,17 +535,17 @@ const decideCounters = `-- decide-counters.lua: decides single requests under on
 -- KEYS   one window key a request, in the order of the requests
 -- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether to read each window by its own,
 --        as one must where a key comes twice;
---        then runs, each describing the next \`count\` requests: 4 limit, 4 window (ms),
+--        then runs, each describing the next \`count\` requests: 4 limit, 6 window (ms),
 --        4 block (ms, 0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 4 count;
 --        under \`concurrency\` 8 bytes a request follow: who holds its slot
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
--- Reply  one string: 6 bytes server time (ms), then the 13 bytes a request that
---        decide-log.lua describes; at the end, when the outbox was full: 4 bytes,
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
+-- Reply  one string: 6 bytes server time (ms), then the 17 bytes a request that
+--        decide.lua describes; at the end, when the outbox was full: 4 bytes,
 --        how many events it dropped. All big-endian.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
 -- lean(key, value, limit, window, block, cost, extra, holder) answers what comes
--- often, with the 13 bytes of a reply, and nil to all else. That is decided by
+-- often, with the 17 bytes of a reply, and nil to all else. That is decided by
 -- what decides groups (judge.lua): made when first needed, and many times dearer.
 
 local rules = ARGV[1]
@@ -500,7 +557,7 @@ local decide, dropped
 local index, from = 0, 6
 while from <= #rules do
   local limit, window, block, mode, cost, extra, count
-  limit, window, block, mode, cost, extra, count, from = unpack_at('>I4I4I4I1I4I4I4', rules, from)
+  limit, window, block, mode, cost, extra, count, from = unpack_at('>I4I6I4I1I4I4I4', rules, from)
   for _ = 1, count do
     index = index + 1
     local key, value, holder, answered = KEYS[index], nil, nil, nil
@@ -531,16 +588,17 @@ const algorithmsFixedWindow = `-- fixed-window.lua: a counter that starts anew a
 -- trailing one. The window begins with its first unit and not at a round time,
 -- so that subjects don't all begin at once.
 --
--- Base: begin of the window. Body: 4 bytes units.
+-- Base: begin of the window. Body: 4 bytes units, 6 bytes time of the last (ms).
 
-local fixed = {}
+local fixed = { tag = 2 }
 
 function fixed.read(w, rule)
   w.at = w.body == '' and now or max(now, w.base)
   if w.body == '' or w.at >= w.base + rule.window then
-    w.start, w.used = w.at, 0
+    w.start, w.used, w.last = w.at, 0, w.at
   else
-    w.start, w.used = w.base, unpack_at('>I4', w.body)
+    w.start = w.base
+    w.used, w.last = unpack_at('>I4I6', w.body)
   end
 end
 
@@ -551,11 +609,11 @@ end
 fixed.retry = fixed.reset
 
 function fixed.add(w, rule)
-  save(w, w.start, pack('>I4', w.used + rule.cost), w.start + rule.window - now)
+  save(w, fixed.tag, w.start, pack('>I4I6', w.used + rule.cost, w.at), w.start + rule.window - now)
 end
 
 function fixed.take(w, rule)
-  save(w, w.start, pack('>I4', max(0, w.used - rule.cost)), w.start + rule.window - now)
+  save(w, fixed.tag, w.start, pack('>I4I6', max(0, w.used - rule.cost), w.last), w.start + rule.window - now)
 end
 
 return fixed
@@ -563,20 +621,23 @@ return fixed
 
 const leanFixedWindow = `-- lean/fixed-window.lua: the common cases of algorithms/fixed-window.lua, for decide-counters.lua.
 
+local NUMBER = 2 * TAG
+
 local function lean(key, value, limit, window, block, cost)
   if not value then
-    call('SET', key, pack('>I6I6I6I4', now, 0, now + window, cost), 'PX', format('%d', window + spare_ms))
-    return pack('>I1I4I4I4', 0, limit - cost, window, 0)
+    call('SET', key, pack('>I6I6I6I4I6', NUMBER + now, 0, now + window, cost, now), 'PX', format('%d', window + spare_ms))
+    return pack('>I1I4I6I6', 0, limit - cost, window, 0)
   end
-  if #value ~= 22 then return nil end
+  if #value ~= 28 then return nil end
   local base, blocked, expires, used = unpack_at('>I6I6I6I4', value)
+  base = base - NUMBER
   local left = base + window - now
   if blocked > 0 or base > now or left <= 0 or expires < base + window then return nil end
   if used + cost <= limit then
-    call('SETRANGE', key, '18', pack('>I4', used + cost))
-    return pack('>I1I4I4I4', 0, limit - used - cost, left, 0)
+    call('SETRANGE', key, '18', pack('>I4I6', used + cost, now))
+    return pack('>I1I4I6I6', 0, limit - used - cost, left, 0)
   elseif block == 0 then
-    return pack('>I1I4I4I4', 1, used < limit and limit - used or 0, left, left)
+    return pack('>I1I4I6I6', 1, used < limit and limit - used or 0, left, left)
   end
   return nil
 end
@@ -592,12 +653,12 @@ const slidingLog = `-- sliding-log.lua: the exact sliding log.
 --   log_cut(value, base, first, last, at)     -> base, the units from first to last
 --   log_offset(value, index)   a unit's time, in ms after the base
 --
--- The body holds 4 bytes for each admitted unit, its time less the base, oldest
+-- The body holds 5 bytes for each admitted unit, its time less the base, oldest
 -- first. A request of cost c at time t fits when at most limit - c units lie in
 -- (t - window, t]; units at or before t - window have left. The sliding log is
 -- the textbook exact limiter; ours is the packing.
 --
--- What makes it fast is to write little: an admission appends its 4 bytes.
+-- What makes it fast is to write little: an admission appends its 5 bytes.
 -- Two other things are done so seldom that they cost next to nothing:
 --   * units that have left are cut off once they are half the limit, so that a
 --     window holds at most one and a half times its limit;
@@ -609,10 +670,10 @@ const slidingLog = `-- sliding-log.lua: the exact sliding log.
 -- A failover can step TIME back. A window's own newest unit is a lower bound of
 -- its time: \`at\` never runs behind it.
 
-local REBASE_AFTER = 2147483648
+local REBASE_AFTER = 549755813888
 
 local function log_offset(value, index)
-  return (unpack_at('>I4', value, HEADER + 1 + 4 * index))
+  return (unpack_at('>I5', value, HEADER + 1 + 5 * index))
 end
 
 -- Index of the first unit later than \`cutoff\`, where the oldest is not; units are
@@ -633,9 +694,11 @@ local function log_read(value, window)
     local _, blocked, expires = unpack_at('>I6I6I6', value)
     return now, blocked, expires, 0, 0, now, now
   end
-  local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
-  local newest = base + unpack_at('>I4', value, length - 3)
-  local units, first, at = (length - HEADER) / 4, 0, now
+  local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
+  -- TAG (window.lua): another algorithm's window.
+  if base >= 17592186044416 then return base end
+  local newest = base + unpack_at('>I5', value, length - 4)
+  local units, first, at = (length - HEADER) / 5, 0, now
   if newest > now then at = newest end
   local cutoff = at - window - base
   if oldest <= cutoff then first = first_live(value, units, cutoff) end
@@ -643,19 +706,19 @@ local function log_read(value, window)
 end
 
 local function log_first(key, window, added)
-  window_save(key, now, 0, rep('\\0\\0\\0\\0', added), 2 * window)
+  window_save(key, now, 0, rep('\\0\\0\\0\\0\\0', added), 2 * window)
 end
 
 -- The units from \`first\` to \`last\` (indices, both included) on a base that their
--- offsets fit: offsets are 32 bits, and a window may be in use for weeks.
+-- offsets fit: offsets are 40 bits, 34 years, and a clock may step.
 local function log_cut(value, base, first, last, at)
   if at - base < REBASE_AFTER then
-    return base, sub(value, HEADER + 1 + 4 * first, HEADER + 4 + 4 * last)
+    return base, sub(value, HEADER + 1 + 5 * first, HEADER + 5 + 5 * last)
   end
   local from = first <= last and log_offset(value, first) or at - base
   local offsets = {}
   for index = first, last do
-    offsets[#offsets + 1] = pack('>I4', log_offset(value, index) - from)
+    offsets[#offsets + 1] = pack('>I5', log_offset(value, index) - from)
   end
   return base + from, table.concat(offsets)
 end
@@ -665,9 +728,9 @@ local function log_admit(key, value, base, expires, units, first, at, limit, win
   if units == 0 then return log_first(key, window, added) end
   if first > 0 and first * 2 >= limit or at - base >= REBASE_AFTER then
     local new_base, log = log_cut(value, base, first, units - 1, at)
-    return window_save(key, new_base, 0, log .. rep(pack('>I4', at - new_base), added), at - now + 2 * window)
+    return window_save(key, new_base, 0, log .. rep(pack('>I5', at - new_base), added), at - now + 2 * window)
   end
-  local unit = pack('>I4', at - base)
+  local unit = pack('>I5', at - base)
   call('APPEND', key, added == 1 and unit or rep(unit, added))
   if expires < at + window then
     local ttl = at - now + 2 * window
@@ -686,11 +749,16 @@ ${slidingLog}
 -- Needs clock.lua, now.lua, outbox.lua, block-record.lua, window.lua and sliding-log.lua in front of it.
 -- The rare part of decide-log.lua and decide-lone-log.lua: inside a function that is called when first needed.
 --
--- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost) -> 13 bytes of the reply,
+-- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost) -> 17 bytes of the reply,
 --         and dropped() -> events that this call dropped so far
+--
+-- TAG, SHADOW and FOREVER (window.lua) stand here as numbers: Redis makes the function at each call, and each local
+-- of another piece that it uses costs as much as a sum.
+-- Waits are counted from now and not from \`at\`, which is later after the clock has
+-- stepped back: who waits as told is admitted.
 
 local function reply(outcome, remaining, reset, retry)
-  return pack('>I1I4I4I4', outcome, remaining, reset, retry)
+  return pack('>I1I4I6I6', outcome, remaining, reset, retry)
 end
 
 local function admit_first(key, limit, window, mode, cost)
@@ -702,43 +770,63 @@ local function admit_first(key, limit, window, mode, cost)
 end
 
 local function decide(outbox_cap, key, value, limit, window, block, mode, cost)
+  -- 6 is a look at a policy that only watches.
+  local watches = mode == 1
+  if mode == 6 then mode, watches = 2, true end
   if not value then
     return admit_first(key, limit, window, mode, cost)
   end
   local base, blocked, expires, units, first, newest, at = log_read(value, window)
-  if blocked > at then
-    local left = blocked - at
-    if left > FOREVER then left = FOREVER end
-    return reply(3, 0, left, left)
+  if base >= 17592186044416 then return reply(6, 0, 0, 0) end
+  if blocked >= 140737488355328 and blocked < 281474976710655 then
+    blocked = blocked - 140737488355328
+    if not watches then
+      -- What was only watched refuses nobody when the policy enforces.
+      blocked = 0
+      if mode == 0 then call('SETRANGE', key, 6, '\\0\\0\\0\\0\\0\\0') end
+    end
   end
 
   local live = units - first
-  if live + cost <= limit then
+  local over = live + cost - limit
+  if over <= 0 and blocked <= at then
     if mode == 2 then
-      local reset = live > 0 and newest + window - at or 0
-      return reply(0, limit - live, reset, 0)
+      return reply(0, limit - live, live > 0 and newest + window - now or 0, 0)
     end
     log_admit(key, value, base, expires, units, first, at, limit, window, cost)
-    return reply(0, limit - live - cost, window, 0)
+    return reply(0, limit - live - cost, at - now + window, 0)
   end
 
-  if block > 0 and mode ~= 2 then
-    window_save(key, base, at + block, sub(value, HEADER + 1), newest + window - now)
-    block_save(key, at, at + block, outbox_cap, {
+  local reset, retry, outcome = 0, 0, blocked > at and 3 or 1
+  if live > 0 then reset = newest + window - now end
+  -- The request fits once the oldest live + cost - limit units have left.
+  if over > 0 then retry = base + log_offset(value, first + over - 1) + window - now end
+  if outcome == 1 and block > 0 and mode ~= 2 then
+    outcome, blocked = 2, at + block
+    window_save(key, base, blocked, sub(value, HEADER + 1), reset, mode == 1)
+    block_save(key, at, blocked, outbox_cap, {
       limit = limit, window = window, count = live, denied = 1, mode = mode,
       start = live > 0 and base + log_offset(value, first) or at,
     })
-    return reply(2, 0, block, block)
+  end
+  if outcome > 1 then
+    -- The longer of block and window: a block may be shorter. In the place of the units that remain, which are none,
+    -- stands how long the block lasts.
+    local left, shown = blocked - now, blocked - now
+    if blocked == 281474976710655 then
+      left, shown = 281474976710655, 4294967295
+    elseif shown > 4294967294 then
+      shown = 4294967294
+    end
+    return reply(outcome, shown, left > reset and left or reset, left > retry and left or retry)
   end
 
   -- The window was made longer: its units must outlive the shorter one.
-  if live > 0 and mode ~= 2 and expires < newest + window then
+  if mode ~= 2 and expires < newest + window then
     call('SETRANGE', key, 12, pack('>I6', newest + window))
     call('PEXPIRE', key, ttl_ms(newest + window - now))
   end
-  -- The request fits once the oldest live + cost - limit units have left.
-  local retry = log_offset(value, first + live + cost - limit - 1) - (at - window - base)
-  return reply(1, live < limit and limit - live or 0, newest + window - at, retry)
+  return reply(1, live < limit and limit - live or 0, reset, retry)
 end
 
 return decide, function() return outbox_dropped end
@@ -754,20 +842,24 @@ const algorithmsSlidingWindow = `-- sliding-window.lua: a sliding window in sub-
 -- bucket's width late. (Weighing the oldest bucket instead, as is common, admits
 -- up to twice the limit.)
 --
--- Body: 6 bytes index of the newest bucket, 4 bytes width of a bucket (ms), 4 bytes
+-- Body: 6 bytes index of the newest bucket, 5 bytes width of a bucket (ms), 4 bytes
 -- sum of the counts, then 4 bytes for each of the buckets' counts, newest first:
 -- lean/sliding-window.lua adds a unit to the newest by one short write.
 --
 -- Where the window or the number of buckets has changed since, the units of a
 -- bucket count as if they had come in its last moment.
 
-local PREFIX = 14
-local buckets = {}
+local PREFIX = 15
+local buckets = { tag = 1 }
 
 -- Index of the bucket that holds now what bucket \`index\` of width \`width\` held.
 local function moved(w, index, width)
   if width == w.width then return index end
   return floor(min((index + 1) * width - 1, w.at) / w.width)
+end
+
+local function body_of(w)
+  return pack('>I6I5I4' .. rep('I4', #w.counts), w.newest, w.width, w.used, unpack(w.counts))
 end
 
 -- w.counts: newest first, as in the body.
@@ -776,7 +868,7 @@ function buckets.read(w, rule)
   w.width, w.at, w.used, w.counts = ceil(rule.window / count), now, 0, {}
   local kept, newest, width = {}, 0, 0
   if w.body ~= '' then
-    kept = { unpack_at('>I6I4' .. rep('I4', (#w.body - PREFIX) / 4 + 1), w.body) }
+    kept = { unpack_at('>I6I5' .. rep('I4', (#w.body - PREFIX) / 4 + 1), w.body) }
     newest, width = kept[1], kept[2]
     w.at = max(now, newest * width)
   end
@@ -795,6 +887,10 @@ function buckets.read(w, rule)
         w.used, w.start = w.used + units, index * w.width
       end
     end
+  end
+  -- Moved once and for all: a bucket of long ago would be moved to now again and again.
+  if w.used > 0 and width ~= w.width then
+    w.base, w.body, w.changed = w.at, body_of(w), true
   end
 end
 
@@ -820,8 +916,8 @@ function buckets.retry(w, rule)
 end
 
 local function write(w, rule, used)
-  local body = pack('>I6I4I4' .. rep('I4', #w.counts), w.newest, w.width, used, unpack(w.counts))
-  save(w, w.at, body, w.at - now + rule.window + 2 * w.width)
+  w.used = used
+  save(w, buckets.tag, w.at, body_of(w), w.at - now + rule.window + 2 * w.width)
 end
 
 function buckets.add(w, rule)
@@ -831,7 +927,7 @@ end
 
 function buckets.take(w, rule)
   local left = rule.cost
-  for place = 1, #w.counts do
+  for place = #w.counts, 1, -1 do
     local units = left < w.counts[place] and left or w.counts[place]
     w.counts[place], left = w.counts[place] - units, left - units
   end
@@ -860,50 +956,50 @@ local function lean(key, value, limit, window, block, cost, count)
 
   local used, units, moved, leaving = 0, 0, count + 1, 0
   if value then
-    if #value ~= 36 + 4 * count then return nil end
-    local _, blocked, newest, kept_width
-    _, blocked, _, newest, kept_width, used, units = unpack_at('>I6I6I6I6I4I4I4', value)
+    if #value ~= 37 + 4 * count then return nil end
+    local base, blocked, _, newest, kept_width
+    base, blocked, _, newest, kept_width, used, units = unpack_at('>I6I6I6I6I5I4I4', value)
     moved = index - newest
-    if blocked > 0 or kept_width ~= width or moved < 0 or moved > count then return nil end
+    if blocked > 0 or base < TAG or kept_width ~= width or moved < 0 or moved > count then return nil end
     -- Late in a bucket the oldest of the count + 1 has left already.
     leaving = moved
     if now - window + 1 >= (index - count + 1) * width then leaving = moved + 1 end
     for place = count - leaving + 1, count do
-      used = used - unpack_at('>I4', value, 33 + 4 * place)
+      used = used - unpack_at('>I4', value, 34 + 4 * place)
     end
     if used + cost > limit then
       if block > 0 then return nil end
       -- \`full\` is the place of the newest bucket that isn't empty; the request fits once the buckets from the
       -- oldest to place \`free\` have left. In a flood both mostly are one.
-      local full = (string.find(value, '[^%z]', 33) - 33) / 4
+      local full = (string.find(value, '[^%z]', 34) - 34) / 4
       full = full - full % 1
       local free, over = full, used + cost - limit
-      if unpack_at('>I4', value, 33 + 4 * full) < used then
+      if unpack_at('>I4', value, 34 + 4 * full) < used then
         free = count - leaving
-        over = over - unpack_at('>I4', value, 33 + 4 * free)
+        over = over - unpack_at('>I4', value, 34 + 4 * free)
         while over > 0 and free > full do
           free = free - 1
-          over = over - unpack_at('>I4', value, 33 + 4 * free)
+          over = over - unpack_at('>I4', value, 34 + 4 * free)
         end
       end
       local left = (newest + 1) * width + window - 1 - now
-      return pack('>I1I4I4I4', 1, used < limit and limit - used or 0, left - full * width, left - free * width)
+      return pack('>I1I4I6I6', 1, used < limit and limit - used or 0, left - full * width, left - free * width)
     end
     if moved == 0 and leaving > 0 then return nil end
   end
 
   if moved == 0 then
-    call('SETRANGE', key, '28', pack('>I4I4', used + cost, units + cost))
+    call('SETRANGE', key, '29', pack('>I4I4', used + cost, units + cost))
   else
     local others = rep('\\0\\0\\0\\0', moved - 1)
     if value then
-      others = others .. sub(value, 33, 36 + 4 * (count - leaving)) .. rep('\\0\\0\\0\\0', leaving - moved)
+      others = others .. sub(value, 34, 37 + 4 * (count - leaving)) .. rep('\\0\\0\\0\\0', leaving - moved)
     end
     local ttl = window + 2 * width
-    local header = pack('>I6I6I6I6I4I4I4', now, 0, now + ttl, index, width, used + cost, cost)
+    local header = pack('>I6I6I6I6I5I4I4', TAG + now, 0, now + ttl, index, width, used + cost, cost)
     call('SET', key, header .. others, 'PX', format('%d', ttl + spare_ms))
   end
-  return pack('>I1I4I4I4', 0, limit - used - cost, reset, 0)
+  return pack('>I1I4I6I6', 0, limit - used - cost, reset, 0)
 end
 `;
 
@@ -917,16 +1013,16 @@ const algorithmsTokenBucket = `-- token-bucket.lua: a bucket that holds \`extra\
 -- The level is counted in units * window, so that it falls by \`limit\` in each ms
 -- and all sums are whole numbers, exact in a double up to 2^53.
 --
--- Base: time of the level. Body: 8 bytes level (double), 4 bytes window (ms) by
+-- Base: time of the level. Body: 8 bytes level (double), 5 bytes window (ms) by
 -- which it is scaled.
 
-local bucket = {}
+local bucket = { tag = 3 }
 
 function bucket.read(w, rule)
   w.capacity = tonumber(rule.extra)
   w.at, w.level = now, 0
   if w.body ~= '' then
-    local level, window = unpack_at('>dI4', w.body)
+    local level, window = unpack_at('>dI5', w.body)
     w.at = max(now, w.base)
     if window ~= rule.window then level = ceil(level / window * rule.window) end
     w.level = max(0, level - (w.at - w.base) * rule.limit)
@@ -945,7 +1041,7 @@ end
 
 local function write_level(w, rule, level)
   w.level = level
-  save(w, w.at, pack('>dI4', level, rule.window), w.at - now + ceil(level / rule.limit) + 1)
+  save(w, bucket.tag, w.at, pack('>dI5', level, rule.window), w.at - now + ceil(level / rule.limit) + 1)
 end
 
 function bucket.add(w, rule)
@@ -964,12 +1060,15 @@ const leanTokenBucket = `-- lean/token-bucket.lua: the common cases of algorithm
 -- The time to live is set a window further ahead than the level needs, so that
 -- it has to be moved on only once a window.
 
+local NUMBER = 3 * TAG
+
 local function lean(key, value, limit, window, block, cost, capacity)
   local level, expires = 0, 0
   if value then
-    if #value ~= 30 then return nil end
+    if #value ~= 31 then return nil end
     local base, blocked, kept_window
-    base, blocked, expires, level, kept_window = unpack_at('>I6I6I6dI4', value)
+    base, blocked, expires, level, kept_window = unpack_at('>I6I6I6dI5', value)
+    base = base - NUMBER
     if blocked > 0 or base > now or kept_window ~= window then return nil end
     level = level - (now - base) * limit
     if level < 0 then level = 0 end
@@ -978,19 +1077,157 @@ local function lean(key, value, limit, window, block, cost, capacity)
   if used + cost > capacity then
     local reset = ceil(level / limit)
     if block > 0 or reset > LONGEST then return nil end
-    return pack('>I1I4I4I4', 1, capacity > used and capacity - used or 0, reset,
+    return pack('>I1I4I6I6', 1, capacity > used and capacity - used or 0, reset,
       ceil((level + (cost - capacity) * window) / limit))
   end
   level = level + cost * window
   local reset = ceil(level / limit)
   if reset > LONGEST then return nil end
   if expires > now + reset then
-    call('SETRANGE', key, '0', pack('>I6I6I6dI4', now, 0, expires, level, window))
+    call('SETRANGE', key, '0', pack('>I6I6I6dI5', NUMBER + now, 0, expires, level, window))
   else
     local ttl = reset + window + 1
-    call('SET', key, pack('>I6I6I6dI4', now, 0, now + ttl, level, window), 'PX', format('%d', ttl + spare_ms))
+    call('SET', key, pack('>I6I6I6dI5', NUMBER + now, 0, now + ttl, level, window), 'PX', format('%d', ttl + spare_ms))
   end
-  return pack('>I1I4I4I4', 0, capacity - ceil(level / window), reset, 0)
+  return pack('>I1I4I6I6', 0, capacity - ceil(level / window), reset, 0)
+end
+`;
+
+const takeOver = `-- take-over.lua: a window of one algorithm becomes one of another, when a policy was changed.
+-- Needs window.lua in front of it.
+--
+-- Returns take_over(value, tag, base, rule) -> base and body by the algorithm of rule; both nil when its period is not known
+--
+-- First the window is read as charges: a list of { time (ms), units }, oldest first.
+-- What an algorithm does not know is taken for later than it was: units count
+-- rather too long than not at all, and never longer than a window of the new policy
+-- from the last unit on. Periods that are over, by the numbers of the new policy,
+-- are not taken over. Slots are held, not used: nobody's usage.
+-- Then the charges are written as the new algorithm would have kept them. The
+-- result does not depend on when that is done, but for what has left by then.
+
+local readers, writers = {}, {}
+
+-- sliding-log
+readers[0] = function(base, body)
+  local list = {}
+  for from = 1, #body, 5 do
+    list[#list + 1] = { base + unpack_at('>I5', body, from), 1 }
+  end
+  return list
+end
+
+-- sliding-window: the units of a bucket as if they had come in its last moment.
+readers[1] = function(_, body)
+  local list = {}
+  local newest, width = unpack_at('>I6I5', body)
+  local last = max(now, newest * width)
+  for from = #body - 3, 16, -4 do
+    local units = unpack_at('>I4', body, from)
+    if units > 0 then list[#list + 1] = { min((newest - (from - 16) / 4 + 1) * width - 1, last), units } end
+  end
+  return list
+end
+
+-- fixed-window: all as if they had come with the last of them.
+readers[2] = function(base, body, rule)
+  local units, last = unpack_at('>I4I6', body)
+  if units == 0 or base + rule.window <= max(now, base) then return {} end
+  return { { last, units } }
+end
+
+-- token-bucket: what the last unit left, at its time.
+readers[3] = function(base, body)
+  local level, window = unpack_at('>dI5', body)
+  local units = ceil(level / window)
+  return units > 0 and { { base, units } } or {}
+end
+
+readers[4] = function()
+  return {}
+end
+
+-- quota: all as if they had come with the last of them.
+readers[5] = function(base, body)
+  local units, ends, last = unpack_at('>I4I6I6', body)
+  if units == 0 or max(now, base) >= ends then return {} end
+  return { { last, units } }
+end
+
+-- Of more than twice the limit the youngest: a log takes memory for each unit.
+writers[0] = function(list, rule)
+  local from, room = #list, 2 * rule.limit
+  local cutoff = max(now, list[from][1]) - rule.window
+  while from > 0 and room > 0 and list[from][1] > cutoff do
+    list[from][2] = min(list[from][2], room)
+    room, from = room - list[from][2], from - 1
+  end
+  if from == #list then return now, '' end
+  local base, units = list[from + 1][1], {}
+  for place = from + 1, #list do
+    units[#units + 1] = rep(pack('>I5', list[place][1] - base), list[place][2])
+  end
+  return base, table.concat(units)
+end
+
+writers[1] = function(list, rule)
+  local count = tonumber(rule.extra)
+  local width, last, sum, counts = ceil(rule.window / count), max(now, list[#list][1]), 0, {}
+  local newest, oldest = floor(last / width), floor((last - rule.window + 1) / width)
+  for place = 1, count + 1 do
+    counts[place] = 0
+  end
+  for place = 1, #list do
+    local index = floor(list[place][1] / width)
+    if index >= oldest then
+      counts[newest - index + 1] = counts[newest - index + 1] + list[place][2]
+      sum = sum + list[place][2]
+    end
+  end
+  return last, pack('>I6I5I4' .. rep('I4', #counts), newest, width, sum, unpack(counts))
+end
+
+-- Nobody knows when a fixed window would have begun: it begins with the last unit, so that none is forgotten.
+writers[2] = function(list, rule)
+  local last, used = list[#list][1], 0
+  for place = 1, #list do
+    if list[place][1] > last - rule.window then used = used + list[place][2] end
+  end
+  return last, pack('>I4I6', used, last)
+end
+
+writers[3] = function(list, rule)
+  local cutoff, at, level = list[#list][1] - rule.window, nil, 0
+  for place = 1, #list do
+    local time, units = list[place][1], list[place][2]
+    if time > cutoff then
+      level = max(0, level - (time - (at or time)) * rule.limit) + units * rule.window
+      level, at = min(level, 2 * tonumber(rule.extra) * rule.window), time
+    end
+  end
+  return at, pack('>dI5', level, rule.window)
+end
+
+writers[4] = function()
+  return now, ''
+end
+
+writers[5] = function(list, rule)
+  local last = list[#list][1]
+  local start, ends = rule.algorithm.period_of(max(now, last), rule)
+  if not start then return nil, nil end
+  local used = 0
+  for place = 1, #list do
+    if list[place][1] >= start then used = used + list[place][2] end
+  end
+  if used == 0 then return now, '' end
+  return start, pack('>I4I6I6', used, ends, last)
+end
+
+return function(value, tag, base, rule)
+  local list = readers[tag](base, sub(value, HEADER + 1), rule)
+  if #list == 0 then return now, '' end
+  return writers[rule.algorithm.tag](list, rule)
 end
 `;
 
@@ -999,7 +1236,7 @@ const algorithmsLog = `${slidingLog}
 -- Needs save.lua and sliding-log.lua in front of it.
 
 -- Reads w.value, the whole string in Redis.
-local log = { whole = true }
+local log = { whole = true, tag = 0 }
 
 function log.read(w, rule)
   if w.body == '' then
@@ -1023,20 +1260,18 @@ end
 
 function log.add(w, rule)
   if w.body == '' then
-    save(w, now, rep('\\0\\0\\0\\0', rule.cost), 2 * rule.window)
+    save(w, log.tag, now, rep('\\0\\0\\0\\0\\0', rule.cost), 2 * rule.window)
   elseif w.blocked > w.at then
     local base, units = log_cut(w.value, w.base, w.first, w.units - 1, w.at)
-    save(w, base, units .. rep(pack('>I4', w.at - base), rule.cost), 2 * rule.window)
+    save(w, log.tag, base, units .. rep(pack('>I5', w.at - base), rule.cost), 2 * rule.window)
   else
     log_admit(w.key, w.value, w.base, w.expires, w.units, w.first, w.at, rule.limit, rule.window, rule.cost)
   end
 end
 
--- The newest units go: they are the ones that a request just made.
 function log.take(w, rule)
-  local last = w.units - 1 - (rule.cost < w.used and rule.cost or w.used)
-  local base, units = log_cut(w.value, w.base, w.first, last, w.at)
-  save(w, base, units, 2 * rule.window)
+  local base, units = log_cut(w.value, w.base, w.first + min(rule.cost, w.used), w.units - 1, w.at)
+  save(w, log.tag, base, units, 2 * rule.window)
 end
 
 return log
@@ -1051,30 +1286,44 @@ const algorithmsQuota = `-- quota.lua: a counter for each day or month of a cale
 -- taken. When there is none, w.stale is set: the client, which then knows the
 -- server's time, asks again.
 --
--- Base: begin of the period. Body: 4 bytes units, 6 bytes end of the period.
+-- When the period is another than the one that was counted in, since the policy
+-- was changed, its units count if the last of them came in the new one: rather
+-- too many than too few, and never beyond the new period's end.
+--
+-- Base: begin of the period. Body: 4 bytes units, 6 bytes end of the period, 6 bytes
+-- time of the last unit (ms).
 
-local quota = {}
+local quota = { tag = 5 }
 
-function quota.read(w, rule)
-  w.at, w.used = now, 0
-  if w.body ~= '' then
-    w.at = max(now, w.base)
-    local units, ends = unpack_at('>I4I6', w.body)
-    if w.at < ends then
-      w.start, w.ends, w.used = w.base, ends, units
-      return
-    end
-  end
+-- -> the period that \`at\` lies in, if it is among those given
+function quota.period_of(at, rule)
   local from
   for text in string.gmatch(rule.extra, '%d+') do
     local start = tonumber(text)
-    if from and from <= w.at and w.at < start then
-      w.start, w.ends = from, start
-      return
-    end
+    if from and from <= at and at < start then return from, start end
     from = start
   end
-  w.stale, w.start, w.ends = true, w.at, w.at
+end
+
+function quota.read(w, rule)
+  w.at, w.used, w.last = now, 0, now
+  local units, ends, last
+  if w.body ~= '' then
+    w.at = max(now, w.base)
+    units, ends, last = unpack_at('>I4I6I6', w.body)
+  end
+  w.start, w.ends = quota.period_of(w.at, rule)
+  if units and w.at < ends then
+    if not w.start then w.start, w.ends = w.base, ends end
+    if w.start == w.base and w.ends == ends then
+      w.used, w.last = units, last
+    elseif last >= w.start then
+      w.used, w.last, w.base, w.changed = units, last, w.start, true
+      w.body = pack('>I4I6I6', units, w.ends, last)
+    end
+  elseif not w.start then
+    w.stale, w.start, w.ends = true, w.at, w.at
+  end
 end
 
 function quota.reset(w)
@@ -1084,11 +1333,11 @@ end
 quota.retry = quota.reset
 
 function quota.add(w, rule)
-  save(w, w.start, pack('>I4I6', w.used + rule.cost, w.ends), max(1, w.ends - now))
+  save(w, quota.tag, w.start, pack('>I4I6I6', w.used + rule.cost, w.ends, w.at), max(1, w.ends - now))
 end
 
 function quota.take(w, rule)
-  save(w, w.start, pack('>I4I6', max(0, w.used - rule.cost), w.ends), max(1, w.ends - now))
+  save(w, quota.tag, w.start, pack('>I4I6I6', max(0, w.used - rule.cost), w.ends, w.last), max(1, w.ends - now))
 end
 
 return quota
@@ -1098,15 +1347,18 @@ const algorithmsAlgorithms = `-- algorithms.lua: what every algorithm offers to 
 -- Needs window.lua in front of it; the files beside it add their algorithm.
 --
 -- Each of those files returns a table:
+--   tag              its number, in a window's base (window.lua)
 --   read(w, rule)    sets w.at (never before what the window has seen), w.used (units
 --                    that count now), w.start (time of the oldest of them) and, where
---                    it isn't the limit, w.capacity
+--                    it isn't the limit, w.capacity; w.changed when it read the body as another,
+--                    w.body, that is to be kept
 --   reset(w, rule)   ms from w.at until nothing counts any more
 --   retry(w, rule)   ms from w.at until rule.cost more units fit, which now they don't
 --   add(w, rule)     writes rule.cost more units
---   take(w, rule)    takes up to rule.cost units back
+--   take(w, rule)    takes up to rule.cost units back: the oldest, where it knows which they are, so that
+--                    none leaves the window before its time
 --   renew(w, rule)   only of slots: gives them their full time again
--- w:    key, base, blocked, expires, body (all of an absent window: now, 0, 0, '')
+-- w:    key, value, base, blocked, shadow, expires, body (of an absent window: now, 0, 0, '')
 -- rule: algorithm (such a table), limit, window (ms), block (ms), mode, cost, extra (text)
 --
 -- They are made when a request first asks for them: make_log(), make_window() and so on.
@@ -1128,7 +1380,7 @@ end
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: '6264c9ef62d95f3995e9c01159a0681c9ed2af3a',
+  sha1: '76eed7a1c4e7d464d873ccf6e81a061cccf6427f',
   source: `${clock}
 ${outbox}
 ${blockRecord}
@@ -1137,8 +1389,7 @@ ${blockRecord}
 --
 -- KEYS   [1] the window key
 -- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset'; to block also
---        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms), [6] bytes
---        a unit takes in the window's body, 0 where they can't be counted so
+--        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms)
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end.
@@ -1147,27 +1398,33 @@ ${blockRecord}
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
 local value = redis.call('GET', key)
-local base, blocked = now, 0
+-- TAG, SHADOW: window.lua. Of a sliding log, which has no tag, the units can be counted.
+local TAG, SHADOW = 17592186044416, 140737488355328
+local tagged_base, blocked = now, 0
 if value then
-  base, blocked = struct.unpack('>I6I6', value)
+  tagged_base, blocked = struct.unpack('>I6I6', value)
 end
-local log = value and string.sub(value, 19) or ''
+if blocked >= SHADOW and blocked < BLOCK_FOREVER then
+  blocked = blocked - SHADOW
+end
+local body = value and string.sub(value, 19) or ''
 
 -- pcall: a user without the right to the channel can block all the same.
 redis.pcall('PUBLISH', 'spillway:keys', ARGV[2] .. ' ' .. key)
 
 local function save(blocked_until, ttl)
-  redis.call('SET', key, struct.pack('>I6I6I6', base, blocked_until, now + ttl) .. log, 'PX', ttl_ms(ttl))
+  redis.call('SET', key, struct.pack('>I6I6I6', tagged_base, blocked_until, now + ttl) .. body, 'PX', ttl_ms(ttl))
 end
 
 if ARGV[2] == 'block' then
-  local duration, limit, window, bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+  local duration, limit, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
   local blocked_until = duration == 0 and BLOCK_FOREVER or now + duration
   local left = redis.call('PTTL', key)
   local ttl = duration == 0 and FOREVER_TTL_MS or duration
   save(blocked_until, left > ttl and left or ttl)
   block_save(key, now, blocked_until, cap, {
-    limit = limit, window = window, count = bytes > 0 and #log / bytes or 0, denied = 0, mode = 0, start = base,
+    limit = limit, window = window, count = tagged_base < TAG and #body / 5 or 0, denied = 0, mode = 0,
+    start = tagged_base % TAG,
   })
   return string.format('%.0f', blocked_until)
 end
@@ -1186,7 +1443,7 @@ end
 if lifted == 0 then
   return 0
 end
-if #log == 0 then
+if #body == 0 then
   redis.call('DEL', key)
 else
   save(0, redis.call('PTTL', key))
@@ -1225,7 +1482,7 @@ return counted
 
 export const decideConcurrency: LuaScript = {
   name: 'decide-concurrency',
-  sha1: '9caa275bd79c784dd50ea32a03c58d79e9d5323d',
+  sha1: '1b033d46661d2db28a857af7e615315483c7d1b9',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1242,7 +1499,7 @@ ${decideCounters}`,
 
 export const decideFixedWindow: LuaScript = {
   name: 'decide-fixed-window',
-  sha1: '3e81b6a11f518437f87840a9de7d1094eab4e237',
+  sha1: 'ab6d43bf0960ecbc23df26162fc539348151b9af',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1259,7 +1516,7 @@ ${decideCounters}`,
 
 export const decideLog: LuaScript = {
   name: 'decide-log',
-  sha1: '516d3cd2acd8fa5436b92dd58281a0d86cc3f2f5',
+  sha1: '1ebf6028b033375657f608f8e52338484c89b5d7',
   source: `${now}
 local function rare()
 ${decideOneLog}
@@ -1273,10 +1530,10 @@ end
 --        then runs of seven, each describing the next \`count\` requests:
 --        limit, window (ms), block (ms, 0 = none), mode, cost, the time to live of
 --        a new window (ms), count
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
 -- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request:
 --        the units that remain to whoever is allowed, and all is free again a window
---        from now; else 0xFFFFFFFF. For each of those follow, in their order, 13 bytes:
+--        from now; else 0xFFFFFFFF. For each of those X
 --        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms).
 --        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was
 --        blocked. 0xFFFFFFFF ms stands for ever.
@@ -1306,10 +1563,10 @@ local rest, decide, dropped, outbox_cap
 local index = 0
 for argument = 3, #ARGV, 7 do
   local limit, window = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
-  local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] ~= '2'
+  local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] < '2'
   -- Text: Redis would have to print a number with 17 digits.
   local ttl = ARGV[argument + 5]
-  local cutoff, renewed, oldest_base = now - window, now + window, now - 2147483648
+  local cutoff, renewed, oldest_base = now - window, now + window, now - 549755813888
   -- What only rare requests need is made a number when the first of them comes.
   local block, mode, cost
   for place = index + 1, index + tonumber(ARGV[argument + 6]) do
@@ -1317,16 +1574,16 @@ for argument = 3, #ARGV, 7 do
     if repeated then value = call('GET', key) else value = slots[place] end
     if common then
       if not value then
-        call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', ttl)
+        call('SET', key, pack('>I6I6I6I5', now, 0, now + 2 * window, 0), 'PX', ttl)
         left = limit - 1
       else
         local size = #value
-        local free = limit - (size - 18) / 4
+        local free = limit - (size - 18) / 5
         if free > 0 and size > 18 then
-          local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
+          local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
           if blocked == 0 and base + oldest > cutoff and expires >= renewed
-            and base > oldest_base and base + unpack_at('>I4', value, size - 3) <= now then
-            call('APPEND', key, pack('>I4', now - base))
+            and base > oldest_base and base + unpack_at('>I5', value, size - 4) <= now then
+            call('APPEND', key, pack('>I5', now - base))
             left = free - 1
           end
         end
@@ -1357,7 +1614,7 @@ return answers .. table.concat(rest)
 
 export const decideLoneLog: LuaScript = {
   name: 'decide-lone-log',
-  sha1: 'a8099c6c2d46dd13f698039c1102f2e83d9564b2',
+  sha1: '5809e89439ba7187eb704960f0a90f204e8e6c37',
   source: `${now}
 local function rare()
 ${decideOneLog}
@@ -1366,9 +1623,9 @@ end
 -- Needs now.lua and the function rare() in front of it, which gives the functions of decide-one-log.lua.
 --
 -- KEYS   [1] the window key
--- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 4 limit, 4 window (ms),
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 4 limit, 6 window (ms),
 --        4 block (ms, 0 = none), 1 mode, 4 cost; then as text the time to live of a new window (ms)
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
 -- Reply  an integer for the commonest answer, allowed and all free again a window
 --        from now: remaining × 2^41 + server time (ms). Else the string that
 --        decide-counters.lua answers for one request.
@@ -1380,19 +1637,19 @@ end
 
 local pack, unpack_at, call, rule = struct.pack, struct.unpack, redis.call, ARGV[1]
 local key = KEYS[1]
-local cap, limit, window, block, mode, cost = unpack_at('>I4I4I4I4I1I4', rule)
+local cap, limit, window, block, mode, cost = unpack_at('>I4I4I6I4I1I4', rule)
 local value, left = call('GET', key), nil
 
-if cost == 1 and mode ~= 2 then
+if cost == 1 and mode < 2 then
   if not value then
-    call('SET', key, pack('>I6I6I6I4', now, 0, now + 2 * window, 0), 'PX', string.sub(rule, 22))
+    call('SET', key, pack('>I6I6I6I5', now, 0, now + 2 * window, 0), 'PX', string.sub(rule, 24))
     left = limit - 1
   elseif #value > 18 then
-    local base, blocked, expires, oldest = unpack_at('>I6I6I6I4', value)
-    local free = limit - (#value - 18) / 4
+    local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
+    local free = limit - (#value - 18) / 5
     if free > 0 and blocked == 0 and base + oldest + window > now and expires >= now + window
-      and now - base < 2147483648 and base + unpack_at('>I4', value, #value - 3) <= now then
-      call('APPEND', key, pack('>I4', now - base))
+      and now - base < 549755813888 and base + unpack_at('>I5', value, #value - 4) <= now then
+      call('APPEND', key, pack('>I5', now - base))
       left = free - 1
     end
   end
@@ -1401,7 +1658,7 @@ end
 if left and left < 4096 and now < 2199023255552 then
   return left * 2199023255552 + now
 elseif left then
-  return pack('>I6I1I4I4I4', now, 0, left, window, 0)
+  return pack('>I6I1I4I6I6', now, 0, left, window, 0)
 end
 local decide, dropped = rare()
 local answer = pack('>I6', now) .. decide(cap, key, value, limit, window, block, mode, cost)
@@ -1412,7 +1669,7 @@ return answer
 
 export const decideSlidingWindow: LuaScript = {
   name: 'decide-sliding-window',
-  sha1: '9b00ffee00a887cd994d5159992e3cb66b8bb5c6',
+  sha1: '884ab590646ccdf3bc6e4d6c308bf16f16c5c800',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1429,7 +1686,7 @@ ${decideCounters}`,
 
 export const decideTokenBucket: LuaScript = {
   name: 'decide-token-bucket',
-  sha1: '1d0612ad7031675df31f6011181d0975a5530bc5',
+  sha1: '982f278afea484166e140b45f11b00cb4ff948bd',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1446,9 +1703,12 @@ ${decideCounters}`,
 
 export const decide: LuaScript = {
   name: 'decide',
-  sha1: 'b80f3adf2cac657c2b1c96429192a6ce19b817aa',
+  sha1: '0b3630ade387762dbee7ec60739175f29efe0ae9',
   source: `${now}
 ${judging}
+local function make_take_over()
+${takeOver}
+end
 local function make_log()
 ${algorithmsLog}
 end
@@ -1478,12 +1738,16 @@ ${judge}
 --        for each of its requests seven:
 --        algorithm, limit, window (ms), block (ms, 0 = none), mode, cost, extra
 --        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 3 charge
---        (whether it fits or not), 4 give back, 5 renew (slots)
--- Reply  one string: 6 bytes server time (ms), then 13 bytes a request:
---        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms),
+--        (whether it fits or not), 4 give back, 5 renew (slots), 6 peek under a
+--        policy in shadow mode
+-- Reply  one string: 6 bytes server time (ms), then 17 bytes a request:
+--        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms),
 --        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
 --        now on, 3 was blocked, 4 fits but another of its group does not,
---        5 the period is not among those given. 0xFFFFFFFF ms stands for ever.
+--        5 the period is not among those given, 6 the window is another algorithm's
+--        (only of the scripts for single requests: decide.lua takes it over). Behind a block, whose window
+--        has no units to give, \`remaining\` is how many ms of the block are left.
+--        All bits set stand for ever.
 --        At the end, when the outbox was full: 4 bytes, how many events it dropped.
 -- Events type 'block', when a block begins (block_save, block-record.lua).
 --
@@ -1505,8 +1769,8 @@ while argument <= #ARGV do
       extra = ARGV[argument + 6],
     }
     argument, index = argument + 7, index + 1
-    local w = window_of(KEYS[index], call('GET', KEYS[index]))
-    refused = judge(w, rule) or refused
+    local w, refuses = judge(KEYS[index], call('GET', KEYS[index]), rule)
+    refused = refuses or refused
     stale = stale or w.stale
     windows[place], rules[place] = w, rule
   end
@@ -1552,7 +1816,7 @@ return recorded
 
 export const giveBack: LuaScript = {
   name: 'give-back',
-  sha1: '3e4a080d0456d0ae5147a59cfa4d8d43ee59d72e',
+  sha1: '97385a2ca9dc3929f833196fa6fa2227c4d57fb5',
   source: `${clock}
 -- give-back.lua: gives back units of a lease that nobody spent.
 -- Needs clock.lua in front of it.
@@ -1567,7 +1831,8 @@ export const giveBack: LuaScript = {
 -- of a window. The newest ones would be easier to find, but they are somebody
 -- else's: what that one spent would count from a time before it was charged, and
 -- leave the window too early. What can't be found (the window was reset, the clock
--- stepped back, the buckets have another width) stays as it is.
+-- stepped back, the buckets have another width, the policy has another algorithm
+-- now) stays as it is.
 
 local HEADER = 18
 
@@ -1576,14 +1841,20 @@ local value = redis.call('GET', key)
 if not value then
   return 0
 end
-local base, blocked = struct.unpack('>I6I6', value)
+-- TAG: window.lua. 0 times of it is a sliding log, once a sliding window.
+local TAG = 17592186044416
+local tagged_base, blocked = struct.unpack('>I6I6', value)
+local base = tagged_base % TAG
+if tagged_base - base ~= (width == 0 and 0 or TAG) then
+  return 0
+end
 
 -- -> the body without the units, and how many they are
 local function out_of_log(body)
   local function offset_of(unit)
-    return (struct.unpack('>I4', body, 4 * unit - 3))
+    return (struct.unpack('>I5', body, 5 * unit - 4))
   end
-  local target, last = charged_at - base, #body / 4
+  local target, last = charged_at - base, #body / 5
   while last > 0 and offset_of(last) > target do
     last = last - 1
   end
@@ -1591,21 +1862,21 @@ local function out_of_log(body)
   while before > 0 and last - before < wanted and offset_of(before) == target do
     before = before - 1
   end
-  return string.sub(body, 1, 4 * before) .. string.sub(body, 4 * last + 1), last - before
+  return string.sub(body, 1, 5 * before) .. string.sub(body, 5 * last + 1), last - before
 end
 
 local function out_of_bucket(body)
-  if #body < 14 then
+  if #body < 15 then
     return body, 0
   end
-  local newest, kept_width, sum = struct.unpack('>I6I4I4', body)
-  local from = 15 + 4 * (newest - math.floor(charged_at / width))
-  if kept_width ~= width or from < 15 or from > #body then
+  local newest, kept_width, sum = struct.unpack('>I6I5I4', body)
+  local from = 16 + 4 * (newest - math.floor(charged_at / width))
+  if kept_width ~= width or from < 16 or from > #body then
     return body, 0
   end
   local units = struct.unpack('>I4', body, from)
   local taken = math.min(units, wanted)
-  local start = struct.pack('>I6I4I4', newest, kept_width, sum - taken) .. string.sub(body, 15, from - 1)
+  local start = struct.pack('>I6I5I4', newest, kept_width, sum - taken) .. string.sub(body, 16, from - 1)
   return start .. struct.pack('>I4', units - taken) .. string.sub(body, from + 4), taken
 end
 

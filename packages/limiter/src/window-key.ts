@@ -1,5 +1,4 @@
 import { shardOf, shardTag } from '@spillway/redis';
-import type { Policy } from './types.ts';
 
 /** The action of a request that names none. */
 export const DEFAULT_ACTION = 'default';
@@ -11,16 +10,11 @@ export interface WindowName {
   readonly subject: string;
 }
 
-/** A policy in a key: its name, and unless it is a sliding log its algorithm, whose windows no other could read. */
-export function keyName({ name, algorithm }: Pick<Policy, 'name' | 'algorithm'>): string {
-  return algorithm === 'sliding-log' ? name : `${name}~${algorithm.replace('-', '')}`;
-}
-
 /** Makes window keys for a number of shards. */
 export type WindowKeys = (policy: string, action: string, subject: string) => string;
 
 /**
- * Keys of the form `{sw:07}:w:POLICY:LENGTH:ACTION:SUBJECT`, where POLICY is a policy's {@link keyName}. It has no colon,
+ * Keys of the form `{sw:07}:w:POLICY:LENGTH:ACTION:SUBJECT`, where POLICY is a policy's name. It has no colon,
  * and the action is preceded by its length in UTF-16 units, so that no two different triples make the same key whatever
  * is in them. The default action is left out with its length (`…:w:POLICY::SUBJECT`): nearly all keys have it, and Redis
  * hashes a key several times a decision.
@@ -36,7 +30,7 @@ export function windowKeys(shards: number): WindowKeys {
 
 /** Reads a window key back; undefined when it isn't one. */
 export function parseWindowKey(key: string): WindowName | undefined {
-  const match = /^\{sw:\d+\}:w:([a-z0-9_-]+)(?:~[a-z]+)?:(\d*):/.exec(key);
+  const match = /^\{sw:\d+\}:w:([a-z0-9_-]+):(\d*):/.exec(key);
   if (match === null) return undefined;
   const [head, policy = '', length = ''] = match;
   if (length === '') return { policy, action: DEFAULT_ACTION, subject: key.slice(head.length) };

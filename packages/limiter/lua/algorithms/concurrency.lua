@@ -8,7 +8,7 @@
 -- Body: 14 bytes a slot, the first to end first: 6 bytes end of its time (ms), 8 bytes holder.
 
 local SLOT = 14
-local slots = {}
+local slots = { tag = 4 }
 
 function slots.read(w, rule)
   w.at, w.capacity, w.slots, w.used, w.start = max(now, w.body == '' and now or w.base), rule.limit, {}, 0, now
@@ -43,7 +43,7 @@ local function write_slots(w, rule, kept)
     last = max(last, kept[place].ends)
   end
   w.slots, w.used = kept, #kept
-  save(w, w.at, table.concat(body), max(1, last - now))
+  save(w, slots.tag, w.at, table.concat(body), max(1, last - now))
 end
 
 function slots.add(w, rule)

@@ -5,16 +5,17 @@
 -- trailing one. The window begins with its first unit and not at a round time,
 -- so that subjects don't all begin at once.
 --
--- Base: begin of the window. Body: 4 bytes units.
+-- Base: begin of the window. Body: 4 bytes units, 6 bytes time of the last (ms).
 
-local fixed = {}
+local fixed = { tag = 2 }
 
 function fixed.read(w, rule)
   w.at = w.body == '' and now or max(now, w.base)
   if w.body == '' or w.at >= w.base + rule.window then
-    w.start, w.used = w.at, 0
+    w.start, w.used, w.last = w.at, 0, w.at
   else
-    w.start, w.used = w.base, unpack_at('>I4', w.body)
+    w.start = w.base
+    w.used, w.last = unpack_at('>I4I6', w.body)
   end
 end
 
@@ -25,11 +26,11 @@ end
 fixed.retry = fixed.reset
 
 function fixed.add(w, rule)
-  save(w, w.start, pack('>I4', w.used + rule.cost), w.start + rule.window - now)
+  save(w, fixed.tag, w.start, pack('>I4I6', w.used + rule.cost, w.at), w.start + rule.window - now)
 end
 
 function fixed.take(w, rule)
-  save(w, w.start, pack('>I4', max(0, w.used - rule.cost)), w.start + rule.window - now)
+  save(w, fixed.tag, w.start, pack('>I4I6', max(0, w.used - rule.cost), w.last), w.start + rule.window - now)
 end
 
 return fixed

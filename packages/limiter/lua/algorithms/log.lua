@@ -3,7 +3,7 @@
 -- Needs save.lua and sliding-log.lua in front of it.
 
 -- Reads w.value, the whole string in Redis.
-local log = { whole = true }
+local log = { whole = true, tag = 0 }
 
 function log.read(w, rule)
   if w.body == '' then
@@ -27,20 +27,18 @@ end
 
 function log.add(w, rule)
   if w.body == '' then
-    save(w, now, rep('\0\0\0\0', rule.cost), 2 * rule.window)
+    save(w, log.tag, now, rep('\0\0\0\0\0', rule.cost), 2 * rule.window)
   elseif w.blocked > w.at then
     local base, units = log_cut(w.value, w.base, w.first, w.units - 1, w.at)
-    save(w, base, units .. rep(pack('>I4', w.at - base), rule.cost), 2 * rule.window)
+    save(w, log.tag, base, units .. rep(pack('>I5', w.at - base), rule.cost), 2 * rule.window)
   else
     log_admit(w.key, w.value, w.base, w.expires, w.units, w.first, w.at, rule.limit, rule.window, rule.cost)
   end
 end
 
--- The newest units go: they are the ones that a request just made.
 function log.take(w, rule)
-  local last = w.units - 1 - (rule.cost < w.used and rule.cost or w.used)
-  local base, units = log_cut(w.value, w.base, w.first, last, w.at)
-  save(w, base, units, 2 * rule.window)
+  local base, units = log_cut(w.value, w.base, w.first + min(rule.cost, w.used), w.units - 1, w.at)
+  save(w, log.tag, base, units, 2 * rule.window)
 end
 
 return log

@@ -2,10 +2,10 @@
 -- Needs window.lua in front of it.
 --
 -- Provides
---   save(w, base, body, ttl)   writes a window; w is afterwards as if read back
+--   save(w, tag, base, body, ttl)   writes a window; w is afterwards as if read back
 
 -- A block stays.
-local function save(w, base, body, ttl)
-  window_save(w.key, base, w.blocked > w.at and w.blocked or 0, body, ttl)
+local function save(w, tag, base, body, ttl)
+  window_save(w.key, base + tag * TAG, w.blocked > w.at and w.blocked or 0, body, ttl, w.blocked > w.at and w.shadow)
   w.base, w.body = base, body
 end

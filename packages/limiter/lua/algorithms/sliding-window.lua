@@ -8,20 +8,24 @@
 -- bucket's width late. (Weighing the oldest bucket instead, as is common, admits
 -- up to twice the limit.)
 --
--- Body: 6 bytes index of the newest bucket, 4 bytes width of a bucket (ms), 4 bytes
+-- Body: 6 bytes index of the newest bucket, 5 bytes width of a bucket (ms), 4 bytes
 -- sum of the counts, then 4 bytes for each of the buckets' counts, newest first:
 -- lean/sliding-window.lua adds a unit to the newest by one short write.
 --
 -- Where the window or the number of buckets has changed since, the units of a
 -- bucket count as if they had come in its last moment.
 
-local PREFIX = 14
-local buckets = {}
+local PREFIX = 15
+local buckets = { tag = 1 }
 
 -- Index of the bucket that holds now what bucket `index` of width `width` held.
 local function moved(w, index, width)
   if width == w.width then return index end
   return floor(min((index + 1) * width - 1, w.at) / w.width)
+end
+
+local function body_of(w)
+  return pack('>I6I5I4' .. rep('I4', #w.counts), w.newest, w.width, w.used, unpack(w.counts))
 end
 
 -- w.counts: newest first, as in the body.
@@ -30,7 +34,7 @@ function buckets.read(w, rule)
   w.width, w.at, w.used, w.counts = ceil(rule.window / count), now, 0, {}
   local kept, newest, width = {}, 0, 0
   if w.body ~= '' then
-    kept = { unpack_at('>I6I4' .. rep('I4', (#w.body - PREFIX) / 4 + 1), w.body) }
+    kept = { unpack_at('>I6I5' .. rep('I4', (#w.body - PREFIX) / 4 + 1), w.body) }
     newest, width = kept[1], kept[2]
     w.at = max(now, newest * width)
   end
@@ -49,6 +53,10 @@ function buckets.read(w, rule)
         w.used, w.start = w.used + units, index * w.width
       end
     end
+  end
+  -- Moved once and for all: a bucket of long ago would be moved to now again and again.
+  if w.used > 0 and width ~= w.width then
+    w.base, w.body, w.changed = w.at, body_of(w), true
   end
 end
 
@@ -74,8 +82,8 @@ function buckets.retry(w, rule)
 end
 
 local function write(w, rule, used)
-  local body = pack('>I6I4I4' .. rep('I4', #w.counts), w.newest, w.width, used, unpack(w.counts))
-  save(w, w.at, body, w.at - now + rule.window + 2 * w.width)
+  w.used = used
+  save(w, buckets.tag, w.at, body_of(w), w.at - now + rule.window + 2 * w.width)
 end
 
 function buckets.add(w, rule)
@@ -85,7 +93,7 @@ end
 
 function buckets.take(w, rule)
   local left = rule.cost
-  for place = 1, #w.counts do
+  for place = #w.counts, 1, -1 do
     local units = left < w.counts[place] and left or w.counts[place]
     w.counts[place], left = w.counts[place] - units, left - units
   end

@@ -8,16 +8,16 @@
 -- The level is counted in units * window, so that it falls by `limit` in each ms
 -- and all sums are whole numbers, exact in a double up to 2^53.
 --
--- Base: time of the level. Body: 8 bytes level (double), 4 bytes window (ms) by
+-- Base: time of the level. Body: 8 bytes level (double), 5 bytes window (ms) by
 -- which it is scaled.
 
-local bucket = {}
+local bucket = { tag = 3 }
 
 function bucket.read(w, rule)
   w.capacity = tonumber(rule.extra)
   w.at, w.level = now, 0
   if w.body ~= '' then
-    local level, window = unpack_at('>dI4', w.body)
+    local level, window = unpack_at('>dI5', w.body)
     w.at = max(now, w.base)
     if window ~= rule.window then level = ceil(level / window * rule.window) end
     w.level = max(0, level - (w.at - w.base) * rule.limit)
@@ -36,7 +36,7 @@ end
 
 local function write_level(w, rule, level)
   w.level = level
-  save(w, w.at, pack('>dI4', level, rule.window), w.at - now + ceil(level / rule.limit) + 1)
+  save(w, bucket.tag, w.at, pack('>dI5', level, rule.window), w.at - now + ceil(level / rule.limit) + 1)
 end
 
 function bucket.add(w, rule)

@@ -2,7 +2,7 @@
 -- Needs what judge.lua needs, judge.lua, and make_algorithm(), which gives the algorithm, in front of it.
 -- The rare part of decide-counters.lua: inside a function that is called when first needed.
 --
--- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost, extra) -> 13 bytes of the reply,
+-- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost, extra) -> 17 bytes of the reply,
 --         and events_dropped (judge.lua)
 
 local algorithm = make_algorithm()
@@ -11,8 +11,7 @@ local function decide(outbox_cap, key, value, limit, window, block, mode, cost, 
   local rule = {
     algorithm = algorithm, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
   }
-  local w = window_of(key, value)
-  judge(w, rule)
+  local w = judge(key, value, rule)
   if w.outcome == 0 then return admit(w, rule) end
   return refuse(w, rule, outbox_cap)
 end

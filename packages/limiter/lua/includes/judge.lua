@@ -1,36 +1,76 @@
 -- judge.lua: judges, charges and answers one request by its algorithm.
--- Needs clock.lua, now.lua, window.lua, make_blocks(), which gives the functions of blocks.lua, and algorithms.lua in
--- front of it.
+-- Needs clock.lua, now.lua, window.lua, make_blocks(), which gives the functions of blocks.lua, make_take_over(), which
+-- gives that of take-over.lua or is nil, and algorithms.lua in front of it.
 --
 -- Provides
---   window_of(key, value)          -> w (algorithms.lua), of what GET answered
---   judge(w, rule)                 sets w.outcome; -> true when that refuses a group
---   admit(w, rule)                 charges what fits -> 13 bytes of the reply
---   refuse(w, rule, outbox_cap)    -> 13 bytes of the reply; may begin a block
+--   judge(key, value, rule)        -> w (algorithms.lua) with its outcome, of what GET answered;
+--                                  and true when that refuses a group
+--   admit(w, rule)                 charges what fits -> 17 bytes of the reply
+--   refuse(w, rule, outbox_cap)    -> 17 bytes of the reply; may begin a block
 --   events_dropped()               -> events that this call dropped so far
+--
+-- Waits are counted from now and not from w.at, which is later after the clock
+-- has stepped back: who waits as told is admitted.
 
-local block_save, dropped
+local block_save, dropped, take_over
 
 local function window_of(key, value)
   if not value then
     return { key = key, value = '', base = now, blocked = 0, expires = 0, body = '' }
   end
   local base, blocked, expires = unpack_at('>I6I6I6', value)
-  return { key = key, value = value, base = base, blocked = blocked, expires = expires, body = sub(value, HEADER + 1) }
+  local tag, shadow = floor(base / TAG), blocked >= 140737488355328 and blocked < FOREVER
+  if shadow then blocked = blocked - 140737488355328 end
+  return {
+    key = key, value = value, base = base - tag * TAG, blocked = blocked, shadow = shadow, expires = expires,
+    body = sub(value, HEADER + 1),
+  }, tag
 end
 
 local function reply(outcome, remaining, reset, retry)
   if reset > FOREVER then reset = FOREVER end
   if retry > FOREVER then retry = FOREVER end
-  return pack('>I1I4I4I4', outcome, max(0, remaining), max(0, reset), max(0, retry))
+  return pack('>I1I4I6I6', outcome, max(0, remaining), max(0, reset), max(0, retry))
 end
 
-local function judge(w, rule)
-  rule.algorithm.read(w, rule)
+-- A window of another algorithm: kept as one of this unless the request only asks. -> false where that is not possible here
+local function adapt(w, tag, rule)
+  if not make_take_over then return false end
+  take_over = take_over or make_take_over()
+  w.base, w.body = take_over(w.value, tag, w.base, rule)
+  if not w.base then
+    w.base, w.body = now, ''
+  elseif rule.mode ~= 2 then
+    window_save(w.key, w.base + rule.algorithm.tag * TAG, w.blocked, w.body, 2 * rule.window, w.shadow)
+    w.expires = now + 2 * rule.window
+  end
+  w.value = pack('>I6I6I6', w.base, 0, w.expires) .. w.body
+  return true
+end
+
+local function judge(key, value, rule)
+  -- 6 is a look at a policy that only watches.
+  local mode, algorithm, w, tag = rule.mode, rule.algorithm, window_of(key, value)
+  local watches = mode == 1 or mode == 6
+  if mode == 6 then mode, rule.mode = 2, 2 end
+  if tag and tag ~= algorithm.tag and w.body ~= '' and not adapt(w, tag, rule) then
+    w.outcome = 6
+    return w, true
+  end
+  algorithm.read(w, rule)
   w.capacity = w.capacity or rule.limit
+  if w.changed and mode ~= 2 then
+    window_save(key, w.base + algorithm.tag * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
+    w.expires = now + rule.window
+  end
+  if w.shadow and not watches and mode < 3 then
+    -- What was only watched refuses nobody when the policy enforces.
+    w.blocked, w.shadow = 0, false
+    if mode == 0 then call('SETRANGE', key, 6, '\0\0\0\0\0\0') end
+  end
   if w.stale then
     w.outcome = 5
-  elseif rule.mode >= 3 then
+  elseif mode >= 3 then
     w.outcome = 0
   elseif w.blocked > w.at then
     w.outcome = 3
@@ -39,35 +79,37 @@ local function judge(w, rule)
   else
     w.outcome = 0
   end
-  return w.outcome > 0 and rule.mode ~= 1 or w.outcome == 5
-end
-
-local function begin_block(w, rule, outbox_cap)
-  local algorithm = rule.algorithm
-  window_save(w.key, w.base, w.at + rule.block, w.body, algorithm.reset(w, rule))
-  if not block_save then block_save, dropped = make_blocks() end
-  block_save(w.key, w.at, w.at + rule.block, outbox_cap, {
-    limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
-  })
-  return reply(2, 0, rule.block, rule.block)
+  return w, w.outcome > 0 and mode ~= 1 or w.outcome == 5
 end
 
 local function refuse(w, rule, outbox_cap)
-  local algorithm = rule.algorithm
-  if w.outcome == 3 then
-    return reply(3, 0, w.blocked - w.at, w.blocked - w.at)
-  elseif w.outcome == 1 and rule.block > 0 and rule.mode < 2 then
-    return begin_block(w, rule, outbox_cap)
-  elseif w.outcome == 1 then
-    local reset = algorithm.reset(w, rule)
-    -- The window was made longer: what has been used must outlive the shorter one.
-    if rule.mode < 2 and w.used > 0 and w.expires < w.at + reset then
-      call('SETRANGE', w.key, 12, pack('>I6', w.at + reset))
-      call('PEXPIRE', w.key, ttl_ms(w.at - now + reset))
-    end
-    return reply(1, w.capacity - w.used, reset, algorithm.retry(w, rule))
+  local outcome, algorithm, reset, retry = w.outcome, rule.algorithm, 0, 0
+  if outcome == 6 then return reply(6, 0, 0, 0) end
+  local later = w.at - now
+  if w.used > 0 then reset = later + algorithm.reset(w, rule) end
+  if outcome > 3 then return reply(outcome, w.capacity - w.used, reset, 0) end
+  if w.used + rule.cost > w.capacity then retry = later + algorithm.retry(w, rule) end
+  if outcome == 1 and rule.block > 0 and rule.mode < 2 then
+    outcome, w.blocked = 2, w.at + rule.block
+    window_save(w.key, w.base + algorithm.tag * TAG, w.blocked, w.body, reset, rule.mode == 1)
+    if not block_save then block_save, dropped = make_blocks() end
+    block_save(w.key, w.at, w.blocked, outbox_cap, {
+      limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
+    })
   end
-  return reply(w.outcome, w.capacity - w.used, w.used > 0 and algorithm.reset(w, rule) or 0, 0)
+  if outcome > 1 then
+    -- The longer of block and window: a block may be shorter. In the place of the units that remain, which are none,
+    -- stands how long the block lasts.
+    if w.blocked == FOREVER then return reply(outcome, 4294967295, FOREVER, FOREVER) end
+    local left = w.blocked - now
+    return reply(outcome, min(left, 4294967294), max(left, reset), max(left, retry))
+  end
+  -- The window was made longer: what has been used must outlive the shorter one.
+  if rule.mode < 2 and w.used > 0 and w.expires < now + reset then
+    call('SETRANGE', w.key, 12, pack('>I6', now + reset))
+    call('PEXPIRE', w.key, ttl_ms(reset))
+  end
+  return reply(1, w.capacity - w.used, reset, retry)
 end
 
 -- A penalty fills a window up to twice its capacity and no further: without a bound a window would grow with each penalty.
@@ -94,8 +136,7 @@ local function admit(w, rule)
     w.capacity = w.capacity or rule.limit
   end
   if found == 0 then return reply(1, w.capacity - w.used, 0, 0) end
-  local reset = w.used > 0 and rule.algorithm.reset(w, rule) or 0
-  return reply(0, w.capacity - w.used, reset, 0)
+  return reply(0, w.capacity - w.used, w.used > 0 and w.at - now + rule.algorithm.reset(w, rule) or 0, 0)
 end
 
 local function events_dropped()

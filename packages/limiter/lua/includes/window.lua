@@ -2,21 +2,31 @@
 -- Needs clock.lua and now.lua in front of it.
 --
 -- Provides
---   HEADER, FOREVER      length of a window's header; "for ever" in a reply's 4 bytes
---   window_save(key, base, blocked, body, ttl)
+--   HEADER, FOREVER      length of a window's header; "for ever" among blocked-until times and in a reply's 6 bytes
+--   TAG                  see below
+--   window_save(key, tagged_base, blocked, body, ttl, shadow)
 --
--- A window is one string: 6 bytes base time (ms), 6 bytes blocked-until (ms,
--- 0 = not blocked), 6 bytes expiry (ms), then a body that only its algorithm
--- understands. A policy whose algorithm changes gets other keys, so that no
--- algorithm meets another's body.
+-- A window is one string: 6 bytes base time (ms) plus TAG times the number of its
+-- algorithm, 6 bytes blocked-until (ms, 0 = not blocked), 6 bytes expiry (ms), then
+-- a body that only its algorithm understands. A policy whose algorithm changes
+-- keeps its keys, and with them its blocks: what another algorithm has counted is
+-- taken over (take-over.lua).
+--
+-- TAG is 2^44 ms, 557 years: what reads a window of another algorithm as if it were
+-- its own sees a time far in the future, which no common case is made for.
+--
+-- A block that began in shadow mode has 2^47 ms added to its end: it is there for
+-- the trail, and does not refuse anybody once the policy enforces.
 
 local HEADER = 18
-local FOREVER = 0xFFFFFFFF
+local FOREVER = 281474976710655
+local TAG = 17592186044416
 local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
 local sub, rep, floor, ceil = string.sub, string.rep, math.floor, math.ceil
 local max, min = math.max, math.min
 
-local function window_save(key, base, blocked, body, ttl)
+local function window_save(key, tagged_base, blocked, body, ttl, shadow)
   if blocked - now > ttl then ttl = blocked - now end
-  call('SET', key, pack('>I6I6I6', base, blocked, now + ttl) .. body, 'PX', ttl_ms(ttl))
+  local header = pack('>I6I6I6', tagged_base, shadow and blocked + 140737488355328 or blocked, now + ttl)
+  call('SET', key, header .. body, 'PX', ttl_ms(ttl))
 end

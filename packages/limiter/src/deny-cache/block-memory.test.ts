@@ -12,6 +12,9 @@ const blockOf = (subject: string, key = `key of ${subject}`) => ({
   policy,
   blockedUntil: 0,
   endsAt: 0,
+  fitsAt: 0,
+  resetAt: 0,
+  cost: 1,
 });
 const knows = (memory: BlockMemory, subject: string): boolean => memory.find(policy, subject, action) !== undefined;
 
@@ -69,5 +72,24 @@ describe('the memory of blocks', () => {
     const other = definePolicy({ name: 'p', limit: 2, windowMs: 1_000 });
     expect(memory.find(other, 'a', action)).toBeUndefined();
     expect(memory.find(policy, 'a', 'another')).toBeUndefined();
+  });
+
+  it('keeps few blocks of one subject, the latest, whatever actions it chooses', () => {
+    const memory = new BlockMemory(10_000);
+    for (let index = 0; index < 1_000; index += 1) {
+      memory.add({ ...blockOf('chooser', `key ${index}`), action: `action ${index}` }, later());
+    }
+    memory.add(blockOf('other'), later());
+    expect(memory.size).toBeLessThanOrEqual(9);
+    expect(memory.find(policy, 'chooser', 'action 999')).toBeDefined();
+    expect(memory.find(policy, 'chooser', 'action 0')).toBeUndefined();
+    expect(knows(memory, 'other')).toBe(true);
+  });
+
+  it('is bounded by bytes too: long subjects take the place of more blocks', () => {
+    const memory = new BlockMemory(1_000_000);
+    for (let index = 0; index < 10_000; index += 1) memory.add(blockOf(`${'x'.repeat(1_000)}${index}`), later());
+    expect(memory.size).toBeLessThan(8_000);
+    expect(knows(memory, `${'x'.repeat(1_000)}9999`)).toBe(true);
   });
 });

@@ -11,6 +11,11 @@ export interface Block {
   readonly blockedUntil: number;
   /** By the monotonic clock: a wall clock that steps must not lengthen a block. */
   readonly endsAt: number;
+  /** When a request of `cost` would be admitted: the window may be full for longer than the block lasts. The same clock. */
+  readonly fitsAt: number;
+  readonly cost: number;
+  /** When the window is empty and the block over, by the store's clock. */
+  readonly resetAt: number;
 }
 
 /** A {@link Block} that is remembered. */
@@ -25,11 +30,20 @@ export interface KnownBlock extends Block {
   next: KnownBlock | undefined;
 }
 
+/** Most blocks of one subject: a client that chooses its actions must not make each look-up longer. */
+const MAX_CHAIN = 8;
+
+/** Most bytes that subjects and keys may take, by their length as UTF-16. */
+const MAX_BYTES = 16 * 2 ** 20;
+
+/** What an entry takes besides its texts, roughly. */
+const ENTRY_BYTES = 300;
+
 /** How many subjects may be passed over because they were asked for, before one has to go. */
 const SECOND_CHANCES = 8;
 
 /**
- * The blocks that this process knows, at most `maxEntries`. They are found by the subject as the caller passed it: the key
+ * The blocks that this process knows, at most `maxEntries` and 16 MiB of them. They are found by the subject as the caller passed it: the key
  * of a window would have to be put together and hashed first, which takes longer than all the rest.
  *
  * When there are too many, the oldest subject goes that was not asked for since it was last looked at (CLOCK, an
@@ -40,6 +54,7 @@ export class BlockMemory {
   readonly #onGone: (block: KnownBlock) => void;
   readonly #subjects = new Map<string, KnownBlock>();
   #size = 0;
+  #bytes = 0;
   #forgotAt = 0;
 
   /** @param onGone hears of each block that is forgotten. */
@@ -74,8 +89,11 @@ export class BlockMemory {
   add(block: Block, askedAt: number): boolean {
     if (askedAt <= this.#forgotAt) return false;
     this.remove(block.subject, block.key);
-    if (this.#size >= this.#maxEntries) this.#makeRoom();
-    const next = this.#subjects.get(block.subject);
+    while (this.#size > 0 && (this.#size >= this.#maxEntries || this.#bytes + bytesOf(block) > MAX_BYTES)) {
+      this.#makeRoom();
+    }
+    const next = this.#shortened(this.#subjects.get(block.subject));
+    this.#bytes += bytesOf(block);
     this.#subjects.set(block.subject, { ...block, used: false, denied: 0, refusal: undefined, leftMs: 0, next });
     this.#size += 1;
     return true;
@@ -119,9 +137,25 @@ export class BlockMemory {
   #drop(first: KnownBlock): void {
     for (let block: KnownBlock | undefined = first; block !== undefined; block = block.next) {
       this.#size -= 1;
+      this.#bytes -= bytesOf(block);
       this.#onGone(block);
     }
   }
+
+  /** A chain with room for one more: its oldest blocks stand at its end. */
+  #shortened(first: KnownBlock | undefined): KnownBlock | undefined {
+    let last = first;
+    for (let length = 2; length < MAX_CHAIN && last !== undefined; length += 1) last = last.next;
+    if (last?.next !== undefined) {
+      this.#drop(last.next);
+      last.next = undefined;
+    }
+    return first;
+  }
+}
+
+function bytesOf({ key, subject, action }: Block): number {
+  return ENTRY_BYTES + 2 * (key.length + subject.length + action.length);
 }
 
 /** Whether any of a subject's blocks was asked for since this was asked last. */

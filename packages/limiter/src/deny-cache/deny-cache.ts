@@ -28,8 +28,9 @@ export interface DenyCache {
 }
 
 /**
- * Makes a deny cache. Only blocks are remembered, for which the cost makes no difference: whether a request fits a full
- * window depends on its cost, and on units that others give back.
+ * Makes a deny cache. Only blocks are remembered: whether a request fits a full window depends on units that others give
+ * back. How long a request has to wait depends on its cost where the window is full for longer than the block lasts: then
+ * a request of another cost asks the store.
  *
  * What is remembered answers as long as the bus is known to hear of unblocked and reset windows. Else Redis is asked: a
  * message that got lost refuses nobody for more than a second and a half. Only when Redis doesn't answer either, what is
@@ -49,7 +50,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
   }
 
   return {
-    refuse(policy, subject, { action = DEFAULT_ACTION }, counted) {
+    refuse(policy, subject, { action = DEFAULT_ACTION, cost = 1 }, counted) {
       if (memory.size === 0) return undefined;
       const block = memory.find(policy, subject, action);
       if (block === undefined) return undefined;
@@ -58,7 +59,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
         memory.remove(subject, block.key);
         return undefined;
       }
-      if (now >= bus.trustedUntil) return undefined;
+      if (now >= bus.trustedUntil || !isWaitKnown(block, cost)) return undefined;
       if (counted) {
         block.denied += 1;
         if (block.denied === 1) reports.later(block);
@@ -70,16 +71,18 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
       const block = window && memory.findKey(window.subject, key);
       const now = performance.now();
       if (block === undefined || now >= block.endsAt) return undefined;
-      return policy.mode === 'shadow' ? undefined : refusal(block, policy, Math.ceil(block.endsAt - now));
+      return policy.mode === 'shadow' ? undefined : refusal(block, policy, now);
     },
-    remember({ key, policy }, { blockedUntil, retryAfterMs }, askedAtMs) {
+    remember({ key, policy, cost }, { blockedUntil, retryAfterMs, resetAt, resetAfterMs }, askedAtMs) {
       if (policy.mode === 'shadow' || blockedUntil === undefined) return;
       // The first block opens the subscription: who never blocks anybody needs none.
       bus.start();
       const window = parseWindowKey(key);
       if (window === undefined || askedAtMs >= bus.trustedUntil) return;
       const { subject, action } = window;
-      memory.add({ key, subject, action, policy, blockedUntil, endsAt: askedAtMs + retryAfterMs }, askedAtMs);
+      const leftMs = blockedUntil === Infinity ? Infinity : blockedUntil - (resetAt - resetAfterMs);
+      const ends = { blockedUntil, endsAt: askedAtMs + leftMs, fitsAt: askedAtMs + retryAfterMs, cost, resetAt };
+      memory.add({ key, subject, action, policy, ...ends }, askedAtMs);
     },
     around(store) {
       reports.to(store);
@@ -100,22 +103,28 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
 
 /** One answer for all who ask in the same millisecond. */
 function refusalOf(block: KnownBlock, now: number): Promise<Decision> {
-  const left = Math.ceil(block.endsAt - now);
+  const left = Math.ceil(block.fitsAt - now);
   if (block.refusal !== undefined && block.leftMs === left) return block.refusal;
   block.leftMs = left;
-  block.refusal = Promise.resolve(Object.freeze(refusal(block, block.policy, left)));
+  block.refusal = Promise.resolve(Object.freeze(refusal(block, block.policy, now)));
   return block.refusal;
 }
 
-function refusal({ blockedUntil }: KnownBlock, policy: Policy, left: number): Decision {
+/** Whether the wait of a request is that of the remembered one: where only the block matters, of cheaper ones too. */
+function isWaitKnown(block: KnownBlock, cost: number): boolean {
+  return cost === block.cost || (cost < block.cost && block.fitsAt <= block.endsAt);
+}
+
+function refusal({ blockedUntil, fitsAt, endsAt, resetAt }: KnownBlock, policy: Policy, now: number): Decision {
+  const left = Math.ceil(fitsAt - now);
   return {
     allowed: false,
     policy: policy.name,
     reason: 'blocked',
     limit: policy.limit,
     remaining: 0,
-    resetAt: blockedUntil,
-    resetAfterMs: left,
+    resetAt,
+    resetAfterMs: resetAt === Infinity ? Infinity : Math.max(left, Math.ceil(endsAt - now + resetAt - blockedUntil)),
     retryAfterMs: left,
     blockedUntil,
   };

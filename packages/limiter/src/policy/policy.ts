@@ -2,13 +2,13 @@ import { isTimeZone } from '../algorithm/calendar.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { AlgorithmRule, Lease, OnUnavailable, Policy, PolicyMode, QuotaPeriod } from '../types.ts';
 
-/** The longest a window or a block may be: 2^31 ms, 24.8 days, so that a unit's time fits 4 bytes. */
-export const MAX_WINDOW_MS: number = 2 ** 31;
+/** The longest that a window may be: 2^35 ms, 397 days. */
+export const MAX_WINDOW_MS: number = 2 ** 35;
 
 /** The longest block that ends: what 4 bytes of ms hold, 49.7 days. */
 export const MAX_BLOCK_MS: number = 2 ** 32 - 2;
 
-/** The highest limit of a sliding log (4 bytes a unit, 40 KB a window) and of `concurrency`. */
+/** The highest limit of a sliding log (5 bytes a unit, 50 KB a window) and of `concurrency`. */
 export const MAX_LOG_LIMIT = 10_000;
 
 /** The highest limit of the algorithms that keep counts. */
@@ -44,7 +44,7 @@ interface CommonOptions<Name extends string> {
   readonly lease?: Lease;
 }
 
-/** How long the window of a policy is, in ms, 1 to 2^31. */
+/** How long the window of a policy is, in ms, 1 to 2^35 (397 days); a fraction is rounded up. */
 interface WindowOption {
   readonly windowMs: number;
 }
@@ -52,7 +52,7 @@ interface WindowOption {
 /** How a policy counts, with what the algorithm wants to know. */
 type AlgorithmOptions =
   /**
-   * `sliding-log` is exact and takes 4 bytes a unit; `auto` is that up to a limit of 1,000 and `sliding-window` beyond;
+   * `sliding-log` is exact and takes 5 bytes a unit; `auto` is that up to a limit of 1,000 and `sliding-window` beyond;
    * `fixed-window` may admit twice its limit in a trailing window; `concurrency` limits how many go on at once.
    * @default 'auto'
    */

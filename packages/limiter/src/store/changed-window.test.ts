@@ -55,7 +55,8 @@ describe.each([
   it.each([
     ['longer', HOUR],
     ['shorter', 4_000],
-  ])('keeps the tokens that a bucket has, and refills by the %s one', async (subject, windowMs) => {
+  ])('keeps the tokens that a bucket has, and refills by the %s one', async (change, windowMs) => {
+    const subject = `bucket ${change}`;
     await under.setNow(START);
     await limiterOf(under, { algorithm: 'token-bucket' }).consume('p', subject, { cost: 3 });
     const changed = limiterOf(under, { algorithm: 'token-bucket', windowMs });

@@ -197,8 +197,12 @@ describe.each(stores)('the %s store', (_name, open) => {
     expect((await limiter.consume('plain', 'u')).allowed).toBe(true);
     const denied = await limiter.consume('plain', 'u');
     expect(denied.allowed).toBe(false);
-    expect(denied.retryAfterMs).toBeGreaterThan(0);
-    expect(denied.retryAfterMs).toBeLessThanOrEqual(MINUTE);
+    // Counted from the clock as it is now: nothing is forgotten, and the wait is told as long as it is.
+    expect(denied.retryAfterMs).toBe(6 * MINUTE);
+    await under.setNow(START + MINUTE - 1);
+    expect((await limiter.peek('plain', 'u')).allowed).toBe(false);
+    await under.setNow(START + MINUTE);
+    expect((await limiter.peek('plain', 'u')).allowed).toBe(true);
   });
 
   it('keeps counting a window that has been busy for two months', async () => {

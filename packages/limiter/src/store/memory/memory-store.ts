@@ -29,7 +29,9 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
 
   function decide(requests: readonly StoreRequest[], operation: Operation): readonly Decision[] {
     const at = now();
-    const verdicts = requests.map((request) => judge(windows.open(request, at), request, operation, at));
+    const verdicts = requests.map((request) =>
+      judge(windows.open(request, at, operation === 'peek'), request, operation, at),
+    );
     const refused = verdicts.some(({ outcome, request }) => outcome > 0 && request.policy.mode !== 'shadow');
     return verdicts.map((verdict) => {
       if (verdict.outcome !== outcomes.allowed) return refuse(verdict, operation, at);
@@ -58,6 +60,7 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
       const at = now();
       const window = windows.open({ key, policy }, at);
       window.blockedUntil = at + durationMs;
+      window.watched = false;
       window.expiresAt = Math.max(window.expiresAt, window.blockedUntil);
       return window.blockedUntil;
     },
@@ -68,8 +71,9 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
       if (ran) window.blockedUntil = 0;
       return ran;
     },
-    async giveBack({ key, cost }, chargedAtMs) {
-      windows.get(key)?.counter.takeFrom?.(chargedAtMs, cost);
+    async giveBack({ policy, key, cost }, chargedAtMs) {
+      const counter = windows.get(key)?.counter;
+      if (counter?.algorithm === policy.algorithm) counter.takeFrom?.(chargedAtMs, cost);
     },
     async close() {
       windows.clear();
@@ -80,6 +84,12 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
 function judge(window: MemoryWindow, request: StoreRequest, operation: Operation, now: number): Verdict {
   const at = window.counter.clamp(now);
   const asks = operation === 'consume' || operation === 'peek';
+  if (operation !== 'peek') window.counter.settle?.(at);
+  if (asks && window.watched && request.policy.mode !== 'shadow') {
+    // What was only watched refuses nobody when the policy enforces. Of a look the window is a copy.
+    window.blockedUntil = 0;
+    window.watched = false;
+  }
   if (asks && window.blockedUntil > at) return { outcome: outcomes.blocked, at, request, window };
   const fits = window.counter.used(at) + request.cost <= capacityOf(request.policy);
   return { outcome: fits || !asks ? outcomes.allowed : outcomes.limited, at, request, window };
@@ -87,19 +97,36 @@ function judge(window: MemoryWindow, request: StoreRequest, operation: Operation
 
 function refuse({ outcome, at, request, window }: Verdict, operation: Operation, now: number): Decision {
   const { policy, cost } = request;
+  const { counter } = window;
   if (outcome === outcomes.limited && policy.blockMs > 0 && operation === 'consume') {
     window.blockedUntil = at + policy.blockMs;
+    window.watched = policy.mode === 'shadow';
     window.expiresAt = Math.max(window.expiresAt, window.blockedUntil);
-    return toDecision(policy, outcomes.blockBegins, 0, policy.blockMs, policy.blockMs, now);
+    return behindBlock(outcomes.blockBegins, at, request, window, now);
   }
-  if (outcome === outcomes.blocked) {
-    return toDecision(policy, outcome, 0, window.blockedUntil - at, window.blockedUntil - at, now);
-  }
-  const { counter } = window;
+  if (outcome === outcomes.blocked) return behindBlock(outcome, at, request, window, now);
   const reset = counter.resetAfter(at);
   // The window may have been made longer: what has been used must outlive the shorter one.
   if (operation === 'consume') window.expiresAt = Math.max(window.expiresAt, at + reset);
-  return toDecision(policy, outcome, remaining(policy, counter, at), reset, counter.retryAfter(at, cost), now);
+  // Waits are counted from now: `at` is later after the clock has stepped back.
+  const later = at - now;
+  const retry = later + counter.retryAfter(at, cost);
+  return toDecision(policy, outcome, remaining(policy, counter, at), later + reset, retry, now);
+}
+
+/** The longer of block and window: a block may be shorter. */
+function behindBlock(
+  outcome: Outcome,
+  at: number,
+  { policy, cost }: StoreRequest,
+  { counter, blockedUntil }: MemoryWindow,
+  now: number,
+): Decision {
+  const left = blockedUntil - now;
+  const used = counter.used(at);
+  const reset = used > 0 ? at - now + counter.resetAfter(at) : 0;
+  const retry = used + cost > capacityOf(policy) ? at - now + counter.retryAfter(at, cost) : 0;
+  return toDecision(policy, outcome, 0, Math.max(left, reset), Math.max(left, retry), now, left);
 }
 
 function admit(verdict: Verdict, operation: Operation, now: number): Decision {
@@ -117,8 +144,9 @@ function admit(verdict: Verdict, operation: Operation, now: number): Decision {
   if (operation === 'renew' && counter.renew?.(at, slot) === false) {
     return toDecision(request.policy, outcomes.limited, remaining(request.policy, counter, at), 0, 0, now);
   }
-  if (operation === 'consume') counter.add(at, request.cost, slot);
-  if (operation === 'charge') counter.add(at, penalty(request, counter.used(at)), slot);
+  const blocked = window.blockedUntil > at;
+  if (operation === 'consume') counter.add(at, request.cost, slot, blocked);
+  if (operation === 'charge') counter.add(at, penalty(request, counter.used(at)), slot, blocked);
   if (operation !== 'peek') forgetEndedBlock(window, at);
   return settled(verdict, now);
 }
@@ -130,7 +158,10 @@ function penalty({ policy, cost }: StoreRequest, used: number): number {
 
 /** Whatever is written writes no block that is over: not even a clock that steps back finds it again. */
 function forgetEndedBlock(window: MemoryWindow, at: number): void {
-  if (window.blockedUntil <= at) window.blockedUntil = 0;
+  if (window.blockedUntil <= at) {
+    window.blockedUntil = 0;
+    window.watched = false;
+  }
 }
 
 function settled(verdict: Verdict, now: number): Decision {
@@ -140,7 +171,7 @@ function settled(verdict: Verdict, now: number): Decision {
 }
 
 function answer({ at, request: { policy }, window: { counter } }: Verdict, outcome: Outcome, now: number): Decision {
-  const reset = counter.used(at) > 0 ? counter.resetAfter(at) : 0;
+  const reset = counter.used(at) > 0 ? at - now + counter.resetAfter(at) : 0;
   return toDecision(policy, outcome, remaining(policy, counter, at), reset, 0, now);
 }
 

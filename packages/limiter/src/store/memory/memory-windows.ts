@@ -5,18 +5,23 @@ import type { Counter } from './counters/counter.ts';
 
 /** What memory keeps under one key. */
 export interface MemoryWindow {
-  /** As the last request had it. */
-  policy: Policy;
-  readonly counter: Counter;
+  /** The policy as the last request had it. */
+  readonly current: { policy: Policy };
+  counter: Counter;
   blockedUntil: number;
+  /** The block began in shadow mode: it refuses nobody once the policy enforces. */
+  watched: boolean;
   /** When the last trace of it may be dropped. */
   expiresAt: number;
 }
 
 /** All windows of a store, by key. */
 export interface MemoryWindows {
-  /** The request's window, made when there is none. */
-  open(request: Pick<StoreRequest, 'key' | 'policy'>, at: number): MemoryWindow;
+  /**
+   * The request's window, made when there is none. What another algorithm has counted is taken over; for good unless the
+   * request is only a look.
+   */
+  open(request: Pick<StoreRequest, 'key' | 'policy'>, at: number, look?: boolean): MemoryWindow;
   get(key: string): MemoryWindow | undefined;
   delete(key: string): void;
   clear(): void;
@@ -35,21 +40,23 @@ export function memoryWindows(): MemoryWindows {
   }
 
   return {
-    open({ key, policy }, at) {
-      const window = windows.get(key);
-      if (window !== undefined) {
-        window.policy = policy;
+    open({ key, policy }, at, look = false) {
+      const known = windows.get(key);
+      if (known !== undefined) {
+        const window = look ? { ...known } : known;
+        known.current.policy = policy;
+        if (window.counter.algorithm !== policy.algorithm) {
+          const charges = window.counter.charges(at);
+          window.counter = counterFor(policy, () => known.current.policy, charges, at);
+        }
         return window;
       }
       if (windows.size >= sweepAt) sweep(at);
       // Of a group some windows are opened before others: a sweep between must not take them for expired.
       const expiresAt = at + policy.windowMs;
-      const fresh: MemoryWindow = {
-        policy,
-        counter: counterFor(policy, () => fresh.policy),
-        blockedUntil: 0,
-        expiresAt,
-      };
+      const current = { policy };
+      const counter = counterFor(policy, () => current.policy, [], at);
+      const fresh: MemoryWindow = { current, counter, blockedUntil: 0, watched: false, expiresAt };
       windows.set(key, fresh);
       return fresh;
     },

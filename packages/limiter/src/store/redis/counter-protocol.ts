@@ -1,10 +1,10 @@
 import { PreparedArgument, type RedisClient, type RedisScript } from '@spillway/redis';
 import type { Policy } from '../../types.ts';
 import type { Protocol } from './batcher.ts';
-import { alike, PEEK, settlementOf, type SettlementOptions, type SingleItem } from './single-request.ts';
+import { alike, isPeek, peekMode, settlementOf, type SettlementOptions, type SingleItem } from './single-request.ts';
 
 const START_BYTES = 5;
-const RUN_BYTES = 25;
+const RUN_BYTES = 27;
 const HOLDER_BYTES = 8;
 
 /** What a {@link counterProtocol} is made of. */
@@ -23,7 +23,7 @@ export function counterProtocol(options: CounterProtocolOptions): Protocol<Singl
   /** A unit under the policy as it is, alone: described once a policy. */
   function alone(item: SingleItem, readOnly: boolean): PreparedArgument {
     const { policy, cost, slot } = item.request;
-    if (readOnly || cost !== 1 || item.mode === PEEK || slot !== undefined) return describe([item], true, readOnly);
+    if (readOnly || cost !== 1 || isPeek(item.mode) || slot !== undefined) return describe([item], true, readOnly);
     let rules = known.get(policy);
     if (rules === undefined) known.set(policy, (rules = describe([item], true, false)));
     return rules;
@@ -69,12 +69,12 @@ function describeRun(run: readonly SingleItem[], readOnly: boolean): Buffer {
   const holders = policy.algorithm === 'concurrency';
   const bytes = Buffer.allocUnsafe(RUN_BYTES + (holders ? HOLDER_BYTES * run.length : 0));
   bytes.writeUInt32BE(policy.limit, 0);
-  bytes.writeUInt32BE(policy.windowMs, 4);
-  bytes.writeUInt32BE(policy.blockMs, 8);
-  bytes.writeUInt8(readOnly ? PEEK : first.mode, 12);
-  bytes.writeUInt32BE(cost, 13);
-  bytes.writeUInt32BE(extraOf(policy), 17);
-  bytes.writeUInt32BE(run.length, 21);
+  bytes.writeUIntBE(policy.windowMs, 4, 6);
+  bytes.writeUInt32BE(policy.blockMs, 10);
+  bytes.writeUInt8(readOnly ? peekMode(policy) : first.mode, 14);
+  bytes.writeUInt32BE(cost, 15);
+  bytes.writeUInt32BE(extraOf(policy), 19);
+  bytes.writeUInt32BE(run.length, 23);
   if (holders)
     bytes.write(run.map(({ request }) => request.slot ?? ' '.repeat(HOLDER_BYTES)).join(''), RUN_BYTES, 'latin1');
   return bytes;

@@ -11,7 +11,7 @@ import type { Fallback } from './fallback.ts';
 import { type GroupItem, groupProtocol } from './group-protocol.ts';
 import { logProtocol } from './log-protocol.ts';
 import type { CounterAlgorithm, LimiterScripts } from './scripts.ts';
-import { type SingleItem, singleItem } from './single-request.ts';
+import { type SettlementOptions, type SingleItem, singleItem } from './single-request.ts';
 
 /** What {@link decisions} are made with. */
 export interface DecisionsOptions {
@@ -40,7 +40,7 @@ type TakesSingle = (item: SingleItem) => void;
 
 /** What takes a single request, by its algorithm. */
 function singles(
-  options: DecisionsOptions & { readonly onDropped: (count: number) => void },
+  options: DecisionsOptions & Pick<SettlementOptions, 'onDropped' | 'decideGenerally'>,
 ): Readonly<Record<CounterAlgorithm | 'sliding-log', TakesSingle>> {
   const counter = (algorithm: CounterAlgorithm): TakesSingle =>
     batcher({
@@ -60,7 +60,7 @@ function singles(
 export function decisions(options: DecisionsOptions): Decisions {
   const { client, deadlineMs, scripts, within, fallback, metrics } = options;
   const onDropped = (count: number): void => metrics?.dropped?.(count);
-  const takeSingle = singles({ ...options, onDropped });
+  const takeSingle = singles({ ...options, onDropped, decideGenerally });
   const takeGroup: (item: GroupItem) => void = batcher({
     client,
     within,
@@ -75,7 +75,7 @@ export function decisions(options: DecisionsOptions): Decisions {
     });
   }
 
-  async function decideQuota(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
+  async function decideGenerally(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
     try {
       const [decision] = await decideGroup([request], operation);
       if (decision !== undefined) return decision;
@@ -89,7 +89,7 @@ export function decisions(options: DecisionsOptions): Decisions {
     decide(request, operation) {
       fallback.prepare(request.policy);
       const { algorithm } = request.policy;
-      if (algorithm === 'quota') return decideQuota(request, operation);
+      if (algorithm === 'quota') return decideGenerally(request, operation);
       return new Promise((resolve) => {
         takeSingle[algorithm](singleItem(request, operation === 'peek', resolve));
       });

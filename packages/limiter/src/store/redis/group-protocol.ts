@@ -5,9 +5,10 @@ import type { Algorithm, Decision, Policy } from '../../types.ts';
 import type { Operation } from '../operation.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
 import type { Protocol } from './batcher.ts';
+import { peekMode } from './single-request.ts';
 import { decisionAt, droppedAt, REPLY_HEADER, REPLY_SIZE, timeOf } from './reply.ts';
 
-const MODES = { peek: 2, charge: 3, reward: 4, renew: 5 } as const;
+const MODES = { charge: 3, reward: 4, renew: 5 } as const;
 
 const NAMES: Readonly<Record<Algorithm, string>> = {
   'sliding-log': 'log',
@@ -106,7 +107,7 @@ function isAllowed({ allowed }: Decision): boolean {
 function describe({ requests, operation }: GroupItem, nowMs: number, readOnly: boolean): (string | number)[] {
   const args: (string | number)[] = [requests.length];
   for (const { policy, cost, slot } of requests) {
-    const mode = readOnly ? MODES.peek : modeOf(operation, policy);
+    const mode = readOnly ? peekMode(policy) : modeOf(operation, policy);
     const extra = extraOf(policy, slot, nowMs);
     args.push(NAMES[policy.algorithm], policy.limit, policy.windowMs, policy.blockMs, mode, cost, extra);
   }
@@ -114,6 +115,7 @@ function describe({ requests, operation }: GroupItem, nowMs: number, readOnly: b
 }
 
 function modeOf(operation: Operation, policy: Policy): number {
+  if (operation === 'peek') return peekMode(policy);
   if (operation !== 'consume') return MODES[operation];
   return policy.mode === 'shadow' ? 1 : 0;
 }

@@ -3,10 +3,10 @@ import type { Policy } from '../../types.ts';
 import type { Protocol } from './batcher.ts';
 import { admittedIn } from './reply.ts';
 import type { LimiterScripts } from './scripts.ts';
-import { alike, PEEK, settlementOf, type SettlementOptions, type SingleItem } from './single-request.ts';
+import { alike, isPeek, peekMode, settlementOf, type SettlementOptions, type SingleItem } from './single-request.ts';
 
 /** Bytes of decide-lone-log.lua's argument in front of the time to live. */
-const RULE_BYTES = 21;
+const RULE_BYTES = 23;
 
 /** What a {@link logProtocol} is made of. */
 export interface LogProtocolOptions extends SettlementOptions {
@@ -52,17 +52,20 @@ function preparedRules(outboxCap: number, spareMs: number): (item: SingleItem, r
     const { limit, windowMs, blockMs } = request.policy;
     const ttl = String(2 * windowMs + spareMs);
     const bytes = Buffer.alloc(RULE_BYTES + ttl.length);
-    for (const [place, value] of [outboxCap, limit, windowMs, blockMs].entries()) bytes.writeUInt32BE(value, 4 * place);
-    bytes.writeUInt8(mode, 16);
-    bytes.writeUInt32BE(request.cost, 17);
+    bytes.writeUInt32BE(outboxCap, 0);
+    bytes.writeUInt32BE(limit, 4);
+    bytes.writeUIntBE(windowMs, 8, 6);
+    bytes.writeUInt32BE(blockMs, 14);
+    bytes.writeUInt8(mode, 18);
+    bytes.writeUInt32BE(request.cost, 19);
     bytes.write(ttl, RULE_BYTES, 'latin1');
     return new PreparedArgument(bytes);
   }
 
   return (item, readOnly) => {
     const { policy, cost } = item.request;
-    if (readOnly) return prepare({ ...item, mode: PEEK });
-    if (cost !== 1 || item.mode === PEEK) return prepare(item);
+    if (readOnly) return prepare({ ...item, mode: peekMode(policy) });
+    if (cost !== 1 || isPeek(item.mode)) return prepare(item);
     let rule = known.get(policy);
     if (rule === undefined) {
       rule = prepare(item);
@@ -80,7 +83,7 @@ function runs(batch: readonly SingleItem[], readOnly: boolean, spareMs: number):
   const end = (): void => {
     if (last === undefined) return;
     const { policy, cost } = last.request;
-    const mode = readOnly ? PEEK : last.mode;
+    const mode = readOnly ? peekMode(policy) : last.mode;
     args.push(policy.limit, policy.windowMs, policy.blockMs, mode, cost, 2 * policy.windowMs + spareMs, count);
   };
   for (const next of batch) {

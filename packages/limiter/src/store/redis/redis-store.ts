@@ -30,9 +30,6 @@ export interface RedisStoreOptions {
 /** Sent as blocked-until in place of `Infinity`: the largest number that 6 bytes hold. */
 const BLOCK_FOREVER = 2 ** 48 - 1;
 
-/** Bytes a unit takes in a sliding log. */
-const LOG_UNIT = 4;
-
 const REPORT_MS = 1_000;
 
 /** Windows in Redis, decided by decide-log.lua, decide-counters.lua and decide.lua a batch at a time. */
@@ -82,9 +79,9 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     renew: (request) => change(request, 'renew'),
     // Not DEL: a block that ends early is part of the trail.
     reset: async (key) => void (await lift(key, 'reset')),
-    async block({ limit, windowMs, algorithm }, key, durationMs) {
+    async block({ limit, windowMs }, key, durationMs) {
       const duration = durationMs === Infinity ? 0 : durationMs;
-      const args = [outboxCap, 'block', duration, limit, windowMs, algorithm === 'sliding-log' ? LOG_UNIT : 0];
+      const args = [outboxCap, 'block', duration, limit, windowMs];
       const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },

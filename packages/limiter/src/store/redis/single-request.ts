@@ -1,5 +1,5 @@
 import { outcomes } from '../../decision.ts';
-import type { Decision } from '../../types.ts';
+import type { Decision, Policy } from '../../types.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
 import type { Fallback } from './fallback.ts';
 import {
@@ -15,8 +15,19 @@ import {
 
 const MODES = { enforce: 0, shadow: 1 } as const;
 
-/** The mode of a request that is only to be answered. */
-export const PEEK = 2;
+/** The modes of a request that is only to be answered: a block that was only watched counts where the policy watches. */
+const PEEK = 2;
+const PEEK_WATCHING = 6;
+
+/** The mode in which a request under the policy is only answered. */
+export function peekMode({ mode }: Policy): number {
+  return mode === 'shadow' ? PEEK_WATCHING : PEEK;
+}
+
+/** Whether a request of that mode is only to be answered. */
+export function isPeek(mode: number): boolean {
+  return mode >= PEEK;
+}
 
 /** A request on its own: nearly all there are. */
 export interface SingleItem {
@@ -27,7 +38,7 @@ export interface SingleItem {
 
 /** Makes a {@link SingleItem}. */
 export function singleItem(request: StoreRequest, peek: boolean, resolve: SingleItem['resolve']): SingleItem {
-  return { request, mode: peek ? PEEK : MODES[request.policy.mode], resolve };
+  return { request, mode: peek ? peekMode(request.policy) : MODES[request.policy.mode], resolve };
 }
 
 /** True when one description fits both. */
@@ -41,6 +52,8 @@ export function alike(one: SingleItem, other: SingleItem): boolean {
 export interface SettlementOptions {
   /** Answers what Redis doesn't. */
   readonly fallback: Fallback;
+  /** Decides by the general script: what another algorithm has counted, before a live change, is taken over there. */
+  readonly decideGenerally: (request: StoreRequest, operation: 'consume' | 'peek') => Promise<Decision>;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: BlockedListener;
   /** Told how many events of a batch found the outbox full. */
@@ -49,20 +62,29 @@ export interface SettlementOptions {
 
 /** How a batch of single requests hears what became of it. */
 export interface Settlement {
-  /** By 13 bytes a request. */
+  /** By 17 bytes a request. */
   settle(batch: readonly SingleItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void;
-  /** By 4 bytes a request, and 13 more for those that these don't say all about: decide-log.lua's reply. */
+  /** By 4 bytes a request, and 17 more for those that these don't say all about: decide-log.lua's reply. */
   settleUnits(batch: readonly SingleItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void;
   fail(batch: readonly SingleItem[]): void;
 }
 
 /** Makes a {@link Settlement}. */
-export function settlementOf({ fallback, onRefusedWhileBlocked, onDropped }: SettlementOptions): Settlement {
+export function settlementOf({
+  fallback,
+  decideGenerally,
+  onRefusedWhileBlocked,
+  onDropped,
+}: SettlementOptions): Settlement {
   function settleOne(item: SingleItem, reply: Buffer, offset: number, readOnly: boolean, askedAtMs: number): void {
     const { request, mode, resolve } = item;
+    if (reply[offset] === outcomes.foreign) {
+      resolve(decideGenerally(request, isPeek(mode) ? 'peek' : 'consume'));
+      return;
+    }
     const decision = decisionAt(request.policy, reply, offset, timeOf(reply));
-    if (reply[offset] === outcomes.blocked && mode !== PEEK) onRefusedWhileBlocked(request, decision, askedAtMs);
-    if (readOnly && mode !== PEEK && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
+    if (reply[offset] === outcomes.blocked && !isPeek(mode)) onRefusedWhileBlocked(request, decision, askedAtMs);
+    if (readOnly && !isPeek(mode) && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
     else resolve(decision);
   }
 
@@ -95,7 +117,7 @@ export function settlementOf({ fallback, onRefusedWhileBlocked, onDropped }: Set
       settleEnd(reply, end);
     },
     fail(batch) {
-      for (const { request, mode, resolve } of batch) resolve(fallback.decide(request, mode === PEEK));
+      for (const { request, mode, resolve } of batch) resolve(fallback.decide(request, isPeek(mode)));
     },
   };
 }

@@ -12,6 +12,9 @@ export function concurrency(policy: () => Policy): Counter {
     updatedAt = at;
   };
   return {
+    algorithm: 'concurrency',
+    // Slots are held, not used: nobody's usage.
+    charges: () => [],
     clamp: (now) => Math.max(now, updatedAt),
     used: (at) => live(at).length,
     resetAfter: (at) => (live(at).at(-1)?.ends ?? at) - at,

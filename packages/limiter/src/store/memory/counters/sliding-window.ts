@@ -1,37 +1,46 @@
 import type { Policy } from '../../../types.ts';
-import type { Counter } from './counter.ts';
+import type { Charge, Counter } from './counter.ts';
 
-/** The sliding window in sub-buckets: lua/algorithms/sliding-window.lua. Counts by the index of their bucket. */
-export function slidingWindow(policy: () => Policy, buckets: number): Counter {
-  let counts = new Map<number, number>();
-  // Nothing is counted yet: any width will do.
-  let kept = 1;
-  const width = (): number => Math.ceil(policy().windowMs / buckets);
+/** Units by the index of their bucket, oldest first, and how wide the buckets are. */
+interface Buckets {
+  readonly counts: ReadonlyMap<number, number>;
+  /** Index of the newest, empty or not: time has been seen up to there. */
+  readonly newest: number;
+  readonly width: number;
+}
 
-  // When the width has changed, each bucket's units go where its last moment lies.
-  function rescale(at: number): void {
-    const next = width();
-    if (next === kept) return;
-    const moved = new Map<number, number>();
-    for (const [index, units] of counts) {
-      const to = Math.min(Math.floor(at / next), Math.floor(((index + 1) * kept - 1) / next));
-      moved.set(to, (moved.get(to) ?? 0) + units);
+/** The sliding window in sub-buckets: lua/algorithms/sliding-window.lua. */
+export function slidingWindow(policy: () => Policy, charges: readonly Charge[], now: number): Counter {
+  // What it was when it counted last: another algorithm may ask for its charges.
+  let parts = 1;
+  const width = (): number => {
+    const current = policy();
+    if (current.algorithm === 'sliding-window') parts = current.buckets;
+    return Math.ceil(current.windowMs / parts);
+  };
+  let kept: Buckets | undefined = charges.length > 0 ? adopted(charges, width(), now) : undefined;
+
+  /** Those that count at `at`, by the width of now: a bucket of another width counts where its last moment lies. */
+  function live(at: number): ReadonlyMap<number, number> {
+    const counting = new Map<number, number>();
+    const oldest = Math.floor((at - policy().windowMs + 1) / width());
+    for (const [index, units] of kept?.counts ?? []) {
+      const place = kept === undefined ? index : moved(index, kept.width, width(), at);
+      if (place >= oldest && units > 0) counting.set(place, (counting.get(place) ?? 0) + units);
     }
-    counts = moved;
-    kept = next;
+    return counting;
   }
 
-  function live(at: number): [number, number][] {
-    rescale(at);
-    const oldest = Math.floor((at - policy().windowMs + 1) / width());
-    return [...counts].filter(([index, units]) => index >= oldest && units > 0);
+  function write(at: number, counts: Map<number, number>): void {
+    kept = { counts, newest: Math.floor(at / width()), width: width() };
   }
 
   const leaves = (index: number): number => (index + 1) * width() + policy().windowMs - 1;
   return {
-    clamp: (now) => Math.max(now, Math.max(-Infinity, ...counts.keys()) * kept),
+    algorithm: 'sliding-window',
+    clamp: (at) => Math.max(at, kept === undefined ? at : kept.newest * kept.width),
     used: (at) => sum(live(at)),
-    resetAfter: (at) => Math.max(at, ...live(at).map(([index]) => leaves(index))) - at,
+    resetAfter: (at) => Math.max(at, ...[...live(at).keys()].map(leaves)) - at,
     retryAfter(at, cost) {
       const entries = live(at);
       let over = sum(entries) + cost - policy().limit;
@@ -41,28 +50,57 @@ export function slidingWindow(policy: () => Policy, buckets: number): Counter {
       }
       return policy().windowMs;
     },
+    // Moved once and for all: a bucket of long ago would be moved to now again and again.
+    settle(at) {
+      const counts = new Map(live(at));
+      if (kept !== undefined && kept.width !== width() && sum(counts) > 0) write(at, counts);
+    },
     add(at, cost) {
-      counts = new Map(live(at));
       const index = Math.floor(at / width());
-      counts.set(index, (counts.get(index) ?? 0) + cost);
+      const counts = new Map(live(at));
+      write(at, counts.set(index, (counts.get(index) ?? 0) + cost));
     },
     take(at, cost) {
       let left = cost;
-      for (const [index, units] of live(at).toReversed()) {
+      const counts = new Map(live(at));
+      for (const [index, units] of counts) {
         counts.set(index, units - Math.min(left, units));
         left -= Math.min(left, units);
       }
-      // Time has been seen up to here, though nothing may be left that was counted then.
-      const newest = Math.floor(at / width());
-      counts.set(newest, counts.get(newest) ?? 0);
+      write(at, counts);
     },
     takeFrom(chargedAt, cost) {
-      const index = Math.floor(chargedAt / kept);
-      counts.set(index, Math.max(0, (counts.get(index) ?? 0) - cost));
+      if (kept === undefined) return;
+      const index = Math.floor(chargedAt / kept.width);
+      const units = kept.counts.get(index);
+      if (units === undefined) return;
+      kept = { ...kept, counts: new Map(kept.counts).set(index, Math.max(0, units - cost)) };
+    },
+    charges(at) {
+      if (kept === undefined) return [];
+      const { counts, newest, width: wide } = kept;
+      const last = Math.max(at, newest * wide);
+      const all = [...counts].map(([index, units]) => ({ at: Math.min((index + 1) * wide - 1, last), units }));
+      return all.filter(({ units }) => units > 0);
     },
   };
 }
 
-function sum(entries: readonly (readonly [number, number])[]): number {
-  return entries.reduce((total, [, units]) => total + units, 0);
+function moved(index: number, from: number, to: number, at: number): number {
+  return from === to ? index : Math.floor(Math.min((index + 1) * from - 1, at) / to);
+}
+
+function adopted(charges: readonly Charge[], width: number, now: number): Buckets {
+  const counts = new Map<number, number>();
+  for (const { at, units } of charges) {
+    const index = Math.floor(at / width);
+    counts.set(index, (counts.get(index) ?? 0) + units);
+  }
+  return { counts, width, newest: Math.floor(Math.max(now, charges.at(-1)?.at ?? now) / width) };
+}
+
+function sum(entries: ReadonlyMap<number, number>): number {
+  let total = 0;
+  for (const units of entries.values()) total += units;
+  return total;
 }

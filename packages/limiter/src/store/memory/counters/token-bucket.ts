@@ -1,12 +1,12 @@
 import { capacityOf } from '../../../algorithm/capacity.ts';
 import type { Policy } from '../../../types.ts';
-import type { Counter } from './counter.ts';
+import type { Charge, Counter } from './counter.ts';
 
 /**
  * The token bucket as a level that leaks: lua/algorithms/token-bucket.lua. The level is in units times window, and scaled
  * when a live change makes the window another.
  */
-export function tokenBucket(policy: () => Policy): Counter {
+export function tokenBucket(policy: () => Policy, charges: readonly Charge[]): Counter {
   let level = 0;
   let updatedAt = -Infinity;
   let scaledBy = 0;
@@ -18,13 +18,21 @@ export function tokenBucket(policy: () => Policy): Counter {
     scaledBy = policy().windowMs;
     updatedAt = at;
   };
+  const { windowMs } = policy();
+  const last = charges.at(-1)?.at ?? 0;
+  for (const { at, units } of charges.filter((charge) => charge.at > last - windowMs)) {
+    write(at, Math.min(levelAt(at) + units * windowMs, 2 * capacityOf(policy()) * windowMs));
+  }
+  const used = (at: number): number => Math.ceil(levelAt(at) / policy().windowMs);
   return {
-    clamp: (now) => Math.max(now, updatedAt),
-    used: (at) => Math.ceil(levelAt(at) / policy().windowMs),
+    algorithm: 'token-bucket',
+    clamp: (at) => Math.max(at, updatedAt),
+    used,
     resetAfter: (at) => Math.ceil(levelAt(at) / policy().limit),
     retryAfter: (at, cost) =>
       Math.ceil((levelAt(at) + (cost - capacityOf(policy())) * policy().windowMs) / policy().limit),
     add: (at, cost) => write(at, levelAt(at) + cost * policy().windowMs),
     take: (at, cost) => write(at, Math.max(0, levelAt(at) - cost * policy().windowMs)),
+    charges: () => (level > 0 ? [{ at: updatedAt, units: Math.ceil(level / scaledBy) }] : []),
   };
 }
