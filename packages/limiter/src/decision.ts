@@ -25,7 +25,7 @@ export function toDecision(
   resetAfterMs: number,
   retryAfterMs: number,
   nowMs: number,
-  blockLeftMs: number = 0,
+  blockLeftMs: number = retryAfterMs,
 ): Decision {
   const resetAt = nowMs + resetAfterMs;
   if (outcome === outcomes.allowed) {

@@ -38,7 +38,8 @@ describe('rateLimit', () => {
     for (let request = 0; request < 2; request += 1) await app.request('/limited', asDemo);
     const response = await app.request('/limited', asDemo);
     expect(response.status).toBe(429);
-    expect(response.headers.get('Retry-After')).toBe('30');
+    // The block is over in half of that, and the window still full.
+    expect(response.headers.get('Retry-After')).toBe('60');
     expect(response.headers.get('Content-Type')).toBe('application/problem+json');
     expect(await response.json()).toMatchObject({
       type: 'https://iana.org/assignments/http-problem-types#abnormal-usage-detected',
@@ -146,8 +147,8 @@ describe('rateLimit', () => {
       expect(await answer.json()).toMatchObject({ retryAfter: wait });
       waits.push(wait);
     }
-    expect(Math.min(...waits)).toBeGreaterThanOrEqual(29);
-    expect(Math.max(...waits)).toBeLessThanOrEqual(60);
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(59);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(120);
     expect(new Set(waits).size).toBeGreaterThan(5);
   });
 

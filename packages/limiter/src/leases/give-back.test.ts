@@ -53,7 +53,7 @@ describe.each(stores)('units given back to the %s store', (_name, open) => {
 
   it('of a sliding window come out of the bucket that they were charged in', async () => {
     const windowed = definePolicy({ name: 'p', algorithm: 'sliding-window', limit: 10, windowMs: 60_000 });
-    const one = (cost: number) => ({ policy: windowed, key: '{sw:00}:w:p~slidingwindow::u', cost });
+    const one = (cost: number) => ({ policy: windowed, key: '{sw:00}:w:p::u', cost });
     await under.store.consume(one(4));
     await under.setNow(START + 10_000);
     await under.store.consume(one(4));
