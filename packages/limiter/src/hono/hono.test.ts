@@ -45,7 +45,7 @@ describe('rateLimit', () => {
       type: 'https://iana.org/assignments/http-problem-types#abnormal-usage-detected',
       status: 429,
       'violated-policies': ['two'],
-      retryAfter: 30,
+      retryAfter: 60,
       error: 'Rate limit exceeded',
     });
   });

@@ -46,9 +46,9 @@ export function fixedWindow(policy: () => Policy, charges: readonly Charge[]): C
 /** A counter for each day or month of a calendar: lua/algorithms/quota.lua. */
 export function quota(policy: () => Policy, charges: readonly Charge[], now: number): Counter {
   function periodAt(at: number): Period {
-    const current = policy();
-    if (current.algorithm !== 'quota') return { start: at, end: at };
-    const [, start = at, end = at] = periodStarts(current.period, current.timeZone, at);
+    const rule = policy();
+    if (rule.algorithm !== 'quota') return { start: at, end: at };
+    const [, start = at, end = at] = periodStarts(rule.period, rule.timeZone, at);
     return { start, end };
   }
 

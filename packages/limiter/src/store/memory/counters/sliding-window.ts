@@ -20,16 +20,7 @@ export function slidingWindow(policy: () => Policy, charges: readonly Charge[], 
   };
   let kept: Buckets | undefined = charges.length > 0 ? adopted(charges, width(), now) : undefined;
 
-  /** Those that count at `at`, by the width of now: a bucket of another width counts where its last moment lies. */
-  function live(at: number): ReadonlyMap<number, number> {
-    const counting = new Map<number, number>();
-    const oldest = Math.floor((at - policy().windowMs + 1) / width());
-    for (const [index, units] of kept?.counts ?? []) {
-      const place = kept === undefined ? index : moved(index, kept.width, width(), at);
-      if (place >= oldest && units > 0) counting.set(place, (counting.get(place) ?? 0) + units);
-    }
-    return counting;
-  }
+  const live = (at: number): ReadonlyMap<number, number> => liveOf(kept, policy().windowMs, width(), at);
 
   function write(at: number, counts: Map<number, number>): void {
     kept = { counts, newest: Math.floor(at / width()), width: width() };
@@ -76,14 +67,26 @@ export function slidingWindow(policy: () => Policy, charges: readonly Charge[], 
       if (units === undefined) return;
       kept = { ...kept, counts: new Map(kept.counts).set(index, Math.max(0, units - cost)) };
     },
-    charges(at) {
-      if (kept === undefined) return [];
-      const { counts, newest, width: wide } = kept;
-      const last = Math.max(at, newest * wide);
-      const all = [...counts].map(([index, units]) => ({ at: Math.min((index + 1) * wide - 1, last), units }));
-      return all.filter(({ units }) => units > 0);
-    },
+    charges: (at) => (kept === undefined ? [] : chargesOf(kept, at)),
   };
+}
+
+/** Those that count at `at`, by the width of now: a bucket of another width counts where its last moment lies. */
+function liveOf(kept: Buckets | undefined, windowMs: number, width: number, at: number): ReadonlyMap<number, number> {
+  const counting = new Map<number, number>();
+  if (kept === undefined) return counting;
+  const oldest = Math.floor((at - windowMs + 1) / width);
+  for (const [index, units] of kept.counts) {
+    const place = moved(index, kept.width, width, at);
+    if (place >= oldest && units > 0) counting.set(place, (counting.get(place) ?? 0) + units);
+  }
+  return counting;
+}
+
+function chargesOf({ counts, newest, width }: Buckets, now: number): readonly Charge[] {
+  const last = Math.max(now, newest * width);
+  const all = [...counts].map(([index, units]) => ({ at: Math.min((index + 1) * width - 1, last), units }));
+  return all.filter(({ units }) => units > 0);
 }
 
 function moved(index: number, from: number, to: number, at: number): number {
