@@ -122,7 +122,8 @@ async function work(): Promise<unknown[]> {
 }
 
 describe('row-level security', () => {
-  const hidden = 'row-level security of public.orders may hide rows from orders_maintainer: CREATE POLICY spillway';
+  const hidden =
+    'row-level security of public.orders may hide rows from orders_maintainer: CREATE POLICY spillway_archival';
 
   test.each([
     ['without a policy', ''],

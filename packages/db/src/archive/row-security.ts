@@ -51,6 +51,7 @@ export async function rowSecurityProblem(
   const who = quote(found.who);
   return (
     `row-level security of ${table.schema}.${table.name} may hide rows from ${found.who}: ` +
-    `CREATE POLICY spillway ON ${name} TO ${who} USING (true) WITH CHECK (true), or ALTER ROLE ${who} BYPASSRLS`
+    // Not `spillway`: that policy says that the table is Spillway's own, to be closed to everybody else.
+    `CREATE POLICY spillway_archival ON ${name} TO ${who} USING (true) WITH CHECK (true), or ALTER ROLE ${who} BYPASSRLS`
   );
 }

@@ -7,6 +7,7 @@ import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listPartitions } from '../partitions/list-partitions.ts';
 import { upsertBlocks } from '../queries/upsert-blocks.ts';
+import { listExposures } from '../roles/exposures.ts';
 import { blockRow } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
 import { migrate } from './migrate.ts';
@@ -52,6 +53,18 @@ describe("an application's own", () => {
     const columns = await sql(`SELECT attname AS name FROM pg_attribute
       WHERE attrelid = 'archive.generations'::regclass AND attnum > 0 ORDER BY attnum`);
     expect(columns.map((row) => row.name)).toEqual(['id', 'image_url', 'created_at', 'archived_at']);
+  });
+
+  test('live tables keep what their owner granted on them, with the policy that archiving asks for', async () => {
+    await sql(`
+      CREATE TABLE generations (id int, created_at timestamptz); GRANT SELECT ON generations TO PUBLIC;
+      ALTER TABLE generations ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY spillway_archival ON generations USING (true) WITH CHECK (true)`);
+    await migrate({ connectionString: database.url });
+    expect(await listExposures(database.pool)).toEqual([]);
+    expect(await sql(`SELECT has_table_privilege('spillway_api', 'generations', 'SELECT') AS kept`)).toEqual([
+      { kept: true },
+    ]);
   });
 
   test('drizzle migrations run before ours and after', async () => {
