@@ -3,6 +3,8 @@ import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { afterEach, describe, expect, it } from 'vitest';
+import { byIp } from '../http/identity/by-ip.ts';
+import { firstOf } from '../http/identity/first-of.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
@@ -89,6 +91,18 @@ describe('rateLimit on @hono/node-server', () => {
     expect([refused.status, refused.headers.get('RateLimit-Policy')]).toEqual([429, '"one";q=1;w=60']);
     expect(refused.headers.get('X-RateLimit-Remaining')).toBe('0');
     expect(await limiter.peek('two', 'ip:127.0.0.1')).toMatchObject({ remaining: 0 });
+  });
+
+  it('hands the request itself to a remoteAddress of one’s own', async () => {
+    const addresses = new Map([['/json', '198.51.100.7']]);
+    const identify = byIp({ remoteAddress: (request) => addresses.get(new URL(request.url).pathname) ?? '' });
+    const limiter = limiterOf(two);
+    const url = await listen(appWith({ limiter, identify: firstOf(identify, () => 'nobody') }));
+    await fetch(`${url}/json`);
+    await fetch(`${url}/raw`);
+    for (const subject of ['ip:198.51.100.7', 'nobody']) {
+      expect(await limiter.peek('two', subject)).toMatchObject({ remaining: 1 });
+    }
   });
 
   it('hands identify the request itself', async () => {

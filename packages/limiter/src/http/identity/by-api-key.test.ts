@@ -3,6 +3,7 @@ import { byApiKey } from './by-api-key.ts';
 import { UnusableIdentityError } from './identity.ts';
 
 const withKey = (key: string): Request => new Request('http://api.test/', { headers: { 'X-API-Key': key } });
+const known = (): boolean => true;
 const GIVEN_OUT = new Set(['demo', 'other']);
 
 /** An identity that counts how often it asks. */
@@ -81,7 +82,8 @@ describe('byApiKey', () => {
     [undefined, 'verify'],
     [{}, 'verify'],
     [{ verify: true }, 'verify'],
-    [{ verify: () => true, cacheMs: -1 }, 'cacheMs'],
+    [{ verify: known, cacheMs: -1 }, 'cacheMs'],
+    [{ verify: known, ttlMs: 5 }, 'options.ttlMs is no option'],
   ])('refuses %j at construction', (options, field) => {
     expect(() => byApiKey(options as Parameters<typeof byApiKey>[0])).toThrow(field);
   });

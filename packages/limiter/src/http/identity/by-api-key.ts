@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { LimiterInputError, shown } from '../../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
 import { wholeNumberWithin } from '../../policy/policy.ts';
 import { readsHeadersAlone, type RequestHeaders, UnusableIdentityError } from './identity.ts';
 
@@ -38,6 +38,7 @@ const UNKNOWN = 'api_key:unknown';
 export function byApiKey(
   options: ByApiKeyOptions,
 ): (request: RequestHeaders) => string | undefined | Promise<string | undefined> {
+  checkMembers('options', options ?? {}, ['verify', 'cacheMs']);
   const { verify, cacheMs = 60_000 } = options ?? {};
   if (typeof verify !== 'function') {
     throw new LimiterInputError(

@@ -203,6 +203,11 @@ describe('byIp: a Unix socket', () => {
 });
 
 describe('byIp: what it refuses at construction', () => {
+  // Misspelt, no proxy was trusted and all clients behind it were one.
+  it('refuses an option that it does not know', () => {
+    expect(String(problemOf({ trustProxies: ['10.0.0.0/8'] }))).toContain('options.trustProxies is no option');
+  });
+
   it.each([
     [{ trustedProxies: ['10.0.0.0/33'] }, /^trustedProxies must hold .*not "10\.0\.0\.0\/33"$/],
     [{ trustedProxies: ['10.0.0.0/8', '::/129'] }, /^trustedProxies .*"::\/129"$/],

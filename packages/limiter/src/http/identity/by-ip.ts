@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import { LimiterInputError, shown } from '../../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
 import { wholeNumberWithin } from '../../policy/policy.ts';
 import { type Address, networkText, parseHop } from './address.ts';
 import { anyContains, type Cidr, parseCidrs } from './cidr.ts';
@@ -56,6 +56,7 @@ const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 export function byIp<Req extends RequestHeaders = Request>(
   options: ByIpOptions<Req> = {},
 ): (request: Req, context?: unknown) => string | undefined {
+  checkMembers('options', options, ['remoteAddress', 'trustedProxies', 'ipv6Prefix', 'header']);
   const {
     remoteAddress = connectionAddress,
     trustedProxies = [],
@@ -69,13 +70,15 @@ export function byIp<Req extends RequestHeaders = Request>(
   checkHeader(header);
   const trusted = parseCidrs('trustedProxies', trustedProxies);
   const trustsOwnMachine = LOOPBACK.some((address) => anyContains(trusted, address));
-  return readsHeadersAlone((request: Req, context?: unknown) => {
+  const identify = (request: Req, context?: unknown): string | undefined => {
     const told = remoteAddress(request, context);
     const list = request.headers.get(header) ?? '';
     if (told === undefined) return trustsOwnMachine ? named(walk(undefined, list, trusted)) : undefined;
     const peer = parseHop(told);
     return named(peer !== undefined && anyContains(trusted, peer) ? walk(peer, list, trusted) : peer);
-  });
+  };
+  // A function of one's own may read anything of the request.
+  return options.remoteAddress === undefined ? readsHeadersAlone(identify) : identify;
 
   function named(client: Address | undefined): string | undefined {
     return client === undefined ? undefined : `ip:${networkText(client, ipv6Prefix)}`;

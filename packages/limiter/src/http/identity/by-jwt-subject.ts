@@ -1,4 +1,4 @@
-import { LimiterInputError, shown } from '../../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
 import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
 
 /** What {@link byJwtSubject} reads of a verified token. */
@@ -36,6 +36,7 @@ const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
  * @throws {LimiterInputError} at construction, when `verify` is no function.
  */
 export function byJwtSubject(options: ByJwtSubjectOptions): (request: RequestHeaders) => Promise<string | undefined> {
+  checkMembers('options', options, ['verify']);
   const { verify } = options;
   if (typeof verify !== 'function') throw new LimiterInputError('verify', `must be a function, not ${shown(verify)}`);
   return readsHeadersAlone(async (request: RequestHeaders) => {
