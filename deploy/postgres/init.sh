@@ -12,4 +12,8 @@ CREATE ROLE worker LOGIN PASSWORD :'worker' IN ROLE spillway_writer;
 CREATE ROLE maintenance LOGIN PASSWORD :'maintenance' IN ROLE spillway_maintenance;
 CREATE ROLE api LOGIN PASSWORD :'api' IN ROLE spillway_api, spillway_reader;
 CREATE ROLE grafana LOGIN PASSWORD :'grafana' IN ROLE spillway_reader;
+-- Behind the pooler a client can't ask for it: what it gave up on would go on.
+ALTER ROLE worker SET statement_timeout = '60s';
+ALTER ROLE api SET statement_timeout = '60s';
+ALTER ROLE grafana SET statement_timeout = '60s';
 SQL

@@ -49,6 +49,8 @@ export interface ApiConfig extends ServerConfig {
   /** `REDIS_URL`: a server, a Cluster or a master that sentinels know, as `parseRedisUrl` reads it. */
   readonly redisUrl: string;
   readonly databaseUrl: string;
+  /** `MAINTENANCE_DATABASE_URL`: as whom maintenance jobs work; undefined when not set, and then as `DATABASE_URL` says. */
+  readonly maintenanceDatabaseUrl: string | undefined;
   /** `DATABASE_SERVER`: what `DATABASE_URL` leads to, `postgres` or a `pgbouncer` in transaction mode. @default 'postgres' */
   readonly databaseServer: 'postgres' | 'pgbouncer';
 }
@@ -81,6 +83,7 @@ const serverVariables = z.object({
 const apiVariables = serverVariables.extend({
   REDIS_URL: anyRedisUrl,
   DATABASE_URL: postgresUrl,
+  MAINTENANCE_DATABASE_URL: postgresUrl.optional(),
   DATABASE_SERVER: databaseServer.default('postgres'),
 });
 
@@ -102,6 +105,7 @@ export function readConfig(env: Environment): ApiConfig {
     ...serverConfig(variables),
     redisUrl: variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
+    maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL,
     databaseServer: variables.DATABASE_SERVER,
   };
 }

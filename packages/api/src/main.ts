@@ -3,7 +3,7 @@ import { createPool } from '@spillway/db';
 import { startTelemetry } from '@spillway/telemetry';
 import { type ApiConfig, readConfig } from './config.ts';
 import { ListenError } from './listen-error.ts';
-import { createLogger } from './logger.ts';
+import { type ApiLogger, createLogger } from './logger.ts';
 import { startApi } from './start-api.ts';
 
 /** How long requests in flight may take once the process is told to stop. */
@@ -15,13 +15,11 @@ const EXIT_DEADLINE_MS = 4_500;
 /** How long one of the dashboard's figures may take: it is read again two seconds later. */
 const FIGURES_TIMEOUT_MS = 2_000;
 
-async function run(config: ApiConfig): Promise<void> {
-  const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
-  const telemetry = await startTelemetry({
-    serviceName: 'spillway-api',
-    env: process.env,
-    onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
-  });
+/** Connections apart, so that slow figures and long jobs delay neither keys nor routes. None is opened yet. */
+function openPools(
+  config: ApiConfig,
+  logger: ApiLogger,
+): Record<'pool' | 'figures' | 'maintenancePool', ReturnType<typeof createPool>> {
   const database = {
     connectionString: config.databaseUrl,
     server: config.databaseServer,
@@ -34,6 +32,26 @@ async function run(config: ApiConfig): Promise<void> {
     max: 3,
     statementTimeoutMs: FIGURES_TIMEOUT_MS,
   });
+  // A connection is opened when a job begins. Not through a pooler, where there is a URL of its own.
+  const maintenancePool = createPool({
+    ...database,
+    ...(config.maintenanceDatabaseUrl === undefined
+      ? {}
+      : { connectionString: config.maintenanceDatabaseUrl, server: 'postgres' }),
+    applicationName: 'spillway-api-maintenance',
+    max: 6,
+  });
+  return { pool, figures, maintenancePool };
+}
+
+async function run(config: ApiConfig): Promise<void> {
+  const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
+  const telemetry = await startTelemetry({
+    serviceName: 'spillway-api',
+    env: process.env,
+    onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
+  });
+  const pools = openPools(config, logger);
   const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, jwt, sessionSecret, archiveTables } = config;
   const api = await startApi({
     redisUrl,
@@ -45,8 +63,7 @@ async function run(config: ApiConfig): Promise<void> {
     jwt,
     sessionSecret,
     archiveTables,
-    pool,
-    figures,
+    ...pools,
     logger,
     tracing: telemetry.active,
   });
@@ -59,7 +76,7 @@ async function run(config: ApiConfig): Promise<void> {
       process.exit(1);
     }, EXIT_DEADLINE_MS).unref();
     await api.close(DRAIN_MS);
-    await Promise.all([pool.end(), figures.end(), telemetry.shutdown()]);
+    await Promise.all([...Object.values(pools).map(async (pool) => pool.end()), telemetry.shutdown()]);
     logger.info('api: stopped');
     process.exit(0);
   };

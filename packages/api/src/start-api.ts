@@ -39,6 +39,11 @@ export interface StartApiOptions {
    * neither keys nor routes. Stays open: it is the caller's. @default `pool`
    */
   readonly figures?: Queryable;
+  /**
+   * What maintenance jobs work with: a run holds two connections, for up to hours, so best apart from what keys and routes
+   * need. Stays open: it is the caller's. @default `pool`
+   */
+  readonly maintenancePool?: ConnectionSource & Queryable;
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
@@ -92,7 +97,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
   const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...sharding });
-  const maintenance = maintenanceControl({ pool, logger, archiveTables });
+  const maintenance = maintenanceControl({ pool: options.maintenancePool ?? pool, logger, archiveTables });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {
     await Promise.all([keys.close(), maintenance.close(), board.close()]);

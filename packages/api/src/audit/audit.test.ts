@@ -114,7 +114,7 @@ it('dead letters and gaps can be filtered by what is done about them', async () 
 
 it('a metric is recorded by record_metric() and comes back as a sample and as statistics', async () => {
   const body = { name: 'lag', value: 1.5, unit: 'ms', tags: { shard: 1 } };
-  const response = await api.ask('POST', '/v1/metrics', { body, as: 'decide' });
+  const response = await api.ask('POST', '/v1/metrics', { body, as: 'metrics' });
   expect(response.status).toBe(201);
   const { id } = (await response.json()) as { id: string };
   expect((await page('/v1/metrics?metricName=lag')).rows).toMatchObject([

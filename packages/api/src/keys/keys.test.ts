@@ -33,6 +33,14 @@ it('a key is shown once, and neither its text nor the hash ever again', async ()
   expect(onKeysChanged).toHaveBeenCalled();
 });
 
+it('a key can have any of the scopes, and no other', async () => {
+  for (const scope of ['decide', 'read', 'metrics', 'operate', 'maintain', 'admin']) {
+    expect((await create({ scopes: [scope] })).scopes).toEqual([scope]);
+  }
+  const wrong = { name: 'a', scopes: ['root'] };
+  expect((await api.ask('POST', '/v1/keys', { body: wrong })).status).toBe(400);
+});
+
 it('a rotation makes a successor with the same name and scopes; both are valid until the grace is over', async () => {
   const old = await create();
   const next = await made(await api.ask('POST', `/v1/keys/${old.id}/rotate`, { body: { graceMs: 60_000 } }));

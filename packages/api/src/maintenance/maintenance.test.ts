@@ -61,8 +61,8 @@ describe.each(maintenanceJobNames)('POST /functions/v1/%s', (job) => {
     expect(await count('archive.archival_runs')).toBe(0);
   });
 
-  it('is for administrators', async () => {
-    for (const as of ['decide', 'read'] as const) {
+  it('needs the scope maintain', async () => {
+    for (const as of ['decide', 'read', 'metrics', 'operate'] as const) {
       expect((await api.ask('POST', path(job), { body: {}, as })).status).toBe(403);
     }
   });

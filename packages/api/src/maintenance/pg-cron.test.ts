@@ -78,7 +78,7 @@ afterAll(async () => {
 it.skipIf(missing !== undefined)(
   'the statements of docs/cron-jobs.md make pg_cron call the three jobs',
   async () => {
-    const { key } = await createApiKey(pool, { name: 'pg_cron', scopes: ['admin'] });
+    const { key } = await createApiKey(pool, { name: 'pg_cron', scopes: ['maintain'] });
     await pool.query(pgNet);
     const filled = statements
       .replaceAll('https://spillway.example.com', server.url)
