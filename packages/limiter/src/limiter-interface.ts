@@ -50,7 +50,10 @@ export interface Limiter<Name extends string = string> {
   renew(policy: Name, subject: string, slot: string, options?: ActionOption): Promise<void>;
   /** Charges a subject whether it fits or not, as a penalty. @throws LimiterUnavailableError */
   penalize(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
-  /** Gives units back, the newest first: a refund for work that failed. @throws LimiterUnavailableError */
+  /**
+   * Gives units back, of a log or of buckets the oldest, so that no unit leaves the window before its time: a refund for work
+   * that failed. A fixed window, a quota and a token bucket don't know which units they are. @throws LimiterUnavailableError
+   */
   reward(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
   /** Forgets what a subject used, and its block. @throws LimiterUnavailableError */
   reset(policy: Name, subject: string, options?: ActionOption): Promise<void>;

@@ -25,7 +25,7 @@ export interface LimiterStore {
   peek(request: StoreRequest): Promise<Decision>;
   /** Charges the request whether it fits or not. @throws LimiterUnavailableError */
   charge(request: StoreRequest): Promise<Decision>;
-  /** Gives up to `cost` units back, the newest first; of a `concurrency` policy all of the slot. @throws LimiterUnavailableError */
+  /** Gives up to `cost` units back, the oldest first; of a `concurrency` policy all of the slot. @throws LimiterUnavailableError */
   reward(request: StoreRequest): Promise<Decision>;
   /** Gives a slot its full time again; not allowed when it has been lost. @throws LimiterUnavailableError */
   renew(request: StoreRequest): Promise<Decision>;
