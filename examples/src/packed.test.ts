@@ -1,5 +1,6 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
+import { consumersWork } from './testing/consumers-work.ts';
 import { examplesWork } from './testing/examples-work.ts';
 import { type InstalledProject, installTarballs } from './testing/installed-project.ts';
 import { run, type RunExample } from './testing/run-example.ts';
@@ -29,3 +30,5 @@ describe('installed from tarballs', () => {
     examplesWork({ redis, run: installed(({ node24 }) => node24) });
   });
 });
+
+consumersWork(redis, () => project?.tarballs ?? {});

@@ -11,6 +11,8 @@ const workspace = fileURLToPath(new URL('../../../', import.meta.url));
 export interface InstalledProject {
   /** The newest Node that the packages are to work on, installed there too. */
   readonly node24: string;
+  /** Where each package's tarball is, as `file:PATH`. */
+  readonly tarballs: Readonly<Record<string, string>>;
   /** The path of a file in an installed package. */
   file(packageName: string, path: string): string;
   remove(): Promise<void>;
@@ -25,13 +27,14 @@ export async function installTarballs(): Promise<InstalledProject> {
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
     await packInto(folder);
-    await npmInstall(folder, await tarballsIn(folder));
+    const tarballs = await tarballsIn(folder);
+    await npmInstall(folder, tarballs);
+    const file = (packageName: string, path: string): string => join(folder, 'node_modules', packageName, path);
+    return { node24: file('node', 'bin/node'), tarballs, file, remove };
   } catch (error) {
     await remove();
     throw error;
   }
-  const file = (packageName: string, path: string): string => join(folder, 'node_modules', packageName, path);
-  return { node24: file('node', 'bin/node'), file, remove };
 }
 
 async function packInto(folder: string): Promise<void> {
@@ -58,12 +61,11 @@ async function tarballsIn(folder: string): Promise<Readonly<Record<string, strin
 }
 
 async function npmInstall(folder: string, tarballs: Readonly<Record<string, string>>): Promise<void> {
-  // ioredis is a peer of ours, and so the application's own. The overrides make the packages find each other's tarballs:
-  // their versions are in no registry yet.
+  // The overrides make the packages find each other's tarballs: their versions are in no registry yet.
   const manifest = {
     private: true,
     type: 'module',
-    dependencies: { ...tarballs, ioredis: '6', node: '24' },
+    dependencies: { ...tarballs, node: '24' },
     overrides: tarballs,
   };
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));

@@ -1,0 +1,204 @@
+import type { RedisFixture } from '@spillway/embedded/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Ended, npmInstall, type NpmProject, npmProject } from './npm-project.ts';
+import { run } from './run-example.ts';
+
+/** What `consumer/app.ts` says when limiter and breaker work. */
+const WORKS = `${'200 '.repeat(20)}429 429 down down down refused refused\n`;
+const INSTALL_MS = 180_000;
+const LIMITER = '@spillway/limiter';
+
+/** Packages that every project here uses, at the versions that are tried. */
+const USED = { ioredis: '6.0.0', hono: '4.13.19' };
+const BUNDLERS = {
+  esbuild: '0.28.2',
+  rollup: '4.68.8',
+  '@rollup/plugin-commonjs': '29',
+  '@rollup/plugin-json': '6',
+  '@rollup/plugin-node-resolve': '16',
+  webpack: '5.113.0',
+  'webpack-cli': '6',
+  bun: '1.4.5',
+  deno: '2.9.6',
+};
+
+/** What a program complains about, '' when it ended well. */
+async function problem(ended: Promise<Ended>): Promise<string> {
+  const { code, output } = await ended;
+  return code === 0 ? '' : `exit code ${code}: ${output}`;
+}
+
+/** Tests of applications in projects of their own, which get our packages as tarballs. */
+export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Record<string, string>>): void {
+  const projects: NpmProject[] = [];
+  afterAll(async () => {
+    await Promise.all(projects.map((project) => project.remove()));
+  });
+
+  async function installed(dependencies: Readonly<Record<string, string>>, files?: string): Promise<NpmProject> {
+    const from = tarballs();
+    const ours = Object.fromEntries([LIMITER, '@spillway/breaker'].map((name) => [name, from[name] ?? '']));
+    const project = await npmProject({ ...ours, ...dependencies }, from, files);
+    projects.push(project);
+    await npmInstall(project);
+    return project;
+  }
+
+  /** Runs what a test made; gives what it says. */
+  async function flood(project: NpmProject, program: string, ...args: readonly string[]): Promise<string> {
+    await redis.client.flushall();
+    return (await project.run(program, args, { REDIS_URL: redis.url })).output;
+  }
+
+  describe('npm install', () => {
+    it.each(['10.9.9', '11.21.2'])(
+      'of the limiter works in an empty project with nothing else named, by npm %s',
+      async (version) => {
+        const { [LIMITER]: limiter = '', ...others } = tarballs();
+        const project = await npmProject({}, others);
+        projects.push(project);
+        await npmInstall(project, [limiter], version);
+        const loads =
+          "import('@spillway/limiter').then(({ createLimiter, openHotPath }) => createLimiter && openHotPath)";
+        expect(await problem(project.run('node', ['--eval', loads]))).toBe('');
+      },
+      INSTALL_MS,
+    );
+
+    it.each([
+      { ioredis: '5.6.0', hono: '4.0.0' },
+      { ioredis: '5.11.1', hono: '4.13.19' },
+    ])(
+      'gives an application that works with $ioredis of ioredis and $hono of hono',
+      async (versions) => expect(await flood(await installed(versions), 'node', 'app.mjs')).toBe(WORKS),
+      INSTALL_MS,
+    );
+  });
+
+  describe('in one file, without a folder of packages,', () => {
+    let project: NpmProject;
+    beforeAll(async () => {
+      project = await installed({ ...USED, ...BUNDLERS });
+    }, INSTALL_MS);
+
+    const esbuild = ['app.mjs', '--bundle', '--platform=node', '--log-level=error'];
+    // What CommonJS dependencies ask for at run time.
+    const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+    it.each([
+      [
+        'esbuild as CommonJS, minified',
+        'esbuild',
+        [...esbuild, '--format=cjs', '--minify', '--outfile=out/a.cjs'],
+        'a.cjs',
+      ],
+      [
+        'esbuild as ESM',
+        'esbuild',
+        [...esbuild, '--format=esm', `--banner:js=${banner}`, '--outfile=out/a.mjs'],
+        'a.mjs',
+      ],
+      ['Rollup', 'rollup', ['--config', '--silent'], 'rollup.mjs'],
+      ['webpack', 'webpack', ['--config', 'webpack.config.cjs'], 'webpack.cjs'],
+    ])(
+      'an application limits that was bundled by %s',
+      async (_, program, args, file) => {
+        expect(await problem(project.run(program, args))).toBe('');
+        const away = await npmProject({}, {});
+        projects.push(away);
+        expect(
+          await problem(
+            away.run('node', [
+              '--eval',
+              'fs.renameSync(process.argv[1], process.argv[2])',
+              `${project.folder}/out/${file}`,
+              file,
+            ]),
+          ),
+        ).toBe('');
+        expect(await flood(away, 'node', file)).toBe(WORKS);
+      },
+      120_000,
+    );
+
+    it('an application limits that `bun build --compile` made', async () => {
+      expect(
+        await problem(project.run('bun', ['build', '--compile', 'app.mjs', '--outfile', 'node_modules/.bin/app'])),
+      ).toBe('');
+      expect(await flood(project, 'app')).toBe(WORKS);
+    }, 120_000);
+
+    it('an application limits in Deno that may use the network and the environment, and read no file', async () => {
+      expect(await flood(project, 'deno', 'run', '--no-prompt', '--allow-net', '--allow-env', 'app.mjs')).toBe(WORKS);
+    }, 120_000);
+  });
+
+  describe('a project of TypeScript 5.9', { timeout: 180_000 }, () => {
+    let project: NpmProject;
+    beforeAll(async () => {
+      project = await installed({ ...USED, typescript: '5.9.3', '@types/node': '20', jest: '30.5.2', node: '24' });
+    }, INSTALL_MS);
+
+    const compile = (module: string, resolution: string): Promise<Ended> => {
+      const options = ['--strict', '--target', 'es2022', '--module', module, '--moduleResolution', resolution];
+      return project.run('tsc', [...options, '--outDir', module, 'app.ts']);
+    };
+
+    it.each([
+      ['commonjs', 'node10'],
+      ['node20', 'node16'],
+      ['nodenext', 'nodenext'],
+    ])('compiles to CommonJS that works, with module %s and moduleResolution %s', async (module, resolution) => {
+      expect(await problem(compile(module, resolution))).toBe('');
+      expect(await flood(project, 'node', `${module}/app.js`)).toBe(WORKS);
+    });
+
+    it('compiles with moduleResolution bundler', async () =>
+      expect(await problem(compile('preserve', 'bundler'))).toBe(''));
+
+    it('is told by the compiler that a CommonJS file with module node16 has to become nodenext', async () => {
+      expect(await compile('node16', 'node16')).toMatchObject({ code: 2, output: expect.stringContaining('TS1479') });
+    });
+
+    const jest = ['--experimental-vm-modules', 'node_modules/.bin/jest', '--testMatch'];
+    it('is tested by Jest as an ES module', async () =>
+      expect(await problem(project.run('node', [...jest, '**/*.test.mjs']))).toBe(''));
+    it('is tested by Jest as CommonJS on Node 24', async () =>
+      expect(await problem(project.run(`../node/bin/node`, [...jest, '**/*.test.cjs']))).toBe(''));
+  });
+
+  describe('an application of Next 16', () => {
+    let project: NpmProject;
+    beforeAll(async () => {
+      project = await installed({ ioredis: '6.0.0', next: '16.4.6', react: '19', 'react-dom': '19' }, 'next');
+    }, INSTALL_MS);
+
+    it.each(['--turbopack', '--webpack'])(
+      'limits that was built with %s',
+      async (bundler) => {
+        expect(
+          await problem(
+            project.run('next', ['build', bundler], { NEXT_TELEMETRY_DISABLED: '1', REDIS_URL: redis.url }),
+          ),
+        ).toBe('');
+        const next = `${project.folder}/node_modules/next/dist/bin/next`;
+        const args = [next, 'start', project.folder, '--port', '0', '--hostname', '127.0.0.1'];
+        const server = run(process.execPath, args, { REDIS_URL: redis.url });
+        try {
+          const address = /http:\/\/127\.0\.0\.1:\d+/u;
+          await expect.poll(server.output, { timeout: 60_000 }).toMatch(/Ready/);
+          const url = `${address.exec(server.output())?.[0]}/limited`;
+          const answers: string[] = [];
+          for (let request = 0; request < 22; request += 1) {
+            const answer = await fetch(url, { method: 'POST' });
+            answers.push(answer.ok ? await answer.text() : String(answer.status));
+          }
+          expect(answers.join(' ')).toBe(`down down down ${'refused '.repeat(17)}429 429`);
+        } finally {
+          server.child.kill();
+          await server.exited();
+        }
+      },
+      180_000,
+    );
+  });
+}
