@@ -118,7 +118,7 @@ describe.each([
       }
     });
 
-    it.each([0.5, 1.1 * 3 * 1_000, 24 * DAY_MS])('has windows of %d ms', async (windowMs) => {
+    it.each([0.5, 1.1 * 3 * 1_000, 30 * DAY_MS, 366 * DAY_MS])('has windows of %d ms', async (windowMs) => {
       const store = await make({ prefix: `${windowMs}:`, windowMs });
       const { totalHits, resetTime } = await store.increment('k');
       expect(totalHits).toBe(1);
