@@ -115,7 +115,11 @@ export function workerOf({ trail, nowMs }: Pick<Snapshot, 'trail' | 'nowMs'>): W
 
 /** How the audit trail flows. */
 export interface TrailState {
-  readonly flushLagMs: number | null;
+  /** From event to commit in Postgres, of what was committed last; null when nothing was in the last five minutes. */
+  readonly lagP50Ms: number | null;
+  readonly lagP99Ms: number | null;
+  /** Age of the oldest event that waits in Redis. */
+  readonly oldestWaitingMs: number | null;
   readonly backlog: number | null;
   readonly queueJobs: number | null;
   readonly dropped: number | null;
@@ -126,7 +130,7 @@ export interface TrailState {
   readonly lag: readonly TrailPoint[];
 }
 
-/** The worst flush lag of one step. */
+/** The worst p99 of one step. */
 export interface TrailPoint {
   readonly atMs: number;
   readonly max: number;

@@ -64,7 +64,7 @@ describe.skipIf(noBrowser !== undefined)(
         Capacity: 'This database allows',
       };
       for (const [name, text] of Object.entries(words)) expect(await panel(page, name).innerText()).toContain(text);
-      expect(await beat(page, 'Flush lag')).toBe('–');
+      expect(await beat(page, 'Trail lag, p99')).toBe('–');
       expect(await page.getByRole('region', { name: 'Alerts' }).count()).toBe(0);
     });
 

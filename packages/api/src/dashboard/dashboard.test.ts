@@ -142,7 +142,7 @@ describe('/dashboard/events', () => {
       decisions: { kind: 'ready', data: [{ policy: 'standard', allowed: 20, blocked: 0, shadow: 0 }] },
       blocked: { kind: 'ready', data: [] },
       breakers: { kind: 'ready', data: [] },
-      trail: { kind: 'ready', data: { flushLagMs: 12, backlog: null } },
+      trail: { kind: 'ready', data: { oldestWaitingMs: 12, lagP99Ms: null, backlog: null } },
       capacity: { kind: 'ready', data: { users: 0, generationsPerHour: 0 } },
       alerts: { kind: 'ready', data: [{ rule: 'audit_oldest_event', value: 90, threshold: 60 }] },
     });

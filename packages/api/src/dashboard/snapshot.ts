@@ -25,15 +25,22 @@ export interface SnapshotDeps {
 }
 
 const MOST_SUBJECTS = 20;
-const FLUSH_LAG = 'audit_flush_lag_ms';
+const OBSERVED = 'audit_flush_lag_ms';
+const LAG_P50 = 'audit_event_lag_p50_ms';
+const LAG_P99 = 'audit_event_lag_p99_ms';
 const trailMetrics = [
-  FLUSH_LAG,
+  OBSERVED,
+  LAG_P50,
+  LAG_P99,
   'audit_outbox_events',
   'audit_queue_jobs',
   'audit_dropped_total',
   'audit_dead_letters',
   'audit_missing_events',
 ] as const;
+
+/** A lag older than this says nothing of now, in ms. */
+const LAG_AGE_MS = 300_000;
 
 /** The application's own tables are counted over no more often: their rows are many. */
 const CAPACITY_EVERY_MS = 60_000;
@@ -47,7 +54,7 @@ function slowFigures(db: Queryable) {
     const { rangeMs, stepMs } = RANGES[range];
     return {
       decisions: keepFor(seriesEveryMs(stepMs), async () => decisionSeries(db, rangeMs, stepMs)),
-      lag: keepFor(seriesEveryMs(stepMs), async () => metricSeries(db, FLUSH_LAG, rangeMs, stepMs)),
+      lag: keepFor(seriesEveryMs(stepMs), async () => metricSeries(db, LAG_P99, rangeMs, stepMs)),
     };
   };
   const series = { '15m': of('15m'), '1h': of('1h'), '6h': of('6h'), '24h': of('24h'), '7d': of('7d') };
@@ -111,14 +118,24 @@ async function readTrail(db: Queryable, readLag: () => Promise<TrailState['lag']
   const [latest, lag] = await Promise.all([latestMetrics(db, trailMetrics), readLag()]);
   const of = (name: (typeof trailMetrics)[number]): number | null =>
     latest.find((metric) => metric.name === name)?.value ?? null;
+  const observedAtMs = latest.find(({ name }) => name === OBSERVED)?.atMs ?? null;
+  // By Postgres' clock alike: lags are sampled only when something was committed.
+  const lagOf = (name: string): number | null => {
+    const metric = latest.find((each) => each.name === name);
+    return metric !== undefined && observedAtMs !== null && observedAtMs - metric.atMs < LAG_AGE_MS
+      ? metric.value
+      : null;
+  };
   return {
-    flushLagMs: of(FLUSH_LAG),
+    lagP50Ms: lagOf(LAG_P50),
+    lagP99Ms: lagOf(LAG_P99),
+    oldestWaitingMs: of(OBSERVED),
     backlog: of('audit_outbox_events'),
     queueJobs: of('audit_queue_jobs'),
     dropped: of('audit_dropped_total'),
     deadLetters: of('audit_dead_letters'),
     missing: of('audit_missing_events'),
-    observedAtMs: latest.find(({ name }) => name === FLUSH_LAG)?.atMs ?? null,
+    observedAtMs,
     lag,
   };
 }

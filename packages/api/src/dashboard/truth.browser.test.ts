@@ -48,6 +48,24 @@ describe.skipIf(noBrowser !== undefined)(
       expect(await page.getByRole('radio', { name: '7d' }).isChecked()).toBe(true);
     });
 
+    it('tells the lag from event to Postgres as it was measured, and calls a trail idle when nothing was stored lately', async () => {
+      const sample = async (name: string, value: number, ago: string): Promise<unknown> =>
+        dashboard.pool.query(
+          `INSERT INTO public.system_metrics (metric_name, metric_value, metric_unit, recorded_at) VALUES ($1, $2, 'ms', now() - $3::interval)`,
+          [name, value, ago],
+        );
+      await sample('audit_flush_lag_ms', 0, '0');
+      await sample('audit_event_lag_p99_ms', 870, '20 minutes');
+      const { page } = await dashboard.logIn('read');
+      await expect.poll(() => beat(page, 'Trail lag, p99'), soon).toBe('idle');
+      await sample('audit_event_lag_p50_ms', 130, '1 second');
+      await sample('audit_event_lag_p99_ms', 260, '1 second');
+      await expect.poll(() => beat(page, 'Trail lag, p99'), soon).toBe('260 ms');
+      expect(await panel(page, 'Audit trail').innerText()).toMatch(
+        /Lag, median\s+130 ms\s+Lag, p99\s+260 ms\s+Oldest waiting\s+0 ms/u,
+      );
+    });
+
     it('counts every running block, not only those in the list', async () => {
       await run(`INSERT INTO public.rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
           window_start, last_request_at, blocked_until, outbox_shard, outbox_epoch, outbox_seq)

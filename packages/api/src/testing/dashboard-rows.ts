@@ -43,9 +43,10 @@ const statements = [
      ('resend', 'email', 'closed', 0, 8, '{"reason": "probes_succeeded"}', null, interval '28 minutes')
    ) AS event (name, preset, type, failures, epoch, metadata, error, ago)`,
   `INSERT INTO system_metrics (metric_name, metric_value, metric_unit, recorded_at)
-   SELECT 'audit_flush_lag_ms', round(310 + 90 * sin(extract(epoch FROM at) / 300) + abs(hashtext(at::text) % 60)
-     + 900 * exp(-((extract(epoch FROM now() - at)::float8 / 60 - 13) ^ 2) / 8)), 'ms', at
-   FROM generate_series(now() - interval '65 minutes', now(), interval '15 seconds') AS at`,
+   SELECT name, round(share * (310 + 90 * sin(extract(epoch FROM at) / 300) + abs(hashtext(at::text) % 60)
+     + 900 * exp(-((extract(epoch FROM now() - at)::float8 / 60 - 13) ^ 2) / 8))), 'ms', at
+   FROM generate_series(now() - interval '65 minutes', now(), interval '15 seconds') AS at
+   CROSS JOIN (VALUES ('audit_event_lag_p99_ms', 1.0), ('audit_event_lag_p50_ms', 0.4), ('audit_flush_lag_ms', 0.1)) AS metric (name, share)`,
   `INSERT INTO system_metrics (metric_name, metric_value, recorded_at) VALUES ('audit_outbox_events', 37, now()),
      ('audit_queue_jobs', 2, now()), ('audit_dropped_total', 0, now()), ('audit_dead_letters', 1, now()), ('audit_missing_events', 0, now())`,
   `INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, deleted_count, started_at, finished_at)

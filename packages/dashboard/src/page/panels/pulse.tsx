@@ -94,8 +94,13 @@ function blocks({ blocksRunning }: Snapshot): Beat {
 }
 
 function lag({ trail }: Snapshot, worker: WorkerState): Beat {
-  const ms = worker.kind === 'reporting' ? (dataOf(trail)?.flushLagMs ?? undefined) : undefined;
-  return { name: 'Flush lag', value: ms === undefined ? undefined : duration(ms), note: 'from block to Postgres' };
+  const ms = worker.kind === 'reporting' ? (dataOf(trail)?.lagP99Ms ?? undefined) : undefined;
+  const idle = worker.kind === 'reporting' && dataOf(trail) !== undefined && ms === undefined;
+  return {
+    name: 'Trail lag, p99',
+    value: idle ? 'idle' : ms === undefined ? undefined : duration(ms),
+    note: idle ? 'nothing to store lately' : 'from event to Postgres',
+  };
 }
 
 function lost({ trail }: Snapshot, worker: WorkerState): Beat {

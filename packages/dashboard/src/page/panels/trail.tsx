@@ -27,7 +27,9 @@ export function Trail({ panel, range, nowMs }: TrailProps): JSX.Element {
               </p>
             ) : null}
             <dl class="figures">
-              <Figure name="Flush lag" value={trail.flushLagMs} format={duration} />
+              <Figure name="Lag, median" value={trail.lagP50Ms} format={duration} none="nothing stored lately" />
+              <Figure name="Lag, p99" value={trail.lagP99Ms} format={duration} none="nothing stored lately" />
+              <Figure name="Oldest waiting" value={trail.oldestWaitingMs} format={duration} />
               <Figure name="Waiting in Redis" value={trail.backlog} />
               <Figure name="Jobs queued" value={trail.queueJobs} />
               <Figure name="Dropped" value={trail.dropped} bad />
@@ -48,13 +50,15 @@ interface FigureProps {
   /** Anything but zero is trouble. */
   readonly bad?: boolean;
   readonly format?: (value: number) => string;
+  /** What the absence of a value means. */
+  readonly none?: string;
 }
 
-function Figure({ name, value, bad = false, format = count }: FigureProps): JSX.Element {
+function Figure({ name, value, bad = false, format = count, none = 'not known' }: FigureProps): JSX.Element {
   return (
     <div>
       <dt>{name}</dt>
-      <dd class={bad && value !== null && value > 0 ? 'bad' : ''}>{value === null ? 'not known' : format(value)}</dd>
+      <dd class={bad && value !== null && value > 0 ? 'bad' : ''}>{value === null ? none : format(value)}</dd>
     </div>
   );
 }
@@ -64,7 +68,7 @@ function Lag({ trail, range, nowMs }: Omit<TrailProps, 'panel'> & { readonly tra
     const steps = stepsOf(range, nowMs);
     const byTime = new Map(trail.lag.map(({ atMs, max }) => [atMs, max]));
     const values = steps.map((at) => byTime.get(at) ?? null);
-    return { times: steps, lines: [{ name: 'worst flush lag', color: '--lag', values }] };
+    return { times: steps, lines: [{ name: 'worst p99', color: '--lag', values }] };
   }, [trail, range]);
-  return <Chart label="Worst flush lag." times={times} lines={lines} format={duration} />;
+  return <Chart label="Lag from event to commit." times={times} lines={lines} format={duration} />;
 }
