@@ -3,7 +3,7 @@ import { createBreakers } from '@spillway/breaker';
 import { apiKeysVersion, type ConnectionSource, type Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
-import { openHotPath } from '@spillway/redis';
+import { type FaultListeners, openHotPath } from '@spillway/redis';
 import type { MaintainedTable } from '@spillway/worker';
 import { type Handler, Hono } from 'hono';
 import type { Cluster, Redis } from 'ioredis';
@@ -96,7 +96,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const board = openBoardQueue(options.queueRedisUrl ?? redisUrl, logger);
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
-  const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...sharding });
+  const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...toldTo(logger), ...sharding });
   const maintenance = maintenanceControl({ pool: options.maintenancePool ?? pool, logger, archiveTables });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {
@@ -139,13 +139,26 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   };
 }
 
-function apiLimiter(redis: Redis | Cluster, metrics: ApiMetrics, { shards, tracing }: StartApiOptions): Limiter {
+/** Says that Redis does not answer as it should, and that it does again. */
+function toldTo(logger: ApiLogger): Required<FaultListeners> {
+  return {
+    onError: (err) => logger.warn({ err }, 'api: Redis does not answer as it should'),
+    onRecovered: (outage) => logger.info({ outage }, 'api: Redis decides again'),
+  };
+}
+
+function apiLimiter(
+  redis: Redis | Cluster,
+  metrics: ApiMetrics,
+  { shards, tracing, logger }: StartApiOptions,
+): Limiter {
   return createLimiter({
     redis,
     policies: tiers,
     live: true,
     metrics: tracing === true ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
     recordDecisions: true,
+    ...toldTo(logger),
     ...(shards === undefined ? {} : { shards }),
   });
 }

@@ -43,7 +43,8 @@ local function reply(verdict, retry_after)
   local view = breaker_view(record, now)
   if turn.publish then
     breaker_pulse(record, now)
-    redis.call('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
+    -- pcall: without the right to the channel the others find the change when they poll.
+    redis.pcall('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
   end
   local answer = { verdict = verdict, retryAfterMs = retry_after or 0, movedFrom = turn.moved_from, view = view }
   if record.config.version > command.config.version then answer.config = record.config end

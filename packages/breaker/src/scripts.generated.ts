@@ -469,7 +469,7 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: '8fa579b17bfe9a50af034ccc6868b24a371c9df3',
+  sha1: '02faa97d88e9a236581b75ebf7b7da8ec27d2241',
   source: `${clock}
 ${outbox}
 ${breakerRecord}
@@ -515,7 +515,8 @@ local function reply(verdict, retry_after)
   local view = breaker_view(record, now)
   if turn.publish then
     breaker_pulse(record, now)
-    redis.call('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
+    -- pcall: without the right to the channel the others find the change when they poll.
+    redis.pcall('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
   end
   local answer = { verdict = verdict, retryAfterMs = retry_after or 0, movedFrom = turn.moved_from, view = view }
   if record.config.version > command.config.version then answer.config = record.config end

@@ -5,12 +5,12 @@
 -- Needs clock.lua, outbox.lua and block-record.lua in front of it.
 --
 -- KEYS   [1] the window key
--- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset'; to block also
---        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms)
+-- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset', [3] the channel; to block also
+--        [4] duration (ms, 0 = for ever), [5] limit, [6] window (ms)
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end.
---        PUBLISHes '<ARGV[2]> <key>' on 'spillway:keys' before it answers: whoever
+--        PUBLISHes '<ARGV[2]> <key>' on the channel before it answers: whoever
 --        keeps something of this window in memory lets go of it.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
@@ -27,14 +27,14 @@ end
 local body = value and string.sub(value, 19) or ''
 
 -- pcall: a user without the right to the channel can block all the same.
-redis.pcall('PUBLISH', 'spillway:keys', ARGV[2] .. ' ' .. key)
+redis.pcall('PUBLISH', ARGV[3], ARGV[2] .. ' ' .. key)
 
 local function save(blocked_until, ttl)
   redis.call('SET', key, struct.pack('>I6I6I6', tagged_base, blocked_until, now + ttl) .. body, 'PX', ttl_ms(ttl))
 end
 
 if ARGV[2] == 'block' then
-  local duration, limit, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+  local duration, limit, window = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
   local blocked_until = duration == 0 and BLOCK_FOREVER or now + duration
   local left = redis.call('PTTL', key)
   local ttl = duration == 0 and FOREVER_TTL_MS or duration

@@ -3,11 +3,11 @@
 -- Needs clock.lua in front of it.
 --
 -- KEYS   [1] the hash of live entries
--- ARGV   [1] most entries, [2] the entry's field, [3] its value, '' to remove it
+-- ARGV   [1] most entries, [2] the entry's field, [3] its value, '' to remove it,
+--        [4] the channel
 -- Reply  1 when the entry was there before, 0 when it was not, -1 when there is
 --        no room for one more (nothing was written then)
--- Events none for the trail; PUBLISHes the new version on the channel that is
---        called like the hash.
+-- Events none for the trail; PUBLISHes the new version on the channel.
 --
 -- The version is a time, moved on by at least one: a Redis that was emptied does
 -- not come to a version that somebody has seen before with other entries.
@@ -30,5 +30,5 @@ local last = tonumber(redis.call('HGET', key, 'version') or '') or 0
 local version = string.format('%.0f', math.max(last + 1, clock_ms()))
 redis.call('HSET', key, 'version', version)
 -- pcall: without the right to the channel the others find the version when they poll.
-redis.pcall('PUBLISH', key, version)
+redis.pcall('PUBLISH', ARGV[4], version)
 return was

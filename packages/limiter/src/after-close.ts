@@ -25,9 +25,9 @@ export function afterClose(): AfterClose {
 
   async function decide(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
     tell();
-    if (request.policy.onUnavailable !== 'local') return unavailableDecision(request.policy);
+    if (request.policy.onUnavailable !== 'local') return unavailableDecision(request.policy, 'client_ended');
     windows ??= memoryStore();
-    return { ...(await windows[operation](request)), source: 'local' };
+    return { ...(await windows[operation](request)), source: 'local', cause: 'client_ended' };
   }
 
   return {

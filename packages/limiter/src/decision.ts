@@ -1,3 +1,4 @@
+import type { RedisFaultCode } from '@spillway/redis';
 import type { CombinedDecision, Decision, Policy } from './types.ts';
 
 /** Outcome codes of a store; the numbers are those of decide.lua. */
@@ -46,6 +47,7 @@ export function toDecision(
  */
 export function unavailableDecision(
   { name, limit, onUnavailable, mode }: Policy,
+  cause: RedisFaultCode,
   admits: boolean = onUnavailable !== 'closed',
 ): Decision {
   const allowed = admits || mode === 'shadow';
@@ -54,6 +56,7 @@ export function unavailableDecision(
     allowed,
     policy: name,
     reason: 'unavailable',
+    cause,
     limit,
     remaining: allowed ? limit : 0,
     resetAt: Date.now() + wait,

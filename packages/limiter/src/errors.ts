@@ -1,3 +1,4 @@
+import { faultOf, type RedisFault } from '@spillway/redis';
 import type { Decision } from './types.ts';
 
 /** A value that the caller passed and that can't be used. A request handler turns it into a 4xx answer. */
@@ -16,13 +17,21 @@ export class LimiterInputError extends Error {
   }
 }
 
-/** Redis gave no answer in time, and the call has no policy that could answer in its place (reset, block, unblock). */
+/**
+ * Redis did not do it, and the call has no policy that could answer in its place (reset, block, unblock). `cause` says why;
+ * a command that Redis did not answer in time may have been carried out.
+ */
 export class LimiterUnavailableError extends Error {
   readonly code = 'limiter_unavailable';
   override readonly name = 'LimiterUnavailableError';
 
-  constructor(operation: string, deadlineMs: number, cause?: unknown) {
-    super(`${operation}: Redis gave no answer within ${deadlineMs} ms`, { cause });
+  override readonly cause: RedisFault;
+
+  constructor(operation: string, deadlineMs: number, cause: RedisFault = faultOf('no_answer')) {
+    super(
+      `${operation}: ${cause.code === 'no_answer' ? `Redis gave no answer within ${deadlineMs} ms` : cause.message}`,
+    );
+    this.cause = cause;
   }
 }
 

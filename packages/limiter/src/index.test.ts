@@ -28,6 +28,7 @@ it('exports exactly this', () => {
         "MAX_LIMIT",
         "MAX_LOG_LIMIT",
         "MAX_WINDOW_MS",
+        "RedisFault",
         "auth",
         "capacityOf",
         "createLimiter",

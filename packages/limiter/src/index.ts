@@ -34,6 +34,8 @@ export { memoryStore } from './store/memory/memory-store.ts';
 export type { MemoryStoreOptions } from './store/memory/memory-store.ts';
 export type { LimiterStore, StoreRequest } from './store/store.ts';
 export type { Held } from './slots/hold.ts';
+export { RedisFault } from '@spillway/redis';
+export type { RecoveredOutage, RedisFaultCode } from '@spillway/redis';
 export type {
   Algorithm,
   AlgorithmRule,

@@ -1,4 +1,5 @@
-import { DEFAULT_SHARDS, MAX_SHARDS, type RedisClient } from '@spillway/redis';
+import { DEFAULT_SHARDS, type FaultListeners, type HotPathClient, MAX_SHARDS } from '@spillway/redis';
+import { type Backend, backendOf } from './backend.ts';
 import { countingMetrics, type RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
 import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { gate } from './gate.ts';
@@ -18,16 +19,16 @@ import type { Policy } from './types.ts';
 import { windowKeys } from './window-key.ts';
 
 /** What {@link createLimiter} needs beside somewhere to keep windows. */
-export interface LimiterSettings<Policies extends readonly PolicyOptions[]> {
+export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {
   /** Made by `definePolicy`, or what that takes: each is checked and completed here. */
   readonly policies: Policies;
   /**
-   * Every decision is there after this many ms, whatever Redis does. @default 100
+   * Every decision is there after this many ms, whatever Redis does; with `redis` only. @default 100
    */
   readonly deadlineMs?: number;
   /** Hash-tag shards, 1 to 4,096; the same in every process. Changing it forgets the running windows. @default 16 */
   readonly shards?: number;
-  /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100000 */
+  /** Most audit events that may wait in one shard's outbox; more are counted as dropped; with `redis` only. @default 100000 */
   readonly outboxCap?: number;
   /** Callbacks that are told how decisions go; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
   readonly metrics?: LimiterMetrics;
@@ -50,15 +51,19 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> {
   readonly denyCache?: boolean | { readonly maxEntries: number };
 }
 
-/** Windows in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
+/**
+ * Windows in Redis or in a store of your own making. `redis`: an ioredis `Redis` or `Cluster`, best with
+ * `hotPathOptions`, which stays its owner's; or a URL (`redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`),
+ * whose connection is made with these options and ended by `close()`.
+ */
 export type LimiterOptions<Policies extends readonly PolicyOptions[]> = LimiterSettings<Policies> &
-  ({ readonly redis: RedisClient } | { readonly store: LimiterStore });
+  ({ readonly redis: HotPathClient | string } | { readonly store: LimiterStore });
 
 /**
  * Makes a limiter.
  * @example
  * ```ts
- * const limiter = createLimiter({ redis: new Redis(url, hotPathOptions), policies: tiers });
+ * const limiter = createLimiter({ redis: 'redis://localhost:6379', policies: tiers });
  * const { allowed, retryAfterMs } = await limiter.consume('generation', userId, { action: 'generate-content' });
  * ```
  * @throws {LimiterInputError} naming the option and its value.
@@ -78,18 +83,40 @@ export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   const policies = byName(options.policies);
+  const backend = backendOf({ ...options });
+  try {
+    return limiterOn(backend, options, { policies, deadlineMs, shards, outboxCap });
+  } catch (error) {
+    // A connection that was made of a URL must not outlive a bad option.
+    if (backend.kind === 'redis') backend.release();
+    throw error;
+  }
+}
+
+interface Checked {
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly deadlineMs: number;
+  readonly shards: number;
+  readonly outboxCap: number;
+}
+
+function limiterOn(
+  backend: Backend,
+  options: LimiterSettings<readonly PolicyOptions[]>,
+  { policies, deadlineMs, shards, outboxCap }: Checked,
+): Limiter {
   const { metrics, counter } = countingMetrics({
     setting: options.recordDecisions,
-    client: 'redis' in options ? options.redis : undefined,
+    client: backend.kind === 'redis' ? backend.client : undefined,
     shards,
     outboxCap,
     metrics: options.metrics === undefined ? undefined : shieldedMetrics(options.metrics),
   });
   const onNearLimit = checkedListener(options.onNearLimit);
   const stack = storeStack({
-    live: undefined,
-    denyCache: undefined,
-    ...options,
+    backend,
+    live: options.live,
+    denyCache: options.denyCache,
     policies,
     deadlineMs,
     outboxCap,
@@ -124,6 +151,8 @@ const OPTIONS = [
   'live',
   'recordDecisions',
   'denyCache',
+  'onError',
+  'onRecovered',
 ];
 
 function byName(policies: readonly PolicyOptions[]): ReadonlyMap<string, Policy> {

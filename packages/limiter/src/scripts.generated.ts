@@ -1380,7 +1380,7 @@ end
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: '76eed7a1c4e7d464d873ccf6e81a061cccf6427f',
+  sha1: 'aca528273dcb84d2ca79536d5bb9b2da6d4a0e5c',
   source: `${clock}
 ${outbox}
 ${blockRecord}
@@ -1388,12 +1388,12 @@ ${blockRecord}
 -- Needs clock.lua, outbox.lua and block-record.lua in front of it.
 --
 -- KEYS   [1] the window key
--- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset'; to block also
---        [3] duration (ms, 0 = for ever), [4] limit, [5] window (ms)
+-- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset', [3] the channel; to block also
+--        [4] duration (ms, 0 = for ever), [5] limit, [6] window (ms)
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end.
---        PUBLISHes '<ARGV[2]> <key>' on 'spillway:keys' before it answers: whoever
+--        PUBLISHes '<ARGV[2]> <key>' on the channel before it answers: whoever
 --        keeps something of this window in memory lets go of it.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
@@ -1410,14 +1410,14 @@ end
 local body = value and string.sub(value, 19) or ''
 
 -- pcall: a user without the right to the channel can block all the same.
-redis.pcall('PUBLISH', 'spillway:keys', ARGV[2] .. ' ' .. key)
+redis.pcall('PUBLISH', ARGV[3], ARGV[2] .. ' ' .. key)
 
 local function save(blocked_until, ttl)
   redis.call('SET', key, struct.pack('>I6I6I6', tagged_base, blocked_until, now + ttl) .. body, 'PX', ttl_ms(ttl))
 end
 
 if ARGV[2] == 'block' then
-  local duration, limit, window = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+  local duration, limit, window = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
   local blocked_until = duration == 0 and BLOCK_FOREVER or now + duration
   local left = redis.call('PTTL', key)
   local ttl = duration == 0 and FOREVER_TTL_MS or duration
@@ -1902,17 +1902,17 @@ return taken
 
 export const liveEntries: LuaScript = {
   name: 'live-entries',
-  sha1: '6caff92aac503433cb715bef66a76f1f65d6a95f',
+  sha1: 'b338bce6047f015b13a564c982e52b64c4f3c840',
   source: `${clock}
 -- live-entries.lua: writes one entry of the live policies, and tells everybody.
 -- Needs clock.lua in front of it.
 --
 -- KEYS   [1] the hash of live entries
--- ARGV   [1] most entries, [2] the entry's field, [3] its value, '' to remove it
+-- ARGV   [1] most entries, [2] the entry's field, [3] its value, '' to remove it,
+--        [4] the channel
 -- Reply  1 when the entry was there before, 0 when it was not, -1 when there is
 --        no room for one more (nothing was written then)
--- Events none for the trail; PUBLISHes the new version on the channel that is
---        called like the hash.
+-- Events none for the trail; PUBLISHes the new version on the channel.
 --
 -- The version is a time, moved on by at least one: a Redis that was emptied does
 -- not come to a version that somebody has seen before with other entries.
@@ -1935,7 +1935,7 @@ local last = tonumber(redis.call('HGET', key, 'version') or '') or 0
 local version = string.format('%.0f', math.max(last + 1, clock_ms()))
 redis.call('HSET', key, 'version', version)
 -- pcall: without the right to the channel the others find the version when they poll.
-redis.pcall('PUBLISH', key, version)
+redis.pcall('PUBLISH', ARGV[4], version)
 return was
 `,
 };

@@ -1,8 +1,8 @@
-import type { RedisClient } from '@spillway/redis';
+import type { Backend } from './backend.ts';
 import { type DenyCache, denyCache } from './deny-cache/deny-cache.ts';
 import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { leases } from './leases/leases.ts';
-import { type Bus, redisBus } from './live/bus.ts';
+import { redisBus } from './live/bus.ts';
 import { checkLiveOptions, liveOver } from './live/live-over.ts';
 import { DEFAULT_LIVE_KEY, type LiveOptions, type LivePolicies } from './live/live-policies.ts';
 import { memoryLiveSource } from './live/memory-source.ts';
@@ -15,8 +15,7 @@ import type { Policy } from './types.ts';
 
 /** What a limiter's store is built of. */
 export interface StackOptions {
-  readonly redis?: RedisClient;
-  readonly store?: LimiterStore;
+  readonly backend: Backend;
   readonly policies: ReadonlyMap<string, Policy>;
   readonly deadlineMs: number;
   readonly outboxCap: number;
@@ -35,41 +34,41 @@ export interface StoreStack {
 const DENY_ENTRIES = 10_000;
 const LIVE_DEADLINE_MS = 1_000;
 
+const UNHEARD =
+  'Changes and blocks by hand are not heard at once, and blocks are not remembered in this process: allow the channels &spillway:*';
+
 /** Builds the stack. All parts share one subscription. @throws {LimiterInputError} naming the option and its value. */
-export function storeStack({ redis, store, ...options }: StackOptions): StoreStack {
-  if (store !== undefined && redis !== undefined) {
-    throw new LimiterInputError('store', 'must be left out with redis: windows are kept in one of the two');
-  }
+export function storeStack({ backend, ...options }: StackOptions): StoreStack {
   const liveOptions = liveSetting(options.live);
   const maxEntries = denyEntries(options.denyCache);
-  if (store !== undefined) {
+  if (backend.kind === 'store') {
     const source = liveOptions && memoryLiveSource();
     const live = source && liveOver({ source, policies: options.policies, ...liveOptions });
-    return { store: leases(store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
+    return { store: leases(backend.store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
   }
-  if (redis === undefined) throw new LimiterInputError('redis', 'must be a Redis client');
-  return redisStack(redis, options, liveOptions, maxEntries);
+  return redisStack(backend, options, liveOptions, maxEntries);
 }
 
 function redisStack(
-  client: RedisClient,
-  { policies, deadlineMs, outboxCap, metrics }: Omit<StackOptions, 'live' | 'denyCache'>,
+  { client, faults, release }: Extract<Backend, { kind: 'redis' }>,
+  { policies, deadlineMs, outboxCap, metrics }: Omit<StackOptions, 'backend' | 'live' | 'denyCache'>,
   liveOptions: LiveOptions | undefined,
   maxEntries: number,
 ): StoreStack {
   const { key = DEFAULT_LIVE_KEY, deadlineMs: liveDeadlineMs = LIVE_DEADLINE_MS } = liveOptions ?? {};
-  const bus = redisBus(client, key);
+  const bus = redisBus(client, key, (error) => faults.note(error, UNHEARD));
   const cache = maxEntries > 0 ? denyCache({ bus, maxEntries }) : undefined;
   const windows = redisStore({
     client,
     deadlineMs,
     outboxCap,
     metrics,
+    faults,
     onRefusedWhileBlocked: cache?.remember,
     knownBlock: cache?.known,
   });
   const leasing = leases(windows, { bus, onHit: leaseHits(metrics) });
-  const store = closingBus(cache?.around(leasing) ?? leasing, bus);
+  const store = closing(cache?.around(leasing) ?? leasing, () => bus.close(), release);
   if (liveOptions === undefined) return { store, live: undefined, denyCache: cache };
   const source = redisLiveSource(client, bus, key, liveDeadlineMs);
   return { store, live: liveOver({ source, policies, ...liveOptions }), denyCache: cache };
@@ -79,12 +78,12 @@ function leaseHits(metrics: StackOptions['metrics']): () => void {
   return () => metrics?.cacheHit('lease');
 }
 
-function closingBus(store: LimiterStore, bus: Bus): LimiterStore {
+function closing(store: LimiterStore, before: () => void, after: () => void): LimiterStore {
   return {
     ...store,
     async close() {
-      bus.close();
-      await store.close();
+      before();
+      await store.close().finally(after);
     },
   };
 }

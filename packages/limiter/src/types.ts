@@ -1,3 +1,5 @@
+import type { RedisFaultCode } from '@spillway/redis';
+
 /**
  * Glossary
  *
@@ -68,7 +70,7 @@ export type Policy<Name extends string = string> = PolicyBase<Name> & AlgorithmR
  * Why a decision fell as it did. `limited`: the window is full. `blocked`: a block runs. `shadow`: it would have been
  * refused, but the policy only watches. `withheld`: it fits, but another policy of the same `consumeAll` refused, so that
  * nothing was charged. `cost_above_limit`: the limit as it is now, changed live, is below the request's cost, so that it never
- * fits; nothing was charged. `unavailable`: Redis gave no answer in time. `allow_listed`, `deny_listed`: the subject is on a list
+ * fits; nothing was charged. `unavailable`: Redis did not decide; `cause` says why. `allow_listed`, `deny_listed`: the subject is on a list
  * of the live policies; nothing was charged.
  */
 export type DecisionReason =
@@ -93,6 +95,8 @@ export interface Decision {
    * Absent otherwise. Decisions without Redis are those with a `source` or with the reason `unavailable`.
    */
   readonly source?: 'local';
+  /** Why Redis did not decide, of a decision without Redis; absent otherwise. */
+  readonly cause?: RedisFaultCode;
   /** Units in a window. */
   readonly limit: number;
   /** Units left after this decision. */

@@ -6,9 +6,21 @@ export interface RedisClient {
   readonly status: string;
   /** True for a Redis Cluster client: one script may then touch only one hash slot. */
   readonly isCluster?: boolean;
+  readonly options?: {
+    readonly db?: number | undefined;
+    readonly keyPrefix?: string | Buffer | undefined;
+    readonly redisOptions?: { readonly keyPrefix?: string | Buffer | undefined } | undefined;
+  };
+  /** Of an open connection: the database that was selected. */
+  readonly condition?: { readonly select?: number | undefined } | null;
   /** Sends a command that knows how it is encoded, and settles its `promise`. */
   sendCommand(command: Command): unknown;
-  callBuffer(command: string, args: (string | Buffer | number)[]): Promise<unknown>;
+  /** Opens the connection of a client that waits for its first command (`lazyConnect`). */
+  connect?(): Promise<unknown>;
+  /** @param reconnect whether to connect anew */
+  disconnect(reconnect?: boolean): void;
+  on(event: 'ready', listener: () => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
   once(event: 'ready', listener: () => void): unknown;
   off(event: 'ready', listener: () => void): unknown;
 }

@@ -39,11 +39,21 @@ export function openRedis(url: string, { server, cluster }: RedisBehaviour): Red
     ...(tls ? { tls: {} } : {}),
   };
   if (target.kind === 'cluster') {
-    return new Cluster([...target.nodes], { ...cluster, redisOptions: { ...cluster.redisOptions, ...access } });
+    // A certificate names hosts: an address that was looked up is not in it.
+    const named: Pick<ClusterOptions, 'dnsLookup'> = tls ? { dnsLookup: (host, give) => give(null, host) } : {};
+    return new Cluster([...target.nodes], {
+      ...cluster,
+      ...named,
+      redisOptions: { ...cluster.redisOptions, ...access },
+    });
   }
-  const { sentinels, name, db } = target;
-  const secure = tls ? { enableTLSForSentinelMode: true } : {};
-  return new Redis({ ...server, ...access, ...secure, sentinels: [...sentinels], name, db });
+  const { sentinels, name, db, sentinelUsername, sentinelPassword } = target;
+  const secure = tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {};
+  const asked = {
+    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
+    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
+  };
+  return new Redis({ ...server, ...access, ...secure, ...asked, sentinels: [...sentinels], name, db });
 }
 
 /**

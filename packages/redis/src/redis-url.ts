@@ -21,9 +21,12 @@ export type RedisTarget =
       /** The master's name. */
       readonly name: string;
       readonly db: number;
+      /** What the sentinels themselves are asked with, when they have users of their own. */
+      readonly sentinelUsername?: string;
+      readonly sentinelPassword?: string;
     });
 
-const SET = /^(rediss?)-(cluster|sentinel):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/@]+)(?:\/(.*))?$/u;
+const SET = /^(rediss?)-(cluster|sentinel):\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^/@]+?)(?:\/([^?]*))?(?:\?(.*))?$/u;
 const NODE = /^(?:\[([\da-f:.]+)\]|([\w.-]+))(?::(\d{1,5}))?$/iu;
 const PORTS = { cluster: 6_379, sentinel: 26_379 } as const;
 
@@ -34,12 +37,12 @@ const PORTS = { cluster: 6_379, sentinel: 26_379 } as const;
  * - `redis-cluster://user:password@host:6379,host:6379`: some nodes of a Cluster, which name the others
  * - `redis-sentinel://user:password@host:26379,host:26379/NAME/0`: sentinels, the master's name, a database
  *
- * each with `rediss` for TLS. User and password are those of the data nodes, percent-encoded. Undefined when it is none of
- * them.
+ * each with `rediss` for TLS, to sentinels too. User and password are those of the data nodes, percent-encoded; sentinels
+ * that ask for some have theirs as `?sentinelUsername=…&sentinelPassword=…`. Undefined when it is none of them.
  */
 export function parseRedisUrl(url: string): RedisTarget | undefined {
   if (/^rediss?:\/\/./u.test(url)) return { kind: 'server', url };
-  const [, scheme, kind, username, password, hosts = '', path = ''] = SET.exec(url) ?? [];
+  const [, scheme, kind, username, password, hosts = '', path = '', query] = SET.exec(url) ?? [];
   if (kind !== 'cluster' && kind !== 'sentinel') return undefined;
   if (!isEncoded(username) || !isEncoded(password)) return undefined;
   const [first, ...others] = hosts.split(',').map((host) => parseNode(host, PORTS[kind]));
@@ -50,9 +53,27 @@ export function parseRedisUrl(url: string): RedisTarget | undefined {
     ...(username ? { username: decodeURIComponent(username) } : {}),
     ...(password ? { password: decodeURIComponent(password) } : {}),
   };
-  if (kind === 'cluster') return path === '' ? { kind, nodes: [first, ...rest], ...access } : undefined;
+  if (kind === 'cluster') {
+    return path === '' && query === undefined ? { kind, nodes: [first, ...rest], ...access } : undefined;
+  }
   const [, name, db = '0'] = /^([\w.-]+)(?:\/(\d{1,4}))?$/u.exec(path) ?? [];
-  return name === undefined ? undefined : { kind, sentinels: [first, ...rest], name, db: Number(db), ...access };
+  const asked = sentinelAccess(query);
+  if (name === undefined || asked === undefined) return undefined;
+  return { kind, sentinels: [first, ...rest], name, db: Number(db), ...access, ...asked };
+}
+
+const SENTINEL_PARAMETERS = ['sentinelUsername', 'sentinelPassword'] as const;
+
+/** Undefined for a parameter that isn't known: it would be without effect. */
+function sentinelAccess(query = ''): { sentinelUsername?: string; sentinelPassword?: string } | undefined {
+  const parameters = new URLSearchParams(query);
+  const access: { sentinelUsername?: string; sentinelPassword?: string } = {};
+  for (const [name, value] of parameters) {
+    const known = SENTINEL_PARAMETERS.find((one) => one === name);
+    if (known === undefined) return undefined;
+    access[known] = value;
+  }
+  return access;
 }
 
 /** Whether each percent sign begins a byte; a URL with another one can't be decoded. */

@@ -1,4 +1,6 @@
 import type { RedisClient } from './client.ts';
+import { send } from './command.ts';
+import { connectionOf } from './connection.ts';
 import { headOf, type ScriptArgument, ScriptCall } from './script-call.ts';
 
 /** The text of a Lua script. Those of the packages are generated from the files in their folders `lua`. */
@@ -30,17 +32,16 @@ export function defineScript<Reply>(
     source,
     sha1,
     run(client, keys, args) {
+      const rejected = (error: unknown): never => {
+        connectionOf(client).rejected(error);
+        throw error;
+      };
       return send(client, new ScriptCall('evalsha', byHash, keys, args)).then(decode, (error: unknown) => {
-        if (!isNoScript(error)) throw error;
-        return send(client, new ScriptCall('eval', headOf('eval', source), keys, args)).then(decode);
+        if (!isNoScript(error)) return rejected(error);
+        return send(client, new ScriptCall('eval', headOf('eval', source), keys, args)).then(decode, rejected);
       });
     },
   };
-}
-
-function send(client: RedisClient, call: ScriptCall): Promise<unknown> {
-  client.sendCommand(call);
-  return call.promise;
 }
 
 function isNoScript(error: unknown): boolean {

@@ -28,6 +28,8 @@ export interface SubscriptionOptions {
    * was not heard: read the current state now. (A Cluster client that only changes its subscribing node does not tell.)
    */
   readonly onSubscribed: () => void;
+  /** Called when Redis refuses the subscription, mostly since the user may not hear these channels. @default none */
+  readonly onRefused?: ((error: unknown) => void) | undefined;
 }
 
 /** A running subscription. */
@@ -42,7 +44,7 @@ export interface Subscription {
  * deliver at most once: take a message as a hint that comes fast, and read the truth in `onSubscribed` and now and then.
  * Its connection ends with the client's, so that it doesn't keep a process that is done, and opens again with it.
  */
-export function subscribe({ client, channels, onMessage, onSubscribed }: SubscriptionOptions): Subscription {
+export function subscribe({ client, channels, onMessage, onSubscribed, onRefused }: SubscriptionOptions): Subscription {
   const connection = client.duplicate();
   let closed = false;
   let subscribed = false;
@@ -51,8 +53,9 @@ export function subscribe({ client, channels, onMessage, onSubscribed }: Subscri
     subscribed = false;
     try {
       await connection.subscribe(...channels);
-    } catch {
-      // The connection went away again: the next `ready` begins anew.
+    } catch (error) {
+      // The connection went away again, or may not hear this: the next `ready` tries again.
+      if (error instanceof Error && error.name === 'ReplyError') onRefused?.(error);
       return;
     }
     if (closed) return;

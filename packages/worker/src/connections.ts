@@ -1,4 +1,4 @@
-import { openRedis, parseRedisUrl } from '@spillway/redis';
+import { cannotWrite, openRedis, parseRedisUrl } from '@spillway/redis';
 import { Cluster, type ClusterOptions, type Redis } from 'ioredis';
 import { WorkerOptionError } from './errors.ts';
 
@@ -17,6 +17,10 @@ const workerOptions = {
   connectTimeout: 5_000,
   socketTimeout: 30_000,
   retryStrategy: (attempt: number): number => Math.min(100 * attempt, 1_000),
+  // A server that can't write is a demoted master: its name may lead to the successor by now.
+  reconnectOnError: cannotWrite,
+  // A caller's own setting: commands of scripts are none that it knows.
+  enableAutoPipelining: false,
   replyMapping: 'legacy',
 } as const;
 

@@ -1,4 +1,4 @@
-import { hotPathClusterOptions, hotPathOptions, openRedis } from '@spillway/redis';
+import { cannotWrite, hotPathClusterOptions, hotPathOptions, openRedis } from '@spillway/redis';
 import { type AuditQueue, createAuditQueue } from '@spillway/worker';
 import type { ApiLogger } from '../logger.ts';
 
@@ -10,7 +10,11 @@ export interface BoardQueue {
 }
 
 /** BullMQ reads replies as RESP2 has them. */
-const legacy = { replyMapping: 'legacy', connectionName: 'spillway-api-queues' } as const;
+const legacy = {
+  replyMapping: 'legacy',
+  connectionName: 'spillway-api-queues',
+  reconnectOnError: cannotWrite,
+} as const;
 
 /**
  * Opens the queue on a connection of its own, which gives up at once when Redis is away: somebody waits in front of a browser,

@@ -19,9 +19,9 @@ export function bothMetrics(one: LimiterMetrics, other: LimiterMetrics): Limiter
       one.cacheHit?.(kind);
       other.cacheHit?.(kind);
     },
-    fallback(policy, answer) {
-      one.fallback?.(policy, answer);
-      other.fallback?.(policy, answer);
+    fallback(policy, answer, cause) {
+      one.fallback?.(policy, answer, cause);
+      other.fallback?.(policy, answer, cause);
     },
     dropped(count) {
       one.dropped?.(count);

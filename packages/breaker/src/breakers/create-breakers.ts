@@ -1,4 +1,12 @@
-import { DEFAULT_SHARDS, type DuplicableClient, MAX_SHARDS, outageReporter, type RedisClient } from '@spillway/redis';
+import {
+  DEFAULT_SHARDS,
+  type FaultListeners,
+  faultReporter,
+  type HotPathClient,
+  MAX_SHARDS,
+  outageReporter,
+  readRedisOption,
+} from '@spillway/redis';
 import { BreakerInputError, shown } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { shieldedMetrics } from '../metrics/shielded-metrics.ts';
@@ -11,7 +19,7 @@ import type { Breakers } from './breakers.ts';
 import { breakersOver, type OutageCounter } from './breakers-over.ts';
 
 /** What {@link createBreakers} needs beside somewhere to keep the fleet's state. */
-export interface BreakersSettings<Presets extends readonly PresetOptions[]> {
+export interface BreakersSettings<Presets extends readonly PresetOptions[]> extends FaultListeners {
   /** Beside the built-in ones; one of the same name takes a built-in one's place. @default none */
   readonly presets?: Presets;
   /** Whoever has to ask Redis, for a probe or by hand, waits so long at most, 1 to 60,000 ms. @default 100 */
@@ -44,17 +52,23 @@ const OPTIONS = [
   'maxBreakers',
   'idleMs',
   'onlooker',
+  'onError',
+  'onRecovered',
 ] as const;
 
-/** The state in Redis (`redis`, an ioredis client with `hotPathOptions`) or in a store of your own making. */
+/**
+ * The state in Redis or in a store of your own making. `redis`: an ioredis `Redis` or `Cluster`, best with
+ * `hotPathOptions`, which stays its owner's; or a URL (`redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`),
+ * whose connection is made with these options and ended by `close()`.
+ */
 export type BreakersOptions<Presets extends readonly PresetOptions[]> = BreakersSettings<Presets> &
-  ({ readonly redis: RedisClient & DuplicableClient } | { readonly store: BreakerStore });
+  ({ readonly redis: HotPathClient | string } | { readonly store: BreakerStore });
 
 /**
  * Makes the breakers of a process. They share their state with all processes on the same Redis.
  * @example
  * ```ts
- * const breakers = createBreakers({ redis: new Redis(url, hotPathOptions) });
+ * const breakers = createBreakers({ redis: 'redis://localhost:6379' });
  * const answer = await breakers.run('runware', 'ai_provider', (signal) => fetch(url, { signal }));
  * ```
  * @throws {BreakerInputError} naming the option and its value.
@@ -73,12 +87,50 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
   const presets = presetsOf(options.presets ?? [], options.onlooker ?? false);
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
   const common = { presets, metrics, maxBreakers, idleMs };
-  if ('store' in options) return breakersOver({ ...common, store: options.store, outageOf: () => noOutage });
-  const client = options.redis;
-  const store = redisStore({ client, deadlineMs, shards, outboxCap });
+  const backend = backendOf({ ...options });
+  if ('store' in backend) return breakersOver({ ...common, store: backend.store, outageOf: () => noOutage });
+  const { client, release } = backend;
+  const { onError, onRecovered } = options;
+  const faults = faultReporter({ who: 'Spillway breakers', meanwhile: MEANWHILE, onError, onRecovered });
+  const store = redisStore({ client, deadlineMs, shards, outboxCap, faults });
   const outageOf = (instance: string): OutageCounter =>
     outageReporter({ client, kind: 'breaker_outage', instance, outboxCap });
-  return breakersOver({ ...common, store, outageOf });
+  // A connection that was made here ends with the breakers.
+  const closing: BreakerStore = { ...store, close: () => store.close().finally(release) };
+  return breakersOver({ ...common, store: closing, outageOf });
+}
+
+const MEANWHILE = 'Each process works with breakers of its own until Redis answers again';
+
+/** Options that say how Redis is asked. */
+const OF_REDIS = ['deadlineMs', 'shards', 'outboxCap', 'onError', 'onRecovered'] as const;
+
+interface BackendOptions extends FaultListeners {
+  readonly redis?: unknown;
+  readonly store?: BreakerStore | undefined;
+  readonly deadlineMs?: unknown;
+  readonly shards?: unknown;
+  readonly outboxCap?: unknown;
+}
+
+type Backend = { readonly store: BreakerStore } | { readonly client: HotPathClient; readonly release: () => void };
+
+/** Where the state is kept. @throws {BreakerInputError} for nowhere, for both, and for an option without effect. */
+function backendOf(options: BackendOptions): Backend {
+  const { redis, store, onError, onRecovered } = options;
+  if (store !== undefined) {
+    if (redis !== undefined) throw new BreakerInputError('store', 'can not be used together with redis');
+    const useless = OF_REDIS.find((name) => options[name] !== undefined);
+    if (useless !== undefined) throw new BreakerInputError(useless, 'has no effect with store: it is of redis only');
+    return { store };
+  }
+  for (const [name, listener] of Object.entries({ onError, onRecovered })) {
+    if (listener !== undefined && typeof listener !== 'function')
+      throw new BreakerInputError(name, `must be a function, not ${shown(listener)}`);
+  }
+  const option = readRedisOption(redis);
+  if (typeof option === 'string') throw new BreakerInputError('redis', option);
+  return option;
 }
 
 const noOutage: OutageCounter = { count: () => undefined, close: async () => undefined };

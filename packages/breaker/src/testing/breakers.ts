@@ -82,6 +82,6 @@ export function redisFleet(redis: RedisFixture): FleetUnderTest {
 }
 
 async function subscribers(redis: RedisFixture): Promise<number> {
-  const [, count] = await redis.client.pubsub('NUMSUB', 'spillway:breakers');
+  const [, count] = await redis.client.pubsub('NUMSUB', 'spillway:0:breakers');
   return Number(count);
 }

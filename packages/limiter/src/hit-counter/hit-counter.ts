@@ -123,7 +123,8 @@ export class HitCounter {
         windowMs: whole,
         onUnavailable: 'open',
       });
-      const limiter = createLimiter({ ...rest, deadlineMs, policies: [policy], live: false, denyCache: false });
+      const asking = 'redis' in rest ? { deadlineMs, denyCache: false } : {};
+      const limiter = createLimiter({ ...rest, ...asking, policies: [policy], live: false });
       this.#running = { limiter, uncounted: new LRUCache({ max: MAX_UNCOUNTED, ttl: whole }) };
     } catch (error) {
       this.#failure = error instanceof Error ? error : new LimiterInputError('store', String(error));

@@ -108,7 +108,7 @@ describe('SpillwayStore in hono-rate-limiter', () => {
     let away = false;
     const inMemory = memoryStore();
     const store = new SpillwayStore({
-      store: { ...inMemory, consume: async (r) => (away ? unavailable(r.policy) : inMemory.consume(r)) },
+      store: { ...inMemory, consume: async (r) => (away ? unavailable(r.policy, 'no_answer') : inMemory.consume(r)) },
     });
     const { statuses } = serve({ store, skipSuccessfulRequests: true });
     await statuses(2, 'ada', 404);

@@ -35,9 +35,9 @@ describe('rateLimitHeaders', () => {
   it('keeps quiet about a policy in shadow mode and about an unreachable Redis', () => {
     const shadow = definePolicy({ ...policy, mode: 'shadow' });
     expect(rateLimitHeaders(toDecision(shadow, 1, 0, 1, 1, NOW), shadow)).toEqual({});
-    expect(rateLimitHeaders(unavailableDecision(policy), policy)).toEqual({});
+    expect(rateLimitHeaders(unavailableDecision(policy, 'no_answer'), policy)).toEqual({});
     const closed = definePolicy({ ...policy, onUnavailable: 'closed' });
-    expect(rateLimitHeaders(unavailableDecision(closed), closed)).toEqual({ 'Retry-After': '1' });
+    expect(rateLimitHeaders(unavailableDecision(closed, 'no_answer'), closed)).toEqual({ 'Retry-After': '1' });
   });
 
   it('rounds a window below a second up to one', () => {

@@ -39,7 +39,7 @@ describe('denialProblem', () => {
   });
 
   it('is temporary-reduced-capacity where no decision could be had', () => {
-    expect(denialProblem(unavailableDecision(burst))).toMatchObject({
+    expect(denialProblem(unavailableDecision(burst, 'no_answer'))).toMatchObject({
       status: 503,
       type: kind('temporary-reduced-capacity'),
       retryAfter: 1,
@@ -57,7 +57,7 @@ describe('denialProblem', () => {
       limit: 1_000,
       retryAfter: 1_800,
     });
-    expect(denialProblem([unavailableDecision(burst), used])).toMatchObject({
+    expect(denialProblem([unavailableDecision(burst, 'no_answer'), used])).toMatchObject({
       status: 429,
       'violated-policies': ['daily'],
     });

@@ -56,7 +56,7 @@ it('a block reaches a process that holds units', async () => {
   const [holder, other] = [await fleet.join(), await fleet.join()];
   for (let request = 0; request < 20; request += 1) await holder.consume('global', 'g');
   // The holder hears of it only once its subscription stands.
-  await expect.poll(async () => (await fleet.admin.pubsub('NUMSUB', 'spillway:keys'))[1], SOON).toBe(2);
+  await expect.poll(async () => (await fleet.admin.pubsub('NUMSUB', 'spillway:0:keys'))[1], SOON).toBe(2);
   await other.block('global', 'g', { durationMs: 60_000 });
   await expect.poll(async () => (await holder.consume('global', 'g')).reason, SOON).toBe('blocked');
 });
@@ -64,7 +64,7 @@ it('a block reaches a process that holds units', async () => {
 it('a reset elsewhere makes the whole limit free again', async () => {
   const [holder, other] = [await fleet.join(), await fleet.join()];
   for (let request = 0; request < 20; request += 1) await holder.consume('global', 'g');
-  await expect.poll(async () => (await fleet.admin.pubsub('NUMSUB', 'spillway:keys'))[1], SOON).toBe(2);
+  await expect.poll(async () => (await fleet.admin.pubsub('NUMSUB', 'spillway:0:keys'))[1], SOON).toBe(2);
   await other.reset('global', 'g');
   await expect.poll(async () => (await holder.peek('global', 'g')).remaining, SOON).toBe(300);
 });

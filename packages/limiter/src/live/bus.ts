@@ -1,9 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import { type DuplicableClient, type RedisClient, subscribe, type Subscription } from '@spillway/redis';
+import {
+  call,
+  channelOf,
+  type DuplicableClient,
+  type RedisClient,
+  subscribe,
+  type Subscription,
+} from '@spillway/redis';
+import { KEYS_CHANNEL } from '../store/redis/redis-store.ts';
 import { VERSION_FIELD } from './entries.ts';
-
-/** The channel on which block.lua tells of windows that were blocked, unblocked or reset by hand. */
-const KEYS_CHANNEL = 'spillway:keys';
 
 const CHANGES: readonly KeyChange[] = ['block', 'unblock', 'reset'];
 
@@ -43,11 +48,13 @@ export interface Bus {
  * A bus over Redis' publish and subscribe. A subscription can be deaf without knowing (a cut network, a proxy that went
  * away), so the bus publishes a pulse to itself over the connection that decides, and trusts what it heard only as long
  * as it hears its pulses. Two commands each half second, whatever the load.
- * @param liveKey the hash of the live entries, whose version is read with each pulse and published under the same name.
+ * @param liveKey the hash of the live entries, whose version is read with each pulse and published on a channel of its own.
+ * @param onRefused hears that the user may not hear the channels
  */
-export function redisBus(client: RedisClient, liveKey: string): Bus {
+export function redisBus(client: RedisClient, liveKey: string, onRefused?: (error: unknown) => void): Bus {
   const listeners: BusListener[] = [];
-  const pulseChannel = `spillway:pulse:${randomUUID()}`;
+  const pulseChannel = channelOf(client, `pulse:${randomUUID()}`);
+  const liveChannel = liveChannelOf(client, liveKey);
   let subscription: Subscription | undefined;
   let timer: NodeJS.Timeout | undefined;
   let trustedUntil = 0;
@@ -56,7 +63,7 @@ export function redisBus(client: RedisClient, liveKey: string): Bus {
 
   function hear(message: string, channel: string): void {
     if (channel === pulseChannel) trustedUntil = Math.max(trustedUntil, Number(message) + TRUST_MS);
-    else if (channel === liveKey) for (const { onVersion } of listeners) onVersion?.(message);
+    else if (channel === liveChannel) for (const { onVersion } of listeners) onVersion?.(message);
     else readChange(message, (change, key) => listeners.forEach(({ onKey }) => onKey?.(change, key)));
   }
 
@@ -72,8 +79,8 @@ export function redisBus(client: RedisClient, liveKey: string): Bus {
     beating = true;
     try {
       const [version] = await Promise.all([
-        client.callBuffer('HGET', [liveKey, VERSION_FIELD]),
-        client.callBuffer('PUBLISH', [pulseChannel, String(performance.now())]),
+        call(client, 'HGET', [liveKey, VERSION_FIELD]),
+        call(client, 'PUBLISH', [pulseChannel, String(performance.now())]),
       ]);
       const text = Buffer.isBuffer(version) ? version.toString() : '';
       if (!closed) for (const { onVersion } of listeners) onVersion?.(text);
@@ -104,13 +111,18 @@ export function redisBus(client: RedisClient, liveKey: string): Bus {
         else void pulse();
       }, PULSE_MS).unref();
       if (isDuplicable(client)) {
-        const channels = [pulseChannel, KEYS_CHANNEL, liveKey];
-        subscription = subscribe({ client, channels, onMessage: hear, onSubscribed: gap });
+        const channels = [pulseChannel, channelOf(client, KEYS_CHANNEL), liveChannel];
+        subscription = subscribe({ client, channels, onMessage: hear, onSubscribed: gap, onRefused });
       }
       void pulse();
     },
     close,
   };
+}
+
+/** Where a change of the live entries under a key is told. */
+export function liveChannelOf(client: RedisClient, liveKey: string): string {
+  return channelOf(client, `live:${liveKey}`);
 }
 
 function readChange(message: string, tell: (change: KeyChange, key: string) => void): void {

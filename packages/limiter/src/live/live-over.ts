@@ -1,4 +1,5 @@
-import type { RedisClient } from '@spillway/redis';
+import type { HotPathClient } from '@spillway/redis';
+import { redisOf } from '../backend.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { definePolicy, wholeNumberWithin } from '../policy/policy.ts';
 import type { Policy } from '../types.ts';
@@ -20,9 +21,18 @@ import type { LiveSource } from './source.ts';
  * ```
  * @throws {LimiterInputError} naming the option and its value.
  */
-export function livePolicies({ redis, ...options }: LiveOptions & { readonly redis: RedisClient }): LivePolicies {
+export function livePolicies({
+  redis,
+  ...options
+}: LiveOptions & { readonly redis: HotPathClient | string }): LivePolicies {
   const { key = DEFAULT_LIVE_KEY, deadlineMs = 1_000 } = checkLiveOptions(options);
-  return liveOver({ source: redisLiveSource(redis, redisBus(redis, key), key, deadlineMs), ...options });
+  const { client, release } = redisOf(redis);
+  const source = redisLiveSource(client, redisBus(client, key), key, deadlineMs);
+  const close = (): void => {
+    source.close();
+    release();
+  };
+  return liveOver({ source: { ...source, close }, ...options });
 }
 
 /** @throws {LimiterInputError} */

@@ -188,10 +188,11 @@ it.each([
   [{ live: { deadlineMs: 0 } }, 'live.deadlineMs'],
   [{ live: { onError: 'log' } }, 'live.onError'],
   [{ live: 'yes' }, 'live'],
-  [{ denyCache: { maxEntries: 0 } }, 'denyCache.maxEntries'],
-  [{ denyCache: 'yes' }, 'denyCache'],
+  [{ denyCache: { maxEntries: 0 }, redis: 'redis://127.0.0.1:1' }, 'denyCache.maxEntries'],
+  [{ denyCache: 'yes', redis: 'redis://127.0.0.1:1' }, 'denyCache'],
 ])('createLimiter names the bad option in %j', (options, field) => {
-  const make = (): unknown => createLimiter({ store: memoryStore(), policies, ...(options as object) });
+  const where = 'redis' in options ? {} : { store: memoryStore() };
+  const make = (): unknown => createLimiter({ ...where, policies, ...(options as object) } as never);
   expect(make).toThrow(LimiterInputError);
   expect(make).toThrow(field);
 });

@@ -1,8 +1,8 @@
-import { defineScript, type RedisClient } from '@spillway/redis';
+import { call, defineScript, type RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../errors.ts';
 import { liveEntries } from '../scripts.generated.ts';
 import { deadlines } from '../store/redis/deadline.ts';
-import type { Bus } from './bus.ts';
+import { type Bus, liveChannelOf } from './bus.ts';
 import { MAX_ENTRIES } from './memory-source.ts';
 import type { LiveSource } from './source.ts';
 
@@ -16,14 +16,16 @@ export function redisLiveSource(client: RedisClient, bus: Bus, key: string, dead
 
   function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      within.run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
+      within.run(work, resolve, (fault) => reject(new LimiterUnavailableError(operation, deadlineMs, fault)));
     });
   }
 
   return {
-    load: async () => pairs(await bounded('live policies', () => client.callBuffer('HGETALL', [key]))),
+    load: async () => pairs(await bounded('live policies', () => call(client, 'HGETALL', [key]))),
     async write(field, value = '') {
-      const was = await bounded('live policies', () => writeEntry.run(client, [key], [MAX_ENTRIES, field, value]));
+      const was = await bounded('live policies', () =>
+        writeEntry.run(client, [key], [MAX_ENTRIES, field, value, liveChannelOf(client, key)]),
+      );
       return was === FULL ? 'full' : was === 1;
     },
     listen(onVersion) {

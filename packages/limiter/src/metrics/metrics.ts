@@ -1,4 +1,5 @@
 import { LimiterInputError, shown } from '../errors.ts';
+import type { RedisFaultCode } from '@spillway/redis';
 import type { DecisionReason, OnUnavailable } from '../types.ts';
 import { shield } from './shield.ts';
 
@@ -23,8 +24,8 @@ export interface LimiterMetrics {
   readonly batch?: (batch: { readonly size: number; readonly durationMs: number }) => void;
   /** A decision was made in this process. */
   readonly cacheHit?: (kind: CacheKind) => void;
-  /** Redis gave no answer in time and the policy answered in its place. */
-  readonly fallback?: (policy: string, answer: OnUnavailable) => void;
+  /** Redis did not decide, for this cause, and the policy answered in its place. */
+  readonly fallback?: (policy: string, answer: OnUnavailable, cause: RedisFaultCode) => void;
   /** So many audit events found the outbox full and are lost. */
   readonly dropped?: (count: number) => void;
 }
@@ -51,7 +52,7 @@ export function shieldedMetrics(metrics: LimiterMetrics): Required<LimiterMetric
     nearLimit: shielded((policy) => metrics.nearLimit?.(policy)),
     batch: shielded((batch) => metrics.batch?.(batch)),
     cacheHit: shielded((kind) => metrics.cacheHit?.(kind)),
-    fallback: shielded((policy, answer) => metrics.fallback?.(policy, answer)),
+    fallback: shielded((policy, answer, cause) => metrics.fallback?.(policy, answer, cause)),
     dropped: shielded((count) => metrics.dropped?.(count)),
   };
 }

@@ -28,8 +28,9 @@ export function watchDecisions({ metrics, notice }: WatchOptions): DecisionWatch
     if (metrics !== undefined) {
       const durationMs = performance.now() - startedAt;
       metrics.decision({ policy: policy.name, outcome: decision.reason, durationMs });
+      // A store of the caller's own may not say why.
       if (decision.reason === 'unavailable' || decision.source !== undefined)
-        metrics.fallback(policy.name, policy.onUnavailable);
+        metrics.fallback(policy.name, policy.onUnavailable, decision.cause ?? 'error_answer');
       if (near) metrics.nearLimit(policy.name);
     }
     if (!near) return decision;

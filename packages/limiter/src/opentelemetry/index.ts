@@ -40,7 +40,7 @@ export function openTelemetryMetrics(options: OpenTelemetryMetricsOptions = {}):
   });
   const batchTimes = duration('batch.duration', 'From sending a batch to its reply.');
   const cacheHits = counter('cache.hits', '{decision}', 'Decisions made without asking Redis.');
-  const fallbacks = counter('fallbacks', '{decision}', 'Decisions made while Redis gave no answer.');
+  const fallbacks = counter('fallbacks', '{decision}', 'Decisions made without Redis.');
   const dropped = counter('events.dropped', '{event}', 'Audit events lost because the outbox was full.');
   return {
     decision({ policy, outcome, durationMs }) {
@@ -53,7 +53,8 @@ export function openTelemetryMetrics(options: OpenTelemetryMetricsOptions = {}):
       batchTimes.record(durationMs / 1000);
     },
     cacheHit: (kind) => cacheHits.add(1, { 'spillway.cache.kind': kind }),
-    fallback: (policy, answer) => fallbacks.add(1, { 'spillway.policy': policy, 'spillway.answer': answer }),
+    fallback: (policy, answer, cause) =>
+      fallbacks.add(1, { 'spillway.policy': policy, 'spillway.answer': answer, 'spillway.cause': cause }),
     dropped: (count) => dropped.add(count),
   };
 }

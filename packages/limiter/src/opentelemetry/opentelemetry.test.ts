@@ -21,7 +21,7 @@ it('reaches an SDK’s exporter under semantic names, durations in seconds', asy
   for (let request = 0; request < 3; request += 1) await limiter.consume('pair', '192.0.2.1');
   metrics.batch?.({ size: 3, durationMs: 1.5 });
   metrics.cacheHit?.('lease');
-  metrics.fallback?.('pair', 'closed');
+  metrics.fallback?.('pair', 'closed', 'no_answer');
   metrics.dropped?.(7);
   await reader.forceFlush();
 
@@ -45,7 +45,7 @@ it('reaches an SDK’s exporter under semantic names, durations in seconds', asy
     'spillway.limiter.batch.size {request}': [['', 1]],
     'spillway.limiter.batch.duration s': [['', 1]],
     'spillway.limiter.cache.hits {decision}': [['lease', 1]],
-    'spillway.limiter.fallbacks {decision}': [['pair closed', 1]],
+    'spillway.limiter.fallbacks {decision}': [['pair closed no_answer', 1]],
     'spillway.limiter.events.dropped {event}': [['', 7]],
   });
   const batch = found.find(({ descriptor }) => descriptor.name === 'spillway.limiter.batch.duration');

@@ -61,7 +61,7 @@ export function prometheusMetrics(options: PrometheusMetricsOptions): Prometheus
   const batchSize = histogram('batch_size', 'Requests decided by one script call.', [1, 2, 4, 8, 16, 32, 64]);
   const batchTimes = histogram('batch_duration_seconds', 'From sending a batch to its reply.', durationBuckets);
   const cacheHits = counter('cache_hits_total', 'Decisions made without asking Redis.', ['kind']);
-  const fallbacks = counter('fallbacks_total', 'Decisions made while Redis gave no answer.', ['policy', 'answer']);
+  const fallbacks = counter('fallbacks_total', 'Decisions made without Redis.', ['policy', 'answer', 'cause']);
   const dropped = counter('dropped_events_total', 'Audit events lost because the outbox was full.');
   return {
     metrics: {
@@ -75,7 +75,7 @@ export function prometheusMetrics(options: PrometheusMetricsOptions): Prometheus
         batchTimes.observe(durationMs / 1000);
       },
       cacheHit: (kind) => cacheHits.inc({ kind }),
-      fallback: (policy, answer) => fallbacks.inc({ policy, answer }),
+      fallback: (policy, answer, cause) => fallbacks.inc({ policy, answer, cause }),
       dropped: (count) => dropped.inc(count),
     },
     unregister: giveBack,

@@ -15,7 +15,7 @@ describe('prometheusMetrics', () => {
     for (let request = 0; request < 5; request += 1) await limiter.consume('pair', '192.0.2.1');
     metrics.batch?.({ size: 3, durationMs: 1 });
     metrics.cacheHit?.('deny');
-    metrics.fallback?.('pair', 'open');
+    metrics.fallback?.('pair', 'open', 'read_only');
     metrics.dropped?.(7);
     const lines = (await registry.metrics()).split('\n');
     expect(lines).toEqual(
@@ -30,7 +30,7 @@ describe('prometheusMetrics', () => {
         'spillway_limiter_batch_size_bucket{le="4"} 1',
         'spillway_limiter_batch_duration_seconds_bucket{le="0.001"} 1',
         'spillway_limiter_cache_hits_total{kind="deny"} 1',
-        'spillway_limiter_fallbacks_total{policy="pair",answer="open"} 1',
+        'spillway_limiter_fallbacks_total{policy="pair",answer="open",cause="read_only"} 1',
         'spillway_limiter_dropped_events_total 7',
       ]),
     );

@@ -1,4 +1,4 @@
-import { outboxKeys, type RedisClient } from '@spillway/redis';
+import { call, outboxKeys, type RedisClient } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { isOutOfMemory } from '../queue/memory-watch.ts';
 import { beginEpoch, type EndedEpoch, forgetConsumers, release } from './scripts.ts';
@@ -48,7 +48,7 @@ export class OutboxReader {
     // COUNT is per stream. Shards are seldom equally busy, so each may fill a quarter of what all of them could.
     const count = Math.ceil((4 * batchSize) / Math.max(4, shards.length));
     const args = ['GROUP', PUMP_GROUP, consumer, 'COUNT', count, 'STREAMS', ...streams, ...streams.map(() => '>')];
-    const parts = decodeStreams(await this.#withGroups(() => redis.callBuffer('XREADGROUP', args)));
+    const parts = decodeStreams(await this.#withGroups(() => call(redis, 'XREADGROUP', args)));
     return {
       entries: parts.flatMap(({ key, entries }) => this.#tag(key, entries)),
       more: parts.some(({ entries }) => entries.length >= count),
@@ -76,7 +76,7 @@ export class OutboxReader {
   async *oldest(): AsyncGenerator<AuditEntry[]> {
     const { redis, batchSize } = this.#options;
     for (const stream of this.#shardOf.keys()) {
-      const entries = decodeEntries(await redis.callBuffer('XRANGE', [stream, '-', '+', 'COUNT', batchSize]));
+      const entries = decodeEntries(await call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', batchSize]));
       if (entries.length > 0) yield this.#tag(stream, entries);
     }
   }
@@ -123,7 +123,7 @@ export class OutboxReader {
     let from = '0-0';
     do {
       const args = [stream, PUMP_GROUP, consumer, claimIdleMs, from, 'COUNT', limit];
-      const { cursor, entries } = decodeClaim(await this.#withGroups(() => redis.callBuffer('XAUTOCLAIM', args)));
+      const { cursor, entries } = decodeClaim(await this.#withGroups(() => call(redis, 'XAUTOCLAIM', args)));
       claimed.push(...this.#tag(stream, entries));
       from = cursor;
     } while (from !== '0-0' && claimed.length < limit);
@@ -151,7 +151,7 @@ export class OutboxReader {
     const make = async (stream: string): Promise<void> => {
       try {
         // From 0 and not from $: what was written before the first worker ran is part of the trail.
-        await this.#options.redis.callBuffer('XGROUP', ['CREATE', stream, PUMP_GROUP, '0', 'MKSTREAM']);
+        await call(this.#options.redis, 'XGROUP', ['CREATE', stream, PUMP_GROUP, '0', 'MKSTREAM']);
       } catch (error) {
         if (!startsWith(error, 'BUSYGROUP')) throw error;
       }

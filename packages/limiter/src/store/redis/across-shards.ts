@@ -28,7 +28,7 @@ export function acrossShards({ consumeTogether, reward }: ShardOperations): Shar
       if (refused) break;
       const decisions = await consumeTogether(members);
       members.forEach((request, index) => {
-        const decision = decisions[index] ?? unavailableDecision(request.policy);
+        const decision = decisions[index] ?? unavailableDecision(request.policy, 'client_error');
         answers.set(request, decision);
         if (decision.reason === 'allowed') charged.push(request);
         refused ||= !decision.allowed;

@@ -1,3 +1,4 @@
+import { faultOf, type RedisFault } from '@spillway/redis';
 import type { ReadyBell } from './ready-bell.ts';
 
 /** After an outage of so many deadlines nobody waits any more: the answer is known. */
@@ -37,6 +38,12 @@ export class Availability {
     return this.#late > 0 || this.#doubted || !this.#bell.isReady;
   }
 
+  /** While away: why. */
+  get fault(): RedisFault {
+    if (!this.#bell.isReady) return this.#bell.fault;
+    return faultOf(this.#late > 0 ? 'no_answer' : 'connection_lost');
+  }
+
   /** While away: true once the outage is so old that waiting makes no sense. */
   isHopeless(): boolean {
     const now = performance.now();
@@ -54,6 +61,7 @@ export class Availability {
   /** Starts it when Redis is back. */
   wait(work: Startable): void {
     this.#waiting.add(work);
+    this.#bell.wake();
     this.#listen();
   }
 
@@ -65,6 +73,11 @@ export class Availability {
   /** Some work that was sent is past its deadline. */
   lateBegins(): void {
     this.#late += 1;
+    this.#probing = false;
+  }
+
+  /** Some work could not be sent, which says nothing of Redis. */
+  unsent(): void {
     this.#probing = false;
   }
 

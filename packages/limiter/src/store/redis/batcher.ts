@@ -1,7 +1,7 @@
-import type { RedisClient } from '@spillway/redis';
+import { type RedisClient, type RedisFault, redisFault } from '@spillway/redis';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Deadline } from './deadline.ts';
-import { isOutOfMemory, isSplitByMigration } from './reply-errors.ts';
+import { isSplitByMigration } from './reply-errors.ts';
 
 /*
  * Micro-batching. Requests that are asked for in one turn of the event loop wait for its end (setImmediate runs after
@@ -23,8 +23,8 @@ export interface Protocol<Item, Reply> {
   readonly send: (batch: readonly Item[], readOnly: boolean) => Promise<Reply>;
   /** `askedAtMs`: when the batch was put together, by the monotonic clock. */
   readonly settle: (batch: readonly Item[], reply: Reply, readOnly: boolean, askedAtMs: number) => void;
-  /** Redis gave no answer in time. */
-  readonly fail: (batch: readonly Item[], error?: unknown) => void;
+  /** Redis did not decide. */
+  readonly fail: (batch: readonly Item[], fault: RedisFault) => void;
 }
 
 /** What a {@link batcher} is made of. */
@@ -34,6 +34,8 @@ export interface BatcherOptions<Item, Reply> {
   readonly within: (key: string) => Deadline;
   readonly protocol: Protocol<Item, Reply>;
   readonly metrics?: LimiterMetrics | undefined;
+  /** Redis decided a batch. @default none */
+  readonly onAnswer?: (() => void) | undefined;
 }
 
 /** Collects items and sends them a script call a batch: returns what takes an item. */
@@ -88,12 +90,13 @@ interface Sender<Item> {
   isIdle(): boolean;
 }
 
-function sender<Item, Reply>({ within, protocol, metrics }: BatcherOptions<Item, Reply>): Sender<Item> {
+function sender<Item, Reply>({ within, protocol, metrics, onAnswer }: BatcherOptions<Item, Reply>): Sender<Item> {
   let underWay = 0;
 
   /*
    * A batch is sent a second time only where Redis certainly did nothing the first time. Keys that a migrating slot keeps
-   * apart go one by one. Without memory to write, the batch is read: whoever is over the limit is refused as ever, and
+   * apart go one by one. Without memory to write (Redis looks at its memory once, as a script begins, and refuses the
+   * first write that needs more), the batch is read: whoever is over the limit is refused as ever, and
    * only who would have been admitted can't be charged and is left to the fallback.
    */
   function send(batch: readonly Item[], startedAt: number, readOnly = false): void {
@@ -105,14 +108,20 @@ function sender<Item, Reply>({ within, protocol, metrics }: BatcherOptions<Item,
       (reply) => {
         underWay -= 1;
         metrics?.batch?.({ size: batch.length, durationMs: performance.now() - startedAt });
-        protocol.settle(batch, reply, readOnly, startedAt);
+        if (!readOnly) onAnswer?.();
+        try {
+          protocol.settle(batch, reply, readOnly, startedAt);
+        } catch (error) {
+          // A reply of the wrong length. What was settled before stays.
+          protocol.fail(batch, redisFault(error));
+        }
       },
-      (error) => {
+      (fault, error) => {
         underWay -= 1;
-        if (!readOnly && isOutOfMemory(error)) send(batch, startedAt, true);
+        if (!readOnly && fault.code === 'out_of_memory') send(batch, startedAt, true);
         else if (batch.length > 1 && isSplitByMigration(error)) {
           for (const one of batch) send([one], startedAt, readOnly);
-        } else protocol.fail(batch, error);
+        } else protocol.fail(batch, fault);
       },
       startedAt,
     );

@@ -6,9 +6,7 @@ import { deadlines } from './deadline.ts';
 class FakeClient extends EventEmitter implements RedisClient {
   status = 'ready';
   sendCommand(): void {}
-  callBuffer(): Promise<unknown> {
-    return Promise.reject(new Error('not used'));
-  }
+  disconnect(): void {}
   comeBack(): void {
     this.status = 'ready';
     this.emit('ready');

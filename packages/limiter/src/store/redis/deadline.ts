@@ -1,4 +1,4 @@
-import type { RedisClient } from '@spillway/redis';
+import { faultOf, type RedisClient, type RedisFault, redisFault } from '@spillway/redis';
 import { Availability, type Startable } from './availability.ts';
 import { type Expiring, ExpiryQueue } from './expiry-queue.ts';
 import { isReplyError } from './reply-errors.ts';
@@ -9,12 +9,12 @@ export interface Deadline {
   /**
    * Runs `work` once Redis can take it. Exactly one of the two callbacks is called, once, at most `deadlineMs` (and a
    * turn of the event loop) after `startedAt`, a time of `performance.now()` (by default now). What the work does after
-   * that is ignored.
+   * that is ignored. `error` is what the work was rejected with, if it was.
    */
   run<Reply>(
     work: () => Promise<Reply>,
     onReply: (reply: Reply) => void,
-    onFailure: (error?: unknown) => void,
+    onFailure: (fault: RedisFault, error?: unknown) => void,
     startedAt?: number,
   ): void;
 }
@@ -52,7 +52,7 @@ function deadline(bell: ReadyBell, queue: ExpiryQueue, deadlineMs: number): Dead
     run(work, onReply, onFailure, startedAt = performance.now()) {
       const mustWait = availability.isAway && !availability.takeProbe();
       if (mustWait && availability.isHopeless()) {
-        onFailure();
+        onFailure(availability.fault);
         return;
       }
       const piece = new Piece(availability, queue, startedAt + deadlineMs, { work, onReply, onFailure });
@@ -67,7 +67,7 @@ function deadline(bell: ReadyBell, queue: ExpiryQueue, deadlineMs: number): Dead
 interface Callbacks<Reply> {
   readonly work: () => Promise<Reply>;
   readonly onReply: (reply: Reply) => void;
-  readonly onFailure: (error?: unknown) => void;
+  readonly onFailure: (fault: RedisFault, error?: unknown) => void;
 }
 
 /**
@@ -93,21 +93,40 @@ class Piece<Reply> implements Expiring, Startable {
   start(): void {
     this.#state = 'sent';
     const { work, onReply, onFailure } = this.#callbacks;
-    work().then(
+    let sent: Promise<Reply>;
+    try {
+      sent = work();
+    } catch (error) {
+      this.#unsent(error);
+      return;
+    }
+    sent.then(
       (reply) => (this.#settle(true) ? onReply(reply) : undefined),
-      (error: unknown) => (this.#settle(isReplyError(error)) ? onFailure(error) : undefined),
+      (error: unknown) => (this.#settle(isReplyError(error)) ? onFailure(redisFault(error), error) : undefined),
     );
+  }
+
+  /** It could not be encoded. Told in another turn: the caller has not been given back control yet. */
+  #unsent(error: unknown): void {
+    this.#availability.unsent();
+    queueMicrotask(() => {
+      if (this.#state !== 'sent') return;
+      this.#state = 'done';
+      this.#queue.remove(this);
+      this.#callbacks.onFailure(redisFault(error), error);
+    });
   }
 
   expire(): void {
     if (this.#state === 'waiting') {
       this.#state = 'done';
       this.#availability.forget(this);
-    } else {
-      this.#state = 'late';
-      this.#availability.lateBegins();
+      this.#callbacks.onFailure(this.#availability.fault);
+      return;
     }
-    this.#callbacks.onFailure();
+    this.#state = 'late';
+    this.#availability.lateBegins();
+    this.#callbacks.onFailure(faultOf('no_answer'));
   }
 
   /** True when somebody still waits for the outcome. */

@@ -1,4 +1,4 @@
-import type { RedisClient } from '@spillway/redis';
+import { faultOf, type RedisClient, redisFault } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
@@ -23,6 +23,8 @@ export interface DecisionsOptions {
   readonly within: (key: string) => Deadline;
   /** Answers what Redis doesn't. */
   readonly fallback: Fallback;
+  /** Redis decided a batch. */
+  readonly onAnswer: () => void;
   readonly onRefusedWhileBlocked: BlockedListener;
   readonly metrics?: LimiterMetrics | undefined;
 }
@@ -58,17 +60,18 @@ function singles(
 
 /** Sends single requests by the script of their algorithm, and all else by the general one. */
 export function decisions(options: DecisionsOptions): Decisions {
-  const { client, deadlineMs, scripts, within, fallback, metrics } = options;
+  const { client, deadlineMs, scripts, within, fallback, metrics, onAnswer } = options;
   const onDropped = (count: number): void => metrics?.dropped?.(count);
   const takeSingle = singles({ ...options, onDropped, decideGenerally });
   const takeGroup: (item: GroupItem) => void = batcher({
     client,
     within,
     metrics,
+    onAnswer,
     protocol: groupProtocol({ ...options, onDropped, script: scripts.decide, resend: (item) => takeGroup(item) }),
   });
 
-  /** Rejects with whatever the client rejects with, or undefined when time is up. */
+  /** @throws {RedisFault} */
   function decideGroup(requests: readonly StoreRequest[], operation: Operation): Promise<readonly Decision[]> {
     return new Promise((resolve, reject) => {
       takeGroup({ requests, operation, resolve, reject });
@@ -77,12 +80,10 @@ export function decisions(options: DecisionsOptions): Decisions {
 
   async function decideGenerally(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
     try {
-      const [decision] = await decideGroup([request], operation);
-      if (decision !== undefined) return decision;
-    } catch {
-      // Redis is away: the policy says what then.
+      return only(await decideGroup([request], operation));
+    } catch (error) {
+      return fallback.decide(request, operation === 'peek', redisFault(error));
     }
-    return fallback.decide(request, operation === 'peek');
   }
 
   return {
@@ -98,18 +99,21 @@ export function decisions(options: DecisionsOptions): Decisions {
       for (const { policy } of requests) fallback.prepare(policy);
       try {
         return await decideGroup(requests, 'consume');
-      } catch {
-        return fallback.decideTogether(requests);
+      } catch (error) {
+        return fallback.decideTogether(requests, redisFault(error));
       }
     },
     async change(request, operation) {
       try {
-        const [decision] = await decideGroup([request], operation);
-        if (decision !== undefined) return decision;
-      } catch (cause) {
-        throw new LimiterUnavailableError(operation, deadlineMs, cause);
+        return only(await decideGroup([request], operation));
+      } catch (error) {
+        throw new LimiterUnavailableError(operation, deadlineMs, redisFault(error));
       }
-      throw new LimiterUnavailableError(operation, deadlineMs);
     },
   };
+}
+
+function only([decision]: readonly Decision[]): Decision {
+  if (decision === undefined) throw faultOf('client_error');
+  return decision;
 }

@@ -1,4 +1,12 @@
-import { instances, type Instances, outageReporter, type RedisClient } from '@spillway/redis';
+import {
+  instances,
+  type Instances,
+  outageReporter,
+  type FaultReporter,
+  type RedisClient,
+  type RedisFault,
+  type RedisFaultCode,
+} from '@spillway/redis';
 import { LRUCache } from 'lru-cache';
 import { capacityOf } from '../../algorithm/capacity.ts';
 import { unavailableDecision } from '../../decision.ts';
@@ -14,6 +22,8 @@ const OUTAGE = 'limiter_outage';
 export interface FallbackOptions {
   readonly client: RedisClient;
   readonly outboxCap: number;
+  /** Told of each decision without Redis. */
+  readonly faults: Pick<FaultReporter, 'failed'>;
   /** Local windows kept at most; the least used goes first. @default 100_000 */
   readonly maxWindows?: number;
   /** How long after its last heartbeat an instance counts as alive, in ms. @default 6_000 */
@@ -28,9 +38,9 @@ export interface FallbackOptions {
 export interface Fallback {
   /** To be called for each request that Redis may decide: gets to know how many others share a `local` policy's limit. */
   prepare(policy: Policy): void;
-  decide(request: StoreRequest, peek: boolean): Promise<Decision>;
+  decide(request: StoreRequest, peek: boolean, fault: RedisFault): Promise<Decision>;
   /** Decides requests that are charged together or not at all; in this process nothing comes between. */
-  decideTogether(requests: readonly StoreRequest[]): Promise<readonly Decision[]>;
+  decideTogether(requests: readonly StoreRequest[], fault: RedisFault): Promise<readonly Decision[]>;
   /** Forgets the local window of a key, as a reset or the end of a block by hand does. */
   forget(key: string): void;
   close(): Promise<void>;
@@ -45,18 +55,13 @@ export interface Fallback {
  * the next outage, so that a Redis that comes and goes doesn't give each subject a new share every time.
  */
 export function fallback(options: FallbackOptions): Fallback {
-  const { client, outboxCap, maxWindows = 100_000, instanceTtlMs = 6_000, reportIntervalMs = 1_000 } = options;
+  const { client, outboxCap, faults, maxWindows = 100_000 } = options;
+  const { instanceTtlMs = 6_000, reportIntervalMs: intervalMs = 1_000 } = options;
   const knownBlock = options.knownBlock ?? (() => undefined);
   const memory = memoryStore();
   const kept = new LRUCache<string, true>({ max: maxWindows, dispose: (_, key) => void memory.reset(key) });
   const shares = new WeakMap<Policy, { readonly instances: number; readonly share: Policy }>();
-  const reporter = outageReporter({
-    client,
-    kind: OUTAGE,
-    instance: crypto.randomUUID(),
-    outboxCap,
-    intervalMs: reportIntervalMs,
-  });
+  const reporter = outageReporter({ client, kind: OUTAGE, instance: crypto.randomUUID(), outboxCap, intervalMs });
   let others: Instances | undefined;
 
   /** The policy with this instance's share of its limit. */
@@ -69,12 +74,12 @@ export function fallback(options: FallbackOptions): Fallback {
     return share;
   }
 
-  function here(request: StoreRequest): Here {
+  function here(request: StoreRequest, cause: RedisFaultCode): Here {
     const block = knownBlock(request);
-    if (block !== undefined) return { answer: block };
-    if (request.policy.onUnavailable !== 'local') return { answer: unavailableDecision(request.policy) };
+    if (block !== undefined) return { answer: { ...block, cause } };
+    if (request.policy.onUnavailable !== 'local') return { answer: unavailableDecision(request.policy, cause) };
     const policy = shareOf(request.policy);
-    if (request.cost > capacityOf(policy)) return { answer: unavailableDecision(request.policy, false) };
+    if (request.cost > capacityOf(policy)) return { answer: unavailableDecision(request.policy, cause, false) };
     kept.set(request.key, true);
     return { share: { ...request, policy } };
   }
@@ -87,14 +92,18 @@ export function fallback(options: FallbackOptions): Fallback {
     prepare({ onUnavailable }) {
       if (onUnavailable === 'local') others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs });
     },
-    async decide(request, peek) {
-      const one = here(request);
-      const decision = 'answer' in one ? one.answer : local(await memory[peek ? 'peek' : 'consume'](one.share));
+    async decide(request, peek, fault) {
+      faults.failed(fault);
+      const one = here(request, fault.code);
+      const decision =
+        'answer' in one ? one.answer : local(await memory[peek ? 'peek' : 'consume'](one.share), fault.code);
       if (!peek) count(request.policy, decision);
       return decision;
     },
-    async decideTogether(requests) {
-      const decisions = await decideAll(memory, requests.map(here));
+    async decideTogether(requests, fault) {
+      faults.failed(fault);
+      const all = requests.map((request) => here(request, fault.code));
+      const decisions = await decideAll(memory, all, fault.code);
       for (const [index, decision] of decisions.entries()) {
         const policy = requests[index]?.policy;
         if (policy !== undefined && decision.reason !== 'withheld') count(policy, decision);
@@ -111,13 +120,17 @@ export function fallback(options: FallbackOptions): Fallback {
 /** A request under this instance's share of its policy's limit; or the answer, when nothing is to be counted for it. */
 type Here = { readonly share: StoreRequest } | { readonly answer: Decision };
 
-async function decideAll(memory: LimiterStore, all: readonly Here[]): Promise<readonly Decision[]> {
+async function decideAll(
+  memory: LimiterStore,
+  all: readonly Here[],
+  cause: RedisFaultCode,
+): Promise<readonly Decision[]> {
   const shares = all.flatMap((one) => ('share' in one ? one.share : []));
   const hopeless = all.some((one) => 'answer' in one && !one.answer.allowed);
   // The memory store decides before it returns: no other request comes between its looks and its charges.
   const decided = await (hopeless ? Promise.all(shares.map(memory.peek)) : memory.consumeAll(shares));
   const inTurn = decided[Symbol.iterator]();
-  return withheldUnlessAll(all.map((one) => ('answer' in one ? one.answer : local(next(inTurn)))));
+  return withheldUnlessAll(all.map((one) => ('answer' in one ? one.answer : local(next(inTurn), cause))));
 }
 
 function next(decisions: Iterator<Decision>): Decision {
@@ -126,8 +139,8 @@ function next(decisions: Iterator<Decision>): Decision {
   return value;
 }
 
-function local(decision: Decision): Decision {
-  return { ...decision, source: 'local' };
+function local(decision: Decision, cause: RedisFaultCode): Decision {
+  return { ...decision, source: 'local', cause };
 }
 
 // Where one refuses, those that would have been admitted are not; what a shadow policy says stands.

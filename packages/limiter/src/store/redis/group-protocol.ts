@@ -1,4 +1,4 @@
-import type { RedisClient, RedisScript } from '@spillway/redis';
+import { faultOf, type RedisClient, type RedisFault, type RedisScript } from '@spillway/redis';
 import { periodStarts } from '../../algorithm/calendar.ts';
 import { outcomes } from '../../decision.ts';
 import type { Algorithm, Decision, Policy } from '../../types.ts';
@@ -24,7 +24,7 @@ export interface GroupItem {
   readonly requests: readonly StoreRequest[];
   readonly operation: Operation;
   readonly resolve: (decisions: readonly Decision[]) => void;
-  readonly reject: (error?: unknown) => void;
+  readonly reject: (fault: RedisFault) => void;
   /** Set when a group is sent again with the server's time. */
   readonly again?: boolean;
 }
@@ -72,7 +72,7 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
     });
     // What should have been written could not be.
     const changes = item.operation !== 'peek' && (item.operation !== 'consume' || decisions.every(isAllowed));
-    if (readOnly && changes) item.reject();
+    if (readOnly && changes) item.reject(faultOf('out_of_memory'));
     else item.resolve(decisions);
   }
 
@@ -94,8 +94,8 @@ export function groupProtocol(options: GroupProtocolOptions): Protocol<GroupItem
       const dropped = droppedAt(reply, offset);
       if (dropped > 0) onDropped(dropped);
     },
-    fail(batch, error) {
-      for (const { reject } of batch) reject(error);
+    fail(batch, fault) {
+      for (const { reject } of batch) reject(fault);
     },
   };
 }

@@ -1,4 +1,4 @@
-import type { RedisClient } from '@spillway/redis';
+import { type Connection, connectionOf, type RedisClient, type RedisFault } from '@spillway/redis';
 
 /**
  * Tells any number of listeners when the connection is ready again, over one listener of its own: fifty thousand requests in
@@ -6,15 +6,27 @@ import type { RedisClient } from '@spillway/redis';
  */
 export class ReadyBell {
   readonly #client: RedisClient;
+  readonly #connection: Connection;
   readonly #listeners = new Set<() => void>();
   #listening = false;
 
   constructor(client: RedisClient) {
     this.#client = client;
+    this.#connection = connectionOf(client);
   }
 
   get isReady(): boolean {
     return this.#client.status === 'ready';
+  }
+
+  /** Why the connection is not ready. */
+  get fault(): RedisFault {
+    return this.#connection.fault;
+  }
+
+  /** Somebody waits: a client that waits for its first command is connected. */
+  wake(): void {
+    this.#connection.wake();
   }
 
   /** Calls `listener` once, at the next `ready`. */

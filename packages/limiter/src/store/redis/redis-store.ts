@@ -1,4 +1,4 @@
-import type { RedisClient } from '@spillway/redis';
+import { channelOf, type FaultReporter, type RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
@@ -23,6 +23,8 @@ export interface RedisStoreOptions {
   /** Other scripts than the shipped ones: tests bring their own clock. */
   readonly scripts?: LimiterScripts;
   readonly metrics?: LimiterMetrics | undefined;
+  /** Told when Redis doesn't decide, and when it does. @default nobody is */
+  readonly faults?: Pick<FaultReporter, 'failed' | 'answered'> | undefined;
   /** Local windows kept at most for policies that decide here while Redis is away. @default 100_000 */
   readonly maxLocalWindows?: number;
 }
@@ -32,11 +34,17 @@ const BLOCK_FOREVER = 2 ** 48 - 1;
 
 const REPORT_MS = 1_000;
 
+/** The channel on which block.lua tells of windows that were blocked, unblocked or reset by hand; see `channelOf`. */
+export const KEYS_CHANNEL = 'keys';
+
+const SILENT: Pick<FaultReporter, 'failed' | 'answered'> = { failed: () => undefined, answered: () => undefined };
+
 /** Windows in Redis, decided by decide-log.lua, decide-counters.lua and decide.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
-  const { client, deadlineMs, outboxCap, scripts = limiterScripts, metrics, maxLocalWindows = 100_000 } = options;
+  const { client, deadlineMs, outboxCap, scripts = limiterScripts, metrics } = options;
+  const { maxLocalWindows = 100_000, faults = SILENT } = options;
   const within = deadlines(client, deadlineMs);
-  const inPlace = fallback({ client, outboxCap, maxWindows: maxLocalWindows, knownBlock: options.knownBlock });
+  const inPlace = fallback({ client, outboxCap, faults, maxWindows: maxLocalWindows, knownBlock: options.knownBlock });
   const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: REPORT_MS });
   const nearLimit = nearLimitReporter({
     client,
@@ -50,11 +58,14 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     scripts,
     within,
     fallback: inPlace,
+    onAnswer: faults.answered,
     onRefusedWhileBlocked: (request, decision, askedAtMs) => {
       denied.add(request.key);
       options.onRefusedWhileBlocked?.(request, decision, askedAtMs);
     },
   });
+
+  const channel = channelOf(client, KEYS_CHANNEL);
 
   function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
@@ -63,7 +74,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
   }
 
   async function lift(key: string, how: 'unblock' | 'reset'): Promise<boolean> {
-    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], [outboxCap, how]));
+    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], [outboxCap, how, channel]));
     inPlace.forget(key);
     return ran;
   }
@@ -80,8 +91,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     // Not DEL: a block that ends early is part of the trail.
     reset: async (key) => void (await lift(key, 'reset')),
     async block({ limit, windowMs }, key, durationMs) {
-      const duration = durationMs === Infinity ? 0 : durationMs;
-      const args = [outboxCap, 'block', duration, limit, windowMs];
+      const args = [outboxCap, 'block', channel, durationMs === Infinity ? 0 : durationMs, limit, windowMs];
       const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },
@@ -92,8 +102,6 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     },
     nearLimit: nearLimit.add,
     countDenied: denied.add,
-    close: async () => {
-      await Promise.all([denied.close(), nearLimit.close(), inPlace.close()]);
-    },
+    close: async () => void (await Promise.all([denied.close(), nearLimit.close(), inPlace.close()])),
   };
 }

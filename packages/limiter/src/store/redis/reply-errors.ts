@@ -3,9 +3,9 @@
  * and it may have run. Only what certainly did nothing may be sent again.
  */
 
-/** True for an error that Redis sent; false when the connection was lost, or the script never left. */
+/** True for an error that Redis sent, and for an answer that can't be read; false when the connection was lost. */
 export function isReplyError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError';
+  return error instanceof Error && (error.name === 'ReplyError' || error.name === 'UnexpectedReplyError');
 }
 
 /**
@@ -18,12 +18,4 @@ export function isSplitByMigration(error: unknown): boolean {
     error instanceof Error &&
     /^(?:TRYAGAIN |Too many Cluster redirections\..*ReplyError: (?:TRYAGAIN|ASK|MOVED) )/.test(error.message)
   );
-}
-
-/**
- * True at maxmemory without eviction. Redis looks at its memory once, as the script begins, and then refuses the first write
- * that needs more: nothing of the batch was written. Reads still work.
- */
-export function isOutOfMemory(error: unknown): boolean {
-  return isReplyError(error) && error instanceof Error && /^(?:ERR )?OOM /.test(error.message);
 }

@@ -1,3 +1,4 @@
+import { faultOf, type RedisFault } from '@spillway/redis';
 import { outcomes } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
@@ -66,7 +67,7 @@ export interface Settlement {
   settle(batch: readonly SingleItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void;
   /** By 4 bytes a request, and 17 more for those that these don't say all about: decide-log.lua's reply. */
   settleUnits(batch: readonly SingleItem[], reply: Buffer, readOnly: boolean, askedAtMs: number): void;
-  fail(batch: readonly SingleItem[]): void;
+  fail(batch: readonly SingleItem[], fault: RedisFault): void;
 }
 
 /** Makes a {@link Settlement}. */
@@ -84,7 +85,8 @@ export function settlementOf({
     }
     const decision = decisionAt(request.policy, reply, offset, timeOf(reply));
     if (reply[offset] === outcomes.blocked && !isPeek(mode)) onRefusedWhileBlocked(request, decision, askedAtMs);
-    if (readOnly && !isPeek(mode) && reply[offset] === outcomes.allowed) resolve(fallback.decide(request, false));
+    if (readOnly && !isPeek(mode) && reply[offset] === outcomes.allowed)
+      resolve(fallback.decide(request, false, faultOf('out_of_memory')));
     else resolve(decision);
   }
 
@@ -116,8 +118,8 @@ export function settlementOf({
       }
       settleEnd(reply, end);
     },
-    fail(batch) {
-      for (const { request, mode, resolve } of batch) resolve(fallback.decide(request, isPeek(mode)));
+    fail(batch, fault) {
+      for (const { request, mode, resolve } of batch) resolve(fallback.decide(request, isPeek(mode), fault));
     },
   };
 }

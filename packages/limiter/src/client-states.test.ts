@@ -1,0 +1,163 @@
+import { startRedis } from '@spillway/embedded';
+import { useRedis } from '@spillway/embedded/testing';
+import { hotPathOptions, type RedisFault } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { createLimiter } from './limiter.ts';
+import type { Limiter } from './limiter-interface.ts';
+import { definePolicy } from './policy/policy.ts';
+import { memoryStore } from './store/memory/memory-store.ts';
+
+const POLL = { timeout: 15_000, interval: 20 };
+const policies = [definePolicy({ name: 'p', limit: 1, windowMs: 600_000 })] as const;
+const redis = useRedis();
+
+function limiterOf(client: Redis | string, told: RedisFault[] = []): Limiter<'p'> {
+  const limiter = createLimiter({ redis: client, policies, deadlineMs: 1_000, onError: (error) => told.push(error) });
+  onTestFinished(() => limiter.close());
+  return limiter;
+}
+
+function clientOf(url: string, options: object = {}): Redis {
+  const client = new Redis(url, { ...hotPathOptions, ...options });
+  onTestFinished(() => client.disconnect());
+  return client;
+}
+
+const make = (options: object) => (): unknown => createLimiter({ policies, ...options } as never);
+
+const reasonOf = async (limiter: Limiter<'p'>): Promise<string> => (await limiter.consume('p', 'u')).reason;
+
+it('connects a lazy client with the first decision', async () => {
+  const client = clientOf(redis.url, { lazyConnect: true });
+  const limiter = limiterOf(client);
+  expect(client.status).toBe('wait');
+  await expect.poll(() => reasonOf(limiter), POLL).toBe('limited');
+});
+
+it('takes a URL, and ends its connection when it is closed', async () => {
+  const limiter = createLimiter({ redis: redis.url, policies });
+  await expect.poll(() => reasonOf(limiter), POLL).toBe('limited');
+  await limiter.close();
+  await expect
+    .poll(
+      async () =>
+        String(await redis.client.client('LIST'))
+          .split('\n')
+          .filter(Boolean).length,
+      POLL,
+    )
+    .toBe(1);
+});
+
+it('decides over a client with enableAutoPipelining, live policies included', async () => {
+  const client = clientOf(redis.url, { enableAutoPipelining: true });
+  const limiter = createLimiter({ redis: client, policies, live: true });
+  onTestFinished(() => limiter.close());
+  await expect.poll(() => reasonOf(limiter), POLL).toBe('limited');
+  await limiter.live.deny('v');
+  expect((await limiter.consume('p', 'v')).reason).toBe('deny_listed');
+});
+
+it.each([
+  ['a client of node-redis', { isOpen: true, isReady: true, sendCommand: () => undefined }],
+  ['a client of @upstash/redis', { createScript: () => undefined, pipeline: () => undefined }],
+  ['a client of Valkey GLIDE', { customCommand: () => undefined }],
+  ['an array', []],
+  ['undefined', undefined],
+  ['begins with redis://', 'localhost:6379'],
+])('refuses %s as redis and says so', (what, value) => {
+  expect(make({ redis: value })).toThrow(expect.objectContaining({ code: 'invalid_input', field: 'redis' }));
+  expect(make({ redis: value })).toThrow(what);
+});
+
+it('refuses a client with keyPrefix, one that was ended, and redis together with store', async () => {
+  expect(make({ redis: clientOf(redis.url, { keyPrefix: 'app:' }) })).toThrow('redis has the option keyPrefix');
+  const ended = clientOf(redis.url);
+  ended.disconnect();
+  await vi.waitUntil(() => ended.status === 'end', POLL);
+  expect(make({ redis: ended })).toThrow('redis is a client that was ended');
+  expect(make({ redis: redis.client, store: memoryStore() })).toThrow('store');
+  expect(make({ store: memoryStore(), deadlineMs: 10 })).toThrow('deadlineMs has no effect with store');
+});
+
+it('tells a missing permission as a fault of the installation, by a typed cause without arguments', async () => {
+  await redis.client.call('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '&*', '+@all', '-evalsha', '-eval');
+  const told: RedisFault[] = [];
+  const limiter = limiterOf(clientOf(redis.url, { username: 'app', password: 'pw' }), told);
+  await expect.poll(async () => (await limiter.consume('p', 'secret-subject')).cause, POLL).toBe('access_denied');
+  const denied = told.filter(({ code }) => code === 'access_denied');
+  expect(denied).toMatchObject([{ kind: 'installation', detail: 'NOPERM' }]);
+  expect(JSON.stringify(denied) + String(denied[0])).not.toContain('secret-subject');
+  await redis.client.call('ACL', 'DELUSER', 'app');
+});
+
+it('tells a wrong password, by a process warning when nobody listens', async () => {
+  await redis.client.call('ACL', 'SETUSER', 'app', 'on', '>pw', '~*', '&*', '+@all');
+  const warnings: string[] = [];
+  const listen = (warning: Error): number => warnings.push(warning.message);
+  process.on('warning', listen);
+  onTestFinished(() => void process.off('warning', listen));
+  const client = clientOf(redis.url, { username: 'app', password: 'wrong-secret' });
+  const limiter = createLimiter({ redis: client, policies, deadlineMs: 50 });
+  onTestFinished(() => limiter.close());
+  await expect.poll(async () => (await limiter.consume('p', 'u')).cause, POLL).toBe('authentication');
+  await expect.poll(() => warnings.filter((line) => line.includes('WRONGPASS')).length, POLL).toBe(1);
+  expect(warnings.join()).not.toContain('wrong-secret');
+  await redis.client.call('ACL', 'DELUSER', 'app');
+});
+
+it('leaves a master that was demoted, and tells when it is over', async () => {
+  const [other, server] = [await startRedis(), await startRedis()];
+  onTestFinished(async () => void (await Promise.all([other.stop(), server.stop()])));
+  const told: RedisFault[] = [];
+  const recovered = vi.fn<() => void>();
+  const client = clientOf(server.url);
+  const [onError, admin] = [(error: RedisFault) => void told.push(error), clientOf(server.url)];
+  const limiter = createLimiter({ redis: client, policies, deadlineMs: 1_000, onError, onRecovered: recovered });
+  onTestFinished(() => limiter.close());
+  await expect.poll(() => reasonOf(limiter), POLL).toBe('limited');
+  let left = 0;
+  client.on('close', () => (left += 1));
+  const { hostname, port } = new URL(other.url);
+  await admin.call('REPLICAOF', hostname, port);
+  await expect.poll(async () => (await limiter.consume('p', 'v')).reason, POLL).toBe('unavailable');
+  await expect.poll(() => left, POLL).toBeGreaterThan(0);
+  expect(told.map(({ code }) => code)).toContain('read_only');
+  await admin.call('REPLICAOF', 'NO', 'ONE');
+  await expect.poll(async () => (await reasonOf(limiter), recovered.mock.calls.length), POLL).toBe(1);
+});
+
+it('settles what could not be encoded by the policy, and goes on', async () => {
+  const client = clientOf(redis.url);
+  const limiter = limiterOf(client);
+  await expect.poll(() => reasonOf(limiter), POLL).toBe('limited');
+  const send = client.sendCommand.bind(client);
+  client.sendCommand = () => {
+    throw new RangeError('out of range');
+  };
+  expect(await limiter.consume('p', 'w')).toMatchObject({ reason: 'unavailable', cause: 'client_error' });
+  client.sendCommand = send;
+  expect(await reasonOf(limiter)).toBe('limited');
+});
+
+it('needs no more rights than the documented ACL rule gives', async () => {
+  const rule = ['on', '>pw', '~{sw:*', '~spillway:*', '&spillway:*', '+@all', '-@admin', '-@dangerous', '+info'];
+  await redis.client.call('ACL', 'SETUSER', 'app', ...rule);
+  const told: RedisFault[] = [];
+  const client = clientOf(redis.url, { username: 'app', password: 'pw' });
+  await vi.waitUntil(() => client.status === 'ready', POLL);
+  const onError = (error: RedisFault): void => void told.push(error);
+  const limiter = createLimiter({ redis: client, policies, live: true, deadlineMs: 5_000, onError });
+  onTestFinished(() => limiter.close());
+  await limiter.consume('p', 'u');
+  await limiter.block('p', 'u');
+  expect(await reasonOf(limiter)).toBe('blocked');
+  expect(await limiter.unblock('p', 'u')).toBe(true);
+  await limiter.live.deny('v');
+  expect((await limiter.consume('p', 'v')).reason).toBe('deny_listed');
+  const heard = (): Promise<unknown> => redis.client.call('PUBSUB', 'NUMSUB', 'spillway:0:keys');
+  await expect.poll(heard, POLL).toEqual(['spillway:0:keys', 1]);
+  expect(told).toEqual([]);
+  await redis.client.call('ACL', 'DELUSER', 'app');
+});

@@ -1,0 +1,107 @@
+import { type RedisFault, redisFault } from './fault.ts';
+
+/** An outage that is over. */
+export interface RecoveredOutage {
+  /** From the first decision without Redis to the first with it, in ms. */
+  readonly durationMs: number;
+  /** How many decisions, or exchanges with Redis, failed. */
+  readonly failures: number;
+}
+
+/** Who hears that Redis doesn't decide, and that it does again. */
+export interface FaultListeners {
+  /**
+   * Called once for each cause of an outage, at the first decision that falls without Redis. @default a process warning
+   * for each cause, and one when Redis is back
+   */
+  readonly onError?: ((error: RedisFault) => void) | undefined;
+  /** Called once when Redis decides again, at least a second after the last failure. @default none */
+  readonly onRecovered?: ((outage: RecoveredOutage) => void) | undefined;
+}
+
+/** What a {@link FaultReporter} is made of. */
+export interface FaultReporterOptions extends FaultListeners {
+  /** Who speaks, as `limiter`. */
+  readonly who: string;
+  /** What happens meanwhile, as a sentence. */
+  readonly meanwhile: string;
+}
+
+/** Tells that Redis doesn't decide: once for each cause of an outage, and once when it is over. */
+export interface FaultReporter {
+  /** Something was decided without Redis. */
+  failed(fault: RedisFault): void;
+  /** Redis decided. */
+  answered(): void;
+  /** Something beside decisions doesn't work, such as hearing of changes: told once for each cause. */
+  note(error: unknown, what: string): void;
+}
+
+/** A failure after which Redis has answered for so long, in ms, was the outage's last: one shard's answer is no end of another's outage. */
+const QUIET_MS = 1_000;
+
+interface Outage {
+  readonly sinceMs: number;
+  readonly causes: Set<RedisFault['code']>;
+  lastMs: number;
+  failures: number;
+}
+
+/** Makes a {@link FaultReporter}. While all is well it does nothing. What a listener throws becomes a warning. */
+export function faultReporter({ who, meanwhile, onError, onRecovered }: FaultReporterOptions): FaultReporter {
+  const noted = new Set<string>();
+  let outage: Outage | undefined;
+
+  function warn(message: string, code: string): void {
+    process.emitWarning(`${who}: ${message}`, { type: 'SpillwayWarning', code: `SPILLWAY_${code.toUpperCase()}` });
+  }
+
+  function failed(error: unknown): void {
+    warn(`a listener failed: ${String(error)}`, 'listener');
+  }
+
+  /** Calls a listener in a way that nothing of it reaches the decision. */
+  function tell(listener: () => unknown): void {
+    try {
+      const result = listener();
+      if (result instanceof Promise) result.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  function report(fault: RedisFault, what: string): void {
+    if (onError === undefined) warn(`${fault.message}. ${what}`, fault.code);
+    else tell(() => onError(fault));
+  }
+
+  return {
+    failed(fault) {
+      const now = performance.now();
+      outage ??= { sinceMs: now, causes: new Set(), lastMs: now, failures: 0 };
+      outage.lastMs = now;
+      outage.failures += 1;
+      if (outage.causes.has(fault.code)) return;
+      outage.causes.add(fault.code);
+      report(fault, meanwhile);
+    },
+    answered() {
+      if (outage === undefined) return;
+      const now = performance.now();
+      if (now - outage.lastMs < QUIET_MS) return;
+      const { sinceMs, failures } = outage;
+      outage = undefined;
+      const durationMs = Math.round(now - sinceMs);
+      if (onRecovered !== undefined) tell(() => onRecovered({ durationMs, failures }));
+      else if (onError === undefined)
+        warn(`Redis decides again, after ${durationMs} ms and ${failures} failures`, 'recovered');
+    },
+    note(error, what) {
+      const fault = redisFault(error);
+      const name = `${fault.code} ${what}`;
+      if (noted.has(name)) return;
+      noted.add(name);
+      report(fault, what);
+    },
+  };
+}

@@ -1,0 +1,164 @@
+/**
+ * Why Redis did not do what it was asked. The first group is an outage, which passes; the second is a fault of the
+ * installation, which stays until somebody mends it.
+ *
+ * - `not_connected`: there is no connection: a wrong URL, a server that is down, a certificate that is refused.
+ * - `no_answer`: no answer within the deadline.
+ * - `connection_lost`: the connection ended before the answer came.
+ * - `read_only`: the server can't write: a master that was demoted (`READONLY`, `MASTERDOWN`) or has too few replicas.
+ * - `loading`, `busy`: the server reads its data, or runs another script.
+ * - `out_of_memory`: `maxmemory` is reached.
+ * - `not_persisting`: the server can't save to its disk and refuses writes (`MISCONF`).
+ * - `cluster_down`: the Cluster doesn't serve the slot now.
+ * - `error_answer`: another error answer.
+ * - `authentication`: a wrong or missing user or password.
+ * - `access_denied`: an ACL rule or the protected mode denies a command, a key or a channel.
+ * - `unknown_command`: the server, or a proxy in front of it, doesn't know the command.
+ * - `script_error`: a script of Spillway's failed or is not the one that was meant.
+ * - `client_ended`: the owner of the client ended it.
+ * - `client_error`: the request could not be encoded, or its answer not be read.
+ */
+export type RedisFaultCode =
+  | 'not_connected'
+  | 'no_answer'
+  | 'connection_lost'
+  | 'read_only'
+  | 'loading'
+  | 'busy'
+  | 'out_of_memory'
+  | 'not_persisting'
+  | 'cluster_down'
+  | 'error_answer'
+  | 'authentication'
+  | 'access_denied'
+  | 'unknown_command'
+  | 'script_error'
+  | 'client_ended'
+  | 'client_error';
+
+/** Whether a fault passes by itself. */
+export type RedisFaultKind = 'outage' | 'installation';
+
+const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string]>> = {
+  not_connected: ['outage', 'Redis can not be reached'],
+  no_answer: ['outage', 'Redis gave no answer in time'],
+  connection_lost: ['outage', 'the connection to Redis ended before the answer came'],
+  read_only: ['outage', 'this Redis can not write: a replica, or a master without enough replicas'],
+  loading: ['outage', 'Redis is loading its data'],
+  busy: ['outage', 'Redis is busy with a script'],
+  out_of_memory: ['outage', 'Redis has reached its maxmemory'],
+  not_persisting: ['outage', 'Redis can not save to its disk and refuses to write'],
+  cluster_down: ['outage', 'the Redis Cluster does not serve this slot'],
+  error_answer: ['outage', 'Redis answered with an error'],
+  authentication: ['installation', 'Redis refuses the user or password of the connection'],
+  access_denied: [
+    'installation',
+    'the Redis user lacks a permission (commands, keys or channels; docs/operations.md has the ACL rule)',
+  ],
+  unknown_command: ['installation', 'the server, or a proxy in front of it, does not know a command (EVALSHA, EVAL)'],
+  script_error: ['installation', 'a script of Spillway failed in Redis'],
+  client_ended: ['installation', 'the Redis client was ended by its owner'],
+  client_error: ['installation', 'the request could not be sent, or its answer could not be read'],
+};
+
+/**
+ * What went wrong between Spillway and Redis. It carries no argument, key, user name or address: an error answer can quote
+ * them, so only its first word is repeated. One object stands for all faults with the same code and detail.
+ */
+export class RedisFault extends Error {
+  override readonly name = 'RedisFault';
+  readonly code: RedisFaultCode;
+  /** `installation`: it will not pass by itself. */
+  readonly kind: RedisFaultKind;
+  /** The first word of Redis' error answer, or the code of the system's error, such as `ECONNREFUSED`. */
+  readonly detail?: string;
+
+  constructor(code: RedisFaultCode, detail?: string) {
+    const [kind, meaning] = MEANINGS[code];
+    super(detail === undefined ? meaning : `${meaning} (${detail})`);
+    this.code = code;
+    this.kind = kind;
+    if (detail !== undefined) this.detail = detail;
+  }
+}
+
+const ANSWERS: Readonly<Record<string, RedisFaultCode>> = {
+  READONLY: 'read_only',
+  MASTERDOWN: 'read_only',
+  NOREPLICAS: 'read_only',
+  LOADING: 'loading',
+  BUSY: 'busy',
+  OOM: 'out_of_memory',
+  MISCONF: 'not_persisting',
+  CLUSTERDOWN: 'cluster_down',
+  TRYAGAIN: 'cluster_down',
+  MOVED: 'cluster_down',
+  ASK: 'cluster_down',
+  WRONGPASS: 'authentication',
+  NOAUTH: 'authentication',
+  NOPERM: 'access_denied',
+  DENIED: 'access_denied',
+  CROSSSLOT: 'script_error',
+  WRONGTYPE: 'script_error',
+};
+
+// How `ERR …` reads on; the first that fits.
+const PLAIN_ERRORS: readonly (readonly [RegExp, RedisFaultCode])[] = [
+  [/ACL failure|user executing the script can't|no permissions/iu, 'access_denied'],
+  [/invalid password|without any password|AUTH/u, 'authentication'],
+  [/user_script|(?:running|compiling) script|Lua/u, 'script_error'],
+  [/(?:unknown|unsupported) (?:sub)?command|not supported|not allowed/iu, 'unknown_command'],
+];
+
+/** Errors of our own side: a request that can't be encoded, a reply of another shape. */
+const UNREADABLE: ReadonlySet<string> = new Set(['TypeError', 'RangeError', 'SyntaxError', 'UnexpectedReplyError']);
+
+const MAX_KNOWN = 200;
+const known = new Map<string, RedisFault>();
+
+/** The fault of a code, one object for all. */
+export function faultOf(code: RedisFaultCode, detail?: string): RedisFault {
+  const name = `${code} ${detail ?? ''}`;
+  const before = known.get(name);
+  if (before !== undefined) return before;
+  const fault = new RedisFault(code, detail);
+  if (known.size < MAX_KNOWN) known.set(name, fault);
+  return fault;
+}
+
+/** What an error of a Redis client says, whatever its version and whether a script or the server wrapped it. */
+export function redisFault(error: unknown): RedisFault {
+  if (error instanceof RedisFault) return error;
+  if (!(error instanceof Error)) return faultOf('connection_lost');
+  if (error.name === 'ReplyError') return faultOfAnswer(error.message);
+  // A Cluster client quotes the error of the node that it asked last.
+  const lastNodeError = 'lastNodeError' in error ? error.lastNodeError : undefined;
+  const code = 'code' in error ? error.code : undefined;
+  if (lastNodeError !== undefined) return redisFault(lastNodeError);
+  const answer = /Redirections?\..*ReplyError: (.*)/isu.exec(error.message)?.[1];
+  if (answer !== undefined) return faultOfAnswer(answer);
+  if (typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,60}$/u.test(code)) {
+    return faultOf(code.startsWith('ERR_') && error instanceof TypeError ? 'client_error' : 'not_connected', code);
+  }
+  if (UNREADABLE.has(error.name)) return faultOf('client_error', error.name);
+  return faultOf('connection_lost');
+}
+
+/** ioredis' `reconnectOnError`: true for the answer of a server that can't write, such as a demoted master. */
+export function cannotWrite(error: unknown): boolean {
+  return redisFault(error).code === 'read_only';
+}
+
+/** An error answer begins with a word; old servers put what a script met behind a sentence of their own. */
+function faultOfAnswer(message: string): RedisFault {
+  const word = /^(?:ERR )?(?:Error running script .*? -)?([A-Z]{2,30})\b/su.exec(message)?.[1] ?? 'ERR';
+  const code = ANSWERS[word];
+  if (code !== undefined) return faultOf(code, word);
+  const [, plain = 'error_answer'] = PLAIN_ERRORS.find(([pattern]) => pattern.test(message)) ?? [];
+  return faultOf(plain, plain === 'access_denied' ? deniedDetail(message) : word);
+}
+
+/** Which right is missing, where the answer says so without naming a key. */
+function deniedDetail(message: string): string {
+  return /channel/iu.test(message) ? 'channel' : 'ERR';
+}
