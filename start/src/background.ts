@@ -1,4 +1,4 @@
-import { builtInArchives, createPool } from '@spillway/db';
+import { createPool } from '@spillway/db';
 import { type MaintainedTable, startMaintenance, startWorker, type WorkerLogger } from '@spillway/worker';
 import type { Teardown } from './teardown.ts';
 
@@ -7,7 +7,7 @@ export interface BackgroundOptions {
   readonly redisUrl: string;
   readonly postgresUrl: string;
   readonly shards: number;
-  /** Archived besides the guide's three. */
+  /** Tables to archive. */
   readonly archiveTables: readonly MaintainedTable[];
   readonly logger: WorkerLogger;
   readonly teardown: Teardown;
@@ -39,7 +39,7 @@ export async function startBackground(options: BackgroundOptions): Promise<void>
   const maintenance = await startMaintenance({
     ...common,
     pool: maintenancePool,
-    tables: [...builtInArchives, ...archiveTables],
+    tables: archiveTables,
   });
   teardown.add('worker', async () => void (await Promise.all([worker.close(), maintenance.close()])));
 }

@@ -1,4 +1,5 @@
 import { ConfigError } from '@spillway/config';
+import { builtInArchives } from '@spillway/db';
 import { describe, expect, it } from 'vitest';
 import { readConfig, readServerConfig } from './config.ts';
 
@@ -11,7 +12,7 @@ describe('readConfig', () => {
       host: '127.0.0.1',
       shards: 16,
       jwt: undefined,
-      archiveTables: [],
+      archiveTables: builtInArchives,
       logLevel: undefined,
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
@@ -65,6 +66,7 @@ describe('readConfig', () => {
   it('has the tables that the worker archives too', () => {
     const tables = '[{"source":"sessions","target":"archive.sessions","retentionDays":14}]';
     expect(readConfig({ ...urls, SPILLWAY_ARCHIVE_TABLES: tables }).archiveTables).toEqual([
+      ...builtInArchives,
       {
         source: { schema: 'public', name: 'sessions' },
         target: { schema: 'archive', name: 'sessions' },

@@ -32,7 +32,7 @@ export interface ServerConfig {
    * process.
    */
   readonly sessionSecret: string | undefined;
-  /** `SPILLWAY_ARCHIVE_TABLES`: as the worker's, for maintenance by HTTP. @default none besides the guide's three */
+  /** `SPILLWAY_ARCHIVE_TABLES`: as the worker's, for maintenance by HTTP. @default the guide's three */
   readonly archiveTables: readonly MaintainedTable[];
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
@@ -73,7 +73,7 @@ const serverVariables = z.object({
   SPILLWAY_JWT_ISSUER: z.string().optional(),
   SPILLWAY_JWT_AUDIENCE: z.string().optional(),
   SPILLWAY_SESSION_SECRET: z.string().min(32, 'at least 32 characters').optional(),
-  SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional(),
+  SPILLWAY_ARCHIVE_TABLES: archiveTablesField,
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: redisUrl.optional(),
   QUEUE_REDIS_URL: anyRedisUrl.optional(),
@@ -118,7 +118,7 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     shards: variables.SPILLWAY_SHARDS,
     jwt: jwtRules(variables),
     sessionSecret: variables.SPILLWAY_SESSION_SECRET,
-    archiveTables: variables.SPILLWAY_ARCHIVE_TABLES ?? [],
+    archiveTables: variables.SPILLWAY_ARCHIVE_TABLES,
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,
     queueRedisUrl: variables.QUEUE_REDIS_URL,

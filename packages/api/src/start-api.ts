@@ -54,7 +54,7 @@ export interface StartApiOptions {
   readonly logger: ApiLogger;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
   readonly tracing?: boolean;
-  /** Tables that maintenance archives besides the guide's three. @default none */
+  /** Tables that maintenance archives. @default the guide's three */
   readonly archiveTables?: readonly MaintainedTable[];
   /** Whose JWTs to accept beside keys. @default nobody's */
   readonly jwt?: JwtRules | undefined;
@@ -85,7 +85,7 @@ export interface Api {
  * @throws {ListenError} when the address can't be had; nothing is left open then.
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
-  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, archiveTables = [] } = options;
+  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, archiveTables } = options;
   const { metricsPort, sessionSecret = randomBytes(32).toString('base64url') } = options;
   const redis = openHotPath(redisUrl, 'spillway-api');
   const ending = new AbortController();

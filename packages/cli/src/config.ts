@@ -1,5 +1,4 @@
 import { anyRedisUrl, type Environment, postgresUrl, readEnvironment, wholeNumber } from '@spillway/config';
-import { builtInArchives } from '@spillway/db';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';
@@ -8,7 +7,7 @@ import type { RedisAddress } from './open-redis.ts';
 const databaseVariables = z.object({ DATABASE_URL: postgresUrl });
 const redisVariables = z.object({ REDIS_URL: anyRedisUrl, QUEUE_REDIS_URL: anyRedisUrl.optional() });
 const shardVariables = z.object({ SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS) });
-const tableVariables = z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional() });
+const tableVariables = z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField });
 
 /**
  * `DATABASE_URL`.
@@ -23,7 +22,7 @@ export function readDatabaseUrl(env: Environment): string {
  * @throws {ConfigError} when the variable is wrong.
  */
 export function readTables(env: Environment): readonly MaintainedTable[] {
-  return [...builtInArchives, ...(readEnvironment(tableVariables, env).SPILLWAY_ARCHIVE_TABLES ?? [])];
+  return readEnvironment(tableVariables, env).SPILLWAY_ARCHIVE_TABLES;
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { TableName } from '@spillway/db';
+import { builtInArchives, type TableName } from '@spillway/db';
 import { z } from 'zod';
 import type { MaintainedTable } from './maintenance/job.ts';
 
@@ -16,9 +16,10 @@ const tableName = z
 const tables = z.array(
   z.strictObject({
     source: tableName,
-    target: tableName,
+    enabled: z.boolean().optional(),
+    target: tableName.optional(),
     timestampColumn: z.string().min(1).optional(),
-    retentionDays: z.int().min(0).max(36_500),
+    retentionDays: z.int().min(0).max(36_500).optional(),
     where: z.string().min(1).optional(),
     batchSize: z.int().min(1).max(100_000).optional(),
     monthsAhead: z.int().min(0).max(120).optional(),
@@ -26,18 +27,41 @@ const tables = z.array(
   }),
 );
 
+type Entry = z.output<typeof tables>[number];
+
 /**
  * A variable that lists tables as JSON:
  * `[{"source":"public.sessions","target":"archive.sessions","timestampColumn":"seen_at","retentionDays":14}]`.
+ *
+ * Reads as all tables to archive: the guide's three and those of the list. An entry for one of the three replaces it, and what
+ * the entry doesn't name stays; `"enabled": false` leaves a table out.
  */
-export const archiveTablesField: z.ZodType<readonly MaintainedTable[], string> = z
+export const archiveTablesField: z.ZodType<readonly MaintainedTable[], string | undefined> = z
   .string(EXPECTED)
+  .prefault('[]')
   .transform((text, context): readonly MaintainedTable[] => {
     const result = tables.safeParse(parseJson(text));
-    if (result.success) return result.data.map(withoutUndefined);
-    const [issue] = result.error.issues;
-    context.addIssue(`${EXPECTED} (${issue?.path.join('.') || 'the whole'}: ${issue?.message})`);
-    return z.NEVER;
+    const problem = (place: string, message: string): never => {
+      context.addIssue(`${EXPECTED} (${place}: ${message})`);
+      return z.NEVER;
+    };
+    if (!result.success) {
+      const [issue] = result.error.issues;
+      return problem(issue?.path.join('.') || 'the whole', issue?.message ?? '');
+    }
+    const found = new Map<string, MaintainedTable>(builtInArchives.map((table) => [label(table.source), table]));
+    const named = new Set<string>();
+    for (const [index, entry] of result.data.entries()) {
+      const name = label(entry.source);
+      if (named.has(name)) return problem(`${index}.source`, `${name} has an entry already`);
+      named.add(name);
+      const { target, retentionDays, ...rest } = { ...found.get(name), ...given(entry) };
+      if (entry.enabled === false) found.delete(name);
+      else if (target === undefined) return problem(`${index}.target`, `must be given for ${name}`);
+      else if (retentionDays === undefined) return problem(`${index}.retentionDays`, `must be given for ${name}`);
+      else found.set(name, { ...rest, target, retentionDays });
+    }
+    return [...found.values()];
   });
 
 function parseJson(text: string): unknown {
@@ -48,13 +72,16 @@ function parseJson(text: string): unknown {
   }
 }
 
+function label({ schema, name }: TableName): string {
+  return `${schema}.${name}`;
+}
+
 /** An optional key that is absent and one that is undefined are two things to the compiler. */
-function withoutUndefined(table: z.output<typeof tables>[number]): MaintainedTable {
-  const { source, target, retentionDays, timestampColumn, where, batchSize, monthsAhead, retire } = table;
+function given({ source, target, retentionDays, timestampColumn, where, batchSize, monthsAhead, retire }: Entry) {
   return {
     source,
-    target,
-    retentionDays,
+    ...(target === undefined ? {} : { target }),
+    ...(retentionDays === undefined ? {} : { retentionDays }),
     ...(timestampColumn === undefined ? {} : { timestampColumn }),
     ...(where === undefined ? {} : { where }),
     ...(batchSize === undefined ? {} : { batchSize }),

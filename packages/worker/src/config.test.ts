@@ -1,4 +1,5 @@
 import { ConfigError } from '@spillway/config';
+import { builtInArchives } from '@spillway/db';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from './config.ts';
 
@@ -18,7 +19,7 @@ describe('readConfig', () => {
       shutdownTimeoutMs: 4_000,
       http: undefined,
       lagObjectiveMs: 60_000,
-      archiveTables: [],
+      archiveTables: builtInArchives,
       webhook: undefined,
       logLevel: 'info',
     });
@@ -53,6 +54,9 @@ describe('readConfig', () => {
       http: { host: '127.0.0.1', port: 8788 },
       webhook: { url: 'https://hooks.example/x', secret: 'sixteen letters!' },
       archiveTables: [
+        {},
+        {},
+        {},
         { source: { schema: 'public', name: 'sessions' }, timestampColumn: 'seen_at', retentionDays: 14 },
         { source: { schema: 'public', name: 'logs' }, retire: { keepMonths: 12, action: 'drop' } },
       ],

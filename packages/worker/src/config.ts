@@ -39,7 +39,7 @@ export interface WorkerConfig {
   readonly http: { readonly host: string; readonly port: number } | undefined;
   /** `SPILLWAY_LAG_OBJECTIVE_MS`: with an older event on its way the worker isn't ready. @default 60000 */
   readonly lagObjectiveMs: number;
-  /** `SPILLWAY_ARCHIVE_TABLES`: JSON list of tables, besides the guide's three. @default none */
+  /** `SPILLWAY_ARCHIVE_TABLES`: all tables to archive, the guide's three included. @default the guide's three */
   readonly archiveTables: readonly MaintainedTable[];
   /** `ALERT_WEBHOOK_URL` and `ALERT_WEBHOOK_SECRET`: who is told of alerts. @default nobody */
   readonly webhook: { readonly url: string; readonly secret: string } | undefined;
@@ -62,7 +62,7 @@ const workerVariables = z.object({
     .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
     .default('127.0.0.1'),
   SPILLWAY_LAG_OBJECTIVE_MS: wholeNumber(1, 86_400_000).default(60_000),
-  SPILLWAY_ARCHIVE_TABLES: archiveTablesField.optional(),
+  SPILLWAY_ARCHIVE_TABLES: archiveTablesField,
   ALERT_WEBHOOK_URL: z
     .string()
     .refine(isWebhookUrl, 'an http:// or https:// URL without a user and a password, which fetch refuses')
@@ -93,7 +93,7 @@ export function readConfig(env: Environment): WorkerConfig {
         ? undefined
         : { host: variables.WORKER_HTTP_HOST, port: variables.WORKER_HTTP_PORT },
     lagObjectiveMs: variables.SPILLWAY_LAG_OBJECTIVE_MS,
-    archiveTables: variables.SPILLWAY_ARCHIVE_TABLES ?? [],
+    archiveTables: variables.SPILLWAY_ARCHIVE_TABLES,
     webhook: webhookOf(variables.ALERT_WEBHOOK_URL, variables.ALERT_WEBHOOK_SECRET),
     logLevel: variables.LOG_LEVEL,
   };

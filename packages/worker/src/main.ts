@@ -1,5 +1,5 @@
 import { ConfigError, guardLogger } from '@spillway/config';
-import { builtInArchives, createPool } from '@spillway/db';
+import { createPool } from '@spillway/db';
 import { pino } from 'pino';
 import type { WorkerLogger } from './logger.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
@@ -58,7 +58,7 @@ async function run(config: WorkerConfig): Promise<void> {
     pool: pools.maintenance,
     shards: config.shards,
     logger,
-    tables: [...builtInArchives, ...config.archiveTables],
+    tables: config.archiveTables,
     lagObjectiveMs: config.lagObjectiveMs,
     closeTimeoutMs: config.shutdownTimeoutMs,
     ...(config.http === undefined ? {} : { http: config.http }),

@@ -20,13 +20,13 @@ export function maintenanceControl(options: {
   /** A run holds two connections. */
   readonly pool: ConnectionSource & Queryable;
   readonly logger: ApiLogger;
-  /** Tables to archive besides the guide's three. @default none */
-  readonly archiveTables?: readonly MaintainedTable[];
+  /** Tables to archive. @default the guide's three */
+  readonly archiveTables?: readonly MaintainedTable[] | undefined;
   /** pg_net gives up after 5 s, and after 1 s in its first versions. @default 500 */
   readonly answerWithinMs?: number;
 }): MaintenanceControl {
-  const { pool, logger, archiveTables = [], answerWithinMs = 500 } = options;
-  const deps = { pool, logger, tables: [...builtInArchives, ...archiveTables] };
+  const { pool, logger, archiveTables = builtInArchives, answerWithinMs = 500 } = options;
+  const deps = { pool, logger, tables: archiveTables };
   const running = new Set<Promise<unknown>>();
   const stop = new AbortController();
   return {

@@ -143,7 +143,11 @@ it('sees a database that is not migrated, a month that is missing and archives o
         EXECUTE 'DROP TABLE ' || part;
       END LOOP;
     END $$`);
-  const tables = ['archive.plain', 'archive.absent'].map((target) => ({ source: 'plain', target, retentionDays: 1 }));
+  const tables = ['archive.plain', 'archive.absent'].map((target) => ({
+    source: target.replace('archive', 'public'),
+    target,
+    retentionDays: 1,
+  }));
   const env = { SPILLWAY_ARCHIVE_TABLES: JSON.stringify(tables) };
   const { code, checks } = await doctor(env);
   expect(code).toBe(4);
