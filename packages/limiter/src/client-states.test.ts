@@ -161,3 +161,14 @@ it('needs no more rights than the documented ACL rule gives', async () => {
   expect(told).toEqual([]);
   await redis.client.call('ACL', 'DELUSER', 'app');
 });
+
+it('leaves no listener on a client once it is closed', async () => {
+  const client = clientOf(redis.url);
+  await vi.waitUntil(() => client.status === 'ready', POLL);
+  const counts = (): unknown[] => client.eventNames().map((event) => [event, client.listenerCount(event)]);
+  const before = counts();
+  const limiters = [1, 2].map(() => createLimiter({ redis: client, policies, live: true }));
+  for (const limiter of limiters) await limiter.consume('p', 'u');
+  for (const limiter of limiters) await limiter.close();
+  expect(counts()).toEqual(before);
+});

@@ -23,6 +23,7 @@ export interface RedisClient {
   on(event: 'error', listener: (error: unknown) => void): unknown;
   once(event: 'ready', listener: () => void): unknown;
   off(event: 'ready', listener: () => void): unknown;
+  off(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
 /**

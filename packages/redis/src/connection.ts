@@ -6,6 +6,11 @@ const LEAVE_EVERY_MS = 1_000;
 
 /** What Spillway knows of a client beyond its status, and does for it. One for each client: see {@link connectionOf}. */
 export interface Connection {
+  /**
+   * Listens to the client's errors, so that it is known why there is no connection, until what it returns is called. So
+   * ioredis doesn't print them. However many listen, the client has one listener.
+   */
+  watch(): () => void;
   /** Opens the connection of a client with `lazyConnect` that has not been used. */
   wake(): void;
   /** Why the client is not ready. */
@@ -19,10 +24,7 @@ export interface Connection {
 
 const connections = new WeakMap<object, Connection>();
 
-/**
- * The {@link Connection} of a client. It listens to the client's errors with one listener, for as long as the client
- * lives and however many limiters and breakers use it; so ioredis doesn't print them.
- */
+/** The {@link Connection} of a client, the same for all limiters and breakers that use it. */
 export function connectionOf(client: RedisClient): Connection {
   const known = connections.get(client);
   if (known !== undefined) return known;
@@ -34,14 +36,35 @@ export function connectionOf(client: RedisClient): Connection {
 function connect(client: RedisClient): Connection {
   let last: RedisFault | undefined;
   let leftAtMs = -Infinity;
-  client.on('error', (error) => {
+  let watchers = 0;
+
+  function onError(error: unknown): void {
     const fault = redisFault(error);
     // That a connection ended says less than why it could not be made.
     if (fault.code !== 'connection_lost') last = fault;
-  });
-  client.on('ready', () => (last = undefined));
+  }
+
+  function onReady(): void {
+    last = undefined;
+  }
 
   return {
+    watch() {
+      let watching = true;
+      watchers += 1;
+      if (watchers === 1) {
+        client.on('error', onError);
+        client.on('ready', onReady);
+      }
+      return () => {
+        if (!watching) return;
+        watching = false;
+        watchers -= 1;
+        if (watchers > 0) return;
+        client.off('error', onError);
+        client.off('ready', onReady);
+      };
+    },
     wake() {
       if (client.status === 'wait') client.connect?.().catch(() => undefined);
     },

@@ -27,7 +27,7 @@ export function readRedisOption(value: unknown): RedisOption | string {
   if (value instanceof URL) return 'must be a URL as text: pass its href';
   if (!isClient(value))
     return `${EXPECTED}, not ${kindOf(value)}; give the URL of the same server instead: redis: 'redis://…'`;
-  return problemOf(value) ?? taken(value, () => undefined);
+  return problemOf(value) ?? { client: value, release: connectionOf(value).watch() };
 }
 
 function opened(url: string): RedisOption | string {
@@ -36,14 +36,12 @@ function opened(url: string): RedisOption | string {
     return 'must be a URL that begins with redis://, rediss://, redis-cluster://, rediss-cluster://, redis-sentinel:// or rediss-sentinel:// (the value is not repeated: it may hold a password)';
   }
   const client = openHotPath(url);
-  const option = problemOf(client) ?? taken(client, () => client.disconnect());
-  if (typeof option === 'string') client.disconnect();
-  return option;
-}
-
-function taken(client: HotPathClient, release: () => void): RedisOption {
-  connectionOf(client);
-  return { client, release };
+  // Not undone: its last errors come after its end.
+  connectionOf(client).watch();
+  const problem = problemOf(client);
+  if (problem === undefined) return { client, release: () => client.disconnect() };
+  client.disconnect();
+  return problem;
 }
 
 /** Why a client of ioredis can't be used. */

@@ -123,7 +123,8 @@ export class HitCounter {
         windowMs: whole,
         onUnavailable: 'open',
       });
-      const asking = 'redis' in rest ? { deadlineMs, denyCache: false } : {};
+      const given = this.#options.deadlineMs === undefined ? {} : { deadlineMs };
+      const asking = 'redis' in rest ? { deadlineMs, denyCache: false } : given;
       const limiter = createLimiter({ ...rest, ...asking, policies: [policy], live: false });
       this.#running = { limiter, uncounted: new LRUCache({ max: MAX_UNCOUNTED, ttl: whole }) };
     } catch (error) {
