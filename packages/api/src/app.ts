@@ -1,4 +1,4 @@
-import type { Queryable } from '@spillway/db';
+import type { ConnectionSource, Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
 import type { AuditQueue } from '@spillway/worker';
 import { httpInstrumentationMiddleware } from '@hono/otel';
@@ -8,8 +8,10 @@ import { secureHeaders } from 'hono/secure-headers';
 import { archivalRunRoutes } from './audit/archival-run-routes.ts';
 import { blockRoutes } from './audit/block-routes.ts';
 import { breakerEventRoutes } from './audit/breaker-event-routes.ts';
+import { changeRoutes } from './audit/change-routes.ts';
 import { deadLetterRoutes } from './audit/dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
+import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
 import type { Authenticator } from './auth/principal.ts';
 import { type Guard, guardWith } from './auth/require-scope.ts';
 import type { BreakerControl } from './breakers/breaker-control.ts';
@@ -53,7 +55,7 @@ export interface ApiDeps {
   /** Says whose key it is. Every route below /v1 and /functions/v1 that is ours asks it. */
   readonly authenticator: Authenticator;
   /** Where the trail, the metrics and the keys are. */
-  readonly db?: Queryable;
+  readonly db?: ConnectionSource & Queryable;
   /** Called when a key was made or ended here. @default nothing */
   readonly onKeysChanged?: () => Promise<void>;
   /** Handlers of `(request) => Response` form to serve beside the API's own routes; they ask nobody for a key. @default [] */
@@ -106,8 +108,9 @@ export function createApp(deps: ApiDeps): ApiApp {
   app.get('/readyz', readinessHandler({ checks, timeoutMs: readyTimeoutMs, logger }));
   const guard = guardWith(authenticator, deps.dashboard?.sessions);
   consumeRoutes(app, limiter, guard);
-  subjectRoutes(app, limiter, guard);
-  optionalRoutes(app, deps, guard);
+  const record = deps.db === undefined ? noRecorder : recorder(deps.db);
+  subjectRoutes(app, limiter, record, guard);
+  optionalRoutes(app, deps, record, guard);
   mountHandlers(app, mount);
   docsPage(app);
   // Made once, when every route is there.
@@ -116,23 +119,23 @@ export function createApp(deps: ApiDeps): ApiApp {
   return app;
 }
 
-function optionalRoutes(app: ApiApp, deps: ApiDeps, guard: Guard): void {
+function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'change'>, guard: Guard): void {
   const { db, breakers, maintenance, onKeysChanged = async () => undefined } = deps;
   const { policies, live } = deps.limiter;
   if (live !== undefined) {
-    policyRoutes(app, { policies, live }, guard);
-    overrideRoutes(app, { policies, live }, guard);
-    listRoutes(app, live, guard);
+    policyRoutes(app, { policies, live, record }, guard);
+    overrideRoutes(app, { policies, live, record }, guard);
+    listRoutes(app, { live, record }, guard);
   }
   if (deps.queue !== undefined) queueRoutes(app, deps.queue, guard);
-  if (maintenance !== undefined) maintenanceRoutes(app, maintenance, guard);
+  if (maintenance !== undefined) maintenanceRoutes(app, { control: maintenance, record }, guard);
   if (db === undefined) return;
-  for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, deadLetterRoutes, gapRoutes]) {
+  for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, changeRoutes, deadLetterRoutes, gapRoutes]) {
     list(app, db, guard);
   }
   if (breakers !== undefined) breakerRoutes(app, { db, control: breakers }, guard);
   metricRoutes(app, db, guard);
   const { dashboard, logger, authenticator } = deps;
   if (dashboard !== undefined) dashboardRoutes(app, { db, ...dashboard, logger, authenticator, guard });
-  keyRoutes(app, { db, onChange: onKeysChanged }, guard);
+  keyRoutes(app, { db, record: recorder(db), onChange: onKeysChanged }, guard);
 }

@@ -68,6 +68,14 @@ export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-brea
 export { type DeadLetter, insertDeadLetter } from './queries/insert-dead-letter.ts';
 export { type GapRange, type GapRow, insertGaps, upsertOutages } from './queries/insert-gaps.ts';
 export { insertMetrics, type MetricRow } from './queries/insert-metrics.ts';
+export {
+  type Change,
+  insertChange,
+  listChanges,
+  type ListChangesOptions,
+  recordChange,
+  type StoredChange,
+} from './queries/changes.ts';
 export type { Page, PageOptions } from './queries/keyset-page.ts';
 export { listApiKeys, type ListApiKeysOptions } from './queries/list-api-keys.ts';
 export { type ArchivalRun, listArchivalRuns, type ListArchivalRunsOptions } from './queries/list-archival-runs.ts';

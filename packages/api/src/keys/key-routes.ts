@@ -10,6 +10,7 @@ import {
 } from '@spillway/db';
 import { next, pageQuery } from '../audit/page-query.ts';
 import { type Scope, scopes } from '../auth/principal.ts';
+import type { ChangeOf, Recorder } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -21,6 +22,7 @@ import { readBody } from '../read-body.ts';
 /** What the routes work with. */
 export interface KeyRouteDeps {
   readonly db: Queryable;
+  readonly record: Recorder;
   /** Called after each change, so that it holds in this process before the answer is sent. */
   readonly onChange: () => Promise<void>;
 }
@@ -70,7 +72,7 @@ export function keyRoutes(app: ApiApp, deps: KeyRouteDeps, guard: Guard): void {
   listAndRevoke(app, deps, guard);
 }
 
-function createAndRotate(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Guard): void {
+function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard: Guard): void {
   const { middleware, security } = guard('admin');
   const create = createRoute({
     method: 'post',
@@ -85,7 +87,12 @@ function createAndRotate(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Gua
   });
   app.openapi(create, async (context) => {
     const { name, scopes: wanted, expiresInMs } = context.req.valid('json');
-    const { key, row } = await createApiKey(db, { name, scopes: [...new Set(wanted)], ...given({ expiresInMs }) });
+    const options = { name, scopes: [...new Set(wanted)], ...given({ expiresInMs }) };
+    const { key, row } = await record.within(
+      context,
+      (db) => createApiKey(db, options),
+      (made) => keyChange('create_key', made.row),
+    );
     await onChange();
     return context.json({ ...shown(row), key }, 201, { 'Cache-Control': 'no-store' });
   });
@@ -104,14 +111,19 @@ function createAndRotate(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Gua
   app.openapi(rotate, async (context) => {
     const { graceMs = DAY_MS } = context.req.valid('json');
     const { id, key, secretHash } = generateKey();
-    const row = await rotateApiKey(db, { replaces: context.req.valid('param').id, id, secretHash, graceMs });
+    const { id: replaces } = context.req.valid('param');
+    const row = await record.within(
+      context,
+      (db) => rotateApiKey(db, { replaces, id, secretHash, graceMs }),
+      (made) => made && keyChange('rotate_key', made),
+    );
     if (row === undefined) throw refusal(unknownThingProblem('key'));
     await onChange();
     return context.json({ ...shown(row), key }, 201, { 'Cache-Control': 'no-store' });
   });
 }
 
-function listAndRevoke(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Guard): void {
+function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guard: Guard): void {
   const list = createRoute({
     method: 'get',
     path: '/v1/keys',
@@ -141,10 +153,22 @@ function listAndRevoke(app: ApiApp, { db, onChange }: KeyRouteDeps, guard: Guard
     responses: { 204: { description: 'Ended.' }, ...refusals(400, 401, 403, 404, 503) },
   });
   app.openapi(revoke, async (context) => {
-    if (!(await revokeApiKey(db, context.req.valid('param').id))) throw refusal(unknownThingProblem('key'));
+    const { id } = context.req.valid('param');
+    const change = { action: 'revoke_key', objectKind: 'key', object: id };
+    const revoked = await record.within(
+      context,
+      (tables) => revokeApiKey(tables, id),
+      (done) => (done ? change : undefined),
+    );
+    if (!revoked) throw refusal(unknownThingProblem('key'));
     await onChange();
     return context.body(null, 204);
   });
+}
+
+/** Its hash is not part of the row. */
+function keyChange(action: string, { id, name, scopes: granted, replaces, expiresAtMs }: ApiKeyRow): ChangeOf {
+  return { action, objectKind: 'key', object: id, after: { name, scopes: granted, replaces, expiresAtMs } };
 }
 
 function shown({ scopes: granted, ...row }: ApiKeyRow): z.output<typeof keySchema> {

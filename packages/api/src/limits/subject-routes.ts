@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { type Limiter, MAX_BLOCK_MS } from '@spillway/limiter';
+import { DEFAULT_ACTION, type Limiter, MAX_BLOCK_MS } from '@spillway/limiter';
 import type { MiddlewareHandler } from 'hono';
+import type { ChangeOf, Recorder } from '../audit/recorder.ts';
 import type { Guard, Guarded } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -27,13 +28,13 @@ const releaseBody = members({
 const refused = refusals(400, 401, 403, 404, 413, 415, 503);
 
 /** `POST /v1/limits/{policy}/reset`, `/block`, `/unblock` and `/release`: what is done about one subject. */
-export function subjectRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
-  resetRoute(app, limiter, guard);
-  blockRoutes(app, limiter, guard);
+export function subjectRoutes(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'change'>, guard: Guard): void {
+  resetRoute(app, limiter, record, guard);
+  blockRoutes(app, limiter, record, guard);
   releaseRoute(app, limiter, guard);
 }
 
-function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
+function resetRoute(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'change'>, guard: Guard): void {
   const reset = createRoute({
     ...common(guard('operate')),
     method: 'post',
@@ -46,12 +47,13 @@ function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
   app.openapi(reset, async (context) => {
     const { subject: who, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    await limiter.reset(name, who, given(options));
+    const change = await changeOf(limiter, 'reset', name, who, options);
+    await record.change(context, change, () => limiter.reset(name, who, given(options)));
     return context.body(null, 204);
   });
 }
 
-function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
+function blockRoutes(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'change'>, guard: Guard): void {
   const block = createRoute({
     ...common(guard('operate')),
     method: 'post',
@@ -64,7 +66,10 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   app.openapi(block, async (context) => {
     const { subject: who, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    return context.json({ blockedUntil: finite(await limiter.block(name, who, given(options))) }, 200);
+    const after = { durationMs: options.durationMs ?? null };
+    const change = { ...(await changeOf(limiter, 'block', name, who, { action: options.action })), after };
+    const end = await record.change(context, change, () => limiter.block(name, who, given(options)));
+    return context.json({ blockedUntil: finite(end) }, 200);
   });
 
   const unblock = createRoute({
@@ -79,8 +84,24 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   app.openapi(unblock, async (context) => {
     const { subject: who, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    return context.json({ wasBlocked: await limiter.unblock(name, who, given(options)) }, 200);
+    const change = await changeOf(limiter, 'unblock', name, who, options);
+    const wasBlocked = await record.change(context, change, () => limiter.unblock(name, who, given(options)));
+    return context.json({ wasBlocked }, 200);
   });
+}
+
+/** The change of a subject under a policy, with what it has used and its block before it. */
+async function changeOf(
+  limiter: Limiter,
+  what: string,
+  policy: string,
+  who: string,
+  options: { readonly action?: string | undefined },
+): Promise<ChangeOf> {
+  const { reason, remaining, blockedUntil } = await limiter.peek(policy, who, given(options));
+  const before = { reason, remaining, blockedUntil: blockedUntil === undefined ? null : finite(blockedUntil) };
+  const object = [policy, options.action ?? DEFAULT_ACTION, who].join('/');
+  return { action: what, objectKind: 'block', object, before };
 }
 
 /** For whoever asked for the slot: `decide` is enough. */

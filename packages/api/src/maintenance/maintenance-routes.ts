@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { problemResponse } from '@spillway/limiter/http';
 import { type JobReport, type MaintenanceJobName, maintenanceJobNames } from '@spillway/worker';
+import type { Recorder } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { booleanText, members } from '../openapi/fields.ts';
@@ -42,12 +43,18 @@ const operationIds: Readonly<Record<MaintenanceJobName, string>> = {
   'cron-archive-data': 'archiveData',
 };
 
-/** `POST /functions/v1/<job>`: what pg_cron and pg_net call, as often as they like. */
-export function maintenanceRoutes(app: ApiApp, control: MaintenanceControl, guard: Guard): void {
-  for (const job of maintenanceJobNames) jobRoute(app, control, guard, job);
+/** What the routes work with. */
+export interface MaintenanceRouteDeps {
+  readonly control: MaintenanceControl;
+  readonly record: Pick<Recorder, 'change'>;
 }
 
-function jobRoute(app: ApiApp, control: MaintenanceControl, guard: Guard, job: MaintenanceJobName): void {
+/** `POST /functions/v1/<job>`: what pg_cron and pg_net call, as often as they like. */
+export function maintenanceRoutes(app: ApiApp, deps: MaintenanceRouteDeps, guard: Guard): void {
+  for (const job of maintenanceJobNames) jobRoute(app, deps, guard, job);
+}
+
+function jobRoute(app: ApiApp, { control, record }: MaintenanceRouteDeps, guard: Guard, job: MaintenanceJobName): void {
   const { middleware, security } = guard('maintain');
   const route = createRoute({
     method: 'post',
@@ -69,7 +76,10 @@ function jobRoute(app: ApiApp, control: MaintenanceControl, guard: Guard, job: M
   });
   app.openapi(route, async (context) => {
     const dryRun = context.req.valid('json').dryRun ?? context.req.valid('query').dryRun ?? false;
-    const ended = await within(control.run(job, { dryRun }), control.answerWithinMs);
+    const change = { action: 'run_job', objectKind: 'job', object: job, after: { dryRun } };
+    // The run goes on without the row's transaction: it may take an hour.
+    const run = await record.change(context, change, async () => ({ ended: control.run(job, { dryRun }) }));
+    const ended = await within(run.ended, control.answerWithinMs);
     if (ended?.status === 'failed') throw refusal(failedProblem(ended));
     if (ended !== undefined && ended.status !== 'busy')
       return context.json({ ...ended, tables: [...ended.tables] }, 200);

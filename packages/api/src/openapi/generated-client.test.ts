@@ -132,8 +132,10 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('maintenance', 'cleanUpRateLimits', { dryRun: true });
   await call('maintenance', 'archiveData', {});
 
-  for (const list of ['listBlocks', 'listBreakerEvents', 'listDeadLetters', 'listGaps']) {
-    expect(await call('audit', list, { limit: 5 })).toEqual({ rows: [], next: null });
+  for (const list of ['listBlocks', 'listBreakerEvents', 'listDeadLetters', 'listGaps', 'listChanges']) {
+    const page = await call('audit', list, { limit: 5 });
+    // The calls before have changed things.
+    expect(page).toEqual(list === 'listChanges' ? expect.anything() : { rows: [], next: null });
   }
   await call('audit', 'listArchivalRuns', { status: 'completed' });
 

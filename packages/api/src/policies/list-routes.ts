@@ -1,13 +1,14 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import type { LivePolicies } from '@spillway/limiter';
+import type { Context } from 'hono';
+import type { ChangeOf } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import type { ApiApp } from '../openapi/api-app.ts';
+import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { members, oneOf, text } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { refuseEverybody, samePlace } from '../same-place.ts';
-import { onCondition } from './policy-routes.ts';
+import { onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 
 const entry = text(1024).openapi({ example: '10.0.0.0/8' });
 const verdict = oneOf(['allow', 'deny']);
@@ -20,14 +21,24 @@ const lists = z.object({ allowed: z.array(z.string()), denied: z.array(z.string(
 const path = '/v1/lists/{entry}';
 const what = `A subject, a pattern such as org-7:*, an address or a network. ${onCondition}`;
 
-/** `/v1/lists`: who is always admitted, and who always refused, whatever the policy. */
-export function listRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
-  readRoutes(app, live, guard);
-  setRoutes(app, live, guard);
-  removeRoutes(app, live, guard);
+/** What the routes work with. */
+export type ListRouteDeps = Pick<PolicyRouteDeps, 'live' | 'record'>;
+
+/** The change of an entry, with the list that it is on before it. */
+async function changeOf({ live }: ListRouteDeps, at: string): Promise<Omit<ChangeOf, 'action'>> {
+  const { allowed, denied } = await live.list();
+  const before = allowed.includes(at) ? 'allow' : denied.includes(at) ? 'deny' : undefined;
+  return { objectKind: 'list', object: at, before };
 }
 
-function readRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
+/** `/v1/lists`: who is always admitted, and who always refused, whatever the policy. */
+export function listRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
+  readRoutes(app, deps, guard);
+  setRoutes(app, deps, guard);
+  removeRoutes(app, deps, guard);
+}
+
+function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   const all = createRoute({
     method: 'get',
     path: '/v1/lists',
@@ -38,7 +49,7 @@ function readRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
     responses: { 200: json(lists, 'Both lists.'), ...refusals(401, 403, 503) },
   });
   app.openapi(all, async (context) => {
-    const { allowed, denied } = await live.list();
+    const { allowed, denied } = await deps.live.list();
     return context.json({ allowed: [...allowed], denied: [...denied] }, 200);
   });
 
@@ -54,20 +65,21 @@ function readRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
   });
   app.openapi(one, async (context) => {
     const { entry: asked } = context.req.valid('param');
-    const { allowed, denied } = await live.list();
+    const { allowed, denied } = await deps.live.list();
     if (allowed.includes(asked)) return context.json({ entry: asked, verdict: 'allow' as const }, 200);
     if (denied.includes(asked)) return context.json({ entry: asked, verdict: 'deny' as const }, 200);
     throw refusal(unknownThingProblem('entry'));
   });
 }
 
-function setRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
+function setRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   const { middleware, security } = guard('operate');
   const common = { tags: ['policies'], security, middleware: [middleware, readBody()] };
   const responses = { 204: { description: 'It holds.' }, ...refusals(400, 401, 403, 413, 415, 503) };
-  const set = async (at: string, as: 'allow' | 'deny'): Promise<void> => {
+  const set = async (context: Context<ApiEnv>, at: string, as: 'allow' | 'deny'): Promise<void> => {
     refuseEverybody('entry', at);
-    await (as === 'allow' ? live.allow(at) : live.deny(at));
+    const change = { ...(await changeOf(deps, at)), action: as, after: as };
+    await deps.record.change(context, change, () => (as === 'allow' ? deps.live.allow(at) : deps.live.deny(at)));
   };
   const inBody = createRoute({
     ...common,
@@ -81,7 +93,7 @@ function setRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
   });
   app.openapi(inBody, async (context) => {
     const { entry: at, verdict: as } = context.req.valid('json');
-    await set(at, as);
+    await set(context, at, as);
     return context.body(null, 204);
   });
 
@@ -97,16 +109,19 @@ function setRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
   });
   app.openapi(inPath, async (context) => {
     const { entry: at } = samePlace(context.req.valid('json'), context.req.valid('param'));
-    await set(at, context.req.valid('json').verdict);
+    await set(context, at, context.req.valid('json').verdict);
     return context.body(null, 204);
   });
 }
 
-function removeRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
+function removeRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   const common = { tags: ['policies'], summary: 'Take an entry off both lists', ...guard('operate') };
   const responses = { 204: { description: 'Taken off.' }, ...refusals(400, 401, 403, 404, 503) };
-  const remove = async (at: string): Promise<void> => {
-    if (!(await live.unlist(at))) throw refusal(unknownThingProblem('entry'));
+  const remove = async (context: Context<ApiEnv>, at: string): Promise<void> => {
+    const change = { ...(await changeOf(deps, at)), action: 'unlist' };
+    await deps.record.change(context, change, async () => {
+      if (!(await deps.live.unlist(at))) throw refusal(unknownThingProblem('entry'));
+    });
   };
   const inQuery = createRoute({
     ...common,
@@ -117,7 +132,7 @@ function removeRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
     responses,
   });
   app.openapi(inQuery, async (context) => {
-    await remove(context.req.valid('query').entry);
+    await remove(context, context.req.valid('query').entry);
     return context.body(null, 204);
   });
 
@@ -130,7 +145,7 @@ function removeRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
     responses,
   });
   app.openapi(inPath, async (context) => {
-    await remove(context.req.valid('param').entry);
+    await remove(context, context.req.valid('param').entry);
     return context.body(null, 204);
   });
 }

@@ -1,8 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Override } from '@spillway/limiter';
+import type { ChangeOf } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
-import type { ApiApp } from '../openapi/api-app.ts';
+import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { members, oneOf, subject, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
@@ -89,6 +91,15 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   });
 }
 
+type Place = Pick<Override, 'policy' | 'subject'>;
+
+/** The change of an override, with what it is before it. */
+async function changeOf({ live }: PolicyRouteDeps, { policy, subject: who }: Place): Promise<Omit<ChangeOf, 'action'>> {
+  const { overrides } = await live.list();
+  const before = overrides.find((override) => override.policy === policy && override.subject === who);
+  return { objectKind: 'override', object: `${policy}/${who}`, before };
+}
+
 function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   const { middleware, security } = guard('operate');
   const common = {
@@ -98,10 +109,11 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     middleware: [middleware, readBody()],
     responses: { 200: json(shown, 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
   };
-  const set = async (override: Override): Promise<Override> => {
+  const set = async (context: Context<ApiEnv>, override: Override): Promise<Override> => {
     refuseEverybody('subject', override.subject);
     await findShown(deps, override.policy);
-    await deps.live.setOverride(override);
+    const change = { ...(await changeOf(deps, override)), action: 'set_override', after: override };
+    await deps.record.change(context, change, () => deps.live.setOverride(override));
     return override;
   };
   const inBody = createRoute({
@@ -115,7 +127,7 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   app.openapi(inBody, async (context) => {
     const rules = context.req.valid('json');
     const place = samePlace(rules, context.req.valid('param'));
-    return context.json(await set({ ...given(rules), ...place }), 200);
+    return context.json(await set(context, { ...given(rules), ...place }), 200);
   });
 
   const inPath = createRoute({
@@ -129,15 +141,18 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   app.openapi(inPath, async (context) => {
     const rules = context.req.valid('json');
     const place = samePlace(rules, context.req.valid('param'));
-    return context.json(await set({ ...given(rules), ...place }), 200);
+    return context.json(await set(context, { ...given(rules), ...place }), 200);
   });
 }
 
 function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   const common = { tags: ['policies'], summary: 'Let the policy count for them again', ...guard('operate') };
   const responses = { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) };
-  const remove = async (place: Pick<Override, 'policy' | 'subject'>): Promise<void> => {
-    if (!(await deps.live.removeOverride(place))) throw refusal(unknownThingProblem('override'));
+  const remove = async (context: Context<ApiEnv>, place: Place): Promise<void> => {
+    const change = { ...(await changeOf(deps, place)), action: 'remove_override' };
+    await deps.record.change(context, change, async () => {
+      if (!(await deps.live.removeOverride(place))) throw refusal(unknownThingProblem('override'));
+    });
   };
   const inQuery = createRoute({
     ...common,
@@ -148,7 +163,7 @@ function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inQuery, async (context) => {
-    await remove({ ...context.req.valid('param'), ...context.req.valid('query') });
+    await remove(context, { ...context.req.valid('param'), ...context.req.valid('query') });
     return context.body(null, 204);
   });
 
@@ -161,7 +176,7 @@ function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inPath, async (context) => {
-    await remove(context.req.valid('param'));
+    await remove(context, context.req.valid('param'));
     return context.body(null, 204);
   });
 }

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type PolicyOptions } from '@spillway/limiter';
+import type { Recorder } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -21,6 +22,7 @@ export interface PolicyRouteDeps {
   /** Those in code. */
   readonly policies: ReadonlyMap<string, Policy>;
   readonly live: LivePolicies;
+  readonly record: Pick<Recorder, 'change'>;
 }
 
 const params = z.object({ policy: policyName });
@@ -77,7 +79,9 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   app.openapi(put, async (context) => {
     const { name } = samePlace(context.req.valid('json'), { name: context.req.valid('param').policy });
     const policy = checked(await withLease(deps, name, context.req.valid('json')));
-    await deps.live.setPolicy(policy);
+    const before = await presentOf(deps, name);
+    const change = { action: 'set_policy', objectKind: 'policy', object: name, before, after: toShown(policy, 'live') };
+    await deps.record.change(context, change, () => deps.live.setPolicy(policy));
     return context.json(toShown(policy, 'live'), 200);
   });
 
@@ -92,24 +96,32 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     responses: { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) },
   });
   app.openapi(remove, async (context) => {
-    if (!(await deps.live.removePolicy(context.req.valid('param').policy))) {
-      throw refusal(unknownThingProblem('live policy'));
-    }
+    const { policy: name } = context.req.valid('param');
+    const before = await presentOf(deps, name);
+    const change = { action: 'remove_policy', objectKind: 'policy', object: name, before };
+    await deps.record.change(context, change, async () => {
+      if (!(await deps.live.removePolicy(name))) throw refusal(unknownThingProblem('live policy'));
+    });
     return context.body(null, 204);
   });
 }
 
 /** Every policy, by name; a live one takes the place of the one in code. */
-export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<ShownPolicy[]> {
+export async function listPolicies({ policies, live }: Omit<PolicyRouteDeps, 'record'>): Promise<ShownPolicy[]> {
   const all = new Map<string, ShownPolicy>();
   for (const policy of policies.values()) all.set(policy.name, toShown(policy, 'code'));
   for (const policy of (await live.list()).policies) all.set(policy.name, toShown(policy, 'live'));
   return [...all.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
+/** As it is now; undefined when there is none. */
+async function presentOf(deps: PolicyRouteDeps, name: string): Promise<ShownPolicy | undefined> {
+  return (await listPolicies(deps)).find((one) => one.name === name);
+}
+
 /** @throws {HTTPException} that becomes a 404 */
 export async function findShown(deps: PolicyRouteDeps, name: string): Promise<ShownPolicy> {
-  const policy = (await listPolicies(deps)).find((one) => one.name === name);
+  const policy = await presentOf(deps, name);
   if (policy === undefined) throw refusal(unknownThingProblem('policy'));
   return policy;
 }

@@ -1,4 +1,5 @@
 import { Argument, Command, InvalidArgumentError } from '@commander-js/extra-typings';
+import { insertChange } from '@spillway/db';
 import {
   guidePatterns,
   isMaintenanceJobName,
@@ -6,6 +7,7 @@ import {
   maintenanceJobNames,
   maintenanceJobs,
 } from '@spillway/worker';
+import { actor } from '../actor.ts';
 import type { CliContext } from '../cli-context.ts';
 import { readTables } from '../config.ts';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
@@ -38,8 +40,10 @@ function runCommand(context: CliContext): Command<[string], { dryRun?: true; tim
       if (!isMaintenanceJobName(name)) throw new InvalidArgumentError('There is no such job.');
       const tables = readTables(context.env);
       const bars = progressBars(output);
-      const report = await withPool(context, async (pool) =>
-        maintenanceJobs[name](
+      const change = { actor: actor(), action: 'run_job', objectKind: 'job', object: name, after: { dryRun } };
+      const report = await withPool(context, async (pool) => {
+        await insertChange(pool, change);
+        return maintenanceJobs[name](
           { pool, logger: silentLogger, tables },
           {
             dryRun,
@@ -47,8 +51,8 @@ function runCommand(context: CliContext): Command<[string], { dryRun?: true; tim
             onProgress: bars.show,
             ...(timeBudget === undefined ? {} : { timeBudgetMs: timeBudget * 1_000 }),
           },
-        ),
-      ).finally(bars.stop);
+        );
+      }).finally(bars.stop);
       output.result(report, people(report));
       end(codes[report.status]);
     });

@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
-import { type ApiKeyScope, apiKeyScopes, createApiKey } from '@spillway/db';
+import { type ApiKeyScope, apiKeyScopes, createApiKey, InvalidOptionError, recordChange } from '@spillway/db';
+import { actor } from '../../actor.ts';
 import type { CliContext } from '../../cli-context.ts';
 import { withPool } from '../../with-pool.ts';
 import { parseLifetime } from './lifetime.ts';
@@ -28,11 +29,21 @@ export function createCommand(
     .option('--output <file>', 'write the key to this new file, which only its owner can read, and print nothing of it')
     .addHelpText('after', help)
     .action(async ({ name, scope, expiresIn, output }) => {
-      // Before there is a key that nobody has.
-      if (output !== undefined) await writeFile(output, '', { flag: 'wx', mode: 0o600 });
+      // The file is made first: a key that could not be written would be nobody's.
+      if (output !== undefined) await makeFile(output);
       const expiry = expiresIn === undefined ? {} : { expiresInMs: expiresIn };
       const { key, row } = await withPool(context, async (pool) =>
-        createApiKey(pool, { name, scopes: scope, ...expiry }),
+        recordChange(
+          pool,
+          (tables) => createApiKey(tables, { name, scopes: scope, ...expiry }),
+          (made) => ({
+            actor: actor(),
+            action: 'create_key',
+            objectKind: 'key',
+            object: made.row.id,
+            after: { name, scopes: scope, expiresAtMs: made.row.expiresAtMs },
+          }),
+        ),
       );
       if (output !== undefined) {
         await writeFile(output, `${key}\n`);
@@ -42,6 +53,15 @@ export function createCommand(
       // The key alone on stdout, so that it can be kept by a shell; all else is in the list.
       context.output.result({ ...row, key }, key);
     });
+}
+
+/** @throws {InvalidOptionError} when it is there or can't be made. */
+async function makeFile(file: string): Promise<void> {
+  try {
+    await writeFile(file, '', { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    throw new InvalidOptionError('output', file, `a new file (${error instanceof Error ? error.message : 'not made'})`);
+  }
 }
 
 const help = `

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { activeApiKeys, parseKey, secretMatches } from '@spillway/db';
+import { activeApiKeys, listChanges, parseKey, secretMatches } from '@spillway/db';
 import { expect, it, onTestFinished } from 'vitest';
 import { type Ended, spillway } from '../../testing/spillway.ts';
 import { useServers } from '../../testing/use-servers.ts';
@@ -31,7 +31,7 @@ it('writes the key to a new file that only its owner can read, and nothing of it
   expect(((await stat(file)).mode & 0o777).toString(8)).toBe('600');
 
   const before = (await activeApiKeys(servers.postgres.pool)).length;
-  expect(await create()).toMatchObject({ code: 1, stderr: expect.stringContaining('EEXIST') as string });
+  expect(await create()).toMatchObject({ code: 2, stderr: expect.stringContaining('EEXIST') as string });
   expect(await activeApiKeys(servers.postgres.pool)).toHaveLength(before);
 });
 
@@ -47,6 +47,12 @@ it('lists keys without their secrets, and revokes one', async () => {
 
   expect(await run('revoke', id)).toEqual({ code: 0, stdout: `Revoked ${id}.\n`, stderr: '' });
   expect(await activeApiKeys(servers.postgres.pool)).toEqual([]);
+  const { rows } = await listChanges(servers.postgres.pool, { object: id });
+  expect(rows.map(({ actor, action }) => [actor, action])).toEqual([
+    [expect.stringMatching(/^cli:.+@.+$/u), 'revoke_key'],
+    [expect.stringMatching(/^cli:.+@.+$/u), 'create_key'],
+  ]);
+  expect(JSON.stringify(rows)).not.toContain(key.slice(-43));
   expect(await run('list', '--active')).toMatchObject({ code: 0, stdout: '(no rows)\n' });
   const unknown = '00000000-0000-4000-8000-000000000000';
   expect(await run('revoke', unknown, '--json')).toMatchObject({

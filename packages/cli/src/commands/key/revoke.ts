@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
-import { InvalidOptionError, revokeApiKey } from '@spillway/db';
+import { InvalidOptionError, recordChange, revokeApiKey } from '@spillway/db';
+import { actor } from '../../actor.ts';
 import type { CliContext } from '../../cli-context.ts';
 import { exitCodes } from '../../exit-code.ts';
 import { withPool } from '../../with-pool.ts';
@@ -18,7 +19,13 @@ export function revokeCommand(context: CliContext): Command<[string]> {
     .action(async (id) => {
       // Commander would repeat the value: who pastes a key in place of its id shouldn't find it in a log.
       if (!UUID.test(id)) throw new InvalidOptionError('id', '(hidden)', 'a UUID');
-      const revoked = await withPool(context, async (pool) => revokeApiKey(pool, id));
+      const revoked = await withPool(context, async (pool) =>
+        recordChange(
+          pool,
+          (tables) => revokeApiKey(tables, id),
+          (done) => (done ? { actor: actor(), action: 'revoke_key', objectKind: 'key', object: id } : undefined),
+        ),
+      );
       context.output.result({ id, revoked }, revoked ? `Revoked ${id}.` : `There is no key ${id}.`);
       if (!revoked) context.end(exitCodes.failed);
     });
