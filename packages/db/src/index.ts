@@ -12,6 +12,7 @@ export { generateKey, type GeneratedKey, parseKey, type ApiKeyParts, secretMatch
 export { createApiKey, type CreateApiKeyOptions, type CreatedApiKey } from './api-keys/create-api-key.ts';
 export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
+export { type ArchiveReport, inspectArchives } from './archive/ensure-archives.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
 export { sqlState } from './sql-state.ts';
 export { classifyDbError, type DbErrorKind } from './classify-db-error.ts';
@@ -33,7 +34,6 @@ export { InvalidOptionError } from './invalid-option-error.ts';
 export { isReservedMetric } from './metrics/reserved-metrics.ts';
 export { rollUpMetrics } from './metrics/roll-up-metrics.ts';
 export type { ApplicationTable } from './migrate/application-tables.ts';
-export { archiveTables } from './partitions/archive-tables.ts';
 export { migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
 export { MigrationError, type MigrationErrorReason } from './migrate/migration-error.ts';
 export {

@@ -154,6 +154,8 @@ it('sees a database that is not migrated, a month that is missing and archives o
   expect(checks).toMatchObject({
     'partitions of archive.audit_logs': ['fail', 'this month is missing'],
     'partitions of archive.generations': ['ok', 'this month and 3 more'],
+    'archiving of public.generations': ['ok', 'fits archive.generations'],
+    'archiving of public.absent': ['fail', 'source public.absent does not exist'],
     'partitions of archive.absent': ['fail', 'archive.absent: there is no such table'],
   });
   expect(checks).not.toHaveProperty('partitions of archive.plain');

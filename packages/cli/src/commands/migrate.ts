@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
-import { type ApplicationTable, migrate, type RolesReport } from '@spillway/db';
+import { type ApplicationTable, type ArchiveReport, migrate, type RolesReport } from '@spillway/db';
 import type { CliContext } from '../cli-context.ts';
-import { readDatabaseUrl } from '../config.ts';
+import { readDatabaseUrl, readTables } from '../config.ts';
 
 /** `spillway migrate`. */
 export function migrateCommand({ env, output }: CliContext): Command {
@@ -9,10 +9,10 @@ export function migrateCommand({ env, output }: CliContext): Command {
     .description('bring the database to this version and make the partitions of this month and the next three')
     .addHelpText(
       'after',
-      '\nNeeds DATABASE_URL, of the owner of the tables; a pooler is fine. Any number may run at once.',
+      '\nNeeds DATABASE_URL, of the owner of the tables; a pooler is fine. Any number may run at once.\nMakes the archives of SPILLWAY_ARCHIVE_TABLES too.',
     )
     .action(async () => {
-      const report = await migrate({ connectionString: readDatabaseUrl(env) });
+      const report = await migrate({ connectionString: readDatabaseUrl(env), archives: readTables(env) });
       const made = report.partitions.flatMap(({ created }) => created);
       const applied =
         report.applied.length === 0 ? 'The schema is up to date.' : `Applied ${report.applied.join(', ')}.`;
@@ -21,6 +21,7 @@ export function migrateCommand({ env, output }: CliContext): Command {
         ...(made.length === 0 ? [] : [`Made partitions ${made.join(', ')}.`]),
         ...roleLines(report.roles),
         ...report.applicationTables.map(applicationTableLine),
+        ...report.archives.flatMap(archiveLines),
       ];
       output.result(report, lines.join('\n'));
     });
@@ -40,11 +41,18 @@ function roleLines({ created, missing, refused, exposed }: RolesReport): string[
 }
 
 /** A table of the application's that has a name of the archive's. */
-function applicationTableLine({ table, missingColumns, rowSecurity, archived }: ApplicationTable): string {
+function applicationTableLine({ table, missingColumns, rowSecurity }: ApplicationTable): string {
   const notes = [
     ...(missingColumns.length === 0 ? [] : [`without ${missingColumns.join(', ')}`]),
     ...(rowSecurity ? ['with row level security: archive as its owner, or give spillway_maintenance a policy'] : []),
-    ...(archived ? [] : ['not archived: it has no column created_at of time']),
   ];
   return `${table} is yours and stays as it is${notes.length === 0 ? '' : `: ${notes.join('; ')}`}.`;
+}
+
+function archiveLines({ source, target, created, addedColumns, problems }: ArchiveReport): string[] {
+  return [
+    ...(created ? [`Made ${target}, with the columns of ${source}.`] : []),
+    ...(addedColumns.length === 0 ? [] : [`Added to ${target} what ${source} has: ${addedColumns.join(', ')}.`]),
+    ...(problems.length === 0 ? [] : [`${source} is not archived: ${problems.join('; ')}.`]),
+  ];
 }

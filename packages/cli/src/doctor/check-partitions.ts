@@ -1,4 +1,11 @@
-import { type Connection, isPlainTable, listPartitions, monthsReady, PartitionError } from '@spillway/db';
+import {
+  builtInArchives,
+  type Connection,
+  isPlainTable,
+  listPartitions,
+  monthsReady,
+  PartitionError,
+} from '@spillway/db';
 import type { MaintainedTable } from '@spillway/worker';
 import { type Check, check, unreachable } from './check.ts';
 
@@ -12,7 +19,8 @@ export async function checkPartitions(
   nowMs: number,
 ): Promise<readonly Check[]> {
   const checks: Check[] = [];
-  for (const { target, monthsAhead = LEAST_AHEAD } of tables) {
+  for (const table of tables) {
+    const { target, monthsAhead = LEAST_AHEAD } = table;
     const name = `partitions of ${target.schema}.${target.name}`;
     try {
       const ready = monthsReady(await listPartitions(connection, target), nowMs);
@@ -25,7 +33,8 @@ export async function checkPartitions(
       );
     } catch (error) {
       if (!(error instanceof PartitionError)) throw error;
-      if (await isPlainTable(connection, target)) continue;
+      // The comparison of the tables says why one of the guide's three has no archive.
+      if ((await isPlainTable(connection, target)) || builtInArchives.includes(table)) continue;
       checks.push(unreachable(name, error, 'Create the archive, partitioned by range on its column of time.'));
     }
   }

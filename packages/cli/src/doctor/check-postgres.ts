@@ -1,6 +1,7 @@
 import { type Connection, type ConnectionSource, createPool, listExposures, withConnection } from '@spillway/db';
 import type { MaintainedTable } from '@spillway/worker';
 import { type Check, check, unreachable } from './check.ts';
+import { checkArchives } from './check-archives.ts';
 import { checkPartitions } from './check-partitions.ts';
 import { findPooling } from './find-pooling.ts';
 
@@ -66,7 +67,9 @@ async function look(
   ];
   if (!row.migrated) return { checks, clockMs };
   const privileges = await checkPrivileges(connection);
-  return { checks: [...checks, privileges, ...(await checkPartitions(connection, tables, row.ms))], clockMs };
+  const archives = await checkArchives(connection, tables);
+  const partitions = await checkPartitions(connection, tables, row.ms);
+  return { checks: [...checks, privileges, ...archives, ...partitions], clockMs };
 }
 
 /** On a host that serves `public` to browsers, one grant too many makes the trail and the keys the internet's. */

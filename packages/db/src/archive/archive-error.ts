@@ -1,10 +1,11 @@
 /**
  * Why a table was not archived, or not to the end:
  * - `preflight`: source and target don't fit together, or moving would destroy other tables' rows. Nothing was moved.
+ * - `not_archivable`: there is no such source, or it has no column of time. Nothing was moved.
  * - `refused_rows`: the target refuses more rows than can be left out one by one. The others stay moved.
  * - `count_mismatch`: a batch would have stored fewer rows than it deleted. It was rolled back; those before it stay moved.
  */
-export type ArchiveErrorReason = 'preflight' | 'refused_rows' | 'count_mismatch';
+export type ArchiveErrorReason = 'preflight' | 'not_archivable' | 'refused_rows' | 'count_mismatch';
 
 /** A table can't be archived until a person changes something. */
 export class ArchiveError extends Error {

@@ -59,7 +59,11 @@ describe('refuses, and moves nothing', () => {
   });
 
   test.each([
-    ['a missing timestamp column', { timestampColumn: 'made' }, 'source has no column "made"'],
+    [
+      'a missing timestamp column',
+      { timestampColumn: 'made' },
+      'public.orders has no column "made": name its column of time',
+    ],
     [
       'a timestamp column of text',
       { timestampColumn: 'status' },

@@ -4,6 +4,7 @@ import { sqlState } from '../sql-state.ts';
 import { ArchiveError } from './archive-error.ts';
 import { type ArchiveTable, completeArchiveTable } from './archive-table.ts';
 import { countBeforeYearOne, countToArchive } from './count-to-archive.ts';
+import { followSource } from './ensure-archive.ts';
 import { type Batch, type BatchRange, type Mover, prepareMover } from './move-batch.ts';
 import { preflightArchive } from './preflight.ts';
 import { readCutoff } from './read-cutoff.ts';
@@ -67,11 +68,17 @@ export async function archiveRows(
   options: ArchiveRowsOptions = {},
 ): Promise<ArchiveRowsReport> {
   const started = performance.now();
-  const table = completeArchiveTable(archiveTable);
-  const preflight = await preflightArchive(connection, table);
+  const wanted = completeArchiveTable(archiveTable);
+  const added = options.dryRun === true ? [] : (await followSource(connection, wanted)).addedColumns;
+  const preflight = await preflightArchive(connection, wanted);
   const { problems, timestampType } = preflight;
+  if (problems.length > 0) {
+    const reason = preflight.archivable ? 'preflight' : 'not_archivable';
+    throw new ArchiveError(reason, `${wanted.source.schema}.${wanted.source.name}`, problems);
+  }
+  const table = { ...wanted, where: preflight.where };
   const warnings = [...preflight.warnings];
-  if (problems.length > 0) throw new ArchiveError('preflight', `${table.source.schema}.${table.source.name}`, problems);
+  if (added.length > 0) warnings.push(`the archive got the source's new columns: ${added.join(', ')}`);
   const cutoff = options.cutoff?.toISOString() ?? (await readCutoff(connection, table.retentionDays, options.now));
   const ancient = await countBeforeYearOne(connection, table);
   if (ancient > 0) warnings.push(`${ancient === 100 ? '100 or more' : ancient} row(s) dated before year 1 stay`);

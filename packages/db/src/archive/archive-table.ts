@@ -20,6 +20,9 @@ export interface ArchiveTable {
 /** An {@link ArchiveTable} with its defaults filled in. */
 export type CompleteArchiveTable = Required<ArchiveTable>;
 
+/** Finished generations. As text, because an application may have an enum of its own. */
+export const FINISHED = `status::text IN ('completed', 'failed', 'cancelled')`;
+
 /** The guide's three. A generation that is still running stays, however old. */
 export const builtInArchives: readonly ArchiveTable[] = [
   {
@@ -36,7 +39,7 @@ export const builtInArchives: readonly ArchiveTable[] = [
     source: { schema: 'public', name: 'generations' },
     target: { schema: 'archive', name: 'generations' },
     retentionDays: 180,
-    where: `status IN ('completed', 'failed', 'cancelled')`,
+    where: FINISHED,
   },
 ];
 

@@ -10,8 +10,6 @@ export interface ApplicationTable {
   readonly missingColumns: readonly string[];
   /** Row level security is on: the user that archives needs a policy, or is its owner. */
   readonly rowSecurity: boolean;
-  /** Whether `archive` has a table of this name. Without one, for want of a `created_at` of time, nothing is archived. */
-  readonly archived: boolean;
 }
 
 /** The live tables that Spillway didn't make: those without its policy. */
@@ -21,7 +19,6 @@ export async function readApplicationTables(db: Queryable): Promise<ApplicationT
     const wanted = Object.values(getTableColumns(table)).map(({ name }) => name);
     const { rows } = await db.query<ApplicationTable>(
       `SELECT format('public.%s', c.relname) AS table, c.relrowsecurity AS "rowSecurity",
-              EXISTS (SELECT FROM pg_class a WHERE a.relname = c.relname AND a.relnamespace = to_regnamespace('archive')) AS archived,
               ARRAY(SELECT w FROM unnest($2::text[]) AS w WHERE NOT EXISTS (
                 SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = w AND NOT attisdropped)) AS "missingColumns"
        FROM pg_class c

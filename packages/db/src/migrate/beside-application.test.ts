@@ -46,9 +46,9 @@ describe("an application's own", () => {
       CREATE TABLE api_call_logs (id uuid, created_at timestamp); ALTER TABLE api_call_logs ENABLE ROW LEVEL SECURITY`);
     const { applicationTables } = await migrate({ connectionString: database.url });
     expect(applicationTables).toMatchObject([
-      { table: 'public.api_call_logs', rowSecurity: true, archived: true },
-      { table: 'public.audit_logs', rowSecurity: false, archived: false },
-      { table: 'public.generations', missingColumns: expect.arrayContaining(['provider']), archived: true },
+      { table: 'public.api_call_logs', rowSecurity: true },
+      { table: 'public.audit_logs', rowSecurity: false },
+      { table: 'public.generations', missingColumns: expect.arrayContaining(['provider']) },
     ]);
     const columns = await sql(`SELECT attname AS name FROM pg_attribute
       WHERE attrelid = 'archive.generations'::regclass AND attnum > 0 ORDER BY attnum`);

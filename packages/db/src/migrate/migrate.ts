@@ -1,10 +1,12 @@
 import { Pool } from 'pg';
+import { type ArchiveTable, builtInArchives } from '../archive/archive-table.ts';
+import { type ArchiveReport, ensureArchives, inspectArchives } from '../archive/ensure-archives.ts';
 import type { Connection, ConnectionSource } from '../connection/connection.ts';
 import { withConnection } from '../connection/with-connection.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
-import { archiveTables } from '../partitions/archive-tables.ts';
+import { readRelation } from '../archive/relation.ts';
+import type { TableName } from '../partitions/partitioned-table.ts';
 import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
-import { isPartitionedTable } from '../partitions/is-plain-table.ts';
 import { ensureRoles, type RolesReport } from '../roles/ensure-roles.ts';
 import { type ApplicationTable, readApplicationTables } from './application-tables.ts';
 import { applyMigrations } from './apply-migrations.ts';
@@ -21,6 +23,8 @@ export interface MigrateOptions {
   readonly connectionString?: string;
   /** A pool, of which two connections are borrowed. */
   readonly pool?: ConnectionSource;
+  /** Tables to archive, whose archives are made where they are missing. @default the guide's three */
+  readonly archives?: readonly ArchiveTable[];
   /** Archive partitions after the present month. @default 3 */
   readonly monthsAhead?: number;
   /** The moment that counts as now for the partitions. @default Postgres' clock */
@@ -44,15 +48,17 @@ export interface MigrateReport {
   readonly applied: readonly string[];
   /** The roles for users who need less than everything. */
   readonly roles: RolesReport;
-  /** Partitions of the three archives; an archive of the application's that isn't partitioned is left out. */
+  /** What became of each archive, and whether it fits its live table. */
+  readonly archives: readonly ArchiveReport[];
+  /** Partitions of the archives; one that isn't partitioned by the column of time is left out. */
   readonly partitions: readonly EnsurePartitionsReport[];
   /** Live tables that the application had already: they are taken as they are. */
   readonly applicationTables: readonly ApplicationTable[];
 }
 
 /**
- * Brings a database to this version's schema, takes away what others were granted on it, makes the roles where this user may, and
- * makes the archive partitions of this month and the next three.
+ * Brings a database to this version's schema, takes away what others were granted on it, makes the archives like their live
+ * tables, the roles where this user may, and the archive partitions of this month and the next three.
  *
  * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. The first time
  * everything is one transaction, so that a refusal leaves nothing behind; later each migration is one. On a busy database
@@ -93,7 +99,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
 }
 
 async function migrateOn(source: ConnectionSource, options: MigrateOptions): Promise<MigrateReport> {
-  const { folder = migrationsFolder, now, monthsAhead = 3 } = options;
+  const { folder = migrationsFolder, now, monthsAhead = 3, archives = builtInArchives } = options;
   const { lockWaitMs = 60_000, lockTimeoutMs = 1_000, attempts = 60 } = options;
   const migrations = await readMigrationFolder(folder);
   return withMigrationLock(source, lockWaitMs, async (lost) =>
@@ -103,17 +109,24 @@ async function migrateOn(source: ConnectionSource, options: MigrateOptions): Pro
       const pending = planMigrations(migrations, applied);
       const fresh = applied.length === 0;
       await applyMigrations(connection, pending, { fresh, lost, lockTimeoutMs, attempts });
-      const roles = await ensureRoles(connection, pending.length > 0);
+      const changes = await ensureArchives(connection, archives);
+      const refresh = pending.length > 0 || changes.some(({ created }) => created);
+      const roles = await ensureRoles(connection, refresh, archives);
       const partitions: EnsurePartitionsReport[] = [];
-      for (const table of archiveTables) {
-        if (!(await isPartitionedTable(connection, table))) continue;
+      for (const { target, timestampColumn = 'created_at' } of archives) {
+        if (!(await isPartitionedBy(connection, target, timestampColumn))) continue;
         const clock = now === undefined ? {} : { now };
-        partitions.push(await ensurePartitions(connection, { table, monthsAhead, ...clock }));
+        partitions.push(await ensurePartitions(connection, { table: target, monthsAhead, ...clock }));
       }
       const applicationTables = await readApplicationTables(connection);
-      return { applied: pending.map(({ tag }) => tag), roles, partitions, applicationTables };
+      const fits = await inspectArchives(connection, archives, changes);
+      return { applied: pending.map(({ tag }) => tag), roles, archives: fits, partitions, applicationTables };
     }),
   );
+}
+
+async function isPartitionedBy(connection: Connection, table: TableName, column: string): Promise<boolean> {
+  return (await readRelation(connection, table))?.partitionColumn === column;
 }
 
 async function assertSupported(connection: Connection): Promise<void> {

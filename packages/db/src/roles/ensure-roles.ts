@@ -1,9 +1,10 @@
+import { type ArchiveTable, builtInArchives } from '../archive/archive-table.ts';
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { archiveTables } from '../partitions/archive-tables.ts';
+import type { TableName } from '../partitions/partitioned-table.ts';
 import { sqlState } from '../sql-state.ts';
 import { closeExposures, type Exposure } from './exposures.ts';
-import { grants, type RoleName, roleNames } from './privileges.ts';
+import { type Grant, grants, MOVE, OWN, type RoleName, roleNames, tablePrivileges } from './privileges.ts';
 
 /** What became of the roles. */
 export interface RolesReport {
@@ -23,8 +24,13 @@ export interface RolesReport {
  * the whole server, so that of many migrators of many databases one makes each. A managed Postgres that lets nobody make roles
  * is no reason to fail: everything works as the owner too.
  * @param refresh grant again although it was done before: there are new tables.
+ * @param archives tables to archive.
  */
-export async function ensureRoles(connection: Connection, refresh: boolean): Promise<RolesReport> {
+export async function ensureRoles(
+  connection: Connection,
+  refresh: boolean,
+  archives: readonly ArchiveTable[] = builtInArchives,
+): Promise<RolesReport> {
   const before = await existing(connection);
   if (before.length < roleNames.length && (await mayCreate(connection))) {
     for (const role of roleNames.filter((name) => !before.includes(name))) await create(connection, role);
@@ -35,10 +41,11 @@ export async function ensureRoles(connection: Connection, refresh: boolean): Pro
     missing: roleNames.filter((name) => !roles.includes(name)),
   };
   const exposed = await closeExposures(connection);
-  const wanting = refresh ? roles : await withoutGrants(connection, roles);
+  const again = refresh || (await lacksSource(connection, roles, archives));
+  const wanting = again ? roles : await withoutGrants(connection, roles);
   if (wanting.length === 0) return { ...report, refused: undefined, exposed };
   try {
-    await transaction(connection, {}, async () => grantAll(connection, roles));
+    await transaction(connection, {}, async () => grantAll(connection, roles, archives));
     return { ...report, refused: undefined, exposed };
   } catch (error) {
     if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
@@ -80,18 +87,59 @@ async function withoutGrants(connection: Connection, roles: readonly RoleName[])
   return rows.map(({ name }) => name);
 }
 
-async function grantAll(connection: Connection, roles: readonly RoleName[]): Promise<void> {
-  for (const { role, privileges, on } of grants) {
+/** A live table may have come, or been made again, since the roles were granted. */
+async function lacksSource(
+  connection: Connection,
+  roles: readonly RoleName[],
+  archives: readonly ArchiveTable[],
+): Promise<boolean> {
+  if (!roles.includes('spillway_maintenance')) return false;
+  const { rows } = await connection.query<{ lacks: boolean }>(
+    `SELECT EXISTS (SELECT FROM unnest($1::text[]) AS name
+       WHERE NOT has_table_privilege('spillway_maintenance', to_regclass(name)::oid, 'DELETE')) AS lacks`,
+    [archives.map(({ source }) => qualified(connection, source))],
+  );
+  return rows[0]?.lacks === true;
+}
+
+async function grantAll(
+  connection: Connection,
+  roles: readonly RoleName[],
+  archives: readonly ArchiveTable[],
+): Promise<void> {
+  for (const { role, privileges, on } of [...grants, ...archiveGrants(connection, archives)]) {
     if (!roles.includes(role) || !(await exists(connection, on))) continue;
     await connection.query(`GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`);
   }
-  if (roles.includes('spillway_maintenance')) await handOverArchives(connection, 'spillway_maintenance');
+  if (roles.includes('spillway_maintenance')) await handOverArchives(connection, archives, 'spillway_maintenance');
   const { rows } = await connection.query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE p.polname = 'spillway' ORDER BY 1`,
   );
   for (const { name } of rows) await connection.query(`ALTER POLICY spillway ON ${name} TO ${roles.join(', ')}`);
+}
+
+/** What archiving takes on the tables that have no line in the list. */
+function archiveGrants(connection: Connection, archives: readonly ArchiveTable[]): Grant[] {
+  const on = (table: TableName): string => `TABLE ${qualified(connection, table)}`;
+  return archives.flatMap(({ source, target }): Grant[] => [
+    ...(unlisted(source) ? [{ role: 'spillway_maintenance', privileges: MOVE, on: on(source) } as const] : []),
+    ...(unlisted(target)
+      ? [
+          { role: 'spillway_maintenance', privileges: OWN, on: on(target) } as const,
+          { role: 'spillway_reader', privileges: 'SELECT', on: on(target) } as const,
+        ]
+      : []),
+  ]);
+}
+
+function unlisted({ schema, name }: TableName): boolean {
+  return tablePrivileges[`${schema}.${name}`] === undefined;
+}
+
+function qualified(connection: Connection, { schema, name }: TableName): string {
+  return `${connection.escapeIdentifier(schema)}.${connection.escapeIdentifier(name)}`;
 }
 
 /** An archive may be missing, where the application's live table has no time to archive by. */
@@ -116,13 +164,17 @@ async function fitting(connection: Connection, privileges: string, on: string): 
 }
 
 /** Only a table's owner attaches and detaches its partitions. An application's own tables in the schema stay its own. */
-async function handOverArchives(connection: Connection, owner: RoleName): Promise<void> {
+async function handOverArchives(
+  connection: Connection,
+  archives: readonly ArchiveTable[],
+  owner: RoleName,
+): Promise<void> {
   const { rows } = await connection.query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name
      FROM unnest($2::text[]) AS archive CROSS JOIN LATERAL pg_partition_tree(to_regclass(archive)) AS part
      JOIN pg_class c ON c.oid = part.relid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relowner <> $1::regrole AND (c.relkind = 'p' OR c.relispartition)`,
-    [owner, archiveTables.map(({ schema, name }) => `${schema}.${name}`)],
+    [owner, archives.map(({ target }) => qualified(connection, target))],
   );
   if (rows.length === 0) return;
   // Who gives a table away must be a member of the new owner, and stays one for later migrations.

@@ -31,10 +31,11 @@ interface TablePrivileges {
  * Locking a row before it is moved takes UPDATE on some column: the key is the least useful one to a vandal. An application
  * that had its live tables before may have no such column there, and its first one stands in.
  */
-const MOVE = 'SELECT, DELETE, UPDATE (id)';
+export const MOVE = 'SELECT, DELETE, UPDATE (id)';
 /** ON CONFLICT (id) and RETURNING id read the key. */
 const ADD = 'INSERT, SELECT (id)';
-const OWN = 'SELECT, INSERT, UPDATE, DELETE';
+/** All that a job does with rows of its own tables. */
+export const OWN = 'SELECT, INSERT, UPDATE, DELETE';
 
 /** Every table has its line, in a test: a new one is nobody's until somebody decided whose it is. */
 export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {

@@ -1,6 +1,6 @@
-import { archiveRows, builtInArchives } from '@spillway/db';
+import { ArchiveError, archiveRows, type ArchiveRowsReport, builtInArchives } from '@spillway/db';
 import type { JobOptions, JobReport, MaintainedTable, MaintenanceDeps } from './job.ts';
-import { runTables, type TableTask } from './run-tables.ts';
+import { runTables, type TaskContext, type TableTask } from './run-tables.ts';
 
 /** `cron-archive-data`: moves old rows of each table into its archive. */
 export async function archiveData(deps: MaintenanceDeps, options?: JobOptions): Promise<JobReport> {
@@ -10,17 +10,33 @@ export async function archiveData(deps: MaintenanceDeps, options?: JobOptions): 
 function archiveTask(table: MaintainedTable): TableTask {
   return {
     table: `${table.source.schema}.${table.source.name}`,
-    async run({ connection, now, dryRun, signal, timeBudgetMs, record, onProgress }) {
-      const { moved, cutoff, stopped, ...details } = await archiveRows(connection, table, {
-        now: await now(),
-        dryRun,
-        signal,
-        timeBudgetMs,
-        record: async (rows) => record({ archived: rows, deleted: rows }),
-        ...(onProgress === undefined ? {} : { onProgress }),
-      });
+    async run(context) {
+      const report = await archiveOrSkip(table, context);
+      if ('skipped' in report) return { status: 'completed', archived: 0, deleted: 0, details: report };
+      const { moved, cutoff, stopped, ...details } = report;
       const status = stopped === 'done' && details.complete ? 'completed' : 'partial';
       return { status, archived: moved, deleted: moved, cutoff, details: { stopped, ...details } };
     },
   };
+}
+
+/** One of the guide's three that has no column of time, or was dropped, is no failure: nobody asked for its archive. */
+async function archiveOrSkip(
+  table: MaintainedTable,
+  { connection, now, dryRun, signal, timeBudgetMs, record, onProgress }: TaskContext,
+): Promise<ArchiveRowsReport | { readonly skipped: readonly string[] }> {
+  try {
+    return await archiveRows(connection, table, {
+      now: await now(),
+      dryRun,
+      signal,
+      timeBudgetMs,
+      record: async (rows) => record({ archived: rows, deleted: rows }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    });
+  } catch (error) {
+    const unarchivable = error instanceof ArchiveError && error.reason === 'not_archivable';
+    if (!unarchivable || !builtInArchives.includes(table)) throw error;
+    return { skipped: error.problems };
+  }
 }

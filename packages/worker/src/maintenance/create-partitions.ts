@@ -1,4 +1,4 @@
-import { builtInArchives, ensurePartitions, isPlainTable, retirePartitions } from '@spillway/db';
+import { builtInArchives, ensurePartitions, inspectArchives, isPlainTable, retirePartitions } from '@spillway/db';
 import type { JobOptions, JobReport, MaintainedTable, MaintenanceDeps } from './job.ts';
 import { runTables, type TableTask } from './run-tables.ts';
 
@@ -10,11 +10,16 @@ export async function createPartitions(deps: MaintenanceDeps, options?: JobOptio
   return runTables(deps, 'cron-create-partitions', (deps.tables ?? builtInArchives).map(partitionTask), options);
 }
 
-function partitionTask({ target, monthsAhead, retire }: MaintainedTable): TableTask {
+function partitionTask(table: MaintainedTable): TableTask {
+  const { target, monthsAhead, retire } = table;
   return {
     table: `${target.schema}.${target.name}`,
     async run({ connection, now, dryRun }) {
       const outcome = { status: 'completed', archived: 0, deleted: 0 } as const;
+      if (builtInArchives.includes(table)) {
+        const [fit] = await inspectArchives(connection, [table]);
+        if (fit?.archivable === false) return { ...outcome, details: { skipped: fit.problems } };
+      }
       // Needs no months.
       if (await isPlainTable(connection, target)) return { ...outcome, details: { partitioned: false } };
       const ahead = monthsAhead === undefined ? {} : { monthsAhead };

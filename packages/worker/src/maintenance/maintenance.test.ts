@@ -68,11 +68,12 @@ describe('cron-archive-data', () => {
   });
 
   it('goes on with the other tables when one fails, and says why', async () => {
-    await postgres.pool.query('ALTER TABLE audit_logs ADD COLUMN tenant text');
+    await postgres.pool.query('ALTER TABLE audit_logs ALTER action TYPE varchar(99)');
     const report = await archiveData(deps);
     expect(report.status).toBe('partial');
     expect(report.tables.map(({ status }) => status)).toEqual(['completed', 'failed', 'completed']);
-    const why = 'public.audit_logs: target archive.audit_logs lacks column "tenant" (text)';
+    const why =
+      'public.audit_logs: column "action" is character varying(99) in the source, but text in target archive.audit_logs';
     expect(report.tables[1]?.errorMessage).toBe(why);
     expect(await rows(`SELECT error_message FROM archive.archival_runs WHERE status = 'failed'`)).toEqual([
       { error_message: why },
@@ -116,7 +117,7 @@ describe('cron-archive-data', () => {
     await postgres.pool.query(`
       INSERT INTO archive.archival_runs (job_name, table_name, started_at)
       VALUES ('cron-archive-data', 'public.died', now() - interval '1 hour');
-      ALTER TABLE audit_logs ADD COLUMN tenant text;
+      ALTER TABLE audit_logs ALTER action TYPE varchar(99);
       INSERT INTO api_call_logs (method, endpoint, status_code, duration_ms, created_at)
       SELECT 'GET', '/', 200, 1, now() - interval '29 days 12 hours' FROM generate_series(1, 10)`);
     const stop = new AbortController();

@@ -1,0 +1,100 @@
+import type { Connection } from '../connection/connection.ts';
+import { transaction } from '../connection/transaction.ts';
+import type { TableName } from '../partitions/partitioned-table.ts';
+import { sqlState } from '../sql-state.ts';
+import type { CompleteArchiveTable } from './archive-table.ts';
+import { readRelation, type Relation, TIME_TYPES } from './relation.ts';
+
+/** What was done to an archive so that its source fits. */
+export interface ArchiveChange {
+  /** Made now. */
+  readonly created: boolean;
+  /** Columns that it lacked. */
+  readonly addedColumns: readonly string[];
+  /** Postgres' words when this user may not, or somebody has the table locked; undefined when nothing was in the way. */
+  readonly refused: string | undefined;
+}
+
+/** Longest wait for a lock on the archive or its source, in milliseconds: whoever queues behind it waits no longer. */
+const LOCK_TIMEOUT_MS = 1_000;
+
+/**
+ * Makes the archive of a live table of any shape: with its columns, partitioned by month on the column of time, its key with
+ * that column added, and row level security. One that Spillway made follows its source; another's stays as it is. A source
+ * that does not exist, has no such column or is partitioned gets none.
+ */
+export async function ensureArchive(connection: Connection, table: CompleteArchiveTable): Promise<ArchiveChange> {
+  const source = await readRelation(connection, table.source);
+  const target = await readRelation(connection, table.target);
+  if (target !== undefined) return followSource(connection, table);
+  const type = source?.columns.find(({ name }) => name === table.timestampColumn)?.type;
+  if (source === undefined || source.kind === 'p' || type === undefined || !TIME_TYPES.has(type)) return unchanged();
+  return change(connection, creation(connection, table, source), { created: true, addedColumns: [] });
+}
+
+/** Adds what the source has got since to an archive that Spillway made, as columns that may be null. */
+export async function followSource(connection: Connection, table: CompleteArchiveTable): Promise<ArchiveChange> {
+  const source = await readRelation(connection, table.source);
+  const target = await readRelation(connection, table.target);
+  if (source === undefined || target === undefined || !target.ours) return unchanged();
+  const quote = (name: string): string => connection.escapeIdentifier(name);
+  const added = source.columns.filter(({ name }) => !target.columns.some((column) => column.name === name));
+  const demanded = new Set(source.columns.filter(({ required }) => required).map(({ name }) => name));
+  const present = new Set(source.columns.map(({ name }) => name));
+  const loosened = target.columns.filter(
+    ({ name, required, optional }) =>
+      required && !target.key.includes(name) && !demanded.has(name) && (present.has(name) || !optional),
+  );
+  const actions = [
+    ...added.map(({ name, type }) => `ADD COLUMN ${quote(name)} ${type}`),
+    ...loosened.map(({ name }) => `ALTER COLUMN ${quote(name)} DROP NOT NULL`),
+  ];
+  if (actions.length === 0) return unchanged();
+  const statement = `ALTER TABLE ${qualified(connection, table.target)} ${actions.join(', ')}`;
+  return change(connection, [statement], { created: false, addedColumns: added.map(({ name }) => name) });
+}
+
+function creation(connection: Connection, table: CompleteArchiveTable, source: Relation): string[] {
+  const quote = (name: string): string => connection.escapeIdentifier(name);
+  const name = qualified(connection, table.target);
+  const at = quote(table.timestampColumn);
+  // The defaults of an application's table may belong to its sequences.
+  const like = `LIKE ${qualified(connection, table.source)}${source.ours ? ' INCLUDING DEFAULTS' : ''}`;
+  const stamped = source.columns.some((column) => column.name === 'archived_at');
+  // A partitioned table's key must hold the partition column.
+  const key = source.key.includes(table.timestampColumn) ? source.key : [...source.key, table.timestampColumn];
+  return [
+    `CREATE TABLE ${name} (${like}${stamped ? '' : ', archived_at timestamptz NOT NULL DEFAULT now()'})
+     PARTITION BY RANGE (${at})`,
+    ...(source.key.length === 0 ? [] : [`ALTER TABLE ${name} ADD PRIMARY KEY (${key.map(quote).join(', ')})`]),
+    `CREATE INDEX IF NOT EXISTS ${quote(`${table.target.name}_${table.timestampColumn}_brin`)} ON ${name} USING brin (${at})`,
+    `ALTER TABLE ${name} ENABLE ROW LEVEL SECURITY`,
+    `CREATE POLICY spillway ON ${name} TO CURRENT_USER USING (true) WITH CHECK (true)`,
+  ];
+}
+
+async function change(
+  connection: Connection,
+  statements: readonly string[],
+  done: Omit<ArchiveChange, 'refused'>,
+): Promise<ArchiveChange> {
+  try {
+    await transaction(connection, { lockTimeoutMs: LOCK_TIMEOUT_MS }, async () => {
+      for (const statement of statements) await connection.query(statement);
+    });
+    return { ...done, refused: undefined };
+  } catch (error) {
+    // Not the owner; locked; no such schema; made or altered by another a moment ago.
+    const expected = ['42501', '55P03', '3F000', '42P07', '42701'];
+    if (!(error instanceof Error) || !expected.includes(sqlState(error) ?? '')) throw error;
+    return { ...unchanged(), refused: error.message };
+  }
+}
+
+function unchanged(): ArchiveChange {
+  return { created: false, addedColumns: [], refused: undefined };
+}
+
+function qualified(connection: Connection, { schema, name }: TableName): string {
+  return `${connection.escapeIdentifier(schema)}.${connection.escapeIdentifier(name)}`;
+}

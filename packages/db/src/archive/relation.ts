@@ -1,0 +1,73 @@
+import type { Connection } from '../connection/connection.ts';
+import type { TableName } from '../partitions/partitioned-table.ts';
+
+/** A table of the catalog. */
+export interface Relation {
+  readonly oid: number;
+  readonly kind: string;
+  readonly partitionColumn: string | null;
+  readonly foreignKeys: readonly string[];
+  readonly deleteTriggers: readonly string[];
+  readonly indexed: readonly string[];
+  /** Columns of the primary key, in its order. */
+  readonly key: readonly string[];
+  /** Spillway made it. */
+  readonly ours: boolean;
+  readonly columns: readonly ColumnInfo[];
+}
+
+export interface ColumnInfo {
+  readonly name: string;
+  readonly type: string;
+  readonly required: boolean;
+  readonly optional: boolean;
+  readonly generated: boolean;
+}
+
+/**
+ * Everything about a table that matters here, as one JSON value. Foreign keys are those of other tables that would delete
+ * or change their rows with ours (confdeltype: cascade, set null, set default); `tgtype & 8` is a trigger on DELETE.
+ */
+const QUERY = `
+  SELECT json_build_object(
+    'oid', c.oid::int8,
+    'kind', c.relkind,
+    'partitionColumn', (SELECT a.attname FROM pg_partitioned_table p
+       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.partattrs[0]
+       WHERE p.partrelid = c.oid AND p.partnatts = 1 AND p.partstrat = 'r'),
+    'foreignKeys', (SELECT coalesce(json_agg(format('%s on %s', f.conname, f.conrelid::regclass) ORDER BY f.conname), '[]')
+       FROM pg_constraint f
+       WHERE f.contype = 'f' AND f.confrelid = c.oid AND f.confdeltype IN ('c', 'n', 'd') AND f.conparentid = 0),
+    'deleteTriggers', (SELECT coalesce(json_agg(t.tgname ORDER BY t.tgname), '[]') FROM pg_trigger t
+       WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgtype & 8 = 8),
+    'indexed', (SELECT coalesce(json_agg(DISTINCT a.attname), '[]') FROM pg_index i
+       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+       WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL),
+    'key', (SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
+       FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
+       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+       WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts),
+    'ours', EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = 'spillway'),
+    'columns', (SELECT coalesce(json_agg(json_build_object(
+         'name', a.attname,
+         'type', format_type(a.atttypid, a.atttypmod),
+         'required', a.attnotnull,
+         'optional', NOT a.attnotnull OR a.atthasdef OR a.attidentity <> '',
+         'generated', a.attgenerated <> '') ORDER BY a.attnum), '[]')
+       FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+  ) AS relation
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`;
+
+/** What the catalog says of a table; undefined when there is none. */
+export async function readRelation(connection: Connection, { schema, name }: TableName): Promise<Relation | undefined> {
+  const { rows } = await connection.query<{ relation: Relation }>(QUERY, [schema, name]);
+  return rows[0]?.relation;
+}
+
+/** The columns' types that months can be told by. */
+export const TIME_TYPES: ReadonlySet<string> = new Set([
+  'timestamp with time zone',
+  'timestamp without time zone',
+  'date',
+]);
