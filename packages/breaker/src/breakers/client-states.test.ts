@@ -1,0 +1,94 @@
+import { startRedis } from '@spillway/embedded';
+import { useRedis } from '@spillway/embedded/testing';
+import { hotPathOptions } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { expect, it, onTestFinished } from 'vitest';
+import { fine, outcomeOf, quick } from '../testing/breakers.ts';
+import type { Breakers } from './breakers.ts';
+import { createBreakers } from './create-breakers.ts';
+
+const redis = useRedis();
+
+function clientOf(url: string, options: object = {}): Redis {
+  const client = new Redis(url, { ...hotPathOptions, ...options });
+  client.on('error', () => undefined);
+  onTestFinished(() => client.disconnect());
+  return client;
+}
+
+function breakersOf(client: Redis | string): Breakers<'quick'> {
+  const breakers = createBreakers({ redis: client, presets: [quick()], deadlineMs: 5_000, onError: () => undefined });
+  onTestFinished(() => breakers.close());
+  return breakers as Breakers<'quick'>;
+}
+
+const database = (number: number): string => {
+  const url = new URL(redis.url);
+  url.pathname = `/${number}`;
+  return url.href;
+};
+const call = async (breakers: Breakers<'quick'>): Promise<unknown> => outcomeOf(breakers.run('a', 'quick', fine));
+
+it('hear nothing of another database of the same Redis', async () => {
+  const [production, staging, neighbour] = [0, 1, 1].map((number) => breakersOf(clientOf(database(number))));
+  if (production === undefined || staging === undefined || neighbour === undefined) throw new Error('not three');
+  await expect.poll(async () => [await call(production), await call(neighbour)]).toEqual(['fine', 'fine']);
+  await staging.get('a', 'quick').forceOpen({ who: 'ada', why: 'staging only' });
+  // The neighbour in the same database has heard, so the message has been sent to everybody who hears it.
+  await expect.poll(() => neighbour.get('a', 'quick').state).toBe('forced_open');
+  expect(await call(production)).toBe('fine');
+  expect(await production.get('a', 'quick').read()).toMatchObject({ state: 'closed' });
+});
+
+it('are forced, and say so, for a user who may not use channels', async () => {
+  await redis.client.call('ACL', 'SETUSER', 'quiet', 'on', '>pw', 'resetchannels', '~*', '+@all');
+  const quiet = breakersOf(clientOf(redis.url, { username: 'quiet', password: 'pw' }));
+  await expect.poll(() => call(quiet)).toBe('fine');
+  await quiet.get('a', 'quick').forceOpen({ who: 'ada' });
+  expect(quiet.get('a', 'quick').state).toBe('forced_open');
+  const other = breakersOf(clientOf(redis.url));
+  await expect.poll(async () => (await other.get('a', 'quick').read()).state).toBe('forced_open');
+  await redis.client.call('ACL', 'DELUSER', 'quiet');
+});
+
+it('need no more rights than the documented ACL rule gives', async () => {
+  const rule = ['on', '>pw', '~{sw:*', '~spillway:*', '&spillway:*', '+@all', '-@admin', '-@dangerous', '+info'];
+  await redis.client.call('ACL', 'SETUSER', 'app', ...rule);
+  const [one, two] = [1, 2].map(() => breakersOf(clientOf(redis.url, { username: 'app', password: 'pw' })));
+  if (one === undefined || two === undefined) throw new Error('not two');
+  await expect.poll(async () => [await call(one), await call(two)]).toEqual(['fine', 'fine']);
+  await one.get('a', 'quick').forceOpen({ who: 'ada' });
+  await expect.poll(() => two.get('a', 'quick').state).toBe('forced_open');
+  await redis.client.call('ACL', 'DELUSER', 'app');
+});
+
+it('connect a client that waits for its first command', async () => {
+  const lazy = clientOf(redis.url, { lazyConnect: true });
+  expect(lazy.status).toBe('wait');
+  const breakers = breakersOf(lazy);
+  await expect.poll(() => call(breakers)).toBe('fine');
+  await expect.poll(() => lazy.status).toBe('ready');
+});
+
+it('leave a master that was demoted', async () => {
+  const [old, next] = [await startRedis(), await startRedis()];
+  onTestFinished(async () => void (await Promise.all([old.stop(), next.stop()])));
+  const admin = clientOf(old.url);
+  await expect.poll(() => admin.status).toBe('ready');
+  const client = clientOf(old.url);
+  const breakers = breakersOf(client);
+  await expect.poll(() => call(breakers)).toBe('fine');
+  const { port } = new URL(next.url);
+  await admin.call('REPLICAOF', '127.0.0.1', port);
+  let reconnects = 0;
+  client.on('connect', () => (reconnects += 1));
+  await expect
+    .poll(async () => {
+      await breakers
+        .get('a', 'quick')
+        .forceOpen({ who: 'ada' })
+        .catch(() => undefined);
+      return reconnects;
+    })
+    .toBeGreaterThan(0);
+});
