@@ -69,7 +69,11 @@ describe('policies as plain objects', () => {
     ],
     ['a misspelt option of the limiter', { policies: [plain], deadlineMS: 5 }, 'options.deadlineMS'],
     ['Redis and a store', { policies: [plain], redis: {} }, 'store'],
-    ['a misspelt option of the cache', { policies: [plain], denyCache: { maxEntries: 1, max: 1 } }, 'denyCache.max'],
+    [
+      'a misspelt option of the cache',
+      { policies: [plain], store: undefined, redis: 'redis://127.0.0.1:1', denyCache: { maxEntries: 1, max: 1 } },
+      'denyCache.max',
+    ],
     ['a misspelt option of the live policies', { policies: [plain], live: { keys: 'x' } }, 'live.keys'],
   ])('are refused with the name of the field: %s', async (_name, options, field) => {
     expect(await fieldOf(() => untyped({ store: memoryStore(), ...options }))).toBe(field);
