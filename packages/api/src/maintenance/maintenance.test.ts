@@ -122,7 +122,10 @@ describe('cron-archive-data', () => {
   });
 
   it('answers 500 with the run to look up when it failed', async () => {
-    await api.pool.query('DROP TABLE api_call_logs, audit_logs, generations');
+    await api.pool.query(`
+      ALTER TABLE api_call_logs ALTER endpoint TYPE varchar(99);
+      ALTER TABLE audit_logs ALTER action TYPE varchar(99);
+      ALTER TABLE generations ALTER provider TYPE varchar(99)`);
     const response = await post(job);
     expect([response.status, response.headers.get('Content-Type')]).toEqual([500, 'application/problem+json']);
     const { runId } = (await response.json()) as { runId: string };
