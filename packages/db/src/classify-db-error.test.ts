@@ -55,6 +55,15 @@ test.each(
   expect(classifyDbError(Object.assign(new Error('network'), { code }))).toBe('unavailable');
 });
 
+test.each([
+  ['EADDRINUSE', 'listen'],
+  ['EEXIST', 'open'],
+  ['EACCES', 'mkdir'],
+])('%s of %s has nothing to do with a database', (code, syscall) => {
+  expect(classifyDbError(Object.assign(new Error('ours'), { code, syscall }))).toBe('bug');
+  expect(classifyDbError(Object.assign(new Error('network'), { code, syscall: 'connect' }))).toBe('unavailable');
+});
+
 test.each(['ERR_INVALID_ARG_TYPE', 'ERR_ASSERTION', 'EVENT'])('%s is a bug', (code) => {
   expect(classifyDbError(Object.assign(new Error('ours'), { code }))).toBe('bug');
 });

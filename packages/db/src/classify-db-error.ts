@@ -45,6 +45,9 @@ const SYSTEM_CODES: ReadonlySet<string> = new Set(Array.from(getSystemErrorMap()
 const CONNECT_CODE =
   /^(EAI_[A-Z]+|ENOTFOUND|ENODATA|ESERVFAIL|EREFUSED|EBADRESP|ETIMEOUT|ERR_(SSL|TLS)_\w+|(CERT|CRL|OCSP)_\w+|UNABLE_TO_\w+|ERROR_IN_(CERT|CRL)_\w+|\w*SELF_SIGNED_CERT\w*|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED)$/u;
 
+/** What has nothing to do with a connection to a database: a port of our own that is taken, a file that is there. */
+const LOCAL_SYSCALL = /^(listen|bind|spawn|open|mkdir|rmdir|unlink|rename|scandir|l?stat)/u;
+
 /** What poolers in front of Postgres (Neon's) say as a mere ERROR with SQLSTATE XX000, which is Postgres' own for a bug. */
 const POOLER_MESSAGES: readonly RegExp[] = [
   /max(imum)? (number of )?client|too many (database )?connection|connection (slots|limit)|remaining connection/iu,
@@ -83,6 +86,7 @@ function classifyLink(error: Error): DbErrorKind | undefined {
   const state = sqlState(error);
   if (state !== undefined) return classifySqlState(state, error);
   const code = textField(error, 'code') ?? '';
+  if (LOCAL_SYSCALL.test(textField(error, 'syscall') ?? '')) return undefined;
   if (SYSTEM_CODES.has(code) || CONNECT_CODE.test(code)) return 'unavailable';
   return DRIVER_MESSAGES.some((message) => message.test(error.message)) ? 'unavailable' : undefined;
 }
@@ -97,8 +101,8 @@ function classifySqlState(state: string, error: Error): DbErrorKind {
   return KIND_BY_SQLSTATE.get(state) ?? KIND_BY_SQLSTATE.get(state.slice(0, 2)) ?? 'bug';
 }
 
-/** `code` and `severity` are properties that drivers add to plain errors. */
-function textField(error: Error, name: 'code' | 'severity'): string | undefined {
+/** Properties that drivers and Node add to plain errors. */
+function textField(error: Error, name: 'code' | 'severity' | 'syscall'): string | undefined {
   const value: unknown = Reflect.get(error, name);
   return typeof value === 'string' ? value : undefined;
 }
