@@ -44,14 +44,14 @@ async function tamperWithRows(): Promise<void> {
   await client.connect();
   await client.query(`
     CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
-      $$ BEGIN DELETE FROM rate_limits_v2 WHERE id = NEW.id; RETURN NULL; END $$;
+      $$ BEGIN DELETE FROM public.rate_limits_v2 WHERE id = NEW.id; RETURN NULL; END $$;
     CREATE TRIGGER lose AFTER INSERT ON rate_limits_v2 FOR EACH ROW
       WHEN (NEW.tier IN ('auth', 'standard')) EXECUTE FUNCTION lose();
     CREATE FUNCTION double() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
       $$ BEGIN
         NEW.id := gen_random_uuid();
         NEW.preset := 'again';
-        INSERT INTO circuit_breaker_events SELECT NEW.*;
+        INSERT INTO public.circuit_breaker_events SELECT NEW.*;
         RETURN NULL;
       END $$;
     CREATE TRIGGER double AFTER INSERT ON circuit_breaker_events FOR EACH ROW
