@@ -169,7 +169,7 @@ it('takes every right from every container but what its entrypoint needs', async
 
 it('waits for PgBouncer before what asks it', async () => {
   const { services } = await readCompose();
-  expect(services['pgbouncer']?.healthcheck).toBeDefined();
+  expect(services['pgbouncer']?.healthcheck).toMatchObject({ test: ['CMD', 'nc', '-z', '127.0.0.1', '6432'] });
   for (const part of ['api', 'worker']) {
     expect(services[part]?.depends_on?.['pgbouncer']?.condition).toBe('service_healthy');
   }

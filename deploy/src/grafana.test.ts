@@ -58,14 +58,14 @@ async function fill(): Promise<void> {
     },
   ]);
   await postgres.pool.query(`
-    INSERT INTO spillway.audit_gaps (id, kind) VALUES (gen_random_uuid(), 'redis_outage');
+    INSERT INTO spillway.audit_gaps (id, kind) VALUES (gen_random_uuid(), 'limiter_outage');
     INSERT INTO spillway.audit_dead_letters (id, source_job, reason, payload) VALUES (gen_random_uuid(), 'j', 'r', '{}');
     INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('audit_lag', 2, 1);
     INSERT INTO archive.archival_runs (table_name, archived_count) VALUES ('audit_logs', 7);
     INSERT INTO spillway.scheduled_runs (job_name, slot, status) VALUES ('cron-archive-data', now(), 'completed');
     INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms) VALUES ('u', 'GET', '/', 200, 1);
     INSERT INTO generations (user_id, provider) VALUES ('u', 'runware');
-    SELECT record_metric('audit_flush_lag_ms', 1500);`);
+    SELECT record_metric('audit_event_lag_p99_ms', 1500);`);
 }
 
 it('every SQL panel runs as the reader and shows the rows that there are', async () => {

@@ -40,7 +40,7 @@ test('stores each field where it belongs', async () => {
 });
 
 test('takes an outage, which has no range, found by no outbox entry', async () => {
-  await insertGaps(database.pool, [gapRow({ kind: 'redis_outage', range: null, outbox: null })]);
+  await insertGaps(database.pool, [gapRow({ kind: 'limiter_outage', range: null, outbox: null })]);
   const { rows } = await database.pool.query('SELECT shard, to_seq, outbox_seq FROM spillway.audit_gaps');
   expect(rows).toEqual([{ shard: null, to_seq: null, outbox_seq: null }]);
 });

@@ -13,7 +13,7 @@ export interface GapRange {
 export interface GapRow {
   /** UUID computed from what is missing, so that finding it twice leaves one row. */
   readonly id: string;
-  /** Such as `missing`, `dropped` or `redis_outage`. */
+  /** Such as `missing`, `dropped` or `limiter_outage`. */
   readonly kind: string;
   /** Null for an outage, of which no sequence numbers are known. */
   readonly range: GapRange | null;

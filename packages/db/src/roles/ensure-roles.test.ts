@@ -27,7 +27,7 @@ const logins = useLogins();
 
 const gap = (overrides: Partial<GapRow> = {}): GapRow => ({
   id: '11111111-1111-8111-8111-111111111111',
-  kind: 'redis_outage',
+  kind: 'limiter_outage',
   range: null,
   outbox: null,
   detail: { reports: 1 },
