@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { type ApiKeyScope, apiKeyScopes, createApiKey, InvalidOptionError, recordChange } from '@spillway/db';
 import { actor } from '../../actor.ts';
@@ -44,7 +44,11 @@ export function createCommand(
             after: { name, scopes: scope, expiresAtMs: made.row.expiresAtMs },
           }),
         ),
-      );
+      ).catch(async (error: unknown) => {
+        // An empty file would stand in the way of the next attempt.
+        if (output !== undefined) await rm(output, { force: true });
+        throw error;
+      });
       if (output !== undefined) {
         await writeFile(output, `${key}\n`);
         context.output.result({ ...row, file: output }, `Wrote the key of ${row.name} to ${output}.`);

@@ -35,6 +35,14 @@ it('writes the key to a new file that only its owner can read, and nothing of it
   expect(await activeApiKeys(servers.postgres.pool)).toHaveLength(before);
 });
 
+it('leaves no file behind when no key could be made', async () => {
+  const file = path.join(tmpdir(), `spillway-key-${process.pid}`);
+  const args = ['key', 'create', '--name', 'pod', '--scope', 'read', '--output', file];
+  const { code } = await spillway(args, { DATABASE_URL: 'postgres://127.0.0.1:1/none' });
+  expect(code).toBe(5);
+  await expect(stat(file)).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
 it('lists keys without their secrets, and revokes one', async () => {
   const made = await run('create', '--name', 'gateway', '--scope', 'decide', 'read', '--expires-in', '90d', '--json');
   const { id, key } = JSON.parse(made.stdout) as { id: string; key: string };
