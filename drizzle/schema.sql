@@ -742,9 +742,9 @@ GRANT SELECT ON TABLE spillway.system_metric_rollup_state TO spillway_writer;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.system_metric_rollups TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.system_metric_rollups TO spillway_reader;
 
-COMMENT ON FUNCTION public.get_metric_stats IS 'Statistics of one metric over the last p_hours; always one row.';
-COMMENT ON FUNCTION public.record_metric IS 'Stores one sample and returns its id.';
-COMMENT ON FUNCTION spillway.roll_up_metrics IS 'Sums up samples for get_metric_stats(); returns whether there is more to do.';
-COMMENT ON FUNCTION spillway.seal_metrics IS 'Fixes up to where spillway.roll_up_metrics() sums; call it in a transaction of its own.';
+COMMENT ON FUNCTION public.get_metric_stats(pg_catalog.text,integer) IS 'Statistics of one metric over the last p_hours; always one row.';
+COMMENT ON FUNCTION public.record_metric(pg_catalog.text,numeric,pg_catalog.text,pg_catalog.jsonb) IS 'Stores one sample and returns its id.';
+COMMENT ON FUNCTION spillway.roll_up_metrics(integer) IS 'Sums up samples for get_metric_stats(); returns whether there is more to do.';
+COMMENT ON FUNCTION spillway.seal_metrics() IS 'Fixes up to where spillway.roll_up_metrics() sums; call it in a transaction of its own.';
 
 -- trigger system_metrics_late on system_metrics

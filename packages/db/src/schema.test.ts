@@ -15,6 +15,24 @@ describe('the schema', () => {
     await expect(await dumpSchema(database.pool)).toMatchFileSnapshot('../../../drizzle/schema.sql');
   });
 
+  test.each([
+    ['a comment on a table', `COMMENT ON TABLE rate_limits_v2 IS 'x'`],
+    ['a comment on a column', `COMMENT ON COLUMN rate_limits_v2.tier IS 'x'`],
+    ['a comment on a policy', `COMMENT ON POLICY spillway ON rate_limits_v2 IS 'x'`],
+    ['a comment on a schema', `COMMENT ON SCHEMA spillway IS 'x'`],
+    ['a privilege on a table', 'GRANT SELECT ON spillway.api_keys TO PUBLIC'],
+    ['a privilege on a column', 'GRANT UPDATE (tier) ON rate_limits_v2 TO spillway_reader'],
+    ['a privilege on a function', 'REVOKE EXECUTE ON FUNCTION record_metric FROM spillway_writer'],
+    ['a privilege on a schema', 'GRANT CREATE ON SCHEMA spillway TO spillway_writer'],
+    ['a policy', 'DROP POLICY spillway ON rate_limits_v2'],
+    ['row level security', 'ALTER TABLE system_metrics DISABLE ROW LEVEL SECURITY'],
+    ['a setting of a table', 'ALTER TABLE system_metrics SET (fillfactor = 50)'],
+  ])('cannot change in %s without drizzle/schema.sql', async (_, change) => {
+    const before = await dumpSchema(database.pool);
+    await database.pool.query(change);
+    expect(await dumpSchema(database.pool)).not.toBe(before);
+  });
+
   test('in TypeScript has no change that lacks a migration', async () => {
     const snapshots = (await readdir(`${migrationsFolder}/meta`)).filter((file) => file.endsWith('_snapshot.json'));
     const newest = snapshots.toSorted().at(-1) ?? '';

@@ -86,10 +86,12 @@ const PRIVILEGES = `
   WHERE grantee_oid <> owner
   GROUP BY object, grantee ORDER BY object, grantee`;
 
+/** Comments on whatever there is: a function, a table, a column, a policy. Other schemas' and Postgres' own are left out. */
 const COMMENTS = `
-  SELECT format('COMMENT ON FUNCTION %I.%I IS %L;', n.nspname, p.proname, obj_description(p.oid, 'pg_proc')) AS sql
-  FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-  WHERE n.nspname IN ('public', 'archive', 'spillway') AND obj_description(p.oid, 'pg_proc') IS NOT NULL ORDER BY 1`;
+  SELECT format('COMMENT ON %s %s IS %L;', upper(replace(o.type, 'table column', 'column')), o.identity, d.description) AS sql
+  FROM pg_description d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) AS o
+  WHERE o.identity IN ('archive', 'spillway') OR o.identity ~ '(^| on )(public|archive|spillway)[.]'
+  ORDER BY 1`;
 
 /**
  * The schema as text, the same for the same schema: Postgres' own renderings, in a fixed order. It stands in for pg_dump, which
