@@ -13,11 +13,7 @@ declare module 'vitest' {
 /** Tests and the code they import run from source: the export condition comes first in every package. */
 const conditions = ['@spillway/source'];
 
-const tests = [
-  '{packages,examples,bench,deploy,scale,start}/**/src/**/*.test.ts',
-  'examples/*.test.ts',
-  '.ci/*.test.ts',
-];
+const tests = ['{packages,examples,bench,deploy,start}/**/src/**/*.test.ts', 'examples/*.test.ts', '.ci/*.test.ts'];
 
 /** `pnpm fuzz` runs only the property tests, with a new seed, which SPILLWAY_SEED repeats. Other runs pin the seed. */
 const fuzz = process.env['SPILLWAY_FUZZ'] === '1';
@@ -42,7 +38,7 @@ export default defineConfig({
       include: ['packages/*/src/**/*.test-d.ts'],
       tsconfig: './tsconfig.types.json',
     },
-    globalSetup: ['./packages/embedded/src/testing/global-setup.ts'],
+    globalSetup: ['./packages/local-servers/src/testing/global-setup.ts'],
     setupFiles: ['./test/setup.ts'],
     provide: { propertySeed },
     // Polls that name no time of their own; vi.waitFor and vi.waitUntil have the same in test/setup.ts.

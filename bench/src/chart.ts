@@ -1,4 +1,4 @@
-import { barChart } from '@spillway/figures';
+import { barChart } from './figures/index.ts';
 import type { Table } from './section.ts';
 
 /** A table's chart as SVG: a bar for each row, the first one set apart. Undefined when the table wants none. */

@@ -1,4 +1,4 @@
-import { markdownTable } from '@spillway/figures';
+import { markdownTable } from './figures/index.ts';
 import { conditionsText } from './conditions.ts';
 import type { Goal, Run, Table } from './section.ts';
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readServerConfig, type ServerConfig } from '@spillway/api';
-import type { Environment } from '@spillway/config';
+import type { Environment } from '@spillway/runtime';
 
 /** What the environment says to the start command. */
 export interface StartConfig extends ServerConfig {

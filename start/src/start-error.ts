@@ -1,4 +1,4 @@
-import { maskValues } from '@spillway/config';
+import { maskValues } from '@spillway/runtime';
 
 /** A step of the start failed. The message names the step and what went wrong; `cause` is the error itself. */
 export class StartError extends Error {

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { ConfigError } from '@spillway/config';
+import { ConfigError } from '@spillway/runtime';
 import { describe, expect, it } from 'vitest';
 import { parseCommand } from './arguments.ts';
 import { readStartConfig } from './config.ts';

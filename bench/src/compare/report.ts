@@ -1,4 +1,4 @@
-import { markdownTable } from '@spillway/figures';
+import { markdownTable } from '../figures/index.ts';
 import type { Change } from './compare.ts';
 
 /** The changes as a table; the worst first. */

@@ -1,4 +1,4 @@
-import { ConfigError } from '@spillway/config';
+import { ConfigError } from '@spillway/runtime';
 import { builtInArchives } from '@spillway/db';
 import { describe, expect, it } from 'vitest';
 import { readConfig, readServerConfig } from './config.ts';

@@ -9,7 +9,7 @@ import {
   readEnvironment,
   redisUrl,
   wholeNumber,
-} from '@spillway/config';
+} from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';

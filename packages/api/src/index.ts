@@ -1,5 +1,5 @@
-export { ConfigError } from '@spillway/config';
-export type { LogLevel } from '@spillway/config';
+export { ConfigError } from '@spillway/runtime';
+export type { LogLevel } from '@spillway/runtime';
 export { createApp } from './app.ts';
 export type { ApiDeps } from './app.ts';
 export { keyDirectory } from './auth/key-directory.ts';

@@ -1,4 +1,4 @@
-import { describeError, type LogLevel } from '@spillway/config';
+import { describeError, type LogLevel } from '@spillway/runtime';
 import { type DestinationStream, type Logger, pino } from 'pino';
 
 /** What the API needs of a logger; pino's fits, and so does a child of it. */

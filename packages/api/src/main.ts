@@ -1,6 +1,6 @@
-import { ConfigError } from '@spillway/config';
+import { ConfigError } from '@spillway/runtime';
 import { createPool } from '@spillway/db';
-import { startTelemetry } from '@spillway/telemetry';
+import { startTelemetry } from '@spillway/runtime';
 import { type ApiConfig, readConfig } from './config.ts';
 import { ListenError } from './listen-error.ts';
 import { type ApiLogger, createLogger } from './logger.ts';

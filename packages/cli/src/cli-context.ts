@@ -1,4 +1,4 @@
-import type { Environment } from '@spillway/config';
+import type { Environment } from '@spillway/runtime';
 import type { ExitCode } from './exit-code.ts';
 import type { Output } from './output.ts';
 

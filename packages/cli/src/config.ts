@@ -1,4 +1,4 @@
-import { anyRedisUrl, type Environment, postgresUrl, readEnvironment, wholeNumber } from '@spillway/config';
+import { anyRedisUrl, type Environment, postgresUrl, readEnvironment, wholeNumber } from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';

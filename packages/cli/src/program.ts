@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
-import { ConfigError, maskValues } from '@spillway/config';
+import { ConfigError, maskValues } from '@spillway/runtime';
 import { classifyDbError, InvalidOptionError } from '@spillway/db';
 import { CommanderError } from 'commander';
 import { z } from 'zod';

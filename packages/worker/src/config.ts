@@ -8,7 +8,7 @@ import {
   postgresUrl,
   readEnvironment,
   wholeNumber,
-} from '@spillway/config';
+} from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
 import { archiveTablesField } from './archive-tables-field.ts';

@@ -1,4 +1,4 @@
-import { type GuardedLogger, guardLogger, type LogLine } from '@spillway/config';
+import { type GuardedLogger, guardLogger, type LogLine } from '@spillway/runtime';
 import { isUnmigrated, UNMIGRATED } from './health/unmigrated.ts';
 
 /**

@@ -1,11 +1,11 @@
-import { ConfigError, guardLogger } from '@spillway/config';
+import { ConfigError, guardLogger } from '@spillway/runtime';
 import { createPool } from '@spillway/db';
 import { pino } from 'pino';
 import type { WorkerLogger } from './logger.ts';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { finishBy } from './finish-by.ts';
 import { workerRegistry } from './prometheus/worker-registry.ts';
-import { startTelemetry } from '@spillway/telemetry';
+import { startTelemetry } from '@spillway/runtime';
 import { workerTracing } from './telemetry/worker-tracing.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';

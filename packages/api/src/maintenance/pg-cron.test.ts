@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { missingPackages, type PostgresServer, startPostgres } from '@spillway/embedded';
+import { missingPackages, type PostgresServer, startPostgres } from '@spillway/local-servers';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';

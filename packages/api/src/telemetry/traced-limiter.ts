@@ -1,6 +1,6 @@
 import { type Span, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Limiter } from '@spillway/limiter';
-import { type NoteRedis, noteTrace } from '@spillway/telemetry';
+import { type NoteRedis, noteTrace } from '@spillway/runtime';
 
 /**
  * The same limiter with a span for each `consume`: `spillway.decide`, with policy and outcome and never a subject. A sampled

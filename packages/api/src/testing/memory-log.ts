@@ -1,4 +1,4 @@
-import type { LogLevel } from '@spillway/config';
+import type { LogLevel } from '@spillway/runtime';
 import type { Logger } from 'pino';
 import { createLogger } from '../logger.ts';
 

@@ -1,4 +1,4 @@
-import { maskValues } from '@spillway/config';
+import { maskValues } from '@spillway/runtime';
 
 /** One thing that was looked at. */
 export interface Check {

@@ -1,5 +1,5 @@
 import { migrate, withConnection, withJobLock } from '@spillway/db';
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingLogger, recordingLogger } from '../testing/recording-logger.ts';
 import { archiveData } from './archive-data.ts';

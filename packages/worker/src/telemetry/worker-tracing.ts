@@ -1,7 +1,7 @@
 import { type Link, trace } from '@opentelemetry/api';
 import { parseBlockEvent } from '@spillway/limiter';
 import { parseOutboxEntry } from '@spillway/redis';
-import { type Blocked, type NoteRedis, takeTraces } from '@spillway/telemetry';
+import { type Blocked, type NoteRedis, takeTraces } from '@spillway/runtime';
 import type { Telemetry } from 'bullmq';
 import { BullMQOtel } from 'bullmq-otel';
 import type { AuditEntry } from '../queue/audit-entry.ts';

@@ -1,4 +1,4 @@
-import { type RedisSentinelSet, startRedisSentinel } from '@spillway/embedded';
+import { type RedisSentinelSet, startRedisSentinel } from '@spillway/local-servers';
 import { expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../../limiter.ts';
 import { definePolicy } from '../../policy/policy.ts';

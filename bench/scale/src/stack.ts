@@ -1,0 +1,75 @@
+import { migrate } from '@spillway/db';
+import {
+  type PgBouncer,
+  type PostgresServer,
+  type RedisServer,
+  startPgBouncer,
+  startPostgres,
+  startRedis,
+} from '@spillway/local-servers';
+import { Client } from 'pg';
+
+/** Redis, and Postgres behind a pooler. */
+export interface Stack {
+  readonly redis: RedisServer;
+  readonly postgres: PostgresServer;
+  readonly pgbouncer: PgBouncer;
+  /** To Postgres itself, as a superuser: for looking on. */
+  readonly observerUrl: string;
+  stop(): Promise<void>;
+}
+
+/** The role that the fleet has; the pooler logs in as it. */
+export const FLEET_ROLE = 'spillway_fleet';
+
+/**
+ * Brings up the servers, with an append-only file in Redis and a role of the fleet's own in Postgres. The role may have as many
+ * connections as the pool has: Postgres itself refuses one more, so that none between two looks goes unseen.
+ * @throws the reason of the abort, between two steps; nothing is left running then
+ */
+export async function startStack(poolSize: number, signal: AbortSignal): Promise<Stack> {
+  const started: { stop(): Promise<void> }[] = [];
+  const stop = async (): Promise<void> => {
+    for (const server of started.toReversed()) await server.stop();
+  };
+  try {
+    const [redis, postgres] = await Promise.all([
+      keep(startRedis({ stack: 'local', appendOnly: true }), started),
+      keep(startPostgres({ stack: 'local' }), started),
+    ]);
+    signal.throwIfAborted();
+    const fleetUrl = await prepareDatabase(postgres.url, poolSize);
+    signal.throwIfAborted();
+    const pgbouncer = await keep(startPgBouncer({ databaseUrl: fleetUrl, poolSize }), started);
+    return { redis, postgres, pgbouncer, observerUrl: postgres.url, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function keep<Server extends { stop(): Promise<void> }>(
+  starting: Promise<Server>,
+  started: { stop(): Promise<void> }[],
+): Promise<Server> {
+  const server = await starting;
+  started.push(server);
+  return server;
+}
+
+async function prepareDatabase(superuserUrl: string, poolSize: number): Promise<string> {
+  const url = new URL(superuserUrl);
+  url.username = FLEET_ROLE;
+  const admin = new Client({ connectionString: superuserUrl });
+  await admin.connect();
+  try {
+    await admin.query(`CREATE ROLE ${FLEET_ROLE} LOGIN`);
+    await admin.query(`ALTER DATABASE ${decodeURIComponent(url.pathname.slice(1))} OWNER TO ${FLEET_ROLE}`);
+    await admin.query(`ALTER SCHEMA public OWNER TO ${FLEET_ROLE}`);
+    await migrate({ connectionString: url.href });
+    await admin.query(`ALTER ROLE ${FLEET_ROLE} CONNECTION LIMIT ${poolSize}`);
+  } finally {
+    await admin.end();
+  }
+  return url.href;
+}

@@ -1,0 +1,30 @@
+/** The environment, as `process.env` has it. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What this package reads from the environment. The names of the variables are written here and nowhere else. */
+export interface ServerConfig {
+  /** `SPILLWAY_STACK`: forces one stack. Not checked here. */
+  readonly stack: string | undefined;
+  /** `REDIS_URL`: a Redis that is already there. */
+  readonly redisUrl: string | undefined;
+  /** `DATABASE_URL`: a Postgres that is already there. */
+  readonly databaseUrl: string | undefined;
+  /** `DOCKER_HOST`: where the Docker engine is, if not in the usual places. */
+  readonly dockerHost: string | undefined;
+  /** `XDG_RUNTIME_DIR`: where a rootless Docker engine has its socket. */
+  readonly runtimeDirectory: string | undefined;
+  /** `PATH`. */
+  readonly searchPath: string | undefined;
+}
+
+/** Reads the configuration; empty values count as absent. */
+export function readConfig(env: Environment = process.env): ServerConfig {
+  return {
+    stack: env['SPILLWAY_STACK'] || undefined,
+    redisUrl: env['REDIS_URL'] || undefined,
+    databaseUrl: env['DATABASE_URL'] || undefined,
+    dockerHost: env['DOCKER_HOST'] || undefined,
+    runtimeDirectory: env['XDG_RUNTIME_DIR'] || undefined,
+    searchPath: env['PATH'] || undefined,
+  };
+}

@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest';
+import * as exported from './index.ts';
+import * as testing from './testing/index.ts';
+
+test('the package exports exactly these names', () => {
+  expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
+    [
+      "EmbeddedError",
+      "identify",
+      "isRunning",
+      "missingPackages",
+      "onStopRequest",
+      "postgresImage",
+      "redisImage",
+      "resolveStack",
+      "startPgBouncer",
+      "startPostgres",
+      "startRedis",
+      "startRedisCluster",
+      "startRedisSentinel",
+    ]
+  `);
+});
+
+test('the testing subpath exports exactly these names', () => {
+  expect(Object.keys(testing).toSorted()).toMatchInlineSnapshot(`
+    [
+      "useLogins",
+      "usePostgres",
+      "useRedis",
+    ]
+  `);
+});

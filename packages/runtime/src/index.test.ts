@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest';
+import * as exported from './index.ts';
+
+it('exports exactly this', () => {
+  expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
+    [
+      "ConfigError",
+      "anyRedisUrl",
+      "databaseServer",
+      "describeError",
+      "guardLogger",
+      "logLevel",
+      "maskValues",
+      "noteTrace",
+      "postgresUrl",
+      "readEnvironment",
+      "redisUrl",
+      "startTelemetry",
+      "takeTraces",
+      "wholeNumber",
+    ]
+  `);
+});
