@@ -146,7 +146,7 @@ export class LeaseBook {
     const { policy, key } = leased;
     const askedAt = this.#now();
     leased.asking = true;
-    this.#inner.consume(stretched({ policy, key, cost: units })).then(
+    this.#inner.consume(stretched({ policy, key, cost: units, isLease: true })).then(
       (decision) => this.#arrive(leased, units, { askedAt, expiresAt: askedAt + ttlMs }, decision),
       () => this.#decideSingly(leased),
     );
@@ -170,14 +170,26 @@ export class LeaseBook {
   #refused(leased: LeasedKey, units: number, decision: Decision): void {
     const { waiting } = leased;
     leased.want = 1;
-    const isAnswer = waiting.length === 1 && waiting[0]?.request.cost === units;
-    // An outage is everybody's answer: asking again would only make them wait for a second deadline.
-    if (decision.reason !== 'unavailable' && !(isAnswer && leased.parcels.length === 0)) {
+    if (decision.reason === 'unavailable') {
+      leased.asking = false;
+      for (const { request, resolve } of waiting.splice(0)) resolve(this.#decideAway(request, decision));
+      return;
+    }
+    const isAnswer = waiting.length === 1 && waiting[0]?.request.cost === units && leased.parcels.length === 0;
+    if (!isAnswer) {
       this.#decideSingly(leased);
       return;
     }
     leased.asking = false;
     for (const { resolve } of waiting.splice(0)) resolve(decision);
+  }
+
+  /** Each as its policy says, and counted: asking Redis again would only make it wait for a second deadline. */
+  #decideAway(request: StoreRequest, answer: Decision): Decision | Promise<Decision> {
+    const { decideAway } = this.#inner;
+    return decideAway === undefined || answer.cause === undefined
+      ? answer
+      : decideAway.call(this.#inner, stretched(request), answer.cause);
   }
 
   #serve(leased: LeasedKey): void {

@@ -16,7 +16,7 @@ export interface Parcel {
 /** A request that waits for units. */
 export interface Waiter {
   readonly request: StoreRequest;
-  readonly resolve: (decision: Decision) => void;
+  readonly resolve: (decision: Decision | Promise<Decision>) => void;
   readonly reject: (error: unknown) => void;
 }
 

@@ -1,3 +1,4 @@
+import type { RedisFaultCode } from '@spillway/redis';
 import type { Decision, Policy } from '../types.ts';
 
 /** One request as a store sees it: checked, and with its key made. */
@@ -7,6 +8,8 @@ export interface StoreRequest {
   readonly cost: number;
   /** Who holds a slot of a `concurrency` policy: 8 characters of A-Z, a-z, 0-9, `_` and `-`. */
   readonly slot?: string;
+  /** Units for several requests to come. While Redis is away nothing answers for it: each of them is decided by itself. */
+  readonly isLease?: true;
 }
 
 /**
@@ -46,6 +49,11 @@ export interface LimiterStore {
    * found there stays charged. A store without it keeps unused leases charged until they leave the window.
    */
   giveBack?(request: StoreRequest, chargedAtMs: number): Promise<void>;
+  /**
+   * Decides a request as {@link consume} does while Redis is away, without asking it. A store without it is never away.
+   * @param cause why Redis does not decide.
+   */
+  decideAway?(request: StoreRequest, cause: RedisFaultCode): Promise<Decision>;
   /** Counts refusals of a blocked key that a cache in front of the store decided. */
   countDenied?(key: string, count: number): void;
   /** Sends what is still to be sent and lets go of timers. The client stays open: it is its owner's. */

@@ -38,6 +38,7 @@ export interface FallbackOptions {
 export interface Fallback {
   /** To be called for each request that Redis may decide: gets to know how many others share a `local` policy's limit. */
   prepare(policy: Policy): void;
+  /** A lease is answered and neither charged nor counted: the requests that it was for are decided one by one. */
   decide(request: StoreRequest, peek: boolean, fault: RedisFault): Promise<Decision>;
   /** Decides requests that are charged together or not at all; in this process nothing comes between. */
   decideTogether(requests: readonly StoreRequest[], fault: RedisFault): Promise<readonly Decision[]>;
@@ -94,6 +95,7 @@ export function fallback(options: FallbackOptions): Fallback {
     },
     async decide(request, peek, fault) {
       faults.failed(fault);
+      if (request.isLease === true) return unavailableDecision(request.policy, fault.code);
       const one = here(request, fault.code);
       const decision =
         'answer' in one ? one.answer : local(await memory[peek ? 'peek' : 'consume'](one.share), fault.code);

@@ -1,4 +1,4 @@
-import { channelOf, type FaultReporter, type RedisClient } from '@spillway/redis';
+import { channelOf, type FaultReporter, faultOf, type RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
@@ -100,6 +100,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
       const width = policy.algorithm === 'sliding-window' ? Math.ceil(policy.windowMs / policy.buckets) : 0;
       await bounded('giveBack', key, () => scripts.giveBack.run(client, [key], [chargedAtMs, cost, width]));
     },
+    decideAway: (request, cause) => inPlace.decide(request, false, faultOf(cause)),
     nearLimit: nearLimit.add,
     countDenied: denied.add,
     close: async () => void (await Promise.all([denied.close(), nearLimit.close(), inPlace.close()])),
