@@ -13,7 +13,12 @@ declare module 'vitest' {
 /** Tests and the code they import run from source: the export condition comes first in every package. */
 const conditions = ['@spillway/source'];
 
-const tests = ['{packages,examples,bench,deploy,start}/**/src/**/*.test.ts', 'examples/*.test.ts', '.ci/*.test.ts'];
+const tests = [
+  '{packages,examples,bench,deploy,start}/**/src/**/*.test.ts',
+  'packages/api/page/**/*.test.ts',
+  'examples/*.test.ts',
+  '.ci/*.test.ts',
+];
 
 /** `pnpm fuzz` runs only the property tests, with a new seed, which SPILLWAY_SEED repeats. Other runs pin the seed. */
 const fuzz = process.env['SPILLWAY_FUZZ'] === '1';

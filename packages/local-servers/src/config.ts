@@ -2,7 +2,7 @@
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What this package reads from the environment. The names of the variables are written here and nowhere else. */
-export interface ServerConfig {
+export interface LocalServersConfig {
   /** `SPILLWAY_STACK`: forces one stack. Not checked here. */
   readonly stack: string | undefined;
   /** `REDIS_URL`: a Redis that is already there. */
@@ -18,7 +18,7 @@ export interface ServerConfig {
 }
 
 /** Reads the configuration; empty values count as absent. */
-export function readConfig(env: Environment = process.env): ServerConfig {
+export function readConfig(env: Environment = process.env): LocalServersConfig {
   return {
     stack: env['SPILLWAY_STACK'] || undefined,
     redisUrl: env['REDIS_URL'] || undefined,

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { dashboardFolder, type RangeName, RANGES, type Snapshot } from '@spillway/dashboard';
+import { type RangeName, RANGES, type Snapshot } from './snapshot-shape.ts';
+import { pageFolder } from './page-folder.ts';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
 import type { Queryable } from '@spillway/db';
@@ -40,15 +41,15 @@ const secured = onlyOurs();
 export function dashboardRoutes(app: ApiApp, deps: DashboardDeps): void {
   sessionRoutes(app, deps);
   eventRoute(app, deps);
-  if (!existsSync(dashboardFolder)) {
+  if (!existsSync(pageFolder)) {
     app.get('/dashboard', () => problemResponse({ status: 503, title: 'The dashboard was not built' }));
     return;
   }
-  app.get('/dashboard', secured, serveStatic({ root: dashboardFolder, path: 'index.html' }));
+  app.get('/dashboard', secured, serveStatic({ root: pageFolder, path: 'index.html' }));
   app.get(
     '/dashboard/assets/:file',
     secured,
-    serveStatic({ root: dashboardFolder, rewriteRequestPath: (path) => path.replace(/^\/dashboard/u, '') }),
+    serveStatic({ root: pageFolder, rewriteRequestPath: (path) => path.replace(/^\/dashboard/u, '') }),
   );
 }
 

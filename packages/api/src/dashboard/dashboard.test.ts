@@ -1,4 +1,4 @@
-import type { Snapshot } from '@spillway/dashboard';
+import type { Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
 import type { Verdict } from '../auth/principal.ts';
 import { fixedKeys } from '../testing/fixed-keys.ts';

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import type { RangeName, Snapshot } from '@spillway/dashboard';
+import type { RangeName, Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
 import type { Scope, Verdict } from '../auth/principal.ts';
 import { useApi } from '../testing/use-api.ts';

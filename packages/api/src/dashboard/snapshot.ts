@@ -1,5 +1,5 @@
-import type { BlockedState, JobState, Panel, RangeName, Snapshot, TrailState } from '@spillway/dashboard';
-import { RANGES } from '@spillway/dashboard';
+import type { BlockedState, JobState, Panel, RangeName, Snapshot, TrailState } from './snapshot-shape.ts';
+import { RANGES } from './snapshot-shape.ts';
 import {
   blockedSubjects,
   breakerOverview,

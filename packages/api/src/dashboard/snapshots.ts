@@ -1,4 +1,4 @@
-import { type RangeName, rangeNames, type Snapshot } from '@spillway/dashboard';
+import { type RangeName, rangeNames, type Snapshot } from './snapshot-shape.ts';
 import { keepFor } from './keep-for.ts';
 
 /** Snapshots that all open pages share. */

@@ -1,4 +1,4 @@
-import type { ServerConfig } from '../config.ts';
+import type { LocalServersConfig } from '../config.ts';
 import { postgresImage, redisImage } from '../runner/container-images.ts';
 import { dockerAnswers } from './docker-engine.ts';
 
@@ -9,12 +9,12 @@ let answer: Promise<boolean> | undefined;
  * of Testcontainers' reaper unless it is switched off). An engine that is cut off from its registry is as good as
  * none. The answer is kept for the life of this process.
  */
-export function containersUsable(config: ServerConfig): Promise<boolean> {
+export function containersUsable(config: LocalServersConfig): Promise<boolean> {
   answer ??= check(config);
   return answer;
 }
 
-async function check(config: ServerConfig): Promise<boolean> {
+async function check(config: LocalServersConfig): Promise<boolean> {
   if (!(await dockerAnswers(config))) return false;
   const { getContainerRuntimeClient, getReaper, ImageName } = await import('testcontainers');
   try {

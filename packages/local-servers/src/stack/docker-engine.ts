@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { request } from 'node:http';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import type { ServerConfig } from '../config.ts';
+import type { LocalServersConfig } from '../config.ts';
 
 /** How long an engine may take to answer a ping before it counts as absent. */
 const pingTimeoutMs = 1000;
@@ -13,7 +13,7 @@ const answers = new Map<string, Promise<boolean>>();
 type EngineAddress = { readonly socketPath: string } | { readonly host: string; readonly port: number };
 
 /** Whether a Docker engine answers. Takes a second at most and is asked once per process. */
-export function dockerAnswers(config: ServerConfig): Promise<boolean> {
+export function dockerAnswers(config: LocalServersConfig): Promise<boolean> {
   const key = JSON.stringify([config.dockerHost, config.runtimeDirectory]);
   const known = answers.get(key);
   if (known !== undefined) return known;
@@ -28,7 +28,7 @@ async function ask(addresses: readonly EngineAddress[]): Promise<boolean> {
 }
 
 /** The places where Testcontainers looks too, in its order. */
-function engineAddresses({ dockerHost, runtimeDirectory }: ServerConfig): readonly EngineAddress[] {
+function engineAddresses({ dockerHost, runtimeDirectory }: LocalServersConfig): readonly EngineAddress[] {
   if (dockerHost !== undefined) return addressOf(dockerHost);
   const home = homedir();
   const sockets = [

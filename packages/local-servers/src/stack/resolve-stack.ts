@@ -1,4 +1,4 @@
-import { type ServerConfig, type Environment, readConfig } from '../config.ts';
+import { type LocalServersConfig, type Environment, readConfig } from '../config.ts';
 import { findEmbeddedPostgres } from '../postgres/postgres-binaries.ts';
 import { findProgram } from '../programs.ts';
 import { redisPrograms } from '../redis/redis-binary.ts';
@@ -36,7 +36,7 @@ export async function resolveStack(options: ResolveStackOptions): Promise<Stack>
   return (await containersUsable(config)) ? 'containers' : 'local';
 }
 
-async function hasLocal(server: 'redis' | 'postgres', config: ServerConfig): Promise<boolean> {
+async function hasLocal(server: 'redis' | 'postgres', config: LocalServersConfig): Promise<boolean> {
   if (server === 'postgres') return findEmbeddedPostgres() !== undefined;
   return (await findProgram(redisPrograms, config.searchPath)) !== undefined;
 }

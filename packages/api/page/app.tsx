@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { type RangeName, rangeNames } from '../snapshot.ts';
+import { type RangeName, rangeNames } from '../src/dashboard/snapshot-shape.ts';
 import { send } from './api.ts';
 import { Board } from './board.tsx';
 import { Login } from './login.tsx';

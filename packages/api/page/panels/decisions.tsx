@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { DecisionPoint, Panel as PanelState, WorkerState } from '../../snapshot.ts';
+import type { DecisionPoint, Panel as PanelState, WorkerState } from '../../src/dashboard/snapshot-shape.ts';
 import { Chart } from '../chart.tsx';
 import { rate } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';

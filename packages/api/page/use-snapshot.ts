@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { RangeName, Snapshot } from '../snapshot.ts';
+import type { RangeName, Snapshot } from '../src/dashboard/snapshot-shape.ts';
 
 /** What the page knows, and whether it still hears. */
 export type Feed =

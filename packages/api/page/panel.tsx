@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
-import type { Panel as PanelState } from '../snapshot.ts';
+import type { Panel as PanelState } from '../src/dashboard/snapshot-shape.ts';
 
 interface PanelProps<Data> {
   readonly title: string;

@@ -1,4 +1,4 @@
-import type { RANGES } from '../snapshot.ts';
+import type { RANGES } from '../src/dashboard/snapshot-shape.ts';
 
 /** How far back a chart looks, and in what steps. */
 export type Range = (typeof RANGES)[keyof typeof RANGES];

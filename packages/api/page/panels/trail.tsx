@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { type Panel as PanelState, type TrailState, workerOf } from '../../snapshot.ts';
+import { type Panel as PanelState, type TrailState, workerOf } from '../../src/dashboard/snapshot-shape.ts';
 import { Chart } from '../chart.tsx';
 import { count, duration, roughly } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';

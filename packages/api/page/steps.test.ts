@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { RANGES } from '../snapshot.ts';
+import { RANGES } from '../src/dashboard/snapshot-shape.ts';
 import { stepsOf } from './steps.ts';
 
 it('a range has a step for each place of its chart, aligned to the clock, without one whose counts may still arrive', () => {

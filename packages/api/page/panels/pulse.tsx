@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { type Panel, type Snapshot, type WorkerState, workerOf } from '../../snapshot.ts';
+import { type Panel, type Snapshot, type WorkerState, workerOf } from '../../src/dashboard/snapshot-shape.ts';
 import { count, duration, rate } from '../format.ts';
 
 interface PulseProps {

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import type { BlockedState, Panel as PanelState } from '../../snapshot.ts';
+import type { BlockedState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { send } from '../api.ts';
 import { useAsk } from '../ask.tsx';
 import { count, relative } from '../format.ts';

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import type { AlertState, Panel } from '../../snapshot.ts';
+import type { AlertState, Panel } from '../../src/dashboard/snapshot-shape.ts';
 import { amount, roughly } from '../format.ts';
 
 interface AlertsProps {

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import type { JobState, Panel as PanelState } from '../../snapshot.ts';
+import type { JobState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { count, duration, moment, relative } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import type { BreakerState, Panel as PanelState } from '../../snapshot.ts';
+import type { BreakerState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { send } from '../api.ts';
 import { type Question, useAsk } from '../ask.tsx';
 import { count, rate, relative, roughly } from '../format.ts';

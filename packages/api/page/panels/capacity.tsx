@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import type { CapacityState, Panel as PanelState } from '../../snapshot.ts';
+import type { CapacityState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { count } from '../format.ts';
 import { Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';

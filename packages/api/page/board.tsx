@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { type RangeName, rangeNames, RANGES, type Snapshot, workerOf } from '../snapshot.ts';
+import { type RangeName, rangeNames, RANGES, type Snapshot, workerOf } from '../src/dashboard/snapshot-shape.ts';
 import { AskProvider } from './ask.tsx';
 import { Liveness } from './liveness.tsx';
 import { Alerts } from './panels/alerts.tsx';

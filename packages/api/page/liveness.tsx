@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { type WorkerState, workerOf } from '../snapshot.ts';
+import { type WorkerState, workerOf } from '../src/dashboard/snapshot-shape.ts';
 import { clock } from './format.ts';
 import type { Feed } from './use-snapshot.ts';
 
