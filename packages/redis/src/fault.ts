@@ -144,6 +144,11 @@ export function redisFault(error: unknown): RedisFault {
   return faultOf('connection_lost');
 }
 
+/** True for an error that Redis sent, and for an answer that can't be read; false when the connection was lost. */
+export function isReplyError(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'ReplyError' || error.name === 'UnexpectedReplyError');
+}
+
 /** ioredis' `reconnectOnError`: true for the answer of a server that can't write, such as a demoted master. */
 export function cannotWrite(error: unknown): boolean {
   return redisFault(error).code === 'read_only';

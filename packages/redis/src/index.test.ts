@@ -15,6 +15,7 @@ it('exports exactly this', () => {
       "cannotWrite",
       "channelOf",
       "connectionOf",
+      "deadlines",
       "defineScript",
       "eventFields",
       "faultOf",

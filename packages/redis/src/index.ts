@@ -4,6 +4,8 @@ export type { RedisClient } from './client.ts';
 export { call } from './command.ts';
 export { connectionOf } from './connection.ts';
 export type { Connection } from './connection.ts';
+export { deadlines } from './deadline.ts';
+export type { Deadline, OnFailure } from './deadline.ts';
 export { RedisOptionError } from './errors.ts';
 export { eventFields, MalformedEventError } from './event-fields.ts';
 export type { EventFields } from './event-fields.ts';

@@ -74,15 +74,29 @@ it('answers a Redis that is away or frozen with a typed error within the deadlin
     await vi.waitUntil(() => client.status === 'ready');
     await expect(store.execute(id, read)).resolves.toMatchObject({ verdict: 'done' });
     await own.pause();
-    await expect(store.execute(id, read)).rejects.toMatchObject({ code: 'store_unavailable' });
-    await expect(store.execute(id, read)).rejects.toThrow('it does not answer');
+    await expect(store.execute(id, read)).rejects.toMatchObject({ code: 'store_unavailable', sent: true });
+    await expect(store.execute(id, read)).rejects.toMatchObject({ sent: false, cause: { code: 'no_answer' } });
     await own.resume();
     await expect.poll(async () => store.execute(id, read).catch(() => undefined)).toMatchObject({ verdict: 'done' });
     await own.kill();
     await expect.poll(() => client.status).not.toBe('ready');
-    await expect(store.execute(id, read)).rejects.toThrow(/connection is/);
+    await expect(store.execute(id, read)).rejects.toMatchObject({
+      sent: false,
+      cause: { kind: 'outage' },
+    });
   } finally {
     client.disconnect();
     await own.stop();
+  }
+});
+
+it('waits within its deadline for a connection that is being made', async () => {
+  const client = new Redis(redis.url, { ...hotPathOptions, lazyConnect: true });
+  try {
+    const answers = [1, 2, 3].map(() => make(client).execute(id, read));
+    expect(client.status).toBe('connecting');
+    await expect(Promise.all(answers)).resolves.toHaveLength(3);
+  } finally {
+    client.disconnect();
   }
 });

@@ -1,7 +1,6 @@
-import { call, defineScript, type RedisClient } from '@spillway/redis';
+import { call, defineScript, type RedisClient, deadlines } from '@spillway/redis';
 import { LimiterUnavailableError } from '../errors.ts';
 import { liveEntries } from '../scripts.generated.ts';
-import { deadlines } from '../store/redis/deadline.ts';
 import { type Bus, liveChannelOf } from './bus.ts';
 import { MAX_ENTRIES } from './memory-source.ts';
 import type { LiveSource } from './source.ts';

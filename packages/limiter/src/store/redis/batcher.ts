@@ -1,6 +1,5 @@
-import { type RedisClient, type RedisFault, redisFault } from '@spillway/redis';
+import { type Deadline, type RedisClient, type RedisFault, redisFault } from '@spillway/redis';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
-import type { Deadline } from './deadline.ts';
 import { isSplitByMigration } from './reply-errors.ts';
 
 /*
@@ -116,7 +115,7 @@ function sender<Item, Reply>({ within, protocol, metrics, onAnswer }: BatcherOpt
           protocol.fail(batch, redisFault(error));
         }
       },
-      (fault, error) => {
+      (fault, _wasSent, error) => {
         underWay -= 1;
         if (!readOnly && fault.code === 'out_of_memory') send(batch, startedAt, true);
         else if (batch.length > 1 && isSplitByMigration(error)) {

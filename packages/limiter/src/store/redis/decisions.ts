@@ -1,4 +1,4 @@
-import { faultOf, type RedisClient, redisFault } from '@spillway/redis';
+import { type Deadline, faultOf, type RedisClient, redisFault } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
@@ -6,7 +6,6 @@ import type { Operation } from '../operation.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
 import { batcher } from './batcher.ts';
 import { counterProtocol } from './counter-protocol.ts';
-import type { Deadline } from './deadline.ts';
 import type { Fallback } from './fallback.ts';
 import { type GroupItem, groupProtocol } from './group-protocol.ts';
 import { logProtocol } from './log-protocol.ts';

@@ -1,10 +1,9 @@
-import { channelOf, type FaultReporter, faultOf, type RedisClient } from '@spillway/redis';
+import { channelOf, deadlines, type FaultReporter, faultOf, type RedisClient } from '@spillway/redis';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
 import type { BlockedListener, LimiterStore, StoreRequest } from '../store.ts';
 import { acrossShards } from './across-shards.ts';
-import { deadlines } from './deadline.ts';
 import { decisions } from './decisions.ts';
 import { deniedCounter } from './denied-counter.ts';
 import { fallback } from './fallback.ts';

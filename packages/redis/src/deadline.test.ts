@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
-import type { RedisClient } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { RedisClient } from './client.ts';
 import { deadlines } from './deadline.ts';
 
 class FakeClient extends EventEmitter implements RedisClient {

@@ -1,20 +1,25 @@
-import { faultOf, type RedisClient, type RedisFault, redisFault } from '@spillway/redis';
-import { Availability, type Startable } from './availability.ts';
+import { Availability, Readiness, type Startable } from './availability.ts';
+import type { RedisClient } from './client.ts';
 import { type Expiring, ExpiryQueue } from './expiry-queue.ts';
-import { isReplyError } from './reply-errors.ts';
-import { ReadyBell } from './ready-bell.ts';
+import { faultOf, isReplyError, type RedisFault, redisFault } from './fault.ts';
+
+/**
+ * Redis did not do the work. `wasSent`: whether it may have run all the same. `error` is what the work was rejected with, if
+ * it was.
+ */
+export type OnFailure = (fault: RedisFault, wasSent: boolean, error?: unknown) => void;
 
 /** Gives work a time limit, and keeps it from a Redis that doesn't answer. */
 export interface Deadline {
   /**
    * Runs `work` once Redis can take it. Exactly one of the two callbacks is called, once, at most `deadlineMs` (and a
    * turn of the event loop) after `startedAt`, a time of `performance.now()` (by default now). What the work does after
-   * that is ignored. `error` is what the work was rejected with, if it was.
+   * that is ignored.
    */
   run<Reply>(
     work: () => Promise<Reply>,
     onReply: (reply: Reply) => void,
-    onFailure: (fault: RedisFault, error?: unknown) => void,
+    onFailure: OnFailure,
     startedAt?: number,
   ): void;
 }
@@ -24,10 +29,10 @@ export interface Deadline {
  * keeps only its own shards' work waiting.
  */
 export function deadlines(client: RedisClient, deadlineMs: number): (key: string) => Deadline {
-  const bell = new ReadyBell(client);
+  const readiness = new Readiness(client);
   const queue = new ExpiryQueue();
   if (client.isCluster !== true) {
-    const only = deadline(bell, queue, deadlineMs);
+    const only = deadline(readiness, queue, deadlineMs);
     return () => only;
   }
   const byTag = new Map<string, Deadline>();
@@ -35,7 +40,7 @@ export function deadlines(client: RedisClient, deadlineMs: number): (key: string
     const tag = key.slice(0, key.indexOf('}'));
     const known = byTag.get(tag);
     if (known !== undefined) return known;
-    const made = deadline(bell, queue, deadlineMs);
+    const made = deadline(readiness, queue, deadlineMs);
     byTag.set(tag, made);
     return made;
   };
@@ -46,13 +51,13 @@ export function deadlines(client: RedisClient, deadlineMs: number): (key: string
  * memory nor decisions that Redis would carry out long after. It waits within its deadline; once the outage is old it
  * fails at once.
  */
-function deadline(bell: ReadyBell, queue: ExpiryQueue, deadlineMs: number): Deadline {
-  const availability = new Availability(bell, deadlineMs);
+function deadline(readiness: Readiness, queue: ExpiryQueue, deadlineMs: number): Deadline {
+  const availability = new Availability(readiness, deadlineMs);
   return {
     run(work, onReply, onFailure, startedAt = performance.now()) {
       const mustWait = availability.isAway && !availability.takeProbe();
       if (mustWait && availability.isHopeless()) {
-        onFailure(availability.fault);
+        onFailure(availability.fault, false);
         return;
       }
       const piece = new Piece(availability, queue, startedAt + deadlineMs, { work, onReply, onFailure });
@@ -67,7 +72,7 @@ function deadline(bell: ReadyBell, queue: ExpiryQueue, deadlineMs: number): Dead
 interface Callbacks<Reply> {
   readonly work: () => Promise<Reply>;
   readonly onReply: (reply: Reply) => void;
-  readonly onFailure: (fault: RedisFault, error?: unknown) => void;
+  readonly onFailure: OnFailure;
 }
 
 /**
@@ -102,7 +107,7 @@ class Piece<Reply> implements Expiring, Startable {
     }
     sent.then(
       (reply) => (this.#settle(true) ? onReply(reply) : undefined),
-      (error: unknown) => (this.#settle(isReplyError(error)) ? onFailure(redisFault(error), error) : undefined),
+      (error: unknown) => (this.#settle(isReplyError(error)) ? onFailure(redisFault(error), true, error) : undefined),
     );
   }
 
@@ -113,7 +118,7 @@ class Piece<Reply> implements Expiring, Startable {
       if (this.#state !== 'sent') return;
       this.#state = 'done';
       this.#queue.remove(this);
-      this.#callbacks.onFailure(redisFault(error), error);
+      this.#callbacks.onFailure(redisFault(error), false, error);
     });
   }
 
@@ -121,12 +126,12 @@ class Piece<Reply> implements Expiring, Startable {
     if (this.#state === 'waiting') {
       this.#state = 'done';
       this.#availability.forget(this);
-      this.#callbacks.onFailure(this.#availability.fault);
+      this.#callbacks.onFailure(this.#availability.fault, false);
       return;
     }
     this.#state = 'late';
     this.#availability.lateBegins();
-    this.#callbacks.onFailure(faultOf('no_answer'));
+    this.#callbacks.onFailure(faultOf('no_answer'), true);
   }
 
   /** True when somebody still waits for the outcome. */

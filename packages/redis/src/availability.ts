@@ -1,5 +1,6 @@
-import { faultOf, type RedisFault } from '@spillway/redis';
-import type { ReadyBell } from './ready-bell.ts';
+import type { RedisClient } from './client.ts';
+import { type Connection, connectionOf } from './connection.ts';
+import { faultOf, type RedisFault } from './fault.ts';
 
 /** After an outage of so many deadlines nobody waits any more: the answer is known. */
 const PATIENCE = 2;
@@ -21,7 +22,7 @@ export interface Startable {
  * A reply ends it, also a late one, and so does a connection that becomes ready, since Redis has answered its handshake.
  */
 export class Availability {
-  readonly #bell: ReadyBell;
+  readonly #readiness: Readiness;
   readonly #patienceMs: number;
   readonly #waiting = new Set<Startable>();
   #late = 0;
@@ -29,18 +30,18 @@ export class Availability {
   #probing = false;
   #awaySince: number | undefined;
 
-  constructor(bell: ReadyBell, deadlineMs: number) {
-    this.#bell = bell;
+  constructor(readiness: Readiness, deadlineMs: number) {
+    this.#readiness = readiness;
     this.#patienceMs = PATIENCE * deadlineMs;
   }
 
   get isAway(): boolean {
-    return this.#late > 0 || this.#doubted || !this.#bell.isReady;
+    return this.#late > 0 || this.#doubted || !this.#readiness.isReady;
   }
 
   /** While away: why. */
   get fault(): RedisFault {
-    if (!this.#bell.isReady) return this.#bell.fault;
+    if (!this.#readiness.isReady) return this.#readiness.fault;
     return faultOf(this.#late > 0 ? 'no_answer' : 'connection_lost');
   }
 
@@ -53,7 +54,7 @@ export class Availability {
 
   /** While away: true when the caller's work is to be sent, as the probe. */
   takeProbe(): boolean {
-    if (this.#probing || this.#late > 0 || !this.#bell.isReady) return false;
+    if (this.#probing || this.#late > 0 || !this.#readiness.isReady) return false;
     this.#probing = true;
     return true;
   }
@@ -61,7 +62,7 @@ export class Availability {
   /** Starts it when Redis is back. */
   wait(work: Startable): void {
     this.#waiting.add(work);
-    this.#bell.wake();
+    this.#readiness.wake();
     this.#listen();
   }
 
@@ -102,10 +103,53 @@ export class Availability {
   }
 
   #listen(): void {
-    if (this.#bell.isReady) return;
-    this.#bell.next(() => {
+    if (this.#readiness.isReady) return;
+    this.#readiness.next(() => {
       this.#doubted = false;
       this.#recheck();
+    });
+  }
+}
+
+/**
+ * Whether the connection is ready, and who waits for it: any number of listeners over one listener of its own. Fifty thousand
+ * requests in an outage, or a Cluster's many shards, must not become as many listeners of the client.
+ */
+export class Readiness {
+  readonly #client: RedisClient;
+  readonly #connection: Connection;
+  readonly #listeners = new Set<() => void>();
+  #listening = false;
+
+  constructor(client: RedisClient) {
+    this.#client = client;
+    this.#connection = connectionOf(client);
+  }
+
+  get isReady(): boolean {
+    return this.#client.status === 'ready';
+  }
+
+  /** Why the connection is not ready. */
+  get fault(): RedisFault {
+    return this.#connection.fault;
+  }
+
+  /** Connects a client that waits for its first command. */
+  wake(): void {
+    this.#connection.wake();
+  }
+
+  /** Calls `listener` once, at the next `ready`. */
+  next(listener: () => void): void {
+    this.#listeners.add(listener);
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#client.once('ready', () => {
+      this.#listening = false;
+      const listeners = [...this.#listeners];
+      this.#listeners.clear();
+      for (const each of listeners) each();
     });
   }
 }
