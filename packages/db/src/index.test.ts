@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import * as db from './index.ts';
+import * as schema from './schema/index.ts';
 
 test('exports exactly these values', () => {
   expect(Object.keys(db).toSorted()).toMatchInlineSnapshot(`
@@ -13,8 +14,11 @@ test('exports exactly these values', () => {
       "addToRun",
       "apiKeyScopes",
       "apiKeysVersion",
+      "archivalRunStatuses",
       "archiveRows",
+      "blockModes",
       "blockedSubjects",
+      "breakerEventTypes",
       "breakerOverview",
       "builtInArchives",
       "builtInCleanups",
@@ -31,6 +35,7 @@ test('exports exactly these values', () => {
       "decodePayload",
       "ensurePartitions",
       "findMissing",
+      "gapKinds",
       "generateKey",
       "insertApiKey",
       "insertBreakerEvents",
@@ -92,6 +97,40 @@ test('exports exactly these values', () => {
       "waitingPayloads",
       "withConnection",
       "withJobLock",
+    ]
+  `);
+});
+
+test('exports exactly these tables and enumerations to applications', () => {
+  expect(Object.keys(schema).toSorted()).toMatchInlineSnapshot(`
+    [
+      "alerts",
+      "apiCallLogs",
+      "apiKeyScopes",
+      "apiKeys",
+      "archivalRunStatuses",
+      "archivalRuns",
+      "archive",
+      "archivedApiCallLogs",
+      "archivedAuditLogs",
+      "archivedGenerations",
+      "auditDeadLetters",
+      "auditGaps",
+      "auditLogs",
+      "auditWatermarks",
+      "blockModes",
+      "breakerEventTypes",
+      "changes",
+      "circuitBreakerEvents",
+      "gapKinds",
+      "generations",
+      "rateLimitsV2",
+      "scheduledRuns",
+      "spillway",
+      "systemMetricLateMinutes",
+      "systemMetricRollupState",
+      "systemMetricRollups",
+      "systemMetrics",
     ]
   `);
 });

@@ -9,7 +9,24 @@ export {
   type Violation,
 } from './alerts/alerts.ts';
 export { generateKey, type GeneratedKey, parseKey, type ApiKeyParts, secretMatches } from './api-keys/api-key.ts';
-export { createApiKey, type CreateApiKeyOptions, type CreatedApiKey } from './api-keys/create-api-key.ts';
+export {
+  type ActiveApiKey,
+  activeApiKeys,
+  type ApiKeyRotation,
+  type ApiKeyRow,
+  type ApiKeyScope,
+  apiKeysVersion,
+  createApiKey,
+  type CreateApiKeyOptions,
+  type CreatedApiKey,
+  insertApiKey,
+  listApiKeys,
+  type ListApiKeysOptions,
+  type NewApiKey,
+  revokeApiKey,
+  rotateApiKey,
+  touchApiKeys,
+} from './api-keys/api-keys.ts';
 export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
 export { type ArchiveReport, inspectArchives } from './archive/ensure-archives.ts';
@@ -31,6 +48,17 @@ export { jobOverview, type JobOverview } from './dashboard/job-overview.ts';
 export { type LatestMetric, latestMetrics } from './dashboard/metric-latest.ts';
 export { metricSeries, type MetricStep } from './dashboard/metric-series.ts';
 export { InvalidOptionError } from './invalid-option-error.ts';
+export {
+  insertMetrics,
+  listMetrics,
+  type ListMetricsOptions,
+  type MetricRow,
+  type MetricSample,
+  type MetricStats,
+  metricStats,
+  recordMetric,
+  type StoredMetric,
+} from './metrics/metrics.ts';
 export { isReservedMetric } from './metrics/reserved-metrics.ts';
 export { rollUpMetrics } from './metrics/roll-up-metrics.ts';
 export type { ApplicationTable } from './migrate/application-tables.ts';
@@ -50,24 +78,19 @@ export {
   type RetirePartitionsOptions,
   type RetirePartitionsReport,
 } from './partitions/retire-partitions.ts';
-export { type ActiveApiKey, activeApiKeys, apiKeysVersion } from './queries/active-api-keys.ts';
-export { type ApiKeyRow, type ApiKeyScope, apiKeyScopes } from './queries/api-key-row.ts';
-export type { BlockRow } from './queries/block-row.ts';
-export { decodePayload } from './queries/dead-letter-payload.ts';
+export { listArchivalRuns, type ArchivalRun, type ListArchivalRunsOptions } from './runs/list-archival-runs.ts';
+export { findMissing, type KnownSeq, listEpochs, type SeqBounds } from './trail/find-missing.ts';
+export type { Page, PageOptions } from './query/keyset-page.ts';
+export { InvalidCursorError } from './query/page-cursor.ts';
+export type { InsertRows } from './query/unnest-insert.ts';
+export { type BlockRow, listBlocks, type ListBlocksOptions, upsertBlocks } from './trail/blocks.ts';
 export {
-  type DeadLetterFilter,
-  markReplayed,
-  takeDeadLetter,
-  waitingDeadLetters,
-  waitingPayloads,
-  type WaitingLetter,
-} from './queries/dead-letters.ts';
-export { findMissing, type KnownSeq, listEpochs, type SeqBounds } from './queries/find-missing.ts';
-export { insertApiKey, type NewApiKey } from './queries/insert-api-key.ts';
-export { type BreakerEventRow, insertBreakerEvents } from './queries/insert-breaker-events.ts';
-export { type DeadLetter, insertDeadLetter } from './queries/insert-dead-letter.ts';
-export { type GapRange, type GapRow, insertGaps, upsertOutages } from './queries/insert-gaps.ts';
-export { insertMetrics, type MetricRow } from './queries/insert-metrics.ts';
+  type BreakerEventRow,
+  insertBreakerEvents,
+  listBreakerEvents,
+  type ListBreakerEventsOptions,
+  type StoredBreakerEvent,
+} from './trail/breaker-events.ts';
 export {
   type Change,
   insertChange,
@@ -75,29 +98,34 @@ export {
   type ListChangesOptions,
   recordChange,
   type StoredChange,
-} from './queries/changes.ts';
-export type { Page, PageOptions } from './queries/keyset-page.ts';
-export { listApiKeys, type ListApiKeysOptions } from './queries/list-api-keys.ts';
-export { type ArchivalRun, listArchivalRuns, type ListArchivalRunsOptions } from './queries/list-archival-runs.ts';
-export { listBlocks, type ListBlocksOptions } from './queries/list-blocks.ts';
+} from './trail/changes.ts';
+export { decodePayload } from './trail/dead-letter-payload.ts';
 export {
-  listBreakerEvents,
-  type ListBreakerEventsOptions,
-  type StoredBreakerEvent,
-} from './queries/list-breaker-events.ts';
-export { listDeadLetters, type ListDeadLettersOptions, type StoredDeadLetter } from './queries/list-dead-letters.ts';
-export { listGaps, type ListGapsOptions, type StoredGap } from './queries/list-gaps.ts';
-export { listMetrics, type ListMetricsOptions, type StoredMetric } from './queries/list-metrics.ts';
-export { type MetricStats, metricStats } from './queries/metric-stats.ts';
-export type { OutboxIdentity } from './queries/outbox-identity.ts';
-export { InvalidCursorError } from './queries/page-cursor.ts';
-export { type MetricSample, recordMetric } from './queries/record-metric.ts';
-export { revokeApiKey } from './queries/revoke-api-key.ts';
-export { type ApiKeyRotation, rotateApiKey } from './queries/rotate-api-key.ts';
-export { touchApiKeys } from './queries/touch-api-keys.ts';
-export type { InsertRows } from './queries/unnest-insert.ts';
-export { upsertBlocks } from './queries/upsert-blocks.ts';
-export { type DroppedRow, upsertDropped } from './queries/upsert-dropped.ts';
+  type DeadLetter,
+  type DeadLetterFilter,
+  insertDeadLetter,
+  listDeadLetters,
+  type ListDeadLettersOptions,
+  markReplayed,
+  type StoredDeadLetter,
+  takeDeadLetter,
+  waitingDeadLetters,
+  waitingPayloads,
+  type WaitingLetter,
+} from './trail/dead-letters.ts';
+export {
+  type DroppedRow,
+  type GapRange,
+  type GapRow,
+  insertGaps,
+  listGaps,
+  type ListGapsOptions,
+  type StoredGap,
+  upsertDropped,
+  upsertOutages,
+} from './trail/gaps.ts';
+export type { OutboxIdentity } from './trail/outbox-identity.ts';
+export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './schema/enumerations.ts';
 export type { RolesReport } from './roles/ensure-roles.ts';
 export { type Exposure, listExposures } from './roles/exposures.ts';
 export type { RoleName } from './roles/privileges.ts';

@@ -96,9 +96,9 @@ async function readSnapshot(
     panel('jobs', () => readJobs(db, nowMs)),
     panel('capacity', slow.capacity),
     panel('alerts', async () =>
-      (await listAlerts(db, { openOnly: true })).map(({ rule, openedAt, value, threshold, details }) => ({
+      (await listAlerts(db, { openOnly: true })).map(({ rule, openedAtMs, value, threshold, details }) => ({
         rule,
-        openedAtMs: openedAt.getTime(),
+        openedAtMs,
         value,
         threshold,
         side: value < threshold ? ('below' as const) : ('above' as const),

@@ -9,7 +9,9 @@ test('a rule has one open alert, however many open it at once, and a new one aft
   const opened = await Promise.all(Array.from({ length: 10 }, async () => openAlert(database.pool, violation)));
   expect(opened.filter(Boolean)).toHaveLength(1);
   expect(await openAlert(database.pool, { ...violation, value: 120 })).toBe(false);
-  expect(await listAlerts(database.pool)).toMatchObject([{ rule: 'lag', value: 120, threshold: 60, resolvedAt: null }]);
+  expect(await listAlerts(database.pool)).toMatchObject([
+    { rule: 'lag', value: 120, threshold: 60, resolvedAtMs: null },
+  ]);
   expect(await resolveAlerts(database.pool, ['lag', 'other'])).toEqual(['lag']);
   expect(await resolveAlerts(database.pool, ['lag'])).toEqual([]);
   expect(await openAlert(database.pool, violation)).toBe(true);

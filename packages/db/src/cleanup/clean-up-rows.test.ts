@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { withConnection } from '../connection/with-connection.ts';
-import { upsertBlocks } from '../queries/upsert-blocks.ts';
+import { upsertBlocks } from '../trail/blocks.ts';
 import { blockRow } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
 import { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './clean-up-rows.ts';

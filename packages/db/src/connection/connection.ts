@@ -1,8 +1,8 @@
-import type { ClientBase, PoolClient, QueryResult, QueryResultRow } from 'pg';
+import type { ClientBase, PoolClient, QueryConfig, QueryResult, QueryResultRow } from 'pg';
 
 /** Anything that runs one statement: a pool, a pool's client or a client. */
 export interface Queryable {
-  query<Row extends QueryResultRow>(text: string, values?: unknown[]): Promise<QueryResult<Row>>;
+  query<Row extends QueryResultRow>(statement: string | QueryConfig, values?: unknown[]): Promise<QueryResult<Row>>;
 }
 
 /**

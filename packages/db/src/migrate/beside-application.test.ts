@@ -6,7 +6,7 @@ import { migrate as migrateByDrizzle } from 'drizzle-orm/node-postgres/migrator'
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listPartitions } from '../partitions/list-partitions.ts';
-import { upsertBlocks } from '../queries/upsert-blocks.ts';
+import { upsertBlocks } from '../trail/blocks.ts';
 import { listExposures } from '../roles/exposures.ts';
 import { blockRow } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';

@@ -12,11 +12,11 @@ import { rollUpMetrics } from '../metrics/roll-up-metrics.ts';
 import { migrate } from '../migrate/migrate.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
 import { retirePartitions } from '../partitions/retire-partitions.ts';
-import { insertBreakerEvents } from '../queries/insert-breaker-events.ts';
-import { insertDeadLetter } from '../queries/insert-dead-letter.ts';
-import { insertGaps, upsertOutages, type GapRow } from '../queries/insert-gaps.ts';
-import { insertMetrics } from '../queries/insert-metrics.ts';
-import { upsertBlocks } from '../queries/upsert-blocks.ts';
+import { insertBreakerEvents } from '../trail/breaker-events.ts';
+import { insertDeadLetter } from '../trail/dead-letters.ts';
+import { insertGaps, upsertOutages, type GapRow } from '../trail/gaps.ts';
+import { insertMetrics } from '../metrics/metrics.ts';
+import { upsertBlocks } from '../trail/blocks.ts';
 import { blockRow, breakerEventRow, noonMs } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
 import { readVitals, recordMetrics } from '../vitals/vitals.ts';
@@ -28,8 +28,6 @@ const logins = useLogins();
 const gap = (overrides: Partial<GapRow> = {}): GapRow => ({
   id: '11111111-1111-8111-8111-111111111111',
   kind: 'limiter_outage',
-  range: null,
-  outbox: null,
   detail: { reports: 1 },
   detectedAtMs: noonMs,
   ...overrides,

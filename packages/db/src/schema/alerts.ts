@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { index, jsonb, numeric, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
 import { spillway } from './schemas.ts';
-import { timestamptz } from './timestamps.ts';
+import { epochMs, now } from './timestamps.ts';
 
 /**
  * Thresholds that were crossed. A rule has at most one open row; it is resolved when the value is back. What the webhook
@@ -12,25 +12,26 @@ export const alerts = spillway.table(
   {
     id: uuid('id').primaryKey().defaultRandom(),
     rule: text('rule').notNull(),
-    openedAt: timestamptz('opened_at').notNull().defaultNow(),
-    resolvedAt: timestamptz('resolved_at'),
+    openedAtMs: epochMs('opened_at').notNull().default(now),
+    /** Null while it is open. */
+    resolvedAtMs: epochMs('resolved_at'),
     /** While open, the worst value so far. */
-    value: numeric('value').notNull(),
-    threshold: numeric('threshold').notNull(),
-    details: jsonb('details').notNull().default({}),
-    notifiedOpenedAt: timestamptz('notified_opened_at'),
-    notifiedResolvedAt: timestamptz('notified_resolved_at'),
+    value: numeric('value', { mode: 'number' }).notNull(),
+    threshold: numeric('threshold', { mode: 'number' }).notNull(),
+    details: jsonb('details').$type<Readonly<Record<string, unknown>>>().notNull().default({}),
+    notifiedOpenedAtMs: epochMs('notified_opened_at'),
+    notifiedResolvedAtMs: epochMs('notified_resolved_at'),
   },
   (table) => [
     uniqueIndex('alerts_open_key')
       .on(table.rule)
-      .where(sql`${table.resolvedAt} is null`),
-    index('alerts_opened_at_idx').on(table.openedAt),
+      .where(sql`${table.resolvedAtMs} is null`),
+    index('alerts_opened_at_idx').on(table.openedAtMs),
     // What the webhook has yet to be told.
     index('alerts_untold_idx')
-      .on(table.openedAt)
+      .on(table.openedAtMs)
       .where(
-        sql`${table.notifiedOpenedAt} is null or (${table.resolvedAt} is not null and ${table.notifiedResolvedAt} is null)`,
+        sql`${table.notifiedOpenedAtMs} is null or (${table.resolvedAtMs} is not null and ${table.notifiedResolvedAtMs} is null)`,
       ),
   ],
 );

@@ -1,4 +1,5 @@
-import { index, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { index, integer, jsonb, text, uuid } from 'drizzle-orm/pg-core';
+import { publicSchema } from './schemas.ts';
 import { createdAt } from './timestamps.ts';
 
 /** Shared with the archive: the mover refuses to run when the two differ. */
@@ -18,7 +19,7 @@ export const apiCallLogColumns = () => ({
 });
 
 /** Calls of the last 30 days; older ones live in `archive.api_call_logs`. */
-export const apiCallLogs = pgTable(
+export const apiCallLogs = publicSchema.table(
   'api_call_logs',
   { ...apiCallLogColumns(), id: uuid('id').primaryKey().defaultRandom() },
   (table) => [

@@ -1,7 +1,8 @@
 import { sql } from 'drizzle-orm';
 import { check, customType, index, text, uuid } from 'drizzle-orm/pg-core';
+import { apiKeyScopes, quoted } from './enumerations.ts';
 import { spillway } from './schemas.ts';
-import { createdAt, timestamptz } from './timestamps.ts';
+import { createdAtMs, epochMs } from './timestamps.ts';
 
 /** Drizzle has no bytea of its own. */
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
@@ -15,22 +16,24 @@ export const apiKeys = spillway.table(
   {
     id: uuid('id').primaryKey(),
     name: text('name').notNull(),
+    /** SHA-256 of the secret. */
     secretHash: bytea('secret_hash').notNull(),
-    scopes: text('scopes').array().notNull(),
+    scopes: text('scopes', { enum: apiKeyScopes }).array().notNull(),
     /** The key that this one was made to replace, by a rotation. */
     replaces: uuid('replaces'),
-    createdAt: createdAt(),
-    expiresAt: timestamptz('expires_at'),
-    revokedAt: timestamptz('revoked_at'),
-    /** Coarse: written about once a minute. */
-    lastUsedAt: timestamptz('last_used_at'),
+    createdAtMs: createdAtMs(),
+    /** Null = never. */
+    expiresAtMs: epochMs('expires_at'),
+    revokedAtMs: epochMs('revoked_at'),
+    /** To the minute. */
+    lastUsedAtMs: epochMs('last_used_at'),
   },
   (table) => [
     check('api_keys_hash_check', sql`octet_length(${table.secretHash}) = 32`),
     check(
       'api_keys_scopes_check',
-      sql`cardinality(${table.scopes}) > 0 and ${table.scopes} <@ array['decide', 'read', 'metrics', 'operate', 'maintain', 'admin']`,
+      sql`cardinality(${table.scopes}) > 0 and ${table.scopes} <@ array[${sql.raw(quoted(apiKeyScopes))}]`,
     ),
-    index('api_keys_created_at_idx').on(table.createdAt, table.id),
+    index('api_keys_created_at_idx').on(table.createdAtMs, table.id),
   ],
 );

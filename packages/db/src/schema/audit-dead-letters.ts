@@ -1,23 +1,28 @@
 import { sql } from 'drizzle-orm';
 import { index, jsonb, text, uuid } from 'drizzle-orm/pg-core';
 import { spillway } from './schemas.ts';
-import { createdAt, timestamptz } from './timestamps.ts';
+import { createdAtMs, epochMs } from './timestamps.ts';
 
 /** Events that Postgres refused, with the reason and the whole event, to be replayed once the cause is gone. */
 export const auditDeadLetters = spillway.table(
   'audit_dead_letters',
   {
+    /** The event's UUID: dead-lettering it twice leaves one row. */
     id: uuid('id').primaryKey(),
+    /** The job it came in. */
     sourceJob: text('source_job').notNull(),
+    /** Postgres' own words. */
     reason: text('reason').notNull(),
+    /** The whole event. */
     payload: jsonb('payload').notNull(),
-    createdAt: createdAt(),
-    replayedAt: timestamptz('replayed_at'),
+    createdAtMs: createdAtMs(),
+    /** Null while it waits. */
+    replayedAtMs: epochMs('replayed_at'),
   },
   (table) => [
-    index('audit_dead_letters_created_at_idx').on(table.createdAt, table.id),
+    index('audit_dead_letters_created_at_idx').on(table.createdAtMs, table.id),
     index('audit_dead_letters_waiting_idx')
-      .on(table.createdAt)
-      .where(sql`${table.replayedAt} is null`),
+      .on(table.createdAtMs)
+      .where(sql`${table.replayedAtMs} is null`),
   ],
 );

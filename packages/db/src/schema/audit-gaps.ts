@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { bigint, check, index, integer, jsonb, text, uuid } from 'drizzle-orm/pg-core';
 import { spillway } from './schemas.ts';
-import { timestamptz } from './timestamps.ts';
+import { epochMs, now } from './timestamps.ts';
 
 /**
  * What the trail knows it does not hold: missing sequence numbers (shard, epoch, from_seq to to_seq, both included),
@@ -16,20 +16,22 @@ export const auditGaps = spillway.table(
     kind: text('kind').notNull(),
     shard: integer('shard'),
     epoch: bigint('epoch', { mode: 'number' }),
+    /** First and last missing sequence number, both included; null for a gap without a range. */
     fromSeq: bigint('from_seq', { mode: 'number' }),
     toSeq: bigint('to_seq', { mode: 'number' }),
-    detail: jsonb('detail').notNull().default({}),
-    detectedAt: timestamptz('detected_at').notNull().defaultNow(),
-    resolvedAt: timestamptz('resolved_at'),
+    detail: jsonb('detail').$type<Readonly<Record<string, unknown>>>().notNull().default({}),
+    detectedAtMs: epochMs('detected_at').notNull().default(now),
+    /** Null while it is open. */
+    resolvedAtMs: epochMs('resolved_at'),
     outboxShard: integer('outbox_shard'),
     outboxEpoch: bigint('outbox_epoch', { mode: 'number' }),
     outboxSeq: bigint('outbox_seq', { mode: 'number' }),
   },
   (table) => [
     check('audit_gaps_range_check', sql`${table.fromSeq} <= ${table.toSeq}`),
-    index('audit_gaps_detected_at_idx').on(table.detectedAt),
+    index('audit_gaps_detected_at_idx').on(table.detectedAtMs),
     index('audit_gaps_unresolved_idx')
-      .on(table.kind, table.detectedAt)
-      .where(sql`${table.resolvedAt} is null`),
+      .on(table.kind, table.detectedAtMs)
+      .where(sql`${table.resolvedAtMs} is null`),
   ],
 );

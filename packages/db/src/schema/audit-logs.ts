@@ -1,4 +1,5 @@
-import { index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { index, jsonb, text, uuid } from 'drizzle-orm/pg-core';
+import { publicSchema } from './schemas.ts';
 import { createdAt } from './timestamps.ts';
 
 /** Shared with the archive: the mover refuses to run when the two differ. */
@@ -14,7 +15,7 @@ export const auditLogColumns = () => ({
 });
 
 /** Who did what in the last 90 days; older entries live in `archive.audit_logs`. */
-export const auditLogs = pgTable(
+export const auditLogs = publicSchema.table(
   'audit_logs',
   { ...auditLogColumns(), id: uuid('id').primaryKey().defaultRandom() },
   (table) => [

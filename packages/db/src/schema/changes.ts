@@ -1,6 +1,6 @@
 import { bigint, index, integer, jsonb, text, uuid } from 'drizzle-orm/pg-core';
 import { spillway } from './schemas.ts';
-import { createdAt } from './timestamps.ts';
+import { createdAtMs } from './timestamps.ts';
 
 /**
  * What people changed by hand: policies, overrides, lists, keys, blocks, breakers, maintenance. Rows are only added. The writer
@@ -10,7 +10,7 @@ export const changes = spillway.table(
   'changes',
   {
     id: uuid('id').primaryKey(),
-    createdAt: createdAt(),
+    createdAtMs: createdAtMs(),
     /** Who: a key's name and id, a token's subject, or a user of the machine. */
     actor: text('actor').notNull(),
     /** What was done: `set_policy`, `unblock`, `force_open`, `revoke_key`. */
@@ -31,8 +31,8 @@ export const changes = spillway.table(
   },
   (table) => [
     // Keyset pagination, newest first.
-    index('changes_created_at_idx').on(table.createdAt, table.id),
+    index('changes_created_at_idx').on(table.createdAtMs, table.id),
     // The history of one thing.
-    index('changes_object_idx').on(table.objectKind, table.object, table.createdAt),
+    index('changes_object_idx').on(table.objectKind, table.object, table.createdAtMs),
   ],
 );

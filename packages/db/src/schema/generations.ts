@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { check, index, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { check, index, jsonb, text, uuid } from 'drizzle-orm/pg-core';
+import { publicSchema } from './schemas.ts';
 import { createdAt, timestamptz } from './timestamps.ts';
 
 /** Shared with the archive: the mover refuses to run when the two differ. */
@@ -20,7 +21,7 @@ export const generationColumns = () => ({
 });
 
 /** Jobs given to an AI provider. Finished ones older than 180 days live in `archive.generations`. */
-export const generations = pgTable(
+export const generations = publicSchema.table(
   'generations',
   { ...generationColumns(), id: uuid('id').primaryKey().defaultRandom() },
   (table) => [

@@ -9,6 +9,7 @@ export { auditLogs } from './audit-logs.ts';
 export { auditWatermarks } from './audit-watermarks.ts';
 export { changes } from './changes.ts';
 export { circuitBreakerEvents } from './circuit-breaker-events.ts';
+export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './enumerations.ts';
 export { generations } from './generations.ts';
 export { rateLimitsV2 } from './rate-limits.ts';
 export { scheduledRuns } from './scheduled-runs.ts';

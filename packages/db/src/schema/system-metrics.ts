@@ -1,20 +1,24 @@
 import { sql } from 'drizzle-orm';
-import { bigint, check, index, integer, jsonb, numeric, pgTable, text, uuid } from 'drizzle-orm/pg-core';
-import { timestamptz } from './timestamps.ts';
+import { bigint, check, index, integer, jsonb, numeric, text, uuid } from 'drizzle-orm/pg-core';
+import { publicSchema } from './schemas.ts';
+import { epochMs, now } from './timestamps.ts';
 
 /**
  * Samples written by `record_metric()` and read by `get_metric_stats()`; both functions are in their own migration. Those
  * that came through an outbox say where they were in it, so that the reconcile doesn't miss them.
  */
-export const systemMetrics = pgTable(
+export const systemMetrics = publicSchema.table(
   'system_metrics',
   {
+    /** UUID of the writer's choice; the same id again inserts nothing. */
     id: uuid('id').primaryKey().defaultRandom(),
     metricName: text('metric_name').notNull(),
-    metricValue: numeric('metric_value').notNull(),
+    /** Finite. */
+    metricValue: numeric('metric_value', { mode: 'number' }).notNull(),
+    /** Such as `ms`; null for a plain number. */
     metricUnit: text('metric_unit'),
-    tags: jsonb('tags').notNull().default({}),
-    recordedAt: timestamptz('recorded_at').notNull().defaultNow(),
+    tags: jsonb('tags').$type<Readonly<Record<string, unknown>>>().notNull().default({}),
+    recordedAtMs: epochMs('recorded_at').notNull().default(now),
     outboxShard: integer('outbox_shard'),
     outboxEpoch: bigint('outbox_epoch', { mode: 'number' }),
     outboxSeq: bigint('outbox_seq', { mode: 'number' }),
@@ -24,8 +28,8 @@ export const systemMetrics = pgTable(
     check('system_metrics_finite_check', sql`${table.metricValue} > '-Infinity' and ${table.metricValue} < 'Infinity'`),
     check('system_metrics_name_check', sql`${table.metricName} <> ''`),
     // get_metric_stats: drizzle can't say INCLUDE, so the value is the last key column.
-    index('system_metrics_stats_idx').on(table.metricName, table.recordedAt.desc().nullsFirst(), table.metricValue),
+    index('system_metrics_stats_idx').on(table.metricName, table.recordedAtMs.desc().nullsFirst(), table.metricValue),
     // Cleanup by age.
-    index('system_metrics_recorded_at_idx').on(table.recordedAt),
+    index('system_metrics_recorded_at_idx').on(table.recordedAtMs),
   ],
 );

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { BlockRow } from '../queries/block-row.ts';
-import type { BreakerEventRow } from '../queries/insert-breaker-events.ts';
+import type { BlockRow } from '../trail/blocks.ts';
+import type { BreakerEventRow } from '../trail/breaker-events.ts';
 
 /** 2025-06-01 12:00:00.123 UTC. */
 export const noonMs = 1_748_779_200_123;

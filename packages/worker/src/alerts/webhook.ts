@@ -62,8 +62,10 @@ export function isWebhookUrl(text: string): boolean {
   return /^https?:$/u.test(protocol) && username === '' && password === '';
 }
 
-async function post(url: string, secret: string, { event, ...alert }: UntoldAlert): Promise<void> {
-  const body = JSON.stringify({ event, alert });
+async function post(url: string, secret: string, untold: UntoldAlert): Promise<void> {
+  const { event, openedAtMs, resolvedAtMs, ...rest } = untold;
+  const resolvedAt = resolvedAtMs === null ? null : new Date(resolvedAtMs);
+  const body = JSON.stringify({ event, alert: { ...rest, openedAt: new Date(openedAtMs), resolvedAt } });
   const timestamp = String(Math.floor(Date.now() / 1_000));
   const response = await fetch(url, {
     method: 'POST',

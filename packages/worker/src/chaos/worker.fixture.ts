@@ -31,9 +31,10 @@ OutboxReader.prototype.release = async function passThenRelease(entries) {
 
 const pool = createPool({ connectionString: database, onError: () => {} });
 const watched: Queryable = {
-  async query(text, values) {
+  async query(statement, values) {
+    const text = typeof statement === 'string' ? statement : statement.text;
     const insert = text.includes('upsert_blocks');
-    const result = pool.query(text, values);
+    const result = pool.query(statement, values);
     // Sent in this turn of the event loop, and certainly not answered in the next.
     if (insert) setImmediate(() => pass('mid-insert'));
     const answer = await result;

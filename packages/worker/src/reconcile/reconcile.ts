@@ -107,8 +107,7 @@ async function report(db: Queryable, missing: readonly GapRange[]): Promise<void
     missing.map((range) => ({
       id: hashId(['missing', range.shard, range.epoch, range.fromSeq, range.toSeq]),
       kind: 'missing',
-      range,
-      outbox: null,
+      ...range,
       detail: { foundBy: 'reconcile' },
       detectedAtMs: Date.now(),
     })),
@@ -121,8 +120,6 @@ async function reportEnded(db: Queryable, ended: readonly KnownSeq[]): Promise<v
     ended.map(({ shard, epoch, seq }) => ({
       id: hashId(['epoch_ended', shard, epoch]),
       kind: 'epoch_ended',
-      range: null,
-      outbox: null,
       detail: { shard, epoch, lastStoredSeq: seq, foundBy: 'reconcile' },
       detectedAtMs: Date.now(),
     })),

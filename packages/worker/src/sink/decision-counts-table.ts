@@ -14,7 +14,9 @@ export const decisionCountsTable: EventTable<MetricRow> = {
       metricUnit: 'decisions',
       tags: { policy, outcome, over_ms: overMs },
       recordedAtMs: atMs,
-      outbox: { outboxShard: event.shard, outboxEpoch: event.epoch, outboxSeq: event.seq },
+      outboxShard: event.shard,
+      outboxEpoch: event.epoch,
+      outboxSeq: event.seq,
     };
   },
   idOf: (row) => row.id,

@@ -9,7 +9,9 @@ export const nearLimitTable: EventTable<MetricRow> = {
   type: 'near_limit',
   parse: (event) => ({
     ...toRow(parseNearLimitEvent(event)),
-    outbox: { outboxShard: event.shard, outboxEpoch: event.epoch, outboxSeq: event.seq },
+    outboxShard: event.shard,
+    outboxEpoch: event.epoch,
+    outboxSeq: event.seq,
   }),
   idOf: (row) => row.id,
   // An event happens once; two of one id are the same delivered twice.
@@ -21,7 +23,7 @@ export const nearLimitTable: EventTable<MetricRow> = {
  * The value is the share of the limit that is used, so that policies compare. A near limit is no offence: the subject is
  * kept as a hash, enough to count subjects and to look for a known one.
  */
-function toRow({ id, policy, action, subject, limit, remaining, atMs }: NearLimitEvent): Omit<MetricRow, 'outbox'> {
+function toRow({ id, policy, action, subject, limit, remaining, atMs }: NearLimitEvent): MetricRow {
   const subjectHash = createHash('sha256').update(subject).digest('hex').slice(0, 32);
   return {
     id,

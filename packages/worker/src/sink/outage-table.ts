@@ -13,9 +13,7 @@ interface OutageDetail {
 }
 
 /** An outage as a row, and how far its snapshot has come. */
-interface OutageRow extends GapRow {
-  readonly reports: number;
-}
+type OutageRow = GapRow & { readonly reports: number };
 
 /** Events of type `gap`: snapshots of an outage with running totals, one row per outage. */
 export const outageTable: EventTable<OutageRow> = {
@@ -38,8 +36,9 @@ function toRow({ id, kind, shard, epoch, seq, createdAtMs, ...event }: GapEvent)
   return {
     id,
     kind,
-    range: null,
-    outbox: { outboxShard: shard, outboxEpoch: epoch, outboxSeq: seq },
+    outboxShard: shard,
+    outboxEpoch: epoch,
+    outboxSeq: seq,
     detail: { ...detail },
     detectedAtMs: createdAtMs,
     reports,

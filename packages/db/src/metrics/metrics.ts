@@ -1,0 +1,97 @@
+import { and } from 'drizzle-orm';
+import type { Queryable } from '../connection/connection.ts';
+import { wholeNumber } from '../invalid-option-error.ts';
+import { epochMs, equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
+import { columnsOf, typed } from '../query/typed.ts';
+import { type InsertRows, type NewRow, unnestInsert } from '../query/unnest-insert.ts';
+import { systemMetrics } from '../schema/system-metrics.ts';
+
+/** One sample, as a row of `system_metrics`. Its place in an outbox is absent when it came by itself. */
+export type MetricRow = NewRow<typeof systemMetrics>;
+
+/**
+ * Inserts samples and returns how many were new.
+ * Rejects with pg's error and inserts nothing when one row is bad (a value that isn't finite, an empty name).
+ */
+export const insertMetrics: InsertRows<MetricRow> = unnestInsert(systemMetrics);
+
+/** One sample of a metric, as it is read. */
+export type StoredMetric = Readonly<
+  Omit<typeof systemMetrics.$inferSelect, 'outboxShard' | 'outboxEpoch' | 'outboxSeq'>
+>;
+
+/** Which samples, and from where on. */
+export interface ListMetricsOptions extends PageOptions {
+  readonly metricName?: string;
+}
+
+const { outboxShard: _shard, outboxEpoch: _epoch, outboxSeq: _seq, ...shown } = columnsOf(systemMetrics);
+
+/** One page of samples, newest first, filtered. */
+export async function listMetrics(db: Queryable, options: ListMetricsOptions = {}): Promise<Page<StoredMetric>> {
+  return readPage(systemMetrics, 'recordedAtMs', options, async ({ where, orderBy, limit }) =>
+    typed(db)
+      .select(shown)
+      .from(systemMetrics)
+      .where(and(where, equals(systemMetrics.metricName, options.metricName)))
+      .orderBy(...orderBy)
+      .limit(limit),
+  );
+}
+
+/** One sample to store. */
+export interface MetricSample {
+  readonly name: string;
+  /** Finite. */
+  readonly value: number;
+  /** Such as `ms`. @default none */
+  readonly unit?: string;
+  /** @default {} */
+  readonly tags?: Readonly<Record<string, unknown>>;
+}
+
+/** Stores one sample by `record_metric()`; resolves to its id. */
+export async function recordMetric(db: Queryable, { name, value, unit, tags = {} }: MetricSample): Promise<string> {
+  const { rows } = await db.query<{ id: string }>(
+    'SELECT public.record_metric($1, $2::float8::numeric, $3, $4::jsonb) AS id',
+    [name, value, unit ?? null, JSON.stringify(tags)],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('record_metric() returned no row');
+  return row.id;
+}
+
+/** Statistics of one metric; all but `count` are null where there are no samples. */
+export interface MetricStats {
+  readonly minValue: number | null;
+  readonly maxValue: number | null;
+  readonly avgValue: number | null;
+  readonly count: number;
+  readonly lastValue: number | null;
+  /** Epoch ms. */
+  readonly lastRecordedAtMs: number | null;
+  readonly p50: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+}
+
+/** A year. */
+const MOST_HOURS = 8_784;
+
+const QUERY = `
+  SELECT min_value::float8 AS "minValue", max_value::float8 AS "maxValue", avg_value::float8 AS "avgValue",
+         count::float8 AS count, last_value::float8 AS "lastValue", p50, p95, p99,
+         ${epochMs('last_recorded_at', 'lastRecordedAtMs')}
+  FROM public.get_metric_stats($1, $2)`;
+
+/**
+ * Statistics of a metric over the last hours, by `get_metric_stats()`.
+ * @param hours 1 to 8,784
+ * @throws {InvalidOptionError} for `hours` out of range.
+ */
+export async function metricStats(db: Queryable, name: string, hours = 24): Promise<MetricStats> {
+  const { rows } = await db.query<MetricStats>(QUERY, [name, wholeNumber('hours', hours, 1, MOST_HOURS)]);
+  const [row] = rows;
+  if (row === undefined) throw new Error('get_metric_stats() returned no row');
+  return row;
+}

@@ -1,0 +1,130 @@
+import { getTableColumns, getTableName, type Table } from 'drizzle-orm';
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
+import type { Queryable } from '../connection/connection.ts';
+import { isEpochMs } from './typed.ts';
+
+/** Inserts rows and returns how many were new; with no rows it sends nothing. */
+export type InsertRows<Row> = (db: Queryable, rows: readonly Row[]) => Promise<number>;
+
+/** How a column travels: its name in the row and in the table, and the type of its values. */
+interface Parameter {
+  readonly key: string;
+  readonly name: string;
+  /** Type of one element of the array. */
+  readonly type: string;
+  /** Milliseconds that become a timestamptz. */
+  readonly isTime: boolean;
+  readonly quoting: 'none' | 'text' | 'json';
+}
+
+/** The columns of a table that can't be null. */
+type Required<Row> = { [Key in keyof Row]: null extends Row[Key] ? never : Key }[keyof Row];
+
+/**
+ * A row of a table as it is inserted: every column but those that are left to their default. What can be null may be left out;
+ * a column with a default may not, since one statement inserts all rows.
+ */
+export type NewRow<T extends Table, Omitted extends keyof T['$inferSelect'] = never> = Readonly<
+  Pick<T['$inferSelect'], Exclude<Required<T['$inferSelect']>, Omitted>> &
+    Partial<Omit<T['$inferSelect'], Required<T['$inferSelect']> | Omitted>>
+>;
+
+/**
+ * An idempotent insert of any number of rows in one statement: a parameter per column, whatever the number of rows, so the text
+ * is the same for 1 row and for 2,000, and no limit on parameters is near. Columns and their types are the table's.
+ *
+ * - `ON CONFLICT DO NOTHING`: sending a batch again inserts what was missing. All unique indexes
+ *   count, not only the key's.
+ * - `ORDER BY id`: two batches that share rows wait for each other instead of deadlocking.
+ * - One bad row fails the statement and inserts nothing; the caller bisects.
+ *
+ * The statement is its own transaction, unnamed, and fine behind a transaction pooler.
+ * @param omit columns that keep their default
+ */
+export function unnestInsert<T extends PgTable, Omitted extends keyof T['$inferSelect'] & string = never>(
+  table: T,
+  omit: readonly Omitted[] = [],
+): InsertRows<NewRow<T, Omitted>> {
+  const parameters = parametersOf(table, omit);
+  const names = parameters.map(({ name }) => `"${name}"`).join(', ');
+  const values = parameters.map(({ name, isTime }) => (isTime ? `to_timestamp("${name}" / 1000)` : `"${name}"`));
+  const arrays = parameters.map(({ type }, index) => `$${index + 1}::${type}[]`);
+  const { schema } = getTableConfig(table);
+  const text = `
+    INSERT INTO "${schema}"."${getTableName(table)}" (${names})
+    SELECT ${values.join(', ')} FROM unnest(${arrays.join(', ')}) AS row (${names})
+    ORDER BY "id"
+    ON CONFLICT DO NOTHING`;
+  return async (db, rows) => {
+    if (rows.length === 0) return 0;
+    const { rowCount } = await db.query(text, literalsOf(parameters, rows));
+    return rowCount ?? 0;
+  };
+}
+
+/**
+ * The same through a function of the database, which returns the number of rows it wrote. It takes an array per column, by name:
+ * `p_tier` for `tier`, and for a time `p_created_at_ms`.
+ */
+export function unnestCall<T extends PgTable, Omitted extends keyof T['$inferSelect'] & string = never>(
+  name: string,
+  table: T,
+  omit: readonly Omitted[] = [],
+): InsertRows<NewRow<T, Omitted>> {
+  const parameters = parametersOf(table, omit);
+  const named = parameters.map(
+    ({ name: column, type, isTime }, index) => `p_${column}${isTime ? '_ms' : ''} => $${index + 1}::${type}[]`,
+  );
+  const text = `SELECT ${name}(${named.join(', ')})::int AS changed`;
+  return async (db, rows) => {
+    if (rows.length === 0) return 0;
+    const result = await db.query<{ changed: number }>(text, literalsOf(parameters, rows));
+    return result.rows[0]?.changed ?? 0;
+  };
+}
+
+function parametersOf(table: PgTable, omit: readonly string[]): Parameter[] {
+  return Object.entries(getTableColumns(table))
+    .filter(([key]) => !omit.includes(key))
+    .map(([key, column]) => {
+      const isTime = isEpochMs(column);
+      // Milliseconds travel as float8, which holds Infinity (for ever) and is exact to the microsecond until the year 2255.
+      const type = isTime ? 'float8' : column.getSQLType();
+      return { key, name: column.name, type, isTime, quoting: quotingOf(type) } as const;
+    });
+}
+
+function quotingOf(type: string): Parameter['quoting'] {
+  if (type === 'jsonb') return 'json';
+  return type === 'text' ? 'text' : 'none';
+}
+
+/**
+ * Each column's values as Postgres writes an array. pg would do the same, one value at a time with four regular
+ * expressions each, which was half of what an insert cost this side.
+ */
+function literalsOf(parameters: readonly Parameter[], rows: readonly Readonly<Record<string, unknown>>[]): string[] {
+  return parameters.map((parameter) => arrayLiteral(parameter, rows));
+}
+
+function arrayLiteral({ key, quoting }: Parameter, rows: readonly Readonly<Record<string, unknown>>[]): string {
+  let literal = '';
+  for (const row of rows) {
+    const value = row[key];
+    const separator = literal === '' ? '{' : ',';
+    if (value === null || value === undefined) literal += `${separator}NULL`;
+    else if (quoting === 'none') literal += separator + textOf(value);
+    else literal += `${separator}"${escaped(quoting === 'json' ? JSON.stringify(value) : textOf(value))}"`;
+  }
+  return `${literal}}`;
+}
+
+/** Of a number Infinity too, which JSON has not. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' ? String(value) : JSON.stringify(value);
+}
+
+function escaped(text: string): string {
+  return /["\\]/u.test(text) ? text.replaceAll(/["\\]/gu, '\\$&') : text;
+}

@@ -1,0 +1,89 @@
+import { and, sql } from 'drizzle-orm';
+import type { ConnectionSource, Queryable } from '../connection/connection.ts';
+import { transaction } from '../connection/transaction.ts';
+import { withConnection } from '../connection/with-connection.ts';
+import { equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
+import { columnsOf, typed } from '../query/typed.ts';
+import { changes } from '../schema/changes.ts';
+
+/** What somebody changed by hand. Nothing in it may be a secret. */
+export interface Change {
+  /** Who: `api-key:<id>`, `jwt:<subject>`, `cli:<user>@<host>`. */
+  readonly actor: string;
+  /** What was done: `set_policy`, `unblock`, `revoke_key`. */
+  readonly action: string;
+  /** The kind of thing it was done to: `policy`, `override`, `list`, `key`, `block`, `job`. */
+  readonly objectKind: string;
+  /** Which of them. */
+  readonly object: string;
+  /** As it was; null when there was none. */
+  readonly before?: unknown;
+  /** As it is; null when it was removed. */
+  readonly after?: unknown;
+  /** Why, in the actor's words. */
+  readonly note?: string;
+}
+
+/** A change, as it is read. */
+export type StoredChange = Readonly<Omit<typeof changes.$inferSelect, 'outboxShard' | 'outboxEpoch' | 'outboxSeq'>>;
+
+/** Which changes, and from where on. */
+export interface ListChangesOptions extends PageOptions {
+  readonly actor?: string;
+  readonly action?: string;
+  readonly objectKind?: string;
+  readonly object?: string;
+}
+
+const { outboxShard: _shard, outboxEpoch: _epoch, outboxSeq: _seq, ...shown } = columnsOf(changes);
+
+/** Writes one down. */
+export async function insertChange(db: Queryable, change: Change): Promise<void> {
+  await typed(db)
+    .insert(changes)
+    .values({ id: sql`gen_random_uuid()`, ...change });
+}
+
+/**
+ * Makes a change and writes it down, both or neither. A change elsewhere (in Redis) is made once the row is written and
+ * before it is committed: one that can't be written down is not made, and one that fails leaves no row.
+ * @param change the row, or a function that makes it of what `work` returned, for work within the same transaction
+ */
+export async function recordChange<Result>(
+  pool: ConnectionSource,
+  work: (connection: Queryable) => Promise<Result>,
+  change: Change | ((result: Result) => Change | undefined),
+): Promise<Result> {
+  return withConnection(pool, async (connection) =>
+    transaction(connection, {}, async () => {
+      if (typeof change !== 'function') {
+        await insertChange(connection, change);
+        return work(connection);
+      }
+      const result = await work(connection);
+      const row = change(result);
+      if (row !== undefined) await insertChange(connection, row);
+      return result;
+    }),
+  );
+}
+
+/** One page of changes, newest first, filtered. */
+export async function listChanges(db: Queryable, options: ListChangesOptions = {}): Promise<Page<StoredChange>> {
+  return readPage(changes, 'createdAtMs', options, async ({ where, orderBy, limit }) =>
+    typed(db)
+      .select(shown)
+      .from(changes)
+      .where(
+        and(
+          where,
+          equals(changes.actor, options.actor),
+          equals(changes.action, options.action),
+          equals(changes.objectKind, options.objectKind),
+          equals(changes.object, options.object),
+        ),
+      )
+      .orderBy(...orderBy)
+      .limit(limit),
+  );
+}

@@ -1,0 +1,135 @@
+import { and, asc, eq, gt, gte, isNotNull, isNull, lt, sql } from 'drizzle-orm';
+import type { Queryable } from '../connection/connection.ts';
+import { equals, type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
+import { anyOf, columnsOf, typed } from '../query/typed.ts';
+import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
+import { decodePayload, encodePayload } from './dead-letter-payload.ts';
+
+const { id, sourceJob, createdAtMs, replayedAtMs } = auditDeadLetters;
+const columns = columnsOf(auditDeadLetters);
+
+/** An event that Postgres refused, with all that a replay needs. */
+export type DeadLetter = Omit<StoredDeadLetter, 'createdAtMs' | 'replayedAtMs'>;
+
+/** An event that Postgres refused, as it is read. Times are epoch ms. */
+export type StoredDeadLetter = Readonly<typeof auditDeadLetters.$inferSelect>;
+
+/** Stores a refused event; false when it is there already. `decodePayload` gives the payload back after reading. */
+export async function insertDeadLetter(db: Queryable, letter: DeadLetter): Promise<boolean> {
+  const { rowCount } = await typed(db)
+    .insert(auditDeadLetters)
+    .values({
+      id: letter.id,
+      sourceJob: storable(letter.sourceJob),
+      reason: storable(letter.reason),
+      payload: sql`${encodePayload(letter.payload)}::jsonb`,
+    })
+    .onConflictDoNothing({ target: id });
+  return rowCount === 1;
+}
+
+/** Postgres text can't hold U+0000. The last resort must not fail for the reason of the first failure. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '\uFFFD');
+}
+
+/** Which dead letters, and from where on. */
+export interface ListDeadLettersOptions extends PageOptions {
+  readonly sourceJob?: string;
+  /** true: waits for its replay; false: was replayed. @default both */
+  readonly waiting?: boolean;
+}
+
+/** One page of dead letters, newest first, filtered; payloads are as they were given. */
+export async function listDeadLetters(
+  db: Queryable,
+  options: ListDeadLettersOptions = {},
+): Promise<Page<StoredDeadLetter>> {
+  const { rows, next } = await readPage(auditDeadLetters, 'createdAtMs', options, async (page) =>
+    typed(db)
+      .select(columns)
+      .from(auditDeadLetters)
+      .where(
+        and(
+          page.where,
+          equals(sourceJob, options.sourceJob),
+          when(options.waiting, (waiting) => (waiting ? isNull(replayedAtMs) : isNotNull(replayedAtMs))),
+        ),
+      )
+      .orderBy(...page.orderBy)
+      .limit(page.limit),
+  );
+  return { rows: rows.map((row) => Object.assign(row, { payload: decodePayload(row.payload) })), next };
+}
+
+/** Which dead letters are meant; all that wait, when nothing is said. */
+export interface DeadLetterFilter {
+  readonly ids?: readonly string[] | undefined;
+  /** Kept at or after this moment. */
+  readonly from?: Date | undefined;
+  /** Kept before this moment. */
+  readonly to?: Date | undefined;
+}
+
+/** The ids of the letters that wait for a replay, oldest first. */
+export async function waitingDeadLetters(db: Queryable, { ids, from, to }: DeadLetterFilter): Promise<string[]> {
+  const rows = await typed(db)
+    .select({ id })
+    .from(auditDeadLetters)
+    .where(
+      and(
+        isNull(replayedAtMs),
+        when(ids, (some) => anyOf(id, some)),
+        when(from, (date) => gte(createdAtMs, date.getTime())),
+        when(to, (date) => lt(createdAtMs, date.getTime())),
+      ),
+    )
+    .orderBy(asc(createdAtMs), asc(id));
+  return rows.map((row) => row.id);
+}
+
+/** A dead letter that was taken for a replay. */
+export type WaitingLetter = Pick<StoredDeadLetter, 'id' | 'payload'>;
+
+/** Locks a letter until the end of the transaction; undefined when it was replayed, or another replay has it. */
+export async function takeDeadLetter(db: Queryable, letterId: string): Promise<WaitingLetter | undefined> {
+  const [row] = await typed(db)
+    .select({ payload: columns.payload })
+    .from(auditDeadLetters)
+    .where(and(eq(id, letterId), isNull(replayedAtMs)))
+    .for('update', { skipLocked: true });
+  return row && { id: letterId, payload: decodePayload(row.payload) };
+}
+
+/** Says that a letter's event is where it belongs now. */
+export async function markReplayed(db: Queryable, letterId: string): Promise<void> {
+  await typed(db)
+    .update(auditDeadLetters)
+    .set({ replayedAtMs: sql`now()` })
+    .where(eq(id, letterId));
+}
+
+/** Letters that are read at once; each may hold a whole event. */
+const PAGE = 500;
+
+/** What the letters hold that wait for a replay, page by page. An event that was replayed is in its table. */
+export async function* waitingPayloads(db: Queryable): AsyncGenerator<unknown[]> {
+  let after: string | undefined;
+  for (;;) {
+    const rows: WaitingLetter[] = await typed(db)
+      .select({ id, payload: columns.payload })
+      .from(auditDeadLetters)
+      .where(
+        and(
+          isNull(replayedAtMs),
+          when(after, (last) => gt(id, last)),
+        ),
+      )
+      .orderBy(asc(id))
+      .limit(PAGE);
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    yield rows.map((row) => decodePayload(row.payload));
+    after = last.id;
+  }
+}

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { breakerEventRow, noonMs } from '../testing/rows.ts';
+import { useDatabase } from '../testing/use-database.ts';
+import { insertBreakerEvents, listBreakerEvents } from './breaker-events.ts';
+import { insertDeadLetter, listDeadLetters } from './dead-letters.ts';
+import { insertMetrics, listMetrics, metricStats, recordMetric } from '../metrics/metrics.ts';
+import type { Page } from '../query/keyset-page.ts';
+import { listArchivalRuns } from '../runs/list-archival-runs.ts';
+import { listGaps } from './gaps.ts';
+
+const database = useDatabase();
+
+/** Every row of a list, page by page. */
+async function all<Row>(read: (after?: string) => Promise<Page<Row>>): Promise<Row[]> {
+  const rows: Row[] = [];
+  let page = await read();
+  rows.push(...page.rows);
+  while (page.next !== null) {
+    page = await read(page.next);
+    rows.push(...page.rows);
+  }
+  return rows;
+}
+
+describe('listBreakerEvents', () => {
+  test('pages hold every event once, newest first, also within one millisecond', async () => {
+    const events = Array.from({ length: 7 }, (_, index) =>
+      breakerEventRow({ createdAtMs: noonMs + (index % 2), breakerEpoch: index }),
+    );
+    await insertBreakerEvents(database.pool, events);
+    const read = await all((after) =>
+      listBreakerEvents(database.pool, { limit: 2, ...(after === undefined ? {} : { after }) }),
+    );
+    const newestFirst = events.toSorted((a, b) => b.createdAtMs - a.createdAtMs || (a.id < b.id ? 1 : -1));
+    expect(read.map(({ id }) => id)).toEqual(newestFirst.map(({ id }) => id));
+  });
+
+  test('filters by breaker, preset, type and time, and gives what was stored', async () => {
+    const wanted = breakerEventRow({ breakerName: 'a', preset: 'email', eventType: 'failure', breakerEpoch: null });
+    await insertBreakerEvents(database.pool, [
+      wanted,
+      breakerEventRow({ breakerName: 'b', preset: 'email', eventType: 'failure', breakerEpoch: null }),
+      breakerEventRow({ breakerName: 'a', preset: 'webhook', eventType: 'failure', breakerEpoch: null }),
+      breakerEventRow({ breakerName: 'a', preset: 'email', eventType: 'opened' }),
+      breakerEventRow({ breakerName: 'a', preset: 'email', eventType: 'failure', breakerEpoch: null, createdAtMs: 5 }),
+    ]);
+    const filters = { breakerName: 'a', preset: 'email', eventType: 'failure' };
+    const { rows } = await listBreakerEvents(database.pool, { ...filters, sinceMs: noonMs, untilMs: noonMs + 1 });
+    expect(rows).toEqual([
+      {
+        id: wanted.id,
+        breakerName: 'a',
+        preset: 'email',
+        eventType: 'failure',
+        failureCount: 5,
+        errorMessage: 'timeout',
+        metadata: { preset: 'ai_provider' },
+        breakerEpoch: null,
+        createdAtMs: noonMs,
+      },
+    ]);
+    expect((await listBreakerEvents(database.pool, { untilMs: noonMs })).rows).toHaveLength(1);
+  });
+});
+
+test('listArchivalRuns filters by job, table, status and run', async () => {
+  const runId = randomUUID();
+  await database.pool.query(
+    `INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, started_at)
+     VALUES ($1, 'cron-archive-data', 'audit_logs', 'completed', 7, now()),
+            (NULL, 'cron-cleanup-rate-limits', NULL, 'running', 0, now() - interval '1 hour')`,
+    [runId],
+  );
+  const tables = async (options: object): Promise<(string | null)[]> =>
+    (await listArchivalRuns(database.pool, options)).rows.map(({ tableName }) => tableName);
+  expect(await tables({})).toEqual(['audit_logs', null]);
+  for (const one of [
+    { runId },
+    { jobName: 'cron-archive-data' },
+    { tableName: 'audit_logs' },
+    { status: 'completed' },
+  ]) {
+    expect(await tables(one)).toEqual(['audit_logs']);
+  }
+  expect(await tables({ status: 'failed' })).toEqual([]);
+  const [run] = (await listArchivalRuns(database.pool, { runId })).rows;
+  expect(run).toMatchObject({ runId, archivedCount: 7, finishedAtMs: null, dryRun: false });
+});
+
+test('listDeadLetters tells the waiting from the replayed and gives payloads back whole', async () => {
+  const payload = { text: 'a\u0000b' };
+  await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'audit', reason: 'bad', payload });
+  await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'other', reason: 'bad', payload: 1 });
+  await database.pool.query(`UPDATE spillway.audit_dead_letters SET replayed_at = now() WHERE source_job = 'other'`);
+  const waiting = await listDeadLetters(database.pool, { waiting: true });
+  expect(waiting.rows).toMatchObject([{ sourceJob: 'audit', payload, replayedAtMs: null }]);
+  expect((await listDeadLetters(database.pool, { waiting: false })).rows).toMatchObject([{ sourceJob: 'other' }]);
+  expect((await listDeadLetters(database.pool)).rows).toHaveLength(2);
+});
+
+test('listGaps tells the open from the closed', async () => {
+  await database.pool.query(
+    `INSERT INTO spillway.audit_gaps (id, kind, shard, epoch, from_seq, to_seq, resolved_at)
+     VALUES (gen_random_uuid(), 'missing', 3, 1748000000000, 5, 9, NULL),
+            (gen_random_uuid(), 'dropped', NULL, NULL, NULL, NULL, now())`,
+  );
+  expect((await listGaps(database.pool, { resolved: false })).rows).toMatchObject([
+    { kind: 'missing', shard: 3, epoch: 1_748_000_000_000, fromSeq: 5, toSeq: 9, resolvedAtMs: null },
+  ]);
+  expect((await listGaps(database.pool, { kind: 'dropped' })).rows).toHaveLength(1);
+});
+
+test('metrics are recorded, listed and summed up', async () => {
+  const id = await recordMetric(database.pool, { name: 'lag', value: 1.5, unit: 'ms', tags: { shard: 1 } });
+  await recordMetric(database.pool, { name: 'other', value: 9 });
+  await insertMetrics(database.pool, [
+    { id: randomUUID(), metricName: 'lag', metricValue: 7, metricUnit: null, tags: {}, recordedAtMs: 5 },
+  ]);
+  expect((await listMetrics(database.pool, { metricName: 'lag' })).rows).toMatchObject([
+    { id, metricValue: 1.5, metricUnit: 'ms', tags: { shard: 1 } },
+    { metricValue: 7, recordedAtMs: 5 },
+  ]);
+  expect(await metricStats(database.pool, 'lag')).toMatchObject({ count: 1, minValue: 1.5, p99: 1.5 });
+  expect(await metricStats(database.pool, 'never')).toMatchObject({ count: 0, minValue: null });
+  await expect(metricStats(database.pool, 'lag', 0)).rejects.toMatchObject({ option: 'hours' });
+});
+
+test.each([
+  [{ limit: 0 }, 'limit'],
+  [{ sinceMs: -1 }, 'sinceMs'],
+  [{ untilMs: 1e300 }, 'untilMs'],
+  [{ sinceMs: Number.NaN }, 'sinceMs'],
+])('refuses %j', async (options, option) => {
+  await expect(listMetrics(database.pool, options)).rejects.toMatchObject({ code: 'invalid_option', option });
+});
+
+test('refuses a cursor that no page returned', async () => {
+  await expect(listGaps(database.pool, { after: 'x' })).rejects.toMatchObject({ code: 'invalid_cursor' });
+});
