@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { CountReporter } from './.ci/count-reporter.ts';
+import { SlowestFirst } from './.ci/slowest-first.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -46,6 +48,9 @@ export default defineConfig({
     globalSetup: ['./packages/local-servers/src/testing/global-setup.ts'],
     setupFiles: ['./test/setup.ts'],
     provide: { propertySeed },
+    // Half of a run is waiting for servers: on two cores, vitest's default of one worker leaves one idle.
+    sequence: { sequencer: SlowestFirst },
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Polls that name no time of their own; vi.waitFor and vi.waitUntil have the same in test/setup.ts.
     expect: { poll: { timeout: 15_000 } },
     testTimeout: 30_000,

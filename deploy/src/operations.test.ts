@@ -8,7 +8,9 @@ const page = async (): Promise<string> => readFile(`${repository}docs/operations
 
 it('docs/operations.md names variables, alerts, metrics, roles and files that there are', async () => {
   const text = await page();
-  const configs = ['api', 'worker', 'telemetry'].map(async (name) => variablesOf(`packages/${name}/src/config.ts`));
+  const configs = ['api/src', 'worker/src', 'runtime/src/telemetry'].map(async (folder) =>
+    variablesOf(`packages/${folder}/config.ts`),
+  );
   // The last is the SDK's own.
   const read = new Set([...(await Promise.all(configs)).flat(), 'OTEL_TRACES_SAMPLER']);
   const variables = [...text.matchAll(/`([A-Z][A-Z\d]*_[A-Z\d_]+)/gu)].map(([, name = '']) => name);

@@ -63,7 +63,6 @@ it('exports exactly this', () => {
         "denialProblem",
         "firstOf",
         "guard",
-        "parseRateLimit",
         "problemResponse",
         "rateLimitHeaders",
         "withRetryJitter",

@@ -55,6 +55,15 @@ describe('subscribe', () => {
     await expect.poll(() => heard).toEqual(['news: back']);
   });
 
+  it('subscribes once for each connection, so that no command is sent that nobody waits for', async () => {
+    const { stood } = listen(redis);
+    await expect.poll(() => stood.length).toBe(1);
+    await redis.call('CONFIG', 'RESETSTAT');
+    await redis.client('KILL', 'TYPE', 'PUBSUB');
+    await expect.poll(() => stood.length).toBe(2);
+    expect(await redis.info('commandstats')).toMatch(/cmdstat_subscribe:calls=1,/);
+  });
+
   it('connects by itself when the client it is made of connects lazily', async () => {
     const lazy = new Redis(server.url, { ...hotPathOptions, lazyConnect: true });
     const { heard, subscription } = listen(lazy);

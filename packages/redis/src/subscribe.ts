@@ -1,6 +1,8 @@
 /** A connection that hears what is published: ioredis' `Redis` or `Cluster`. */
 export interface SubscriberClient {
   readonly status: string;
+  /** Those of ioredis' `Redis`. A Cluster subscribes by a connection of its own, and catches what that says. */
+  readonly options?: object;
   subscribe(...channels: string[]): Promise<unknown>;
   on(event: 'message', listener: (channel: string, message: string) => void): unknown;
   on(event: 'ready', listener: () => void): unknown;
@@ -46,6 +48,9 @@ export interface Subscription {
  */
 export function subscribe({ client, channels, onMessage, onSubscribed, onRefused }: SubscriptionOptions): Subscription {
   const connection = client.duplicate();
+  // Each `ready` subscribes below. ioredis would do the same beside it, and nobody could catch the error of a connection
+  // that is lost in that moment: it would end the process.
+  Object.assign(connection.options ?? {}, { autoResubscribe: false });
   let closed = false;
   let subscribed = false;
 

@@ -1,11 +1,5 @@
 import type { Decision, Policy } from '../types.ts';
-import { type RateLimitSyntax, type RateLimitVersion, rateLimitSyntaxes } from './rate-limit-fields.ts';
-
-/** How {@link rateLimitHeaders} writes. */
-export interface RateLimitHeaderOptions {
-  /** @default 'draft-11' */
-  readonly version?: RateLimitVersion;
-}
+import { limitMember, policyMember } from './rate-limit-fields.ts';
 
 /** All that {@link rateLimitHeaders} may write. A refusal takes away those of a guard in front of it, and tells its own. */
 export const ALL_HEADERS: readonly string[] = [
@@ -31,21 +25,19 @@ const seconds = (ms: number): number => Math.ceil(ms / 1000);
 export function rateLimitHeaders(
   decision: Decision | readonly Decision[],
   policy: Policy | readonly Policy[],
-  { version = 'draft-11' }: RateLimitHeaderOptions = {},
 ): Record<string, string> {
-  const syntax = rateLimitSyntaxes[version];
-  if ('policy' in decision && 'name' in policy) return headersOfOne(decision, policy, syntax);
-  return headersOfAll('policy' in decision ? [decision] : decision, 'name' in policy ? [policy] : policy, syntax);
+  if ('policy' in decision && 'name' in policy) return headersOfOne(decision, policy);
+  return headersOfAll('policy' in decision ? [decision] : decision, 'name' in policy ? [policy] : policy);
 }
 
 /** Nearly all requests have one policy. */
-function headersOfOne(decision: Decision, policy: Policy, syntax: RateLimitSyntax): Record<string, string> {
+function headersOfOne(decision: Decision, policy: Policy): Record<string, string> {
   if (policy.mode === 'shadow') return {};
   const { allowed, limit, remaining, reason, resetAt, retryAfterMs } = decision;
   if (reason === 'unavailable') return retryAfter(allowed ? Infinity : retryAfterMs);
   const headers: Record<string, string> = {
-    'RateLimit-Policy': policyText(decision, policy, syntax),
-    RateLimit: limitText(decision, syntax),
+    'RateLimit-Policy': policyText(decision, policy),
+    RateLimit: limitText(decision),
     'X-RateLimit-Limit': String(limit),
     'X-RateLimit-Remaining': String(remaining),
   };
@@ -54,11 +46,7 @@ function headersOfOne(decision: Decision, policy: Policy, syntax: RateLimitSynta
   return headers;
 }
 
-function headersOfAll(
-  decisions: readonly Decision[],
-  policies: readonly Policy[],
-  syntax: RateLimitSyntax,
-): Record<string, string> {
+function headersOfAll(decisions: readonly Decision[], policies: readonly Policy[]): Record<string, string> {
   const refusals = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');
   const waitMs = refusals.length === 0 ? Infinity : Math.max(...refusals.map(({ retryAfterMs }) => retryAfterMs));
   const byName = new Map(policies.map((policy) => [policy.name, policy]));
@@ -69,23 +57,23 @@ function headersOfAll(
   const [tightest] = current.toSorted(byTightness);
   if (tightest === undefined) return retryAfter(waitMs);
   return {
-    'RateLimit-Policy': told.map((each) => policyText(each, byName.get(each.policy), syntax)).join(', '),
-    RateLimit: current.map((each) => limitText(each, syntax)).join(', '),
+    'RateLimit-Policy': told.map((each) => policyText(each, byName.get(each.policy))).join(', '),
+    RateLimit: current.map((each) => limitText(each)).join(', '),
     ...legacyHeaders(tightest),
     ...retryAfter(waitMs),
   };
 }
 
-function policyText({ policy: name, limit }: Decision, policy: Policy | undefined, syntax: RateLimitSyntax): string {
-  if (policy === undefined) return syntax.policy({ name, quota: limit });
-  return syntax.policy({ name, quota: limit, windowSeconds: seconds(policy.windowMs) });
+function policyText({ policy: name, limit }: Decision, policy: Policy | undefined): string {
+  if (policy === undefined) return policyMember({ name, quota: limit });
+  return policyMember({ name, quota: limit, windowSeconds: seconds(policy.windowMs) });
 }
 
-function limitText(decision: Decision, syntax: RateLimitSyntax): string {
+function limitText(decision: Decision): string {
   const { allowed, policy: name, remaining, resetAfterMs, retryAfterMs } = decision;
   const waitMs = allowed ? resetAfterMs : retryAfterMs;
-  if (!Number.isFinite(waitMs)) return syntax.limit({ name, remaining });
-  return syntax.limit({ name, remaining, resetSeconds: seconds(waitMs) });
+  if (!Number.isFinite(waitMs)) return limitMember({ name, remaining });
+  return limitMember({ name, remaining, resetSeconds: seconds(waitMs) });
 }
 
 /** The three headers that say one limit only. */

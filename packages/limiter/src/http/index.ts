@@ -1,7 +1,6 @@
 export { guard } from './guard.ts';
 export type { FetchGuardOptions, GuardResult } from './guard.ts';
 export { rateLimitHeaders } from './headers.ts';
-export type { RateLimitHeaderOptions } from './headers.ts';
 export { byApiKey } from './identity/by-api-key.ts';
 export type { ByApiKeyOptions } from './identity/by-api-key.ts';
 export { byIp } from './identity/by-ip.ts';
@@ -13,9 +12,6 @@ export { UnusableIdentityError } from './identity/identity.ts';
 export type { Identify, IdentifyInContext, RequestHeaders } from './identity/identity.ts';
 export type { GuardOptions } from './judge.ts';
 export type { NodeRequest } from './node-request.ts';
-export { parseRateLimit } from './parse-rate-limit.ts';
-export type { RateLimitFields } from './parse-rate-limit.ts';
 export { denialProblem, problemResponse } from './problem.ts';
 export type { Problem } from './problem.ts';
-export type { QuotaPolicy, RateLimitVersion, ServiceLimit } from './rate-limit-fields.ts';
 export { withRetryJitter } from './retry-jitter.ts';

@@ -5,14 +5,12 @@ import { toDecision } from '../decision.ts';
 import { definePolicy } from '../policy/policy.ts';
 import type { Decision } from '../types.ts';
 import { rateLimitHeaders } from './headers.ts';
-import { parseRateLimit } from './parse-rate-limit.ts';
-import { type QuotaPolicy, rateLimitSyntaxes, type ServiceLimit } from './rate-limit-fields.ts';
+import { parseRateLimit } from '../testing/parse-rate-limit.ts';
+import { limitMember, policyMember, type QuotaPolicy, type ServiceLimit } from './rate-limit-fields.ts';
 import { withRetryJitter } from './retry-jitter.ts';
 
-const syntax = rateLimitSyntaxes['draft-11'];
-const writePolicies = (policies: readonly QuotaPolicy[]): string => policies.map(syntax.policy).join(', ');
-const writeLimits = (limits: readonly ServiceLimit[]): string => limits.map(syntax.limit).join(', ');
-const parse = (fields: Record<string, string>) => parseRateLimit(new Headers(fields));
+const writePolicies = (policies: readonly QuotaPolicy[]): string => policies.map(policyMember).join(', ');
+const writeLimits = (limits: readonly ServiceLimit[]): string => limits.map(limitMember).join(', ');
 const printable = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCodePoint(code)) });
 const count = fc.integer({ min: 0, max: 999_999_999_999_999 });
 const someCount = fc.option(count, { nil: undefined });
@@ -27,7 +25,7 @@ const limit = fc
     resetSeconds === undefined ? { name, remaining } : { name, remaining, resetSeconds },
   );
 
-describe('the draft-11 syntax', () => {
+describe('the syntax of draft 11', () => {
   it('reads back as it was written, whatever is in the names', () => {
     fc.assert(
       fc.property(fc.array(policy, { maxLength: 5 }), fc.array(limit, { maxLength: 5 }), (policies, limits) => {
@@ -59,38 +57,6 @@ describe('the draft-11 syntax', () => {
 
   it('never exceeds the Integers of RFC 9651', () => {
     expect(parseList(writeLimits([{ name: 'a', remaining: Number.MAX_SAFE_INTEGER }]))).toHaveLength(1);
-  });
-});
-
-describe('parseRateLimit', () => {
-  it('finds nothing where nothing is', () => {
-    expect(parse({})).toEqual({ policies: [], limits: [] });
-  });
-
-  it('passes over what it does not know, and takes no malformed field in part', () => {
-    expect(
-      parse({ RateLimit: '"a";r=1;t=2;pk=:Zm9v:;x, token;r=1, ("b" "c");r=1, "d";t=5, "e";r=-1, "f";r=1.5' }),
-    ).toEqual({
-      policies: [],
-      limits: [{ name: 'a', remaining: 1, resetSeconds: 2 }],
-    });
-    expect(parse({ RateLimit: '"a";r=1, "b' })).toEqual({ policies: [], limits: [] });
-    expect(parse({ RateLimit: 'limit=100, remaining=50, reset=5' }).limits).toEqual([]);
-  });
-
-  it('reads fields that a proxy joined', () => {
-    const headers = new Headers();
-    for (const name of ['a', 'b']) headers.append('RateLimit', `"${name}";r=1`);
-    expect(parseRateLimit(headers).limits.map(({ name }) => name)).toEqual(['a', 'b']);
-  });
-
-  it('reads Retry-After in seconds or as a date, and nothing else', () => {
-    expect(parse({ 'Retry-After': '120' }).retryAfterSeconds).toBe(120);
-    const inAMinute = new Date(Date.now() + 60_000).toUTCString();
-    expect(parse({ 'Retry-After': inAMinute }).retryAfterSeconds).toBeGreaterThan(50);
-    expect(parse({ 'Retry-After': 'Wed, 21 Oct 2015 07:28:00 GMT' }).retryAfterSeconds).toBe(0);
-    for (const odd of ['soon', '-5', '1e3', '2026-01-01'])
-      expect(parse({ 'Retry-After': odd }).retryAfterSeconds).toBeUndefined();
   });
 });
 

@@ -16,23 +16,15 @@ export interface ServiceLimit {
   readonly resetSeconds?: number;
 }
 
-/** A version of the header fields' syntax. They are still moving: a new draft becomes a new version beside the old. */
-export type RateLimitVersion = 'draft-11';
-
-/** How one version writes the members of its two lists. */
-export interface RateLimitSyntax {
-  readonly policy: (policy: QuotaPolicy) => string;
-  readonly limit: (limit: ServiceLimit) => string;
+/** A member of `RateLimit-Policy`: a String of RFC 9651 with parameters, as draft 11 of the IETF's "RateLimit header fields for HTTP" has it. */
+export function policyMember({ name, quota, windowSeconds }: QuotaPolicy): string {
+  return quoted(name) + parameter('q', quota) + parameter('w', windowSeconds);
 }
 
-/** Draft 11 of the IETF's "RateLimit header fields for HTTP": quoted names with parameters (RFC 9651). */
-const draft11: RateLimitSyntax = {
-  policy: ({ name, quota, windowSeconds }) => quoted(name) + parameter('q', quota) + parameter('w', windowSeconds),
-  limit: ({ name, remaining, resetSeconds }) => quoted(name) + parameter('r', remaining) + parameter('t', resetSeconds),
-};
-
-/** The syntaxes by their versions. */
-export const rateLimitSyntaxes: Readonly<Record<RateLimitVersion, RateLimitSyntax>> = { 'draft-11': draft11 };
+/** A member of `RateLimit`, by the same draft. */
+export function limitMember({ name, remaining, resetSeconds }: ServiceLimit): string {
+  return quoted(name) + parameter('r', remaining) + parameter('t', resetSeconds);
+}
 
 /** The largest Integer of RFC 9651. */
 const MAX_INTEGER = 999_999_999_999_999;

@@ -48,7 +48,7 @@ export function quota(policy: () => Policy, charges: readonly Charge[], now: num
   function periodAt(at: number): Period {
     const rule = policy();
     if (rule.algorithm !== 'quota') return { start: at, end: at };
-    const [, start = at, end = at] = periodStarts(rule.period, rule.timeZone, at);
+    const [, start, end] = periodStarts(rule.period, rule.timeZone, at);
     return { start, end };
   }
 

@@ -1,5 +1,5 @@
 import { type Item, type List, parseList } from 'structured-headers';
-import type { QuotaPolicy, ServiceLimit } from './rate-limit-fields.ts';
+import type { QuotaPolicy, ServiceLimit } from '../http/rate-limit-fields.ts';
 
 /** What a server's answer says about its limits. */
 export interface RateLimitFields {
@@ -7,18 +7,11 @@ export interface RateLimitFields {
   readonly policies: readonly QuotaPolicy[];
   /** From `RateLimit`. */
   readonly limits: readonly ServiceLimit[];
-  /** From `Retry-After`, given in seconds or as a date; absent when the server names no time. */
+  /** From `Retry-After`, given in seconds. */
   readonly retryAfterSeconds?: number;
 }
 
-/**
- * Reads the rate limit headers of an answer, for clients that want to slow down in time. A field that isn't well-formed
- * counts as absent, as do items without what they must have; parameters that aren't known are passed over.
- * @example
- * ```ts
- * const { limits, retryAfterSeconds } = parseRateLimit((await fetch(url)).headers);
- * ```
- */
+/** Reads the rate limit headers of an answer, with a parser of RFC 9651 that is not ours. */
 export function parseRateLimit(headers: Pick<Headers, 'get'>): RateLimitFields {
   const retryAfterSeconds = parseRetryAfter(headers.get('retry-after'));
   return {
@@ -57,9 +50,5 @@ function count(value: unknown): number | undefined {
 }
 
 function parseRetryAfter(field: string | null): number | undefined {
-  if (field === null) return undefined;
-  if (/^\d{1,15}$/.test(field)) return Number(field);
-  // A date of RFC 9110 begins with the day's name; Date.parse alone would take almost anything.
-  const atMs = /^[A-Z][a-z]+,? /.test(field) ? Date.parse(field) : Number.NaN;
-  return Number.isNaN(atMs) ? undefined : Math.max(0, Math.ceil((atMs - Date.now()) / 1000));
+  return field !== null && /^\d{1,15}$/.test(field) ? Number(field) : undefined;
 }
