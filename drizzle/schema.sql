@@ -39,6 +39,16 @@ CREATE TABLE spillway.audit_dead_letters (
   CONSTRAINT audit_dead_letters_pkey PRIMARY KEY (id)
 );
 
+CREATE TABLE spillway.audit_epochs (
+  shard integer NOT NULL,
+  epoch bigint NOT NULL,
+  stored_seq bigint DEFAULT 0 NOT NULL,
+  stored_entry text DEFAULT '0-0'::text NOT NULL,
+  seen_seq bigint DEFAULT 0 NOT NULL,
+  updated_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT audit_epochs_pkey PRIMARY KEY (shard, epoch)
+) WITH (fillfactor=50);
+
 CREATE TABLE spillway.audit_gaps (
   id uuid NOT NULL,
   kind text NOT NULL,
@@ -46,6 +56,7 @@ CREATE TABLE spillway.audit_gaps (
   epoch bigint,
   from_seq bigint,
   to_seq bigint,
+  seqs int8multirange,
   detail jsonb DEFAULT '{}'::jsonb NOT NULL,
   detected_at timestamp with time zone DEFAULT now() NOT NULL,
   resolved_at timestamp with time zone,
@@ -331,6 +342,75 @@ CREATE INDEX archival_runs_started_at_idx ON archive.archival_runs USING btree (
 CREATE INDEX audit_logs_created_at_brin ON ONLY archive.audit_logs USING brin (created_at);
 CREATE INDEX generations_created_at_brin ON ONLY archive.generations USING brin (created_at);
 
+CREATE OR REPLACE FUNCTION spillway.cap_blocks(p_id uuid[], p_tier text[], p_shard integer[], p_epoch bigint[], p_seq bigint[], p_created_at_ms double precision[], p_cap bigint, OUT beyond uuid[], OUT counted bigint)
+ RETURNS record
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+	WITH b AS (
+		SELECT id, tier, shard, epoch, seq, created, minute,
+			md5(concat_ws('/', 'blocks_capped', shard, epoch, minute, tier))::uuid AS gap
+		FROM unnest(p_id, p_tier, p_shard, p_epoch, p_seq, p_created_at_ms) AS b (id, tier, shard, epoch, seq, created),
+			LATERAL (SELECT floor(created / 60000)::bigint AS minute) AS of
+	), taken AS (
+		SELECT minute, (SELECT count(*) FROM (
+			SELECT FROM public.rate_limits_v2 AS r
+			WHERE r.created_at >= to_timestamp(minute * 60) AND r.created_at < to_timestamp((minute + 1) * 60)
+			LIMIT p_cap) AS stored) AS rows
+		FROM b GROUP BY minute
+	), fresh AS (
+		SELECT b.*, coalesce(g.seqs @> b.seq, false) AS known
+		FROM b LEFT JOIN spillway.audit_gaps AS g ON g.id = b.gap
+		WHERE NOT EXISTS (SELECT FROM public.rate_limits_v2 AS r WHERE r.id = b.id)
+	), placed AS (
+		SELECT fresh.*, taken.rows + count(*) FILTER (WHERE NOT known) OVER (PARTITION BY minute ORDER BY created, id) AS place
+		FROM fresh JOIN taken USING (minute)
+	), crowd AS (
+		SELECT * FROM placed WHERE known OR place > p_cap
+	), told AS (
+		INSERT INTO spillway.audit_gaps AS stored (id, kind, shard, epoch, from_seq, to_seq, seqs, detail)
+		SELECT gap, 'blocks_capped', shard, epoch, min(seq), max(seq), range_agg(int8range(seq, seq, '[]')),
+			jsonb_build_object('tier', tier, 'minute', to_timestamp(minute * 60), 'blocks', count(DISTINCT seq))
+		FROM crowd WHERE NOT known GROUP BY gap, shard, epoch, tier, minute ORDER BY gap
+		ON CONFLICT (id) DO UPDATE SET
+			from_seq = LEAST(stored.from_seq, excluded.from_seq),
+			to_seq = GREATEST(stored.to_seq, excluded.to_seq),
+			seqs = stored.seqs + excluded.seqs,
+			detail = jsonb_set(stored.detail, '{blocks}', to_jsonb(
+				(SELECT sum(upper(r) - lower(r)) FROM unnest(stored.seqs + excluded.seqs) AS r))),
+			detected_at = now()
+	)
+	SELECT coalesce(array_agg(id), '{}'), count(*) FILTER (WHERE NOT known) FROM crowd
+$function$
+;
+
+CREATE OR REPLACE FUNCTION spillway.end_epochs(p_id uuid[], p_shard integer[], p_epoch bigint[], p_seen_seq bigint[], p_detail jsonb[], p_dropped_id uuid[], p_dropped bigint[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+	changed bigint;
+BEGIN
+	PERFORM spillway.note_seen(p_shard, p_epoch, p_seen_seq);
+	INSERT INTO spillway.audit_gaps AS stored (id, kind, shard, epoch, detail)
+	SELECT id, 'dropped', shard, epoch, jsonb_build_object('count', count)
+	FROM unnest(p_dropped_id, p_shard, p_epoch, p_dropped) AS d (id, shard, epoch, count) WHERE count > 0 ORDER BY id
+	ON CONFLICT (id) DO UPDATE SET detail = excluded.detail, detected_at = now()
+	WHERE (excluded.detail ->> 'count')::bigint > (stored.detail ->> 'count')::bigint;
+	INSERT INTO spillway.audit_gaps AS stored (id, kind, shard, epoch, detail)
+	SELECT d.id, 'epoch_ended', d.shard, d.epoch, d.detail || jsonb_build_object('highestSeenSeq', e.seen_seq)
+	FROM unnest(p_id, p_shard, p_epoch, p_detail) AS d (id, shard, epoch, detail)
+	JOIN spillway.audit_epochs AS e ON e.shard = d.shard AND e.epoch = d.epoch ORDER BY d.id
+	ON CONFLICT (id) DO UPDATE SET detail = stored.detail || excluded.detail
+	WHERE stored.detail <> (stored.detail || excluded.detail);
+	GET DIAGNOSTICS changed = ROW_COUNT;
+	RETURN changed;
+END
+$function$
+;
+
 CREATE OR REPLACE FUNCTION public.get_metric_stats(p_name text, p_hours integer DEFAULT 24)
  RETURNS TABLE(min_value numeric, max_value numeric, avg_value numeric, count bigint, last_value numeric, last_recorded_at timestamp with time zone, p50 double precision, p95 double precision, p99 double precision)
  LANGUAGE plpgsql
@@ -473,6 +553,57 @@ END;
 $function$
 ;
 
+CREATE OR REPLACE FUNCTION spillway.note_seen(p_shard integer[], p_epoch bigint[], p_seq bigint[])
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+	INSERT INTO spillway.audit_epochs AS stored (shard, epoch, seen_seq)
+	SELECT shard, epoch, max(seq) FROM unnest(p_shard, p_epoch, p_seq) AS seen (shard, epoch, seq)
+	GROUP BY shard, epoch ORDER BY shard, epoch
+	ON CONFLICT (shard, epoch) DO UPDATE SET seen_seq = excluded.seen_seq, updated_at = now()
+	WHERE excluded.seen_seq > stored.seen_seq
+$function$
+;
+
+CREATE OR REPLACE FUNCTION spillway.note_stored(p_shard integer[], p_epoch bigint[], p_first_seq bigint[], p_first_entry text[], p_last_seq bigint[], p_last_entry text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+	reused bigint := 0;
+	part record;
+	stored record;
+BEGIN
+	FOR part IN
+		SELECT * FROM unnest(p_shard, p_epoch, p_first_seq, p_first_entry, p_last_seq, p_last_entry) WITH ORDINALITY
+			AS part (shard, epoch, first_seq, first_entry, last_seq, last_entry, place)
+		ORDER BY shard, epoch, place
+	LOOP
+		INSERT INTO spillway.audit_epochs (shard, epoch) VALUES (part.shard, part.epoch) ON CONFLICT DO NOTHING;
+		SELECT e.stored_seq AS seq, e.stored_entry AS entry, e.seen_seq AS seen INTO stored
+		FROM spillway.audit_epochs AS e WHERE e.shard = part.shard AND e.epoch = part.epoch FOR UPDATE;
+		IF part.first_seq <= stored.seq
+			AND string_to_array(part.first_entry, '-')::bigint[] > string_to_array(stored.entry, '-')::bigint[] THEN
+			reused := reused + 1;
+			INSERT INTO spillway.audit_gaps AS gap (id, kind, shard, epoch, from_seq, to_seq, detail)
+			VALUES (md5(concat_ws('/', 'seq_reused', part.shard, part.epoch))::uuid, 'seq_reused', part.shard, part.epoch,
+				part.first_seq, LEAST(part.last_seq, stored.seq), jsonb_build_object('storedBefore', stored.seq, 'seenBefore', stored.seen))
+			ON CONFLICT (id) DO UPDATE SET
+				from_seq = LEAST(gap.from_seq, excluded.from_seq), to_seq = GREATEST(gap.to_seq, excluded.to_seq);
+		END IF;
+		UPDATE spillway.audit_epochs AS e
+		SET stored_seq = part.last_seq, stored_entry = part.last_entry, seen_seq = GREATEST(e.seen_seq, part.last_seq), updated_at = now()
+		WHERE e.shard = part.shard AND e.epoch = part.epoch AND e.stored_seq < part.last_seq;
+	END LOOP;
+	RETURN reused;
+END
+$function$
+;
+
 CREATE OR REPLACE FUNCTION public.record_metric(p_name text, p_value numeric, p_unit text DEFAULT NULL::text, p_tags jsonb DEFAULT '{}'::jsonb)
  RETURNS uuid
  LANGUAGE sql
@@ -577,7 +708,7 @@ END;
 $function$
 ;
 
-CREATE OR REPLACE FUNCTION spillway.upsert_blocks(p_id uuid[], p_key text[], p_tier text[], p_action text[], p_identifier text[], p_limit_count bigint[], p_window_ms bigint[], p_request_count bigint[], p_denied_count bigint[], p_window_start_ms double precision[], p_last_request_at_ms double precision[], p_blocked_until_ms double precision[], p_mode text[], p_outbox_shard integer[], p_outbox_epoch bigint[], p_outbox_seq bigint[], p_created_at_ms double precision[], p_updated_at_ms double precision[])
+CREATE OR REPLACE FUNCTION spillway.upsert_blocks(p_id uuid[], p_key text[], p_tier text[], p_action text[], p_identifier text[], p_limit_count bigint[], p_window_ms bigint[], p_request_count bigint[], p_denied_count bigint[], p_window_start_ms double precision[], p_last_request_at_ms double precision[], p_blocked_until_ms double precision[], p_mode text[], p_outbox_shard integer[], p_outbox_epoch bigint[], p_outbox_seq bigint[], p_created_at_ms double precision[], p_updated_at_ms double precision[], p_cap bigint)
  RETURNS bigint
  LANGUAGE plpgsql
  SECURITY DEFINER
@@ -585,7 +716,13 @@ CREATE OR REPLACE FUNCTION spillway.upsert_blocks(p_id uuid[], p_key text[], p_t
 AS $function$
 DECLARE
 	changed bigint;
+	over uuid[] := '{}';
+	counted bigint := 0;
 BEGIN
+	IF p_cap IS NOT NULL THEN
+		SELECT c.beyond, c.counted INTO over, counted FROM spillway.cap_blocks(
+			p_id, p_tier, p_outbox_shard, p_outbox_epoch, p_outbox_seq, p_created_at_ms, p_cap) AS c;
+	END IF;
 	INSERT INTO public.rate_limits_v2 AS stored (
 		id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count, window_start, last_request_at,
 		blocked_until, mode, outbox_shard, outbox_epoch, outbox_seq, created_at, updated_at)
@@ -599,6 +736,7 @@ BEGIN
 	) AS b (
 		id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count, window_start, last_request_at,
 		blocked_until, mode, outbox_shard, outbox_epoch, outbox_seq, created_at, updated_at)
+	WHERE b.id NOT IN (SELECT unnest(over))
 	ORDER BY b.id
 	ON CONFLICT (id) DO UPDATE SET
 		denied_count = GREATEST(stored.denied_count, excluded.denied_count),
@@ -613,7 +751,7 @@ BEGIN
 		OR excluded.last_request_at > stored.last_request_at
 		OR (excluded.updated_at = stored.updated_at AND excluded.blocked_until < stored.blocked_until);
 	GET DIAGNOSTICS changed = ROW_COUNT;
-	RETURN changed;
+	RETURN changed + counted;
 END
 $function$
 ;
@@ -670,12 +808,18 @@ GRANT EXECUTE ON FUNCTION public.get_metric_stats TO spillway_reader;
 GRANT EXECUTE ON FUNCTION public.record_metric TO spillway_api;
 GRANT EXECUTE ON FUNCTION public.record_metric TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION public.record_metric TO spillway_writer;
+GRANT EXECUTE ON FUNCTION spillway.end_epochs TO spillway_maintenance;
+GRANT EXECUTE ON FUNCTION spillway.end_epochs TO spillway_writer;
 GRANT EXECUTE ON FUNCTION spillway.metric_bucket TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION spillway.metric_bucket TO spillway_reader;
 GRANT EXECUTE ON FUNCTION spillway.metric_bucket_value TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION spillway.metric_bucket_value TO spillway_reader;
 GRANT EXECUTE ON FUNCTION spillway.metric_rollup_cover TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION spillway.metric_rollup_cover TO spillway_reader;
+GRANT EXECUTE ON FUNCTION spillway.note_seen TO spillway_maintenance;
+GRANT EXECUTE ON FUNCTION spillway.note_seen TO spillway_writer;
+GRANT EXECUTE ON FUNCTION spillway.note_stored TO spillway_maintenance;
+GRANT EXECUTE ON FUNCTION spillway.note_stored TO spillway_writer;
 GRANT EXECUTE ON FUNCTION spillway.roll_up_metrics TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION spillway.seal_metrics TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION spillway.upsert_blocks TO spillway_maintenance;
@@ -716,6 +860,8 @@ GRANT INSERT, SELECT, UPDATE ON TABLE spillway.api_keys TO spillway_api;
 GRANT SELECT, UPDATE (replayed_at) ON TABLE spillway.audit_dead_letters TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_dead_letters TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE spillway.audit_dead_letters TO spillway_writer;
+GRANT SELECT ON TABLE spillway.audit_epochs TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.audit_epochs TO spillway_reader;
 GRANT INSERT, SELECT, UPDATE ON TABLE spillway.audit_gaps TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_gaps TO spillway_reader;
 GRANT INSERT ON TABLE spillway.audit_gaps TO spillway_writer;

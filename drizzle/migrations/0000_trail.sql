@@ -71,6 +71,7 @@ CREATE TABLE "spillway"."audit_gaps" (
 	"epoch" bigint,
 	"from_seq" bigint,
 	"to_seq" bigint,
+	"seqs" int8multirange,
 	"detail" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"detected_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"resolved_at" timestamp with time zone,
@@ -104,6 +105,16 @@ CREATE TABLE "spillway"."audit_watermarks" (
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "audit_watermarks_pkey" PRIMARY KEY("shard","epoch")
 );
+--> statement-breakpoint
+CREATE TABLE "spillway"."audit_epochs" (
+	"shard" integer NOT NULL,
+	"epoch" bigint NOT NULL,
+	"stored_seq" bigint DEFAULT 0 NOT NULL,
+	"stored_entry" text DEFAULT '0-0' NOT NULL,
+	"seen_seq" bigint DEFAULT 0 NOT NULL,
+	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "audit_epochs_pkey" PRIMARY KEY("shard","epoch")
+) WITH (fillfactor = 50);
 --> statement-breakpoint
 CREATE TABLE "spillway"."changes" (
 	"id" uuid PRIMARY KEY NOT NULL,

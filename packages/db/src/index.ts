@@ -79,7 +79,7 @@ export {
   type RetirePartitionsReport,
 } from './partitions/retire-partitions.ts';
 export { listArchivalRuns, type ArchivalRun, type ListArchivalRunsOptions } from './runs/list-archival-runs.ts';
-export { findMissing, type KnownSeq, listEpochs, type SeqBounds } from './trail/find-missing.ts';
+export { findMissing, type KnownSeq, listEpochs, type SeqBounds, type StoredEpoch } from './trail/find-missing.ts';
 export type { Page, PageOptions } from './query/keyset-page.ts';
 export { InvalidCursorError } from './query/page-cursor.ts';
 export type { InsertRows } from './query/unnest-insert.ts';
@@ -124,6 +124,7 @@ export {
   upsertDropped,
   upsertOutages,
 } from './trail/gaps.ts';
+export { endEpochs, type EndedEpochRow, noteSeen, noteStored, type StoredStretch } from './trail/outbox-epochs.ts';
 export type { OutboxIdentity } from './trail/outbox-identity.ts';
 export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './schema/enumerations.ts';
 export type { RolesReport } from './roles/ensure-roles.ts';

@@ -5,3 +5,9 @@ export function hashId(value: unknown): string {
   const hex = createHash('sha256').update(JSON.stringify(value)).digest('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
+
+/** The row of `audit_gaps` that tells of the events that a full outbox refused in an epoch. */
+export const droppedId = (shard: number, epoch: number): string => hashId(['dropped', shard, epoch]);
+
+/** The one that tells of the epoch's end. */
+export const endedEpochId = (shard: number, epoch: number): string => hashId(['epoch_ended', shard, epoch]);

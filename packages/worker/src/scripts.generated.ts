@@ -1,36 +1,143 @@
 // Generated from ../lua by `pnpm build:lua`: change the Lua, not this file.
 import type { LuaScript } from '@spillway/redis';
 
+const clock = `-- clock.lua: the one place where a script learns the time.
+--
+-- Provides
+--   clock_ms()   milliseconds since 1970 by this Redis server, never by a client
+--   ttl_ms(ms)   the time to live to give a key that must outlast \`ms\`
+--
+-- A separate file so that tests can put a clock that they turn by hand in its
+-- place; no other script calls TIME.
+
+local function clock_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function ttl_ms(ms)
+  return ms
+end
+`;
+
+const outbox = `-- outbox.lua: hands an event to the audit trail in the same script that made it happen.
+--
+-- Provides
+--   outbox_tag(key)                                   the hash tag that a key begins with, '{sw:07}'
+--   outbox_emit(tag, now, cap, sequenced, type, fields)
+--       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
+--       -> nil           the outbox was full; the event was counted as dropped
+--   outbox_dropped                                    events that this call dropped so far
+--
+-- Keys it touches, all in the tag's slot
+--   TAG:outbox        stream, one entry an event, with one field: 'e', a JSON list
+--                     of type, epoch, seq, at and \`fields\`, names and values in turn
+--   TAG:outbox:head   hash: epoch, seq, dropped (counters: no TTL)
+--
+-- Why an epoch: a flushed or emptied Redis starts counting at 1 again. The epoch
+-- is the time at which this counter was born, so old and new numbers never meet.
+--
+-- Why a cap and no MAXLEN: trimming would lose the oldest events without a
+-- trace. A full outbox refuses new ones instead and says how many.
+--
+-- Why one field: an entry of seventeen costs Redis and the reader five times as
+-- much. Nobody looks at a part of an event before it is a row.
+--
+-- Unsequenced events repeat what a later one says anew (running totals), so a
+-- lost one is no gap in the trail.
+
+local outbox_dropped = 0
+
+local function outbox_tag(key)
+  return string.match(key, '^{[^}]*}')
+end
+
+-- Numbers become text as redis.call would make them; cjson's own have 14 digits.
+local function outbox_pack(event, fields)
+  for index = 1, #fields do
+    event[#event + 1] = fields[index]
+  end
+  for index = 1, #event do
+    local value = event[index]
+    event[index] = type(value) == 'number' and string.format('%.17g', value) or tostring(value)
+  end
+  return cjson.encode(event)
+end
+
+local function outbox_emit(tag, now, cap, sequenced, type, fields)
+  local stream, head = tag .. ':outbox', tag .. ':outbox:head'
+  if redis.call('XLEN', stream) >= cap then
+    redis.call('HINCRBY', head, 'dropped', 1)
+    outbox_dropped = outbox_dropped + 1
+    return nil
+  end
+  local epoch = redis.call('HGET', head, 'epoch')
+  if not epoch then
+    epoch = string.format('%.0f', now)
+    redis.call('HSET', head, 'epoch', epoch)
+  end
+  local seq = 0
+  if sequenced then
+    seq = redis.call('HINCRBY', head, 'seq', 1)
+  end
+  redis.call('XADD', stream, '*', 'e', outbox_pack({ 'type', type, 'epoch', epoch, 'seq', seq, 'at', now }, fields))
+  return epoch, seq
+end
+`;
+
 export const beginEpoch: LuaScript = {
   name: 'begin-epoch',
-  sha1: 'b5b92e9a25f34a911487c07a57d8156f3890e86d',
-  source: `-- begin-epoch.lua: begins a new epoch of a shard's outbox when another Redis process gives its numbers now.
+  sha1: 'dfef2cfd11c27d813316c37235fe55404dbffab8',
+  source: `${clock}
+${outbox}
+-- begin-epoch.lua: begins a new epoch of a shard's outbox when another Redis process gives its numbers now.
+-- Needs clock.lua and outbox.lua in front of it.
 --
 -- KEYS   [1] the outbox' head
--- Reply  {} when nothing changed, else {old epoch, its last number here, new epoch}
--- Events none
+-- ARGV   [1] the epoch that the caller saw last, 0 for none, [2] the highest number that it saw in it
+-- Reply  {epoch, its last number, the epochs that ended: epoch and highest number in turn}, {} without an epoch
+-- Events type 'epoch' for each epoch that ended, unsequenced: ended, seen (its highest number that is known), next,
+--        dropped (events that a full outbox refused in it; '' where that isn't known). Above any cap.
 --
 -- A replica that became master, or a process that read its data from disk, may be
 -- behind what the former process had given out, and would give those numbers out
 -- again. The head's field \`run\` is the run id of the process that began the epoch,
 -- and travels with the data. INFO is asked of the server that holds the shard;
--- where it may not be asked, epochs end with the data alone, as ever.
+-- where it may not be asked, epochs end with the data alone.
+--
+-- The event is written with the change, so that no worker has to live to tell it.
+-- Each worker adds what it saw of an epoch that it finds ended: the data may know
+-- less of it, or nothing at all.
 
+local head, saw_epoch, saw_seq = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)')
-local epoch, seq, known = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'run'))
-if not run or not epoch or known == run then
+local epoch, seq, dropped, known = unpack(redis.call('HMGET', head, 'epoch', 'seq', 'dropped', 'run'))
+if not epoch then
   return {}
 end
-if not known then
-  redis.call('HSET', KEYS[1], 'run', run)
-  return {}
+
+local now, ended = clock_ms(), {}
+local function tell(old, seen, lost, next)
+  outbox_emit(outbox_tag(head), now, math.huge, false, 'epoch', { 'ended', old, 'seen', seen, 'next', next, 'dropped', lost })
+  ended[#ended + 1] = string.format('%.0f', old)
+  ended[#ended + 1] = string.format('%.0f', seen)
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local new = string.format('%.0f', math.max(now, tonumber(epoch) + 1))
-redis.call('HSET', KEYS[1], 'epoch', new, 'seq', 0, 'dropped', 0, 'run', run)
-return { epoch, seq or '0', new }
+
+local current, last = tonumber(epoch), tonumber(seq or 0)
+if run and not known then
+  redis.call('HSET', head, 'run', run)
+elseif run and known ~= run then
+  local old, seen = current, current == saw_epoch and math.max(last, saw_seq) or last
+  current, last = math.max(now, old + 1), 0
+  redis.call('HSET', head, 'epoch', string.format('%.0f', current), 'seq', 0, 'dropped', 0, 'run', run)
+  tell(old, seen, dropped or 0, current)
+  saw_epoch = old == saw_epoch and 0 or saw_epoch
+end
+if saw_epoch > 0 and saw_epoch ~= current then
+  tell(saw_epoch, saw_seq, '', current)
+end
+return { string.format('%.0f', current), string.format('%.0f', last), unpack(ended) }
 `,
 };
 

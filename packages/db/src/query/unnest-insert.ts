@@ -65,20 +65,25 @@ export function unnestInsert<T extends PgTable, Omitted extends keyof T['$inferS
 /**
  * The same through a function of the database, which returns the number of rows it wrote. It takes an array per column, by name:
  * `p_tier` for `tier`, and for a time `p_created_at_ms`.
+ * @param limit name of one more argument, a bigint or null, that is no array.
  */
 export function unnestCall<T extends PgTable, Omitted extends keyof T['$inferSelect'] & string = never>(
   name: string,
   table: T,
   omit: readonly Omitted[] = [],
-): InsertRows<NewRow<T, Omitted>> {
+  limit?: string,
+): (db: Queryable, rows: readonly NewRow<T, Omitted>[], limit?: number | null) => Promise<number> {
   const parameters = parametersOf(table, omit);
   const named = parameters.map(
     ({ name: column, type, isTime }, index) => `p_${column}${isTime ? '_ms' : ''} => $${index + 1}::${type}[]`,
   );
+  if (limit !== undefined) named.push(`${limit} => $${named.length + 1}::int8`);
   const text = `SELECT ${name}(${named.join(', ')})::int AS changed`;
-  return async (db, rows) => {
+  return async (db, rows, value = null) => {
     if (rows.length === 0) return 0;
-    const result = await db.query<{ changed: number }>(text, literalsOf(parameters, rows));
+    const values: unknown[] = literalsOf(parameters, rows);
+    if (limit !== undefined) values.push(value);
+    const result = await db.query<{ changed: number }>(text, values);
     return result.rows[0]?.changed ?? 0;
   };
 }

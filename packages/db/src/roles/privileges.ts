@@ -48,6 +48,8 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
     maintenance: 'SELECT, UPDATE (replayed_at)',
     reader: 'SELECT',
   },
+  // Written through note_stored(), note_seen() and end_epochs().
+  'spillway.audit_epochs': { maintenance: 'SELECT', reader: 'SELECT' },
   'spillway.audit_watermarks': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
   'spillway.changes': { writer: ADD, maintenance: ADD, reader: 'SELECT', api: ADD },
   'spillway.migrations': { writer: 'SELECT', maintenance: 'SELECT', reader: 'SELECT', api: 'SELECT' },
@@ -90,6 +92,9 @@ const functionCallers: Readonly<Record<string, readonly RoleName[]>> = {
   'spillway.seal_metrics': ['spillway_maintenance'],
   'spillway.upsert_blocks': ['spillway_writer', 'spillway_maintenance'],
   'spillway.upsert_outages': ['spillway_writer', 'spillway_maintenance'],
+  'spillway.note_stored': ['spillway_writer', 'spillway_maintenance'],
+  'spillway.note_seen': ['spillway_writer', 'spillway_maintenance'],
+  'spillway.end_epochs': ['spillway_writer', 'spillway_maintenance'],
 };
 
 /** All grants. Which rows a role sees is not asked: the policy `spillway` of a table lets these four roles see all of them. */

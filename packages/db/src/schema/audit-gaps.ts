@@ -1,11 +1,15 @@
 import { sql } from 'drizzle-orm';
-import { bigint, check, index, integer, jsonb, text, uuid } from 'drizzle-orm/pg-core';
+import { bigint, check, customType, index, integer, jsonb, text, uuid } from 'drizzle-orm/pg-core';
 import { spillway } from './schemas.ts';
 import { epochMs, now } from './timestamps.ts';
 
+/** A set of numbers, as Postgres writes it: `{[1,4),[7,8)}`. */
+const int8multirange = customType<{ data: string }>({ dataType: () => 'int8multirange' });
+
 /**
  * What the trail knows it does not hold: missing sequence numbers (shard, epoch, from_seq to to_seq, both included),
- * events dropped at the outbox's cap, and outages during which instances decided alone (no range).
+ * events dropped at the outbox's cap, blocks beyond the cap of rows per minute (`seqs` holds their numbers), epochs that ended,
+ * numbers that were given out twice, and outages during which instances decided alone (no range).
  * `kind` is free text, so that a new producer needs no migration. The outbox columns are null for rows that the
  * reconcile found, since no outbox entry made them.
  */
@@ -19,6 +23,7 @@ export const auditGaps = spillway.table(
     /** First and last missing sequence number, both included; null for a gap without a range. */
     fromSeq: bigint('from_seq', { mode: 'number' }),
     toSeq: bigint('to_seq', { mode: 'number' }),
+    seqs: int8multirange('seqs'),
     detail: jsonb('detail').$type<Readonly<Record<string, unknown>>>().notNull().default({}),
     detectedAtMs: epochMs('detected_at').notNull().default(now),
     /** Null while it is open. */

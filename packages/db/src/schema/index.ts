@@ -6,7 +6,7 @@ export { archivedApiCallLogs, archivedAuditLogs, archivedGenerations } from './a
 export { auditDeadLetters } from './audit-dead-letters.ts';
 export { auditGaps } from './audit-gaps.ts';
 export { auditLogs } from './audit-logs.ts';
-export { auditWatermarks } from './audit-watermarks.ts';
+export { auditEpochs, auditWatermarks } from './audit-watermarks.ts';
 export { changes } from './changes.ts';
 export { circuitBreakerEvents } from './circuit-breaker-events.ts';
 export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './enumerations.ts';

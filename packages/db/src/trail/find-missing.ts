@@ -15,12 +15,16 @@ export interface KnownSeq {
   readonly seq: number;
 }
 
-/** Every table that holds sequenced events, and the ranges that are known to be missing. */
-const PRESENT = `
+/** Every table that holds sequenced events, and the numbers of blocks that were counted instead. */
+const STORED = `
     SELECT outbox_shard AS shard, outbox_epoch AS epoch, outbox_seq AS seq, outbox_seq AS through FROM public.rate_limits_v2
     UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.circuit_breaker_events
     UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.system_metrics WHERE outbox_seq IS NOT NULL
     UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM spillway.audit_gaps WHERE outbox_seq IS NOT NULL
+    UNION ALL SELECT shard, epoch, lower(part), upper(part) - 1 FROM spillway.audit_gaps, unnest(seqs) AS part`;
+
+/** These, and the ranges that are known to be missing. */
+const PRESENT = `${STORED}
     UNION ALL SELECT shard, epoch, from_seq, to_seq FROM spillway.audit_gaps WHERE kind = 'missing' AND from_seq IS NOT NULL`;
 
 const MISSING = `
@@ -41,7 +45,9 @@ const MISSING = `
   FROM steps WHERE seq > before + 1 ORDER BY shard, epoch, seq`;
 
 const EPOCHS = `
-  SELECT shard, epoch, max(through) AS high FROM (${PRESENT}) AS present GROUP BY shard, epoch ORDER BY shard, epoch`;
+  WITH stored AS (SELECT shard, epoch, max(through) AS high FROM (${STORED}) AS rows GROUP BY shard, epoch)
+  SELECT shard, epoch, GREATEST(high, stored_seq) AS high, COALESCE(seen_seq, 0) AS seen
+  FROM stored FULL JOIN spillway.audit_epochs USING (shard, epoch) ORDER BY shard, epoch`;
 
 /**
  * The numbers within `bounds` that no table holds, and nobody in `known`, as ranges. Reads the tables of events whole, and
@@ -68,8 +74,19 @@ export async function findMissing(
   }));
 }
 
-/** All outboxes that the tables know, each with its highest number. */
-export async function listEpochs(db: Queryable): Promise<KnownSeq[]> {
-  const { rows } = await db.query<{ shard: number; epoch: string; high: string }>(EPOCHS);
-  return rows.map((row) => ({ shard: row.shard, epoch: Number(row.epoch), seq: Number(row.high) }));
+/** An epoch of an outbox: `seq` is its highest number that is stored. */
+export interface StoredEpoch extends KnownSeq {
+  /** The highest number that was seen given out; 0 when none was. */
+  readonly seenSeq: number;
+}
+
+/** All outboxes that the tables know, each with its highest numbers. */
+export async function listEpochs(db: Queryable): Promise<StoredEpoch[]> {
+  const { rows } = await db.query<{ shard: number; epoch: string; high: string; seen: string }>(EPOCHS);
+  return rows.map((row) => ({
+    shard: row.shard,
+    epoch: Number(row.epoch),
+    seq: Number(row.high),
+    seenSeq: Number(row.seen),
+  }));
 }

@@ -34,6 +34,7 @@ test('stores each field where it belongs', async () => {
       epoch: '2',
       from_seq: '3',
       to_seq: '4',
+      seqs: null,
       outbox_shard: 5,
       outbox_epoch: '6',
       outbox_seq: '7',

@@ -17,20 +17,23 @@ export interface GapRange {
  * Something the trail knows it doesn't hold, as a row of `audit_gaps`. The range is absent for an outage, of which no sequence
  * numbers are known; the place in the outbox is that of the entry that reported it, absent when the reconcile found it.
  */
-export type GapRow = NewRow<typeof auditGaps, 'resolvedAtMs'>;
+export type GapRow = NewRow<typeof auditGaps, 'resolvedAtMs' | 'seqs'>;
 
 /**
  * Inserts gaps and returns how many were new.
  * Rejects with pg's error and inserts nothing when one row is bad (a range that ends before it begins).
  */
-export const insertGaps: InsertRows<GapRow> = unnestInsert(auditGaps, ['resolvedAtMs']);
+export const insertGaps: InsertRows<GapRow> = unnestInsert(auditGaps, ['resolvedAtMs', 'seqs']);
 
 /**
  * Inserts outages, whose `detail` is a snapshot with running totals and a growing number of `reports`, and returns how many
  * rows were new or changed: of two snapshots of one outage the one with more reports stays, whichever comes first.
  * One outage may be in `rows` once. Rejects as {@link insertGaps} does.
  */
-export const upsertOutages: InsertRows<GapRow> = unnestCall('spillway.upsert_outages', auditGaps, ['resolvedAtMs']);
+export const upsertOutages: InsertRows<GapRow> = unnestCall('spillway.upsert_outages', auditGaps, [
+  'resolvedAtMs',
+  'seqs',
+]);
 
 /** Events that a full outbox refused, as a row of `audit_gaps` of kind `dropped`: one a shard and epoch, whose count grows. */
 export interface DroppedRow {
@@ -62,7 +65,9 @@ export async function upsertDropped(db: Queryable, rows: readonly DroppedRow[]):
 }
 
 /** Something the trail knows it does not hold, as it is read. Times are epoch ms. */
-export type StoredGap = Readonly<Omit<typeof auditGaps.$inferSelect, 'outboxShard' | 'outboxEpoch' | 'outboxSeq'>>;
+export type StoredGap = Readonly<
+  Omit<typeof auditGaps.$inferSelect, 'seqs' | 'outboxShard' | 'outboxEpoch' | 'outboxSeq'>
+>;
 
 /** Which gaps, and from where on. */
 export interface ListGapsOptions extends PageOptions {
@@ -71,7 +76,7 @@ export interface ListGapsOptions extends PageOptions {
   readonly resolved?: boolean;
 }
 
-const { outboxShard: _shard, outboxEpoch: _epoch, outboxSeq: _seq, ...shown } = columnsOf(auditGaps);
+const { seqs: _seqs, outboxShard: _shard, outboxEpoch: _epoch, outboxSeq: _seq, ...shown } = columnsOf(auditGaps);
 
 /** One page of gaps, the last found first, filtered. */
 export async function listGaps(db: Queryable, options: ListGapsOptions = {}): Promise<Page<StoredGap>> {

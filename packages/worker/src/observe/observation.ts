@@ -13,8 +13,8 @@ export interface Observation {
   /** How long the oldest event has been on its way to Postgres, in ms; 0 when none is. */
   readonly oldestEventAgeMs: number;
   readonly samples: readonly Sample[];
-  /** Outboxes that had to refuse events. */
-  readonly dropped: readonly OutboxHead[];
+  /** The counters of all outboxes. */
+  readonly heads: readonly OutboxHead[];
 }
 
 /** Where the parts come from. */
@@ -39,7 +39,7 @@ export function toObservation({ trail, vitals, monthsReady, workerNowMs }: Obser
   );
   return {
     oldestEventAgeMs,
-    dropped: trail.heads.filter(({ dropped }) => dropped > 0),
+    heads: trail.heads,
     samples: [
       sample('audit_flush_lag_ms', flushLagMs, 'ms'),
       sample('audit_queue_age_ms', queueAgeMs, 'ms'),

@@ -3,6 +3,7 @@ import {
   type ConnectionSource,
   listPartitions,
   monthsReady,
+  noteSeen,
   PartitionError,
   type Queryable,
   readVitals,
@@ -130,12 +131,19 @@ async function readMonthsReady(
 }
 
 /** Does nothing when another worker is at it, or was a moment ago. */
-async function record(options: ObserverOptions, { samples, dropped }: Observation, intervalMs: number): Promise<void> {
+async function record(options: ObserverOptions, { samples, heads }: Observation, intervalMs: number): Promise<void> {
   const { pool, logger, rules = defaultAlertRules, webhook } = options;
   await withJobLock(pool, 'observe', async () => {
     if (!(await takeTurn(pool, intervalMs / 2))) return;
     await recordMetrics(pool, samples);
-    await recordDropped(pool, dropped);
+    await recordDropped(
+      pool,
+      heads.filter(({ dropped }) => dropped > 0),
+    );
+    await noteSeen(
+      pool,
+      heads.filter(({ seq }) => seq > 0),
+    );
     await rollUpMetrics(pool);
     const { opened, resolved } = await judge(pool, rules, samples);
     for (const rule of opened) logger.error({ rule }, 'alert: opened');

@@ -1,5 +1,5 @@
 import { type Queryable, upsertDropped } from '@spillway/db';
-import { hashId } from '../hash-id.ts';
+import { droppedId } from '../hash-id.ts';
 import type { OutboxHead } from '../outbox-head.ts';
 
 /**
@@ -10,7 +10,7 @@ export async function recordDropped(db: Queryable, heads: readonly OutboxHead[])
   await upsertDropped(
     db,
     heads.map(({ shard, epoch, dropped }) => ({
-      id: hashId(['dropped', shard, epoch]),
+      id: droppedId(shard, epoch),
       shard,
       epoch,
       count: dropped,

@@ -1,7 +1,6 @@
 import { call, outboxKeys, type RedisClient } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
-import { isOutOfMemory } from '../queue/memory-watch.ts';
-import { beginEpoch, type EndedEpoch, forgetConsumers, release } from './scripts.ts';
+import { forgetConsumers, release } from './scripts.ts';
 import { decodeClaim, decodeEntries, decodeStreams } from './stream-reply.ts';
 
 /** The consumer group that all workers of a deployment share. */
@@ -22,8 +21,8 @@ export interface OutboxReaderOptions {
   readonly batchSize: number;
   /** An entry that nobody acknowledged for this long was read by a worker that is gone. */
   readonly claimIdleMs: number;
-  /** Told which epochs ended because Redis is another process than before. @default nobody is */
-  readonly onEndedEpochs?: (ended: readonly EndedEpoch[]) => void;
+  /** Told what was read of each outbox, in its order. @default nobody is */
+  readonly onRead?: (entries: readonly AuditEntry[]) => void;
 }
 
 /**
@@ -49,8 +48,10 @@ export class OutboxReader {
     const count = Math.ceil((4 * batchSize) / Math.max(4, shards.length));
     const args = ['GROUP', PUMP_GROUP, consumer, 'COUNT', count, 'STREAMS', ...streams, ...streams.map(() => '>')];
     const parts = decodeStreams(await this.#withGroups(() => call(redis, 'XREADGROUP', args)));
+    const read = parts.map(({ key, entries }) => this.#tag(key, entries));
+    for (const entries of read) this.#options.onRead?.(entries);
     return {
-      entries: parts.flatMap(({ key, entries }) => this.#tag(key, entries)),
+      entries: read.flat(),
       more: parts.some(({ entries }) => entries.length >= count),
     };
   }
@@ -62,7 +63,6 @@ export class OutboxReader {
   async claim(): Promise<AuditEntry[]> {
     const { batchSize, claimIdleMs } = this.#options;
     if (performance.now() < this.#nextSweep) return [];
-    await this.#beginEpochs();
     const claimed: AuditEntry[] = [];
     for (const stream of this.#shardOf.keys()) {
       if (claimed.length >= batchSize) break;
@@ -99,22 +99,6 @@ export class OutboxReader {
   /** Signs off. A consumer that still holds entries stays, until somebody claimed them. */
   async signOff(): Promise<void> {
     await this.#forget(this.#options.consumer);
-  }
-
-  /** Numbers that a failover or a restart would give out again begin again in a new epoch. */
-  async #beginEpochs(): Promise<void> {
-    const { redis, onEndedEpochs } = this.#options;
-    const begun = await Promise.all(
-      Array.from(this.#shardOf.values(), async (shard) =>
-        beginEpoch.run(redis, [outboxKeys(shard).head], []).catch((error: unknown) => {
-          // At maxmemory the trail goes on without; the next look tries again.
-          if (!isOutOfMemory(error)) throw error;
-          return null;
-        }),
-      ),
-    );
-    const ended = begun.filter((each) => each !== null);
-    if (ended.length > 0) onEndedEpochs?.(ended);
   }
 
   async #claimFrom(stream: string, limit: number): Promise<AuditEntry[]> {

@@ -10,7 +10,7 @@ import type { MemoryWatch } from '../queue/memory-watch.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { type LaneOptions, runLane } from './lane.ts';
 import { OutboxReader } from './outbox-reader.ts';
-import type { EndedEpoch } from './scripts.ts';
+import { watchEpochs } from './epoch-watch.ts';
 import { QueueGate } from './queue-gate.ts';
 
 /** How much the pump takes at once. */
@@ -76,13 +76,9 @@ export function createPump(options: PumpOptions): Pump {
   const gate = new QueueGate({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
   const inSpan: LaneOptions['inSpan'] = async (batch, work) =>
     tracing === undefined ? work() : tracing.flush(redis, batch, work);
-  const onEndedEpochs = (ended: readonly EndedEpoch[]): void =>
-    logger.warn(
-      { epochs: ended },
-      'pump: Redis is another process than before, new epochs begin; events that it was never given are lost',
-    );
+  const epochs = watchEpochs({ redis, shards, logger });
   const lanes = laneShards(redis, shards).map((laneOf) => {
-    const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs, onEndedEpochs });
+    const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs, onRead: epochs.saw });
     return {
       reader,
       done: runLane({ reader, queue, gate, memory, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),
@@ -90,8 +86,12 @@ export function createPump(options: PumpOptions): Pump {
   });
   return {
     consumer,
-    abandon: () => stop.abort(),
+    abandon: () => {
+      epochs.close();
+      stop.abort();
+    },
     async close() {
+      epochs.close();
       stop.abort();
       await Promise.all(lanes.map(({ done }) => done));
       await Promise.all(lanes.map(({ reader }) => reader.signOff()));

@@ -7,17 +7,25 @@ export const release: RedisScript<number> = defineScript(lua.release, Number);
 /** Removes consumers that hold nothing; replies how many. */
 export const forgetConsumers: RedisScript<number> = defineScript(lua.forgetConsumers, Number);
 
-/** An epoch that ended because another Redis process gives the numbers now. */
-export interface EndedEpoch {
+/** Where an outbox' numbers stand, and which epochs of it were found to be over. */
+export interface EpochLook {
   readonly epoch: number;
-  /** The last number that this process' data know of. What was given out beyond it is lost. */
   readonly lastSeq: number;
-  /** The one that began. */
-  readonly next: number;
+  /** Each with the highest number that is known of it. */
+  readonly ended: readonly { readonly epoch: number; readonly seenSeq: number }[];
 }
 
-/** Begins a new epoch of one outbox when its Redis isn't the process that began the present one; null when it is. */
-export const beginEpoch: RedisScript<EndedEpoch | null> = defineScript(lua.beginEpoch, (reply) => {
-  const [epoch, lastSeq, next] = Array.isArray(reply) ? reply.map(Number) : [];
-  return epoch === undefined || lastSeq === undefined || next === undefined ? null : { epoch, lastSeq, next };
+/**
+ * Looks whether another Redis process gives the numbers of an outbox than the one that began its epoch, and begins a new
+ * one if so. Takes the epoch that the caller saw last and the highest number that it saw in it, 0 and 0 for none. Null for an
+ * outbox that never had an event.
+ */
+export const beginEpoch: RedisScript<EpochLook | null> = defineScript(lua.beginEpoch, (reply) => {
+  const [epoch, lastSeq, ...rest] = Array.isArray(reply) ? reply.map(Number) : [];
+  if (epoch === undefined || lastSeq === undefined) return null;
+  const ended = Array.from({ length: rest.length / 2 }, (_, index) => ({
+    epoch: rest[2 * index] ?? 0,
+    seenSeq: rest[2 * index + 1] ?? 0,
+  }));
+  return { epoch, lastSeq, ended };
 });

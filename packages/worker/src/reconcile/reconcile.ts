@@ -1,4 +1,5 @@
 import {
+  endEpochs,
   findMissing,
   type GapRange,
   insertGaps,
@@ -6,13 +7,14 @@ import {
   listEpochs,
   type Queryable,
   type SeqBounds,
+  type StoredEpoch,
   waitingPayloads,
 } from '@spillway/db';
-import { hashId } from '../hash-id.ts';
+import { endedEpochId, hashId } from '../hash-id.ts';
 import { type OutboxClient, readHeads } from '../outbox-head.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
 import { isPayload } from '../replay/replay-dead-letters.ts';
-import { oldestSeq, queuedSeqs, seqOf } from './on-the-way.ts';
+import { oldestSeqs, queuedSeqs, seqOf } from './on-the-way.ts';
 
 /** What {@link reconcile} reads and writes. */
 export interface ReconcileDeps {
@@ -31,17 +33,23 @@ export interface ReconcileOptions {
   readonly signal?: AbortSignal;
 }
 
+/** An epoch that is over. `seq` is its highest number that is stored or on its way. */
+export interface EndedEpoch extends KnownSeq {
+  /**
+   * How many numbers beyond that a worker saw given out: so many events are lost at least, and are among the missing. What
+   * was given out after a worker last looked is lost without a number to miss it by. `unknown` when none ever looked.
+   */
+  readonly lostAtLeast: number | 'unknown';
+}
+
 /** What was found. */
 export interface ReconcileReport {
   /** Numbers that are nowhere and were not reported before. */
   readonly missing: readonly GapRange[];
   /** How many events these are. */
   readonly missingEvents: number;
-  /**
-   * Epochs that are over, with the last number that is stored: Redis was emptied, restarted or replaced by a replica. What it
-   * had given out beyond that number, and never passed on, is lost without a number to miss it by.
-   */
-  readonly ended: readonly KnownSeq[];
+  /** Epochs that are over: Redis was emptied, restarted or replaced by a replica. */
+  readonly ended: readonly EndedEpoch[];
   /** What was compared. */
   readonly checked: readonly SeqBounds[];
   readonly dryRun: boolean;
@@ -56,8 +64,8 @@ export interface ReconcileReport {
  * cleaned by age (`audit_watermarks`). The places are looked at in the order in which events pass through them: counters,
  * outbox, queue, dead letters, tables. So an event that moves meanwhile is seen in at least one.
  *
- * Of an epoch that is over (Redis was emptied, restarted or replaced) nobody knows the last number: its tail can't be missed,
- * and a row of kind `epoch_ended` says so, once.
+ * An epoch that is over (Redis was emptied, restarted or replaced) is looked at up to the highest number that a worker saw in
+ * it. A row of kind `epoch_ended` says how many of these are lost; what was given out unseen nobody can count.
  *
  * @throws the signal's reason when it is aborted, pg's and ioredis' errors.
  */
@@ -66,11 +74,13 @@ export async function reconcile(
   { dryRun = false, signal }: ReconcileOptions = {},
 ): Promise<ReconcileReport> {
   const { redis, queue, pool, shards } = deps;
-  const tops = await Promise.all(
-    (await readHeads(redis, shards)).map(async (head) => {
-      const oldest = await oldestSeq(redis, head);
-      return { shard: head.shard, epoch: head.epoch, seq: Math.min(head.seq, oldest - 1) };
-    }),
+  const outboxes = await Promise.all(
+    (await readHeads(redis, shards)).map(async ({ shard, epoch, seq }) => ({
+      shard,
+      epoch,
+      seq,
+      oldest: await oldestSeqs(redis, shard, epoch),
+    })),
   );
   const known = await queuedSeqs(queue, signal);
   for await (const payloads of waitingPayloads(pool)) {
@@ -81,10 +91,9 @@ export async function reconcile(
     }
   }
   const stored = await listEpochs(pool);
-  const checked = bounds(tops, stored);
+  const checked = bounds(outboxes, stored);
   const missing = await findMissing(pool, checked, known);
-  const present = new Map(tops.map(({ shard, epoch }) => [shard, epoch]));
-  const ended = stored.filter(({ shard, epoch }) => epoch > 0 && (present.get(shard) ?? epoch) !== epoch);
+  const ended = endedEpochs(outboxes, stored, known);
   if (!dryRun) {
     await report(pool, missing);
     await reportEnded(pool, ended);
@@ -93,12 +102,46 @@ export async function reconcile(
   return { missing, missingEvents, ended, checked, dryRun };
 }
 
-/** Present epochs up to what has left the outbox, earlier ones up to what is known of them. */
-function bounds(tops: readonly KnownSeq[], stored: readonly KnownSeq[]): SeqBounds[] {
-  const highs = new Map([...stored, ...tops].map((top) => [`${top.shard}/${top.epoch}`, top]));
-  return Array.from(highs.values(), ({ shard, epoch, seq }) => ({ shard, epoch, high: seq })).filter(
-    ({ epoch, high }) => epoch > 0 && high > 0,
-  );
+/** An outbox, and the oldest number of each epoch that is in it still. */
+interface Outbox extends KnownSeq {
+  readonly oldest: ReadonlyMap<number, number>;
+}
+
+/** Each epoch up to what has left the outbox: the present ones to their last number, those that are over to the highest seen. */
+function bounds(outboxes: readonly Outbox[], stored: readonly StoredEpoch[]): SeqBounds[] {
+  const present = new Map(outboxes.map((outbox) => [outbox.shard, outbox]));
+  const past = stored.filter(({ shard, epoch }) => present.get(shard)?.epoch !== epoch);
+  const epochs = [
+    ...outboxes.map(({ shard, epoch, seq }) => ({ shard, epoch, high: seq })),
+    ...past.map(({ shard, epoch, seq, seenSeq }) => ({ shard, epoch, high: Math.max(seq, seenSeq) })),
+  ];
+  return epochs
+    .map(({ shard, epoch, high }) => {
+      const waiting = present.get(shard)?.oldest.get(epoch) ?? Infinity;
+      return { shard, epoch, high: Math.min(high, waiting - 1) };
+    })
+    .filter(({ epoch, high }) => epoch > 0 && high > 0);
+}
+
+/** The epochs of these outboxes that are not the present ones. */
+function endedEpochs(
+  outboxes: readonly Outbox[],
+  stored: readonly StoredEpoch[],
+  known: readonly KnownSeq[],
+): EndedEpoch[] {
+  const present = new Map(outboxes.map((outbox) => [outbox.shard, outbox]));
+  const onTheWay = new Map<string, number>();
+  for (const { shard, epoch, seq } of known) {
+    onTheWay.set(`${shard}/${epoch}`, Math.max(seq, onTheWay.get(`${shard}/${epoch}`) ?? 0));
+  }
+  return stored
+    .filter(({ shard, epoch }) => epoch > 0 && (present.get(shard)?.epoch ?? epoch) !== epoch)
+    .map(({ shard, epoch, seq, seenSeq }) => {
+      // What waits in the outbox or the queue isn't lost. Of the outbox the oldest is known: nothing behind it is.
+      const waits = present.get(shard)?.oldest.has(epoch) === true ? seenSeq : 0;
+      const last = Math.max(seq, waits, onTheWay.get(`${shard}/${epoch}`) ?? 0);
+      return { shard, epoch, seq: last, lostAtLeast: seenSeq === 0 ? 'unknown' : Math.max(0, seenSeq - last) };
+    });
 }
 
 async function report(db: Queryable, missing: readonly GapRange[]): Promise<void> {
@@ -114,14 +157,16 @@ async function report(db: Queryable, missing: readonly GapRange[]): Promise<void
   );
 }
 
-async function reportEnded(db: Queryable, ended: readonly KnownSeq[]): Promise<void> {
-  await insertGaps(
+async function reportEnded(db: Queryable, ended: readonly EndedEpoch[]): Promise<void> {
+  await endEpochs(
     db,
-    ended.map(({ shard, epoch, seq }) => ({
-      id: hashId(['epoch_ended', shard, epoch]),
-      kind: 'epoch_ended',
-      detail: { shard, epoch, lastStoredSeq: seq, foundBy: 'reconcile' },
-      detectedAtMs: Date.now(),
+    ended.map(({ shard, epoch, seq, lostAtLeast }) => ({
+      id: endedEpochId(shard, epoch),
+      shard,
+      epoch,
+      seenSeq: 0,
+      detail: { lastStoredSeq: seq, lostAtLeast },
+      dropped: null,
     })),
   );
 }

@@ -3,13 +3,13 @@ import { type BlockEvent, parseBlockEvent } from '@spillway/limiter';
 import type { EventTable } from './event-writer.ts';
 import { storable } from './storable.ts';
 
-/** Events of type `block`: snapshots of a block with running totals, one row per block. */
+/** Events of type `block`: snapshots of a block with running totals, one row per block, as far as the limit of rows goes. */
 export const blockTable: EventTable<BlockRow> = {
   type: 'block',
   parse: (event) => toRow(parseBlockEvent(event)),
   idOf: (row) => row.id,
   merge: mergeBlocks,
-  write: upsertBlocks,
+  write: async (db, rows, { blockRowsPerMinute }) => upsertBlocks(db, rows, blockRowsPerMinute),
 };
 
 /** Two snapshots of one block as one, in whichever order they came, by the same rules as `upsertBlocks`. */

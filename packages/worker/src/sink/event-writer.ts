@@ -2,6 +2,12 @@ import { classifyDbError, type Queryable } from '@spillway/db';
 import type { OutboxEvent } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 
+/** How many rows events may become. */
+export interface WriteLimits {
+  /** Most rows of blocks that began in one minute; null: all. Blocks beyond are counted. */
+  readonly blockRowsPerMinute: number | null;
+}
+
 /** How events of one type become rows. */
 export interface EventTable<Row> {
   /** The outbox's name for the type. */
@@ -13,7 +19,7 @@ export interface EventTable<Row> {
   /** Two rows of one id as one, whichever came first. */
   readonly merge: (one: Row, other: Row) => Row;
   /** Writes all rows or, rejecting, none; twice is the same as once. Gives the number of rows that changed. */
-  readonly write: (db: Queryable, rows: readonly Row[]) => Promise<number>;
+  readonly write: (db: Queryable, rows: readonly Row[], limits: WriteLimits) => Promise<number>;
 }
 
 /** An entry and what it says. */
@@ -44,7 +50,7 @@ export interface EventWriter {
    * Stores what can be stored and gives the rest back.
    * @throws pg's errors that are not a row's fault.
    */
-  store(db: Queryable, deliveries: readonly Delivery[]): Promise<StoreReport>;
+  store(db: Queryable, deliveries: readonly Delivery[], limits: WriteLimits): Promise<StoreReport>;
 }
 
 interface PendingRow<Row> {
@@ -56,9 +62,9 @@ interface PendingRow<Row> {
 export function eventWriter<Row>(table: EventTable<Row>): EventWriter {
   return {
     type: table.type,
-    async store(db, deliveries) {
+    async store(db, deliveries, limits) {
       const { rows, rejected } = readRows(table, deliveries);
-      const stored = await storeRows(table, db, rows);
+      const stored = await storeRows({ write: async (to, some) => table.write(to, some, limits) }, db, rows);
       return { ...stored, rejected: [...rejected, ...stored.rejected] };
     },
   };
@@ -94,7 +100,7 @@ function readRows<Row>(
 
 /** Halves a batch that Postgres refuses until the rows at fault stand alone: one in 500 costs about 18 statements more. */
 async function storeRows<Row>(
-  table: EventTable<Row>,
+  table: { readonly write: (db: Queryable, rows: readonly Row[]) => Promise<number> },
   db: Queryable,
   pending: readonly PendingRow<Row>[],
 ): Promise<StoreReport> {

@@ -180,7 +180,7 @@ function listen(worker: Worker<AuditJobData, WriteReport, 'events'>, memory: Mem
     if (!memory.sees(error)) logger.warn({ err: error }, 'sink: Redis connection');
   });
   worker.on('completed', (job, report) => {
-    const level = report.deadLetters > 0 ? 'warn' : 'debug';
+    const level = report.deadLetters > 0 || report.reusedNumbers > 0 ? 'warn' : 'debug';
     logger[level]({ jobId: job.id, events: job.data.entries.length, ...report }, 'sink: stored');
   });
   worker.on('failed', (job, error) =>

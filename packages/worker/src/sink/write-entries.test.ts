@@ -22,7 +22,7 @@ const lifted = blockEntry({ ...later, atMs: T0 + 9_000, denied: 55, untilMs: T0 
 
 describe('writeEntries', () => {
   it('makes a block a row that says who, which tier, which action and until when', async () => {
-    expect(await write(blockEntry({ ...opening, shard: 3, denied: 2 }))).toEqual({
+    expect(await write(blockEntry({ ...opening, shard: 3, denied: 2 }))).toMatchObject({
       written: 1,
       duplicates: 0,
       deadLetters: 0,
@@ -56,9 +56,9 @@ describe('writeEntries', () => {
 
   it('changes nothing the second time', async () => {
     const entries = [blockEntry(opening), blockEntry({ seq: 8 }), blockEntry({ seq: 9 })];
-    expect(await write(...entries)).toEqual({ written: 3, duplicates: 0, deadLetters: 0 });
+    expect(await write(...entries)).toMatchObject({ written: 3, duplicates: 0, deadLetters: 0 });
     const before = await rows();
-    expect(await write(...entries)).toEqual({ written: 0, duplicates: 3, deadLetters: 0 });
+    expect(await write(...entries)).toMatchObject({ written: 0, duplicates: 3, deadLetters: 0 });
     expect(await rows()).toEqual(before);
   });
 
@@ -79,7 +79,7 @@ describe('writeEntries', () => {
   });
 
   it.each(orders)('and when they come together in the order %i %i %i', async (...order) => {
-    expect(await write(...order.flatMap((index) => snapshots.slice(index, index + 1)))).toEqual({
+    expect(await write(...order.flatMap((index) => snapshots.slice(index, index + 1)))).toMatchObject({
       written: 1,
       duplicates: 0,
       deadLetters: 0,
@@ -114,7 +114,7 @@ describe('writeEntries', () => {
       [1, '2-0', ['type', 'party', 'epoch', '1', 'seq', '1', 'at', '1']],
       [2, '3-0', ['type', 'block', 'epoch', '1', 'seq', '1', 'at', '1', 'key', 'nonsense']],
     ];
-    expect(await write(blockEntry(), ...strange)).toEqual({ written: 1, duplicates: 0, deadLetters: 3 });
+    expect(await write(blockEntry(), ...strange)).toMatchObject({ written: 1, duplicates: 0, deadLetters: 3 });
     await write(...strange);
     const letters = await deadLetters();
     expect(letters.map(({ reason }) => reason)).toEqual([
@@ -135,7 +135,7 @@ describe('writeEntries', () => {
     const entries = Array.from({ length: 500 }, (_, index) =>
       blockEntry({ seq: index + 1, subject: index === 123 ? 'poison' : `ok ${index}` }),
     );
-    expect(await write(...entries)).toEqual({ written: 499, duplicates: 0, deadLetters: 1 });
+    expect(await write(...entries)).toMatchObject({ written: 499, duplicates: 0, deadLetters: 1 });
     expect(await rows()).toHaveLength(499);
     const [letter, ...others] = await deadLetters();
     expect(others).toEqual([]);
@@ -151,12 +151,57 @@ describe('writeEntries', () => {
     const entries = Array.from({ length: 100 }, (_, index) =>
       blockEntry({ seq: index + 1, subject: index % 33 === 0 ? `poison ${index}` : `ok ${index}` }),
     );
-    expect(await write(...entries)).toEqual({ written: 96, duplicates: 0, deadLetters: 4 });
+    expect(await write(...entries)).toMatchObject({ written: 96, duplicates: 0, deadLetters: 4 });
   });
 
   it('rejects with the error of a Postgres that is not there', async () => {
     const pool = createPool({ connectionString: 'postgres://127.0.0.1:1/none', onError: () => {} });
     await expect(writeEntries(pool, 'test/1', [blockEntry()])).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     await pool.end();
+  });
+});
+
+/** Entry ids in the outbox' order, whatever the number. */
+const numbered = (id: number, seq: number) => {
+  const [shard, , fields] = blockEntry({ seq, subject: `${id}` });
+  return [shard, `${T0 + id}-0`, fields.with(fields.indexOf('at') + 1, String(T0 + id))] as const;
+};
+const again = async () =>
+  (
+    await postgres.pool.query(
+      "SELECT from_seq::int AS first, to_seq::int AS last, detail FROM spillway.audit_gaps WHERE kind = 'seq_reused'",
+    )
+  ).rows;
+const highest = async () => (await postgres.pool.query('SELECT stored_seq::int FROM spillway.audit_epochs')).rows;
+
+describe('numbers in the outbox', () => {
+  it('that a later entry has again are told, in another job and in the same one', async () => {
+    expect(await write(numbered(1, 1), numbered(2, 2), numbered(3, 3))).toMatchObject({ reusedNumbers: 0 });
+    expect(await write(numbered(10, 2), numbered(11, 3), numbered(12, 4))).toMatchObject({ reusedNumbers: 1 });
+    expect(await again()).toEqual([{ first: 2, last: 3, detail: { storedBefore: 3, seenBefore: 3 } }]);
+    expect(await highest()).toEqual([{ stored_seq: 4 }]);
+    expect(await write(numbered(13, 5), numbered(14, 6), numbered(20, 6), numbered(21, 7))).toMatchObject({
+      reusedNumbers: 1,
+    });
+    expect(await again()).toMatchObject([{ first: 2, last: 6 }]);
+    expect(await highest()).toEqual([{ stored_seq: 7 }]);
+  });
+
+  it('are no second time when a job comes again, or one after the other', async () => {
+    const [one, two] = [
+      [numbered(1, 1), numbered(2, 2)],
+      [numbered(3, 3), numbered(4, 4)],
+    ] as const;
+    for (const job of [two, one, two, one, [...two, ...one]]) {
+      expect(await write(...job)).toMatchObject({ reusedNumbers: 0 });
+    }
+    expect(await again()).toEqual([]);
+    expect(await highest()).toEqual([{ stored_seq: 4 }]);
+  });
+
+  it('count as stored where the event is a dead letter', async () => {
+    await postgres.pool.query("ALTER TABLE rate_limits_v2 ADD CHECK (identifier <> '2')");
+    expect(await write(numbered(1, 1), numbered(2, 2))).toMatchObject({ deadLetters: 1 });
+    expect(await highest()).toEqual([{ stored_seq: 2 }]);
   });
 });

@@ -1,4 +1,4 @@
-import type { Queryable } from '@spillway/db';
+import { noteStored, type Queryable, type StoredStretch } from '@spillway/db';
 import { parseOutboxEntry, type OutboxEvent } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { blockTable } from './block-table.ts';
@@ -6,7 +6,15 @@ import { breakerTable } from './breaker-table.ts';
 import { decisionCountsTable } from './decision-counts-table.ts';
 import { keepDeadLetters } from './dead-letters.ts';
 import { nearLimitTable } from './near-limit-table.ts';
-import { eventWriter, reasonOf, type Delivery, type EventWriter, type Rejection } from './event-writer.ts';
+import { endedEpochTable } from './ended-epoch-table.ts';
+import {
+  eventWriter,
+  reasonOf,
+  type Delivery,
+  type EventWriter,
+  type Rejection,
+  type WriteLimits,
+} from './event-writer.ts';
 import { outageTable } from './outage-table.ts';
 
 /** The types of events that have a table. */
@@ -17,6 +25,7 @@ const writers: ReadonlyMap<string, EventWriter> = new Map(
     eventWriter(nearLimitTable),
     eventWriter(decisionCountsTable),
     eventWriter(outageTable),
+    eventWriter(endedEpochTable),
   ].map((writer) => [writer.type, writer]),
 );
 
@@ -28,7 +37,12 @@ export interface WriteReport {
   readonly duplicates: number;
   /** Entries that were refused and are in `audit_dead_letters` now. */
   readonly deadLetters: number;
+  /** Stretches of numbers that had been given to earlier events already, by a Redis that failed over or restarted. */
+  readonly reusedNumbers: number;
 }
+
+/** Every block becomes a row. */
+const NO_LIMITS: WriteLimits = { blockRowsPerMinute: null };
 
 /**
  * Stores a job's entries: good ones in the tables of their types, the others as dead letters. Twice is the same as once.
@@ -38,10 +52,20 @@ export async function writeEntries(
   db: Queryable,
   sourceJob: string,
   entries: readonly AuditEntry[],
+  limits: WriteLimits = NO_LIMITS,
 ): Promise<WriteReport> {
-  const { rejected, ...report } = await storeEntries(db, entries);
+  const { rejected, events, ...report } = await storeEntries(db, entries, limits);
   if (rejected.length > 0) await keepDeadLetters(db, sourceJob, rejected);
-  return { ...report, deadLetters: rejected.length };
+  // Last, so that a number that counts as stored is stored. Whoever dies before has the same job done again.
+  const reusedNumbers = await noteStored(db, stretches(events));
+  return { ...report, deadLetters: rejected.length, reusedNumbers };
+}
+
+/** What became of some entries. */
+interface StoredEntries extends Pick<WriteReport, 'written' | 'duplicates'> {
+  readonly rejected: readonly Rejection[];
+  /** All that could be read, stored or not. */
+  readonly events: readonly OutboxEvent[];
 }
 
 /**
@@ -51,17 +75,19 @@ export async function writeEntries(
 export async function storeEntries(
   db: Queryable,
   entries: readonly AuditEntry[],
-): Promise<Omit<WriteReport, 'deadLetters'> & { readonly rejected: readonly Rejection[] }> {
+  limits: WriteLimits = NO_LIMITS,
+): Promise<StoredEntries> {
   const { byWriter, unreadable } = sortEntries(entries);
   let [written, duplicates] = [0, 0];
   const rejected = [...unreadable];
   for (const [writer, deliveries] of byWriter) {
-    const report = await writer.store(db, deliveries);
+    const report = await writer.store(db, deliveries, limits);
     written += report.written;
     duplicates += report.duplicates;
     rejected.push(...report.rejected);
   }
-  return { written, duplicates, rejected };
+  const events = [...byWriter.values()].flatMap((deliveries) => deliveries.map(({ event }) => event));
+  return { written, duplicates, rejected, events };
 }
 
 function sortEntries(entries: readonly AuditEntry[]): {
@@ -95,4 +121,35 @@ function readEvent([shard, id, fields]: AuditEntry): OutboxEvent | string {
   } catch (error) {
     return reasonOf(error);
   }
+}
+
+/** The numbers of events, as stretches of one outbox and epoch in the order of the outbox, within which they rise. */
+export function stretches(events: readonly OutboxEvent[]): StoredStretch[] {
+  const byEpoch = new Map<string, OutboxEvent[]>();
+  for (const event of events) {
+    if (event.seq === 0) continue;
+    const outbox = `${event.shard}/${event.epoch}`;
+    const others = byEpoch.get(outbox);
+    if (others === undefined) byEpoch.set(outbox, [event]);
+    else others.push(event);
+  }
+  return [...byEpoch.values()].flatMap((ofEpoch) => risingStretches(ofEpoch.toSorted(byEntry)));
+}
+
+function risingStretches(events: readonly OutboxEvent[]): StoredStretch[] {
+  const found: StoredStretch[] = [];
+  for (const { shard, epoch, ...entry } of events) {
+    const stretch = found.at(-1);
+    if (stretch === undefined || (entry.seq <= stretch.last.seq && entry.entryId !== stretch.last.entryId)) {
+      found.push({ shard, epoch, first: entry, last: entry });
+    } else found[found.length - 1] = { ...stretch, last: entry };
+  }
+  return found;
+}
+
+/** Ids of a stream's entries are a time and a number. */
+function byEntry(one: OutboxEvent, other: OutboxEvent): number {
+  const [time = 0, number = 0] = one.entryId.split('-').map(Number);
+  const [otherTime = 0, otherNumber = 0] = other.entryId.split('-').map(Number);
+  return time - otherTime || number - otherNumber;
 }

@@ -1,0 +1,100 @@
+import { outboxKeys, parseOutboxEntry } from '@spillway/redis';
+import type { Cluster, Redis } from 'ioredis';
+import type { WorkerLogger } from '../logger.ts';
+import type { AuditEntry } from '../queue/audit-entry.ts';
+import { isOutOfMemory } from '../queue/memory-watch.ts';
+import { repeat } from '../repeat.ts';
+import { beginEpoch } from './scripts.ts';
+
+/** How often is looked whether Redis is another process, in ms, besides each time that a connection was made. */
+const LOOK_MS = 2_500;
+
+/** Of what was read at once, the numbers of so many entries are looked for at most: those of snapshots have none. */
+const LAST_ENTRIES = 20;
+
+/** Which outboxes are watched. */
+export interface EpochWatchOptions {
+  readonly redis: Redis | Cluster;
+  readonly shards: number;
+  readonly logger: WorkerLogger;
+}
+
+/** A running watch. */
+export interface EpochWatch {
+  /** Takes note of entries of one outbox, in its order. */
+  saw(entries: readonly AuditEntry[]): void;
+  close(): void;
+}
+
+/**
+ * Sees to it that numbers which a failover or a restart would give out again begin again in a new epoch, and that the end of
+ * the old one is told with the highest number that this process saw in it. It runs beside the pump: a pump whose queue is
+ * full looks all the same.
+ */
+export function watchEpochs({ redis, shards, logger }: EpochWatchOptions): EpochWatch {
+  const stop = new AbortController();
+  const known = new Map<number, { readonly epoch: number; readonly seq: number }>();
+
+  function learn(shard: number, epoch: number, seq: number): void {
+    const before = known.get(shard);
+    if (before === undefined || epoch > before.epoch || (epoch === before.epoch && seq > before.seq)) {
+      known.set(shard, { epoch, seq });
+    }
+  }
+
+  async function look(shard: number): Promise<void> {
+    const { epoch, seq } = known.get(shard) ?? { epoch: 0, seq: 0 };
+    const found = await beginEpoch.run(redis, [outboxKeys(shard).head], [epoch, seq]);
+    if (found === null) return;
+    // What was read while the look was on its way belongs to the epoch that it was read in.
+    if (found.ended.length > 0 && known.get(shard)?.epoch === epoch) known.delete(shard);
+    learn(shard, found.epoch, found.lastSeq);
+    if (found.ended.length > 0) {
+      logger.warn(
+        { shard, ended: found.ended, next: found.epoch },
+        'pump: Redis is another process than before, a new epoch begins; events that it was never given are lost',
+      );
+    }
+  }
+
+  let looking: Promise<unknown> | undefined;
+  const lookAtAll = (): Promise<unknown> =>
+    (looking ??= Promise.all(Array.from({ length: shards }, (_, shard) => look(shard)))
+      .catch((error: unknown) => {
+        // At maxmemory the trail goes on without; the next look tries again.
+        if (!stop.signal.aborted && !isOutOfMemory(error)) {
+          logger.warn({ err: error }, 'pump: could not look whether Redis is another process than before');
+        }
+      })
+      .finally(() => (looking = undefined)));
+
+  const soon = (): void => void lookAtAll();
+  for (const event of CONNECTED) redis.on(event, soon);
+  void repeat(LOOK_MS, stop.signal, async () => void (await lookAtAll()));
+  return {
+    saw(entries) {
+      for (const [shard, id, fields] of entries.slice(-LAST_ENTRIES).toReversed()) {
+        const { epoch, seq } = numberOf(shard, id, fields);
+        if (seq === 0) continue;
+        learn(shard, epoch, seq);
+        return;
+      }
+    },
+    close() {
+      stop.abort();
+      for (const event of CONNECTED) redis.off(event, soon);
+    },
+  };
+}
+
+/** Of a single server, and of a node of a Cluster. */
+const CONNECTED = ['ready', '+node'] as const;
+
+/** Where an entry stands; number 0 for one that has none, or is no event. */
+function numberOf(...[shard, id, fields]: AuditEntry): { readonly epoch: number; readonly seq: number } {
+  try {
+    return parseOutboxEntry(shard, [id, fields]);
+  } catch {
+    return { epoch: 0, seq: 0 };
+  }
+}
