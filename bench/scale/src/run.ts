@@ -21,7 +21,7 @@ import { checkDegradation, checkMemory, readVitals } from './verify/vitals.ts';
 
 /**
  * Brings everything up, lets the users loose, verifies, and takes everything down again.
- * @throws {OpenFilesError | ChildError | EmbeddedError} when it can't be run; a check that fails is in the report.
+ * @throws {OpenFilesError | ChildError | LocalServerError} when it can't be run; a check that fails is in the report.
  */
 export async function runScaleTest(options: RunOptions): Promise<Report> {
   const { plan, onProgress } = options;

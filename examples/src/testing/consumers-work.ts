@@ -1,5 +1,6 @@
 import type { RedisFixture } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type LocalRegistry, startLocalRegistry } from './local-registry.ts';
 import { type Ended, npmInstall, type NpmProject, npmProject } from './npm-project.ts';
 import { run } from './run-example.ts';
 
@@ -35,7 +36,7 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
     await Promise.all(projects.map((project) => project.remove()));
   });
 
-  async function installed(dependencies: Readonly<Record<string, string>>, files?: string): Promise<NpmProject> {
+  async function installed(dependencies: Readonly<Record<string, string>>, files?: '.' | 'next'): Promise<NpmProject> {
     const from = tarballs();
     const ours = Object.fromEntries([LIMITER, '@spillway/breaker'].map((name) => [name, from[name] ?? '']));
     const project = await npmProject({ ...ours, ...dependencies }, from, files);
@@ -51,13 +52,18 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
   }
 
   describe('npm install', () => {
+    let registry: LocalRegistry | undefined;
+    beforeAll(async () => {
+      registry = await startLocalRegistry(tarballs());
+    }, INSTALL_MS);
+    afterAll(() => registry?.stop());
+
     it.each(['10.9.9', '11.21.2'])(
-      'of the limiter works in an empty project with nothing else named, by npm %s',
+      'of the limiter from a registry works in an empty project with nothing else named, by npm %s',
       async (version) => {
-        const { [LIMITER]: limiter = '', ...others } = tarballs();
-        const project = await npmProject({}, others);
+        const project = await npmProject({}, {});
         projects.push(project);
-        await npmInstall(project, [limiter], version);
+        await npmInstall(project, [LIMITER, `--registry=${registry?.url}`], version);
         const loads =
           "import('@spillway/limiter').then(({ createLimiter, openHotPath }) => createLimiter && openHotPath)";
         expect(await problem(project.run('node', ['--eval', loads]))).toBe('');

@@ -20,14 +20,17 @@ export interface NpmProject {
   remove(): Promise<void>;
 }
 
-/** Makes a project. `overrides` says where packages come from that are in no registry yet. */
+/**
+ * Makes a project, with the files of `consumer/` or of a folder in it, or with none. `overrides` says where packages come from
+ * that are in no registry yet.
+ */
 export async function npmProject(
   dependencies: Readonly<Record<string, string>>,
   overrides: Readonly<Record<string, string>>,
-  files = '.',
+  files: '.' | 'next' | 'none' = '.',
 ): Promise<NpmProject> {
   const folder = await mkdtemp(join(tmpdir(), 'spillway-consumer-'));
-  await cp(join(consumer, files), folder, { recursive: true });
+  if (files !== 'none') await cp(join(consumer, files), folder, { recursive: true });
   if (files === '.') await writeFile(join(folder, 'app.mjs'), await readFile(join(consumer, 'app.ts')));
   const manifest = { private: true, dependencies, overrides };
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));

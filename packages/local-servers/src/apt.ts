@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { EmbeddedError } from './errors.ts';
+import { LocalServerError } from './errors.ts';
 
 const installScript = fileURLToPath(new URL('../scripts/apt-install.sh', import.meta.url));
 
@@ -20,7 +20,7 @@ export function canInstallWithApt(): boolean {
  *
  * @param packageName the Debian package
  * @param program what it brings, e.g. `redis-server`
- * @throws EmbeddedError `install_failed`, with apt's last lines
+ * @throws LocalServerError `install_failed`, with apt's last lines
  */
 export async function installWithApt(packageName: string, program: string, onProgress?: OnProgress): Promise<void> {
   onProgress?.(`Installing ${packageName} with apt-get (once; the service itself is not started)`);
@@ -38,6 +38,6 @@ export async function installWithApt(packageName: string, program: string, onPro
   });
   if (code !== 0) {
     const output = lines.slice(-15);
-    throw new EmbeddedError('install_failed', `apt-get could not install ${packageName}`, { output });
+    throw new LocalServerError('install_failed', `apt-get could not install ${packageName}`, { output });
   }
 }

@@ -11,7 +11,7 @@
  * - `containers_unavailable`: containers were asked for and no Docker engine answers.
  * - `not_supported`: this combination of stack and operation does not exist.
  */
-export type EmbeddedErrorCode =
+export type LocalServerErrorCode =
   | 'invalid_option'
   | 'redis_unavailable'
   | 'postgres_unavailable'
@@ -24,22 +24,22 @@ export type EmbeddedErrorCode =
   | 'containers_unavailable'
   | 'not_supported';
 
-/** What an {@link EmbeddedError} may carry beside its code and message. */
-export interface EmbeddedErrorDetails {
+/** What an {@link LocalServerError} may carry beside its code and message. */
+export interface LocalServerErrorDetails {
   /** Last lines that the server or installer printed, oldest first. */
   readonly output?: readonly string[];
   readonly cause?: unknown;
 }
 
 /** The only error class of this package. */
-export class EmbeddedError extends Error {
-  override readonly name = 'EmbeddedError';
-  /** Stable reason, see {@link EmbeddedErrorCode}. */
-  readonly code: EmbeddedErrorCode;
+export class LocalServerError extends Error {
+  override readonly name = 'LocalServerError';
+  /** Stable reason, see {@link LocalServerErrorCode}. */
+  readonly code: LocalServerErrorCode;
   /** Last lines that the server or installer printed, oldest first; empty where nothing ran. */
   readonly output: readonly string[];
 
-  constructor(code: EmbeddedErrorCode, message: string, details: EmbeddedErrorDetails = {}) {
+  constructor(code: LocalServerErrorCode, message: string, details: LocalServerErrorDetails = {}) {
     const { output = [], cause } = details;
     super(output.length === 0 ? message : `${message}\n${output.join('\n')}`, cause === undefined ? {} : { cause });
     this.code = code;
@@ -48,8 +48,8 @@ export class EmbeddedError extends Error {
 }
 
 /** The error for an option that is out of range. */
-export function invalidOption(option: string, value: unknown, expected: string): EmbeddedError {
-  return new EmbeddedError(
+export function invalidOption(option: string, value: unknown, expected: string): LocalServerError {
+  return new LocalServerError(
     'invalid_option',
     `${option} must be ${expected}, got ${JSON.stringify(value) ?? String(value)}`,
   );

@@ -5,7 +5,8 @@ import * as testing from './testing/index.ts';
 test('the package exports exactly these names', () => {
   expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
     [
-      "EmbeddedError",
+      "LocalServerError",
+      "findFreePort",
       "identify",
       "isRunning",
       "missingPackages",

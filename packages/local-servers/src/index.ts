@@ -1,7 +1,8 @@
-export { EmbeddedError, type EmbeddedErrorCode, type EmbeddedErrorDetails } from './errors.ts';
+export { LocalServerError, type LocalServerErrorCode, type LocalServerErrorDetails } from './errors.ts';
 export type { OnProgress } from './apt.ts';
 export { type DebianPackage, missingPackages } from './debian-package.ts';
 export type { Environment } from './config.ts';
+export { findFreePort } from './port.ts';
 export type { Server } from './server.ts';
 export type { Stack } from './stack/stack.ts';
 export { resolveStack, type ResolveStackOptions } from './stack/resolve-stack.ts';

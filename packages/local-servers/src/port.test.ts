@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { EmbeddedError } from './errors.ts';
+import { LocalServerError } from './errors.ts';
 import { findFreePort, startOnPort } from './port.ts';
 
 describe('findFreePort', () => {
@@ -16,7 +16,7 @@ describe('startOnPort', () => {
     const tried: number[] = [];
     const result = await startOnPort(undefined, async (port) => {
       tried.push(port);
-      if (tried.length < 3) throw new EmbeddedError('port_taken', 'taken');
+      if (tried.length < 3) throw new LocalServerError('port_taken', 'taken');
       return port;
     });
     expect(new Set(tried).size).toBe(3);
@@ -27,7 +27,7 @@ describe('startOnPort', () => {
     const tried: (number | string)[] = [];
     const fail = (code: 'port_taken' | 'start_failed') => async (port: number) => {
       tried.push(port);
-      throw new EmbeddedError(code, 'no');
+      throw new LocalServerError(code, 'no');
     };
     await expect(startOnPort(7777, fail('port_taken'))).rejects.toMatchObject({ code: 'port_taken' });
     expect(tried).toEqual([7777]);

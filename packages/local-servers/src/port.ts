@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
-import { EmbeddedError, invalidOption } from './errors.ts';
+import { LocalServerError, invalidOption } from './errors.ts';
 
 /** The only address that servers of this package listen on. */
 export const loopback: string = '127.0.0.1';
@@ -44,7 +44,7 @@ export async function findFreePort(options: { readonly clusterBus?: boolean } = 
   }
 }
 
-/** @throws EmbeddedError `invalid_option` unless the port is undefined or 1…65535 */
+/** @throws LocalServerError `invalid_option` unless the port is undefined or 1…65535 */
 export function checkPort(port: number | undefined): void {
   if (port === undefined) return;
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
@@ -55,7 +55,7 @@ export function checkPort(port: number | undefined): void {
  * Starts something on the given port, or on free ones until it works: between finding a free port and binding
  * it another process may come first.
  *
- * @throws EmbeddedError `port_taken` when the port was given and is taken, or when luck runs out
+ * @throws LocalServerError `port_taken` when the port was given and is taken, or when luck runs out
  */
 export async function startOnPort<T>(
   wanted: number | undefined,
@@ -69,7 +69,7 @@ export async function startOnPort<T>(
       // eslint-disable-next-line no-await-in-loop -- as above
       return await start(port);
     } catch (error) {
-      const taken = error instanceof EmbeddedError && error.code === 'port_taken';
+      const taken = error instanceof LocalServerError && error.code === 'port_taken';
       if (!taken || wanted !== undefined || attempt === attempts) throw error;
     }
   }

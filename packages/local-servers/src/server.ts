@@ -1,5 +1,5 @@
 import { pollUntil } from './deadline.ts';
-import { EmbeddedError } from './errors.ts';
+import { LocalServerError } from './errors.ts';
 import type { Runner } from './runner/runner.ts';
 
 /** A server that is up and answering. All operations resolve when their effect can be seen. */
@@ -59,7 +59,7 @@ export class ManagedServer implements Server {
   /**
    * Launches it and waits until it answers.
    *
-   * @throws EmbeddedError `port_taken`, `start_failed`; nothing is left running then
+   * @throws LocalServerError `port_taken`, `start_failed`; nothing is left running then
    */
   async start(): Promise<void> {
     try {
@@ -88,10 +88,12 @@ export class ManagedServer implements Server {
     if (ready && !exited) return;
     const output = await this.#runner.output();
     if (output.some((line) => /address already in use|port is already allocated/i.test(line))) {
-      throw new EmbeddedError('port_taken', `${name} cannot listen on port ${port}: something else does`, { output });
+      throw new LocalServerError('port_taken', `${name} cannot listen on port ${port}: something else does`, {
+        output,
+      });
     }
     const what = exited ? 'ended before it answered' : `did not answer within ${deadlineMs} ms`;
-    throw new EmbeddedError('start_failed', `${name} on port ${port} ${what}`, { output, cause: lastProblem });
+    throw new LocalServerError('start_failed', `${name} on port ${port} ${what}`, { output, cause: lastProblem });
   }
 
   async pause(): Promise<void> {
@@ -109,7 +111,7 @@ export class ManagedServer implements Server {
   async restart(): Promise<void> {
     const { name, port } = this.#readiness;
     if (this.#stopped !== undefined)
-      throw new EmbeddedError('not_running', `${name} on port ${port} was stopped for good`);
+      throw new LocalServerError('not_running', `${name} on port ${port} was stopped for good`);
     await this.#runner.halt();
     await this.#runner.start();
     await this.#untilReady();

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 import type { Home } from '../runner/home.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
 import { type Disguise, giveTo } from './unprivileged.ts';
@@ -17,7 +17,7 @@ export const superuser: string = 'postgres';
  * Makes the data directory unless it is there. It is made under another name first, so that an initdb that
  * was killed half-way is not taken for a database afterwards.
  *
- * @throws EmbeddedError `start_failed` with what initdb said
+ * @throws LocalServerError `start_failed` with what initdb said
  */
 export async function ensureDataDirectory(home: Home, binaries: PostgresBinaries, disguise: Disguise): Promise<void> {
   if (existsSync(path.join(home.dataDirectory, 'PG_VERSION'))) {
@@ -31,7 +31,7 @@ export async function ensureDataDirectory(home: Home, binaries: PostgresBinaries
   try {
     await run(command, args, { cwd: home.directory });
   } catch (error) {
-    throw new EmbeddedError('start_failed', 'initdb failed', { output: outputOf(error), cause: error });
+    throw new LocalServerError('start_failed', 'initdb failed', { output: outputOf(error), cause: error });
   }
   await rename(unfinished, home.dataDirectory);
 }

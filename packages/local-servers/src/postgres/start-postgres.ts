@@ -54,7 +54,7 @@ const containerData = '/var/lib/postgresql/data';
  * Starts a Postgres and resolves when it answers queries and has its database. It ends with `stop`, and also when
  * this process dies in whatever way. On an existing data directory it starts what is there, recovering if needed.
  *
- * @throws EmbeddedError `invalid_option`, `postgres_unavailable`, `port_taken`, `start_failed`
+ * @throws LocalServerError `invalid_option`, `postgres_unavailable`, `port_taken`, `start_failed`
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const { database = 'spillway' } = options;

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { chown, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 
 const run = promisify(execFile);
 
@@ -48,7 +48,7 @@ const trial = 'cd "$1" && : > .probe && rm .probe && shift && exec "$@" >/dev/nu
  *
  * @param probe a command that does nothing and fails where the program itself would
  * @param directory exists; its owner is changed where the way needs it
- * @throws EmbeddedError `postgres_unavailable` when no way works
+ * @throws LocalServerError `postgres_unavailable` when no way works
  */
 export async function findDisguise(probe: readonly string[], directory: string): Promise<Disguise> {
   if (process.getuid?.() !== 0) return { prefix: [], owner: undefined };
@@ -64,7 +64,7 @@ export async function findDisguise(probe: readonly string[], directory: string):
       problems.push(`${disguise.prefix.join(' ')}: ${error instanceof Error ? error.message.trim() : String(error)}`);
     }
   }
-  throw new EmbeddedError(
+  throw new LocalServerError(
     'postgres_unavailable',
     'PostgreSQL refuses to run as root, and no way was found to run it as another user. Run as an ordinary user, ' +
       'allow user namespaces, or point DATABASE_URL at a Postgres that is running.',

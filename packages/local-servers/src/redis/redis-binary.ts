@@ -1,6 +1,6 @@
 import { canInstallWithApt, installWithApt, type OnProgress } from '../apt.ts';
 import { readConfig } from '../config.ts';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 import { findProgram } from '../programs.ts';
 
 /** Either will do: Valkey is the fork that kept Redis' licence, wire protocol and scripts. */
@@ -9,7 +9,7 @@ export const redisPrograms: readonly string[] = ['redis-server', 'valkey-server'
 /**
  * Path of a Redis server program; installs Debian's where there is none and we may.
  *
- * @throws EmbeddedError `redis_unavailable`, naming the ways to get one; `install_failed`
+ * @throws LocalServerError `redis_unavailable`, naming the ways to get one; `install_failed`
  */
 export async function requireRedisProgram(onProgress?: OnProgress): Promise<string> {
   const { searchPath } = readConfig();
@@ -20,7 +20,7 @@ export async function requireRedisProgram(onProgress?: OnProgress): Promise<stri
     const installed = await findProgram(redisPrograms, searchPath);
     if (installed !== undefined) return installed;
   }
-  throw new EmbeddedError(
+  throw new LocalServerError(
     'redis_unavailable',
     'No Redis to start. Any one of these helps: (1) put redis-server or valkey-server on the PATH, ' +
       '(2) start a Docker engine, (3) run as root on Debian or Ubuntu so that redis-server can be installed with apt-get. ' +

@@ -1,5 +1,5 @@
 import type { OnProgress } from '../apt.ts';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 import { findFreePort } from '../port.ts';
 import { redisImage } from '../runner/container-images.ts';
 import { requireContainerEngine } from '../runner/container-engine.ts';
@@ -49,7 +49,7 @@ export async function buildRedisSet<T>(
     } catch (error) {
       // eslint-disable-next-line no-await-in-loop -- as above
       await set.stop();
-      if (!(error instanceof EmbeddedError && error.code === 'port_taken') || attempt === attempts) throw error;
+      if (!(error instanceof LocalServerError && error.code === 'port_taken') || attempt === attempts) throw error;
     }
   }
 }
@@ -57,7 +57,7 @@ export async function buildRedisSet<T>(
 async function openRedisSet(count: number, options: RedisSetOptions): Promise<RedisSet> {
   const stack = options.stack ?? (await resolveStack({ purpose: 'test', server: 'redis' }));
   if (stack === 'external') {
-    throw new EmbeddedError('not_supported', 'a cluster or sentinel set needs the stack containers or local');
+    throw new LocalServerError('not_supported', 'a cluster or sentinel set needs the stack containers or local');
   }
   const ports = await Promise.all(Array.from({ length: count }, () => findFreePort({ clusterBus: true })));
   if (stack === 'local') {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import { pollUntil } from '../deadline.ts';
-import { EmbeddedError, invalidOption } from '../errors.ts';
+import { LocalServerError, invalidOption } from '../errors.ts';
 import type { Server } from '../server.ts';
 import { buildRedisSet, type RedisSet, type RedisSetOptions } from './redis-nodes.ts';
 import { connectOnce } from './redis-probe.ts';
@@ -40,7 +40,7 @@ const readyDeadlineMs = 60_000;
  * Starts a Redis Cluster on loopback ports; each node's bus port is 10000 above. Resolves when every node
  * sees every other, all slots are served, and the replicas are in sync.
  *
- * @throws EmbeddedError as {@link startRedis}; `not_supported` for the stack `external`
+ * @throws LocalServerError as {@link startRedis}; `not_supported` for the stack `external`
  */
 export async function startRedisCluster(options: RedisClusterOptions = {}): Promise<RedisCluster> {
   const { masters = 3, replicasPerMaster = 0, nodeTimeoutMs = 2000, args = [] } = options;
@@ -112,7 +112,7 @@ async function assignSlots(client: Redis, index: number, masters: number): Promi
 
 async function until(problem: string, ask: () => Promise<boolean>): Promise<void> {
   if (!(await pollUntil(ask, readyDeadlineMs))) {
-    throw new EmbeddedError('start_failed', `Redis Cluster: ${problem} within ${readyDeadlineMs} ms`);
+    throw new LocalServerError('start_failed', `Redis Cluster: ${problem} within ${readyDeadlineMs} ms`);
   }
 }
 

@@ -1,5 +1,5 @@
 import { pollUntil } from '../deadline.ts';
-import { EmbeddedError, invalidOption } from '../errors.ts';
+import { LocalServerError, invalidOption } from '../errors.ts';
 import type { Server } from '../server.ts';
 import { buildRedisSet, type RedisSet, type RedisSetOptions } from './redis-nodes.ts';
 import { connectOnce } from './redis-probe.ts';
@@ -43,7 +43,7 @@ const readyDeadlineMs = 60_000;
  * Starts a master, replicas and sentinels. Resolves when the replicas are in sync and every sentinel
  * knows every replica and every other sentinel, so that a failover can begin at once.
  *
- * @throws EmbeddedError as {@link startRedis}; `not_supported` for the stack `external`
+ * @throws LocalServerError as {@link startRedis}; `not_supported` for the stack `external`
  */
 export async function startRedisSentinel(options: RedisSentinelOptions = {}): Promise<RedisSentinelSet> {
   const { replicas = 2, sentinels = 3, downAfterMs = 1000, name = 'spillway', args = [] } = options;
@@ -118,7 +118,7 @@ async function masterOf(watchers: readonly Server[], name: string): Promise<Redi
     watchers.map((watcher) => asked(watcher, (redis) => redis.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name))),
   );
   const [host, port] = Array.isArray(reply) ? reply.map(String) : [];
-  if (host === undefined) throw new EmbeddedError('not_running', `no sentinel knows a master named ${name}`);
+  if (host === undefined) throw new LocalServerError('not_running', `no sentinel knows a master named ${name}`);
   return { host, port: Number(port) };
 }
 
@@ -133,6 +133,6 @@ async function asked<T>(server: Server, ask: (redis: ReturnType<typeof connectOn
 
 async function until(problem: string, ask: () => Promise<boolean>): Promise<void> {
   if (!(await pollUntil(ask, readyDeadlineMs))) {
-    throw new EmbeddedError('start_failed', `Redis Sentinel: ${problem} within ${readyDeadlineMs} ms`);
+    throw new LocalServerError('start_failed', `Redis Sentinel: ${problem} within ${readyDeadlineMs} ms`);
   }
 }

@@ -32,7 +32,7 @@ export interface RedisOptions {
  * Starts a Redis and resolves when it answers. It ends with {@link Server.stop}, and also when this process dies
  * in whatever way.
  *
- * @throws EmbeddedError `invalid_option`, `redis_unavailable`, `install_failed`, `containers_unavailable`,
+ * @throws LocalServerError `invalid_option`, `redis_unavailable`, `install_failed`, `containers_unavailable`,
  *   `port_taken`, `start_failed`
  */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {

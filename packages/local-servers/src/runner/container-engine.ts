@@ -1,5 +1,5 @@
 import type { ContainerRuntimeClient } from 'testcontainers';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 import { loopback } from '../port.ts';
 
 /** Where containers run, and how their ports are reached from here. */
@@ -15,7 +15,7 @@ export interface ContainerEngine {
  * Connects to the Docker engine. Testcontainers is loaded here and not at the top of the file: it takes a
  * third of a second, which those who run local processes need not wait for.
  *
- * @throws EmbeddedError `containers_unavailable`
+ * @throws LocalServerError `containers_unavailable`
  */
 export async function requireContainerEngine(): Promise<ContainerEngine> {
   const { getContainerRuntimeClient } = await import('testcontainers');
@@ -25,7 +25,7 @@ export async function requireContainerEngine(): Promise<ContainerEngine> {
     const isLocal = host === 'localhost' || host === loopback;
     return { client, host: isLocal ? loopback : host, publishOn: isLocal ? loopback : '0.0.0.0' };
   } catch (cause) {
-    throw new EmbeddedError(
+    throw new LocalServerError(
       'containers_unavailable',
       'Containers were asked for and no Docker engine answers. Start one, or set SPILLWAY_STACK=local.',
       { cause },

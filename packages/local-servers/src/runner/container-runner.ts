@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { StartedTestContainer, WaitStrategy } from 'testcontainers';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 import { type ContainerEngine, requireContainerEngine } from './container-engine.ts';
 import { type ContainerGuard, guardContainer } from './container-guard.ts';
 import { decodeDockerLog } from './docker-log.ts';
@@ -62,10 +62,10 @@ export class ContainerRunner implements Runner {
       if (existing === undefined) await this.#create();
       else await existing.start();
     } catch (error) {
-      if (error instanceof EmbeddedError) throw error;
+      if (error instanceof LocalServerError) throw error;
       const message = error instanceof Error ? error.message : String(error);
       const taken = /address already in use|port is already allocated/i.test(message);
-      throw new EmbeddedError(
+      throw new LocalServerError(
         taken ? 'port_taken' : 'start_failed',
         `Docker cannot start ${this.#options.image}: ${message}`,
         {
@@ -162,7 +162,7 @@ export class ContainerRunner implements Runner {
 
   #required(operation: string): Container {
     if (this.#container === undefined) {
-      throw new EmbeddedError('not_running', `cannot ${operation} a container that is not running`);
+      throw new LocalServerError('not_running', `cannot ${operation} a container that is not running`);
     }
     return this.#container;
   }

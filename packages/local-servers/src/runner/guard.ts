@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { pollUntil } from '../deadline.ts';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 
 const guardScript = fileURLToPath(new URL('../../scripts/guard.sh', import.meta.url));
 
@@ -37,7 +37,7 @@ export interface Guard {
  * Starts a server under `scripts/guard.sh`, in a session of its own (Ctrl-C in the terminal reaches us and
  * not the server), tied to this process by a pipe. None of the handles keeps this process alive.
  *
- * @throws EmbeddedError `start_failed` when not even a shell could be started
+ * @throws LocalServerError `start_failed` when not even a shell could be started
  */
 export async function startGuarded(options: GuardedCommand): Promise<Guard> {
   const log = openSync(options.logFile, 'w');
@@ -57,7 +57,7 @@ export async function startGuarded(options: GuardedCommand): Promise<Guard> {
   await pollUntil(() => status.pid !== undefined || guardGone, 10_000);
   const { pid: serverPid } = status;
   if (serverPid === undefined) {
-    throw new EmbeddedError('start_failed', `no shell could be started for ${options.command[0] ?? 'the server'}`);
+    throw new LocalServerError('start_failed', `no shell could be started for ${options.command[0] ?? 'the server'}`);
   }
   return {
     serverPid,

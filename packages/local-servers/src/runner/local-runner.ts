@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pollUntil } from '../deadline.ts';
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 import { type Guard, startGuarded } from './guard.ts';
 import { closeHome, type Home } from './home.ts';
 import { freeze, slay, thaw } from './process-tree.ts';
@@ -98,7 +98,8 @@ export class LocalRunner implements Runner {
 
   #runningPid(operation: string): number {
     const { pid } = this;
-    if (pid === undefined) throw new EmbeddedError('not_running', `cannot ${operation} a server that is not running`);
+    if (pid === undefined)
+      throw new LocalServerError('not_running', `cannot ${operation} a server that is not running`);
     return pid;
   }
 }

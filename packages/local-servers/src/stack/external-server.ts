@@ -1,4 +1,4 @@
-import { EmbeddedError } from '../errors.ts';
+import { LocalServerError } from '../errors.ts';
 import type { Server } from '../server.ts';
 
 /** A server that was there before us: it can be used, and is left alone otherwise. */
@@ -16,14 +16,14 @@ export class ExternalServer implements Server {
 
   /**
    * @param variable the name of the variable that the URL comes from, for messages
-   * @throws EmbeddedError `invalid_option` when it is absent or not a URL
+   * @throws LocalServerError `invalid_option` when it is absent or not a URL
    */
   static from(variable: string, url: string | undefined, defaultPort: number): ExternalServer {
     if (url === undefined) {
-      throw new EmbeddedError('invalid_option', `${variable} must be set when SPILLWAY_STACK is 'external'`);
+      throw new LocalServerError('invalid_option', `${variable} must be set when SPILLWAY_STACK is 'external'`);
     }
     // The value may hold a password, so it is not quoted.
-    if (!URL.canParse(url)) throw new EmbeddedError('invalid_option', `${variable} must be a URL`);
+    if (!URL.canParse(url)) throw new LocalServerError('invalid_option', `${variable} must be a URL`);
     return new ExternalServer(new URL(url), url, defaultPort);
   }
 
@@ -47,6 +47,6 @@ export class ExternalServer implements Server {
   async stop(): Promise<void> {}
 }
 
-function notOwned(operation: string): EmbeddedError {
-  return new EmbeddedError('not_owned', `cannot ${operation} an external server`);
+function notOwned(operation: string): LocalServerError {
+  return new LocalServerError('not_owned', `cannot ${operation} an external server`);
 }

@@ -23,7 +23,7 @@ export interface ResolveStackOptions {
  * Decides what runs a server. `SPILLWAY_STACK` settles it. Without an engine it
  * takes a second at most; with one, as long as the images take to come the first time.
  *
- * @throws EmbeddedError `invalid_option` when `SPILLWAY_STACK` is not a stack
+ * @throws LocalServerError `invalid_option` when `SPILLWAY_STACK` is not a stack
  */
 export async function resolveStack(options: ResolveStackOptions): Promise<Stack> {
   const { purpose, server = 'redis' } = options;

@@ -6,7 +6,7 @@ import { invalidOption } from '../errors.ts';
  */
 export type Stack = 'containers' | 'local' | 'external';
 
-/** @throws EmbeddedError `invalid_option` for anything that is not a {@link Stack} */
+/** @throws LocalServerError `invalid_option` for anything that is not a {@link Stack} */
 export function parseStack(option: string, value: string): Stack {
   if (value === 'containers' || value === 'local' || value === 'external') return value;
   throw invalidOption(option, value, "'containers', 'local' or 'external'");
