@@ -1,30 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listArchivalRuns, type Queryable } from '@spillway/db';
+import { archivalRuns, archivalRunStatuses } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { members, oneOf, text, uuid } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
+import { rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const run = z
-  .object({
-    id: z.string(),
-    runId: z.string().nullable(),
-    jobName: z.string(),
-    startedAtMs: z.number(),
-    finishedAtMs: z.number().nullable(),
-    status: z.string(),
-    tableName: z.string().nullable(),
-    archivedCount: z.number(),
-    deletedCount: z.number(),
-    cutoffMs: z.number().nullable(),
-    durationMs: z.number().nullable(),
-    errorMessage: z.string().nullable(),
-    dryRun: z.boolean(),
-    details: z.unknown(),
-  })
-  .openapi('ArchivalRun');
+const run = rowSchema(archivalRuns, [], {}).openapi('ArchivalRun');
 
 /** `GET /v1/audit/archival-runs`: what maintenance did, the last begun first. */
 export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
@@ -41,7 +26,7 @@ export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): voi
         ...timeQuery,
         jobName: text(64).optional(),
         tableName: text(128).optional(),
-        status: oneOf(['running', 'completed', 'partial', 'failed', 'crashed']).optional(),
+        status: oneOf(archivalRunStatuses).optional(),
         runId: uuid().optional(),
       }),
     },

@@ -1,31 +1,18 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listBlocks, type Queryable } from '@spillway/db';
+import { blockModes, rateLimitsV2 } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { booleanText, members, milliseconds, oneOf, text } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
+import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { finite } from '../limits/decision-json.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const block = z
-  .object({
-    id: z.string(),
-    tier: z.string(),
-    action: z.string(),
-    identifier: z.string(),
-    mode: z.string(),
-    limitCount: z.number(),
-    windowMs: z.number(),
-    requestCount: z.number(),
-    deniedCount: z.number(),
-    windowStartMs: z.number(),
-    lastRequestAtMs: z.number(),
-    blockedUntilMs: milliseconds.openapi({ description: 'Null = for ever.' }),
-    createdAtMs: z.number(),
-    updatedAtMs: z.number(),
-  })
-  .openapi('Block');
+const block = rowSchema(rateLimitsV2, ['key', ...outboxColumns], {
+  blockedUntilMs: milliseconds.openapi({ description: 'Null = for ever.' }),
+}).openapi('Block');
 
 /** `GET /v1/audit/blocks`: who was blocked, newest first. */
 export function blockRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
@@ -43,7 +30,7 @@ export function blockRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
         tier: text(64).optional(),
         action: text(256).optional(),
         identifier: text(1024).optional(),
-        mode: oneOf(['enforce', 'shadow']).optional(),
+        mode: oneOf(blockModes).optional(),
         active: booleanText().optional().openapi({ description: 'true: still in force; false: expired.' }),
       }),
     },

@@ -1,25 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listBreakerEvents, type Queryable } from '@spillway/db';
+import { breakerEventTypes, circuitBreakerEvents } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { members, oneOf, text } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
+import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const event = z
-  .object({
-    id: z.string(),
-    breakerName: z.string(),
-    preset: z.string(),
-    eventType: z.string(),
-    failureCount: z.number(),
-    errorMessage: z.string().nullable(),
-    metadata: z.unknown(),
-    breakerEpoch: z.number().nullable(),
-    createdAtMs: z.number(),
-  })
-  .openapi('BreakerEvent');
+const event = rowSchema(circuitBreakerEvents, outboxColumns, {}).openapi('BreakerEvent');
 
 /** `GET /v1/audit/breaker-events`: what happened to breakers, newest first. */
 export function breakerEventRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
@@ -36,7 +26,7 @@ export function breakerEventRoutes(app: ApiApp, db: Queryable, guard: Guard): vo
         ...timeQuery,
         breakerName: text(256).optional(),
         preset: text(64).optional(),
-        eventType: oneOf(['opened', 'closed', 'half_open', 'failure', 'success']).optional(),
+        eventType: oneOf(breakerEventTypes).optional(),
       }),
     },
     responses: { 200: json(z.object({ rows: z.array(event), next }), 'One page.'), ...refusals(400, 401, 403, 503) },

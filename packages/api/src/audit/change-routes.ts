@@ -1,25 +1,17 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listChanges, type Queryable } from '@spillway/db';
+import { changes } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { members, text } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
+import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const change = z
-  .object({
-    id: z.string(),
-    createdAtMs: z.number(),
-    actor: z.string().openapi({ description: 'Who: `api-key:<id>`, `jwt:<subject>` or `cli:<user>@<host>`.' }),
-    action: z.string(),
-    objectKind: z.string(),
-    object: z.string(),
-    before: z.unknown(),
-    after: z.unknown(),
-    note: z.string().nullable(),
-  })
-  .openapi('Change');
+const change = rowSchema(changes, outboxColumns, {
+  actor: z.string().openapi({ description: 'Who: `api-key:<id>`, `jwt:<subject>` or `cli:<user>@<host>`.' }),
+}).openapi('Change');
 
 /** `GET /v1/audit/changes`: what was changed by hand, newest first. */
 export function changeRoutes(app: ApiApp, db: Queryable, guard: Guard): void {

@@ -1,22 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listDeadLetters, type Queryable } from '@spillway/db';
+import { auditDeadLetters } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { booleanText, members, text } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
+import { rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const letter = z
-  .object({
-    id: z.string(),
-    sourceJob: z.string(),
-    reason: z.string(),
-    payload: z.unknown(),
-    createdAtMs: z.number(),
-    replayedAtMs: z.number().nullable(),
-  })
-  .openapi('DeadLetter');
+const letter = rowSchema(auditDeadLetters, [], {}).openapi('DeadLetter');
 
 /** `GET /v1/audit/dead-letters`: events that Postgres refused, newest first. */
 export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void {

@@ -1,25 +1,15 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listGaps, type Queryable } from '@spillway/db';
+import { auditGaps } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { booleanText, members, text } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
+import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const gap = z
-  .object({
-    id: z.string(),
-    kind: z.string(),
-    shard: z.number().nullable(),
-    epoch: z.number().nullable(),
-    fromSeq: z.number().nullable(),
-    toSeq: z.number().nullable(),
-    detail: z.unknown(),
-    detectedAtMs: z.number(),
-    resolvedAtMs: z.number().nullable(),
-  })
-  .openapi('Gap');
+const gap = rowSchema(auditGaps, ['seqs', ...outboxColumns], {}).openapi('Gap');
 
 /** `GET /v1/audit/gaps`: what the trail knows it does not hold, the last found first. */
 export function gapRoutes(app: ApiApp, db: Queryable, guard: Guard): void {

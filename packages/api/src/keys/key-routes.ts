@@ -8,14 +8,16 @@ import {
   revokeApiKey,
   rotateApiKey,
 } from '@spillway/db';
+import { apiKeys } from '@spillway/db/schema';
 import { next, pageQuery } from '../audit/page-query.ts';
-import { type Scope, scopes } from '../auth/principal.ts';
+import { scopes } from '../auth/principal.ts';
 import type { ChangeOf, Recorder } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { booleanText, members, mustBe, oneOf, text, uuid, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { rowSchema } from '../openapi/row-schema.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 
@@ -34,21 +36,13 @@ const LONGEST_MS = 315_360_000_000;
 const DAY_MS = 86_400_000;
 
 const params = z.object({ id: uuid() });
-const none = z.number().nullable();
 
-const keyShape = {
-  id: z.string(),
-  name: z.string(),
-  scopes: z.array(z.custom<Scope>().openapi({ type: 'string' })),
-  replaces: z.string().nullable(),
-  createdAtMs: z.number(),
-  expiresAtMs: none,
-  revokedAtMs: none,
-  lastUsedAtMs: none.openapi({ description: 'To the minute.' }),
-};
-const keySchema = z.object(keyShape).openapi('Key');
+const keyRow = rowSchema(apiKeys, ['secretHash'], {
+  lastUsedAtMs: z.number().nullable().openapi({ description: 'To the minute.' }),
+});
+const keySchema = keyRow.openapi('Key');
 const newKey = z
-  .object({ ...keyShape, key: z.string().openapi({ description: 'Shown this once, and stored nowhere.' }) })
+  .object({ ...keyRow.shape, key: z.string().openapi({ description: 'Shown this once, and stored nowhere.' }) })
   .openapi('NewKey');
 
 const createBody = members({
@@ -94,7 +88,7 @@ function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard:
       (made) => keyChange('create_key', made.row),
     );
     await onChange();
-    return context.json({ ...shown(row), key }, 201, { 'Cache-Control': 'no-store' });
+    return context.json({ ...row, key }, 201, { 'Cache-Control': 'no-store' });
   });
 
   const rotate = createRoute({
@@ -119,7 +113,7 @@ function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard:
     );
     if (row === undefined) throw refusal(unknownThingProblem('key'));
     await onChange();
-    return context.json({ ...shown(row), key }, 201, { 'Cache-Control': 'no-store' });
+    return context.json({ ...row, key }, 201, { 'Cache-Control': 'no-store' });
   });
 }
 
@@ -139,7 +133,7 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
   });
   app.openapi(list, async (context) => {
     const page = await listApiKeys(db, given(context.req.valid('query')));
-    return context.json({ rows: page.rows.map(shown), next: page.next }, 200);
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 
   const revoke = createRoute({
@@ -169,8 +163,4 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
 /** Its hash is not part of the row. */
 function keyChange(action: string, { id, name, scopes: granted, replaces, expiresAtMs }: ApiKeyRow): ChangeOf {
   return { action, objectKind: 'key', object: id, after: { name, scopes: granted, replaces, expiresAtMs } };
-}
-
-function shown({ scopes: granted, ...row }: ApiKeyRow): z.output<typeof keySchema> {
-  return { ...row, scopes: [...granted] };
 }

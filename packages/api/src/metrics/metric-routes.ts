@@ -1,11 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { isReservedMetric, listMetrics, metricStats, type Queryable, recordMetric } from '@spillway/db';
+import { systemMetrics } from '@spillway/db/schema';
 import { next, pageQuery, timeQuery } from '../audit/page-query.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { members, mustBe, text, wholeNumberText } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { readBody } from '../read-body.ts';
 
 /** The largest magnitude of a value: beyond it, sums over a window would overflow what JSON can say. */
@@ -34,16 +36,7 @@ const body = members({
     .optional(),
 }).openapi('MetricRequest');
 
-const sample = z
-  .object({
-    id: z.string(),
-    metricName: z.string(),
-    metricValue: z.number(),
-    metricUnit: z.string().nullable(),
-    tags: z.unknown(),
-    recordedAtMs: z.number(),
-  })
-  .openapi('Metric');
+const sample = rowSchema(systemMetrics, outboxColumns, {}).openapi('Metric');
 
 const some = z.number().nullable();
 const stats = z
