@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +9,10 @@ const workspace = fileURLToPath(new URL('../../', import.meta.url));
 async function pages(): Promise<readonly string[]> {
   const inDocs = await readdir(join(workspace, 'docs'), { recursive: true });
   const docs = inDocs.filter((path) => path.endsWith('.md') && !path.includes('node_modules'));
-  return ['README.md', 'CONTRIBUTING.md', 'bench/README.md', ...docs.map((path) => join('docs', path))];
+  const packages = (await readdir(join(workspace, 'packages'))).map((name) => join('packages', name, 'README.md'));
+  const readmes = packages.filter((path) => existsSync(join(workspace, path)));
+  const atTheTop = ['README.md', 'AGENTS.md', 'CONTRIBUTING.md', 'SECURITY.md', 'llms.txt'];
+  return [...atTheTop, 'bench/README.md', 'drizzle/README.md', ...readmes, ...docs.map((path) => join('docs', path))];
 }
 
 /** Links to other files, without those to the web and those within a page. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,11 +12,19 @@ export interface DocBlock {
   readonly code: string;
 }
 
-/** All `ts` blocks of the README and of docs/, apart from decision records, which tell of the past. */
+/** All `ts` blocks of the READMEs and of docs/, apart from decision records, which tell of the past. */
 export async function docBlocks(): Promise<readonly DocBlock[]> {
   const inDocs = await readdir(join(workspace, 'docs'), { recursive: true });
   const pages = inDocs.filter((path) => path.endsWith('.md') && !/^(?:adr|reference)\b|node_modules/u.test(path));
-  const paths = [join(workspace, 'README.md'), ...pages.toSorted().map((page) => join(workspace, 'docs', page))];
+  const packages = (await readdir(join(workspace, 'packages'))).map((name) =>
+    join(workspace, 'packages', name, 'README.md'),
+  );
+  const readmes = packages.filter((path) => existsSync(path)).toSorted();
+  const paths = [
+    join(workspace, 'README.md'),
+    ...readmes,
+    ...pages.toSorted().map((page) => join(workspace, 'docs', page)),
+  ];
   const found = await Promise.all(paths.map(async (path) => blocksOf(path, await readFile(path, 'utf8'))));
   return found.flat();
 }
