@@ -12,8 +12,26 @@ CREATE FUNCTION spillway.cap_blocks(
 	p_id uuid[], p_tier text[], p_shard integer[], p_epoch bigint[], p_seq bigint[], p_created_at_ms double precision[], p_cap bigint,
 	OUT beyond uuid[], OUT counted bigint
 )
-LANGUAGE sql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+	beyond := '{}';
+	counted := 0;
+	-- Nearly always: there is room for all, and no block of these minutes was ever counted.
+	IF NOT EXISTS (
+		SELECT FROM (
+			SELECT floor(created / 60000) * 60 AS second, count(*) AS incoming FROM unnest(p_created_at_ms) AS created GROUP BY 1
+		) AS minute
+		WHERE incoming + (SELECT count(*) FROM (
+				SELECT FROM public.rate_limits_v2 AS r
+				WHERE r.created_at >= to_timestamp(second) AND r.created_at < to_timestamp(second + 60)
+				LIMIT p_cap) AS stored) > p_cap
+			OR EXISTS (SELECT FROM spillway.audit_gaps AS g
+				WHERE g.kind = 'blocks_capped' AND g.detected_at >= to_timestamp(second - 60))
+	) THEN
+		RETURN;
+	END IF;
+
 	WITH b AS (
 		SELECT id, tier, shard, epoch, seq, created, minute,
 			md5(concat_ws('/', 'blocks_capped', shard, epoch, minute, tier))::uuid AS gap
@@ -25,9 +43,14 @@ AS $$
 			WHERE r.created_at >= to_timestamp(minute * 60) AND r.created_at < to_timestamp((minute + 1) * 60)
 			LIMIT p_cap) AS stored) AS rows
 		FROM b GROUP BY minute
+	), counted_before AS (
+		-- Of each set only the part that these blocks are in: a set may have thousands of parts.
+		SELECT gap, seq FROM (SELECT gap, min(seq) AS low, max(seq) AS high FROM b GROUP BY gap) AS of
+		JOIN spillway.audit_gaps AS g ON g.id = of.gap,
+			LATERAL unnest(g.seqs * int8multirange(int8range(low, high, '[]'))) AS part,
+			LATERAL generate_series(lower(part), upper(part) - 1) AS seq
 	), fresh AS (
-		SELECT b.*, coalesce(g.seqs @> b.seq, false) AS known
-		FROM b LEFT JOIN spillway.audit_gaps AS g ON g.id = b.gap
+		SELECT b.*, c.seq IS NOT NULL AS known FROM b LEFT JOIN counted_before AS c ON c.gap = b.gap AND c.seq = b.seq
 		WHERE NOT EXISTS (SELECT FROM public.rate_limits_v2 AS r WHERE r.id = b.id)
 	), placed AS (
 		SELECT fresh.*, taken.rows + count(*) FILTER (WHERE NOT known) OVER (PARTITION BY minute ORDER BY created, id) AS place
@@ -44,10 +67,11 @@ AS $$
 			to_seq = GREATEST(stored.to_seq, excluded.to_seq),
 			seqs = stored.seqs + excluded.seqs,
 			detail = jsonb_set(stored.detail, '{blocks}', to_jsonb(
-				(SELECT sum(upper(r) - lower(r)) FROM unnest(stored.seqs + excluded.seqs) AS r))),
+				(SELECT sum(upper(part) - lower(part)) FROM unnest(stored.seqs + excluded.seqs) AS part))),
 			detected_at = now()
 	)
-	SELECT coalesce(array_agg(id), '{}'), count(*) FILTER (WHERE NOT known) FROM crowd
+	SELECT coalesce(array_agg(id), '{}'), count(*) FILTER (WHERE NOT known) INTO beyond, counted FROM crowd;
+END
 $$;
 --> statement-breakpoint
 -- Blocks, one element of each array a row. At most p_cap of a minute become rows, NULL: all. Returns how many rows were new or

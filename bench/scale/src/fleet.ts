@@ -149,6 +149,8 @@ interface Starters {
 }
 
 function starters({ env, kept, onBreaker, onDeath }: StartersOptions): Starters {
+  // The ledger wants a row for every block.
+  const workerEnv = { ...env, SPILLWAY_BLOCK_ROWS_PER_MINUTE: '0' };
   return {
     startApi: (index, port) => {
       const name = `api ${index + 1}`;
@@ -160,6 +162,7 @@ function starters({ env, kept, onBreaker, onDeath }: StartersOptions): Starters 
       });
       return api;
     },
-    startWorker: (index) => kept(startChild({ name: `worker ${index + 1}`, entry: entry('worker'), env, onDeath })),
+    startWorker: (index) =>
+      kept(startChild({ name: `worker ${index + 1}`, entry: entry('worker'), env: workerEnv, onDeath })),
   };
 }

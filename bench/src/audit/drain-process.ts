@@ -27,7 +27,14 @@ async function drainOutboxes(): Promise<void> {
         if (stored >= events) resolve();
       },
     };
-    startWorker({ redis: redisUrl, pool, shards: SHARDS, logger: silent, metrics });
+    startWorker({
+      redis: redisUrl,
+      pool,
+      shards: SHARDS,
+      logger: silent,
+      metrics,
+      sink: { blockRowsPerMinute: null },
+    });
   });
 }
 

@@ -28,7 +28,13 @@ export async function lag({ redisUrl, pool, clear }: Servers, effort: Effort): P
   const client = new Redis(redisUrl, hotPathOptions);
   const policy = definePolicy({ name: 'lag', limit: 1, windowMs: 3_600_000, blockMs: 3_600_000 });
   const limiter = createLimiter({ redis: client, policies: [policy], shards: SHARDS, deadlineMs: 5_000 });
-  const worker = startWorker({ redis: redisUrl, pool, shards: SHARDS, logger: silent });
+  const worker = startWorker({
+    redis: redisUrl,
+    pool,
+    shards: SHARDS,
+    logger: silent,
+    sink: { blockRowsPerMinute: null },
+  });
   await limiter.consume('lag', 'warm-up');
 
   const blocks = BLOCKS_PER_SECOND * effort.amount(SECONDS);

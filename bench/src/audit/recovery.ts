@@ -47,7 +47,13 @@ async function killOnce(servers: Servers, kill: number): Promise<number[]> {
     Array.from({ length: JOBS_A_KILL }, (_, job) => ({ name: 'events', data: { entries: [entry(job)] } })),
   );
   await until(async () => (await queue.getActiveCount()) === JOBS_A_KILL);
-  const survivor = startWorker({ redis: redisUrl, pool, shards: SHARDS, logger: silent });
+  const survivor = startWorker({
+    redis: redisUrl,
+    pool,
+    shards: SHARDS,
+    logger: silent,
+    sink: { blockRowsPerMinute: null },
+  });
   // The kill meets the locks at another age each time.
   await delay(3_000 + 500 * kill);
   const killedAt = Date.now();
@@ -75,6 +81,7 @@ function startProcess({ redisUrl, databaseUrl }: Servers): ChildProcess {
       REDIS_URL: redisUrl,
       DATABASE_URL: databaseUrl,
       SPILLWAY_SINK_CONCURRENCY: String(JOBS_A_KILL),
+      SPILLWAY_BLOCK_ROWS_PER_MINUTE: '0',
       LOG_LEVEL: 'silent',
     },
     stdio: 'inherit',

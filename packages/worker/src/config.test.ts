@@ -16,6 +16,7 @@ describe('readConfig', () => {
       maintenanceDatabaseServer: 'postgres',
       shards: 16,
       sinkConcurrency: 2,
+      blockRowsPerMinute: 6_000,
       shutdownTimeoutMs: 4_000,
       http: undefined,
       lagObjectiveMs: 60_000,

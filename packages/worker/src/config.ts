@@ -33,6 +33,8 @@ export interface WorkerConfig {
   readonly shards: number;
   /** `SPILLWAY_SINK_CONCURRENCY`: jobs at once. @default 2 */
   readonly sinkConcurrency: number;
+  /** `SPILLWAY_BLOCK_ROWS_PER_MINUTE`: rows for blocks that begin in one minute; 0 is null, a row for every block. @default 6000 */
+  readonly blockRowsPerMinute: number | null;
   /** `SPILLWAY_SHUTDOWN_TIMEOUT_MS`: longest orderly shutdown. @default 4000 */
   readonly shutdownTimeoutMs: number;
   /** `WORKER_HTTP_PORT` and `WORKER_HTTP_HOST` (127.0.0.1): `/healthz`, `/readyz` and `/metrics`. @default no such server */
@@ -55,6 +57,7 @@ const workerVariables = z.object({
   DATABASE_SERVER: databaseServer.default('postgres'),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
   SPILLWAY_SINK_CONCURRENCY: wholeNumber(1, 1_000).default(2),
+  SPILLWAY_BLOCK_ROWS_PER_MINUTE: wholeNumber(0, 1_000_000_000).default(6_000),
   SPILLWAY_SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(4_000),
   WORKER_HTTP_PORT: wholeNumber(1, 65_535).optional(),
   WORKER_HTTP_HOST: z
@@ -87,6 +90,8 @@ export function readConfig(env: Environment): WorkerConfig {
       variables.MAINTENANCE_DATABASE_URL === undefined ? variables.DATABASE_SERVER : 'postgres',
     shards: variables.SPILLWAY_SHARDS,
     sinkConcurrency: variables.SPILLWAY_SINK_CONCURRENCY,
+    blockRowsPerMinute:
+      variables.SPILLWAY_BLOCK_ROWS_PER_MINUTE === 0 ? null : variables.SPILLWAY_BLOCK_ROWS_PER_MINUTE,
     shutdownTimeoutMs: variables.SPILLWAY_SHUTDOWN_TIMEOUT_MS,
     http:
       variables.WORKER_HTTP_PORT === undefined

@@ -72,7 +72,7 @@ async function run(config: WorkerConfig): Promise<void> {
     logger,
     metrics,
     ...(telemetry.active ? { tracing: workerTracing() } : {}),
-    sink: { concurrency: config.sinkConcurrency },
+    sink: { concurrency: config.sinkConcurrency, blockRowsPerMinute: config.blockRowsPerMinute },
     closeTimeoutMs: config.shutdownTimeoutMs,
   });
   logger.info({ shards: config.shards, health: maintenance.url }, 'worker: running');

@@ -110,6 +110,7 @@ describe('self-observation', () => {
     await expect.poll(() => lastValue('audit_outbox_events'), { timeout: 10_000 }).toBe(5);
     const names = await rows('SELECT DISTINCT metric_name AS name FROM system_metrics ORDER BY 1');
     expect(names.map((row) => Object.values(row ?? {})[0])).toEqual([
+      'audit_blocks_capped',
       'audit_dead_letters',
       'audit_dropped_new',
       'audit_dropped_total',
@@ -197,6 +198,22 @@ describe('self-observation', () => {
     receiver.close();
     receiver.closeAllConnections();
   });
+});
+
+it('opens an alert while blocks have no row of their own, and resolves it when there were none for ten minutes', async () => {
+  const ADD = `
+    INSERT INTO spillway.audit_gaps (id, kind, seqs, detail, detected_at)
+    VALUES (gen_random_uuid(), 'blocks_capped', '{[1,4)}', '{"tier":"auth","blocks":3}', now() - $1::interval)`;
+  const ALERTS = 'SELECT rule, value::int, resolved_at IS NOT NULL AS over FROM spillway.alerts';
+  await postgres.pool.query(ADD, ['11 minutes']);
+  await start();
+  await expect.poll(() => lastValue('audit_blocks_capped'), { timeout: 10_000 }).toBe(0);
+  await postgres.pool.query(ADD, ['1 minute']);
+  await expect
+    .poll(() => rows(ALERTS), { timeout: 10_000 })
+    .toEqual([{ rule: 'audit_blocks_capped', value: 3, over: false }]);
+  await postgres.pool.query("UPDATE spillway.audit_gaps SET detected_at = detected_at - interval '10 minutes'");
+  await expect.poll(() => rows(ALERTS), { timeout: 10_000 }).toMatchObject([{ over: true }]);
 });
 
 it('makes missing partitions when it starts', async () => {

@@ -9,7 +9,7 @@ import { startDrain } from './queue/drain-directly.ts';
 import { MemoryWatch } from './queue/memory-watch.ts';
 import type { WorkerTracing } from './telemetry/worker-tracing.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
-import { createSink, type SinkTuning } from './sink/sink.ts';
+import { createSink, type SinkTuning, writeLimits } from './sink/sink.ts';
 
 /** What a worker connects, and how. */
 export interface WorkerOptions {
@@ -83,17 +83,17 @@ export function startWorker(options: WorkerOptions): AuditWorker {
     shards,
     logger,
   });
+  const into = { pool, memory, logger };
   const sink = createSink({
     ...options.sink,
     ...prefix,
     ...metrics,
     ...telemetry,
+    ...into,
     connection: queueConnection,
-    pool,
-    memory,
-    logger,
   });
-  const drain = startDrain({ redis: outbox, queue, pool, memory, shards, logger, metrics: options.metrics ?? {} });
+  const limits = writeLimits(options.sink ?? {});
+  const drain = startDrain({ ...into, redis: outbox, queue, shards, metrics: options.metrics ?? {}, limits });
 
   const shutDown = async (): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;

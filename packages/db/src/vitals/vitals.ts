@@ -8,6 +8,8 @@ export interface Vitals {
   readonly deadLetters: number;
   /** Events that the reconcile found to be nowhere, and nobody has looked into (`audit_gaps.resolved_at`). */
   readonly missing: number;
+  /** Blocks of the last ten minutes that have no row of their own, because too many began in one minute. */
+  readonly blocksCapped: number;
   /** The refused events that `audit_gaps` tells of, by outbox and epoch. */
   readonly dropped: readonly DroppedVitals[];
   readonly jobs: readonly JobVitals[];
@@ -37,6 +39,8 @@ const QUERY = `
          (SELECT count(*)::float8 FROM spillway.audit_dead_letters WHERE replayed_at IS NULL) AS "deadLetters",
          (SELECT coalesce(sum(to_seq - from_seq + 1), 0)::float8 FROM spillway.audit_gaps
           WHERE kind = 'missing' AND resolved_at IS NULL) AS missing,
+         (SELECT coalesce(sum((detail->>'blocks')::float8), 0) FROM spillway.audit_gaps
+          WHERE kind = 'blocks_capped' AND detected_at > clock_timestamp() - interval '10 minutes') AS "blocksCapped",
          (SELECT coalesce(json_agg(json_build_object('shard', shard, 'epoch', epoch, 'count', (detail->>'count')::float8)), '[]')
           FROM spillway.audit_gaps WHERE kind = 'dropped') AS dropped,
          (SELECT coalesce(json_agg(last), '[]') FROM (

@@ -24,6 +24,7 @@ function late(job: string, afterMs: number): AlertRule {
 export const defaultAlertRules: readonly AlertRule[] = [
   { rule: 'audit_lag', metric: 'audit_oldest_event_age_ms', above: 60_000 },
   { rule: 'audit_dropped', metric: 'audit_dropped_new', above: 0 },
+  { rule: 'audit_blocks_capped', metric: 'audit_blocks_capped', above: 0 },
   { rule: 'audit_dead_letters', metric: 'audit_dead_letters', above: 0 },
   { rule: 'audit_missing', metric: 'audit_missing_events', above: 0 },
   { rule: 'audit_failed_jobs', metric: 'audit_failed_jobs', above: 0 },

@@ -48,5 +48,5 @@ startWorker({
   pool: watched,
   shards: Number(shards),
   logger: pino({ level: 'silent' }),
-  sink: { lockMs: Number(lockMs) },
+  sink: { lockMs: Number(lockMs), blockRowsPerMinute: null },
 });

@@ -51,6 +51,7 @@ export function toObservation({ trail, vitals, monthsReady, workerNowMs }: Obser
       sample('audit_dropped_new', droppedNew, 'events'),
       sample('audit_duplicates_total', trail.duplicates, 'events'),
       sample('audit_dead_letters', vitals.deadLetters, 'events'),
+      sample('audit_blocks_capped', vitals.blocksCapped, 'events'),
       sample('audit_missing_events', vitals.missing, 'events'),
       sample('clock_skew_ms', trail.redisNowMs - vitals.nowMs, 'ms', { clock: 'redis' }),
       sample('clock_skew_ms', workerNowMs - vitals.nowMs, 'ms', { clock: 'worker' }),

@@ -40,6 +40,7 @@ export const trailMetrics: readonly TrailMetric[] = [
   gauge('audit_failed_jobs', 'failed_jobs', `Jobs that failed for good and hold their events. ${ofFleet}`),
   gauge('audit_dead_letters', 'dead_letters', `Refused events that wait to be replayed. ${ofFleet}`),
   total('audit_dropped_total', 'dropped_events_total', `Events lost because an outbox was full. ${ofFleet}`),
+  gauge('audit_blocks_capped', 'blocks_capped', `Blocks of ten minutes without a row of their own. ${ofFleet}`),
   gauge('audit_missing_events', 'missing_events', `Events that the reconcile found nowhere. ${ofFleet}`),
   total('audit_duplicates_total', 'duplicate_events_total', `Events that came again and changed nothing. ${ofFleet}`),
   seconds('clock_skew_ms', 'clock_skew_seconds', 'How far a clock is ahead of that of Postgres.', 'clock'),

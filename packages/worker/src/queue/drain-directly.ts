@@ -3,6 +3,7 @@ import { classifyDbError, type Queryable } from '@spillway/db';
 import type { RedisClient } from '@spillway/redis';
 import type { WorkerLogger } from '../logger.ts';
 import { OutboxReader } from '../pump/outbox-reader.ts';
+import type { WriteLimits } from '../sink/event-writer.ts';
 import { writeEntries } from '../sink/write-entries.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 import { AUDIT_QUEUE, type AuditQueue } from './audit-queue.ts';
@@ -27,6 +28,7 @@ export interface DrainOptions {
   readonly memory: MemoryWatch;
   readonly logger: WorkerLogger;
   readonly metrics: WorkerMetrics;
+  readonly limits: WriteLimits;
 }
 
 /**
@@ -66,13 +68,13 @@ async function drainDirectly(options: DrainOptions, stop: AbortSignal): Promise<
 }
 
 async function drainOutboxes(
-  { pool, metrics }: DrainOptions,
+  { pool, metrics, limits }: DrainOptions,
   reader: OutboxReader,
   stop: AbortSignal,
 ): Promise<number> {
   let moved = 0;
   for await (const entries of reader.oldest()) {
-    const report = await writeEntries(pool, 'outbox', entries);
+    const report = await writeEntries(pool, 'outbox', entries, limits);
     metrics.stored?.({ events: entries.length, ...report });
     await reader.release(entries);
     moved += entries.length;
@@ -81,14 +83,14 @@ async function drainOutboxes(
   return moved;
 }
 
-async function drainJobs({ queue, pool, metrics }: DrainOptions, stop: AbortSignal): Promise<number> {
+async function drainJobs({ queue, pool, metrics, limits }: DrainOptions, stop: AbortSignal): Promise<number> {
   let moved = 0;
   const jobs = await queue.getJobs(['waiting', 'delayed', 'active'], 0, JOBS_AT_ONCE - 1, true);
   for (const job of jobs) {
     if (stop.aborted) break;
     // Of an active job with a lock somebody takes care, though it may not be able to say that it is done.
     if (job?.id === undefined) continue;
-    const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries);
+    const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries, limits);
     metrics.stored?.({ events: job.data.entries.length, ...report });
     const removed = await job.remove().then(
       () => true,

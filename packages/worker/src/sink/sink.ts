@@ -11,6 +11,7 @@ import { LagMeter } from './lag-meter.ts';
 import { redisNowMs } from '../redis-clock.ts';
 import { within } from '../within.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
+import type { WriteLimits } from './event-writer.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
 
 /** How hard the sink works. */
@@ -21,6 +22,24 @@ export interface SinkTuning {
   readonly unavailableDelayMs?: number;
   /** How long a job stays with a worker that gives no sign of life, in ms. @default 5_000 */
   readonly lockMs?: number;
+  /**
+   * Most rows of `rate_limits_v2` for blocks that began in one minute, in the whole fleet; null: a row for every block. Whoever
+   * makes up identities makes blocks without end, and each is a row. Blocks beyond are counted in `spillway.audit_gaps`, kind
+   * `blocks_capped`, by outbox and tier, and an alert opens. @default 6_000
+   */
+  readonly blockRowsPerMinute?: number | null;
+}
+
+/**
+ * What the sink may make of events.
+ * @throws {WorkerOptionError}
+ */
+export function writeLimits({ blockRowsPerMinute = 6_000 }: SinkTuning): WriteLimits {
+  const most = 1_000_000_000;
+  return {
+    blockRowsPerMinute:
+      blockRowsPerMinute === null ? null : wholeNumber('blockRowsPerMinute', blockRowsPerMinute, 1, most),
+  };
 }
 
 /** What the sink takes from where to where. */
@@ -87,6 +106,7 @@ export function createSink(options: SinkOptions): Sink {
   const lockMs = wholeNumber('lockMs', options.lockMs ?? 5_000, 100, 600_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
 
+  const limits = writeLimits(options);
   const meter = new LagMeter();
   const stop = new AbortController();
   void repeat(LAG_INTERVAL_MS, stop.signal, async () => recordLag(meter, pool, connection));
@@ -95,7 +115,7 @@ export function createSink(options: SinkOptions): Sink {
     const startedAt = performance.now();
     const end = (outcome: JobOutcome): void => metrics.job?.(outcome, performance.now() - startedAt);
     try {
-      const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries);
+      const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries, limits);
       end('stored');
       meter.committed(job.data.entries);
       metrics.stored?.({ events: job.data.entries.length, ...report });
