@@ -37,6 +37,7 @@ export { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './cleanup/
 export { builtInCleanups, type CleanupRule } from './cleanup/cleanup-rule.ts';
 export type { Connection, ConnectionSource, Queryable } from './connection/connection.ts';
 export { createPool, type PoolOptions } from './connection/create-pool.ts';
+export { readBackendPid, readServer, type ServerState } from './connection/server.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
 export { withConnection } from './connection/with-connection.ts';
 export { type BlockedSubject, blockedSubjects, countBlocksRunning } from './dashboard/blocked-subjects.ts';
@@ -125,6 +126,7 @@ export {
   upsertOutages,
 } from './trail/gaps.ts';
 export { endEpochs, type EndedEpochRow, noteSeen, noteStored, type StoredStretch } from './trail/outbox-epochs.ts';
+export { type RecentEvent, recentEvents } from './trail/recent-events.ts';
 export type { OutboxIdentity } from './trail/outbox-identity.ts';
 export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './schema/enumerations.ts';
 export type { RolesReport } from './roles/ensure-roles.ts';

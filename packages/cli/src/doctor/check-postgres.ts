@@ -1,4 +1,11 @@
-import { type Connection, type ConnectionSource, createPool, listExposures, withConnection } from '@spillway/db';
+import {
+  type Connection,
+  type ConnectionSource,
+  createPool,
+  listExposures,
+  readServer,
+  withConnection,
+} from '@spillway/db';
 import type { MaintainedTable } from '@spillway/worker';
 import { type Check, check, unreachable } from './check.ts';
 import { checkArchives } from './check-archives.ts';
@@ -10,13 +17,6 @@ export interface PostgresFindings {
   readonly checks: readonly Check[];
   /** Its clock, less this process' one, in ms; null when it can't be reached. */
   readonly clockMs: number | null;
-}
-
-interface ServerRow {
-  readonly ms: number;
-  readonly version: number;
-  readonly text: string;
-  readonly migrated: boolean;
 }
 
 /** Looks at the database and at the months of the tables' archives. */
@@ -42,17 +42,11 @@ async function look(
   tables: readonly MaintainedTable[],
 ): Promise<PostgresFindings> {
   const before = Date.now();
-  const { rows } = await connection.query<ServerRow>(
-    `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS ms,
-            current_setting('server_version_num')::int AS version, current_setting('server_version') AS text,
-            EXISTS (SELECT FROM pg_class WHERE relname = 'migrations' AND relnamespace = to_regnamespace('spillway')) AS migrated`,
-  );
-  const [row] = rows;
-  if (row === undefined) throw new Error('the server gave no row');
-  const clockMs = row.ms - (before + Date.now()) / 2;
+  const server = await readServer(connection);
+  const clockMs = server.clockMs - (before + Date.now()) / 2;
   const pooling = await findPooling(pool, connection);
   const checks = [
-    check('DATABASE_URL version', row.text, row.version >= 140_000, {
+    check('DATABASE_URL version', server.version, server.versionNumber >= 140_000, {
       status: 'fail',
       advice: 'Run PostgreSQL 14 or later: partitions are detached concurrently.',
     }),
@@ -60,15 +54,15 @@ async function look(
       status: 'warn',
       advice: 'Fine for the worker and for migrate. Give a worker that detaches partitions a direct connection.',
     }),
-    check('DATABASE_URL schema', row.migrated ? 'migrated' : 'not migrated', row.migrated, {
+    check('DATABASE_URL schema', server.migrated ? 'migrated' : 'not migrated', server.migrated, {
       status: 'fail',
       advice: 'Run spillway migrate.',
     }),
   ];
-  if (!row.migrated) return { checks, clockMs };
+  if (!server.migrated) return { checks, clockMs };
   const privileges = await checkPrivileges(connection);
   const archives = await checkArchives(connection, tables);
-  const partitions = await checkPartitions(connection, tables, row.ms);
+  const partitions = await checkPartitions(connection, tables, server.clockMs);
   return { checks: [...checks, privileges, ...archives, ...partitions], clockMs };
 }
 

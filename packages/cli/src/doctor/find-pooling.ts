@@ -1,4 +1,4 @@
-import { type Connection, type ConnectionSource, withConnection } from '@spillway/db';
+import { type Connection, type ConnectionSource, readBackendPid, withConnection } from '@spillway/db';
 
 /** What stands between a client and Postgres. */
 export type Pooling = 'direct' | 'session pooler' | 'transaction pooler';
@@ -9,14 +9,9 @@ export type Pooling = 'direct' | 'session pooler' | 'transaction pooler';
  * it for the first. Other clients' traffic may hide that: then a transaction pooler is taken for a session pooler.
  */
 export async function findPooling(pool: ConnectionSource, connection: Connection): Promise<Pooling> {
-  const pid = await processId(connection);
+  const pid = await readBackendPid(connection);
   const told: unknown = Reflect.get(connection, 'processID');
   if (told === pid) return 'direct';
-  const other = await withConnection(pool, processId);
+  const other = await withConnection(pool, readBackendPid);
   return other === pid ? 'transaction pooler' : 'session pooler';
-}
-
-async function processId(connection: Connection): Promise<number | undefined> {
-  const { rows } = await connection.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  return rows[0]?.pid;
 }

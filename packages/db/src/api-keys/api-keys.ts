@@ -100,15 +100,15 @@ export async function rotateApiKey(db: Queryable, rotation: ApiKeyRotation): Pro
     .select((query) =>
       query
         .select({
-          id: sql<string>`${rotation.id}::uuid`.as('id'),
+          id: sql<string>`${rotation.id}::uuid`.as(apiKeys.id.name),
           name: old.name,
-          secretHash: sql<Buffer>`${rotation.secretHash}::bytea`.as('secret_hash'),
+          secretHash: sql<Buffer>`${rotation.secretHash}::bytea`.as(apiKeys.secretHash.name),
           scopes: old.scopes,
           replaces: old.id,
-          createdAtMs: sql<number>`now()`.as('created_at'),
-          expiresAtMs: sql<number>`now() + (${old.expiresAtMs} - ${old.createdAtMs})`.as('expires_at'),
-          revokedAtMs: sql<null>`null::timestamptz`.as('revoked_at'),
-          lastUsedAtMs: sql<null>`null::timestamptz`.as('last_used_at'),
+          createdAtMs: sql<number>`now()`.as(apiKeys.createdAtMs.name),
+          expiresAtMs: sql<number>`now() + (${old.expiresAtMs} - ${old.createdAtMs})`.as(apiKeys.expiresAtMs.name),
+          revokedAtMs: sql<null>`null::timestamptz`.as(apiKeys.revokedAtMs.name),
+          lastUsedAtMs: sql<null>`null::timestamptz`.as(apiKeys.lastUsedAtMs.name),
         })
         .from(old),
     )

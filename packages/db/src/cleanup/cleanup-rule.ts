@@ -1,4 +1,5 @@
 import { wholeNumber } from '../invalid-option-error.ts';
+import { circuitBreakerEvents, rateLimitsV2, systemMetricRollups, systemMetrics } from '../schema/index.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
 
 /** Which rows of a table are deleted by age. */
@@ -16,24 +17,28 @@ export interface CleanupRule {
 export const builtInCleanups: readonly CleanupRule[] = [
   {
     table: { schema: 'public', name: 'rate_limits_v2' },
-    timestampColumn: 'blocked_until',
+    timestampColumn: rateLimitsV2.blockedUntilMs.name,
     retentionDays: 7,
     sequenced: true,
   },
   {
     table: { schema: 'public', name: 'circuit_breaker_events' },
-    timestampColumn: 'created_at',
+    timestampColumn: circuitBreakerEvents.createdAtMs.name,
     retentionDays: 30,
     sequenced: true,
   },
   {
     table: { schema: 'public', name: 'system_metrics' },
-    timestampColumn: 'recorded_at',
+    timestampColumn: systemMetrics.recordedAtMs.name,
     retentionDays: 30,
     sequenced: true,
   },
   // A day longer, so that no rollup of a day goes before its last sample.
-  { table: { schema: 'spillway', name: 'system_metric_rollups' }, timestampColumn: 'started_at', retentionDays: 32 },
+  {
+    table: { schema: 'spillway', name: 'system_metric_rollups' },
+    timestampColumn: systemMetricRollups.startedAt.name,
+    retentionDays: 32,
+  },
 ];
 
 /** @throws {InvalidOptionError} for a rule that can't work. */

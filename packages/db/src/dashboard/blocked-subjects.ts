@@ -1,11 +1,12 @@
+import { and, asc, desc, eq, gt, gte, or, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
+import { ago, now, typed } from '../query/typed.ts';
+import { rateLimitsV2 } from '../schema/rate-limits.ts';
 
-/** Somebody who was blocked, all blocks of a tier and an action together. */
-export interface BlockedSubject {
-  readonly identifier: string;
-  readonly tier: string;
-  readonly action: string;
-  readonly mode: 'enforce' | 'shadow';
+type Block = typeof rateLimitsV2.$inferSelect;
+
+/** A subject that was blocked, all its blocks of a tier and an action together. */
+export interface BlockedSubject extends Readonly<Pick<Block, 'identifier' | 'tier' | 'action' | 'mode'>> {
   readonly blocks: number;
   /** Requests refused while blocked. */
   readonly deniedCount: number;
@@ -15,14 +16,7 @@ export interface BlockedSubject {
   readonly active: boolean;
 }
 
-const QUERY = `
-  SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied_count)::float8 AS "deniedCount",
-         (extract(epoch FROM max(blocked_until)) * 1000)::float8 AS "blockedUntilMs", max(blocked_until) > now() AS active
-  FROM public.rate_limits_v2
-  WHERE created_at >= now() - $1::float8 * interval '1 millisecond' OR blocked_until > now()
-  GROUP BY identifier, tier, action, mode
-  ORDER BY active DESC, "deniedCount" DESC, identifier
-  LIMIT $2`;
+const { identifier, tier, action, mode, deniedCount, blockedUntilMs, createdAtMs } = rateLimitsV2;
 
 /** Who was blocked in the last `rangeMs` or still is: those that are first, then by refused requests. */
 export async function blockedSubjects(
@@ -30,16 +24,33 @@ export async function blockedSubjects(
   rangeMs: number,
   limit: number,
 ): Promise<readonly BlockedSubject[]> {
-  const { rows } = await db.query<BlockedSubject>(QUERY, [rangeMs, limit]);
-  return rows;
+  const denied = sql<number>`sum(${deniedCount})::float8`;
+  const active = sql<boolean>`max(${blockedUntilMs}) > now()`;
+  return typed(db)
+    .select({
+      identifier,
+      tier,
+      action,
+      mode,
+      active,
+      blocks: sql<number>`count(*)::int`,
+      deniedCount: denied,
+      blockedUntilMs: sql<number>`(extract(epoch from max(${blockedUntilMs})) * 1000)::float8`,
+    })
+    .from(rateLimitsV2)
+    .where(or(gte(createdAtMs, ago(rangeMs)), gt(blockedUntilMs, now)))
+    .groupBy(identifier, tier, action, mode)
+    .orderBy(desc(active), desc(denied), asc(identifier))
+    .limit(limit);
 }
 
 /** How many subjects are refused now: those with a running block of a policy that enforces. */
 export async function countBlocksRunning(db: Queryable): Promise<number> {
-  const { rows } = await db.query<{ n: number }>(
-    `SELECT count(*)::float8 AS n FROM (
-       SELECT DISTINCT identifier, tier, action FROM public.rate_limits_v2 WHERE blocked_until > now() AND mode = 'enforce'
-     ) AS running`,
-  );
-  return rows[0]?.n ?? 0;
+  const builder = typed(db);
+  const running = builder
+    .selectDistinct({ identifier, tier, action })
+    .from(rateLimitsV2)
+    .where(and(gt(blockedUntilMs, now), eq(mode, 'enforce')))
+    .as('running');
+  return builder.$count(running);
 }

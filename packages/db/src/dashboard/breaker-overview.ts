@@ -1,4 +1,7 @@
+import { sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
+import { ago, read } from '../query/typed.ts';
+import { circuitBreakerEvents } from '../schema/circuit-breaker-events.ts';
 
 /** A breaker, as its events tell. */
 export interface BreakerOverview {
@@ -23,41 +26,48 @@ export interface BreakerOverview {
   readonly why: string | null;
 }
 
+const { breakerName, preset, breakerEpoch, eventType, metadata, failureCount, errorMessage, createdAtMs } =
+  circuitBreakerEvents;
+
+/** When a forced state is to end by itself, or 0. */
+const untilMs = sql`(last.metadata ->> 'untilMs')::float8`;
+const isForced = sql`last.metadata ->> 'reason' = 'forced'`;
+
 // A forced state that was to end by itself has, without an event.
-const QUERY = `
+const query = (rangeMs: number) => sql`
   WITH last AS (
-    SELECT DISTINCT ON (breaker_name, preset) breaker_name, preset, event_type, metadata, created_at
-    FROM public.circuit_breaker_events
-    WHERE breaker_epoch IS NOT NULL
-    ORDER BY breaker_name, preset, breaker_epoch DESC, created_at DESC
+    SELECT DISTINCT ON (${breakerName}, ${preset}) ${breakerName} AS name, ${preset} AS preset, ${eventType} AS type,
+           ${metadata} AS metadata, extract(epoch FROM ${createdAtMs}) * 1000 AS since
+    FROM ${circuitBreakerEvents}
+    WHERE ${breakerEpoch} IS NOT NULL
+    ORDER BY ${breakerName}, ${preset}, ${breakerEpoch} DESC, ${createdAtMs} DESC
   ), counted AS (
-    SELECT breaker_name, preset,
-           coalesce(sum(failure_count) FILTER (WHERE event_type = 'failure'), 0)::float8 AS failures,
-           count(*) FILTER (WHERE event_type = 'opened')::int AS openings,
-           (array_agg(error_message ORDER BY created_at DESC) FILTER (WHERE error_message IS NOT NULL))[1] AS last_error
-    FROM public.circuit_breaker_events
-    WHERE created_at >= now() - $1::float8 * interval '1 millisecond'
-    GROUP BY breaker_name, preset
+    SELECT ${breakerName} AS name, ${preset} AS preset,
+           coalesce(sum(${failureCount}) FILTER (WHERE ${eventType} = 'failure'), 0)::float8 AS failures,
+           count(*) FILTER (WHERE ${eventType} = 'opened')::int AS openings,
+           (array_agg(${errorMessage} ORDER BY ${createdAtMs} DESC) FILTER (WHERE ${errorMessage} IS NOT NULL))[1] AS last_error
+    FROM ${circuitBreakerEvents}
+    WHERE ${createdAtMs} >= ${ago(rangeMs)}
+    GROUP BY ${breakerName}, ${preset}
   )
-  SELECT breaker_name AS "breakerName", preset,
-         CASE WHEN last.metadata ->> 'reason' = 'forced' AND (last.metadata ->> 'untilMs')::float8 BETWEEN 1 AND extract(epoch FROM now()) * 1000 THEN 'closed'
-              WHEN event_type = 'opened' AND last.metadata ->> 'reason' = 'forced' THEN 'forced_open'
-              WHEN event_type = 'closed' AND last.metadata ->> 'reason' = 'forced' THEN 'forced_closed'
-              WHEN event_type = 'opened' THEN 'open'
-              WHEN event_type IS NULL THEN 'closed'
-              ELSE event_type END AS state,
-         (extract(epoch FROM last.created_at) * 1000)::float8 AS "sinceMs",
-         coalesce(nullif((last.metadata ->> 'untilMs')::float8, 0),
-                  (extract(epoch FROM last.created_at) * 1000 + (last.metadata ->> 'openForMs')::numeric)::float8) AS "untilMs",
+  SELECT name AS "breakerName", preset,
+         CASE WHEN ${isForced} AND ${untilMs} BETWEEN 1 AND extract(epoch FROM now()) * 1000 THEN 'closed'
+              WHEN type = 'opened' AND ${isForced} THEN 'forced_open'
+              WHEN type = 'closed' AND ${isForced} THEN 'forced_closed'
+              WHEN type = 'opened' THEN 'open'
+              WHEN type IS NULL THEN 'closed'
+              ELSE type END AS state,
+         since::float8 AS "sinceMs",
+         coalesce(nullif(${untilMs}, 0), (since + (last.metadata ->> 'openForMs')::numeric)::float8) AS "untilMs",
          last.metadata ->> 'reason' AS reason,
          nullif(last.metadata ->> 'who', '') AS who, nullif(last.metadata ->> 'why', '') AS why,
-         coalesce(failures, 0) AS failures, coalesce(failures, 0) * 60000 / $1::float8 AS "failuresPerMinute", coalesce(openings, 0) AS openings, last_error AS "lastError"
-  FROM last FULL JOIN counted USING (breaker_name, preset)
-  ORDER BY event_type IS NOT DISTINCT FROM 'closed', breaker_name, preset
+         coalesce(failures, 0) AS failures, coalesce(failures, 0) * 60000 / ${rangeMs}::float8 AS "failuresPerMinute",
+         coalesce(openings, 0) AS openings, last_error AS "lastError"
+  FROM last FULL JOIN counted USING (name, preset)
+  ORDER BY type IS NOT DISTINCT FROM 'closed', name, preset
   LIMIT 200`;
 
 /** Every breaker with events, those that are not closed first; failures and openings are of the last `rangeMs`. */
 export async function breakerOverview(db: Queryable, rangeMs: number): Promise<readonly BreakerOverview[]> {
-  const { rows } = await db.query<BreakerOverview>(QUERY, [rangeMs]);
-  return rows;
+  return read<BreakerOverview>(db, query(rangeMs));
 }

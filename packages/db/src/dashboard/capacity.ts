@@ -1,4 +1,8 @@
+import { sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
+import { read } from '../query/typed.ts';
+import { apiCallLogs } from '../schema/api-call-logs.ts';
+import { generations } from '../schema/generations.ts';
 
 /** The guide's three capacity figures, as they are now. */
 export interface Capacity {
@@ -12,18 +16,19 @@ export interface Capacity {
   readonly maxConnections: number;
 }
 
-const QUERY = `
-  SELECT (SELECT count(DISTINCT user_id) FROM (
-            SELECT user_id FROM public.api_call_logs WHERE created_at > now() - interval '5 minutes'
-            ORDER BY created_at DESC LIMIT 250000) AS newest)::float8 AS users,
-         (SELECT count(*) FROM public.generations WHERE created_at > now() - interval '1 hour')::float8 AS "generationsPerHour",
+const QUERY = sql`
+  SELECT (SELECT count(DISTINCT subject) FROM (
+            SELECT ${apiCallLogs.userId} AS subject FROM ${apiCallLogs}
+            WHERE ${apiCallLogs.createdAt} > now() - interval '5 minutes'
+            ORDER BY ${apiCallLogs.createdAt} DESC LIMIT 250000) AS newest)::float8 AS users,
+         (SELECT count(*) FROM ${generations}
+          WHERE ${generations.createdAt} > now() - interval '1 hour')::float8 AS "generationsPerHour",
          (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())::int AS connections,
          current_setting('max_connections')::int AS "maxConnections"`;
 
 /** Reads them. An application's own tables of other columns reject with pg's error. */
 export async function readCapacity(db: Queryable): Promise<Capacity> {
-  const { rows } = await db.query<{ [Key in keyof Capacity]: Capacity[Key] }>(QUERY);
-  const [row] = rows;
+  const [row] = await read<Capacity>(db, QUERY);
   if (row === undefined) throw new Error('the query for the capacity gave no row');
   return row;
 }

@@ -1,4 +1,7 @@
+import { sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
+import { read } from '../query/typed.ts';
+import { systemMetrics } from '../schema/system-metrics.ts';
 
 /** The last sample of a metric. */
 export interface LatestMetric {
@@ -9,16 +12,18 @@ export interface LatestMetric {
   readonly atMs: number;
 }
 
-const QUERY = `
-  SELECT name, last.value, last.unit, last."atMs"
-  FROM unnest($1::text[]) AS name
-  CROSS JOIN LATERAL (
-    SELECT metric_value::float8 AS value, metric_unit AS unit, (extract(epoch FROM recorded_at) * 1000)::float8 AS "atMs"
-    FROM public.system_metrics WHERE metric_name = name ORDER BY recorded_at DESC LIMIT 1
-  ) AS last`;
+const { metricName, metricValue, metricUnit, recordedAtMs } = systemMetrics;
 
 /** The last sample of each metric named; those that were never recorded are absent. */
 export async function latestMetrics(db: Queryable, names: readonly string[]): Promise<readonly LatestMetric[]> {
-  const { rows } = await db.query<LatestMetric>(QUERY, [names]);
-  return rows;
+  return read(
+    db,
+    sql`
+      SELECT name, last.value, last.unit, last."atMs"
+      FROM unnest(${sql.param(names)}::text[]) AS name
+      CROSS JOIN LATERAL (
+        SELECT ${metricValue}::float8 AS value, ${metricUnit} AS unit, (extract(epoch FROM ${recordedAtMs}) * 1000)::float8 AS "atMs"
+        FROM ${systemMetrics} WHERE ${metricName} = name ORDER BY ${recordedAtMs} DESC LIMIT 1
+      ) AS last`,
+  );
 }

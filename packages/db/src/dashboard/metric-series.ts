@@ -1,4 +1,7 @@
+import { sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
+import { read } from '../query/typed.ts';
+import { systemMetrics } from '../schema/system-metrics.ts';
 
 /** The worst value of a metric in one step of time. */
 export interface MetricStep {
@@ -7,14 +10,7 @@ export interface MetricStep {
   readonly max: number;
 }
 
-// One step more than the range, so that the first is whole.
-const QUERY = `
-  SELECT (extract(epoch FROM date_bin($3::float8 * interval '1 millisecond', recorded_at, 'epoch')) * 1000)::float8 AS "atMs",
-         max(metric_value)::float8 AS max
-  FROM public.system_metrics
-  WHERE metric_name = $1 AND recorded_at >= date_bin($3::float8 * interval '1 millisecond', now(), 'epoch')
-    - ($2::float8 + $3::float8) * interval '1 millisecond'
-  GROUP BY 1 ORDER BY 1`;
+const { metricName, metricValue, recordedAtMs } = systemMetrics;
 
 /** The highest value of a metric in each step of `stepMs` over the last `rangeMs`, oldest first. */
 export async function metricSeries(
@@ -23,6 +19,16 @@ export async function metricSeries(
   rangeMs: number,
   stepMs: number,
 ): Promise<readonly MetricStep[]> {
-  const { rows } = await db.query<MetricStep>(QUERY, [name, rangeMs, stepMs]);
-  return rows;
+  const step = sql`${stepMs}::float8 * interval '1 millisecond'`;
+  // One step more than the range, so that the first is whole.
+  const first = sql`date_bin(${step}, now(), 'epoch') - ${rangeMs + stepMs}::float8 * interval '1 millisecond'`;
+  return read(
+    db,
+    sql`
+      SELECT (extract(epoch FROM date_bin(${step}, ${recordedAtMs}, 'epoch')) * 1000)::float8 AS "atMs",
+             max(${metricValue})::float8 AS max
+      FROM ${systemMetrics}
+      WHERE ${metricName} = ${name} AND ${recordedAtMs} >= ${first}
+      GROUP BY 1 ORDER BY 1`,
+  );
 }

@@ -63,3 +63,21 @@ export function anyOf(column: Column, values: readonly string[]): SQL {
 export function excluded(column: Column): SQL {
   return sql`excluded.${sql.identifier(column.name)}`;
 }
+
+/** Postgres' clock, at the begin of the transaction. */
+export const now: SQL = sql`now()`;
+
+/** A moment so many milliseconds before {@link now}. */
+export function ago(ms: number): SQL {
+  return sql`now() - ${ms}::float8 * interval '1 millisecond'`;
+}
+
+/**
+ * Runs SQL that drizzle's builder can't say, whose tables and columns are named through the schema: sql`… ${table.column} …`.
+ * The rows are what the caller says they are.
+ */
+export async function read<Row extends object>(db: Queryable, query: SQL): Promise<Row[]> {
+  const { sql: text, params } = dialect.sqlToQuery(query);
+  const { rows } = await db.query<{ [Key in keyof Row]: Row[Key] }>(text, params);
+  return rows;
+}
