@@ -109,7 +109,7 @@ export function createApp(deps: ApiDeps): ApiApp {
   const guard = guardWith(authenticator, deps.dashboard?.sessions);
   consumeRoutes(app, limiter, guard);
   const record = deps.db === undefined ? noRecorder : recorder(deps.db);
-  subjectRoutes(app, limiter, record, guard);
+  subjectRoutes(app, limiter, guard);
   optionalRoutes(app, deps, record, guard);
   mountHandlers(app, mount);
   docsPage(app);
@@ -123,9 +123,9 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'chan
   const { db, breakers, maintenance, onKeysChanged = async () => undefined } = deps;
   const { policies, live } = deps.limiter;
   if (live !== undefined) {
-    policyRoutes(app, { policies, live, record }, guard);
-    overrideRoutes(app, { policies, live, record }, guard);
-    listRoutes(app, { live, record }, guard);
+    policyRoutes(app, { policies, live }, guard);
+    overrideRoutes(app, { policies, live }, guard);
+    listRoutes(app, { live }, guard);
   }
   if (deps.queue !== undefined) queueRoutes(app, deps.queue, guard);
   if (maintenance !== undefined) maintenanceRoutes(app, { control: maintenance, record }, guard);

@@ -1,18 +1,20 @@
 --- @include "../../redis/lua/includes/clock.lua"
 --- @include "../../redis/lua/includes/outbox.lua"
+--- @include "../../redis/lua/includes/change.lua"
 --- @include "includes/breaker-record.lua"
 --- @include "includes/breaker-window.lua"
 --- @include "includes/breaker-audit.lua"
 -- breaker.lua: carries out one command on one breaker: merges a report, evaluates, makes the transition,
 -- gives out and settles probe leases, forces and resets; writes the audit events and publishes, all in one.
--- Needs clock.lua, outbox.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.
+-- Needs clock.lua, outbox.lua, change.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.
 --
 -- KEYS   [1] record, [2] instances, [3] leases, [4] pulse of the shard; all in one slot
 -- ARGV   [1] command, JSON (src/machine/record.ts: Command), [2] outbox cap,
 --        [3] channel, [4] preset, [5] the breaker's name
 -- Reply  JSON: verdict, retryAfterMs, movedFrom, view, and config if it is newer than the command's
 -- Events type 'breaker': event (opened, half_open, closed, failure, success), name,
---        preset, breaker_epoch, failure_count, message, metadata (JSON)
+--        preset, breaker_epoch, failure_count, message, metadata (JSON);
+--        type 'change' of each force and reset, with the state before and after it
 -- Publishes { preset, name, view } at each transition, when a state was restored,
 --        and when failures begin to come in.
 --
@@ -226,20 +228,28 @@ function actions.settle(action)
   return reply('done')
 end
 
-function actions.force(action)
-  local until_ms = action.forMs == 0 and 0 or now + action.forMs
+-- A change by hand: the same moment is a transition among the breaker's events.
+local function move_by_hand(action, name, state, metadata)
+  local before = breaker_told(turn.record.state)
   audit_flush(turn, true)
-  local state = { kind = action.target, sinceMs = now, untilMs = until_ms, who = action.who, why = action.why }
-  local metadata = { reason = 'forced', who = action.who, why = action.why, untilMs = until_ms }
   breaker_transition(turn, state, { metadata = metadata })
+  change_emit(outbox_tag(RECORD), now, OUTBOX_CAP, {
+    actor = action.who, note = action.why, action = name, kind = 'breaker', object = PRESET .. '/' .. NAME,
+    before = before, after = breaker_told(state),
+  })
   return reply('done')
 end
 
+function actions.force(action)
+  local until_ms = action.forMs == 0 and 0 or now + action.forMs
+  local state = { kind = action.target, sinceMs = now, untilMs = until_ms, who = action.who, why = action.why }
+  local metadata = { reason = 'forced', who = action.who, why = action.why, untilMs = until_ms }
+  return move_by_hand(action, action.target == 'forced_open' and 'force_open' or 'force_closed', state, metadata)
+end
+
 function actions.reset(action)
-  audit_flush(turn, true)
   local metadata = { reason = 'reset', who = action.who, why = action.why }
-  breaker_transition(turn, closed_state(now, 0), { metadata = metadata })
-  return reply('done')
+  return move_by_hand(action, 'reset', closed_state(now, 0), metadata)
 end
 
 -- Of equal versions the caller's that speaks holds; one that only reads changes nothing.

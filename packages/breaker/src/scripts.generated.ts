@@ -85,6 +85,28 @@ local function outbox_emit(tag, now, cap, sequenced, type, fields)
 end
 `;
 
+const change = `-- change.lua: records a change that was made by hand.
+-- Needs outbox.lua in front of it.
+--
+-- Provides
+--   change_emit(tag, now, cap, change)
+--       change: actor, note, action, kind, object, before, after. All are text;
+--       before and after are JSON, '' where there was or is nothing.
+--
+-- The event is sequenced, so that a lost one is found as a gap. It may stand
+-- CHANGE_RESERVE entries above the cap: a full outbox is when people act by
+-- hand, and what they do is seldom. A cap of 0 writes nothing at all.
+
+local CHANGE_RESERVE = 1000
+
+local function change_emit(tag, now, cap, change)
+  outbox_emit(tag, now, cap > 0 and cap + CHANGE_RESERVE or 0, true, 'change', {
+    'actor', change.actor, 'note', change.note, 'action', change.action, 'kind', change.kind,
+    'object', change.object, 'before', change.before, 'after', change.after,
+  })
+end
+`;
+
 const breakerRecord = `-- breaker-record.lua: how a breaker is kept, read and written back.
 -- Needs clock.lua and outbox.lua in front of it.
 --
@@ -96,6 +118,7 @@ const breakerRecord = `-- breaker-record.lua: how a breaker is kept, read and wr
 --   breaker_transition(turn, state, cause)
 --   breaker_emit(turn, type, cause)      hands an event to the audit trail
 --   breaker_view(record, now)            the record as instances shall know it
+--   breaker_told(state)                  a state as the trail tells of it, JSON
 --
 -- Keys
 --   RECORD     string, JSON: epoch, seeded, config, state, alertUntilMs, audit
@@ -165,6 +188,13 @@ local function breaker_view(record, now)
     openings = state.openings or 0, reason = state.reason or '', who = state.who or '', why = state.why or '',
     alertUntilMs = record.alertUntilMs, nowMs = now,
   }
+end
+
+local function breaker_told(state)
+  return cjson.encode({
+    state = state.kind, sinceMs = state.sinceMs, untilMs = state.untilMs, reason = state.reason, who = state.who,
+    why = state.why,
+  })
 end
 
 local function breaker_emit(turn, type, cause)
@@ -469,22 +499,24 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: '02faa97d88e9a236581b75ebf7b7da8ec27d2241',
+  sha1: 'af410d9499033f900918ba4c49738a12eae7b343',
   source: `${clock}
 ${outbox}
+${change}
 ${breakerRecord}
 ${breakerWindow}
 ${breakerAudit}
 -- breaker.lua: carries out one command on one breaker: merges a report, evaluates, makes the transition,
 -- gives out and settles probe leases, forces and resets; writes the audit events and publishes, all in one.
--- Needs clock.lua, outbox.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.
+-- Needs clock.lua, outbox.lua, change.lua, breaker-record.lua, breaker-window.lua and breaker-audit.lua in front of it.
 --
 -- KEYS   [1] record, [2] instances, [3] leases, [4] pulse of the shard; all in one slot
 -- ARGV   [1] command, JSON (src/machine/record.ts: Command), [2] outbox cap,
 --        [3] channel, [4] preset, [5] the breaker's name
 -- Reply  JSON: verdict, retryAfterMs, movedFrom, view, and config if it is newer than the command's
 -- Events type 'breaker': event (opened, half_open, closed, failure, success), name,
---        preset, breaker_epoch, failure_count, message, metadata (JSON)
+--        preset, breaker_epoch, failure_count, message, metadata (JSON);
+--        type 'change' of each force and reset, with the state before and after it
 -- Publishes { preset, name, view } at each transition, when a state was restored,
 --        and when failures begin to come in.
 --
@@ -698,20 +730,28 @@ function actions.settle(action)
   return reply('done')
 end
 
-function actions.force(action)
-  local until_ms = action.forMs == 0 and 0 or now + action.forMs
+-- A change by hand: the same moment is a transition among the breaker's events.
+local function move_by_hand(action, name, state, metadata)
+  local before = breaker_told(turn.record.state)
   audit_flush(turn, true)
-  local state = { kind = action.target, sinceMs = now, untilMs = until_ms, who = action.who, why = action.why }
-  local metadata = { reason = 'forced', who = action.who, why = action.why, untilMs = until_ms }
   breaker_transition(turn, state, { metadata = metadata })
+  change_emit(outbox_tag(RECORD), now, OUTBOX_CAP, {
+    actor = action.who, note = action.why, action = name, kind = 'breaker', object = PRESET .. '/' .. NAME,
+    before = before, after = breaker_told(state),
+  })
   return reply('done')
 end
 
+function actions.force(action)
+  local until_ms = action.forMs == 0 and 0 or now + action.forMs
+  local state = { kind = action.target, sinceMs = now, untilMs = until_ms, who = action.who, why = action.why }
+  local metadata = { reason = 'forced', who = action.who, why = action.why, untilMs = until_ms }
+  return move_by_hand(action, action.target == 'forced_open' and 'force_open' or 'force_closed', state, metadata)
+end
+
 function actions.reset(action)
-  audit_flush(turn, true)
   local metadata = { reason = 'reset', who = action.who, why = action.why }
-  breaker_transition(turn, closed_state(now, 0), { metadata = metadata })
-  return reply('done')
+  return move_by_hand(action, 'reset', closed_state(now, 0), metadata)
 end
 
 -- Of equal versions the caller's that speaks holds; one that only reads changes nothing.

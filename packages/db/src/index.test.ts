@@ -41,6 +41,7 @@ test('exports exactly these values', () => {
       "insertApiKey",
       "insertBreakerEvents",
       "insertChange",
+      "insertChanges",
       "insertDeadLetter",
       "insertGaps",
       "insertMetrics",

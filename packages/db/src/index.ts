@@ -94,7 +94,9 @@ export {
 } from './trail/breaker-events.ts';
 export {
   type Change,
+  type ChangeRow,
   insertChange,
+  insertChanges,
   listChanges,
   type ListChangesOptions,
   recordChange,

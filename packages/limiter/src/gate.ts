@@ -21,13 +21,13 @@ export interface GateParts {
 }
 
 /**
- * Makes a {@link Gate}: whoever is on a list of the live policies is admitted or refused, whatever was used, and whoever is
- * known to be blocked is refused.
+ * Makes a {@link Gate}: a subject that is blocked everywhere is refused, one on a list of the live policies is admitted or
+ * refused, whatever was used, and one that is known to be blocked is refused.
  */
 export function gate({ live, denyCache, metrics }: GateParts): Gate {
   function look(policy: Policy, subject: string): Decision | undefined {
-    const verdict = live?.listed(subject);
-    return verdict === undefined ? undefined : listedDecision(policy, verdict);
+    const listing = live?.listed(subject);
+    return listing === undefined ? undefined : listedDecision(policy, listing);
   }
 
   function listed(policy: Policy, subject: string): Decision | undefined {

@@ -9,10 +9,12 @@ export type { DecisionCountsEvent } from './decision-counts/decision-counts-even
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from './errors.ts';
 export { createLimiter } from './limiter.ts';
 export type { LimiterOptions, LimiterSettings } from './limiter.ts';
-export type { ActionOption, Limiter } from './limiter-interface.ts';
+export type { ActionOption, ChangeOptions, Limiter } from './limiter-interface.ts';
 export { LiveEntryError } from './live/entries.ts';
-export type { ListVerdict, LiveEntries, Override } from './live/entries.ts';
+export type { BlockedSubject, LiveEntries, Override } from './live/entries.ts';
+export type { Listing } from './live/listed-decision.ts';
 export { livePolicies } from './live/live-over.ts';
+export type { LivePoliciesOptions } from './live/live-over.ts';
 export { policyFor } from './live/policy-for.ts';
 export type { PolicySource } from './live/policy-for.ts';
 export type { LiveOptions, LivePolicies } from './live/live-policies.ts';
@@ -39,13 +41,17 @@ export type { RecoveredOutage, RedisFaultCode } from '@spillway/redis';
 export type {
   Algorithm,
   AlgorithmRule,
+  BlockedEverywhere,
+  BlockEverywhereOptions,
   BlockOptions,
+  ByHand,
   CombinedDecision,
   CombinedRequest,
   ConsumeOptions,
   Decision,
   DecisionReason,
   Lease,
+  LiveChange,
   OnUnavailable,
   Policy,
   PolicyMode,

@@ -1,17 +1,24 @@
 import type { LivePolicies } from './live/live-policies.ts';
 import type { Held } from './slots/hold.ts';
 import type {
+  BlockedEverywhere,
+  BlockEverywhereOptions,
   BlockOptions,
+  ByHand,
   CombinedDecision,
   CombinedRequest,
   ConsumeOptions,
   Decision,
+  LiveChange,
   Policy,
   WaitOptions,
 } from './types.ts';
 
 /** The options of an operation on one window. */
 export type ActionOption = Pick<ConsumeOptions, 'action'>;
+
+/** The options of a change by hand of one window. */
+export type ChangeOptions = ActionOption & ByHand;
 
 /** Decides who may pass. Bad input rejects with `LimiterInputError`. */
 export interface Limiter<Name extends string = string> {
@@ -56,11 +63,25 @@ export interface Limiter<Name extends string = string> {
    */
   reward(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
   /** Forgets what a subject used, and its block. @throws LimiterUnavailableError */
-  reset(policy: Name, subject: string, options?: ActionOption): Promise<void>;
-  /** Refuses a subject from now on. @returns the end in ms since 1970, or `Infinity`. @throws LimiterUnavailableError */
+  reset(policy: Name, subject: string, options?: ChangeOptions): Promise<void>;
+  /**
+   * Refuses a subject under one policy and action from now on; {@link blockEverywhere} under all.
+   * @returns the end in ms since 1970, or `Infinity`. @throws LimiterUnavailableError
+   */
   block(policy: Name, subject: string, options?: BlockOptions): Promise<number>;
   /** Lifts a block; what was used stays used. @returns whether there was one. @throws LimiterUnavailableError */
-  unblock(policy: Name, subject: string, options?: ActionOption): Promise<boolean>;
+  unblock(policy: Name, subject: string, options?: ChangeOptions): Promise<boolean>;
+  /**
+   * Refuses a subject under every policy and action, in all limiters of this Redis that are made with `live`; the answer says
+   * how many others there are. This one must be made with `live` too. @throws LimiterUnavailableError
+   * @example
+   * ```ts
+   * await limiter.blockEverywhere('ip:203.0.113.7', { durationMs: 3_600_000, why: 'credential stuffing' });
+   * ```
+   */
+  blockEverywhere(subject: string, options?: BlockEverywhereOptions): Promise<BlockedEverywhere>;
+  /** Ends such a block; blocks of single policies stay. @throws LimiterUnavailableError */
+  unblockEverywhere(subject: string, by?: ByHand): Promise<LiveChange>;
   /** Reports what is still to be reported. The Redis client stays open. */
   close(): Promise<void>;
 }

@@ -1,9 +1,10 @@
 import { afterClose } from './after-close.ts';
+import { BY_HAND, readByHand } from './by-hand.ts';
 import type { DecisionCounter } from './decision-counts/decision-counter.ts';
 import { combine, withheldUnasked } from './decision.ts';
-import { checkMembers, LimiterClosedError } from './errors.ts';
+import { checkMembers, LimiterClosedError, LimiterInputError } from './errors.ts';
 import type { Gate } from './gate.ts';
-import type { ActionOption, Limiter } from './limiter-interface.ts';
+import type { ChangeOptions, Limiter } from './limiter-interface.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import { MAX_BLOCK_MS, wholeNumberWithin } from './policy/policy.ts';
 import type { RequestReader } from './request-reader.ts';
@@ -17,8 +18,9 @@ const MAX_WAIT_MS = 2 ** 31 - 1;
 
 const NO_OPTIONS: ConsumeOptions = {};
 const ACTION_OPTIONS = ['action'];
+const CHANGE_OPTIONS = ['action', ...BY_HAND];
 const WAIT_OPTIONS = ['action', 'cost', 'maxWaitMs', 'signal'];
-const BLOCK_OPTIONS = ['action', 'durationMs'];
+const BLOCK_OPTIONS = ['durationMs', ...CHANGE_OPTIONS];
 
 /** What decides: the store, or after `close()` what answers in its place. */
 interface Decider {
@@ -32,11 +34,14 @@ export interface LimiterParts {
   readonly requests: RequestReader;
   readonly gate: Gate;
   readonly live: LivePolicies | undefined;
+  /** Who makes the changes that name nobody. */
+  readonly actor: string;
   readonly counter: Pick<DecisionCounter, 'close'> | undefined;
 }
 
 type Deciding = Pick<Limiter, 'consume' | 'consumeAll' | 'peek' | 'waitFor' | 'acquire'>;
-type Managing = Pick<Limiter, 'release' | 'renew' | 'penalize' | 'reward' | 'reset' | 'block' | 'unblock'>;
+type Managing = Pick<Limiter, 'release' | 'renew' | 'penalize' | 'reward'>;
+type Changing = Pick<Limiter, 'reset' | 'block' | 'unblock' | 'blockEverywhere' | 'unblockEverywhere'>;
 
 /** The limiter's operations over a store: input is read, then the gate and the store are asked. */
 export function limiterOver(parts: LimiterParts): Limiter {
@@ -52,12 +57,12 @@ export function limiterOver(parts: LimiterParts): Limiter {
     ...(live === undefined ? {} : { live }),
     ...deciding(parts, decider, open),
     ...managing(store, open),
+    ...changing(parts, open),
     close: async () => {
       if (closed) return;
       closed = true;
       decider.store = { ...store, ...afterClose() };
-      live?.close();
-      await Promise.all([store.close(), counter?.close()]);
+      await Promise.all([live?.close(), store.close(), counter?.close()]);
     },
   };
 }
@@ -144,10 +149,6 @@ async function decideAll(
 }
 
 function managing(store: LimiterStore, open: () => RequestReader): Managing {
-  const locate = (name: string, subject: string, options: ActionOption): string => {
-    checkMembers('options', options, ACTION_OPTIONS);
-    return open().locate(open().find(name, subject), subject, options.action);
-  };
   const change = (name: string, subject: string, options: ConsumeOptions): StoreRequest =>
     open().change(open().find(name, subject), subject, options);
   return {
@@ -163,15 +164,34 @@ function managing(store: LimiterStore, open: () => RequestReader): Managing {
     },
     penalize: async (name, subject, options = {}) => store.charge(change(name, subject, options)),
     reward: async (name, subject, options = {}) => store.reward(change(name, subject, options)),
-    reset: async (name, subject, options = {}) => store.reset(locate(name, subject, options)),
+  };
+}
+
+/** What is done by hand, with a row in the trail. */
+function changing({ store, live, actor }: LimiterParts, open: () => RequestReader): Changing {
+  const everywhere = (): LivePolicies => {
+    open();
+    if (live !== undefined) return live;
+    throw new LimiterInputError('live', 'must be on: without it this limiter would not refuse the subject itself');
+  };
+  const locate = (name: string, subject: string, options: ChangeOptions): string => {
+    checkMembers('options', options, CHANGE_OPTIONS);
+    return open().locate(open().find(name, subject), subject, options.action);
+  };
+  return {
+    reset: async (name, subject, options = {}) =>
+      store.reset(locate(name, subject, options), readByHand(options, actor)),
     block: async (name, subject, options = {}) => {
       checkMembers('options', options, BLOCK_OPTIONS);
       const { action, durationMs = 'forever' } = options;
       if (durationMs !== 'forever') wholeNumberWithin('durationMs', durationMs, 1, MAX_BLOCK_MS);
       const policy = open().find(name, subject);
       const key = open().locate(policy, subject, action);
-      return store.block(policy, key, durationMs === 'forever' ? Infinity : durationMs);
+      return store.block(policy, key, durationMs === 'forever' ? Infinity : durationMs, readByHand(options, actor));
     },
-    unblock: async (name, subject, options = {}) => store.unblock(locate(name, subject, options)),
+    unblock: async (name, subject, options = {}) =>
+      store.unblock(locate(name, subject, options), readByHand(options, actor)),
+    blockEverywhere: async (subject, options) => everywhere().blockEverywhere(subject, options),
+    unblockEverywhere: async (subject, by) => everywhere().unblockEverywhere(subject, by),
   };
 }

@@ -1,5 +1,6 @@
 import { DEFAULT_SHARDS, type FaultListeners, type HotPathClient, MAX_SHARDS } from '@spillway/redis';
 import { type Backend, backendOf } from './backend.ts';
+import { readActor } from './by-hand.ts';
 import { countingMetrics, type RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
 import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { gate } from './gate.ts';
@@ -30,6 +31,11 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
   readonly shards?: number;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped; with `redis` only. @default 100000 */
   readonly outboxCap?: number;
+  /**
+   * Who changes windows and live policies through this limiter, for the trail, unless the call says so itself: 1 to 200
+   * characters. @default the program and its host, `app:server.js@web-3`
+   */
+  readonly actor?: string;
   /** Callbacks that are told how decisions go; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
   readonly metrics?: LimiterMetrics;
   /** Called once a window when a subject comes near a policy's `nearLimit`, in this process' view. @default none */
@@ -83,9 +89,10 @@ export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   const policies = byName(options.policies);
+  const actor = readActor(options.actor);
   const backend = backendOf({ ...options });
   try {
-    return limiterOn(backend, options, { policies, deadlineMs, shards, outboxCap });
+    return limiterOn(backend, options, { policies, deadlineMs, shards, outboxCap, actor });
   } catch (error) {
     // A connection that was made of a URL must not outlive a bad option.
     if (backend.kind === 'redis') backend.release();
@@ -98,12 +105,13 @@ interface Checked {
   readonly deadlineMs: number;
   readonly shards: number;
   readonly outboxCap: number;
+  readonly actor: string;
 }
 
 function limiterOn(
   backend: Backend,
   options: LimiterSettings<readonly PolicyOptions[]>,
-  { policies, deadlineMs, shards, outboxCap }: Checked,
+  { policies, deadlineMs, shards, outboxCap, actor }: Checked,
 ): Limiter {
   const { metrics, counter } = countingMetrics({
     setting: options.recordDecisions,
@@ -120,6 +128,7 @@ function limiterOn(
     policies,
     deadlineMs,
     outboxCap,
+    actor,
     metrics,
   });
   const { live, denyCache } = stack;
@@ -128,7 +137,7 @@ function limiterOn(
     notice: nearLimitNotice({ store: stack.store, onNearLimit }),
   });
   const requests = requestReader(policies, windowKeys(shards), live);
-  return limiterOver({ store, policies, requests, live, gate: gate({ live, denyCache, metrics }), counter });
+  return limiterOver({ store, policies, requests, live, actor, gate: gate({ live, denyCache, metrics }), counter });
 }
 
 function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {
@@ -148,6 +157,7 @@ const OPTIONS = [
   'outboxCap',
   'metrics',
   'onNearLimit',
+  'actor',
   'live',
   'recordDecisions',
   'denyCache',

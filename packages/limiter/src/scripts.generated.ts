@@ -85,6 +85,28 @@ local function outbox_emit(tag, now, cap, sequenced, type, fields)
 end
 `;
 
+const change = `-- change.lua: records a change that was made by hand.
+-- Needs outbox.lua in front of it.
+--
+-- Provides
+--   change_emit(tag, now, cap, change)
+--       change: actor, note, action, kind, object, before, after. All are text;
+--       before and after are JSON, '' where there was or is nothing.
+--
+-- The event is sequenced, so that a lost one is found as a gap. It may stand
+-- CHANGE_RESERVE entries above the cap: a full outbox is when people act by
+-- hand, and what they do is seldom. A cap of 0 writes nothing at all.
+
+local CHANGE_RESERVE = 1000
+
+local function change_emit(tag, now, cap, change)
+  outbox_emit(tag, now, cap > 0 and cap + CHANGE_RESERVE or 0, true, 'change', {
+    'actor', change.actor, 'note', change.note, 'action', change.action, 'kind', change.kind,
+    'object', change.object, 'before', change.before, 'after', change.after,
+  })
+end
+`;
+
 const blockRecord = `-- block-record.lua: what is known of a running block, and its trail.
 -- Needs clock.lua and outbox.lua in front of it.
 --
@@ -1380,19 +1402,22 @@ end
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: 'aca528273dcb84d2ca79536d5bb9b2da6d4a0e5c',
+  sha1: '7299da44bbdee78782dda2e2cc7fba4aaec63c8f',
   source: `${clock}
 ${outbox}
+${change}
 ${blockRecord}
 -- block.lua: blocks a subject by hand, lifts a block, or forgets a window with its block.
--- Needs clock.lua, outbox.lua and block-record.lua in front of it.
+-- Needs clock.lua, outbox.lua, change.lua and block-record.lua in front of it.
 --
 -- KEYS   [1] the window key
--- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset', [3] the channel; to block also
---        [4] duration (ms, 0 = for ever), [5] limit, [6] window (ms)
+-- ARGV   [1] outbox cap, [2] 'block', 'unblock' or 'reset', [3] the channel, [4] actor,
+--        [5] note, [6] what the trail calls the window; to block also
+--        [7] duration (ms, 0 = for ever), [8] limit, [9] window (ms)
 -- Reply  to block: blocked until (ms, as text; 281474976710655 = for ever)
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
--- Events type 'block': a new block, or the lifted one with its new end.
+-- Events type 'block': a new block, or the lifted one with its new end; then
+--        type 'change' with the block before and after it.
 --        PUBLISHes '<ARGV[2]> <key>' on the channel before it answers: whoever
 --        keeps something of this window in memory lets go of it.
 
@@ -1416,8 +1441,34 @@ local function save(blocked_until, ttl)
   redis.call('SET', key, struct.pack('>I6I6I6', tagged_base, blocked_until, now + ttl) .. body, 'PX', ttl_ms(ttl))
 end
 
+-- The units that the window holds, by the number of its algorithm (lua/algorithms). Some may be over by now.
+local function units()
+  local algorithm = math.floor(tagged_base / TAG)
+  if #body == 0 then return 0 end
+  if algorithm == 0 then return #body / 5 end
+  if algorithm == 1 then return (struct.unpack('>I4', body, 12)) end
+  if algorithm == 3 then
+    local level, window = struct.unpack('>dI5', body)
+    return math.ceil(level / window)
+  end
+  return algorithm == 4 and #body / 14 or (struct.unpack('>I4', body))
+end
+
+local function told(blocked_until)
+  local ends = string.format('%.0f', blocked_until)
+  if blocked_until <= now then ends = 'null' elseif blocked_until == BLOCK_FOREVER then ends = '"forever"' end
+  return string.format('{"blockedUntil":%s,"units":%.0f}', ends, units())
+end
+
+local function record_change(after)
+  change_emit(outbox_tag(key), now, cap, {
+    actor = ARGV[4], note = ARGV[5], action = ARGV[2], kind = 'block', object = ARGV[6],
+    before = value and told(blocked) or '', after = after,
+  })
+end
+
 if ARGV[2] == 'block' then
-  local duration, limit, window = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+  local duration, limit, window = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
   local blocked_until = duration == 0 and BLOCK_FOREVER or now + duration
   local left = redis.call('PTTL', key)
   local ttl = duration == 0 and FOREVER_TTL_MS or duration
@@ -1426,6 +1477,7 @@ if ARGV[2] == 'block' then
     limit = limit, window = window, count = tagged_base < TAG and #body / 5 or 0, denied = 0, mode = 0,
     start = tagged_base % TAG,
   })
+  record_change(told(blocked_until))
   return string.format('%.0f', blocked_until)
 end
 
@@ -1435,6 +1487,7 @@ if redis.call('EXISTS', record_key) == 1 then
   block_emit(record_key, now, cap)
   redis.call('DEL', record_key)
 end
+record_change(value and ARGV[2] == 'unblock' and told(0) or '')
 local lifted = blocked > now and 1 or 0
 if ARGV[2] == 'reset' then
   redis.call('DEL', key)
@@ -1902,41 +1955,90 @@ return taken
 
 export const liveEntries: LuaScript = {
   name: 'live-entries',
-  sha1: 'b338bce6047f015b13a564c982e52b64c4f3c840',
+  sha1: '39f9b8d42c53118004f732fba18f426d2e30989b',
   source: `${clock}
--- live-entries.lua: writes one entry of the live policies, and tells everybody.
--- Needs clock.lua in front of it.
+${outbox}
+${change}
+-- live-entries.lua: reads the live entries, or writes one of them, records the
+-- change in the trail and publishes it.
+-- Needs clock.lua, outbox.lua and change.lua in front of it.
 --
--- KEYS   [1] the hash of live entries
--- ARGV   [1] most entries, [2] the entry's field, [3] its value, '' to remove it,
---        [4] the channel
--- Reply  1 when the entry was there before, 0 when it was not, -1 when there is
---        no room for one more (nothing was written then)
--- Events none for the trail; PUBLISHes the new version on the channel.
+-- KEYS   [1] hash of live entries, [2] sorted set: the fields that end, by their
+--        end (ms), [3] sorted set of the limiters that listen (live.lua)
+-- ARGV   [1] 'read', 'set', 'block' or 'remove'; to read no more. Else
+--        [2] most entries, [3] outbox cap, [4] channel, [5] how long after its
+--        last beat a limiter counts as alive (ms), [6] id of the limiter that
+--        asks, or '', [7] the entry's field, [8] to set: its value; to block: how
+--        long (ms), 0 = until it is removed, [9] actor, [10] note, [11] action,
+--        [12] kind of object, [13] object, [14] before, JSON, if there is no entry
+-- Reply  to read: the time (ms), then fields and values in turn
+--        else: 1 when the entry was there before, 0 when it was not, -1 when
+--        there is no room for one more (nothing was written then); how many other
+--        limiters listen; the entry's value
+-- Events type 'change', unless an entry to remove was not there.
+--        PUBLISHes the new version on the channel.
 --
 -- The version is a time, moved on by at least one: a Redis that was emptied does
 -- not come to a version that somebody has seen before with other entries.
 --
--- The hash is configuration and has no time to live; it is capped instead.
+-- The hash and the ends are configuration and have no time to live; they are
+-- capped instead, and each write removes entries that are over.
 
-local key, cap, field, value = KEYS[1], tonumber(ARGV[1]), ARGV[2], ARGV[3]
-local was = redis.call('HEXISTS', key, field)
+local PURGE = 1000
 
-if value == '' then
+local key, ends, now = KEYS[1], KEYS[2], clock_ms()
+
+if ARGV[1] == 'read' then
+  local reply = redis.call('HGETALL', key)
+  table.insert(reply, 1, now)
+  return reply
+end
+
+local operation, cap, field, value = ARGV[1], tonumber(ARGV[2]), ARGV[7], ARGV[8]
+
+local function listening()
+  local from = string.format('(%.0f', now - tonumber(ARGV[5]))
+  local others = redis.call('ZCOUNT', KEYS[3], from, '+inf')
+  return redis.call('ZSCORE', KEYS[3], ARGV[6]) and others - 1 or others
+end
+
+local over = redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, PURGE)
+if #over > 0 then
+  redis.call('HDEL', key, unpack(over))
+  redis.call('ZREM', ends, unpack(over))
+end
+
+local before = redis.call('HGET', key, field)
+if operation == 'remove' then
+  if not before then return { 0, listening(), '' } end
+  value = ''
   redis.call('HDEL', key, field)
-elseif was == 0 and redis.call('HLEN', key) > cap then
-  return -1
+  redis.call('ZREM', ends, field)
 else
+  if not before and redis.call('HLEN', key) > cap then return { -1, 0, '' } end
+  redis.call('ZREM', ends, field)
+  if operation == 'block' then
+    local duration = tonumber(value)
+    value = '{"blockedUntil":"forever"}'
+    if duration > 0 then
+      redis.call('ZADD', ends, now + duration, field)
+      value = string.format('{"blockedUntil":%.0f}', now + duration)
+    end
+  end
   redis.call('HSET', key, field, value)
 end
 
 -- A version that somebody wrote by hand may be anything.
 local last = tonumber(redis.call('HGET', key, 'version') or '') or 0
-local version = string.format('%.0f', math.max(last + 1, clock_ms()))
+local version = string.format('%.0f', math.max(last + 1, now))
 redis.call('HSET', key, 'version', version)
+change_emit(outbox_tag(key), now, tonumber(ARGV[3]), {
+  actor = ARGV[9], note = ARGV[10], action = ARGV[11], kind = ARGV[12], object = ARGV[13],
+  before = before or ARGV[14], after = value,
+})
 -- pcall: without the right to the channel the others find the version when they poll.
 redis.pcall('PUBLISH', ARGV[4], version)
-return was
+return { before and 1 or 0, listening(), value }
 `,
 };
 

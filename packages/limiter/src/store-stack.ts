@@ -4,9 +4,9 @@ import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { leases } from './leases/leases.ts';
 import { redisBus } from './live/bus.ts';
 import { checkLiveOptions, liveOver } from './live/live-over.ts';
-import { DEFAULT_LIVE_KEY, type LiveOptions, type LivePolicies } from './live/live-policies.ts';
+import type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 import { memoryLiveSource } from './live/memory-source.ts';
-import { redisLiveSource } from './live/redis-source.ts';
+import { LIVE_KEY, redisLiveSource } from './live/redis-source.ts';
 import type { LimiterMetrics } from './metrics/metrics.ts';
 import { wholeNumberWithin } from './policy/policy.ts';
 import { redisStore } from './store/redis/redis-store.ts';
@@ -19,6 +19,8 @@ export interface StackOptions {
   readonly policies: ReadonlyMap<string, Policy>;
   readonly deadlineMs: number;
   readonly outboxCap: number;
+  /** Who makes the changes that name nobody. */
+  readonly actor: string;
   readonly metrics: Required<LimiterMetrics> | undefined;
   readonly live: boolean | LiveOptions | undefined;
   readonly denyCache: boolean | { readonly maxEntries: number } | undefined;
@@ -43,7 +45,7 @@ export function storeStack({ backend, ...options }: StackOptions): StoreStack {
   const maxEntries = denyEntries(options.denyCache);
   if (backend.kind === 'store') {
     const source = liveOptions && memoryLiveSource();
-    const live = source && liveOver({ source, policies: options.policies, ...liveOptions });
+    const live = source && liveOver({ source, policies: options.policies, actor: options.actor, ...liveOptions });
     return { store: leases(backend.store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
   }
   return redisStack(backend, options, liveOptions, maxEntries);
@@ -51,12 +53,11 @@ export function storeStack({ backend, ...options }: StackOptions): StoreStack {
 
 function redisStack(
   { client, faults, release }: Extract<Backend, { kind: 'redis' }>,
-  { policies, deadlineMs, outboxCap, metrics }: Omit<StackOptions, 'backend' | 'live' | 'denyCache'>,
+  { policies, deadlineMs, outboxCap, actor, metrics }: Omit<StackOptions, 'backend' | 'live' | 'denyCache'>,
   liveOptions: LiveOptions | undefined,
   maxEntries: number,
 ): StoreStack {
-  const { key = DEFAULT_LIVE_KEY, deadlineMs: liveDeadlineMs = LIVE_DEADLINE_MS } = liveOptions ?? {};
-  const bus = redisBus(client, key, (error) => faults.note(error, UNHEARD));
+  const bus = redisBus(client, LIVE_KEY, (error) => faults.note(error, UNHEARD));
   const cache = maxEntries > 0 ? denyCache({ bus, maxEntries }) : undefined;
   const windows = redisStore({
     client,
@@ -70,8 +71,9 @@ function redisStack(
   const leasing = leases(windows, { bus, onHit: leaseHits(metrics) });
   const store = closing(cache?.around(leasing) ?? leasing, () => bus.close(), release);
   if (liveOptions === undefined) return { store, live: undefined, denyCache: cache };
-  const source = redisLiveSource(client, bus, key, liveDeadlineMs);
-  return { store, live: liveOver({ source, policies, ...liveOptions }), denyCache: cache };
+  const { deadlineMs: changeMs = LIVE_DEADLINE_MS } = liveOptions;
+  const source = redisLiveSource({ client, bus, deadlineMs: changeMs, outboxCap, listens: true });
+  return { store, live: liveOver({ source, policies, actor, ...liveOptions }), denyCache: cache };
 }
 
 function leaseHits(metrics: StackOptions['metrics']): () => void {

@@ -146,12 +146,40 @@ export interface ConsumeOptions {
   readonly cost?: number;
 }
 
+/** Who makes a change by hand, and why: both go into the audit trail. */
+export interface ByHand {
+  /** 1 to 200 characters, such as `user:ada@example.com`. @default the limiter's `actor` */
+  readonly actor?: string;
+  /** Up to 500 characters. @default '' */
+  readonly why?: string;
+}
+
 /** How to block by hand. */
-export interface BlockOptions {
+export interface BlockOptions extends ByHand {
   /** @default 'default' */
   readonly action?: string;
   /** How long, in ms, up to 49 days. @default 'forever' */
   readonly durationMs?: number | 'forever';
+}
+
+/** How to block a subject under every policy and action. */
+export type BlockEverywhereOptions = Omit<BlockOptions, 'action'>;
+
+/** What came of a change of the live policies. */
+export interface LiveChange {
+  /** Whether there was such an entry before. */
+  readonly existed: boolean;
+  /**
+   * How many other limiters with `live` are on the same Redis and take the change over within a second. Limiters that were
+   * made without `live` don't: where this is 0 the change holds in this process alone.
+   */
+  readonly otherLimiters: number;
+}
+
+/** A {@link LiveChange} that blocks a subject everywhere. */
+export interface BlockedEverywhere extends LiveChange {
+  /** The end, in ms since 1970 by Redis' clock, or `Infinity`. */
+  readonly blockedUntil: number;
 }
 
 /** How long {@link ConsumeOptions a request} may wait until it fits. */

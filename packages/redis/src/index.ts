@@ -1,3 +1,5 @@
+export { defaultActor, parseChangeEvent } from './change.ts';
+export type { ChangeEvent } from './change.ts';
 export { channelOf } from './channel.ts';
 export { hotPathClusterOptions, hotPathOptions } from './client.ts';
 export type { RedisClient } from './client.ts';
@@ -15,7 +17,7 @@ export { faultReporter } from './fault-reporter.ts';
 export type { FaultListeners, FaultReporter, RecoveredOutage } from './fault-reporter.ts';
 export { parseGapEvent } from './gap-event.ts';
 export type { GapEvent } from './gap-event.ts';
-export { instances } from './instances.ts';
+export { instances, instancesKey } from './instances.ts';
 export type { Instances, InstancesOptions } from './instances.ts';
 export { MalformedOutboxEntryError, outboxEventId, outboxFields, outboxKeys, parseOutboxEntry } from './outbox.ts';
 export type { EventIdentity, OutboxEvent, OutboxKeys, RawEntry } from './outbox.ts';

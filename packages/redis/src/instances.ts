@@ -37,6 +37,11 @@ const GOODBYE_MS = 500;
 
 const live = defineScript(liveLua, Number);
 
+/** The sorted set in which instances of that name beat: their ids, each with the time of its last beat in ms. */
+export function instancesKey(name: string): string {
+  return `${shardTag(0)}:live:${name}`;
+}
+
 /**
  * Counts the living instances of something: each beats in Redis, one script call a beat, and learns how many others did.
  * Beats that Redis doesn't answer are left out; there is never more than one under way.
@@ -46,7 +51,7 @@ export function instances({ client, name, ttlMs = 6_000 }: InstancesOptions): In
   checkKeyName('name', name);
   checkWhole('ttlMs', ttlMs, 100, 3_600_000);
   const id = randomUUID();
-  const key = `${shardTag(0)}:live:${name}`;
+  const key = instancesKey(name);
   const counts: number[] = [];
   let beating = false;
 

@@ -1,101 +1,215 @@
-import { expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
-import { maintenanceControl } from '../maintenance/maintenance-control.ts';
+import { createApiKey, createPool, migrate } from '@spillway/db';
+import { createLimiter } from '@spillway/limiter';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { hotPathOptions } from '@spillway/redis';
+import { startWorker } from '@spillway/worker';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { type Api, startApi } from '../start-api.ts';
 import { memoryLog } from '../testing/memory-log.ts';
 
-const api = useApi((pool) => ({
-  maintenance: maintenanceControl({ pool, logger: memoryLog().logger, answerWithinMs: 20_000 }),
-}));
+const redis = useRedis();
+const postgres = usePostgres({
+  scope: 'test',
+  template: 'spillway_db',
+  migrate: async (connectionString) => void (await migrate({ connectionString })),
+});
+const { logger } = memoryLog();
+const soon = { timeout: 15_000 };
+
+let pool: ReturnType<typeof createPool>;
+let api: Api;
+let key: Awaited<ReturnType<typeof createApiKey>>;
+
+beforeEach(async () => {
+  pool = createPool({ connectionString: postgres.url, onError: () => undefined });
+  key = await createApiKey(pool, { name: 'on call', scopes: ['admin'] });
+  api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
+  await vi.waitUntil(async () => (await fetch(`${api.url}/readyz`)).ok, soon);
+});
+afterEach(async () => {
+  await api.close(0);
+  await pool.end();
+});
+
+async function ask(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
+  const response = await fetch(`${api.url}${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${key.key}`, 'Content-Type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const answer: unknown = response.status === 204 ? {} : await response.json();
+  return { status: response.status, ...(answer as object) };
+}
+
+function work(): void {
+  const worker = startWorker({ redis: redis.url, pool, shards: 16, logger, pump: { lingerMs: 20 } });
+  onTestFinished(() => worker.close());
+}
+
+async function application() {
+  const client = redis.connect(hotPathOptions);
+  await vi.waitUntil(() => client.status === 'ready', soon);
+  const policies = [{ name: 'standard', limit: 100, windowMs: 60_000 }] as const;
+  const limiter = createLimiter({ redis: client, policies, live: true, deadlineMs: 5_000 });
+  onTestFinished(() => limiter.close());
+  return limiter;
+}
 
 interface Row {
   readonly actor: string;
   readonly action: string;
-  readonly objectKind: string;
   readonly object: string;
   readonly before: unknown;
   readonly after: unknown;
+  readonly note: string | null;
 }
 
 async function changes(query = ''): Promise<readonly Row[]> {
-  const answer = await api.ask('GET', `/v1/audit/changes${query}`, { as: 'read' });
-  expect(answer.status).toBe(200);
-  const { rows } = (await answer.json()) as { readonly rows: readonly Row[] };
-  return rows;
+  const { status, rows } = await ask('GET', `/v1/audit/changes${query}`);
+  expect(status).toBe(200);
+  return (rows as readonly Row[]).toReversed();
 }
 
-const admin = async (method: string, path: string, body?: unknown): Promise<number> =>
-  (await api.ask(method, path, { as: 'admin', ...(body === undefined ? {} : { body }) })).status;
-
-it('tells of each policy, override and list entry who changed it, and from what to what', async () => {
-  const policy = { algorithm: 'fixed-window', limit: 20, windowMs: 60_000 };
-  expect(await admin('PUT', '/v1/policies/ten', policy)).toBe(200);
-  expect(await admin('PUT', '/v1/policies/ten/overrides/u', { limit: 3 })).toBe(200);
-  expect(await admin('PUT', '/v1/policies/ten/overrides/u', { limit: 4 })).toBe(200);
-  expect(await admin('PUT', '/v1/lists/u', { verdict: 'deny' })).toBe(204);
-  expect(await admin('PUT', '/v1/lists/u', { verdict: 'allow' })).toBe(204);
-  expect(await admin('DELETE', '/v1/lists/u')).toBe(204);
-  expect(await admin('DELETE', '/v1/policies/ten/overrides/u')).toBe(204);
-  expect(await admin('DELETE', '/v1/policies/ten')).toBe(204);
-  const rows = (await changes()).toReversed();
-  expect(new Set(rows.map(({ actor }) => actor))).toEqual(new Set(['api-key:admin']));
-  expect(rows.map(({ action, object, before, after }) => [action, object, before, after])).toEqual([
-    [
-      'set_policy',
-      'ten',
-      expect.objectContaining({ limit: 10 }),
-      expect.objectContaining({ limit: 20, source: 'live' }),
-    ],
-    ['set_override', 'ten/u', null, expect.objectContaining({ limit: 3 })],
-    ['set_override', 'ten/u', expect.objectContaining({ limit: 3 }), expect.objectContaining({ limit: 4 })],
-    ['deny', 'u', null, 'deny'],
-    ['allow', 'u', 'deny', 'allow'],
-    ['unlist', 'u', 'allow', null],
-    ['remove_override', 'ten/u', expect.objectContaining({ limit: 4 }), null],
-    ['remove_policy', 'ten', expect.objectContaining({ limit: 20 }), null],
+it('tells of each policy, override and list entry, and each block of everything, who changed it from what to what', async () => {
+  const rules = { algorithm: 'fixed-window', limit: 20, windowMs: 60_000 };
+  const standard = '/v1/policies/standard';
+  expect(await ask('PUT', standard, rules)).toMatchObject({ status: 200 });
+  await ask('PUT', `${standard}/overrides/u`, { limit: 3 });
+  await ask('PUT', `${standard}/overrides/u`, { limit: 4 });
+  await ask('PUT', '/v1/lists/u', { verdict: 'deny', why: 'spam' });
+  await ask('PUT', '/v1/lists/u', { verdict: 'allow' });
+  await ask('DELETE', '/v1/lists/u');
+  await ask('DELETE', `${standard}/overrides/u`);
+  expect(await ask('DELETE', standard)).toMatchObject({ status: 200 });
+  await ask('POST', '/v1/subjects/block', { subject: 'u', durationMs: 60_000, why: 'spam' });
+  await ask('POST', '/v1/subjects/unblock', { subject: 'u' });
+  work();
+  const limit = (units: number): unknown => expect.objectContaining({ limit: units });
+  const blocked = { blockedUntil: expect.any(Number) as unknown };
+  const told = async (): Promise<unknown[]> =>
+    (await changes()).map(({ action, object, before, after, note }) => [action, object, before, after, note]);
+  await expect.poll(told, soon).toEqual([
+    ['set_policy', 'standard', limit(100), limit(20), null],
+    ['set_override', 'standard/u', null, { limit: 3 }, null],
+    ['set_override', 'standard/u', { limit: 3 }, { limit: 4 }, null],
+    ['deny', 'u', null, 'deny', 'spam'],
+    ['allow', 'u', 'deny', 'allow', null],
+    ['unlist', 'u', 'allow', null, null],
+    ['remove_override', 'standard/u', { limit: 4 }, null, null],
+    ['remove_policy', 'standard', limit(20), null, null],
+    ['block_everywhere', 'u', null, blocked, 'spam'],
+    ['unblock_everywhere', 'u', blocked, null, null],
   ]);
+  expect(new Set((await changes()).map(({ actor }) => actor))).toEqual(new Set([`api-key:${key.row.id}`]));
   expect(await changes('?objectKind=list&action=deny')).toHaveLength(1);
-  expect(await changes('?object=ten%2Fu')).toHaveLength(3);
+  expect(await changes('?object=standard%2Fu')).toHaveLength(3);
   expect(await changes('?actor=somebody')).toEqual([]);
 });
 
-it('tells of blocks, resets, keys and jobs, and holds no secret', async () => {
-  await api.ask('POST', '/v1/limits/ten/block', { as: 'operate', body: { subject: 'u', durationMs: 60_000 } });
-  await api.ask('POST', '/v1/limits/ten/unblock', { as: 'operate', body: { subject: 'u' } });
-  await api.ask('POST', '/v1/limits/ten/reset', { as: 'operate', body: { subject: 'u', action: 'sign-in' } });
-  const made = await api.ask('POST', '/v1/keys', { as: 'admin', body: { name: 'x', scopes: ['read'] } });
-  const { id, key } = (await made.json()) as { readonly id: string; readonly key: string };
-  const rotated = await api.ask('POST', `/v1/keys/${id}/rotate`, { as: 'admin' });
-  const successor = (await rotated.json()) as { readonly id: string; readonly key: string };
-  expect(await admin('DELETE', `/v1/keys/${id}`)).toBe(204);
-  await api.ask('POST', '/functions/v1/cron-cleanup-rate-limits', { as: 'maintain' });
-  const rows = (await changes()).toReversed();
-  expect(rows.map(({ actor, action, object }) => [actor, action, object])).toEqual([
-    ['api-key:operate', 'block', 'ten/default/u'],
-    ['api-key:operate', 'unblock', 'ten/default/u'],
-    ['api-key:operate', 'reset', 'ten/sign-in/u'],
-    ['api-key:admin', 'create_key', id],
-    ['api-key:admin', 'rotate_key', successor.id],
-    ['api-key:admin', 'revoke_key', id],
-    ['api-key:maintain', 'run_job', 'cron-cleanup-rate-limits'],
-  ]);
-  expect(rows[1]?.before).toMatchObject({ reason: 'blocked' });
-  const text = JSON.stringify(rows);
-  for (const secret of [key, successor.key]) expect(text).not.toContain(secret.slice(-43));
+it('tells of blocks, resets, breakers, keys and jobs once each, and holds no secret', async () => {
+  const limit = '/v1/limits/standard';
+  expect(await ask('POST', `${limit}/block`, { subject: 'u', durationMs: 60_000, why: 'spam' })).toMatchObject({
+    blockedUntil: expect.any(Number),
+  });
+  expect(await ask('POST', `${limit}/unblock`, { subject: 'u' })).toMatchObject({ wasBlocked: true });
+  await ask('POST', `${limit}/consume`, { subject: 'u', action: 'sign-in', cost: 2 });
+  expect(await ask('POST', `${limit}/reset`, { subject: 'u', action: 'sign-in' })).toEqual({ status: 204 });
+  await ask('PUT', '/v1/breakers/s3?preset=storage', { mode: 'isolated', why: 'their status page' });
+  const made = await ask('POST', '/v1/keys', { name: 'x', scopes: ['read'] });
+  const successor = await ask('POST', `/v1/keys/${String(made['id'])}/rotate`);
+  expect(await ask('DELETE', `/v1/keys/${String(made['id'])}`)).toEqual({ status: 204 });
+  work();
+  const actor = `api-key:${key.row.id}`;
+  const told = async (): Promise<unknown[]> => (await changes()).map((row) => [row.actor, row.action, row.object]);
+  await expect
+    .poll(async () => new Set(await told()), soon)
+    .toEqual(
+      new Set([
+        [actor, 'block', 'standard/default/u'],
+        [actor, 'unblock', 'standard/default/u'],
+        [actor, 'reset', 'standard/sign-in/u'],
+        [actor, 'force_open', 'storage/s3'],
+        [actor, 'create_key', made['id']],
+        [actor, 'rotate_key', successor['id']],
+        [actor, 'revoke_key', made['id']],
+      ]),
+    );
+  expect(await told()).toHaveLength(7);
+  expect(await changes('?action=reset')).toMatchObject([{ before: { blockedUntil: null, units: 2 }, after: null }]);
+  expect(await changes('?action=block')).toMatchObject([{ note: 'spam' }]);
+  const text = JSON.stringify(await changes());
+  for (const secret of [made['key'], successor['key']]) expect(text).not.toContain(String(secret).slice(-43));
 });
 
 it('has no row of what was refused or was not there', async () => {
-  expect(await admin('DELETE', '/v1/lists/nobody')).toBe(404);
-  expect(await admin('DELETE', '/v1/policies/ten')).toBe(404);
-  expect(await admin('DELETE', '/v1/keys/00000000-0000-4000-8000-000000000000')).toBe(404);
-  expect(await admin('PUT', '/v1/policies/ten', { limit: -1 })).toBe(400);
-  expect((await api.ask('PUT', '/v1/lists/u', { as: 'read', body: { verdict: 'deny' } })).status).toBe(403);
-  expect(await changes()).toEqual([]);
+  expect(await ask('DELETE', '/v1/lists/nobody')).toMatchObject({ status: 404 });
+  expect(await ask('DELETE', '/v1/policies/standard')).toMatchObject({ status: 404 });
+  expect(await ask('DELETE', '/v1/keys/00000000-0000-4000-8000-000000000000')).toMatchObject({ status: 404 });
+  expect(await ask('PUT', '/v1/policies/standard', { limit: -1 })).toMatchObject({ status: 400 });
+  expect(await ask('POST', '/v1/subjects/block', { subject: 'u', why: 'x'.repeat(501) })).toMatchObject({
+    status: 400,
+    errors: [{ field: 'why' }],
+  });
+  expect(await ask('POST', '/v1/subjects/unblock', { subject: 'u' })).toMatchObject({ wasBlocked: false });
+  await ask('PUT', '/v1/lists/last', { verdict: 'deny' });
+  work();
+  await expect.poll(async () => (await changes()).map(({ object }) => object), soon).toEqual(['last']);
 });
 
-it('makes no change that can not be written down', async () => {
-  await api.pool.query('ALTER TABLE spillway.changes ADD CONSTRAINT refuse CHECK (false) NOT VALID');
-  expect(await admin('PUT', '/v1/lists/u', { verdict: 'deny' })).toBe(500);
-  expect(await admin('POST', '/v1/keys', { name: 'x', scopes: ['read'] })).toBe(500);
-  expect(await api.limiter.live?.list()).toMatchObject({ denied: [] });
-  expect((await api.pool.query('SELECT FROM spillway.api_keys')).rowCount).toBe(0);
+it('changes what Redis holds while Postgres takes no rows, and makes no key that can not be written down', async () => {
+  await pool.query('ALTER TABLE spillway.changes RENAME TO away');
+  expect(await ask('PUT', '/v1/lists/u', { verdict: 'deny' })).toMatchObject({ status: 200 });
+  expect((await ask('POST', '/v1/keys', { name: 'x', scopes: ['read'] }))['status']).toBeGreaterThanOrEqual(500);
+  expect((await pool.query('SELECT FROM spillway.api_keys')).rowCount).toBe(1);
+  await pool.query('ALTER TABLE spillway.away RENAME TO changes');
+  work();
+  await expect.poll(async () => (await changes()).map(({ object }) => object), soon).toEqual(['u']);
+});
+
+const reachable = [
+  ['PUT', '/v1/policies/standard', { limit: 5, windowMs: 60_000 }],
+  ['PUT', '/v1/policies/standard/overrides/a', { limit: 5 }],
+  ['PUT', '/v1/policies/standard/overrides', { subject: 'b', limit: 5 }],
+  ['PUT', '/v1/lists/c', { verdict: 'deny' }],
+  ['PUT', '/v1/lists', { entry: 'd', verdict: 'allow' }],
+  ['POST', '/v1/subjects/block', { subject: 'e' }],
+  ['POST', '/v1/subjects/unblock', { subject: 'e' }],
+  ['DELETE', '/v1/lists/c', undefined],
+  ['DELETE', '/v1/lists?entry=d', undefined],
+  ['DELETE', '/v1/policies/standard/overrides/a', undefined],
+  ['DELETE', '/v1/policies/standard/overrides?subject=b', undefined],
+  ['DELETE', '/v1/policies/standard', undefined],
+] as const;
+
+it('each answer to a change says how many other limiters take it over, and warns when there are none', async () => {
+  for (const [method, path, body] of reachable) {
+    const warning: unknown = expect.stringContaining('live: true');
+    expect([path, await ask(method, path, body)]).toMatchObject([path, { status: 200, otherLimiters: 0, warning }]);
+  }
+  const limiter = await application();
+  const others = async (): Promise<unknown> => (await ask('PUT', '/v1/lists/u', { verdict: 'deny' }))['otherLimiters'];
+  await expect.poll(others, soon).toBe(1);
+  for (const [method, path, body] of reachable) {
+    const answer = await ask(method, path, body);
+    expect([path, answer]).toMatchObject([path, { status: 200, otherLimiters: 1 }]);
+    expect(answer).not.toHaveProperty('warning');
+  }
+  await limiter.close();
+  expect(await others()).toBe(0);
+});
+
+it('a subject that is blocked everywhere by HTTP is refused by the application and by the API until it is unblocked', async () => {
+  const limiter = await application();
+  const { blockedUntil } = await ask('POST', '/v1/subjects/block', {
+    subject: 'ip:203.0.113.7',
+    durationMs: 3_600_000,
+  });
+  const refused = { allowed: false, reason: 'blocked', blockedUntil };
+  await expect.poll(() => limiter.consume('standard', 'ip:203.0.113.7'), soon).toMatchObject(refused);
+  const body = { subject: 'ip:203.0.113.7', action: 'upload' };
+  expect(await ask('POST', '/v1/limits/strict/consume', body)).toMatchObject(refused);
+  expect(await ask('GET', '/v1/lists')).toMatchObject({ blocked: [{ subject: 'ip:203.0.113.7', blockedUntil }] });
+  expect(await ask('POST', '/v1/subjects/unblock', { subject: 'ip:203.0.113.7' })).toMatchObject({ wasBlocked: true });
+  await expect.poll(async () => (await limiter.consume('standard', 'ip:203.0.113.7')).allowed, soon).toBe(true);
+  expect(await ask('POST', '/v1/subjects/block', { subject: 'u' })).toMatchObject({ blockedUntil: null });
 });

@@ -1,11 +1,16 @@
 import { type Change, type ConnectionSource, type Queryable, recordChange } from '@spillway/db';
+import type { ByHand } from '@spillway/limiter';
 import type { Context } from 'hono';
+import { given } from '../given.ts';
 import type { ApiEnv } from '../openapi/api-app.ts';
 
 /** A change without its actor, who is the request's. */
 export type ChangeOf = Omit<Change, 'actor'>;
 
-/** Makes changes and writes down who made them. */
+/**
+ * Makes changes of which Redis knows nothing, and writes down who made them. Changes of limiter and breakers are written
+ * down by the scripts that make them: their routes only say who asked, by {@link actorOf}.
+ */
 export interface Recorder {
   /** Makes a change outside of Postgres; without a row of it the change isn't made. */
   change<Result>(context: Context<ApiEnv>, change: ChangeOf, work: () => Promise<Result>): Promise<Result>;
@@ -32,8 +37,14 @@ export function recorder(db: ConnectionSource & Queryable): Recorder {
 /** For an application without Postgres, which has no trail. */
 export const noRecorder: Pick<Recorder, 'change'> = { change: async (_context, _change, work) => work() };
 
-function actorOf(context: Context<ApiEnv>): string {
+/** Who asks, as the trail names it: `api-key:<id>`, `jwt:<subject>`; at most 200 characters. */
+export function actorOf(context: Context<ApiEnv>): string {
   const principal = context.get('principal');
   if (principal === undefined) throw new Error('a change needs a guarded route');
-  return `${principal.kind}:${principal.id}`;
+  return `${principal.kind}:${principal.id}`.slice(0, 200).toWellFormed();
+}
+
+/** Who asks and why, as limiters are told of a change by hand. */
+export function byHand(context: Context<ApiEnv>, why?: string | null): ByHand {
+  return { actor: actorOf(context), ...given({ why: why ?? undefined }) };
 }

@@ -61,6 +61,8 @@ const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[
     'POST /v1/limits/ten/block',
     'POST /v1/limits/ten/reset',
     'POST /v1/limits/ten/unblock',
+    'POST /v1/subjects/block',
+    'POST /v1/subjects/unblock',
     'PUT /v1/breakers/ten',
     'PUT /v1/lists',
     'PUT /v1/lists/ten',

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Breaker, BreakerSnapshot } from '@spillway/breaker';
+import { actorOf } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -127,8 +128,7 @@ function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
     const { preset = rules.preset } = context.req.valid('query');
     const { name } = samePlace(rules, { ...context.req.valid('param'), ...given({ preset }) });
     const handle = await findBreaker(places, name, preset);
-    const who = context.get('principal')?.id ?? '';
-    await change(handle, who, rules);
+    await change(handle, actorOf(context), rules);
     return context.json(view.parse(await handle.read()), 200);
   });
 }
@@ -138,9 +138,8 @@ function isUnheardOf({ epoch, version, isAlone }: BreakerSnapshot): boolean {
   return epoch === 0 && version === 0 && !isAlone;
 }
 
-async function change(handle: Breaker, id: string, { mode, why, forMs }: z.output<typeof body>): Promise<void> {
-  // Room for the longest name that a token's subject may have.
-  const by = { who: id.slice(0, 200).toWellFormed(), ...given({ why: why ?? undefined }) };
+async function change(handle: Breaker, who: string, { mode, why, forMs }: z.output<typeof body>): Promise<void> {
+  const by = { who, ...given({ why: why ?? undefined }) };
   if (forMs !== undefined && (mode === 'isolated' || mode === 'auto')) {
     throw refusal(badRequestProblem([{ field: 'forMs', detail: `must be absent when mode is ${mode}` }]));
   }

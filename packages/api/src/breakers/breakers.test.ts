@@ -59,7 +59,7 @@ it('forces a breaker open or closed, isolates it, and gives it back to itself; t
   const open = await put('runware', { mode: 'forced_open', why: 'maintenance', forMs: 60_000 });
   expect([open.status, await open.json()]).toMatchObject([
     200,
-    { fleetState: 'forced_open', who: 'admin', why: 'maintenance', refusesForMs: expect.closeTo(60_000, -4) },
+    { fleetState: 'forced_open', who: 'api-key:admin', why: 'maintenance', refusesForMs: expect.closeTo(60_000, -4) },
   ]);
   await put('runware', { mode: 'isolated' });
   expect(await get('/runware')).toMatchObject({ fleetState: 'forced_open', refusesForMs: null });

@@ -51,7 +51,9 @@ it('a breaker that is forced open by HTTP refuses in every process, and the trai
   const change = { mode: 'forced_open', why: 'their status page says so', forMs: 600_000 };
   const set = (): Promise<[number, unknown]> => ask('/runware?preset=ai_provider', change);
   // Redis may not be connected yet.
-  await expect.poll(set, soon).toMatchObject([200, { fleetState: 'forced_open', who: key.row.id, why: change.why }]);
+  await expect
+    .poll(set, soon)
+    .toMatchObject([200, { fleetState: 'forced_open', who: `api-key:${key.row.id}`, why: change.why }]);
   await expect.poll(call, soon).toBeNull();
   const refusal = await application.run('runware', 'ai_provider', () => 'fine').catch((error: unknown) => error);
   expect(refusal).toMatchObject({ code: 'circuit_open', state: 'forced_open' });
@@ -64,7 +66,7 @@ it('a breaker that is forced open by HTTP refuses in every process, and the trai
         breaker_name: 'runware',
         preset: 'ai_provider',
         event_type: 'opened',
-        metadata: { reason: 'forced', who: key.row.id, why: change.why },
+        metadata: { reason: 'forced', who: `api-key:${key.row.id}`, why: change.why },
       },
     ]);
   expect(await ask()).toMatchObject([

@@ -1,23 +1,23 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { DEFAULT_ACTION, type Limiter, MAX_BLOCK_MS } from '@spillway/limiter';
+import { type Limiter, type LivePolicies, MAX_BLOCK_MS } from '@spillway/limiter';
 import type { MiddlewareHandler } from 'hono';
-import type { ChangeOf, Recorder } from '../audit/recorder.ts';
+import { byHand } from '../audit/recorder.ts';
 import type { Guard, Guarded } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { action, members, milliseconds, subject, text, wholeNumber } from '../openapi/fields.ts';
+import { action, members, milliseconds, subject, text, why, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { reachOf, reachSchema } from '../reach.ts';
 import { readBody } from '../read-body.ts';
 import { finite } from './decision-json.ts';
 import { findPolicy } from './find-policy.ts';
 
 const params = z.object({ policy: z.string() });
-const body = members({ subject, action: action.optional() }).openapi('SubjectRequest');
-const blockBody = members({
-  subject,
-  action: action.optional(),
-  durationMs: wholeNumber(1, MAX_BLOCK_MS).optional().openapi({ description: 'How long; absent = for ever.' }),
-}).openapi('BlockRequest');
+const duration = wholeNumber(1, MAX_BLOCK_MS).optional().openapi({ description: 'How long; absent = for ever.' });
+const body = members({ subject, action: action.optional(), why }).openapi('SubjectRequest');
+const blockBody = members({ subject, action: action.optional(), durationMs: duration, why }).openapi('BlockRequest');
+const everywhereBody = members({ subject, durationMs: duration, why }).openapi('BlockEverywhereRequest');
+const namedBody = members({ subject, why }).openapi('UnblockEverywhereRequest');
 
 const releaseBody = members({
   subject,
@@ -26,15 +26,17 @@ const releaseBody = members({
 }).openapi('ReleaseRequest');
 
 const refused = refusals(400, 401, 403, 404, 413, 415, 503);
+const refusedEverywhere = refusals(400, 401, 403, 413, 415, 503);
 
 /** `POST /v1/limits/{policy}/reset`, `/block`, `/unblock` and `/release`: what is done about one subject. */
-export function subjectRoutes(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'change'>, guard: Guard): void {
-  resetRoute(app, limiter, record, guard);
-  blockRoutes(app, limiter, record, guard);
+export function subjectRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
+  resetRoute(app, limiter, guard);
+  blockRoutes(app, limiter, guard);
   releaseRoute(app, limiter, guard);
+  if (limiter.live !== undefined) everywhereRoutes(app, limiter.live, guard);
 }
 
-function resetRoute(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'change'>, guard: Guard): void {
+function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
   const reset = createRoute({
     ...common(guard('operate')),
     method: 'post',
@@ -45,30 +47,27 @@ function resetRoute(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'chang
     responses: { 204: { description: 'Forgotten.' }, ...refused },
   });
   app.openapi(reset, async (context) => {
-    const { subject: who, ...options } = context.req.valid('json');
+    const { subject: who, why: reason, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    const change = await changeOf(limiter, 'reset', name, who, options);
-    await record.change(context, change, () => limiter.reset(name, who, given(options)));
+    await limiter.reset(name, who, { ...given(options), ...byHand(context, reason) });
     return context.body(null, 204);
   });
 }
 
-function blockRoutes(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'change'>, guard: Guard): void {
+function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   const block = createRoute({
     ...common(guard('operate')),
     method: 'post',
     path: '/v1/limits/{policy}/block',
     operationId: 'block',
-    summary: 'Refuse a subject from now on',
+    summary: 'Refuse a subject under one policy and action from now on',
     request: { params, body: jsonBody(blockBody) },
     responses: { 200: json(z.object({ blockedUntil: milliseconds }), 'The end; null = never.'), ...refused },
   });
   app.openapi(block, async (context) => {
-    const { subject: who, ...options } = context.req.valid('json');
+    const { subject: who, why: reason, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    const after = { durationMs: options.durationMs ?? null };
-    const change = { ...(await changeOf(limiter, 'block', name, who, { action: options.action })), after };
-    const end = await record.change(context, change, () => limiter.block(name, who, given(options)));
+    const end = await limiter.block(name, who, { ...given(options), ...byHand(context, reason) });
     return context.json({ blockedUntil: finite(end) }, 200);
   });
 
@@ -82,26 +81,49 @@ function blockRoutes(app: ApiApp, limiter: Limiter, record: Pick<Recorder, 'chan
     responses: { 200: json(z.object({ wasBlocked: z.boolean() }), 'Whether there was a block.'), ...refused },
   });
   app.openapi(unblock, async (context) => {
-    const { subject: who, ...options } = context.req.valid('json');
+    const { subject: who, why: reason, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    const change = await changeOf(limiter, 'unblock', name, who, options);
-    const wasBlocked = await record.change(context, change, () => limiter.unblock(name, who, given(options)));
+    const wasBlocked = await limiter.unblock(name, who, { ...given(options), ...byHand(context, reason) });
     return context.json({ wasBlocked }, 200);
   });
 }
 
-/** The change of a subject under a policy, with what it has used and its block before it. */
-async function changeOf(
-  limiter: Limiter,
-  what: string,
-  policy: string,
-  who: string,
-  options: { readonly action?: string | undefined },
-): Promise<ChangeOf> {
-  const { reason, remaining, blockedUntil } = await limiter.peek(policy, who, given(options));
-  const before = { reason, remaining, blockedUntil: blockedUntil === undefined ? null : finite(blockedUntil) };
-  const object = [policy, options.action ?? DEFAULT_ACTION, who].join('/');
-  return { action: what, objectKind: 'block', object, before };
+function everywhereRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
+  const block = createRoute({
+    ...common(guard('operate')),
+    method: 'post',
+    path: '/v1/subjects/block',
+    operationId: 'blockEverywhere',
+    summary: 'Refuse a subject under every policy and action, for a time or until it is unblocked',
+    request: { body: jsonBody(everywhereBody) },
+    responses: {
+      200: json(z.object({ blockedUntil: milliseconds }).and(reachSchema), 'The end; null = never.'),
+      ...refusedEverywhere,
+    },
+  });
+  app.openapi(block, async (context) => {
+    const { subject: who, why: reason, durationMs } = context.req.valid('json');
+    const done = await live.blockEverywhere(who, { ...given({ durationMs }), ...byHand(context, reason) });
+    return context.json({ blockedUntil: finite(done.blockedUntil), ...reachOf(done) }, 200);
+  });
+
+  const unblock = createRoute({
+    ...common(guard('operate')),
+    method: 'post',
+    path: '/v1/subjects/unblock',
+    operationId: 'unblockEverywhere',
+    summary: 'End the block of a subject under every policy; blocks of single policies stay',
+    request: { body: jsonBody(namedBody) },
+    responses: {
+      200: json(z.object({ wasBlocked: z.boolean() }).and(reachSchema), 'Whether there was such a block.'),
+      ...refusedEverywhere,
+    },
+  });
+  app.openapi(unblock, async (context) => {
+    const { subject: who, why: reason } = context.req.valid('json');
+    const done = await live.unblockEverywhere(who, byHand(context, reason));
+    return context.json({ wasBlocked: done.existed, ...reachOf(done) }, 200);
+  });
 }
 
 /** For whoever asked for the slot: `decide` is enough. */

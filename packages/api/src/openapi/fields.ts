@@ -80,5 +80,11 @@ export const milliseconds: z.ZodType<number | null> = z.number().nullable();
 /** Who is limited. */
 export const subject: z.ZodType<string, string> = text(1024).openapi({ example: 'user-1' });
 
+/** Why somebody changes something, for the trail. */
+export const why: z.ZodOptional<z.ZodNullable<z.ZodString>> = text(500)
+  .nullable()
+  .optional()
+  .openapi({ description: 'Up to 500 characters, for the trail.' });
+
 /** What the subject wants to do. */
 export const action: z.ZodType<string, string> = text(256).openapi({ example: 'upload' });

@@ -94,6 +94,8 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('limits', 'block', 'ten', { ...subject, durationMs: 1_000 });
   expect(await call('limits', 'unblock', 'ten', subject)).toEqual({ wasBlocked: true });
   await call('limits', 'reset', 'ten', subject);
+  await call('limits', 'blockEverywhere', { ...subject, durationMs: 1_000, why: 'spam' });
+  expect(await call('limits', 'unblockEverywhere', subject)).toMatchObject({ wasBlocked: true, otherLimiters: 0 });
   const consumed = await api.app.request('/v1/limits/slots/consume', {
     method: 'POST',
     headers: { ...bearer('decide'), 'Content-Type': 'application/json' },
@@ -113,14 +115,14 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('policies', 'removeOverrideInQuery', 'exports', { subject: 'ip:2001:db8::/56' });
   await call('policies', 'removePolicy', 'exports');
   await call('policies', 'setListEntry', 'bot-*', { verdict: 'deny' });
-  expect(await call('policies', 'getLists')).toEqual({ allowed: [], denied: ['bot-*'] });
+  expect(await call('policies', 'getLists')).toEqual({ allowed: [], denied: ['bot-*'], blocked: [] });
   expect(await call('policies', 'getListEntry', 'bot-*')).toEqual({ entry: 'bot-*', verdict: 'deny' });
   await call('policies', 'removeListEntry', 'bot-*');
   await call('policies', 'setListEntryInBody', { entry: '10.0.0.0/8', verdict: 'deny' });
   await call('policies', 'removeListEntryInQuery', { entry: '10.0.0.0/8' });
 
   const changed = await call('breakers', 'setBreaker', 'runware', { mode: 'forced_open' }, { preset: 'ai_provider' });
-  expect(changed).toMatchObject({ fleetState: 'forced_open', who: 'admin' });
+  expect(changed).toMatchObject({ fleetState: 'forced_open', who: 'api-key:admin' });
   await call('breakers', 'getBreaker', 'runware', { preset: 'ai_provider' });
   expect(await call('breakers', 'listBreakers')).toEqual({ breakers: [] });
 

@@ -1,35 +1,41 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { ChangeOf } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
-import { members, oneOf, text } from '../openapi/fields.ts';
+import { members, milliseconds, oneOf, text, why } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { refuseEverybody, samePlace } from '../same-place.ts';
+import { byHand } from '../audit/recorder.ts';
 import { onCondition, type PolicyRouteDeps } from './policy-routes.ts';
+import { type Reach, reachIgnored, reachOf, reachSchema } from '../reach.ts';
 
 const entry = text(1024).openapi({ example: '10.0.0.0/8' });
 const verdict = oneOf(['allow', 'deny']);
 const params = z.object({ entry });
 const named = z.object({ entry, verdict }).openapi('ListEntry');
-const namedRequest = members({ entry, verdict }).openapi('ListEntryRequest');
-const body = members({ entry: entry.optional(), verdict }).openapi('ListRequest');
-const lists = z.object({ allowed: z.array(z.string()), denied: z.array(z.string()) }).openapi('Lists');
+const namedRequest = members({ entry, verdict, why, ...reachIgnored }).openapi('ListEntryRequest');
+const body = members({ entry: entry.optional(), verdict, why, ...reachIgnored }).openapi('ListRequest');
+const blocked = z.object({
+  subject: z.string(),
+  blockedUntil: milliseconds.openapi({ description: 'null = until it is unblocked.' }),
+});
+const lists = z
+  .object({
+    allowed: z.array(z.string()),
+    denied: z.array(z.string()),
+    blocked: z
+      .array(blocked)
+      .openapi({ description: 'Subjects that are blocked everywhere: POST /v1/subjects/block.' }),
+  })
+  .openapi('Lists');
 
 const path = '/v1/lists/{entry}';
 const what = `A subject, a pattern such as org-7:*, an address or a network. ${onCondition}`;
 
 /** What the routes work with. */
-export type ListRouteDeps = Pick<PolicyRouteDeps, 'live' | 'record'>;
-
-/** The change of an entry, with the list that it is on before it. */
-async function changeOf({ live }: ListRouteDeps, at: string): Promise<Omit<ChangeOf, 'action'>> {
-  const { allowed, denied } = await live.list();
-  const before = allowed.includes(at) ? 'allow' : denied.includes(at) ? 'deny' : undefined;
-  return { objectKind: 'list', object: at, before };
-}
+export type ListRouteDeps = Pick<PolicyRouteDeps, 'live'>;
 
 /** `/v1/lists`: who is always admitted, and who always refused, whatever the policy. */
 export function listRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
@@ -46,11 +52,15 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     operationId: 'getLists',
     summary: 'Subjects, patterns and networks that are always admitted or always refused',
     ...guard('read'),
-    responses: { 200: json(lists, 'Both lists.'), ...refusals(401, 403, 503) },
+    responses: { 200: json(lists, 'Both lists, and who is blocked everywhere.'), ...refusals(401, 403, 503) },
   });
   app.openapi(all, async (context) => {
-    const { allowed, denied } = await deps.live.list();
-    return context.json({ allowed: [...allowed], denied: [...denied] }, 200);
+    const entries = await deps.live.list();
+    const blocks = entries.blocked.map((block) => ({
+      ...block,
+      blockedUntil: Number.isFinite(block.blockedUntil) ? block.blockedUntil : null,
+    }));
+    return context.json({ allowed: [...entries.allowed], denied: [...entries.denied], blocked: blocks }, 200);
   });
 
   const one = createRoute({
@@ -75,11 +85,16 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
 function setRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   const { middleware, security } = guard('operate');
   const common = { tags: ['policies'], security, middleware: [middleware, readBody()] };
-  const responses = { 204: { description: 'It holds.' }, ...refusals(400, 401, 403, 413, 415, 503) };
-  const set = async (context: Context<ApiEnv>, at: string, as: 'allow' | 'deny'): Promise<void> => {
+  const responses = { 200: json(named.and(reachSchema), 'It holds.'), ...refusals(400, 401, 403, 413, 415, 503) };
+  const set = async (
+    context: Context<ApiEnv>,
+    at: string,
+    { verdict: as, why: reason }: Pick<z.output<typeof body>, 'verdict' | 'why'>,
+  ): Promise<z.output<typeof named> & Reach> => {
     refuseEverybody('entry', at);
-    const change = { ...(await changeOf(deps, at)), action: as, after: as };
-    await deps.record.change(context, change, () => (as === 'allow' ? deps.live.allow(at) : deps.live.deny(at)));
+    const by = byHand(context, reason);
+    const change = await (as === 'allow' ? deps.live.allow(at, by) : deps.live.deny(at, by));
+    return { entry: at, verdict: as, ...reachOf(change) };
   };
   const inBody = createRoute({
     ...common,
@@ -92,9 +107,8 @@ function setRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inBody, async (context) => {
-    const { entry: at, verdict: as } = context.req.valid('json');
-    await set(context, at, as);
-    return context.body(null, 204);
+    const rules = context.req.valid('json');
+    return context.json(await set(context, rules.entry, rules), 200);
   });
 
   const inPath = createRoute({
@@ -108,20 +122,19 @@ function setRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inPath, async (context) => {
-    const { entry: at } = samePlace(context.req.valid('json'), context.req.valid('param'));
-    await set(context, at, context.req.valid('json').verdict);
-    return context.body(null, 204);
+    const rules = context.req.valid('json');
+    const { entry: at } = samePlace(rules, context.req.valid('param'));
+    return context.json(await set(context, at, rules), 200);
   });
 }
 
 function removeRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   const common = { tags: ['policies'], summary: 'Take an entry off both lists', ...guard('operate') };
-  const responses = { 204: { description: 'Taken off.' }, ...refusals(400, 401, 403, 404, 503) };
-  const remove = async (context: Context<ApiEnv>, at: string): Promise<void> => {
-    const change = { ...(await changeOf(deps, at)), action: 'unlist' };
-    await deps.record.change(context, change, async () => {
-      if (!(await deps.live.unlist(at))) throw refusal(unknownThingProblem('entry'));
-    });
+  const responses = { 200: json(reachSchema, 'Taken off.'), ...refusals(400, 401, 403, 404, 503) };
+  const remove = async (context: Context<ApiEnv>, at: string): Promise<Reach> => {
+    const change = await deps.live.unlist(at, byHand(context));
+    if (!change.existed) throw refusal(unknownThingProblem('entry'));
+    return reachOf(change);
   };
   const inQuery = createRoute({
     ...common,
@@ -132,8 +145,7 @@ function removeRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inQuery, async (context) => {
-    await remove(context, context.req.valid('query').entry);
-    return context.body(null, 204);
+    return context.json(await remove(context, context.req.valid('query').entry), 200);
   });
 
   const inPath = createRoute({
@@ -145,7 +157,6 @@ function removeRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inPath, async (context) => {
-    await remove(context, context.req.valid('param').entry);
-    return context.body(null, 204);
+    return context.json(await remove(context, context.req.valid('param').entry), 200);
   });
 }

@@ -1,7 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Override } from '@spillway/limiter';
-import type { ChangeOf } from '../audit/recorder.ts';
+import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
@@ -12,6 +12,7 @@ import { readBody } from '../read-body.ts';
 import { refuseEverybody, samePlace } from '../same-place.ts';
 import { findShown, onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { policyName } from './policy-schema.ts';
+import { type Reach, reachIgnored, reachOf, reachSchema } from '../reach.ts';
 
 const params = z.object({ policy: policyName, subject });
 
@@ -22,13 +23,18 @@ const numbers = {
   mode: oneOf(['enforce', 'shadow']).optional(),
 };
 const description = 'What is left out is as the policy says.';
-const body = members({ ...numbers, policy: policyName.optional(), subject: subject.optional() }).openapi(
-  'OverrideRequest',
-  { description },
+const body = members({
+  ...numbers,
+  ...reachIgnored,
+  policy: policyName.optional(),
+  subject: subject.optional(),
+}).openapi('OverrideRequest', { description });
+const namedBody = members({ ...numbers, ...reachIgnored, policy: policyName.optional(), subject }).openapi(
+  'NamedOverrideRequest',
+  {
+    description,
+  },
 );
-const namedBody = members({ ...numbers, policy: policyName.optional(), subject }).openapi('NamedOverrideRequest', {
-  description,
-});
 
 const shown: z.ZodType<Override> = z.custom<Override>().openapi('Override', {
   type: 'object',
@@ -93,13 +99,6 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
 
 type Place = Pick<Override, 'policy' | 'subject'>;
 
-/** The change of an override, with what it is before it. */
-async function changeOf({ live }: PolicyRouteDeps, { policy, subject: who }: Place): Promise<Omit<ChangeOf, 'action'>> {
-  const { overrides } = await live.list();
-  const before = overrides.find((override) => override.policy === policy && override.subject === who);
-  return { objectKind: 'override', object: `${policy}/${who}`, before };
-}
-
 function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   const { middleware, security } = guard('operate');
   const common = {
@@ -107,14 +106,17 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     description: `What they used stays used. ${onCondition}`,
     security,
     middleware: [middleware, readBody()],
-    responses: { 200: json(shown, 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
+    responses: { 200: json(shown.and(reachSchema), 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
   };
-  const set = async (context: Context<ApiEnv>, override: Override): Promise<Override> => {
+  const set = async (
+    context: Context<ApiEnv>,
+    rules: Override & { readonly [Name in keyof Reach]?: unknown },
+  ): Promise<Override & Reach> => {
+    const { otherLimiters: _others, warning: _warning, ...override } = rules;
     refuseEverybody('subject', override.subject);
     await findShown(deps, override.policy);
-    const change = { ...(await changeOf(deps, override)), action: 'set_override', after: override };
-    await deps.record.change(context, change, () => deps.live.setOverride(override));
-    return override;
+    const change = await deps.live.setOverride(override, byHand(context));
+    return { ...override, ...reachOf(change) };
   };
   const inBody = createRoute({
     ...common,
@@ -147,12 +149,11 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
 
 function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   const common = { tags: ['policies'], summary: 'Let the policy count for them again', ...guard('operate') };
-  const responses = { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) };
-  const remove = async (context: Context<ApiEnv>, place: Place): Promise<void> => {
-    const change = { ...(await changeOf(deps, place)), action: 'remove_override' };
-    await deps.record.change(context, change, async () => {
-      if (!(await deps.live.removeOverride(place))) throw refusal(unknownThingProblem('override'));
-    });
+  const responses = { 200: json(reachSchema, 'Removed.'), ...refusals(400, 401, 403, 404, 503) };
+  const remove = async (context: Context<ApiEnv>, place: Place): Promise<Reach> => {
+    const change = await deps.live.removeOverride(place, byHand(context));
+    if (!change.existed) throw refusal(unknownThingProblem('override'));
+    return reachOf(change);
   };
   const inQuery = createRoute({
     ...common,
@@ -163,8 +164,8 @@ function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inQuery, async (context) => {
-    await remove(context, { ...context.req.valid('param'), ...context.req.valid('query') });
-    return context.body(null, 204);
+    const place = { ...context.req.valid('param'), ...context.req.valid('query') };
+    return context.json(await remove(context, place), 200);
   });
 
   const inPath = createRoute({
@@ -176,7 +177,6 @@ function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     responses,
   });
   app.openapi(inPath, async (context) => {
-    await remove(context, context.req.valid('param'));
-    return context.body(null, 204);
+    return context.json(await remove(context, context.req.valid('param')), 200);
   });
 }

@@ -15,7 +15,7 @@ describe('/v1/policies', () => {
     expect((await put('/v1/policies/ten', { limit: 2, windowMs: 1_000 })).status).toBe(200);
     expect(await get('/v1/policies/ten')).toMatchObject({ limit: 2, algorithm: 'sliding-log', source: 'live' });
     expect(await consume('ten', 'a')).toMatchObject({ limit: 2, remaining: 1 });
-    expect((await api.ask('DELETE', '/v1/policies/ten')).status).toBe(204);
+    expect((await api.ask('DELETE', '/v1/policies/ten')).status).toBe(200);
     expect(await get('/v1/policies/ten')).toMatchObject({ limit: 10, source: 'code' });
     expect((await api.ask('DELETE', '/v1/policies/ten')).status).toBe(404);
   });
@@ -70,7 +70,7 @@ const at = (subject: string): string => `/v1/policies/ten/overrides/${encodeURIC
 
 describe('/v1/policies/{policy}/overrides', () => {
   it('gives a subject or a pattern of subjects other numbers, until it is removed', async () => {
-    expect(await (await put(at('org/7:*'), { limit: 20 })).json()).toEqual({
+    expect(await (await put(at('org/7:*'), { limit: 20 })).json()).toMatchObject({
       policy: 'ten',
       subject: 'org/7:*',
       limit: 20,
@@ -80,7 +80,7 @@ describe('/v1/policies/{policy}/overrides', () => {
     expect(await consume('ten', 'vip')).toMatchObject({ limit: 100 });
     expect(await consume('ten', 'somebody')).toMatchObject({ limit: 10 });
     expect(await get('/v1/policies/ten/overrides')).toMatchObject({ overrides: [{}, {}] });
-    expect((await api.ask('DELETE', at('vip'))).status).toBe(204);
+    expect((await api.ask('DELETE', at('vip'))).status).toBe(200);
     expect((await api.ask('DELETE', at('vip'))).status).toBe(404);
     expect(await consume('ten', 'vip')).toMatchObject({ limit: 10 });
   });
@@ -108,16 +108,16 @@ describe('/v1/lists', () => {
   const network = `/v1/lists/${encodeURIComponent('10.0.0.0/8')}`;
 
   it('admits who is on one and refuses who is on the other, until they are taken off', async () => {
-    expect((await put('/v1/lists/friend', { verdict: 'allow' })).status).toBe(204);
+    expect((await put('/v1/lists/friend', { verdict: 'allow' })).status).toBe(200);
     await put(network, { verdict: 'deny' });
-    expect(await get('/v1/lists')).toEqual({ allowed: ['friend'], denied: ['10.0.0.0/8'] });
+    expect(await get('/v1/lists')).toEqual({ allowed: ['friend'], denied: ['10.0.0.0/8'], blocked: [] });
     expect(await consume('ten', 'ip:10.1.2.3')).toMatchObject({
       allowed: false,
       reason: 'deny_listed',
       retryAfterMs: null,
     });
     expect(await consume('ten', 'friend')).toMatchObject({ reason: 'allow_listed' });
-    expect((await api.ask('DELETE', network)).status).toBe(204);
+    expect((await api.ask('DELETE', network)).status).toBe(200);
     expect((await api.ask('DELETE', network)).status).toBe(404);
     expect(await consume('ten', 'ip:10.1.2.3')).toMatchObject({ allowed: true });
   });

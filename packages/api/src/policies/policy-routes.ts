@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type PolicyOptions } from '@spillway/limiter';
-import type { Recorder } from '../audit/recorder.ts';
+import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -8,6 +8,7 @@ import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { samePlace } from '../same-place.ts';
+import { reachOf, reachSchema } from '../reach.ts';
 import {
   policyName,
   policyRequest,
@@ -22,7 +23,6 @@ export interface PolicyRouteDeps {
   /** Those in code. */
   readonly policies: ReadonlyMap<string, Policy>;
   readonly live: LivePolicies;
-  readonly record: Pick<Recorder, 'change'>;
 }
 
 const params = z.object({ policy: policyName });
@@ -74,15 +74,13 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     security,
     middleware: [middleware, readBody()],
     request: { params, body: jsonBody(policyRequest) },
-    responses: { 200: json(shownPolicy, 'As it is now.'), ...refusals(400, 401, 403, 413, 415, 503) },
+    responses: { 200: json(shownPolicy.and(reachSchema), 'As it is now.'), ...refusals(400, 401, 403, 413, 415, 503) },
   });
   app.openapi(put, async (context) => {
     const { name } = samePlace(context.req.valid('json'), { name: context.req.valid('param').policy });
     const policy = checked(await withLease(deps, name, context.req.valid('json')));
-    const before = await presentOf(deps, name);
-    const change = { action: 'set_policy', objectKind: 'policy', object: name, before, after: toShown(policy, 'live') };
-    await deps.record.change(context, change, () => deps.live.setPolicy(policy));
-    return context.json(toShown(policy, 'live'), 200);
+    const change = await deps.live.setPolicy(policy, byHand(context));
+    return context.json({ ...toShown(policy, 'live'), ...reachOf(change) }, 200);
   });
 
   const remove = createRoute({
@@ -93,21 +91,18 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'Remove a policy that was set here; one in code counts again',
     ...guard('admin'),
     request: { params },
-    responses: { 204: { description: 'Removed.' }, ...refusals(400, 401, 403, 404, 503) },
+    responses: { 200: json(reachSchema, 'Removed.'), ...refusals(400, 401, 403, 404, 503) },
   });
   app.openapi(remove, async (context) => {
     const { policy: name } = context.req.valid('param');
-    const before = await presentOf(deps, name);
-    const change = { action: 'remove_policy', objectKind: 'policy', object: name, before };
-    await deps.record.change(context, change, async () => {
-      if (!(await deps.live.removePolicy(name))) throw refusal(unknownThingProblem('live policy'));
-    });
-    return context.body(null, 204);
+    const change = await deps.live.removePolicy(name, byHand(context));
+    if (!change.existed) throw refusal(unknownThingProblem('live policy'));
+    return context.json(reachOf(change), 200);
   });
 }
 
 /** Every policy, by name; a live one takes the place of the one in code. */
-export async function listPolicies({ policies, live }: Omit<PolicyRouteDeps, 'record'>): Promise<ShownPolicy[]> {
+export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<ShownPolicy[]> {
   const all = new Map<string, ShownPolicy>();
   for (const policy of policies.values()) all.set(policy.name, toShown(policy, 'code'));
   for (const policy of (await live.list()).policies) all.set(policy.name, toShown(policy, 'live'));
@@ -128,7 +123,7 @@ export async function findShown(deps: PolicyRouteDeps, name: string): Promise<Sh
 
 /** A lease that isn't spoken of stays: a new limit must not take away what keeps a hot key off Redis. */
 async function withLease(deps: PolicyRouteDeps, name: string, body: PolicyRules): Promise<PolicyOptions> {
-  const { lease, source: _, ...rules } = body;
+  const { lease, source: _source, otherLimiters: _others, warning: _warning, ...rules } = body;
   if (lease === null) return { ...rules, name };
   const present = lease ?? (await listPolicies(deps)).find((one) => one.name === name)?.lease;
   return { ...rules, name, ...given({ lease: present }) };

@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Lease, type Policy, type PolicyOptions } from '@spillway/limiter';
 import { given } from '../given.ts';
+import { reachIgnored } from '../reach.ts';
 import { members, mustBe, oneOf, text, wholeNumber } from '../openapi/fields.ts';
 
 /** A policy's name. */
@@ -31,6 +32,8 @@ const common = {
   // What GET adds: a policy that was read can be changed and sent back.
   name: policyName.optional().openapi({ description: 'As in the path.' }),
   source: oneOf(['code', 'live']).optional().openapi({ description: 'Ignored: what is set here is `live`.' }),
+  // And what the answer of PUT adds.
+  ...reachIgnored,
 };
 const windowMs = wholeNumber(1, MAX_WINDOW_MS);
 
@@ -41,6 +44,8 @@ export type PolicyRules = PolicyOptions extends infer Options
         readonly lease?: Lease | null;
         readonly name?: string;
         readonly source?: ShownPolicy['source'];
+        readonly otherLimiters?: unknown;
+        readonly warning?: unknown;
       }
     : never
   : never;

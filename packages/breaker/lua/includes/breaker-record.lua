@@ -9,6 +9,7 @@
 --   breaker_transition(turn, state, cause)
 --   breaker_emit(turn, type, cause)      hands an event to the audit trail
 --   breaker_view(record, now)            the record as instances shall know it
+--   breaker_told(state)                  a state as the trail tells of it, JSON
 --
 -- Keys
 --   RECORD     string, JSON: epoch, seeded, config, state, alertUntilMs, audit
@@ -78,6 +79,13 @@ local function breaker_view(record, now)
     openings = state.openings or 0, reason = state.reason or '', who = state.who or '', why = state.why or '',
     alertUntilMs = record.alertUntilMs, nowMs = now,
   }
+end
+
+local function breaker_told(state)
+  return cjson.encode({
+    state = state.kind, sinceMs = state.sinceMs, untilMs = state.untilMs, reason = state.reason, who = state.who,
+    why = state.why,
+  })
 end
 
 local function breaker_emit(turn, type, cause)

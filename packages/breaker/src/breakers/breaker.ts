@@ -8,8 +8,8 @@ import { MAX_TIME_MS } from '../presets/preset.ts';
 
 /** Who moves a breaker by hand, and why: both go into the audit trail. */
 export interface ManualChange {
-  /** 1 to 200 characters. */
-  readonly who: string;
+  /** 1 to 200 characters, such as `user:ada@example.com`. @default the breakers' `actor` */
+  readonly who?: string;
   /** Up to 500 characters. @default '' */
   readonly why?: string;
 }
@@ -20,7 +20,10 @@ export interface ForcedChange extends ManualChange {
   readonly forMs?: number;
 }
 
-/** One breaker, to look at and to move by hand. A change holds for the whole fleet and is audited. */
+/**
+ * One breaker, to look at and to move by hand. A change holds for the whole fleet, and is a row of
+ * `circuit_breaker_events` and one of `spillway.changes`.
+ */
 export interface Breaker {
   readonly name: string;
   readonly preset: string;
@@ -34,18 +37,35 @@ export interface Breaker {
    */
   read(): Promise<BreakerSnapshot>;
   /** Refuses all calls. @throws {StoreUnavailableError} @throws {BreakerInputError} */
-  forceOpen(change: ForcedChange): Promise<void>;
+  forceOpen(change?: ForcedChange): Promise<void>;
   /** Lets all calls pass, whatever becomes of them. @throws {StoreUnavailableError} @throws {BreakerInputError} */
-  forceClosed(change: ForcedChange): Promise<void>;
+  forceClosed(change?: ForcedChange): Promise<void>;
   /** Closes it with nothing counted, also when it was forced. @throws {StoreUnavailableError} @throws {BreakerInputError} */
-  reset(change: ManualChange): Promise<void>;
+  reset(change?: ManualChange): Promise<void>;
 }
 
 const MAX_WHO = 200;
 const MAX_WHY = 500;
 
-/** A handle. `engine` makes the breaker if there is none, `looks` do not. */
-export function breakerHandle(name: string, preset: string, engine: () => Engine, looks: Looks): Breaker {
+/** What a {@link Breaker} is made of. */
+export interface HandleParts {
+  readonly name: string;
+  readonly preset: string;
+  /** Makes the breaker if there is none. */
+  readonly engine: () => Engine;
+  /** Make none. */
+  readonly looks: Looks;
+  /** Who makes the changes that name nobody. */
+  readonly actor: string;
+}
+
+/** Makes a handle. */
+export function breakerHandle({ name, preset, engine, looks, actor }: HandleParts): Breaker {
+  const checked = ({ who = actor, why = '' }: ManualChange): { who: string; why: string } => {
+    checkText('who', who, 1, MAX_WHO);
+    checkText('why', why, 0, MAX_WHY);
+    return { who, why };
+  };
   const force = async (target: 'forced_open' | 'forced_closed', change: ForcedChange): Promise<void> => {
     const { forMs = 0 } = change;
     if (change.forMs !== undefined) wholeNumberWithin('forMs', forMs, 1, MAX_TIME_MS);
@@ -59,19 +79,18 @@ export function breakerHandle(name: string, preset: string, engine: () => Engine
     },
     snapshot: () => looks.snapshot(preset, name),
     read: () => looks.look({ preset, name }),
-    forceOpen: (change) => force('forced_open', change),
-    forceClosed: (change) => force('forced_closed', change),
-    reset: async (change) => engine().command({ type: 'reset', ...checked(change) }),
+    forceOpen: (change = {}) => force('forced_open', change),
+    forceClosed: (change = {}) => force('forced_closed', change),
+    reset: async (change = {}) => engine().command({ type: 'reset', ...checked(change) }),
   };
 }
 
-function checked({ who, why = '' }: ManualChange): { who: string; why: string } {
-  checkText('who', who, 1, MAX_WHO);
-  checkText('why', why, 0, MAX_WHY);
-  return { who, why };
+/** @throws {BreakerInputError} unless it is the name of who makes changes. */
+export function checkActor(field: string, value: unknown): asserts value is string {
+  checkText(field, value, 1, MAX_WHO);
 }
 
-function checkText(field: string, value: unknown, min: number, max: number): void {
+function checkText(field: string, value: unknown, min: number, max: number): asserts value is string {
   if (typeof value !== 'string' || value.length < min || value.length > max || !value.isWellFormed()) {
     throw new BreakerInputError(field, `must be a text of ${min} to ${max} characters, not ${shown(value)}`);
   }

@@ -28,6 +28,8 @@ export interface BreakersParts {
   readonly metrics: BreakerMetrics | undefined;
   readonly maxBreakers: number;
   readonly idleMs: number;
+  /** Who makes the changes that name nobody. */
+  readonly actor: string;
   /** The trail's gap, written once the store is back. */
   readonly outageOf: (instance: string) => OutageCounter;
   /** @default the process' own */
@@ -62,7 +64,7 @@ export function breakersOver(parts: BreakersParts): Breakers {
     run: runnerOver(registry),
     get(name, preset) {
       looks.find(preset, name);
-      return breakerHandle(name, preset, () => registry.of(preset, name), looks);
+      return breakerHandle({ name, preset, engine: () => registry.of(preset, name), looks, actor: parts.actor });
     },
     snapshot: () => registry.all().map(snapshotOf),
     async close() {

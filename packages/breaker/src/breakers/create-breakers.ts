@@ -1,5 +1,6 @@
 import {
   DEFAULT_SHARDS,
+  defaultActor,
   type FaultListeners,
   faultReporter,
   type HotPathClient,
@@ -15,6 +16,7 @@ import { checkObject, wholeNumberWithin } from '../checks.ts';
 import { definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
 import { redisStore } from '../store/redis-store.ts';
 import type { BreakerStore } from '../store/store.ts';
+import { checkActor } from './breaker.ts';
 import type { Breakers } from './breakers.ts';
 import { breakersOver, type OutageCounter } from './breakers-over.ts';
 
@@ -35,6 +37,11 @@ export interface BreakersSettings<Presets extends readonly PresetOptions[]> exte
   /** A closed breaker without a call for so long, in ms, is let go. @default 600_000 */
   readonly idleMs?: number;
   /**
+   * Who moves breakers by hand through this process, for the trail, unless the call says so itself: 1 to 200 characters.
+   * @default the program and its host, `app:server.js@web-3`
+   */
+  readonly actor?: string;
+  /**
    * This process looks at breakers and moves them by hand, for others that make the calls: what its presets say never
    * replaces what the callers' say, whatever their version. @default false
    */
@@ -51,6 +58,7 @@ const OPTIONS = [
   'metrics',
   'maxBreakers',
   'idleMs',
+  'actor',
   'onlooker',
   'onError',
   'onRecovered',
@@ -82,11 +90,13 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
   wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
+  const { actor = defaultActor() } = options;
+  checkActor('actor', actor);
   wholeNumberWithin('maxBreakers', maxBreakers, 1, 10_000_000);
   wholeNumberWithin('idleMs', idleMs, 1_000, MAX_TIME_MS);
   const presets = presetsOf(options.presets ?? [], options.onlooker ?? false);
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
-  const common = { presets, metrics, maxBreakers, idleMs };
+  const common = { presets, metrics, maxBreakers, idleMs, actor };
   const backend = backendOf({ ...options });
   if ('store' in backend) return breakersOver({ ...common, store: backend.store, outageOf: () => noOutage });
   const { client, release } = backend;

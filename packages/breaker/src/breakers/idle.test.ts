@@ -30,6 +30,7 @@ function process(hears = true): Breakers {
   const store = redisStore({ client, deadlineMs: 5_000, shards: 16, outboxCap: 1_000 });
   const listen: typeof store.listen = hears ? store.listen : () => ({ isLive: false, close: () => undefined });
   const breakers = breakersOver({
+    actor: 'test',
     presets: [quick()],
     store: { ...store, listen },
     metrics: undefined,

@@ -4,11 +4,12 @@ import { transaction } from '../connection/transaction.ts';
 import { withConnection } from '../connection/with-connection.ts';
 import { equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
 import { columnsOf, typed } from '../query/typed.ts';
+import { type InsertRows, unnestInsert } from '../query/unnest-insert.ts';
 import { changes } from '../schema/changes.ts';
 
 /** What somebody changed by hand. Nothing in it may be a secret. */
 export interface Change {
-  /** Who: `api-key:<id>`, `jwt:<subject>`, `cli:<user>@<host>`. */
+  /** Who: `api-key:<id>`, `jwt:<subject>`, `cli:<user>@<host>`, `app:<program>@<host>`, or what an application says. */
   readonly actor: string;
   /** What was done: `set_policy`, `unblock`, `revoke_key`. */
   readonly action: string;
@@ -24,6 +25,9 @@ export interface Change {
   readonly note?: string;
 }
 
+/** A change as a row. Of one that the outbox told of, `id` is computed from its place there: the same change is the same row. */
+export type ChangeRow = Readonly<typeof changes.$inferSelect>;
+
 /** A change, as it is read. */
 export type StoredChange = Readonly<Omit<typeof changes.$inferSelect, 'outboxShard' | 'outboxEpoch' | 'outboxSeq'>>;
 
@@ -34,6 +38,9 @@ export interface ListChangesOptions extends PageOptions {
   readonly objectKind?: string;
   readonly object?: string;
 }
+
+/** Inserts changes of which the outbox told, and returns how many were new. Rejects as `insertBreakerEvents` does. */
+export const insertChanges: InsertRows<ChangeRow> = unnestInsert(changes);
 
 const { outboxShard: _shard, outboxEpoch: _epoch, outboxSeq: _seq, ...shown } = columnsOf(changes);
 

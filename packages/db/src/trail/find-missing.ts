@@ -20,6 +20,7 @@ const STORED = `
     SELECT outbox_shard AS shard, outbox_epoch AS epoch, outbox_seq AS seq, outbox_seq AS through FROM public.rate_limits_v2
     UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.circuit_breaker_events
     UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.system_metrics WHERE outbox_seq IS NOT NULL
+    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM spillway.changes WHERE outbox_seq IS NOT NULL
     UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM spillway.audit_gaps WHERE outbox_seq IS NOT NULL
     UNION ALL SELECT shard, epoch, lower(part), upper(part) - 1 FROM spillway.audit_gaps, unnest(seqs) AS part`;
 

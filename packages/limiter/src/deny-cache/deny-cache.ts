@@ -88,9 +88,9 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
       reports.to(store);
       return {
         ...store,
-        reset: (key) => store.reset(key).finally(() => forget(key)),
-        block: (policy, key, durationMs) => store.block(policy, key, durationMs).finally(() => forget(key)),
-        unblock: (key) => store.unblock(key).finally(() => forget(key)),
+        reset: (key, by) => store.reset(key, by).finally(() => forget(key)),
+        block: (policy, key, durationMs, by) => store.block(policy, key, durationMs, by).finally(() => forget(key)),
+        unblock: (key, by) => store.unblock(key, by).finally(() => forget(key)),
         async close() {
           memory.forgetAll();
           reports.close();

@@ -57,12 +57,12 @@ export function leases(inner: LimiterStore, options: LeasesOptions = {}): Leasin
     },
     charge: (request) => inner.charge(stretched(request)),
     reward: (request) => inner.reward(stretched(request)),
-    async reset(key) {
+    async reset(key, by) {
       book.drop(key);
-      await inner.reset(key);
+      await inner.reset(key, by);
     },
-    async block(policy, key, durationMs) {
-      const until = await inner.block(policy, key, durationMs);
+    async block(policy, key, durationMs, by) {
+      const until = await inner.block(policy, key, durationMs, by);
       void book.surrender(key);
       return until;
     },

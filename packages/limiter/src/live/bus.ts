@@ -48,7 +48,7 @@ export interface Bus {
  * A bus over Redis' publish and subscribe. A subscription can be deaf without knowing (a cut network, a proxy that went
  * away), so the bus publishes a pulse to itself over the connection that decides, and trusts what it heard only as long
  * as it hears its pulses. Two commands each half second, whatever the load.
- * @param liveKey the hash of the live entries, whose version is read with each pulse and published on a channel of its own.
+ * @param liveKey the hash of the live entries, whose version is read with each pulse and published on a channel of its own
  * @param onRefused hears that the user may not hear the channels
  */
 export function redisBus(client: RedisClient, liveKey: string, onRefused?: (error: unknown) => void): Bus {

@@ -46,8 +46,8 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
   it('take the place of the code’s policy, and give it back', async () => {
     await live.setPolicy({ name: 'uploads', limit: 20, windowMs: 60_000 });
     expect(await limitOf('u')).toBe(20);
-    await expect(live.removePolicy('uploads')).resolves.toBe(true);
-    await expect(live.removePolicy('uploads')).resolves.toBe(false);
+    await expect(live.removePolicy('uploads')).resolves.toMatchObject({ existed: true });
+    await expect(live.removePolicy('uploads')).resolves.toMatchObject({ existed: false });
     expect(await limitOf('u')).toBe(10);
   });
 
@@ -86,7 +86,9 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
     expect(await limitOf('org-7:bob')).toBe(14);
     expect(await limitOf('org-8:bob')).toBe(13);
     expect(await limitOf('someone')).toBe(12);
-    await expect(live.removeOverride({ policy: 'uploads', subject: 'org-7:ann' })).resolves.toBe(true);
+    await expect(live.removeOverride({ policy: 'uploads', subject: 'org-7:ann' })).resolves.toMatchObject({
+      existed: true,
+    });
     expect(await limitOf('org-7:ann')).toBe(14);
     expect((await limiter.peek('logins', 'org-7:ann')).limit).toBe(2);
   });
@@ -135,8 +137,8 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
     expect(await reason('ip:2000::/8')).toBe('allowed');
     expect(await reason('bot-7')).toBe('deny_listed');
     expect(await limiter.consume('uploads', 'bot-7')).toMatchObject({ allowed: false, retryAfterMs: Infinity });
-    await expect(live.unlist('bot-*')).resolves.toBe(true);
-    await expect(live.unlist('bot-*')).resolves.toBe(false);
+    await expect(live.unlist('bot-*')).resolves.toMatchObject({ existed: true });
+    await expect(live.unlist('bot-*')).resolves.toMatchObject({ existed: false });
     expect(await reason('bot-7')).toBe('allowed');
     await live.unlist('friend');
     expect(await limiter.peek('uploads', 'friend')).toMatchObject({ reason: 'allowed', remaining: 10 });
@@ -158,6 +160,7 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
       overrides: [{ policy: 'uploads', subject: 'a:b', windowMs: 5_000, blockMs: 0, mode: 'shadow' }],
       allowed: ['10.0.0.1'],
       denied: ['10.0.0.0/8'],
+      blocked: [],
     });
   });
 
@@ -174,6 +177,6 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
     ['an empty entry', () => live.allow(''), 'subject'],
   ])('refuse %s and name the field', async (_what, set, field) => {
     await expect(set()).rejects.toMatchObject({ code: 'invalid_input', field });
-    expect(await live.list()).toEqual({ policies: [], overrides: [], allowed: [], denied: [] });
+    expect(await live.list()).toEqual({ policies: [], overrides: [], allowed: [], denied: [], blocked: [] });
   });
 });

@@ -12,6 +12,7 @@ import { checkSubject } from '../request.ts';
 import type { Policy, PolicyMode } from '../types.ts';
 import { isGlob } from './glob.ts';
 import { listedNetwork } from './networks.ts';
+import type { StoredEntries } from './source.ts';
 
 /** Other numbers for some subjects of a policy. What is left out is the policy's. */
 export interface Override {
@@ -35,6 +36,15 @@ export interface LiveEntries {
   readonly allowed: readonly string[];
   /** Those that are always refused. */
   readonly denied: readonly string[];
+  /** Subjects that are blocked everywhere. */
+  readonly blocked: readonly BlockedSubject[];
+}
+
+/** A subject that is refused under every policy and action until its block ends. */
+export interface BlockedSubject {
+  readonly subject: string;
+  /** In ms since 1970 by Redis' clock, or `Infinity`. */
+  readonly blockedUntil: number;
 }
 
 /** An entry that is stored but can't be used, as somebody may have written it by hand. It is ignored. */
@@ -55,11 +65,12 @@ export class LiveEntryError extends Error {
 /** The field that holds the version. */
 export const VERSION_FIELD = 'version';
 
-/** Fields of the hash: `p:NAME`, `o:POLICY:SUBJECT`, `l:ENTRY`. A policy's name has no colon. */
+/** Fields of the hash: `p:NAME`, `o:POLICY:SUBJECT`, `l:ENTRY`, `b:SUBJECT`. A policy's name has no colon. */
 export const fields = {
   policy: (name: string): string => `p:${name}`,
   override: ({ policy, subject }: Pick<Override, 'policy' | 'subject'>): string => `o:${policy}:${subject}`,
   list: (entry: string): string => `l:${entry}`,
+  block: (subject: string): string => `b:${subject}`,
 } as const;
 
 /** @throws {LimiterInputError} unless it could be the name of a policy. */
@@ -98,9 +109,12 @@ export function checkListEntry(entry: unknown): string {
   return (isGlob(entry) ? undefined : listedNetwork(entry)) ?? entry;
 }
 
-/** Reads all fields; what can't be read goes to `onError` and is left out. */
-export function readEntries(raw: ReadonlyMap<string, string>, onError: (error: LiveEntryError) => void): LiveEntries {
-  const entries: Building = { policies: [], overrides: [], allowed: [], denied: [] };
+/** Reads all fields. What can't be read goes to `onError` and is left out, and so are blocks that are over. */
+export function readEntries(
+  { fields: raw, nowMs }: StoredEntries,
+  onError: (error: LiveEntryError) => void,
+): LiveEntries {
+  const entries: Building = { policies: [], overrides: [], allowed: [], denied: [], blocked: [] };
   for (const [field, value] of raw) {
     if (field === VERSION_FIELD) continue;
     try {
@@ -109,7 +123,7 @@ export function readEntries(raw: ReadonlyMap<string, string>, onError: (error: L
       onError(new LiveEntryError(field, error));
     }
   }
-  return entries;
+  return { ...entries, blocked: entries.blocked.filter(({ blockedUntil }) => blockedUntil > nowMs) };
 }
 
 interface Building {
@@ -117,6 +131,7 @@ interface Building {
   readonly overrides: Override[];
   readonly allowed: string[];
   readonly denied: string[];
+  readonly blocked: BlockedSubject[];
 }
 
 function readEntry(field: string, value: string, into: Building): void {
@@ -131,9 +146,24 @@ function readEntry(field: string, value: string, into: Building): void {
   } else if (kind === 'l:') {
     oneOf('list', value, ['allow', 'deny']);
     (value === 'allow' ? into.allowed : into.denied).push(checkListEntry(name));
+  } else if (kind === 'b:') {
+    checkSubject(name);
+    into.blocked.push({ subject: name, blockedUntil: readBlockValue(value) });
   } else {
     throw new TypeError('it is of no known kind');
   }
+}
+
+/** The stored text of a block: live-entries.lua writes the same. */
+export function blockValue(blockedUntil: number): string {
+  return JSON.stringify({ blockedUntil: blockedUntil === Infinity ? 'forever' : blockedUntil });
+}
+
+/** The end of a stored block. */
+export function readBlockValue(json: string): number {
+  const { blockedUntil }: { readonly blockedUntil?: unknown } = parseObject(json);
+  if (blockedUntil === 'forever') return Infinity;
+  return wholeNumberWithin('blockedUntil', blockedUntil, 1, Number.MAX_SAFE_INTEGER);
 }
 
 function readPolicy(name: string, json: string): Policy {

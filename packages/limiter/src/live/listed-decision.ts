@@ -1,9 +1,19 @@
 import type { Decision, Policy } from '../types.ts';
-import type { ListVerdict } from './entries.ts';
 
-/** The answer for a subject on a list. Nothing is charged, so the whole limit is left; a shadow policy refuses nobody. */
-export function listedDecision({ name, limit, mode }: Policy, verdict: ListVerdict): Decision {
-  if (verdict === 'allow') {
+/** What the live entries say of a subject, whatever the policy: on a list, or blocked everywhere until `endsAt`. */
+export type Listing =
+  | { readonly verdict: 'allow' | 'deny' }
+  | {
+      readonly verdict: 'blocked';
+      /** In ms since 1970 by Redis' clock, or `Infinity`. */
+      readonly blockedUntil: number;
+      /** The same by `performance.now()`. */
+      readonly endsAt: number;
+    };
+
+/** The answer for such a subject. Nothing is charged, so the whole limit is left; a shadow policy refuses nobody. */
+export function listedDecision({ name, limit, mode }: Policy, listing: Listing): Decision {
+  if (listing.verdict === 'allow') {
     return {
       allowed: true,
       policy: name,
@@ -16,14 +26,19 @@ export function listedDecision({ name, limit, mode }: Policy, verdict: ListVerdi
     };
   }
   const allowed = mode === 'shadow';
+  const blocked = listing.verdict === 'blocked' ? listing : undefined;
+  const left = blocked === undefined ? Infinity : Math.max(0, Math.ceil(blocked.endsAt - performance.now()));
+  const end = blocked?.blockedUntil ?? Infinity;
+  const reason = blocked === undefined ? 'deny_listed' : 'blocked';
   return {
     allowed,
     policy: name,
-    reason: allowed ? 'shadow' : 'deny_listed',
+    reason: allowed ? 'shadow' : reason,
     limit,
     remaining: 0,
-    resetAt: Infinity,
-    resetAfterMs: Infinity,
-    retryAfterMs: Infinity,
+    resetAt: end,
+    resetAfterMs: left,
+    retryAfterMs: left,
+    ...(blocked === undefined ? {} : { blockedUntil: end }),
   };
 }

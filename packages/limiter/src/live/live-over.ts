@@ -1,47 +1,68 @@
 import type { HotPathClient } from '@spillway/redis';
 import { redisOf } from '../backend.ts';
+import { BY_HAND, readActor, readByHand } from '../by-hand.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { definePolicy, wholeNumberWithin } from '../policy/policy.ts';
-import type { Policy } from '../types.ts';
+import { definePolicy, MAX_BLOCK_MS, wholeNumberWithin } from '../policy/policy.ts';
+import { checkSubject } from '../request.ts';
+import type { ByHand, Policy } from '../types.ts';
 import { redisBus } from './bus.ts';
-import { checkListEntry, checkOverride, checkPolicyName, fields, type LiveEntryError, readEntries } from './entries.ts';
-import { DEFAULT_LIVE_KEY, type LiveOptions, type LivePolicies } from './live-policies.ts';
+import {
+  checkListEntry,
+  checkOverride,
+  checkPolicyName,
+  fields,
+  type LiveEntryError,
+  type Override,
+  readBlockValue,
+  readEntries,
+} from './entries.ts';
+import type { LiveOptions, LivePolicies } from './live-policies.ts';
 import { liveView } from './live-view.ts';
 import { MAX_ENTRIES } from './memory-source.ts';
 import { checkFits } from './overridden.ts';
-import { redisLiveSource } from './redis-source.ts';
-import type { LiveSource } from './source.ts';
+import { LIVE_KEY, redisLiveSource } from './redis-source.ts';
+import type { EntryWrite, LiveSource, Written } from './source.ts';
+
+/** What {@link livePolicies} takes beside where the entries are. */
+export interface LivePoliciesOptions extends LiveOptions {
+  /** Who makes the changes, for the trail: 1 to 200 characters. @default the program and its host, `app:server.js@web-3` */
+  readonly actor?: string;
+  /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100000 */
+  readonly outboxCap?: number;
+}
 
 /**
  * Opens the live policies of a deployment, for reading and changing them without a limiter.
  * @example
  * ```ts
- * const live = livePolicies({ redis });
+ * const live = livePolicies({ redis, actor: 'user:ada' });
  * await live.setOverride({ policy: 'generation', subject: 'org-7:*', limit: 200 });
  * ```
  * @throws {LimiterInputError} naming the option and its value.
  */
 export function livePolicies({
   redis,
+  actor,
+  outboxCap = 100_000,
   ...options
-}: LiveOptions & { readonly redis: HotPathClient | string }): LivePolicies {
-  const { key = DEFAULT_LIVE_KEY, deadlineMs = 1_000 } = checkLiveOptions(options);
+}: LivePoliciesOptions & { readonly redis: HotPathClient | string }): LivePolicies {
+  const { deadlineMs = 1_000 } = checkLiveOptions(options);
+  wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
+  const by = readActor(actor);
   const { client, release } = redisOf(redis);
-  const source = redisLiveSource(client, redisBus(client, key), key, deadlineMs);
-  const close = (): void => {
-    source.close();
+  const bus = redisBus(client, LIVE_KEY);
+  const source = redisLiveSource({ client, bus, deadlineMs, outboxCap, listens: false });
+  const close = async (): Promise<void> => {
+    await source.close();
     release();
   };
-  return liveOver({ source: { ...source, close }, ...options });
+  return liveOver({ source: { ...source, close }, actor: by, ...options });
 }
 
 /** @throws {LimiterInputError} */
 export function checkLiveOptions(options: LiveOptions): LiveOptions {
-  checkMembers('live', options, ['key', 'deadlineMs', 'onError']);
-  const { key, deadlineMs, onError } = options;
-  if (key !== undefined && (typeof key !== 'string' || key === '')) {
-    throw new LimiterInputError('live.key', `must be text, not ${shown(key)}`);
-  }
+  checkMembers('live', options, ['deadlineMs', 'onError']);
+  const { deadlineMs, onError } = options;
   if (deadlineMs !== undefined) wholeNumberWithin('live.deadlineMs', deadlineMs, 1, 60_000);
   if (onError !== undefined && typeof onError !== 'function') {
     throw new LimiterInputError('live.onError', `must be a function, not ${shown(onError)}`);
@@ -52,45 +73,35 @@ export function checkLiveOptions(options: LiveOptions): LiveOptions {
 /** What {@link liveOver} is made of. */
 export interface LiveParts {
   readonly source: LiveSource;
+  /** Who makes the changes that name nobody. */
+  readonly actor: string;
   /** The policies in code, by which overrides are checked. */
   readonly policies?: ReadonlyMap<string, Policy>;
   readonly onError?: (error: LiveEntryError) => void;
 }
 
+type Write = (entry: EntryWrite, by: ByHand | undefined) => Promise<Written>;
+
 /** {@link LivePolicies} over any source. The source is closed with them. */
-export function liveOver({ source, policies, onError = () => undefined }: LiveParts): LivePolicies {
+export function liveOver({ source, actor, policies, onError = () => undefined }: LiveParts): LivePolicies {
   const view = liveView(source, onError);
 
-  async function write(field: string, value: string | undefined): Promise<boolean> {
-    const was = await source.write(field, value);
-    if (was === 'full')
+  async function write(entry: EntryWrite, by: ByHand = {}): Promise<Written> {
+    checkMembers('options', by, BY_HAND);
+    const written = await source.write(entry, readByHand(by, actor));
+    if (written === 'full') {
       throw new LimiterInputError('live', `holds ${MAX_ENTRIES} entries and has no room for one more`);
+    }
     await view.refresh();
-    return was;
+    return written;
   }
 
+  const baseOf = (policy: string): Policy | undefined => view.table.policy(policy) ?? policies?.get(policy);
   return {
-    async setPolicy(options) {
-      const policy = definePolicy(options);
-      await write(fields.policy(policy.name), JSON.stringify(policy));
-    },
-    async removePolicy(name) {
-      checkPolicyName(name);
-      return write(fields.policy(name), undefined);
-    },
-    async setOverride(override) {
-      const { policy, subject, ...patch } = checkOverride(override);
-      const base = view.table.policy(policy) ?? policies?.get(policy);
-      if (base !== undefined) checkFits(base, override);
-      await write(fields.override({ policy, subject }), JSON.stringify(patch));
-    },
-    async removeOverride({ policy, subject }) {
-      checkPolicyName(policy);
-      return write(fields.override({ policy, subject: checkedText(subject) }), undefined);
-    },
-    allow: async (entry) => void (await write(fields.list(checkListEntry(entry)), 'allow')),
-    deny: async (entry) => void (await write(fields.list(checkListEntry(entry)), 'deny')),
-    unlist: async (entry) => write(fields.list(checkListEntry(entry)), undefined),
+    ...policyChanges(write, (name) => policies?.get(name)),
+    ...overrideChanges(write, baseOf),
+    ...listChanges(write),
+    ...blockChanges(write),
     list: async () => readEntries(await source.load(), onError),
     refresh: view.refresh,
     resolve: (base, subject) => view.table.resolve(base, subject),
@@ -98,6 +109,98 @@ export function liveOver({ source, policies, onError = () => undefined }: LivePa
     listed: (subject) => view.table.listed(subject),
     close: () => source.close(),
   };
+}
+
+function policyChanges(
+  write: Write,
+  inCode: (name: string) => Policy | undefined,
+): Pick<LivePolicies, 'setPolicy' | 'removePolicy'> {
+  const entryOf = (name: string): Pick<EntryWrite, 'field' | 'objectKind' | 'object'> => ({
+    field: fields.policy(name),
+    objectKind: 'policy',
+    object: name,
+  });
+  return {
+    async setPolicy(options, by) {
+      const policy = definePolicy(options);
+      const code = inCode(policy.name);
+      const instead = code === undefined ? {} : { instead: JSON.stringify(code) };
+      const value = JSON.stringify(policy);
+      return changeOf(await write({ ...entryOf(policy.name), value, action: 'set_policy', ...instead }, by));
+    },
+    async removePolicy(name, by) {
+      checkPolicyName(name);
+      return changeOf(await write({ ...entryOf(name), action: 'remove_policy' }, by));
+    },
+  };
+}
+
+function overrideChanges(
+  write: Write,
+  baseOf: (policy: string) => Policy | undefined,
+): Pick<LivePolicies, 'setOverride' | 'removeOverride'> {
+  const entryOf = (
+    place: Pick<Override, 'policy' | 'subject'>,
+  ): Pick<EntryWrite, 'field' | 'objectKind' | 'object'> => ({
+    field: fields.override(place),
+    objectKind: 'override',
+    object: `${place.policy}/${place.subject}`,
+  });
+  return {
+    async setOverride(override, by) {
+      const { policy, subject, ...patch } = checkOverride(override);
+      const base = baseOf(policy);
+      if (base !== undefined) checkFits(base, override);
+      const value = JSON.stringify(patch);
+      return changeOf(await write({ ...entryOf({ policy, subject }), value, action: 'set_override' }, by));
+    },
+    async removeOverride({ policy, subject }, by) {
+      checkPolicyName(policy);
+      const place = { policy, subject: checkedText(subject) };
+      return changeOf(await write({ ...entryOf(place), action: 'remove_override' }, by));
+    },
+  };
+}
+
+function listChanges(write: Write): Pick<LivePolicies, 'allow' | 'deny' | 'unlist'> {
+  const change = async (entry: string, verdict: 'allow' | 'deny' | undefined, by?: ByHand): Promise<Written> => {
+    const object = checkListEntry(entry);
+    const value = verdict === undefined ? {} : { value: verdict };
+    const action = verdict ?? 'unlist';
+    return write({ field: fields.list(object), ...value, action, objectKind: 'list', object }, by);
+  };
+  return {
+    allow: async (entry, by) => changeOf(await change(entry, 'allow', by)),
+    deny: async (entry, by) => changeOf(await change(entry, 'deny', by)),
+    unlist: async (entry, by) => changeOf(await change(entry, undefined, by)),
+  };
+}
+
+function blockChanges(write: Write): Pick<LivePolicies, 'blockEverywhere' | 'unblockEverywhere'> {
+  const entryOf = (subject: string): Pick<EntryWrite, 'field' | 'objectKind' | 'object'> => ({
+    field: fields.block(subject),
+    objectKind: 'block',
+    object: subject,
+  });
+  return {
+    async blockEverywhere(subject, options = {}) {
+      checkMembers('options', options, ['durationMs', ...BY_HAND]);
+      checkSubject(subject);
+      const { durationMs = 'forever', ...by } = options;
+      if (durationMs !== 'forever') wholeNumberWithin('durationMs', durationMs, 1, MAX_BLOCK_MS);
+      const value = { blockMs: durationMs === 'forever' ? Infinity : durationMs };
+      const written = await write({ ...entryOf(subject), value, action: 'block_everywhere' }, by);
+      return { ...changeOf(written), blockedUntil: readBlockValue(written.value) };
+    },
+    async unblockEverywhere(subject, by) {
+      checkSubject(subject);
+      return changeOf(await write({ ...entryOf(subject), action: 'unblock_everywhere' }, by));
+    },
+  };
+}
+
+function changeOf({ existed, otherLimiters }: Written): Omit<Written, 'value'> {
+  return { existed, otherLimiters };
 }
 
 function checkedText(subject: unknown): string {

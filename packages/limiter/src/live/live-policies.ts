@@ -1,14 +1,10 @@
 import type { PolicyOptions } from '../policy/policy.ts';
-import type { Policy } from '../types.ts';
-import type { ListVerdict, LiveEntries, LiveEntryError, Override } from './entries.ts';
-
-/** The hash that holds the live entries of a deployment, unless it says otherwise. */
-export const DEFAULT_LIVE_KEY = 'spillway:live';
+import type { BlockedEverywhere, BlockEverywhereOptions, ByHand, LiveChange, Policy } from '../types.ts';
+import type { LiveEntries, LiveEntryError, Override } from './entries.ts';
+import type { Listing } from './listed-decision.ts';
 
 /** What {@link livePolicies} can be told. */
 export interface LiveOptions {
-  /** The hash in Redis, the same in all processes. @default 'spillway:live' */
-  readonly key?: string;
   /** Most ms that a change may take before it fails. @default 1000 */
   readonly deadlineMs?: number;
   /** Hears of each stored entry that is ignored, each time the entries are read. @default nobody hears */
@@ -16,24 +12,31 @@ export interface LiveOptions {
 }
 
 /**
- * Policies, overrides and lists that hold in all processes within a second of being set. Setters return when they hold in
- * this process, reject with `LimiterInputError` for bad input and with `LimiterUnavailableError` when Redis is away.
+ * Policies, overrides, lists and blocks that hold within a second in all limiters of the Redis that are made with `live`.
+ * Each change is a row of `spillway.changes`, with who made it. Setters return when they hold in this process, reject with
+ * `LimiterInputError` for bad input and with `LimiterUnavailableError` when Redis is away.
  */
 export interface LivePolicies {
   /** Puts a policy in the place of the one of that name in code, or adds a new one. */
-  setPolicy(policy: PolicyOptions): Promise<void>;
-  /** Back to the code's policy. @returns whether there was a live one. */
-  removePolicy(name: string): Promise<boolean>;
+  setPolicy(policy: PolicyOptions, by?: ByHand): Promise<LiveChange>;
+  /** Back to the code's policy. */
+  removePolicy(name: string, by?: ByHand): Promise<LiveChange>;
   /** Gives some subjects other numbers; what they used stays used. */
-  setOverride(override: Override): Promise<void>;
-  /** @returns whether there was one. */
-  removeOverride(place: Pick<Override, 'policy' | 'subject'>): Promise<boolean>;
+  setOverride(override: Override, by?: ByHand): Promise<LiveChange>;
+  removeOverride(place: Pick<Override, 'policy' | 'subject'>, by?: ByHand): Promise<LiveChange>;
   /** Always admits a subject, a pattern of subjects (`org-*`), an address or a network (`10.0.0.0/8`), uncounted. */
-  allow(entry: string): Promise<void>;
+  allow(entry: string, by?: ByHand): Promise<LiveChange>;
   /** Always refuses it. */
-  deny(entry: string): Promise<void>;
-  /** Takes an entry off both lists. @returns whether it was on one. */
-  unlist(entry: string): Promise<boolean>;
+  deny(entry: string, by?: ByHand): Promise<LiveChange>;
+  /** Takes an entry off both lists. */
+  unlist(entry: string, by?: ByHand): Promise<LiveChange>;
+  /**
+   * Refuses a subject under every policy and action, for `durationMs` or until it is unblocked, whatever list it is on.
+   * The subject is taken as it is: `*` and addresses have no meaning here.
+   */
+  blockEverywhere(subject: string, options?: BlockEverywhereOptions): Promise<BlockedEverywhere>;
+  /** Ends that block. Blocks of single policies stay. */
+  unblockEverywhere(subject: string, by?: ByHand): Promise<LiveChange>;
   /** All that is set, read now. */
   list(): Promise<LiveEntries>;
   /** Reads the entries now; until the first reading the code's policies hold. */
@@ -42,8 +45,8 @@ export interface LivePolicies {
   resolve(base: Policy, subject: string): Policy;
   /** The live policy of a name. */
   policy(name: string): Policy | undefined;
-  /** What the lists say of a subject now. */
-  listed(subject: string): ListVerdict | undefined;
+  /** What is said of a subject now, whatever the policy: that it is blocked everywhere, or what the lists say. */
+  listed(subject: string): Listing | undefined;
   /** A limiter closes its own. */
-  close(): void;
+  close(): Promise<void>;
 }

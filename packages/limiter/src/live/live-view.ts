@@ -13,16 +13,17 @@ const NOTHING_YET = 'nothing read yet';
 
 /** Keeps the compiled entries of the newest version. While they can't be read the last known ones hold. */
 export function liveView(source: LiveSource, onError: (error: LiveEntryError) => void): LiveView {
-  let table = liveTable({ policies: [], overrides: [], allowed: [], denied: [] });
+  let table = liveTable({ policies: [], overrides: [], allowed: [], denied: [], blocked: [] }, 0);
   let version = NOTHING_YET;
   let running: Promise<void> | undefined;
   let next: Promise<void> | undefined;
 
   async function load(): Promise<void> {
-    const raw = await source.load();
-    const loaded = raw.get(VERSION_FIELD) ?? '';
+    const stored = await source.load();
+    const loaded = stored.fields.get(VERSION_FIELD) ?? '';
     if (loaded === version) return;
-    table = liveTable(readEntries(raw, onError));
+    // Counted from when it was asked: a block never ends later here than where Redis sees its end.
+    table = liveTable(readEntries(stored, onError), stored.askedAt - stored.nowMs);
     version = loaded;
   }
 

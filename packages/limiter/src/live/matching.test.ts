@@ -68,11 +68,12 @@ describe('a list of networks', () => {
       overrides: [],
       allowed: ['10.0.0.0/8', '192.0.2.1', '2001:db8::/32'],
       denied: [],
+      blocked: [],
     });
     const users = ['10.1.2.3', '192.0.2.1', '2001:db8::1', '10.0.0.0/8', 'user:10.1.2.3', 'IP:10.1.2.3'];
     expect(users.map((user) => table.listed(user))).toEqual(users.map(() => undefined));
     const addresses = ['ip:10.1.2.3', 'ip:192.0.2.1', 'ip:2001:db8:0:100::/56'];
-    expect(addresses.map((address) => table.listed(address))).toEqual(['allow', 'allow', 'allow']);
+    expect(addresses.map((address) => table.listed(address)?.verdict)).toEqual(['allow', 'allow', 'allow']);
   });
 
   it.each(['2001:db8:1:2::99', '2001:db8:7:2::/64', '2001:db8::/57'])(
@@ -85,8 +86,8 @@ describe('a list of networks', () => {
   it('takes one address as the subject that an identify with a longer prefix makes of it', () => {
     const entry = checkListEntry('ip:2001:DB8:1:2:0::99');
     expect([entry, checkListEntry(entry)]).toEqual(['ip:2001:db8:1:2::99', 'ip:2001:db8:1:2::99']);
-    const table = liveTable({ policies: [], overrides: [], allowed: [], denied: [entry] });
-    expect(table.listed('ip:2001:db8:1:2::99')).toBe('deny');
+    const table = liveTable({ policies: [], overrides: [], allowed: [], denied: [entry], blocked: [] });
+    expect(table.listed('ip:2001:db8:1:2::99')).toEqual({ verdict: 'deny' });
     expect(table.listed('ip:2001:db8:1::/56')).toBeUndefined();
   });
 
@@ -108,7 +109,7 @@ describe('what holds for a subject', () => {
   it('is the very same object each time, so that requests of one batch share their description', () => {
     const base = definePolicy({ name: 'p', limit: 10, windowMs: 1_000 });
     const overrides = [{ policy: 'p', subject: 'a*', limit: 20 }];
-    const table = liveTable({ policies: [], overrides, allowed: [], denied: [] });
+    const table = liveTable({ policies: [], overrides, allowed: [], denied: [], blocked: [] });
     expect(table.resolve(base, 'a1')).toBe(table.resolve(base, 'a2'));
     expect(table.resolve(base, 'b')).toBe(base);
   });

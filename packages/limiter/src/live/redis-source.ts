@@ -1,43 +1,85 @@
-import { call, defineScript, type RedisClient, deadlines } from '@spillway/redis';
+import { deadlines, defineScript, instances, instancesKey, type RedisClient, shardTag } from '@spillway/redis';
 import { LimiterUnavailableError } from '../errors.ts';
 import { liveEntries } from '../scripts.generated.ts';
 import { type Bus, liveChannelOf } from './bus.ts';
 import { MAX_ENTRIES } from './memory-source.ts';
-import type { LiveSource } from './source.ts';
+import type { EntryWrite, LiveSource } from './source.ts';
+
+/** What {@link redisLiveSource} needs. */
+export interface RedisSourceOptions {
+  readonly client: RedisClient;
+  readonly bus: Bus;
+  readonly deadlineMs: number;
+  /** Most events that may wait in the shard's outbox. */
+  readonly outboxCap: number;
+  /** Counts among the limiters that take changes over. Who only makes changes does not. */
+  readonly listens: boolean;
+}
+
+/** The hash of the live entries; its shard's outbox takes the events of their changes. */
+export const LIVE_KEY: string = `${shardTag(0)}:live-entries`;
+
+const ENDS_KEY = `${LIVE_KEY}:ends`;
+
+/** What the limiters that listen are counted as, and for how long after their last beat, in ms. */
+const LISTENERS = 'live-policies';
+const LISTENS_MS = 6_000;
 
 const FULL = -1;
 
-const writeEntry = defineScript(liveEntries, Number);
+const script = defineScript(liveEntries, (reply): readonly unknown[] => (Array.isArray(reply) ? reply : []));
 
 /** Live entries in one hash of Redis, so that writing one and moving the version on is one step in a Cluster too. */
-export function redisLiveSource(client: RedisClient, bus: Bus, key: string, deadlineMs: number): LiveSource {
-  const within = deadlines(client, deadlineMs)(key);
+export function redisLiveSource({ client, bus, deadlineMs, outboxCap, listens }: RedisSourceOptions): LiveSource {
+  const within = deadlines(client, deadlineMs)(LIVE_KEY);
+  const keys = [LIVE_KEY, ENDS_KEY, instancesKey(LISTENERS)];
+  const listening = listens ? instances({ client, name: LISTENERS, ttlMs: LISTENS_MS }) : undefined;
 
-  function bounded<Reply>(operation: string, work: () => Promise<Reply>): Promise<Reply> {
+  function run(args: readonly (string | number)[]): Promise<readonly unknown[]> {
     return new Promise((resolve, reject) => {
-      within.run(work, resolve, (fault) => reject(new LimiterUnavailableError(operation, deadlineMs, fault)));
+      const failed = (fault: LimiterUnavailableError['cause']): void =>
+        reject(new LimiterUnavailableError('live policies', deadlineMs, fault));
+      within.run(() => script.run(client, keys, args), resolve, failed);
     });
   }
 
   return {
-    load: async () => pairs(await bounded('live policies', () => call(client, 'HGETALL', [key]))),
-    async write(field, value = '') {
-      const was = await bounded('live policies', () =>
-        writeEntry.run(client, [key], [MAX_ENTRIES, field, value, liveChannelOf(client, key)]),
-      );
-      return was === FULL ? 'full' : was === 1;
+    async load() {
+      const askedAt = performance.now();
+      const [now, ...flat] = await run(['read']);
+      return { fields: pairs(flat), nowMs: Number(now), askedAt };
+    },
+    async write({ field, value, action, objectKind, object, instead = '' }, { actor, why }) {
+      const channel = liveChannelOf(client, LIVE_KEY);
+      const where = [MAX_ENTRIES, outboxCap, channel, LISTENS_MS, listening?.id ?? '', field];
+      const change = [actor, why, action, objectKind, object, instead];
+      const [was, others, stored] = await run([operationOf(value), ...where, argumentOf(value), ...change]);
+      if (was === FULL) return 'full';
+      return { existed: was === 1, otherLimiters: Number(others), value: String(stored) };
     },
     listen(onVersion) {
       bus.listen({ onVersion });
       bus.start();
     },
-    close: () => bus.close(),
+    async close() {
+      bus.close();
+      await listening?.close();
+    },
   };
 }
 
-function pairs(reply: unknown): ReadonlyMap<string, string> {
+function operationOf(value: EntryWrite['value']): 'remove' | 'set' | 'block' {
+  if (value === undefined) return 'remove';
+  return typeof value === 'string' ? 'set' : 'block';
+}
+
+function argumentOf(value: EntryWrite['value'] = ''): string | number {
+  if (typeof value === 'string') return value;
+  return value.blockMs === Infinity ? 0 : value.blockMs;
+}
+
+function pairs(flat: readonly unknown[]): ReadonlyMap<string, string> {
   const map = new Map<string, string>();
-  const flat: readonly unknown[] = Array.isArray(reply) ? reply : [];
   for (let index = 0; index + 1 < flat.length; index += 2) map.set(String(flat[index]), String(flat[index + 1]));
   return map;
 }

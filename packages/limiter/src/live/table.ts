@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Policy } from '../types.ts';
-import type { ListVerdict, LiveEntries, Override } from './entries.ts';
+import type { LiveEntries, Override } from './entries.ts';
 import { closestFirst, compileGlob, type Glob, isGlob } from './glob.ts';
+import type { Listing } from './listed-decision.ts';
 import { networkTable, parseNetwork } from './networks.ts';
 import { overridden } from './overridden.ts';
 
@@ -11,17 +12,21 @@ export interface LiveTable {
   policy(name: string): Policy | undefined;
   /** What holds for a subject: the exact override, else the closest pattern, else the policy itself. */
   resolve(base: Policy, subject: string): Policy;
-  /** Whether anybody is on a list. */
-  readonly hasLists: boolean;
-  /** What the lists say: of the exact subject, else of the closest pattern, else of the smallest network, if it is an `ip:` one. */
-  listed(subject: string): ListVerdict | undefined;
+  /**
+   * What is said of a subject: its block while it lasts, else what the lists say of the exact subject, else of the closest
+   * pattern, else of the smallest network, if it is an `ip:` one.
+   */
+  listed(subject: string): Listing | undefined;
 }
 
 /** How many subjects a table remembers the outcome of its patterns for. */
 const MEMO_SIZE = 10_000;
 
-/** Compiles entries. The objects that `resolve` answers with are the same for the same question. */
-export function liveTable({ policies, overrides, allowed, denied }: LiveEntries): LiveTable {
+/**
+ * Compiles entries. The objects that `resolve` answers with are the same for the same question.
+ * @param clockOffset what has to be added to a time of the store's to have that of `performance.now()`, in ms
+ */
+export function liveTable({ policies, overrides, allowed, denied, blocked }: LiveEntries, clockOffset = 0): LiveTable {
   const live = new Map(policies.map((policy) => [policy.name, policy]));
   const byPolicy = new Map<string, Matcher<Override>>();
   for (const name of new Set(overrides.map(({ policy }) => policy))) {
@@ -30,6 +35,7 @@ export function liveTable({ policies, overrides, allowed, denied }: LiveEntries)
   }
   const effective = new WeakMap<Policy, Map<Override, Policy>>();
   const lists = listMatcher(allowed, denied);
+  const blocks = new Map(blocked.map(({ subject, blockedUntil }) => [subject, blockOf(blockedUntil, clockOffset)]));
 
   return {
     policy: (name) => live.get(name),
@@ -42,8 +48,11 @@ export function liveTable({ policies, overrides, allowed, denied }: LiveEntries)
       if (policy === undefined) made.set(override, (policy = overridden(base, override)));
       return policy;
     },
-    hasLists: allowed.length + denied.length > 0,
-    listed: (subject) => lists.find(subject),
+    listed(subject) {
+      const block = blocks.size === 0 ? undefined : blocks.get(subject);
+      if (block !== undefined && block.endsAt > performance.now()) return block;
+      return lists.find(subject);
+    },
   };
 }
 
@@ -76,10 +85,20 @@ function matcher<Value extends object | string>(
   };
 }
 
-function listMatcher(allowed: readonly string[], denied: readonly string[]): Matcher<ListVerdict> {
-  const verdicts = new Map<string, ListVerdict>();
-  for (const entry of allowed) verdicts.set(entry, 'allow');
-  for (const entry of denied) verdicts.set(entry, 'deny');
+/** What {@link liveTable} says of a block. */
+type Block = Extract<Listing, { verdict: 'blocked' }>;
+
+function blockOf(blockedUntil: number, clockOffset: number): Block {
+  return { verdict: 'blocked', blockedUntil, endsAt: blockedUntil + clockOffset };
+}
+
+const ALLOW: Listing = { verdict: 'allow' };
+const DENY: Listing = { verdict: 'deny' };
+
+function listMatcher(allowed: readonly string[], denied: readonly string[]): Matcher<Listing> {
+  const verdicts = new Map<string, Listing>();
+  for (const entry of allowed) verdicts.set(entry, ALLOW);
+  for (const entry of denied) verdicts.set(entry, DENY);
   if (verdicts.size === 0) return { find: () => undefined };
   const networks = new Map([...verdicts].filter(([entry]) => !isGlob(entry) && parseNetwork(entry) !== undefined));
   // An address on a list means who calls from there: a user of that name is somebody else.

@@ -18,9 +18,9 @@ export function watchedStore(store: LimiterStore, options: WatchOptions): Limite
     charge: (request) => store.charge(request),
     reward: (request) => store.reward(request),
     renew: (request) => store.renew(request),
-    reset: (key) => store.reset(key),
-    block: (policy, key, durationMs) => store.block(policy, key, durationMs),
-    unblock: (key) => store.unblock(key),
+    reset: (key, by) => store.reset(key, by),
+    block: (policy, key, durationMs, by) => store.block(policy, key, durationMs, by),
+    unblock: (key, by) => store.unblock(key, by),
     close: () => store.close(),
   };
 }

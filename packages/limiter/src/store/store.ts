@@ -1,5 +1,5 @@
 import type { RedisFaultCode } from '@spillway/redis';
-import type { Decision, Policy } from '../types.ts';
+import type { ByHand, Decision, Policy } from '../types.ts';
 
 /** One request as a store sees it: checked, and with its key made. */
 export interface StoreRequest {
@@ -32,16 +32,16 @@ export interface LimiterStore {
   reward(request: StoreRequest): Promise<Decision>;
   /** Gives a slot its full time again; not allowed when it has been lost. @throws LimiterUnavailableError */
   renew(request: StoreRequest): Promise<Decision>;
-  /** Forgets a window and its block. @throws LimiterUnavailableError */
-  reset(key: string): Promise<void>;
+  /** Forgets a window and its block. `by` is for the trail. @throws LimiterUnavailableError */
+  reset(key: string, by?: ByHand): Promise<void>;
   /**
    * Refuses the key for `durationMs` (`Infinity` = for ever).
    * @returns the block's end in ms since 1970 by the store's clock, or `Infinity`.
    * @throws LimiterUnavailableError
    */
-  block(policy: Policy, key: string, durationMs: number): Promise<number>;
+  block(policy: Policy, key: string, durationMs: number, by?: ByHand): Promise<number>;
   /** @returns whether a block ran. @throws LimiterUnavailableError */
-  unblock(key: string): Promise<boolean>;
+  unblock(key: string, by?: ByHand): Promise<boolean>;
   /** Notes in the audit trail that a key has come near its limit; a store without a trail has no such thing. */
   nearLimit?(key: string, limit: number, remaining: number): void;
   /**

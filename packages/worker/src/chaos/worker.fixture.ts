@@ -33,7 +33,7 @@ const pool = createPool({ connectionString: database, onError: () => {} });
 const watched: Queryable = {
   async query(statement, values) {
     const text = typeof statement === 'string' ? statement : statement.text;
-    const insert = text.includes('upsert_blocks');
+    const insert = text.includes('upsert_blocks') || text.includes('"spillway"."changes"');
     const result = pool.query(statement, values);
     // Sent in this turn of the event loop, and certainly not answered in the next.
     if (insert) setImmediate(() => pass('mid-insert'));

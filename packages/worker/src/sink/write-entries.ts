@@ -3,6 +3,7 @@ import { parseOutboxEntry, type OutboxEvent } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { blockTable } from './block-table.ts';
 import { breakerTable } from './breaker-table.ts';
+import { changeTable } from './change-table.ts';
 import { decisionCountsTable } from './decision-counts-table.ts';
 import { keepDeadLetters } from './dead-letters.ts';
 import { nearLimitTable } from './near-limit-table.ts';
@@ -26,6 +27,7 @@ const writers: ReadonlyMap<string, EventWriter> = new Map(
     eventWriter(decisionCountsTable),
     eventWriter(outageTable),
     eventWriter(endedEpochTable),
+    eventWriter(changeTable),
   ].map((writer) => [writer.type, writer]),
 );
 

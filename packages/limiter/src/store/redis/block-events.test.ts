@@ -17,7 +17,8 @@ const make = () => createLimiter({ redis: redis.client, policies, deadlineMs: 1_
 async function blockEvents(subject: string): Promise<BlockEvent[]> {
   const shard = shardOf(subject, 16);
   const entries = await redis.client.xrange(outboxKeys(shard).stream, '-', '+');
-  return entries.map((entry) => parseBlockEvent(parseOutboxEntry(shard, entry as RawEntry)));
+  const events = entries.map((entry) => parseOutboxEntry(shard, entry as RawEntry));
+  return events.filter(({ type }) => type === 'block').map(parseBlockEvent);
 }
 
 describe('block events', () => {

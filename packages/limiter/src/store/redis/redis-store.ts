@@ -1,7 +1,9 @@
-import { channelOf, deadlines, type FaultReporter, faultOf, type RedisClient } from '@spillway/redis';
+import { channelOf, deadlines, defaultActor, type FaultReporter, faultOf, type RedisClient } from '@spillway/redis';
+import { readByHand } from '../../by-hand.ts';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
-import type { Decision } from '../../types.ts';
+import type { ByHand, Decision } from '../../types.ts';
+import { parseWindowKey } from '../../window-key.ts';
 import type { BlockedListener, LimiterStore, StoreRequest } from '../store.ts';
 import { acrossShards } from './across-shards.ts';
 import { decisions } from './decisions.ts';
@@ -65,6 +67,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
   });
 
   const channel = channelOf(client, KEYS_CHANNEL);
+  const otherwise = defaultActor();
 
   function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
@@ -72,10 +75,17 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     });
   }
 
-  async function lift(key: string, how: 'unblock' | 'reset'): Promise<boolean> {
-    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], [outboxCap, how, channel]));
+  async function lift(key: string, how: 'unblock' | 'reset', by: ByHand | undefined): Promise<boolean> {
+    const args = changeArguments(how, key, by);
+    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], args));
     inPlace.forget(key);
     return ran;
+  }
+
+  /** What block.lua is told of every change: see its header. */
+  function changeArguments(how: string, key: string, by: ByHand = {}): (string | number)[] {
+    const { actor, why } = readByHand(by, otherwise);
+    return [outboxCap, how, channel, actor, why, windowObject(key)];
   }
 
   const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
@@ -88,13 +98,13 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     reward,
     renew: (request) => change(request, 'renew'),
     // Not DEL: a block that ends early is part of the trail.
-    reset: async (key) => void (await lift(key, 'reset')),
-    async block({ limit, windowMs }, key, durationMs) {
-      const args = [outboxCap, 'block', channel, durationMs === Infinity ? 0 : durationMs, limit, windowMs];
+    reset: async (key, by) => void (await lift(key, 'reset', by)),
+    async block({ limit, windowMs }, key, durationMs, by) {
+      const args = [...changeArguments('block', key, by), durationMs === Infinity ? 0 : durationMs, limit, windowMs];
       const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },
-    unblock: (key) => lift(key, 'unblock'),
+    unblock: (key, by) => lift(key, 'unblock', by),
     async giveBack({ policy, key, cost }, chargedAtMs) {
       const width = policy.algorithm === 'sliding-window' ? Math.ceil(policy.windowMs / policy.buckets) : 0;
       await bounded('giveBack', key, () => scripts.giveBack.run(client, [key], [chargedAtMs, cost, width]));
@@ -104,4 +114,10 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     countDenied: denied.add,
     close: async () => void (await Promise.all([denied.close(), nearLimit.close(), inPlace.close()])),
   };
+}
+
+/** How the trail names a window: `policy/action/subject`. */
+function windowObject(key: string): string {
+  const window = parseWindowKey(key);
+  return window === undefined ? key : [window.policy, window.action, window.subject].join('/');
 }

@@ -1,0 +1,61 @@
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { eventFields } from './event-fields.ts';
+import { type EventIdentity, type OutboxEvent, outboxEventId } from './outbox.ts';
+
+/** A change that was made by hand, as one outbox event tells it. */
+export interface ChangeEvent extends EventIdentity {
+  /** The event's id, the same at every delivery. */
+  readonly id: string;
+  /** Who: what the limiter or the breakers were told, or {@link defaultActor}. */
+  readonly actor: string;
+  /** Why, in the actor's words. */
+  readonly note: string | null;
+  /** What was done: `set_policy`, `block`, `force_open`. */
+  readonly action: string;
+  /** The kind of thing it was done to: `policy`, `override`, `list`, `block`, `breaker`. */
+  readonly objectKind: string;
+  /** Which of them. */
+  readonly object: string;
+  /** As it was; null when there was none. */
+  readonly before: unknown;
+  /** As it is; null when it was removed. */
+  readonly after: unknown;
+}
+
+/** Reads an event of type `change`. @throws {MalformedEventError} */
+export function parseChangeEvent(event: OutboxEvent): ChangeEvent {
+  const { text } = eventFields(event);
+  const { shard, epoch, seq, atMs } = event;
+  const note = text('note');
+  return {
+    id: outboxEventId(event),
+    shard,
+    epoch,
+    seq,
+    atMs,
+    actor: text('actor', /./su),
+    note: note === '' ? null : note,
+    action: text('action', /./su),
+    objectKind: text('kind', /./su),
+    object: text('object', /./su),
+    before: jsonOrText(text('before')),
+    after: jsonOrText(text('after')),
+  };
+}
+
+/** What was stored by hand need not be JSON; then it is told as the text that it is. */
+function jsonOrText(text: string): unknown {
+  if (text === '') return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Who changes something unless the program says otherwise: `app:<program>@<host>`, such as `app:server.js@web-3`. */
+export function defaultActor(): string {
+  const [runtime = 'unknown', program = runtime] = process.argv;
+  return `app:${path.basename(program)}@${hostname()}`.slice(0, 200).toWellFormed();
+}
