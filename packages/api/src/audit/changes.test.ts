@@ -70,6 +70,9 @@ async function changes(query = ''): Promise<readonly Row[]> {
   return (rows as readonly Row[]).toReversed();
 }
 
+const limit = (units: number): unknown => expect.objectContaining({ limit: units });
+const others = async (): Promise<unknown> => (await ask('PUT', '/v1/lists/u', { verdict: 'deny' }))['otherLimiters'];
+
 it('tells of each policy, override and list entry, and each block of everything, who changed it from what to what', async () => {
   const rules = { algorithm: 'fixed-window', limit: 20, windowMs: 60_000 };
   const standard = '/v1/policies/standard';
@@ -84,7 +87,6 @@ it('tells of each policy, override and list entry, and each block of everything,
   await ask('POST', '/v1/subjects/block', { subject: 'u', durationMs: 60_000, why: 'spam' });
   await ask('POST', '/v1/subjects/unblock', { subject: 'u' });
   work();
-  const limit = (units: number): unknown => expect.objectContaining({ limit: units });
   const blocked = { blockedUntil: expect.any(Number) as unknown };
   const told = async (): Promise<unknown[]> =>
     (await changes()).map(({ action, object, before, after, note }) => [action, object, before, after, note]);
@@ -107,13 +109,13 @@ it('tells of each policy, override and list entry, and each block of everything,
 });
 
 it('tells of blocks, resets, breakers, keys and jobs once each, and holds no secret', async () => {
-  const limit = '/v1/limits/standard';
-  expect(await ask('POST', `${limit}/block`, { subject: 'u', durationMs: 60_000, why: 'spam' })).toMatchObject({
+  const standard = '/v1/limits/standard';
+  expect(await ask('POST', `${standard}/block`, { subject: 'u', durationMs: 60_000, why: 'spam' })).toMatchObject({
     blockedUntil: expect.any(Number),
   });
-  expect(await ask('POST', `${limit}/unblock`, { subject: 'u' })).toMatchObject({ wasBlocked: true });
-  await ask('POST', `${limit}/consume`, { subject: 'u', action: 'sign-in', cost: 2 });
-  expect(await ask('POST', `${limit}/reset`, { subject: 'u', action: 'sign-in' })).toEqual({ status: 204 });
+  expect(await ask('POST', `${standard}/unblock`, { subject: 'u' })).toMatchObject({ wasBlocked: true });
+  await ask('POST', `${standard}/consume`, { subject: 'u', action: 'sign-in', cost: 2 });
+  expect(await ask('POST', `${standard}/reset`, { subject: 'u', action: 'sign-in' })).toEqual({ status: 204 });
   await ask('PUT', '/v1/breakers/s3?preset=storage', { mode: 'isolated', why: 'their status page' });
   const made = await ask('POST', '/v1/keys', { name: 'x', scopes: ['read'] });
   const successor = await ask('POST', `/v1/keys/${String(made['id'])}/rotate`);
@@ -187,7 +189,6 @@ it('each answer to a change says how many other limiters take it over, and warns
     expect([path, await ask(method, path, body)]).toMatchObject([path, { status: 200, otherLimiters: 0, warning }]);
   }
   const limiter = await application();
-  const others = async (): Promise<unknown> => (await ask('PUT', '/v1/lists/u', { verdict: 'deny' }))['otherLimiters'];
   await expect.poll(others, soon).toBe(1);
   for (const [method, path, body] of reachable) {
     const answer = await ask(method, path, body);

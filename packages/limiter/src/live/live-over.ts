@@ -111,26 +111,37 @@ export function liveOver({ source, actor, policies, onError = () => undefined }:
   };
 }
 
+type EntryPlace = Pick<EntryWrite, 'field' | 'objectKind' | 'object'>;
+
+const policyEntry = (name: string): EntryPlace => ({ field: fields.policy(name), objectKind: 'policy', object: name });
+
+const overrideEntry = (place: Pick<Override, 'policy' | 'subject'>): EntryPlace => ({
+  field: fields.override(place),
+  objectKind: 'override',
+  object: `${place.policy}/${place.subject}`,
+});
+
+const blockEntry = (subject: string): EntryPlace => ({
+  field: fields.block(subject),
+  objectKind: 'block',
+  object: subject,
+});
+
 function policyChanges(
   write: Write,
   inCode: (name: string) => Policy | undefined,
 ): Pick<LivePolicies, 'setPolicy' | 'removePolicy'> {
-  const entryOf = (name: string): Pick<EntryWrite, 'field' | 'objectKind' | 'object'> => ({
-    field: fields.policy(name),
-    objectKind: 'policy',
-    object: name,
-  });
   return {
     async setPolicy(options, by) {
       const policy = definePolicy(options);
       const code = inCode(policy.name);
       const instead = code === undefined ? {} : { instead: JSON.stringify(code) };
       const value = JSON.stringify(policy);
-      return changeOf(await write({ ...entryOf(policy.name), value, action: 'set_policy', ...instead }, by));
+      return changeOf(await write({ ...policyEntry(policy.name), value, action: 'set_policy', ...instead }, by));
     },
     async removePolicy(name, by) {
       checkPolicyName(name);
-      return changeOf(await write({ ...entryOf(name), action: 'remove_policy' }, by));
+      return changeOf(await write({ ...policyEntry(name), action: 'remove_policy' }, by));
     },
   };
 }
@@ -139,25 +150,18 @@ function overrideChanges(
   write: Write,
   baseOf: (policy: string) => Policy | undefined,
 ): Pick<LivePolicies, 'setOverride' | 'removeOverride'> {
-  const entryOf = (
-    place: Pick<Override, 'policy' | 'subject'>,
-  ): Pick<EntryWrite, 'field' | 'objectKind' | 'object'> => ({
-    field: fields.override(place),
-    objectKind: 'override',
-    object: `${place.policy}/${place.subject}`,
-  });
   return {
     async setOverride(override, by) {
       const { policy, subject, ...patch } = checkOverride(override);
       const base = baseOf(policy);
       if (base !== undefined) checkFits(base, override);
       const value = JSON.stringify(patch);
-      return changeOf(await write({ ...entryOf({ policy, subject }), value, action: 'set_override' }, by));
+      return changeOf(await write({ ...overrideEntry({ policy, subject }), value, action: 'set_override' }, by));
     },
     async removeOverride({ policy, subject }, by) {
       checkPolicyName(policy);
       const place = { policy, subject: checkedText(subject) };
-      return changeOf(await write({ ...entryOf(place), action: 'remove_override' }, by));
+      return changeOf(await write({ ...overrideEntry(place), action: 'remove_override' }, by));
     },
   };
 }
@@ -177,11 +181,6 @@ function listChanges(write: Write): Pick<LivePolicies, 'allow' | 'deny' | 'unlis
 }
 
 function blockChanges(write: Write): Pick<LivePolicies, 'blockEverywhere' | 'unblockEverywhere'> {
-  const entryOf = (subject: string): Pick<EntryWrite, 'field' | 'objectKind' | 'object'> => ({
-    field: fields.block(subject),
-    objectKind: 'block',
-    object: subject,
-  });
   return {
     async blockEverywhere(subject, options = {}) {
       checkMembers('options', options, ['durationMs', ...BY_HAND]);
@@ -189,12 +188,12 @@ function blockChanges(write: Write): Pick<LivePolicies, 'blockEverywhere' | 'unb
       const { durationMs = 'forever', ...by } = options;
       if (durationMs !== 'forever') wholeNumberWithin('durationMs', durationMs, 1, MAX_BLOCK_MS);
       const value = { blockMs: durationMs === 'forever' ? Infinity : durationMs };
-      const written = await write({ ...entryOf(subject), value, action: 'block_everywhere' }, by);
+      const written = await write({ ...blockEntry(subject), value, action: 'block_everywhere' }, by);
       return { ...changeOf(written), blockedUntil: readBlockValue(written.value) };
     },
     async unblockEverywhere(subject, by) {
       checkSubject(subject);
-      return changeOf(await write({ ...entryOf(subject), action: 'unblock_everywhere' }, by));
+      return changeOf(await write({ ...blockEntry(subject), action: 'unblock_everywhere' }, by));
     },
   };
 }

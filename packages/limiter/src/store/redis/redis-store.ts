@@ -2,7 +2,7 @@ import { channelOf, deadlines, defaultActor, type FaultReporter, faultOf, type R
 import { readByHand } from '../../by-hand.ts';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
-import type { ByHand, Decision } from '../../types.ts';
+import type { ByHand, Decision, Policy } from '../../types.ts';
 import { parseWindowKey } from '../../window-key.ts';
 import type { BlockedListener, LimiterStore, StoreRequest } from '../store.ts';
 import { acrossShards } from './across-shards.ts';
@@ -67,7 +67,6 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
   });
 
   const channel = channelOf(client, KEYS_CHANNEL);
-  const otherwise = defaultActor();
 
   function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
@@ -76,16 +75,10 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
   }
 
   async function lift(key: string, how: 'unblock' | 'reset', by: ByHand | undefined): Promise<boolean> {
-    const args = changeArguments(how, key, by);
+    const args = [outboxCap, how, channel, ...byHandArguments(key, by)];
     const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], args));
     inPlace.forget(key);
     return ran;
-  }
-
-  /** What block.lua is told of every change: see its header. */
-  function changeArguments(how: string, key: string, by: ByHand = {}): (string | number)[] {
-    const { actor, why } = readByHand(by, otherwise);
-    return [outboxCap, how, channel, actor, why, windowObject(key)];
   }
 
   const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
@@ -100,14 +93,13 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     // Not DEL: a block that ends early is part of the trail.
     reset: async (key, by) => void (await lift(key, 'reset', by)),
     async block({ limit, windowMs }, key, durationMs, by) {
-      const args = [...changeArguments('block', key, by), durationMs === Infinity ? 0 : durationMs, limit, windowMs];
+      const args = [outboxCap, 'block', channel, ...byHandArguments(key, by), msOf(durationMs), limit, windowMs];
       const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },
     unblock: (key, by) => lift(key, 'unblock', by),
-    async giveBack({ policy, key, cost }, chargedAtMs) {
-      const width = policy.algorithm === 'sliding-window' ? Math.ceil(policy.windowMs / policy.buckets) : 0;
-      await bounded('giveBack', key, () => scripts.giveBack.run(client, [key], [chargedAtMs, cost, width]));
+    async giveBack({ policy, key, cost }, at) {
+      await bounded('giveBack', key, () => scripts.giveBack.run(client, [key], [at, cost, bucketWidth(policy)]));
     },
     decideAway: (request, cause) => inPlace.decide(request, false, faultOf(cause)),
     nearLimit: nearLimit.add,
@@ -116,8 +108,19 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
   };
 }
 
-/** How the trail names a window: `policy/action/subject`. */
-function windowObject(key: string): string {
+/** What block.lua is told for the trail: who, why, and the window as `policy/action/subject`. */
+function byHandArguments(key: string, by: ByHand = {}): readonly string[] {
+  const { actor, why } = readByHand(by, by.actor ?? defaultActor());
   const window = parseWindowKey(key);
-  return window === undefined ? key : [window.policy, window.action, window.subject].join('/');
+  return [actor, why, window === undefined ? key : `${window.policy}/${window.action}/${window.subject}`];
+}
+
+/** A time as scripts take it: 0 = for ever. */
+function msOf(durationMs: number): number {
+  return durationMs === Infinity ? 0 : durationMs;
+}
+
+/** How long a bucket of the policy is, in ms; 0 where there are none. */
+function bucketWidth(policy: Policy): number {
+  return policy.algorithm === 'sliding-window' ? Math.ceil(policy.windowMs / policy.buckets) : 0;
 }
