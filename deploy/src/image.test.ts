@@ -97,6 +97,12 @@ it('migrates as the owner, decides as api, stores as worker, and stops in order'
   // Users as compose.yaml makes them; the embedded server trusts whoever is local, so passwords don't matter.
   const [, users = ''] = /<<'SQL'\n(.*)\nSQL/su.exec(await deployText('postgres/init.sh')) ?? [];
   await owner.query(users.replaceAll(/:'\w+'/gu, "'secret'"));
+  const limits =
+    "SELECT rolname, rolconfig FROM pg_roles WHERE rolname IN ('api', 'grafana', 'worker') ORDER BY rolname";
+  // What a pooler keeps its clients from asking for.
+  expect((await owner.query(limits)).rows).toEqual(
+    ['api', 'grafana', 'worker'].map((rolname) => ({ rolname, rolconfig: ['statement_timeout=60s'] })),
+  );
   const migration = run(
     [...commandOf(stages.get('migrate'), 'ENTRYPOINT'), ...commandOf(stages.get('migrate'), 'CMD')],
     { DATABASE_URL: postgres.url },

@@ -35,6 +35,11 @@ describe('serve', () => {
     expect(await (await fetch(server.url)).text()).toBe('hello');
   });
 
+  it('keeps idle connections longer than load balancers do, so that theirs is the side that closes first', async () => {
+    const server = await open(() => new Response('hello'));
+    expect((await fetch(server.url)).headers.get('keep-alive')).toBe('timeout=75');
+  });
+
   it('names PORT and HOST when they can not be had', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');

@@ -2,9 +2,10 @@ import { classifyDbError, type Queryable, recordMetrics } from '@spillway/db';
 import { Worker, type Job, type WorkerOptions as BullOptions, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber } from '../errors.ts';
+import { isUnmigrated } from '../health/unmigrated.ts';
 import type { WorkerLogger } from '../logger.ts';
 import { AUDIT_QUEUE, countDuplicates, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
-import { isOutOfMemory, type MemoryWatch } from '../queue/memory-watch.ts';
+import type { MemoryWatch } from '../queue/memory-watch.ts';
 import { restAfterErrors } from '../queue/rest-after-errors.ts';
 import { repeat } from '../repeat.ts';
 import { LagMeter } from './lag-meter.ts';
@@ -95,7 +96,7 @@ type AuditJob = Job<AuditJobData, WriteReport, 'events'>;
 /**
  * Starts writing queued events into Postgres. Any number of sinks share the work.
  *
- * While Postgres is away no job fails and none uses up an attempt: the queue rests and tries again. Rows that Postgres
+ * While Postgres is away or not migrated no job fails and none uses up an attempt: the queue rests and tries again. Rows that Postgres
  * refuses become dead letters. Everything else is a fault of ours: the job is tried again with growing delays and stays
  * in the queue as failed.
  * @throws {WorkerOptionError} for an option that can't work.
@@ -123,7 +124,7 @@ export function createSink(options: SinkOptions): Sink {
       if (report.duplicates > 0) void countDuplicates(connection, prefix, report.duplicates).catch(() => {});
       return report;
     } catch (error) {
-      const isUnavailable = classifyDbError(error) === 'unavailable';
+      const isUnavailable = classifyDbError(error) === 'unavailable' || isUnmigrated(error);
       end(isUnavailable ? 'postponed' : 'failed');
       if (!isUnavailable) {
         if (!(await isAhead(connection))) throw error;
@@ -186,12 +187,15 @@ async function isAhead(redis: Redis | Cluster): Promise<boolean> {
   );
 }
 
-/** Redis' refusal to say that a job is done isn't the job's fault, so that it uses up no attempt. */
+/**
+ * Redis' refusal to note that a job is done (it is full, can't save, was demoted, loads its data) isn't the job's fault, so that
+ * it uses up no attempt: it goes back, or to another worker once its lock has run out, and done twice is the same as once.
+ */
 class SinkWorker extends Worker<AuditJobData, WriteReport, 'events'> {
   protected override async handleFailed(
     ...[error, ...rest]: Parameters<Worker<AuditJobData, WriteReport, 'events'>['handleFailed']>
   ): ReturnType<Worker<AuditJobData, WriteReport, 'events'>['handleFailed']> {
-    return super.handleFailed(isOutOfMemory(error) ? Worker.RateLimitError() : error, ...rest);
+    return super.handleFailed(error.name === 'ReplyError' ? Worker.RateLimitError() : error, ...rest);
   }
 }
 
