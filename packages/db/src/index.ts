@@ -130,7 +130,14 @@ export {
 export { endEpochs, type EndedEpochRow, noteSeen, noteStored, type StoredStretch } from './trail/outbox-epochs.ts';
 export { type RecentEvent, recentEvents } from './trail/recent-events.ts';
 export type { OutboxIdentity } from './trail/outbox-identity.ts';
-export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './schema/enumerations.ts';
+export {
+  apiKeyScopes,
+  archivalRunStatuses,
+  blockModes,
+  breakerEventTypes,
+  type GapKind,
+  gapKinds,
+} from './schema/enumerations.ts';
 export type { RolesReport } from './roles/ensure-roles.ts';
 export { type Exposure, listExposures } from './roles/exposures.ts';
 export type { RoleName } from './roles/privileges.ts';

@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { listGaps, type Queryable } from '@spillway/db';
-import { auditGaps } from '@spillway/db/schema';
+import { auditGaps, gapKinds } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -24,7 +24,9 @@ export function gapRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
       query: members({
         ...pageQuery,
         ...timeQuery,
-        kind: text(64).optional(),
+        kind: text(64)
+          .optional()
+          .openapi({ description: `Those that Spillway records: ${gapKinds.join(', ')}.` }),
         resolved: booleanText().optional(),
       }),
     },

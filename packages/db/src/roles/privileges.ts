@@ -1,3 +1,5 @@
+import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
+
 /**
  * Roles that own nothing but what they must, for users to be members of one or several:
  * - writer: the worker's sink. Adds to the trail, and can neither change nor delete what is in it.
@@ -45,7 +47,7 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'spillway.audit_gaps': { writer: 'INSERT', maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
   'spillway.audit_dead_letters': {
     writer: ADD,
-    maintenance: 'SELECT, UPDATE (replayed_at)',
+    maintenance: `SELECT, UPDATE (${auditDeadLetters.replayedAtMs.name})`,
     reader: 'SELECT',
   },
   // Written through note_stored(), note_seen() and end_epochs().

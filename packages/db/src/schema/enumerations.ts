@@ -10,6 +10,9 @@ export const breakerEventTypes = ['opened', 'closed', 'half_open', 'failure', 's
 /** The kinds of gap that Spillway records. The column takes any text, so that a new producer needs no migration. */
 export const gapKinds = ['missing', 'dropped', 'epoch_ended', 'seq_reused', 'blocks_capped', 'limiter_outage'] as const;
 
+/** One of {@link gapKinds}. */
+export type GapKind = (typeof gapKinds)[number];
+
 /**
  * What an API key may do. `decide`: ask for decisions. `read`: look at the trail, policies, breakers and metrics. `metrics`: record
  * samples. `operate`: block, unblock and reset subjects, set overrides and list entries, move breakers, retry failed jobs.

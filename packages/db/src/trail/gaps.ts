@@ -4,6 +4,7 @@ import { equals, type Page, type PageOptions, readPage, when } from '../query/ke
 import { columnsOf, excluded, typed } from '../query/typed.ts';
 import { type InsertRows, type NewRow, unnestCall, unnestInsert } from '../query/unnest-insert.ts';
 import { auditGaps } from '../schema/audit-gaps.ts';
+import type { GapKind } from '../schema/enumerations.ts';
 
 /** Missing sequence numbers of one shard and epoch, both ends included. */
 export interface GapRange {
@@ -55,7 +56,13 @@ export async function upsertDropped(db: Queryable, rows: readonly DroppedRow[]):
     .values(
       rows
         .toSorted((one, other) => (one.id < other.id ? -1 : 1))
-        .map(({ id: gap, shard, epoch, count }) => ({ id: gap, kind: 'dropped', shard, epoch, detail: { count } })),
+        .map(({ id: gap, shard, epoch, count }) => ({
+          id: gap,
+          kind: 'dropped' satisfies GapKind,
+          shard,
+          epoch,
+          detail: { count },
+        })),
     )
     .onConflictDoUpdate({
       target: id,

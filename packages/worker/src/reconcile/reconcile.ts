@@ -1,6 +1,7 @@
 import {
   endEpochs,
   findMissing,
+  type GapKind,
   type GapRange,
   insertGaps,
   type KnownSeq,
@@ -149,7 +150,7 @@ async function report(db: Queryable, missing: readonly GapRange[]): Promise<void
     db,
     missing.map((range) => ({
       id: hashId(['missing', range.shard, range.epoch, range.fromSeq, range.toSeq]),
-      kind: 'missing',
+      kind: 'missing' satisfies GapKind,
       ...range,
       detail: { foundBy: 'reconcile' },
       detectedAtMs: Date.now(),
