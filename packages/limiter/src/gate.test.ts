@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { judge } from './http/judge.ts';
+import { limitRequest } from './http/limit-request.ts';
 import { createLimiter } from './limiter.ts';
 import type { Limiter } from './limiter-interface.ts';
 import type { LivePolicies } from './live/live-policies.ts';
@@ -82,8 +82,9 @@ describe('who is on a list', () => {
   });
 });
 
+const request = new Request('http://x/');
 const from = (subject: string) =>
-  judge(new Request('http://x/'), { limiter, policy: 'uploads', identify: () => subject });
+  limitRequest(request, { limiter, policy: 'uploads', identify: () => subject }, { of: request });
 
 describe('over HTTP', () => {
   it('the deny list answers with a problem, and names no time to come back', async () => {

@@ -63,6 +63,7 @@ it('exports exactly this', () => {
         "denialProblem",
         "firstOf",
         "guard",
+        "plans",
         "problemResponse",
         "rateLimitHeaders",
         "withRetryJitter",

@@ -1,10 +1,37 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { checkGuardOptions, type GuardOptions, judge, type Verdict } from '../http/judge.ts';
+import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
+import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
 import { isPreflight } from '../http/preflight.ts';
 import { carryOut, type NodeRequest, nodeRequest } from '../http/node-request.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
-export type RateLimitOptions<Req extends IncomingMessage = IncomingMessage> = GuardOptions<NodeRequest<Req>>;
+export interface RateLimitOptions<Req extends IncomingMessage = IncomingMessage> extends GuardOptions<
+  NodeRequest<Req>,
+  Req
+> {
+  /** Your own answer to a refused request. Its status and the rate limit headers are set already. @default problem+json */
+  readonly onRefused?: (
+    request: Req,
+    response: ServerResponse,
+    next: (error?: unknown) => void,
+    refusal: Refusal,
+  ) => unknown;
+  /**
+   * Whether a request counts, asked when its answer has been sent. One that doesn't gets its units back. An answer that was cut
+   * off counts. @default all count
+   */
+  readonly chargeIf?: (response: ServerResponse) => boolean | Promise<boolean>;
+}
+
+declare global {
+  // oxlint-disable-next-line typescript/no-namespace -- where Express' types look for members of a request
+  namespace Express {
+    interface Request {
+      /** What {@link rateLimit} decided; absent for a request that it skipped. */
+      rateLimit?: RateLimitInfo;
+    }
+  }
+}
 
 /** A middleware of Express, Connect, or whatever else hands on Node's own request and response. */
 export type RateLimitMiddleware<Req extends IncomingMessage = IncomingMessage> = (
@@ -27,21 +54,35 @@ export type RateLimitMiddleware<Req extends IncomingMessage = IncomingMessage> =
 export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
   options: RateLimitOptions<Req>,
 ): RateLimitMiddleware<Req> {
-  checkGuardOptions(options);
+  const { onRefused, chargeIf, ...guarded } = options;
+  checkGuardOptions(options, ['onRefused', 'chargeIf']);
   return async (raw, response, next) => {
-    let verdict: Verdict;
+    let result: RateLimitResult;
     const request = nodeRequest(raw);
     if (isPreflight(raw.method, request)) {
       next();
       return;
     }
     try {
-      verdict = await judge(request, options, { once: raw });
+      result = await limitRequest(request, guarded, { of: raw, once: raw });
     } catch (error) {
       next(error);
       return;
     }
-    if (carryOut(verdict, response)) next();
+    if (result.rateLimit !== undefined) Object.assign(raw, { rateLimit: result.rateLimit });
+    const mayGoOn = carryOut(result, response, {
+      ...(chargeIf === undefined ? {} : { chargeIf: () => chargeIf(response) }),
+      ...(onRefused === undefined ? {} : { onRefused: (refusal) => void answer(refusal) }),
+    });
+    if (mayGoOn) next();
+
+    async function answer(refusal: Refusal): Promise<void> {
+      try {
+        await onRefused?.(raw, response, next, refusal);
+      } catch (error) {
+        next(error);
+      }
+    }
   };
 }
 

@@ -1,13 +1,32 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
 import { ALL_HEADERS } from '../http/headers.ts';
-import { checkGuardOptions, type GuardOptions, judge } from '../http/judge.ts';
-import { type NodeRequest, nodeRequest, releaseAfter } from '../http/node-request.ts';
+import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
+import { limitRequest } from '../http/limit-request.ts';
+import { type NodeRequest, nodeRequest, refundAfter, releaseAfter } from '../http/node-request.ts';
 import { isPreflight } from '../http/preflight.ts';
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. `raw` is Fastify's request. */
-export type RateLimitOptions = GuardOptions<NodeRequest<FastifyRequest>>;
+export interface RateLimitOptions extends GuardOptions<NodeRequest<FastifyRequest>, FastifyRequest> {
+  /**
+   * Your own answer to a refused request: what it gives is sent, unless it sends itself. Status and rate limit headers are
+   * set already. @default problem+json
+   */
+  readonly onRefused?: (request: FastifyRequest, reply: FastifyReply, refusal: Refusal) => unknown;
+  /**
+   * Whether a request counts, asked when its answer has been sent. One that doesn't gets its units back. An answer that was cut
+   * off counts. @default all count
+   */
+  readonly chargeIf?: (reply: FastifyReply) => boolean | Promise<boolean>;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What `rateLimit` decided; absent for a request that it skipped. */
+    rateLimit?: RateLimitInfo;
+  }
+}
 
 /** A hook for `onRequest`, `preValidation` or `preHandler`. */
 export type RateLimitHook = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>;
@@ -24,20 +43,27 @@ export type RateLimitHook = (request: FastifyRequest, reply: FastifyReply) => Pr
  * @throws {LimiterInputError} at construction, when an option can't be used.
  */
 export function rateLimit(options: RateLimitOptions): RateLimitHook {
-  checkGuardOptions(options);
+  const { onRefused, chargeIf, ...guarded } = options;
+  checkGuardOptions(options, ['onRefused', 'chargeIf']);
   return async (raw, reply) => {
     const request = nodeRequest(raw);
     if (isPreflight(raw.method, request)) return undefined;
-    const verdict = await judge(request, options, { once: raw });
-    if (verdict.kind === 'pass' && verdict.slots !== undefined) releaseAfter(reply.raw, verdict.slots.keep());
+    const result = await limitRequest(request, guarded, { of: raw, once: raw });
+    if (result.rateLimit !== undefined) raw.rateLimit = result.rateLimit;
+    if (result.kind === 'pass' && result.slots !== undefined) releaseAfter(reply.raw, result.slots.keep());
+    if (result.kind === 'pass' && chargeIf !== undefined) refundAfter(reply.raw, result, () => chargeIf(reply));
     if (reply.sent) return reply;
-    if (verdict.kind === 'refused') for (const name of ALL_HEADERS) reply.removeHeader(name);
-    reply.headers(verdict.headers);
-    if (verdict.exposed.length > 0) {
-      reply.header(EXPOSE_HEADERS, exposeHeaders(reply.getHeader(EXPOSE_HEADERS)?.toString(), verdict.exposed));
+    if (result.kind === 'refused') for (const name of ALL_HEADERS) reply.removeHeader(name);
+    reply.headers(result.headers);
+    if (result.exposed.length > 0) {
+      reply.header(EXPOSE_HEADERS, exposeHeaders(reply.getHeader(EXPOSE_HEADERS)?.toString(), result.exposed));
     }
-    if (verdict.kind === 'pass') return undefined;
-    return reply.code(verdict.problem.status).type(PROBLEM_TYPE).send(problemBody(verdict.problem));
+    if (result.kind === 'pass') return undefined;
+    const { problem, rateLimit: decided } = result;
+    reply.code(problem.status);
+    if (onRefused === undefined) return reply.type(PROBLEM_TYPE).send(problemBody(problem));
+    const answer = await onRefused(raw, reply, decided === undefined ? { problem } : { problem, rateLimit: decided });
+    return reply.sent ? reply : reply.send(answer);
   };
 }
 

@@ -90,7 +90,7 @@ describe('applyRateLimit', () => {
     configureRateLimit({
       limiter,
       identify: byJwtSubject({ verify: (token) => users[token] ?? {} }),
-      headers: corsHeaders,
+      refusalHeaders: corsHeaders,
     });
     const Origin = 'https://app.example';
     const serve = async (init: RequestInit): Promise<Response> => {
@@ -136,8 +136,8 @@ describe('applyRateLimit', () => {
     ['without identify', { identify: undefined }, 'identify must be given'],
     ['with an unknown option', { policy: 'auth' }, 'options.policy is no option'],
     ['with no limiter', { limiter: {} }, 'limiter must be'],
-    ['with headers that can not be sent', { headers: { 'Bad Name': 'x' } }, 'headers must be'],
-    ['with headers that are none', { headers: 'cors' }, 'headers must be'],
+    ['with headers that can not be sent', { refusalHeaders: { 'Bad Name': 'x' } }, 'refusalHeaders must be'],
+    ['with headers that are none', { refusalHeaders: 'cors' }, 'refusalHeaders must be'],
   ])('can not be configured %s', (_, wrong, problem) => {
     const limiter = createLimiter({ store: memoryStore(), policies: tiers });
     expect(() => configureRateLimit({ limiter, identify, ...wrong })).toThrow(problem);

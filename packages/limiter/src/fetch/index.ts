@@ -1,15 +1,16 @@
 import { LimiterInputError, shown } from '../errors.ts';
 import { type FetchGuardOptions, refusal } from '../http/guard.ts';
-import { checkEdgeOptions, judge } from '../http/judge.ts';
+import { checkEdgeOptions } from '../http/guard-options.ts';
+import { limitRequest } from '../http/limit-request.ts';
 import { isPreflight } from '../http/preflight.ts';
 
 /** What {@link applyRateLimit} works with. */
 export type FetchRateLimit = Pick<
   FetchGuardOptions,
-  'limiter' | 'identify' | 'retryJitter' | 'exposeHeaders' | 'headers'
+  'limiter' | 'identify' | 'retryJitter' | 'exposeHeaders' | 'refusalHeaders'
 >;
 
-const OPTIONS = ['limiter', 'identify', 'retryJitter', 'exposeHeaders', 'headers'];
+const OPTIONS = ['limiter', 'identify', 'retryJitter', 'exposeHeaders', 'refusalHeaders'];
 
 /** `applyRateLimit` was called before `configureRateLimit`. */
 export class RateLimitNotConfiguredError extends Error {
@@ -31,21 +32,21 @@ let configured: FetchRateLimit | undefined;
  * replaces what was said.
  * @example On Supabase: who signed in counts by the token, everybody else by the address that the platform's proxy names
  * ```ts
- * configureRateLimit({ limiter, identify: byJwtSubject({ verify }), headers: corsHeaders });
+ * configureRateLimit({ limiter, identify: byJwtSubject({ verify }), refusalHeaders: corsHeaders });
  * ```
  * @returns a function that puts back what was configured before; a test calls it at its end.
  * @throws {LimiterInputError} naming an option that is missing, wrong or unknown.
  */
 export function configureRateLimit(options: FetchRateLimit): () => void {
   checkEdgeOptions(options, OPTIONS);
-  const { identify, headers = {} } = options;
+  const { identify, refusalHeaders = {} } = options;
   if (identify === undefined) {
     throw new LimiterInputError(
       'identify',
       'must be given, for example byJwtSubject({ verify }): a Request does not tell the address of its connection',
     );
   }
-  checkHeaders(headers);
+  checkHeaders(refusalHeaders);
   const before = configured;
   configured = options;
   return () => {
@@ -59,7 +60,7 @@ function checkHeaders(headers: unknown): void {
     void new Headers(Object.entries(headers));
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new LimiterInputError('headers', `must be an object of header names and their values: ${why}`);
+    throw new LimiterInputError('refusalHeaders', `must be an object of header names and their values: ${why}`);
   }
 }
 
@@ -78,6 +79,6 @@ function checkHeaders(headers: unknown): void {
 export async function applyRateLimit(request: Request, tier: string, action: string): Promise<Response | null> {
   if (configured === undefined) throw new RateLimitNotConfiguredError();
   if (isPreflight(request.method, request)) return null;
-  const verdict = await judge(request, { ...configured, policy: tier, action });
-  return verdict.kind === 'refused' ? refusal(verdict, configured.headers) : null;
+  const result = await limitRequest(request, { ...configured, policy: tier, action }, { of: request });
+  return result.kind === 'refused' ? refusal(request, result, configured) : null;
 }

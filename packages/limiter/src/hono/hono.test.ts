@@ -167,9 +167,14 @@ describe('rateLimit', () => {
     [{ retryJitter: -0.1 }, 'retryJitter'],
     [{ exposeHeaders: 'yes' as unknown as boolean }, 'exposeHeaders'],
     [{ identify: 'me' as never }, 'identify'],
-    [{ policy: (() => 'two') as never }, 'policy'],
+    [{ policy: 7 as never }, 'policy'],
+    [{ cost: '1' as never }, 'cost'],
+    [{ headers: 'all' as never }, 'headers'],
+    [{ onError: 'admit' as never }, 'onError'],
+    [{ onRefused: 'no' as never }, 'onRefused'],
     [{ limiter: undefined as never }, 'limiter'],
-    [{ skip: () => true } as never, 'skip is no option'],
+    [{ skip: true as never }, 'skip'],
+    [{ limit: 5 } as never, 'limit is no option'],
   ])('refuses %j at construction', (extra, field) => {
     expect(() => appWith(extra)).toThrow(field);
   });

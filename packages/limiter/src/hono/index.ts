@@ -3,19 +3,34 @@ import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
 import { ALL_HEADERS } from '../http/headers.ts';
 import { byConnection } from '../http/identity/by-connection.ts';
 import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity/identity.ts';
-import { checkGuardOptions, type GuardOptions, judge, type Verdict } from '../http/judge.ts';
-import { nodeRequest, releaseAfter } from '../http/node-request.ts';
+import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
+import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
+import { nodeRequest, refundUnless, releaseAfter } from '../http/node-request.ts';
 import { isPreflight } from '../http/preflight.ts';
 import { problemResponse } from '../http/problem.ts';
 import { type NodeBindings, nodeBindings } from './node-bindings.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
-export interface RateLimitOptions extends Omit<GuardOptions, 'identify'> {
+export interface RateLimitOptions extends Omit<GuardOptions<Request, Context>, 'identify'> {
   /**
    * Who is asking; the context has what earlier middleware found out. @default the address of the connection, which
    * @hono/node-server, Bun and Deno tell; elsewhere it must be given
    */
   readonly identify?: (request: Request, context: Context) => string | undefined | Promise<string | undefined>;
+  /** Your own answer to a refused request; the rate limit headers are added to it. @default problem+json */
+  readonly onRefused?: (context: Context, refusal: Refusal) => Response | Promise<Response>;
+  /**
+   * Whether a request counts, asked when its handler has answered (`context.res`). One that doesn't gets its units back before
+   * the answer is sent. One whose handler threw counts, unless an error handler of the application has answered. @default all count
+   */
+  readonly chargeIf?: (context: Context) => boolean | Promise<boolean>;
+}
+
+declare module 'hono' {
+  interface ContextVariableMap {
+    /** What `rateLimit` decided; absent for a request that it skipped. */
+    rateLimit?: RateLimitInfo;
+  }
 }
 
 /** Contexts that a guard has refused: those in front of it leave its figures alone. */
@@ -36,35 +51,46 @@ const refused = new WeakSet<Context>();
  * @throws {LimiterInputError} at construction, when an option can't be used; at a request, when `identify` is missing and
  * nothing tells the address.
  */
-export function rateLimit({ identify, ...options }: RateLimitOptions): MiddlewareHandler {
-  const asked: GuardOptions<RequestHeaders> = options;
-  checkGuardOptions(identify === undefined ? asked : { ...asked, identify: inContext(identify) });
+export function rateLimit(given: RateLimitOptions): MiddlewareHandler {
+  const { identify, ...chosen } = given;
+  const { onRefused, chargeIf, ...asked } = chosen;
+  const identified = identify === undefined ? {} : { identify: inContext(identify) };
+  checkGuardOptions<RequestHeaders, Context>({ ...chosen, ...identified }, ['onRefused', 'chargeIf']);
   const guarded = { ...asked, identify: identify === undefined ? byConnection : inContext(identify) };
   return async (context, next) => {
     const node = nodeBindings(context.env);
     const request = node === undefined ? context.req.raw : nodeRequest(node.incoming);
     if (isPreflight(context.req.method, request)) return next();
-    const verdict = await judge(request, guarded, { context, once: context });
-    if (verdict.kind === 'refused') return refuse(context, verdict, node);
+    const result = await limitRequest(request, guarded, { of: context, context, once: context });
+    if (result.rateLimit !== undefined) context.set('rateLimit', result.rateLimit);
+    if (result.kind === 'refused') return refuse(context, result, { node, onRefused });
     if (node !== undefined) {
-      setOnNode(node, verdict);
+      setOnNode(node, result);
       await next();
-      if (!refused.has(context)) expose(context, verdict.exposed);
+      if (chargeIf !== undefined) await refundUnless(() => chargeIf(context), result.refund);
+      if (!refused.has(context)) expose(context, result.exposed);
       return undefined;
     }
-    const release = verdict.slots?.keep();
+    const release = result.slots?.keep();
     try {
       await next();
+      if (chargeIf !== undefined) await refundUnless(() => chargeIf(context), result.refund);
     } finally {
       release?.();
     }
-    if (!refused.has(context)) setHeaders(context, verdict);
+    if (!refused.has(context)) setHeaders(context, result);
     return undefined;
   };
 }
 
-type Pass = Extract<Verdict, { kind: 'pass' }>;
-type Refusal = Extract<Verdict, { kind: 'refused' }>;
+type Pass = Extract<RateLimitResult, { kind: 'pass' }>;
+type Refused = Extract<RateLimitResult, { kind: 'refused' }>;
+
+/** How a refusal is answered. */
+interface Answering {
+  readonly node: NodeBindings | undefined;
+  readonly onRefused: RateLimitOptions['onRefused'];
+}
 
 /** What `identify` gets: Node's own request where it needs no more, else the `Request` and its context. */
 function inContext(identify: NonNullable<RateLimitOptions['identify']>): IdentifyInContext<RequestHeaders> {
@@ -79,13 +105,19 @@ function isContext(value: unknown): value is Context {
   return typeof value === 'object' && value !== null && 'req' in value;
 }
 
-function refuse(context: Context, verdict: Refusal, node: NodeBindings | undefined): Response {
+async function refuse(context: Context, result: Refused, { node, onRefused }: Answering): Promise<Response> {
   refused.add(context);
   if (node !== undefined && !node.outgoing.headersSent) {
     for (const name of ALL_HEADERS) node.outgoing.removeHeader(name);
   }
-  expose(context, verdict.exposed);
-  return problemResponse(verdict.problem, verdict.headers);
+  expose(context, result.exposed);
+  const { problem, headers, rateLimit: decided } = result;
+  if (onRefused === undefined) return problemResponse(problem, headers);
+  const own = await onRefused(context, decided === undefined ? { problem } : { problem, rateLimit: decided });
+  // What `fetch` or `Response.redirect` made can't be changed.
+  const response = new Response(own.body, own);
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
+  return response;
 }
 
 function setOnNode({ outgoing }: NodeBindings, { headers, slots }: Pass): void {

@@ -1,5 +1,6 @@
 import { EXPOSE_HEADERS, exposeHeaders } from './expose-headers.ts';
-import { type GuardOptions, judge, type Verdict } from './judge.ts';
+import type { GuardOptions, RateLimitInfo, Refusal } from './guard-options.ts';
+import { limitRequest, type RateLimitResult } from './limit-request.ts';
 import { isPreflight } from './preflight.ts';
 import { problemResponse } from './problem.ts';
 
@@ -15,6 +16,10 @@ export type GuardResult =
        * Absent without such.
        */
       readonly release?: () => void;
+      /** Absent for a request that was skipped, and for a preflight. */
+      readonly rateLimit?: RateLimitInfo;
+      /** Gives back what was charged, for an answer that is not to count. Absent where nothing was. Never rejects. */
+      readonly refund?: () => Promise<void>;
     }
   | { readonly kind: 'refused'; readonly response: Response };
 
@@ -26,7 +31,9 @@ export interface FetchGuardOptions extends GuardOptions {
    * Further headers of a refusal. A browser reads the refusal of another origin only with CORS' headers, such as
    * `Access-Control-Allow-Origin`. @default none
    */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly refusalHeaders?: Readonly<Record<string, string>>;
+  /** Your own answer to a refused request; the rate limit headers and `refusalHeaders` are added to it. @default problem+json */
+  readonly onRefused?: (request: Request, refusal: Refusal) => Response | Promise<Response>;
 }
 
 /**
@@ -36,19 +43,24 @@ export interface FetchGuardOptions extends GuardOptions {
  */
 export async function guard(request: Request, options: FetchGuardOptions): Promise<GuardResult> {
   if (isPreflight(request.method, request)) return { kind: 'pass', headers: {}, exposed: [] };
-  const verdict = await judge(request, options);
-  if (verdict.kind === 'refused') return { kind: 'refused', response: refusal(verdict, options.headers) };
-  const { slots, ...pass } = verdict;
+  const result = await limitRequest(request, options, { of: request });
+  if (result.kind === 'refused') return { kind: 'refused', response: await refusal(request, result, options) };
+  const { slots, ...pass } = result;
   return slots === undefined ? pass : { ...pass, release: slots.keep() };
 }
 
-/** The answer to a refused request, with further headers. */
-export function refusal(
-  { problem, headers, exposed }: Extract<Verdict, { kind: 'refused' }>,
-  further: Readonly<Record<string, string>> = {},
-): Response {
-  const response = problemResponse(problem, further);
-  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
+type Refused = Extract<RateLimitResult, { kind: 'refused' }>;
+
+/** The answer to a refused request: yours or a problem document, with the headers. */
+export async function refusal(
+  request: Request,
+  { problem, headers, exposed, rateLimit }: Refused,
+  { onRefused, refusalHeaders = {} }: Pick<FetchGuardOptions, 'onRefused' | 'refusalHeaders'>,
+): Promise<Response> {
+  const own = await onRefused?.(request, rateLimit === undefined ? { problem } : { problem, rateLimit });
+  // What `fetch` or `Response.redirect` made can't be changed.
+  const response = own === undefined ? problemResponse(problem) : new Response(own.body, own);
+  for (const [name, value] of Object.entries({ ...refusalHeaders, ...headers })) response.headers.set(name, value);
   if (exposed.length > 0) {
     response.headers.set(EXPOSE_HEADERS, exposeHeaders(response.headers.get(EXPOSE_HEADERS), exposed));
   }

@@ -1,6 +1,11 @@
 import type { Decision, Policy } from '../types.ts';
 import { limitMember, policyMember } from './rate-limit-fields.ts';
 
+/** Which headers are sent. `none` leaves out `Retry-After` too. */
+export type HeaderChoice = 'draft' | 'legacy' | 'both' | 'none';
+
+export const HEADER_CHOICES: readonly HeaderChoice[] = ['draft', 'legacy', 'both', 'none'];
+
 /** All that {@link rateLimitHeaders} may write. A refusal takes away those of a guard in front of it, and tells its own. */
 export const ALL_HEADERS: readonly string[] = [
   'RateLimit-Policy',
@@ -25,28 +30,37 @@ const seconds = (ms: number): number => Math.ceil(ms / 1000);
 export function rateLimitHeaders(
   decision: Decision | readonly Decision[],
   policy: Policy | readonly Policy[],
+  choice: HeaderChoice = 'both',
 ): Record<string, string> {
-  if ('policy' in decision && 'name' in policy) return headersOfOne(decision, policy);
-  return headersOfAll('policy' in decision ? [decision] : decision, 'name' in policy ? [policy] : policy);
+  if (choice === 'none') return {};
+  if ('policy' in decision && 'name' in policy) return headersOfOne(decision, policy, choice);
+  return headersOfAll('policy' in decision ? [decision] : decision, 'name' in policy ? [policy] : policy, choice);
 }
 
 /** Nearly all requests have one policy. */
-function headersOfOne(decision: Decision, policy: Policy): Record<string, string> {
+function headersOfOne(decision: Decision, policy: Policy, choice: HeaderChoice): Record<string, string> {
   if (policy.mode === 'shadow') return {};
   const { allowed, limit, remaining, reason, resetAt, retryAfterMs } = decision;
   if (reason === 'unavailable') return retryAfter(allowed ? Infinity : retryAfterMs);
-  const headers: Record<string, string> = {
-    'RateLimit-Policy': policyText(decision, policy),
-    RateLimit: limitText(decision),
-    'X-RateLimit-Limit': String(limit),
-    'X-RateLimit-Remaining': String(remaining),
-  };
-  if (Number.isFinite(resetAt)) headers['X-RateLimit-Reset'] = String(seconds(resetAt));
+  const headers: Record<string, string> = {};
+  if (choice !== 'legacy') {
+    headers['RateLimit-Policy'] = policyText(decision, policy);
+    headers['RateLimit'] = limitText(decision);
+  }
+  if (choice !== 'draft') {
+    headers['X-RateLimit-Limit'] = String(limit);
+    headers['X-RateLimit-Remaining'] = String(remaining);
+    if (Number.isFinite(resetAt)) headers['X-RateLimit-Reset'] = String(seconds(resetAt));
+  }
   if (!allowed && Number.isFinite(retryAfterMs)) headers['Retry-After'] = String(seconds(retryAfterMs));
   return headers;
 }
 
-function headersOfAll(decisions: readonly Decision[], policies: readonly Policy[]): Record<string, string> {
+function headersOfAll(
+  decisions: readonly Decision[],
+  policies: readonly Policy[],
+  choice: HeaderChoice,
+): Record<string, string> {
   const refusals = decisions.filter(({ allowed, reason }) => !allowed && reason !== 'withheld');
   const waitMs = refusals.length === 0 ? Infinity : Math.max(...refusals.map(({ retryAfterMs }) => retryAfterMs));
   const byName = new Map(policies.map((policy) => [policy.name, policy]));
@@ -56,10 +70,13 @@ function headersOfAll(decisions: readonly Decision[], policies: readonly Policy[
   const current = told.filter((each) => refusals.length === 0 || refusals.includes(each));
   const [tightest] = current.toSorted(byTightness);
   if (tightest === undefined) return retryAfter(waitMs);
-  return {
+  const draft = {
     'RateLimit-Policy': told.map((each) => policyText(each, byName.get(each.policy))).join(', '),
     RateLimit: current.map((each) => limitText(each)).join(', '),
-    ...legacyHeaders(tightest),
+  };
+  return {
+    ...(choice === 'legacy' ? {} : draft),
+    ...(choice === 'draft' ? {} : legacyHeaders(tightest)),
     ...retryAfter(waitMs),
   };
 }
@@ -90,7 +107,7 @@ function retryAfter(waitMs: number): Record<string, string> {
 }
 
 /** The longest wait first, then what has the smallest share left. */
-function byTightness(one: Decision, other: Decision): number {
+export function byTightness(one: Decision, other: Decision): number {
   if (one.retryAfterMs !== other.retryAfterMs) return one.retryAfterMs > other.retryAfterMs ? -1 : 1;
   return one.remaining / one.limit - other.remaining / other.limit;
 }

@@ -10,7 +10,10 @@ export type { ByJwtSubjectOptions, JwtClaims } from './identity/by-jwt-subject.t
 export { firstOf } from './identity/first-of.ts';
 export { UnusableIdentityError } from './identity/identity.ts';
 export type { Identify, IdentifyInContext, RequestHeaders } from './identity/identity.ts';
-export type { GuardOptions } from './judge.ts';
+export type { Chosen, GuardOptions, RateLimitInfo, Refusal } from './guard-options.ts';
+export type { HeaderChoice } from './headers.ts';
+export { plans } from './plans.ts';
+export type { PlansOptions } from './plans.ts';
 export type { NodeRequest } from './node-request.ts';
 export { denialProblem, problemResponse } from './problem.ts';
 export type { Problem } from './problem.ts';

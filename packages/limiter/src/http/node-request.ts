@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { nodeAddress } from './identity/connection-address.ts';
 import { EXPOSE_HEADERS, exposeHeaders } from './expose-headers.ts';
 import { ALL_HEADERS } from './headers.ts';
-import { type Verdict } from './judge.ts';
+import type { Refusal } from './guard-options.ts';
+import { type RateLimitResult, warnOfGuard } from './limit-request.ts';
 import { PROBLEM_TYPE, problemBody } from './problem.ts';
 
 /** A request of Node's HTTP server as the identities of this package read it. */
@@ -40,26 +41,61 @@ export function nodeRequest<Raw extends RawRequest>(raw: Raw): NodeRequest<Raw> 
   return { headers: new NodeHeaders(raw), remoteAddress: nodeAddress(raw.socket), raw };
 }
 
+/** How a guard on Node's own response is carried out. */
+export interface Outcome {
+  /** Your own answer to a refused request, instead of problem+json. Headers and status are set before. */
+  readonly onRefused?: (refusal: Refusal) => void;
+  /** Whether an answer that has ended counts; one that doesn't is given back. */
+  readonly chargeIf?: () => boolean | Promise<boolean>;
+}
+
 /**
- * Sets the verdict's headers on an answer, and ends it when the request is refused. Slots are given back when the answer
- * has ended or its connection is gone.
+ * Sets a result's headers on an answer, and ends it when the request is refused. Slots are given back when the answer has
+ * ended or its connection is gone.
  * @returns whether it may go on.
  */
-export function carryOut(verdict: Verdict, response: ServerResponse): boolean {
-  if (verdict.kind === 'pass' && verdict.slots !== undefined) releaseAfter(response, verdict.slots.keep());
+export function carryOut(result: RateLimitResult, response: ServerResponse, { onRefused, chargeIf }: Outcome): boolean {
+  if (result.kind === 'pass' && result.slots !== undefined) releaseAfter(response, result.slots.keep());
+  if (result.kind === 'pass' && chargeIf !== undefined) refundAfter(response, result, chargeIf);
   // Somebody was faster, such as a timeout: there is nothing left to say.
   if (response.headersSent) return false;
-  if (verdict.kind === 'refused') for (const name of ALL_HEADERS) response.removeHeader(name);
-  for (const [name, value] of Object.entries(verdict.headers)) response.setHeader(name, value);
-  if (verdict.exposed.length > 0) {
+  if (result.kind === 'refused') for (const name of ALL_HEADERS) response.removeHeader(name);
+  for (const [name, value] of Object.entries(result.headers)) response.setHeader(name, value);
+  if (result.exposed.length > 0) {
     const current = response.getHeader(EXPOSE_HEADERS);
-    response.setHeader(EXPOSE_HEADERS, exposeHeaders(current?.toString(), verdict.exposed));
+    response.setHeader(EXPOSE_HEADERS, exposeHeaders(current?.toString(), result.exposed));
   }
-  if (verdict.kind === 'pass') return true;
-  response.statusCode = verdict.problem.status;
+  if (result.kind === 'pass') return true;
+  const { problem, rateLimit } = result;
+  response.statusCode = problem.status;
+  if (onRefused !== undefined) {
+    onRefused(rateLimit === undefined ? { problem } : { problem, rateLimit });
+    return false;
+  }
   response.setHeader('Content-Type', PROBLEM_TYPE);
-  response.end(problemBody(verdict.problem));
+  response.end(problemBody(problem));
   return false;
+}
+
+/**
+ * Gives back the charge of an answer that doesn't count, once it has been sent. One that was cut off counts, and so does
+ * one for which `chargeIf` fails: there is no request left that could fail with it.
+ */
+export function refundAfter(
+  response: ServerResponse,
+  { refund }: Extract<RateLimitResult, { kind: 'pass' }>,
+  chargeIf: () => boolean | Promise<boolean>,
+): void {
+  if (refund === undefined) return;
+  response.once('finish', () => void refundUnless(chargeIf, refund).catch(warnOfGuard));
+}
+
+/** Refunds unless the answer counts. Rejects with what `chargeIf` throws; then the charge stands. */
+export async function refundUnless(
+  chargeIf: () => boolean | Promise<boolean>,
+  refund: (() => Promise<void>) | undefined,
+): Promise<void> {
+  if (refund !== undefined && !(await chargeIf())) await refund();
 }
 
 /** Calls `release` when the answer has ended, or its connection is gone, which may have happened already. */

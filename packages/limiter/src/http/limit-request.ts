@@ -1,0 +1,240 @@
+import { LimiterInputError, shown } from '../errors.ts';
+import type { Limiter } from '../limiter-interface.ts';
+import { policyFor } from '../live/policy-for.ts';
+import type { ConsumeOptions, Decision, Policy } from '../types.ts';
+import { chargedBefore, rememberCharge } from './charge-once.ts';
+import { checkPolicy, type GuardOptions, type RateLimitInfo } from './guard-options.ts';
+import { byTightness, rateLimitHeaders } from './headers.ts';
+import { byConnection } from './identity/by-connection.ts';
+import { type IdentifyInContext, type RequestHeaders, UnusableIdentityError } from './identity/identity.ts';
+import { denialProblem, type Problem } from './problem.ts';
+import { withRetryJitter } from './retry-jitter.ts';
+import { type Slots, slotsOf } from './slots.ts';
+
+/** What becomes of a request. */
+export type RateLimitResult =
+  | {
+      readonly kind: 'pass';
+      /** For its answer. */
+      readonly headers: Record<string, string>;
+      /** Those of them that `Access-Control-Expose-Headers` is to name. */
+      readonly exposed: readonly string[];
+      /** Absent for a request that was skipped, or that a guard in front has charged. */
+      readonly rateLimit?: RateLimitInfo;
+      /** The slots of `concurrency` policies that it holds. Absent without such. */
+      readonly slots?: Slots;
+      /** Gives back what was charged. Absent where nothing was. Never rejects. */
+      readonly refund?: () => Promise<void>;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly problem: Problem;
+      readonly headers: Record<string, string>;
+      readonly exposed: readonly string[];
+      readonly rateLimit?: RateLimitInfo;
+    };
+
+/** What a framework tells beside the request. */
+export interface RequestPlace<Of> {
+  /** What the options' functions get. */
+  readonly of: Of;
+  /** The second argument of `identify`. */
+  readonly context?: unknown;
+  /** The framework's own object for the request: a guard that is registered twice on its way charges it once. */
+  readonly once?: object;
+}
+
+/** The options of one request: what was to be chosen has been. */
+export interface Asked {
+  readonly limiter: Limiter;
+  readonly policy: string | readonly string[];
+  readonly action?: string;
+  readonly cost?: number;
+}
+
+const NONE: readonly string[] = [];
+/** A request that was skipped, or whose figures the guard in front has told. */
+const UNSEEN: RateLimitResult = { kind: 'pass', headers: {}, exposed: NONE };
+const PLAIN: ConsumeOptions = {};
+
+/**
+ * Decides one HTTP request, whatever framework it came through. A request that doesn't say who it is, or says it in a
+ * way that can't be used, gets 400: otherwise clients could bypass every limit by omitting their identity.
+ * @throws {LimiterInputError} when the policy, action or cost is wrong, which is the program's fault.
+ */
+export async function limitRequest<Req extends RequestHeaders, Of>(
+  request: Req,
+  options: GuardOptions<Req, Of>,
+  place: RequestPlace<Of>,
+): Promise<RateLimitResult> {
+  const { once } = place;
+  const identify: IdentifyInContext<Req> = options.identify ?? byConnection;
+  try {
+    let subject: string | undefined | null;
+    let asked: Asked;
+    try {
+      const { skip } = options;
+      if (skip !== undefined && (await skip(place.of))) return UNSEEN;
+      const named = identify(request, place.context);
+      // Most identities are known at once: they don't pay for the few that have to be waited for.
+      subject = typeof named === 'string' || named === undefined ? named : await named;
+      if (subject === undefined || subject === null) {
+        return badRequest('identity', 'is missing: the request does not say who is asking');
+      }
+      if (typeof subject !== 'string') {
+        throw new LimiterInputError(
+          'identify',
+          `must answer with text, undefined or a promise of them, not ${shown(subject)}`,
+        );
+      }
+      asked = isFixed(options) ? options : await choose(options, place.of, subject);
+    } catch (error) {
+      if (options.onError !== 'unavailable' || error instanceof UnusableIdentityError) throw error;
+      return withoutDecision(options, error);
+    }
+    if (once !== undefined && chargedBefore(once, asked, subject)) return UNSEEN;
+    // Nearly all requests have one policy: no function in between that would have to be waited for.
+    const ruling =
+      typeof asked.policy === 'string'
+        ? rulingOf(await asked.limiter.consume(asked.policy, subject, consumeOptions(asked)), subject, options)
+        : await decideTogether(asked.policy, subject, asked, options.retryJitter);
+    return resultOf(ruling, { request, options, asked, subject, once });
+  } catch (error) {
+    if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
+    if (error instanceof UnusableIdentityError) return badRequest(error.field, error.problem);
+    throw error;
+  }
+}
+
+function isFixed<Req, Of>(options: GuardOptions<Req, Of>): options is GuardOptions<Req, Of> & Asked {
+  return (
+    typeof options.policy !== 'function' && typeof options.cost !== 'function' && typeof options.action !== 'function'
+  );
+}
+
+/** Asks the functions among the options. `consume` checks action and cost. */
+async function choose<Req, Of>(options: GuardOptions<Req, Of>, of: Of, subject: string): Promise<Asked> {
+  const { limiter, policy, action, cost } = options;
+  const chosen = typeof policy === 'function' ? await policy(of, subject) : policy;
+  if (typeof policy === 'function') checkPolicy(limiter, chosen);
+  const chosenAction = typeof action === 'function' ? await action(of, subject) : action;
+  const chosenCost = typeof cost === 'function' ? await cost(of, subject) : cost;
+  return {
+    limiter,
+    policy: chosen,
+    ...(chosenAction === undefined ? {} : { action: chosenAction }),
+    ...(chosenCost === undefined ? {} : { cost: chosenCost }),
+  };
+}
+
+/** Guards whose first failed function was told. */
+const told = new WeakSet<object>();
+
+/** Tells, by a warning of the process, that a function of a guard failed where no request could fail with it. */
+export function warnOfGuard(error: unknown): void {
+  const why = error instanceof Error ? error.message : String(error);
+  const text = `a function of a rate limit guard failed: ${why}`;
+  process.emitWarning(text, { type: 'SpillwayWarning', code: 'rate_limit_guard_failed' });
+}
+
+/** The answer for a request for which one of the guard's functions failed: that of the policies while Redis is away. */
+function withoutDecision<Req, Of>(options: GuardOptions<Req, Of>, error: unknown): RateLimitResult {
+  const { limiter, policy } = options;
+  if (!told.has(options)) {
+    told.add(options);
+    warnOfGuard(error);
+  }
+  const names = typeof policy === 'string' ? [policy] : typeof policy === 'function' ? [] : policy;
+  const admits = names.length > 0 && names.every((name) => limiter.policies.get(name)?.onUnavailable === 'open');
+  if (admits) return UNSEEN;
+  const problem = { status: 503, title: 'The request can not be limited now' };
+  return { kind: 'refused', problem, headers: {}, exposed: NONE };
+}
+
+/** What a ruling is about. */
+interface Judged<Req, Of> {
+  readonly request: Req;
+  readonly options: GuardOptions<Req, Of>;
+  readonly asked: Asked;
+  readonly subject: string;
+  readonly once: object | undefined;
+}
+
+function resultOf<Req extends RequestHeaders, Of>(
+  { allowed, decision, policy }: Ruling,
+  { request, options, asked, subject, once }: Judged<Req, Of>,
+): RateLimitResult {
+  const headers = rateLimitHeaders(decision, policy, options.headers);
+  const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
+  const exposed = crossOrigin ? Object.keys(headers) : NONE;
+  const rateLimit = infoOf(subject, decision);
+  const slots = slotsOf({ limiter: asked.limiter, subject, action: asked.action }, decision);
+  if (!allowed) {
+    // Of several policies those in shadow mode may have given slots although another refuses.
+    slots?.release();
+    return { kind: 'refused', problem: denialProblem(decision), headers, exposed, rateLimit };
+  }
+  if (once !== undefined) rememberCharge(once, { options: asked, subject });
+  const refund = async (): Promise<void> => giveBack(asked, rateLimit);
+  return slots === undefined
+    ? { kind: 'pass', headers, exposed, rateLimit, refund }
+    : { kind: 'pass', headers, exposed, rateLimit, refund, slots };
+}
+
+function infoOf(subject: string, decision: Decision | readonly Decision[]): RateLimitInfo {
+  if ('policy' in decision) return { subject, decision, decisions: [decision] };
+  const [tightest = decision[0]] = decision.filter(({ reason }) => reason !== 'withheld').toSorted(byTightness);
+  if (tightest === undefined) throw new Error('consumeAll gave no decision');
+  return { subject, decision: tightest, decisions: decision };
+}
+
+/** Units that Redis charged go back. What nothing was charged for, or what is a slot, has none. */
+async function giveBack(asked: Asked, { subject, decisions }: RateLimitInfo): Promise<void> {
+  const charged = decisions.filter(
+    ({ reason, source, slot }) => reason === 'allowed' && source === undefined && slot === undefined,
+  );
+  const options = consumeOptions(asked);
+  await Promise.all(charged.map(({ policy }) => asked.limiter.reward(policy, subject, options))).catch(() => undefined);
+}
+
+/** What the limiter says, jittered, with the policies that it is about. */
+interface Ruling {
+  readonly allowed: boolean;
+  readonly decision: Decision | readonly Decision[];
+  readonly policy: Policy | readonly Policy[];
+}
+
+function consumeOptions({ action, cost }: Asked): ConsumeOptions {
+  if (action === undefined && cost === undefined) return PLAIN;
+  return { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
+}
+
+function rulingOf(
+  answer: Decision,
+  subject: string,
+  { limiter, retryJitter = 0 }: { readonly limiter: Limiter; readonly retryJitter?: number },
+): Ruling {
+  const decision = withRetryJitter(answer, retryJitter);
+  return { allowed: decision.allowed, decision, policy: policyFor(limiter, decision.policy, subject) ?? [] };
+}
+
+async function decideTogether(
+  names: readonly string[],
+  subject: string,
+  asked: Asked,
+  retryJitter = 0,
+): Promise<Ruling> {
+  const requests = names.map((policy) => ({ policy, subject, ...consumeOptions(asked) }));
+  const { allowed, decisions } = await asked.limiter.consumeAll(requests);
+  return {
+    allowed,
+    decision: decisions.map((decision) => withRetryJitter(decision, retryJitter)),
+    policy: names.flatMap((name) => policyFor(asked.limiter, name, subject) ?? []),
+  };
+}
+
+function badRequest(field: string, detail: string): RateLimitResult {
+  const title = 'The request can not be limited';
+  const problem = { status: 400, title, detail: `${field} ${detail}`, errors: [{ field, detail }] };
+  return { kind: 'refused', problem, headers: {}, exposed: [] };
+}
