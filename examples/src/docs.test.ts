@@ -44,7 +44,7 @@ it('finds the blocks of the README and of the pages', () => {
 // A page once showed a call that the code no longer had.
 it('every TypeScript block on a page compiles', async () => {
   expect(await compileErrors()).toEqual([]);
-});
+}, 180_000);
 
 /** The compiler's complaints, each with its page and line. */
 async function compileErrors(): Promise<readonly string[]> {
