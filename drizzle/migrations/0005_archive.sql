@@ -47,3 +47,15 @@ CREATE TABLE "spillway"."scheduled_runs" (
 	CONSTRAINT "scheduled_runs_pkey" PRIMARY KEY("job_name","slot"),
 	CONSTRAINT "scheduled_runs_status_check" CHECK ("spillway"."scheduled_runs"."status" in ('baseline', 'running', 'completed', 'partial', 'failed'))
 );
+--> statement-breakpoint
+CREATE TABLE "spillway"."partition_moves" (
+	"partition_schema" text NOT NULL,
+	"partition_name" text NOT NULL,
+	"source_schema" text NOT NULL,
+	"source_name" text NOT NULL,
+	"target_schema" text NOT NULL,
+	"target_name" text NOT NULL,
+	"bound" text NOT NULL,
+	"begun_at" timestamp with time zone DEFAULT now() NOT NULL,
+	CONSTRAINT "partition_moves_pkey" PRIMARY KEY("partition_schema","partition_name")
+);

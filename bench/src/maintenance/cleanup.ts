@@ -37,12 +37,16 @@ export async function cleanup(rows: number): Promise<CleanupResult> {
     if (rule === undefined) throw new Error('there is no cleanup of metrics');
     await fill(pool, rows);
     const started = performance.now();
-    const [report, busy] = await whileInserting(pool, async () =>
+    const [report, busy] = await whileInserting(pool, `SELECT record_metric('m', 1)`, async () =>
       withConnection(pool, async (connection) => cleanUpRows(connection, rule)),
     );
     const tookMs = performance.now() - started;
     if (report.deleted !== rows) throw new Error(`deleted ${report.deleted} of ${rows} rows`);
-    const [, quiet] = await whileInserting(pool, async () => new Promise((resolve) => setTimeout(resolve, tookMs)));
+    const [, quiet] = await whileInserting(
+      pool,
+      `SELECT record_metric('m', 1)`,
+      async () => new Promise((resolve) => setTimeout(resolve, tookMs)),
+    );
     const { batches, longestBatchMs } = report;
     const bareRowsPerSecond = await deleteBare(pool, rows);
     return { rows, rowsPerSecond: rows / (tookMs / 1_000), bareRowsPerSecond, batches, longestBatchMs, busy, quiet };
@@ -68,13 +72,18 @@ async function deleteBare(db: Queryable, rows: number): Promise<number> {
   return rows / ((performance.now() - started) / 1_000);
 }
 
-async function whileInserting<T>(pool: Queryable, work: () => Promise<T>): Promise<[T, InsertTimes]> {
+/** Runs `work` while four connections execute `insert` without a pause. */
+export async function whileInserting<T>(
+  pool: Queryable,
+  insert: string,
+  work: () => Promise<T>,
+): Promise<[T, InsertTimes]> {
   const times: number[] = [];
   const stop = new AbortController();
   const writers = Array.from({ length: WRITERS }, async () => {
     while (!stop.signal.aborted) {
       const started = performance.now();
-      await pool.query(`SELECT record_metric('m', 1)`);
+      await pool.query(insert);
       times.push(performance.now() - started);
     }
   });

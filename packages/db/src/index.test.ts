@@ -129,6 +129,7 @@ test('exports exactly these tables and enumerations to applications', () => {
       "circuitBreakerEvents",
       "gapKinds",
       "generations",
+      "partitionMoves",
       "rateLimitsV2",
       "scheduledRuns",
       "spillway",

@@ -28,6 +28,7 @@ export {
   touchApiKeys,
 } from './api-keys/api-keys.ts';
 export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
+export type { MovedPartition } from './archive/archive-partitions.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
 export { type ArchiveReport, inspectArchives } from './archive/ensure-archives.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';

@@ -4,8 +4,9 @@
  * - `not_archivable`: there is no such source, or it has no column of time. Nothing was moved.
  * - `refused_rows`: the target refuses more rows than can be left out one by one. The others stay moved.
  * - `count_mismatch`: a batch would have stored fewer rows than it deleted. It was rolled back; those before it stay moved.
+ * - `detached`: a partition has left the live table and can be attached neither to the archive nor back. Its rows are in it.
  */
-export type ArchiveErrorReason = 'preflight' | 'not_archivable' | 'refused_rows' | 'count_mismatch';
+export type ArchiveErrorReason = 'preflight' | 'not_archivable' | 'refused_rows' | 'count_mismatch' | 'detached';
 
 /** A table can't be archived until a person changes something. */
 export class ArchiveError extends Error {

@@ -2,13 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
 import { sqlState } from '../sql-state.ts';
 import { ArchiveError } from './archive-error.ts';
-import { type ArchiveTable, completeArchiveTable } from './archive-table.ts';
+import { label } from '../partitions/partitioned-table.ts';
+import { archivePartitions, type MovedPartition } from './archive-partitions.ts';
+import { type ArchiveTable, type CompleteArchiveTable, completeArchiveTable } from './archive-table.ts';
 import { countBeforeYearOne, countToArchive } from './count-to-archive.ts';
 import { followSource } from './ensure-archive.ts';
 import { type Batch, type BatchRange, type Mover, prepareMover } from './move-batch.ts';
-import { preflightArchive } from './preflight.ts';
+import { type Preflight, preflightArchive } from './preflight.ts';
 import { readCutoff } from './read-cutoff.ts';
 import { isRefusal, RefusedRows } from './refused-rows.ts';
+import { type Interval, within } from './source-partitions.ts';
 import { TargetMonths } from './target-months.ts';
 
 /** How far to go, and who wants to know. */
@@ -25,19 +28,23 @@ export interface ArchiveRowsOptions {
   readonly signal?: AbortSignal;
   /** Called inside each batch's transaction; what it writes on the connection is committed with the batch. */
   readonly record?: (moved: number) => Promise<void>;
-  /** Called after each batch. `total` is null when counting took too long; then there is no telling. */
+  /** Called after each batch or partition. `total` is null when counting took too long, or where whole partitions move. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number | null }) => void;
 }
 
 /** What was moved. */
 export interface ArchiveRowsReport {
-  /** In a dry run, what would be; null when counting took too long. */
+  /** Rows, those of whole partitions included. In a dry run, what would be; null when counting took too long. */
   readonly moved: number | null;
   readonly cutoff: Date;
   /** `done`, unless there may be more rows to move. */
   readonly stopped: 'done' | 'time_budget' | 'aborted';
   /** Partitions made for the rows. */
   readonly partitionsCreated: readonly string[];
+  /** Partitions of the live table that became the archive's as they were, by the name that they have there. */
+  readonly partitionsMoved: readonly MovedPartition[];
+  /** Partitions of the live table with some old rows, which stay until all are old. */
+  readonly partitionsWaiting: readonly string[];
   /** Rows that the target refused, one by one; they stay. */
   readonly refused: number;
   /** Whether no row that is old enough was left: neither refused, nor of a month or time that the target has no place for. */
@@ -54,8 +61,10 @@ const ATTEMPTS = 5;
 const RETRY_DELAY_MS = 200;
 
 /**
- * Moves a table's old rows into its archive, a batch a transaction, and makes the months that they need. May be killed at any
- * moment and run again: each row is in exactly one of the two tables, always. Several may run at once and share the work.
+ * Moves a table's old rows into its archive, a batch a transaction, and makes the months that they need. Of a live table that is
+ * partitioned by range on its column of time, old partitions move whole instead. May be killed at any moment and run again: each
+ * row is in exactly one of the two tables, or in a partition that is on its way and is taken further by the next run. Several may
+ * run at once and share the work.
  *
  * Needs one connection outside a transaction; a transaction pooler is fine.
  * A row that the target refuses, and one of a month that can't be made, stays where it is and is in the report; all others move.
@@ -67,51 +76,92 @@ export async function archiveRows(
   archiveTable: ArchiveTable,
   options: ArchiveRowsOptions = {},
 ): Promise<ArchiveRowsReport> {
-  const started = performance.now();
-  const wanted = completeArchiveTable(archiveTable);
-  const added = options.dryRun === true ? [] : (await followSource(connection, wanted)).addedColumns;
-  const preflight = await preflightArchive(connection, wanted);
-  const { problems, timestampType } = preflight;
-  if (problems.length > 0) {
-    const reason = preflight.archivable ? 'preflight' : 'not_archivable';
-    throw new ArchiveError(reason, `${wanted.source.schema}.${wanted.source.name}`, problems);
-  }
-  const table = { ...wanted, where: preflight.where };
-  const warnings = [...preflight.warnings];
-  if (added.length > 0) warnings.push(`the archive got the source's new columns: ${added.join(', ')}`);
-  const cutoff = options.cutoff?.toISOString() ?? (await readCutoff(connection, table.retentionDays, options.now));
-  const ancient = await countBeforeYearOne(connection, table);
+  const deadline = performance.now() + (options.timeBudgetMs ?? Number.POSITIVE_INFINITY);
+  const { wanted, preflight, warnings } = await prepare(connection, archiveTable, options);
+  const cutoff = options.cutoff?.toISOString() ?? (await readCutoff(connection, wanted.retentionDays, options.now));
+  const tally = { moved: 0, batches: 0, longestBatchMs: 0 };
+  const progress = (rows: number, total: number | null): void => {
+    tally.moved += rows;
+    options.onProgress?.({ done: tally.moved, total });
+  };
+  // Of a table whose partitions wait for each other's rows, it is not said before how many move.
+  const countable = options.onProgress !== undefined && !preflight.wholePartitions;
+  const total = countable ? await countToArchive(connection, wanted, preflight, cutoff) : null;
+  const partitions = await archivePartitions(connection, wanted, preflight, {
+    cutoffMs: Date.parse(cutoff),
+    dryRun: options.dryRun ?? false,
+    over: () => options.signal?.aborted === true || performance.now() >= deadline,
+    record: options.record,
+    onMoved: (rows) => progress(rows, total),
+  });
+  const { moved: partitionsMoved, waiting: partitionsWaiting, longestMs } = partitions;
+  tally.longestBatchMs = longestMs;
+  const some = (intervals: readonly Interval[]): CompleteArchiveTable => only(connection, wanted, preflight, intervals);
+  const table = some(partitions.byRows);
+  const ancient = await countBeforeYearOne(connection, table, preflight);
   if (ancient > 0) warnings.push(`${ancient === 100 ? '100 or more' : ancient} row(s) dated before year 1 stay`);
-  const found = { cutoff: new Date(cutoff), warnings, refused: 0, complete: ancient === 0 };
-  const count = async (): Promise<number | null> => countToArchive(connection, table, timestampType, cutoff);
+  const found = { cutoff: new Date(cutoff), partitionsMoved, partitionsWaiting };
   if (options.dryRun === true) {
-    return { ...found, moved: await count(), stopped: 'done', partitionsCreated: [], batches: 0, longestBatchMs: 0 };
+    const moved = await countToArchive(
+      connection,
+      some([...partitions.byRows, ...partitions.whole]),
+      preflight,
+      cutoff,
+    );
+    const complete = partitions.complete && ancient === 0;
+    const nothing = { ...tally, stopped: 'done', partitionsCreated: [], refused: 0 } as const;
+    return { ...found, ...nothing, moved, complete, warnings: [...warnings, ...partitions.warnings] };
   }
-  const total = options.onProgress === undefined ? null : await count();
   const months = new TargetMonths(connection, table, preflight, cutoff);
   await months.ensure();
   const refused = new RefusedRows(table);
   const mover = prepareMover(connection, table, preflight, cutoff);
-  const tally = { moved: 0, batches: 0, longestBatchMs: 0 };
   const stopped = await moveAll({ mover, months, refused, batchSize: table.batchSize }, options, {
-    deadline: started + (options.timeBudgetMs ?? Number.POSITIVE_INFINITY),
+    deadline,
     onBatch: ({ moved, durationMs }) => {
-      tally.moved += moved;
       tally.batches += 1;
       tally.longestBatchMs = Math.max(tally.longestBatchMs, Math.round(durationMs));
-      options.onProgress?.({ done: tally.moved, total });
+      progress(moved, total);
     },
   });
-  const complete = found.complete && refused.ctids.length === 0 && months.missing.length === 0;
   return {
     ...found,
     ...tally,
     stopped,
-    refused: refused.ctids.length,
-    complete,
-    warnings: [...warnings, ...months.warnings, ...refused.warnings],
+    refused: refused.places.length,
+    complete: partitions.complete && ancient === 0 && refused.places.length === 0 && months.missing.length === 0,
+    warnings: [...warnings, ...partitions.warnings, ...months.warnings, ...refused.warnings],
     partitionsCreated: months.created,
   };
+}
+
+/** Lets the archive follow its source, and looks whether they fit together. */
+async function prepare(
+  connection: Connection,
+  archiveTable: ArchiveTable,
+  { dryRun = false }: ArchiveRowsOptions,
+): Promise<{ wanted: CompleteArchiveTable; preflight: Preflight; warnings: string[] }> {
+  const wanted = completeArchiveTable(archiveTable);
+  const added = dryRun ? [] : (await followSource(connection, wanted)).addedColumns;
+  const preflight = await preflightArchive(connection, wanted);
+  if (preflight.problems.length > 0) {
+    const reason = preflight.archivable ? 'preflight' : 'not_archivable';
+    throw new ArchiveError(reason, label(wanted.source), preflight.problems);
+  }
+  const news = added.length > 0 ? [`the archive got the source's new columns: ${added.join(', ')}`] : [];
+  return { wanted: { ...wanted, where: preflight.where }, preflight, warnings: [...preflight.warnings, ...news] };
+}
+
+/** The table with the condition that its rows lie within the stretches besides. */
+function only(
+  connection: Connection,
+  table: CompleteArchiveTable,
+  { timestampType }: Preflight,
+  intervals: readonly Interval[],
+): CompleteArchiveTable {
+  if (intervals.some(({ from, to }) => from === null && to === null)) return table;
+  const column = connection.escapeIdentifier(table.timestampColumn);
+  return { ...table, where: `(${table.where}) AND ${within(column, timestampType, intervals)}` };
 }
 
 interface Work {
@@ -143,7 +193,7 @@ async function moveAll(
   for (;;) {
     if (signal?.aborted === true) return 'aborted';
     if (performance.now() >= deadline) return 'time_budget';
-    const range: BatchRange = { from, size, except: refused.ctids, exceptMonths: months.missing };
+    const range: BatchRange = { from, size, except: refused.places, exceptMonths: months.missing };
     try {
       const batch: Batch = await persist(() => mover.move(range, record), months);
       if (batch.moved > 0) onBatch(batch);

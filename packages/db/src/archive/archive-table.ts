@@ -3,13 +3,13 @@ import type { TableName } from '../partitions/partitioned-table.ts';
 
 /** Which rows of a table are old enough to leave it, and where they go. */
 export interface ArchiveTable {
-  /** The live table. Not partitioned: of a partitioned one, detach the old partitions instead. */
+  /** The live table. Of one that is partitioned by range on the column of time, old partitions move whole. */
   readonly source: TableName;
   /** Has the source's columns under the same names; more are fine when they may be left out. Usually partitioned by month. */
   readonly target: TableName;
   /** Column of type timestamptz, timestamp or date that a row's age is told by. @default 'created_at' */
   readonly timestampColumn?: string;
-  /** Rows older than so many days (of 24 hours) move. */
+  /** Rows older than so many days (of 24 hours) move; in whole partitions, once the last of their months is as old. */
   readonly retentionDays: number;
   /** SQL condition on the source's columns that a row must meet besides. Trusted: it is sent as it is. @default all rows */
   readonly where?: string;

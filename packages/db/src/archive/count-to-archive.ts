@@ -2,17 +2,21 @@ import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { sqlState } from '../sql-state.ts';
 import { type CompleteArchiveTable, isOld } from './archive-table.ts';
+import type { Preflight } from './preflight.ts';
 
 /** Counting a very large table isn't worth waiting for, in milliseconds. */
 const PATIENCE_MS = 10_000;
 
 /** How many rows are dated before year 1, up to a hundred. They stay where they are. */
-export async function countBeforeYearOne(connection: Connection, table: CompleteArchiveTable): Promise<number> {
-  const quote = (name: string): string => connection.escapeIdentifier(name);
-  const at = quote(table.timestampColumn);
+export async function countBeforeYearOne(
+  connection: Connection,
+  table: CompleteArchiveTable,
+  { from }: Preflight,
+): Promise<number> {
+  const at = connection.escapeIdentifier(table.timestampColumn);
   const { rows } = await connection.query<{ n: number }>(
     `SELECT count(*)::int AS n FROM (
-       SELECT FROM ONLY ${quote(table.source.schema)}.${quote(table.source.name)}
+       SELECT FROM ${from}
        WHERE ${at} < '0001-01-01' AND ${at} > '-infinity' AND (${table.where}) LIMIT 100) AS old`,
   );
   return rows[0]?.n ?? 0;
@@ -22,16 +26,14 @@ export async function countBeforeYearOne(connection: Connection, table: Complete
 export async function countToArchive(
   connection: Connection,
   table: CompleteArchiveTable,
-  timestampType: string,
+  { from, timestampType }: Preflight,
   cutoff: string,
 ): Promise<number | null> {
-  const quote = (name: string): string => connection.escapeIdentifier(name);
-  const { source } = table;
+  const at = connection.escapeIdentifier(table.timestampColumn);
   try {
     return await transaction(connection, { statementTimeoutMs: PATIENCE_MS, timeZone: 'UTC' }, async () => {
       const { rows } = await connection.query<{ rows: number }>(
-        `SELECT count(*)::float8 AS rows FROM ONLY ${quote(source.schema)}.${quote(source.name)}
-         WHERE ${isOld(quote(table.timestampColumn), timestampType, table)}`,
+        `SELECT count(*)::float8 AS rows FROM ${from} WHERE ${isOld(at, timestampType, table)}`,
         [cutoff],
       );
       return rows[0]?.rows ?? 0;

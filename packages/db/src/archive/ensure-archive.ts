@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import type { TableName } from '../partitions/partitioned-table.ts';
+import { qualified } from '../partitions/partitioned-table.ts';
 import { sqlState } from '../sql-state.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
 import { readRelation, type Relation, TIME_TYPES } from './relation.ts';
@@ -21,14 +21,14 @@ const LOCK_TIMEOUT_MS = 1_000;
 /**
  * Makes the archive of a live table of any shape: with its columns, partitioned by month on the column of time, its key with
  * that column added, and row level security. One that Spillway made follows its source; another's stays as it is. A source
- * that does not exist, has no such column or is partitioned gets none.
+ * that does not exist or has no such column gets none.
  */
 export async function ensureArchive(connection: Connection, table: CompleteArchiveTable): Promise<ArchiveChange> {
   const source = await readRelation(connection, table.source);
   const target = await readRelation(connection, table.target);
   if (target !== undefined) return followSource(connection, table);
   const type = source?.columns.find(({ name }) => name === table.timestampColumn)?.type;
-  if (source === undefined || source.kind === 'p' || type === undefined || !TIME_TYPES.has(type)) return unchanged();
+  if (source === undefined || type === undefined || !TIME_TYPES.has(type)) return unchanged();
   return change(connection, creation(connection, table, source), { created: true, addedColumns: [] });
 }
 
@@ -93,8 +93,4 @@ async function change(
 
 function unchanged(): ArchiveChange {
   return { created: false, addedColumns: [], refused: undefined };
-}
-
-function qualified(connection: Connection, { schema, name }: TableName): string {
-  return `${connection.escapeIdentifier(schema)}.${connection.escapeIdentifier(name)}`;
 }

@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts';
-import type { TableName } from '../partitions/partitioned-table.ts';
+import { label } from '../partitions/partitioned-table.ts';
 import { type ArchiveTable, completeArchiveTable } from './archive-table.ts';
 import { type ArchiveChange, ensureArchive } from './ensure-archive.ts';
 import { preflightArchive } from './preflight.ts';
@@ -47,8 +47,4 @@ export async function inspectArchives(
     reports.push({ ...names, created, addedColumns, archivable, problems: all, warnings });
   }
   return reports;
-}
-
-function label({ schema, name }: TableName): string {
-  return `${schema}.${name}`;
 }

@@ -1,6 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { type CompleteArchiveTable, isOld } from './archive-table.ts';
+import type { Preflight } from './preflight.ts';
 
 /**
  * The first day of each month (UTC) that has rows to move, oldest first. Jumps from month to month along the timestamp
@@ -9,14 +10,13 @@ import { type CompleteArchiveTable, isOld } from './archive-table.ts';
 export async function monthsToArchive(
   connection: Connection,
   table: CompleteArchiveTable,
-  timestampType: string,
+  { from, timestampType }: Preflight,
   cutoff: string,
 ): Promise<Date[]> {
-  const quote = (name: string): string => connection.escapeIdentifier(name);
-  const at = quote(table.timestampColumn);
+  const at = connection.escapeIdentifier(table.timestampColumn);
   const oldest = `
     SELECT date_trunc('month', min(${at})::timestamp) AS month
-    FROM ONLY ${quote(table.source.schema)}.${quote(table.source.name)}
+    FROM ${from}
     WHERE ${isOld(at, timestampType, table)}`;
   return transaction(connection, { timeZone: 'UTC' }, async () => {
     const { rows } = await connection.query<{ ms: number }>(

@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import type { Month } from '../partitions/month.ts';
-import type { TableName } from '../partitions/partitioned-table.ts';
+import { qualified } from '../partitions/partitioned-table.ts';
 import { ArchiveError } from './archive-error.ts';
 import { type CompleteArchiveTable, isOld } from './archive-table.ts';
 import type { Preflight } from './preflight.ts';
@@ -22,7 +22,7 @@ export interface BatchRange {
   readonly from: string | null;
   /** Most rows. */
   readonly size: number;
-  /** Rows to leave, by ctid. */
+  /** Rows to leave, by their places. */
   readonly except: readonly string[];
   /** Months to leave. */
   readonly exceptMonths: readonly Pick<Month, 'from' | 'to'>[];
@@ -36,7 +36,7 @@ export interface Mover {
    */
   move(range: BatchRange, record?: (moved: number) => Promise<void>): Promise<Batch>;
   /** The row that a batch of one would move; undefined when there is none. */
-  first(range: BatchRange): Promise<{ readonly ctid: string; readonly at: string } | undefined>;
+  first(range: BatchRange): Promise<{ readonly place: string; readonly at: string } | undefined>;
 }
 
 /** A batch waits so long for a lock on the table (not on rows: those are skipped), in milliseconds. */
@@ -46,38 +46,47 @@ const LOCK_TIMEOUT_MS = 1_000;
 const STATEMENT_TIMEOUT_MS = 30_000;
 
 /** The statements of a table, for a range: `$1` the cutoff, `$2` where it starts, `$3` the rows to leave. */
-function statementsOf(connection: Connection, table: CompleteArchiveTable, { columns, timestampType }: Preflight) {
+function statementsOf(connection: Connection, table: CompleteArchiveTable, preflight: Preflight) {
+  const { columns, timestampType, from: source, hasPartitions } = preflight;
   const quote = (name: string): string => connection.escapeIdentifier(name);
-  const qualified = ({ schema, name }: TableName): string => `${quote(schema)}.${quote(name)}`;
-  const source = qualified(table.source);
   const at = quote(table.timestampColumn);
   const list = columns.map((column) => quote(column)).join(', ');
   const outside = ({ from, to }: Pick<Month, 'from' | 'to'>): string =>
     ` AND NOT (${at} >= '${from}'::timestamptz::${timestampType} AND ${at} < '${to}'::timestamptz::${timestampType})`;
+  const old = isOld(at, timestampType, table);
+  // In a table with partitions, a row's place is its partition and its ctid there.
+  const place = hasPartitions ? '(tableoid::text || ctid::text)' : 'ctid';
   // A batch of one has to be the same row each time that it is picked.
   const pick = (what: string, { size, exceptMonths }: BatchRange): string => `
-        SELECT ${what} FROM ONLY ${source}
-        WHERE ${isOld(at, timestampType, table)}
+        SELECT ${what} FROM ${source}
+        WHERE ${old}
           AND ${at} >= coalesce($2::${timestampType}, '-infinity')
-          AND ctid <> ALL ($3::tid[])${exceptMonths.map(outside).join('')}
-        ORDER BY ${size === 1 ? `${at}, ctid` : at}
+          AND ${place} <> ALL ($3::${hasPartitions ? 'text' : 'tid'}[])${exceptMonths.map(outside).join('')}
+        ORDER BY ${size === 1 ? `${at}, tableoid, ctid` : at}
         LIMIT ${size}
         FOR UPDATE SKIP LOCKED`;
+  const picked = (range: BatchRange): string =>
+    hasPartitions
+      ? `WITH picked AS MATERIALIZED (${pick('tableoid, ctid', range)}
+    ), moved AS (
+      DELETE FROM ${source}
+      WHERE ctid = ANY (ARRAY(SELECT ctid FROM picked)) AND (tableoid, ctid) IN (SELECT tableoid, ctid FROM picked) AND ${old}`
+      : `WITH moved AS (
+      DELETE FROM ${source}
+      WHERE ctid = ANY (ARRAY(${pick('ctid', range)}))`;
   return {
     move: (range: BatchRange): string => `
-    WITH moved AS (
-      DELETE FROM ONLY ${source}
-      WHERE ctid = ANY (ARRAY(${pick('ctid', range)}))
+    ${picked(range)}
       RETURNING ${list}
     ), stored AS (
-      INSERT INTO ${qualified(table.target)} (${list}) OVERRIDING SYSTEM VALUE
+      INSERT INTO ${qualified(connection, table.target)} (${list}) OVERRIDING SYSTEM VALUE
       SELECT ${list} FROM moved
       RETURNING 1
     )
     SELECT (SELECT count(*)::int FROM moved) AS deleted,
            (SELECT count(*)::int FROM stored) AS archived,
            (SELECT max(${at})::text FROM moved) AS last`,
-    first: (range: BatchRange): string => pick(`ctid::text AS ctid, ${at}::text AS at`, { ...range, size: 1 }),
+    first: (range: BatchRange): string => pick(`${place}::text AS place, ${at}::text AS at`, { ...range, size: 1 }),
   };
 }
 
@@ -88,7 +97,8 @@ const settings = { lockTimeoutMs: LOCK_TIMEOUT_MS, statementTimeoutMs: STATEMENT
  * whenever anything dies.
  *
  * Rows that somebody has locked are skipped, and picked later. Rows are found by ctid, which can't change once they are
- * locked; ONLY, because a child table's ctid means another row. There is no ON CONFLICT: a row that the target refuses
+ * locked; ONLY, because a child table's ctid means another row. In a partitioned table they are found by partition and ctid, and
+ * through the table itself: a partition has policies and grants of its own. There is no ON CONFLICT: a row that the target refuses
  * must not be deleted, and a trigger or rule there that swallows rows shows in the counts. A refused row fails its batch;
  * the caller finds it with smaller ones and leaves it out by its ctid, which a row that is then updated loses.
  */
@@ -120,7 +130,7 @@ export function prepareMover(
   };
   const first: Mover['first'] = async (range) =>
     transaction(connection, settings, async () => {
-      const { rows } = await connection.query<{ ctid: string; at: string }>(statements.first(range), values(range));
+      const { rows } = await connection.query<{ place: string; at: string }>(statements.first(range), values(range));
       return rows[0];
     });
   return { move, first };

@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts';
-import type { TableName } from '../partitions/partitioned-table.ts';
+import { label, qualified } from '../partitions/partitioned-table.ts';
 import { sqlState } from '../sql-state.ts';
 import { type CompleteArchiveTable, FINISHED } from './archive-table.ts';
 import { type ColumnInfo, readRelation, type Relation, TIME_TYPES } from './relation.ts';
@@ -13,6 +13,14 @@ export interface Preflight {
   readonly timestampType: string;
   /** Whether months have to be made in the target. */
   readonly partitioned: boolean;
+  /** The source as it stands after FROM: without the tables that inherit from it, but with its partitions. */
+  readonly from: string;
+  /** The source is partitioned, by whatever. */
+  readonly hasPartitions: boolean;
+  /** The source is partitioned by range on its column of time, and its old partitions move whole. */
+  readonly wholePartitions: boolean;
+  /** The source's DEFAULT partition, `schema.name`. */
+  readonly defaultPartition: string | null;
   /** Whether there is a source with a column of time. Without one there is nothing to do. */
   readonly archivable: boolean;
   /** The condition that a row must meet besides its age. */
@@ -29,7 +37,13 @@ export async function preflightArchive(connection: Connection, table: CompleteAr
   const target = await readRelation(connection, table.target);
   const partitioned = target !== undefined && target.partitionColumn === table.timestampColumn;
   const timestampType = source?.columns.find(({ name }) => name === table.timestampColumn)?.type ?? '';
-  const common = { timestampType, partitioned, archivable: source !== undefined && TIME_TYPES.has(timestampType) };
+  const byTime = source?.kind === 'p' && source.partitionColumn === table.timestampColumn;
+  const hasPartitions = source?.kind === 'p';
+  const from = `${hasPartitions ? '' : 'ONLY '}${qualified(connection, table.source)}`;
+  const wholePartitions = byTime && partitioned && source.mine && target.defaultPartition === null;
+  const defaultPartition = source?.defaultPartition ?? null;
+  const shape = { from, hasPartitions, wholePartitions, defaultPartition, partitioned };
+  const common = { ...shape, timestampType, archivable: source !== undefined && TIME_TYPES.has(timestampType) };
   if (source === undefined || target === undefined) {
     const problems = [
       ...(source === undefined
@@ -56,7 +70,7 @@ export async function preflightArchive(connection: Connection, table: CompleteAr
       ...partitionProblems(target, table),
       ...hidden.filter((problem) => problem !== undefined),
     ],
-    warnings: [...condition.warnings, ...findWarnings(source, table)],
+    warnings: [...condition.warnings, ...findWarnings(source, target, table, wholePartitions)],
   };
 }
 
@@ -70,7 +84,7 @@ async function readCondition(
     const warning = `source ${label(name)} has no column "status": every row that is old enough moves`;
     return { where: 'true', problems: [], warnings: [warning] };
   }
-  const from = `${connection.escapeIdentifier(name.schema)}.${connection.escapeIdentifier(name.name)}`;
+  const from = qualified(connection, name);
   try {
     await connection.query(`SELECT FROM ONLY ${from} WHERE (${where}) LIMIT 0`);
     return { where, problems: [], warnings: [] };
@@ -93,9 +107,6 @@ const CHOOSE = 'name its column of time as timestampColumn in SPILLWAY_ARCHIVE_T
 
 function sourceProblems(source: Relation, table: CompleteArchiveTable, timestampType: string): string[] {
   const problems: string[] = [];
-  if (source.kind === 'p') {
-    problems.push(`source ${label(table.source)} is partitioned: detach its old partitions instead`);
-  }
   if (timestampType === '')
     problems.push(`source ${label(table.source)} has no column "${table.timestampColumn}": ${CHOOSE}`);
   else if (!TIME_TYPES.has(timestampType)) {
@@ -136,14 +147,37 @@ function partitionProblems(target: Relation, table: CompleteArchiveTable): strin
   return [`target ${label(table.target)} must be partitioned by range on "${table.timestampColumn}"`];
 }
 
-function findWarnings(source: Relation, table: CompleteArchiveTable): string[] {
-  const warnings = source.deleteTriggers.map((name) => `trigger ${name} of the source runs for each moved row`);
-  if (!source.indexed.includes(table.timestampColumn)) {
+function findWarnings(
+  source: Relation,
+  target: Relation,
+  table: CompleteArchiveTable,
+  wholePartitions: boolean,
+): string[] {
+  const warnings = source.deleteTriggers.map((name) =>
+    wholePartitions
+      ? `trigger ${name} of the source does not run for rows that move with their partition`
+      : `trigger ${name} of the source runs for each moved row`,
+  );
+  const byRows = rowsBecause(source, target, table);
+  if (byRows !== undefined) warnings.push(byRows);
+  if (!wholePartitions && !source.indexed.includes(table.timestampColumn)) {
     warnings.push(`no index of the source begins with "${table.timestampColumn}": each batch reads the whole table`);
   }
   return warnings;
 }
 
-function label({ schema, name }: TableName): string {
-  return `${schema}.${name}`;
+/** Why a partitioned source gives its rows away one by one; undefined for one that isn't, or whose partitions move whole. */
+function rowsBecause(source: Relation, target: Relation, table: CompleteArchiveTable): string | undefined {
+  if (source.kind !== 'p') return undefined;
+  const [from, to] = [label(table.source), label(table.target)];
+  const column = `"${table.timestampColumn}"`;
+  const rest = 'rows move one by one, and partitions stay';
+  if (source.partitionColumn !== table.timestampColumn) {
+    return `source ${from} is partitioned, but not by range on ${column} alone: ${rest}`;
+  }
+  if (target.kind !== 'p') return `target ${to} is not partitioned: ${rest}`;
+  if (target.defaultPartition !== null)
+    return `target ${to} has the DEFAULT partition ${target.defaultPartition}: ${rest}`;
+  if (source.mine) return undefined;
+  return `partitions of ${from} are ${source.owner}'s: ${rest}, unless this user is a member of ${source.owner}`;
 }

@@ -8,7 +8,7 @@ const MOST = 1_000;
 /** Rows that the target refuses. They stay in the source; all others move. */
 export class RefusedRows {
   /** Where they are. */
-  readonly ctids: string[] = [];
+  readonly places: string[] = [];
   readonly #table: CompleteArchiveTable;
   readonly #reasons = new Map<string, { rows: number; readonly first: string }>();
 
@@ -17,12 +17,12 @@ export class RefusedRows {
   }
 
   /** Notes one, with its timestamp. @throws {ArchiveError} `refused_rows` when they are too many. */
-  add(row: { readonly ctid: string; readonly at: string }, error: unknown): void {
+  add(row: { readonly place: string; readonly at: string }, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.ctids.push(row.ctid);
+    this.places.push(row.place);
     const reason = this.#reasons.get(message) ?? { rows: 0, first: row.at };
     this.#reasons.set(message, { ...reason, rows: reason.rows + 1 });
-    if (this.ctids.length <= MOST) return;
+    if (this.places.length <= MOST) return;
     const { schema, name } = this.#table.source;
     throw new ArchiveError('refused_rows', `${schema}.${name}`, this.warnings);
   }

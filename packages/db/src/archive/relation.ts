@@ -13,6 +13,13 @@ export interface Relation {
   readonly key: readonly string[];
   /** Spillway made it. */
   readonly ours: boolean;
+  /** The connection's user is its owner, or a member of it. */
+  readonly mine: boolean;
+  readonly owner: string;
+  /** Row level security is on. */
+  readonly rowSecurity: boolean;
+  /** Its DEFAULT partition, `schema.name`. */
+  readonly defaultPartition: string | null;
   readonly columns: readonly ColumnInfo[];
 }
 
@@ -22,6 +29,9 @@ export interface ColumnInfo {
   readonly required: boolean;
   readonly optional: boolean;
   readonly generated: boolean;
+  readonly identity: boolean;
+  /** Expression of its default, or of its value when it is generated. */
+  readonly expression: string | null;
 }
 
 /**
@@ -47,14 +57,21 @@ const QUERY = `
        FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, place)
        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
        WHERE i.indrelid = c.oid AND i.indisprimary AND k.place <= i.indnkeyatts),
+    'mine', pg_has_role(c.relowner, 'USAGE'),
+    'owner', pg_get_userbyid(c.relowner),
+    'rowSecurity', c.relrowsecurity,
+    'defaultPartition', (SELECT format('%s.%s', dn.nspname, d.relname) FROM pg_partitioned_table p
+       JOIN pg_class d ON d.oid = p.partdefid JOIN pg_namespace dn ON dn.oid = d.relnamespace WHERE p.partrelid = c.oid),
     'ours', EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = 'spillway'),
     'columns', (SELECT coalesce(json_agg(json_build_object(
          'name', a.attname,
          'type', format_type(a.atttypid, a.atttypmod),
          'required', a.attnotnull,
          'optional', NOT a.attnotnull OR a.atthasdef OR a.attidentity <> '',
-         'generated', a.attgenerated <> '') ORDER BY a.attnum), '[]')
-       FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+         'generated', a.attgenerated <> '',
+         'identity', a.attidentity <> '',
+         'expression', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum), '[]')
+       FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
   ) AS relation
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')`;

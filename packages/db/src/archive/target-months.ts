@@ -30,9 +30,8 @@ export class TargetMonths {
 
   /** Makes those that are missing. */
   async ensure(): Promise<void> {
-    const { partitioned, timestampType } = this.#preflight;
-    if (!partitioned) return;
-    for (const now of await monthsToArchive(this.#connection, this.#table, timestampType, this.#cutoff)) {
+    if (!this.#preflight.partitioned) return;
+    for (const now of await monthsToArchive(this.#connection, this.#table, this.#preflight, this.#cutoff)) {
       const [month] = monthsFrom(now, 0);
       if (month === undefined || this.#failed.has(month.suffix)) continue;
       try {

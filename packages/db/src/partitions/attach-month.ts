@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import type { Month } from './month.ts';
-import type { PartitionedTable } from './partitioned-table.ts';
+import type { PartitionedTable, TableName } from './partitioned-table.ts';
 
 /** Makes racing creators take turns per table. The number is the name space, chosen once at random. */
 const ADVISORY_SPACE = 727_401;
@@ -24,33 +24,43 @@ export async function attachMonth(connection: Connection, table: PartitionedTabl
       LIKE ${parent} INCLUDING ALL EXCLUDING IDENTITY,
       CONSTRAINT spillway_bounds CHECK (${column} IS NOT NULL AND ${column} >= '${from}' AND ${column} < '${to}')
     )`);
-  if (table.rowSecurity) await close(connection, child);
+  if (table.rowSecurity) await closeToOthers(connection, child);
   await giveToOwner(connection, parent, child);
   await connection.query(`ALTER TABLE ${parent} ATTACH PARTITION ${child} FOR VALUES FROM ('${from}') TO ('${to}')`);
   await connection.query(`ALTER TABLE ${child} DROP CONSTRAINT spillway_bounds`);
 }
 
 /**
- * LIKE copies no row level security, and default privileges may have granted the new table to others. The parent's policies
- * hold for whoever comes through it; nobody but the owner comes another way.
+ * Turns row level security on for a partition and takes away what others were granted on it. LIKE copies no row level security,
+ * default privileges may have granted a new table to others, and a live table's partition has its own grants. The parent's
+ * policies hold for whoever comes through it; only the owner comes another way.
+ * @param child qualified and quoted
  */
-async function close(connection: Connection, child: string): Promise<void> {
+export async function closeToOthers(connection: Connection, child: string): Promise<void> {
   await connection.query(`ALTER TABLE ${child} ENABLE ROW LEVEL SECURITY`);
   const { rows } = await connection.query<{ grantee: string }>(
     `SELECT DISTINCT coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee
-     FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS acl LEFT JOIN pg_roles r ON r.oid = acl.grantee
+     FROM pg_class c
+     CROSS JOIN LATERAL (
+       SELECT grantee FROM aclexplode(c.relacl)
+       UNION SELECT granted.grantee FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) AS granted
+       WHERE a.attrelid = c.oid) AS acl
+     LEFT JOIN pg_roles r ON r.oid = acl.grantee
      WHERE c.oid = $1::regclass AND acl.grantee <> c.relowner`,
     [child],
   );
   for (const { grantee } of rows) await connection.query(`REVOKE ALL ON TABLE ${child} FROM ${grantee}`);
 }
 
-/** Only its owner drops a partition, and months are made by one user and dropped by another. */
-async function giveToOwner(connection: Connection, parent: string, child: string): Promise<void> {
+/**
+ * Makes the parent's owner the owner of its partition: only the owner drops it, and months are made by one user and dropped by
+ * another. Both names are qualified and quoted.
+ */
+export async function giveToOwner(connection: Connection, parent: string, child: string): Promise<void> {
   const { rows } = await connection.query<{ owner: string }>(
-    `SELECT pg_get_userbyid(relowner) AS owner FROM pg_class
-     WHERE oid = $1::regclass AND pg_get_userbyid(relowner) <> current_user`,
-    [parent],
+    `SELECT pg_get_userbyid(p.relowner) AS owner FROM pg_class p, pg_class c
+     WHERE p.oid = $1::regclass AND c.oid = $2::regclass AND p.relowner <> c.relowner`,
+    [parent, child],
   );
   const [other] = rows;
   if (other === undefined) return;
@@ -58,7 +68,7 @@ async function giveToOwner(connection: Connection, parent: string, child: string
 }
 
 /** Waits, within lock_timeout, until no other creator works on the table; held to the end of the transaction. */
-export async function lockCreators(connection: Connection, table: PartitionedTable): Promise<void> {
+export async function lockCreators(connection: Connection, table: TableName): Promise<void> {
   await connection.query('SELECT pg_advisory_xact_lock($1::int, hashtext($2))', [
     ADVISORY_SPACE,
     `${table.schema}.${table.name}`,

@@ -7,7 +7,7 @@ import { attachMonth, lockCreators, partitionName } from './attach-month.ts';
 import { findCoveringPartition } from './covering-partition.ts';
 import { type Month, monthsFrom } from './month.ts';
 import { PartitionError, type PartitionErrorReason } from './partition-error.ts';
-import { type PartitionedTable, readPartitionedTable, type TableName } from './partitioned-table.ts';
+import { label, type PartitionedTable, readPartitionedTable, type TableName } from './partitioned-table.ts';
 
 /** Which months of which table must exist. */
 export interface EnsurePartitionsOptions {
@@ -152,10 +152,6 @@ function assertNameFits(table: PartitionedTable, month: Month): void {
   if (Buffer.byteLength(name) > 63) {
     throw new PartitionError('name_too_long', label(table), `partition name ${name} exceeds 63 bytes`);
   }
-}
-
-function label(table: TableName): string {
-  return `${table.schema}.${table.name}`;
 }
 
 function messageOf(error: unknown): string {

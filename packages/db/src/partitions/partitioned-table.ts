@@ -7,6 +7,16 @@ export interface TableName {
   readonly name: string;
 }
 
+/** For people. */
+export function label({ schema, name }: TableName): string {
+  return `${schema}.${name}`;
+}
+
+/** For SQL, quoted. */
+export function qualified(connection: Pick<Connection, 'escapeIdentifier'>, { schema, name }: TableName): string {
+  return `${connection.escapeIdentifier(schema)}.${connection.escapeIdentifier(name)}`;
+}
+
 /** A table partitioned by range on one column of time. */
 export interface PartitionedTable extends TableName {
   readonly oid: number;
@@ -45,15 +55,14 @@ const TIME_TYPES: ReadonlySet<string | null> = new Set([
  * @throws {PartitionError} `not_partitioned` or `unsupported_key`.
  */
 export async function readPartitionedTable(connection: Connection, table: TableName): Promise<PartitionedTable> {
-  const label = `${table.schema}.${table.name}`;
   const { rows } = await connection.query<CatalogRow>(QUERY, [table.schema, table.name]);
   const [found] = rows;
-  if (found === undefined) throw new PartitionError('not_partitioned', label, 'there is no such table');
-  if (found.strategy !== 'r') throw new PartitionError('not_partitioned', label, 'is not partitioned by RANGE');
+  if (found === undefined) throw new PartitionError('not_partitioned', label(table), 'there is no such table');
+  if (found.strategy !== 'r') throw new PartitionError('not_partitioned', label(table), 'is not partitioned by RANGE');
   if (found.key_columns !== 1 || found.column_name === null || !TIME_TYPES.has(found.column_type)) {
     throw new PartitionError(
       'unsupported_key',
-      label,
+      label(table),
       'must be partitioned on one timestamptz, timestamp or date column',
     );
   }

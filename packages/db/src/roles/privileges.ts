@@ -80,6 +80,7 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'archive.audit_logs': { maintenance: OWN, reader: 'SELECT' },
   'archive.generations': { maintenance: OWN, reader: 'SELECT' },
   'archive.archival_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.partition_moves': { maintenance: OWN, reader: 'SELECT' },
   'spillway.scheduled_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
 };
 

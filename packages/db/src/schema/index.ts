@@ -11,6 +11,7 @@ export { changes } from './changes.ts';
 export { circuitBreakerEvents } from './circuit-breaker-events.ts';
 export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './enumerations.ts';
 export { generations } from './generations.ts';
+export { partitionMoves } from './partition-moves.ts';
 export { rateLimitsV2 } from './rate-limits.ts';
 export { scheduledRuns } from './scheduled-runs.ts';
 export { archive, spillway } from './schemas.ts';
