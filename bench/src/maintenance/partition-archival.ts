@@ -82,11 +82,11 @@ async function backend(connection: Queryable): Promise<number | undefined> {
 
 /** Looks every few milliseconds whether the process holds a lock that conflicts with reading or inserting. */
 function watchLocks(pool: Queryable, pid: number | undefined): { stop: () => Promise<number> } {
-  let stopped = false;
+  const stop = new AbortController();
   const watching = (async () => {
     let since: number | undefined;
     let longest = 0;
-    while (!stopped) {
+    while (!stop.signal.aborted) {
       const before = performance.now();
       const { rows } = await pool.query<{ held: boolean }>(
         `SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND granted
@@ -102,7 +102,7 @@ function watchLocks(pool: Queryable, pid: number | undefined): { stop: () => Pro
   })();
   return {
     stop: async () => {
-      stopped = true;
+      stop.abort();
       return watching;
     },
   };

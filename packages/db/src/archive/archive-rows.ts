@@ -79,60 +79,85 @@ export async function archiveRows(
   const deadline = performance.now() + (options.timeBudgetMs ?? Number.POSITIVE_INFINITY);
   const { wanted, preflight, warnings } = await prepare(connection, archiveTable, options);
   const cutoff = options.cutoff?.toISOString() ?? (await readCutoff(connection, wanted.retentionDays, options.now));
-  const tally = { moved: 0, batches: 0, longestBatchMs: 0 };
-  const progress = (rows: number, total: number | null): void => {
-    tally.moved += rows;
-    options.onProgress?.({ done: tally.moved, total });
-  };
-  // Of a table whose partitions wait for each other's rows, it is not said before how many move.
+  // Of a table whose partitions wait until all of their rows are old, it is not said before how many move.
   const countable = options.onProgress !== undefined && !preflight.wholePartitions;
   const total = countable ? await countToArchive(connection, wanted, preflight, cutoff) : null;
+  let moved = 0;
+  const onMoved = (rows: number): void => {
+    moved += rows;
+    options.onProgress?.({ done: moved, total });
+  };
   const partitions = await archivePartitions(connection, wanted, preflight, {
     cutoffMs: Date.parse(cutoff),
     dryRun: options.dryRun ?? false,
     over: () => options.signal?.aborted === true || performance.now() >= deadline,
     record: options.record,
-    onMoved: (rows) => progress(rows, total),
+    onMoved,
   });
-  const { moved: partitionsMoved, waiting: partitionsWaiting, longestMs } = partitions;
-  tally.longestBatchMs = longestMs;
   const some = (intervals: readonly Interval[]): CompleteArchiveTable => only(connection, wanted, preflight, intervals);
-  const table = some(partitions.byRows);
-  const ancient = await countBeforeYearOne(connection, table, preflight);
+  const work = { connection, table: some(partitions.byRows), preflight, cutoff };
+  const ancient = await countBeforeYearOne(connection, work.table, preflight);
   if (ancient > 0) warnings.push(`${ancient === 100 ? '100 or more' : ancient} row(s) dated before year 1 stay`);
-  const found = { cutoff: new Date(cutoff), partitionsMoved, partitionsWaiting };
-  if (options.dryRun === true) {
-    const moved = await countToArchive(
-      connection,
-      some([...partitions.byRows, ...partitions.whole]),
-      preflight,
-      cutoff,
-    );
-    const complete = partitions.complete && ancient === 0;
-    const nothing = { ...tally, stopped: 'done', partitionsCreated: [], refused: 0 } as const;
-    return { ...found, ...nothing, moved, complete, warnings: [...warnings, ...partitions.warnings] };
-  }
+  const rows =
+    options.dryRun === true
+      ? NO_ROWS
+      : await archiveByRows(work, options, { deadline, onBatch: (batch) => onMoved(batch.moved) });
+  const whole = some([...partitions.byRows, ...partitions.whole]);
+  return {
+    ...rows,
+    moved: options.dryRun === true ? await countToArchive(connection, whole, preflight, cutoff) : moved,
+    cutoff: new Date(cutoff),
+    partitionsMoved: partitions.moved,
+    partitionsWaiting: partitions.waiting,
+    complete: partitions.complete && ancient === 0 && rows.complete,
+    warnings: [...warnings, ...partitions.warnings, ...rows.warnings],
+    longestBatchMs: Math.max(partitions.longestMs, rows.longestBatchMs),
+  };
+}
+
+type ByRows = Omit<ArchiveRowsReport, 'moved' | 'cutoff' | 'partitionsMoved' | 'partitionsWaiting'>;
+
+const NO_ROWS: ByRows = {
+  stopped: 'done',
+  partitionsCreated: [],
+  refused: 0,
+  complete: true,
+  warnings: [],
+  batches: 0,
+  longestBatchMs: 0,
+};
+
+/** Moves rows by batches, and makes the months that they need. */
+async function archiveByRows(
+  { connection, table, preflight, cutoff }: RowsToMove,
+  options: ArchiveRowsOptions,
+  { deadline, onBatch }: Course,
+): Promise<ByRows> {
   const months = new TargetMonths(connection, table, preflight, cutoff);
   await months.ensure();
   const refused = new RefusedRows(table);
   const mover = prepareMover(connection, table, preflight, cutoff);
+  let batches = 0;
+  let longestBatchMs = 0;
   const stopped = await moveAll({ mover, months, refused, batchSize: table.batchSize }, options, {
     deadline,
-    onBatch: ({ moved, durationMs }) => {
-      tally.batches += 1;
-      tally.longestBatchMs = Math.max(tally.longestBatchMs, Math.round(durationMs));
-      progress(moved, total);
+    onBatch: (batch) => {
+      batches += 1;
+      longestBatchMs = Math.max(longestBatchMs, Math.round(batch.durationMs));
+      onBatch(batch);
     },
   });
-  return {
-    ...found,
-    ...tally,
-    stopped,
-    refused: refused.places.length,
-    complete: partitions.complete && ancient === 0 && refused.places.length === 0 && months.missing.length === 0,
-    warnings: [...warnings, ...partitions.warnings, ...months.warnings, ...refused.warnings],
-    partitionsCreated: months.created,
-  };
+  const complete = refused.places.length === 0 && months.missing.length === 0;
+  const warnings = [...months.warnings, ...refused.warnings];
+  const found = { refused: refused.places.length, partitionsCreated: months.created, complete, warnings };
+  return { ...found, stopped, batches, longestBatchMs };
+}
+
+interface RowsToMove {
+  readonly connection: Connection;
+  readonly table: CompleteArchiveTable;
+  readonly preflight: Preflight;
+  readonly cutoff: string;
 }
 
 /** Lets the archive follow its source, and looks whether they fit together. */

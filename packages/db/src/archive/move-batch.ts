@@ -62,7 +62,7 @@ function statementsOf(connection: Connection, table: CompleteArchiveTable, prefl
         WHERE ${old}
           AND ${at} >= coalesce($2::${timestampType}, '-infinity')
           AND ${place} <> ALL ($3::${hasPartitions ? 'text' : 'tid'}[])${exceptMonths.map(outside).join('')}
-        ORDER BY ${size === 1 ? `${at}, tableoid, ctid` : at}
+        ORDER BY ${size === 1 ? `${at}${hasPartitions ? ', tableoid' : ''}, ctid` : at}
         LIMIT ${size}
         FOR UPDATE SKIP LOCKED`;
   const picked = (range: BatchRange): string =>

@@ -91,7 +91,7 @@ test('gives up when the target refuses more rows than could be exceptions', asyn
     INSERT INTO orders SELECT n, '2025-11-01 00:00+00' FROM generate_series(1, 1100) AS n;
     ALTER TABLE cold.orders ADD CONSTRAINT cold_check CHECK (false) NOT VALID`);
   await expect(archive()).rejects.toMatchObject({ code: 'archive_error', reason: 'refused_rows' });
-});
+}, 180_000);
 
 /** A user that may do everything but see rows. */
 async function asMaintainer(): Promise<void> {

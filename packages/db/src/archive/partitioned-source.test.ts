@@ -227,6 +227,11 @@ describe('a partition that can not move whole gives its rows away one by one, an
       1,
     ],
     [
+      'without a constraint of the archive',
+      'ALTER TABLE cold.orders ADD CONSTRAINT late CHECK (id >= 0); ALTER TABLE orders_2025_09 ADD CONSTRAINT late CHECK (id >= 0); ALTER TABLE orders_2025_11 ADD CONSTRAINT late CHECK (id >= 0)',
+      'child table is missing constraint "late"',
+    ],
+    [
       'whose name is taken in the archive',
       `ALTER TABLE orders_2025_10 RENAME TO mine; CREATE TABLE cold.mine (); CREATE TABLE cold.orders_2025_10 ()`,
       'cold.mine is the name of another table',
@@ -253,14 +258,6 @@ describe('a partition that can not move whole gives its rows away one by one, an
       `rows of public.orders_2025_10 move one by one: it has rows that don't meet the condition "status = 'paid'"`,
     ]);
     expect(await partitionsOf('orders')).toEqual(['public.orders_2025_10', 'public.orders_2025_12']);
-  });
-
-  test("with a column that the archive's users would read otherwise", async () => {
-    await createOrders();
-    await run('ALTER TABLE cold.orders ADD CONSTRAINT late CHECK (id >= 0)');
-    const report = await archive();
-    expect(report).toMatchObject({ moved: 2_184, partitionsMoved: [] });
-    expect(report.warnings[0]).toContain('child table is missing constraint "late"');
   });
 });
 
@@ -290,41 +287,4 @@ test('columns in another order, dropped ones and ones that only the archive has 
   expect(await query('SELECT DISTINCT why, status, "Run" FROM cold.orders')).toEqual([
     { why: null, status: 'paid', Run: 7 },
   ]);
-});
-
-test('keeps its own name where the name of its month is too long or taken', async () => {
-  const long = 'o'.repeat(60);
-  await createOrders({ name: long });
-  await run(`ALTER TABLE cold.orders RENAME TO "${long}"; ALTER TABLE p_2025_09 RENAME TO "Sept'ember"`);
-  const report = await archive(
-    {},
-    { source: { schema: 'public', name: long }, target: { schema: 'cold', name: long } },
-  );
-  expect(report.partitionsMoved.map(({ partition }) => partition)).toEqual([
-    `cold.Sept'ember`,
-    'cold.p_2025_10',
-    'cold.p_2025_11',
-  ]);
-});
-
-describe('a user who is not the owner', () => {
-  test('moves rows, through the grants and policies of the table alone, and is told whom to ask', async () => {
-    await createOrders();
-    await run(`
-      CREATE ROLE orders_mover_${process.pid}; CREATE ROLE orders_owner_${process.pid};
-      ALTER TABLE orders OWNER TO orders_owner_${process.pid}; ALTER TABLE cold.orders OWNER TO orders_mover_${process.pid};
-      GRANT USAGE, CREATE ON SCHEMA cold TO orders_mover_${process.pid}; GRANT USAGE ON SCHEMA spillway TO orders_mover_${process.pid};
-      GRANT SELECT, INSERT, DELETE ON ALL TABLES IN SCHEMA spillway TO orders_mover_${process.pid};
-      GRANT SELECT, DELETE, UPDATE (id) ON orders TO orders_mover_${process.pid};
-      ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON orders TO orders_mover_${process.pid} USING (true)`);
-    const report = await archive({}, {}, `orders_mover_${process.pid}`).finally(async () =>
-      run(
-        `DROP OWNED BY orders_mover_${process.pid}, orders_owner_${process.pid} CASCADE; DROP ROLE orders_mover_${process.pid}, orders_owner_${process.pid}`,
-      ),
-    );
-    expect(report).toMatchObject({ moved: 2_400, partitionsMoved: [], complete: true });
-    expect(report.warnings).toContain(
-      `partitions of public.orders are orders_owner_${process.pid}'s: rows move one by one, and partitions stay, unless this user is a member of orders_owner_${process.pid}`,
-    );
-  });
 });
