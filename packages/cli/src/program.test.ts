@@ -43,6 +43,7 @@ it('tells of all commands and of the exit codes in its help', async () => {
       doctor [options]   look at Redis and Postgres and say what to change
       audit              look at the audit trail and repair it
       key                make, list and end keys of the API; the first one too
+      subject            refuse a subject everywhere, and see who is refused
       help [command]     display help for command
 
     Exit codes:

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { ConfigError, maskValues } from '@spillway/runtime';
 import { classifyDbError, InvalidOptionError } from '@spillway/db';
+import { LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
 import { CommanderError } from 'commander';
 import { z } from 'zod';
 import type { CliContext } from './cli-context.ts';
@@ -11,6 +12,7 @@ import { keyCommand } from './commands/key/key.ts';
 import { maintenanceCommand } from './commands/maintenance.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { queriesCommand } from './commands/queries.ts';
+import { subjectCommand } from './commands/subject.ts';
 import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
 import { RedisUnavailableError } from './open-redis.ts';
@@ -57,6 +59,7 @@ function buildProgram(context: CliContext): Command {
     doctorCommand,
     auditCommand,
     keyCommand,
+    subjectCommand,
   ];
   for (const make of commands) program.addCommand(make(context));
   settle(program, output);
@@ -103,7 +106,8 @@ function isUnmigrated(error: unknown): boolean {
 }
 
 function codeOf(error: unknown): ExitCode {
-  if (error instanceof RedisUnavailableError) return exitCodes.unavailable;
+  if (error instanceof RedisUnavailableError || error instanceof LimiterUnavailableError) return exitCodes.unavailable;
+  if (error instanceof LimiterInputError) return exitCodes.usage;
   if (error instanceof ConfigError || error instanceof InvalidOptionError) return exitCodes.usage;
   return classifyDbError(error) === 'unavailable' ? exitCodes.unavailable : exitCodes.failed;
 }

@@ -1,0 +1,87 @@
+import { Command } from '@commander-js/extra-typings';
+import { type LiveChange, livePolicies, type LivePolicies } from '@spillway/limiter';
+import { actor } from '../actor.ts';
+import type { CliContext } from '../cli-context.ts';
+import { readTrailRedises } from '../config.ts';
+import { exitCodes } from '../exit-code.ts';
+import { withRedis } from '../open-redis.ts';
+import { printable, table } from '../output.ts';
+import { parseLifetime } from './key/lifetime.ts';
+
+/** `spillway subject`. */
+export function subjectCommand(context: CliContext): Command {
+  return new Command('subject')
+    .description('refuse a subject everywhere, and see who is refused')
+    .addCommand(blockCommand(context))
+    .addCommand(unblockCommand(context))
+    .addCommand(listCommand(context));
+}
+
+function blockCommand(context: CliContext): Command<[string], { for?: number; why?: string }> {
+  return new Command('block')
+    .description('refuse it everywhere, for a time or until it is unblocked')
+    .argument('<subject>', 'as limiters are asked for it, such as ip:203.0.113.7; * has no meaning')
+    .option('--for <time>', 'such as 30m, 12h or 7d, up to 49d', parseLifetime)
+    .option('--why <text>', 'for the trail')
+    .addHelpText('after', help)
+    .action(async (subject, { for: durationMs, why }) => {
+      const options = { ...(durationMs === undefined ? {} : { durationMs }), ...reasonOf(why) };
+      const done = await withLive(context, (live) => live.blockEverywhere(subject, options));
+      const end = Number.isFinite(done.blockedUntil) ? new Date(done.blockedUntil).toISOString() : undefined;
+      const said = `Blocked ${printable(subject)} ${end === undefined ? 'until it is unblocked' : `until ${end}`}.`;
+      context.output.result({ subject, ...done, blockedUntil: end ?? null }, `${said} ${reachOf(done)}`);
+    });
+}
+
+function unblockCommand(context: CliContext): Command<[string], { why?: string }> {
+  return new Command('unblock')
+    .description('end that block; blocks of single policies stay')
+    .argument('<subject>', 'as it was blocked')
+    .option('--why <text>', 'for the trail')
+    .addHelpText('after', `${help} Ends with 1 when there is no such block.`)
+    .action(async (subject, { why }) => {
+      const done = await withLive(context, (live) => live.unblockEverywhere(subject, reasonOf(why)));
+      const name = printable(subject);
+      const said = done.existed ? `Unblocked ${name}. ${reachOf(done)}` : `${name} is not blocked everywhere.`;
+      context.output.result({ subject, ...done }, said);
+      if (!done.existed) context.end(exitCodes.failed);
+    });
+}
+
+function listCommand(context: CliContext): Command {
+  return new Command('list')
+    .description('show who is blocked everywhere')
+    .addHelpText('after', '\nNeeds REDIS_URL.')
+    .action(async () => {
+      const { blocked } = await withLive(context, (live) => live.list());
+      const rows = blocked.map(({ subject, blockedUntil }) => ({
+        subject,
+        blockedUntil: Number.isFinite(blockedUntil) ? new Date(blockedUntil).toISOString() : null,
+      }));
+      context.output.result({ blocked: rows }, rows.length === 0 ? 'Nobody is blocked everywhere.' : table(rows));
+    });
+}
+
+const help = `
+Needs REDIS_URL, the Redis of the limiters. Holds within a second in all limiters that are made with live: true; the answer
+says how many there are. The trail has a row, with the user of this machine.`;
+
+function reasonOf(why: string | undefined): { readonly why?: string } {
+  return why === undefined ? {} : { why };
+}
+
+async function withLive<Result>(context: CliContext, work: (live: LivePolicies) => Promise<Result>): Promise<Result> {
+  return withRedis(readTrailRedises(context.env).trail, async (redis) => {
+    const live = livePolicies({ redis, actor: actor().slice(0, 200).toWellFormed(), deadlineMs: 5_000 });
+    try {
+      return await work(live);
+    } finally {
+      await live.close();
+    }
+  });
+}
+
+function reachOf({ otherLimiters }: Pick<LiveChange, 'otherLimiters'>): string {
+  if (otherLimiters > 0) return `${otherLimiters} limiters take it over.`;
+  return 'But no limiter takes it over now: none on this Redis is made with live: true.';
+}
