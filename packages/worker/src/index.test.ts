@@ -16,6 +16,7 @@ it('exports exactly what its users need', () => {
       "createSink",
       "createWebhook",
       "defaultAlertRules",
+      "drain",
       "guidePatterns",
       "guideSchedules",
       "isMaintenanceJobName",

@@ -9,6 +9,7 @@ export {
 export { archiveTablesField } from './archive-tables-field.ts';
 export { readConfig as readWorkerConfig, type WorkerConfig } from './config.ts';
 export type { RedisSource } from './connections.ts';
+export { drain, type DrainOptions, type DrainReport } from './drain.ts';
 export { WorkerOptionError } from './errors.ts';
 export type { Readiness } from './health/readiness.ts';
 export type { WorkerLogger } from './logger.ts';

@@ -12,12 +12,15 @@ export type Point = (typeof POINTS)[number];
 export class Crew {
   readonly #args: readonly string[];
   readonly #members = new Set<ChildProcess>();
+  readonly #work: 'worker' | 'drain';
 
   /**
    * @param args Redis' URL, Postgres' URL and the number of shards
    * @param lockMs as in the sink's options
+   * @param work a worker, or one pass of `drain` after the other
    */
-  constructor(args: readonly string[], lockMs = 5_000) {
+  constructor(args: readonly string[], lockMs = 5_000, work: 'worker' | 'drain' = 'worker') {
+    this.#work = work;
     this.#args = [...args, String(lockMs)];
   }
 
@@ -50,7 +53,7 @@ export class Crew {
   #spawn(point: Point | 'none', passes: number): ChildProcess {
     const fixture = fileURLToPath(new URL('worker.fixture.ts', import.meta.url));
     const options = ['--conditions=@spillway/source', '--import', 'tsx', fixture];
-    return spawn(process.execPath, [...options, ...this.#args, point, String(passes)], {
+    return spawn(process.execPath, [...options, ...this.#args, point, String(passes), this.#work], {
       env: { PATH: process.env['PATH'] },
       stdio: 'ignore',
     });

@@ -1,14 +1,16 @@
 import { createPool, type Queryable } from '@spillway/db';
 import { pino } from 'pino';
 import { OutboxReader } from '../pump/outbox-reader.ts';
+import { drain } from '../drain.ts';
 import { startWorker } from '../start-worker.ts';
 
 /**
  * A worker's process that ends itself with SIGKILL at a point that a kill from outside would seldom hit. Arguments:
  * Redis' URL, Postgres' URL, shards, how long its jobs are locked in ms, the point ('none' to live), and how often it is passed
- * before.
+ * before, and 'drain' for passes of `drain` instead of a worker.
  */
-const [redis = '', database = '', shards = '', lockMs = '', point = 'none', passes = '0'] = process.argv.slice(2);
+const [redis = '', database = '', shards = '', lockMs = '', point = 'none', passes = '0', work = 'worker'] =
+  process.argv.slice(2);
 let left = Number(passes);
 
 /** Ends the process when it is at its point often enough. */
@@ -43,6 +45,9 @@ const watched: Queryable = {
   },
 };
 
+if (work === 'drain') {
+  for (;;) await drain({ redis, pool: watched, shards: Number(shards), blockRowsPerMinute: null });
+}
 startWorker({
   redis,
   pool: watched,
