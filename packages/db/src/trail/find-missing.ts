@@ -1,4 +1,17 @@
+import { type SQL, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
+import { read } from '../query/typed.ts';
+
+import type { GapKind } from '../schema/enumerations.ts';
+import {
+  auditEpochs,
+  auditGaps,
+  auditWatermarks,
+  changes,
+  circuitBreakerEvents,
+  rateLimitsV2,
+  systemMetrics,
+} from '../schema/index.ts';
 import type { GapRange } from './gaps.ts';
 
 /** A stretch of one outbox' numbers to look at: from above what was cleaned by age through `high`. */
@@ -15,40 +28,29 @@ export interface KnownSeq {
   readonly seq: number;
 }
 
-/** Every table that holds sequenced events, and the numbers of blocks that were counted instead. */
-const STORED = `
-    SELECT outbox_shard AS shard, outbox_epoch AS epoch, outbox_seq AS seq, outbox_seq AS through FROM public.rate_limits_v2
-    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.circuit_breaker_events
-    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM public.system_metrics WHERE outbox_seq IS NOT NULL
-    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM spillway.changes WHERE outbox_seq IS NOT NULL
-    UNION ALL SELECT outbox_shard, outbox_epoch, outbox_seq, outbox_seq FROM spillway.audit_gaps WHERE outbox_seq IS NOT NULL
-    UNION ALL SELECT shard, epoch, lower(part), upper(part) - 1 FROM spillway.audit_gaps, unnest(seqs) AS part`;
+/** Every table that holds sequenced events. */
+const sequenced = [rateLimitsV2, circuitBreakerEvents, systemMetrics, changes, auditGaps];
 
-/** These, and the ranges that are known to be missing. */
-const PRESENT = `${STORED}
-    UNION ALL SELECT shard, epoch, from_seq, to_seq FROM spillway.audit_gaps WHERE kind = 'missing' AND from_seq IS NOT NULL`;
+/** The numbers that these hold, and those of blocks that were counted instead. */
+const stored = sql.join(
+  [
+    ...sequenced.map(
+      (table) => sql`
+    SELECT ${table.outboxShard} AS shard, ${table.outboxEpoch} AS epoch, ${table.outboxSeq} AS seq, ${table.outboxSeq} AS through
+    FROM ${table} WHERE ${table.outboxSeq} IS NOT NULL`,
+    ),
+    sql`SELECT ${auditGaps.shard}, ${auditGaps.epoch}, lower(part), upper(part) - 1 FROM ${auditGaps}, unnest(${auditGaps.seqs}) AS part`,
+  ],
+  sql` UNION ALL `,
+);
 
-const MISSING = `
-  WITH bounds AS (
-    SELECT shard, epoch, COALESCE(through_seq, 0) AS low, high
-    FROM unnest($1::int4[], $2::int8[], $3::int8[]) AS b(shard, epoch, high)
-    LEFT JOIN spillway.audit_watermarks USING (shard, epoch)
-  ), present AS (${PRESENT}
-    UNION ALL SELECT shard, epoch, seq, seq FROM unnest($4::int4[], $5::int8[], $6::int8[]) AS k(shard, epoch, seq)
-    UNION ALL SELECT shard, epoch, high + 1, high + 1 FROM bounds
-  ), steps AS (
-    SELECT shard, epoch, seq, GREATEST(low, max(through) OVER (
-      PARTITION BY shard, epoch ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS before
-    FROM present JOIN bounds USING (shard, epoch)
-    WHERE through > low AND seq <= high + 1
-  )
-  SELECT shard, epoch, before + 1 AS from_seq, seq - 1 AS to_seq
-  FROM steps WHERE seq > before + 1 ORDER BY shard, epoch, seq`;
+/** The ranges that are known to be missing. */
+const reported = sql`
+    SELECT ${auditGaps.shard}, ${auditGaps.epoch}, ${auditGaps.fromSeq}, ${auditGaps.toSeq}
+    FROM ${auditGaps} WHERE ${auditGaps.kind} = ${'missing' satisfies GapKind} AND ${auditGaps.fromSeq} IS NOT NULL`;
 
-const EPOCHS = `
-  WITH stored AS (SELECT shard, epoch, max(through) AS high FROM (${STORED}) AS rows GROUP BY shard, epoch)
-  SELECT shard, epoch, GREATEST(high, stored_seq) AS high, COALESCE(seen_seq, 0) AS seen
-  FROM stored FULL JOIN spillway.audit_epochs USING (shard, epoch) ORDER BY shard, epoch`;
+/** An array for `unnest`: one parameter. */
+const ints = <Row>(rows: readonly Row[], of: (row: Row) => number): SQL => sql`${sql.param(rows.map(of))}::int8[]`;
 
 /**
  * The numbers within `bounds` that no table holds, and nobody in `known`, as ranges. Reads the tables of events whole, and
@@ -59,20 +61,30 @@ export async function findMissing(
   bounds: readonly SeqBounds[],
   known: readonly KnownSeq[],
 ): Promise<GapRange[]> {
-  const { rows } = await db.query<{ shard: number; epoch: string; from_seq: string; to_seq: string }>(MISSING, [
-    bounds.map(({ shard }) => shard),
-    bounds.map(({ epoch }) => epoch),
-    bounds.map(({ high }) => high),
-    known.map(({ shard }) => shard),
-    known.map(({ epoch }) => epoch),
-    known.map(({ seq }) => seq),
-  ]);
-  return rows.map((row) => ({
-    shard: row.shard,
-    epoch: Number(row.epoch),
-    fromSeq: Number(row.from_seq),
-    toSeq: Number(row.to_seq),
-  }));
+  const mark = auditWatermarks;
+  const asked = sql`
+    unnest(${sql.param(bounds.map((one) => one.shard))}::int4[], ${ints(bounds, (one) => one.epoch)}, ${ints(bounds, (one) => one.high)})`;
+  const elsewhere = sql`
+    unnest(${sql.param(known.map((one) => one.shard))}::int4[], ${ints(known, (one) => one.epoch)}, ${ints(known, (one) => one.seq)})`;
+  return read(
+    db,
+    sql`
+  WITH bounds AS (
+    SELECT asked.shard, asked.epoch, COALESCE(${mark.throughSeq}, 0) AS low, high
+    FROM ${asked} AS asked (shard, epoch, high)
+    LEFT JOIN ${mark} ON ${mark.shard} = asked.shard AND ${mark.epoch} = asked.epoch
+  ), present AS (${stored} UNION ALL ${reported}
+    UNION ALL SELECT shard, epoch, seq, seq FROM ${elsewhere} AS elsewhere (shard, epoch, seq)
+    UNION ALL SELECT shard, epoch, high + 1, high + 1 FROM bounds
+  ), steps AS (
+    SELECT shard, epoch, seq, GREATEST(low, max(through) OVER (
+      PARTITION BY shard, epoch ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS before
+    FROM present JOIN bounds USING (shard, epoch)
+    WHERE through > low AND seq <= high + 1
+  )
+  SELECT shard::int4 AS shard, epoch::float8 AS epoch, (before + 1)::float8 AS "fromSeq", (seq - 1)::float8 AS "toSeq"
+  FROM steps WHERE seq > before + 1 ORDER BY steps.shard, steps.epoch, seq`,
+  );
 }
 
 /** An epoch of an outbox: `seq` is its highest number that is stored. */
@@ -83,11 +95,14 @@ export interface StoredEpoch extends KnownSeq {
 
 /** All outboxes that the tables know, each with its highest numbers. */
 export async function listEpochs(db: Queryable): Promise<StoredEpoch[]> {
-  const { rows } = await db.query<{ shard: number; epoch: string; high: string; seen: string }>(EPOCHS);
-  return rows.map((row) => ({
-    shard: row.shard,
-    epoch: Number(row.epoch),
-    seq: Number(row.high),
-    seenSeq: Number(row.seen),
-  }));
+  const kept = auditEpochs;
+  return read(
+    db,
+    sql`
+  WITH stored AS (SELECT shard, epoch, max(through) AS high FROM (${stored}) AS rows GROUP BY shard, epoch)
+  SELECT COALESCE(stored.shard, ${kept.shard}) AS shard, COALESCE(stored.epoch, ${kept.epoch})::float8 AS epoch,
+         GREATEST(high, ${kept.storedSeq})::float8 AS seq, COALESCE(${kept.seenSeq}, 0)::float8 AS "seenSeq"
+  FROM stored FULL JOIN ${kept} ON ${kept.shard} = stored.shard AND ${kept.epoch} = stored.epoch
+  ORDER BY 1, 2`,
+  );
 }
