@@ -123,6 +123,7 @@ describe('a column that is renamed in the schema', () => {
           "worker/src/alerts/webhook.ts",
         ],
         "replayedAtMs": [
+          "db/src/roles/privileges.ts",
           "db/src/schema/audit-dead-letters.ts",
           "db/src/trail/dead-letters.ts",
         ],
