@@ -103,7 +103,8 @@ async function ensureMonth(
       const last = attempt >= settings.attempts || final;
       if (last) {
         const text = `partition ${partitionName(table, month)} not made after ${attempt} attempt(s)`;
-        throw new PartitionError(reason, label(table), `${text}: ${messageOf(error)}`, { cause: error });
+        const todo = reason === 'name_taken' ? '. Rename that table (ALTER TABLE … RENAME TO …)' : '';
+        throw new PartitionError(reason, label(table), `${text}: ${messageOf(error)}${todo}`, { cause: error });
       }
       await sleep(settings.retryDelayMs);
     }

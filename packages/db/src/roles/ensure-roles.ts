@@ -41,12 +41,12 @@ export async function ensureRoles(
     missing: roleNames.filter((name) => !roles.includes(name)),
   };
   const exposed = await closeExposures(connection);
-  const again = refresh || (await lacksSource(connection, roles, archives));
+  const again = refresh || (await lacksArchives(connection, roles, archives));
   const wanting = again ? roles : await withoutGrants(connection, roles);
   if (wanting.length === 0) return { ...report, refused: undefined, exposed };
   try {
-    await transaction(connection, {}, async () => grantAll(connection, roles, archives));
-    return { ...report, refused: undefined, exposed };
+    const refusals = await transaction(connection, {}, async () => grantAll(connection, roles, archives));
+    return { ...report, refused: refusals.length === 0 ? undefined : refusals.join('; '), exposed };
   } catch (error) {
     if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
     return { ...report, refused: error.message, exposed };
@@ -87,8 +87,8 @@ async function withoutGrants(connection: Connection, roles: readonly RoleName[])
   return rows.map(({ name }) => name);
 }
 
-/** A live table may have come, or been made again, since the roles were granted. */
-async function lacksSource(
+/** A live table or an archive may have come, or been made again, since the roles were granted; or this user may more by now. */
+async function lacksArchives(
   connection: Connection,
   roles: readonly RoleName[],
   archives: readonly ArchiveTable[],
@@ -96,28 +96,69 @@ async function lacksSource(
   if (!roles.includes('spillway_maintenance')) return false;
   const { rows } = await connection.query<{ lacks: boolean }>(
     `SELECT EXISTS (SELECT FROM unnest($1::text[]) AS name
-       WHERE NOT has_table_privilege('spillway_maintenance', to_regclass(name)::oid, 'DELETE')) AS lacks`,
-    [archives.map(({ source }) => qualified(connection, source))],
+              WHERE NOT has_table_privilege('spillway_maintenance', to_regclass(name)::oid, 'DELETE'))
+         OR EXISTS (SELECT FROM unnest($2::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)
+              WHERE c.relkind = 'p' AND c.relowner <> 'spillway_maintenance'::regrole) AS lacks`,
+    [
+      archives.map(({ source }) => qualified(connection, source)),
+      archives.map(({ target }) => qualified(connection, target)),
+    ],
   );
   return rows[0]?.lacks === true;
 }
 
+/** What this user may not give stays away, for somebody who may; it keeps nothing else from being granted. */
 async function grantAll(
   connection: Connection,
   roles: readonly RoleName[],
   archives: readonly ArchiveTable[],
-): Promise<void> {
+): Promise<string[]> {
+  const refusals: string[] = [];
   for (const { role, privileges, on } of [...grants, ...archiveGrants(connection, archives)]) {
     if (!roles.includes(role) || !(await exists(connection, on))) continue;
-    await connection.query(`GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`);
+    const statement = `GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`;
+    if (await isOurs(connection, on)) await connection.query(statement);
+    else {
+      const refusal = await refused(connection, async () => connection.query(statement));
+      if (refusal !== undefined) refusals.push(`${refusal}: let its owner ${statement}`);
+    }
   }
-  if (roles.includes('spillway_maintenance')) await handOverArchives(connection, archives, 'spillway_maintenance');
+  if (roles.includes('spillway_maintenance')) {
+    const refusal = await refused(connection, async () =>
+      handOverArchives(connection, archives, 'spillway_maintenance'),
+    );
+    if (refusal !== undefined) refusals.push(`archives were not given to spillway_maintenance: ${refusal}`);
+  }
   const { rows } = await connection.query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE p.polname = 'spillway' ORDER BY 1`,
   );
   for (const { name } of rows) await connection.query(`ALTER POLICY spillway ON ${name} TO ${roles.join(', ')}`);
+  return refusals;
+}
+
+/** Postgres' words when this user may not; then nothing of it was done. */
+async function refused(connection: Connection, work: () => Promise<unknown>): Promise<string | undefined> {
+  await connection.query('SAVEPOINT grants');
+  try {
+    await work();
+    return undefined;
+  } catch (error) {
+    if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
+    await connection.query('ROLLBACK TO SAVEPOINT grants');
+    return error.message;
+  }
+}
+
+/** An application's live table may be somebody else's. */
+async function isOurs(connection: Connection, on: string): Promise<boolean> {
+  if (!on.startsWith('TABLE ')) return true;
+  const { rows } = await connection.query<{ ours: boolean }>(
+    `SELECT pg_has_role(relowner, 'USAGE') AS ours FROM pg_class WHERE oid = to_regclass($1)`,
+    [on.replace('TABLE ', '')],
+  );
+  return rows[0]?.ours === true;
 }
 
 /** What archiving takes on the tables that have no line in the list. */
