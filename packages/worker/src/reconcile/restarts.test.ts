@@ -2,10 +2,10 @@ import type { Queryable } from '@spillway/db';
 import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { outboxKeys } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { type AuditWorker, startWorker } from '../start-worker.ts';
-import { emitBlocks, EPOCH, outboxLength } from '../testing/block-entries.ts';
+import { blockFields, emitBlocks, EPOCH, outboxLength, T0 } from '../testing/block-entries.ts';
 import { useMigratedPostgres } from '../testing/migrated.ts';
 import { recordingLogger } from '../testing/recording-logger.ts';
 import { reconcile, type ReconcileReport } from './reconcile.ts';
@@ -130,4 +130,35 @@ describe('a Redis that is killed', () => {
     await expect.poll(rows, patient).toBe(60);
     expect(await look()).toMatchObject({ missing: [], ended: [{ epoch: EPOCH, seq: 60, lostAtLeast: 0 }] });
   });
+});
+
+it('numbers that a promoted replica gives out again, before any worker looked at it, are told', async () => {
+  await begin(false);
+  const replica = await startRedis();
+  const successor = new Redis(replica.url);
+  onTestFinished(async () => {
+    successor.disconnect();
+    await replica.stop();
+  });
+  await emitBlocks(client, 0, 1, 20);
+  await expect.poll(() => client.hget(outboxKeys(0).head, 'run'), patient).not.toBeNull();
+  await successor.call('REPLICAOF', server.host, server.port);
+  await expect.poll(() => successor.hget(outboxKeys(0).head, 'seq'), patient).toBe('20');
+  await successor.call('REPLICAOF', 'NO', 'ONE');
+  await emitBlocks(client, 0, 21, 40);
+  await expect.poll(rows, patient).toBe(40);
+  await worker.close();
+  // It knows of 20 numbers, and gives out the next ones.
+  for (let seq = 21; seq <= 30; seq += 1) {
+    const fields = blockFields({ seq, atMs: T0 + 60_000, subject: `another-${seq}` });
+    await successor.xadd(outboxKeys(0).stream, '*', ...fields);
+  }
+  await successor.hset(outboxKeys(0).head, { seq: 30 });
+  worker = startWorker({ redis: replica.url, pool, shards: 1, logger, pump: { lingerMs: 10, claimIdleMs: 200 } });
+  await expect.poll(rows, patient).toBe(50);
+  await expect.poll(async () => (await gaps()).length, patient).toBe(2);
+  expect(await gaps()).toMatchObject([
+    { kind: 'epoch_ended', epoch: EPOCH },
+    { kind: 'seq_reused', epoch: EPOCH, from_seq: 21, to_seq: 30, detail: { storedBefore: 40, seenBefore: 40 } },
+  ]);
 });
