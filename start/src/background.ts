@@ -7,6 +7,7 @@ export interface BackgroundOptions {
   readonly redisUrl: string;
   readonly postgresUrl: string;
   readonly shards: number;
+  readonly namespace: string;
   /** Tables to archive. */
   readonly archiveTables: readonly MaintainedTable[];
   readonly logger: WorkerLogger;
@@ -24,7 +25,7 @@ const MAINTENANCE_STATEMENT_MS = 60_000;
 
 /** Starts what the worker's process has: the way of events into Postgres, schedules and self-observation. */
 export async function startBackground(options: BackgroundOptions): Promise<void> {
-  const { redisUrl, postgresUrl, shards, archiveTables, logger, teardown } = options;
+  const { redisUrl, postgresUrl, shards, namespace, archiveTables, logger, teardown } = options;
   const onError = (error: Error): void => logger.warn({ err: error }, 'start: Postgres connection');
   const pool = createPool({ connectionString: postgresUrl, onError });
   const maintenancePool = createPool({
@@ -34,7 +35,7 @@ export async function startBackground(options: BackgroundOptions): Promise<void>
     onError,
   });
   teardown.add('worker pools', async () => void (await Promise.all([pool.end(), maintenancePool.end()])));
-  const common = { redis: redisUrl, shards, logger, closeTimeoutMs: CLOSE_MS };
+  const common = { redis: redisUrl, shards, namespace, logger, closeTimeoutMs: CLOSE_MS };
   const worker = startWorker({ ...common, pool });
   const maintenance = await startMaintenance({
     ...common,

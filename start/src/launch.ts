@@ -44,7 +44,7 @@ const KEY_MS = 30 * 86_400_000;
  */
 export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { config, fresh, teardown, onProgress, signal } = options;
-  const { host, port, shards, jwt, sessionSecret, archiveTables } = config;
+  const { host, port, shards, namespace, jwt, sessionSecret, archiveTables } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
@@ -69,13 +69,22 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     createApiKey(pool, { name: 'start', scopes: ['admin'], expiresInMs: KEY_MS }),
   );
   teardown.add('key', async () => void (await revokeApiKey(pool, row.id)));
-  await startBackground({ redisUrl: redis.url, postgresUrl: postgres.url, shards, archiveTables, logger, teardown });
+  await startBackground({
+    redisUrl: redis.url,
+    postgresUrl: postgres.url,
+    shards,
+    namespace,
+    archiveTables,
+    logger,
+    teardown,
+  });
   const api = await startApi({
     redisUrl: redis.url,
     pool,
     host,
     port,
     shards,
+    namespace,
     jwt,
     sessionSecret,
     archiveTables,

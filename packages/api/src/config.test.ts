@@ -11,6 +11,7 @@ describe('readConfig', () => {
       port: 8787,
       host: '127.0.0.1',
       shards: 16,
+      namespace: '',
       jwt: undefined,
       archiveTables: builtInArchives,
       logLevel: undefined,
@@ -18,11 +19,21 @@ describe('readConfig', () => {
       databaseUrl: urls.DATABASE_URL,
       databaseServer: 'postgres',
     });
-    expect(readConfig({ ...urls, PORT: '80', HOST: '::', LOG_LEVEL: 'warn', SPILLWAY_SHARDS: '4' })).toMatchObject({
+    expect(
+      readConfig({
+        ...urls,
+        PORT: '80',
+        HOST: '::',
+        LOG_LEVEL: 'warn',
+        SPILLWAY_SHARDS: '4',
+        SPILLWAY_NAMESPACE: 'staging',
+      }),
+    ).toMatchObject({
       port: 80,
       host: '::',
       logLevel: 'warn',
       shards: 4,
+      namespace: 'staging',
     });
   });
 

@@ -5,6 +5,7 @@ import {
   type Environment,
   type LogLevel,
   logLevel,
+  namespace,
   postgresUrl,
   readEnvironment,
   redisUrl,
@@ -25,6 +26,8 @@ export interface ServerConfig {
   readonly host: string;
   /** `SPILLWAY_SHARDS`: as many as the other limiters and the worker have. @default 16 */
   readonly shards: number;
+  /** `SPILLWAY_NAMESPACE`: as the other limiters and the worker have it. @default none */
+  readonly namespace: string;
   /** `SPILLWAY_JWKS_URL`, `SPILLWAY_JWT_ISSUER`, `SPILLWAY_JWT_AUDIENCE`: whose JWTs to accept; all three or none. */
   readonly jwt: JwtRules | undefined;
   /**
@@ -63,6 +66,7 @@ const serverVariables = z.object({
     .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
     .default('127.0.0.1'),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
+  SPILLWAY_NAMESPACE: namespace.default(''),
   SPILLWAY_JWKS_URL: z
     .string()
     .regex(
@@ -116,6 +120,7 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     metricsPort: variables.METRICS_PORT,
     host: variables.HOST,
     shards: variables.SPILLWAY_SHARDS,
+    namespace: variables.SPILLWAY_NAMESPACE,
     jwt: jwtRules(variables),
     sessionSecret: variables.SPILLWAY_SESSION_SECRET,
     archiveTables: variables.SPILLWAY_ARCHIVE_TABLES,

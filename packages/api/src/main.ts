@@ -52,7 +52,8 @@ async function run(config: ApiConfig): Promise<void> {
     onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
   });
   const pools = openPools(config, logger);
-  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, jwt, sessionSecret, archiveTables } = config;
+  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, namespace, jwt, sessionSecret, archiveTables } =
+    config;
   const api = await startApi({
     redisUrl,
     queueRedisUrl,
@@ -60,6 +61,7 @@ async function run(config: ApiConfig): Promise<void> {
     port,
     metricsPort,
     shards,
+    namespace,
     jwt,
     sessionSecret,
     archiveTables,

@@ -51,6 +51,8 @@ export interface StartApiOptions {
   readonly metricsPort?: number | undefined;
   /** As many as the other limiters and the worker have. @default 16 */
   readonly shards?: number;
+  /** As the other limiters and the worker have it. @default none */
+  readonly namespace?: string;
   readonly logger: ApiLogger;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
   readonly tracing?: boolean;
@@ -85,15 +87,16 @@ export interface Api {
  * @throws {ListenError} when the address can't be had; nothing is left open then.
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
-  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, archiveTables } = options;
+  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false } = options;
+  const { archiveTables, namespace = '' } = options;
   const { metricsPort, sessionSecret = randomBytes(32).toString('base64url') } = options;
   const redis = openHotPath(redisUrl, 'spillway-api');
   const ending = new AbortController();
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();
-  const sharding = shards === undefined ? {} : { shards };
+  const sharding = { namespace, ...(shards === undefined ? {} : { shards }) };
   const limiter = apiLimiter(redis, metrics, options);
-  const board = openBoardQueue(options.queueRedisUrl ?? redisUrl, logger);
+  const board = openBoardQueue(options.queueRedisUrl ?? redisUrl, namespace, logger);
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
   const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...toldTo(logger), ...sharding });
@@ -106,7 +109,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     redis.disconnect();
   };
   const app = createApp({
-    limiter: tracing ? tracedLimiter(limiter, redis) : limiter,
+    limiter: tracing ? tracedLimiter(limiter, redis, namespace) : limiter,
     tracing,
     logger,
     metrics,
@@ -150,7 +153,7 @@ function toldTo(logger: ApiLogger): Required<FaultListeners> {
 function apiLimiter(
   redis: Redis | Cluster,
   metrics: ApiMetrics,
-  { shards, tracing, logger }: StartApiOptions,
+  { shards, namespace = '', tracing, logger }: StartApiOptions,
 ): Limiter {
   return createLimiter({
     redis,
@@ -158,6 +161,7 @@ function apiLimiter(
     live: true,
     metrics: tracing === true ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
     recordDecisions: true,
+    namespace,
     ...toldTo(logger),
     ...(shards === undefined ? {} : { shards }),
   });

@@ -27,6 +27,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --   outbox_emit(tag, now, cap, sequenced, type, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
+--                        (with a cap of 0 there is no trail, and nothing is counted)
 --   outbox_dropped                                    events that this call dropped so far
 --
 -- Keys it touches, all in the tag's slot
@@ -65,6 +66,7 @@ local function outbox_pack(event, fields)
 end
 
 local function outbox_emit(tag, now, cap, sequenced, type, fields)
+  if cap == 0 then return nil end
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
     redis.call('HINCRBY', head, 'dropped', 1)
@@ -499,7 +501,7 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: 'af410d9499033f900918ba4c49738a12eae7b343',
+  sha1: '34fd53deb0059ff226f86ffefa17bd80aa87bff3',
   source: `${clock}
 ${outbox}
 ${change}

@@ -1,4 +1,4 @@
-import { anyRedisUrl, type Environment, postgresUrl, readEnvironment, wholeNumber } from '@spillway/runtime';
+import { anyRedisUrl, type Environment, namespace, postgresUrl, readEnvironment, wholeNumber } from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';
@@ -6,7 +6,10 @@ import type { RedisAddress } from './open-redis.ts';
 
 const databaseVariables = z.object({ DATABASE_URL: postgresUrl });
 const redisVariables = z.object({ REDIS_URL: anyRedisUrl, QUEUE_REDIS_URL: anyRedisUrl.optional() });
-const shardVariables = z.object({ SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS) });
+const shardVariables = z.object({
+  SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
+  SPILLWAY_NAMESPACE: namespace.default(''),
+});
 const tableVariables = z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField });
 
 /**
@@ -37,9 +40,10 @@ export function readTrailRedises(env: Environment): { readonly trail: RedisAddre
 }
 
 /**
- * `SPILLWAY_SHARDS`: as many as the limiters have.
- * @throws {ConfigError} when it is wrong.
+ * `SPILLWAY_SHARDS` and `SPILLWAY_NAMESPACE`: as the limiters have them.
+ * @throws {ConfigError} when one is wrong.
  */
-export function readShards(env: Environment): number {
-  return readEnvironment(shardVariables, env).SPILLWAY_SHARDS;
+export function readShards(env: Environment): { readonly shards: number; readonly namespace: string } {
+  const { SPILLWAY_SHARDS, SPILLWAY_NAMESPACE } = readEnvironment(shardVariables, env);
+  return { shards: SPILLWAY_SHARDS, namespace: SPILLWAY_NAMESPACE };
 }

@@ -14,6 +14,8 @@ export interface BackendOptions extends FaultListeners {
   readonly store?: LimiterStore | undefined;
   readonly deadlineMs?: unknown;
   readonly outboxCap?: unknown;
+  readonly namespace?: unknown;
+  readonly trail?: unknown;
   readonly denyCache?: unknown;
 }
 
@@ -23,7 +25,7 @@ export type Backend =
   | { readonly kind: 'store'; readonly store: LimiterStore };
 
 /** Options that say how Redis is asked. */
-const OF_REDIS = ['deadlineMs', 'outboxCap', 'denyCache', 'onError', 'onRecovered'] as const;
+const OF_REDIS = ['deadlineMs', 'outboxCap', 'namespace', 'trail', 'denyCache', 'onError', 'onRecovered'] as const;
 
 const MEANWHILE = 'Each policy answers as its onUnavailable says until Redis decides again';
 

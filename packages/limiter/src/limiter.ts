@@ -5,6 +5,7 @@ import { countingMetrics, type RecordDecisionsOptions } from './decision-counts/
 import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { gate } from './gate.ts';
 import { limiterOver } from './limiter-over.ts';
+import { checkNamespace } from './live/live-over.ts';
 import type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 import { type LimiterMetrics, shieldedMetrics } from './metrics/metrics.ts';
 import { shield } from './metrics/shield.ts';
@@ -27,8 +28,21 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
    * Every decision is there after this many ms, whatever Redis does; with `redis` only. @default 100
    */
   readonly deadlineMs?: number;
-  /** Hash-tag shards, 1 to 4,096; the same in every process. Changing it forgets the running windows. @default 16 */
+  /**
+   * Hash-tag shards, 1 to 4,096; the same in every process: `onError` is told when others have another number. Changing it
+   * forgets the running windows. @default 16
+   */
   readonly shards?: number;
+  /**
+   * Parts deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
+   * `redis` only. The same for limiters, breakers, worker, API and CLI that belong together. @default none
+   */
+  readonly namespace?: string;
+  /**
+   * Whether blocks and other events are written for the audit trail. `false` where no worker runs: nothing waits in Redis for
+   * one; with `redis` only. @default true
+   */
+  readonly trail?: boolean;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped; with `redis` only. @default 100000 */
   readonly outboxCap?: number;
   /**
@@ -84,15 +98,16 @@ export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   options: LimiterOptions<Policies>,
 ): Limiter<Policies[number]['name']> {
   checkMembers('options', options, OPTIONS);
-  const { deadlineMs = 100, shards = DEFAULT_SHARDS, outboxCap = 100_000 } = options;
+  const { deadlineMs = 100, shards = DEFAULT_SHARDS, namespace = '' } = options;
   wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
-  wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
+  checkNamespace(namespace);
+  const outboxCap = trailCap(options);
   const policies = byName(options.policies);
   const actor = readActor(options.actor);
   const backend = backendOf({ ...options });
   try {
-    return limiterOn(backend, options, { policies, deadlineMs, shards, outboxCap, actor });
+    return limiterOn(backend, options, { policies, deadlineMs, shards, namespace, outboxCap, actor });
   } catch (error) {
     // A connection that was made of a URL must not outlive a bad option.
     if (backend.kind === 'redis') backend.release();
@@ -100,10 +115,18 @@ export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   }
 }
 
+/** Most events that may wait in a shard's outbox; 0 without a trail. @throws {LimiterInputError} */
+function trailCap({ trail = true, outboxCap }: Pick<LimiterSettings<[]>, 'trail' | 'outboxCap'>): number {
+  if (typeof trail !== 'boolean') throw new LimiterInputError('trail', `must be true or false, not ${shown(trail)}`);
+  if (!trail && outboxCap !== undefined) throw new LimiterInputError('outboxCap', 'has no effect with trail: false');
+  return trail ? wholeNumberWithin('outboxCap', outboxCap ?? 100_000, 1, 100_000_000) : 0;
+}
+
 interface Checked {
   readonly policies: ReadonlyMap<string, Policy>;
   readonly deadlineMs: number;
   readonly shards: number;
+  readonly namespace: string;
   readonly outboxCap: number;
   readonly actor: string;
 }
@@ -111,12 +134,13 @@ interface Checked {
 function limiterOn(
   backend: Backend,
   options: LimiterSettings<readonly PolicyOptions[]>,
-  { policies, deadlineMs, shards, outboxCap, actor }: Checked,
+  { policies, deadlineMs, shards, namespace, outboxCap, actor }: Checked,
 ): Limiter {
   const { metrics, counter } = countingMetrics({
     setting: options.recordDecisions,
     client: backend.kind === 'redis' ? backend.client : undefined,
     shards,
+    namespace,
     outboxCap,
     metrics: options.metrics === undefined ? undefined : shieldedMetrics(options.metrics),
   });
@@ -128,6 +152,8 @@ function limiterOn(
     policies,
     deadlineMs,
     outboxCap,
+    shards,
+    namespace,
     actor,
     metrics,
   });
@@ -136,7 +162,7 @@ function limiterOn(
     metrics,
     notice: nearLimitNotice({ store: stack.store, onNearLimit }),
   });
-  const requests = requestReader(policies, windowKeys(shards), live);
+  const requests = requestReader(policies, windowKeys(shards, namespace), live);
   return limiterOver({ store, policies, requests, live, actor, gate: gate({ live, denyCache, metrics }), counter });
 }
 
@@ -155,6 +181,8 @@ const OPTIONS = [
   'deadlineMs',
   'shards',
   'outboxCap',
+  'namespace',
+  'trail',
   'metrics',
   'onNearLimit',
   'actor',

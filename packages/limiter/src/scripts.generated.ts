@@ -27,6 +27,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --   outbox_emit(tag, now, cap, sequenced, type, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
+--                        (with a cap of 0 there is no trail, and nothing is counted)
 --   outbox_dropped                                    events that this call dropped so far
 --
 -- Keys it touches, all in the tag's slot
@@ -65,6 +66,7 @@ local function outbox_pack(event, fields)
 end
 
 local function outbox_emit(tag, now, cap, sequenced, type, fields)
+  if cap == 0 then return nil end
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
     redis.call('HINCRBY', head, 'dropped', 1)
@@ -1402,7 +1404,7 @@ end
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: '7299da44bbdee78782dda2e2cc7fba4aaec63c8f',
+  sha1: '60ba6694feb58d1aaf2f056709c983b7c594cf72',
   source: `${clock}
 ${outbox}
 ${change}
@@ -1507,7 +1509,7 @@ return 1
 
 export const countDenied: LuaScript = {
   name: 'count-denied',
-  sha1: 'bc66e9d6bb89108df77163296f992b1f97b4ecc5',
+  sha1: '02a5727eee4b47d291e4ae2d0fb74115b6fd8a7e',
   source: `${clock}
 ${outbox}
 ${blockRecord}
@@ -1535,7 +1537,7 @@ return counted
 
 export const decideConcurrency: LuaScript = {
   name: 'decide-concurrency',
-  sha1: '1b033d46661d2db28a857af7e615315483c7d1b9',
+  sha1: 'd4e26a17b408716289673773f591d82587406e36',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1552,7 +1554,7 @@ ${decideCounters}`,
 
 export const decideFixedWindow: LuaScript = {
   name: 'decide-fixed-window',
-  sha1: 'ab6d43bf0960ecbc23df26162fc539348151b9af',
+  sha1: '7cf78cef24ce58ca873757116ba4b6d8e3f78636',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1569,7 +1571,7 @@ ${decideCounters}`,
 
 export const decideLog: LuaScript = {
   name: 'decide-log',
-  sha1: '1ebf6028b033375657f608f8e52338484c89b5d7',
+  sha1: '297e0fa7bcb413389116bd6cb28627aeeb6f8eed',
   source: `${now}
 local function rare()
 ${decideOneLog}
@@ -1667,7 +1669,7 @@ return answers .. table.concat(rest)
 
 export const decideLoneLog: LuaScript = {
   name: 'decide-lone-log',
-  sha1: '5809e89439ba7187eb704960f0a90f204e8e6c37',
+  sha1: '0a20d94e128cf029af971832e3591041472d7069',
   source: `${now}
 local function rare()
 ${decideOneLog}
@@ -1722,7 +1724,7 @@ return answer
 
 export const decideSlidingWindow: LuaScript = {
   name: 'decide-sliding-window',
-  sha1: '884ab590646ccdf3bc6e4d6c308bf16f16c5c800',
+  sha1: '1368d641eef04918c44be0593cfb9e711c6edc29',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1739,7 +1741,7 @@ ${decideCounters}`,
 
 export const decideTokenBucket: LuaScript = {
   name: 'decide-token-bucket',
-  sha1: '982f278afea484166e140b45f11b00cb4ff948bd',
+  sha1: '6d2deca67b59cc2eca7ae320c27e99a67da9305d',
   source: `${now}
 ${countersStart}
 local function rare()
@@ -1756,7 +1758,7 @@ ${decideCounters}`,
 
 export const decide: LuaScript = {
   name: 'decide',
-  sha1: '0b3630ade387762dbee7ec60739175f29efe0ae9',
+  sha1: '21f593ead0f6691468c3e506afd1cdc36a3c5a65',
   source: `${now}
 ${judging}
 local function make_take_over()
@@ -1842,7 +1844,7 @@ return table.concat(replies)
 
 export const decisionCounts: LuaScript = {
   name: 'decision-counts',
-  sha1: '06bb26363d73fba3b8f82d957c2da05d99cdf5f5',
+  sha1: '0261dd4045330ed3372c4550b8482b7acdc15277',
   source: `${clock}
 ${outbox}
 -- decision-counts.lua: records how many decisions fell how, for dashboards.
@@ -1955,7 +1957,7 @@ return taken
 
 export const liveEntries: LuaScript = {
   name: 'live-entries',
-  sha1: '39f9b8d42c53118004f732fba18f426d2e30989b',
+  sha1: '98a90e3f8429131ff92d0ec055286b92978ad686',
   source: `${clock}
 ${outbox}
 ${change}
@@ -2044,7 +2046,7 @@ return { before and 1 or 0, listening(), value }
 
 export const nearLimit: LuaScript = {
   name: 'near-limit',
-  sha1: 'c32e2dcd4a48bf9011aa70ff6b11b4c70fc12a16',
+  sha1: 'a5ca4c892fa41076c1f2345860c2c7719f59a01b',
   source: `${clock}
 ${outbox}
 ${blockRecord}

@@ -1,3 +1,4 @@
+import { watchShards } from '@spillway/redis';
 import type { Backend } from './backend.ts';
 import { type DenyCache, denyCache } from './deny-cache/deny-cache.ts';
 import { checkMembers, LimiterInputError, shown } from './errors.ts';
@@ -6,7 +7,7 @@ import { redisBus } from './live/bus.ts';
 import { checkLiveOptions, liveOver } from './live/live-over.ts';
 import type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 import { memoryLiveSource } from './live/memory-source.ts';
-import { LIVE_KEY, redisLiveSource } from './live/redis-source.ts';
+import { liveKeyIn, redisLiveSource } from './live/redis-source.ts';
 import type { LimiterMetrics } from './metrics/metrics.ts';
 import { wholeNumberWithin } from './policy/policy.ts';
 import { redisStore } from './store/redis/redis-store.ts';
@@ -19,6 +20,8 @@ export interface StackOptions {
   readonly policies: ReadonlyMap<string, Policy>;
   readonly deadlineMs: number;
   readonly outboxCap: number;
+  readonly shards: number;
+  readonly namespace: string;
   /** Who makes the changes that name nobody. */
   readonly actor: string;
   readonly metrics: Required<LimiterMetrics> | undefined;
@@ -39,6 +42,8 @@ const LIVE_DEADLINE_MS = 1_000;
 const UNHEARD =
   'Changes and blocks by hand are not heard at once, and blocks are not remembered in this process: allow the channels &spillway:*';
 
+const DISAGREED = 'One subject has two windows, each with the whole limit';
+
 /** Builds the stack. All parts share one subscription. @throws {LimiterInputError} naming the option and its value. */
 export function storeStack({ backend, ...options }: StackOptions): StoreStack {
   const liveOptions = liveSetting(options.live);
@@ -53,26 +58,41 @@ export function storeStack({ backend, ...options }: StackOptions): StoreStack {
 
 function redisStack(
   { client, faults, release }: Extract<Backend, { kind: 'redis' }>,
-  { policies, deadlineMs, outboxCap, actor, metrics }: Omit<StackOptions, 'backend' | 'live' | 'denyCache'>,
+  {
+    policies,
+    deadlineMs,
+    outboxCap,
+    shards,
+    namespace,
+    actor,
+    metrics,
+  }: Omit<StackOptions, 'backend' | 'live' | 'denyCache'>,
   liveOptions: LiveOptions | undefined,
   maxEntries: number,
 ): StoreStack {
-  const bus = redisBus(client, LIVE_KEY, (error) => faults.note(error, UNHEARD));
+  const onRefused = (error: unknown): void => faults.note(error, UNHEARD);
+  const bus = redisBus({ client, namespace, liveKey: liveKeyIn(namespace), onRefused });
+  const endWatch = watchShards({ client, shards, namespace, onDisagreement: (fault) => faults.note(fault, DISAGREED) });
   const cache = maxEntries > 0 ? denyCache({ bus, maxEntries }) : undefined;
   const windows = redisStore({
     client,
     deadlineMs,
     outboxCap,
+    namespace,
     metrics,
     faults,
     onRefusedWhileBlocked: cache?.remember,
     knownBlock: cache?.known,
   });
   const leasing = leases(windows, { bus, onHit: leaseHits(metrics) });
-  const store = closing(cache?.around(leasing) ?? leasing, () => bus.close(), release);
+  const endAll = (): void => {
+    bus.close();
+    endWatch();
+  };
+  const store = closing(cache?.around(leasing) ?? leasing, endAll, release);
   if (liveOptions === undefined) return { store, live: undefined, denyCache: cache };
   const { deadlineMs: changeMs = LIVE_DEADLINE_MS } = liveOptions;
-  const source = redisLiveSource({ client, bus, deadlineMs: changeMs, outboxCap, listens: true });
+  const source = redisLiveSource({ client, bus, namespace, deadlineMs: changeMs, outboxCap, listens: true });
   return { store, live: liveOver({ source, policies, actor, ...liveOptions }), denyCache: cache };
 }
 

@@ -15,6 +15,8 @@
  * - `access_denied`: an ACL rule or the protected mode denies a command, a key or a channel.
  * - `unknown_command`: the server, or a proxy in front of it, doesn't know the command.
  * - `script_error`: a script of Spillway's failed or is not the one that was meant.
+ * - `shards_disagree`: other processes have another number of `shards`: one subject has two windows, and events may lie
+ *   where no worker looks.
  * - `client_ended`: the owner of the client ended it.
  * - `client_error`: the request could not be encoded, or its answer not be read.
  */
@@ -33,6 +35,7 @@ export type RedisFaultCode =
   | 'access_denied'
   | 'unknown_command'
   | 'script_error'
+  | 'shards_disagree'
   | 'client_ended'
   | 'client_error';
 
@@ -57,6 +60,10 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
   ],
   unknown_command: ['installation', 'the server, or a proxy in front of it, does not know a command (EVALSHA, EVAL)'],
   script_error: ['installation', 'a script of Spillway failed in Redis'],
+  shards_disagree: [
+    'installation',
+    'processes on this Redis have different numbers of shards: set the same everywhere, or part them by namespace',
+  ],
   client_ended: ['installation', 'the Redis client was ended by its owner'],
   client_error: ['installation', 'the request could not be sent, or its answer could not be read'],
 };

@@ -8,6 +8,7 @@ it('exports exactly this', () => {
       "MAX_SHARDS",
       "MalformedEventError",
       "MalformedOutboxEntryError",
+      "NAMESPACE_PATTERN",
       "PreparedArgument",
       "RedisFault",
       "RedisOptionError",
@@ -25,6 +26,8 @@ it('exports exactly this', () => {
       "hotPathOptions",
       "instances",
       "instancesKey",
+      "namespaceProblem",
+      "namespacedKey",
       "openHotPath",
       "openRedis",
       "outageReporter",
@@ -40,6 +43,7 @@ it('exports exactly this', () => {
       "shardOf",
       "shardTag",
       "subscribe",
+      "watchShards",
     ]
   `);
 });

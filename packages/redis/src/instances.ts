@@ -13,6 +13,8 @@ export interface InstancesOptions {
   readonly name: string;
   /** How long after its last beat an instance counts as alive, 100 to 3,600,000 ms; it beats three times as often. @default 6_000 */
   readonly ttlMs?: number;
+  /** @default none */
+  readonly namespace?: string;
 }
 
 /** This instance among its like. */
@@ -38,8 +40,8 @@ const GOODBYE_MS = 500;
 const live = defineScript(liveLua, Number);
 
 /** The sorted set in which instances of that name beat: their ids, each with the time of its last beat in ms. */
-export function instancesKey(name: string): string {
-  return `${shardTag(0)}:live:${name}`;
+export function instancesKey(name: string, namespace = ''): string {
+  return `${shardTag(0, namespace)}:live:${name}`;
 }
 
 /**
@@ -47,11 +49,11 @@ export function instancesKey(name: string): string {
  * Beats that Redis doesn't answer are left out; there is never more than one under way.
  * @throws {RedisOptionError}
  */
-export function instances({ client, name, ttlMs = 6_000 }: InstancesOptions): Instances {
+export function instances({ client, name, ttlMs = 6_000, namespace }: InstancesOptions): Instances {
   checkKeyName('name', name);
   checkWhole('ttlMs', ttlMs, 100, 3_600_000);
   const id = randomUUID();
-  const key = instancesKey(name);
+  const key = instancesKey(name, namespace);
   const counts: number[] = [];
   let beating = false;
 

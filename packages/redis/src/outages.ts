@@ -12,10 +12,12 @@ export interface OutageReporterOptions {
   readonly kind: string;
   /** Who reports; unique among all instances. */
   readonly instance: string;
-  /** Most events that may wait in a shard's outbox. */
+  /** Most events that may wait in a shard's outbox; 0: there is no trail, and nothing is counted. */
   readonly outboxCap: number;
   /** How often it tries to report while there is something to report, 1 to 3,600,000 ms. @default 1_000 */
   readonly intervalMs?: number;
+  /** @default none */
+  readonly namespace?: string;
 }
 
 /** Counts what was decided without Redis, and tells the trail of it when Redis is back. */
@@ -44,10 +46,10 @@ interface Stretch {
  * @throws {RedisOptionError}
  */
 export function outageReporter(options: OutageReporterOptions): OutageReporter {
-  const { client, kind, instance, outboxCap, intervalMs = 1_000 } = options;
+  const { client, kind, instance, outboxCap, intervalMs = 1_000, namespace } = options;
   checkKeyName('kind', kind);
   checkWhole('intervalMs', intervalMs, 1, 3_600_000);
-  const key = `${shardTag(0)}:outage:${kind}`;
+  const key = `${shardTag(0, namespace)}:outage:${kind}`;
   let number = 0;
   let current: Stretch | undefined;
   let unanswered: Stretch | undefined;
@@ -89,6 +91,7 @@ export function outageReporter(options: OutageReporterOptions): OutageReporter {
 
   return {
     count(answer, howMany = 1) {
+      if (outboxCap === 0) return;
       const now = performance.now();
       current ??= { number: (number += 1), since: now, until: now, counts: new Map() };
       current.until = now;

@@ -44,9 +44,9 @@ export class MalformedOutboxEntryError extends Error {
   }
 }
 
-/** The keys of a shard's outbox. */
-export function outboxKeys(shard: number): OutboxKeys {
-  const tag = shardTag(shard);
+/** The keys of a shard's outbox. @param namespace @default none */
+export function outboxKeys(shard: number, namespace = ''): OutboxKeys {
+  const tag = shardTag(shard, namespace);
   return { stream: `${tag}:outbox`, head: `${tag}:outbox:head` };
 }
 

@@ -49,7 +49,7 @@ function problemOf({ status, options }: HotPathClient): string | undefined {
   if (status === 'end') return 'is a client that was ended (quit or disconnect): make a new one';
   const prefix = options?.keyPrefix ?? options?.redisOptions?.keyPrefix;
   if (prefix !== undefined && prefix !== null && prefix.length > 0) {
-    return 'has the option keyPrefix, which scripts and channels do not follow: make a client without it (client.duplicate({ keyPrefix: "" })), and part applications by database or server';
+    return 'has the option keyPrefix, which scripts and channels do not follow: make a client without it (client.duplicate({ keyPrefix: "" })), and part applications by the option namespace';
   }
   return undefined;
 }

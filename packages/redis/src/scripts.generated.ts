@@ -27,6 +27,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --   outbox_emit(tag, now, cap, sequenced, type, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
+--                        (with a cap of 0 there is no trail, and nothing is counted)
 --   outbox_dropped                                    events that this call dropped so far
 --
 -- Keys it touches, all in the tag's slot
@@ -65,6 +66,7 @@ local function outbox_pack(event, fields)
 end
 
 local function outbox_emit(tag, now, cap, sequenced, type, fields)
+  if cap == 0 then return nil end
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
     redis.call('HINCRBY', head, 'dropped', 1)
@@ -87,7 +89,7 @@ end
 
 export const gap: LuaScript = {
   name: 'gap',
-  sha1: 'f88920cfb0076c310b4b3aabe90a0382238d2063',
+  sha1: '1d70a41f79f5108ec4c763723fad68b12ac6bf6e',
   source: `${clock}
 ${outbox}
 -- gap.lua: records decisions that were made without Redis, one gap an outage.
@@ -190,5 +192,29 @@ else
   redis.call('PEXPIRE', key, ttl_ms(ttl))
 end
 return redis.call('ZCARD', key)
+`,
+};
+
+export const shards: LuaScript = {
+  name: 'shards',
+  sha1: '3c5bc4cfc80eb1767df396387104c245e9557de1',
+  source: `${clock}
+-- shards.lua: tells how many shards the processes of a deployment have.
+-- Needs clock.lua in front of it.
+--
+-- KEYS   [1] sorted set: numbers of shards, each with when a process last said
+--        that it has so many (ms)
+-- ARGV   [1] how many this process has, [2] how long what was said holds (ms)
+-- Reply  all numbers that hold
+-- Events none
+--
+-- A failover can step TIME back: what was said in the future is forgotten too.
+
+local key, ttl, now = KEYS[1], tonumber(ARGV[2]), clock_ms()
+redis.call('ZREMRANGEBYSCORE', key, '-inf', now - ttl)
+redis.call('ZREMRANGEBYSCORE', key, now + ttl, '+inf')
+redis.call('ZADD', key, now, ARGV[1])
+redis.call('PEXPIRE', key, ttl_ms(ttl))
+return redis.call('ZRANGE', key, 0, -1)
 `,
 };

@@ -1,3 +1,8 @@
+import type { RedisClient } from './client.ts';
+import { faultOf, type RedisFault } from './fault.ts';
+import { defineScript } from './script.ts';
+import { shards as shardsLua } from './scripts.generated.ts';
+
 /** How many hash-tag shards a deployment has unless it says otherwise. */
 export const DEFAULT_SHARDS = 16;
 
@@ -16,7 +21,60 @@ export function shardOf(subject: string, shards: number): number {
   return (hash >>> 0) % shards;
 }
 
-/** The hash tag that begins every key of a shard: `{sw:07}`. */
-export function shardTag(shard: number): string {
-  return `{sw:${String(shard).padStart(2, '0')}}`;
+/** The hash tag that begins every key of a shard: `{sw:07}`, or `{sw:NAMESPACE:07}`. @param namespace @default none */
+export function shardTag(shard: number, namespace = ''): string {
+  const number = String(shard).padStart(2, '0');
+  return namespace === '' ? `{sw:${number}}` : `{sw:${namespace}:${number}}`;
+}
+
+/** How often a process says how many shards it has, and how long that holds, in ms. */
+const SAY_EVERY_MS = 20_000;
+const HOLDS_MS = 60_000;
+
+const sayShards = defineScript(shardsLua, (reply) =>
+  Array.isArray(reply) ? reply.map(Number).filter((number) => number > 0) : [],
+);
+
+/** What {@link watchShards} needs. */
+export interface ShardsWatchOptions {
+  readonly client: RedisClient;
+  readonly shards: number;
+  /** @default none */
+  readonly namespace?: string;
+  /** Told that other processes have another number: a fault with code `shards_disagree`. */
+  readonly onDisagreement: (fault: RedisFault) => void;
+}
+
+/**
+ * Says in Redis how many shards this process has, and hears whether others have another number: then one subject has two
+ * windows, and a worker with fewer shards leaves events lying. One script call at the start, one at each connection that
+ * becomes ready, and three a minute; nothing while Redis is away.
+ * @returns ends it
+ */
+export function watchShards({ client, shards, namespace = '', onDisagreement }: ShardsWatchOptions): () => void {
+  const key = `${shardTag(0, namespace)}:shards`;
+  let saying = false;
+
+  async function say(): Promise<void> {
+    if (saying || client.status !== 'ready') return;
+    saying = true;
+    try {
+      const others = (await sayShards.run(client, [key], [shards, HOLDS_MS])).filter((number) => number !== shards);
+      if (others.length > 0)
+        onDisagreement(faultOf('shards_disagree', `${shards} here, ${others.join(', ')} elsewhere`));
+    } catch {
+      // Redis is away; the next time asks again.
+    } finally {
+      saying = false;
+    }
+  }
+
+  const onReady = (): void => void say();
+  client.on('ready', onReady);
+  const timer = setInterval(onReady, SAY_EVERY_MS).unref();
+  onReady();
+  return () => {
+    clearInterval(timer);
+    client.off('ready', onReady);
+  };
 }

@@ -2,7 +2,7 @@
  * What several programs ask of a variable. Each field needs its variable to be set, until the program adds
  * `.optional()` or `.default(…)`; each says the same about one that is missing as about one that is wrong.
  */
-import { parseRedisUrl } from '@spillway/redis';
+import { NAMESPACE_PATTERN, parseRedisUrl } from '@spillway/redis';
 import { z } from 'zod';
 
 /** How much a logger writes: pino's levels. */
@@ -21,6 +21,9 @@ export const redisUrl: z.ZodString = z.string(REDIS).regex(/^rediss?:\/\/./u, RE
 export const anyRedisUrl: z.ZodString = z
   .string(ANY_REDIS)
   .refine((url) => parseRedisUrl(url) !== undefined, ANY_REDIS);
+
+/** What parts deployments on one Redis, in keys and channels. */
+export const namespace: z.ZodString = z.string().regex(NAMESPACE_PATTERN, '1 to 64 of a-z, 0-9, _ and -');
 
 /** Where a Postgres database is; `postgresql://` is the same scheme. */
 export const postgresUrl: z.ZodString = z

@@ -11,6 +11,7 @@ it('exports exactly this', () => {
       "guardLogger",
       "logLevel",
       "maskValues",
+      "namespace",
       "noteTrace",
       "postgresUrl",
       "readEnvironment",

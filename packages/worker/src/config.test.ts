@@ -15,6 +15,7 @@ describe('readConfig', () => {
       databaseServer: 'postgres',
       maintenanceDatabaseServer: 'postgres',
       shards: 16,
+      namespace: '',
       sinkConcurrency: 2,
       blockRowsPerMinute: 6_000,
       shutdownTimeoutMs: 4_000,
@@ -27,10 +28,17 @@ describe('readConfig', () => {
   });
 
   it('takes what is set, and an empty variable as not set', () => {
-    const env = { ...needed, QUEUE_REDIS_URL: 'redis-sentinel://a,b/queue', SPILLWAY_SHARDS: '64', LOG_LEVEL: '' };
+    const env = {
+      ...needed,
+      QUEUE_REDIS_URL: 'redis-sentinel://a,b/queue',
+      SPILLWAY_SHARDS: '64',
+      SPILLWAY_NAMESPACE: 'staging',
+      LOG_LEVEL: '',
+    };
     expect(readConfig(env)).toMatchObject({
       queueRedisUrl: 'redis-sentinel://a,b/queue',
       shards: 64,
+      namespace: 'staging',
       logLevel: 'info',
     });
     const pooled = { ...needed, DATABASE_SERVER: 'pgbouncer' };

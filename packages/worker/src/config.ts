@@ -5,6 +5,7 @@ import {
   type Environment,
   type LogLevel,
   logLevel,
+  namespace,
   postgresUrl,
   readEnvironment,
   wholeNumber,
@@ -31,6 +32,8 @@ export interface WorkerConfig {
   readonly maintenanceDatabaseServer: 'postgres' | 'pgbouncer';
   /** `SPILLWAY_SHARDS`: as many as the limiters have. @default 16 */
   readonly shards: number;
+  /** `SPILLWAY_NAMESPACE`: as the limiters have it. @default none */
+  readonly namespace: string;
   /** `SPILLWAY_SINK_CONCURRENCY`: jobs at once. @default 2 */
   readonly sinkConcurrency: number;
   /** `SPILLWAY_BLOCK_ROWS_PER_MINUTE`: rows for blocks that begin in one minute; 0 is null, a row for every block. @default 6000 */
@@ -56,6 +59,7 @@ const workerVariables = z.object({
   MAINTENANCE_DATABASE_URL: postgresUrl.optional(),
   DATABASE_SERVER: databaseServer.default('postgres'),
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
+  SPILLWAY_NAMESPACE: namespace.default(''),
   SPILLWAY_SINK_CONCURRENCY: wholeNumber(1, 1_000).default(2),
   SPILLWAY_BLOCK_ROWS_PER_MINUTE: wholeNumber(0, 1_000_000_000).default(6_000),
   SPILLWAY_SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(4_000),
@@ -89,6 +93,7 @@ export function readConfig(env: Environment): WorkerConfig {
     maintenanceDatabaseServer:
       variables.MAINTENANCE_DATABASE_URL === undefined ? variables.DATABASE_SERVER : 'postgres',
     shards: variables.SPILLWAY_SHARDS,
+    namespace: variables.SPILLWAY_NAMESPACE,
     sinkConcurrency: variables.SPILLWAY_SINK_CONCURRENCY,
     blockRowsPerMinute:
       variables.SPILLWAY_BLOCK_ROWS_PER_MINUTE === 0 ? null : variables.SPILLWAY_BLOCK_ROWS_PER_MINUTE,

@@ -22,6 +22,7 @@ it('exports exactly what its users need', () => {
       "isMaintenanceJobName",
       "maintenanceJobNames",
       "maintenanceJobs",
+      "queuePrefix",
       "readWorkerConfig",
       "reconcile",
       "replayDeadLetters",

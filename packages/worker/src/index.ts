@@ -30,7 +30,7 @@ export { isMaintenanceJobName, maintenanceJobNames, maintenanceJobs } from './ma
 export { createPump } from './pump/pump.ts';
 export type { Pump, PumpOptions, PumpTuning } from './pump/pump.ts';
 export type { AuditEntry } from './queue/audit-entry.ts';
-export { AUDIT_QUEUE, createAuditQueue, DEFAULT_PREFIX } from './queue/audit-queue.ts';
+export { AUDIT_QUEUE, createAuditQueue, DEFAULT_PREFIX, queuePrefix } from './queue/audit-queue.ts';
 export type { AuditJobData, AuditQueue, AuditQueueOptions } from './queue/audit-queue.ts';
 export type { OutboxClient } from './outbox-head.ts';
 export { reconcile } from './reconcile/reconcile.ts';

@@ -57,6 +57,7 @@ async function run(config: WorkerConfig): Promise<void> {
     queueRedis: config.queueRedisUrl,
     pool: pools.maintenance,
     shards: config.shards,
+    namespace: config.namespace,
     logger,
     tables: config.archiveTables,
     lagObjectiveMs: config.lagObjectiveMs,
@@ -69,13 +70,14 @@ async function run(config: WorkerConfig): Promise<void> {
     queueRedis: config.queueRedisUrl,
     pool: pools.sink,
     shards: config.shards,
+    namespace: config.namespace,
     logger,
     metrics,
-    ...(telemetry.active ? { tracing: workerTracing() } : {}),
+    ...(telemetry.active ? { tracing: workerTracing(config.namespace) } : {}),
     sink: { concurrency: config.sinkConcurrency, blockRowsPerMinute: config.blockRowsPerMinute },
     closeTimeoutMs: config.shutdownTimeoutMs,
   });
-  logger.info({ shards: config.shards, health: maintenance.url }, 'worker: running');
+  logger.info({ shards: config.shards, namespace: config.namespace, health: maintenance.url }, 'worker: running');
 
   const endPools = async (): Promise<unknown> =>
     Promise.all([pools.sink.end(), pools.maintenance.end(), telemetry.shutdown()]);

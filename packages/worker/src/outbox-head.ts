@@ -16,10 +16,10 @@ export interface OutboxHead {
 }
 
 /** Reads the counters of all shards. */
-export async function readHeads(redis: OutboxClient, shards: number): Promise<OutboxHead[]> {
+export async function readHeads(redis: OutboxClient, shards: number, namespace = ''): Promise<OutboxHead[]> {
   return Promise.all(
     Array.from({ length: shards }, async (_, shard) => {
-      const [epoch, seq, dropped] = await redis.hmget(outboxKeys(shard).head, 'epoch', 'seq', 'dropped');
+      const [epoch, seq, dropped] = await redis.hmget(outboxKeys(shard, namespace).head, 'epoch', 'seq', 'dropped');
       return { shard, epoch: Number(epoch ?? 0), seq: Number(seq ?? 0), dropped: Number(dropped ?? 0) };
     }),
   );

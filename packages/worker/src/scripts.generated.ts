@@ -27,6 +27,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --   outbox_emit(tag, now, cap, sequenced, type, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
+--                        (with a cap of 0 there is no trail, and nothing is counted)
 --   outbox_dropped                                    events that this call dropped so far
 --
 -- Keys it touches, all in the tag's slot
@@ -65,6 +66,7 @@ local function outbox_pack(event, fields)
 end
 
 local function outbox_emit(tag, now, cap, sequenced, type, fields)
+  if cap == 0 then return nil end
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
     redis.call('HINCRBY', head, 'dropped', 1)
@@ -87,7 +89,7 @@ end
 
 export const beginEpoch: LuaScript = {
   name: 'begin-epoch',
-  sha1: 'dfef2cfd11c27d813316c37235fe55404dbffab8',
+  sha1: 'b9f1bedf6e1511daa97a2a475c10da788f459451',
   source: `${clock}
 ${outbox}
 -- begin-epoch.lua: begins a new epoch of a shard's outbox when another Redis process gives its numbers now.

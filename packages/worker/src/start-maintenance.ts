@@ -10,7 +10,7 @@ import type { Registry } from 'prom-client';
 import type { AlertRule } from './alerts/alert-rules.ts';
 import { createWebhook, type WebhookOptions } from './alerts/webhook.ts';
 import { connect, type RedisSource } from './connections.ts';
-import { wholeNumber } from './errors.ts';
+import { checkedNamespace, wholeNumber } from './errors.ts';
 import { finishBy } from './finish-by.ts';
 import { type HealthServer, serveHealth } from './health/health-server.ts';
 import { judgeReadiness } from './health/readiness.ts';
@@ -20,7 +20,7 @@ import { redisNowMs } from './redis-clock.ts';
 import { startObserver } from './observe/observer.ts';
 import { registerTrailGauges } from './prometheus/trail-gauges.ts';
 import { registerTrailMeters } from './telemetry/trail-meters.ts';
-import { createAuditQueue } from './queue/audit-queue.ts';
+import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
 import { startScheduler } from './schedule/scheduler.ts';
 import { reconcile } from './reconcile/reconcile.ts';
 import { guideSchedules } from './schedule/schedules.ts';
@@ -35,8 +35,10 @@ export interface MaintenanceOptions {
   readonly pool: ConnectionSource & Queryable;
   /** As many as the limiters have. */
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
   readonly logger: WorkerLogger;
-  /** @default '{spillway}' */
+  /** @default '{spillway}', or '{spillway:NAMESPACE}' in a namespace */
   readonly prefix?: string;
   /** Tables to archive. @default the guide's three */
   readonly tables?: readonly MaintainedTable[];
@@ -75,6 +77,7 @@ export interface Maintenance {
  */
 export async function startMaintenance(options: MaintenanceOptions): Promise<Maintenance> {
   const { redis, queueRedis = redis, pool, shards } = options;
+  const namespace = checkedNamespace(options.namespace);
   const logger = workerLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const lagObjectiveMs = wholeNumber('lagObjectiveMs', options.lagObjectiveMs ?? 60_000, 1, 86_400_000);
@@ -82,7 +85,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   const webhook = options.webhook && { webhook: createWebhook({ ...options.webhook, logger }) };
   const tables = options.tables ?? builtInArchives;
   const onError = (error: Error): void => logger.warn({ err: error }, 'maintenance: Redis connection');
-  const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
+  const prefix = { prefix: options.prefix ?? queuePrefix(namespace) };
 
   const trail = connect(redis, { option: 'redis', connectionName: 'spillway-observe', onError });
   const jobs = connect(queueRedis, { option: 'queueRedis', connectionName: 'spillway-maintenance', onError });
@@ -94,6 +97,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
     queue,
     pool,
     shards,
+    namespace,
     logger,
     tables,
     intervalMs: observeIntervalMs,
@@ -103,7 +107,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   if (options.telemetry === true) registerTrailMeters(() => observer.state());
   if (options.registry !== undefined) registerTrailGauges(options.registry, () => observer.state());
   const schedules = guideSchedules(deps, async (signal) =>
-    reconcile({ redis: trail, queue, pool, shards }, { signal }),
+    reconcile({ redis: trail, queue, pool, shards, namespace }, { signal }),
   );
   const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, schedules });
   const atBoot = ensureAtBoot(deps, tables);

@@ -1,10 +1,11 @@
 import type { Queryable } from '@spillway/db';
+import { type RedisClient, type RedisFault, watchShards } from '@spillway/redis';
 import { connect, type RedisSource } from './connections.ts';
-import { wholeNumber } from './errors.ts';
+import { checkedNamespace, wholeNumber } from './errors.ts';
 import { finishBy } from './finish-by.ts';
 import { type WorkerLogger, workerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
-import { createAuditQueue } from './queue/audit-queue.ts';
+import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
 import { startDrain } from './queue/drain-directly.ts';
 import { MemoryWatch } from './queue/memory-watch.ts';
 import type { WorkerTracing } from './telemetry/worker-tracing.ts';
@@ -21,8 +22,13 @@ export interface WorkerOptions {
   readonly pool: Queryable;
   /** As many as the limiters have. */
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
   readonly logger: WorkerLogger;
-  /** Prefix of the queue's keys, with a hash tag for Redis Cluster. @default '{spillway}' */
+  /**
+   * Prefix of the queue's keys, with a hash tag for Redis Cluster. @default '{spillway}', or
+   * '{spillway:NAMESPACE}' in a namespace
+   */
   readonly prefix?: string;
   readonly pump?: PumpTuning;
   readonly sink?: SinkTuning;
@@ -57,9 +63,10 @@ export interface AuditWorker {
  */
 export function startWorker(options: WorkerOptions): AuditWorker {
   const { redis, queueRedis = redis, pool, shards } = options;
+  const namespace = checkedNamespace(options.namespace);
   const logger = workerLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
-  const prefix = options.prefix === undefined ? {} : { prefix: options.prefix };
+  const prefix = { prefix: options.prefix ?? queuePrefix(namespace) };
   const metrics = options.metrics === undefined ? {} : { metrics: options.metrics };
   const { tracing } = options;
   const pumpTracing = tracing === undefined ? {} : { tracing };
@@ -73,30 +80,25 @@ export function startWorker(options: WorkerOptions): AuditWorker {
 
   const queue = createAuditQueue({ ...prefix, ...telemetry, connection: queueConnection, onError });
   const memory = new MemoryWatch(logger);
-  const pump = createPump({
-    ...options.pump,
-    ...metrics,
-    ...pumpTracing,
-    redis: outbox,
-    queue,
-    memory,
-    shards,
-    logger,
-  });
-  const into = { pool, memory, logger };
+  const trail = { redis: outbox, queue, memory, shards, namespace, logger };
+  const pump = createPump({ ...options.pump, ...metrics, ...pumpTracing, ...trail });
   const sink = createSink({
     ...options.sink,
     ...prefix,
     ...metrics,
     ...telemetry,
-    ...into,
     connection: queueConnection,
+    pool,
+    memory,
+    logger,
   });
   const limits = writeLimits(options.sink ?? {});
-  const drain = startDrain({ ...into, redis: outbox, queue, shards, metrics: options.metrics ?? {}, limits });
+  const drain = startDrain({ ...trail, pool, metrics: options.metrics ?? {}, limits });
+  const endWatch = watchOthers(trail);
 
   const shutDown = async (): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;
+    endWatch();
     // The sink's half is its own: a Redis that swallows the pump must not keep a running insert from being finished.
     const steps = [
       { name: 'pump', finish: () => pump.close(), end: end - closeTimeoutMs / 2 },
@@ -112,4 +114,21 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   };
   let closing: Promise<void> | undefined;
   return { close: () => (closing ??= shutDown()) };
+}
+
+/** Logs once that other processes have another number of shards. @returns ends it */
+function watchOthers(own: {
+  readonly redis: RedisClient;
+  readonly shards: number;
+  readonly namespace: string;
+  readonly logger: WorkerLogger;
+}): () => void {
+  const { redis: client, shards, namespace, logger } = own;
+  const told = new Set<string>();
+  const onDisagreement = (err: RedisFault): void => {
+    if (told.has(err.message)) return;
+    told.add(err.message);
+    logger.warn({ err, shards }, 'worker: others have another number of shards; events beyond its own lie unread');
+  };
+  return watchShards({ client, shards, namespace, onDisagreement });
 }

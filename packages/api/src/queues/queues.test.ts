@@ -9,7 +9,7 @@ import { type BoardQueue, openBoardQueue } from './board-queue.ts';
 const redis = useRedis();
 let board: BoardQueue;
 beforeEach(() => {
-  board = openBoardQueue(redis.url, memoryLog().logger);
+  board = openBoardQueue(redis.url, '', memoryLog().logger);
 });
 afterEach(() => board.close());
 const api = useApi(() => ({

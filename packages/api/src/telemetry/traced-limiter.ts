@@ -6,7 +6,7 @@ import { type NoteRedis, noteTrace } from '@spillway/runtime';
  * The same limiter with a span for each `consume`: `spillway.decide`, with policy and outcome and never a subject. A sampled
  * one that ends in a block leaves a note for the worker's flush to link to. A note that can't be kept is no error.
  */
-export function tracedLimiter(limiter: Limiter, redis: NoteRedis): Limiter {
+export function tracedLimiter(limiter: Limiter, redis: NoteRedis, namespace = ''): Limiter {
   const tracer = trace.getTracer('@spillway/api');
   return {
     ...limiter,
@@ -16,7 +16,7 @@ export function tracedLimiter(limiter: Limiter, redis: NoteRedis): Limiter {
           const decision = await limiter.consume(policy, subject, options);
           span.setAttributes({ 'spillway.outcome': decision.reason, 'spillway.remaining': decision.remaining });
           if (decision.reason === 'blocked') {
-            await noteTrace(redis, { policy, subject }, span.spanContext()).catch(() => undefined);
+            await noteTrace(redis, { policy, subject }, span.spanContext(), namespace).catch(() => undefined);
           }
           return decision;
         } catch (error) {

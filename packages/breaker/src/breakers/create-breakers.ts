@@ -5,6 +5,7 @@ import {
   faultReporter,
   type HotPathClient,
   MAX_SHARDS,
+  namespaceProblem,
   outageReporter,
   readRedisOption,
 } from '@spillway/redis';
@@ -26,8 +27,18 @@ export interface BreakersSettings<Presets extends readonly PresetOptions[]> exte
   readonly presets?: Presets;
   /** Whoever has to ask Redis, for a probe or by hand, waits so long at most, 1 to 60,000 ms. @default 100 */
   readonly deadlineMs?: number;
-  /** Hash-tag shards, 1 to 4,096; the same in every process. @default 16 */
+  /** Hash-tag shards, 1 to 4,096; the same in every process: `onError` is told when others have another number. @default 16 */
   readonly shards?: number;
+  /**
+   * Parts deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
+   * `redis` only. The same for limiters, breakers, worker, API and CLI that belong together. @default none
+   */
+  readonly namespace?: string;
+  /**
+   * Whether events are written for the audit trail. `false` where no worker runs: nothing waits in Redis for one; with
+   * `redis` only. @default true
+   */
+  readonly trail?: boolean;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100_000 */
   readonly outboxCap?: number;
   /** Callbacks that are told what happens; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
@@ -55,6 +66,8 @@ const OPTIONS = [
   'deadlineMs',
   'shards',
   'outboxCap',
+  'namespace',
+  'trail',
   'metrics',
   'maxBreakers',
   'idleMs',
@@ -85,11 +98,13 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
   options: BreakersOptions<Presets>,
 ): Breakers<BuiltInName | Presets[number]['name']> {
   checkObject('options', options, OPTIONS);
-  const { deadlineMs = 100, shards = DEFAULT_SHARDS, outboxCap = 100_000 } = options;
+  const { deadlineMs = 100, shards = DEFAULT_SHARDS, namespace = '' } = options;
   const { maxBreakers = 10_000, idleMs = 600_000 } = options;
   wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
-  wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
+  const outboxCap = trailCap(options);
+  const problem = namespaceProblem(namespace);
+  if (problem !== undefined) throw new BreakerInputError('namespace', problem);
   const { actor = defaultActor() } = options;
   checkActor('actor', actor);
   wholeNumberWithin('maxBreakers', maxBreakers, 1, 10_000_000);
@@ -102,18 +117,27 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
   const { client, release } = backend;
   const { onError, onRecovered } = options;
   const faults = faultReporter({ who: 'Spillway breakers', meanwhile: MEANWHILE, onError, onRecovered });
-  const store = redisStore({ client, deadlineMs, shards, outboxCap, faults });
+  const store = redisStore({ client, deadlineMs, shards, namespace, outboxCap, faults });
   const outageOf = (instance: string): OutageCounter =>
-    outageReporter({ client, kind: 'breaker_outage', instance, outboxCap });
+    outageReporter({ client, kind: 'breaker_outage', instance, outboxCap, namespace });
   // A connection that was made here ends with the breakers.
   const closing: BreakerStore = { ...store, close: () => store.close().finally(release) };
   return breakersOver({ ...common, store: closing, outageOf });
 }
 
+/** Most events that may wait in a shard's outbox; 0 without a trail. @throws {BreakerInputError} */
+function trailCap({ trail = true, outboxCap }: Pick<BreakersSettings<[]>, 'trail' | 'outboxCap'>): number {
+  if (typeof trail !== 'boolean') throw new BreakerInputError('trail', `must be true or false, not ${shown(trail)}`);
+  if (!trail && outboxCap !== undefined) throw new BreakerInputError('outboxCap', 'has no effect with trail: false');
+  const cap = outboxCap ?? 100_000;
+  wholeNumberWithin('outboxCap', cap, 1, 100_000_000);
+  return trail ? cap : 0;
+}
+
 const MEANWHILE = 'Each process works with breakers of its own until Redis answers again';
 
 /** Options that say how Redis is asked. */
-const OF_REDIS = ['deadlineMs', 'shards', 'outboxCap', 'onError', 'onRecovered'] as const;
+const OF_REDIS = ['deadlineMs', 'shards', 'outboxCap', 'namespace', 'trail', 'onError', 'onRecovered'] as const;
 
 interface BackendOptions extends FaultListeners {
   readonly redis?: unknown;
@@ -121,6 +145,8 @@ interface BackendOptions extends FaultListeners {
   readonly deadlineMs?: unknown;
   readonly shards?: unknown;
   readonly outboxCap?: unknown;
+  readonly namespace?: unknown;
+  readonly trail?: unknown;
 }
 
 type Backend = { readonly store: BreakerStore } | { readonly client: HotPathClient; readonly release: () => void };

@@ -8,6 +8,7 @@ import {
   shardOf,
   shardTag,
   subscribe,
+  watchShards,
 } from '@spillway/redis';
 import type { Command } from '../machine/record.ts';
 import { Pulses } from './pulse.ts';
@@ -23,6 +24,8 @@ export interface RedisStoreOptions {
   readonly shards: number;
   /** Most events that may wait in a shard's outbox. */
   readonly outboxCap: number;
+  /** @default none */
+  readonly namespace?: string;
   /** Told when Redis doesn't answer, and when it does. @default nobody is */
   readonly faults?: FaultReporter;
   /** Another script than the shipped one: tests bring their own clock. */
@@ -35,21 +38,20 @@ export const CHANNEL = 'breakers';
 const UNHEARD =
   'What other processes do is known by polling only, up to two seconds later: allow the channels &spillway:*';
 
+const DISAGREED = 'One breaker has two states, each for a part of the fleet';
+
 const SILENT: FaultReporter = { failed: () => undefined, answered: () => undefined, note: () => undefined };
 
 /** The keys of a breaker, all in its shard. */
 export function breakerKeys(
   id: BreakerId,
   shards: number,
+  namespace = '',
 ): [record: string, instances: string, leases: string, pulse: string] {
   const key = breakerKey(id);
   const shard = shardOf(key, shards);
-  const tag = shardTag(shard);
-  return [`${tag}:cb:${key}`, `${tag}:cbi:${key}`, `${tag}:cbl:${key}`, pulseKey(shard)];
-}
-
-function pulseKey(shard: number): string {
-  return `${shardTag(shard)}:cbp`;
+  const tag = shardTag(shard, namespace);
+  return [`${tag}:cb:${key}`, `${tag}:cbi:${key}`, `${tag}:cbl:${key}`, `${tag}:cbp`];
 }
 
 function textOf(reply: unknown): string {
@@ -58,9 +60,17 @@ function textOf(reply: unknown): string {
 
 /** Breakers in Redis, moved by breaker.lua a command at a time. */
 export function redisStore(options: RedisStoreOptions): BreakerStore {
-  const { client, deadlineMs, shards, outboxCap, script = breakerScript(), faults = SILENT } = options;
+  const { client, deadlineMs, shards, outboxCap, script = breakerScript() } = options;
+  const { faults = SILENT, namespace = '' } = options;
   const within = deadlines(client, deadlineMs);
-  const channel = channelOf(client, CHANNEL);
+  const channel = channelOf(client, CHANNEL, namespace);
+  const pulseKey = (shard: number): string => `${shardTag(shard, namespace)}:cbp`;
+  const endWatch = watchShards({
+    client,
+    shards,
+    namespace,
+    onDisagreement: (fault) => faults.note(fault, DISAGREED),
+  });
   const pulses = new Pulses(shards, readPulses);
 
   /** @throws {StoreUnavailableError} */
@@ -95,7 +105,7 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
   return {
     poll: (known) => pulses.poll(known),
     async execute(id: BreakerId, command: Command) {
-      const keys = breakerKeys(id, shards);
+      const keys = breakerKeys(id, shards, namespace);
       const args = [JSON.stringify(command), outboxCap, channel, id.preset, id.name];
       return parseReply(await bounded(keys[0], () => script.run(client, keys, args)), command.config);
     },
@@ -111,6 +121,6 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
         onRefused: (error) => faults.note(error, UNHEARD),
       });
     },
-    close: async () => {},
+    close: async () => endWatch(),
   };
 }

@@ -17,6 +17,7 @@ export interface CountingOptions {
   readonly setting: boolean | RecordDecisionsOptions | undefined;
   readonly client: RedisClient | undefined;
   readonly shards: number;
+  readonly namespace: string;
   readonly outboxCap: number;
   readonly metrics: Required<LimiterMetrics> | undefined;
 }
@@ -42,17 +43,26 @@ const NO_METRICS: Required<LimiterMetrics> = {
  * choice for the sums, so that many processes fill all outboxes alike.
  * @throws {LimiterInputError} naming `recordDecisions`.
  */
-export function countingMetrics({ setting, client, shards, outboxCap, metrics }: CountingOptions): CountingMetrics {
+export function countingMetrics({
+  setting,
+  client,
+  shards,
+  namespace,
+  outboxCap,
+  metrics,
+}: CountingOptions): CountingMetrics {
   const options = settingOf(setting);
   if (options === undefined) return { metrics, counter: undefined };
   if (client === undefined) throw new LimiterInputError('recordDecisions', 'needs redis: other stores have no trail');
+  if (outboxCap === 0)
+    throw new LimiterInputError('recordDecisions', 'needs the trail: it can not be used with trail: false');
   const { everyMs = 10_000 } = options;
   wholeNumberWithin('recordDecisions.everyMs', everyMs, 1_000, 3_600_000);
   const told = metrics ?? NO_METRICS;
   const counter = decisionCounter({
     client,
     script: limiterScripts.decisionCounts,
-    key: outboxKeys(shardOf(randomUUID(), shards)).stream,
+    key: outboxKeys(shardOf(randomUUID(), shards), namespace).stream,
     outboxCap,
     everyMs,
     onDropped: told.dropped,

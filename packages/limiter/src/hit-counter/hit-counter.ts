@@ -13,7 +13,7 @@ export type HitCounterOptions = {
   readonly prefix?: string;
   /** What metrics and Redis keys call it: lower-case letters, digits, `_` and `-`. @default the middleware's name */
   readonly policy?: string;
-} & Pick<LimiterSettings<readonly Policy[]>, 'deadlineMs' | 'shards' | 'metrics'> &
+} & Pick<LimiterSettings<readonly Policy[]>, 'deadlineMs' | 'shards' | 'namespace' | 'trail' | 'metrics'> &
   Backend;
 
 /** Either of the two places in which a limiter keeps its windows. */

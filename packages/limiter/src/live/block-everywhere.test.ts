@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { createLimiter } from '../limiter.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { livePolicies } from './live-over.ts';
-import { LIVE_KEY } from './redis-source.ts';
+import { liveKeyIn } from './redis-source.ts';
 
 const policies = [
   { name: 'uploads', limit: 10, windowMs: 60_000 },
@@ -187,11 +187,11 @@ it('blocks of everything that are over leave Redis with the next change', async 
   for (let user = 0; user < 20; user += 1) await limiter.blockEverywhere(`u-${user}`, { durationMs: 1 });
   const left = async (): Promise<unknown> => {
     await limiter.blockEverywhere('last', { durationMs: MINUTE });
-    return [await admin.hlen(LIVE_KEY), await admin.zcard(`${LIVE_KEY}:ends`)];
+    return [await admin.hlen(liveKeyIn()), await admin.zcard(`${liveKeyIn()}:ends`)];
   };
   await expect.poll(left, SOON).toEqual([2, 1]);
   await limiter.unblockEverywhere('last');
-  expect(await admin.hkeys(LIVE_KEY)).toEqual(['version']);
+  expect(await admin.hkeys(liveKeyIn())).toEqual(['version']);
 });
 
 it('without live nothing is blocked everywhere, and the error says why', async () => {

@@ -44,17 +44,26 @@ export interface Bus {
   close(): void;
 }
 
+/** What {@link redisBus} needs. */
+export interface BusOptions {
+  readonly client: RedisClient;
+  /** @default none */
+  readonly namespace?: string;
+  /** The hash of the live entries, whose version is read with each pulse and published on a channel of its own. */
+  readonly liveKey: string;
+  /** Hears that the user may not hear the channels. @default none */
+  readonly onRefused?: (error: unknown) => void;
+}
+
 /**
  * A bus over Redis' publish and subscribe. A subscription can be deaf without knowing (a cut network, a proxy that went
  * away), so the bus publishes a pulse to itself over the connection that decides, and trusts what it heard only as long
  * as it hears its pulses. Two commands each half second, whatever the load.
- * @param liveKey the hash of the live entries, whose version is read with each pulse and published on a channel of its own
- * @param onRefused hears that the user may not hear the channels
  */
-export function redisBus(client: RedisClient, liveKey: string, onRefused?: (error: unknown) => void): Bus {
+export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOptions): Bus {
   const listeners: BusListener[] = [];
-  const pulseChannel = channelOf(client, `pulse:${randomUUID()}`);
-  const liveChannel = liveChannelOf(client, liveKey);
+  const pulseChannel = channelOf(client, `pulse:${randomUUID()}`, namespace);
+  const liveChannel = liveChannelOf(client, liveKey, namespace);
   let subscription: Subscription | undefined;
   let timer: NodeJS.Timeout | undefined;
   let trustedUntil = 0;
@@ -111,7 +120,7 @@ export function redisBus(client: RedisClient, liveKey: string, onRefused?: (erro
         else void pulse();
       }, PULSE_MS).unref();
       if (isDuplicable(client)) {
-        const channels = [pulseChannel, channelOf(client, KEYS_CHANNEL), liveChannel];
+        const channels = [pulseChannel, channelOf(client, KEYS_CHANNEL, namespace), liveChannel];
         subscription = subscribe({ client, channels, onMessage: hear, onSubscribed: gap, onRefused });
       }
       void pulse();
@@ -121,8 +130,8 @@ export function redisBus(client: RedisClient, liveKey: string, onRefused?: (erro
 }
 
 /** Where a change of the live entries under a key is told. */
-export function liveChannelOf(client: RedisClient, liveKey: string): string {
-  return channelOf(client, `live:${liveKey}`);
+export function liveChannelOf(client: RedisClient, liveKey: string, namespace = ''): string {
+  return channelOf(client, `live:${liveKey}`, namespace);
 }
 
 function readChange(message: string, tell: (change: KeyChange, key: string) => void): void {

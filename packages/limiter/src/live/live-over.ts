@@ -1,4 +1,4 @@
-import type { HotPathClient } from '@spillway/redis';
+import { type HotPathClient, namespaceProblem } from '@spillway/redis';
 import { redisOf } from '../backend.ts';
 import { BY_HAND, readActor, readByHand } from '../by-hand.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
@@ -20,11 +20,13 @@ import type { LiveOptions, LivePolicies } from './live-policies.ts';
 import { liveView } from './live-view.ts';
 import { MAX_ENTRIES } from './memory-source.ts';
 import { checkFits } from './overridden.ts';
-import { LIVE_KEY, redisLiveSource } from './redis-source.ts';
+import { liveKeyIn, redisLiveSource } from './redis-source.ts';
 import type { EntryWrite, LiveSource, Written } from './source.ts';
 
 /** What {@link livePolicies} takes beside where the entries are. */
 export interface LivePoliciesOptions extends LiveOptions {
+  /** The limiters'. @default none */
+  readonly namespace?: string;
   /** Who makes the changes, for the trail: 1 to 200 characters. @default the program and its host, `app:server.js@web-3` */
   readonly actor?: string;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100000 */
@@ -43,20 +45,28 @@ export interface LivePoliciesOptions extends LiveOptions {
 export function livePolicies({
   redis,
   actor,
+  namespace = '',
   outboxCap = 100_000,
   ...options
 }: LivePoliciesOptions & { readonly redis: HotPathClient | string }): LivePolicies {
   const { deadlineMs = 1_000 } = checkLiveOptions(options);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
+  checkNamespace(namespace);
   const by = readActor(actor);
   const { client, release } = redisOf(redis);
-  const bus = redisBus(client, LIVE_KEY);
-  const source = redisLiveSource({ client, bus, deadlineMs, outboxCap, listens: false });
+  const bus = redisBus({ client, namespace, liveKey: liveKeyIn(namespace) });
+  const source = redisLiveSource({ client, bus, namespace, deadlineMs, outboxCap, listens: false });
   const close = async (): Promise<void> => {
     await source.close();
     release();
   };
   return liveOver({ source: { ...source, close }, actor: by, ...options });
+}
+
+/** @throws {LimiterInputError} unless it can be part of keys and channels */
+export function checkNamespace(namespace: unknown): void {
+  const problem = namespaceProblem(namespace);
+  if (problem !== undefined) throw new LimiterInputError('namespace', problem);
 }
 
 /** @throws {LimiterInputError} */

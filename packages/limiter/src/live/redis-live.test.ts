@@ -8,7 +8,7 @@ import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import type { LiveEntryError } from './entries.ts';
 import { livePolicies } from './live-over.ts';
-import { LIVE_KEY } from './redis-source.ts';
+import { liveKeyIn } from './redis-source.ts';
 import type { LiveOptions } from './live-policies.ts';
 
 const policies = [definePolicy({ name: 'uploads', limit: 10, windowMs: 60_000 })] as const;
@@ -72,7 +72,7 @@ describe('a change', () => {
     const limiter = await open();
     await limiter.live.refresh();
     const admin = await connect();
-    await admin.hset(LIVE_KEY, { 'o:uploads:u': '{"limit":33}', version: '1' });
+    await admin.hset(liveKeyIn(), { 'o:uploads:u': '{"limit":33}', version: '1' });
     await expect.poll(async () => (await limiter.peek('uploads', 'u')).limit, SOON).toBe(33);
   });
 
@@ -139,7 +139,7 @@ describe('what somebody wrote by hand', () => {
       'x:what': '1',
       junk: '',
     };
-    await (await connect()).hset(LIVE_KEY, { ...bad, 'o:uploads:good': '{"limit":77}', version: 'not a number' });
+    await (await connect()).hset(liveKeyIn(), { ...bad, 'o:uploads:good': '{"limit":77}', version: 'not a number' });
     await expect.poll(async () => (await limiter.peek('uploads', 'good')).limit, SOON).toBe(77);
     expect(new Set(errors.map(({ field }) => field))).toEqual(new Set(Object.keys(bad)));
     expect(errors[0]).toMatchObject({ name: 'LiveEntryError', code: 'live_entry_malformed' });
@@ -149,7 +149,7 @@ describe('what somebody wrote by hand', () => {
   });
 
   it('of the wrong type stops nothing', async () => {
-    await (await connect()).set(LIVE_KEY, 'no hash');
+    await (await connect()).set(liveKeyIn(), 'no hash');
     const limiter = await open();
     await expect(limiter.consume('uploads', 'u')).resolves.toMatchObject({ allowed: true, limit: 10 });
     await expect(limiter.live.deny('u')).rejects.toBeInstanceOf(LimiterUnavailableError);
@@ -159,12 +159,12 @@ describe('what somebody wrote by hand', () => {
 it('refuses entry number 10,001', async () => {
   const admin = await connect();
   const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, user) => [`l:${user}`, 'deny']));
-  await admin.hset(LIVE_KEY, { ...many, version: '5' });
+  await admin.hset(liveKeyIn(), { ...many, version: '5' });
   const limiter = await open();
   await expect(limiter.live.deny('one more')).rejects.toBeInstanceOf(LimiterInputError);
   await limiter.live.allow('7');
   expect((await limiter.consume('uploads', '7')).reason).toBe('allow_listed');
-  expect(await admin.hlen(LIVE_KEY)).toBe(10_001);
+  expect(await admin.hlen(liveKeyIn())).toBe(10_001);
 });
 
 it('works on a Cluster', async () => {

@@ -9,6 +9,7 @@ import type { EntryWrite, LiveSource } from './source.ts';
 export interface RedisSourceOptions {
   readonly client: RedisClient;
   readonly bus: Bus;
+  readonly namespace: string;
   readonly deadlineMs: number;
   /** Most events that may wait in the shard's outbox. */
   readonly outboxCap: number;
@@ -17,9 +18,9 @@ export interface RedisSourceOptions {
 }
 
 /** The hash of the live entries; its shard's outbox takes the events of their changes. */
-export const LIVE_KEY: string = `${shardTag(0)}:live-entries`;
-
-const ENDS_KEY = `${LIVE_KEY}:ends`;
+export function liveKeyIn(namespace = ''): string {
+  return `${shardTag(0, namespace)}:live-entries`;
+}
 
 /** What the limiters that listen are counted as, and for how long after their last beat, in ms. */
 const LISTENERS = 'live-policies';
@@ -30,10 +31,12 @@ const FULL = -1;
 const script = defineScript(liveEntries, (reply): readonly unknown[] => (Array.isArray(reply) ? reply : []));
 
 /** Live entries in one hash of Redis, so that writing one and moving the version on is one step in a Cluster too. */
-export function redisLiveSource({ client, bus, deadlineMs, outboxCap, listens }: RedisSourceOptions): LiveSource {
-  const within = deadlines(client, deadlineMs)(LIVE_KEY);
-  const keys = [LIVE_KEY, ENDS_KEY, instancesKey(LISTENERS)];
-  const listening = listens ? instances({ client, name: LISTENERS, ttlMs: LISTENS_MS }) : undefined;
+export function redisLiveSource(options: RedisSourceOptions): LiveSource {
+  const { client, bus, namespace, deadlineMs, outboxCap, listens } = options;
+  const liveKey = liveKeyIn(namespace);
+  const within = deadlines(client, deadlineMs)(liveKey);
+  const keys = [liveKey, `${liveKey}:ends`, instancesKey(LISTENERS, namespace)];
+  const listening = listens ? instances({ client, name: LISTENERS, ttlMs: LISTENS_MS, namespace }) : undefined;
 
   function run(args: readonly (string | number)[]): Promise<readonly unknown[]> {
     return new Promise((resolve, reject) => {
@@ -50,7 +53,7 @@ export function redisLiveSource({ client, bus, deadlineMs, outboxCap, listens }:
       return { fields: pairs(flat), nowMs: Number(now), askedAt };
     },
     async write({ field, value, action, objectKind, object, instead = '' }, { actor, why }) {
-      const channel = liveChannelOf(client, LIVE_KEY);
+      const channel = liveChannelOf(client, liveKey, namespace);
       const where = [MAX_ENTRIES, outboxCap, channel, LISTENS_MS, listening?.id ?? '', field];
       const change = [actor, why, action, objectKind, object, instead];
       const [was, others, stored] = await run([operationOf(value), ...where, argumentOf(value), ...change]);

@@ -5,6 +5,7 @@
 --   outbox_emit(tag, now, cap, sequenced, type, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
+--                        (with a cap of 0 there is no trail, and nothing is counted)
 --   outbox_dropped                                    events that this call dropped so far
 --
 -- Keys it touches, all in the tag's slot
@@ -43,6 +44,7 @@ local function outbox_pack(event, fields)
 end
 
 local function outbox_emit(tag, now, cap, sequenced, type, fields)
+  if cap == 0 then return nil end
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
     redis.call('HINCRBY', head, 'dropped', 1)

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { namespacedKey } from '@spillway/redis';
 import { isSpanContextValid, type SpanContext, TraceFlags } from '@opentelemetry/api';
 
 /** What keeping and taking notes needs of Redis; `Redis` and `Cluster` of ioredis fit. */
@@ -19,10 +20,11 @@ const NOTE_MS = 60_000;
 const TRACEPARENT = /^00-([\da-f]{32})-([\da-f]{16})-01$/u;
 
 /** Spans and Redis speak of subjects as hashes only. */
-function noteKey({ policy, subject }: Blocked): string {
-  return `spillway:trace:${createHash('sha256')
+function noteKey({ policy, subject }: Blocked, namespace: string): string {
+  const hash = createHash('sha256')
     .update(JSON.stringify([policy, subject]))
-    .digest('base64url')}`;
+    .digest('base64url');
+  return namespacedKey(`spillway:trace:${hash}`, namespace);
 }
 
 /**
@@ -30,14 +32,15 @@ function noteKey({ policy, subject }: Blocked): string {
  * trace: it is written by the script that decides, whose arguments every decision would pay for. Only sampled spans leave notes,
  * and the first of a block stays.
  */
-export async function noteTrace(redis: NoteRedis, blocked: Blocked, span: SpanContext): Promise<void> {
+export async function noteTrace(redis: NoteRedis, blocked: Blocked, span: SpanContext, namespace = ''): Promise<void> {
   if (!isSpanContextValid(span) || (span.traceFlags & TraceFlags.SAMPLED) === 0) return;
-  await redis.set(noteKey(blocked), `00-${span.traceId}-${span.spanId}-01`, 'PX', NOTE_MS, 'NX');
+  await redis.set(noteKey(blocked, namespace), `00-${span.traceId}-${span.spanId}-01`, 'PX', NOTE_MS, 'NX');
 }
 
 /** Takes the notes of blocks, each once; those without one are left out. */
-export async function takeTraces(redis: NoteRedis, blocks: readonly Blocked[]): Promise<SpanContext[]> {
-  const notes = await Promise.all([...new Set(blocks.map(noteKey))].map(async (key) => redis.getdel(key)));
+export async function takeTraces(redis: NoteRedis, blocks: readonly Blocked[], namespace = ''): Promise<SpanContext[]> {
+  const keys = new Set(blocks.map((blocked) => noteKey(blocked, namespace)));
+  const notes = await Promise.all([...keys].map(async (key) => redis.getdel(key)));
   return notes.flatMap((note) => {
     const [, traceId, spanId] = TRACEPARENT.exec(note ?? '') ?? [];
     if (traceId === undefined || spanId === undefined) return [];

@@ -36,6 +36,8 @@ export interface ObserverOptions {
   readonly queue: AuditQueue;
   readonly pool: ConnectionSource & Queryable;
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
   readonly logger: WorkerLogger;
   /** Archives whose months are counted. @default the guide's three */
   readonly tables?: readonly MaintainedTable[];
@@ -98,8 +100,8 @@ export function startObserver(options: ObserverOptions): Observer {
 }
 
 async function look(options: ObserverOptions): Promise<Observation> {
-  const { redis, queueRedis, queue, pool, shards, tables = builtInArchives } = options;
-  const trail = await readTrailState({ redis, queueRedis, queue, shards });
+  const { redis, queueRedis, queue, pool, shards, namespace = '', tables = builtInArchives } = options;
+  const trail = await readTrailState({ redis, queueRedis, queue, shards, namespace });
   const vitals = await readVitals(pool);
   const workerNowMs = Date.now();
   return toObservation({

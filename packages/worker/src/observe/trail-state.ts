@@ -34,14 +34,19 @@ export interface TrailSource {
   readonly queueRedis: Redis | Cluster;
   readonly queue: AuditQueue;
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
 }
 
 /** Reads it; waits as long as Redis makes it wait. */
-export async function readTrailState({ redis, queueRedis, queue, shards }: TrailSource): Promise<TrailState> {
+export async function readTrailState(source: TrailSource): Promise<TrailState> {
+  const { redis, queueRedis, queue, shards, namespace = '' } = source;
   const [nowMs, heads, outboxes, waiting, counts, duplicates] = await Promise.all([
     redisNowMs(redis),
-    readHeads(redis, shards),
-    Promise.all(Array.from({ length: shards }, async (_, shard) => readOutbox(redis, shard))),
+    readHeads(redis, shards, namespace),
+    Promise.all(
+      Array.from({ length: shards }, async (_, shard) => readOutbox(redis, outboxKeys(shard, namespace).stream)),
+    ),
     // Oldest first of each state.
     Promise.all((['waiting', 'active', 'delayed'] as const).map(async (state) => queue.getJobs([state], 0, 0, true))),
     queue.getJobCounts('waiting', 'active', 'delayed', 'failed'),
@@ -68,8 +73,7 @@ interface OutboxState {
   readonly oldest: string | undefined;
 }
 
-async function readOutbox(redis: Redis | Cluster, shard: number): Promise<OutboxState> {
-  const { stream } = outboxKeys(shard);
+async function readOutbox(redis: Redis | Cluster, stream: string): Promise<OutboxState> {
   const [events, first] = await Promise.all([redis.xlen(stream), redis.xrange(stream, '-', '+', 'COUNT', 1)]);
   return { events, oldest: first[0]?.[0] };
 }

@@ -16,6 +16,8 @@ const LAST_ENTRIES = 20;
 export interface EpochWatchOptions {
   readonly redis: Redis | Cluster;
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
   readonly logger: WorkerLogger;
 }
 
@@ -31,7 +33,7 @@ export interface EpochWatch {
  * the old one is told with the highest number that this process saw in it. It runs beside the pump: a pump whose queue is
  * full looks all the same.
  */
-export function watchEpochs({ redis, shards, logger }: EpochWatchOptions): EpochWatch {
+export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOptions): EpochWatch {
   const stop = new AbortController();
   const known = new Map<number, { readonly epoch: number; readonly seq: number }>();
 
@@ -44,7 +46,7 @@ export function watchEpochs({ redis, shards, logger }: EpochWatchOptions): Epoch
 
   async function look(shard: number): Promise<void> {
     const { epoch, seq } = known.get(shard) ?? { epoch: 0, seq: 0 };
-    const found = await beginEpoch.run(redis, [outboxKeys(shard).head], [epoch, seq]);
+    const found = await beginEpoch.run(redis, [outboxKeys(shard, namespace).head], [epoch, seq]);
     if (found === null) return;
     // What was read while the look was on its way belongs to the epoch that it was read in.
     if (found.ended.length > 0 && known.get(shard)?.epoch === epoch) known.delete(shard);

@@ -15,6 +15,8 @@ export interface OutboxReaderOptions {
   readonly redis: RedisClient;
   /** In Redis Cluster a single one: a read of several streams must stay in one slot. */
   readonly shards: readonly number[];
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
   /** Unique among all workers, also those of the past. */
   readonly consumer: string;
   /** About how many entries a read or a claim gives. */
@@ -31,13 +33,15 @@ export interface OutboxReaderOptions {
  */
 export class OutboxReader {
   readonly #options: OutboxReaderOptions;
+  readonly #namespace: string;
   readonly #shardOf: ReadonlyMap<string, number>;
   #groupsMade = false;
   #nextSweep = 0;
 
   constructor(options: OutboxReaderOptions) {
     this.#options = options;
-    this.#shardOf = new Map(options.shards.map((shard) => [outboxKeys(shard).stream, shard]));
+    this.#namespace = options.namespace ?? '';
+    this.#shardOf = new Map(options.shards.map((shard) => [outboxKeys(shard, this.#namespace).stream, shard]));
   }
 
   /** New entries, at most a few times the batch size; `more` when an outbox holds others. */
@@ -91,7 +95,7 @@ export class OutboxReader {
     }
     await Promise.all(
       Array.from(idsByShard, ([shard, ids]) =>
-        release.run(this.#options.redis, [outboxKeys(shard).stream], [PUMP_GROUP, ...ids]),
+        release.run(this.#options.redis, [outboxKeys(shard, this.#namespace).stream], [PUMP_GROUP, ...ids]),
       ),
     );
   }

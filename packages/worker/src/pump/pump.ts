@@ -35,6 +35,8 @@ export interface PumpOptions extends PumpTuning {
   readonly memory: MemoryWatch;
   /** As many as the limiters have. */
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
   readonly logger: WorkerLogger;
   /** @default nobody is told */
   readonly metrics?: WorkerMetrics;
@@ -57,7 +59,7 @@ export interface Pump {
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createPump(options: PumpOptions): Pump {
-  const { redis, queue, memory, logger, metrics = {}, tracing } = options;
+  const { redis, queue, memory, logger, metrics = {}, tracing, namespace = '' } = options;
   const batchSize = wholeNumber('batchSize', options.batchSize ?? 500, 1, 5_000);
   const lingerMs = wholeNumber('lingerMs', options.lingerMs ?? 250, 0, 60_000);
   const maxWaitingJobs = wholeNumber('maxWaitingJobs', options.maxWaitingJobs ?? 200, 1, 1_000_000);
@@ -76,9 +78,17 @@ export function createPump(options: PumpOptions): Pump {
   const gate = new QueueGate({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
   const inSpan: LaneOptions['inSpan'] = async (batch, work) =>
     tracing === undefined ? work() : tracing.flush(redis, batch, work);
-  const epochs = watchEpochs({ redis, shards, logger });
+  const epochs = watchEpochs({ redis, shards, namespace, logger });
   const lanes = laneShards(redis, shards).map((laneOf) => {
-    const reader = new OutboxReader({ redis, shards: laneOf, consumer, batchSize, claimIdleMs, onRead: epochs.saw });
+    const reader = new OutboxReader({
+      redis,
+      shards: laneOf,
+      namespace,
+      consumer,
+      batchSize,
+      claimIdleMs,
+      onRead: epochs.saw,
+    });
     return {
       reader,
       done: runLane({ reader, queue, gate, memory, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),

@@ -8,6 +8,11 @@ export const AUDIT_QUEUE = 'spillway-audit';
 /** Prefix of BullMQ's keys; a hash tag, because in Redis Cluster a queue must lie in one slot. */
 export const DEFAULT_PREFIX = '{spillway}';
 
+/** The prefix of the queues of a namespace: workers of two namespaces share no job. */
+export function queuePrefix(namespace = ''): string {
+  return namespace === '' ? DEFAULT_PREFIX : `{spillway:${namespace}}`;
+}
+
 /** A hash of counters beside the queue, in its slot. Its field `duplicates`: deliveries that changed nothing. */
 function totalsKey(prefix: string): string {
   return `${prefix}:audit-totals`;

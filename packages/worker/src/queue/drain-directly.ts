@@ -23,6 +23,8 @@ export interface DrainOptions {
   /** The Redis of the limiters. */
   readonly redis: RedisClient;
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
   readonly queue: AuditQueue;
   readonly pool: Queryable;
   readonly memory: MemoryWatch;
@@ -49,9 +51,16 @@ export function startDrain(options: DrainOptions): { close(): Promise<void> } {
 }
 
 async function drainDirectly(options: DrainOptions, stop: AbortSignal): Promise<void> {
-  const { redis, shards, memory, logger } = options;
+  const { redis, shards, namespace = '', memory, logger } = options;
   const all = Array.from({ length: shards }, (_, shard) => shard);
-  const reader = new OutboxReader({ redis, shards: all, consumer: 'drain', batchSize: BATCH_SIZE, claimIdleMs: 1 });
+  const reader = new OutboxReader({
+    redis,
+    shards: all,
+    namespace,
+    consumer: 'drain',
+    batchSize: BATCH_SIZE,
+    claimIdleMs: 1,
+  });
   while (!stop.aborted) {
     let moved = 0;
     try {

@@ -2,7 +2,7 @@ import type { KnownSeq } from '@spillway/db';
 import { outboxKeys, parseOutboxEntry } from '@spillway/redis';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
-import type { OutboxClient } from '../outbox-head.ts';
+import type { OutboxClient, OutboxHead } from '../outbox-head.ts';
 
 /** Entries that are looked at in one go. */
 const PAGE = 100;
@@ -14,11 +14,15 @@ const JOBS_AT_ONCE = 20;
  * The number of the oldest event of each epoch that is in a shard's outbox still, down to the epoch `until`. Events stand there
  * in the order of their epochs, so that nobody reads further than to the first of the present one.
  */
-export async function oldestSeqs(redis: OutboxClient, shard: number, until: number): Promise<Map<number, number>> {
+export async function oldestSeqs(
+  redis: OutboxClient,
+  { shard, epoch: until }: Pick<OutboxHead, 'shard' | 'epoch'>,
+  namespace = '',
+): Promise<Map<number, number>> {
   const oldest = new Map<number, number>();
   let from = '-';
   for (;;) {
-    const entries = await redis.xrange(outboxKeys(shard).stream, from, '+', 'COUNT', PAGE);
+    const entries = await redis.xrange(outboxKeys(shard, namespace).stream, from, '+', 'COUNT', PAGE);
     for (const [id, fields] of entries) {
       const event = seqOf([shard, id, fields]);
       if (event !== undefined && !oldest.has(event.epoch)) oldest.set(event.epoch, event.seq);

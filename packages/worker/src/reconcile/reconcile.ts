@@ -24,6 +24,8 @@ export interface ReconcileDeps {
   readonly queue: AuditQueue;
   readonly pool: Queryable;
   readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
 }
 
 /** How to look. */
@@ -74,13 +76,13 @@ export async function reconcile(
   deps: ReconcileDeps,
   { dryRun = false, signal }: ReconcileOptions = {},
 ): Promise<ReconcileReport> {
-  const { redis, queue, pool, shards } = deps;
+  const { redis, queue, pool, shards, namespace } = deps;
   const outboxes = await Promise.all(
-    (await readHeads(redis, shards)).map(async ({ shard, epoch, seq }) => ({
+    (await readHeads(redis, shards, namespace)).map(async ({ shard, epoch, seq }) => ({
       shard,
       epoch,
       seq,
-      oldest: await oldestSeqs(redis, shard, epoch),
+      oldest: await oldestSeqs(redis, { shard, epoch }, namespace),
     })),
   );
   const known = await queuedSeqs(queue, signal);

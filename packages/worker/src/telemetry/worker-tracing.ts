@@ -14,14 +14,14 @@ export interface WorkerTracing {
   flush<T>(redis: NoteRedis, entries: readonly AuditEntry[], work: () => Promise<T>): Promise<T>;
 }
 
-/** With OpenTelemetry's API; spans go where the SDK of the process sends them, if there is one. */
-export function workerTracing(): WorkerTracing {
+/** With OpenTelemetry's API; spans go where the SDK of the process sends them, if there is one. @param namespace @default none */
+export function workerTracing(namespace = ''): WorkerTracing {
   const tracer = trace.getTracer('@spillway/worker');
   return {
     bullmq: new BullMQOtel({ tracerName: '@spillway/worker' }),
     async flush(redis, entries, work) {
       // Links are for whoever looks; without them the events must go on all the same.
-      const found = await takeTraces(redis, blocksOf(entries)).catch(() => []);
+      const found = await takeTraces(redis, blocksOf(entries), namespace).catch(() => []);
       const links = found.map((context): Link => ({ context }));
       const options = { links, attributes: { 'spillway.events': entries.length } };
       return tracer.startActiveSpan('spillway.flush', options, async (span) => work().finally(() => span.end()));

@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { createAuditQueue, reconcile, type ReconcileReport } from '@spillway/worker';
+import { createAuditQueue, queuePrefix, reconcile, type ReconcileReport } from '@spillway/worker';
 import type { CliContext } from '../../cli-context.ts';
 import { readShards, readTrailRedises } from '../../config.ts';
 import { exitCodes } from '../../exit-code.ts';
@@ -22,18 +22,18 @@ export function reconcileCommand(context: CliContext): Command<[], { dryRun?: tr
 }
 
 const help = `
-Needs REDIS_URL and DATABASE_URL, and the worker's QUEUE_REDIS_URL and SPILLWAY_SHARDS if it has them. Reads the tables of
-events whole. Each range is reported once, by this command or by the worker's daily run. Ends with 4 when there is one.`;
+Needs REDIS_URL and DATABASE_URL, and the worker's QUEUE_REDIS_URL, SPILLWAY_SHARDS and SPILLWAY_NAMESPACE if it has
+them. Reads the tables of events whole. Each range is reported once, by this command or by the worker's daily run. Ends with 4 when there is one.`;
 
 async function look(context: CliContext, dryRun: boolean): Promise<ReconcileReport> {
   const { trail, queue: queueAddress } = readTrailRedises(context.env);
-  const shards = readShards(context.env);
+  const { shards, namespace } = readShards(context.env);
   return withRedis(trail, async (redis) =>
     withRedis(queueAddress, async (connection) => {
-      const queue = createAuditQueue({ connection, onError: () => {} });
+      const queue = createAuditQueue({ connection, prefix: queuePrefix(namespace), onError: () => {} });
       try {
         return await withPool(context, async (pool) =>
-          reconcile({ redis, queue, pool, shards }, { dryRun, signal: context.signal }),
+          reconcile({ redis, queue, pool, shards, namespace }, { dryRun, signal: context.signal }),
         );
       } finally {
         await queue.close();

@@ -44,6 +44,7 @@ export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedC
   const timer = reportTimer({ client, everyMs: intervalMs, report });
   return {
     add(key, count = 1) {
+      if (outboxCap === 0) return;
       counts.set(key, (counts.get(key) ?? 0) + count);
       timer.arm();
     },

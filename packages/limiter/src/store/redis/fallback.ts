@@ -22,6 +22,8 @@ const OUTAGE = 'limiter_outage';
 export interface FallbackOptions {
   readonly client: RedisClient;
   readonly outboxCap: number;
+  /** @default none */
+  readonly namespace?: string;
   /** Told of each decision without Redis. */
   readonly faults: Pick<FaultReporter, 'failed'>;
   /** Local windows kept at most; the least used goes first. @default 100_000 */
@@ -56,13 +58,14 @@ export interface Fallback {
  * the next outage, so that a Redis that comes and goes doesn't give each subject a new share every time.
  */
 export function fallback(options: FallbackOptions): Fallback {
-  const { client, outboxCap, faults, maxWindows = 100_000 } = options;
+  const { client, outboxCap, namespace = '', faults, maxWindows = 100_000 } = options;
   const { instanceTtlMs = 6_000, reportIntervalMs: intervalMs = 1_000 } = options;
   const knownBlock = options.knownBlock ?? (() => undefined);
   const memory = memoryStore();
   const kept = new LRUCache<string, true>({ max: maxWindows, dispose: (_, key) => void memory.reset(key) });
   const shares = new WeakMap<Policy, { readonly instances: number; readonly share: Policy }>();
-  const reporter = outageReporter({ client, kind: OUTAGE, instance: crypto.randomUUID(), outboxCap, intervalMs });
+  const place = { client, outboxCap, namespace };
+  const reporter = outageReporter({ ...place, kind: OUTAGE, instance: crypto.randomUUID(), intervalMs });
   let others: Instances | undefined;
 
   /** The policy with this instance's share of its limit. */
@@ -91,7 +94,7 @@ export function fallback(options: FallbackOptions): Fallback {
 
   return {
     prepare({ onUnavailable }) {
-      if (onUnavailable === 'local') others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs });
+      if (onUnavailable === 'local') others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs, namespace });
     },
     async decide(request, peek, fault) {
       faults.failed(fault);

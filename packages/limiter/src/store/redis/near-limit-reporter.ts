@@ -51,6 +51,7 @@ export function nearLimitReporter(options: NearLimitReporterOptions): NearLimitR
   const timer = reportTimer({ client, everyMs: intervalMs, report });
   return {
     add(key, limit, remaining) {
+      if (outboxCap === 0) return;
       if (waiting.length === MAX_WAITING) {
         onDropped(1);
         return;

@@ -18,6 +18,8 @@ export interface RedisStoreOptions {
   readonly deadlineMs: number;
   /** Most events that may wait in a shard's outbox. */
   readonly outboxCap: number;
+  /** @default none */
+  readonly namespace?: string | undefined;
   readonly onRefusedWhileBlocked?: BlockedListener | undefined;
   /** The refusal of a request whose block is known while Redis is away. */
   readonly knownBlock?: ((request: StoreRequest) => Decision | undefined) | undefined;
@@ -43,17 +45,13 @@ const SILENT: Pick<FaultReporter, 'failed' | 'answered'> = { failed: () => undef
 /** Windows in Redis, decided by decide-log.lua, decide-counters.lua and decide.lua a batch at a time. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
   const { client, deadlineMs, outboxCap, scripts = limiterScripts, metrics } = options;
-  const { maxLocalWindows = 100_000, faults = SILENT } = options;
+  const { maxLocalWindows = 100_000, faults = SILENT, namespace = '' } = options;
   const within = deadlines(client, deadlineMs);
-  const inPlace = fallback({ client, outboxCap, faults, maxWindows: maxLocalWindows, knownBlock: options.knownBlock });
-  const denied = deniedCounter({ client, script: scripts.countDenied, outboxCap, intervalMs: REPORT_MS });
-  const nearLimit = nearLimitReporter({
-    client,
-    script: scripts.nearLimit,
-    outboxCap,
-    intervalMs: REPORT_MS,
-    onDropped: (count) => metrics?.dropped?.(count),
-  });
+  const inPlace = fallback({ ...options, namespace, faults, maxWindows: maxLocalWindows });
+  const reporting = { client, outboxCap, intervalMs: REPORT_MS };
+  const onDropped = (count: number): void => metrics?.dropped?.(count);
+  const denied = deniedCounter({ ...reporting, script: scripts.countDenied });
+  const nearLimit = nearLimitReporter({ ...reporting, script: scripts.nearLimit, onDropped });
   const { decide, decideTogether, change } = decisions({
     ...options,
     scripts,
@@ -66,7 +64,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     },
   });
 
-  const channel = channelOf(client, KEYS_CHANNEL);
+  const channel = channelOf(client, KEYS_CHANNEL, namespace);
 
   function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
     return new Promise((resolve, reject) => {
