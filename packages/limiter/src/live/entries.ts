@@ -25,9 +25,6 @@ export interface Override {
   readonly mode?: PolicyMode;
 }
 
-/** What a list says of a subject. */
-export type ListVerdict = 'allow' | 'deny';
-
 /** All that is set. */
 export interface LiveEntries {
   readonly policies: readonly Policy[];

@@ -1,5 +1,5 @@
 import { type RedisServer, startRedis, startRedisCluster } from '@spillway/local-servers';
-import { hotPathOptions } from '@spillway/redis';
+import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
@@ -156,6 +156,19 @@ describe('what somebody wrote by hand', () => {
   });
 });
 
+it('is recorded above the cap of the outbox, and holds though not even that has room', async () => {
+  const [redis, admin] = [await connect(), await connect()];
+  const limiter = createLimiter({ redis, policies, deadlineMs: 2_000, live: true, outboxCap: 1 });
+  closing.push(limiter.close);
+  const { stream, head } = outboxKeys(0);
+  for (const entry of ['a', 'b', 'c']) await limiter.live.deny(entry);
+  expect(await admin.xlen(stream)).toBe(3);
+  await Promise.all(Array.from({ length: 998 }, () => admin.xadd(stream, '*', 'e', '[]')));
+  expect(await limiter.live.deny('d')).toMatchObject({ existed: false });
+  expect((await limiter.consume('uploads', 'd')).reason).toBe('deny_listed');
+  expect([await admin.xlen(stream), await admin.hget(head, 'dropped')]).toEqual([1_001, '1']);
+});
+
 it('refuses entry number 10,001', async () => {
   const admin = await connect();
   const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, user) => [`l:${user}`, 'deny']));
@@ -176,6 +189,8 @@ it('works on a Cluster', async () => {
   try {
     await expect.poll(() => one?.live.deny('u').then(() => 'set', String), SOON).toBe('set');
     await expect.poll(async () => (await two?.consume('uploads', 'u'))?.reason, SOON).toBe('deny_listed');
+    await expect.poll(() => one?.live.blockEverywhere('v'), SOON).toMatchObject({ otherLimiters: 1 });
+    await expect.poll(async () => (await two?.consume('uploads', 'v'))?.reason, SOON).toBe('blocked');
   } finally {
     await one?.close();
     await two?.close();
