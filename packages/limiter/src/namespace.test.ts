@@ -2,6 +2,7 @@ import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { SpillwayStore } from './express-rate-limit/index.ts';
 import { createLimiter, type LimiterSettings } from './limiter.ts';
 import { livePolicies } from './live/live-over.ts';
 import { definePolicy, type PolicyOptions } from './policy/policy.ts';
@@ -65,6 +66,17 @@ describe('a namespace', () => {
     }
     expect(channels.length).toBeGreaterThanOrEqual(3);
     for (const channel of channels as string[]) expect(channel).toMatch(new RegExp(`^spillway:${namespace}@0:`));
+  });
+
+  it('parts the hits of a store for another middleware too, and what local policies count of their like', async () => {
+    const store = new SpillwayStore({ redis: client(), namespace: 'staging', trail: false, deadlineMs: 5_000 });
+    onTestFinished(() => store.shutdown());
+    store.init({ windowMs: 60_000 });
+    expect((await store.increment('ada')).totalHits).toBe(1);
+    expect((await store.increment('ada')).totalHits).toBe(2);
+    await limiterOf({ namespace: 'staging' }).consume('strict', 'ada');
+    await expect.poll(() => redis.client.keys('{sw:staging:00}:live:limiter'), SOON).toHaveLength(1);
+    expect((await redis.client.keys('*')).filter((key) => !key.startsWith('{sw:staging:'))).toEqual([]);
   });
 
   it.each(['Staging', 'a:b', 'a}b', ' ', 'x'.repeat(65), 7, null])('can not be %j', (namespace) => {

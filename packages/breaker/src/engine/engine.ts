@@ -1,10 +1,28 @@
+/*
+ * One breaker in one process. A call goes down, what is learned comes up:
+ *
+ *   run → gate → (probes) → fn → observers → tally → reporter → link → store
+ *                                             gate ← engine ← link ← store
+ *
+ * 1. run. While the gate flows (closed, the common case) `fn` is called at once, with the observer of the current generation:
+ *    no clock, no timer, no round trip. Otherwise the gate gives a permit: *flow*, *refused* (a CircuitOpenError), *probe* (its
+ *    own breaker lets one through while the store is away) or *ask*: then Probes acquires a lease from the store first.
+ * 2. The outcome. The observer classifies it and counts it in the tally. A success arms the reporter; anything else is folded at
+ *    once: the gate's own breaker counts it and may trip, and the reporter takes it into its next report.
+ * 3. The report. The reporter sends it when it is due: at once for a trip, a second later for successes alone.
+ * 4. The answer. Each command's answer holds the fleet's view. The link takes it if it is news, and so do announcements and polls;
+ *    the engine then begins a new generation, so that calls under way count for nothing, and the gate begins anew.
+ * 5. The store is away: a command fails, the link says so, and the gate goes by its own breaker until the next answer.
+ *
+ * Parts know only what is below them. What they tell goes up to the engine by the callbacks `on…`; what they ask of a part
+ * beside them (`isSick`, `askedMs`, `deniedForMs`, `isRecorded`, `isNewsStill`) is handed to them here.
+ */
 import { type Batch, batchOf } from '../machine/batch.ts';
 import type { Action, View } from '../machine/record.ts';
-import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { guarded } from '../outcome/guarded.ts';
 import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset } from '../presets/preset.ts';
-import type { BreakerId, BreakerStore } from '../store/store.ts';
+import type { BreakerId } from '../store/store.ts';
 import { CircuitOpenError, type Refusal } from '../errors.ts';
 import { type Callable, callWithin, type CallObserver, type CallOptions } from '../timeout/call.ts';
 import { FleetView } from './fleet-view.ts';
@@ -14,25 +32,10 @@ import { type Counter, counting, Generation, timed } from './observers.ts';
 import { ask, type Permit, rejectedSoon } from './permit.ts';
 import { probeOutcome, Probes } from './probes.ts';
 import { Reporter } from './reporter.ts';
-import type { Runtime } from './runtime.ts';
+import type { EngineOptions } from './runtime.ts';
 import { StoreLink } from './store-link.ts';
 import { Tally } from './tally.ts';
 import { ProbesUnderWay } from './under-way.ts';
-
-/** What an engine is made of. */
-export interface EngineOptions {
-  readonly id: BreakerId;
-  readonly preset: Preset;
-  readonly store: BreakerStore;
-  readonly runtime: Runtime;
-  /** Id of this life of the process. */
-  readonly instance: string;
-  readonly metrics: BreakerMetrics | undefined;
-  /** Told when the store stops and begins to answer for this breaker. */
-  readonly onAlone: (alone: boolean) => void;
-  /** Told of calls that passed or were refused while the store was away. */
-  readonly onAloneCalls: (answer: 'passed' | 'refused', calls: number) => void;
-}
 
 /** Options of a single call. */
 export type CallSettings = Pick<CallOptions, 'signal' | 'covers'> & { readonly timeoutMs?: number | undefined };
@@ -42,11 +45,7 @@ type Refused = Extract<Permit, { kind: 'refused' }>;
 /** Without a call for so long, in ms, an instance has no say in what the fleet does. */
 const SILENT_AFTER_MS = 10_000;
 
-/**
- * One breaker in one process: lets calls through or refuses them, counts what became of them, and reports that.
- *
- * A call under way belongs to a generation. A new epoch begins a new one, and outcomes of earlier ones change nothing.
- */
+/** Lets calls through or refuses them, counts what became of them, and reports that: see the top of this file. */
 export class Engine implements Counter {
   readonly id: BreakerId;
   readonly preset: Preset;

@@ -1,3 +1,7 @@
+import type { BreakerMetrics } from '../metrics/metrics.ts';
+import type { Preset } from '../presets/preset.ts';
+import type { BreakerId, BreakerStore } from '../store/store.ts';
+
 /** Time and chance, as an engine sees them; a simulation brings its own. */
 export interface Runtime {
   /** A monotonic clock, in ms. */
@@ -18,3 +22,18 @@ export const realRuntime: Runtime = {
     return () => clearTimeout(timer);
   },
 };
+
+/** What an engine is made of. */
+export interface EngineOptions {
+  readonly id: BreakerId;
+  readonly preset: Preset;
+  readonly store: BreakerStore;
+  readonly runtime: Runtime;
+  /** Id of this life of the process. */
+  readonly instance: string;
+  readonly metrics: BreakerMetrics | undefined;
+  /** Told when the store stops and begins to answer for this breaker. */
+  readonly onAlone: (alone: boolean) => void;
+  /** Told of calls that passed or were refused while the store was away. */
+  readonly onAloneCalls: (answer: 'passed' | 'refused', calls: number) => void;
+}
