@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { algorithmsOf, type LuaAlgorithm, withNumber } from './lua-algorithms.ts';
 
 /**
  * Makes `src/scripts.generated.ts` of each package that has a folder `lua`.
@@ -8,6 +9,10 @@ import path from 'node:path';
  * Each `lua/NAME.lua` is a script; the folders beside it hold pieces of scripts. A line `--- @include "FILE"`, relative to
  * the file that has it, is replaced by that file. A piece may be included in several places, each inside a function
  * of its own: Redis makes the functions of a script at each call, and those inside another function only when that is called.
+ *
+ * A script with a line `--- @paste SECTION` is a shell: it becomes a script for each `src/algorithms/NAME/redis.lua` that
+ * has all the sections it pastes. The lines from `--- @each SECTION` to `--- @end` come once for each algorithm with
+ * that section, as branches on the local `number`. In both, `NUMBER` stands for the algorithm's number.
  */
 
 /** A file that is to be generated. */
@@ -18,13 +23,13 @@ export interface Generated {
 
 interface Piece {
   readonly variable: string;
-  /** The file's lines, those of included files as `${variable}`. */
+  /** The text, that of other pieces as `${variable}`. */
   readonly template: string;
-  /** The file with all that it includes. */
+  /** The text with that of all other pieces. */
   readonly source: string;
 }
 
-const INCLUDE = /^--- @include "(?<file>[^"]+)"$/u;
+const DIRECTIVE = /^--- @(?<name>include|paste|each|end)(?: "(?<file>[^"]+)"| (?<section>[a-z]+))?$/u;
 
 /** The generated files of all packages in `root`/packages. */
 export function generatedScripts(root: string): readonly Generated[] {
@@ -33,7 +38,7 @@ export function generatedScripts(root: string): readonly Generated[] {
     .toSorted()
     .map((name) => path.join(packages, name))
     .filter((folder) => existsSync(path.join(folder, 'lua')))
-    .map((folder) => ({ path: path.join(folder, 'src/scripts.generated.ts'), text: scriptsOf(folder) }));
+    .map((folder) => ({ path: path.join(folder, 'src/scripts.generated.ts'), text: new Package(folder).generate() }));
 }
 
 /** Those that differ from what is on the disk. */
@@ -43,60 +48,146 @@ export function outdatedScripts(root: string): readonly Generated[] {
   );
 }
 
-function scriptsOf(folder: string): string {
-  const lua = path.join(folder, 'lua');
-  const pieces = new Map<string, Piece>();
-  const names = readdirSync(lua)
-    .filter((name) => name.endsWith('.lua'))
-    .toSorted();
-  const scripts = names.map((name) => {
-    const { variable, template, source } = read(path.join(lua, name), pieces, []);
-    const sha1 = createHash('sha1').update(source).digest('hex');
-    const fields = [`name: '${path.basename(name, '.lua')}'`, `sha1: '${sha1}'`, `source: \`${template}\``];
-    return `export const ${variable}: LuaScript = {\n${fields.map((field) => `  ${field},\n`).join('')}};\n`;
-  });
-  const own = new Set(names.map((name) => path.join(lua, name)));
-  const parts = [...pieces]
-    .filter(([file]) => !own.has(file))
-    .map(([, piece]) => `const ${piece.variable} = \`${piece.template}\`;\n`);
-  const type = path.basename(folder) === 'redis' ? './script.ts' : '@spillway/redis';
-  const head = `// Generated from ../lua by \`pnpm build:lua\`: change the Lua, not this file.\nimport type { LuaScript } from '${type}';\n`;
-  return [head, ...parts, ...scripts].join('\n');
-}
+/** One package's Lua. Pieces end up in an order in which each stands behind what it needs. */
+class Package {
+  readonly #folder: string;
+  readonly #algorithms: readonly LuaAlgorithm[];
+  readonly #pieces = new Map<string, Piece>();
 
-/** Reads a file after all that it includes: `pieces` ends up in an order in which each stands behind what it needs. */
-function read(file: string, pieces: Map<string, Piece>, includedBy: readonly string[]): Piece {
-  const known = pieces.get(file);
-  if (known !== undefined) return known;
-  if (includedBy.includes(file)) throw new Error(`${file} includes itself: ${includedBy.join(' → ')}`);
-  if (!existsSync(file)) throw new Error(`${includedBy.at(-1)} includes ${file}, which doesn't exist`);
-  const template: string[] = [];
-  const source: string[] = [];
-  let endsWithFile = false;
-  for (const line of readFileSync(file, 'utf8').replace(/\n$/u, '').split('\n')) {
-    const included = INCLUDE.exec(line)?.groups?.['file'];
-    endsWithFile = included !== undefined;
-    if (included === undefined) {
-      if (line.includes('@include')) throw new Error(`${file}: not of the form --- @include "FILE": ${line}`);
-      template.push(line.replaceAll(/[\\`]|\$(?=\{)/gu, String.raw`\$&`));
-      source.push(line);
-    } else {
-      const piece = read(path.resolve(path.dirname(file), included), pieces, [...includedBy, file]);
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.#algorithms = algorithmsOf(folder);
+  }
+
+  generate(): string {
+    const lua = path.join(this.#folder, 'lua');
+    const names = readdirSync(lua)
+      .filter((name) => name.endsWith('.lua'))
+      .toSorted();
+    const scripts = names.flatMap((name) => this.#scriptsOf(path.join(lua, name)));
+    const parts = [...this.#pieces.values()].map(({ variable, template }) => `const ${variable} = \`${template}\`;\n`);
+    const type = path.basename(this.#folder) === 'redis' ? './script.ts' : '@spillway/redis';
+    const head = `// Generated from the Lua files by \`pnpm build:lua\`: change those, not this file.\nimport type { LuaScript } from '${type}';\n`;
+    const numbers = this.#algorithms.map(({ name, number }) => `  '${name}': ${number},\n`).join('');
+    const table =
+      numbers === ''
+        ? []
+        : [
+            `/** The number of each algorithm, in a window's header and in what group.lua is asked. */\nexport const algorithmNumbers = {\n${numbers}} as const;\n`,
+          ];
+    return [head, ...table, ...parts, ...scripts].join('\n');
+  }
+
+  #scriptsOf(file: string): string[] {
+    const name = path.basename(file, '.lua');
+    const pasted = [...readFileSync(file, 'utf8').matchAll(/^--- @paste (?<section>[a-z]+)$/gmu)];
+    if (pasted.length === 0 || /^--- @each /mu.test(readFileSync(file, 'utf8'))) {
+      return [asExport(name, this.#read(file, undefined, []))];
+    }
+    return this.#algorithms
+      .filter(({ sections }) => pasted.every(({ groups }) => sections.has(groups?.['section'] ?? '')))
+      .map((algorithm) => asExport(`${name}-${algorithm.name}`, this.#read(file, algorithm, [])));
+  }
+
+  /** A file that is included: read once. */
+  #included(file: string, includedBy: readonly string[]): Piece {
+    const known = this.#pieces.get(file);
+    if (known !== undefined) return known;
+    if (includedBy.includes(file)) throw new Error(`${file} includes itself: ${includedBy.join(' → ')}`);
+    if (!existsSync(file)) throw new Error(`${includedBy.at(-1)} includes ${file}, which doesn't exist`);
+    return this.#keep(file, variableOf(file), this.#read(file, undefined, includedBy));
+  }
+
+  #keep(key: string, variable: string, { template, source }: Omit<Piece, 'variable'>): Piece {
+    for (const [other, piece] of this.#pieces)
+      if (piece.variable === variable) throw new Error(`${key} and ${other} would both be the variable ${variable}`);
+    const piece = { variable, template, source };
+    this.#pieces.set(key, piece);
+    return piece;
+  }
+
+  #read(file: string, algorithm: LuaAlgorithm | undefined, includedBy: readonly string[]): Omit<Piece, 'variable'> {
+    const lines = readFileSync(file, 'utf8').replace(/\n$/u, '').split('\n');
+    return this.#lines(lines, file, algorithm, includedBy);
+  }
+
+  #lines(
+    lines: readonly string[],
+    file: string,
+    algorithm: LuaAlgorithm | undefined,
+    includedBy: readonly string[],
+  ): Omit<Piece, 'variable'> {
+    const template: string[] = [];
+    const source: string[] = [];
+    const add = (piece: Piece): void => {
       template.push(`\${${piece.variable}}`);
       source.push(piece.source);
+    };
+    let endsWithPiece = false;
+    for (let at = 0; at < lines.length; at += 1) {
+      const line = lines[at] ?? '';
+      const found = DIRECTIVE.exec(line)?.groups;
+      const { name, file: other, section } = found ?? {};
+      endsWithPiece = name === 'include' || name === 'paste';
+      if (name === 'include' && other !== undefined) {
+        add(this.#included(path.resolve(path.dirname(file), other), [...includedBy, file]));
+      } else if (name === 'paste' && section !== undefined) {
+        add(this.#section(file, algorithm, section));
+      } else if (name === 'each' && section !== undefined) {
+        const end = lines.indexOf('--- @end', at);
+        if (end === -1) throw new Error(`${file}: --- @each ${section} has no --- @end`);
+        const inner = lines.slice(at + 1, end);
+        const branches = this.#algorithms.filter(({ sections }) => sections.has(section));
+        for (const [place, one] of branches.entries()) {
+          const head = `${place === 0 ? 'if' : 'elseif'} number == ${one.number} then`;
+          const body = this.#lines(inner, file, one, includedBy);
+          template.push(head, body.template);
+          source.push(head, body.source);
+        }
+        template.push('end');
+        source.push('end');
+        at = end;
+      } else {
+        if (/^\s*--+\s*@/u.test(line)) throw new Error(`${file}: not a directive that is known: ${line}`);
+        const plain = algorithm === undefined ? line : withNumber(line, algorithm);
+        template.push(escaped(plain));
+        source.push(plain);
+      }
     }
+    // A piece brings its own last newline.
+    const end = endsWithPiece ? '' : '\n';
+    return { template: template.join('\n') + end, source: source.join('\n') + end };
   }
-  // An included file brings its own last newline.
-  const end = endsWithFile ? '' : '\n';
-  const piece = { variable: variableOf(file), template: template.join('\n') + end, source: source.join('\n') + end };
-  for (const [other, { variable }] of pieces)
-    if (variable === piece.variable) throw new Error(`${file} and ${other} would both be the variable ${variable}`);
-  pieces.set(file, piece);
-  return piece;
+
+  #section(file: string, algorithm: LuaAlgorithm | undefined, section: string): Piece {
+    const text = algorithm?.sections.get(section);
+    if (algorithm === undefined || text === undefined) {
+      throw new Error(`${file}: there is no section ${section} to paste here`);
+    }
+    const key = `${algorithm.name}#${section}`;
+    const known = this.#pieces.get(key);
+    if (known !== undefined) return known;
+    const source = withNumber(text, algorithm);
+    return this.#keep(key, camelCase(`${algorithm.name}-${section}`), { template: escaped(source), source });
+  }
 }
 
-/** `…/lua/lean/fixed-window.lua` is `leanFixedWindow`, `…/lua/includes/clock.lua` is `clock`. */
+function asExport(name: string, { template, source }: Omit<Piece, 'variable'>): string {
+  const sha1 = createHash('sha1').update(source).digest('hex');
+  const fields = [`name: '${name}'`, `sha1: '${sha1}'`, `source: \`${template}\``];
+  return `export const ${camelCase(name)}: LuaScript = {\n${fields.map((field) => `  ${field},\n`).join('')}};\n`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll(/[\\`]|\$(?=\{)/gu, String.raw`\$&`);
+}
+
+/** `…/lua/parts/one.lua` is `partsOne`, `…/lua/includes/clock.lua` is `clock`. */
 function variableOf(file: string): string {
   const [, name = ''] = /^.*\/lua\/(?:includes\/)?(.+)\.lua$/u.exec(file) ?? [];
+  return camelCase(name);
+}
+
+function camelCase(name: string): string {
   return name.replaceAll(/[-/.]+(.)/gu, (_, letter: string) => letter.toUpperCase());
 }

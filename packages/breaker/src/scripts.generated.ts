@@ -1,4 +1,4 @@
-// Generated from ../lua by `pnpm build:lua`: change the Lua, not this file.
+// Generated from the Lua files by `pnpm build:lua`: change those, not this file.
 import type { LuaScript } from '@spillway/redis';
 
 const clock = `-- clock.lua: the one place where a script learns the time.
@@ -279,7 +279,7 @@ const breakerWindow = `-- breaker-window.lua: what is counted in closed state, a
 --
 -- Provides
 --   window_without_stale(window, trip, now)
---   window_with_batch(window, trip, instance, batch, now)
+--   window_with_batch(before, trip, instance, batch, now)
 --   window_judge(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
 --   anyone_else_calls(instance, now)
 --   quorum_of(quorum, now)         instances whose evidence it takes; forgets
@@ -501,7 +501,7 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: '34fd53deb0059ff226f86ffefa17bd80aa87bff3',
+  sha1: 'e3bdd2b3873121d7a40dd54a0c81716a628d1bcd',
   source: `${clock}
 ${outbox}
 ${change}

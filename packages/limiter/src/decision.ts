@@ -1,7 +1,7 @@
 import type { RedisFaultCode } from '@spillway/redis';
 import type { CombinedDecision, Decision, Policy } from './types.ts';
 
-/** Outcome codes of a store; the numbers are those of decide.lua. */
+/** Outcome codes of a store; the numbers are those of batch.lua. */
 export const outcomes = {
   allowed: 0,
   limited: 1,

@@ -1,5 +1,28 @@
-// Generated from ../lua by `pnpm build:lua`: change the Lua, not this file.
+// Generated from the Lua files by `pnpm build:lua`: change those, not this file.
 import type { LuaScript } from '@spillway/redis';
+
+/** The number of each algorithm, in a window's header and in what group.lua is asked. */
+export const algorithmNumbers = {
+  'sliding-log': 0,
+  'sliding-window': 1,
+  'fixed-window': 2,
+  'token-bucket': 3,
+  'concurrency': 4,
+  'quota': 5,
+} as const;
+
+const now = `-- now.lua: the time of this call, asked once. Not a call of clock_ms(): making and calling a
+-- function would cost the hot scripts as much as the sum itself.
+--
+-- Provides
+--   now        milliseconds since 1970 by this Redis server, never by a client
+--   spare_ms   to be added to each time to live
+
+local time = redis.call('TIME')
+local now = time[2] / 1000
+now = time[1] * 1000 + now - now % 1
+local spare_ms = 0
+`;
 
 const clock = `-- clock.lua: the one place where a script learns the time.
 --
@@ -17,6 +40,108 @@ end
 
 local function ttl_ms(ms)
   return ms
+end
+`;
+
+const window = `-- window.lua: how every algorithm keeps what it knows of one subject.
+-- Needs clock.lua and now.lua in front of it.
+--
+-- Provides
+--   HEADER, FOREVER      length of a window's header; "for ever" among blocked-until times and in a reply's 6 bytes
+--   TAG, SHADOW          see below
+--   window_save(key, tagged_base, blocked, body, ttl, shadow)
+--   save(w, rule, base, body, ttl)    the same for what an algorithm writes; w and rule: general.lua
+--
+-- A window is one string: 6 bytes base time (ms) plus TAG times the number of its
+-- algorithm, 6 bytes blocked-until (ms, 0 = not blocked), 6 bytes expiry (ms), then
+-- a body that only its algorithm understands. A policy whose algorithm changes
+-- keeps its keys, and with them its blocks: what another algorithm has counted is
+-- taken over (general.lua).
+--
+-- TAG is 2^44 ms, 557 years: what reads a window of another algorithm as if it were
+-- its own sees a time far in the future, which no common case is made for.
+--
+-- A block that began in shadow mode has SHADOW, 2^47 ms, added to its end: it is there for
+-- the trail, and refuses no request once the policy enforces.
+
+local HEADER, SHADOW = 18, 140737488355328
+local FOREVER = 281474976710655
+local TAG = 17592186044416
+local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
+local sub, rep, floor, ceil = string.sub, string.rep, math.floor, math.ceil
+local max, min = math.max, math.min
+
+local function window_save(key, tagged_base, blocked, body, ttl, shadow)
+  if blocked - now > ttl then ttl = blocked - now end
+  local header = pack('>I6I6I6', tagged_base, shadow and blocked + SHADOW or blocked, now + ttl)
+  call('SET', key, header .. body, 'PX', ttl_ms(ttl))
+end
+
+-- Writes a window; w is afterwards as if read back. A block that runs stays.
+local function save(w, rule, base, body, ttl)
+  local runs = w.blocked > w.at
+  window_save(w.key, base + rule.number * TAG, runs and w.blocked or 0, body, ttl, runs and w.shadow)
+  w.base, w.body = base, body
+end
+`;
+
+const slidingLogGeneral = `local algorithm = { number = 0 }
+
+local function offset_of(body, index)
+  return (unpack_at('>I5', body, 1 + 5 * index))
+end
+
+-- Index of the first unit later than \`cutoff\`.
+local function first_live(body, units, cutoff)
+  local low, high = 0, units
+  while low < high do
+    local middle = floor((low + high) / 2)
+    if offset_of(body, middle) > cutoff then high = middle else low = middle + 1 end
+  end
+  return low
+end
+
+function algorithm.read(w, rule)
+  w.units, w.first, w.at, w.newest = #w.body / 5, 0, now, now
+  if w.units > 0 then
+    w.newest = w.base + offset_of(w.body, w.units - 1)
+    w.at = max(now, w.newest)
+    w.first = first_live(w.body, w.units, w.at - rule.window - w.base)
+  end
+  w.used = w.units - w.first
+  w.start = w.used > 0 and w.base + offset_of(w.body, w.first) or w.at
+end
+
+function algorithm.reset(w, rule)
+  return w.newest + rule.window - w.at
+end
+
+function algorithm.retry(w, rule)
+  return w.base + offset_of(w.body, w.first + w.used + rule.cost - rule.limit - 1) + rule.window - w.at
+end
+
+-- Writes the units from index \`first\` on, and \`added\` more.
+local function write(w, rule, first, added)
+  local base, body = w.base, sub(w.body, 1 + 5 * first)
+  if body == '' then
+    base = w.at
+  elseif w.at - base >= 549755813888 then
+    local from, offsets = offset_of(body, 0), {}
+    for index = 0, #body / 5 - 1 do
+      offsets[index + 1] = pack('>I5', offset_of(body, index) - from)
+    end
+    base, body = base + from, table.concat(offsets)
+  end
+  save(w, rule, base, body .. rep(pack('>I5', w.at - base), added), w.at - now + 2 * rule.window)
+end
+
+function algorithm.add(w, rule)
+  local cuts = w.blocked > w.at or w.first * 2 >= rule.limit
+  write(w, rule, cuts and w.first or 0, rule.cost)
+end
+
+function algorithm.take(w, rule)
+  write(w, rule, w.first + min(rule.cost, w.used), 0)
 end
 `;
 
@@ -87,28 +212,6 @@ local function outbox_emit(tag, now, cap, sequenced, type, fields)
 end
 `;
 
-const change = `-- change.lua: records a change that was made by hand.
--- Needs outbox.lua in front of it.
---
--- Provides
---   change_emit(tag, now, cap, change)
---       change: actor, note, action, kind, object, before, after. All are text;
---       before and after are JSON, '' where there was or is nothing.
---
--- The event is sequenced, so that a lost one is found as a gap. It may stand
--- CHANGE_RESERVE entries above the cap: a full outbox is when people act by
--- hand, and what they do is seldom. A cap of 0 writes nothing at all.
-
-local CHANGE_RESERVE = 1000
-
-local function change_emit(tag, now, cap, change)
-  outbox_emit(tag, now, cap > 0 and cap + CHANGE_RESERVE or 0, true, 'change', {
-    'actor', change.actor, 'note', change.note, 'action', change.action, 'kind', change.kind,
-    'object', change.object, 'before', change.before, 'after', change.after,
-  })
-end
-`;
-
 const blockRecord = `-- block-record.lua: what is known of a running block, and its trail.
 -- Needs clock.lua and outbox.lua in front of it.
 --
@@ -116,13 +219,13 @@ const blockRecord = `-- block-record.lua: what is known of a running block, and 
 --   block_key(window_key)       the key of the window's block record
 --   block_save(window_key, at, blocked_until, outbox_cap, facts)
 --                               opens a record and emits its first event
---   block_emit(window_key, record_key, at, outbox_cap)
+--   block_emit(record_key, at, outbox_cap)
 --                               emits a later event of an open record
 --   BLOCK_FOREVER               blocked-until of a block without an end
 --
 -- A record is a hash that lives a minute longer than its block, so that the
 -- last counts still find it. Every event is a snapshot of the whole record with
--- running totals: whoever reads two of one block keeps the later one, in
+-- running totals: a reader of two of one block keeps the later one, in
 -- whichever order they come. The first event is sequenced and gives the block
 -- its identity (id_epoch, id_seq, id_at); the later ones are not.
 --
@@ -178,204 +281,53 @@ local function block_emit(record_key, at, outbox_cap)
 end
 `;
 
-const now = `-- now.lua: the time of this call, asked once. Not a call of clock_ms(): making and calling a
--- function would cost the hot scripts as much as the sum itself.
+const general = `-- general.lua: decides any request by its algorithm: what the sections @check, @commit and @refuse leave open.
+-- Needs clock.lua, now.lua, window.lua and make_algorithm(number), which gives the table of a section @general, in front
+-- of it; and take_over(w, from, rule), which makes a window of another algorithm one of this, or nil.
 --
 -- Provides
---   now        milliseconds since 1970 by this Redis server, never by a client
---   spare_ms   to be added to each time to live
-
-local time = redis.call('TIME')
-local now = time[2] / 1000
-now = time[1] * 1000 + now - now % 1
-local spare_ms = 0
-`;
-
-const countersStart = `-- counters-start.lua: what the files of the folder lean/ are written with.
--- Needs now.lua in front of it.
-
-local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
-local sub, rep, ceil, format = string.sub, string.rep, math.ceil, string.format
--- Longest time that a reply can say.
-local LONGEST = 281474976710654
--- What the algorithm adds to a window's base: window.lua.
-local TAG = 17592186044416
--- What another algorithm has counted is decide.lua's to take over.
-local make_take_over
--- Whether each request says who holds its slot.
-local has_holders = false
-`;
-
-const window = `-- window.lua: how every algorithm keeps what it knows of one subject.
--- Needs clock.lua and now.lua in front of it.
+--   judge(key, value, rule)        -> w with its outcome, of what GET answered; and true when that refuses a group
+--   admit(w, rule)                 charges what fits -> 17 bytes of the reply
+--   refuse(w, rule, outbox_cap)    -> 17 bytes of the reply; may begin a block
+--   decide(key, value, rule, outbox_cap)    does all three
+--   events_dropped()               -> events that this call dropped so far
 --
--- Provides
---   HEADER, FOREVER      length of a window's header; "for ever" among blocked-until times and in a reply's 6 bytes
---   TAG                  see below
---   window_save(key, tagged_base, blocked, body, ttl, shadow)
+-- rule: number (the algorithm's), limit, window (ms), block (ms), mode, cost, extra, text; here algorithm is added
+-- w:    key, rule, base, blocked, shadow, expires, body (of an absent window: now, 0, 0, '')
 --
--- A window is one string: 6 bytes base time (ms) plus TAG times the number of its
--- algorithm, 6 bytes blocked-until (ms, 0 = not blocked), 6 bytes expiry (ms), then
--- a body that only its algorithm understands. A policy whose algorithm changes
--- keeps its keys, and with them its blocks: what another algorithm has counted is
--- taken over (take-over.lua).
---
--- TAG is 2^44 ms, 557 years: what reads a window of another algorithm as if it were
--- its own sees a time far in the future, which no common case is made for.
---
--- A block that began in shadow mode has 2^47 ms added to its end: it is there for
--- the trail, and does not refuse anybody once the policy enforces.
+-- Waits are counted from now and not from w.at, which is later after the clock has stepped back: who waits as told is
+-- admitted.
 
-local HEADER = 18
-local FOREVER = 281474976710655
-local TAG = 17592186044416
-local call, pack, unpack_at = redis.call, struct.pack, struct.unpack
-local sub, rep, floor, ceil = string.sub, string.rep, math.floor, math.ceil
-local max, min = math.max, math.min
+local block_save, dropped
+local algorithms = {}
 
-local function window_save(key, tagged_base, blocked, body, ttl, shadow)
-  if blocked - now > ttl then ttl = blocked - now end
-  local header = pack('>I6I6I6', tagged_base, shadow and blocked + 140737488355328 or blocked, now + ttl)
-  call('SET', key, header .. body, 'PX', ttl_ms(ttl))
+local function algorithm_of(number)
+  local known = algorithms[number]
+  if not known then
+    known = make_algorithm(number)
+    algorithms[number] = known
+  end
+  return known
 end
-`;
 
-const blocks = `-- blocks.lua: the rare part of decide.lua, for when a block begins.
--- Needs clock.lua, outbox.lua and block-record.lua in front of it.
---
--- Returns block_save (block-record.lua), and dropped() -> events that this call dropped so far
-
-return block_save, function() return outbox_dropped end
-`;
-
-const algorithmsSave = `-- save.lua: what the algorithms beside it write.
--- Needs window.lua in front of it.
---
--- Provides
---   save(w, tag, base, body, ttl)   writes a window; w is afterwards as if read back
-
--- A block stays.
-local function save(w, tag, base, body, ttl)
-  window_save(w.key, base + tag * TAG, w.blocked > w.at and w.blocked or 0, body, ttl, w.blocked > w.at and w.shadow)
-  w.base, w.body = base, body
-end
-`;
-
-const judging = `${clock}
-${window}
+-- The rare part of the rare part: when a block begins.
 local function make_blocks()
 ${outbox}
 ${blockRecord}
-${blocks}
-end
-${algorithmsSave}`;
-
-const algorithmsConcurrency = `-- concurrency.lua: slots that are held until they are released or their time is up.
--- Needs save.lua in front of it.
---
--- The limit is how many slots may be held at once, the window how long a slot
--- lasts without being renewed: a holder that dies loses its slots after that.
--- \`extra\` is the holder's id of 8 characters; one holder may have several slots.
---
--- Body: 14 bytes a slot, the first to end first: 6 bytes end of its time (ms), 8 bytes holder.
-
-local SLOT = 14
-local slots = { tag = 4 }
-
-function slots.read(w, rule)
-  w.at, w.capacity, w.slots, w.used, w.start = max(now, w.body == '' and now or w.base), rule.limit, {}, 0, now
-  for from = 1, #w.body, SLOT do
-    local ends = unpack_at('>I6', w.body, from)
-    if ends > w.at then
-      w.used = w.used + 1
-      w.slots[w.used] = { ends = ends, holder = sub(w.body, from + 6, from + SLOT - 1) }
-    end
-  end
+return block_save, function() return outbox_dropped end
 end
 
-function slots.reset(w)
-  return w.used > 0 and w.slots[w.used].ends - w.at or 0
-end
-
--- At the latest: a release comes sooner.
-function slots.retry(w, rule)
-  return w.slots[w.used + rule.cost - rule.limit].ends - w.at
-end
-
-local function by_end(one, other)
-  return one.ends < other.ends
-end
-
--- In the order of their ends: a renewal, or another window, gets it out of order.
-local function write_slots(w, rule, kept)
-  local body, last = {}, w.at
-  table.sort(kept, by_end)
-  for place = 1, #kept do
-    body[place] = pack('>I6', kept[place].ends) .. kept[place].holder
-    last = max(last, kept[place].ends)
-  end
-  w.slots, w.used = kept, #kept
-  save(w, slots.tag, w.at, table.concat(body), max(1, last - now))
-end
-
-function slots.add(w, rule)
-  for _ = 1, rule.cost do
-    w.used = w.used + 1
-    w.slots[w.used] = { ends = w.at + rule.window, holder = rule.extra }
-  end
-  write_slots(w, rule, w.slots)
-end
-
-function slots.take(w, rule)
-  local kept = {}
-  for place = 1, #w.slots do
-    if w.slots[place].holder ~= rule.extra then kept[#kept + 1] = w.slots[place] end
-  end
-  write_slots(w, rule, kept)
-end
-
--- Gives the holder's slots their full time again. -> how many there still are
-function slots.renew(w, rule)
-  local found = 0
-  for place = 1, #w.slots do
-    if w.slots[place].holder == rule.extra then
-      w.slots[place].ends, found = w.at + rule.window, found + 1
-    end
-  end
-  write_slots(w, rule, w.slots)
-  return found
-end
-
-return slots
-`;
-
-const judge = `-- judge.lua: judges, charges and answers one request by its algorithm.
--- Needs clock.lua, now.lua, window.lua, make_blocks(), which gives the functions of blocks.lua, make_take_over(), which
--- gives that of take-over.lua or is nil, and algorithms.lua in front of it.
---
--- Provides
---   judge(key, value, rule)        -> w (algorithms.lua) with its outcome, of what GET answered;
---                                  and true when that refuses a group
---   admit(w, rule)                 charges what fits -> 17 bytes of the reply
---   refuse(w, rule, outbox_cap)    -> 17 bytes of the reply; may begin a block
---   events_dropped()               -> events that this call dropped so far
---
--- Waits are counted from now and not from w.at, which is later after the clock
--- has stepped back: who waits as told is admitted.
-
-local block_save, dropped, take_over
-
-local function window_of(key, value)
+local function window_of(key, value, rule)
   if not value then
-    return { key = key, value = '', base = now, blocked = 0, expires = 0, body = '' }
+    return { key = key, rule = rule, base = now, blocked = 0, expires = 0, body = '' }
   end
   local base, blocked, expires = unpack_at('>I6I6I6', value)
-  local tag, shadow = floor(base / TAG), blocked >= 140737488355328 and blocked < FOREVER
-  if shadow then blocked = blocked - 140737488355328 end
+  local number, shadow = floor(base / TAG), blocked >= SHADOW and blocked < FOREVER
+  if shadow then blocked = blocked - SHADOW end
   return {
-    key = key, value = value, base = base - tag * TAG, blocked = blocked, shadow = shadow, expires = expires,
+    key = key, rule = rule, base = base - number * TAG, blocked = blocked, shadow = shadow, expires = expires,
     body = sub(value, HEADER + 1),
-  }, tag
+  }, number
 end
 
 local function reply(outcome, remaining, reset, retry)
@@ -384,38 +336,24 @@ local function reply(outcome, remaining, reset, retry)
   return pack('>I1I4I6I6', outcome, max(0, remaining), max(0, reset), max(0, retry))
 end
 
--- A window of another algorithm: kept as one of this unless the request only asks. -> false where that is not possible here
-local function adapt(w, tag, rule)
-  if not make_take_over then return false end
-  take_over = take_over or make_take_over()
-  w.base, w.body = take_over(w.value, tag, w.base, rule)
-  if not w.base then
-    w.base, w.body = now, ''
-  elseif rule.mode ~= 2 then
-    window_save(w.key, w.base + rule.algorithm.tag * TAG, w.blocked, w.body, 2 * rule.window, w.shadow)
-    w.expires = now + 2 * rule.window
-  end
-  w.value = pack('>I6I6I6', w.base, 0, w.expires) .. w.body
-  return true
-end
-
 local function judge(key, value, rule)
+  rule.algorithm = algorithm_of(rule.number)
   -- 6 is a look at a policy that only watches.
-  local mode, algorithm, w, tag = rule.mode, rule.algorithm, window_of(key, value)
+  local mode, algorithm, w, number = rule.mode, rule.algorithm, window_of(key, value, rule)
   local watches = mode == 1 or mode == 6
   if mode == 6 then mode, rule.mode = 2, 2 end
-  if tag and tag ~= algorithm.tag and w.body ~= '' and not adapt(w, tag, rule) then
+  if number and number ~= rule.number and w.body ~= '' and not (take_over and take_over(w, algorithm_of(number), rule)) then
     w.outcome = 6
     return w, true
   end
   algorithm.read(w, rule)
   w.capacity = w.capacity or rule.limit
   if w.changed and mode ~= 2 then
-    window_save(key, w.base + algorithm.tag * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
+    window_save(key, w.base + rule.number * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
     w.expires = now + rule.window
   end
   if w.shadow and not watches and mode < 3 then
-    -- What was only watched refuses nobody when the policy enforces.
+    -- What was only watched refuses no request when the policy enforces.
     w.blocked, w.shadow = 0, false
     if mode == 0 then call('SETRANGE', key, 6, '\\0\\0\\0\\0\\0\\0') end
   end
@@ -442,7 +380,7 @@ local function refuse(w, rule, outbox_cap)
   if w.used + rule.cost > w.capacity then retry = later + algorithm.retry(w, rule) end
   if outcome == 1 and rule.block > 0 and rule.mode < 2 then
     outcome, w.blocked = 2, w.at + rule.block
-    window_save(w.key, w.base + algorithm.tag * TAG, w.blocked, w.body, reset, rule.mode == 1)
+    window_save(w.key, w.base + rule.number * TAG, w.blocked, w.body, reset, rule.mode == 1)
     if not block_save then block_save, dropped = make_blocks() end
     block_save(w.key, w.at, w.blocked, outbox_cap, {
       limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
@@ -482,7 +420,6 @@ local function admit(w, rule)
   local found
   if rule.mode ~= 2 then
     found = write(w, rule)
-    if rule.algorithm.whole then w = window_of(w.key, call('GET', w.key)) end
     rule.algorithm.read(w, rule)
     w.capacity = w.capacity or rule.limit
   end
@@ -490,391 +427,82 @@ local function admit(w, rule)
   return reply(0, w.capacity - w.used, w.used > 0 and w.at - now + rule.algorithm.reset(w, rule) or 0, 0)
 end
 
-local function events_dropped()
-  return dropped and dropped() or 0
-end
-`;
-
-const decideOne = `-- decide-one.lua: decides one request by its algorithm, whatever its case.
--- Needs what judge.lua needs, judge.lua, and make_algorithm(), which gives the algorithm, in front of it.
--- The rare part of decide-counters.lua: inside a function that is called when first needed.
---
--- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost, extra) -> 17 bytes of the reply,
---         and events_dropped (judge.lua)
-
-local algorithm = make_algorithm()
-
-local function decide(outbox_cap, key, value, limit, window, block, mode, cost, extra)
-  local rule = {
-    algorithm = algorithm, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
-  }
+local function decide(key, value, rule, outbox_cap)
   local w = judge(key, value, rule)
   if w.outcome == 0 then return admit(w, rule) end
   return refuse(w, rule, outbox_cap)
 end
 
-return decide, events_dropped
-`;
-
-const leanConcurrency = `-- lean/concurrency.lua: the common cases of algorithms/concurrency.lua, for decide-counters.lua.
---
--- Slots stand in the order of their ends: while the first has not ended, none
--- has. The time to live is set two windows ahead, so that one more slot mostly
--- is one short write.
-
-has_holders = true
-
-local NUMBER = 4 * TAG
-
-local function lean(key, value, limit, window, block, cost, _, holder)
-  if cost > 1 then return nil end
-  local slot = pack('>I6', now + window) .. holder
-  if not value then
-    call('SET', key, pack('>I6I6I6', NUMBER + now, 0, now + 2 * window) .. slot, 'PX', format('%d', 2 * window + spare_ms))
-    return pack('>I1I4I6I6', 0, limit - 1, window, 0)
-  end
-  local length = #value
-  if length == 18 then return nil end
-  local base, blocked, expires, first = unpack_at('>I6I6I6I6', value)
-  base = base - NUMBER
-  local last = unpack_at('>I6', value, length - 13)
-  if blocked > 0 or base > now or base < 0 or first <= now or last > now + window then return nil end
-  local used = (length - 18) / 14
-  if used >= limit then
-    return pack('>I1I4I6I6', 1, 0, last - now, unpack_at('>I6', value, 19 + 14 * (used - limit)) - now)
-  end
-  if expires >= now + window then
-    call('APPEND', key, slot)
-  else
-    call('SET', key, pack('>I6I6I6', NUMBER + now, 0, now + 2 * window) .. sub(value, 19) .. slot, 'PX', format('%d', 2 * window + spare_ms))
-  end
-  return pack('>I1I4I6I6', 0, limit - used - 1, window, 0)
+local function events_dropped()
+  return dropped and dropped() or 0
 end
 `;
 
-const decideCounters = `-- decide-counters.lua: decides single requests under one of the algorithms that count.
--- Needs now.lua, counters-start.lua, the function rare(), which gives the function of decide-one.lua, and of the
--- folder lean/ one file in front of it.
---
--- KEYS   one window key a request, in the order of the requests
--- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether to read each window by its own,
---        as one must where a key comes twice;
---        then runs, each describing the next \`count\` requests: 4 limit, 6 window (ms),
---        4 block (ms, 0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 4 count;
---        under \`concurrency\` 8 bytes a request follow: who holds its slot
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
--- Reply  one string: 6 bytes server time (ms), then the 17 bytes a request that
---        decide.lua describes; at the end, when the outbox was full: 4 bytes,
---        how many events it dropped. All big-endian.
--- Events type 'block', when a block begins (block_save, block-record.lua).
---
--- lean(key, value, limit, window, block, cost, extra, holder) answers what comes
--- often, with the 17 bytes of a reply, and nil to all else. That is decided by
--- what decides groups (judge.lua): made when first needed, and many times dearer.
-
-local rules = ARGV[1]
-local outbox_cap, apart = unpack_at('>I4I1', rules)
-local values = apart == 0 and call('MGET', unpack(KEYS))
-local replies = { pack('>I6', now) }
-local decide, dropped
-
-local index, from = 0, 6
-while from <= #rules do
-  local limit, window, block, mode, cost, extra, count
-  limit, window, block, mode, cost, extra, count, from = unpack_at('>I4I6I4I1I4I4I4', rules, from)
-  for _ = 1, count do
-    index = index + 1
-    local key, value, holder, answered = KEYS[index], nil, nil, nil
-    if values then value = values[index] else value = call('GET', key) end
-    if has_holders then
-      holder = sub(rules, from, from + 7)
-      from = from + 8
-    end
-    if mode < 2 then answered = lean(key, value, limit, window, block, cost, extra, holder) end
-    if not answered then
-      if not decide then decide, dropped = rare() end
-      answered = decide(outbox_cap, key, value, limit, window, block, mode, cost, holder or extra)
-    end
-    replies[index + 1] = answered
-  end
-end
-if dropped and dropped() > 0 then
-  replies[#replies + 1] = pack('>I4', dropped())
-end
-if index == 1 then return replies[1] .. replies[2] .. (replies[3] or '') end
-return table.concat(replies)
-`;
-
-const algorithmsFixedWindow = `-- fixed-window.lua: a counter that starts anew a window after its first unit.
--- Needs save.lua in front of it.
---
--- Admits at most the limit in each window, and so at most twice the limit in a
--- trailing one. The window begins with its first unit and not at a round time,
--- so that subjects don't all begin at once.
---
--- Base: begin of the window. Body: 4 bytes units, 6 bytes time of the last (ms).
-
-local fixed = { tag = 2 }
-
-function fixed.read(w, rule)
-  w.at = w.body == '' and now or max(now, w.base)
-  if w.body == '' or w.at >= w.base + rule.window then
-    w.start, w.used, w.last = w.at, 0, w.at
-  else
-    w.start = w.base
-    w.used, w.last = unpack_at('>I4I6', w.body)
-  end
-end
-
-function fixed.reset(w, rule)
-  return w.start + rule.window - w.at
-end
-
-fixed.retry = fixed.reset
-
-function fixed.add(w, rule)
-  save(w, fixed.tag, w.start, pack('>I4I6', w.used + rule.cost, w.at), w.start + rule.window - now)
-end
-
-function fixed.take(w, rule)
-  save(w, fixed.tag, w.start, pack('>I4I6', max(0, w.used - rule.cost), w.last), w.start + rule.window - now)
-end
-
-return fixed
-`;
-
-const leanFixedWindow = `-- lean/fixed-window.lua: the common cases of algorithms/fixed-window.lua, for decide-counters.lua.
-
-local NUMBER = 2 * TAG
-
-local function lean(key, value, limit, window, block, cost)
-  if not value then
-    call('SET', key, pack('>I6I6I6I4I6', NUMBER + now, 0, now + window, cost, now), 'PX', format('%d', window + spare_ms))
-    return pack('>I1I4I6I6', 0, limit - cost, window, 0)
-  end
-  if #value ~= 28 then return nil end
-  local base, blocked, expires, used = unpack_at('>I6I6I6I4', value)
-  base = base - NUMBER
-  local left = base + window - now
-  if blocked > 0 or base > now or left <= 0 or expires < base + window then return nil end
-  if used + cost <= limit then
-    call('SETRANGE', key, '18', pack('>I4I6', used + cost, now))
-    return pack('>I1I4I6I6', 0, limit - used - cost, left, 0)
-  elseif block == 0 then
-    return pack('>I1I4I6I6', 1, used < limit and limit - used or 0, left, left)
-  end
-  return nil
-end
-`;
-
-const slidingLog = `-- sliding-log.lua: the exact sliding log.
--- Needs window.lua in front of it.
---
--- Provides
---   log_read(value, window)    -> base, blocked, expires, units, first, newest, at
---   log_first(key, window, added)             writes the first units of a window
---   log_admit(key, value, base, expires, units, first, at, limit, window, added)
---   log_cut(value, base, first, last, at)     -> base, the units from first to last
---   log_offset(value, index)   a unit's time, in ms after the base
---
--- The body holds 5 bytes for each admitted unit, its time less the base, oldest
--- first. A request of cost c at time t fits when at most limit - c units lie in
--- (t - window, t]; units at or before t - window have left. The sliding log is
--- the textbook exact limiter; ours is the packing.
---
--- What makes it fast is to write little: an admission appends its 5 bytes.
--- Two other things are done so seldom that they cost next to nothing:
---   * units that have left are cut off once they are half the limit, so that a
---     window holds at most one and a half times its limit;
---   * the time to live is set two windows ahead and moved on only when less
---     than one window is left of it, which the expiry in the header tells.
--- Rewriting the string at each admission is simpler and was twice as slow:
--- Lua hashes and keeps every string it makes.
---
--- A failover can step TIME back. A window's own newest unit is a lower bound of
--- its time: \`at\` never runs behind it.
-
-local REBASE_AFTER = 549755813888
-
-local function log_offset(value, index)
-  return (unpack_at('>I5', value, HEADER + 1 + 5 * index))
-end
-
--- Index of the first unit later than \`cutoff\`, where the oldest is not; units are
--- in order of time.
-local function first_live(value, units, cutoff)
-  local low, high = 1, units
-  while low < high do
-    local middle = floor((low + high) / 2)
-    if log_offset(value, middle) > cutoff then high = middle else low = middle + 1 end
-  end
-  return low
-end
-
--- Decoded in as few calls as can be: this is the hottest line of the product.
-local function log_read(value, window)
-  local length = #value
-  if length == HEADER then
-    local _, blocked, expires = unpack_at('>I6I6I6', value)
-    return now, blocked, expires, 0, 0, now, now
-  end
-  local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
-  -- TAG (window.lua): another algorithm's window.
-  if base >= 17592186044416 then return base end
-  local newest = base + unpack_at('>I5', value, length - 4)
-  local units, first, at = (length - HEADER) / 5, 0, now
-  if newest > now then at = newest end
-  local cutoff = at - window - base
-  if oldest <= cutoff then first = first_live(value, units, cutoff) end
-  return base, blocked, expires, units, first, newest, at
-end
-
-local function log_first(key, window, added)
-  window_save(key, now, 0, rep('\\0\\0\\0\\0\\0', added), 2 * window)
-end
-
--- The units from \`first\` to \`last\` (indices, both included) on a base that their
--- offsets fit: offsets are 40 bits, 34 years, and a clock may step.
-local function log_cut(value, base, first, last, at)
-  if at - base < REBASE_AFTER then
-    return base, sub(value, HEADER + 1 + 5 * first, HEADER + 5 + 5 * last)
-  end
-  local from = first <= last and log_offset(value, first) or at - base
-  local offsets = {}
-  for index = first, last do
-    offsets[#offsets + 1] = pack('>I5', log_offset(value, index) - from)
-  end
-  return base + from, table.concat(offsets)
-end
-
-local function log_admit(key, value, base, expires, units, first, at, limit, window, added)
-  -- A block leaves a header without units, whose base says nothing.
-  if units == 0 then return log_first(key, window, added) end
-  if first > 0 and first * 2 >= limit or at - base >= REBASE_AFTER then
-    local new_base, log = log_cut(value, base, first, units - 1, at)
-    return window_save(key, new_base, 0, log .. rep(pack('>I5', at - new_base), added), at - now + 2 * window)
-  end
-  local unit = pack('>I5', at - base)
-  call('APPEND', key, added == 1 and unit or rep(unit, added))
-  if expires < at + window then
-    local ttl = at - now + 2 * window
-    call('SETRANGE', key, 12, pack('>I6', now + ttl))
-    call('PEXPIRE', key, ttl_ms(ttl))
-  end
-end
-`;
-
-const decideOneLog = `${clock}
-${outbox}
-${blockRecord}
-${window}
-${slidingLog}
--- decide-one-log.lua: decides one request by the exact sliding log, whatever its case.
--- Needs clock.lua, now.lua, outbox.lua, block-record.lua, window.lua and sliding-log.lua in front of it.
--- The rare part of decide-log.lua and decide-lone-log.lua: inside a function that is called when first needed.
---
--- Returns decide(outbox_cap, key, value, limit, window, block, mode, cost) -> 17 bytes of the reply,
---         and dropped() -> events that this call dropped so far
---
--- TAG, SHADOW and FOREVER (window.lua) stand here as numbers: Redis makes the function at each call, and each local
--- of another piece that it uses costs as much as a sum.
--- Waits are counted from now and not from \`at\`, which is later after the clock has
--- stepped back: who waits as told is admitted.
-
-local function reply(outcome, remaining, reset, retry)
-  return pack('>I1I4I6I6', outcome, remaining, reset, retry)
-end
-
-local function admit_first(key, limit, window, mode, cost)
-  if mode == 2 then
-    return reply(0, limit, 0, 0)
-  end
-  log_first(key, window, cost)
-  return reply(0, limit - cost, window, 0)
-end
-
-local function decide(outbox_cap, key, value, limit, window, block, mode, cost)
-  -- 6 is a look at a policy that only watches.
-  local watches = mode == 1
-  if mode == 6 then mode, watches = 2, true end
-  if not value then
-    return admit_first(key, limit, window, mode, cost)
-  end
-  local base, blocked, expires, units, first, newest, at = log_read(value, window)
-  if base >= 17592186044416 then return reply(6, 0, 0, 0) end
-  if blocked >= 140737488355328 and blocked < 281474976710655 then
-    blocked = blocked - 140737488355328
-    if not watches then
-      -- What was only watched refuses nobody when the policy enforces.
-      blocked = 0
-      if mode == 0 then call('SETRANGE', key, 6, '\\0\\0\\0\\0\\0\\0') end
+const slidingLogCheck = `-- Times after the base, as they are kept: now, the oldest unit and the newest. \`first\`: how many units have left, if any.
+local age, oldest, newest, base, blocked, expires, first
+local size = value and #value or 0
+if size > 18 then
+  base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
+  newest, age = unpack_at('>I5', value, size - 4), now - base
+  if blocked == 0 and newest <= age then
+    left = limit - (size - 18) / 5
+    if oldest <= age - window then
+      -- Units are in order of time: the first that counts is the first that is later than this.
+      local cutoff, high = age - window, (size - 18) / 5
+      first = 1
+      while first < high do
+        local middle = (first + high) / 2
+        middle = middle - middle % 1
+        if unpack_at('>I5', value, 19 + 5 * middle) > cutoff then high = middle else first = middle + 1 end
+      end
+      left = left + first
+      -- Half of 2^40 ms: the general way writes it on a new base. Until then a unit must have left: no window is that long.
+      if age >= 549755813888 then left = nil end
     end
   end
-
-  local live = units - first
-  local over = live + cost - limit
-  if over <= 0 and blocked <= at then
-    if mode == 2 then
-      return reply(0, limit - live, live > 0 and newest + window - now or 0, 0)
-    end
-    log_admit(key, value, base, expires, units, first, at, limit, window, cost)
-    return reply(0, limit - live - cost, at - now + window, 0)
-  end
-
-  local reset, retry, outcome = 0, 0, blocked > at and 3 or 1
-  if live > 0 then reset = newest + window - now end
-  -- The request fits once the oldest live + cost - limit units have left.
-  if over > 0 then retry = base + log_offset(value, first + over - 1) + window - now end
-  if outcome == 1 and block > 0 and mode ~= 2 then
-    outcome, blocked = 2, at + block
-    window_save(key, base, blocked, sub(value, HEADER + 1), reset, mode == 1)
-    block_save(key, at, blocked, outbox_cap, {
-      limit = limit, window = window, count = live, denied = 1, mode = mode,
-      start = live > 0 and base + log_offset(value, first) or at,
-    })
-  end
-  if outcome > 1 then
-    -- The longer of block and window: a block may be shorter. In the place of the units that remain, which are none,
-    -- stands how long the block lasts.
-    local left, shown = blocked - now, blocked - now
-    if blocked == 281474976710655 then
-      left, shown = 281474976710655, 4294967295
-    elseif shown > 4294967294 then
-      shown = 4294967294
-    end
-    return reply(outcome, shown, left > reset and left or reset, left > retry and left or retry)
-  end
-
-  -- The window was made longer: its units must outlive the shorter one.
-  if mode ~= 2 and expires < newest + window then
-    call('SETRANGE', key, 12, pack('>I6', newest + window))
-    call('PEXPIRE', key, ttl_ms(newest + window - now))
-  end
-  return reply(1, live < limit and limit - live or 0, reset, retry)
+elseif not value then
+  left = limit
 end
-
-return decide, function() return outbox_dropped end
 `;
 
-const algorithmsSlidingWindow = `-- sliding-window.lua: a sliding window in sub-buckets, for limits too large for a log.
--- Needs save.lua in front of it.
---
--- The window is cut into \`extra\` buckets of equal width, counted from 1970 on, so
--- a trailing window touches at most one more. All buckets that the trailing
--- window touches count whole, the oldest too: never are more than the limit
--- admitted in any trailing window, at the price that units leave up to one
--- bucket's width late. (Weighing the oldest bucket instead, as is common, admits
--- up to twice the limit.)
---
--- Body: 6 bytes index of the newest bucket, 5 bytes width of a bucket (ms), 4 bytes
--- sum of the counts, then 4 bytes for each of the buckets' counts, newest first:
--- lean/sliding-window.lua adds a unit to the newest by one short write.
---
--- Where the window or the number of buckets has changed since, the units of a
--- bucket count as if they had come in its last moment.
+const slidingLogCommit = `reset = window
+if value then
+  bytes = pack('>I5', age)
+  if cost > 1 then bytes = string.rep(bytes, cost) end
+  if first and first * 2 >= limit then
+    -- Those that have left are cut off once they are half the limit.
+    ttl = text
+    bytes = pack('>I6I6I6', base, 0, now + 2 * window) .. string.sub(value, 19 + 5 * first) .. bytes
+  elseif expires < now + window then
+    ttl = text
+    bytes = pack('>I6I6I6', base, 0, now + 2 * window) .. string.sub(value, 19) .. bytes
+  end
+else
+  if not fresh then
+    fresh = pack('>I6I6I6I5', now, 0, now + 2 * window, 0)
+    if cost > 1 then fresh = fresh .. string.rep('\\0\\0\\0\\0\\0', cost - 1) end
+  end
+  ttl, bytes = text, fresh
+end
+`;
 
+const slidingLogRefuse = `reset, retry = 0, 0
+if left < limit then reset = newest + window - age end
+-- It fits once the oldest cost - left of the units that count have left.
+if left < cost then
+  retry = unpack_at('>I5', value, 14 + 5 * ((first or 0) + cost - left)) + window - age
+  if expires < now + reset then
+    -- The window was made longer: its units must outlive the shorter one.
+    call('SETRANGE', key, '12', pack('>I6', now + reset))
+    call('PEXPIRE', key, string.format('%d', reset + spare_ms))
+  end
+end
+`;
+
+const slidingWindowGeneral = `-- Where the window or the number of buckets has changed since, the units of a bucket count as if they had come in its
+-- last moment.
 local PREFIX = 15
-local buckets = { tag = 1 }
+local algorithm = { number = 1 }
 
 -- Index of the bucket that holds now what bucket \`index\` of width \`width\` held.
 local function moved(w, index, width)
@@ -887,8 +515,8 @@ local function body_of(w)
 end
 
 -- w.counts: newest first, as in the body.
-function buckets.read(w, rule)
-  local count = tonumber(rule.extra)
+function algorithm.read(w, rule)
+  local count = rule.extra
   w.width, w.at, w.used, w.counts = ceil(rule.window / count), now, 0, {}
   local kept, newest, width = {}, 0, 0
   if w.body ~= '' then
@@ -923,14 +551,14 @@ local function leaves(w, rule, place)
   return (w.newest - place + 2) * w.width + rule.window - 1 - w.at
 end
 
-function buckets.reset(w, rule)
+function algorithm.reset(w, rule)
   for place = 1, #w.counts do
     if w.counts[place] > 0 then return leaves(w, rule, place) end
   end
   return 0
 end
 
-function buckets.retry(w, rule)
+function algorithm.retry(w, rule)
   local over = w.used + rule.cost - rule.limit
   for place = #w.counts, 1, -1 do
     over = over - w.counts[place]
@@ -941,15 +569,15 @@ end
 
 local function write(w, rule, used)
   w.used = used
-  save(w, buckets.tag, w.at, body_of(w), w.at - now + rule.window + 2 * w.width)
+  save(w, rule, w.at, body_of(w), w.at - now + rule.window + 2 * w.width)
 end
 
-function buckets.add(w, rule)
+function algorithm.add(w, rule)
   w.counts[1] = w.counts[1] + rule.cost
   write(w, rule, w.used + rule.cost)
 end
 
-function buckets.take(w, rule)
+function algorithm.take(w, rule)
   local left = rule.cost
   for place = #w.counts, 1, -1 do
     local units = left < w.counts[place] and left or w.counts[place]
@@ -957,93 +585,129 @@ function buckets.take(w, rule)
   end
   write(w, rule, w.used - rule.cost + left)
 end
-
-return buckets
 `;
 
-const leanSlidingWindow = `-- lean/sliding-window.lua: the common cases of algorithms/sliding-window.lua, for decide-counters.lua.
---
--- A unit in the newest bucket raises its count and the sum, which stand side by
--- side. When a newer bucket begins, the others move by string and only those
--- that leave are read. The time to live is set then: it lasts until the bucket
--- that begins has left.
-
--- No helpers: making a Lua function costs more than what they would do.
-
-local function lean(key, value, limit, window, block, cost, count)
-  local width = window / count
-  width = width + -width % 1
-  local index = now / width
-  index = index - index % 1
-  local reset = (index + 1) * width + window - 1 - now
-  if reset > LONGEST then return nil end
-
-  local used, units, moved, leaving = 0, 0, count + 1, 0
-  if value then
-    if #value ~= 37 + 4 * count then return nil end
-    local base, blocked, _, newest, kept_width
-    base, blocked, _, newest, kept_width, used, units = unpack_at('>I6I6I6I6I5I4I4', value)
-    moved = index - newest
-    if blocked > 0 or base < TAG or kept_width ~= width or moved < 0 or moved > count then return nil end
-    -- Late in a bucket the oldest of the count + 1 has left already.
-    leaving = moved
-    if now - window + 1 >= (index - count + 1) * width then leaving = moved + 1 end
-    for place = count - leaving + 1, count do
-      used = used - unpack_at('>I4', value, 34 + 4 * place)
-    end
-    if used + cost > limit then
-      if block > 0 then return nil end
-      -- \`full\` is the place of the newest bucket that isn't empty; the request fits once the buckets from the
-      -- oldest to place \`free\` have left. In a flood both mostly are one.
-      local full = (string.find(value, '[^%z]', 34) - 34) / 4
-      full = full - full % 1
-      local free, over = full, used + cost - limit
-      if unpack_at('>I4', value, 34 + 4 * full) < used then
-        free = count - leaving
-        over = over - unpack_at('>I4', value, 34 + 4 * free)
-        while over > 0 and free > full do
-          free = free - 1
-          over = over - unpack_at('>I4', value, 34 + 4 * free)
-        end
+const slidingWindowCheck = `-- No helpers: making a Lua function costs more than what they would do.
+local width = window / extra
+width = width + -width % 1
+local index = now / width
+index = index - index % 1
+local used, units, moved, leaving, newest = 0, 0, extra + 1, 0, nil
+if not value then
+  left = limit
+elseif #value == 37 + 4 * extra then
+  local base, blocked, _, kept_width
+  base, blocked, _, newest, kept_width, used, units = unpack_at('>I6I6I6I6I5I4I4', value)
+  moved = index - newest
+  if blocked == 0 and base >= 1 * 17592186044416 and base < (1 + 1) * 17592186044416 and kept_width == width then
+    if moved > extra then
+      value, used, units, moved, left = nil, 0, 0, extra + 1, limit
+    elseif moved >= 0 then
+      -- Late in a bucket the oldest of all has left already.
+      leaving = moved
+      if now - window + 1 >= (index - extra + 1) * width then leaving = moved + 1 end
+      for place = extra - leaving + 1, extra do
+        used = used - unpack_at('>I4', value, 34 + 4 * place)
       end
-      local left = (newest + 1) * width + window - 1 - now
-      return pack('>I1I4I6I6', 1, used < limit and limit - used or 0, left - full * width, left - free * width)
+      if moved > 0 or leaving == 0 or used + cost > limit then left = limit - used end
     end
-    if moved == 0 and leaving > 0 then return nil end
   end
-
-  if moved == 0 then
-    call('SETRANGE', key, '29', pack('>I4I4', used + cost, units + cost))
-  else
-    local others = rep('\\0\\0\\0\\0', moved - 1)
-    if value then
-      others = others .. sub(value, 34, 37 + 4 * (count - leaving)) .. rep('\\0\\0\\0\\0', leaving - moved)
-    end
-    local ttl = window + 2 * width
-    local header = pack('>I6I6I6I6I5I4I4', TAG + now, 0, now + ttl, index, width, used + cost, cost)
-    call('SET', key, header .. others, 'PX', format('%d', ttl + spare_ms))
-  end
-  return pack('>I1I4I6I6', 0, limit - used - cost, reset, 0)
 end
 `;
 
-const algorithmsTokenBucket = `-- token-bucket.lua: a bucket that holds \`extra\` tokens (the burst) and gets \`limit\` of them back in each window.
--- Needs save.lua in front of it.
---
--- Kept as the equivalent generic cell rate algorithm (GCRA, ITU-T I.371) in the
--- form of a leaky bucket: a level that each unit raises and time lowers. In any
--- stretch of time T at most burst + T * limit / window units are admitted.
---
--- The level is counted in units * window, so that it falls by \`limit\` in each ms
--- and all sums are whole numbers, exact in a double up to 2^53.
---
--- Base: time of the level. Body: 8 bytes level (double), 5 bytes window (ms) by
--- which it is scaled.
+const slidingWindowCommit = `reset = (index + 1) * width + window - 1 - now
+if moved == 0 then
+  offset, bytes = '29', pack('>I4I4', used + cost, units + cost)
+else
+  local others = string.rep('\\0\\0\\0\\0', moved - 1)
+  if value then
+    others = others .. string.sub(value, 34, 37 + 4 * (extra - leaving)) .. string.rep('\\0\\0\\0\\0', leaving - moved)
+  end
+  ttl = text
+  bytes = pack('>I6I6I6I6I5I4I4', 1 * 17592186044416 + now, 0, now + window + 2 * width, index, width, used + cost, cost)
+    .. others
+end
+`;
 
-local bucket = { tag = 3 }
+const slidingWindowRefuse = `reset, retry = 0, 0
+if used > 0 then
+  -- \`full\` is the place of the newest bucket that isn't empty; the request fits once the buckets from the
+  -- oldest to place \`free\` have left. In a flood both mostly are one.
+  local full = (string.find(value, '[^%z]', 34) - 34) / 4
+  full = full - full % 1
+  local free, over = full, cost - left
+  if unpack_at('>I4', value, 34 + 4 * full) < used then
+    free = extra - leaving
+    over = over - unpack_at('>I4', value, 34 + 4 * free)
+    while over > 0 and free > full do
+      free = free - 1
+      over = over - unpack_at('>I4', value, 34 + 4 * free)
+    end
+  end
+  local last = (newest + 1) * width + window - 1 - now
+  reset, retry = last - full * width, last - free * width
+end
+`;
 
-function bucket.read(w, rule)
-  w.capacity = tonumber(rule.extra)
+const fixedWindowGeneral = `local algorithm = { number = 2 }
+
+function algorithm.read(w, rule)
+  w.at = w.body == '' and now or max(now, w.base)
+  if w.body == '' or w.at >= w.base + rule.window then
+    w.start, w.used, w.last = w.at, 0, w.at
+  else
+    w.start = w.base
+    w.used, w.last = unpack_at('>I4I6', w.body)
+  end
+end
+
+function algorithm.reset(w, rule)
+  return w.start + rule.window - w.at
+end
+
+algorithm.retry = algorithm.reset
+
+function algorithm.add(w, rule)
+  save(w, rule, w.start, pack('>I4I6', w.used + rule.cost, w.at), w.start + rule.window - now)
+end
+
+function algorithm.take(w, rule)
+  save(w, rule, w.start, pack('>I4I6', max(0, w.used - rule.cost), w.last), w.start + rule.window - now)
+end
+`;
+
+const fixedWindowCheck = `if not value then
+  left = limit
+elseif #value == 28 then
+  local base, blocked, expires, used = unpack_at('>I6I6I6I4', value)
+  base = base - 2 * 17592186044416
+  if blocked == 0 and base <= now and base >= 0 then
+    reset = base + window - now
+    if reset <= 0 then
+      value, left = nil, limit
+    elseif expires >= base + window then
+      left = limit - used
+    end
+  end
+end
+`;
+
+const fixedWindowCommit = `if value then
+  offset, bytes = '18', pack('>I4I6', limit - left + cost, now)
+else
+  fresh = fresh or pack('>I6I6I6I4I6', 2 * 17592186044416 + now, 0, now + window, cost, now)
+  ttl, bytes, reset = text, fresh, window
+end
+`;
+
+const fixedWindowRefuse = `if left == limit then reset = 0 end
+retry = reset
+`;
+
+const tokenBucketGeneral = `local algorithm = { number = 3 }
+
+function algorithm.read(w, rule)
+  w.capacity = rule.extra
   w.at, w.level = now, 0
   if w.body ~= '' then
     local level, window = unpack_at('>dI5', w.body)
@@ -1055,131 +719,188 @@ function bucket.read(w, rule)
   w.start = w.at - ceil(w.level / rule.limit)
 end
 
-function bucket.reset(w, rule)
+function algorithm.reset(w, rule)
   return ceil(w.level / rule.limit)
 end
 
-function bucket.retry(w, rule)
+function algorithm.retry(w, rule)
   return ceil((w.level + (rule.cost - w.capacity) * rule.window) / rule.limit)
 end
 
 local function write_level(w, rule, level)
   w.level = level
-  save(w, bucket.tag, w.at, pack('>dI5', level, rule.window), w.at - now + ceil(level / rule.limit) + 1)
+  save(w, rule, w.at, pack('>dI5', level, rule.window), w.at - now + ceil(level / rule.limit) + 1)
 end
 
-function bucket.add(w, rule)
+function algorithm.add(w, rule)
   write_level(w, rule, w.level + rule.cost * rule.window)
 end
 
-function bucket.take(w, rule)
+function algorithm.take(w, rule)
   write_level(w, rule, max(0, w.level - rule.cost * rule.window))
 end
-
-return bucket
 `;
 
-const leanTokenBucket = `-- lean/token-bucket.lua: the common cases of algorithms/token-bucket.lua, for decide-counters.lua.
---
--- The time to live is set a window further ahead than the level needs, so that
--- it has to be moved on only once a window.
-
-local NUMBER = 3 * TAG
-
-local function lean(key, value, limit, window, block, cost, capacity)
-  local level, expires = 0, 0
-  if value then
-    if #value ~= 31 then return nil end
-    local base, blocked, kept_window
-    base, blocked, expires, level, kept_window = unpack_at('>I6I6I6dI5', value)
-    base = base - NUMBER
-    if blocked > 0 or base > now or kept_window ~= window then return nil end
+const tokenBucketCheck = `local ceil = math.ceil
+local level, expires = 0, 0
+if not value then
+  left = extra
+elseif #value == 31 then
+  local base, blocked, kept_window
+  base, blocked, expires, level, kept_window = unpack_at('>I6I6I6dI5', value)
+  base = base - 3 * 17592186044416
+  if blocked == 0 and base <= now and base >= 0 and kept_window == window then
     level = level - (now - base) * limit
     if level < 0 then level = 0 end
+    -- What no reply can say is left to the general way.
+    if level + cost * window < 281474976710655 * limit then left = extra - ceil(level / window) end
   end
-  local used = ceil(level / window)
-  if used + cost > capacity then
-    local reset = ceil(level / limit)
-    if block > 0 or reset > LONGEST then return nil end
-    return pack('>I1I4I6I6', 1, capacity > used and capacity - used or 0, reset,
-      ceil((level + (cost - capacity) * window) / limit))
-  end
-  level = level + cost * window
-  local reset = ceil(level / limit)
-  if reset > LONGEST then return nil end
-  if expires > now + reset then
-    call('SETRANGE', key, '0', pack('>I6I6I6dI5', NUMBER + now, 0, expires, level, window))
-  else
-    local ttl = reset + window + 1
-    call('SET', key, pack('>I6I6I6dI5', NUMBER + now, 0, now + ttl, level, window), 'PX', format('%d', ttl + spare_ms))
-  end
-  return pack('>I1I4I6I6', 0, capacity - ceil(level / window), reset, 0)
 end
 `;
 
-const takeOver = `-- take-over.lua: a window of one algorithm becomes one of another, when a policy was changed.
--- Needs window.lua in front of it.
---
--- Returns take_over(value, tag, base, rule) -> base and body by the algorithm of rule; both nil when its period is not known
---
--- First the window is read as charges: a list of { time (ms), units }, oldest first.
--- What an algorithm does not know is taken for later than it was: units count
--- rather too long than not at all, and never longer than a window of the new policy
--- from the last unit on. Periods that are over, by the numbers of the new policy,
--- are not taken over. Slots are held, not used: nobody's usage.
--- Then the charges are written as the new algorithm would have kept them. The
--- result does not depend on when that is done, but for what has left by then.
+const tokenBucketCommit = `level = level + cost * window
+reset = ceil(level / limit)
+if expires > now + reset then
+  offset, bytes = '0', pack('>I6I6I6dI5', 3 * 17592186044416 + now, 0, expires, level, window)
+else
+  ttl = string.format('%d', reset + window + 1 + spare_ms)
+  bytes = pack('>I6I6I6dI5', 3 * 17592186044416 + now, 0, now + reset + window + 1, level, window)
+end
+`;
 
-local readers, writers = {}, {}
+const tokenBucketRefuse = `reset = ceil(level / limit)
+retry = ceil((level + (cost - extra) * window) / limit)
+`;
 
--- sliding-log
-readers[0] = function(base, body)
+const concurrencyGeneral = `local SLOT = 14
+local algorithm = { number = 4 }
+
+function algorithm.read(w, rule)
+  w.at, w.capacity, w.slots, w.used, w.start = max(now, w.body == '' and now or w.base), rule.limit, {}, 0, now
+  for from = 1, #w.body, SLOT do
+    local ends = unpack_at('>I6', w.body, from)
+    if ends > w.at then
+      w.used = w.used + 1
+      w.slots[w.used] = { ends = ends, holder = sub(w.body, from + 6, from + SLOT - 1) }
+    end
+  end
+end
+
+function algorithm.reset(w)
+  return w.used > 0 and w.slots[w.used].ends - w.at or 0
+end
+
+-- At the latest: a release comes sooner.
+function algorithm.retry(w, rule)
+  return w.slots[w.used + rule.cost - rule.limit].ends - w.at
+end
+
+local function by_end(one, other)
+  return one.ends < other.ends
+end
+
+-- In the order of their ends: a renewal, or another window, gets it out of order.
+local function write_slots(w, rule, kept)
+  local body, last = {}, w.at
+  table.sort(kept, by_end)
+  for place = 1, #kept do
+    body[place] = pack('>I6', kept[place].ends) .. kept[place].holder
+    last = max(last, kept[place].ends)
+  end
+  w.slots, w.used = kept, #kept
+  save(w, rule, w.at, table.concat(body), max(1, last - now))
+end
+
+function algorithm.add(w, rule)
+  for _ = 1, rule.cost do
+    w.used = w.used + 1
+    w.slots[w.used] = { ends = w.at + rule.window, holder = rule.text }
+  end
+  write_slots(w, rule, w.slots)
+end
+
+function algorithm.take(w, rule)
+  local kept = {}
+  for place = 1, #w.slots do
+    if w.slots[place].holder ~= rule.text then kept[#kept + 1] = w.slots[place] end
+  end
+  write_slots(w, rule, kept)
+end
+
+-- Gives the holder's slots their full time again. -> how many there still are
+function algorithm.renew(w, rule)
+  local found = 0
+  for place = 1, #w.slots do
+    if w.slots[place].holder == rule.text then
+      w.slots[place].ends, found = w.at + rule.window, found + 1
+    end
+  end
+  write_slots(w, rule, w.slots)
+  return found
+end
+`;
+
+const concurrencyCheck = `local expires, last
+if not value then
+  left = limit
+elseif #value > 18 then
+  local base, blocked, first
+  base, blocked, expires, first = unpack_at('>I6I6I6I6', value)
+  base = base - 4 * 17592186044416
+  last = unpack_at('>I6', value, #value - 13)
+  if blocked == 0 and base <= now and base >= 0 and first > now and last <= now + window then
+    left = limit - (#value - 18) / 14
+  end
+end
+`;
+
+const concurrencyCommit = `bytes = string.rep(pack('>I6', now + window) .. text, cost)
+reset = window
+if not value or expires < now + window then
+  ttl = string.format('%d', 2 * window + spare_ms)
+  bytes = pack('>I6I6I6', 4 * 17592186044416 + now, 0, now + 2 * window) .. string.sub(value or '', 19) .. bytes
+end
+`;
+
+const concurrencyRefuse = `reset, retry = 0, 0
+if value then
+  reset = last - now
+  if left < cost then retry = unpack_at('>I6', value, 19 + 14 * (cost - left - 1)) - now end
+end
+`;
+
+const change = `-- change.lua: records a change that was made by hand.
+-- Needs outbox.lua in front of it.
+--
+-- Provides
+--   change_emit(tag, now, cap, change)
+--       change: actor, note, action, kind, object, before, after. All are text;
+--       before and after are JSON, '' where there was or is nothing.
+--
+-- The event is sequenced, so that a lost one is found as a gap. It may stand
+-- CHANGE_RESERVE entries above the cap: a full outbox is when people act by
+-- hand, and what they do is seldom. A cap of 0 writes nothing at all.
+
+local CHANGE_RESERVE = 1000
+
+local function change_emit(tag, now, cap, change)
+  outbox_emit(tag, now, cap > 0 and cap + CHANGE_RESERVE or 0, true, 'change', {
+    'actor', change.actor, 'note', change.note, 'action', change.action, 'kind', change.kind,
+    'object', change.object, 'before', change.before, 'after', change.after,
+  })
+end
+`;
+
+const slidingLogCharges = `function algorithm.charges(base, body)
   local list = {}
-  for from = 1, #body, 5 do
-    list[#list + 1] = { base + unpack_at('>I5', body, from), 1 }
+  for index = 0, #body / 5 - 1 do
+    list[index + 1] = { base + offset_of(body, index), 1 }
   end
   return list
-end
-
--- sliding-window: the units of a bucket as if they had come in its last moment.
-readers[1] = function(_, body)
-  local list = {}
-  local newest, width = unpack_at('>I6I5', body)
-  local last = max(now, newest * width)
-  for from = #body - 3, 16, -4 do
-    local units = unpack_at('>I4', body, from)
-    if units > 0 then list[#list + 1] = { min((newest - (from - 16) / 4 + 1) * width - 1, last), units } end
-  end
-  return list
-end
-
--- fixed-window: all as if they had come with the last of them.
-readers[2] = function(base, body, rule)
-  local units, last = unpack_at('>I4I6', body)
-  if units == 0 or base + rule.window <= max(now, base) then return {} end
-  return { { last, units } }
-end
-
--- token-bucket: what the last unit left, at its time.
-readers[3] = function(base, body)
-  local level, window = unpack_at('>dI5', body)
-  local units = ceil(level / window)
-  return units > 0 and { { base, units } } or {}
-end
-
-readers[4] = function()
-  return {}
-end
-
--- quota: all as if they had come with the last of them.
-readers[5] = function(base, body)
-  local units, ends, last = unpack_at('>I4I6I6', body)
-  if units == 0 or max(now, base) >= ends then return {} end
-  return { { last, units } }
 end
 
 -- Of more than twice the limit the youngest: a log takes memory for each unit.
-writers[0] = function(list, rule)
+function algorithm.adopt(list, rule)
   local from, room = #list, 2 * rule.limit
   local cutoff = max(now, list[from][1]) - rule.window
   while from > 0 and room > 0 and list[from][1] > cutoff do
@@ -1193,9 +914,22 @@ writers[0] = function(list, rule)
   end
   return base, table.concat(units)
 end
+`;
 
-writers[1] = function(list, rule)
-  local count = tonumber(rule.extra)
+const slidingWindowCharges = `-- The units of a bucket as if they had come in its last moment.
+function algorithm.charges(_, body)
+  local list = {}
+  local newest, width = unpack_at('>I6I5', body)
+  local last = max(now, newest * width)
+  for from = #body - 3, 16, -4 do
+    local units = unpack_at('>I4', body, from)
+    if units > 0 then list[#list + 1] = { min((newest - (from - 16) / 4 + 1) * width - 1, last), units } end
+  end
+  return list
+end
+
+function algorithm.adopt(list, rule)
+  local count = rule.extra
   local width, last, sum, counts = ceil(rule.window / count), max(now, list[#list][1]), 0, {}
   local newest, oldest = floor(last / width), floor((last - rule.window + 1) / width)
   for place = 1, count + 1 do
@@ -1210,138 +944,81 @@ writers[1] = function(list, rule)
   end
   return last, pack('>I6I5I4' .. rep('I4', #counts), newest, width, sum, unpack(counts))
 end
+`;
 
--- Nobody knows when a fixed window would have begun: it begins with the last unit, so that none is forgotten.
-writers[2] = function(list, rule)
+const fixedWindowCharges = `-- All as if they had come with the last of them.
+function algorithm.charges(base, body, rule)
+  local units, last = unpack_at('>I4I6', body)
+  if units == 0 or base + rule.window <= max(now, base) then return {} end
+  return { { last, units } }
+end
+
+-- When a fixed window would have begun isn't known: it begins with the last unit, so that none is forgotten.
+function algorithm.adopt(list, rule)
   local last, used = list[#list][1], 0
   for place = 1, #list do
     if list[place][1] > last - rule.window then used = used + list[place][2] end
   end
   return last, pack('>I4I6', used, last)
 end
+`;
 
-writers[3] = function(list, rule)
+const tokenBucketCharges = `-- What the last unit left, at its time.
+function algorithm.charges(base, body)
+  local level, window = unpack_at('>dI5', body)
+  local units = ceil(level / window)
+  return units > 0 and { { base, units } } or {}
+end
+
+function algorithm.adopt(list, rule)
   local cutoff, at, level = list[#list][1] - rule.window, nil, 0
   for place = 1, #list do
     local time, units = list[place][1], list[place][2]
     if time > cutoff then
       level = max(0, level - (time - (at or time)) * rule.limit) + units * rule.window
-      level, at = min(level, 2 * tonumber(rule.extra) * rule.window), time
+      level, at = min(level, 2 * rule.extra * rule.window), time
     end
   end
   return at, pack('>dI5', level, rule.window)
 end
+`;
 
-writers[4] = function()
+const concurrencyCharges = `-- Slots are held, not used: they are not charged to another algorithm, and what another has counted holds none.
+function algorithm.charges()
+  return {}
+end
+
+function algorithm.adopt()
   return now, ''
 end
-
-writers[5] = function(list, rule)
-  local last = list[#list][1]
-  local start, ends = rule.algorithm.period_of(max(now, last), rule)
-  if not start then return nil, nil end
-  local used = 0
-  for place = 1, #list do
-    if list[place][1] >= start then used = used + list[place][2] end
-  end
-  if used == 0 then return now, '' end
-  return start, pack('>I4I6I6', used, ends, last)
-end
-
-return function(value, tag, base, rule)
-  local list = readers[tag](base, sub(value, HEADER + 1), rule)
-  if #list == 0 then return now, '' end
-  return writers[rule.algorithm.tag](list, rule)
-end
 `;
 
-const algorithmsLog = `${slidingLog}
--- log.lua: the sliding log (sliding-log.lua) as one of the algorithms.
--- Needs save.lua and sliding-log.lua in front of it.
-
--- Reads w.value, the whole string in Redis.
-local log = { whole = true, tag = 0 }
-
-function log.read(w, rule)
-  if w.body == '' then
-    w.units, w.first, w.at, w.newest = 0, 0, now, now
-  else
-    local _
-    _, _, _, w.units, w.first, w.newest, w.at = log_read(w.value, rule.window)
-  end
-  w.used = w.units - w.first
-  w.start = w.used > 0 and w.base + log_offset(w.value, w.first) or w.at
-end
-
-function log.reset(w, rule)
-  return w.newest + rule.window - w.at
-end
-
-function log.retry(w, rule)
-  local last = w.first + w.used + rule.cost - rule.limit - 1
-  return w.base + log_offset(w.value, last) + rule.window - w.at
-end
-
-function log.add(w, rule)
-  if w.body == '' then
-    save(w, log.tag, now, rep('\\0\\0\\0\\0\\0', rule.cost), 2 * rule.window)
-  elseif w.blocked > w.at then
-    local base, units = log_cut(w.value, w.base, w.first, w.units - 1, w.at)
-    save(w, log.tag, base, units .. rep(pack('>I5', w.at - base), rule.cost), 2 * rule.window)
-  else
-    log_admit(w.key, w.value, w.base, w.expires, w.units, w.first, w.at, rule.limit, rule.window, rule.cost)
-  end
-end
-
-function log.take(w, rule)
-  local base, units = log_cut(w.value, w.base, w.first + min(rule.cost, w.used), w.units - 1, w.at)
-  save(w, log.tag, base, units, 2 * rule.window)
-end
-
-return log
-`;
-
-const algorithmsQuota = `-- quota.lua: a counter for each day or month of a calendar.
--- Needs save.lua in front of it.
---
--- Calendars and time zones are the client's, the time is the server's: \`extra\`
--- holds the starts of a few periods around the client's idea of now, as texts
--- in ms separated by blanks, and the period that the server's time lies in is
--- taken. When there is none, w.stale is set: the client, which then knows the
--- server's time, asks again.
---
--- When the period is another than the one that was counted in, since the policy
--- was changed, its units count if the last of them came in the new one: rather
--- too many than too few, and never beyond the new period's end.
---
--- Base: begin of the period. Body: 4 bytes units, 6 bytes end of the period, 6 bytes
--- time of the last unit (ms).
-
-local quota = { tag = 5 }
+const quotaGeneral = `local algorithm = { number = 5 }
 
 -- -> the period that \`at\` lies in, if it is among those given
-function quota.period_of(at, rule)
+local function period_of(at, rule)
   local from
-  for text in string.gmatch(rule.extra, '%d+') do
-    local start = tonumber(text)
+  for start in string.gmatch(rule.text, '%d+') do
+    start = tonumber(start)
     if from and from <= at and at < start then return from, start end
     from = start
   end
 end
 
-function quota.read(w, rule)
+function algorithm.read(w, rule)
   w.at, w.used, w.last = now, 0, now
   local units, ends, last
   if w.body ~= '' then
     w.at = max(now, w.base)
     units, ends, last = unpack_at('>I4I6I6', w.body)
   end
-  w.start, w.ends = quota.period_of(w.at, rule)
+  w.start, w.ends = period_of(w.at, rule)
   if units and w.at < ends then
     if not w.start then w.start, w.ends = w.base, ends end
     if w.start == w.base and w.ends == ends then
       w.used, w.last = units, last
     elseif last >= w.start then
+      -- Counted in another period, before the policy was changed: too many rather than too few.
       w.used, w.last, w.base, w.changed = units, last, w.start, true
       w.body = pack('>I4I6I6', units, w.ends, last)
     end
@@ -1350,61 +1027,569 @@ function quota.read(w, rule)
   end
 end
 
-function quota.reset(w)
+function algorithm.reset(w)
   return w.ends - w.at
 end
 
-quota.retry = quota.reset
+algorithm.retry = algorithm.reset
 
-function quota.add(w, rule)
-  save(w, quota.tag, w.start, pack('>I4I6I6', w.used + rule.cost, w.ends, w.at), max(1, w.ends - now))
+function algorithm.add(w, rule)
+  save(w, rule, w.start, pack('>I4I6I6', w.used + rule.cost, w.ends, w.at), max(1, w.ends - now))
 end
 
-function quota.take(w, rule)
-  save(w, quota.tag, w.start, pack('>I4I6I6', max(0, w.used - rule.cost), w.ends, w.last), max(1, w.ends - now))
+function algorithm.take(w, rule)
+  save(w, rule, w.start, pack('>I4I6I6', max(0, w.used - rule.cost), w.ends, w.last), max(1, w.ends - now))
 end
-
-return quota
 `;
 
-const algorithmsAlgorithms = `-- algorithms.lua: what every algorithm offers to decide.lua.
--- Needs window.lua in front of it; the files beside it add their algorithm.
---
--- Each of those files returns a table:
---   tag              its number, in a window's base (window.lua)
---   read(w, rule)    sets w.at (never before what the window has seen), w.used (units
---                    that count now), w.start (time of the oldest of them) and, where
---                    it isn't the limit, w.capacity; w.changed when it read the body as another,
---                    w.body, that is to be kept
---   reset(w, rule)   ms from w.at until nothing counts any more
---   retry(w, rule)   ms from w.at until rule.cost more units fit, which now they don't
---   add(w, rule)     writes rule.cost more units
---   take(w, rule)    takes up to rule.cost units back: the oldest, where it knows which they are, so that
---                    none leaves the window before its time
---   renew(w, rule)   only of slots: gives them their full time again
--- w:    key, value, base, blocked, shadow, expires, body (of an absent window: now, 0, 0, '')
--- rule: algorithm (such a table), limit, window (ms), block (ms), mode, cost, extra (text)
---
--- They are made when a request first asks for them: make_log(), make_window() and so on.
+const quotaCharges = `-- All as if they had come with the last of them.
+function algorithm.charges(base, body)
+  local units, ends, last = unpack_at('>I4I6I6', body)
+  if units == 0 or max(now, base) >= ends then return {} end
+  return { { last, units } }
+end
 
-local makers = {
-  log = make_log, window = make_window, fixed = make_fixed, bucket = make_bucket, slots = make_slots, quota = make_quota,
-}
-local algorithms = {}
-
-local function algorithm_of(name)
-  local known = algorithms[name]
-  if not known then
-    known = makers[name]()
-    algorithms[name] = known
+function algorithm.adopt(list, rule)
+  local last = list[#list][1]
+  local start, ends = period_of(max(now, last), rule)
+  if not start then return nil, nil end
+  local used = 0
+  for place = 1, #list do
+    if list[place][1] >= start then used = used + list[place][2] end
   end
-  return known
+  if used == 0 then return now, '' end
+  return start, pack('>I4I6I6', used, ends, last)
 end
 `;
+
+export const batchSlidingLog: LuaScript = {
+  name: 'batch-sliding-log',
+  sha1: '2893bde6f00cca06b1e64f422e934f26185687b3',
+  source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   one window key a request, in the order of the requests
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether a key comes twice; then runs, each describing
+--        the next \`count\` requests: 4 count, then the rule as in lone.lua
+-- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request: the units that remain, when it is
+--        allowed and all is free again a window from now; else 0xFFFFFFFF. For each of those 17 bytes:
+--        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms).
+--        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was blocked, 4 fits but another of its group
+--        does not, 5 the period is not among those given, 6 the window is another algorithm's (only of lone.lua and
+--        batch.lua: group.lua takes it over). Behind a block, whose window has no units to give, \`remaining\` is how many
+--        ms of the block are left. All bits set stand for ever.
+--        At the end, when the outbox was full: 4 bytes, how many events it dropped.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- A batch reads all its windows with one MGET, unless a key comes twice: two requests for one key must see each other, so
+-- each reads its own then.
+--
+-- The sections stand inline in the loop: a call of a Lua function costs as much as the sums in it. What they leave open is
+-- decided by general.lua, whose functions are only made when a request needs them: Redis makes a script's functions
+-- at each call, and there are twenty.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${slidingLogGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
+local keys, rules = KEYS, ARGV[1]
+local outbox_cap, repeated = unpack_at('>I4I1', rules)
+repeated = repeated == 1
+-- Each request's window, and once it is decided its answer: a second table would have to grow.
+local slots = repeated and {} or call('MGET', unpack(keys))
+local rest, others, decide, events_dropped = nil, 0, nil, nil
+
+local index, from = 0, 6
+while from <= #rules do
+  local count, limit, window, block, mode, cost, extra, text
+  count, limit, window, block, mode, cost, extra, text, from = unpack_at('>I4I4I6I4I1I4I4I1c0', rules, from)
+  -- The value of a new window: the same for all of a run.
+  local fresh
+  for place = index + 1, index + count do
+    local key = keys[place]
+    if repeated then slots[place] = call('GET', key) end
+    -- True: still to be decided, by general.lua.
+    local value, answer = slots[place], true
+    if mode < 2 then
+      local left, reset, retry, bytes, ttl, offset
+${slidingLogCheck}
+      if not left then
+        -- No common case.
+      elseif left >= cost then
+${slidingLogCommit}
+        if ttl then
+          call('SET', key, bytes, 'PX', ttl)
+        elseif offset then
+          call('SETRANGE', key, offset, bytes)
+        else
+          call('APPEND', key, bytes)
+        end
+        if reset == window then
+          slots[place] = left - cost
+          answer = nil
+        else
+          answer = pack('>I1I4I6I6', 0, left - cost, reset, 0)
+        end
+      elseif block == 0 then
+${slidingLogRefuse}
+        answer = pack('>I1I4I6I6', 1, left > 0 and left or 0, reset, retry)
+      end
+    end
+    if answer then
+      if answer == true then
+        if not decide then decide, events_dropped = rare() end
+        answer = decide(key, value, {
+          number = 0, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
+          text = text,
+        }, outbox_cap)
+      end
+      rest = rest or {}
+      others = others + 1
+      rest[others] = answer
+      slots[place] = 4294967295
+    end
+  end
+  index = index + count
+end
+local answers = pack('>I6' .. string.rep('I4', index), now, unpack(slots))
+if not rest then return answers end
+if events_dropped and events_dropped() > 0 then rest[others + 1] = pack('>I4', events_dropped()) end
+return answers .. table.concat(rest)
+`,
+};
+
+export const batchSlidingWindow: LuaScript = {
+  name: 'batch-sliding-window',
+  sha1: 'ba035ddb67f472f55567456c93701987eaccbe9a',
+  source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   one window key a request, in the order of the requests
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether a key comes twice; then runs, each describing
+--        the next \`count\` requests: 4 count, then the rule as in lone.lua
+-- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request: the units that remain, when it is
+--        allowed and all is free again a window from now; else 0xFFFFFFFF. For each of those 17 bytes:
+--        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms).
+--        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was blocked, 4 fits but another of its group
+--        does not, 5 the period is not among those given, 6 the window is another algorithm's (only of lone.lua and
+--        batch.lua: group.lua takes it over). Behind a block, whose window has no units to give, \`remaining\` is how many
+--        ms of the block are left. All bits set stand for ever.
+--        At the end, when the outbox was full: 4 bytes, how many events it dropped.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- A batch reads all its windows with one MGET, unless a key comes twice: two requests for one key must see each other, so
+-- each reads its own then.
+--
+-- The sections stand inline in the loop: a call of a Lua function costs as much as the sums in it. What they leave open is
+-- decided by general.lua, whose functions are only made when a request needs them: Redis makes a script's functions
+-- at each call, and there are twenty.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${slidingWindowGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
+local keys, rules = KEYS, ARGV[1]
+local outbox_cap, repeated = unpack_at('>I4I1', rules)
+repeated = repeated == 1
+-- Each request's window, and once it is decided its answer: a second table would have to grow.
+local slots = repeated and {} or call('MGET', unpack(keys))
+local rest, others, decide, events_dropped = nil, 0, nil, nil
+
+local index, from = 0, 6
+while from <= #rules do
+  local count, limit, window, block, mode, cost, extra, text
+  count, limit, window, block, mode, cost, extra, text, from = unpack_at('>I4I4I6I4I1I4I4I1c0', rules, from)
+  -- The value of a new window: the same for all of a run.
+  local fresh
+  for place = index + 1, index + count do
+    local key = keys[place]
+    if repeated then slots[place] = call('GET', key) end
+    -- True: still to be decided, by general.lua.
+    local value, answer = slots[place], true
+    if mode < 2 then
+      local left, reset, retry, bytes, ttl, offset
+${slidingWindowCheck}
+      if not left then
+        -- No common case.
+      elseif left >= cost then
+${slidingWindowCommit}
+        if ttl then
+          call('SET', key, bytes, 'PX', ttl)
+        elseif offset then
+          call('SETRANGE', key, offset, bytes)
+        else
+          call('APPEND', key, bytes)
+        end
+        if reset == window then
+          slots[place] = left - cost
+          answer = nil
+        else
+          answer = pack('>I1I4I6I6', 0, left - cost, reset, 0)
+        end
+      elseif block == 0 then
+${slidingWindowRefuse}
+        answer = pack('>I1I4I6I6', 1, left > 0 and left or 0, reset, retry)
+      end
+    end
+    if answer then
+      if answer == true then
+        if not decide then decide, events_dropped = rare() end
+        answer = decide(key, value, {
+          number = 1, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
+          text = text,
+        }, outbox_cap)
+      end
+      rest = rest or {}
+      others = others + 1
+      rest[others] = answer
+      slots[place] = 4294967295
+    end
+  end
+  index = index + count
+end
+local answers = pack('>I6' .. string.rep('I4', index), now, unpack(slots))
+if not rest then return answers end
+if events_dropped and events_dropped() > 0 then rest[others + 1] = pack('>I4', events_dropped()) end
+return answers .. table.concat(rest)
+`,
+};
+
+export const batchFixedWindow: LuaScript = {
+  name: 'batch-fixed-window',
+  sha1: 'ea48fbcdb764876a6ff69d434886bcc82aa1d829',
+  source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   one window key a request, in the order of the requests
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether a key comes twice; then runs, each describing
+--        the next \`count\` requests: 4 count, then the rule as in lone.lua
+-- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request: the units that remain, when it is
+--        allowed and all is free again a window from now; else 0xFFFFFFFF. For each of those 17 bytes:
+--        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms).
+--        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was blocked, 4 fits but another of its group
+--        does not, 5 the period is not among those given, 6 the window is another algorithm's (only of lone.lua and
+--        batch.lua: group.lua takes it over). Behind a block, whose window has no units to give, \`remaining\` is how many
+--        ms of the block are left. All bits set stand for ever.
+--        At the end, when the outbox was full: 4 bytes, how many events it dropped.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- A batch reads all its windows with one MGET, unless a key comes twice: two requests for one key must see each other, so
+-- each reads its own then.
+--
+-- The sections stand inline in the loop: a call of a Lua function costs as much as the sums in it. What they leave open is
+-- decided by general.lua, whose functions are only made when a request needs them: Redis makes a script's functions
+-- at each call, and there are twenty.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${fixedWindowGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
+local keys, rules = KEYS, ARGV[1]
+local outbox_cap, repeated = unpack_at('>I4I1', rules)
+repeated = repeated == 1
+-- Each request's window, and once it is decided its answer: a second table would have to grow.
+local slots = repeated and {} or call('MGET', unpack(keys))
+local rest, others, decide, events_dropped = nil, 0, nil, nil
+
+local index, from = 0, 6
+while from <= #rules do
+  local count, limit, window, block, mode, cost, extra, text
+  count, limit, window, block, mode, cost, extra, text, from = unpack_at('>I4I4I6I4I1I4I4I1c0', rules, from)
+  -- The value of a new window: the same for all of a run.
+  local fresh
+  for place = index + 1, index + count do
+    local key = keys[place]
+    if repeated then slots[place] = call('GET', key) end
+    -- True: still to be decided, by general.lua.
+    local value, answer = slots[place], true
+    if mode < 2 then
+      local left, reset, retry, bytes, ttl, offset
+${fixedWindowCheck}
+      if not left then
+        -- No common case.
+      elseif left >= cost then
+${fixedWindowCommit}
+        if ttl then
+          call('SET', key, bytes, 'PX', ttl)
+        elseif offset then
+          call('SETRANGE', key, offset, bytes)
+        else
+          call('APPEND', key, bytes)
+        end
+        if reset == window then
+          slots[place] = left - cost
+          answer = nil
+        else
+          answer = pack('>I1I4I6I6', 0, left - cost, reset, 0)
+        end
+      elseif block == 0 then
+${fixedWindowRefuse}
+        answer = pack('>I1I4I6I6', 1, left > 0 and left or 0, reset, retry)
+      end
+    end
+    if answer then
+      if answer == true then
+        if not decide then decide, events_dropped = rare() end
+        answer = decide(key, value, {
+          number = 2, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
+          text = text,
+        }, outbox_cap)
+      end
+      rest = rest or {}
+      others = others + 1
+      rest[others] = answer
+      slots[place] = 4294967295
+    end
+  end
+  index = index + count
+end
+local answers = pack('>I6' .. string.rep('I4', index), now, unpack(slots))
+if not rest then return answers end
+if events_dropped and events_dropped() > 0 then rest[others + 1] = pack('>I4', events_dropped()) end
+return answers .. table.concat(rest)
+`,
+};
+
+export const batchTokenBucket: LuaScript = {
+  name: 'batch-token-bucket',
+  sha1: '52c5c31ec88ad4ee9e2d80ae41039cf698e54e87',
+  source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   one window key a request, in the order of the requests
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether a key comes twice; then runs, each describing
+--        the next \`count\` requests: 4 count, then the rule as in lone.lua
+-- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request: the units that remain, when it is
+--        allowed and all is free again a window from now; else 0xFFFFFFFF. For each of those 17 bytes:
+--        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms).
+--        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was blocked, 4 fits but another of its group
+--        does not, 5 the period is not among those given, 6 the window is another algorithm's (only of lone.lua and
+--        batch.lua: group.lua takes it over). Behind a block, whose window has no units to give, \`remaining\` is how many
+--        ms of the block are left. All bits set stand for ever.
+--        At the end, when the outbox was full: 4 bytes, how many events it dropped.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- A batch reads all its windows with one MGET, unless a key comes twice: two requests for one key must see each other, so
+-- each reads its own then.
+--
+-- The sections stand inline in the loop: a call of a Lua function costs as much as the sums in it. What they leave open is
+-- decided by general.lua, whose functions are only made when a request needs them: Redis makes a script's functions
+-- at each call, and there are twenty.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${tokenBucketGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
+local keys, rules = KEYS, ARGV[1]
+local outbox_cap, repeated = unpack_at('>I4I1', rules)
+repeated = repeated == 1
+-- Each request's window, and once it is decided its answer: a second table would have to grow.
+local slots = repeated and {} or call('MGET', unpack(keys))
+local rest, others, decide, events_dropped = nil, 0, nil, nil
+
+local index, from = 0, 6
+while from <= #rules do
+  local count, limit, window, block, mode, cost, extra, text
+  count, limit, window, block, mode, cost, extra, text, from = unpack_at('>I4I4I6I4I1I4I4I1c0', rules, from)
+  -- The value of a new window: the same for all of a run.
+  local fresh
+  for place = index + 1, index + count do
+    local key = keys[place]
+    if repeated then slots[place] = call('GET', key) end
+    -- True: still to be decided, by general.lua.
+    local value, answer = slots[place], true
+    if mode < 2 then
+      local left, reset, retry, bytes, ttl, offset
+${tokenBucketCheck}
+      if not left then
+        -- No common case.
+      elseif left >= cost then
+${tokenBucketCommit}
+        if ttl then
+          call('SET', key, bytes, 'PX', ttl)
+        elseif offset then
+          call('SETRANGE', key, offset, bytes)
+        else
+          call('APPEND', key, bytes)
+        end
+        if reset == window then
+          slots[place] = left - cost
+          answer = nil
+        else
+          answer = pack('>I1I4I6I6', 0, left - cost, reset, 0)
+        end
+      elseif block == 0 then
+${tokenBucketRefuse}
+        answer = pack('>I1I4I6I6', 1, left > 0 and left or 0, reset, retry)
+      end
+    end
+    if answer then
+      if answer == true then
+        if not decide then decide, events_dropped = rare() end
+        answer = decide(key, value, {
+          number = 3, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
+          text = text,
+        }, outbox_cap)
+      end
+      rest = rest or {}
+      others = others + 1
+      rest[others] = answer
+      slots[place] = 4294967295
+    end
+  end
+  index = index + count
+end
+local answers = pack('>I6' .. string.rep('I4', index), now, unpack(slots))
+if not rest then return answers end
+if events_dropped and events_dropped() > 0 then rest[others + 1] = pack('>I4', events_dropped()) end
+return answers .. table.concat(rest)
+`,
+};
+
+export const batchConcurrency: LuaScript = {
+  name: 'batch-concurrency',
+  sha1: '5e9ce3c1946be515fb55bd67cafdc87afae4f688',
+  source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   one window key a request, in the order of the requests
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether a key comes twice; then runs, each describing
+--        the next \`count\` requests: 4 count, then the rule as in lone.lua
+-- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request: the units that remain, when it is
+--        allowed and all is free again a window from now; else 0xFFFFFFFF. For each of those 17 bytes:
+--        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms).
+--        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was blocked, 4 fits but another of its group
+--        does not, 5 the period is not among those given, 6 the window is another algorithm's (only of lone.lua and
+--        batch.lua: group.lua takes it over). Behind a block, whose window has no units to give, \`remaining\` is how many
+--        ms of the block are left. All bits set stand for ever.
+--        At the end, when the outbox was full: 4 bytes, how many events it dropped.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- A batch reads all its windows with one MGET, unless a key comes twice: two requests for one key must see each other, so
+-- each reads its own then.
+--
+-- The sections stand inline in the loop: a call of a Lua function costs as much as the sums in it. What they leave open is
+-- decided by general.lua, whose functions are only made when a request needs them: Redis makes a script's functions
+-- at each call, and there are twenty.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${concurrencyGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
+local keys, rules = KEYS, ARGV[1]
+local outbox_cap, repeated = unpack_at('>I4I1', rules)
+repeated = repeated == 1
+-- Each request's window, and once it is decided its answer: a second table would have to grow.
+local slots = repeated and {} or call('MGET', unpack(keys))
+local rest, others, decide, events_dropped = nil, 0, nil, nil
+
+local index, from = 0, 6
+while from <= #rules do
+  local count, limit, window, block, mode, cost, extra, text
+  count, limit, window, block, mode, cost, extra, text, from = unpack_at('>I4I4I6I4I1I4I4I1c0', rules, from)
+  -- The value of a new window: the same for all of a run.
+  local fresh
+  for place = index + 1, index + count do
+    local key = keys[place]
+    if repeated then slots[place] = call('GET', key) end
+    -- True: still to be decided, by general.lua.
+    local value, answer = slots[place], true
+    if mode < 2 then
+      local left, reset, retry, bytes, ttl, offset
+${concurrencyCheck}
+      if not left then
+        -- No common case.
+      elseif left >= cost then
+${concurrencyCommit}
+        if ttl then
+          call('SET', key, bytes, 'PX', ttl)
+        elseif offset then
+          call('SETRANGE', key, offset, bytes)
+        else
+          call('APPEND', key, bytes)
+        end
+        if reset == window then
+          slots[place] = left - cost
+          answer = nil
+        else
+          answer = pack('>I1I4I6I6', 0, left - cost, reset, 0)
+        end
+      elseif block == 0 then
+${concurrencyRefuse}
+        answer = pack('>I1I4I6I6', 1, left > 0 and left or 0, reset, retry)
+      end
+    end
+    if answer then
+      if answer == true then
+        if not decide then decide, events_dropped = rare() end
+        answer = decide(key, value, {
+          number = 4, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
+          text = text,
+        }, outbox_cap)
+      end
+      rest = rest or {}
+      others = others + 1
+      rest[others] = answer
+      slots[place] = 4294967295
+    end
+  end
+  index = index + count
+end
+local answers = pack('>I6' .. string.rep('I4', index), now, unpack(slots))
+if not rest then return answers end
+if events_dropped and events_dropped() > 0 then rest[others + 1] = pack('>I4', events_dropped()) end
+return answers .. table.concat(rest)
+`,
+};
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: '60ba6694feb58d1aaf2f056709c983b7c594cf72',
+  sha1: '59adcb6a1d51c92aae60e450ce6ad7efda4b1818',
   source: `${clock}
 ${outbox}
 ${change}
@@ -1509,7 +1694,7 @@ return 1
 
 export const countDenied: LuaScript = {
   name: 'count-denied',
-  sha1: '02a5727eee4b47d291e4ae2d0fb74115b6fd8a7e',
+  sha1: '59e690b7e72ba2147fcd4ab326c126ea67fdb295',
   source: `${clock}
 ${outbox}
 ${blockRecord}
@@ -1532,313 +1717,6 @@ for index = 1, #KEYS do
   end
 end
 return counted
-`,
-};
-
-export const decideConcurrency: LuaScript = {
-  name: 'decide-concurrency',
-  sha1: 'd4e26a17b408716289673773f591d82587406e36',
-  source: `${now}
-${countersStart}
-local function rare()
-${judging}
-local function make_algorithm()
-${algorithmsConcurrency}
-end
-${judge}
-${decideOne}
-end
-${leanConcurrency}
-${decideCounters}`,
-};
-
-export const decideFixedWindow: LuaScript = {
-  name: 'decide-fixed-window',
-  sha1: '7cf78cef24ce58ca873757116ba4b6d8e3f78636',
-  source: `${now}
-${countersStart}
-local function rare()
-${judging}
-local function make_algorithm()
-${algorithmsFixedWindow}
-end
-${judge}
-${decideOne}
-end
-${leanFixedWindow}
-${decideCounters}`,
-};
-
-export const decideLog: LuaScript = {
-  name: 'decide-log',
-  sha1: '297e0fa7bcb413389116bd6cb28627aeeb6f8eed',
-  source: `${now}
-local function rare()
-${decideOneLog}
-end
--- decide-log.lua: decides a batch of requests by the exact sliding log. The hot path.
--- Needs now.lua and the function rare() in front of it, which gives the functions of
--- decide-one-log.lua.
---
--- KEYS   one window key a request, in the order of the requests
--- ARGV   [1] the outbox cap (entries a shard), [2] 1 when a key comes twice, else 0,
---        then runs of seven, each describing the next \`count\` requests:
---        limit, window (ms), block (ms, 0 = none), mode, cost, the time to live of
---        a new window (ms), count
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
--- Reply  one string, big-endian: 6 bytes server time (ms), then 4 bytes a request:
---        the units that remain to whoever is allowed, and all is free again a window
---        from now; else 0xFFFFFFFF. For each of those X
---        1 outcome, 4 remaining (units), 4 reset after (ms), 4 retry after (ms).
---        Outcomes: 0 allowed, 1 limited, 2 limited and blocked from now on, 3 was
---        blocked. 0xFFFFFFFF ms stands for ever.
---        At the end, when the outbox was full: 4 bytes, how many events it dropped.
--- Events type 'block', when a block begins (block_save, block-record.lua).
---
--- A batch reads all its windows with one MGET, unless a key comes twice: two
--- requests for one key must see each other, so each reads its own then.
---
--- The commonest cases, a unit in a new window and one more in a window from which
--- none has left, stand inline in the loop: a call of a Lua function costs as much
--- as the sums in it. All others go to \`decide\`, whose functions are only made
--- when one of them comes: Redis makes a script's functions anew at each call,
--- and there are twenty.
---
--- decide-lone-log.lua does the same for a request on its own, with less around it.
--- decide-counters.lua does it for the algorithms that count. decide.lua does it for
--- all of them and for several policies at once, at a multiple of the cost. They share sliding-log.lua, and one suite of tests
--- holds them to the same answers.
-
-local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
-local keys, repeated = KEYS, ARGV[2] == '1'
--- Each request's window, and once it is decided its answer: a second table would have to grow.
-local slots = repeated and {} or call('MGET', unpack(keys))
-local rest, decide, dropped, outbox_cap
-
-local index = 0
-for argument = 3, #ARGV, 7 do
-  local limit, window = tonumber(ARGV[argument]), tonumber(ARGV[argument + 1])
-  local common = ARGV[argument + 4] == '1' and ARGV[argument + 3] < '2'
-  -- Text: Redis would have to print a number with 17 digits.
-  local ttl = ARGV[argument + 5]
-  local cutoff, renewed, oldest_base = now - window, now + window, now - 549755813888
-  -- What only rare requests need is made a number when the first of them comes.
-  local block, mode, cost
-  for place = index + 1, index + tonumber(ARGV[argument + 6]) do
-    local key, left, value = keys[place], nil, nil
-    if repeated then value = call('GET', key) else value = slots[place] end
-    if common then
-      if not value then
-        call('SET', key, pack('>I6I6I6I5', now, 0, now + 2 * window, 0), 'PX', ttl)
-        left = limit - 1
-      else
-        local size = #value
-        local free = limit - (size - 18) / 5
-        if free > 0 and size > 18 then
-          local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
-          if blocked == 0 and base + oldest > cutoff and expires >= renewed
-            and base > oldest_base and base + unpack_at('>I5', value, size - 4) <= now then
-            call('APPEND', key, pack('>I5', now - base))
-            left = free - 1
-          end
-        end
-      end
-    end
-    if not left then
-      if not decide then
-        decide, dropped = rare()
-        rest = {}
-        outbox_cap = tonumber(ARGV[1])
-      end
-      if not mode then
-        block, mode, cost = tonumber(ARGV[argument + 2]), tonumber(ARGV[argument + 3]), tonumber(ARGV[argument + 4])
-      end
-      rest[#rest + 1] = decide(outbox_cap, key, value, limit, window, block, mode, cost)
-      left = 4294967295
-    end
-    slots[place] = left
-  end
-  index = index + tonumber(ARGV[argument + 6])
-end
-local answers = pack('>I6' .. string.rep('I4', index), now, unpack(slots))
-if not rest then return answers end
-if dropped() > 0 then rest[#rest + 1] = pack('>I4', dropped()) end
-return answers .. table.concat(rest)
-`,
-};
-
-export const decideLoneLog: LuaScript = {
-  name: 'decide-lone-log',
-  sha1: '0a20d94e128cf029af971832e3591041472d7069',
-  source: `${now}
-local function rare()
-${decideOneLog}
-end
--- decide-lone-log.lua: decides one request by the exact sliding log. The hot path when nothing else is under way.
--- Needs now.lua and the function rare() in front of it, which gives the functions of decide-one-log.lua.
---
--- KEYS   [1] the window key
--- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 4 limit, 6 window (ms),
---        4 block (ms, 0 = none), 1 mode, 4 cost; then as text the time to live of a new window (ms)
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek in shadow mode
--- Reply  an integer for the commonest answer, allowed and all free again a window
---        from now: remaining × 2^41 + server time (ms). Else the string that
---        decide-counters.lua answers for one request.
--- Events type 'block', when a block begins (block_save, block-record.lua).
---
--- Each argument, each number made of text and each reply that is a string costs
--- Redis as much as the decision's own sums: hence one packed argument, a time to
--- live that stays text, and an integer where the answer fits into 53 bits.
-
-local pack, unpack_at, call, rule = struct.pack, struct.unpack, redis.call, ARGV[1]
-local key = KEYS[1]
-local cap, limit, window, block, mode, cost = unpack_at('>I4I4I6I4I1I4', rule)
-local value, left = call('GET', key), nil
-
-if cost == 1 and mode < 2 then
-  if not value then
-    call('SET', key, pack('>I6I6I6I5', now, 0, now + 2 * window, 0), 'PX', string.sub(rule, 24))
-    left = limit - 1
-  elseif #value > 18 then
-    local base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
-    local free = limit - (#value - 18) / 5
-    if free > 0 and blocked == 0 and base + oldest + window > now and expires >= now + window
-      and now - base < 549755813888 and base + unpack_at('>I5', value, #value - 4) <= now then
-      call('APPEND', key, pack('>I5', now - base))
-      left = free - 1
-    end
-  end
-end
-
-if left and left < 4096 and now < 2199023255552 then
-  return left * 2199023255552 + now
-elseif left then
-  return pack('>I6I1I4I6I6', now, 0, left, window, 0)
-end
-local decide, dropped = rare()
-local answer = pack('>I6', now) .. decide(cap, key, value, limit, window, block, mode, cost)
-if dropped() > 0 then answer = answer .. pack('>I4', dropped()) end
-return answer
-`,
-};
-
-export const decideSlidingWindow: LuaScript = {
-  name: 'decide-sliding-window',
-  sha1: '1368d641eef04918c44be0593cfb9e711c6edc29',
-  source: `${now}
-${countersStart}
-local function rare()
-${judging}
-local function make_algorithm()
-${algorithmsSlidingWindow}
-end
-${judge}
-${decideOne}
-end
-${leanSlidingWindow}
-${decideCounters}`,
-};
-
-export const decideTokenBucket: LuaScript = {
-  name: 'decide-token-bucket',
-  sha1: '6d2deca67b59cc2eca7ae320c27e99a67da9305d',
-  source: `${now}
-${countersStart}
-local function rare()
-${judging}
-local function make_algorithm()
-${algorithmsTokenBucket}
-end
-${judge}
-${decideOne}
-end
-${leanTokenBucket}
-${decideCounters}`,
-};
-
-export const decide: LuaScript = {
-  name: 'decide',
-  sha1: '21f593ead0f6691468c3e506afd1cdc36a3c5a65',
-  source: `${now}
-${judging}
-local function make_take_over()
-${takeOver}
-end
-local function make_log()
-${algorithmsLog}
-end
-local function make_window()
-${algorithmsSlidingWindow}
-end
-local function make_fixed()
-${algorithmsFixedWindow}
-end
-local function make_bucket()
-${algorithmsTokenBucket}
-end
-local function make_slots()
-${algorithmsConcurrency}
-end
-local function make_quota()
-${algorithmsQuota}
-end
-${algorithmsAlgorithms}
-${judge}
--- decide.lua: decides groups of requests, each request by its own algorithm.
--- Needs what judge.lua needs, and judge.lua, in front of it.
---
--- KEYS   one window key a request, in the order of the requests; within a group
---        all are different
--- ARGV   [1] the outbox cap (entries a shard), then for each group its size and
---        for each of its requests seven:
---        algorithm, limit, window (ms), block (ms, 0 = none), mode, cost, extra
---        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 3 charge
---        (whether it fits or not), 4 give back, 5 renew (slots), 6 peek under a
---        policy in shadow mode
--- Reply  one string: 6 bytes server time (ms), then 17 bytes a request:
---        1 outcome, 4 remaining (units), 6 reset after (ms), 6 retry after (ms),
---        big-endian. Outcomes: 0 allowed, 1 limited, 2 limited and blocked from
---        now on, 3 was blocked, 4 fits but another of its group does not,
---        5 the period is not among those given, 6 the window is another algorithm's
---        (only of the scripts for single requests: decide.lua takes it over). Behind a block, whose window
---        has no units to give, \`remaining\` is how many ms of the block are left.
---        All bits set stand for ever.
---        At the end, when the outbox was full: 4 bytes, how many events it dropped.
--- Events type 'block', when a block begins (block_save, block-record.lua).
---
--- A group is decided as a whole: first all its requests are judged, then either
--- all that fit are charged or none. What a shadow policy refuses does not
--- refuse the group.
-
-local outbox_cap = tonumber(ARGV[1])
-local replies = { pack('>I6', now) }
-local argument, index = 2, 0
-while argument <= #ARGV do
-  local windows, rules, refused, stale = {}, {}, false, false
-  local size = tonumber(ARGV[argument])
-  argument = argument + 1
-  for place = 1, size do
-    local rule = {
-      algorithm = algorithm_of(ARGV[argument]), limit = tonumber(ARGV[argument + 1]), window = tonumber(ARGV[argument + 2]),
-      block = tonumber(ARGV[argument + 3]), mode = tonumber(ARGV[argument + 4]), cost = tonumber(ARGV[argument + 5]),
-      extra = ARGV[argument + 6],
-    }
-    argument, index = argument + 7, index + 1
-    local w, refuses = judge(KEYS[index], call('GET', KEYS[index]), rule)
-    refused = refuses or refused
-    stale = stale or w.stale
-    windows[place], rules[place] = w, rule
-  end
-  for place = 1, size do
-    local w, rule = windows[place], rules[place]
-    if stale then w.outcome = 5 elseif refused and w.outcome == 0 then w.outcome = 4 end
-    replies[#replies + 1] = w.outcome == 0 and admit(w, rule) or refuse(w, rule, outbox_cap)
-  end
-end
-if events_dropped() > 0 then
-  replies[#replies + 1] = pack('>I4', events_dropped())
-end
-return table.concat(replies)
 `,
 };
 
@@ -1955,6 +1833,222 @@ return taken
 `,
 };
 
+export const group: LuaScript = {
+  name: 'group',
+  sha1: 'e9d1343ffb16c0612cb408d815ed2a7894097995',
+  source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
+-- A shell with the sections of all algorithms (src/algorithms/README.md).
+--
+-- KEYS   one window key a request, in the order of the requests; within a group all are different
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), 1 whether a key comes twice; then runs, each describing
+--        the next \`groups\` groups: 4 groups, 1 requests in each, then for each of these 1 number of the algorithm and the
+--        rule as in lone.lua
+--        mode: as in lone.lua, and 3 charge (whether it fits or not), 4 give back, 5 renew (slots)
+-- Reply  as batch.lua answers
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- First all requests of a group are checked, then either all that fit are charged or none. What a shadow policy refuses does
+-- not refuse the group. Requests that are common cases of their algorithm are checked and charged by its sections, the
+-- others of the group by general.lua.
+${now}
+local function rare()
+${clock}
+${window}
+-- A window of another algorithm, since a policy was changed: kept as one of this unless the request only asks.
+--
+-- First the window is read as charges: a list of { time (ms), units }, oldest first. What an algorithm does not know is
+-- taken for later than it was: units count rather too long than not at all, and never longer than a window of the new
+-- policy from the last unit on. Periods that are over, by the numbers of the new policy, are not taken over. Then the
+-- charges are written as the new algorithm would have kept them. The result does not depend on when that is done, but for
+-- what has left by then.
+local function take_over(w, from, rule)
+  local list = from.charges(w.base, w.body, rule)
+  local base, body = now, ''
+  if #list > 0 then base, body = rule.algorithm.adopt(list, rule) end
+  if not base then
+    w.base, w.body = now, ''
+    return true
+  end
+  w.base, w.body = base, body
+  if rule.mode ~= 2 then
+    window_save(w.key, base + rule.number * TAG, w.blocked, body, 2 * rule.window, w.shadow)
+    w.expires = now + 2 * rule.window
+  end
+  return true
+end
+
+local function make_algorithm(number)
+if number == 0 then
+${slidingLogGeneral}
+${slidingLogCharges}
+return algorithm
+
+elseif number == 1 then
+${slidingWindowGeneral}
+${slidingWindowCharges}
+return algorithm
+
+elseif number == 2 then
+${fixedWindowGeneral}
+${fixedWindowCharges}
+return algorithm
+
+elseif number == 3 then
+${tokenBucketGeneral}
+${tokenBucketCharges}
+return algorithm
+
+elseif number == 4 then
+${concurrencyGeneral}
+${concurrencyCharges}
+return algorithm
+
+elseif number == 5 then
+${quotaGeneral}
+${quotaCharges}
+return algorithm
+
+end
+end
+${general}
+return judge, admit, refuse, events_dropped
+end
+
+local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
+local keys, rules = KEYS, ARGV[1]
+local outbox_cap, repeated = unpack_at('>I4I1', rules)
+repeated = repeated == 1
+-- Each request's window, and once it is decided its answer.
+local slots = repeated and {} or call('MGET', unpack(keys))
+local rest, others = {}, 0
+local judge, admit, refuse, events_dropped
+
+local index, from = 0, 6
+while from <= #rules do
+  local groups, size
+  groups, size, from = unpack_at('>I4I1', rules, from)
+  local described = {}
+  for place = 1, size do
+    -- First six places for what is found out: whether it is a common case that fits, w where it is none; units left,
+    -- reset, bytes, ttl, offset. Then the rule: number, limit, window, block, mode, cost, extra, text; and where it ends.
+    local rule = { false, false, false, false, false, false, unpack_at('>I1I4I6I4I1I4I4I1c0', rules, from) }
+    described[place], from = rule, rule[15]
+  end
+  for _ = 1, groups do
+    local refused, stale = false, false
+    for place = 1, size do
+      local rule = described[place]
+      local number, limit, window, mode, cost, extra, text = rule[7], rule[8], rule[9], rule[11], rule[12], rule[13], rule[14]
+      if repeated then slots[index + place] = call('GET', keys[index + place]) end
+      local value = slots[index + place]
+      local left, reset, retry, bytes, ttl, offset, fresh
+      if mode < 2 then
+if number == 0 then
+${slidingLogCheck}
+        if left and left >= cost then
+${slidingLogCommit}
+        end
+
+elseif number == 1 then
+${slidingWindowCheck}
+        if left and left >= cost then
+${slidingWindowCommit}
+        end
+
+elseif number == 2 then
+${fixedWindowCheck}
+        if left and left >= cost then
+${fixedWindowCommit}
+        end
+
+elseif number == 3 then
+${tokenBucketCheck}
+        if left and left >= cost then
+${tokenBucketCommit}
+        end
+
+elseif number == 4 then
+${concurrencyCheck}
+        if left and left >= cost then
+${concurrencyCommit}
+        end
+
+end
+      end
+      if bytes then
+        rule[1], rule[2], rule[3], rule[4], rule[5], rule[6] = true, left - cost, reset, bytes, ttl, offset
+      elseif left and rule[10] == 0 then
+        rule[1] = false
+        refused = refused or mode == 0
+      else
+        if not judge then judge, admit, refuse, events_dropped = rare() end
+        local w, refuses = judge(keys[index + place], value, {
+          number = number, limit = limit, window = window, block = rule[10], mode = mode, cost = cost, extra = extra,
+          text = text,
+        })
+        rule[1], refused, stale = w, refused or refuses, stale or w.stale
+      end
+    end
+
+    for place = 1, size do
+      local rule = described[place]
+      local found, units, answer = rule[1], nil, nil
+      index = index + 1
+      if found == true and not refused then
+        local key, ttl, offset = keys[index], rule[5], rule[6]
+        if ttl then
+          call('SET', key, rule[4], 'PX', ttl)
+        elseif offset then
+          call('SETRANGE', key, offset, rule[4])
+        else
+          call('APPEND', key, rule[4])
+        end
+        if rule[3] == rule[9] then units = rule[2] else answer = pack('>I1I4I6I6', 0, rule[2], rule[3], 0) end
+      elseif found == true or found == false then
+        -- Asked once more, for when all is free again without this request.
+        local number, limit, window, cost, extra = rule[7], rule[8], rule[9], rule[12], rule[13]
+        local key, value = keys[index], slots[index]
+        local left, reset, retry
+if number == 0 then
+${slidingLogCheck}
+${slidingLogRefuse}
+elseif number == 1 then
+${slidingWindowCheck}
+${slidingWindowRefuse}
+elseif number == 2 then
+${fixedWindowCheck}
+${fixedWindowRefuse}
+elseif number == 3 then
+${tokenBucketCheck}
+${tokenBucketRefuse}
+elseif number == 4 then
+${concurrencyCheck}
+${concurrencyRefuse}
+end
+        local outcome = stale and 5 or found and 4 or 1
+        answer = pack('>I1I4I6I6', outcome, left > 0 and left or 0, reset, found and 0 or retry)
+      else
+        if stale then
+          found.outcome = 5
+        elseif refused and found.outcome == 0 then
+          found.outcome = 4
+        end
+        answer = found.outcome == 0 and admit(found, found.rule) or refuse(found, found.rule, outbox_cap)
+      end
+      if not units then
+        others = others + 1
+        rest[others] = answer
+        units = 4294967295
+      end
+      slots[index] = units
+    end
+  end
+end
+if events_dropped and events_dropped() > 0 then rest[others + 1] = pack('>I4', events_dropped()) end
+return pack('>I6' .. string.rep('I4', index), now, unpack(slots)) .. table.concat(rest)
+`,
+};
+
 export const liveEntries: LuaScript = {
   name: 'live-entries',
   sha1: '98a90e3f8429131ff92d0ec055286b92978ad686',
@@ -2044,9 +2138,329 @@ return { before and 1 or 0, listening(), value }
 `,
 };
 
+export const loneSlidingLog: LuaScript = {
+  name: 'lone-sliding-log',
+  sha1: 'db31f53ac97a92e8b14d1cc3ea8c1d9f12978f8d',
+  source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   [1] the window key
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), then the rule: 4 limit, 6 window (ms), 4 block (ms,
+--        0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 1 length and that many bytes of text (the time to live of a
+--        new window in ms; under \`concurrency\` the holder; of a quota the starts of periods)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek under a policy in shadow mode
+-- Reply  an integer for the commonest answer, allowed and all free again a window from now: remaining × 2^41 + server time
+--        (ms). Else the string that batch.lua answers.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- Each argument and each reply that is a string costs Redis as much as the decision's own sums: hence one packed argument,
+-- a time to live that is text, and an integer where the answer fits into 53 bits.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${slidingLogGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
+local value = call('GET', key)
+local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
+local left, reset, retry, bytes, ttl, offset, fresh
+if mode < 2 then
+${slidingLogCheck}
+  if not left then
+    -- No common case.
+  elseif left >= cost then
+${slidingLogCommit}
+    if ttl then
+      call('SET', key, bytes, 'PX', ttl)
+    elseif offset then
+      call('SETRANGE', key, offset, bytes)
+    else
+      call('APPEND', key, bytes)
+    end
+    left = left - cost
+    if reset == window and left < 4096 and now < 2199023255552 then return left * 2199023255552 + now end
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 0, left, reset, 0)
+  elseif block == 0 then
+${slidingLogRefuse}
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 1, left > 0 and left or 0, reset, retry)
+  end
+end
+local decide, events_dropped = rare()
+local answer = pack('>I6I4', now, 4294967295) .. decide(key, value, {
+  number = 0, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra, text = text,
+}, outbox_cap)
+if events_dropped() > 0 then answer = answer .. pack('>I4', events_dropped()) end
+return answer
+`,
+};
+
+export const loneSlidingWindow: LuaScript = {
+  name: 'lone-sliding-window',
+  sha1: 'd95c97a914a29978feb34b917855cd21c66178ad',
+  source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   [1] the window key
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), then the rule: 4 limit, 6 window (ms), 4 block (ms,
+--        0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 1 length and that many bytes of text (the time to live of a
+--        new window in ms; under \`concurrency\` the holder; of a quota the starts of periods)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek under a policy in shadow mode
+-- Reply  an integer for the commonest answer, allowed and all free again a window from now: remaining × 2^41 + server time
+--        (ms). Else the string that batch.lua answers.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- Each argument and each reply that is a string costs Redis as much as the decision's own sums: hence one packed argument,
+-- a time to live that is text, and an integer where the answer fits into 53 bits.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${slidingWindowGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
+local value = call('GET', key)
+local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
+local left, reset, retry, bytes, ttl, offset, fresh
+if mode < 2 then
+${slidingWindowCheck}
+  if not left then
+    -- No common case.
+  elseif left >= cost then
+${slidingWindowCommit}
+    if ttl then
+      call('SET', key, bytes, 'PX', ttl)
+    elseif offset then
+      call('SETRANGE', key, offset, bytes)
+    else
+      call('APPEND', key, bytes)
+    end
+    left = left - cost
+    if reset == window and left < 4096 and now < 2199023255552 then return left * 2199023255552 + now end
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 0, left, reset, 0)
+  elseif block == 0 then
+${slidingWindowRefuse}
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 1, left > 0 and left or 0, reset, retry)
+  end
+end
+local decide, events_dropped = rare()
+local answer = pack('>I6I4', now, 4294967295) .. decide(key, value, {
+  number = 1, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra, text = text,
+}, outbox_cap)
+if events_dropped() > 0 then answer = answer .. pack('>I4', events_dropped()) end
+return answer
+`,
+};
+
+export const loneFixedWindow: LuaScript = {
+  name: 'lone-fixed-window',
+  sha1: '9216db57d3873068f93cc17477e3c0e38a172b21',
+  source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   [1] the window key
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), then the rule: 4 limit, 6 window (ms), 4 block (ms,
+--        0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 1 length and that many bytes of text (the time to live of a
+--        new window in ms; under \`concurrency\` the holder; of a quota the starts of periods)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek under a policy in shadow mode
+-- Reply  an integer for the commonest answer, allowed and all free again a window from now: remaining × 2^41 + server time
+--        (ms). Else the string that batch.lua answers.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- Each argument and each reply that is a string costs Redis as much as the decision's own sums: hence one packed argument,
+-- a time to live that is text, and an integer where the answer fits into 53 bits.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${fixedWindowGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
+local value = call('GET', key)
+local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
+local left, reset, retry, bytes, ttl, offset, fresh
+if mode < 2 then
+${fixedWindowCheck}
+  if not left then
+    -- No common case.
+  elseif left >= cost then
+${fixedWindowCommit}
+    if ttl then
+      call('SET', key, bytes, 'PX', ttl)
+    elseif offset then
+      call('SETRANGE', key, offset, bytes)
+    else
+      call('APPEND', key, bytes)
+    end
+    left = left - cost
+    if reset == window and left < 4096 and now < 2199023255552 then return left * 2199023255552 + now end
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 0, left, reset, 0)
+  elseif block == 0 then
+${fixedWindowRefuse}
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 1, left > 0 and left or 0, reset, retry)
+  end
+end
+local decide, events_dropped = rare()
+local answer = pack('>I6I4', now, 4294967295) .. decide(key, value, {
+  number = 2, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra, text = text,
+}, outbox_cap)
+if events_dropped() > 0 then answer = answer .. pack('>I4', events_dropped()) end
+return answer
+`,
+};
+
+export const loneTokenBucket: LuaScript = {
+  name: 'lone-token-bucket',
+  sha1: '95b06dbbfff697ffbff459f5070f078c2e61de7c',
+  source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   [1] the window key
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), then the rule: 4 limit, 6 window (ms), 4 block (ms,
+--        0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 1 length and that many bytes of text (the time to live of a
+--        new window in ms; under \`concurrency\` the holder; of a quota the starts of periods)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek under a policy in shadow mode
+-- Reply  an integer for the commonest answer, allowed and all free again a window from now: remaining × 2^41 + server time
+--        (ms). Else the string that batch.lua answers.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- Each argument and each reply that is a string costs Redis as much as the decision's own sums: hence one packed argument,
+-- a time to live that is text, and an integer where the answer fits into 53 bits.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${tokenBucketGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
+local value = call('GET', key)
+local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
+local left, reset, retry, bytes, ttl, offset, fresh
+if mode < 2 then
+${tokenBucketCheck}
+  if not left then
+    -- No common case.
+  elseif left >= cost then
+${tokenBucketCommit}
+    if ttl then
+      call('SET', key, bytes, 'PX', ttl)
+    elseif offset then
+      call('SETRANGE', key, offset, bytes)
+    else
+      call('APPEND', key, bytes)
+    end
+    left = left - cost
+    if reset == window and left < 4096 and now < 2199023255552 then return left * 2199023255552 + now end
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 0, left, reset, 0)
+  elseif block == 0 then
+${tokenBucketRefuse}
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 1, left > 0 and left or 0, reset, retry)
+  end
+end
+local decide, events_dropped = rare()
+local answer = pack('>I6I4', now, 4294967295) .. decide(key, value, {
+  number = 3, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra, text = text,
+}, outbox_cap)
+if events_dropped() > 0 then answer = answer .. pack('>I4', events_dropped()) end
+return answer
+`,
+};
+
+export const loneConcurrency: LuaScript = {
+  name: 'lone-concurrency',
+  sha1: 'ac50d9c4b691b91f1c8fa7971d847a469f6d1a5b',
+  source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
+-- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
+--
+-- KEYS   [1] the window key
+-- ARGV   [1] packed, big-endian: 4 outbox cap (entries a shard), then the rule: 4 limit, 6 window (ms), 4 block (ms,
+--        0 = none), 1 mode, 4 cost, 4 extra (buckets or burst), 1 length and that many bytes of text (the time to live of a
+--        new window in ms; under \`concurrency\` the holder; of a quota the starts of periods)
+--        mode: 0 enforce, 1 shadow, 2 peek (answers, writes nothing), 6 peek under a policy in shadow mode
+-- Reply  an integer for the commonest answer, allowed and all free again a window from now: remaining × 2^41 + server time
+--        (ms). Else the string that batch.lua answers.
+-- Events type 'block', when a block begins (block_save, block-record.lua).
+--
+-- Each argument and each reply that is a string costs Redis as much as the decision's own sums: hence one packed argument,
+-- a time to live that is text, and an integer where the answer fits into 53 bits.
+${now}
+local function rare()
+${clock}
+${window}
+local take_over
+local function make_algorithm()
+${concurrencyGeneral}
+return algorithm
+end
+${general}
+return decide, events_dropped
+end
+
+local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
+local value = call('GET', key)
+local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
+local left, reset, retry, bytes, ttl, offset, fresh
+if mode < 2 then
+${concurrencyCheck}
+  if not left then
+    -- No common case.
+  elseif left >= cost then
+${concurrencyCommit}
+    if ttl then
+      call('SET', key, bytes, 'PX', ttl)
+    elseif offset then
+      call('SETRANGE', key, offset, bytes)
+    else
+      call('APPEND', key, bytes)
+    end
+    left = left - cost
+    if reset == window and left < 4096 and now < 2199023255552 then return left * 2199023255552 + now end
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 0, left, reset, 0)
+  elseif block == 0 then
+${concurrencyRefuse}
+    return pack('>I6I4I1I4I6I6', now, 4294967295, 1, left > 0 and left or 0, reset, retry)
+  end
+end
+local decide, events_dropped = rare()
+local answer = pack('>I6I4', now, 4294967295) .. decide(key, value, {
+  number = 4, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra, text = text,
+}, outbox_cap)
+if events_dropped() > 0 then answer = answer .. pack('>I4', events_dropped()) end
+return answer
+`,
+};
+
 export const nearLimit: LuaScript = {
   name: 'near-limit',
-  sha1: 'a5ca4c892fa41076c1f2345860c2c7719f59a01b',
+  sha1: '5ac69090af1463d9c85774602f10482296bd8329',
   source: `${clock}
 ${outbox}
 ${blockRecord}

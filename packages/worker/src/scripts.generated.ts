@@ -1,4 +1,4 @@
-// Generated from ../lua by `pnpm build:lua`: change the Lua, not this file.
+// Generated from the Lua files by `pnpm build:lua`: change those, not this file.
 import type { LuaScript } from '@spillway/redis';
 
 const clock = `-- clock.lua: the one place where a script learns the time.

@@ -3,7 +3,7 @@
 --
 -- Provides
 --   window_without_stale(window, trip, now)
---   window_with_batch(window, trip, instance, batch, now)
+--   window_with_batch(before, trip, instance, batch, now)
 --   window_judge(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
 --   anyone_else_calls(instance, now)
 --   quorum_of(quorum, now)         instances whose evidence it takes; forgets

@@ -5,13 +5,13 @@
 --   block_key(window_key)       the key of the window's block record
 --   block_save(window_key, at, blocked_until, outbox_cap, facts)
 --                               opens a record and emits its first event
---   block_emit(window_key, record_key, at, outbox_cap)
+--   block_emit(record_key, at, outbox_cap)
 --                               emits a later event of an open record
 --   BLOCK_FOREVER               blocked-until of a block without an end
 --
 -- A record is a hash that lives a minute longer than its block, so that the
 -- last counts still find it. Every event is a snapshot of the whole record with
--- running totals: whoever reads two of one block keeps the later one, in
+-- running totals: a reader of two of one block keeps the later one, in
 -- whichever order they come. The first event is sequenced and gives the block
 -- its identity (id_epoch, id_seq, id_at); the later ones are not.
 --

@@ -5,12 +5,10 @@ import type { Decision } from '../../types.ts';
 import type { Operation } from '../operation.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
 import { batcher } from './batcher.ts';
-import { counterProtocol } from './counter-protocol.ts';
 import type { Fallback } from './fallback.ts';
 import { type GroupItem, groupProtocol } from './group-protocol.ts';
-import { logProtocol } from './log-protocol.ts';
-import type { CounterAlgorithm, LimiterScripts } from './scripts.ts';
-import { type SettlementOptions, type SingleItem, singleItem } from './single-request.ts';
+import type { LimiterScripts, SingleAlgorithm } from './scripts.ts';
+import { type SingleItem, singleProtocol, type SingleProtocolOptions } from './single-protocol.ts';
 
 /** What {@link decisions} are made with. */
 export interface DecisionsOptions {
@@ -40,34 +38,36 @@ export interface Decisions {
 type TakesSingle = (item: SingleItem) => void;
 
 /** What takes a single request, by its algorithm. */
-function singles(
-  options: DecisionsOptions & Pick<SettlementOptions, 'onDropped' | 'decideGenerally'>,
-): Readonly<Record<CounterAlgorithm | 'sliding-log', TakesSingle>> {
-  const counter = (algorithm: CounterAlgorithm): TakesSingle =>
-    batcher({
-      ...options,
-      protocol: counterProtocol({ ...options, script: options.scripts.decideCounters[algorithm] }),
-    });
+function singles(options: DecisionsOptions & SingleProtocolOptions): Readonly<Record<SingleAlgorithm, TakesSingle>> {
+  const taker = (algorithm: SingleAlgorithm): TakesSingle =>
+    batcher({ ...options, protocol: singleProtocol(options.scripts.single[algorithm], options) });
   return {
-    'sliding-log': batcher({ ...options, protocol: logProtocol(options) }),
-    'fixed-window': counter('fixed-window'),
-    'sliding-window': counter('sliding-window'),
-    'token-bucket': counter('token-bucket'),
-    concurrency: counter('concurrency'),
+    'sliding-log': taker('sliding-log'),
+    'fixed-window': taker('fixed-window'),
+    'sliding-window': taker('sliding-window'),
+    'token-bucket': taker('token-bucket'),
+    concurrency: taker('concurrency'),
   };
 }
 
-/** Sends single requests by the script of their algorithm, and all else by the general one. */
+/** Sends single requests by the scripts of their algorithm, and all else by group.lua. */
 export function decisions(options: DecisionsOptions): Decisions {
   const { client, deadlineMs, scripts, within, fallback, metrics, onAnswer } = options;
   const onDropped = (count: number): void => metrics?.dropped?.(count);
-  const takeSingle = singles({ ...options, onDropped, decideGenerally });
+  const { spareMs } = scripts;
+  const takeSingle = singles({ ...options, spareMs, onDropped, decideGenerally });
   const takeGroup: (item: GroupItem) => void = batcher({
     client,
     within,
     metrics,
     onAnswer,
-    protocol: groupProtocol({ ...options, onDropped, script: scripts.decide, resend: (item) => takeGroup(item) }),
+    protocol: groupProtocol({
+      ...options,
+      spareMs,
+      onDropped,
+      script: scripts.group,
+      resend: (item) => takeGroup(item),
+    }),
   });
 
   /** @throws {RedisFault} */
@@ -91,7 +91,7 @@ export function decisions(options: DecisionsOptions): Decisions {
       const { algorithm } = request.policy;
       if (algorithm === 'quota') return decideGenerally(request, operation);
       return new Promise((resolve) => {
-        takeSingle[algorithm](singleItem(request, operation === 'peek', resolve));
+        takeSingle[algorithm]({ request, operation, resolve });
       });
     },
     async decideTogether(requests) {

@@ -42,7 +42,7 @@ export const KEYS_CHANNEL = 'keys';
 
 const SILENT: Pick<FaultReporter, 'failed' | 'answered'> = { failed: () => undefined, answered: () => undefined };
 
-/** Windows in Redis, decided by decide-log.lua, decide-counters.lua and decide.lua a batch at a time. */
+/** Windows in Redis, decided by lone.lua, batch.lua and group.lua. */
 export function redisStore(options: RedisStoreOptions): LimiterStore {
   const { client, deadlineMs, outboxCap, scripts = limiterScripts, metrics } = options;
   const { maxLocalWindows = 100_000, faults = SILENT, namespace = '' } = options;

@@ -2,21 +2,23 @@ import { defineScript, type LuaScript, type RedisScript } from '@spillway/redis'
 import * as lua from '../../scripts.generated.ts';
 import type { Algorithm } from '../../types.ts';
 
-/** The algorithms that count, each with a script for single requests. */
-export type CounterAlgorithm = Exclude<Algorithm, 'sliding-log' | 'quota'>;
+/** The algorithms whose common cases have scripts for single requests. */
+export type SingleAlgorithm = Exclude<Algorithm, 'quota'>;
+
+/** The scripts for single requests under one algorithm. */
+export interface SingleScripts {
+  /** One request; a number is the commonest answer in short. */
+  readonly lone: RedisScript<Buffer | number>;
+  readonly batch: RedisScript<Buffer>;
+}
 
 /** The limiter's scripts, bound to one clock. */
 export interface LimiterScripts {
   /** Added to each time to live, in ms. */
   readonly spareMs: number;
-  /** Requests under a sliding log. */
-  readonly decideLog: RedisScript<Buffer>;
-  /** One request under a sliding log; a number is the commonest answer in short. */
-  readonly decideLoneLog: RedisScript<Buffer | number>;
-  /** Single requests under an algorithm that counts. */
-  readonly decideCounters: Readonly<Record<CounterAlgorithm, RedisScript<Buffer>>>;
+  readonly single: Readonly<Record<SingleAlgorithm, SingleScripts>>;
   /** Groups of requests under any algorithm. */
-  readonly decide: RedisScript<Buffer>;
+  readonly group: RedisScript<Buffer>;
   readonly block: RedisScript<number>;
   readonly unblock: RedisScript<boolean>;
   readonly countDenied: RedisScript<number>;
@@ -45,19 +47,20 @@ const serverClock: ScriptClock = { set: (script) => script, spareMs: 0 };
 export function scriptsWith({ set, spareMs }: ScriptClock): LimiterScripts {
   const packed = (script: LuaScript): RedisScript<Buffer> => defineScript(set(script), asBuffer);
   const counting = (script: LuaScript): RedisScript<number> => defineScript(set(script), asNumber);
+  const single = (lone: LuaScript, batch: LuaScript): SingleScripts => ({
+    lone: defineScript(set(lone), (reply) => (typeof reply === 'number' ? reply : asBuffer(reply))),
+    batch: packed(batch),
+  });
   return {
     spareMs,
-    decideLog: packed(lua.decideLog),
-    decideLoneLog: defineScript(set(lua.decideLoneLog), (reply) =>
-      typeof reply === 'number' ? reply : asBuffer(reply),
-    ),
-    decideCounters: {
-      'fixed-window': packed(lua.decideFixedWindow),
-      'sliding-window': packed(lua.decideSlidingWindow),
-      'token-bucket': packed(lua.decideTokenBucket),
-      concurrency: packed(lua.decideConcurrency),
+    single: {
+      'sliding-log': single(lua.loneSlidingLog, lua.batchSlidingLog),
+      'sliding-window': single(lua.loneSlidingWindow, lua.batchSlidingWindow),
+      'fixed-window': single(lua.loneFixedWindow, lua.batchFixedWindow),
+      'token-bucket': single(lua.loneTokenBucket, lua.batchTokenBucket),
+      concurrency: single(lua.loneConcurrency, lua.batchConcurrency),
     },
-    decide: packed(lua.decide),
+    group: packed(lua.group),
     block: defineScript(set(lua.block), (reply) => Number(asBuffer(reply).toString('latin1'))),
     unblock: defineScript(set(lua.block), (reply) => asNumber(reply) === 1),
     countDenied: counting(lua.countDenied),

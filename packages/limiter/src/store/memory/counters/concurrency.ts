@@ -1,7 +1,7 @@
 import type { Policy } from '../../../types.ts';
 import type { Counter } from './counter.ts';
 
-/** Slots with an end: lua/algorithms/concurrency.lua. */
+/** Slots with an end: algorithms/concurrency. */
 export function concurrency(policy: () => Policy): Counter {
   let slots: { holder: string; ends: number }[] = [];
   let updatedAt = -Infinity;

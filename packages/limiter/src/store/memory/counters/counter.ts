@@ -8,7 +8,7 @@ export interface Charge {
 }
 
 /**
- * What memory keeps of one subject under one policy: the twin of a file in lua/algorithms. Times are in ms since 1970 by
+ * What memory keeps of one subject under one policy: the twin of a folder in algorithms. Times are in ms since 1970 by
  * the store's clock. A counter never sees its time step back: {@link Counter.clamp} comes first.
  */
 export interface Counter {
@@ -34,7 +34,7 @@ export interface Counter {
   renew?(at: number, slot: string): boolean;
   /** Keeps what a changed policy made of the counts, as a request does that is not only a look. */
   settle?(at: number): void;
-  /** What has been counted, oldest first, for another algorithm: lua/includes/charges.lua. */
+  /** What has been counted, oldest first, for another algorithm. */
   charges(now: number): readonly Charge[];
 }
 

@@ -13,7 +13,7 @@ interface Counted extends Period {
   readonly last: number;
 }
 
-/** A counter that begins anew a window after its first unit: lua/algorithms/fixed-window.lua. */
+/** A counter that begins anew a window after its first unit: algorithms/fixed-window. */
 export function fixedWindow(policy: () => Policy, charges: readonly Charge[]): Counter {
   const last = charges.at(-1)?.at;
   const { windowMs } = policy();
@@ -43,7 +43,7 @@ export function fixedWindow(policy: () => Policy, charges: readonly Charge[]): C
   };
 }
 
-/** A counter for each day or month of a calendar: lua/algorithms/quota.lua. */
+/** A counter for each day or month of a calendar: algorithms/quota. */
 export function quota(policy: () => Policy, charges: readonly Charge[], now: number): Counter {
   function periodAt(at: number): Period {
     const rule = policy();

@@ -1,7 +1,7 @@
 import type { Policy } from '../../../types.ts';
 import { type Charge, type Counter, within } from './counter.ts';
 
-/** The exact sliding log: lua/includes/sliding-log.lua. */
+/** The exact sliding log: algorithms/sliding-log. */
 export function slidingLog(policy: () => Policy, charges: readonly Charge[], now: number): Counter {
   let units = adopt(within(charges, policy().windowMs, now), 2 * policy().limit);
   const live = (at: number): number[] => units.filter((unit) => unit > at - policy().windowMs);

@@ -9,7 +9,7 @@ interface Buckets {
   readonly width: number;
 }
 
-/** The sliding window in sub-buckets: lua/algorithms/sliding-window.lua. */
+/** The sliding window in sub-buckets: algorithms/sliding-window. */
 export function slidingWindow(policy: () => Policy, charges: readonly Charge[], now: number): Counter {
   // What it was when it counted last: another algorithm may ask for its charges.
   let parts = 1;

@@ -3,7 +3,7 @@ import type { Policy } from '../../../types.ts';
 import type { Charge, Counter } from './counter.ts';
 
 /**
- * The token bucket as a level that leaks: lua/algorithms/token-bucket.lua. The level is in units times window, and scaled
+ * The token bucket as a level that leaks: algorithms/token-bucket. The level is in units times window, and scaled
  * when a live change makes the window another.
  */
 export function tokenBucket(policy: () => Policy, charges: readonly Charge[]): Counter {

@@ -1,30 +1,50 @@
--- judge.lua: judges, charges and answers one request by its algorithm.
--- Needs clock.lua, now.lua, window.lua, make_blocks(), which gives the functions of blocks.lua, make_take_over(), which
--- gives that of take-over.lua or is nil, and algorithms.lua in front of it.
+-- general.lua: decides any request by its algorithm: what the sections @check, @commit and @refuse leave open.
+-- Needs clock.lua, now.lua, window.lua and make_algorithm(number), which gives the table of a section @general, in front
+-- of it; and take_over(w, from, rule), which makes a window of another algorithm one of this, or nil.
 --
 -- Provides
---   judge(key, value, rule)        -> w (algorithms.lua) with its outcome, of what GET answered;
---                                  and true when that refuses a group
+--   judge(key, value, rule)        -> w with its outcome, of what GET answered; and true when that refuses a group
 --   admit(w, rule)                 charges what fits -> 17 bytes of the reply
 --   refuse(w, rule, outbox_cap)    -> 17 bytes of the reply; may begin a block
+--   decide(key, value, rule, outbox_cap)    does all three
 --   events_dropped()               -> events that this call dropped so far
 --
--- Waits are counted from now and not from w.at, which is later after the clock
--- has stepped back: who waits as told is admitted.
+-- rule: number (the algorithm's), limit, window (ms), block (ms), mode, cost, extra, text; here algorithm is added
+-- w:    key, rule, base, blocked, shadow, expires, body (of an absent window: now, 0, 0, '')
+--
+-- Waits are counted from now and not from w.at, which is later after the clock has stepped back: who waits as told is
+-- admitted.
 
-local block_save, dropped, take_over
+local block_save, dropped
+local algorithms = {}
 
-local function window_of(key, value)
+local function algorithm_of(number)
+  local known = algorithms[number]
+  if not known then
+    known = make_algorithm(number)
+    algorithms[number] = known
+  end
+  return known
+end
+
+-- The rare part of the rare part: when a block begins.
+local function make_blocks()
+--- @include "../../../redis/lua/includes/outbox.lua"
+--- @include "block-record.lua"
+return block_save, function() return outbox_dropped end
+end
+
+local function window_of(key, value, rule)
   if not value then
-    return { key = key, value = '', base = now, blocked = 0, expires = 0, body = '' }
+    return { key = key, rule = rule, base = now, blocked = 0, expires = 0, body = '' }
   end
   local base, blocked, expires = unpack_at('>I6I6I6', value)
-  local tag, shadow = floor(base / TAG), blocked >= 140737488355328 and blocked < FOREVER
-  if shadow then blocked = blocked - 140737488355328 end
+  local number, shadow = floor(base / TAG), blocked >= SHADOW and blocked < FOREVER
+  if shadow then blocked = blocked - SHADOW end
   return {
-    key = key, value = value, base = base - tag * TAG, blocked = blocked, shadow = shadow, expires = expires,
+    key = key, rule = rule, base = base - number * TAG, blocked = blocked, shadow = shadow, expires = expires,
     body = sub(value, HEADER + 1),
-  }, tag
+  }, number
 end
 
 local function reply(outcome, remaining, reset, retry)
@@ -33,38 +53,24 @@ local function reply(outcome, remaining, reset, retry)
   return pack('>I1I4I6I6', outcome, max(0, remaining), max(0, reset), max(0, retry))
 end
 
--- A window of another algorithm: kept as one of this unless the request only asks. -> false where that is not possible here
-local function adapt(w, tag, rule)
-  if not make_take_over then return false end
-  take_over = take_over or make_take_over()
-  w.base, w.body = take_over(w.value, tag, w.base, rule)
-  if not w.base then
-    w.base, w.body = now, ''
-  elseif rule.mode ~= 2 then
-    window_save(w.key, w.base + rule.algorithm.tag * TAG, w.blocked, w.body, 2 * rule.window, w.shadow)
-    w.expires = now + 2 * rule.window
-  end
-  w.value = pack('>I6I6I6', w.base, 0, w.expires) .. w.body
-  return true
-end
-
 local function judge(key, value, rule)
+  rule.algorithm = algorithm_of(rule.number)
   -- 6 is a look at a policy that only watches.
-  local mode, algorithm, w, tag = rule.mode, rule.algorithm, window_of(key, value)
+  local mode, algorithm, w, number = rule.mode, rule.algorithm, window_of(key, value, rule)
   local watches = mode == 1 or mode == 6
   if mode == 6 then mode, rule.mode = 2, 2 end
-  if tag and tag ~= algorithm.tag and w.body ~= '' and not adapt(w, tag, rule) then
+  if number and number ~= rule.number and w.body ~= '' and not (take_over and take_over(w, algorithm_of(number), rule)) then
     w.outcome = 6
     return w, true
   end
   algorithm.read(w, rule)
   w.capacity = w.capacity or rule.limit
   if w.changed and mode ~= 2 then
-    window_save(key, w.base + algorithm.tag * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
+    window_save(key, w.base + rule.number * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
     w.expires = now + rule.window
   end
   if w.shadow and not watches and mode < 3 then
-    -- What was only watched refuses nobody when the policy enforces.
+    -- What was only watched refuses no request when the policy enforces.
     w.blocked, w.shadow = 0, false
     if mode == 0 then call('SETRANGE', key, 6, '\0\0\0\0\0\0') end
   end
@@ -91,7 +97,7 @@ local function refuse(w, rule, outbox_cap)
   if w.used + rule.cost > w.capacity then retry = later + algorithm.retry(w, rule) end
   if outcome == 1 and rule.block > 0 and rule.mode < 2 then
     outcome, w.blocked = 2, w.at + rule.block
-    window_save(w.key, w.base + algorithm.tag * TAG, w.blocked, w.body, reset, rule.mode == 1)
+    window_save(w.key, w.base + rule.number * TAG, w.blocked, w.body, reset, rule.mode == 1)
     if not block_save then block_save, dropped = make_blocks() end
     block_save(w.key, w.at, w.blocked, outbox_cap, {
       limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
@@ -131,12 +137,17 @@ local function admit(w, rule)
   local found
   if rule.mode ~= 2 then
     found = write(w, rule)
-    if rule.algorithm.whole then w = window_of(w.key, call('GET', w.key)) end
     rule.algorithm.read(w, rule)
     w.capacity = w.capacity or rule.limit
   end
   if found == 0 then return reply(1, w.capacity - w.used, 0, 0) end
   return reply(0, w.capacity - w.used, w.used > 0 and w.at - now + rule.algorithm.reset(w, rule) or 0, 0)
+end
+
+local function decide(key, value, rule, outbox_cap)
+  local w = judge(key, value, rule)
+  if w.outcome == 0 then return admit(w, rule) end
+  return refuse(w, rule, outbox_cap)
 end
 
 local function events_dropped()
