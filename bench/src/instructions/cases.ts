@@ -13,8 +13,11 @@ const policies = [
   definePolicy({ name: 'tokens', limit: 100, windowMs: 600_000, algorithm: 'token-bucket' }),
   definePolicy({ name: 'slots', limit: 100, windowMs: 600_000, algorithm: 'concurrency' }),
   definePolicy({ name: 'buckets', limit: 100, windowMs: 600_000, algorithm: 'sliding-window' }),
+  definePolicy({ name: 'minute', limit: 200, windowMs: 1_200_000 }),
+  definePolicy({ name: 'hour', limit: 400, windowMs: 2_400_000 }),
 ] as const;
-type Policies = Limiter<(typeof policies)[number]['name']>;
+type Name = (typeof policies)[number]['name'];
+type Policies = Limiter<Name>;
 
 /** The least that a script call costs. */
 export const BARE = 'EVALSHA of return 1';
@@ -38,6 +41,9 @@ interface Case {
 
 const regular = (index: number): string => `regular-${index % REGULARS}`;
 const fresh = (index: number): string => `fresh-${index}`;
+
+const allOf = (limiter: Policies, names: readonly Name[], subject: string): Promise<unknown> =>
+  limiter.consumeAll(names.map((policy) => ({ policy, subject })));
 
 const cases: readonly Case[] = [
   { name: BARE, together: 1, decide: (_, redis, index) => redis.evalsha(BARE_SHA, 1, fresh(index)) },
@@ -65,8 +71,17 @@ const cases: readonly Case[] = [
   {
     name: 'three policies at once, alone',
     together: 1,
-    decide: (limiter, _, index) =>
-      limiter.consumeAll((['log', 'fixed', 'buckets'] as const).map((policy) => ({ policy, subject: regular(index) }))),
+    decide: (limiter, _, index) => allOf(limiter, ['log', 'fixed', 'buckets'], regular(index)),
+  },
+  {
+    name: 'three policies at once, refused, alone',
+    together: 1,
+    decide: (limiter, _, index) => allOf(limiter, ['full', 'fixed', 'buckets'], regular(index)),
+  },
+  {
+    name: 'hierarchy of three logs, 64 together',
+    together: BATCH,
+    decide: (limiter, _, index) => allOf(limiter, ['log', 'minute', 'hour'], regular(index)),
   },
 ];
 
