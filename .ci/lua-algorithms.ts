@@ -10,7 +10,7 @@ export interface LuaAlgorithm {
   readonly sections: ReadonlyMap<string, string>;
 }
 
-const SECTIONS = ['check', 'commit', 'refuse', 'general', 'charges'];
+const SECTIONS = new Set(['check', 'commit', 'refuse', 'general', 'charges']);
 
 /** The algorithms of a package, in the order of their numbers. */
 export function algorithmsOf(folder: string): readonly LuaAlgorithm[] {
@@ -33,7 +33,7 @@ function parse(name: string, file: string): LuaAlgorithm {
   const sections = new Map<string, string>();
   for (const part of parts) {
     const [section = ''] = part.split('\n', 1);
-    if (!SECTIONS.includes(section)) throw new Error(`${file}: there is no kind of section @${section}`);
+    if (!SECTIONS.has(section)) throw new Error(`${file}: there is no kind of section @${section}`);
     if (sections.has(section)) throw new Error(`${file}: has two sections @${section}`);
     sections.set(section, part.slice(section.length + 1));
   }

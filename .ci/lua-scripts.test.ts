@@ -120,12 +120,12 @@ interface LuaFile {
 
 /** The Lua files of all packages; a header is the comment that a file begins with. */
 const files: readonly LuaFile[] = readdirSync(path.join(root, 'packages')).flatMap((name) => {
-  const folder = path.join(root, 'packages', name, 'lua');
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  const home = path.join(root, 'packages', name, 'lua');
+  if (!existsSync(home)) return [];
+  return readdirSync(home, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.lua'))
     .map((file) => {
-      const lines = readFileSync(path.join(folder, file), 'utf8').split('\n');
+      const lines = readFileSync(path.join(home, file), 'utf8').split('\n');
       const start = lines.findIndex((line) => /^--(?: |$)/.test(line));
       const end = lines.findIndex((line, index) => index > start && !/^--(?: |$)/.test(line));
       const header = lines.slice(start, end).join('\n');

@@ -28,6 +28,9 @@ export function alike(one: StoreRequest, other: StoreRequest): boolean {
   return one.policy === other.policy && one.cost === other.cost && one.slot === undefined && other.slot === undefined;
 }
 
+/** Bytes of a slot's id. */
+const SLOT_BYTES = 8;
+
 /** Bytes in front of a rule's text. */
 const RULE_BYTES = 24;
 
@@ -72,20 +75,12 @@ export class RuleEncoder {
   /** The time to live of a new window, where that is the policy's; else what the algorithm asks of a request. */
   #textOf(policy: Policy, slot: string | undefined, nowMs: number): string {
     const { windowMs } = policy;
-    switch (policy.algorithm) {
-      case 'sliding-log':
-        return String(2 * windowMs + this.#spareMs);
-      case 'sliding-window':
-        return String(windowMs + 2 * Math.ceil(windowMs / policy.buckets) + this.#spareMs);
-      case 'fixed-window':
-        return String(windowMs + this.#spareMs);
-      case 'token-bucket':
-        return '';
-      case 'concurrency':
-        return slot ?? ' '.repeat(8);
-      case 'quota':
-        return periodStarts(policy.period, policy.timeZone, nowMs).join(' ');
-    }
+    if (policy.algorithm === 'quota') return periodStarts(policy.period, policy.timeZone, nowMs).join(' ');
+    if (policy.algorithm === 'concurrency') return slot ?? ' '.repeat(SLOT_BYTES);
+    if (policy.algorithm === 'token-bucket') return '';
+    if (policy.algorithm === 'fixed-window') return String(windowMs + this.#spareMs);
+    if (policy.algorithm === 'sliding-log') return String(2 * windowMs + this.#spareMs);
+    return String(windowMs + 2 * Math.ceil(windowMs / policy.buckets) + this.#spareMs);
   }
 }
 
