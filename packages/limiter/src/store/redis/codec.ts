@@ -79,8 +79,10 @@ export class RuleEncoder {
     if (policy.algorithm === 'concurrency') return slot ?? ' '.repeat(SLOT_BYTES);
     if (policy.algorithm === 'token-bucket') return '';
     if (policy.algorithm === 'fixed-window') return String(windowMs + this.#spareMs);
-    if (policy.algorithm === 'sliding-log') return String(2 * windowMs + this.#spareMs);
-    return String(windowMs + 2 * Math.ceil(windowMs / policy.buckets) + this.#spareMs);
+    if (policy.algorithm === 'sliding-window') {
+      return String(windowMs + 2 * Math.ceil(windowMs / policy.buckets) + this.#spareMs);
+    }
+    return String(2 * windowMs + this.#spareMs);
   }
 }
 
