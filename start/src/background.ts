@@ -17,7 +17,7 @@ export interface BackgroundOptions {
 /** How long the shutdown may take, half of it for a read of the outbox that waits up to a second, in ms. */
 const CLOSE_MS = 2_400;
 
-/** As in the worker's own process: two runs at once hold three connections each, and looking takes two. */
+/** As in the worker's own process: two runs at once hold two connections each, and looking takes two. */
 const MAINTENANCE_CONNECTIONS = 8;
 
 /** A partition's detachment waits for the transactions that use it, in ms. */

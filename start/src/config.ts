@@ -2,11 +2,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readServerConfig, type ServerConfig } from '@spillway/api';
 import type { Environment } from '@spillway/runtime';
+import { type MaintainedTable, readArchiveTables } from '@spillway/worker';
 
 /** What the environment says to the start command. */
 export interface StartConfig extends ServerConfig {
   /** `SPILLWAY_DATA_DIR`, absolute. @default `.data` at the root of the checkout */
   readonly dataDir: string;
+  /** `SPILLWAY_ARCHIVE_TABLES`: tables to archive. @default the guide's three */
+  readonly archiveTables: readonly MaintainedTable[];
   /** `PATH`: where psql may be. */
   readonly searchPath: string;
   /** Whether a package manager started us: then `npm_lifecycle_event` is set. */
@@ -24,6 +27,7 @@ export function readStartConfig(env: Environment): StartConfig {
   return {
     ...readServerConfig(env),
     dataDir: path.resolve(env['SPILLWAY_DATA_DIR'] || defaultDataDir),
+    archiveTables: readArchiveTables(env),
     searchPath: env['PATH'] ?? '',
     underPackageManager: env['npm_lifecycle_event'] !== undefined,
   };

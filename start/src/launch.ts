@@ -87,7 +87,6 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     namespace,
     jwt,
     sessionSecret,
-    archiveTables,
     logger,
     mount: (limiter) => {
       // The one key that the commands to try have; all others are one client.

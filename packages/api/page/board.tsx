@@ -8,6 +8,7 @@ import { Blocked } from './panels/blocked.tsx';
 import { Breakers } from './panels/breakers.tsx';
 import { Capacity } from './panels/capacity.tsx';
 import { Decisions } from './panels/decisions.tsx';
+import { Gaps } from './panels/gaps.tsx';
 import { Jobs } from './panels/jobs.tsx';
 import { Pulse } from './panels/pulse.tsx';
 import { Trail } from './panels/trail.tsx';
@@ -16,7 +17,7 @@ import { useSnapshot } from './use-snapshot.ts';
 interface BoardProps {
   readonly range: RangeName;
   readonly onRange: (range: RangeName) => void;
-  /** Whether the key may unblock and force. */
+  /** Whether the key may unblock, force and resolve. */
   readonly mayChange: boolean;
   readonly onSignedOut: () => void;
   readonly onLogOut: () => void;
@@ -84,6 +85,7 @@ function Panels({ snapshot, mayChange }: PanelsProps): JSX.Element {
       <Breakers panel={snapshot.breakers} nowMs={nowMs} mayChange={mayChange} />
       <Blocked panel={snapshot.blocked} nowMs={nowMs} mayChange={mayChange} />
       <Trail panel={snapshot.trail} range={range} nowMs={nowMs} />
+      <Gaps panel={snapshot.gaps} nowMs={nowMs} mayChange={mayChange} />
       <Capacity panel={snapshot.capacity} />
       <Jobs panel={snapshot.jobs} nowMs={nowMs} />
     </>

@@ -1,6 +1,5 @@
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
-import type { AuditQueue } from '@spillway/worker';
 import { httpInstrumentationMiddleware } from '@hono/otel';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
@@ -35,6 +34,7 @@ import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, notFoundProblem, toProblem } from './problems.ts';
 import type { ApiMetrics } from './prometheus/api-metrics.ts';
 import { queueRoutes } from './queues/queue-routes.ts';
+import type { WorkerQueues } from './queues/worker-queues.ts';
 import { requestLog } from './request-log.ts';
 
 /** What the application works with. The routes of a part that is absent are not served. */
@@ -66,8 +66,8 @@ export interface ApiDeps {
    */
   readonly dashboard?: Pick<DashboardDeps, 'sessions' | 'ending' | 'everyMs' | 'streams'> &
     Partial<Pick<DashboardDeps, 'db'>>;
-  /** Serves `/queues`, BullMQ's board of it. @default there is no such page */
-  readonly queue?: AuditQueue;
+  /** Serves `/queues`, BullMQ's board of them. @default there is no such page */
+  readonly queues?: Pick<WorkerQueues, 'audit' | 'maintenance'>;
   /** How long one dependency may take to prove that it is up, in ms. @default 1000 */
   readonly readyTimeoutMs?: number;
 }
@@ -127,7 +127,7 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'chan
     overrideRoutes(app, { policies, live }, guard);
     listRoutes(app, { live }, guard);
   }
-  if (deps.queue !== undefined) queueRoutes(app, deps.queue, guard);
+  if (deps.queues !== undefined) queueRoutes(app, deps.queues, guard);
   if (maintenance !== undefined) maintenanceRoutes(app, { control: maintenance, record }, guard);
   if (db === undefined) return;
   for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, changeRoutes, deadLetterRoutes, gapRoutes]) {

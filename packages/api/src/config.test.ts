@@ -1,5 +1,4 @@
 import { ConfigError } from '@spillway/runtime';
-import { builtInArchives } from '@spillway/db';
 import { describe, expect, it } from 'vitest';
 import { readConfig, readServerConfig } from './config.ts';
 
@@ -13,7 +12,6 @@ describe('readConfig', () => {
       shards: 16,
       namespace: '',
       jwt: undefined,
-      archiveTables: builtInArchives,
       logLevel: undefined,
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
@@ -45,7 +43,6 @@ describe('readConfig', () => {
     ['HOST', 'not a host'],
     ['SPILLWAY_SHARDS', '4097'],
     ['LOG_LEVEL', 'loud'],
-    ['SPILLWAY_ARCHIVE_TABLES', '{}'],
     ['SPILLWAY_JWKS_URL', 'issuer.test/keys'],
     ['REDIS_URL', 'http://127.0.0.1'],
     ['QUEUE_REDIS_URL', 'http://127.0.0.1'],
@@ -72,18 +69,6 @@ describe('readConfig', () => {
     const url = 'redis-sentinel://a,b/spillway';
     expect(readConfig({ ...urls, REDIS_URL: url }).redisUrl).toBe(url);
     expect(() => readServerConfig({ REDIS_URL: url })).toThrow('REDIS_URL must be a redis:// or rediss:// URL');
-  });
-
-  it('has the tables that the worker archives too', () => {
-    const tables = '[{"source":"sessions","target":"archive.sessions","retentionDays":14}]';
-    expect(readConfig({ ...urls, SPILLWAY_ARCHIVE_TABLES: tables }).archiveTables).toEqual([
-      ...builtInArchives,
-      {
-        source: { schema: 'public', name: 'sessions' },
-        target: { schema: 'archive', name: 'sessions' },
-        retentionDays: 14,
-      },
-    ]);
   });
 
   it('takes JWTs when all of the issuer is said, and refuses half of it', () => {

@@ -12,7 +12,6 @@ import {
   wholeNumber,
 } from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
-import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';
 import type { JwtRules } from './auth/jwt.ts';
 
@@ -35,8 +34,6 @@ export interface ServerConfig {
    * process.
    */
   readonly sessionSecret: string | undefined;
-  /** `SPILLWAY_ARCHIVE_TABLES`: as the worker's, for maintenance by HTTP. @default the guide's three */
-  readonly archiveTables: readonly MaintainedTable[];
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
   /** `REDIS_URL`: one server; undefined when not set. */
@@ -52,8 +49,6 @@ export interface ApiConfig extends ServerConfig {
   /** `REDIS_URL`: a server, a Cluster or a master that sentinels know, as `parseRedisUrl` reads it. */
   readonly redisUrl: string;
   readonly databaseUrl: string;
-  /** `MAINTENANCE_DATABASE_URL`: as whom maintenance jobs work; undefined when not set, and then as `DATABASE_URL` says. */
-  readonly maintenanceDatabaseUrl: string | undefined;
   /** `DATABASE_SERVER`: what `DATABASE_URL` leads to, `postgres` or a `pgbouncer` in transaction mode. @default 'postgres' */
   readonly databaseServer: 'postgres' | 'pgbouncer';
 }
@@ -77,7 +72,6 @@ const serverVariables = z.object({
   SPILLWAY_JWT_ISSUER: z.string().optional(),
   SPILLWAY_JWT_AUDIENCE: z.string().optional(),
   SPILLWAY_SESSION_SECRET: z.string().min(32, 'at least 32 characters').optional(),
-  SPILLWAY_ARCHIVE_TABLES: archiveTablesField,
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: redisUrl.optional(),
   QUEUE_REDIS_URL: anyRedisUrl.optional(),
@@ -87,7 +81,6 @@ const serverVariables = z.object({
 const apiVariables = serverVariables.extend({
   REDIS_URL: anyRedisUrl,
   DATABASE_URL: postgresUrl,
-  MAINTENANCE_DATABASE_URL: postgresUrl.optional(),
   DATABASE_SERVER: databaseServer.default('postgres'),
 });
 
@@ -109,7 +102,6 @@ export function readConfig(env: Environment): ApiConfig {
     ...serverConfig(variables),
     redisUrl: variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
-    maintenanceDatabaseUrl: variables.MAINTENANCE_DATABASE_URL,
     databaseServer: variables.DATABASE_SERVER,
   };
 }
@@ -123,7 +115,6 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     namespace: variables.SPILLWAY_NAMESPACE,
     jwt: jwtRules(variables),
     sessionSecret: variables.SPILLWAY_SESSION_SECRET,
-    archiveTables: variables.SPILLWAY_ARCHIVE_TABLES,
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,
     queueRedisUrl: variables.QUEUE_REDIS_URL,

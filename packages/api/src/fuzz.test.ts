@@ -1,13 +1,14 @@
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { maintenanceControl } from './maintenance/maintenance-control.ts';
+import { useRedis } from '@spillway/local-servers/testing';
 import { bearer } from './testing/fixed-keys.ts';
-import { memoryLog } from './testing/memory-log.ts';
 import { useApi } from './testing/use-api.ts';
+import { queuesOf } from './testing/workers.ts';
 
-const api = useApi((pool) => ({
-  maintenance: maintenanceControl({ pool, logger: memoryLog().logger }),
+const redis = useRedis();
+const api = useApi((_, tools) => ({
+  maintenance: queuesOf({ ...tools, redisUrl: redis.url }).maintenance,
   breakers: createBreakers({ store: memoryStore() }),
 }));
 

@@ -15,11 +15,8 @@ const EXIT_DEADLINE_MS = 4_500;
 /** How long one of the dashboard's figures may take: it is read again two seconds later. */
 const FIGURES_TIMEOUT_MS = 2_000;
 
-/** Connections apart, so that slow figures and long jobs delay neither keys nor routes. None is opened yet. */
-function openPools(
-  config: ApiConfig,
-  logger: ApiLogger,
-): Record<'pool' | 'figures' | 'maintenancePool', ReturnType<typeof createPool>> {
+/** Connections apart, so that slow figures delay neither keys nor routes. None is opened yet. */
+function openPools(config: ApiConfig, logger: ApiLogger): Record<'pool' | 'figures', ReturnType<typeof createPool>> {
   const database = {
     connectionString: config.databaseUrl,
     server: config.databaseServer,
@@ -32,16 +29,7 @@ function openPools(
     max: 3,
     statementTimeoutMs: FIGURES_TIMEOUT_MS,
   });
-  // A connection is opened when a job begins. Not through a pooler, where there is a URL of its own.
-  const maintenancePool = createPool({
-    ...database,
-    ...(config.maintenanceDatabaseUrl === undefined
-      ? {}
-      : { connectionString: config.maintenanceDatabaseUrl, server: 'postgres' }),
-    applicationName: 'spillway-api-maintenance',
-    max: 6,
-  });
-  return { pool, figures, maintenancePool };
+  return { pool, figures };
 }
 
 async function run(config: ApiConfig): Promise<void> {
@@ -52,8 +40,7 @@ async function run(config: ApiConfig): Promise<void> {
     onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
   });
   const pools = openPools(config, logger);
-  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, namespace, jwt, sessionSecret, archiveTables } =
-    config;
+  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, namespace, jwt, sessionSecret } = config;
   const api = await startApi({
     redisUrl,
     queueRedisUrl,
@@ -64,7 +51,6 @@ async function run(config: ApiConfig): Promise<void> {
     namespace,
     jwt,
     sessionSecret,
-    archiveTables,
     ...pools,
     logger,
     tracing: telemetry.active,

@@ -3,6 +3,7 @@ import { classifyDbError, InvalidCursorError, InvalidOptionError } from '@spillw
 import { LimiterClosedError, LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
 import { problemResponse } from '@spillway/limiter/http';
 import { HTTPException } from 'hono/http-exception';
+import { QueueUnavailableError } from './queues/worker-queues.ts';
 
 /** What is wrong with one part of a request. Field and detail, read together, make a sentence. */
 export interface FieldError {
@@ -75,6 +76,8 @@ export function toProblem(error: unknown): Response {
     return badRequestProblem([{ field: error.option, detail: 'is out of range' }]);
   }
   if (error instanceof LimiterClosedError) return unavailableProblem('The service is stopping');
+  if (error instanceof QueueUnavailableError)
+    return unavailableProblem('The Redis of the queue can not be reached right now');
   if (error instanceof StoreUnavailableError) return unavailableProblem('Redis can not be reached right now');
   if (error instanceof LimiterUnavailableError) return unavailableProblem('Redis can not be reached right now');
   if (classifyDbError(error) === 'unavailable') return unavailableProblem('Postgres can not be reached right now');

@@ -4,7 +4,6 @@ import { apiKeysVersion, type ConnectionSource, type Queryable } from '@spillway
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
 import { type FaultListeners, openHotPath } from '@spillway/redis';
-import type { MaintainedTable } from '@spillway/worker';
 import { type Handler, Hono } from 'hono';
 import type { Cluster, Redis } from 'ioredis';
 import { createApp } from './app.ts';
@@ -20,14 +19,14 @@ import { isNotMigrated, NOT_MIGRATED } from './not-migrated.ts';
 import { type ApiMetrics, apiMetrics } from './prometheus/api-metrics.ts';
 import { bothMetrics } from './telemetry/both-metrics.ts';
 import { tracedLimiter } from './telemetry/traced-limiter.ts';
-import { openBoardQueue } from './queues/board-queue.ts';
+import { openWorkerQueues } from './queues/worker-queues.ts';
 import { type HttpServer, serve, type ServeOptions } from './serve.ts';
 
 /** What the API connects, and where it listens. */
 export interface StartApiOptions {
   /** The Redis that decides: a server, a Cluster or a master that sentinels know, see `parseRedisUrl`. Doesn't have to be up. */
   readonly redisUrl: string;
-  /** The Redis of the worker's queue, for `/queues`. @default `redisUrl` */
+  /** The Redis of the workers' queues, for `/queues` and to ask for maintenance. @default `redisUrl` */
   readonly queueRedisUrl?: string | undefined;
   /**
    * Holds the keys, the trail and the metrics, with room for 10 connections. Stays open: it is the caller's. Doesn't have
@@ -39,11 +38,6 @@ export interface StartApiOptions {
    * neither keys nor routes. Stays open: it is the caller's. @default `pool`
    */
   readonly figures?: Queryable;
-  /**
-   * What maintenance jobs work with: a run holds two connections, for up to hours, so best apart from what keys and routes
-   * need. Stays open: it is the caller's. @default `pool`
-   */
-  readonly maintenancePool?: ConnectionSource & Queryable;
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
@@ -56,8 +50,6 @@ export interface StartApiOptions {
   readonly logger: ApiLogger;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
   readonly tracing?: boolean;
-  /** Tables that maintenance archives. @default the guide's three */
-  readonly archiveTables?: readonly MaintainedTable[];
   /** Whose JWTs to accept beside keys. @default nobody's */
   readonly jwt?: JwtRules | undefined;
   /**
@@ -87,8 +79,7 @@ export interface Api {
  * @throws {ListenError} when the address can't be had; nothing is left open then.
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
-  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false } = options;
-  const { archiveTables, namespace = '' } = options;
+  const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, namespace = '' } = options;
   const { metricsPort, sessionSecret = randomBytes(32).toString('base64url') } = options;
   const redis = openHotPath(redisUrl, 'spillway-api');
   const ending = new AbortController();
@@ -96,14 +87,14 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const metrics = apiMetrics();
   const sharding = { namespace, ...(shards === undefined ? {} : { shards }) };
   const limiter = apiLimiter(redis, metrics, options);
-  const board = openBoardQueue(options.queueRedisUrl ?? redisUrl, namespace, logger);
+  const queues = openWorkerQueues(options.queueRedisUrl ?? redisUrl, namespace, logger);
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
   const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...toldTo(logger), ...sharding });
-  const maintenance = maintenanceControl({ pool: options.maintenancePool ?? pool, logger, archiveTables });
+  const maintenance = maintenanceControl({ queues, db: pool });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {
-    await Promise.all([keys.close(), maintenance.close(), board.close()]);
+    await Promise.all([keys.close(), queues.close()]);
     await Promise.all([limiter.close().catch(unreported), breakers.close().catch(unreported)]);
     endOutages();
     redis.disconnect();
@@ -119,7 +110,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     onKeysChanged: keys.refresh,
     dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal, db: options.figures ?? pool },
     breakers,
-    queue: board.queue,
+    queues,
     maintenance,
     checks: { redis: async () => void (await redis.ping()), postgres: async () => checkMigrated(pool) },
     mount: mount?.(limiter) ?? [],

@@ -1,6 +1,5 @@
 import { anyRedisUrl, type Environment, namespace, postgresUrl, readEnvironment, wholeNumber } from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
-import { archiveTablesField, type MaintainedTable } from '@spillway/worker';
 import { z } from 'zod';
 import type { RedisAddress } from './open-redis.ts';
 
@@ -10,7 +9,6 @@ const shardVariables = z.object({
   SPILLWAY_SHARDS: wholeNumber(1, MAX_SHARDS).default(DEFAULT_SHARDS),
   SPILLWAY_NAMESPACE: namespace.default(''),
 });
-const tableVariables = z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField });
 
 /**
  * `DATABASE_URL`.
@@ -18,14 +16,6 @@ const tableVariables = z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField })
  */
 export function readDatabaseUrl(env: Environment): string {
   return readEnvironment(databaseVariables, env).DATABASE_URL;
-}
-
-/**
- * The guide's three tables and those of `SPILLWAY_ARCHIVE_TABLES`, as the worker has them.
- * @throws {ConfigError} when the variable is wrong.
- */
-export function readTables(env: Environment): readonly MaintainedTable[] {
-  return readEnvironment(tableVariables, env).SPILLWAY_ARCHIVE_TABLES;
 }
 
 /**

@@ -119,11 +119,14 @@ export {
 } from './trail/dead-letters.ts';
 export {
   type DroppedRow,
+  gapChange,
   type GapRange,
+  type GapResolution,
   type GapRow,
   insertGaps,
   listGaps,
   type ListGapsOptions,
+  resolveGap,
   type StoredGap,
   upsertDropped,
   upsertOutages,
@@ -144,13 +147,24 @@ export { type Exposure, listExposures } from './roles/exposures.ts';
 export type { RoleName } from './roles/privileges.ts';
 export { type JobLockResult, withJobLock } from './runs/job-lock.ts';
 export {
-  addToRun,
-  closeRun,
-  markCrashedRuns,
-  openRun,
+  beginRun,
+  endRun,
+  isDue,
+  type JobRun,
+  type NewRun,
+  readClockMs,
+  readRun,
+  type RunBegin,
   type RunEnd,
-  type RunStart,
+  runningRun,
+  type RunTrigger,
+} from './runs/job-runs.ts';
+export {
+  addToTableRun,
+  closeTableRun,
+  openTableRun,
   type RunStatus,
-} from './runs/run-record.ts';
-export { closeSlot, isSlotOpen, openSlot, readClockMs } from './runs/scheduled-run.ts';
+  type TableRunEnd,
+  type TableRunStart,
+} from './runs/table-runs.ts';
 export { type JobVitals, readVitals, recordMetrics, type Sample, takeTurn, type Vitals } from './vitals/vitals.ts';

@@ -1,4 +1,5 @@
 import { builtInArchives, type TableName } from '@spillway/db';
+import { type Environment, readEnvironment } from '@spillway/runtime';
 import { z } from 'zod';
 import type { MaintainedTable } from './maintenance/job.ts';
 
@@ -88,4 +89,12 @@ function given({ source, target, retentionDays, timestampColumn, where, batchSiz
     ...(monthsAhead === undefined ? {} : { monthsAhead }),
     ...(retire === undefined ? {} : { retire }),
   };
+}
+
+/**
+ * `SPILLWAY_ARCHIVE_TABLES`.
+ * @throws {ConfigError} when it is wrong.
+ */
+export function readArchiveTables(env: Environment): readonly MaintainedTable[] {
+  return readEnvironment(z.object({ SPILLWAY_ARCHIVE_TABLES: archiveTablesField }), env).SPILLWAY_ARCHIVE_TABLES;
 }

@@ -13,7 +13,7 @@ import { startWorker } from './start-worker.ts';
 /** What the process may take beyond the worker's own time to shut down: for the pool's connections. */
 const EXIT_MARGIN_MS = 500;
 
-/** Two runs at once hold three connections each, and the worker looks at itself with two. */
+/** Two runs at once hold two connections each, and the worker looks at itself with two. */
 const MAINTENANCE_CONNECTIONS = 8;
 
 /** A partition's detachment waits for the transactions that use it. */

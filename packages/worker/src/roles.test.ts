@@ -2,7 +2,9 @@ import { createPool, insertDeadLetter, migrate } from '@spillway/db';
 import { useLogins, usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
-import { maintenanceJobNames, maintenanceJobs } from './maintenance/maintenance-jobs.ts';
+import { reconcileJob, tableJobs } from './maintenance/maintenance-jobs.ts';
+import { runJob } from './maintenance/run-job.ts';
+import { createAuditQueue } from './queue/audit-queue.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
 import { addBlocks } from './testing/block-entries.ts';
@@ -72,9 +74,13 @@ it('looks at itself, opens alerts and runs every job as maintenance', async () =
   closing.push(() => maintenance.close());
   await expect.poll(() => count('system_metrics'), { timeout: 10_000 }).toBeGreaterThan(0);
   await expect.poll(() => count('spillway.alerts'), { timeout: 10_000 }).toBeGreaterThan(0);
-  for (const name of maintenanceJobNames) {
-    const report = await maintenanceJobs[name]({ pool, logger });
-    expect(report).toMatchObject({ status: 'completed' });
+  const queue = createAuditQueue({ connection: redis.client, onError: () => {} });
+  closing.push(() => queue.close());
+  for (const job of [
+    ...tableJobs({ pool, logger }),
+    reconcileJob({ redis: redis.client, queue, pool, shards: SHARDS }),
+  ]) {
+    expect(await runJob({ pool, logger }, job)).toMatchObject({ job: job.name, status: 'completed' });
   }
   expect(logger.messages.filter((message) => message.includes('could not'))).toEqual([]);
 });

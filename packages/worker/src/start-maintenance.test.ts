@@ -103,8 +103,8 @@ describe('self-observation', () => {
     await addBlocks(redis.client, 1, 5, SHARDS);
     await redis.client.hset(outboxKeys(1).head, { dropped: 7 });
     await postgres.pool.query(
-      `INSERT INTO spillway.scheduled_runs (job_name, slot, status, finished_at, duration_ms)
-       VALUES ('cron-archive-data', now() - interval '1 hour', 'completed', now() - interval '30 minutes', 1234)`,
+      `INSERT INTO spillway.job_runs (job, trigger, status, started_at, finished_at, duration_ms)
+       VALUES ('cron-archive-data', 'http', 'completed', now() - interval '1 hour', now() - interval '30 minutes', 1234)`,
     );
     for (let worker = 0; worker < 3; worker += 1) await start({ observeIntervalMs: 2_000 });
     await expect.poll(() => lastValue('audit_outbox_events'), { timeout: 10_000 }).toBe(5);
@@ -224,7 +224,7 @@ it('makes missing partitions when it starts', async () => {
     .poll(() => rows(`SELECT to_regclass('${name}') IS NOT NULL AS there`), { timeout: 10_000 })
     .toEqual([{ there: true }]);
   // It is no run of a job.
-  expect(await rows('SELECT FROM archive.archival_runs')).toEqual([]);
+  expect(await rows(`SELECT FROM spillway.job_runs WHERE status <> 'baseline'`)).toEqual([]);
 });
 
 it('says nothing about an archive that is a plain table', async () => {

@@ -22,8 +22,7 @@ import { registerTrailGauges } from './prometheus/trail-gauges.ts';
 import { registerTrailMeters } from './telemetry/trail-meters.ts';
 import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
 import { startScheduler } from './schedule/scheduler.ts';
-import { reconcile } from './reconcile/reconcile.ts';
-import { guideSchedules } from './schedule/schedules.ts';
+import { reconcileJob, tableJobs } from './maintenance/maintenance-jobs.ts';
 
 /** What maintenance connects, and how. */
 export interface MaintenanceOptions {
@@ -69,7 +68,7 @@ export interface Maintenance {
 }
 
 /**
- * Starts schedules, self-observation, alerts and the health server. Any number of workers may: each run is made once. Makes
+ * Starts schedules, the runs that HTTP asks for, self-observation, alerts and the health server. Any number of workers may: each run is made once. Makes
  * the partitions of this month and the next ones at once, and connects in the background.
  *
  * Rejects with Node's error when the health server's address can't be had.
@@ -106,10 +105,8 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   });
   if (options.telemetry === true) registerTrailMeters(() => observer.state());
   if (options.registry !== undefined) registerTrailGauges(options.registry, () => observer.state());
-  const schedules = guideSchedules(deps, async (signal) =>
-    reconcile({ redis: trail, queue, pool, shards, namespace }, { signal }),
-  );
-  const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, schedules });
+  const scheduled = [...tableJobs(deps), reconcileJob({ redis: trail, queue, pool, shards, namespace })];
+  const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, jobs: scheduled });
   const atBoot = ensureAtBoot(deps, tables);
   const shutDown = async (health: HealthServer | undefined): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;

@@ -48,12 +48,19 @@ interface RunProps {
   readonly nowMs: number;
 }
 
-function LastRun({ job: { status, startedAtMs, dryRun, errorMessage }, nowMs }: RunProps): JSX.Element {
+function LastRun({
+  job: { status, trigger, attempts, startedAtMs, dryRun, errorMessage },
+  nowMs,
+}: RunProps): JSX.Element {
   if (status === 'never') return <span class="muted">has not run yet</span>;
   const bad = status === 'failed' || status === 'crashed';
   return (
     <span>
       <span class={bad ? 'bad' : ''}>{status}</span>
+      {trigger === 'http' || trigger === 'cli' ? (
+        <span class="tag">by {trigger === 'cli' ? 'hand' : 'HTTP'}</span>
+      ) : null}
+      {attempts > 1 ? <span class="tag">attempt {attempts}</span> : null}
       {dryRun ? <span class="tag">dry run</span> : null}
       {startedAtMs === null ? null : <small title={moment(startedAtMs)}> {relative(startedAtMs, nowMs)}</small>}
       {errorMessage === null ? null : <small class="error">{errorMessage}</small>}

@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { listArchivalRuns, type Queryable } from '@spillway/db';
+import { type ArchivalRun, listArchivalRuns, type Queryable } from '@spillway/db';
 import { archivalRuns, archivalRunStatuses } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
@@ -9,7 +9,8 @@ import { json, refusals } from '../openapi/responses.ts';
 import { rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const run = rowSchema(archivalRuns, [], {}).openapi('ArchivalRun');
+/** One table of a run, as it is answered. */
+export const archivalRun: z.ZodType<ArchivalRun> = rowSchema(archivalRuns, [], {}).openapi('ArchivalRun');
 
 /** `GET /v1/audit/archival-runs`: what maintenance did, the last begun first. */
 export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
@@ -30,7 +31,10 @@ export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): voi
         runId: uuid().optional(),
       }),
     },
-    responses: { 200: json(z.object({ rows: z.array(run), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+    responses: {
+      200: json(z.object({ rows: z.array(archivalRun), next }), 'One page.'),
+      ...refusals(400, 401, 403, 503),
+    },
   });
   app.openapi(route, async (context) => {
     const page = await listArchivalRuns(db, given(context.req.valid('query')));

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { type BreakerEventRow, insertBreakerEvents, insertDeadLetter, upsertBlocks } from '@spillway/db';
-import { expect, it } from 'vitest';
+import { type BreakerEventRow, insertBreakerEvents, insertDeadLetter, readVitals, upsertBlocks } from '@spillway/db';
+import { describe, expect, it } from 'vitest';
 import { useApi } from '../testing/use-api.ts';
 
 const api = useApi();
@@ -91,6 +91,9 @@ it('breaker events can be filtered by breaker, preset and type', async () => {
 
 it('archival runs can be filtered by job, table, status and run', async () => {
   const runId = randomUUID();
+  await api.pool.query(`INSERT INTO spillway.job_runs (id, job, trigger) VALUES ($1, 'cron-archive-data', 'cli')`, [
+    runId,
+  ]);
   await api.pool.query(
     `INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, details)
      VALUES ($1, 'cron-archive-data', 'audit_logs', 'completed', '{"batches": 3}'), (NULL, 'other', NULL, 'running', '{}')`,
@@ -138,4 +141,48 @@ it.each([
   const response = await api.ask('GET', `/v1/audit/blocks?${query}`);
   expect(response.status).toBe(400);
   expect(await response.json()).toMatchObject({ errors: [{ field: query.split('=')[0] }] });
+});
+
+describe('POST /v1/audit/gaps/{id}/resolve', () => {
+  const id = '6f1b0a52-7c0e-4f3a-9d2b-0123456789ab';
+  const resolve = async (body: unknown, as: 'operate' | 'maintain' | 'read' = 'operate', gap = id): Promise<Response> =>
+    api.ask('POST', `/v1/audit/gaps/${gap}/resolve`, { body, as });
+
+  it.each(['operate', 'maintain'] as const)('with the scope %s closes it, and keeps who and why', async (as) => {
+    await api.pool.query(
+      `INSERT INTO spillway.audit_gaps (id, kind, shard, epoch, from_seq, to_seq) VALUES ($1, 'missing', 3, 7, 5, 9)`,
+      [id],
+    );
+    const answer = await resolve({ note: 'deleted by hand, ticket 12' }, as);
+    expect([answer.status, await answer.json()]).toMatchObject([
+      200,
+      { id, resolvedAtMs: expect.any(Number) as number },
+    ]);
+    expect((await page('/v1/audit/gaps?resolved=false')).rows).toEqual([]);
+    expect((await readVitals(api.pool)).missing).toBe(0);
+    expect((await page(`/v1/audit/changes?object=${id}`)).rows).toMatchObject([
+      {
+        actor: `api-key:${as}`,
+        action: 'resolve_gap',
+        objectKind: 'gap',
+        note: 'deleted by hand, ticket 12',
+        before: { kind: 'missing', shard: 3, epoch: 7, fromSeq: 5, toSeq: 9, resolvedAtMs: null },
+        after: { resolvedAtMs: expect.any(Number) as number },
+      },
+    ]);
+    // The second one is told, and changes neither the time nor the reason.
+    expect((await resolve({ note: 'again' }, as)).status).toBe(409);
+    expect((await page('/v1/audit/changes?objectKind=gap')).rows).toHaveLength(1);
+  });
+
+  it('refuses no reason, a gap that there is not and other scopes, and changes nothing', async () => {
+    await api.pool.query(`INSERT INTO spillway.audit_gaps (id, kind) VALUES ($1, 'epoch_ended')`, [id]);
+    expect(await (await resolve({})).json()).toMatchObject({ status: 400, errors: [{ field: 'note' }] });
+    expect((await resolve({ note: '' })).status).toBe(400);
+    expect((await resolve({ note: 'x' }, 'read')).status).toBe(403);
+    expect((await resolve({ note: 'x' }, 'operate', '00000000-0000-4000-8000-000000000000')).status).toBe(404);
+    expect((await resolve({ note: 'x' }, 'operate', 'nothing')).status).toBe(400);
+    expect((await page('/v1/audit/gaps?resolved=false')).rows).toHaveLength(1);
+    expect((await page('/v1/audit/changes')).rows).toEqual([]);
+  });
 });

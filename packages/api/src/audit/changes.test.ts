@@ -120,6 +120,7 @@ it('tells of blocks, resets, breakers, keys and jobs once each, and holds no sec
   const made = await ask('POST', '/v1/keys', { name: 'x', scopes: ['read'] });
   const successor = await ask('POST', `/v1/keys/${String(made['id'])}/rotate`);
   expect(await ask('DELETE', `/v1/keys/${String(made['id'])}`)).toEqual({ status: 204 });
+  expect(await ask('POST', '/functions/v1/cron-cleanup-rate-limits')).toMatchObject({ status: 'queued' });
   work();
   const actor = `api-key:${key.row.id}`;
   const told = async (): Promise<unknown[]> => (await changes()).map((row) => [row.actor, row.action, row.object]);
@@ -134,9 +135,10 @@ it('tells of blocks, resets, breakers, keys and jobs once each, and holds no sec
         [actor, 'create_key', made['id']],
         [actor, 'rotate_key', successor['id']],
         [actor, 'revoke_key', made['id']],
+        [actor, 'run_job', 'cron-cleanup-rate-limits'],
       ]),
     );
-  expect(await told()).toHaveLength(7);
+  expect(await told()).toHaveLength(8);
   expect(await changes('?action=reset')).toMatchObject([{ before: { blockedUntil: null, units: 2 }, after: null }]);
   expect(await changes('?action=block')).toMatchObject([{ note: 'spam' }]);
   const text = JSON.stringify(await changes());

@@ -1,18 +1,62 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { listGaps, type Queryable } from '@spillway/db';
+import { type ConnectionSource, gapChange, listGaps, type Queryable, resolveGap } from '@spillway/db';
 import { auditGaps, gapKinds } from '@spillway/db/schema';
+import { problemResponse } from '@spillway/limiter/http';
 import type { Guard } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { booleanText, members, text } from '../openapi/fields.ts';
-import { json, refusals } from '../openapi/responses.ts';
+import { booleanText, members, text, uuid } from '../openapi/fields.ts';
+import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
+import { refusal, unknownThingProblem } from '../problems.ts';
+import { readBody } from '../read-body.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
+import { recorder } from './recorder.ts';
 
 const gap = rowSchema(auditGaps, ['seqs', ...outboxColumns], {}).openapi('Gap');
 
-/** `GET /v1/audit/gaps`: what the trail knows it does not hold, the last found first. */
-export function gapRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+const resolution = members({
+  note: text(1_000).openapi({ description: 'Why it is resolved. Kept in /v1/audit/changes, with who sent this.' }),
+}).openapi('GapResolution');
+
+/** `/v1/audit/gaps`: what the trail knows it does not hold, and that somebody has looked into it. */
+export function gapRoutes(app: ApiApp, db: ConnectionSource & Queryable, guard: Guard): void {
+  listRoute(app, db, guard);
+  resolveRoute(app, db, guard);
+}
+
+function resolveRoute(app: ApiApp, db: ConnectionSource & Queryable, guard: Guard): void {
+  const { middleware, security } = guard('operate', 'maintain');
+  const route = createRoute({
+    method: 'post',
+    path: '/v1/audit/gaps/{id}/resolve',
+    tags: ['audit'],
+    operationId: 'resolveGap',
+    summary: 'Say that a gap was looked into, and why: it counts for no alert any more',
+    security,
+    middleware: [middleware, readBody()],
+    request: { params: z.object({ id: uuid() }), body: jsonBody(resolution) },
+    responses: { 200: json(gap, 'As it is now.'), ...refusals(400, 401, 403, 404, 409, 413, 415, 503) },
+  });
+  app.openapi(route, async (context) => {
+    const { id } = context.req.valid('param');
+    const { note } = context.req.valid('json');
+    const result = await recorder(db).within(
+      context,
+      async (connection) => resolveGap(connection, id),
+      (done) => gapChange(done, note),
+    );
+    if (result.kind === 'unknown') throw refusal(unknownThingProblem('gap'));
+    if (result.kind === 'resolved_before') {
+      const at = new Date(result.gap.resolvedAtMs ?? 0).toISOString();
+      const detail = `It was resolved at ${at}: see /v1/audit/changes?object=${id}.`;
+      throw refusal(problemResponse({ status: 409, title: 'The gap is resolved already', detail }));
+    }
+    return context.json(result.gap, 200);
+  });
+}
+
+function listRoute(app: ApiApp, db: Queryable, guard: Guard): void {
   const route = createRoute({
     method: 'get',
     path: '/v1/audit/gaps',

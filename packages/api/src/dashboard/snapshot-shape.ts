@@ -10,6 +10,8 @@ export interface Snapshot {
   readonly blocked: Panel<readonly BlockedState[]>;
   readonly breakers: Panel<readonly BreakerState[]>;
   readonly trail: Panel<TrailState>;
+  /** That nobody has resolved, the last found first; 20 at most. */
+  readonly gaps: Panel<readonly GapState[]>;
   readonly jobs: Panel<readonly JobState[]>;
   readonly capacity: Panel<CapacityState>;
   readonly alerts: Panel<readonly AlertState[]>;
@@ -136,10 +138,25 @@ export interface TrailPoint {
   readonly max: number;
 }
 
+/** Something the trail knows it does not hold. */
+export interface GapState {
+  readonly id: string;
+  readonly kind: string;
+  readonly shard: number | null;
+  /** First and last missing number; null for a gap without a range. */
+  readonly fromSeq: number | null;
+  readonly toSeq: number | null;
+  readonly detectedAtMs: number;
+}
+
 /** A maintenance job: its last run, if any, and the next. */
 export interface JobState {
   readonly jobName: string;
   readonly status: 'running' | 'completed' | 'partial' | 'failed' | 'crashed' | 'never';
+  /** Who asked for it; null when it never ran. */
+  readonly trigger: 'schedule' | 'http' | 'cli' | null;
+  /** 2 or more: earlier attempts failed or died. */
+  readonly attempts: number;
   readonly startedAtMs: number | null;
   readonly durationMs: number | null;
   readonly dryRun: boolean;

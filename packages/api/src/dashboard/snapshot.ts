@@ -1,4 +1,4 @@
-import type { BlockedState, JobState, Panel, RangeName, Snapshot, TrailState } from './snapshot-shape.ts';
+import type { BlockedState, GapState, JobState, Panel, RangeName, Snapshot, TrailState } from './snapshot-shape.ts';
 import { RANGES } from './snapshot-shape.ts';
 import {
   blockedSubjects,
@@ -9,6 +9,7 @@ import {
   jobOverview,
   latestMetrics,
   listAlerts,
+  listGaps,
   metricSeries,
   type Queryable,
   readCapacity,
@@ -25,6 +26,7 @@ export interface SnapshotDeps {
 }
 
 const MOST_SUBJECTS = 20;
+const MOST_GAPS = 20;
 const OBSERVED = 'audit_flush_lag_ms';
 const LAG_P50 = 'audit_event_lag_p50_ms';
 const LAG_P99 = 'audit_event_lag_p99_ms';
@@ -86,13 +88,14 @@ async function readSnapshot(
       return { kind: 'failed', reason: 'the database did not answer as expected.' };
     }
   };
-  const [rates, decisions, blocksRunning, blocked, breakers, trail, jobs, capacity, alerts] = await Promise.all([
+  const [rates, decisions, blocksRunning, blocked, breakers, trail, gaps, jobs, capacity, alerts] = await Promise.all([
     panel('rates', () => decisionRates(db)),
     panel('decisions', () => slow.of(range).decisions()),
     panel('blocks running', () => countBlocksRunning(db)),
     panel('blocked', () => readBlocked(db, rangeMs)),
     panel('breakers', () => breakerOverview(db, rangeMs)),
     panel('trail', () => readTrail(db, () => slow.of(range).lag())),
+    panel('gaps', () => readGaps(db)),
     panel('jobs', () => readJobs(db, nowMs)),
     panel('capacity', slow.capacity),
     panel('alerts', async () =>
@@ -106,7 +109,7 @@ async function readSnapshot(
       })),
     ),
   ]);
-  return { nowMs, range, rates, decisions, blocksRunning, blocked, breakers, trail, jobs, capacity, alerts };
+  return { nowMs, range, rates, decisions, blocksRunning, blocked, breakers, trail, gaps, jobs, capacity, alerts };
 }
 
 async function readBlocked(db: Queryable, rangeMs: number): Promise<readonly BlockedState[]> {
@@ -140,13 +143,27 @@ async function readTrail(db: Queryable, readLag: () => Promise<TrailState['lag']
   };
 }
 
+async function readGaps(db: Queryable): Promise<readonly GapState[]> {
+  const { rows } = await listGaps(db, { resolved: false, limit: MOST_GAPS });
+  return rows.map(({ id, kind, shard, fromSeq, toSeq, detectedAtMs }) => ({
+    id,
+    kind,
+    shard,
+    fromSeq,
+    toSeq,
+    detectedAtMs,
+  }));
+}
+
 async function readJobs(db: Queryable, nowMs: number): Promise<readonly JobState[]> {
-  const runs = new Map((await jobOverview(db)).map((run) => [run.jobName, run]));
+  const runs = new Map((await jobOverview(db)).map((run) => [run.job, run]));
   const scheduled = scheduledJobs(nowMs).map(({ name, nextMs }): JobState => {
     const run = runs.get(name);
     return {
       jobName: name,
       status: run?.status ?? 'never',
+      trigger: run?.trigger ?? null,
+      attempts: run?.attempts ?? 0,
       startedAtMs: run?.startedAtMs ?? null,
       durationMs: run?.durationMs ?? null,
       dryRun: run?.dryRun ?? false,

@@ -88,15 +88,15 @@ describe.skipIf(noBrowser !== undefined)(
       expect(text).toContain('Clock ahead is 6 s, above 5 s');
     });
 
-    it('tells of the last run of jobs that have no tables of their own', async () => {
-      await run(`INSERT INTO spillway.scheduled_runs (job_name, slot, status, started_at, finished_at) VALUES
-        ('cron-reconcile-audit', now() - interval '3 hours', 'completed', now() - interval '3 hours', now() - interval '3 hours'),
-        ('cron-ensure-partitions', now() - interval '2 hours', 'failed', now() - interval '2 hours', now() - interval '2 hours'),
-        ('cron-cleanup-rate-limits', now() - interval '9 hours', 'baseline', now() - interval '9 hours', now())`);
+    it('tells of the last run of each job, by whomever it was asked for', async () => {
+      await run(`INSERT INTO spillway.job_runs (job, due_at, trigger, status, started_at, finished_at) VALUES
+        ('cron-reconcile-audit', now() - interval '3 hours', 'schedule', 'completed', now() - interval '3 hours', now() - interval '3 hours'),
+        ('cron-create-partitions', null, 'http', 'failed', now() - interval '2 hours', now() - interval '2 hours'),
+        ('cron-cleanup-rate-limits', now() - interval '9 hours', 'schedule', 'baseline', now() - interval '9 hours', now())`);
       const { page } = await dashboard.logIn('read');
       await page.locator('main.board').waitFor();
       expect((await cells(page, 'Maintenance', 'cron-reconcile-audit'))[0]).toMatch(/^completed 3 h ago/u);
-      expect((await cells(page, 'Maintenance', 'cron-ensure-partitions'))[0]).toMatch(/^failed 2 h ago/u);
+      expect((await cells(page, 'Maintenance', 'cron-create-partitions'))[0]).toMatch(/^failed ?by HTTP ?2 h ago/u);
       expect((await cells(page, 'Maintenance', 'cron-cleanup-rate-limits'))[0]).toBe('has not run yet');
     });
   },

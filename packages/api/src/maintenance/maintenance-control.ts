@@ -1,49 +1,51 @@
-import { builtInArchives, type ConnectionSource, type Queryable } from '@spillway/db';
-import { type JobReport, type MaintainedTable, type MaintenanceJobName, maintenanceJobs } from '@spillway/worker';
-import type { ApiLogger } from '../logger.ts';
+import { type JobRun, type Queryable, readRun } from '@spillway/db';
+import { findRequestedRun, type JobName, requestRun } from '@spillway/worker';
+import type { WorkerQueues } from '../queues/worker-queues.ts';
 
-/** What the API asks of whoever does maintenance. */
+/** A run that waits in the queue: no worker has begun it. */
+export type QueuedRun = Omit<JobRun, 'status' | 'startedAtMs'> & {
+  readonly status: 'queued';
+  readonly startedAtMs: null;
+};
+
+/** What the API asks of the workers, which do maintenance. */
 export interface MaintenanceControl {
   /** How long a request waits for a run's end before it is answered that the run goes on, in ms. */
   readonly answerWithinMs: number;
   /**
-   * Runs a job to its end. When somebody else has it in hand, anywhere in the fleet, nothing is done and the report says
-   * `busy`: so it may be called as often as one likes. Rejects when Postgres can't be reached.
+   * Asks the workers to run a job; while such a request waits or runs, another one is the same.
+   * @returns the run's id for {@link find}
+   * @throws {QueueUnavailableError} when the queue's Redis can't be reached
    */
-  run(job: MaintenanceJobName, options: { readonly dryRun: boolean }): Promise<JobReport>;
-  /** Stops what runs after the batch at hand, and waits for it. Never rejects. */
-  close(): Promise<void>;
+  start(job: JobName, options: { readonly dryRun: boolean }): Promise<string>;
+  /** The run, or the one that went on already when it was asked for; undefined when there is none. */
+  find(runId: string): Promise<JobRun | QueuedRun | undefined>;
 }
 
-/** Runs the worker's own jobs in this process; a lock in Postgres sees to it that there is one of each in the fleet. */
+/** Puts runs into the workers' queue and reads what became of them; nothing is run in this process. */
 export function maintenanceControl(options: {
-  /** A run holds two connections. */
-  readonly pool: ConnectionSource & Queryable;
-  readonly logger: ApiLogger;
-  /** Tables to archive. @default the guide's three */
-  readonly archiveTables?: readonly MaintainedTable[] | undefined;
+  readonly queues: Pick<WorkerQueues, 'maintenance' | 'ask'>;
+  readonly db: Queryable;
   /** pg_net gives up after 5 s, and after 1 s in its first versions. @default 500 */
   readonly answerWithinMs?: number;
 }): MaintenanceControl {
-  const { pool, logger, archiveTables = builtInArchives, answerWithinMs = 500 } = options;
-  const deps = { pool, logger, tables: archiveTables };
-  const running = new Set<Promise<unknown>>();
-  const stop = new AbortController();
+  const { queues, db, answerWithinMs = 500 } = options;
   return {
     answerWithinMs,
-    run: async (job, { dryRun }) => {
-      const run = maintenanceJobs[job](deps, { dryRun, signal: stop.signal });
-      const settled = run.then(
-        ({ status, runId }) => logger.info({ job, status, runId }, 'api: maintenance ended'),
-        (error: unknown) => logger.error({ err: error, job }, 'api: maintenance failed'),
-      );
-      running.add(settled);
-      void settled.finally(() => running.delete(settled));
-      return run;
-    },
-    close: async () => {
-      stop.abort();
-      await Promise.all(running);
+    start: async (job, { dryRun }) => queues.ask(async () => requestRun(queues.maintenance, job, dryRun)),
+    find: async (runId) => {
+      const run = await readRun(db, runId);
+      if (run !== undefined) return run;
+      const requested = await queues.ask(async () => findRequestedRun(queues.maintenance, runId));
+      if (requested === undefined) return undefined;
+      if (requested.kind === 'joined') return readRun(db, requested.runId);
+      return queued(runId, requested.job, requested.dryRun);
     },
   };
+}
+
+function queued(id: string, job: string, dryRun: boolean): QueuedRun {
+  const times = { dueAtMs: null, startedAtMs: null, finishedAtMs: null, durationMs: null };
+  const none = { attempts: 0, errorMessage: null, details: {}, tables: [] };
+  return { id, job, trigger: 'http', dryRun, status: 'queued', ...times, ...none };
 }

@@ -1,16 +1,19 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { createRoute, z } from '@hono/zod-openapi';
 import { problemResponse } from '@spillway/limiter/http';
-import { type JobReport, type MaintenanceJobName, maintenanceJobNames } from '@spillway/worker';
+import { type JobName, jobNames } from '@spillway/worker';
+import type { Context } from 'hono';
+import { archivalRun } from '../audit/archival-run-routes.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import type { ApiApp } from '../openapi/api-app.ts';
-import { booleanText, members } from '../openapi/fields.ts';
+import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
+import { booleanText, members, oneOf, uuid } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
-import { refusal } from '../problems.ts';
+import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import type { MaintenanceControl } from './maintenance-control.ts';
 
-// Not strict: whoever schedules it may send along what it likes, as pg_net's users do.
+// Not strict: what schedules it may send along what it likes, as pg_net's users do.
 const body = z
   .looseObject(
     {
@@ -22,26 +25,39 @@ const body = z
     { error: 'must be a JSON object' },
   )
   .openapi('MaintenanceRequest');
+const query = members({ dryRun: booleanText().optional() });
 
-const report = z
+const time = z.number().nullable();
+const runView = z
   .object({
+    id: z.string(),
     job: z.string(),
-    runId: z.string().nullable().openapi({ description: 'As in /v1/audit/archival-runs.' }),
-    status: z.string().openapi({ description: 'completed, or partial when something is left for the next run.' }),
+    trigger: z.enum(['schedule', 'http', 'cli']),
+    dueAtMs: time.openapi({ description: 'The moment of the schedule that it is for; null for a run by hand.' }),
     dryRun: z.boolean(),
-    durationMs: z.number(),
-    crashedBefore: z.number().openapi({ description: 'Tables of earlier runs that died, found and marked now.' }),
-    tables: z.array(z.unknown()),
+    status: z
+      .enum(['queued', 'running', 'completed', 'partial', 'failed', 'crashed', 'baseline'])
+      .openapi({ description: 'partial: something is left for the next run. crashed: its process died.' }),
+    attempts: z.number(),
+    startedAtMs: time.openapi({ description: 'Of the last attempt.' }),
+    finishedAtMs: time,
+    durationMs: time,
+    errorMessage: z.string().nullable(),
+    details: z.unknown(),
+    tables: z.array(archivalRun),
   })
-  .openapi('MaintenanceReport');
+  .openapi('MaintenanceRun');
+type RunView = z.output<typeof runView>;
 
-const running = z.object({ job: z.string(), status: z.literal('running'), dryRun: z.boolean() }).openapi('RunningJob');
+/** The guide's names for its three jobs, by which pg_cron calls them. */
+const functions: readonly (readonly [JobName, operationId: string])[] = [
+  ['cron-cleanup-rate-limits', 'cleanUpRateLimits'],
+  ['cron-create-partitions', 'createPartitions'],
+  ['cron-archive-data', 'archiveData'],
+];
 
-const operationIds: Readonly<Record<MaintenanceJobName, string>> = {
-  'cron-cleanup-rate-limits': 'cleanUpRateLimits',
-  'cron-create-partitions': 'createPartitions',
-  'cron-archive-data': 'archiveData',
-};
+/** How often it is looked whether a run has ended, in ms. */
+const LOOK_MS = 25;
 
 /** What the routes work with. */
 export interface MaintenanceRouteDeps {
@@ -49,58 +65,99 @@ export interface MaintenanceRouteDeps {
   readonly record: Pick<Recorder, 'change'>;
 }
 
-/** `POST /functions/v1/<job>`: what pg_cron and pg_net call, as often as they like. */
+/** `/v1/maintenance`, and `POST /functions/v1/<job>`: what pg_cron and pg_net call, as often as they like. */
 export function maintenanceRoutes(app: ApiApp, deps: MaintenanceRouteDeps, guard: Guard): void {
-  for (const job of maintenanceJobNames) jobRoute(app, deps, guard, job);
+  const { control } = deps;
+  const [first = 'cron-archive-data', ...others] = jobNames;
+  const params = z.object({ job: oneOf([first, ...others]) });
+  const run = createRoute({
+    method: 'post',
+    path: '/v1/maintenance/{job}',
+    operationId: 'runJob',
+    ...runs('Have a worker run a job now, unless it runs already', guard),
+    request: { params, query, body: { content: { 'application/json': { schema: body } } } },
+  });
+  app.openapi(run, async (context) => answer(context, deps, context.req.valid('param').job, dryRunOf(context.req)));
+  for (const [job, operationId] of functions) {
+    const route = createRoute({
+      method: 'post',
+      path: `/functions/v1/${job}`,
+      operationId,
+      ...runs(`Have a worker run ${job} now, unless it runs already`, guard),
+      request: { query, body: { content: { 'application/json': { schema: body } } } },
+    });
+    app.openapi(route, async (context) => answer(context, deps, job, dryRunOf(context.req)));
+  }
+  const one = createRoute({
+    method: 'get',
+    path: '/v1/maintenance/runs/{id}',
+    operationId: 'getMaintenanceRun',
+    tags: ['maintenance'],
+    summary: 'One run, with what was done table by table',
+    ...guard('read', 'maintain'),
+    request: { params: z.object({ id: uuid() }) },
+    responses: { 200: json(runView, 'The run.'), ...refusals(400, 401, 403, 404, 503) },
+  });
+  app.openapi(one, async (context) => {
+    const found = await control.find(context.req.valid('param').id);
+    if (found === undefined) throw refusal(unknownThingProblem('run'));
+    return context.json(viewOf(found), 200);
+  });
 }
 
-function jobRoute(app: ApiApp, { control, record }: MaintenanceRouteDeps, guard: Guard, job: MaintenanceJobName): void {
+function runs(summary: string, guard: Guard) {
   const { middleware, security } = guard('maintain');
-  const route = createRoute({
-    method: 'post',
-    path: `/functions/v1/${job}`,
+  return {
     tags: ['maintenance'],
-    operationId: operationIds[job],
-    summary: `Run ${job} now, unless it runs already`,
+    summary,
     security,
     middleware: [middleware, readBody({ optional: true })],
-    request: {
-      query: members({ dryRun: booleanText().optional() }),
-      body: { content: { 'application/json': { schema: body } } },
-    },
     responses: {
-      200: json(report, 'What was done, table by table.'),
-      202: json(running, 'It runs, here or elsewhere; its rows in /v1/audit/archival-runs tell how it ends.'),
+      200: json(runView, 'It ended.'),
+      202: json(runView, 'It waits for a worker or runs: see Location.'),
       ...refusals(400, 401, 403, 413, 415, 500, 503),
     },
-  });
-  app.openapi(route, async (context) => {
-    const dryRun = context.req.valid('json').dryRun ?? context.req.valid('query').dryRun ?? false;
-    const change = { action: 'run_job', objectKind: 'job', object: job, after: { dryRun } };
-    // The run goes on without the row's transaction: it may take an hour.
-    const run = await record.change(context, change, async () => ({ ended: control.run(job, { dryRun }) }));
-    const ended = await within(run.ended, control.answerWithinMs);
-    if (ended?.status === 'failed') throw refusal(failedProblem(ended));
-    if (ended !== undefined && ended.status !== 'busy')
-      return context.json({ ...ended, tables: [...ended.tables] }, 200);
-    context.header('Location', `/v1/audit/archival-runs?jobName=${job}`);
-    return context.json({ job, status: 'running' as const, dryRun }, 202);
-  });
+  };
 }
 
-/** Why it failed is in the run's history, and in the log. */
-function failedProblem({ job, runId }: JobReport): Response {
-  const detail = `${job} failed: see /v1/audit/archival-runs?runId=${runId}.`;
-  return problemResponse({ status: 500, title: 'The run failed', detail, job, runId });
+interface DryRunRequest {
+  valid(target: 'json' | 'query'): { readonly dryRun?: boolean | undefined };
 }
 
-/** Undefined when time runs out first. */
-async function within<Result>(promise: Promise<Result>, ms: number): Promise<Result | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<undefined>((resolve) => (timer = setTimeout(() => resolve(undefined), ms)));
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
+function dryRunOf(request: DryRunRequest): boolean {
+  return request.valid('json').dryRun ?? request.valid('query').dryRun ?? false;
+}
+
+async function answer(
+  context: Context<ApiEnv>,
+  { control, record }: MaintenanceRouteDeps,
+  job: JobName,
+  dryRun: boolean,
+) {
+  const change = { action: 'run_job', objectKind: 'job', object: job, after: { dryRun } };
+  const id = await record.change(context, change, async () => control.start(job, { dryRun }));
+  const run = await look(control, id);
+  const place = `/v1/maintenance/runs/${run.id}`;
+  if (run.status === 'failed') {
+    const detail = `${job} failed: see ${place}.`;
+    throw refusal(problemResponse({ status: 500, title: 'The run failed', detail, job, runId: run.id }));
   }
+  if (run.finishedAtMs !== null) return context.json(run, 200);
+  context.header('Location', place);
+  return context.json(run, 202);
+}
+
+/** How it stands at its end, or when it is time to answer. */
+async function look(control: MaintenanceControl, id: string): Promise<RunView> {
+  const until = performance.now() + control.answerWithinMs;
+  for (;;) {
+    const run = await control.find(id);
+    if (run === undefined) throw new Error(`the run ${id} vanished`);
+    if (run.finishedAtMs !== null || performance.now() >= until) return viewOf(run);
+    await delay(LOOK_MS);
+  }
+}
+
+function viewOf(run: NonNullable<Awaited<ReturnType<MaintenanceControl['find']>>>): RunView {
+  return { ...run, tables: [...run.tables] };
 }

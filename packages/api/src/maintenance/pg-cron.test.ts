@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { createApiKey, createPool, migrate } from '@spillway/db';
 import { missingPackages, type PostgresServer, startPostgres } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';
 import { keyDirectory } from '../auth/key-directory.ts';
 import { type HttpServer, serve } from '../serve.ts';
 import { memoryLog } from '../testing/memory-log.ts';
-import { maintenanceControl } from './maintenance-control.ts';
+import { workersOf } from '../testing/workers.ts';
 
 const binDir = '/usr/lib/postgresql/15/bin';
 const missing = await missingPackages([
@@ -46,6 +47,8 @@ const pgNet = `
     RETURN 1;
   END $body$;`;
 
+const redis = useRedis();
+const closing: (() => Promise<void>)[] = [];
 let postgres: PostgresServer;
 let pool: ReturnType<typeof createPool>;
 let server: HttpServer;
@@ -65,12 +68,13 @@ beforeAll(async () => {
     logger,
     authenticator: keyDirectory({ db: pool, logger }),
     db: pool,
-    maintenance: maintenanceControl({ pool, logger, answerWithinMs: 4_000 }),
+    ...workersOf({ pool, redisUrl: redis.url, onClose: (close) => void closing.push(close), answerWithinMs: 4_000 }),
   });
   server = await serve({ fetch: app.fetch, host: '127.0.0.1', port: 0 });
 }, 60_000);
 afterAll(async () => {
   await server?.close(0);
+  for (const close of closing.toReversed()) await close();
   await pool?.end();
   await postgres?.stop();
 });

@@ -6,13 +6,14 @@ import path from 'node:path';
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import { generateApi } from 'swagger-typescript-api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { maintenanceControl } from '../maintenance/maintenance-control.ts';
+import { useRedis } from '@spillway/local-servers/testing';
 import { bearer } from '../testing/fixed-keys.ts';
-import { memoryLog } from '../testing/memory-log.ts';
 import { useApi } from '../testing/use-api.ts';
+import { workersOf } from '../testing/workers.ts';
 
-const api = useApi((pool) => ({
-  maintenance: maintenanceControl({ pool, logger: memoryLog().logger, answerWithinMs: 30_000 }),
+const redis = useRedis();
+const api = useApi((_, tools) => ({
+  maintenance: workersOf({ ...tools, redisUrl: redis.url }).maintenance,
   breakers: createBreakers({ store: memoryStore() }),
 }));
 
@@ -132,13 +133,18 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
 
   await call('maintenance', 'createPartitions', {});
   await call('maintenance', 'cleanUpRateLimits', { dryRun: true });
-  await call('maintenance', 'archiveData', {});
+  const run = await call('maintenance', 'archiveData', {});
+  await call('maintenance', 'runJob', 'cron-archive-data', {});
+  await call('maintenance', 'getMaintenanceRun', (run as { readonly id: string }).id);
 
   for (const list of ['listBlocks', 'listBreakerEvents', 'listDeadLetters', 'listGaps', 'listChanges']) {
     const page = await call('audit', list, { limit: 5 });
     // The calls before have changed things.
     expect(page).toEqual(list === 'listChanges' ? expect.anything() : { rows: [], next: null });
   }
+  const gap = '6f1b0a52-7c0e-4f3a-9d2b-0123456789ab';
+  await api.pool.query(`INSERT INTO spillway.audit_gaps (id, kind) VALUES ($1, 'missing')`, [gap]);
+  await call('audit', 'resolveGap', gap, { note: 'looked into' });
   await call('audit', 'listArchivalRuns', { status: 'completed' });
 
   const { id } = (await call('keys', 'createKey', { name: 'a', scopes: ['read'] })) as { id: string };

@@ -12,13 +12,14 @@ const problem = z
   .openapi('Problem');
 
 /** A status that a route may refuse with. */
-type Refusal = 400 | 401 | 403 | 404 | 413 | 415 | 500 | 503;
+type Refusal = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503;
 
 const meanings: Readonly<Record<Refusal, string>> = {
   400: 'The request is not valid; `errors` says where.',
   401: 'No key, or one that is not valid.',
   403: 'The key lacks the scope.',
   404: 'There is no such thing.',
+  409: 'It was done before.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
   500: 'It was tried, and failed.',

@@ -5,7 +5,6 @@ import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { HonoAdapter } from '@bull-board/hono';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
-import type { AuditQueue } from '@spillway/worker';
 import type { MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Guard } from '../auth/require-scope.ts';
@@ -13,18 +12,18 @@ import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { onlyOurs } from '../only-ours.ts';
 import { tooLargeProblem } from '../problems.ts';
 import { MAX_BODY_BYTES } from '../read-body.ts';
+import type { WorkerQueues } from './worker-queues.ts';
 
 const bounded = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) });
 const secured = onlyOurs({ dataImages: true, fonts: true, base: true });
 
-/** `/queues`: BullMQ's own board of the audit queue, for those who operate. It looks, and it tries failed jobs again; nothing else. */
-export function queueRoutes(app: ApiApp, queue: AuditQueue, guard: Guard): void {
+/** `/queues`: BullMQ's own board of the queues, for those who operate. It looks, and it tries failed jobs again; nothing else. */
+export function queueRoutes(app: ApiApp, queues: Pick<WorkerQueues, 'audit' | 'maintenance'>, guard: Guard): void {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath('/queues');
   createBullBoard({
     queues: [
-      new BullMQAdapter(queue, {
-        description: 'Blocks and breaker events on their way to Postgres',
-      }),
+      new BullMQAdapter(queues.audit, { description: 'Blocks and breaker events on their way to Postgres' }),
+      new BullMQAdapter(queues.maintenance, { description: 'Cleaning up, partitions, archiving and reconciling' }),
     ],
     serverAdapter,
     options: {

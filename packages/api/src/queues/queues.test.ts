@@ -1,19 +1,19 @@
 import { useRedis } from '@spillway/local-servers/testing';
-import { AUDIT_QUEUE, createAuditQueue } from '@spillway/worker';
+import { AUDIT_QUEUE, createAuditQueue, MAINTENANCE_QUEUE, requestRun } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { cookieSessions } from '../dashboard/session.ts';
 import { memoryLog } from '../testing/memory-log.ts';
 import { useApi } from '../testing/use-api.ts';
-import { type BoardQueue, openBoardQueue } from './board-queue.ts';
+import { openWorkerQueues, type WorkerQueues } from './worker-queues.ts';
 
 const redis = useRedis();
-let board: BoardQueue;
+let queuesOfWorkers: WorkerQueues;
 beforeEach(() => {
-  board = openBoardQueue(redis.url, '', memoryLog().logger);
+  queuesOfWorkers = openWorkerQueues(redis.url, '', memoryLog().logger);
 });
-afterEach(() => board.close());
+afterEach(() => queuesOfWorkers.close());
 const api = useApi(() => ({
-  queue: board.queue,
+  queues: queuesOfWorkers,
   dashboard: { sessions: cookieSessions('a secret of thirty-two characters'), ending: new AbortController().signal },
 }));
 
@@ -58,7 +58,18 @@ it('sends a browser without a session to the page that signs in', async () => {
 
 it('lists the audit queue and its jobs', async () => {
   const id = await failedJob();
-  expect(await queues()).toMatchObject({ queues: [{ name: AUDIT_QUEUE, counts: { failed: 1 }, jobs: [{ id }] }] });
+  expect(await queues()).toMatchObject({ queues: [{ name: AUDIT_QUEUE, counts: { failed: 1 }, jobs: [{ id }] }, {}] });
+});
+
+it('lists the maintenance queue and the progress of its jobs', async () => {
+  const { maintenance } = queuesOfWorkers;
+  const id = await requestRun(maintenance, 'cron-archive-data', false);
+  const progress = { table: 'public.audit_logs', done: 5_000, total: 12_000 };
+  await (await maintenance.getJob(id))?.updateProgress(progress);
+  const response = await api.ask('GET', `/queues/api/queues?activeQueue=${MAINTENANCE_QUEUE}&status=waiting`);
+  expect(await response.json()).toMatchObject({
+    queues: [{ name: AUDIT_QUEUE }, { name: MAINTENANCE_QUEUE, jobs: [{ id, name: 'cron-archive-data', progress }] }],
+  });
 });
 
 it('tries failed jobs again, and refuses whatever would lose events', async () => {
@@ -85,9 +96,9 @@ it('tries failed jobs again, and refuses whatever would lose events', async () =
       'application/problem+json',
     ]);
   }
-  expect(await queues()).toMatchObject({ queues: [{ counts: { failed: 1 }, isPaused: false }] });
+  expect(await queues()).toMatchObject({ queues: [{ counts: { failed: 1 }, isPaused: false }, {}] });
   expect((await api.ask('PUT', `${path}/${id}/retry`)).status).toBe(204);
-  expect(await queues()).toMatchObject({ queues: [{ counts: { failed: 0, waiting: 1 } }] });
+  expect(await queues()).toMatchObject({ queues: [{ counts: { failed: 0, waiting: 1 } }, {}] });
 });
 
 it('loads nothing from elsewhere', async () => {

@@ -49,11 +49,16 @@ const statements = [
    CROSS JOIN (VALUES ('audit_event_lag_p99_ms', 1.0), ('audit_event_lag_p50_ms', 0.4), ('audit_flush_lag_ms', 0.1)) AS metric (name, share)`,
   `INSERT INTO system_metrics (metric_name, metric_value, recorded_at) VALUES ('audit_outbox_events', 37, now()),
      ('audit_queue_jobs', 2, now()), ('audit_dropped_total', 0, now()), ('audit_dead_letters', 1, now()), ('audit_missing_events', 0, now())`,
-  `INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, deleted_count, started_at, finished_at)
-   VALUES (gen_random_uuid(), 'cron-archive-data', 'api_call_logs', 'completed', 1284310, 1284310, now() - interval '3 days', now() - interval '3 days' + interval '41 seconds'),
-     (gen_random_uuid(), 'cron-cleanup-rate-limits', 'rate_limits_v2', 'completed', 0, 8204, now() - interval '7 hours', now() - interval '7 hours' + interval '380 milliseconds')`,
-  `INSERT INTO archive.archival_runs (run_id, job_name, status, started_at, finished_at, error_message)
-   VALUES (gen_random_uuid(), 'cron-create-partitions', 'failed', now() - interval '24 days', now() - interval '24 days' + interval '2 seconds', 'canceling statement due to lock timeout')`,
+  `WITH run (id, job, status, started_at, took, error_message, table_name, archived, deleted) AS (VALUES
+     (gen_random_uuid(), 'cron-archive-data', 'completed', now() - interval '3 days', interval '41 seconds', null, 'public.api_call_logs', 1284310, 1284310),
+     (gen_random_uuid(), 'cron-cleanup-rate-limits', 'completed', now() - interval '7 hours', interval '380 milliseconds', null, 'public.rate_limits_v2', 0, 8204),
+     (gen_random_uuid(), 'cron-create-partitions', 'failed', now() - interval '24 days', interval '2 seconds', 'canceling statement due to lock timeout', null, 0, 0)
+   ), runs AS (
+     INSERT INTO spillway.job_runs (id, job, trigger, status, started_at, finished_at, duration_ms, error_message)
+     SELECT id, job, 'schedule', status, started_at, started_at + took, extract(epoch FROM took) * 1000, error_message FROM run
+   )
+   INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, deleted_count, started_at, finished_at)
+   SELECT id, job, table_name, status, archived, deleted, started_at, started_at + took FROM run WHERE table_name IS NOT NULL`,
   `INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
    SELECT 'user-' || n, 'POST', '/functions/v1/generate-content', 200, 90, now() - interval '1 minute' FROM generate_series(1, 742) AS n`,
   `INSERT INTO generations (user_id, provider, created_at) SELECT 'user-' || n, 'runware', now() - interval '10 minutes' FROM generate_series(1, 3120) AS n`,

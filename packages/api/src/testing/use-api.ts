@@ -22,14 +22,22 @@ export interface TestApi {
 
 const up = async (): Promise<void> => undefined;
 
+/** What an application's parts are made with. */
+export interface ApiTools {
+  readonly pool: TestPool;
+  /** Called when the test is over, last come first served; the pool is open still. */
+  readonly onClose: (close: () => Promise<void>) => void;
+}
+
 /** Gives each test of the file an application. Read the fields inside tests only. */
-export function useApi(more: (pool: TestPool) => Partial<ApiDeps> = () => ({})): TestApi {
+export function useApi(more: (pool: TestPool, tools: ApiTools) => Partial<ApiDeps> = () => ({})): TestApi {
   const postgres = usePostgres({
     scope: 'test',
     template: 'spillway_db',
     migrate: async (connectionString) => void (await migrate({ connectionString })),
   });
   let current: Omit<TestApi, 'ask'> | undefined;
+  const closing: (() => Promise<void>)[] = [];
   beforeEach(() => {
     const pool = createPool({ connectionString: postgres.url, onError: () => undefined });
     const ten = definePolicy({ name: 'ten', limit: 10, windowMs: 60_000 });
@@ -37,10 +45,18 @@ export function useApi(more: (pool: TestPool) => Partial<ApiDeps> = () => ({})):
     const limiter: Limiter = createLimiter({ store: memoryStore(), policies: [...tiers, ten, slots], live: true });
     const log = memoryLog();
     const checks = { redis: up, postgres: up };
-    const app = createApp({ limiter, checks, logger: log.logger, authenticator: fixedKeys, db: pool, ...more(pool) });
+    const app = createApp({
+      limiter,
+      checks,
+      logger: log.logger,
+      authenticator: fixedKeys,
+      db: pool,
+      ...more(pool, { pool, onClose: (close) => void closing.push(close) }),
+    });
     current = { app, pool, limiter, log };
   });
   afterEach(async () => {
+    for (const close of closing.splice(0).toReversed()) await close();
     await current?.pool.end();
   });
   const present = (): Omit<TestApi, 'ask'> => {

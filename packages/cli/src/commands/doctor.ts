@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CliContext } from '../cli-context.ts';
-import { readDatabaseUrl, readTables, readTrailRedises } from '../config.ts';
+import { readDatabaseUrl, readTrailRedises } from '../config.ts';
+import { readArchiveTables } from '@spillway/worker';
 import { type Check, check } from '../doctor/check.ts';
 import { checkPostgres } from '../doctor/check-postgres.ts';
 import { checkRedis } from '../doctor/check-redis.ts';
@@ -20,7 +21,7 @@ export function doctorCommand({ env, output, end }: CliContext): Command {
     )
     .action(async () => {
       const databaseUrl = readDatabaseUrl(env);
-      const tables = readTables(env);
+      const tables = readArchiveTables(env);
       const { trail, queue } = readTrailRedises(env);
       const redises = await Promise.all([...new Set([trail, queue])].map(checkRedis));
       const postgres = await checkPostgres(databaseUrl, tables);

@@ -27,8 +27,9 @@ it('lists the jobs with their schedules', async () => {
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toEqual([
     { job: 'cron-cleanup-rate-limits', schedule: '0 3 * * *' },
-    { job: 'cron-create-partitions', schedule: '0 1 1 * *' },
+    { job: 'cron-create-partitions', schedule: '0 1 1 * *, 30 0 * * *' },
     { job: 'cron-archive-data', schedule: '0 2 * * 0' },
+    { job: 'cron-reconcile-audit', schedule: '30 4 * * *' },
   ]);
 });
 
@@ -61,6 +62,11 @@ it('only looks with --dry-run, then does it, and leaves both in the history', as
     { dry_run: true, rows: 12 },
     { dry_run: false, rows: 12 },
   ]);
+  const history = await spillway(['maintenance', 'history', '--json'], servers.env);
+  expect(JSON.parse(history.stdout)).toMatchObject([
+    { job: 'cron-archive-data', trigger: 'cli', status: 'completed', dryRun: false, rowsMoved: 12 },
+  ]);
+  expect((await spillway(['maintenance', 'history'], servers.env)).stdout).toContain('cron-archive-data');
 });
 
 it('archives the tables of SPILLWAY_ARCHIVE_TABLES too', async () => {

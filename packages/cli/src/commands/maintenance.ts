@@ -1,57 +1,74 @@
 import { Argument, Command, InvalidArgumentError } from '@commander-js/extra-typings';
-import { insertChange } from '@spillway/db';
-import {
-  guidePatterns,
-  isMaintenanceJobName,
-  type JobReport,
-  maintenanceJobNames,
-  maintenanceJobs,
-} from '@spillway/worker';
+import { insertChange, jobOverview } from '@spillway/db';
+import { type JobReport, jobNames, jobPatterns, readArchiveTables, runJob, tableJobs } from '@spillway/worker';
 import { actor } from '../actor.ts';
 import type { CliContext } from '../cli-context.ts';
-import { readTables } from '../config.ts';
 import { type ExitCode, exitCodes } from '../exit-code.ts';
 import { table } from '../output.ts';
 import { progressBars } from '../progress-bars.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { withPool } from '../with-pool.ts';
 
-/** `spillway maintenance list` and `spillway maintenance run <job>`. */
+/** `spillway maintenance list`, `history` and `run <job>`. */
 export function maintenanceCommand(context: CliContext): Command {
   const list = new Command('list').description('the jobs and their schedules in UTC').action(() => {
-    const jobs = maintenanceJobNames.map((job) => ({ job, schedule: guidePatterns[job] }));
+    const jobs = jobNames.map((job) => ({ job, schedule: jobPatterns[job].join(', ') }));
     context.output.result(jobs, table(jobs));
   });
   return new Command('maintenance')
     .description('clean up, make partitions, archive')
     .addCommand(list)
+    .addCommand(historyCommand(context))
     .addCommand(runCommand(context));
 }
+
+function historyCommand(context: CliContext): Command {
+  return new Command('history')
+    .description('the last run of each job, whoever asked for it')
+    .addHelpText('after', '\nNeeds DATABASE_URL. All runs are in spillway.job_runs.')
+    .action(async () => {
+      const runs = await withPool(context, async (pool) => jobOverview(pool));
+      const rows = runs.map(({ startedAtMs, durationMs, errorMessage, rowsMoved, ...run }) => ({
+        ...run,
+        started: new Date(startedAtMs).toISOString(),
+        ms: durationMs,
+        rows: rowsMoved,
+        error: errorMessage,
+      }));
+      context.output.result(runs, rows.length === 0 ? 'No job has run yet.' : table(rows));
+    });
+}
+
+/** The jobs that `run` takes; `audit reconcile` runs the fourth, which needs Redis. */
+const runnable = jobNames.filter((name) => name !== 'cron-reconcile-audit');
 
 function runCommand(context: CliContext): Command<[string], { dryRun?: true; timeBudget?: number }> {
   const { output, signal, end } = context;
   return new Command('run')
-    .description('run a job now; Ctrl-C ends it after the batch at hand')
-    .addArgument(new Argument('<job>', 'its name').choices(maintenanceJobNames))
+    .description('run a job now, in this process; Ctrl-C ends it after the batch at hand')
+    .addArgument(new Argument('<job>', 'its name').choices(runnable))
     .option('--dry-run', 'only look and report')
     .option('--time-budget <seconds>', 'stop after so many seconds; the next run goes on', seconds)
-    .addHelpText('after', '\nNeeds DATABASE_URL. Each table of a run has a row in archive.archival_runs.')
+    .addHelpText(
+      'after',
+      '\nNeeds DATABASE_URL. A run has a row in spillway.job_runs and one a table in archive.archival_runs.',
+    )
     .action(async (name, { dryRun = false, timeBudget }) => {
-      if (!isMaintenanceJobName(name)) throw new InvalidArgumentError('There is no such job.');
-      const tables = readTables(context.env);
+      const tables = readArchiveTables(context.env);
       const bars = progressBars(output);
       const change = { actor: actor(), action: 'run_job', objectKind: 'job', object: name, after: { dryRun } };
       const report = await withPool(context, async (pool) => {
+        const deps = { pool, logger: silentLogger, tables };
+        const job = tableJobs(deps).find((each) => each.name === name);
+        if (job === undefined) throw new InvalidArgumentError('There is no such job.');
         await insertChange(pool, change);
-        return maintenanceJobs[name](
-          { pool, logger: silentLogger, tables },
-          {
-            dryRun,
-            signal,
-            onProgress: bars.show,
-            ...(timeBudget === undefined ? {} : { timeBudgetMs: timeBudget * 1_000 }),
-          },
-        );
+        return runJob(deps, job, {
+          trigger: 'cli',
+          dryRun,
+          signal,
+          onProgress: bars.show,
+          ...(timeBudget === undefined ? {} : { timeBudgetMs: timeBudget * 1_000 }),
+        });
       }).finally(bars.stop);
       output.result(report, people(report));
       end(codes[report.status]);
@@ -62,6 +79,7 @@ const codes: Readonly<Record<JobReport['status'], ExitCode>> = {
   completed: exitCodes.ok,
   partial: exitCodes.partial,
   busy: exitCodes.partial,
+  not_due: exitCodes.ok,
   failed: exitCodes.failed,
 };
 

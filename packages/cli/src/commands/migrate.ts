@@ -1,7 +1,8 @@
 import { Command } from '@commander-js/extra-typings';
 import { type ApplicationTable, type ArchiveReport, migrate, type RolesReport } from '@spillway/db';
 import type { CliContext } from '../cli-context.ts';
-import { readDatabaseUrl, readTables } from '../config.ts';
+import { readDatabaseUrl } from '../config.ts';
+import { readArchiveTables } from '@spillway/worker';
 
 /** `spillway migrate`. */
 export function migrateCommand({ env, output }: CliContext): Command {
@@ -12,7 +13,7 @@ export function migrateCommand({ env, output }: CliContext): Command {
       '\nNeeds DATABASE_URL, of the owner of the tables; a pooler is fine. Any number may run at once.\nMakes the archives of SPILLWAY_ARCHIVE_TABLES too.',
     )
     .action(async () => {
-      const report = await migrate({ connectionString: readDatabaseUrl(env), archives: readTables(env) });
+      const report = await migrate({ connectionString: readDatabaseUrl(env), archives: readArchiveTables(env) });
       const made = report.partitions.flatMap(({ created }) => created);
       const applied =
         report.applied.length === 0 ? 'The schema is up to date.' : `Applied ${report.applied.join(', ')}.`;

@@ -39,10 +39,13 @@ const event = (
        VALUES (gen_random_uuid(), '${name}', 'ai_provider', '${type}', ${type === 'failure' ? 1 : 5}, ${epoch}, '${JSON.stringify(metadata)}',
          ${error === null ? 'null' : `'${error}'`}, 0, 1, 1)`);
 
-const run = (id: number, ago: string, table: string, status: string, count: number): Promise<void> =>
-  sql(`INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, deleted_count, started_at, finished_at, error_message)
-       VALUES ('00000000-0000-4000-8000-00000000000${id}', 'cron-archive-data', '${table}', '${status}', ${count}, ${count},
-         now() - interval '${ago}', now() - interval '${ago}' + interval '2 seconds', ${status === 'failed' ? `'no such column'` : 'null'})`);
+const run = (id: number, ago: string, status: string, tables: Record<string, number>): Promise<void> =>
+  sql(`INSERT INTO spillway.job_runs (id, job, trigger, status, started_at, finished_at, duration_ms, error_message)
+       VALUES ('00000000-0000-4000-8000-00000000000${id}', 'cron-archive-data', 'http', '${status}', now() - interval '${ago}',
+         now() - interval '${ago}' + interval '2 seconds', 2000, ${status === 'partial' ? `'no such column'` : 'null'});
+       INSERT INTO archive.archival_runs (run_id, table_name, archived_count, deleted_count)
+       SELECT '00000000-0000-4000-8000-00000000000${id}', key, value::int, value::int
+       FROM jsonb_each_text('${JSON.stringify(tables)}')`);
 
 describe('decisionSeries', () => {
   it('gives decisions a second by tier and step: admitted, refused and those that shadows would have refused', async () => {
@@ -138,20 +141,30 @@ describe('metrics', () => {
 });
 
 describe('jobOverview', () => {
-  it('adds up the tables of the last run of each job, and is as good as the worst of them', async () => {
-    await run(1, '8 days', 'api_call_logs', 'completed', 9_999);
-    await run(2, '1 day', 'api_call_logs', 'completed', 100);
-    await run(2, '1 day', 'audit_logs', 'failed', 20);
+  it('gives the last run of each job, by whomever it was asked for, with the rows of its tables added up', async () => {
+    await run(1, '8 days', 'completed', { api_call_logs: 9_999 });
+    await run(2, '1 day', 'partial', { api_call_logs: 100, audit_logs: 20 });
+    await sql(`INSERT INTO spillway.job_runs (job, due_at, trigger, status) VALUES
+      ('cron-archive-data', now(), 'schedule', 'baseline'), ('cron-reconcile-audit', now(), 'schedule', 'running')`);
+    const row = { dryRun: false, attempts: 1, startedAtMs: expect.any(Number) as number };
     expect(await jobOverview(database.pool)).toEqual([
       {
-        jobName: 'cron-archive-data',
-        status: 'failed',
-        startedAtMs: expect.any(Number),
-        durationMs: expect.closeTo(2_000, -2),
-        dryRun: false,
+        ...row,
+        job: 'cron-archive-data',
+        trigger: 'http',
+        status: 'partial',
+        durationMs: 2_000,
         rowsMoved: 120,
-        tables: 2,
         errorMessage: 'no such column',
+      },
+      {
+        ...row,
+        job: 'cron-reconcile-audit',
+        trigger: 'schedule',
+        status: 'running',
+        durationMs: null,
+        rowsMoved: 0,
+        errorMessage: null,
       },
     ]);
   });

@@ -1,12 +1,13 @@
 import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
+import { auditGaps } from '../schema/audit-gaps.ts';
 
 /**
  * Roles that own nothing but what they must, for users to be members of one or several:
  * - writer: the worker's sink. Adds to the trail, and can neither change nor delete what is in it.
  * - maintenance: the worker's jobs. Moves, deletes and sums up by age; owns the archives, as attaching a partition demands.
  * - reader: dashboards. Reads everything but keys.
- * - api: the keys of the HTTP API, metrics that are posted to it, and changes by hand. Its user is a member of reader too, and
- *   can neither change nor delete what is in the trail or in the archives.
+ * - api: the keys of the HTTP API, metrics that are posted to it, changes by hand, and that a gap is resolved. Its user is a member of
+ *   reader too, and can neither change nor delete what is in the trail or in the archives, nor archive.
  */
 export const roleNames = ['spillway_writer', 'spillway_maintenance', 'spillway_reader', 'spillway_api'] as const;
 
@@ -44,7 +45,12 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   // Blocks are written through upsert_blocks(), outages through upsert_outages().
   'public.rate_limits_v2': { maintenance: MOVE, reader: 'SELECT' },
   'public.circuit_breaker_events': { writer: 'INSERT', maintenance: `${MOVE}, INSERT`, reader: 'SELECT' },
-  'spillway.audit_gaps': { writer: 'INSERT', maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.audit_gaps': {
+    writer: 'INSERT',
+    maintenance: 'SELECT, INSERT, UPDATE',
+    reader: 'SELECT',
+    api: `UPDATE (${auditGaps.resolvedAtMs.name})`,
+  },
   'spillway.audit_dead_letters': {
     writer: ADD,
     maintenance: `SELECT, UPDATE (${auditDeadLetters.replayedAtMs.name})`,
@@ -81,7 +87,8 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'archive.generations': { maintenance: OWN, reader: 'SELECT' },
   'archive.archival_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
   'spillway.partition_moves': { maintenance: OWN, reader: 'SELECT' },
-  'spillway.scheduled_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.job_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.observer_turns': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
 };
 
 /** Who may call which function. Replaying a dead letter writes what the sink would have. */

@@ -1,14 +1,15 @@
 import { bigint, boolean, check, index, jsonb, text, uuid } from 'drizzle-orm/pg-core';
 import { archivalRunStatuses, oneOf } from './enumerations.ts';
+import { jobRuns } from './job-runs.ts';
 import { archive } from './schemas.ts';
 import { epochMs, now } from './timestamps.ts';
 
-/** One row per maintenance run and table; rows of one run share `run_id`. */
+/** One row per maintenance run and table; the children of a row of `spillway.job_runs`. */
 export const archivalRuns = archive.table(
   'archival_runs',
   {
     id: uuid('id').primaryKey().defaultRandom(),
-    runId: uuid('run_id'),
+    runId: uuid('run_id').references(() => jobRuns.id, { onDelete: 'cascade' }),
     jobName: text('job_name').notNull().default('cron-archive-data'),
     startedAtMs: epochMs('started_at').notNull().default(now),
     /** Null while it runs. */
@@ -28,7 +29,8 @@ export const archivalRuns = archive.table(
     check('archival_runs_status_check', oneOf(table.status, archivalRunStatuses)),
     // The guide's third monitoring query.
     index('archival_runs_started_at_idx').on(table.startedAtMs),
-    // The last run of a job, for catch-up and for the dashboard.
+    // The tables of one run.
+    index('archival_runs_run_idx').on(table.runId),
     index('archival_runs_job_idx').on(table.jobName, table.startedAtMs.desc().nullsFirst()),
   ],
 );

@@ -15,13 +15,19 @@ export type GapKind = (typeof gapKinds)[number];
 
 /**
  * What an API key may do. `decide`: ask for decisions. `read`: look at the trail, policies, breakers and metrics. `metrics`: record
- * samples. `operate`: block, unblock and reset subjects, set overrides and list entries, move breakers, retry failed jobs.
- * `maintain`: run maintenance jobs. `admin`: everything, policies and keys included.
+ * samples. `operate`: block, unblock and reset subjects, set overrides and list entries, move breakers, retry failed jobs,
+ * resolve gaps. `maintain`: run maintenance jobs, resolve gaps. `admin`: everything, policies and keys included.
  */
 export const apiKeyScopes = ['decide', 'read', 'metrics', 'operate', 'maintain', 'admin'] as const;
 
 /** How a maintenance run of one table stands. `partial`: in order, but there is more to do. */
 export const archivalRunStatuses = ['running', 'completed', 'partial', 'failed', 'crashed'] as const;
+
+/** What asked for a maintenance run. */
+export const runTriggers = ['schedule', 'http', 'cli'] as const;
+
+/** How a maintenance run stands. `baseline`: no run, but where a job's history begins. */
+export const jobRunStatuses = ['baseline', ...archivalRunStatuses] as const;
 
 /** The condition of a check: the column holds one of these words. */
 export const oneOf = (column: PgColumn, words: readonly string[]): SQL => sql`${column} in (${sql.raw(quoted(words))})`;

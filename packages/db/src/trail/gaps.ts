@@ -1,10 +1,11 @@
-import { and, isNotNull, isNull, sql } from 'drizzle-orm';
+import { and, eq, isNotNull, isNull, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import { equals, type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
-import { columnsOf, excluded, typed } from '../query/typed.ts';
+import { columnsOf, excluded, now, typed } from '../query/typed.ts';
 import { type InsertRows, type NewRow, unnestCall, unnestInsert } from '../query/unnest-insert.ts';
 import { auditGaps } from '../schema/audit-gaps.ts';
 import type { GapKind } from '../schema/enumerations.ts';
+import type { Change } from './changes.ts';
 
 /** Missing sequence numbers of one shard and epoch, both ends included. */
 export interface GapRange {
@@ -102,4 +103,33 @@ export async function listGaps(db: Queryable, options: ListGapsOptions = {}): Pr
       .orderBy(...orderBy)
       .limit(limit),
   );
+}
+
+/** What came of resolving a gap. */
+export type GapResolution =
+  | { readonly kind: 'resolved'; readonly gap: StoredGap }
+  /** Somebody was first: nothing was changed. */
+  | { readonly kind: 'resolved_before'; readonly gap: StoredGap }
+  | { readonly kind: 'unknown' };
+
+/**
+ * Says that somebody has looked into a gap: it counts for no alert any more. Who and why belongs into `spillway.changes`, in the
+ * same transaction.
+ * @param id a UUID.
+ */
+export async function resolveGap(db: Queryable, id: string): Promise<GapResolution> {
+  const open = and(eq(auditGaps.id, id), isNull(auditGaps.resolvedAtMs));
+  const { rowCount } = await typed(db).update(auditGaps).set({ resolvedAtMs: now }).where(open);
+  const [gap] = await typed(db).select(shown).from(auditGaps).where(eq(auditGaps.id, id));
+  if (gap === undefined) return { kind: 'unknown' };
+  return { kind: rowCount === 0 ? 'resolved_before' : 'resolved', gap };
+}
+
+/** The row of `spillway.changes` for it, but for who it was; undefined when nothing was changed. */
+export function gapChange(result: GapResolution, note: string): Omit<Change, 'actor'> | undefined {
+  if (result.kind !== 'resolved') return undefined;
+  const { id, kind, shard, epoch, fromSeq, toSeq, resolvedAtMs } = result.gap;
+  const what = { kind, shard, epoch, fromSeq, toSeq };
+  const before = { ...what, resolvedAtMs: null };
+  return { action: 'resolve_gap', objectKind: 'gap', object: id, before, after: { ...what, resolvedAtMs }, note };
 }

@@ -67,6 +67,10 @@ describe('listBreakerEvents', () => {
 test('listArchivalRuns filters by job, table, status and run', async () => {
   const runId = randomUUID();
   await database.pool.query(
+    `INSERT INTO spillway.job_runs (id, job, trigger) VALUES ($1, 'cron-archive-data', 'cli')`,
+    [runId],
+  );
+  await database.pool.query(
     `INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, started_at)
      VALUES ($1, 'cron-archive-data', 'audit_logs', 'completed', 7, now()),
             (NULL, 'cron-cleanup-rate-limits', NULL, 'running', 0, now() - interval '1 hour')`,

@@ -22,7 +22,7 @@ export interface DroppedVitals {
   readonly count: number;
 }
 
-/** The history of one scheduled job. */
+/** The history of one job, by whomever its runs were asked for. Dry runs don't count. */
 export interface JobVitals {
   readonly job: string;
   /** Since its last success, or since its history began, in milliseconds. */
@@ -30,9 +30,6 @@ export interface JobVitals {
   /** Of its last success, in milliseconds; null before the first. */
   readonly durationMs: number | null;
 }
-
-/** The observer's own row among the scheduled runs; no client of ours can write there. */
-const OBSERVER = 'observe';
 
 const QUERY = `
   SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "nowMs",
@@ -44,11 +41,11 @@ const QUERY = `
          (SELECT coalesce(json_agg(json_build_object('shard', shard, 'epoch', epoch, 'count', (detail->>'count')::float8)), '[]')
           FROM spillway.audit_gaps WHERE kind = 'dropped') AS dropped,
          (SELECT coalesce(json_agg(last), '[]') FROM (
-            SELECT DISTINCT ON (job_name) job_name AS job, duration_ms AS "durationMs",
-                   (extract(epoch FROM clock_timestamp() - coalesce(finished_at, slot)) * 1000)::float8 AS "successAgeMs"
-            FROM spillway.scheduled_runs
-            WHERE status IN ('baseline', 'completed') AND job_name <> '${OBSERVER}'
-            ORDER BY job_name, slot DESC) AS last) AS jobs`;
+            SELECT DISTINCT ON (job) job, duration_ms AS "durationMs",
+                   (extract(epoch FROM clock_timestamp() - finished_at) * 1000)::float8 AS "successAgeMs"
+            FROM spillway.job_runs
+            WHERE status IN ('baseline', 'completed') AND NOT dry_run
+            ORDER BY job, started_at DESC) AS last) AS jobs`;
 
 /** Reads them in one statement. */
 export async function readVitals(db: Queryable): Promise<Vitals> {
@@ -82,10 +79,9 @@ export async function recordMetrics(db: Queryable, samples: readonly Sample[]): 
 }
 
 const TURN = `
-  INSERT INTO spillway.scheduled_runs AS run (job_name, slot, status, finished_at)
-  VALUES ('${OBSERVER}', 'epoch', 'running', clock_timestamp())
-  ON CONFLICT (job_name, slot) DO UPDATE SET finished_at = excluded.finished_at
-  WHERE run.finished_at NOT BETWEEN clock_timestamp() - $1::float8 * interval '1 millisecond' AND clock_timestamp()
+  INSERT INTO spillway.observer_turns AS turn (taken_at) VALUES (clock_timestamp())
+  ON CONFLICT (id) DO UPDATE SET taken_at = excluded.taken_at
+  WHERE turn.taken_at NOT BETWEEN clock_timestamp() - $1::float8 * interval '1 millisecond' AND clock_timestamp()
   RETURNING true`;
 
 /** Whether it is the caller's turn to record what it saw: nobody had it within the last `restMs`, by Postgres' clock. */

@@ -1,4 +1,5 @@
 import type { Sample, Violation } from '@spillway/db';
+import type { JobName } from '../maintenance/job.ts';
 
 /** When a metric is a reason to call somebody. With several samples under different tags, each has an alert of its own. */
 export interface AlertRule {
@@ -16,7 +17,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 /** A job is late when its next run should be over too. */
-function late(job: string, afterMs: number): AlertRule {
+function late(job: JobName, afterMs: number): AlertRule {
   return { rule: 'job_late', metric: 'job_last_success_age_ms', tags: { job }, above: afterMs };
 }
 
@@ -32,10 +33,9 @@ export const defaultAlertRules: readonly AlertRule[] = [
   { rule: 'clock_ahead', metric: 'clock_skew_ms', above: 5_000 },
   { rule: 'clock_behind', metric: 'clock_skew_ms', below: -5_000 },
   late('cron-cleanup-rate-limits', DAY_MS + 6 * HOUR_MS),
-  late('cron-ensure-partitions', DAY_MS + 6 * HOUR_MS),
+  late('cron-create-partitions', DAY_MS + 6 * HOUR_MS),
   late('cron-reconcile-audit', DAY_MS + 6 * HOUR_MS),
   late('cron-archive-data', 8 * DAY_MS),
-  late('cron-create-partitions', 32 * DAY_MS),
 ];
 
 /** What the samples say about the rules. */

@@ -2,7 +2,7 @@ import { migrate } from '@spillway/db';
 import { usePostgres } from '@spillway/local-servers/testing';
 import { expect, it } from 'vitest';
 import { recordingLogger } from '../testing/recording-logger.ts';
-import { archiveData } from './archive-data.ts';
+import { archiveData } from './maintenance-jobs.ts';
 
 const postgres = usePostgres({ scope: 'test' });
 

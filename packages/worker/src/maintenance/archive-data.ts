@@ -1,10 +1,12 @@
 import { ArchiveError, archiveRows, type ArchiveRowsReport, builtInArchives } from '@spillway/db';
-import type { JobOptions, JobReport, MaintainedTable, MaintenanceDeps } from './job.ts';
+import { type Job, jobPatterns, type MaintainedTable, type MaintenanceDeps } from './job.ts';
 import { runTables, type TaskContext, type TableTask } from './run-tables.ts';
 
 /** `cron-archive-data`: moves old rows of each table into its archive. */
-export async function archiveData(deps: MaintenanceDeps, options?: JobOptions): Promise<JobReport> {
-  return runTables(deps, 'cron-archive-data', (deps.tables ?? builtInArchives).map(archiveTask), options);
+export function archiveJob(deps: MaintenanceDeps): Job {
+  const name = 'cron-archive-data';
+  const tasks = (deps.tables ?? builtInArchives).map(archiveTask);
+  return { name, patterns: jobPatterns[name], run: async (context) => runTables(deps, name, tasks, context) };
 }
 
 function archiveTask(table: MaintainedTable): TableTask {

@@ -1,10 +1,12 @@
 import { builtInCleanups, type CleanupRule, cleanUpRows } from '@spillway/db';
-import type { JobOptions, JobReport, MaintenanceDeps } from './job.ts';
+import { type Job, jobPatterns, type MaintenanceDeps } from './job.ts';
 import { runTables, type TableTask } from './run-tables.ts';
 
 /** `cron-cleanup-rate-limits`: deletes blocks long expired, old breaker events and old metrics. */
-export async function cleanupRateLimits(deps: MaintenanceDeps, options?: JobOptions): Promise<JobReport> {
-  return runTables(deps, 'cron-cleanup-rate-limits', (deps.cleanups ?? builtInCleanups).map(cleanupTask), options);
+export function cleanupJob(deps: MaintenanceDeps): Job {
+  const name = 'cron-cleanup-rate-limits';
+  const tasks = (deps.cleanups ?? builtInCleanups).map(cleanupTask);
+  return { name, patterns: jobPatterns[name], run: async (context) => runTables(deps, name, tasks, context) };
 }
 
 function cleanupTask(rule: CleanupRule): TableTask {

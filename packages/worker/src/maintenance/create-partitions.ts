@@ -1,13 +1,15 @@
 import { builtInArchives, ensurePartitions, inspectArchives, isPlainTable, retirePartitions } from '@spillway/db';
-import type { JobOptions, JobReport, MaintainedTable, MaintenanceDeps } from './job.ts';
+import { type Job, jobPatterns, type MaintainedTable, type MaintenanceDeps } from './job.ts';
 import { runTables, type TableTask } from './run-tables.ts';
 
 /**
  * `cron-create-partitions`: makes this month's and the next months' partitions of each archive where they are missing, and
  * takes old ones out where the table says so.
  */
-export async function createPartitions(deps: MaintenanceDeps, options?: JobOptions): Promise<JobReport> {
-  return runTables(deps, 'cron-create-partitions', (deps.tables ?? builtInArchives).map(partitionTask), options);
+export function partitionsJob(deps: MaintenanceDeps): Job {
+  const name = 'cron-create-partitions';
+  const tasks = (deps.tables ?? builtInArchives).map(partitionTask);
+  return { name, patterns: jobPatterns[name], run: async (context) => runTables(deps, name, tasks, context) };
 }
 
 function partitionTask(table: MaintainedTable): TableTask {

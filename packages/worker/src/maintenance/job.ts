@@ -1,9 +1,63 @@
-import type { ArchiveTable, CleanupRule, ConnectionSource, Queryable, RunStatus } from '@spillway/db';
+import type { ArchiveTable, CleanupRule, ConnectionSource, Queryable, RunStatus, RunTrigger } from '@spillway/db';
 import type { Clock } from './agreed-now.ts';
 import type { WorkerLogger } from '../logger.ts';
 
-/** The guide's three jobs: under these names they are scheduled, called by HTTP and by the command line. */
-export type MaintenanceJobName = 'cron-cleanup-rate-limits' | 'cron-create-partitions' | 'cron-archive-data';
+/** A job's name: by it a job is scheduled, called by HTTP and by the command line, locked and written down. */
+export type JobName =
+  | 'cron-cleanup-rate-limits'
+  | 'cron-create-partitions'
+  | 'cron-archive-data'
+  | 'cron-reconcile-audit';
+
+/**
+ * Each job's schedule, as cron fields in UTC. A job with several patterns is due at each moment of each. The months are looked
+ * after daily too: one whose first day was missed would otherwise be without its partitions until the next.
+ */
+export const jobPatterns: Readonly<Record<JobName, readonly string[]>> = {
+  'cron-cleanup-rate-limits': ['0 3 * * *'],
+  'cron-create-partitions': ['0 1 1 * *', '30 0 * * *'],
+  'cron-archive-data': ['0 2 * * 0'],
+  'cron-reconcile-audit': ['30 4 * * *'],
+};
+
+/** The names, those of the guide first. */
+export const jobNames: readonly JobName[] = [
+  'cron-cleanup-rate-limits',
+  'cron-create-partitions',
+  'cron-archive-data',
+  'cron-reconcile-audit',
+];
+
+/** A job. */
+export interface Job {
+  /** Unique, without colons. */
+  readonly name: string;
+  /** When it is due: one or more times five or six cron fields, in UTC. */
+  readonly patterns: readonly string[];
+  /** Does the work. What rejects becomes a failed run, unless Postgres could not be reached. */
+  run(context: RunContext): Promise<RunOutcome>;
+}
+
+/** What a run is given. */
+export interface RunContext {
+  /** The run's id in `spillway.job_runs`. */
+  readonly runId: string;
+  readonly dryRun: boolean;
+  /** Aborted when the run should end after the batch at hand: the process wants to end, or lost the lock. */
+  readonly signal: AbortSignal;
+  /** Time for the run, in milliseconds; Infinity without a limit. */
+  readonly timeBudgetMs: number;
+  readonly onProgress: (progress: JobProgress) => void;
+}
+
+/** What a run came to. */
+export interface RunOutcome {
+  readonly status: RunStatus;
+  readonly errorMessage?: string;
+  readonly tables?: readonly TableReport[];
+  /** What a job without tables has to tell, as JSON. */
+  readonly details?: Readonly<Record<string, unknown>>;
+}
 
 /** A table to archive, and how its target's months are kept. */
 export interface MaintainedTable extends ArchiveTable {
@@ -13,7 +67,7 @@ export interface MaintainedTable extends ArchiveTable {
   readonly retire?: { readonly keepMonths: number; readonly action: 'detach' | 'drop' };
 }
 
-/** What a job works on. */
+/** What jobs on tables work on. */
 export interface MaintenanceDeps {
   /** A run holds two connections: one for the work, one for the lock. A direct one when partitions are retired. */
   readonly pool: ConnectionSource & Queryable;
@@ -41,6 +95,8 @@ export interface JobProgress {
 
 /** How to run a job. */
 export interface JobOptions {
+  /** Who asks for it. @default 'cli' */
+  readonly trigger?: RunTrigger;
   /** Look and report, change nothing but the history. @default false */
   readonly dryRun?: boolean;
   /** The run stops after so many milliseconds and goes on the next time. @default no limit */
@@ -67,22 +123,21 @@ export interface TableReport {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** What a run came to. */
+/** What a run came to, for the one who asked. */
 export interface JobReport {
-  readonly job: MaintenanceJobName;
-  /** As in `archive.archival_runs`; null when it was busy. */
+  readonly job: string;
+  /** As in `spillway.job_runs`. When `busy`, the run that is going on; null when it can't be told, or nothing was due. */
   readonly runId: string | null;
-  /** `busy`: another process is running it, and nothing was done. `partial`: in part, see the tables. */
-  readonly status: RunStatus | 'busy';
+  /**
+   * `busy`: another process is running the job, and nothing was done. `not_due`: a schedule's run that another process made.
+   * `partial`: in part, see the tables.
+   */
+  readonly status: RunStatus | 'busy' | 'not_due';
   readonly dryRun: boolean;
   readonly durationMs: number;
   /** Tables of earlier runs that died, found and marked now. */
   readonly crashedBefore: number;
   readonly tables: readonly TableReport[];
+  readonly errorMessage?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
 }
-
-/**
- * A job. Rejects only when Postgres can't be reached; what goes wrong with a table is in its report.
- * @throws pg's error when there is no connection.
- */
-export type MaintenanceJob = (deps: MaintenanceDeps, options?: JobOptions) => Promise<JobReport>;

@@ -2,8 +2,7 @@ import { useMigratedPostgres } from '../testing/migrated.ts';
 import { recordingLogger } from '../testing/recording-logger.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { agreedNow } from './agreed-now.ts';
-import { archiveData } from './archive-data.ts';
-import { cleanupRateLimits } from './cleanup-rate-limits.ts';
+import { archiveData, cleanupRateLimits } from './maintenance-jobs.ts';
 import type { MaintenanceDeps } from './job.ts';
 
 const DAY_MS = 86_400_000;

@@ -2,11 +2,9 @@ import { migrate, withConnection, withJobLock } from '@spillway/db';
 import { usePostgres } from '@spillway/local-servers/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingLogger, recordingLogger } from '../testing/recording-logger.ts';
-import { archiveData } from './archive-data.ts';
-import { cleanupRateLimits } from './cleanup-rate-limits.ts';
-import { createPartitions } from './create-partitions.ts';
-import type { JobProgress, MaintainedTable, MaintenanceDeps } from './job.ts';
-import { isMaintenanceJobName, maintenanceJobNames, maintenanceJobs } from './maintenance-jobs.ts';
+import { jobNames, type JobProgress, type MaintainedTable, type MaintenanceDeps } from './job.ts';
+import { archiveData, cleanupRateLimits, createPartitions, isJobName, tableJobs } from './maintenance-jobs.ts';
+import { lockName } from './run-job.ts';
 
 const postgres = usePostgres({
   migrate: async (url) => {
@@ -97,10 +95,29 @@ describe('cron-archive-data', () => {
     expect((await archiveData(deps)).status).toBe('completed');
   });
 
-  it('does nothing while another process runs it', async () => {
-    const held = await withJobLock(postgres.pool, 'cron-archive-data', async () => archiveData(deps));
-    expect(held).toMatchObject({ acquired: true, result: { status: 'busy', runId: null, tables: [] } });
-    expect(await rows(history)).toEqual([]);
+  it('does nothing while another process runs it, and names the run that is going on', async () => {
+    const held = await withJobLock(postgres.pool, lockName('cron-archive-data', false), async () => {
+      expect(await archiveData(deps)).toMatchObject({ status: 'busy', runId: null, tables: [] });
+      const {
+        rows: [run],
+      } = await postgres.pool.query<{ id: string }>(
+        `INSERT INTO spillway.job_runs (job, trigger) VALUES ('cron-archive-data', 'schedule') RETURNING id`,
+      );
+      expect(await archiveData(deps)).toMatchObject({ status: 'busy', runId: run?.id, tables: [] });
+      // A dry run changes nothing, and waits for nobody.
+      return archiveData(deps, { dryRun: true });
+    });
+    expect(held).toMatchObject({ acquired: true, result: { status: 'completed', dryRun: true } });
+    expect(await rows(`SELECT FROM archive.archival_runs WHERE NOT dry_run`)).toEqual([]);
+  });
+
+  it('is one run when two processes ask at once, and both are told which', async () => {
+    const reports = await Promise.all([archiveData(deps), archiveData(deps), archiveData(deps)]);
+    expect(new Set(reports.map(({ runId }) => runId)).size).toBe(1);
+    expect(reports.map(({ status }) => status).toSorted()).toEqual(['busy', 'busy', 'completed']);
+    expect(await rows('SELECT job, trigger, status, attempts FROM spillway.job_runs')).toEqual([
+      { job: 'cron-archive-data', trigger: 'cli', status: 'completed', attempts: 1 },
+    ]);
   });
 
   it('marks runs that died', async () => {
@@ -249,8 +266,9 @@ describe('cron-create-partitions', () => {
   });
 });
 
-it('has exactly the jobs of the guide', () => {
-  expect(Object.keys(maintenanceJobs).toSorted()).toEqual(maintenanceJobNames.toSorted());
-  expect(isMaintenanceJobName('cron-archive-data')).toBe(true);
-  expect(isMaintenanceJobName('toString')).toBe(false);
+it("has exactly the guide's jobs, and the reconcile", () => {
+  const names = [...tableJobs(deps).map(({ name }) => name), 'cron-reconcile-audit'];
+  expect(names).toEqual(jobNames);
+  expect(names.every(isJobName)).toBe(true);
+  expect(isJobName('toString')).toBe(false);
 });

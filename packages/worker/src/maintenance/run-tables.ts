@@ -1,16 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import {
-  addToRun,
-  closeRun,
+  addToTableRun,
+  closeTableRun,
   type Connection,
-  markCrashedRuns,
-  openRun,
+  openTableRun,
   type RunStatus,
   withConnection,
-  withJobLock,
 } from '@spillway/db';
 import { agreedNow } from './agreed-now.ts';
-import type { JobOptions, JobReport, MaintenanceDeps, MaintenanceJobName, TableReport } from './job.ts';
+import type { JobOptions, MaintenanceDeps, RunContext, RunOutcome, TableReport } from './job.ts';
 
 /** What a task may use. */
 export interface TaskContext {
@@ -45,49 +42,29 @@ export interface TableTask {
   run(context: TaskContext): Promise<TaskOutcome>;
 }
 
-/**
- * Runs a job's tasks one after the other, with a row of history for each. A task that fails doesn't stop the others. Only
- * one process at a time runs a job; it marks what earlier ones left unfinished when they died.
- */
+/** Runs a job's tasks one after the other, with a row of history for each. A task that fails doesn't stop the others. */
 export async function runTables(
   deps: MaintenanceDeps,
-  job: MaintenanceJobName,
+  job: string,
   tasks: readonly TableTask[],
-  options: JobOptions = {},
-): Promise<JobReport> {
-  const started = performance.now();
-  const dryRun = options.dryRun ?? false;
-  const runId = randomUUID();
-  const locked = await withJobLock(deps.pool, job, async (lost) => {
-    const crashedBefore = await markCrashedRuns(deps.pool, job);
-    if (crashedBefore > 0) deps.logger.warn({ job, tables: crashedBefore }, 'maintenance: an earlier run died');
-    const signal = options.signal === undefined ? lost : AbortSignal.any([lost, options.signal]);
-    const deadline = started + (options.timeBudgetMs ?? Number.POSITIVE_INFINITY);
-    const tables: TableReport[] = [];
-    for (const task of tasks) {
-      const report = await runTask(deps, {
-        job,
-        runId,
-        task,
-        dryRun,
-        signal,
-        deadline,
-        onProgress: options.onProgress,
-      });
-      tables.push(report);
-      const level = report.status === 'failed' ? 'error' : 'info';
-      deps.logger[level]({ job, ...report }, 'maintenance: a table is done');
-    }
-    return { crashedBefore, tables };
-  });
-  const durationMs = Math.round(performance.now() - started);
-  if (!locked.acquired) return { job, runId: null, status: 'busy', dryRun, durationMs, crashedBefore: 0, tables: [] };
-  const { crashedBefore, tables } = locked.result;
-  return { job, runId, status: overall(tables), dryRun, durationMs, crashedBefore, tables };
+  { runId, dryRun, signal, timeBudgetMs, onProgress }: RunContext,
+): Promise<RunOutcome> {
+  const deadline = performance.now() + timeBudgetMs;
+  const tables: TableReport[] = [];
+  for (const task of tasks) {
+    const report = await runTask(deps, { job, runId, task, dryRun, signal, deadline, onProgress });
+    tables.push(report);
+    const level = report.status === 'failed' ? 'error' : 'info';
+    deps.logger[level]({ job, ...report }, 'maintenance: a table is done');
+  }
+  const errors = tables.flatMap(({ table, errorMessage }) =>
+    errorMessage === undefined ? [] : [`${table}: ${errorMessage}`],
+  );
+  return { status: overall(tables), tables, ...(errors.length === 0 ? {} : { errorMessage: errors.join('; ') }) };
 }
 
 interface TaskRun {
-  readonly job: MaintenanceJobName;
+  readonly job: string;
   readonly runId: string;
   readonly task: TableTask;
   readonly dryRun: boolean;
@@ -104,20 +81,20 @@ async function runTask(deps: MaintenanceDeps, run: TaskRun): Promise<TableReport
   const took = (): number => Math.round(performance.now() - started);
   let id: string | undefined;
   try {
-    const rowId = await openRun(deps.pool, { runId, jobName: job, tableName: table, dryRun });
+    const rowId = await openTableRun(deps.pool, { runId, jobName: job, tableName: table, dryRun });
     id = rowId;
     const outcome = await withConnection(deps.pool, async (connection) =>
       task.run({ ...context(run, connection, rowId), now: async () => agreedNow(connection, deps.clocks) }),
     );
     const { status, archived, deleted, cutoff, details } = outcome;
-    await closeRun(deps.pool, id, outcome);
+    await closeTableRun(deps.pool, id, outcome);
     const at = cutoff === undefined ? {} : { cutoff: cutoff.toISOString() };
     return { table, status, archived, deleted, durationMs: took(), ...at, details };
   } catch (error) {
     const errorMessage = error instanceof Error ? error.message : String(error);
     deps.logger.error({ err: error, job, table }, 'maintenance: a table failed');
     // With Postgres gone the row says "running" until the next run finds it and knows better.
-    if (id !== undefined) await closeRun(deps.pool, id, { status: 'failed', errorMessage }).catch(() => {});
+    if (id !== undefined) await closeTableRun(deps.pool, id, { status: 'failed', errorMessage }).catch(() => {});
     return { table, status: 'failed', archived: 0, deleted: 0, durationMs: took(), errorMessage, details: {} };
   }
 }
@@ -136,7 +113,7 @@ function context(
     dryRun,
     signal,
     timeBudgetMs: Math.max(0, deadline - performance.now()),
-    record: async (counts) => addToRun(connection, id, counts),
+    record: async (counts) => addToTableRun(connection, id, counts),
     ...report,
   };
 }

@@ -6,13 +6,14 @@ import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { Queue, QueueEvents } from 'bullmq';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../connections.ts';
-import { DEFAULT_PREFIX } from '../queue/audit-queue.ts';
 import { recordingLogger } from '../testing/recording-logger.ts';
 import { runFixture } from '../testing/run-fixture.ts';
-import { latestSlot } from './latest-slot.ts';
-import type { Schedule } from './schedule.ts';
-import { MAINTENANCE_QUEUE, type Scheduler, type SchedulerOptions, startScheduler } from './scheduler.ts';
-import { guideSchedules } from './schedules.ts';
+import type { Job } from '../maintenance/job.ts';
+import { reconcileJob, tableJobs } from '../maintenance/maintenance-jobs.ts';
+import { createAuditQueue, DEFAULT_PREFIX } from '../queue/audit-queue.ts';
+import { MAINTENANCE_QUEUE } from '../queue/maintenance-queue.ts';
+import { latestDue } from './due.ts';
+import { type Scheduler, type SchedulerOptions, startScheduler } from './scheduler.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({
@@ -40,10 +41,10 @@ afterEach(async () => {
 });
 
 /** A job that notes its runs. */
-function noting(name: string, pattern: string): Schedule {
+function noting(name: string, ...patterns: string[]): Job {
   return {
     name,
-    pattern,
+    patterns,
     run: async () => {
       runs.push(name);
       return { status: 'completed' };
@@ -51,13 +52,13 @@ function noting(name: string, pattern: string): Schedule {
   };
 }
 
-function start(schedules: readonly Schedule[], options: Partial<SchedulerOptions> = {}): Scheduler {
+function start(jobs: readonly Job[], options: Partial<SchedulerOptions> = {}): Scheduler {
   const connection = connect(redis.url, { option: 'redis', connectionName: 'schedule', onError });
   const scheduler = startScheduler({
     connection,
     pool: postgres.pool,
     logger: recordingLogger(),
-    schedules,
+    jobs,
     checkIntervalMs: 50,
     ...options,
   });
@@ -65,15 +66,15 @@ function start(schedules: readonly Schedule[], options: Partial<SchedulerOptions
   return scheduler;
 }
 
-interface SlotRow {
-  slot: Date;
+interface RunRow {
+  due_at: Date;
   status: string;
   attempts: number;
 }
 
-async function history(name: string): Promise<SlotRow[]> {
-  const { rows } = await postgres.pool.query<SlotRow>(
-    'SELECT slot, status, attempts FROM spillway.scheduled_runs WHERE job_name = $1 ORDER BY slot',
+async function history(name: string): Promise<RunRow[]> {
+  const { rows } = await postgres.pool.query<RunRow>(
+    'SELECT due_at, status, attempts FROM spillway.job_runs WHERE job = $1 ORDER BY due_at',
     [name],
   );
   return rows;
@@ -82,7 +83,8 @@ async function history(name: string): Promise<SlotRow[]> {
 /** Writes that the job's history began a year before, so that it is overdue. */
 async function overdue(name: string): Promise<void> {
   await postgres.pool.query(
-    `INSERT INTO spillway.scheduled_runs (job_name, slot, status) VALUES ($1, now() - interval '2 years', 'completed')`,
+    `INSERT INTO spillway.job_runs (job, due_at, trigger, status)
+     VALUES ($1, now() - interval '2 years', 'schedule', 'completed')`,
     [name],
   );
 }
@@ -96,7 +98,7 @@ async function schedulers(): Promise<unknown[]> {
   return found.map(({ key, pattern, tz }) => ({ key, pattern, tz })).toSorted((a, b) => a.key.localeCompare(b.key));
 }
 
-describe('latestSlot', () => {
+describe('latestDue', () => {
   it.each([
     ['0 3 * * *', '2025-12-07T03:00:00.000Z', '2025-12-07T03:00:00.000Z'],
     ['0 3 * * *', '2025-12-07T02:59:59.999Z', '2025-12-06T03:00:00.000Z'],
@@ -108,21 +110,23 @@ describe('latestSlot', () => {
     ['0 2 * * 0', '2025-11-02T06:30:00.000Z', '2025-11-02T02:00:00.000Z'],
     ['* * * * * *', '2025-12-07T03:00:07.600Z', '2025-12-07T03:00:07.000Z'],
   ])('of %s at %s is %s', (pattern, now, expected) => {
-    expect(latestSlot(pattern, Date.parse(now)).toISOString()).toBe(expected);
+    expect(latestDue([pattern], Date.parse(now)).toISOString()).toBe(expected);
   });
 });
 
 describe('the schedules', () => {
-  it("are the guide's, in UTC, and the daily two", async () => {
+  it("are the guide's, in UTC, a daily look at the months and a daily reconcile", async () => {
     const deps = { pool: postgres.pool, logger: recordingLogger() };
-    start(guideSchedules(deps, async () => ({ status: 'completed' })));
+    const queue = createAuditQueue({ connection: redis.client, onError });
+    start([...tableJobs(deps), reconcileJob({ redis: redis.client, queue, pool: postgres.pool, shards: 1 })]);
     await expect.poll(schedulers, { timeout: 10_000 }).toEqual([
       { key: 'cron-archive-data', pattern: '0 2 * * 0', tz: 'UTC' },
       { key: 'cron-cleanup-rate-limits', pattern: '0 3 * * *', tz: 'UTC' },
       { key: 'cron-create-partitions', pattern: '0 1 1 * *', tz: 'UTC' },
-      { key: 'cron-ensure-partitions', pattern: '30 0 * * *', tz: 'UTC' },
+      { key: 'cron-create-partitions.2', pattern: '30 0 * * *', tz: 'UTC' },
       { key: 'cron-reconcile-audit', pattern: '30 4 * * *', tz: 'UTC' },
     ]);
+    await queue.close();
   });
 
   it('are written again only when they differ, since that would delete an overdue run', async () => {
@@ -138,6 +142,7 @@ describe('the schedules', () => {
 
   it.each([
     ['pattern', noting('x', 'daily'), 'pattern'],
+    ['list of patterns', noting('x'), 'patterns'],
     ['name', noting('a:b', YEARLY), 'name'],
   ])('refuse a bad %s', (_, schedule, option) => {
     expect(() => start([schedule])).toThrow(expect.objectContaining({ code: 'invalid_option', option }));
@@ -189,8 +194,8 @@ describe('a job', () => {
   it('whose process died is taken over by the next', async () => {
     await overdue('yearly');
     await postgres.pool.query(
-      `INSERT INTO spillway.scheduled_runs (job_name, slot, status)
-       VALUES ('yearly', date_trunc('year', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 'running')`,
+      `INSERT INTO spillway.job_runs (job, due_at, trigger, status)
+       VALUES ('yearly', date_trunc('year', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC', 'schedule', 'running')`,
     );
     start([noting('yearly', YEARLY)]);
     await expect
@@ -200,9 +205,9 @@ describe('a job', () => {
 
   it('that fails is tried again, and three times at most', async () => {
     await overdue('yearly');
-    const failing: Schedule = {
+    const failing: Job = {
       name: 'yearly',
-      pattern: YEARLY,
+      patterns: [YEARLY],
       run: async () => {
         runs.push('yearly');
         throw new Error('disk full');
@@ -221,9 +226,9 @@ describe('a job', () => {
     await overdue('yearly');
     const table = 'public.api_call_logs';
     const seen = new AbortController();
-    const schedule: Schedule = {
+    const telling: Job = {
       name: 'yearly',
-      pattern: YEARLY,
+      patterns: [YEARLY],
       run: async ({ onProgress }) => {
         onProgress({ table, done: 5_000, total: 12_000 });
         await once(seen.signal, 'abort');
@@ -232,7 +237,7 @@ describe('a job', () => {
         return { status: 'completed' };
       },
     };
-    start([schedule]);
+    start([telling]);
     const queue = new Queue(MAINTENANCE_QUEUE, { connection: redis.client, prefix: DEFAULT_PREFIX });
     const told: unknown[] = [];
     const events = new QueueEvents(MAINTENANCE_QUEUE, {
@@ -253,7 +258,8 @@ describe('a job', () => {
     await migrate({ connectionString: server.url });
     const pool = createPool({ connectionString: server.url, onError, connectTimeoutMs: 500 });
     await pool.query(
-      `INSERT INTO spillway.scheduled_runs (job_name, slot, status) VALUES ('yearly', now() - interval '2 years', 'completed')`,
+      `INSERT INTO spillway.job_runs (job, due_at, trigger, status)
+       VALUES ('yearly', now() - interval '2 years', 'schedule', 'completed')`,
     );
     await server.kill();
     const scheduler = start([noting('yearly', YEARLY)], { pool });
@@ -283,7 +289,7 @@ describe('a worker whose clock is two days off', () => {
       expect(Math.round((believes - Date.now()) / 86_400_000)).toBe(days);
       await expect.poll(() => history('often'), { timeout: 20_000 }).toMatchObject({ length: 4 });
       const rows = await history('often');
-      const times = rows.map(({ slot }) => slot.getTime());
+      const times = rows.map(({ due_at: dueAt }) => dueAt.getTime());
       expect(times.every((time) => Math.abs(time - Date.now()) < 60_000)).toBe(true);
       // Every one of them, none twice.
       expect(times.slice(2).map((time, index) => time - (times[index + 1] ?? 0))).toEqual([2_000, 2_000]);

@@ -1,26 +1,29 @@
-import { classifyDbError } from '@spillway/db';
-import { type Job, Queue, Worker } from 'bullmq';
+import { classifyDbError, type ConnectionSource, type Queryable } from '@spillway/db';
+import { type Job as QueuedJob, type Queue, Worker } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import { wholeNumber, WorkerOptionError } from '../errors.ts';
+import type { WorkerLogger } from '../logger.ts';
+import type { Job, JobReport } from '../maintenance/job.ts';
+import { runJob, type RunRequest } from '../maintenance/run-job.ts';
 import { DEFAULT_PREFIX } from '../queue/audit-queue.ts';
+import { createMaintenanceQueue, MAINTENANCE_QUEUE, type MaintenanceJobData } from '../queue/maintenance-queue.ts';
 import { restAfterErrors } from '../queue/rest-after-errors.ts';
 import { repeat } from '../repeat.ts';
-import { latestSlot } from './latest-slot.ts';
-import { dueSlot, runDue, type RunDueDeps } from './run-due.ts';
-import type { Schedule } from './schedule.ts';
-
-/** The queue of scheduled jobs. */
-export const MAINTENANCE_QUEUE = 'spillway-maintenance';
+import { latestDue, overdueSince } from './due.ts';
 
 /** What is scheduled where. */
-export interface SchedulerOptions extends RunDueDeps {
+export interface SchedulerOptions {
+  readonly pool: ConnectionSource & Queryable;
+  readonly logger: WorkerLogger;
   /** The queue's Redis. One more connection like this one is opened. */
   readonly connection: Redis | Cluster;
   /** @default '{spillway}' */
   readonly prefix?: string;
-  readonly schedules: readonly Schedule[];
+  readonly jobs: readonly Job[];
   /** How often the schedules in Redis and the history in Postgres are looked at, in ms. @default 30_000 */
   readonly checkIntervalMs?: number;
+  /** Pause before a failed run is tried again, in ms. @default 600_000 */
+  readonly retryAfterMs?: number;
 }
 
 /** A running scheduler. */
@@ -34,68 +37,76 @@ export interface Scheduler {
 /** Jobs at once in one process: a long archival must not keep the partitions waiting. */
 const CONCURRENCY = 2;
 
+/** A run goes on the next time when it takes longer: four hours. */
+const TIME_BUDGET_MS = 4 * 3_600_000;
+
 /** Least time between two reports of progress to Redis, in ms. */
 const PROGRESS_MS = 1_000;
+
+/** Pause of the queue when Postgres is away, in ms. */
+const REST_MS = 2_000;
 
 /** Ticks are repeated by the next check, so none has to be kept or tried again. */
 const tickOptions = { attempts: 1, removeOnComplete: { count: 100 }, removeOnFail: { count: 100 } } as const;
 
+type MaintenanceJob = QueuedJob<MaintenanceJobData>;
+
 /**
- * Runs jobs when they are due. Any number of processes may; each slot is run once.
+ * Runs jobs when they are due and when they were asked for by HTTP. Any number of processes may; each moment of a schedule is run
+ * once.
  *
  * A tick of a BullMQ job scheduler is only a reason to look: whether a job is due is decided by Postgres, its clock and its
  * history. Besides, every process looks by itself from time to time, puts back schedules that Redis lost and adds a tick
  * for what is overdue. So a schedule survives an emptied Redis, a worker that was down over its tick (one run catches up) and
- * clocks that are days off.
+ * clocks that are days off. A job whose worker died is given to another one within fifteen seconds.
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function startScheduler(options: SchedulerOptions): Scheduler {
-  const { connection, prefix = DEFAULT_PREFIX, schedules, logger } = options;
+  const { connection, prefix = DEFAULT_PREFIX, jobs, logger } = options;
   const checkIntervalMs = wholeNumber('checkIntervalMs', options.checkIntervalMs ?? 30_000, 10, 3_600_000);
-  for (const { name, pattern } of schedules) {
+  for (const { name, patterns } of jobs) {
     if (name === '' || name.includes(':')) throw new WorkerOptionError('name', name, 'not empty and without colons');
-    latestSlot(pattern, 0);
+    latestDue(patterns, 0);
   }
-  const byName = new Map(schedules.map((schedule) => [schedule.name, schedule]));
   const stop = new AbortController();
-  const queue = new Queue(MAINTENANCE_QUEUE, { connection, prefix });
   const onError = (error: Error): void => logger.warn({ err: error }, 'schedule: Redis connection');
-  queue.on('error', onError);
+  const queue = createMaintenanceQueue({ connection, prefix, onError });
 
-  const work = async (job: Job): Promise<unknown> => {
-    const schedule = byName.get(job.name);
+  const work = async (queued: MaintenanceJob): Promise<unknown> => {
+    const job = jobs.find(({ name }) => name === queued.name);
     // Of a newer or older version of the worker; its own process will see to it.
-    if (schedule === undefined) return null;
-    const progress = throttledProgress(job);
+    if (job === undefined) return null;
+    const { data } = queued;
+    const asked = data.trigger === 'http';
+    const progress = throttledProgress(queued);
     try {
-      const outcome = await runDue(options, schedule, { signal: stop.signal, onProgress: progress.report });
+      const report = await runJob(options, job, {
+        ...(asked ? askedRun(queued, data.dryRun) : dueRun(options, job)),
+        signal: stop.signal,
+        onProgress: progress.report,
+        timeBudgetMs: TIME_BUDGET_MS,
+      });
       await progress.flush();
-      return outcome;
+      return resultOf(report, asked);
     } catch (error) {
       if (classifyDbError(error) !== 'unavailable') throw error;
       // Not a delayed job: its time would be this process' clock, and a clock that is ahead would hide it from all others.
-      logger.warn({ err: error, job: job.name }, 'schedule: Postgres is unavailable, the next check looks again');
-      return null;
+      logger.warn({ err: error, job: job.name }, 'schedule: Postgres is unavailable');
+      // The next check looks again whether it is due. A run that was asked for waits in the queue.
+      if (!asked) return null;
+      await worker.rateLimit(REST_MS);
+      throw Worker.RateLimitError();
     }
   };
-  const worker = new Worker(MAINTENANCE_QUEUE, work, {
-    connection,
-    prefix,
-    concurrency: CONCURRENCY,
-    lockDuration: 30_000,
-    stalledInterval: 10_000,
-    maxStalledCount: 1_000,
-    runRetryDelay: 1_000,
-  });
+  const worker = openWorker(options, work);
   worker.on('error', onError);
   restAfterErrors(worker, 1_000);
-  worker.on('failed', (job, error) => logger.error({ err: error, job: job?.name }, 'schedule: a tick failed'));
 
   const checks = repeat(checkIntervalMs, stop.signal, async () => {
-    for (const schedule of schedules) {
-      await restore(queue, schedule).catch(onError);
-      await addOverdue(options, queue, schedule).catch((error: unknown) =>
-        logger.warn({ err: error, job: schedule.name }, 'schedule: could not look whether a job is overdue'),
+    for (const job of jobs) {
+      await restore(queue, job).catch(onError);
+      await addOverdue(options, queue, job).catch((error: unknown) =>
+        logger.warn({ err: error, job: job.name }, 'schedule: could not look whether a job is overdue'),
       );
     }
   });
@@ -113,22 +124,56 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   };
 }
 
+function openWorker(
+  { connection, prefix = DEFAULT_PREFIX, logger }: SchedulerOptions,
+  work: (queued: MaintenanceJob) => Promise<unknown>,
+): Worker<MaintenanceJobData> {
+  const worker = new Worker<MaintenanceJobData>(MAINTENANCE_QUEUE, work, {
+    connection,
+    prefix,
+    concurrency: CONCURRENCY,
+    lockDuration: 10_000,
+    stalledInterval: 5_000,
+    maxStalledCount: 1_000,
+    runRetryDelay: 1_000,
+  });
+  worker.on('failed', (job, error) => logger.error({ err: error, job: job?.name }, 'schedule: a job failed'));
+  return worker;
+}
+
+function askedRun({ id }: MaintenanceJob, dryRun: boolean): RunRequest {
+  return { trigger: 'http', dryRun, ...(id === undefined ? {} : { runId: id }) };
+}
+
+function dueRun({ pool, retryAfterMs }: SchedulerOptions, job: Job): RunRequest {
+  return { trigger: 'schedule', due: async () => overdueSince(pool, job, retryAfterMs) };
+}
+
+/** What the queue keeps of a run. One that was asked for and failed is a failed job there, which can be tried again. */
+function resultOf({ runId, status, errorMessage }: JobReport, asked: boolean): object {
+  if (asked && status === 'failed') throw new Error(errorMessage ?? 'the run failed');
+  return { runId, status };
+}
+
 /**
  * Puts a schedule into Redis where it is missing or another one. Only then: an upsert moves the next run into the future,
  * and one that is overdue would be lost.
  */
-async function restore(queue: Queue, { name, pattern }: Schedule): Promise<void> {
-  const present = await queue.getJobScheduler(name);
-  if (present?.pattern === pattern && present.tz === 'UTC') return;
-  await queue.upsertJobScheduler(name, { pattern, tz: 'UTC' }, { name, opts: tickOptions });
+async function restore(queue: Queue, { name, patterns }: Job): Promise<void> {
+  for (const [index, pattern] of patterns.entries()) {
+    const id = index === 0 ? name : `${name}.${index + 1}`;
+    const present = await queue.getJobScheduler(id);
+    if (present?.pattern === pattern && present.tz === 'UTC') continue;
+    await queue.upsertJobScheduler(id, { pattern, tz: 'UTC' }, { name, opts: tickOptions });
+  }
 }
 
-/** Many may add it: while the tick of a slot exists, another of the same name is none. */
-async function addOverdue(deps: RunDueDeps, queue: Queue, schedule: Schedule): Promise<void> {
-  const slot = await dueSlot(deps, schedule);
-  if (slot === null) return;
+/** Many may add it: while the tick of a moment exists, another of the same name is none. */
+async function addOverdue({ pool, retryAfterMs }: SchedulerOptions, queue: Queue, job: Job): Promise<void> {
+  const dueAt = await overdueSince(pool, job, retryAfterMs);
+  if (dueAt === null) return;
   const options = { ...tickOptions, removeOnComplete: true, removeOnFail: true };
-  await queue.add(schedule.name, {}, { ...options, jobId: `${schedule.name}.${slot.getTime()}` });
+  await queue.add(job.name, {}, { ...options, jobId: `${job.name}.${dueAt.getTime()}` });
 }
 
 /** Progress on its way to Redis: not each step, but always the last. */
@@ -137,7 +182,7 @@ interface ThrottledProgress {
   readonly flush: () => Promise<void>;
 }
 
-function throttledProgress(job: Job): ThrottledProgress {
+function throttledProgress(job: MaintenanceJob): ThrottledProgress {
   let last = Number.NEGATIVE_INFINITY;
   let held: object | undefined;
   const tell = async (progress: object): Promise<void> => {

@@ -1,5 +1,5 @@
 import { createPool } from '@spillway/db';
-import { archiveData } from '../maintenance/archive-data.ts';
+import { archiveData } from '../maintenance/maintenance-jobs.ts';
 import { recordingLogger } from './recording-logger.ts';
 
 /**

@@ -13,7 +13,7 @@ startScheduler({
   connection: connect(redisUrl, { option: 'redis', connectionName: 'schedule', onError }),
   pool: createPool({ connectionString, onError }),
   logger: recordingLogger(),
-  schedules: [{ name, pattern, run: async () => ({ status: 'completed' }) }],
+  jobs: [{ name, patterns: [pattern], run: async () => ({ status: 'completed' }) }],
   checkIntervalMs: 100,
 });
 process.stdout.write(`${new Date().toISOString()}\n`);

@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CliContext } from '../../cli-context.ts';
+import { gapsCommand, resolveCommand } from './gaps.ts';
 import { reconcileCommand } from './reconcile.ts';
 import { replayCommand } from './replay.ts';
 import { tailCommand } from './tail.ts';
@@ -10,5 +11,7 @@ export function auditCommand(context: CliContext): Command {
     .description('look at the audit trail and repair it')
     .addCommand(tailCommand(context))
     .addCommand(replayCommand(context))
-    .addCommand(reconcileCommand(context));
+    .addCommand(reconcileCommand(context))
+    .addCommand(gapsCommand(context))
+    .addCommand(resolveCommand(context));
 }

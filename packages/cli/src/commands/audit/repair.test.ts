@@ -76,7 +76,36 @@ it('reconcile names exactly the event that was deleted by hand, and once', async
     code: 0,
     stdout: 'Nothing new is missing. Looked at 2 outboxes.\n',
   });
+  const runs = await servers.postgres.pool.query(
+    'SELECT trigger, status, dry_run FROM spillway.job_runs ORDER BY started_at',
+  );
+  expect(runs.rows).toEqual(
+    [true, false, false].map((looked) => ({ trigger: 'cli', status: 'completed', dry_run: looked })),
+  );
 });
+
+it('gaps shows what is open, and resolve closes it with who and why, once', async () => {
+  const id = '6f1b0a52-7c0e-4f3a-9d2b-0123456789ab';
+  await servers.postgres.pool.query(
+    `INSERT INTO spillway.audit_gaps (id, kind, shard, epoch, from_seq, to_seq) VALUES ($1, 'missing', 1, 7, 3, 4)`,
+    [id],
+  );
+  expect((await spillway(['audit', 'gaps'], env())).stdout).toContain(id);
+  const resolve = ['audit', 'resolve', id, '--note'];
+  expect(await spillway([...resolve, ' '], env())).toMatchObject({ code: 2 });
+  expect(await spillway(['audit', 'resolve', id], env())).toMatchObject({ code: 2 });
+  expect(await spillway(['audit', 'resolve', 'x', '--note', 'y'], env())).toMatchObject({ code: 2 });
+  expect(await spillway([...resolve, 'deleted by hand'], env())).toMatchObject({ code: 0, stderr: '' });
+  expect((await spillway([...resolve, 'again'], env())).stdout).toMatch(/^It was resolved before, at 20/u);
+  expect(await spillway(['audit', 'gaps'], env())).toMatchObject({ code: 0, stdout: 'No gap is open.\n' });
+  expect(JSON.parse((await spillway(['audit', 'gaps', '--all', '--json'], env())).stdout)).toMatchObject([{ id }]);
+  const nobody = await spillway(['audit', 'resolve', id.replace('6', '7'), '--note', 'y'], env());
+  expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining('There is no gap') as string });
+  const { rows } = await servers.postgres.pool.query('SELECT actor, action, object, note FROM spillway.changes');
+  expect(rows).toEqual([
+    { actor: expect.stringMatching(/^cli:/u), action: 'resolve_gap', object: id, note: 'deleted by hand' },
+  ]);
+}, 120_000);
 
 it('replay stores a dead letter after the fix, and not before', async () => {
   await servers.postgres.pool.query(

@@ -1,11 +1,11 @@
 import type { Queryable } from '../connection/connection.ts';
 
-/** How a run of one table ended. `partial`: in order, but there is more to do. */
+/** How a run, or its part on one table, ended. `partial`: in order, but there is more to do. */
 export type RunStatus = 'completed' | 'partial' | 'failed';
 
-/** A run of one table that begins. */
-export interface RunStart {
-  /** UUID shared by all tables of the run. */
+/** The part of a run on one table, as it begins. */
+export interface TableRunStart {
+  /** The run's id in `spillway.job_runs`. */
   readonly runId: string;
   readonly jobName: string;
   /** `schema.name`. */
@@ -13,8 +13,8 @@ export interface RunStart {
   readonly dryRun: boolean;
 }
 
-/** A run of one table that ended. */
-export interface RunEnd {
+/** The same as it ended. */
+export interface TableRunEnd {
   readonly status: RunStatus;
   /** Rows; set only when the counts were not kept batch by batch. */
   readonly archived?: number | null;
@@ -24,8 +24,11 @@ export interface RunEnd {
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** Writes the row of a run that begins, and returns its id. */
-export async function openRun(db: Queryable, { runId, jobName, tableName, dryRun }: RunStart): Promise<string> {
+/** Writes a row of `archive.archival_runs`, and returns its id. */
+export async function openTableRun(
+  db: Queryable,
+  { runId, jobName, tableName, dryRun }: TableRunStart,
+): Promise<string> {
   const { rows } = await db.query<{ id: string }>(
     `INSERT INTO archive.archival_runs (run_id, job_name, table_name, dry_run) VALUES ($1, $2, $3, $4) RETURNING id`,
     [runId, jobName, tableName, dryRun],
@@ -34,7 +37,7 @@ export async function openRun(db: Queryable, { runId, jobName, tableName, dryRun
 }
 
 /** Adds a batch's rows; inside the batch's transaction, so that the counts are right whatever dies when. */
-export async function addToRun(
+export async function addToTableRun(
   db: Queryable,
   id: string,
   counts: { archived: number; deleted: number },
@@ -47,7 +50,7 @@ export async function addToRun(
 }
 
 /** Completes the row. The duration is Postgres' own. */
-export async function closeRun(db: Queryable, id: string, end: RunEnd): Promise<void> {
+export async function closeTableRun(db: Queryable, id: string, end: TableRunEnd): Promise<void> {
   const { status, archived = null, deleted = null, cutoff = null, errorMessage = null, details = {} } = end;
   await db.query(
     `UPDATE archive.archival_runs
@@ -57,18 +60,4 @@ export async function closeRun(db: Queryable, id: string, end: RunEnd): Promise<
      WHERE id = $1`,
     [id, status, cutoff, errorMessage, JSON.stringify(details), archived, deleted],
   );
-}
-
-/**
- * Marks runs of a job that began and never ended, and returns how many; call it with the job's lock in hand, since then
- * whoever began them is dead. Their counts are those of the batches that were committed.
- */
-export async function markCrashedRuns(db: Queryable, jobName: string): Promise<number> {
-  const { rowCount } = await db.query(
-    `UPDATE archive.archival_runs
-     SET status = 'crashed', finished_at = clock_timestamp(), error_message = 'the process died, or lost Postgres'
-     WHERE job_name = $1 AND status = 'running'`,
-    [jobName],
-  );
-  return rowCount ?? 0;
 }
