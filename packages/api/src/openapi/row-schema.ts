@@ -24,7 +24,11 @@ export function rowSchema<
   T extends Table,
   Omitted extends keyof T['$inferSelect'] & string,
   Over extends z.ZodRawShape,
->(table: T, omit: readonly Omitted[], over: Over): z.ZodObject<Members<Omit<T['$inferSelect'], Omitted>, Over>>;
+>(
+  table: T,
+  omit: readonly Omitted[],
+  over: Over & Record<Exclude<keyof Over, keyof T['$inferSelect']>, never>,
+): z.ZodObject<Members<Omit<T['$inferSelect'], Omitted>, Over>>;
 export function rowSchema(table: Table, omit: readonly string[], over: z.ZodRawShape): z.ZodObject {
   const hidden = new Set<string>(omit);
   const members = Object.entries(getTableColumns(table))

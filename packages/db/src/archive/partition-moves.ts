@@ -1,5 +1,8 @@
+import { and, asc, eq } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
+import { typed } from '../query/typed.ts';
+import { partitionMoves } from '../schema/partition-moves.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
 
 /** A partition on its way from a live table into its archive. */
@@ -11,23 +14,30 @@ export interface PartitionMove extends TableName {
 /** Where a partition is: `detaching` is half way out of its live table, `loose` belongs to none, `elsewhere` is not ours to touch. */
 export type Place = 'attached' | 'detaching' | 'loose' | 'elsewhere';
 
+const moves = partitionMoves;
+
 /** Remembers that a partition is about to be detached. Finds it there after a crash. */
 export async function beginMove(db: Queryable, table: CompleteArchiveTable, move: PartitionMove): Promise<void> {
   const { source, target } = table;
-  await db.query(
-    `INSERT INTO spillway.partition_moves
-       (partition_schema, partition_name, source_schema, source_name, target_schema, target_name, bound)
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
-    [move.schema, move.name, source.schema, source.name, target.schema, target.name, move.bound],
-  );
+  await typed(db)
+    .insert(moves)
+    .values({
+      partitionSchema: move.schema,
+      partitionName: move.name,
+      sourceSchema: source.schema,
+      sourceName: source.name,
+      targetSchema: target.schema,
+      targetName: target.name,
+      bound: move.bound,
+    })
+    .onConflictDoNothing();
 }
 
 /** Forgets it; false when another process did, and moved it. */
 export async function endMove(db: Queryable, { schema, name }: TableName): Promise<boolean> {
-  const { rowCount } = await db.query(
-    'DELETE FROM spillway.partition_moves WHERE partition_schema = $1 AND partition_name = $2',
-    [schema, name],
-  );
+  const { rowCount } = await typed(db)
+    .delete(moves)
+    .where(and(eq(moves.partitionSchema, schema), eq(moves.partitionName, name)));
   return rowCount === 1;
 }
 
@@ -36,12 +46,18 @@ export async function unfinishedMoves(
   db: Queryable,
   { source, target }: CompleteArchiveTable,
 ): Promise<PartitionMove[]> {
-  const { rows } = await db.query<PartitionMove>(
-    `SELECT partition_schema AS schema, partition_name AS name, bound FROM spillway.partition_moves
-     WHERE source_schema = $1 AND source_name = $2 AND target_schema = $3 AND target_name = $4 ORDER BY begun_at`,
-    [source.schema, source.name, target.schema, target.name],
-  );
-  return rows;
+  return typed(db)
+    .select({ schema: moves.partitionSchema, name: moves.partitionName, bound: moves.bound })
+    .from(moves)
+    .where(
+      and(
+        eq(moves.sourceSchema, source.schema),
+        eq(moves.sourceName, source.name),
+        eq(moves.targetSchema, target.schema),
+        eq(moves.targetName, target.name),
+      ),
+    )
+    .orderBy(asc(moves.begunAt));
 }
 
 /** Where a partition is now; undefined when there is no such table. */
