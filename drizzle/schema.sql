@@ -91,23 +91,34 @@ CREATE TABLE spillway.changes (
   CONSTRAINT changes_pkey PRIMARY KEY (id)
 );
 
-CREATE TABLE spillway.job_runs (
-  id uuid DEFAULT gen_random_uuid() NOT NULL,
-  job text NOT NULL,
-  due_at timestamp with time zone,
-  trigger text NOT NULL,
-  dry_run boolean DEFAULT false NOT NULL,
-  status text DEFAULT 'running'::text NOT NULL,
-  attempts integer DEFAULT 1 NOT NULL,
-  started_at timestamp with time zone DEFAULT now() NOT NULL,
-  finished_at timestamp with time zone,
-  duration_ms bigint,
-  error_message text,
-  details jsonb DEFAULT '{}'::jsonb NOT NULL,
-  CONSTRAINT job_runs_pkey PRIMARY KEY (id),
-  CONSTRAINT job_runs_status_check CHECK ((status = ANY (ARRAY['baseline'::text, 'running'::text, 'completed'::text, 'partial'::text, 'failed'::text, 'crashed'::text]))),
-  CONSTRAINT job_runs_trigger_check CHECK ((trigger = ANY (ARRAY['schedule'::text, 'http'::text, 'cli'::text])))
-);
+CREATE TABLE spillway.decision_counts (
+  policy text NOT NULL,
+  outcome text NOT NULL,
+  minute timestamp with time zone NOT NULL,
+  count bigint NOT NULL,
+  CONSTRAINT decision_counts_pkey PRIMARY KEY (minute, policy, outcome)
+) WITH (fillfactor=70);
+
+CREATE TABLE spillway.decision_counts_hourly (
+  policy text NOT NULL,
+  outcome text NOT NULL,
+  hour timestamp with time zone NOT NULL,
+  count bigint NOT NULL,
+  CONSTRAINT decision_counts_hourly_pkey PRIMARY KEY (hour, policy, outcome)
+) WITH (fillfactor=70);
+
+CREATE TABLE spillway.decision_reports (
+  id uuid NOT NULL,
+  policy text NOT NULL,
+  outcome text NOT NULL,
+  count bigint NOT NULL,
+  over_ms bigint NOT NULL,
+  recorded_at timestamp with time zone NOT NULL,
+  outbox_shard integer NOT NULL,
+  outbox_epoch bigint NOT NULL,
+  outbox_seq bigint NOT NULL,
+  CONSTRAINT decision_reports_pkey PRIMARY KEY (id)
+) WITH (autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_insert_scale_factor=0.05, autovacuum_analyze_scale_factor=0.02);
 
 CREATE TABLE spillway.migrations (
   tag text NOT NULL,
@@ -116,23 +127,18 @@ CREATE TABLE spillway.migrations (
   CONSTRAINT migrations_pkey PRIMARY KEY (tag)
 );
 
-CREATE TABLE spillway.observer_turns (
-  id integer DEFAULT 1 NOT NULL,
-  taken_at timestamp with time zone NOT NULL,
-  CONSTRAINT observer_turns_one_row_check CHECK ((id = 1)),
-  CONSTRAINT observer_turns_pkey PRIMARY KEY (id)
-);
-
-CREATE TABLE spillway.partition_moves (
-  partition_schema text NOT NULL,
-  partition_name text NOT NULL,
-  source_schema text NOT NULL,
-  source_name text NOT NULL,
-  target_schema text NOT NULL,
-  target_name text NOT NULL,
-  bound text NOT NULL,
-  begun_at timestamp with time zone DEFAULT now() NOT NULL,
-  CONSTRAINT partition_moves_pkey PRIMARY KEY (partition_schema, partition_name)
+CREATE TABLE spillway.scheduled_runs (
+  job_name text NOT NULL,
+  slot timestamp with time zone NOT NULL,
+  run_id uuid,
+  status text NOT NULL,
+  attempts integer DEFAULT 1 NOT NULL,
+  started_at timestamp with time zone DEFAULT now() NOT NULL,
+  finished_at timestamp with time zone,
+  duration_ms bigint,
+  error_message text,
+  CONSTRAINT scheduled_runs_pkey PRIMARY KEY (job_name, slot),
+  CONSTRAINT scheduled_runs_status_check CHECK ((status = ANY (ARRAY['baseline'::text, 'running'::text, 'completed'::text, 'partial'::text, 'failed'::text])))
 );
 
 CREATE TABLE spillway.system_metric_late_minutes (
@@ -261,9 +267,11 @@ CREATE TABLE public.system_metrics (
   outbox_epoch bigint,
   outbox_seq bigint,
   CONSTRAINT system_metrics_finite_check CHECK (((metric_value > '-Infinity'::numeric) AND (metric_value < 'Infinity'::numeric))),
-  CONSTRAINT system_metrics_name_check CHECK ((metric_name <> ''::text)),
-  CONSTRAINT system_metrics_pkey PRIMARY KEY (id)
-) WITH (autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_insert_scale_factor=0.05, autovacuum_analyze_scale_factor=0.02);
+  CONSTRAINT system_metrics_name_check CHECK (((metric_name <> ''::text) AND (octet_length(metric_name) <= 512))),
+  CONSTRAINT system_metrics_pkey PRIMARY KEY (recorded_at, id),
+  CONSTRAINT system_metrics_tags_check CHECK ((pg_column_size(tags) <= 32768)),
+  CONSTRAINT system_metrics_unit_check CHECK ((octet_length(metric_unit) <= 128))
+) PARTITION BY RANGE (recorded_at);
 
 CREATE TABLE archive.api_call_logs (
   id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -298,7 +306,6 @@ CREATE TABLE archive.archival_runs (
   dry_run boolean DEFAULT false NOT NULL,
   details jsonb DEFAULT '{}'::jsonb NOT NULL,
   CONSTRAINT archival_runs_pkey PRIMARY KEY (id),
-  CONSTRAINT archival_runs_run_id_job_runs_id_fk FOREIGN KEY (run_id) REFERENCES spillway.job_runs(id) ON DELETE CASCADE,
   CONSTRAINT archival_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'partial'::text, 'failed'::text, 'crashed'::text])))
 );
 
@@ -343,9 +350,7 @@ CREATE INDEX audit_gaps_detected_at_idx ON spillway.audit_gaps USING btree (dete
 CREATE INDEX audit_gaps_unresolved_idx ON spillway.audit_gaps USING btree (kind, detected_at) WHERE (resolved_at IS NULL);
 CREATE INDEX changes_created_at_idx ON spillway.changes USING btree (created_at, id);
 CREATE INDEX changes_object_idx ON spillway.changes USING btree (object_kind, object, created_at);
-CREATE UNIQUE INDEX job_runs_due_key ON spillway.job_runs USING btree (job, due_at) WHERE (due_at IS NOT NULL);
-CREATE INDEX job_runs_job_idx ON spillway.job_runs USING btree (job, started_at DESC);
-CREATE INDEX job_runs_started_at_idx ON spillway.job_runs USING btree (started_at, id);
+CREATE INDEX decision_reports_recorded_at_idx ON spillway.decision_reports USING btree (recorded_at);
 CREATE INDEX system_metric_rollups_started_at_idx ON spillway.system_metric_rollups USING btree (started_at);
 CREATE INDEX api_call_logs_created_at_idx ON public.api_call_logs USING btree (created_at);
 CREATE INDEX api_call_logs_user_idx ON public.api_call_logs USING btree (user_id, created_at);
@@ -361,14 +366,50 @@ CREATE INDEX generations_user_idx ON public.generations USING btree (user_id, cr
 CREATE INDEX rate_limits_v2_blocked_until_idx ON public.rate_limits_v2 USING btree (blocked_until);
 CREATE INDEX rate_limits_v2_created_at_idx ON public.rate_limits_v2 USING btree (created_at, id);
 CREATE INDEX rate_limits_v2_identifier_idx ON public.rate_limits_v2 USING btree (identifier, created_at DESC, id DESC);
-CREATE INDEX system_metrics_recorded_at_idx ON public.system_metrics USING btree (recorded_at);
-CREATE INDEX system_metrics_stats_idx ON public.system_metrics USING btree (metric_name, recorded_at DESC, metric_value);
+CREATE INDEX system_metrics_stats_idx ON ONLY public.system_metrics USING btree (metric_name, recorded_at DESC, metric_value);
 CREATE INDEX api_call_logs_created_at_brin ON ONLY archive.api_call_logs USING brin (created_at);
 CREATE INDEX archival_runs_job_idx ON archive.archival_runs USING btree (job_name, started_at DESC);
-CREATE INDEX archival_runs_run_idx ON archive.archival_runs USING btree (run_id);
 CREATE INDEX archival_runs_started_at_idx ON archive.archival_runs USING btree (started_at);
 CREATE INDEX audit_logs_created_at_brin ON ONLY archive.audit_logs USING brin (created_at);
 CREATE INDEX generations_created_at_brin ON ONLY archive.generations USING brin (created_at);
+
+CREATE OR REPLACE FUNCTION spillway.add_decisions(p_id uuid[], p_policy text[], p_outcome text[], p_count bigint[], p_over_ms bigint[], p_recorded_at_ms double precision[], p_outbox_shard integer[], p_outbox_epoch bigint[], p_outbox_seq bigint[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+DECLARE
+	fresh uuid[];
+BEGIN
+	WITH stored AS (
+		INSERT INTO spillway.decision_reports (id, policy, outcome, count, over_ms, recorded_at, outbox_shard, outbox_epoch, outbox_seq)
+		SELECT r.id, r.policy, r.outcome, r.count, r.over_ms, to_timestamp(r.recorded_at / 1000), r.outbox_shard, r.outbox_epoch, r.outbox_seq
+		FROM unnest(p_id, p_policy, p_outcome, p_count, p_over_ms, p_recorded_at_ms, p_outbox_shard, p_outbox_epoch, p_outbox_seq)
+			AS r (id, policy, outcome, count, over_ms, recorded_at, outbox_shard, outbox_epoch, outbox_seq)
+		ORDER BY r.id
+		ON CONFLICT DO NOTHING
+		RETURNING id
+	)
+	SELECT array_agg(s.id) INTO fresh FROM stored s;
+	IF fresh IS NULL THEN RETURN 0; END IF;
+
+	WITH minutes AS (
+		INSERT INTO spillway.decision_counts AS known (policy, outcome, minute, count)
+		SELECT r.policy, r.outcome, date_trunc('minute', r.recorded_at, 'UTC'), sum(r.count)
+		FROM spillway.decision_reports r WHERE r.id = ANY (fresh)
+		GROUP BY 3, 1, 2 ORDER BY 3, 1, 2
+		ON CONFLICT (minute, policy, outcome) DO UPDATE SET count = known.count + excluded.count
+	)
+	INSERT INTO spillway.decision_counts_hourly AS known (policy, outcome, hour, count)
+	SELECT r.policy, r.outcome, date_trunc('hour', r.recorded_at, 'UTC'), sum(r.count)
+	FROM spillway.decision_reports r WHERE r.id = ANY (fresh)
+	GROUP BY 3, 1, 2 ORDER BY 3, 1, 2
+	ON CONFLICT (hour, policy, outcome) DO UPDATE SET count = known.count + excluded.count;
+	RETURN cardinality(fresh);
+END
+$function$
+;
 
 CREATE OR REPLACE FUNCTION spillway.cap_blocks(p_id uuid[], p_tier text[], p_shard integer[], p_epoch bigint[], p_seq bigint[], p_created_at_ms double precision[], p_cap bigint, OUT beyond uuid[], OUT counted bigint)
  RETURNS record
@@ -860,6 +901,8 @@ GRANT EXECUTE ON FUNCTION public.get_metric_stats TO spillway_reader;
 GRANT EXECUTE ON FUNCTION public.record_metric TO spillway_api;
 GRANT EXECUTE ON FUNCTION public.record_metric TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION public.record_metric TO spillway_writer;
+GRANT EXECUTE ON FUNCTION spillway.add_decisions TO spillway_maintenance;
+GRANT EXECUTE ON FUNCTION spillway.add_decisions TO spillway_writer;
 GRANT EXECUTE ON FUNCTION spillway.end_epochs TO spillway_maintenance;
 GRANT EXECUTE ON FUNCTION spillway.end_epochs TO spillway_writer;
 GRANT EXECUTE ON FUNCTION spillway.metric_bucket TO spillway_maintenance;
@@ -881,11 +924,11 @@ GRANT EXECUTE ON FUNCTION spillway.upsert_outages TO spillway_writer;
 GRANT CREATE, USAGE ON SCHEMA archive TO spillway_maintenance;
 GRANT USAGE ON SCHEMA archive TO spillway_reader;
 GRANT USAGE ON SCHEMA spillway TO spillway_api;
-GRANT USAGE ON SCHEMA spillway TO spillway_maintenance;
+GRANT CREATE, USAGE ON SCHEMA spillway TO spillway_maintenance;
 GRANT USAGE ON SCHEMA spillway TO spillway_reader;
 GRANT USAGE ON SCHEMA spillway TO spillway_writer;
 GRANT SELECT ON TABLE archive.api_call_logs TO spillway_reader;
-GRANT INSERT, SELECT, UPDATE ON TABLE archive.archival_runs TO spillway_maintenance;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE archive.archival_runs TO spillway_maintenance;
 GRANT SELECT ON TABLE archive.archival_runs TO spillway_reader;
 GRANT SELECT ON TABLE archive.audit_logs TO spillway_reader;
 GRANT SELECT ON TABLE archive.generations TO spillway_reader;
@@ -903,19 +946,17 @@ GRANT SELECT ON TABLE public.generations TO spillway_reader;
 GRANT DELETE, SELECT, UPDATE (id) ON TABLE public.rate_limits_v2 TO spillway_maintenance;
 GRANT SELECT ON TABLE public.rate_limits_v2 TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE public.system_metrics TO spillway_api;
-GRANT DELETE, INSERT, SELECT, UPDATE (id) ON TABLE public.system_metrics TO spillway_maintenance;
 GRANT SELECT ON TABLE public.system_metrics TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE public.system_metrics TO spillway_writer;
-GRANT INSERT, SELECT, UPDATE ON TABLE spillway.alerts TO spillway_maintenance;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.alerts TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.alerts TO spillway_reader;
 GRANT INSERT, SELECT, UPDATE ON TABLE spillway.api_keys TO spillway_api;
-GRANT SELECT, UPDATE (replayed_at) ON TABLE spillway.audit_dead_letters TO spillway_maintenance;
+GRANT DELETE, SELECT, UPDATE (replayed_at) ON TABLE spillway.audit_dead_letters TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_dead_letters TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE spillway.audit_dead_letters TO spillway_writer;
 GRANT SELECT ON TABLE spillway.audit_epochs TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_epochs TO spillway_reader;
-GRANT UPDATE (resolved_at) ON TABLE spillway.audit_gaps TO spillway_api;
-GRANT INSERT, SELECT, UPDATE ON TABLE spillway.audit_gaps TO spillway_maintenance;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.audit_gaps TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_gaps TO spillway_reader;
 GRANT INSERT ON TABLE spillway.audit_gaps TO spillway_writer;
 GRANT INSERT, SELECT, UPDATE ON TABLE spillway.audit_watermarks TO spillway_maintenance;
@@ -924,16 +965,18 @@ GRANT INSERT, SELECT (id) ON TABLE spillway.changes TO spillway_api;
 GRANT INSERT, SELECT (id) ON TABLE spillway.changes TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.changes TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE spillway.changes TO spillway_writer;
-GRANT INSERT, SELECT, UPDATE ON TABLE spillway.job_runs TO spillway_maintenance;
-GRANT SELECT ON TABLE spillway.job_runs TO spillway_reader;
+GRANT DELETE, SELECT, UPDATE (count) ON TABLE spillway.decision_counts TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.decision_counts TO spillway_reader;
+GRANT DELETE, SELECT, UPDATE (count) ON TABLE spillway.decision_counts_hourly TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.decision_counts_hourly TO spillway_reader;
+GRANT DELETE, SELECT, UPDATE (id) ON TABLE spillway.decision_reports TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.decision_reports TO spillway_reader;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_api;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_reader;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_writer;
-GRANT INSERT, SELECT, UPDATE ON TABLE spillway.observer_turns TO spillway_maintenance;
-GRANT SELECT ON TABLE spillway.observer_turns TO spillway_reader;
-GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.partition_moves TO spillway_maintenance;
-GRANT SELECT ON TABLE spillway.partition_moves TO spillway_reader;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.scheduled_runs TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.scheduled_runs TO spillway_reader;
 GRANT INSERT, SELECT, UPDATE ON TABLE spillway.system_metric_late_minutes TO spillway_api;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.system_metric_late_minutes TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.system_metric_late_minutes TO spillway_reader;
@@ -947,6 +990,7 @@ GRANT SELECT ON TABLE spillway.system_metric_rollups TO spillway_reader;
 
 COMMENT ON FUNCTION public.get_metric_stats(pg_catalog.text,integer) IS 'Statistics of one metric over the last p_hours; always one row.';
 COMMENT ON FUNCTION public.record_metric(pg_catalog.text,numeric,pg_catalog.text,pg_catalog.jsonb) IS 'Stores one sample and returns its id.';
+COMMENT ON FUNCTION spillway.add_decisions(pg_catalog.uuid[],pg_catalog.text[],pg_catalog.text[],bigint[],bigint[],double precision[],integer[],bigint[],bigint[]) IS 'Stores reports of decisions and counts those that are new; returns how many were.';
 COMMENT ON FUNCTION spillway.roll_up_metrics(integer) IS 'Sums up samples for get_metric_stats(); returns whether there is more to do.';
 COMMENT ON FUNCTION spillway.seal_metrics() IS 'Fixes up to where spillway.roll_up_metrics() sums; call it in a transaction of its own.';
 

@@ -1,6 +1,8 @@
--- Samples, and samples summed up by time for statistics over millions of them. Edited by hand: see 0000.
+-- Samples, and samples summed up by time for statistics over millions of them. Edited by hand: see 0000, and PARTITION BY.
+-- Samples are by day, so that a day that is too old is dropped instead of deleted row by row. Which days there are depends on
+-- today: migrate() and the jobs make them, in the schema spillway. No DEFAULT partition: see 0005.
 CREATE TABLE "public"."system_metrics" (
-	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
+	"id" uuid DEFAULT gen_random_uuid() NOT NULL,
 	"metric_name" text NOT NULL,
 	"metric_value" numeric NOT NULL,
 	"metric_unit" text,
@@ -9,13 +11,14 @@ CREATE TABLE "public"."system_metrics" (
 	"outbox_shard" integer,
 	"outbox_epoch" bigint,
 	"outbox_seq" bigint,
+	CONSTRAINT "system_metrics_pkey" PRIMARY KEY("recorded_at","id"),
 	CONSTRAINT "system_metrics_finite_check" CHECK ("system_metrics"."metric_value" > '-Infinity' and "system_metrics"."metric_value" < 'Infinity'),
-	CONSTRAINT "system_metrics_name_check" CHECK ("system_metrics"."metric_name" <> '')
-) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.02);
+	CONSTRAINT "system_metrics_name_check" CHECK ("system_metrics"."metric_name" <> '' and octet_length("system_metrics"."metric_name") <= 512),
+	CONSTRAINT "system_metrics_unit_check" CHECK (octet_length("system_metrics"."metric_unit") <= 128),
+	CONSTRAINT "system_metrics_tags_check" CHECK (pg_column_size("system_metrics"."tags") <= 32768)
+) PARTITION BY RANGE ("recorded_at");
 --> statement-breakpoint
 CREATE INDEX "system_metrics_stats_idx" ON "public"."system_metrics" USING btree ("metric_name","recorded_at" DESC NULLS FIRST,"metric_value");
---> statement-breakpoint
-CREATE INDEX "system_metrics_recorded_at_idx" ON "public"."system_metrics" USING btree ("recorded_at");
 --> statement-breakpoint
 ALTER TABLE "public"."system_metrics" ENABLE ROW LEVEL SECURITY;
 --> statement-breakpoint

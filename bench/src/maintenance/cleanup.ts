@@ -1,4 +1,4 @@
-import { builtInCleanups, cleanUpRows, createPool, migrate, type Queryable, withConnection } from '@spillway/db';
+import { cleanUpRows, createPool, migrate, type Queryable, withConnection } from '@spillway/db';
 import { startPostgres } from '@spillway/local-servers';
 import { quantile } from '../quantile.ts';
 
@@ -24,6 +24,9 @@ export interface InsertTimes {
   readonly maxMs: number;
 }
 
+/** What these do. */
+const INSERT = `INSERT INTO samples (metric_name, metric_value) VALUES ('m', 1)`;
+
 /** Connections that insert all the time. */
 const WRITERS = 4;
 
@@ -33,18 +36,19 @@ export async function cleanup(rows: number): Promise<CleanupResult> {
   const pool = createPool({ connectionString: server.url, onError: () => {}, statementTimeoutMs: 600_000 });
   try {
     await migrate({ connectionString: server.url });
-    const rule = builtInCleanups.find(({ table }) => table.name === 'system_metrics');
-    if (rule === undefined) throw new Error('there is no cleanup of metrics');
+    // As samples were before they were by day: rows to delete one by one, from under those who insert.
+    await pool.query('CREATE TABLE samples (LIKE system_metrics INCLUDING ALL)');
+    const rule = { table: { schema: 'public', name: 'samples' }, timestampColumn: 'recorded_at', retentionDays: 30 };
     await fill(pool, rows);
     const started = performance.now();
-    const [report, busy] = await whileInserting(pool, `SELECT record_metric('m', 1)`, async () =>
+    const [report, busy] = await whileInserting(pool, INSERT, async () =>
       withConnection(pool, async (connection) => cleanUpRows(connection, rule)),
     );
     const tookMs = performance.now() - started;
     if (report.deleted !== rows) throw new Error(`deleted ${report.deleted} of ${rows} rows`);
     const [, quiet] = await whileInserting(
       pool,
-      `SELECT record_metric('m', 1)`,
+      INSERT,
       async () => new Promise((resolve) => setTimeout(resolve, tookMs)),
     );
     const { batches, longestBatchMs } = report;
@@ -58,17 +62,17 @@ export async function cleanup(rows: number): Promise<CleanupResult> {
 
 async function fill(db: Queryable, rows: number): Promise<void> {
   await db.query(
-    `INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
+    `INSERT INTO samples (metric_name, metric_value, recorded_at)
      SELECT 'm', n, now() - interval '31 days' - n * interval '1 second' FROM generate_series(1, $1) AS n`,
     [rows],
   );
-  await db.query('VACUUM ANALYZE system_metrics');
+  await db.query('VACUUM ANALYZE samples');
 }
 
 async function deleteBare(db: Queryable, rows: number): Promise<number> {
   await fill(db, rows);
   const started = performance.now();
-  await db.query(`DELETE FROM system_metrics WHERE recorded_at < now() - interval '30 days'`);
+  await db.query(`DELETE FROM samples WHERE recorded_at < now() - interval '30 days'`);
   return rows / ((performance.now() - started) / 1_000);
 }
 

@@ -115,7 +115,7 @@ function cleanupTable(cleaned: CleanupResult): Table {
   const { rows, rowsPerSecond, bareRowsPerSecond, batches, longestBatchMs, busy, quiet } = cleaned;
   return {
     title: 'Cleanup while others insert',
-    intro: `${rows.toLocaleString('en')} old samples of \`system_metrics\` are deleted while four connections record new ones without a pause, fsync
+    intro: `${rows.toLocaleString('en')} old samples of a table that is not partitioned are deleted while four connections record new ones without a pause, fsync
 on: ${Math.round(rowsPerSecond).toLocaleString('en')} rows/s in ${batches} batches.
 One bare DELETE of as many, with nobody beside it: ${Math.round(bareRowsPerSecond).toLocaleString('en')} rows/s. The longest transaction, with its commit, took ${longestBatchMs} ms.`,
     columns: [

@@ -1,4 +1,4 @@
-import { createPool, migrate, rollUpMetrics } from '@spillway/db';
+import { createPool, ensureMetricDays, migrate, rollUpMetrics, withConnection } from '@spillway/db';
 import { startPostgres } from '@spillway/local-servers';
 
 /** How long statistics of one metric take. */
@@ -24,6 +24,7 @@ export async function metricStats(rows: number): Promise<MetricStatsRun> {
   const pool = createPool({ connectionString: server.url, onError: () => {}, statementTimeoutMs: 1_800_000 });
   try {
     await migrate({ connectionString: server.url });
+    await withConnection(pool, async (connection) => ensureMetricDays(connection, { daysBehind: 31 }));
     await pool.query(
       `INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
        SELECT 'latency', round((exp(random() * ln(1000)))::numeric, 2),

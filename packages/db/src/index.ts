@@ -44,12 +44,12 @@ export { withConnection } from './connection/with-connection.ts';
 export { type BlockedSubject, blockedSubjects, countBlocksRunning } from './dashboard/blocked-subjects.ts';
 export { type BreakerOverview, breakerOverview } from './dashboard/breaker-overview.ts';
 export { type Capacity, readCapacity } from './dashboard/capacity.ts';
-export { decisionRates, type DecisionRates } from './dashboard/decision-rates.ts';
-export { decisionSeries, type DecisionStep } from './dashboard/decision-series.ts';
+export { decisionRates, type DecisionRates, decisionSeries, type DecisionStep } from './dashboard/decisions.ts';
 export { jobOverview, type JobOverview } from './dashboard/job-overview.ts';
 export { type LatestMetric, latestMetrics } from './dashboard/metric-latest.ts';
 export { metricSeries, type MetricStep } from './dashboard/metric-series.ts';
 export { InvalidOptionError } from './invalid-option-error.ts';
+export { ensureMetricDays, metricDaysReady, type MetricDaysOptions } from './metrics/metric-days.ts';
 export {
   insertMetrics,
   listMetrics,
@@ -86,6 +86,7 @@ export type { Page, PageOptions } from './query/keyset-page.ts';
 export { InvalidCursorError } from './query/page-cursor.ts';
 export type { InsertRows } from './query/unnest-insert.ts';
 export { type BlockRow, listBlocks, type ListBlocksOptions, upsertBlocks } from './trail/blocks.ts';
+export { addDecisions, type DecisionReportRow } from './trail/decisions.ts';
 export {
   type BreakerEventRow,
   insertBreakerEvents,

@@ -26,7 +26,7 @@ describe('the schema', () => {
     ['a privilege on a schema', 'GRANT CREATE ON SCHEMA spillway TO spillway_writer'],
     ['a policy', 'DROP POLICY spillway ON rate_limits_v2'],
     ['row level security', 'ALTER TABLE system_metrics DISABLE ROW LEVEL SECURITY'],
-    ['a setting of a table', 'ALTER TABLE system_metrics SET (fillfactor = 50)'],
+    ['a setting of a table', 'ALTER TABLE rate_limits_v2 SET (fillfactor = 50)'],
   ])('cannot change in %s without drizzle/schema.sql', async (_, change) => {
     const before = await dumpSchema(database.pool);
     await database.pool.query(change);

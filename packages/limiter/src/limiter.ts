@@ -61,7 +61,7 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
   readonly live?: boolean | LiveOptions;
   /**
    * Whether this process' decisions are counted by policy and outcome, for dashboards: the sums go through the audit
-   * trail into `system_metrics`, as `rate_limit.decisions`. It costs what `metrics` cost. Needs `redis`. @default false
+   * trail into `spillway.decision_counts`, by policy, outcome and minute. It costs what `metrics` cost. Needs `redis`. @default false
    */
   readonly recordDecisions?: boolean | RecordDecisionsOptions;
   /**

@@ -125,12 +125,14 @@ describe('self-observation', () => {
       'clock_skew_ms',
       'job_duration_ms',
       'job_last_success_age_ms',
+      'partition_days_ready',
       'partition_months_ready',
     ]);
     expect(await lastValue('audit_dropped_total')).toBe(7);
     expect(await lastValue('audit_duplicates_total')).toBe(0);
     expect(await lastValue('job_duration_ms')).toBe(1_234);
     expect(await lastValue('partition_months_ready')).toBe(3);
+    expect(await lastValue('partition_days_ready')).toBe(40);
     // Three workers have looked; one has written.
     expect(
       await rows(`SELECT count(*)::int AS n FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'`),

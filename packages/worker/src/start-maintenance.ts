@@ -1,6 +1,7 @@
 import {
   builtInArchives,
   type ConnectionSource,
+  ensureMetricDays,
   ensurePartitions,
   isPlainTable,
   type Queryable,
@@ -136,6 +137,11 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
 
 /** Without a row of history: it is done at every start of every worker, and finds nothing to do. Never rejects. */
 async function ensureAtBoot({ pool, logger }: MaintenanceDeps, tables: readonly MaintainedTable[]): Promise<void> {
+  try {
+    await withConnection(pool, async (connection) => ensureMetricDays(connection));
+  } catch (error) {
+    logger.warn({ err: error, table: 'public.system_metrics' }, 'maintenance: no partitions at boot');
+  }
   for (const { target, monthsAhead } of tables) {
     const ahead = monthsAhead === undefined ? {} : { monthsAhead };
     try {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { revokeApiKey } from '@spillway/db';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { fillDashboard } from '../testing/dashboard-rows.ts';
+import { fillDashboard, reportDecisions } from '../testing/dashboard-rows.ts';
 import { beat, cells, panel, soon } from '../testing/page-parts.ts';
 import { noBrowser } from '../testing/use-browser.ts';
 import { useDashboard } from '../testing/use-dashboard.ts';
@@ -28,13 +28,8 @@ describe.skipIf(noBrowser !== undefined)(
   `the dashboard in Chromium${noBrowser === undefined ? '' : ` (skipped: ${noBrowser})`}`,
   () => {
     const dashboard = useDashboard();
-    const count = async (outcome: string, decisions: number): Promise<void> => {
-      await dashboard.pool.query(
-        `INSERT INTO system_metrics (metric_name, metric_value, tags, recorded_at) VALUES
-         ('rate_limit.decisions', $2, jsonb_build_object('policy', 'standard', 'outcome', $1::text), now() - interval '90 seconds')`,
-        [outcome, decisions],
-      );
-    };
+    const count = async (outcome: string, decisions: number): Promise<void> =>
+      reportDecisions(dashboard.pool, { policy: 'standard', outcome, count: decisions, ago: '90 seconds' });
 
     it('lets nobody in without a key that may read, and says what is wrong with another', async () => {
       const page = await dashboard.open();
@@ -132,9 +127,7 @@ describe.skipIf(noBrowser !== undefined)(
     });
 
     it('shows another stretch of time when asked, with the arrow keys too', async () => {
-      await dashboard.pool.query(`
-      INSERT INTO system_metrics (metric_name, metric_value, tags, recorded_at)
-      VALUES ('rate_limit.decisions', 600, '{"policy": "old", "outcome": "allowed"}', now() - interval '5 hours')`);
+      await reportDecisions(dashboard.pool, { policy: 'old', outcome: 'allowed', count: 600, ago: '5 hours' });
       const { page } = await dashboard.logIn('read');
       await expect.poll(() => panel(page, 'Decisions').innerText(), soon).toContain('No decision was counted');
       await page.getByRole('radio', { name: '1h' }).focus();

@@ -4,6 +4,7 @@ import type { Verdict } from '../auth/principal.ts';
 import { fixedKeys } from '../testing/fixed-keys.ts';
 import { useApi } from '../testing/use-api.ts';
 import { cookieSessions } from './session.ts';
+import { reportDecisions } from '../testing/dashboard-rows.ts';
 
 const SECRET = 'a secret of thirty-two characters';
 const revoked = new Set<string>();
@@ -125,10 +126,9 @@ describe('a session', () => {
 
 describe('/dashboard/events', () => {
   it('gives whole snapshots of the range, from the tables', async () => {
+    await reportDecisions(api.pool, { policy: 'standard', outcome: 'allowed', count: 1_200, ago: '5 minutes' });
     await api.pool.query(`
-      INSERT INTO system_metrics (metric_name, metric_value, tags, recorded_at) VALUES
-        ('rate_limit.decisions', 600, '{"policy": "standard", "outcome": "allowed"}', now() - interval '5 minutes'),
-        ('audit_flush_lag_ms', 12, '{}', now());
+      INSERT INTO system_metrics (metric_name, metric_value) VALUES ('audit_flush_lag_ms', 12);
       INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('audit_oldest_event', 90, 60)`);
     const response = await api.app.request('/dashboard/events?range=15m', {
       headers: { Cookie: await cookieOf('read') },

@@ -35,11 +35,11 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
 /**
- * Every range: 30 to 84 steps each. Limiters report what they decided every ten seconds: a step holds three reports or more, so
+ * Every range: 15 to 84 steps each, of whole minutes, by which decisions are counted. Limiters report every ten seconds, so
  * that one that comes a little early or late hardly shows.
  */
 export const RANGES: Readonly<Record<RangeName, Range>> = {
-  '15m': { rangeMs: 15 * MINUTE, stepMs: 30_000 },
+  '15m': { rangeMs: 15 * MINUTE, stepMs: MINUTE },
   '1h': { rangeMs: HOUR, stepMs: MINUTE },
   '6h': { rangeMs: 6 * HOUR, stepMs: 5 * MINUTE },
   '24h': { rangeMs: 24 * HOUR, stepMs: 20 * MINUTE },

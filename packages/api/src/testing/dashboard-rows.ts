@@ -3,8 +3,9 @@ import type { Queryable } from '@spillway/db';
 /** An afternoon of traffic: the tables as the limiters, the breakers and a worker would have filled them. */
 const statements = [
   // Every ten seconds of an hour, as limiters count: waves, and a flood on `generation` a quarter of an hour ago.
-  `INSERT INTO system_metrics (metric_name, metric_value, tags, recorded_at)
-   SELECT 'rate_limit.decisions', greatest(0, round(value)), jsonb_build_object('policy', policy, 'outcome', outcome), at
+  `SELECT spillway.add_decisions(array_agg(gen_random_uuid()), array_agg(policy), array_agg(outcome),
+     array_agg(greatest(0, round(value))::bigint), array_agg(10000::bigint), array_agg(extract(epoch FROM at)::float8 * 1000),
+     array_agg(0), array_agg(1::bigint), array_agg(1::bigint))
    FROM generate_series(now() - interval '65 minutes', now(), interval '10 seconds') AS at
    CROSS JOIN LATERAL (SELECT extract(epoch FROM now() - at)::float8 / 60 AS ago) AS t
    CROSS JOIN LATERAL (SELECT (hashtext(at::text) % 100) / 100.0 AS noise, exp(-((ago - 14) ^ 2) / 14) AS flood) AS n
@@ -64,6 +65,18 @@ const statements = [
   `INSERT INTO generations (user_id, provider, created_at) SELECT 'user-' || n, 'runware', now() - interval '10 minutes' FROM generate_series(1, 3120) AS n`,
   `INSERT INTO spillway.alerts (rule, value, threshold, opened_at) VALUES ('audit_dead_letters', 1, 0, now() - interval '6 minutes')`,
 ];
+
+/** What a limiter would have reported so long ago: an interval of Postgres. */
+export async function reportDecisions(
+  db: Queryable,
+  { policy, outcome, count, ago }: Readonly<Record<'policy' | 'outcome' | 'ago', string>> & { readonly count: number },
+): Promise<void> {
+  await db.query(
+    `SELECT spillway.add_decisions(ARRAY[gen_random_uuid()], ARRAY[$1], ARRAY[$2], ARRAY[$3::bigint], ARRAY[10000::bigint],
+       ARRAY[extract(epoch FROM now() - $4::interval)::float8 * 1000], ARRAY[0], ARRAY[1::bigint], ARRAY[1::bigint])`,
+    [policy, outcome, count, ago],
+  );
+}
 
 /** Fills the tables that the dashboard reads with an hour of traffic up to now. */
 export async function fillDashboard(db: Queryable): Promise<void> {

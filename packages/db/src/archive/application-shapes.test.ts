@@ -204,23 +204,12 @@ describe('migrate succeeds, makes no archive and says why', () => {
       'CREATE TABLE generations (created_at text)',
       'must be timestamptz, timestamp or date, but is text',
     ],
-    ['a view in its place', 'CREATE VIEW generations AS SELECT now() AS created_at', 'is a view, not a table'],
-    [
-      'a view in place of its archive',
-      'CREATE TABLE generations (created_at date); CREATE SCHEMA archive; CREATE VIEW archive.generations AS SELECT 1 AS a',
-      'target archive.generations is a view, not a table',
-      'generations',
-    ],
-  ])('for a table with %s', async (_, made, problem, there: string | null = null) => {
+  ])('for a table with %s', async (_, made, problem) => {
     await sql(made);
     const fit = await fitOf('generations');
     expect(fit).toMatchObject({ created: false });
     expect(fit?.problems.join('; ')).toContain(problem);
-    expect(
-      await sql(
-        `SELECT relname AS made FROM (SELECT to_regclass('archive.generations') AS oid) AS found LEFT JOIN pg_class USING (oid)`,
-      ),
-    ).toEqual([{ made: there }]);
+    expect(await sql(`SELECT to_regclass('archive.generations') AS made`)).toEqual([{ made: null }]);
   });
 
   test('for a condition that does not fit, with the column that it names', async () => {

@@ -1,7 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import type { Month } from '../partitions/month.ts';
 import { qualified } from '../partitions/partitioned-table.ts';
+import type { Period } from '../partitions/period.ts';
 import { ArchiveError } from './archive-error.ts';
 import { type CompleteArchiveTable, isOld } from './archive-table.ts';
 import type { Preflight } from './preflight.ts';
@@ -25,7 +25,7 @@ export interface BatchRange {
   /** Rows to leave, by their places. */
   readonly except: readonly string[];
   /** Months to leave. */
-  readonly exceptMonths: readonly Pick<Month, 'from' | 'to'>[];
+  readonly exceptMonths: readonly Pick<Period, 'from' | 'to'>[];
 }
 
 /** Moves rows older than the cutoff. */
@@ -51,7 +51,7 @@ function statementsOf(connection: Connection, table: CompleteArchiveTable, prefl
   const quote = (name: string): string => connection.escapeIdentifier(name);
   const at = quote(table.timestampColumn);
   const list = columns.map((column) => quote(column)).join(', ');
-  const outside = ({ from, to }: Pick<Month, 'from' | 'to'>): string =>
+  const outside = ({ from, to }: Pick<Period, 'from' | 'to'>): string =>
     ` AND NOT (${at} >= '${from}'::timestamptz::${timestampType} AND ${at} < '${to}'::timestamptz::${timestampType})`;
   const old = isOld(at, timestampType, table);
   // In a table with partitions, a row's place is its partition and its ctid there.

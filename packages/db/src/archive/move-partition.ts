@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { lockCreators } from '../partitions/attach-month.ts';
+import { lockCreators } from '../partitions/attach-partition.ts';
 import { sqlState } from '../sql-state.ts';
 import { label, qualified } from '../partitions/partitioned-table.ts';
 import { adoptPartition, clearTarget, UnfitError } from './adopt-partition.ts';

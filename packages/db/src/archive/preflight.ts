@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts';
-import { label, qualified, type TableName } from '../partitions/partitioned-table.ts';
+import { label, qualified } from '../partitions/partitioned-table.ts';
 import { sqlState } from '../sql-state.ts';
 import { type CompleteArchiveTable, FINISHED } from './archive-table.ts';
 import { type ColumnInfo, readRelation, type Relation, TIME_TYPES } from './relation.ts';
@@ -47,10 +47,10 @@ export async function preflightArchive(connection: Connection, table: CompleteAr
   if (source === undefined || target === undefined) {
     const problems = [
       ...(source === undefined
-        ? [await absence(connection, 'source', table.source)]
+        ? [`source ${label(table.source)} does not exist`]
         : sourceProblems(source, table, timestampType)),
       // Without a source to archive, no target is wanted.
-      ...(target === undefined && common.archivable ? [await absence(connection, 'target', table.target)] : []),
+      ...(target === undefined && common.archivable ? [`target ${label(table.target)} does not exist`] : []),
     ];
     return { ...common, columns: [], where: table.where, problems, warnings: [] };
   }
@@ -72,18 +72,6 @@ export async function preflightArchive(connection: Connection, table: CompleteAr
     ],
     warnings: [...condition.warnings, ...findWarnings(source, target, table, wholePartitions)],
   };
-}
-
-/** That a table is not there, or what is there under its name. */
-async function absence(connection: Connection, what: string, table: TableName): Promise<string> {
-  const { rows } = await connection.query<{ kind: string }>(
-    `SELECT CASE c.relkind WHEN 'v' THEN 'a view' WHEN 'm' THEN 'a materialized view' WHEN 'f' THEN 'a foreign table'
-              ELSE 'something else' END AS kind
-     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`,
-    [table.schema, table.name],
-  );
-  const [found] = rows;
-  return `${what} ${label(table)} ${found === undefined ? 'does not exist' : `is ${found.kind}, not a table`}`;
 }
 
 /** The condition, once Postgres has understood it. An application's generations may have no status: then all are finished. */

@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
-import { type Month, monthsFrom } from '../partitions/month.ts';
+import { monthsFrom, type Period } from '../partitions/period.ts';
 import { PartitionError } from '../partitions/partition-error.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
 import { monthsToArchive } from './months-to-archive.ts';
@@ -11,7 +11,7 @@ export class TargetMonths {
   /** Partitions made. */
   readonly created: string[] = [];
   /** Months whose rows have no place in the target and stay. */
-  readonly missing: Month[] = [];
+  readonly missing: Period[] = [];
   /** A sentence for each month that is not as it should be. */
   readonly warnings: string[] = [];
   readonly #connection: Connection;
@@ -47,7 +47,7 @@ export class TargetMonths {
     }
   }
 
-  #note(month: Month, error: unknown): void {
+  #note(month: Period, error: unknown): void {
     if (!(error instanceof PartitionError)) throw error;
     this.#failed.add(month.suffix);
     if (error.reason === 'default_partition') {

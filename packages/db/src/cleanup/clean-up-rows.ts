@@ -5,8 +5,10 @@ import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { wholeNumber } from '../invalid-option-error.ts';
 import { sqlState } from '../sql-state.ts';
+import { isPlainTable } from '../partitions/is-plain-table.ts';
 import { type CleanupRule, checkCleanupRule } from './cleanup-rule.ts';
 import { prepareCleaner } from './delete-batch.ts';
+import { dropOldPartitions } from './drop-partitions.ts';
 
 /** How far to go, and who wants to know. */
 export interface CleanUpOptions {
@@ -47,11 +49,12 @@ const ATTEMPTS = 20;
 
 /**
  * Deletes rows by age while others insert. Each batch is a transaction that is undone when it takes longer than `maxLockMs`; rows
- * that somebody has locked are left for later.
+ * that somebody has locked are left for later. Of a partitioned table whole partitions are dropped, once all their rows are old.
  *
  * Needs one connection outside a transaction; a transaction pooler is fine.
  * @throws {InvalidOptionError} for an option that can't work.
  * @throws {RowSecurityError} when row-level security may hide rows.
+ * @throws {PartitionError} for a partitioned table that is not by range on the rule's column.
  */
 export async function cleanUpRows(
   connection: Connection,
@@ -65,6 +68,7 @@ export async function cleanUpRows(
   const hidden = await rowSecurityProblem(connection, rule.table, 'takeOut');
   if (hidden !== undefined) throw new RowSecurityError(rule.table, hidden);
   const cutoff = await readCutoff(connection, rule.retentionDays, options.now);
+  if (!(await isPlainTable(connection, rule.table))) return dropOldPartitions(connection, rule, cutoff, options);
   const cleaner = prepareCleaner(connection, rule, cutoff);
   if (options.dryRun === true) {
     const deleted = await cleaner.count();

@@ -1,5 +1,17 @@
 import { wholeNumber } from '../invalid-option-error.ts';
-import { circuitBreakerEvents, rateLimitsV2, systemMetricRollups, systemMetrics } from '../schema/index.ts';
+import {
+  alerts,
+  auditDeadLetters,
+  auditGaps,
+  circuitBreakerEvents,
+  decisionCounts,
+  decisionCountsHourly,
+  decisionReports,
+  jobRuns,
+  rateLimitsV2,
+  systemMetricRollups,
+  systemMetrics,
+} from '../schema/index.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
 
 /** Which rows of a table are deleted by age. */
@@ -9,11 +21,27 @@ export interface CleanupRule {
   readonly timestampColumn: string;
   /** Rows older than so many days (of 24 hours) go. */
   readonly retentionDays: number;
+  /** SQL that holds for the rows that may go. Trusted text. @default all */
+  readonly where?: string;
   /** The rows carry an outbox identity, whose highest number is kept in `audit_watermarks`. @default false */
   readonly sequenced?: boolean;
 }
 
-/** Blocks a week after they expired; breaker events and metrics a month after they happened. */
+/** What the reconcile would report again, or an alert go by, stays: a gap whose numbers were cleaned is safe to forget. */
+const forgettableGap = `${auditGaps.kind.name} = 'limiter_outage' OR (${auditGaps.kind.name} = 'missing' AND EXISTS (
+  SELECT FROM spillway.audit_watermarks AS mark
+  WHERE mark.shard = audit_gaps.shard AND mark.epoch = audit_gaps.epoch AND mark.through_seq >= audit_gaps.to_seq))`;
+
+/** The last success of a job stays, whatever its age: how late the job is goes by it. Its tables' rows go with a run. */
+const supersededRun = `EXISTS (
+  SELECT FROM spillway.job_runs AS newer
+  WHERE newer.job = job_runs.job AND newer.started_at > job_runs.started_at AND newer.status = 'completed'
+    AND (newer.due_at IS NOT NULL OR job_runs.due_at IS NULL))`;
+
+/**
+ * Blocks a week after they expired; breaker events and metrics a month after they happened, what was resolved and who resolved it
+ * for as long as somebody may ask.
+ */
 export const builtInCleanups: readonly CleanupRule[] = [
   {
     table: { schema: 'public', name: 'rate_limits_v2' },
@@ -38,6 +66,43 @@ export const builtInCleanups: readonly CleanupRule[] = [
     table: { schema: 'spillway', name: 'system_metric_rollups' },
     timestampColumn: systemMetricRollups.startedAt.name,
     retentionDays: 32,
+  },
+  // As long as a report may be delivered again.
+  {
+    table: { schema: 'spillway', name: 'decision_reports' },
+    timestampColumn: decisionReports.recordedAtMs.name,
+    retentionDays: 7,
+    sequenced: true,
+  },
+  {
+    table: { schema: 'spillway', name: 'decision_counts' },
+    timestampColumn: decisionCounts.minuteMs.name,
+    retentionDays: 32,
+  },
+  {
+    table: { schema: 'spillway', name: 'decision_counts_hourly' },
+    timestampColumn: decisionCountsHourly.hourMs.name,
+    retentionDays: 400,
+  },
+  // What is open, waits or runs has no such time and stays.
+  { table: { schema: 'spillway', name: 'alerts' }, timestampColumn: alerts.resolvedAtMs.name, retentionDays: 180 },
+  {
+    table: { schema: 'spillway', name: 'audit_gaps' },
+    timestampColumn: auditGaps.resolvedAtMs.name,
+    retentionDays: 400,
+    where: forgettableGap,
+    sequenced: true,
+  },
+  {
+    table: { schema: 'spillway', name: 'audit_dead_letters' },
+    timestampColumn: auditDeadLetters.replayedAtMs.name,
+    retentionDays: 90,
+  },
+  {
+    table: { schema: 'spillway', name: 'job_runs' },
+    timestampColumn: jobRuns.finishedAtMs.name,
+    retentionDays: 400,
+    where: supersededRun,
   },
 ];
 

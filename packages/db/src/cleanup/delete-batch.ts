@@ -15,17 +15,17 @@ export interface Cleaner {
 const PATIENCE_MS = 10_000;
 
 /**
- * Makes the cleaner of a table. For rows with an outbox identity the highest number deleted from each outbox is
- * written to `audit_watermarks` by the same statement: a number that is absent below it was cleaned, not lost.
+ * Makes the cleaner of a table that isn't partitioned. For rows with an outbox identity the highest number deleted from each
+ * outbox is written to `audit_watermarks` by the same statement: a number that is absent below it was cleaned, not lost.
  */
 export function prepareCleaner(
   connection: Connection,
-  { table, timestampColumn, sequenced = false }: CleanupRule,
+  { table, timestampColumn, where = 'true', sequenced = false }: CleanupRule,
   cutoff: string,
 ): Cleaner {
   const quote = (name: string): string => connection.escapeIdentifier(name);
   const name = `${quote(table.schema)}.${quote(table.name)}`;
-  const old = `${quote(timestampColumn)} < $1::timestamptz`;
+  const old = `${quote(timestampColumn)} < $1::timestamptz AND (${where})`;
   const text = `
     WITH gone AS (
       DELETE FROM ONLY ${name}
@@ -33,7 +33,7 @@ export function prepareCleaner(
         SELECT ctid FROM ONLY ${name} WHERE ${old} ORDER BY ${quote(timestampColumn)} LIMIT $2
         FOR UPDATE SKIP LOCKED))
       RETURNING ${sequenced ? 'outbox_shard, outbox_epoch, outbox_seq' : '1'}
-    )${sequenced ? WATERMARKS : ''}
+    )${sequenced ? `, marks AS (${watermarksOf('gone')})` : ''}
     SELECT count(*)::int AS deleted FROM gone`;
   return {
     async deleteBatch(size) {
@@ -57,13 +57,17 @@ export function prepareCleaner(
   };
 }
 
-/** In the order of the key, so that two cleaners wait for each other instead of deadlocking. */
-const WATERMARKS = `, marks AS (
+/**
+ * SQL that writes the highest outbox number of the rows of `source` into `audit_watermarks`. In the order of the key, so that two
+ * cleaners wait for each other instead of deadlocking.
+ */
+export function watermarksOf(source: string): string {
+  return `
       INSERT INTO spillway.audit_watermarks AS mark (shard, epoch, through_seq)
-      SELECT outbox_shard, outbox_epoch, max(outbox_seq) FROM gone
+      SELECT outbox_shard, outbox_epoch, max(outbox_seq) FROM ${source}
       WHERE outbox_shard IS NOT NULL AND outbox_epoch IS NOT NULL AND outbox_seq > 0
       GROUP BY 1, 2 ORDER BY 1, 2
       ON CONFLICT (shard, epoch) DO UPDATE
       SET through_seq = excluded.through_seq, updated_at = now()
-      WHERE mark.through_seq < excluded.through_seq
-    )`;
+      WHERE mark.through_seq < excluded.through_seq`;
+}

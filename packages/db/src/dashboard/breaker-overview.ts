@@ -33,14 +33,23 @@ const { breakerName, preset, breakerEpoch, eventType, metadata, failureCount, er
 const untilMs = sql`(last.metadata ->> 'untilMs')::float8`;
 const isForced = sql`last.metadata ->> 'reason' = 'forced'`;
 
-// A forced state that was to end by itself has, without an event.
+// A forced state that was to end by itself has, without an event. From breaker to breaker along the index of transitions: the
+// last one of each costs the same however many there were.
 const query = (rangeMs: number) => sql`
-  WITH last AS (
-    SELECT DISTINCT ON (${breakerName}, ${preset}) ${breakerName} AS name, ${preset} AS preset, ${eventType} AS type,
-           ${metadata} AS metadata, extract(epoch FROM ${createdAtMs}) * 1000 AS since
-    FROM ${circuitBreakerEvents}
-    WHERE ${breakerEpoch} IS NOT NULL
-    ORDER BY ${breakerName}, ${preset}, ${breakerEpoch} DESC, ${createdAtMs} DESC
+  WITH RECURSIVE known AS (
+    (SELECT ${breakerName} AS name, ${preset} AS preset FROM ${circuitBreakerEvents}
+     WHERE ${breakerEpoch} IS NOT NULL ORDER BY ${breakerName}, ${preset} LIMIT 1)
+    UNION ALL
+    SELECT next.name, next.preset FROM known CROSS JOIN LATERAL (
+      SELECT ${breakerName} AS name, ${preset} AS preset FROM ${circuitBreakerEvents}
+      WHERE ${breakerEpoch} IS NOT NULL AND (${breakerName}, ${preset}) > (known.name, known.preset)
+      ORDER BY ${breakerName}, ${preset} LIMIT 1) AS next
+  ), last AS (
+    SELECT known.name, known.preset, newest.* FROM known CROSS JOIN LATERAL (
+      SELECT ${eventType} AS type, ${metadata} AS metadata, extract(epoch FROM ${createdAtMs}) * 1000 AS since
+      FROM ${circuitBreakerEvents}
+      WHERE ${breakerEpoch} IS NOT NULL AND ${breakerName} = known.name AND ${preset} = known.preset
+      ORDER BY ${breakerEpoch} DESC, ${createdAtMs} DESC LIMIT 1) AS newest
   ), counted AS (
     SELECT ${breakerName} AS name, ${preset} AS preset,
            coalesce(sum(${failureCount}) FILTER (WHERE ${eventType} = 'failure'), 0)::float8 AS failures,

@@ -1,25 +1,31 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../testing/use-database.ts';
 import { blockedSubjects } from './blocked-subjects.ts';
 import { breakerOverview } from './breaker-overview.ts';
 import { readCapacity } from './capacity.ts';
-import { decisionSeries } from './decision-series.ts';
+import { addDecisions } from '../trail/decisions.ts';
+import { decisionRates, decisionSeries } from './decisions.ts';
 import { jobOverview } from './job-overview.ts';
 import { latestMetrics } from './metric-latest.ts';
 import { metricSeries } from './metric-series.ts';
 
 const database = useDatabase();
-const HOUR = 3_600_000;
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
 
 const sql = async (text: string): Promise<void> => void (await database.pool.query(text));
 
-async function decisions(outcome: string, count: number, ago: string, policy = 'standard'): Promise<void> {
-  await database.pool.query(
-    `INSERT INTO system_metrics (metric_name, metric_value, tags, recorded_at)
-     VALUES ('rate_limit.decisions', $1, jsonb_build_object('policy', $2::text, 'outcome', $3::text),
-             date_bin('1 minute', now(), 'epoch') - $4::interval)`,
-    [count, policy, outcome, ago],
-  );
+let seq = 0;
+
+/** Whole minutes ago, as a limiter reports them. */
+async function decisions(outcome: string, count: number, agoMs: number, policy = 'standard'): Promise<void> {
+  seq += 1;
+  const outbox = { outboxShard: 1, outboxEpoch: 1, outboxSeq: seq };
+  const recordedAtMs = Math.floor(Date.now() / 60_000) * 60_000 - agoMs;
+  await addDecisions(database.pool, [
+    { id: randomUUID(), policy, outcome, count, overMs: 10_000, recordedAtMs, ...outbox },
+  ]);
 }
 
 const block = (who: string, denied: number, made: string, until: string): Promise<void> =>
@@ -49,12 +55,12 @@ const run = (id: number, ago: string, status: string, tables: Record<string, num
 
 describe('decisionSeries', () => {
   it('gives decisions a second by tier and step: admitted, refused and those that shadows would have refused', async () => {
-    await decisions('allowed', 600, '5 minutes');
-    await decisions('allowed', 600, '5 minutes');
-    await decisions('limited', 60, '5 minutes');
-    await decisions('blocked', 120, '5 minutes');
-    await decisions('shadow', 30, '4 minutes', 'trial');
-    await decisions('allowed', 1, '3 hours');
+    await decisions('allowed', 600, 5 * MINUTE);
+    await decisions('allowed', 600, 5 * MINUTE);
+    await decisions('limited', 60, 5 * MINUTE);
+    await decisions('blocked', 120, 5 * MINUTE);
+    await decisions('shadow', 30, 4 * MINUTE, 'trial');
+    await decisions('allowed', 1, 3 * HOUR);
     const series = await decisionSeries(database.pool, HOUR, 60_000);
     expect(series.map(({ policy, allowed, blocked, shadow }) => [policy, allowed, blocked, shadow])).toEqual([
       ['standard', 20, 3, 0],
@@ -64,9 +70,26 @@ describe('decisionSeries', () => {
     expect((other?.atMs ?? 0) - (one?.atMs ?? 0)).toBe(60_000);
   });
 
+  it('reads steps of hours from sums by the hour, with the same result', async () => {
+    await decisions('allowed', 7_200, 50 * HOUR);
+    await decisions('limited', 3_600, 50 * HOUR);
+    await database.pool.query('DELETE FROM spillway.decision_counts');
+    const series = await decisionSeries(database.pool, 72 * HOUR, HOUR);
+    expect(series.map(({ policy, allowed, blocked }) => [policy, allowed, blocked])).toEqual([['standard', 2, 1]]);
+  });
+
+  it('gives the rates of the last minute by the reports in it', async () => {
+    const at = async (agoMs: number): Promise<void> => decisions('allowed', 60, agoMs - (Date.now() % 60_000), 'any');
+    await at(30_000);
+    await at(20_000);
+    await at(90_000);
+    expect(await decisionRates(database.pool)).toEqual({ allowed: 2, blocked: 0, shadow: 0 });
+  });
+
   it('refuses a range that no screen could show', async () => {
     await expect(decisionSeries(database.pool, 0, 60_000)).rejects.toMatchObject({ option: 'rangeMs' });
     await expect(decisionSeries(database.pool, HOUR, 10)).rejects.toMatchObject({ option: 'stepMs' });
+    await expect(decisionSeries(database.pool, HOUR, 90_000)).rejects.toMatchObject({ option: 'stepMs' });
   });
 });
 

@@ -5,7 +5,6 @@ import type { Migration } from './migration-folder.ts';
 /** duplicate_table, duplicate_function, duplicate_object (a type, a policy or a trigger). */
 const TAKEN: ReadonlySet<string | undefined> = new Set(['42P07', '42723', '42710']);
 const INSUFFICIENT_PRIVILEGE = '42501';
-const READ_ONLY = '25006';
 const LOCKED: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
 /** What a failed statement of a migration means to the person who migrates; the error itself where nothing is known about it. */
@@ -23,10 +22,6 @@ export function explainFailure(error: unknown, statement: string, migrations: re
     const text = `${object}: ${error.message}. Migrate as the owner of the database, or grant this user the right`;
     return new MigrationError('missing_privilege', `${text}. Nothing was changed`, tags, options);
   }
-  if (state === READ_ONLY) {
-    const text = `Postgres is read-only: ${error.message}. Migrate the primary, or end default_transaction_read_only`;
-    return new MigrationError('read_only', `${text}. Nothing was changed`, tags, options);
-  }
   if (LOCKED.has(state)) {
     const text = `${object}: others held a lock on it at every attempt. End what runs long, then migrate again`;
     return new MigrationError('busy', text, tags, options);
@@ -38,11 +33,8 @@ export function explainFailure(error: unknown, statement: string, migrations: re
 function objectOf(statement: string): string {
   const code = statement.replaceAll(/^\s*--.*$/gmu, '').trim();
   const named =
-    /^(?:CREATE(?: OR REPLACE)?(?: UNIQUE)?|ALTER|DROP) (?:TABLE|FUNCTION|INDEX|TYPE|SCHEMA)(?: CONCURRENTLY)?(?: IF (?:NOT )?EXISTS)? ([\w.$"]+)(?: ON "?(\w+)"?\.)?/u.exec(
+    /^(?:CREATE(?: OR REPLACE)?(?: UNIQUE)?|ALTER|DROP) (?:TABLE|FUNCTION|INDEX|TYPE|SCHEMA)(?: CONCURRENTLY)?(?: IF (?:NOT )?EXISTS)? ([\w.$"]+)/u.exec(
       code,
     );
-  if (named === null) return code === '' ? 'spillway.migrations' : (code.split('\n')[0] ?? '');
-  const [, name = '', schemaOfTable] = named;
-  // An index is in its table's schema.
-  return `${schemaOfTable === undefined ? '' : `${schemaOfTable}.`}${name.replaceAll('"', '')}`;
+  return named?.[1]?.replaceAll('"', '') ?? (code === '' ? 'spillway.migrations' : (code.split('\n')[0] ?? ''));
 }

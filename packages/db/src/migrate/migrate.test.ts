@@ -33,14 +33,23 @@ describe('on an empty database', () => {
     const tags = (await readMigrationFolder(migrationsFolder)).map(({ tag }) => tag);
     expect(applied).toEqual(tags);
     const months = ['2025_11', '2025_12', '2026_01', '2026_02'];
-    expect(partitions).toEqual(
+    expect(partitions.slice(0, 3)).toEqual(
       archived.map((name) => ({
         table: `archive.${name}`,
         created: months.map((month) => `${name}_${month}`),
         existing: [],
       })),
     );
-    expect(await partitionNames()).toEqual(archived.flatMap((name) => months.map((month) => `${name}_${month}`)));
+    const days = partitions[3];
+    expect([days?.table, days?.created[0], days?.created.at(-1), days?.created.length]).toEqual([
+      'public.system_metrics',
+      'system_metrics_2025_11_23',
+      'system_metrics_2026_01_09',
+      48,
+    ]);
+    expect((await partitionNames()).filter((name) => !name.startsWith('system_metrics'))).toEqual(
+      archived.flatMap((name) => months.map((month) => `${name}_${month}`)),
+    );
   });
 
   test('finds nothing to do the second time', async () => {

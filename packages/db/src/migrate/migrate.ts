@@ -9,6 +9,7 @@ import type { TableName } from '../partitions/partitioned-table.ts';
 import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
 import { ensureRoles, type RolesReport } from '../roles/ensure-roles.ts';
 import { type ApplicationTable, readApplicationTables } from './application-tables.ts';
+import { ensureMetricDays } from '../metrics/metric-days.ts';
 import { applyMigrations } from './apply-migrations.ts';
 import { explainFailure } from './explain-failure.ts';
 import { MigrationError } from './migration-error.ts';
@@ -50,7 +51,7 @@ export interface MigrateReport {
   readonly roles: RolesReport;
   /** What became of each archive, and whether it fits its live table. */
   readonly archives: readonly ArchiveReport[];
-  /** Partitions of the archives; one that isn't partitioned by the column of time is left out. */
+  /** Months of the archives (one that isn't partitioned by the column of time is left out), and days of `system_metrics`. */
   readonly partitions: readonly EnsurePartitionsReport[];
   /** Live tables that the application had already: they are taken as they are. */
   readonly applicationTables: readonly ApplicationTable[];
@@ -58,7 +59,7 @@ export interface MigrateReport {
 
 /**
  * Brings a database to this version's schema, takes away what others were granted on it, makes the archives like their live
- * tables, the roles where this user may, and the archive partitions of this month and the next three.
+ * tables, the roles where this user may, the archive partitions of this month and the next three, and days of samples.
  *
  * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. The first time
  * everything is one transaction, so that a refusal leaves nothing behind; later each migration is one. On a busy database
@@ -118,6 +119,7 @@ async function migrateOn(source: ConnectionSource, options: MigrateOptions): Pro
         const clock = now === undefined ? {} : { now };
         partitions.push(await ensurePartitions(connection, { table: target, monthsAhead, ...clock }));
       }
+      partitions.push(await ensureMetricDays(connection, now === undefined ? {} : { now }));
       const applicationTables = await readApplicationTables(connection);
       const fits = await inspectArchives(connection, archives, changes);
       return { applied: pending.map(({ tag }) => tag), roles, archives: fits, partitions, applicationTables };

@@ -7,7 +7,6 @@
  * - `unsupported_server`: Postgres is older than 14.
  * - `name_taken`: a table, type or function of ours has the name of one that the database has already.
  * - `missing_privilege`: this user may not make or change what the message names.
- * - `read_only`: the server is a standby, or set to read only.
  * - `lock_timeout`: another migrator held the lock all the time.
  * - `busy`: others held a lock on the table that the message names at every attempt.
  */
@@ -19,7 +18,6 @@ export type MigrationErrorReason =
   | 'unsupported_server'
   | 'name_taken'
   | 'missing_privilege'
-  | 'read_only'
   | 'lock_timeout'
   | 'busy';
 

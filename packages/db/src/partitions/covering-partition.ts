@@ -1,5 +1,5 @@
 import type { Connection } from '../connection/connection.ts';
-import type { Month } from './month.ts';
+import type { Period } from './period.ts';
 import type { PartitionedTable } from './partitioned-table.ts';
 
 /**
@@ -26,14 +26,14 @@ const QUERY = `
   SELECT name FROM ranges WHERE low <= $2::timestamptz AND high >= $3::timestamptz`;
 
 /**
- * The partition that holds the whole month, or null. It need not be ours: a yearly partition covers its months too.
+ * The partition that holds the whole period, or null. It need not be ours: a yearly partition covers its months too.
  * Run it with the time zone UTC, in which bounds of type timestamp and date are meant.
  */
 export async function findCoveringPartition(
   connection: Connection,
   table: PartitionedTable,
-  month: Month,
+  period: Period,
 ): Promise<string | null> {
-  const { rows } = await connection.query<{ name: string }>(QUERY, [table.oid, month.from, month.to]);
+  const { rows } = await connection.query<{ name: string }>(QUERY, [table.oid, period.from, period.to]);
   return rows[0]?.name ?? null;
 }

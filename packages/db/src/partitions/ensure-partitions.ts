@@ -3,9 +3,9 @@ import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
 import { sqlState } from '../sql-state.ts';
-import { attachMonth, lockCreators, partitionName } from './attach-month.ts';
+import { attachPartition, lockCreators, partitionName } from './attach-partition.ts';
 import { findCoveringPartition } from './covering-partition.ts';
-import { type Month, monthsFrom } from './month.ts';
+import { monthsFrom, type Period } from './period.ts';
 import { PartitionError, type PartitionErrorReason } from './partition-error.ts';
 import { label, type PartitionedTable, readPartitionedTable, type TableName } from './partitioned-table.ts';
 
@@ -37,7 +37,10 @@ export interface EnsurePartitionsReport {
   readonly existing: readonly string[];
 }
 
-type Settings = Required<Pick<EnsurePartitionsOptions, 'lockTimeoutMs' | 'attempts' | 'retryDelayMs' | 'dryRun'>>;
+/** How the locks are come by; see {@link EnsurePartitionsOptions}. */
+export type AttachSettings = Required<
+  Pick<EnsurePartitionsOptions, 'lockTimeoutMs' | 'attempts' | 'retryDelayMs' | 'dryRun'>
+>;
 
 /**
  * Makes the partitions for this month (UTC) and the next ones where they are missing. Safe to run at any time, by any
@@ -68,33 +71,47 @@ export async function ensurePartitions(
 
   const table = await readPartitionedTable(connection, name);
   const months = monthsFrom(now ?? (await readClock(connection)), monthsAhead);
+  return ensurePeriods(connection, table, months, { lockTimeoutMs, attempts, retryDelayMs, dryRun });
+}
+
+/**
+ * Makes the partitions for the periods where they are missing.
+ * @throws {PartitionError} as {@link ensurePartitions}.
+ */
+export async function ensurePeriods(
+  connection: Connection,
+  table: PartitionedTable,
+  periods: readonly Period[],
+  settings: AttachSettings,
+): Promise<EnsurePartitionsReport> {
   const created: string[] = [];
   const existing: string[] = [];
-  for (const month of months) {
+  for (const period of periods) {
     // One after the other: they need the same lock.
-    const found = await ensureMonth(connection, table, month, { lockTimeoutMs, attempts, retryDelayMs, dryRun });
-    if (found === null) created.push(partitionName(table, month));
+    const found = await ensurePeriod(connection, table, period, settings);
+    if (found === null) created.push(partitionName(table, period));
     else existing.push(found);
   }
   return { table: label(table), created, existing };
 }
 
-async function readClock(connection: Connection): Promise<Date> {
+/** Postgres' clock. */
+export async function readClock(connection: Connection): Promise<Date> {
   const { rows } = await connection.query<{ ms: number }>('SELECT (extract(epoch FROM now()) * 1000)::float8 AS ms');
   return new Date(rows[0]?.ms ?? Number.NaN);
 }
 
-/** The partition that already held the month, or null when it was made now. */
-async function ensureMonth(
+/** The partition that already held the period, or null when it was made now. */
+async function ensurePeriod(
   connection: Connection,
   table: PartitionedTable,
-  month: Month,
-  settings: Settings,
+  period: Period,
+  settings: AttachSettings,
 ): Promise<string | null> {
-  assertNameFits(table, month);
+  assertNameFits(table, period);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await tryMonth(connection, table, month, settings);
+      return await tryPeriod(connection, table, period, settings);
     } catch (error) {
       const reason = failureReason(error);
       if (reason === null) throw error;
@@ -102,25 +119,24 @@ async function ensureMonth(
       const final = reason === 'overlap' || reason === 'default_partition' || (reason === 'name_taken' && attempt > 1);
       const last = attempt >= settings.attempts || final;
       if (last) {
-        const text = `partition ${partitionName(table, month)} not made after ${attempt} attempt(s)`;
-        const todo = reason === 'name_taken' ? '. Rename that table (ALTER TABLE … RENAME TO …)' : '';
-        throw new PartitionError(reason, label(table), `${text}: ${messageOf(error)}${todo}`, { cause: error });
+        const text = `partition ${partitionName(table, period)} not made after ${attempt} attempt(s)`;
+        throw new PartitionError(reason, label(table), `${text}: ${messageOf(error)}`, { cause: error });
       }
       await sleep(settings.retryDelayMs);
     }
   }
 }
 
-async function tryMonth(
+async function tryPeriod(
   connection: Connection,
   table: PartitionedTable,
-  month: Month,
-  { lockTimeoutMs, dryRun }: Settings,
+  period: Period,
+  { lockTimeoutMs, dryRun }: AttachSettings,
 ): Promise<string | null> {
   return transaction(connection, { lockTimeoutMs, timeZone: 'UTC' }, async () => {
     if (!dryRun) await lockCreators(connection, table);
-    const found = await findCoveringPartition(connection, table, month);
-    if (found === null && !dryRun) await attachMonth(connection, table, month);
+    const found = await findCoveringPartition(connection, table, period);
+    if (found === null && !dryRun) await attachPartition(connection, table, period);
     return found;
   });
 }
@@ -147,9 +163,9 @@ function failureReason(error: unknown): PartitionErrorReason | null {
   }
 }
 
-function assertNameFits(table: PartitionedTable, month: Month): void {
-  const name = partitionName(table, month);
-  // NAMEDATALEN - 1. Cut names of different months would be the same name.
+function assertNameFits(table: PartitionedTable, period: Period): void {
+  const name = partitionName(table, period);
+  // NAMEDATALEN - 1. Cut names of different periods would be the same name.
   if (Buffer.byteLength(name) > 63) {
     throw new PartitionError('name_too_long', label(table), `partition name ${name} exceeds 63 bytes`);
   }

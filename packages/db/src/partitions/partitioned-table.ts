@@ -22,6 +22,8 @@ export interface PartitionedTable extends TableName {
   readonly oid: number;
   /** The partition key's column, unquoted. */
   readonly column: string;
+  /** Where new partitions go. @default the table's own schema */
+  readonly partitionSchema?: string;
   /** Row level security is on. */
   readonly rowSecurity: boolean;
 }

@@ -41,12 +41,12 @@ export async function ensureRoles(
     missing: roleNames.filter((name) => !roles.includes(name)),
   };
   const exposed = await closeExposures(connection);
-  const again = refresh || (await lacksArchives(connection, roles, archives));
+  const again = refresh || (await lacksSource(connection, roles, archives));
   const wanting = again ? roles : await withoutGrants(connection, roles);
   if (wanting.length === 0) return { ...report, refused: undefined, exposed };
   try {
-    const refusals = await transaction(connection, {}, async () => grantAll(connection, roles, archives));
-    return { ...report, refused: refusals.length === 0 ? undefined : refusals.join('; '), exposed };
+    await transaction(connection, {}, async () => grantAll(connection, roles, archives));
+    return { ...report, refused: undefined, exposed };
   } catch (error) {
     if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
     return { ...report, refused: error.message, exposed };
@@ -87,8 +87,8 @@ async function withoutGrants(connection: Connection, roles: readonly RoleName[])
   return rows.map(({ name }) => name);
 }
 
-/** A live table or an archive may have come, or been made again, since the roles were granted; or this user may more by now. */
-async function lacksArchives(
+/** A live table may have come, or been made again, since the roles were granted. */
+async function lacksSource(
   connection: Connection,
   roles: readonly RoleName[],
   archives: readonly ArchiveTable[],
@@ -96,69 +96,28 @@ async function lacksArchives(
   if (!roles.includes('spillway_maintenance')) return false;
   const { rows } = await connection.query<{ lacks: boolean }>(
     `SELECT EXISTS (SELECT FROM unnest($1::text[]) AS name
-              WHERE NOT has_table_privilege('spillway_maintenance', to_regclass(name)::oid, 'DELETE'))
-         OR EXISTS (SELECT FROM unnest($2::text[]) AS name JOIN pg_class c ON c.oid = to_regclass(name)
-              WHERE c.relkind = 'p' AND c.relowner <> 'spillway_maintenance'::regrole) AS lacks`,
-    [
-      archives.map(({ source }) => qualified(connection, source)),
-      archives.map(({ target }) => qualified(connection, target)),
-    ],
+       WHERE NOT has_table_privilege('spillway_maintenance', to_regclass(name)::oid, 'DELETE')) AS lacks`,
+    [archives.map(({ source }) => qualified(connection, source))],
   );
   return rows[0]?.lacks === true;
 }
 
-/** What this user may not give stays away, for somebody who may; it keeps nothing else from being granted. */
 async function grantAll(
   connection: Connection,
   roles: readonly RoleName[],
   archives: readonly ArchiveTable[],
-): Promise<string[]> {
-  const refusals: string[] = [];
+): Promise<void> {
   for (const { role, privileges, on } of [...grants, ...archiveGrants(connection, archives)]) {
     if (!roles.includes(role) || !(await exists(connection, on))) continue;
-    const statement = `GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`;
-    if (await isOurs(connection, on)) await connection.query(statement);
-    else {
-      const refusal = await refused(connection, async () => connection.query(statement));
-      if (refusal !== undefined) refusals.push(`${refusal}: let its owner ${statement}`);
-    }
+    await connection.query(`GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`);
   }
-  if (roles.includes('spillway_maintenance')) {
-    const refusal = await refused(connection, async () =>
-      handOverArchives(connection, archives, 'spillway_maintenance'),
-    );
-    if (refusal !== undefined) refusals.push(`archives were not given to spillway_maintenance: ${refusal}`);
-  }
+  if (roles.includes('spillway_maintenance')) await handOver(connection, archives, 'spillway_maintenance');
   const { rows } = await connection.query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name
      FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE p.polname = 'spillway' ORDER BY 1`,
   );
   for (const { name } of rows) await connection.query(`ALTER POLICY spillway ON ${name} TO ${roles.join(', ')}`);
-  return refusals;
-}
-
-/** Postgres' words when this user may not; then nothing of it was done. */
-async function refused(connection: Connection, work: () => Promise<unknown>): Promise<string | undefined> {
-  await connection.query('SAVEPOINT grants');
-  try {
-    await work();
-    return undefined;
-  } catch (error) {
-    if (sqlState(error) !== '42501' || !(error instanceof Error)) throw error;
-    await connection.query('ROLLBACK TO SAVEPOINT grants');
-    return error.message;
-  }
-}
-
-/** An application's live table may be somebody else's. */
-async function isOurs(connection: Connection, on: string): Promise<boolean> {
-  if (!on.startsWith('TABLE ')) return true;
-  const { rows } = await connection.query<{ ours: boolean }>(
-    `SELECT pg_has_role(relowner, 'USAGE') AS ours FROM pg_class WHERE oid = to_regclass($1)`,
-    [on.replace('TABLE ', '')],
-  );
-  return rows[0]?.ours === true;
 }
 
 /** What archiving takes on the tables that have no line in the list. */
@@ -205,21 +164,32 @@ async function fitting(connection: Connection, privileges: string, on: string): 
 }
 
 /** Only a table's owner attaches and detaches its partitions. An application's own tables in the schema stay its own. */
-async function handOverArchives(
-  connection: Connection,
-  archives: readonly ArchiveTable[],
-  owner: RoleName,
-): Promise<void> {
+async function handOver(connection: Connection, archives: readonly ArchiveTable[], owner: RoleName): Promise<void> {
   const { rows } = await connection.query<{ name: string }>(
     `SELECT format('%I.%I', n.nspname, c.relname) AS name
-     FROM unnest($2::text[]) AS archive CROSS JOIN LATERAL pg_partition_tree(to_regclass(archive)) AS part
+     FROM unnest($2::text[]) AS partitioned CROSS JOIN LATERAL pg_partition_tree(to_regclass(partitioned)) AS part
      JOIN pg_class c ON c.oid = part.relid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE c.relowner <> $1::regrole AND (c.relkind = 'p' OR c.relispartition)`,
-    [owner, archives.map(({ target }) => qualified(connection, target))],
+    [owner, ['public.system_metrics', ...archives.map(({ target }) => qualified(connection, target))]],
   );
   if (rows.length === 0) return;
   // Who gives a table away must be a member of the new owner, and stays one for later migrations.
   const member = await connection.query<{ is: boolean }>(`SELECT pg_has_role($1, 'USAGE') AS is`, [owner]);
   if (member.rows[0]?.is !== true) await connection.query(`GRANT ${owner} TO CURRENT_USER`);
-  for (const { name } of rows) await connection.query(`ALTER TABLE ${name} OWNER TO ${owner}`);
+  for (const { name } of rows) await connection.query(giveAway(name, owner));
+}
+
+/**
+ * A table's new owner must have the right to create in its schema, for as long as this takes. A user who may not grant that
+ * right on `public` keeps system_metrics, and is the one whose jobs make its days.
+ */
+function giveAway(name: string, owner: RoleName): string {
+  if (!name.startsWith('public.')) return `ALTER TABLE ${name} OWNER TO ${owner}`;
+  return `
+    DO $$ BEGIN
+      GRANT CREATE ON SCHEMA public TO ${owner};
+      ALTER TABLE ${name} OWNER TO ${owner};
+      REVOKE CREATE ON SCHEMA public FROM ${owner};
+    EXCEPTION WHEN insufficient_privilege THEN NULL;
+    END $$`;
 }

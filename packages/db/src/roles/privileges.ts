@@ -4,7 +4,8 @@ import { auditGaps } from '../schema/audit-gaps.ts';
 /**
  * Roles that own nothing but what they must, for users to be members of one or several:
  * - writer: the worker's sink. Adds to the trail, and can neither change nor delete what is in it.
- * - maintenance: the worker's jobs. Moves, deletes and sums up by age; owns the archives, as attaching a partition demands.
+ * - maintenance: the worker's jobs. Moves, deletes and sums up by age; owns the archives and system_metrics, as attaching a
+ *   partition demands.
  * - reader: dashboards. Reads everything but keys.
  * - api: the keys of the HTTP API, metrics that are posted to it, changes by hand, and that a gap is resolved. Its user is a member of
  *   reader too, and can neither change nor delete what is in the trail or in the archives, nor archive.
@@ -47,13 +48,13 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'public.circuit_breaker_events': { writer: 'INSERT', maintenance: `${MOVE}, INSERT`, reader: 'SELECT' },
   'spillway.audit_gaps': {
     writer: 'INSERT',
-    maintenance: 'SELECT, INSERT, UPDATE',
+    maintenance: OWN,
     reader: 'SELECT',
     api: `UPDATE (${auditGaps.resolvedAtMs.name})`,
   },
   'spillway.audit_dead_letters': {
     writer: ADD,
-    maintenance: `SELECT, UPDATE (${auditDeadLetters.replayedAtMs.name})`,
+    maintenance: `SELECT, UPDATE (${auditDeadLetters.replayedAtMs.name}), DELETE`,
     reader: 'SELECT',
   },
   // Written through note_stored(), note_seen() and end_epochs().
@@ -62,6 +63,10 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'spillway.changes': { writer: ADD, maintenance: ADD, reader: 'SELECT', api: ADD },
   'spillway.migrations': { writer: 'SELECT', maintenance: 'SELECT', reader: 'SELECT', api: 'SELECT' },
   'public.system_metrics': { writer: ADD, maintenance: `${MOVE}, INSERT`, reader: 'SELECT', api: ADD },
+  // Written through add_decisions(). Cleanup by age.
+  'spillway.decision_reports': { maintenance: MOVE, reader: 'SELECT' },
+  'spillway.decision_counts': { maintenance: 'SELECT, DELETE, UPDATE (count)', reader: 'SELECT' },
+  'spillway.decision_counts_hourly': { maintenance: 'SELECT, DELETE, UPDATE (count)', reader: 'SELECT' },
   // A sample that comes late leaves a mark here, by a trigger that runs as the writer.
   'spillway.system_metric_late_minutes': {
     writer: 'SELECT, INSERT, UPDATE',
@@ -76,7 +81,7 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
     api: 'SELECT',
   },
   'spillway.system_metric_rollups': { maintenance: OWN, reader: 'SELECT' },
-  'spillway.alerts': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.alerts': { maintenance: OWN, reader: 'SELECT' },
   // Hashes of keys: nobody's dashboard needs them.
   'spillway.api_keys': { api: 'SELECT, INSERT, UPDATE' },
   'public.api_call_logs': { writer: 'INSERT', maintenance: MOVE, reader: 'SELECT' },
@@ -87,7 +92,7 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'archive.generations': { maintenance: OWN, reader: 'SELECT' },
   'archive.archival_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
   'spillway.partition_moves': { maintenance: OWN, reader: 'SELECT' },
-  'spillway.job_runs': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
+  'spillway.job_runs': { maintenance: OWN, reader: 'SELECT' },
   'spillway.observer_turns': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
 };
 
@@ -100,6 +105,7 @@ const functionCallers: Readonly<Record<string, readonly RoleName[]>> = {
   'spillway.metric_rollup_cover': ['spillway_reader', 'spillway_maintenance'],
   'spillway.roll_up_metrics': ['spillway_maintenance'],
   'spillway.seal_metrics': ['spillway_maintenance'],
+  'spillway.add_decisions': ['spillway_writer', 'spillway_maintenance'],
   'spillway.upsert_blocks': ['spillway_writer', 'spillway_maintenance'],
   'spillway.upsert_outages': ['spillway_writer', 'spillway_maintenance'],
   'spillway.note_stored': ['spillway_writer', 'spillway_maintenance'],
@@ -110,6 +116,8 @@ const functionCallers: Readonly<Record<string, readonly RoleName[]>> = {
 /** All grants. Which rows a role sees is not asked: the policy `spillway` of a table lets these four roles see all of them. */
 export const grants: readonly Grant[] = [
   ...roleNames.map((role) => ({ role, privileges: 'USAGE', on: 'SCHEMA spillway' })),
+  // The days of system_metrics are made there.
+  { role: 'spillway_maintenance', privileges: 'CREATE', on: 'SCHEMA spillway' },
   { role: 'spillway_maintenance', privileges: 'USAGE, CREATE', on: 'SCHEMA archive' },
   { role: 'spillway_reader', privileges: 'USAGE', on: 'SCHEMA archive' },
   ...Object.entries(functionCallers).flatMap(([name, roles]) =>

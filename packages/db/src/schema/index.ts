@@ -9,6 +9,7 @@ export { auditLogs } from './audit-logs.ts';
 export { auditEpochs, auditWatermarks } from './audit-watermarks.ts';
 export { changes } from './changes.ts';
 export { circuitBreakerEvents } from './circuit-breaker-events.ts';
+export { decisionCounts, decisionCountsHourly, decisionReports } from './decisions.ts';
 export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './enumerations.ts';
 export { generations } from './generations.ts';
 export { partitionMoves } from './partition-moves.ts';

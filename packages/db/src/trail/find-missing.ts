@@ -9,6 +9,7 @@ import {
   auditWatermarks,
   changes,
   circuitBreakerEvents,
+  decisionReports,
   rateLimitsV2,
   systemMetrics,
 } from '../schema/index.ts';
@@ -29,7 +30,7 @@ export interface KnownSeq {
 }
 
 /** Every table that holds sequenced events. */
-const sequenced = [rateLimitsV2, circuitBreakerEvents, systemMetrics, changes, auditGaps];
+const sequenced = [rateLimitsV2, circuitBreakerEvents, systemMetrics, decisionReports, changes, auditGaps];
 
 /** The numbers that these hold, and those of blocks that were counted instead. */
 const stored = sql.join(

@@ -4,6 +4,8 @@ import { breakerEventRow, noonMs } from '../testing/rows.ts';
 import { useDatabase } from '../testing/use-database.ts';
 import { insertBreakerEvents, listBreakerEvents } from './breaker-events.ts';
 import { insertDeadLetter, listDeadLetters } from './dead-letters.ts';
+import { withConnection } from '../connection/with-connection.ts';
+import { ensureMetricDays } from '../metrics/metric-days.ts';
 import { insertMetrics, listMetrics, metricStats, recordMetric } from '../metrics/metrics.ts';
 import type { Page } from '../query/keyset-page.ts';
 import { listArchivalRuns } from '../runs/list-archival-runs.ts';
@@ -118,6 +120,8 @@ test('listGaps tells the open from the closed', async () => {
 test('metrics are recorded, listed and summed up', async () => {
   const id = await recordMetric(database.pool, { name: 'lag', value: 1.5, unit: 'ms', tags: { shard: 1 } });
   await recordMetric(database.pool, { name: 'other', value: 9 });
+  const old = { now: new Date(0), daysBehind: 0, daysAhead: 0 };
+  await withConnection(database.pool, async (connection) => ensureMetricDays(connection, old));
   await insertMetrics(database.pool, [
     { id: randomUUID(), metricName: 'lag', metricValue: 7, metricUnit: null, tags: {}, recordedAtMs: 5 },
   ]);

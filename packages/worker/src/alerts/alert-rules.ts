@@ -30,6 +30,7 @@ export const defaultAlertRules: readonly AlertRule[] = [
   { rule: 'audit_missing', metric: 'audit_missing_events', above: 0 },
   { rule: 'audit_failed_jobs', metric: 'audit_failed_jobs', above: 0 },
   { rule: 'partitions_missing', metric: 'partition_months_ready', below: 1 },
+  { rule: 'partitions_missing', metric: 'partition_days_ready', below: 3 },
   { rule: 'clock_ahead', metric: 'clock_skew_ms', above: 5_000 },
   { rule: 'clock_behind', metric: 'clock_skew_ms', below: -5_000 },
   late('cron-cleanup-rate-limits', DAY_MS + 6 * HOUR_MS),

@@ -1,14 +1,21 @@
-import { builtInArchives, ensurePartitions, inspectArchives, isPlainTable, retirePartitions } from '@spillway/db';
+import {
+  builtInArchives,
+  ensureMetricDays,
+  ensurePartitions,
+  inspectArchives,
+  isPlainTable,
+  retirePartitions,
+} from '@spillway/db';
 import { type Job, jobPatterns, type MaintainedTable, type MaintenanceDeps } from './job.ts';
 import { runTables, type TableTask } from './run-tables.ts';
 
 /**
- * `cron-create-partitions`: makes this month's and the next months' partitions of each archive where they are missing, and
- * takes old ones out where the table says so.
+ * `cron-create-partitions`: makes the days of `system_metrics`, and this month's and the next months' partitions of each archive,
+ * where they are missing, and takes old months out where the table says so.
  */
 export function partitionsJob(deps: MaintenanceDeps): Job {
   const name = 'cron-create-partitions';
-  const tasks = (deps.tables ?? builtInArchives).map(partitionTask);
+  const tasks = [...(deps.tables ?? builtInArchives).map(partitionTask), metricDays];
   return { name, patterns: jobPatterns[name], run: async (context) => runTables(deps, name, tasks, context) };
 }
 
@@ -38,3 +45,11 @@ function partitionTask(table: MaintainedTable): TableTask {
     },
   };
 }
+
+const metricDays: TableTask = {
+  table: 'public.system_metrics',
+  async run({ connection, dryRun }) {
+    const { created, existing } = await ensureMetricDays(connection, { dryRun });
+    return { status: 'completed', archived: 0, deleted: 0, details: { created, existing: existing.length } };
+  },
+};

@@ -1,3 +1,4 @@
+import { ensureMetricDays, withConnection } from '@spillway/db';
 import { useMigratedPostgres } from '../testing/migrated.ts';
 import { recordingLogger } from '../testing/recording-logger.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -9,11 +10,12 @@ const DAY_MS = 86_400_000;
 const postgres = useMigratedPostgres();
 
 beforeEach(async () => {
+  await withConnection(postgres.pool, async (connection) => ensureMetricDays(connection, { daysBehind: 32 }));
   await postgres.pool.query(`
     INSERT INTO api_call_logs (method, endpoint, status_code, duration_ms, created_at)
     SELECT 'GET', '/', 200, 1, now() - interval '31 days' FROM generate_series(1, 12);
     INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
-    SELECT 'm', 1, now() - interval '31 days' FROM generate_series(1, 5)`);
+    SELECT 'm', 1, now() - interval '32 days' FROM generate_series(1, 5)`);
 });
 afterEach(() => void vi.useRealTimers());
 

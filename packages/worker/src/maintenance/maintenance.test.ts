@@ -1,4 +1,4 @@
-import { migrate, withConnection, withJobLock } from '@spillway/db';
+import { builtInCleanups, ensureMetricDays, migrate, withConnection, withJobLock } from '@spillway/db';
 import { usePostgres } from '@spillway/local-servers/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingLogger, recordingLogger } from '../testing/recording-logger.ts';
@@ -17,6 +17,7 @@ let logger: RecordingLogger;
 let deps: MaintenanceDeps;
 
 beforeEach(async () => {
+  await withConnection(postgres.pool, async (connection) => ensureMetricDays(connection, { daysBehind: 32 }));
   logger = recordingLogger();
   deps = { pool: postgres.pool, logger };
   await postgres.pool.query(`
@@ -27,7 +28,7 @@ beforeEach(async () => {
     INSERT INTO generations (user_id, provider, status, created_at)
     SELECT 'ada', 'runware', status, now() - interval '181 days' FROM unnest(ARRAY['completed', 'pending']) AS status;
     INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
-    SELECT 'm', 1, now() - interval '31 days' FROM generate_series(1, 5)`);
+    SELECT 'm', 1, now() - interval '32 days' FROM generate_series(1, 5)`);
 });
 
 async function rows(sql: string): Promise<unknown[]> {
@@ -192,18 +193,10 @@ describe('cron-archive-data', () => {
 
 it('cron-cleanup-rate-limits deletes by age, with a row of history for each table', async () => {
   const report = await cleanupRateLimits(deps);
-  expect(report.tables.map(({ table, deleted }) => [table, deleted])).toEqual([
-    ['public.rate_limits_v2', 0],
-    ['public.circuit_breaker_events', 0],
-    ['public.system_metrics', 5],
-    ['spillway.system_metric_rollups', 0],
-  ]);
-  expect(await rows(history)).toMatchObject([
-    { deleted: 0 },
-    { deleted: 0 },
-    { deleted: 5, archived: 0 },
-    { deleted: 0 },
-  ]);
+  const deleted = new Map(report.tables.map(({ table, deleted: count }) => [table, count]));
+  expect([...deleted.keys()]).toEqual(builtInCleanups.map(({ table: { schema, name } }) => `${schema}.${name}`));
+  expect(deleted.get('public.system_metrics')).toBe(5);
+  expect(await rows(history)).toMatchObject(Array.from(deleted.values(), (count) => ({ deleted: count, archived: 0 })));
 });
 
 describe('cron-create-partitions', () => {
@@ -219,6 +212,7 @@ describe('cron-create-partitions', () => {
       ['archive.api_call_logs', { created: [], existing: 4 }],
       ['archive.audit_logs', { created: [month?.name], existing: 3 }],
       ['archive.generations', { created: [], existing: 4 }],
+      ['public.system_metrics', { created: [], existing: 48 }],
     ]);
     expect(
       await rows(`SELECT details->'created' AS made FROM archive.archival_runs WHERE table_name LIKE '%audit%'`),
@@ -246,6 +240,7 @@ describe('cron-create-partitions', () => {
         },
       },
       { details: { created: [], existing: 4 } },
+      { table: 'public.system_metrics' },
     ]);
     const partition = `SELECT relname FROM pg_class WHERE relispartition AND relname LIKE '%_old' AND relkind = 'r'`;
     expect(await rows(partition)).toEqual([{ relname: 'generations_old' }]);
@@ -262,6 +257,7 @@ describe('cron-create-partitions', () => {
     expect((await createPartitions({ ...deps, tables })).tables).toMatchObject([
       { status: 'completed', details: { partitioned: false } },
       { status: 'failed', errorMessage: 'archive.missing: there is no such table' },
+      { table: 'public.system_metrics', status: 'completed' },
     ]);
   });
 });

@@ -22,12 +22,20 @@ export interface ObservationParts {
   readonly trail: TrailState;
   readonly vitals: Vitals;
   readonly monthsReady: readonly MonthsReady[];
+  /** Days of `system_metrics` after today. */
+  readonly metricDaysReady: number;
   /** This process' clock at the moment when Postgres' was read, epoch milliseconds. */
   readonly workerNowMs: number;
 }
 
 /** Turns what was read into samples for `system_metrics`. */
-export function toObservation({ trail, vitals, monthsReady, workerNowMs }: ObservationParts): Observation {
+export function toObservation({
+  trail,
+  vitals,
+  monthsReady,
+  metricDaysReady,
+  workerNowMs,
+}: ObservationParts): Observation {
   const age = (atMs: number | null): number => (atMs === null ? 0 : Math.max(0, trail.redisNowMs - atMs));
   const flushLagMs = age(trail.oldestOutboxMs);
   const queueAgeMs = age(trail.oldestQueueMs);
@@ -56,6 +64,7 @@ export function toObservation({ trail, vitals, monthsReady, workerNowMs }: Obser
       sample('clock_skew_ms', trail.redisNowMs - vitals.nowMs, 'ms', { clock: 'redis' }),
       sample('clock_skew_ms', workerNowMs - vitals.nowMs, 'ms', { clock: 'worker' }),
       ...monthsReady.map(({ table, months }) => sample('partition_months_ready', months, 'months', { table })),
+      sample('partition_days_ready', metricDaysReady, 'days', { table: 'public.system_metrics' }),
       ...vitals.jobs.flatMap(({ job, successAgeMs, durationMs }) => [
         sample('job_last_success_age_ms', successAgeMs, 'ms', { job }),
         ...(durationMs === null ? [] : [sample('job_duration_ms', durationMs, 'ms', { job })]),

@@ -2,6 +2,7 @@ import {
   builtInArchives,
   type ConnectionSource,
   listPartitions,
+  metricDaysReady,
   monthsReady,
   noteSeen,
   PartitionError,
@@ -108,6 +109,7 @@ async function look(options: ObserverOptions): Promise<Observation> {
     trail,
     vitals,
     monthsReady: await readMonthsReady(pool, tables, vitals.nowMs),
+    metricDaysReady: await withConnection(pool, async (connection) => metricDaysReady(connection, vitals.nowMs)),
     workerNowMs,
   });
 }

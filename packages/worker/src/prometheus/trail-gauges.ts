@@ -45,6 +45,7 @@ export const trailMetrics: readonly TrailMetric[] = [
   total('audit_duplicates_total', 'duplicate_events_total', `Events that came again and changed nothing. ${ofFleet}`),
   seconds('clock_skew_ms', 'clock_skew_seconds', 'How far a clock is ahead of that of Postgres.', 'clock'),
   gauge('partition_months_ready', 'partition_months_ready', `Months of an archive after this one. ${ofFleet}`, 'table'),
+  gauge('partition_days_ready', 'partition_days_ready', `Days of a table after this one. ${ofFleet}`, 'table'),
   seconds('job_last_success_age_ms', 'job_last_success_age_seconds', `Since a job last succeeded. ${ofFleet}`, 'job'),
   seconds('job_duration_ms', 'job_duration_seconds', `How long a job's last success took. ${ofFleet}`, 'job'),
 ];

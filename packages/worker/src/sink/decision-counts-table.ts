@@ -1,26 +1,17 @@
-import { insertMetrics, type MetricRow } from '@spillway/db';
+import { addDecisions, type DecisionReportRow } from '@spillway/db';
 import { parseDecisionCountsEvent } from '@spillway/limiter';
 import type { EventTable } from './event-writer.ts';
 
-/** Events of type `decisions`: one sample each, in `system_metrics`, whose value is the count. */
-export const decisionCountsTable: EventTable<MetricRow> = {
+/** Events of type `decisions`: a row of `decision_reports` each, once added to the counts of its minute and its hour. */
+export const decisionCountsTable: EventTable<DecisionReportRow> = {
   type: 'decisions',
   parse: (event) => {
     const { id, policy, outcome, count, overMs, atMs } = parseDecisionCountsEvent(event);
-    return {
-      id,
-      metricName: 'rate_limit.decisions',
-      metricValue: count,
-      metricUnit: 'decisions',
-      tags: { policy, outcome, over_ms: overMs },
-      recordedAtMs: atMs,
-      outboxShard: event.shard,
-      outboxEpoch: event.epoch,
-      outboxSeq: event.seq,
-    };
+    const outbox = { outboxShard: event.shard, outboxEpoch: event.epoch, outboxSeq: event.seq };
+    return { id, policy, outcome, count, overMs, recordedAtMs: atMs, ...outbox };
   },
   idOf: (row) => row.id,
   // An event happens once; two of one id are the same delivered twice.
   merge: (one) => one,
-  write: insertMetrics,
+  write: async (db, rows) => addDecisions(db, rows),
 };

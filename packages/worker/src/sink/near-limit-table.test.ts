@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { ensureMetricDays, withConnection } from '@spillway/db';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { T0 } from '../testing/block-entries.ts';
 import { nearLimitEntry } from '../testing/near-limit-entry.ts';
@@ -7,6 +8,11 @@ import { useMigratedPostgres } from '../testing/migrated.ts';
 import { writeEntries } from './write-entries.ts';
 
 const postgres = useMigratedPostgres();
+
+beforeEach(async () => {
+  const day = { now: new Date(T0), daysBehind: 0, daysAhead: 0 };
+  await withConnection(postgres.pool, async (connection) => ensureMetricDays(connection, day));
+});
 
 const write = (...entries: AuditEntry[]) => writeEntries(postgres.pool, 'test/1', entries);
 const rows = async (): Promise<Record<string, unknown>[]> =>

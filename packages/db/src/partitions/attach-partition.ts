@@ -1,29 +1,30 @@
 import type { Connection } from '../connection/connection.ts';
-import type { Month } from './month.ts';
+import type { Period } from './period.ts';
 import type { PartitionedTable, TableName } from './partitioned-table.ts';
 
 /** Makes racing creators take turns per table. The number is the name space, chosen once at random. */
 const ADVISORY_SPACE = 727_401;
 
 /**
- * Makes and attaches one month's partition; call it inside a transaction with a lock_timeout.
+ * Makes and attaches one period's partition; call it inside a transaction with a lock_timeout.
  *
  * CREATE TABLE … PARTITION OF would take ACCESS EXCLUSIVE on the parent: one long SELECT makes it wait, and every insert queues
  * behind it. So the table is made by itself, like the parent (a lock that only DDL minds), and attached, which takes SHARE
  * UPDATE EXCLUSIVE: readers and writers go on. The CHECK lets ATTACH skip the scan for strays; afterwards the partition's own
  * bounds say the same, and it is dropped. Identity columns are excluded because ATTACH refuses a table that has its own.
+ * Storage parameters are the partition's own: LIKE copies none, and index-only scans want an insert-only table vacuumed early.
  */
-export async function attachMonth(connection: Connection, table: PartitionedTable, month: Month): Promise<void> {
+export async function attachPartition(connection: Connection, table: PartitionedTable, period: Period): Promise<void> {
   const quote = (name: string): string => connection.escapeIdentifier(name);
   const parent = `${quote(table.schema)}.${quote(table.name)}`;
-  const child = `${quote(table.schema)}.${quote(partitionName(table, month))}`;
+  const child = `${quote(table.partitionSchema ?? table.schema)}.${quote(partitionName(table, period))}`;
   const column = quote(table.column);
-  const { from, to } = month;
+  const { from, to } = period;
   await connection.query(`
     CREATE TABLE ${child} (
       LIKE ${parent} INCLUDING ALL EXCLUDING IDENTITY,
       CONSTRAINT spillway_bounds CHECK (${column} IS NOT NULL AND ${column} >= '${from}' AND ${column} < '${to}')
-    )`);
+    ) WITH (autovacuum_vacuum_insert_scale_factor = 0.05)`);
   if (table.rowSecurity) await closeToOthers(connection, child);
   await giveToOwner(connection, parent, child);
   await connection.query(`ALTER TABLE ${parent} ATTACH PARTITION ${child} FOR VALUES FROM ('${from}') TO ('${to}')`);
@@ -75,7 +76,7 @@ export async function lockCreators(connection: Connection, table: TableName): Pr
   ]);
 }
 
-/** `api_call_logs_2025_12`, in the parent's schema. */
-export function partitionName(table: { readonly name: string }, month: Month): string {
-  return `${table.name}_${month.suffix}`;
+/** `api_call_logs_2025_12`, `system_metrics_2025_12_31`. */
+export function partitionName(table: { readonly name: string }, period: Period): string {
+  return `${table.name}_${period.suffix}`;
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { monthsFrom } from './month.ts';
+import { daysFrom, monthsFrom } from './period.ts';
 
 test('crosses from December to January', () => {
   expect(monthsFrom(new Date('2025-12-31T23:59:59.999Z'), 1)).toEqual([
@@ -23,4 +23,12 @@ test('includes the 29th of February of a leap year', () => {
 
 test('goes by UTC, whatever the offset of the moment was written in', () => {
   expect(monthsFrom(new Date('2025-06-30T22:00:00-05:00'), 0)[0]?.suffix).toBe('2025_07');
+});
+
+test('gives the days before and after one, across months and years', () => {
+  expect(daysFrom(new Date('2025-12-31T23:59:59.999Z'), 1, 1)).toEqual([
+    { suffix: '2025_12_30', from: '2025-12-30 00:00:00+00', to: '2025-12-31 00:00:00+00' },
+    { suffix: '2025_12_31', from: '2025-12-31 00:00:00+00', to: '2026-01-01 00:00:00+00' },
+    { suffix: '2026_01_01', from: '2026-01-01 00:00:00+00', to: '2026-01-02 00:00:00+00' },
+  ]);
 });
