@@ -127,6 +127,18 @@ CREATE TABLE spillway.migrations (
   CONSTRAINT migrations_pkey PRIMARY KEY (tag)
 );
 
+CREATE TABLE spillway.partition_moves (
+  partition_schema text NOT NULL,
+  partition_name text NOT NULL,
+  source_schema text NOT NULL,
+  source_name text NOT NULL,
+  target_schema text NOT NULL,
+  target_name text NOT NULL,
+  bound text NOT NULL,
+  begun_at timestamp with time zone DEFAULT now() NOT NULL,
+  CONSTRAINT partition_moves_pkey PRIMARY KEY (partition_schema, partition_name)
+);
+
 CREATE TABLE spillway.scheduled_runs (
   job_name text NOT NULL,
   slot timestamp with time zone NOT NULL,
@@ -975,6 +987,8 @@ GRANT SELECT ON TABLE spillway.migrations TO spillway_api;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_reader;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_writer;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.partition_moves TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.partition_moves TO spillway_reader;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.scheduled_runs TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.scheduled_runs TO spillway_reader;
 GRANT INSERT, SELECT, UPDATE ON TABLE spillway.system_metric_late_minutes TO spillway_api;
