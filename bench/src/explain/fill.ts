@@ -83,7 +83,6 @@ async function fillSamples(db: Queryable, samples: number): Promise<void> {
          'audit_queue_jobs', 'audit_dropped_total', 'audit_dead_letters', 'audit_missing_events']) AS name`,
       [day],
     );
-    console.log(`samples of day -${day}`, new Date().toISOString());
   }
   await db.query(
     'CREATE INDEX system_metrics_stats_idx ON system_metrics (metric_name, recorded_at DESC NULLS FIRST, metric_value)',

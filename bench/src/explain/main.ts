@@ -90,9 +90,12 @@ async function measure(
 
 /** pg takes a text, or an object with one. */
 function statementOf(query: unknown, params: unknown): [string, unknown[]] {
-  if (typeof query === 'string') return [query, Array.isArray(params) ? params : []];
-  const { text, values: own } = query as { text: string; values?: unknown[] };
-  return [text, own ?? (Array.isArray(params) ? params : [])];
+  if (typeof query !== 'object' || query === null) return [String(query), listOf(params)];
+  return [String(Reflect.get(query, 'text')), listOf(Reflect.get(query, 'values') ?? params)];
+}
+
+function listOf(own: unknown): unknown[] {
+  return Array.isArray(own) ? own : [];
 }
 
 const server = await startPostgres({

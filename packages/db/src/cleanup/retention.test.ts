@@ -19,21 +19,23 @@ async function cleanUp(name: string, options: CleanUpOptions = {}): Promise<Clea
   return withConnection(database.pool, async (connection) => cleanUpRows(connection, ruleOf(name), options));
 }
 
-describe('samples', () => {
-  /** One sample at noon (UTC) of each of the days, so many days ago, the second of them from an outbox. */
-  async function addSamples(...daysAgo: number[]): Promise<void> {
-    await withConnection(database.pool, async (connection) =>
-      ensureMetricDays(connection, { daysBehind: Math.max(...daysAgo) }),
-    );
-    for (const days of daysAgo) {
-      await sql(`INSERT INTO system_metrics (metric_name, metric_value, recorded_at, outbox_shard, outbox_epoch, outbox_seq)
-        VALUES ('m', 1, date_trunc('day', now(), 'UTC') - interval '${days} days' + interval '12 hours', 3, 9, ${100 - days})`);
-    }
+const age = (days: number): string => `now() - interval '${days} days'`;
+
+/** One sample at noon (UTC) of each of the days, so many days ago, the second of them from an outbox. */
+async function addSamples(...daysAgo: number[]): Promise<void> {
+  await withConnection(database.pool, async (connection) =>
+    ensureMetricDays(connection, { daysBehind: Math.max(...daysAgo) }),
+  );
+  for (const days of daysAgo) {
+    await sql(`INSERT INTO system_metrics (metric_name, metric_value, recorded_at, outbox_shard, outbox_epoch, outbox_seq)
+      VALUES ('m', 1, date_trunc('day', now(), 'UTC') - interval '${days} days' + interval '12 hours', 3, 9, ${100 - days})`);
   }
+}
 
-  const days = async (): Promise<unknown[]> =>
-    sql(`SELECT relname FROM pg_class WHERE relname ~ '^system_metrics_[0-9_]{10}$' AND NOT relispartition`);
+const days = async (): Promise<unknown[]> =>
+  sql(`SELECT relname FROM pg_class WHERE relname ~ '^system_metrics_[0-9_]{10}$' AND NOT relispartition`);
 
+describe('samples', () => {
   test('are dropped by the day once all of a day is too old, and its outbox numbers are noted', async () => {
     await addSamples(40, 33, 29, 0);
     expect(await cleanUp('system_metrics', { dryRun: true })).toMatchObject({ deleted: 2, batches: 0 });
@@ -132,7 +134,6 @@ describe('what is over', () => {
   });
 
   test('reports of decisions go after a week, their counts after a month and their hours after a year', async () => {
-    const age = (days: number): string => `now() - interval '${days} days'`;
     await sql(
       `INSERT INTO spillway.decision_reports VALUES (gen_random_uuid(), 'a', 'allowed', 1, 1, ${age(8)}, 1, 2, 30)`,
     );
