@@ -120,11 +120,36 @@ CREATE TABLE spillway.decision_reports (
   CONSTRAINT decision_reports_pkey PRIMARY KEY (id)
 ) WITH (autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_insert_scale_factor=0.05, autovacuum_analyze_scale_factor=0.02);
 
+CREATE TABLE spillway.job_runs (
+  id uuid DEFAULT gen_random_uuid() NOT NULL,
+  job text NOT NULL,
+  due_at timestamp with time zone,
+  trigger text NOT NULL,
+  dry_run boolean DEFAULT false NOT NULL,
+  status text DEFAULT 'running'::text NOT NULL,
+  attempts integer DEFAULT 1 NOT NULL,
+  started_at timestamp with time zone DEFAULT now() NOT NULL,
+  finished_at timestamp with time zone,
+  duration_ms bigint,
+  error_message text,
+  details jsonb DEFAULT '{}'::jsonb NOT NULL,
+  CONSTRAINT job_runs_pkey PRIMARY KEY (id),
+  CONSTRAINT job_runs_status_check CHECK ((status = ANY (ARRAY['baseline'::text, 'running'::text, 'completed'::text, 'partial'::text, 'failed'::text, 'crashed'::text]))),
+  CONSTRAINT job_runs_trigger_check CHECK ((trigger = ANY (ARRAY['schedule'::text, 'http'::text, 'cli'::text])))
+);
+
 CREATE TABLE spillway.migrations (
   tag text NOT NULL,
   hash text NOT NULL,
   applied_at timestamp with time zone DEFAULT now() NOT NULL,
   CONSTRAINT migrations_pkey PRIMARY KEY (tag)
+);
+
+CREATE TABLE spillway.observer_turns (
+  id integer DEFAULT 1 NOT NULL,
+  taken_at timestamp with time zone NOT NULL,
+  CONSTRAINT observer_turns_one_row_check CHECK ((id = 1)),
+  CONSTRAINT observer_turns_pkey PRIMARY KEY (id)
 );
 
 CREATE TABLE spillway.partition_moves (
@@ -137,20 +162,6 @@ CREATE TABLE spillway.partition_moves (
   bound text NOT NULL,
   begun_at timestamp with time zone DEFAULT now() NOT NULL,
   CONSTRAINT partition_moves_pkey PRIMARY KEY (partition_schema, partition_name)
-);
-
-CREATE TABLE spillway.scheduled_runs (
-  job_name text NOT NULL,
-  slot timestamp with time zone NOT NULL,
-  run_id uuid,
-  status text NOT NULL,
-  attempts integer DEFAULT 1 NOT NULL,
-  started_at timestamp with time zone DEFAULT now() NOT NULL,
-  finished_at timestamp with time zone,
-  duration_ms bigint,
-  error_message text,
-  CONSTRAINT scheduled_runs_pkey PRIMARY KEY (job_name, slot),
-  CONSTRAINT scheduled_runs_status_check CHECK ((status = ANY (ARRAY['baseline'::text, 'running'::text, 'completed'::text, 'partial'::text, 'failed'::text])))
 );
 
 CREATE TABLE spillway.system_metric_late_minutes (
@@ -318,6 +329,7 @@ CREATE TABLE archive.archival_runs (
   dry_run boolean DEFAULT false NOT NULL,
   details jsonb DEFAULT '{}'::jsonb NOT NULL,
   CONSTRAINT archival_runs_pkey PRIMARY KEY (id),
+  CONSTRAINT archival_runs_run_id_job_runs_id_fk FOREIGN KEY (run_id) REFERENCES spillway.job_runs(id) ON DELETE CASCADE,
   CONSTRAINT archival_runs_status_check CHECK ((status = ANY (ARRAY['running'::text, 'completed'::text, 'partial'::text, 'failed'::text, 'crashed'::text])))
 );
 
@@ -363,6 +375,9 @@ CREATE INDEX audit_gaps_unresolved_idx ON spillway.audit_gaps USING btree (kind,
 CREATE INDEX changes_created_at_idx ON spillway.changes USING btree (created_at, id);
 CREATE INDEX changes_object_idx ON spillway.changes USING btree (object_kind, object, created_at);
 CREATE INDEX decision_reports_recorded_at_idx ON spillway.decision_reports USING btree (recorded_at);
+CREATE UNIQUE INDEX job_runs_due_key ON spillway.job_runs USING btree (job, due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX job_runs_job_idx ON spillway.job_runs USING btree (job, started_at DESC);
+CREATE INDEX job_runs_started_at_idx ON spillway.job_runs USING btree (started_at, id);
 CREATE INDEX system_metric_rollups_started_at_idx ON spillway.system_metric_rollups USING btree (started_at);
 CREATE INDEX api_call_logs_created_at_idx ON public.api_call_logs USING btree (created_at);
 CREATE INDEX api_call_logs_user_idx ON public.api_call_logs USING btree (user_id, created_at);
@@ -381,6 +396,7 @@ CREATE INDEX rate_limits_v2_identifier_idx ON public.rate_limits_v2 USING btree 
 CREATE INDEX system_metrics_stats_idx ON ONLY public.system_metrics USING btree (metric_name, recorded_at DESC, metric_value);
 CREATE INDEX api_call_logs_created_at_brin ON ONLY archive.api_call_logs USING brin (created_at);
 CREATE INDEX archival_runs_job_idx ON archive.archival_runs USING btree (job_name, started_at DESC);
+CREATE INDEX archival_runs_run_idx ON archive.archival_runs USING btree (run_id);
 CREATE INDEX archival_runs_started_at_idx ON archive.archival_runs USING btree (started_at);
 CREATE INDEX audit_logs_created_at_brin ON ONLY archive.audit_logs USING brin (created_at);
 CREATE INDEX generations_created_at_brin ON ONLY archive.generations USING brin (created_at);
@@ -940,7 +956,7 @@ GRANT CREATE, USAGE ON SCHEMA spillway TO spillway_maintenance;
 GRANT USAGE ON SCHEMA spillway TO spillway_reader;
 GRANT USAGE ON SCHEMA spillway TO spillway_writer;
 GRANT SELECT ON TABLE archive.api_call_logs TO spillway_reader;
-GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE archive.archival_runs TO spillway_maintenance;
+GRANT INSERT, SELECT, UPDATE ON TABLE archive.archival_runs TO spillway_maintenance;
 GRANT SELECT ON TABLE archive.archival_runs TO spillway_reader;
 GRANT SELECT ON TABLE archive.audit_logs TO spillway_reader;
 GRANT SELECT ON TABLE archive.generations TO spillway_reader;
@@ -968,6 +984,7 @@ GRANT SELECT ON TABLE spillway.audit_dead_letters TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE spillway.audit_dead_letters TO spillway_writer;
 GRANT SELECT ON TABLE spillway.audit_epochs TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_epochs TO spillway_reader;
+GRANT UPDATE (resolved_at) ON TABLE spillway.audit_gaps TO spillway_api;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.audit_gaps TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_gaps TO spillway_reader;
 GRANT INSERT ON TABLE spillway.audit_gaps TO spillway_writer;
@@ -983,14 +1000,16 @@ GRANT DELETE, SELECT, UPDATE (count) ON TABLE spillway.decision_counts_hourly TO
 GRANT SELECT ON TABLE spillway.decision_counts_hourly TO spillway_reader;
 GRANT DELETE, SELECT, UPDATE (id) ON TABLE spillway.decision_reports TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.decision_reports TO spillway_reader;
+GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.job_runs TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.job_runs TO spillway_reader;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_api;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_reader;
 GRANT SELECT ON TABLE spillway.migrations TO spillway_writer;
+GRANT INSERT, SELECT, UPDATE ON TABLE spillway.observer_turns TO spillway_maintenance;
+GRANT SELECT ON TABLE spillway.observer_turns TO spillway_reader;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.partition_moves TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.partition_moves TO spillway_reader;
-GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.scheduled_runs TO spillway_maintenance;
-GRANT SELECT ON TABLE spillway.scheduled_runs TO spillway_reader;
 GRANT INSERT, SELECT, UPDATE ON TABLE spillway.system_metric_late_minutes TO spillway_api;
 GRANT DELETE, INSERT, SELECT, UPDATE ON TABLE spillway.system_metric_late_minutes TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.system_metric_late_minutes TO spillway_reader;
