@@ -1,7 +1,7 @@
 import type { Queryable } from '@spillway/db';
 import { call, DEFAULT_SHARDS, MAX_SHARDS, outboxKeys } from '@spillway/redis';
 import { connect, type RedisSource } from './connections.ts';
-import { wholeNumber } from './errors.ts';
+import { checkedNamespace, wholeNumber } from './errors.ts';
 import { OutboxReader } from './pump/outbox-reader.ts';
 import { beginEpoch } from './pump/scripts.ts';
 import { type SinkTuning, writeLimits } from './sink/sink.ts';
@@ -16,6 +16,8 @@ export interface DrainOptions extends Pick<SinkTuning, 'blockRowsPerMinute'> {
   readonly pool: Queryable;
   /** As many as the limiters have. @default 16 */
   readonly shards?: number;
+  /** That of the limiters. @default none */
+  readonly namespace?: string;
   /**
    * When to stop, in ms. A server that doesn't answer by then is not waited for: what was on its way may still be stored, and is
    * in the outbox all the same, for the next pass. @default 10_000
@@ -55,6 +57,7 @@ const BATCH_SIZE = 500;
 export async function drain(options: DrainOptions): Promise<DrainReport> {
   const { pool } = options;
   const shards = wholeNumber('shards', options.shards ?? DEFAULT_SHARDS, 1, MAX_SHARDS);
+  const namespace = checkedNamespace(options.namespace);
   const budgetMs = wholeNumber('budgetMs', options.budgetMs ?? 10_000, 1, 86_400_000);
   const limits = writeLimits(options);
   const end = performance.now() + budgetMs;
@@ -64,7 +67,14 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   const onError = (error: Error): void => void (lastError = error);
   const redis = connect(options.redis, { option: 'redis', connectionName: 'spillway-drain', onError });
   const all = Array.from({ length: shards }, (_, shard) => shard);
-  const reader = new OutboxReader({ redis, shards: all, consumer: 'drain', batchSize: BATCH_SIZE, claimIdleMs: 1 });
+  const reader = new OutboxReader({
+    redis,
+    shards: all,
+    namespace,
+    consumer: 'drain',
+    batchSize: BATCH_SIZE,
+    claimIdleMs: 1,
+  });
   const report = { events: 0, written: 0, duplicates: 0, deadLetters: 0 };
 
   /** Rejects when the budget is over, with what kept the servers from answering if that is known. */
@@ -94,7 +104,9 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
       throw lastError ?? error;
     });
     // Numbers that a restarted or replaced Redis would give out again begin in a new epoch, as with a worker.
-    await inTime(Promise.all(all.map(async (shard) => beginEpoch.run(redis, [outboxKeys(shard).head], [0, 0]))));
+    await inTime(
+      Promise.all(all.map(async (shard) => beginEpoch.run(redis, [outboxKeys(shard, namespace).head], [0, 0]))),
+    );
     while (left() > 0) {
       if ((await round()) === 0) return { ...report, complete: true };
     }

@@ -3,6 +3,7 @@ import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
+import { drain } from './drain.ts';
 import { reconcile } from './reconcile/reconcile.ts';
 import { startWorker } from './start-worker.ts';
 import { useMigratedPostgres } from './testing/migrated.ts';
@@ -55,6 +56,16 @@ it("a worker moves its namespace's events, through queues of their own, and no o
 
   startIn();
   await expect.poll(stored, SOON).toEqual(['ada', 'bob']);
+});
+
+it("a pass of drain moves its namespace's events and no others", async () => {
+  await blockIn('staging', 'ada');
+  await blockIn(undefined, 'bob');
+  await drain({ redis: redis.url, pool: postgres.pool, namespace: 'staging' });
+  expect(await stored()).toEqual(['ada']);
+  await drain({ redis: redis.url, pool: postgres.pool });
+  expect(await stored()).toEqual(['ada', 'bob']);
+  await expect(drain({ redis: redis.url, pool: postgres.pool, namespace: 'a:b' })).rejects.toThrow(/"namespace"/u);
 });
 
 it('a worker that has fewer shards than the limiters says so', async () => {
