@@ -991,7 +991,7 @@ GRANT INSERT ON TABLE spillway.audit_gaps TO spillway_writer;
 GRANT INSERT, SELECT, UPDATE ON TABLE spillway.audit_watermarks TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.audit_watermarks TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE spillway.changes TO spillway_api;
-GRANT INSERT, SELECT (id) ON TABLE spillway.changes TO spillway_maintenance;
+GRANT INSERT, SELECT ON TABLE spillway.changes TO spillway_maintenance;
 GRANT SELECT ON TABLE spillway.changes TO spillway_reader;
 GRANT INSERT, SELECT (id) ON TABLE spillway.changes TO spillway_writer;
 GRANT DELETE, SELECT, UPDATE (count) ON TABLE spillway.decision_counts TO spillway_maintenance;

@@ -60,7 +60,8 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   // Written through note_stored(), note_seen() and end_epochs().
   'spillway.audit_epochs': { maintenance: 'SELECT', reader: 'SELECT' },
   'spillway.audit_watermarks': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
-  'spillway.changes': { writer: ADD, maintenance: ADD, reader: 'SELECT', api: ADD },
+  // The reconcile reads the outbox numbers of changes.
+  'spillway.changes': { writer: ADD, maintenance: 'INSERT, SELECT', reader: 'SELECT', api: ADD },
   'spillway.migrations': { writer: 'SELECT', maintenance: 'SELECT', reader: 'SELECT', api: 'SELECT' },
   'public.system_metrics': { writer: ADD, maintenance: `${MOVE}, INSERT`, reader: 'SELECT', api: ADD },
   // Written through add_decisions(). Cleanup by age.
