@@ -3,15 +3,24 @@ import { type WorkerState, workerOf } from '../src/dashboard/snapshot-shape.ts';
 import { clock } from './format.ts';
 import type { Feed } from './use-snapshot.ts';
 
+/** A replica that is less behind shows what everybody calls now, in ms. */
+const SHOWN_FROM_MS = 2_000;
+
+const seconds = (ms: number): number => Math.round(ms / 1000);
+
 /** Whether the figures are those of now. Only a change is announced: the time stands beside it. */
 export function Liveness({ feed }: { readonly feed: Feed }): JSX.Element {
   const snapshot = 'snapshot' in feed ? feed.snapshot : undefined;
   const at = snapshot?.nowMs;
+  const behind = snapshot?.behindMs ?? null;
   const worker = snapshot === undefined ? undefined : workerOf(snapshot);
   const isOld = worker?.kind === 'gone' || worker?.kind === 'never';
   return (
     <p class={`liveness ${isOld && feed.kind === 'live' ? 'stale' : feed.kind}`}>
       <span role="status">{feed.kind === 'live' && worker !== undefined ? ofWorker(worker) : words(feed.kind)}</span>
+      {behind === null || behind < SHOWN_FROM_MS ? null : (
+        <span class="behind"> · replica {seconds(behind)} s behind</span>
+      )}
       {at === undefined ? null : (
         <time>
           {' '}

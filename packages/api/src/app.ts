@@ -33,6 +33,7 @@ import { overrideRoutes } from './policies/override-routes.ts';
 import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, notFoundProblem, toProblem } from './problems.ts';
 import type { ApiMetrics } from './prometheus/api-metrics.ts';
+import { sayHowFarBehind } from './audit/read-behind.ts';
 import { queueRoutes } from './queues/queue-routes.ts';
 import type { WorkerQueues } from './queues/worker-queues.ts';
 import { requestLog } from './request-log.ts';
@@ -56,6 +57,8 @@ export interface ApiDeps {
   readonly authenticator: Authenticator;
   /** Where the trail, the metrics and the keys are. */
   readonly db?: ConnectionSource & Queryable;
+  /** Where the lists of the trail are read; answers say how far behind it is. @default `db` */
+  readonly reads?: Queryable;
   /** Called when a key was made or ended here. @default nothing */
   readonly onKeysChanged?: () => Promise<void>;
   /** Handlers of `(request) => Response` form to serve beside the API's own routes; they ask nobody for a key. @default [] */
@@ -130,9 +133,12 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'chan
   if (deps.queues !== undefined) queueRoutes(app, deps.queues, guard);
   if (maintenance !== undefined) maintenanceRoutes(app, { control: maintenance, record }, guard);
   if (db === undefined) return;
-  for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, changeRoutes, deadLetterRoutes, gapRoutes]) {
-    list(app, db, guard);
+  const { reads = db } = deps;
+  if (deps.reads !== undefined) app.use('/v1/audit/*', sayHowFarBehind(deps.reads));
+  for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, changeRoutes, deadLetterRoutes]) {
+    list(app, reads, guard);
   }
+  gapRoutes(app, { db, reads }, guard);
   if (breakers !== undefined) breakerRoutes(app, { db, control: breakers }, guard);
   metricRoutes(app, db, guard);
   const { dashboard, logger, authenticator } = deps;

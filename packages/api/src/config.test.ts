@@ -25,8 +25,10 @@ describe('readConfig', () => {
         LOG_LEVEL: 'warn',
         SPILLWAY_SHARDS: '4',
         SPILLWAY_NAMESPACE: 'staging',
+        DATABASE_READ_URL: 'postgres://replica/spillway',
       }),
     ).toMatchObject({
+      databaseReadUrl: 'postgres://replica/spillway',
       port: 80,
       host: '::',
       logLevel: 'warn',
@@ -48,6 +50,7 @@ describe('readConfig', () => {
     ['QUEUE_REDIS_URL', 'http://127.0.0.1'],
     ['DATABASE_URL', 'mysql://127.0.0.1'],
     ['DATABASE_SERVER', 'mysql'],
+    ['DATABASE_READ_URL', 'mysql://127.0.0.1'],
   ])('names %s and its value when it is %j', (variable, value) => {
     const attempt = (): unknown => readConfig({ ...urls, [variable]: value });
     expect(attempt).toThrow(ConfigError);

@@ -51,6 +51,11 @@ export interface ApiConfig extends ServerConfig {
   readonly databaseUrl: string;
   /** `DATABASE_SERVER`: what `DATABASE_URL` leads to, `postgres` or a `pgbouncer` in transaction mode. @default 'postgres' */
   readonly databaseServer: 'postgres' | 'pgbouncer';
+  /**
+   * `DATABASE_READ_URL`: a replica, of the same kind as `DATABASE_SERVER`, for the dashboard's figures and the lists of the trail;
+   * undefined when not set, and then they are read where `DATABASE_URL` leads.
+   */
+  readonly databaseReadUrl: string | undefined;
 }
 
 const serverVariables = z.object({
@@ -82,6 +87,7 @@ const apiVariables = serverVariables.extend({
   REDIS_URL: anyRedisUrl,
   DATABASE_URL: postgresUrl,
   DATABASE_SERVER: databaseServer.default('postgres'),
+  DATABASE_READ_URL: postgresUrl.optional(),
 });
 
 /**
@@ -103,6 +109,7 @@ export function readConfig(env: Environment): ApiConfig {
     redisUrl: variables.REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
     databaseServer: variables.DATABASE_SERVER,
+    databaseReadUrl: variables.DATABASE_READ_URL,
   };
 }
 

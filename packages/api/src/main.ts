@@ -15,21 +15,28 @@ const EXIT_DEADLINE_MS = 4_500;
 /** How long one of the dashboard's figures may take: it is read again two seconds later. */
 const FIGURES_TIMEOUT_MS = 2_000;
 
+type Pools = Record<'pool' | 'figures', ReturnType<typeof createPool>> & {
+  readonly reads?: ReturnType<typeof createPool>;
+};
+
 /** Connections apart, so that slow figures delay neither keys nor routes. None is opened yet. */
-function openPools(config: ApiConfig, logger: ApiLogger): Record<'pool' | 'figures', ReturnType<typeof createPool>> {
+function openPools(config: ApiConfig, logger: ApiLogger): Pools {
   const database = {
     connectionString: config.databaseUrl,
     server: config.databaseServer,
     onError: (error: Error): void => logger.warn({ err: error }, 'api: Postgres connection'),
   };
   const pool = createPool({ ...database, applicationName: 'spillway-api', max: 10 });
+  const { databaseReadUrl } = config;
+  const replica = databaseReadUrl === undefined ? database : { ...database, connectionString: databaseReadUrl };
   const figures = createPool({
-    ...database,
+    ...replica,
     applicationName: 'spillway-api-dashboard',
     max: 3,
     statementTimeoutMs: FIGURES_TIMEOUT_MS,
   });
-  return { pool, figures };
+  if (databaseReadUrl === undefined) return { pool, figures };
+  return { pool, figures, reads: createPool({ ...replica, applicationName: 'spillway-api-lists', max: 5 }) };
 }
 
 async function run(config: ApiConfig): Promise<void> {

@@ -38,6 +38,11 @@ export interface StartApiOptions {
    * neither keys nor routes. Stays open: it is the caller's. @default `pool`
    */
   readonly figures?: Queryable;
+  /**
+   * Where the lists of the trail are read: a replica, that may be behind. Each answer says by how much. Stays open: it is the
+   * caller's. @default `pool`
+   */
+  readonly reads?: Queryable;
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
@@ -107,6 +112,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     metricsElsewhere: metricsPort !== undefined,
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
     db: pool,
+    ...(options.reads === undefined ? {} : { reads: options.reads }),
     onKeysChanged: keys.refresh,
     dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal, db: options.figures ?? pool },
     breakers,

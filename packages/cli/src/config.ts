@@ -18,6 +18,11 @@ export function readDatabaseUrl(env: Environment): string {
   return readEnvironment(databaseVariables, env).DATABASE_URL;
 }
 
+/** `DATABASE_READ_URL`; undefined when not set. @throws {ConfigError} when it is wrong. */
+export function readReplicaUrl(env: Environment): string | undefined {
+  return readEnvironment(z.object({ DATABASE_READ_URL: postgresUrl.optional() }), env).DATABASE_READ_URL;
+}
+
 /**
  * `REDIS_URL`, where the limiters are, and `QUEUE_REDIS_URL`, where the queue is if it has its own.
  * @throws {ConfigError} when one is missing or wrong.

@@ -81,6 +81,7 @@ test('exports exactly these values', () => {
       "openTableRun",
       "parseKey",
       "readBackendPid",
+      "readBehindMs",
       "readCapacity",
       "readClockMs",
       "readRun",

@@ -38,6 +38,7 @@ export { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './cleanup/
 export { builtInCleanups, type CleanupRule } from './cleanup/cleanup-rule.ts';
 export type { Connection, ConnectionSource, Queryable } from './connection/connection.ts';
 export { createPool, type PoolOptions } from './connection/create-pool.ts';
+export { readBehindMs } from './connection/read-behind.ts';
 export { readBackendPid, readServer, type ServerState } from './connection/server.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
 export { withConnection } from './connection/with-connection.ts';

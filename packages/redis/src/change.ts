@@ -57,5 +57,14 @@ function jsonOrText(text: string): unknown {
 /** Who changes something unless the program says otherwise: `app:<program>@<host>`, such as `app:server.js@web-3`. */
 export function defaultActor(): string {
   const [runtime = 'unknown', program = runtime] = process.argv;
-  return `app:${path.basename(program)}@${hostname()}`.slice(0, 200).toWellFormed();
+  return `app:${path.basename(program)}@${hostName()}`.slice(0, 200).toWellFormed();
+}
+
+/** Deno tells it only to a program that may ask the system; one that may not limits all the same. */
+function hostName(): string {
+  try {
+    return hostname();
+  } catch {
+    return 'unknown-host';
+  }
 }

@@ -20,8 +20,14 @@ const resolution = members({
 }).openapi('GapResolution');
 
 /** `/v1/audit/gaps`: what the trail knows it does not hold, and that somebody has looked into it. */
-export function gapRoutes(app: ApiApp, db: ConnectionSource & Queryable, guard: Guard): void {
-  listRoute(app, db, guard);
+/** Where gaps are resolved, and where they are read. */
+interface GapDatabases {
+  readonly db: ConnectionSource & Queryable;
+  readonly reads: Queryable;
+}
+
+export function gapRoutes(app: ApiApp, { db, reads }: GapDatabases, guard: Guard): void {
+  listRoute(app, reads, guard);
   resolveRoute(app, db, guard);
 }
 

@@ -1,6 +1,8 @@
 /** What the page is told, as JSON. Times are epoch ms; rates are a second. */
 export interface Snapshot {
   readonly nowMs: number;
+  /** How far the replica is behind that the figures are from, in ms; null where they are from no replica, or it doesn't say. */
+  readonly behindMs: number | null;
   readonly range: RangeName;
   /** Of the last minute, whatever the range. */
   readonly rates: Panel<RatesState>;

@@ -12,6 +12,7 @@ import {
   listGaps,
   metricSeries,
   type Queryable,
+  readBehindMs,
   readCapacity,
 } from '@spillway/db';
 import { scheduledJobs } from '@spillway/worker';
@@ -109,8 +110,25 @@ async function readSnapshot(
       })),
     ),
   ]);
-  return { nowMs, range, rates, decisions, blocksRunning, blocked, breakers, trail, gaps, jobs, capacity, alerts };
+  const behindMs = await readBehindMs(db).then(finiteOrNull, () => null);
+  return {
+    nowMs,
+    behindMs,
+    range,
+    rates,
+    decisions,
+    blocksRunning,
+    blocked,
+    breakers,
+    trail,
+    gaps,
+    jobs,
+    capacity,
+    alerts,
+  };
 }
+
+const finiteOrNull = (ms: number | null): number | null => (ms === null || !Number.isFinite(ms) ? null : ms);
 
 async function readBlocked(db: Queryable, rangeMs: number): Promise<readonly BlockedState[]> {
   const subjects = await blockedSubjects(db, rangeMs, MOST_SUBJECTS);

@@ -1,4 +1,6 @@
-import { expect, it } from 'vitest';
+import { migrate } from '@spillway/db';
+import { startReplicatedPostgres } from '@spillway/local-servers/testing';
+import { expect, it, onTestFinished } from 'vitest';
 import { spillway } from '../testing/spillway.ts';
 import { useServers } from '../testing/use-servers.ts';
 
@@ -26,3 +28,14 @@ it('prints the answers of the three monitoring queries', async () => {
     archival: [expect.objectContaining({ table_name: 'public.api_call_logs', archived_count: 7 })],
   });
 });
+
+it('reads a replica where DATABASE_READ_URL names one, and says how far it is behind', async () => {
+  const { primary, replica, stop } = await startReplicatedPostgres();
+  onTestFinished(stop);
+  await migrate({ connectionString: primary.url });
+  const env = { ...servers.env, DATABASE_READ_URL: replica.url };
+  await expect
+    .poll(async () => JSON.parse((await spillway(['queries', '--json'], env)).stdout || '{}'), { timeout: 60_000 })
+    .toEqual({ blocks: [{ count: 0 }], breakers: [], archival: [], behindMs: 0 });
+  expect((await spillway(['queries'], env)).stdout).toContain('From a replica, 0 ms behind');
+}, 120_000);

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
-import { type Connection, transaction, withConnection } from '@spillway/db';
+import { type Connection, readBehindMs, transaction, withConnection } from '@spillway/db';
 import type { CliContext } from '../cli-context.ts';
+import { readDatabaseUrl, readReplicaUrl } from '../config.ts';
 import { table } from '../output.ts';
 import { withPool } from '../with-pool.ts';
 
@@ -54,13 +55,31 @@ interface Found {
 export function queriesCommand(context: CliContext): Command {
   return new Command('queries')
     .description('run the monitoring queries: blocks, breaker events, archival history')
-    .addHelpText('after', '\nNeeds DATABASE_URL. With --json all columns are there.')
+    .addHelpText(
+      'after',
+      '\nNeeds DATABASE_URL, or DATABASE_READ_URL for a replica, and then says how far it is behind. With --json all columns are there.',
+    )
     .action(async () => {
-      const results = await withPool(context, async (pool) =>
-        withConnection(pool, async (connection) => transaction(connection, {}, async () => runAll(connection))),
+      const replica = readReplicaUrl(context.env);
+      const { results, behindMs } = await withPool(
+        context,
+        async (pool) => ({
+          results: await withConnection(pool, async (connection) =>
+            transaction(connection, {}, async () => runAll(connection)),
+          ),
+          behindMs: replica === undefined ? null : await readBehindMs(pool),
+        }),
+        replica ?? readDatabaseUrl(context.env),
       );
-      const people = results.map(({ title, name, rows }) => `${title}\n${table(rows, shown[name])}`).join('\n\n');
-      context.output.result(Object.fromEntries(results.map(({ name, rows }) => [name, rows])), people);
+      const people = results.map(({ title, name, rows }) => `${title}\n${table(rows, shown[name])}`);
+      if (behindMs !== null) people.push(`From a replica, ${Math.ceil(behindMs)} ms behind`);
+      context.output.result(
+        {
+          ...Object.fromEntries(results.map(({ name, rows }) => [name, rows])),
+          ...(behindMs === null ? {} : { behindMs: Number.isFinite(behindMs) ? Math.ceil(behindMs) : null }),
+        },
+        people.join('\n\n'),
+      );
     });
 }
 

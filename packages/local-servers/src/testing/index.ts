@@ -1,4 +1,5 @@
 export { type LoginFixture, useLogins } from './use-logins.ts';
 export { type ClientOptions, type RedisFixture, useRedis } from './use-redis.ts';
 export { type PostgresFixture, usePostgres, type UsePostgresOptions } from './use-postgres.ts';
+export { type ReplicatedPostgres, startReplicatedPostgres } from './replicated-postgres.ts';
 export type { Migrate } from './template-database.ts';
