@@ -147,8 +147,14 @@ it('makes the same months whatever the time zones of server, session and process
       SELECT count(*)::int AS months, bool_and(bound = format($$FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')$$,
                month, (month + interval '1 month')::date)) AS utc
       FROM (SELECT pg_get_expr(relpartbound, oid) AS bound, to_date(right(relname, 7), 'YYYY_MM') AS month
-            FROM pg_class, set_config('timezone', 'UTC', false) WHERE relispartition AND relkind = 'r') AS partitions`);
+            FROM pg_class, set_config('timezone', 'UTC', false)
+            WHERE relispartition AND relkind = 'r' AND relnamespace = 'archive'::regnamespace) AS partitions`);
     expect(bounds.rows).toEqual([{ months: 12, utc: true }]);
+    const days = await pool.query(`
+      SELECT bool_and(bound LIKE $$FOR VALUES FROM ('____-__-__ 00:00:00+00') TO ('____-__-__ 00:00:00+00')$$) AS utc
+      FROM (SELECT pg_get_expr(relpartbound, oid) AS bound FROM pg_class, set_config('timezone', 'UTC', false)
+            WHERE relispartition AND relkind = 'r' AND relnamespace <> 'archive'::regnamespace) AS partitions`);
+    expect(days.rows).toEqual([{ utc: true }]);
   } finally {
     await pool.end();
     await server.stop();

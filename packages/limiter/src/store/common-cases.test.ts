@@ -52,3 +52,26 @@ it(
     }
   },
 );
+
+it('a fixed window that is asked for at its very end, and 1 ms later, begins again', { timeout: 60_000 }, async () => {
+  const policies = [definePolicy({ name: 'fixed', algorithm: 'fixed-window', limit: 1, windowMs: 1_000 })];
+  for (const under of [memoryUnderTest(), await redisUnderTest(server.url)]) {
+    const limiter = createLimiter({ store: under.store, policies });
+    let now = START;
+    const at = async (laterMs: number) => under.setNow((now += laterMs));
+    try {
+      for (const lateMs of [0, 1]) {
+        await at(10_000);
+        const subject = `late-${lateMs}`;
+        const { resetAfterMs } = await limiter.consume('fixed', subject);
+        await at(resetAfterMs - 1);
+        expect(await limiter.consume('fixed', subject)).toMatchObject({ allowed: false, retryAfterMs: 1 });
+        await at(1 + lateMs);
+        const again = { allowed: true, remaining: 0, resetAfterMs: 1_000 };
+        expect(await limiter.consume('fixed', subject), `${lateMs} ms late`).toMatchObject(again);
+      }
+    } finally {
+      await under.dispose();
+    }
+  }
+});
