@@ -13,6 +13,8 @@ describe.skipIf(noBrowser !== undefined)(
     it('names a worker that stopped in the header, the title and the figures, and draws no zeros for what it does not know', async () => {
       await fillDashboard(dashboard.pool);
       await run(`UPDATE public.system_metrics SET recorded_at = recorded_at - interval '12 minutes'`);
+      await run(`DELETE FROM spillway.decision_counts WHERE minute > now() - interval '13 minutes'`);
+      await run(`DELETE FROM spillway.decision_reports WHERE recorded_at > now() - interval '13 minutes'`);
       const { page } = await dashboard.logIn('read');
       await expect
         .poll(() => page.getByRole('status').first().innerText(), soon)
