@@ -18,7 +18,12 @@ test('the tarball of the migrations holds every one and the journal, and nothing
   const files = await packed(path.dirname(migrationsFolder));
   const migrations = (await readdir(migrationsFolder)).filter((file) => /^\d+_.*\.sql$/u.test(file));
   expect(files.toSorted()).toEqual(
-    [...migrations.map((file) => `migrations/${file}`), 'migrations/meta/_journal.json', 'package.json'].toSorted(),
+    [
+      ...migrations.map((file) => `migrations/${file}`),
+      'migrations/meta/_journal.json',
+      'README.md',
+      'package.json',
+    ].toSorted(),
   );
 });
 

@@ -12,5 +12,8 @@ it('makes the tables and the months, and finds nothing to do the next time', asy
   expect((await postgres.pool.query('SELECT count(*)::int AS n FROM rate_limits_v2')).rows).toEqual([{ n: 0 }]);
   const second = await spillway(['migrate', '--json'], env);
   expect(second).toMatchObject({ code: 0, stderr: '' });
-  expect(JSON.parse(second.stdout)).toMatchObject({ applied: [], partitions: [{ created: [] }, {}, {}] });
+  expect(JSON.parse(second.stdout)).toMatchObject({
+    applied: [],
+    partitions: Array.from({ length: 4 }, () => ({ created: [] })),
+  });
 });
