@@ -36,6 +36,9 @@ CREATE TABLE spillway.audit_dead_letters (
   payload jsonb NOT NULL,
   created_at timestamp with time zone DEFAULT now() NOT NULL,
   replayed_at timestamp with time zone,
+  outbox_shard integer,
+  outbox_epoch bigint,
+  outbox_seq bigint,
   CONSTRAINT audit_dead_letters_pkey PRIMARY KEY (id)
 );
 
@@ -369,11 +372,16 @@ CREATE INDEX alerts_opened_at_idx ON spillway.alerts USING btree (opened_at);
 CREATE INDEX alerts_untold_idx ON spillway.alerts USING btree (opened_at) WHERE ((notified_opened_at IS NULL) OR ((resolved_at IS NOT NULL) AND (notified_resolved_at IS NULL)));
 CREATE INDEX api_keys_created_at_idx ON spillway.api_keys USING btree (created_at, id);
 CREATE INDEX audit_dead_letters_created_at_idx ON spillway.audit_dead_letters USING btree (created_at, id);
+CREATE INDEX audit_dead_letters_outbox_idx ON spillway.audit_dead_letters USING btree (outbox_shard, outbox_epoch, outbox_seq) WHERE (outbox_seq IS NOT NULL);
 CREATE INDEX audit_dead_letters_waiting_idx ON spillway.audit_dead_letters USING btree (created_at) WHERE (replayed_at IS NULL);
 CREATE INDEX audit_gaps_detected_at_idx ON spillway.audit_gaps USING btree (detected_at);
+CREATE INDEX audit_gaps_outbox_idx ON spillway.audit_gaps USING btree (outbox_shard, outbox_epoch, outbox_seq) WHERE (outbox_seq IS NOT NULL);
+CREATE INDEX audit_gaps_range_idx ON spillway.audit_gaps USING btree (shard, epoch, to_seq) WHERE (from_seq IS NOT NULL);
 CREATE INDEX audit_gaps_unresolved_idx ON spillway.audit_gaps USING btree (kind, detected_at) WHERE (resolved_at IS NULL);
 CREATE INDEX changes_created_at_idx ON spillway.changes USING btree (created_at, id);
 CREATE INDEX changes_object_idx ON spillway.changes USING btree (object_kind, object, created_at);
+CREATE INDEX changes_outbox_idx ON spillway.changes USING btree (outbox_shard, outbox_epoch, outbox_seq) WHERE (outbox_seq IS NOT NULL);
+CREATE INDEX decision_reports_outbox_idx ON spillway.decision_reports USING btree (outbox_shard, outbox_epoch, outbox_seq);
 CREATE INDEX decision_reports_recorded_at_idx ON spillway.decision_reports USING btree (recorded_at);
 CREATE UNIQUE INDEX job_runs_due_key ON spillway.job_runs USING btree (job, due_at) WHERE (due_at IS NOT NULL);
 CREATE INDEX job_runs_job_idx ON spillway.job_runs USING btree (job, started_at DESC);
@@ -386,6 +394,7 @@ CREATE INDEX audit_logs_created_at_idx ON public.audit_logs USING btree (created
 CREATE INDEX audit_logs_resource_idx ON public.audit_logs USING btree (resource_type, resource_id, created_at);
 CREATE INDEX circuit_breaker_events_breaker_idx ON public.circuit_breaker_events USING btree (breaker_name, created_at);
 CREATE INDEX circuit_breaker_events_created_at_idx ON public.circuit_breaker_events USING btree (created_at, breaker_name, event_type);
+CREATE INDEX circuit_breaker_events_outbox_idx ON public.circuit_breaker_events USING btree (outbox_shard, outbox_epoch, outbox_seq);
 CREATE UNIQUE INDEX circuit_breaker_events_transition_key ON public.circuit_breaker_events USING btree (breaker_name, preset, breaker_epoch DESC, event_type) WHERE (breaker_epoch IS NOT NULL);
 CREATE INDEX generations_created_at_idx ON public.generations USING btree (created_at);
 CREATE INDEX generations_unfinished_idx ON public.generations USING btree (created_at) WHERE (status = ANY (ARRAY['pending'::text, 'processing'::text]));
@@ -393,6 +402,8 @@ CREATE INDEX generations_user_idx ON public.generations USING btree (user_id, cr
 CREATE INDEX rate_limits_v2_blocked_until_idx ON public.rate_limits_v2 USING btree (blocked_until);
 CREATE INDEX rate_limits_v2_created_at_idx ON public.rate_limits_v2 USING btree (created_at, id);
 CREATE INDEX rate_limits_v2_identifier_idx ON public.rate_limits_v2 USING btree (identifier, created_at DESC, id DESC);
+CREATE INDEX rate_limits_v2_outbox_idx ON public.rate_limits_v2 USING btree (outbox_shard, outbox_epoch, outbox_seq);
+CREATE INDEX system_metrics_outbox_idx ON ONLY public.system_metrics USING btree (outbox_shard, outbox_epoch, outbox_seq) WHERE (outbox_seq IS NOT NULL);
 CREATE INDEX system_metrics_stats_idx ON ONLY public.system_metrics USING btree (metric_name, recorded_at DESC, metric_value);
 CREATE INDEX api_call_logs_created_at_brin ON ONLY archive.api_call_logs USING brin (created_at);
 CREATE INDEX archival_runs_job_idx ON archive.archival_runs USING btree (job_name, started_at DESC);

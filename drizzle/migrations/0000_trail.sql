@@ -34,6 +34,8 @@ CREATE INDEX "rate_limits_v2_identifier_idx" ON "public"."rate_limits_v2" USING 
 --> statement-breakpoint
 CREATE INDEX "rate_limits_v2_created_at_idx" ON "public"."rate_limits_v2" USING btree ("created_at","id");
 --> statement-breakpoint
+CREATE INDEX "rate_limits_v2_outbox_idx" ON "public"."rate_limits_v2" USING btree ("outbox_shard","outbox_epoch","outbox_seq");
+--> statement-breakpoint
 ALTER TABLE "public"."rate_limits_v2" ENABLE ROW LEVEL SECURITY;
 --> statement-breakpoint
 CREATE POLICY spillway ON "public"."rate_limits_v2" TO CURRENT_USER USING (true) WITH CHECK (true);
@@ -60,6 +62,8 @@ CREATE INDEX "circuit_breaker_events_created_at_idx" ON "public"."circuit_breake
 --> statement-breakpoint
 CREATE INDEX "circuit_breaker_events_breaker_idx" ON "public"."circuit_breaker_events" USING btree ("breaker_name","created_at");
 --> statement-breakpoint
+CREATE INDEX "circuit_breaker_events_outbox_idx" ON "public"."circuit_breaker_events" USING btree ("outbox_shard","outbox_epoch","outbox_seq");
+--> statement-breakpoint
 ALTER TABLE "public"."circuit_breaker_events" ENABLE ROW LEVEL SECURITY;
 --> statement-breakpoint
 CREATE POLICY spillway ON "public"."circuit_breaker_events" TO CURRENT_USER USING (true) WITH CHECK (true);
@@ -85,18 +89,27 @@ CREATE INDEX "audit_gaps_detected_at_idx" ON "spillway"."audit_gaps" USING btree
 --> statement-breakpoint
 CREATE INDEX "audit_gaps_unresolved_idx" ON "spillway"."audit_gaps" USING btree ("kind","detected_at") WHERE "spillway"."audit_gaps"."resolved_at" is null;
 --> statement-breakpoint
+CREATE INDEX "audit_gaps_outbox_idx" ON "spillway"."audit_gaps" USING btree ("outbox_shard","outbox_epoch","outbox_seq") WHERE "spillway"."audit_gaps"."outbox_seq" is not null;
+--> statement-breakpoint
+CREATE INDEX "audit_gaps_range_idx" ON "spillway"."audit_gaps" USING btree ("shard","epoch","to_seq") WHERE "spillway"."audit_gaps"."from_seq" is not null;
+--> statement-breakpoint
 CREATE TABLE "spillway"."audit_dead_letters" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"source_job" text NOT NULL,
 	"reason" text NOT NULL,
 	"payload" jsonb NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
-	"replayed_at" timestamp with time zone
+	"replayed_at" timestamp with time zone,
+	"outbox_shard" integer,
+	"outbox_epoch" bigint,
+	"outbox_seq" bigint
 );
 --> statement-breakpoint
 CREATE INDEX "audit_dead_letters_created_at_idx" ON "spillway"."audit_dead_letters" USING btree ("created_at","id");
 --> statement-breakpoint
 CREATE INDEX "audit_dead_letters_waiting_idx" ON "spillway"."audit_dead_letters" USING btree ("created_at") WHERE "spillway"."audit_dead_letters"."replayed_at" is null;
+--> statement-breakpoint
+CREATE INDEX "audit_dead_letters_outbox_idx" ON "spillway"."audit_dead_letters" USING btree ("outbox_shard","outbox_epoch","outbox_seq") WHERE "spillway"."audit_dead_letters"."outbox_seq" is not null;
 --> statement-breakpoint
 CREATE TABLE "spillway"."audit_watermarks" (
 	"shard" integer NOT NULL,
@@ -134,3 +147,5 @@ CREATE TABLE "spillway"."changes" (
 CREATE INDEX "changes_created_at_idx" ON "spillway"."changes" USING btree ("created_at","id");
 --> statement-breakpoint
 CREATE INDEX "changes_object_idx" ON "spillway"."changes" USING btree ("object_kind","object","created_at");
+--> statement-breakpoint
+CREATE INDEX "changes_outbox_idx" ON "spillway"."changes" USING btree ("outbox_shard","outbox_epoch","outbox_seq") WHERE "spillway"."changes"."outbox_seq" is not null;

@@ -20,6 +20,8 @@ CREATE TABLE "public"."system_metrics" (
 --> statement-breakpoint
 CREATE INDEX "system_metrics_stats_idx" ON "public"."system_metrics" USING btree ("metric_name","recorded_at" DESC NULLS FIRST,"metric_value");
 --> statement-breakpoint
+CREATE INDEX "system_metrics_outbox_idx" ON "public"."system_metrics" USING btree ("outbox_shard","outbox_epoch","outbox_seq") WHERE "system_metrics"."outbox_seq" is not null;
+--> statement-breakpoint
 ALTER TABLE "public"."system_metrics" ENABLE ROW LEVEL SECURITY;
 --> statement-breakpoint
 CREATE POLICY spillway ON "public"."system_metrics" TO CURRENT_USER USING (true) WITH CHECK (true);

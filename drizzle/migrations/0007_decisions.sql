@@ -16,6 +16,8 @@ CREATE TABLE "spillway"."decision_reports" (
 --> statement-breakpoint
 CREATE INDEX "decision_reports_recorded_at_idx" ON "spillway"."decision_reports" USING btree ("recorded_at");
 --> statement-breakpoint
+CREATE INDEX "decision_reports_outbox_idx" ON "spillway"."decision_reports" USING btree ("outbox_shard","outbox_epoch","outbox_seq");
+--> statement-breakpoint
 CREATE TABLE "spillway"."decision_counts" (
 	"policy" text NOT NULL,
 	"outcome" text NOT NULL,

@@ -75,6 +75,7 @@ test('exports exactly these values', () => {
       "metricStats",
       "migrate",
       "monthsReady",
+      "moveWatermarks",
       "noteSeen",
       "noteStored",
       "openAlert",
@@ -108,7 +109,6 @@ test('exports exactly these values', () => {
       "upsertDropped",
       "upsertOutages",
       "waitingDeadLetters",
-      "waitingPayloads",
       "withConnection",
       "withJobLock",
     ]

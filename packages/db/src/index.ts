@@ -82,7 +82,15 @@ export {
   type RetirePartitionsReport,
 } from './partitions/retire-partitions.ts';
 export { listArchivalRuns, type ArchivalRun, type ListArchivalRunsOptions } from './runs/list-archival-runs.ts';
-export { findMissing, type KnownSeq, listEpochs, type SeqBounds, type StoredEpoch } from './trail/find-missing.ts';
+export {
+  findMissing,
+  type FindMissingOptions,
+  type KnownSeq,
+  listEpochs,
+  moveWatermarks,
+  type SeqBounds,
+  type StoredEpoch,
+} from './trail/find-missing.ts';
 export type { Page, PageOptions } from './query/keyset-page.ts';
 export { InvalidCursorError } from './query/page-cursor.ts';
 export type { InsertRows } from './query/unnest-insert.ts';
@@ -116,7 +124,6 @@ export {
   type StoredDeadLetter,
   takeDeadLetter,
   waitingDeadLetters,
-  waitingPayloads,
   type WaitingLetter,
 } from './trail/dead-letters.ts';
 export {

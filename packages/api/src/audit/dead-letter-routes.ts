@@ -6,10 +6,10 @@ import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { booleanText, members, text } from '../openapi/fields.ts';
 import { json, refusals } from '../openapi/responses.ts';
-import { rowSchema } from '../openapi/row-schema.ts';
+import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
-const letter = rowSchema(auditDeadLetters, [], {}).openapi('DeadLetter');
+const letter = rowSchema(auditDeadLetters, outboxColumns, {}).openapi('DeadLetter');
 
 /** `GET /v1/audit/dead-letters`: events that Postgres refused, newest first. */
 export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void {

@@ -36,7 +36,7 @@ it.each([
   ['Block', tables.rateLimitsV2, ['key', ...outboxColumns]],
   ['BreakerEvent', tables.circuitBreakerEvents, outboxColumns],
   ['Gap', tables.auditGaps, ['seqs', ...outboxColumns]],
-  ['DeadLetter', tables.auditDeadLetters, []],
+  ['DeadLetter', tables.auditDeadLetters, outboxColumns],
   ['Change', tables.changes, outboxColumns],
   ['ArchivalRun', tables.archivalRuns, []],
   ['Metric', tables.systemMetrics, outboxColumns],

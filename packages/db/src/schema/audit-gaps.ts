@@ -38,5 +38,11 @@ export const auditGaps = spillway.table(
     index('audit_gaps_unresolved_idx')
       .on(table.kind, table.detectedAtMs)
       .where(sql`${table.resolvedAtMs} is null`),
+    index('audit_gaps_outbox_idx')
+      .on(table.outboxShard, table.outboxEpoch, table.outboxSeq)
+      .where(sql`${table.outboxSeq} is not null`),
+    index('audit_gaps_range_idx')
+      .on(table.shard, table.epoch, table.toSeq)
+      .where(sql`${table.fromSeq} is not null`),
   ],
 );

@@ -3,8 +3,8 @@ import { spillway } from './schemas.ts';
 import { timestamptz } from './timestamps.ts';
 
 /**
- * How far the trail of an outbox has been cleaned: some events up to `through_seq` were stored and deleted by age since.
- * Whoever looks for missing numbers looks above it only. Written in the transaction that deletes.
+ * How far the numbers of an outbox need no look any more: each up to `through_seq` was found or reported missing by a reconcile, or
+ * was deleted by age. The reconcile reads the numbers above. Written by the reconcile, and in the transaction that deletes.
  */
 export const auditWatermarks = spillway.table(
   'audit_watermarks',

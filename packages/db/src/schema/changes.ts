@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { bigint, index, integer, jsonb, text, uuid } from 'drizzle-orm/pg-core';
 import { spillway } from './schemas.ts';
 import { createdAtMs } from './timestamps.ts';
@@ -34,5 +35,8 @@ export const changes = spillway.table(
     index('changes_created_at_idx').on(table.createdAtMs, table.id),
     // The history of one thing.
     index('changes_object_idx').on(table.objectKind, table.object, table.createdAtMs),
+    index('changes_outbox_idx')
+      .on(table.outboxShard, table.outboxEpoch, table.outboxSeq)
+      .where(sql`${table.outboxSeq} is not null`),
   ],
 );

@@ -37,5 +37,6 @@ export const circuitBreakerEvents = publicSchema.table(
     index('circuit_breaker_events_created_at_idx').on(table.createdAtMs, table.breakerName, table.eventType),
     // One breaker's history, newest first.
     index('circuit_breaker_events_breaker_idx').on(table.breakerName, table.createdAtMs),
+    index('circuit_breaker_events_outbox_idx').on(table.outboxShard, table.outboxEpoch, table.outboxSeq),
   ],
 );

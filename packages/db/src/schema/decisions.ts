@@ -24,6 +24,7 @@ export const decisionReports = spillway.table(
   (table) => [
     // The rates of the last minute, and cleanup by age.
     index('decision_reports_recorded_at_idx').on(table.recordedAtMs),
+    index('decision_reports_outbox_idx').on(table.outboxShard, table.outboxEpoch, table.outboxSeq),
   ],
 );
 

@@ -51,5 +51,7 @@ export const rateLimitsV2 = publicSchema.table(
     ),
     // Keyset pagination, newest first.
     index('rate_limits_v2_created_at_idx').on(table.createdAtMs, table.id),
+    // The reconcile reads a stretch of one outbox's numbers.
+    index('rate_limits_v2_outbox_idx').on(table.outboxShard, table.outboxEpoch, table.outboxSeq),
   ],
 );

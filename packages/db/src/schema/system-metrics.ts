@@ -37,5 +37,8 @@ export const systemMetrics = publicSchema.table(
     primaryKey({ name: 'system_metrics_pkey', columns: [table.recordedAtMs, table.id] }),
     // get_metric_stats: drizzle can't say INCLUDE, so the value is the last key column.
     index('system_metrics_stats_idx').on(table.metricName, table.recordedAtMs.desc().nullsFirst(), table.metricValue),
+    index('system_metrics_outbox_idx')
+      .on(table.outboxShard, table.outboxEpoch, table.outboxSeq)
+      .where(sql`${table.outboxSeq} is not null`),
   ],
 );

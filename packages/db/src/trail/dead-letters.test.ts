@@ -26,6 +26,9 @@ test('stores the event with the reason, readable in psql', async () => {
       payload: { mode: 'off' },
       created_at: expect.any(Date),
       replayed_at: null,
+      outbox_shard: null,
+      outbox_epoch: null,
+      outbox_seq: null,
     },
   ]);
 });

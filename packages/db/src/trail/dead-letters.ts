@@ -1,18 +1,24 @@
-import { and, asc, eq, gt, gte, isNotNull, isNull, lt, sql } from 'drizzle-orm';
+import { and, asc, eq, gte, isNotNull, isNull, lt, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import { equals, type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
 import { anyOf, columnsOf, typed } from '../query/typed.ts';
 import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
 import { decodePayload, encodePayload } from './dead-letter-payload.ts';
+import type { KnownSeq } from './find-missing.ts';
 
 const { id, sourceJob, createdAtMs, replayedAtMs } = auditDeadLetters;
-const columns = columnsOf(auditDeadLetters);
+const { outboxShard: _shard, outboxEpoch: _epoch, outboxSeq: _seq, ...columns } = columnsOf(auditDeadLetters);
 
 /** An event that Postgres refused, with all that a replay needs. */
-export type DeadLetter = Omit<StoredDeadLetter, 'createdAtMs' | 'replayedAtMs'>;
+export interface DeadLetter extends Omit<StoredDeadLetter, 'createdAtMs' | 'replayedAtMs'> {
+  /** Where it was in the outbox; the reconcile does not miss it then. @default unknown: the entry can't be read, or has no number */
+  readonly outbox?: KnownSeq | undefined;
+}
 
 /** An event that Postgres refused, as it is read. Times are epoch ms. */
-export type StoredDeadLetter = Readonly<typeof auditDeadLetters.$inferSelect>;
+export type StoredDeadLetter = Readonly<
+  Omit<typeof auditDeadLetters.$inferSelect, 'outboxShard' | 'outboxEpoch' | 'outboxSeq'>
+>;
 
 /** Stores a refused event; false when it is there already. `decodePayload` gives the payload back after reading. */
 export async function insertDeadLetter(db: Queryable, letter: DeadLetter): Promise<boolean> {
@@ -23,6 +29,9 @@ export async function insertDeadLetter(db: Queryable, letter: DeadLetter): Promi
       sourceJob: storable(letter.sourceJob),
       reason: storable(letter.reason),
       payload: sql`${encodePayload(letter.payload)}::jsonb`,
+      outboxShard: letter.outbox?.shard,
+      outboxEpoch: letter.outbox?.epoch,
+      outboxSeq: letter.outbox?.seq,
     })
     .onConflictDoNothing({ target: id });
   return rowCount === 1;
@@ -107,29 +116,4 @@ export async function markReplayed(db: Queryable, letterId: string): Promise<voi
     .update(auditDeadLetters)
     .set({ replayedAtMs: sql`now()` })
     .where(eq(id, letterId));
-}
-
-/** Letters that are read at once; each may hold a whole event. */
-const PAGE = 500;
-
-/** What the letters hold that wait for a replay, page by page. An event that was replayed is in its table. */
-export async function* waitingPayloads(db: Queryable): AsyncGenerator<unknown[]> {
-  let after: string | undefined;
-  for (;;) {
-    const rows: WaitingLetter[] = await typed(db)
-      .select({ id, payload: columns.payload })
-      .from(auditDeadLetters)
-      .where(
-        and(
-          isNull(replayedAtMs),
-          when(after, (last) => gt(id, last)),
-        ),
-      )
-      .orderBy(asc(id))
-      .limit(PAGE);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    yield rows.map((row) => decodePayload(row.payload));
-    after = last.id;
-  }
 }

@@ -1,9 +1,10 @@
-import { type SQL, sql } from 'drizzle-orm';
+import { and, eq, gt, lte, type SQL, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
-import { read } from '../query/typed.ts';
+import { columnsOf, excluded, now, read, typed } from '../query/typed.ts';
 
 import type { GapKind } from '../schema/enumerations.ts';
 import {
+  auditDeadLetters,
   auditEpochs,
   auditGaps,
   auditWatermarks,
@@ -15,7 +16,7 @@ import {
 } from '../schema/index.ts';
 import type { GapRange } from './gaps.ts';
 
-/** A stretch of one outbox' numbers to look at: from above what was cleaned by age through `high`. */
+/** A stretch of one outbox' numbers to look at: from above its watermark through `high`. */
 export interface SeqBounds {
   readonly shard: number;
   readonly epoch: number;
@@ -29,63 +30,132 @@ export interface KnownSeq {
   readonly seq: number;
 }
 
-/** Every table that holds sequenced events. */
-const sequenced = [rateLimitsV2, circuitBreakerEvents, systemMetrics, decisionReports, changes, auditGaps];
+/** How to look for missing numbers. */
+export interface FindMissingOptions {
+  /** How many numbers of one outbox a statement looks at. @default 100_000 */
+  readonly pageSize?: number;
+  /** When aborted, no further statement is sent. */
+  readonly signal?: AbortSignal | undefined;
+}
 
-/** The numbers that these hold, and those of blocks that were counted instead. */
-const stored = sql.join(
-  [
-    ...sequenced.map(
-      (table) => sql`
-    SELECT ${table.outboxShard} AS shard, ${table.outboxEpoch} AS epoch, ${table.outboxSeq} AS seq, ${table.outboxSeq} AS through
-    FROM ${table} WHERE ${table.outboxSeq} IS NOT NULL`,
-    ),
-    sql`SELECT ${auditGaps.shard}, ${auditGaps.epoch}, lower(part), upper(part) - 1 FROM ${auditGaps}, unnest(${auditGaps.seqs}) AS part`,
-  ],
-  sql` UNION ALL `,
-);
-
-/** The ranges that are known to be missing. */
-const reported = sql`
-    SELECT ${auditGaps.shard}, ${auditGaps.epoch}, ${auditGaps.fromSeq}, ${auditGaps.toSeq}
-    FROM ${auditGaps} WHERE ${auditGaps.kind} = ${'missing' satisfies GapKind} AND ${auditGaps.fromSeq} IS NOT NULL`;
-
-/** An array for `unnest`: one parameter. */
-const ints = <Row>(rows: readonly Row[], of: (row: Row) => number): SQL => sql`${sql.param(rows.map(of))}::int8[]`;
+/** Every table that holds sequenced events. Each has an index over the three outbox columns. */
+const sequenced = [
+  rateLimitsV2,
+  circuitBreakerEvents,
+  systemMetrics,
+  decisionReports,
+  changes,
+  auditGaps,
+  auditDeadLetters,
+];
 
 /**
- * The numbers within `bounds` that no table holds, and nobody in `known`, as ranges. Reads the tables of events whole, and
- * what was cleaned in the same snapshot: a cleanup meanwhile makes no gaps.
+ * The numbers within `bounds` that no table holds, and that are not in `known`, as ranges. Only numbers above the watermark of their
+ * outbox are read, in pages. Each page reads the watermark in the snapshot in which it reads the tables: a cleanup meanwhile makes
+ * no gaps.
+ * @throws the signal's reason when it is aborted, and pg's errors.
  */
 export async function findMissing(
   db: Queryable,
   bounds: readonly SeqBounds[],
   known: readonly KnownSeq[],
+  { pageSize = 100_000, signal }: FindMissingOptions = {},
 ): Promise<GapRange[]> {
+  const marks = seqsByEpoch(await readWatermarks(db));
+  const elsewhere = seqsByEpoch(known);
+  const missing: GapRange[] = [];
+  for (const { shard, epoch, high } of bounds.toSorted(byEpoch)) {
+    const [mark = 0] = marks.get(keyOf({ shard, epoch })) ?? [];
+    const seqs = (elsewhere.get(keyOf({ shard, epoch })) ?? []).toSorted((one, other) => one - other);
+    for (let low = mark; low < high; low += pageSize) {
+      signal?.throwIfAborted();
+      const page = { shard, epoch, low, high: Math.min(high, low + pageSize) };
+      const within = seqs.filter((seq) => seq > page.low && seq <= page.high);
+      for (const range of await read<GapRange>(db, missingWithin(page, within))) append(missing, range);
+    }
+  }
+  return missing;
+}
+
+interface SeqPage extends SeqBounds {
+  /** The last number before the page. */
+  readonly low: number;
+}
+
+/** The ranges of one page that are nowhere. `low` is moved up where the watermark has passed it meanwhile. */
+function missingWithin({ shard, epoch, low, high }: SeqPage, known: readonly number[]): SQL {
+  const [first, last] = [sql`${low}::int8`, sql`${high}::int8`];
+  const stored = sequenced.map(({ outboxShard, outboxEpoch, outboxSeq }) => {
+    const isWithin = and(eq(outboxShard, shard), eq(outboxEpoch, epoch), gt(outboxSeq, low), lte(outboxSeq, high));
+    return sql`SELECT ${outboxSeq} AS seq, ${outboxSeq} AS through FROM ${outboxSeq.table} WHERE ${isWithin}`;
+  });
+  const gap = auditGaps;
+  const isGapWithin = and(eq(gap.shard, shard), eq(gap.epoch, epoch), gt(gap.toSeq, low), lte(gap.fromSeq, high));
+  const isMissing = eq(gap.kind, 'missing' satisfies GapKind);
   const mark = auditWatermarks;
-  const asked = sql`
-    unnest(${sql.param(bounds.map((one) => one.shard))}::int4[], ${ints(bounds, (one) => one.epoch)}, ${ints(bounds, (one) => one.high)})`;
-  const elsewhere = sql`
-    unnest(${sql.param(known.map((one) => one.shard))}::int4[], ${ints(known, (one) => one.epoch)}, ${ints(known, (one) => one.seq)})`;
-  return read(
-    db,
-    sql`
-  WITH bounds AS (
-    SELECT asked.shard, asked.epoch, COALESCE(${mark.throughSeq}, 0) AS low, high
-    FROM ${asked} AS asked (shard, epoch, high)
-    LEFT JOIN ${mark} ON ${mark.shard} = asked.shard AND ${mark.epoch} = asked.epoch
-  ), present AS (${stored} UNION ALL ${reported}
-    UNION ALL SELECT shard, epoch, seq, seq FROM ${elsewhere} AS elsewhere (shard, epoch, seq)
-    UNION ALL SELECT shard, epoch, high + 1, high + 1 FROM bounds
+  return sql`
+  WITH passed AS (
+    SELECT GREATEST(${first}, (SELECT ${mark.throughSeq} FROM ${mark} WHERE ${and(eq(mark.shard, shard), eq(mark.epoch, epoch))})) AS low
+  ), present AS (
+    ${sql.join(stored, sql` UNION ALL `)}
+    UNION ALL SELECT lower(part), upper(part) - 1
+      FROM ${gap}, unnest(${gap.seqs} * int8multirange(int8range(${first}, ${last}, '(]'))) AS part WHERE ${isGapWithin}
+    UNION ALL SELECT ${gap.fromSeq}, ${gap.toSeq} FROM ${gap} WHERE ${and(isGapWithin, isMissing)}
+    UNION ALL SELECT seq, seq FROM unnest(${sql.param(known)}::int8[]) AS known (seq)
+    UNION ALL SELECT ${last} + 1, ${last} + 1
   ), steps AS (
-    SELECT shard, epoch, seq, GREATEST(low, max(through) OVER (
-      PARTITION BY shard, epoch ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS before
-    FROM present JOIN bounds USING (shard, epoch)
-    WHERE through > low AND seq <= high + 1
+    SELECT seq, GREATEST(low, max(through) OVER (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS before
+    FROM present, passed
   )
-  SELECT shard::int4 AS shard, epoch::float8 AS epoch, (before + 1)::float8 AS "fromSeq", (seq - 1)::float8 AS "toSeq"
-  FROM steps WHERE seq > before + 1 ORDER BY steps.shard, steps.epoch, seq`,
-  );
+  SELECT ${shard}::int4 AS shard, ${epoch}::float8 AS epoch, (before + 1)::float8 AS "fromSeq", (seq - 1)::float8 AS "toSeq"
+  FROM steps WHERE seq > before + 1 ORDER BY seq`;
+}
+
+/** Adds a range; one that goes on over the end of a page stays one. */
+function append(ranges: GapRange[], range: GapRange): void {
+  const last = ranges.at(-1);
+  if (last?.shard === range.shard && last.epoch === range.epoch && last.toSeq + 1 === range.fromSeq) {
+    ranges[ranges.length - 1] = { ...last, toSeq: range.toSeq };
+  } else ranges.push(range);
+}
+
+type Epoch = Pick<KnownSeq, 'shard' | 'epoch'>;
+
+const keyOf = ({ shard, epoch }: Epoch): string => `${shard}/${epoch}`;
+const byEpoch = (one: Epoch, other: Epoch): number => one.shard - other.shard || one.epoch - other.epoch;
+
+function seqsByEpoch(all: readonly KnownSeq[]): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  for (const one of all) {
+    const seqs = found.get(keyOf(one));
+    if (seqs === undefined) found.set(keyOf(one), [one.seq]);
+    else seqs.push(one.seq);
+  }
+  return found;
+}
+
+async function readWatermarks(db: Queryable): Promise<KnownSeq[]> {
+  const { shard, epoch, throughSeq: seq } = columnsOf(auditWatermarks);
+  return typed(db).select({ shard, epoch, seq }).from(auditWatermarks);
+}
+
+/**
+ * Says that the numbers of these outboxes up to `seq` need no look any more. A watermark never falls. Each outbox and epoch at most
+ * once a call.
+ */
+export async function moveWatermarks(db: Queryable, marks: readonly KnownSeq[]): Promise<void> {
+  const { shard, epoch, throughSeq } = auditWatermarks;
+  const rows = marks.filter(({ seq }) => seq > 0);
+  if (rows.length === 0) return;
+  await typed(db)
+    .insert(auditWatermarks)
+    // In the order of the key, so that it waits for a cleanup instead of deadlocking with it.
+    .values(rows.toSorted(byEpoch).map((row) => ({ shard: row.shard, epoch: row.epoch, throughSeq: row.seq })))
+    .onConflictDoUpdate({
+      target: [shard, epoch],
+      set: { throughSeq: excluded(throughSeq), updatedAt: now },
+      setWhere: sql`${throughSeq} < ${excluded(throughSeq)}`,
+    });
 }
 
 /** An epoch of an outbox: `seq` is its highest number that is stored. */
@@ -94,16 +164,11 @@ export interface StoredEpoch extends KnownSeq {
   readonly seenSeq: number;
 }
 
-/** All outboxes that the tables know, each with its highest numbers. */
+/** All outboxes that were ever stored or seen, each with its highest numbers. */
 export async function listEpochs(db: Queryable): Promise<StoredEpoch[]> {
-  const kept = auditEpochs;
-  return read(
-    db,
-    sql`
-  WITH stored AS (SELECT shard, epoch, max(through) AS high FROM (${stored}) AS rows GROUP BY shard, epoch)
-  SELECT COALESCE(stored.shard, ${kept.shard}) AS shard, COALESCE(stored.epoch, ${kept.epoch})::float8 AS epoch,
-         GREATEST(high, ${kept.storedSeq})::float8 AS seq, COALESCE(${kept.seenSeq}, 0)::float8 AS "seenSeq"
-  FROM stored FULL JOIN ${kept} ON ${kept.shard} = stored.shard AND ${kept.epoch} = stored.epoch
-  ORDER BY 1, 2`,
-  );
+  const { shard, epoch, storedSeq: seq, seenSeq } = columnsOf(auditEpochs);
+  return typed(db)
+    .select({ shard, epoch, seq, seenSeq })
+    .from(auditEpochs)
+    .orderBy(auditEpochs.shard, auditEpochs.epoch);
 }

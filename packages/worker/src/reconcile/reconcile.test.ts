@@ -44,6 +44,13 @@ async function gaps(): Promise<unknown[]> {
   return rows;
 }
 
+async function watermarks(): Promise<unknown[]> {
+  const { rows } = await postgres.pool.query(
+    'SELECT shard, epoch::float8, through_seq::float8 AS through FROM spillway.audit_watermarks ORDER BY shard',
+  );
+  return rows;
+}
+
 const range = (shard: number, fromSeq: number, toSeq = fromSeq) => ({ shard, epoch: EPOCH, fromSeq, toSeq });
 
 describe('reconcile', () => {
@@ -87,6 +94,22 @@ describe('reconcile', () => {
     expect(await look()).toMatchObject({ missing: [range(0, 1, 3)] });
   });
 
+  it('moves the watermarks up to what is on its way, and looks above them only', async () => {
+    await emitBlocks(redis.client, 0, 9, 12);
+    const job = await queue.add('events', { entries: [blockEntry({ seq: 6 })] });
+    const stored = [1, 2, 4, 5, 7, 8].map((seq) => blockEntry({ seq }));
+    await writeEntries(postgres.pool, 'test/1', stored);
+    await look(true);
+    expect(await watermarks()).toEqual([]);
+    expect(await look()).toMatchObject({ missing: [range(0, 3)] });
+    expect(await watermarks()).toEqual([{ shard: 0, epoch: EPOCH, through: 5 }]);
+    // What the watermark has passed is not read again; what was on its way may still be lost, and is told.
+    await postgres.pool.query('DELETE FROM rate_limits_v2 WHERE outbox_seq IN (2, 7)');
+    await job.remove();
+    expect(await look()).toMatchObject({ missing: [range(0, 6, 7)] });
+    expect(await watermarks()).toEqual([{ shard: 0, epoch: EPOCH, through: 8 }]);
+  });
+
   it('counts dead letters as present', async () => {
     await postgres.pool.query("ALTER TABLE rate_limits_v2 ADD CHECK (identifier <> 'bad')");
     const subjects = ['fine', 'bad', 'good'];
@@ -103,7 +126,7 @@ describe('reconcile', () => {
     await postgres.pool.query('INSERT INTO spillway.audit_watermarks (shard, epoch, through_seq) VALUES (0, $1, 5)', [
       EPOCH,
     ]);
-    expect(await look()).toMatchObject({ missing: [], checked: [{ shard: 0, high: 10 }] });
+    expect(await look(true)).toMatchObject({ missing: [], checked: [{ shard: 0, high: 10 }] });
     await postgres.pool.query('DELETE FROM rate_limits_v2 WHERE outbox_seq = 8');
     expect(await look()).toMatchObject({ missing: [range(0, 8)] });
   });

@@ -6,16 +6,15 @@ import {
   insertGaps,
   type KnownSeq,
   listEpochs,
+  moveWatermarks,
   type Queryable,
   type SeqBounds,
   type StoredEpoch,
-  waitingPayloads,
 } from '@spillway/db';
 import { endedEpochId, hashId } from '../hash-id.ts';
 import { type OutboxClient, readHeads } from '../outbox-head.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
-import { isPayload } from '../replay/replay-dead-letters.ts';
-import { oldestSeqs, queuedSeqs, seqOf } from './on-the-way.ts';
+import { oldestSeqs, queuedSeqs } from './on-the-way.ts';
 
 /** What {@link reconcile} reads and writes. */
 export interface ReconcileDeps {
@@ -60,12 +59,12 @@ export interface ReconcileReport {
 
 /**
  * Compares the numbers that the limiters gave their events with those in the tables, and writes a row of kind `missing`
- * into `audit_gaps` for each range that is nowhere. A range is reported once. Reads the tables of events whole: for once a
- * day, or by hand.
+ * into `audit_gaps` for each range that is nowhere. A range is reported once. Reads the numbers above `audit_watermarks` only, and
+ * moves these up to the first number of each outbox that is still on its way: Redis may lose that one yet.
  *
  * Not missing is what still is on its way (in the outbox, in a job), what is a dead letter, and what was stored and then
- * cleaned by age (`audit_watermarks`). The places are looked at in the order in which events pass through them: counters,
- * outbox, queue, dead letters, tables. So an event that moves meanwhile is seen in at least one.
+ * cleaned by age. The places are looked at in the order in which events pass through them: counters, outbox, queue, tables. So an
+ * event that moves meanwhile is seen in at least one.
  *
  * An epoch that is over (Redis was emptied, restarted or replaced) is looked at up to the highest number that a worker saw in
  * it. A row of kind `epoch_ended` says how many of these are lost; what was given out unseen nobody can count.
@@ -86,20 +85,15 @@ export async function reconcile(
     })),
   );
   const known = await queuedSeqs(queue, signal);
-  for await (const payloads of waitingPayloads(pool)) {
-    signal?.throwIfAborted();
-    for (const payload of payloads) {
-      const seq = isPayload(payload) ? seqOf([payload.shard, payload.entryId, payload.fields]) : undefined;
-      if (seq !== undefined) known.push(seq);
-    }
-  }
   const stored = await listEpochs(pool);
   const checked = bounds(outboxes, stored);
-  const missing = await findMissing(pool, checked, known);
+  const missing = await findMissing(pool, checked, known, { signal });
   const ended = endedEpochs(outboxes, stored, known);
   if (!dryRun) {
     await report(pool, missing);
     await reportEnded(pool, ended);
+    // Last: a number below the watermark is never looked at again.
+    await moveWatermarks(pool, settled(checked, known));
   }
   const missingEvents = missing.reduce((sum, { fromSeq, toSeq }) => sum + toSeq - fromSeq + 1, 0);
   return { missing, missingEvents, ended, checked, dryRun };
@@ -124,6 +118,18 @@ function bounds(outboxes: readonly Outbox[], stored: readonly StoredEpoch[]): Se
       return { shard, epoch, high: Math.min(high, waiting - 1) };
     })
     .filter(({ epoch, high }) => epoch > 0 && high > 0);
+}
+
+/** How far each outbox needs no look any more: all numbers up to there are stored or reported, and none is on its way. */
+function settled(checked: readonly SeqBounds[], known: readonly KnownSeq[]): KnownSeq[] {
+  const lowest = new Map<string, number>();
+  for (const { shard, epoch, seq } of known) {
+    lowest.set(`${shard}/${epoch}`, Math.min(seq, lowest.get(`${shard}/${epoch}`) ?? Infinity));
+  }
+  return checked.map(({ shard, epoch, high }) => {
+    const waiting = lowest.get(`${shard}/${epoch}`) ?? Infinity;
+    return { shard, epoch, seq: Math.min(high, waiting - 1) };
+  });
 }
 
 /** The epochs of these outboxes that are not the present ones. */

@@ -96,7 +96,7 @@ async function storeLetter(db: Queryable, id: string): Promise<Outcome> {
 }
 
 /** Whether a dead letter's payload is what the sink puts there. */
-export function isPayload(value: unknown): value is DeadLetterPayload {
+function isPayload(value: unknown): value is DeadLetterPayload {
   return (
     typeof value === 'object' &&
     value !== null &&
