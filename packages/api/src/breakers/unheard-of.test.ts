@@ -15,7 +15,8 @@ it('a look at breakers that nobody has used finds nothing and writes nothing', a
     const path = `/v1/breakers/made-up-${round}?preset=ai_provider`;
     expect((await api.ask('GET', path, { as: 'read' })).status).toBe(404);
   }
-  expect(await redis.client.keys('*')).toEqual([]);
+  // The number of shards is told by each process, whatever it is asked.
+  expect((await redis.client.keys('*')).filter((key) => key !== '{sw:00}:shards')).toEqual([]);
 });
 
 it('one that was moved or has met a call is found, before it has left an event', async () => {
