@@ -45,7 +45,7 @@ export default defineConfig({
       include: ['packages/*/src/**/*.test-d.ts'],
       tsconfig: './tsconfig.types.json',
     },
-    globalSetup: ['./packages/local-servers/src/testing/global-setup.ts'],
+    globalSetup: ['./packages/embedded/src/testing/global-setup.ts'],
     setupFiles: ['./test/setup.ts'],
     provide: { propertySeed },
     // Half of a run is waiting for servers: on two cores, vitest's default of one worker leaves one idle.

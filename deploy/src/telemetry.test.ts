@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createApiKey, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
 import { type CollectedSpan, type Collector, startCollector } from './testing/collector.ts';
 import { repository } from './testing/deploy-file.ts';

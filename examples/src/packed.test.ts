@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { consumersWork } from './testing/consumers-work.ts';
 import { examplesWork } from './testing/examples-work.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { serve } from '@spillway/api';
 import { createPool } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   cleanEnvironment,

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ListenError } from '@spillway/api';
 import { ConfigError } from '@spillway/runtime';
-import { onStopRequest } from '@spillway/local-servers';
+import { onStopRequest } from '@spillway/embedded';
 import { parseCommand, usage } from './arguments.ts';
 import { readStartConfig, type StartConfig } from './config.ts';
 import { DataDirectoryError } from './data/data-directory-error.ts';

@@ -1,10 +1,4 @@
-import {
-  type PostgresServer,
-  type RedisServer,
-  resolveStack,
-  startPostgres,
-  startRedis,
-} from '@spillway/local-servers';
+import { type PostgresServer, type RedisServer, resolveStack, startPostgres, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import type { DataDirectory } from './data/data-directory.ts';
 import { inStep } from './start-error.ts';

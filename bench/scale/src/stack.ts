@@ -6,7 +6,7 @@ import {
   startPgBouncer,
   startPostgres,
   startRedis,
-} from '@spillway/local-servers';
+} from '@spillway/embedded';
 import { Client } from 'pg';
 
 /** Redis, and Postgres behind a pooler. */

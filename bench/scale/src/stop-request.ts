@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import type { StopSignal } from '@spillway/local-servers';
+import type { StopSignal } from '@spillway/embedded';
 
 /** Somebody wants the run to end before it has. */
 export class StopRequest extends Error {

@@ -1,5 +1,5 @@
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres, startRedis } from '@spillway/local-servers';
+import { startPostgres, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 
 /** A Redis and a Postgres that nobody else uses. */

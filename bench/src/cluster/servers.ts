@@ -1,4 +1,4 @@
-import { startRedis, startRedisCluster } from '@spillway/local-servers';
+import { startRedis, startRedisCluster } from '@spillway/embedded';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 

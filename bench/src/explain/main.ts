@@ -19,7 +19,7 @@ import {
   readCapacity,
   readVitals,
 } from '@spillway/db';
-import { startPostgres } from '@spillway/local-servers';
+import { startPostgres } from '@spillway/embedded';
 
 import { fill } from './fill.ts';
 

@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/local-servers';
+import { startRedis } from '@spillway/embedded';
 import type { Column, Findings, Section, Table } from '../section.ts';
 import { type Comeback, comebacks } from './comeback.ts';
 import { PROCESSES } from './member.ts';

@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/local-servers';
+import { startRedis } from '@spillway/embedded';
 import type { Findings, Goal, Section, Table } from '../section.ts';
 import { type Latency, latency } from './latency.ts';
 import { type Footprint, memory } from './memory.ts';

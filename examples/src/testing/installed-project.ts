@@ -43,7 +43,7 @@ async function packInto(folder: string): Promise<void> {
     '--recursive',
     '--filter=./packages/*',
     '--filter=./drizzle',
-    '--filter=!./packages/local-servers',
+    '--filter=!./packages/embedded',
     '--filter=./examples',
     'pack',
     `--pack-destination=${folder}`,

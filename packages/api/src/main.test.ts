@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { migrate } from '@spillway/db';
-import { startPgBouncer } from '@spillway/local-servers';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { startPgBouncer } from '@spillway/embedded';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { serve } from './serve.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { missingPackages } from '@spillway/local-servers';
+import { missingPackages } from '@spillway/embedded';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const SERVER = '/usr/bin/redis-server';

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { startPgBouncer } from '@spillway/local-servers';
-import { useRedis } from '@spillway/local-servers/testing';
+import { startPgBouncer } from '@spillway/embedded';
+import { useRedis } from '@spillway/embedded/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { PUMP_GROUP } from './pump/outbox-reader.ts';

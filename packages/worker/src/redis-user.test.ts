@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { reconcile } from './reconcile/reconcile.ts';

@@ -1,6 +1,6 @@
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import { expect, it } from 'vitest';
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { useApi } from '../testing/use-api.ts';
 import { queuesOf } from '../testing/workers.ts';
 import type { Scope } from './principal.ts';

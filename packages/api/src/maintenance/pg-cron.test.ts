@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { missingPackages, type PostgresServer, startPostgres } from '@spillway/local-servers';
-import { useRedis } from '@spillway/local-servers/testing';
+import { missingPackages, type PostgresServer, startPostgres } from '@spillway/embedded';
+import { useRedis } from '@spillway/embedded/testing';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';

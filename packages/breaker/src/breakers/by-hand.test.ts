@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { boom, fine, type FleetUnderTest, memoryFleet, outcomeOf, quick, redisFleet } from '../testing/breakers.ts';
 import type { Breakers } from './breakers.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { hotPathOptions } from '@spillway/redis';
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
 import { fine, quick } from '../testing/breakers.ts';
 import { createBreakers } from './create-breakers.ts';

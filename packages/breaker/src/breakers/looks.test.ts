@@ -1,5 +1,5 @@
 import { hotPathOptions } from '@spillway/redis';
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { boom, fine, metricsWith, outcomeOf, quick } from '../testing/breakers.ts';
 import type { Breakers } from './breakers.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Action, ignorance, type View } from '../machine/record.ts';

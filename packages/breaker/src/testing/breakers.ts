@@ -1,5 +1,5 @@
 import { hotPathOptions } from '@spillway/redis';
-import type { RedisFixture } from '@spillway/local-servers/testing';
+import type { RedisFixture } from '@spillway/embedded/testing';
 import { expect } from 'vitest';
 import type { Breakers } from '../breakers/breakers.ts';
 import { createBreakers } from '../breakers/create-breakers.ts';

@@ -1,4 +1,4 @@
-import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
+import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { expect, it, onTestFinished } from 'vitest';
 import { rewritingProxy } from '../testing/rewriting-proxy.ts';
 import { spillway } from '../testing/spillway.ts';

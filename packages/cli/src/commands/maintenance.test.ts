@@ -1,5 +1,5 @@
 import { createPool } from '@spillway/db';
-import { startPgBouncer, startPostgres } from '@spillway/local-servers';
+import { startPgBouncer, startPostgres } from '@spillway/embedded';
 import { expect, it } from 'vitest';
 import { ended, spillway, startSpillway } from '../testing/spillway.ts';
 import { useServers } from '../testing/use-servers.ts';

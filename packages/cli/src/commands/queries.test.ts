@@ -1,5 +1,5 @@
 import { migrate } from '@spillway/db';
-import { startReplicatedPostgres } from '@spillway/local-servers/testing';
+import { startReplicatedPostgres } from '@spillway/embedded/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { spillway } from '../testing/spillway.ts';
 import { useServers } from '../testing/use-servers.ts';

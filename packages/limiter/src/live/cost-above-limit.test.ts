@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/local-servers';
+import { type RedisServer, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LimiterWaitError } from '../errors.ts';
 import { createLimiter } from '../limiter.ts';

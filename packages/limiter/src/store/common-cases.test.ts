@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/local-servers';
+import { type RedisServer, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';

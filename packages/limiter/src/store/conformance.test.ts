@@ -5,7 +5,7 @@ import {
   startRedis,
   startRedisCluster,
   startRedisSentinel,
-} from '@spillway/local-servers';
+} from '@spillway/embedded';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';

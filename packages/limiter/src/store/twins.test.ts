@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/local-servers';
+import { type RedisServer, startRedis } from '@spillway/embedded';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';

@@ -1,4 +1,4 @@
-import type { RedisCluster, RedisSentinelSet } from '@spillway/local-servers';
+import type { RedisCluster, RedisSentinelSet } from '@spillway/embedded';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { onTestFinished, vi } from 'vitest';

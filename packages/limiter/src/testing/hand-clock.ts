@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { RedisCluster, RedisSentinelSet } from '@spillway/local-servers';
+import type { RedisCluster, RedisSentinelSet } from '@spillway/embedded';
 import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, type LuaScript, shardTag } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { scriptsWith } from '../store/redis/scripts.ts';

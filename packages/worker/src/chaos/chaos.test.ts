@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres, startRedis } from '@spillway/local-servers';
+import { startPostgres, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from '../queue/audit-queue.ts';

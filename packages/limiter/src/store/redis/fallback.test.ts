@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis } from '@spillway/embedded/testing';
 import { faultOf } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import { definePolicy } from '../../policy/policy.ts';

@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/local-servers';
+import { type RedisServer, startRedis } from '@spillway/embedded';
 import { outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';

@@ -1,4 +1,4 @@
-import { type RedisSentinelSet, startRedisSentinel } from '@spillway/local-servers';
+import { type RedisSentinelSet, startRedisSentinel } from '@spillway/embedded';
 import { expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../../limiter.ts';
 import { definePolicy } from '../../policy/policy.ts';
