@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { createPool, migrate, upsertBlocks } from '@spillway/db';
+import { createPool, migrate, type Queryable, upsertBlocks } from '@spillway/db';
 import { type ReplicatedPostgres, startReplicatedPostgres } from '@spillway/embedded/testing';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -25,6 +25,13 @@ afterAll(async () => {
   await servers.stop();
 });
 
+const parts = {
+  limiter: createLimiter({ store: memoryStore(), policies: tiers }),
+  checks: { redis: async () => undefined, postgres: async () => undefined },
+  logger: memoryLog().logger,
+  authenticator: fixedKeys,
+};
+
 async function block(identifier: string): Promise<void> {
   const [now, counted] = [Date.now(), { limitCount: 5, windowMs: 60_000, requestCount: 5, deniedCount: 1 }];
   const times = { windowStartMs: now, lastRequestAtMs: now, createdAtMs: now, updatedAtMs: now };
@@ -36,14 +43,7 @@ async function block(identifier: string): Promise<void> {
 }
 
 it('lists are read from the replica, and say how far it is behind', async () => {
-  const app = createApp({
-    limiter: createLimiter({ store: memoryStore(), policies: tiers }),
-    checks: { redis: async () => undefined, postgres: async () => undefined },
-    logger: memoryLog().logger,
-    authenticator: fixedKeys,
-    db: primary,
-    reads: replica,
-  });
+  const app = createApp({ ...parts, db: primary, reads: replica });
   const list = async (): Promise<{ behind: string | null; who: unknown[] }> => {
     const answer = await app.request('/v1/audit/blocks', { headers: bearer('read') });
     const { rows } = (await answer.json()) as { rows: { identifier: string }[] };
@@ -61,4 +61,17 @@ it('lists are read from the replica, and say how far it is behind', async () => 
 
   await replica.query('SELECT pg_wal_replay_resume()');
   await expect.poll(list).toEqual({ behind: '0', who: ['bob', 'ada'] });
+});
+
+it('a list whose age can not be told is an answer all the same', async () => {
+  const unasked: Queryable = {
+    query: async (statement, values) => {
+      const text = typeof statement === 'string' ? statement : statement.text;
+      if (text.includes('pg_is_in_recovery')) throw new Error('permission denied');
+      return replica.query(statement, values);
+    },
+  };
+  const app = createApp({ ...parts, db: primary, reads: unasked });
+  const answer = await app.request('/v1/audit/blocks', { headers: bearer('read') });
+  expect([answer.status, answer.headers.get('Spillway-Behind-Ms')]).toEqual([200, 'unknown']);
 });

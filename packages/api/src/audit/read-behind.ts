@@ -11,10 +11,12 @@ const ASK_EVERY_MS = 1_000;
 /** Adds {@link BEHIND_HEADER} to answers; not where the database turns out to be no replica. */
 export function sayHowFarBehind(reads: Queryable): MiddlewareHandler {
   const behind = keepFor(ASK_EVERY_MS, async () => readBehindMs(reads));
+  // A list that could be read is an answer, also when its age can't be told.
+  const told = async (): Promise<number | null> => behind().catch(() => Number.POSITIVE_INFINITY);
   return async (context, next) => {
     await next();
     if (!context.res.ok || context.req.method !== 'GET') return;
-    const ms = await behind();
+    const ms = await told();
     if (ms !== null) context.header(BEHIND_HEADER, Number.isFinite(ms) ? String(Math.ceil(ms)) : 'unknown');
   };
 }

@@ -1,7 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type RangeName, RANGES, type Snapshot } from './snapshot-shape.ts';
-import { pageFolder } from './page-folder.ts';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
 import type { Queryable } from '@spillway/db';
@@ -34,6 +34,9 @@ export interface DashboardDeps {
   /** How many pages may be open. @default 32 of one key, 256 of all */
   readonly streams?: StreamBounds;
 }
+
+/** Where the built page lies, from `src` and from `dist`: `index.html` and what it loads. Absent until the package was built. */
+export const pageFolder: string = fileURLToPath(new URL('../../dist/page/', import.meta.url));
 
 const secured = onlyOurs();
 

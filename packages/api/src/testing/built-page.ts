@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { pageFolder } from '../dashboard/page-folder.ts';
+import { pageFolder } from '../dashboard/dashboard-routes.ts';
 
 const run = promisify(execFile);
 

@@ -72,15 +72,20 @@ export function queriesCommand(context: CliContext): Command {
         replica ?? readDatabaseUrl(context.env),
       );
       const people = results.map(({ title, name, rows }) => `${title}\n${table(rows, shown[name])}`);
-      if (behindMs !== null) people.push(`From a replica, ${Math.ceil(behindMs)} ms behind`);
+      if (behindMs !== null) people.push(`From a replica, ${known(behindMs) ?? 'an unknown number of'} ms behind`);
       context.output.result(
         {
           ...Object.fromEntries(results.map(({ name, rows }) => [name, rows])),
-          ...(behindMs === null ? {} : { behindMs: Number.isFinite(behindMs) ? Math.ceil(behindMs) : null }),
+          ...(behindMs === null ? {} : { behindMs: known(behindMs) }),
         },
         people.join('\n\n'),
       );
     });
+}
+
+/** In whole ms; null where the replica can't say. */
+function known(behindMs: number): number | null {
+  return Number.isFinite(behindMs) ? Math.ceil(behindMs) : null;
 }
 
 async function runAll(connection: Connection): Promise<Found[]> {

@@ -8,7 +8,15 @@ export const blockModes = ['enforce', 'shadow'] as const;
 export const breakerEventTypes = ['opened', 'closed', 'half_open', 'failure', 'success'] as const;
 
 /** The kinds of gap that Spillway records. The column takes any text, so that a new producer needs no migration. */
-export const gapKinds = ['missing', 'dropped', 'epoch_ended', 'seq_reused', 'blocks_capped', 'limiter_outage'] as const;
+export const gapKinds = [
+  'missing',
+  'dropped',
+  'epoch_ended',
+  'seq_reused',
+  'blocks_capped',
+  'limiter_outage',
+  'breaker_outage',
+] as const;
 
 /** One of {@link gapKinds}. */
 export type GapKind = (typeof gapKinds)[number];

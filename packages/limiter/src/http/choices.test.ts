@@ -3,7 +3,9 @@ import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { type Choices, frameworks } from '../testing/guarded-frameworks.ts';
+import { guard } from './guard.ts';
 import type { RateLimitInfo } from './guard-options.ts';
+import { plans } from './plans.ts';
 
 const policies = [
   { name: 'free', limit: 2, windowMs: 60_000 },
@@ -128,4 +130,19 @@ describe.each(Object.entries(frameworks))('a guard of %s', (_, start) => {
     expect(await statuses(unknown, 2)).toEqual([503, 503]);
     expect(warned).toHaveBeenCalledWith(expect.stringContaining('plans are down'), expect.anything());
   });
+});
+
+it('a subject that is too long gets 400, and is kept by no function that chooses', async () => {
+  const lookup = vi.fn<() => string>(() => 'free');
+  const request = new Request('http://app.test/');
+  for (const onError of ['throw', 'unavailable'] as const) {
+    const result = await guard(request, {
+      limiter: limiterOf(),
+      identify: () => 'x'.repeat(1_025),
+      policy: plans({ lookup, fallback: 'free' }),
+      onError,
+    });
+    expect(result.kind === 'refused' && result.response.status).toBe(400);
+  }
+  expect(lookup).not.toHaveBeenCalled();
 });

@@ -1,6 +1,7 @@
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { policyFor } from '../live/policy-for.ts';
+import { checkSubject } from '../request.ts';
 import type { ConsumeOptions, Decision, Policy } from '../types.ts';
 import { chargedBefore, rememberCharge } from './charge-once.ts';
 import { checkPolicy, type GuardOptions, type RateLimitInfo } from './guard-options.ts';
@@ -89,7 +90,7 @@ export async function limitRequest<Req extends RequestHeaders, Of>(
       }
       asked = isFixed(options) ? options : await choose(options, place.of, subject);
     } catch (error) {
-      if (options.onError !== 'unavailable' || error instanceof UnusableIdentityError) throw error;
+      if (options.onError !== 'unavailable' || isOfTheRequest(error)) throw error;
       return withoutDecision(options, error);
     }
     if (once !== undefined && chargedBefore(once, asked, subject)) return UNSEEN;
@@ -106,14 +107,20 @@ export async function limitRequest<Req extends RequestHeaders, Of>(
   }
 }
 
+/** Whether the client is at fault, which gets 400 whatever `onError` says. */
+function isOfTheRequest(error: unknown): boolean {
+  return error instanceof UnusableIdentityError || (error instanceof LimiterInputError && error.field === 'subject');
+}
+
 function isFixed<Req, Of>(options: GuardOptions<Req, Of>): options is GuardOptions<Req, Of> & Asked {
   return (
     typeof options.policy !== 'function' && typeof options.cost !== 'function' && typeof options.action !== 'function'
   );
 }
 
-/** Asks the functions among the options. `consume` checks action and cost. */
+/** Asks the functions among the options, which may keep the subject: one that is too long never reaches them. `consume` checks action and cost. */
 async function choose<Req, Of>(options: GuardOptions<Req, Of>, of: Of, subject: string): Promise<Asked> {
+  checkSubject(subject);
   const { limiter, policy, action, cost } = options;
   const chosen = typeof policy === 'function' ? await policy(of, subject) : policy;
   if (typeof policy === 'function') checkPolicy(limiter, chosen);
