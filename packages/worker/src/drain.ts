@@ -4,8 +4,8 @@ import { connect, type RedisSource } from './connections.ts';
 import { checkedNamespace, wholeNumber } from './errors.ts';
 import { OutboxReader } from './pump/outbox-reader.ts';
 import { beginEpoch } from './pump/scripts.ts';
+import { storeOldest } from './queue/drain-directly.ts';
 import { type SinkTuning, writeLimits } from './sink/sink.ts';
-import { writeEntries } from './sink/write-entries.ts';
 import { within } from './within.ts';
 
 /** What to drain, and for how long. */
@@ -83,14 +83,12 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   /** One batch of each outbox. Gives how many events there were. */
   async function round(): Promise<number> {
     let found = 0;
-    const batches = reader.oldest();
+    const batches = storeOldest(reader, pool, limits);
     for (;;) {
-      const { value: entries, done } = await inTime(batches.next());
+      const { value: stored, done } = await inTime(batches.next());
       if (done === true) return found;
-      const stored = await inTime(writeEntries(pool, 'outbox', entries, limits));
-      await inTime(reader.release(entries));
-      found += entries.length;
-      report.events += entries.length;
+      found += stored.events;
+      report.events += stored.events;
       report.written += stored.written;
       report.duplicates += stored.duplicates;
       report.deadLetters += stored.deadLetters;

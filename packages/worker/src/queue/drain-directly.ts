@@ -4,7 +4,7 @@ import type { RedisClient } from '@spillway/redis';
 import type { WorkerLogger } from '../logger.ts';
 import { OutboxReader } from '../pump/outbox-reader.ts';
 import type { WriteLimits } from '../sink/event-writer.ts';
-import { writeEntries } from '../sink/write-entries.ts';
+import { writeEntries, type WriteReport } from '../sink/write-entries.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 import { AUDIT_QUEUE, type AuditQueue } from './audit-queue.ts';
 import type { MemoryWatch } from './memory-watch.ts';
@@ -82,14 +82,28 @@ async function drainOutboxes(
   stop: AbortSignal,
 ): Promise<number> {
   let moved = 0;
-  for await (const entries of reader.oldest()) {
-    const report = await writeEntries(pool, 'outbox', entries, limits);
-    metrics.stored?.({ events: entries.length, ...report });
-    await reader.release(entries);
-    moved += entries.length;
+  for await (const stored of storeOldest(reader, pool, limits)) {
+    metrics.stored?.(stored);
+    moved += stored.events;
     if (stop.aborted) break;
   }
   return moved;
+}
+
+/**
+ * Stores the oldest entries of each outbox, a batch after the other, and takes each out once it is stored, whoever else has it: it
+ * is stored once, as always.
+ */
+export async function* storeOldest(
+  reader: OutboxReader,
+  pool: Queryable,
+  limits: WriteLimits,
+): AsyncGenerator<WriteReport & { readonly events: number }> {
+  for await (const entries of reader.oldest()) {
+    const report = await writeEntries(pool, 'outbox', entries, limits);
+    await reader.release(entries);
+    yield { events: entries.length, ...report };
+  }
 }
 
 async function drainJobs({ queue, pool, metrics, limits }: DrainOptions, stop: AbortSignal): Promise<number> {
