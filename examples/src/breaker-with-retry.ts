@@ -20,7 +20,7 @@ const breakers = createBreakers({ redis, presets: [thumbnails] });
 async function withRetries<T>(fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
   return pRetry(() => breakers.run('resizer', 'thumbnails', fn), {
     retries: 5,
-    minTimeout: 10,
+    minTimeout: 100,
     shouldRetry: ({ error }) => !(error instanceof CircuitOpenError),
   });
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 /** An example that runs as its own process, as a reader would run it. */
 export interface RunningExample {
   readonly child: ChildProcess;
-  /** Everything printed so far. */
+  /** Everything printed to standard output so far. Warnings, of a busy machine too, are in the output of the test run. */
   output(): string;
   /** Its exit code; waits for the end. */
   exited(): Promise<number | null>;
@@ -22,9 +22,9 @@ export const runFromSource: RunExample = (name, env) => {
 
 /** Runs a program and keeps what it prints. */
 export function run(program: string, args: readonly string[], env: Readonly<Record<string, string>>): RunningExample {
-  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (printed += String(chunk)));
+  child.stdout.on('data', (chunk) => (printed += String(chunk)));
   const exit = once(child, 'exit');
   return {
     child,

@@ -53,7 +53,8 @@ test('gives up by its own timer behind a pooler, where Postgres was not asked to
   } finally {
     await pool.end();
     await database.pool.query(
-      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'`,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE datname = current_database() AND query = 'SELECT pg_sleep(60)'`,
     );
   }
 });
