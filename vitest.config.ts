@@ -16,7 +16,7 @@ declare module 'vitest' {
 const conditions = ['@spillway/source'];
 
 const tests = [
-  '{packages,examples,bench,deploy,start}/**/src/**/*.test.ts',
+  '{packages,examples,bench,deploy,start}/**/{src,test}/**/*.test.ts',
   'packages/api/page/**/*.test.ts',
   'examples/*.test.ts',
   '.ci/*.test.ts',

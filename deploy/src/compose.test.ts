@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { deployPath, deployText, deployYaml } from './testing/deploy-file.ts';
-import { readStages } from './testing/dockerfile.ts';
-import { variablesOf } from './testing/variables.ts';
+import { deployPath, deployText, deployYaml } from '../test/deploy-file.ts';
+import { readStages } from '../test/dockerfile.ts';
+import { variablesOf } from '../test/variables.ts';
 
 interface Service {
   readonly image: string;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { readStages, commandOf, environmentOf, last } from './testing/dockerfile.ts';
-import { deployText } from './testing/deploy-file.ts';
-import { variablesOf } from './testing/variables.ts';
+import { readStages, commandOf, environmentOf, last } from '../test/dockerfile.ts';
+import { deployText } from '../test/deploy-file.ts';
+import { variablesOf } from '../test/variables.ts';
 
 const images = ['api', 'worker', 'migrate'] as const;
 

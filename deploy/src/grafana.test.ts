@@ -2,8 +2,8 @@ import { insertBreakerEvents, migrate, upsertBlocks } from '@spillway/db';
 import { useLogins, usePostgres } from '@spillway/embedded/testing';
 import { Client } from 'pg';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Panel, readDashboards, withoutMacros } from './testing/dashboards.ts';
-import { deployYaml } from './testing/deploy-file.ts';
+import { type Panel, readDashboards, withoutMacros } from '../test/dashboards.ts';
+import { deployYaml } from '../test/deploy-file.ts';
 
 const postgres = usePostgres({
   migrate: async (url) => {

@@ -9,9 +9,9 @@ import { text } from 'node:stream/consumers';
 import { createPool } from '@spillway/db';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { deployText, repository } from './testing/deploy-file.ts';
-import { commandOf, environmentOf, readStages } from './testing/dockerfile.ts';
-import { podOf } from './testing/manifests.ts';
+import { deployText, repository } from '../test/deploy-file.ts';
+import { commandOf, environmentOf, readStages } from '../test/dockerfile.ts';
+import { podOf } from '../test/manifests.ts';
 
 // The steps of the Dockerfile without Docker: what `pnpm deploy` makes, run against real servers as the users of compose.yaml.
 let app: string;

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { deployFiles, deployText, repository } from './testing/deploy-file.ts';
-import { variablesOf } from './testing/variables.ts';
+import { deployFiles, deployText, repository } from '../test/deploy-file.ts';
+import { variablesOf } from '../test/variables.ts';
 
 const page = async (): Promise<string> => readFile(`${repository}docs/operations.md`, 'utf8');
 

@@ -7,9 +7,9 @@ import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { startMaintenance, startWorker, workerRegistry } from '@spillway/worker';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { readDashboards, withoutMacros } from './testing/dashboards.ts';
-import { deployFiles, deployYaml } from './testing/deploy-file.ts';
-import { promtool, promtoolMissing } from './testing/promtool.ts';
+import { readDashboards, withoutMacros } from '../test/dashboards.ts';
+import { deployFiles, deployYaml } from '../test/deploy-file.ts';
+import { promtool, promtoolMissing } from '../test/promtool.ts';
 
 interface RuleFile {
   readonly groups: readonly {

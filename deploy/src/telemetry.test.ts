@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { createApiKey, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
-import { type CollectedSpan, type Collector, startCollector } from './testing/collector.ts';
-import { repository } from './testing/deploy-file.ts';
+import { type CollectedSpan, type Collector, startCollector } from '../test/collector.ts';
+import { repository } from '../test/deploy-file.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

@@ -3,11 +3,11 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { asModule, type DocBlock, docBlocks } from './testing/doc-blocks.ts';
+import { asModule, type DocBlock, docBlocks } from '../test/doc-blocks.ts';
 
 // Beside node_modules, so that the blocks find what an application has installed.
 const folder = fileURLToPath(new URL('../dist/doc-blocks/', import.meta.url));
-const names = fileURLToPath(new URL('testing/doc-names.d.ts', import.meta.url));
+const names = fileURLToPath(new URL('../test/doc-names.d.ts', import.meta.url));
 const base = fileURLToPath(new URL('../../tsconfig.base.json', import.meta.url));
 const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url));
 

@@ -4,8 +4,8 @@ import { configureRateLimit } from '@spillway/limiter/fetch';
 import { byApiKey } from '@spillway/limiter/http';
 import { describe, expect, it, vi } from 'vitest';
 import { generateContent } from './generate-content.ts';
-import { runFromSource } from './testing/run-example.ts';
-import { examplesWork } from './testing/examples-work.ts';
+import { runFromSource } from '../test/run-example.ts';
+import { examplesWork } from '../test/examples-work.ts';
 
 const redis = useRedis();
 

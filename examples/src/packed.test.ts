@@ -1,9 +1,9 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
-import { consumersWork } from './testing/consumers-work.ts';
-import { examplesWork } from './testing/examples-work.ts';
-import { type InstalledProject, installTarballs } from './testing/installed-project.ts';
-import { run, type RunExample } from './testing/run-example.ts';
+import { consumersWork } from '../test/consumers-work.ts';
+import { examplesWork } from '../test/examples-work.ts';
+import { type InstalledProject, installTarballs } from '../test/installed-project.ts';
+import { run, type RunExample } from '../test/run-example.ts';
 
 const redis = useRedis();
 let project: InstalledProject | undefined;

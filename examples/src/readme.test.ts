@@ -2,7 +2,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { useRedis } from '@spillway/embedded/testing';
 import { findFreePort } from '@spillway/embedded';
 import { expect, it, onTestFinished } from 'vitest';
-import { run } from './testing/run-example.ts';
+import { run } from '../test/run-example.ts';
 
 const redis = useRedis();
 

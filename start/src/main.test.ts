@@ -14,7 +14,7 @@ import {
   spawnStart,
   startCommand,
   type StartProcess,
-} from './testing/spawn-start.ts';
+} from '../test/spawn-start.ts';
 
 const WAIT = { timeout: 20_000, interval: 50 };
 const firstMonitoringQuery = "SELECT COUNT(*) FROM rate_limits_v2 WHERE blocked_until > now() - interval '24 hours';";

@@ -1,6 +1,6 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openHome, processesOf, type ScaleTestProcess, spawnScaleTest } from './testing/spawn-scale-test.ts';
+import { openHome, processesOf, type ScaleTestProcess, spawnScaleTest } from '../test/spawn-scale-test.ts';
 
 const WAIT = { timeout: 60_000, interval: 20 };
 

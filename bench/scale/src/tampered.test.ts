@@ -9,7 +9,7 @@ import { GENERATE, kinds } from './load/traffic.ts';
 import { planRun } from './plan.ts';
 import { profiles } from './profile.ts';
 import type { Report } from './report/report.ts';
-import { openHome, processesOf, type ScaleTestProcess, spawnScaleTest } from './testing/spawn-scale-test.ts';
+import { openHome, processesOf, type ScaleTestProcess, spawnScaleTest } from '../test/spawn-scale-test.ts';
 import { subjectOf } from './verify/blocks.ts';
 
 const WAIT = { timeout: 60_000, interval: 20 };

@@ -6,8 +6,8 @@ import { createApp } from './app.ts';
 import type { Checks } from './health.ts';
 import type { MountedHandler } from './mount.ts';
 import type { ApiApp } from './openapi/api-app.ts';
-import { bearer, fixedKeys } from './testing/fixed-keys.ts';
-import { type MemoryLog, memoryLog } from './testing/memory-log.ts';
+import { bearer, fixedKeys } from '../test/fixed-keys.ts';
+import { type MemoryLog, memoryLog } from '../test/memory-log.ts';
 
 const up = async (): Promise<void> => undefined;
 

@@ -2,9 +2,9 @@ import { createBreakers, memoryStore } from '@spillway/breaker';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { useRedis } from '@spillway/embedded/testing';
-import { bearer } from './testing/fixed-keys.ts';
-import { useApi } from './testing/use-api.ts';
-import { queuesOf } from './testing/workers.ts';
+import { bearer } from '../test/fixed-keys.ts';
+import { useApi } from '../test/use-api.ts';
+import { queuesOf } from '../test/workers.ts';
 
 const redis = useRedis();
 const api = useApi((_, tools) => ({

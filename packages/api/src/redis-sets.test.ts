@@ -3,7 +3,7 @@ import { startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { usePostgres } from '@spillway/embedded/testing';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
-import { memoryLog } from './testing/memory-log.ts';
+import { memoryLog } from '../test/memory-log.ts';
 
 const postgres = usePostgres({
   scope: 'test',

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { useApi } from './testing/use-api.ts';
+import { useApi } from '../test/use-api.ts';
 
 const api = useApi();
 

@@ -2,7 +2,7 @@ import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
-import { type MemoryLog, memoryLog } from './testing/memory-log.ts';
+import { type MemoryLog, memoryLog } from '../test/memory-log.ts';
 
 let redis: RedisServer;
 let postgres: PostgresServer;

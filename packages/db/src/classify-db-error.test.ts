@@ -3,7 +3,7 @@ import { startPostgres } from '@spillway/embedded';
 import { describe, expect, test } from 'vitest';
 import { classifyDbError } from './classify-db-error.ts';
 import { createPool } from './connection/create-pool.ts';
-import { useDatabase } from './testing/use-database.ts';
+import { useDatabase } from '../test/use-database.ts';
 
 async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(

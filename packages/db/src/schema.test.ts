@@ -5,9 +5,9 @@ import { migrationsFolder } from './migrate/migration-folder.ts';
 import * as tables from './schema/index.ts';
 import { upsertBlocks } from './trail/blocks.ts';
 import { insertBreakerEvents } from './trail/breaker-events.ts';
-import { blockRow, breakerEventRow } from './testing/rows.ts';
-import { dumpSchema } from './testing/dump-schema.ts';
-import { useDatabase } from './testing/use-database.ts';
+import { blockRow, breakerEventRow } from '../test/rows.ts';
+import { dumpSchema } from '../test/dump-schema.ts';
+import { useDatabase } from '../test/use-database.ts';
 
 const database = useDatabase();
 describe('the schema', () => {

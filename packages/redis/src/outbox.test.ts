@@ -12,7 +12,7 @@ import {
 } from './outbox.ts';
 import { defineScript, type RedisScript } from './script.ts';
 import { shardTag } from './shards.ts';
-import { luaScript } from './testing/lua-script.ts';
+import { luaScript } from '../test/lua-script.ts';
 
 const flat = (fields: Record<string, string>): string[] => Object.entries(fields).flat();
 

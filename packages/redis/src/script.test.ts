@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { PreparedArgument } from './script-call.ts';
 import { defineScript } from './script.ts';
-import { luaScript } from './testing/lua-script.ts';
+import { luaScript } from '../test/lua-script.ts';
 
 let server: RedisServer;
 let redis: Redis;

@@ -14,7 +14,7 @@ const missing = await missingPackages([
   { name: 'redis-server', file: SERVER },
   { name: 'openssl', file: OPENSSL },
 ]);
-const fixture = fileURLToPath(new URL('testing/connect.fixture.ts', import.meta.url));
+const fixture = fileURLToPath(new URL('../test/connect.fixture.ts', import.meta.url));
 
 async function freePort(): Promise<number> {
   return new Promise((resolve) => {

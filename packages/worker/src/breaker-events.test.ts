@@ -5,8 +5,8 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterEach, expect, it, vi } from 'vitest';
 import { type AuditWorker, startWorker } from './start-worker.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

@@ -5,10 +5,10 @@ import { hotPathOptions } from '@spillway/redis';
 import { useRedis } from '@spillway/embedded/testing';
 import type { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
-import { Crew } from './chaos/crew.ts';
+import { Crew } from '../test/chaos/crew.ts';
 import { startWorker } from './start-worker.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

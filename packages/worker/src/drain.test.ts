@@ -3,12 +3,12 @@ import { createLimiter } from '@spillway/limiter';
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Crew, POINTS } from './chaos/crew.ts';
+import { Crew, POINTS } from '../test/chaos/crew.ts';
 import { drain } from './drain.ts';
 import { startWorker } from './start-worker.ts';
-import { addBlocks, outboxLength } from './testing/block-entries.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { addBlocks, outboxLength } from '../test/block-entries.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 4;
 const redis = useRedis();

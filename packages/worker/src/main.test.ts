@@ -8,9 +8,9 @@ import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { PUMP_GROUP } from './pump/outbox-reader.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startWorker } from './start-worker.ts';
-import { addBlocks, outboxLength } from './testing/block-entries.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { addBlocks, outboxLength } from '../test/block-entries.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 4;
 const redis = useRedis();

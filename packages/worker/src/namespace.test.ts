@@ -6,8 +6,8 @@ import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
 import { drain } from './drain.ts';
 import { reconcile } from './reconcile/reconcile.ts';
 import { startWorker } from './start-worker.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

@@ -4,8 +4,8 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 import { startWorker } from './start-worker.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const postgres = useMigratedPostgres();
 

@@ -4,9 +4,9 @@ import { createAuditQueue } from './queue/audit-queue.ts';
 import { reconcile } from './reconcile/reconcile.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
-import { emitBlocks, outboxLength } from './testing/block-entries.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { emitBlocks, outboxLength } from '../test/block-entries.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 2;
 const patient = { timeout: 20_000 };

@@ -7,8 +7,8 @@ import { runJob } from './maintenance/run-job.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
-import { addBlocks } from './testing/block-entries.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { addBlocks } from '../test/block-entries.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 2;
 const redis = useRedis();

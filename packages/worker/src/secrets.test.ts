@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { startWorker } from './start-worker.ts';
-import { addBlocks } from './testing/block-entries.ts';
+import { addBlocks } from '../test/block-entries.ts';
 
 const redis = useRedis();
 

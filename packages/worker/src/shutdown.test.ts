@@ -8,9 +8,9 @@ import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startWorker } from './start-worker.ts';
-import { addBlocks, outboxLength } from './testing/block-entries.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { addBlocks, outboxLength } from '../test/block-entries.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 2;
 const redis = useRedis();

@@ -9,9 +9,9 @@ import { type Maintenance, type MaintenanceOptions, startMaintenance } from './s
 import { startWorker } from './start-worker.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { recordDropped } from './observe/record-dropped.ts';
-import { addBlocks, blockEntry } from './testing/block-entries.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { recordingLogger } from './testing/recording-logger.ts';
+import { addBlocks, blockEntry } from '../test/block-entries.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 4;
 const redis = useRedis();

@@ -7,9 +7,9 @@ import { Cluster, Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { type AuditWorker, startWorker, type WorkerOptions } from './start-worker.ts';
-import { addBlocks, blockEntry, outboxLength } from './testing/block-entries.ts';
-import { useMigratedPostgres } from './testing/migrated.ts';
-import { type RecordingLogger, recordingLogger } from './testing/recording-logger.ts';
+import { addBlocks, blockEntry, outboxLength } from '../test/block-entries.ts';
+import { useMigratedPostgres } from '../test/migrated.ts';
+import { type RecordingLogger, recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 4;
 const redis = useRedis();

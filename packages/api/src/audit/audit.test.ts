@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type BreakerEventRow, insertBreakerEvents, insertDeadLetter, readVitals, upsertBlocks } from '@spillway/db';
 import { describe, expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 
 const api = useApi();
 

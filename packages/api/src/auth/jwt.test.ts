@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type HttpServer, serve } from '../serve.ts';
-import { memoryLog } from '../testing/memory-log.ts';
+import { memoryLog } from '../../test/memory-log.ts';
 import { authenticator } from './authenticator.ts';
 import { jwtAuthenticator } from './jwt.ts';
 import type { Authenticator } from './principal.ts';

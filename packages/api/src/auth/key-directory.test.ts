@@ -1,7 +1,7 @@
 import { createApiKey, type Queryable, revokeApiKey } from '@spillway/db';
 import { afterEach, describe, expect, it } from 'vitest';
-import { memoryLog } from '../testing/memory-log.ts';
-import { useApi } from '../testing/use-api.ts';
+import { memoryLog } from '../../test/memory-log.ts';
+import { useApi } from '../../test/use-api.ts';
 import { type KeyDirectory, keyDirectory, type KeyDirectoryOptions } from './key-directory.ts';
 
 const api = useApi();

@@ -1,8 +1,8 @@
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import { expect, it } from 'vitest';
 import { useRedis } from '@spillway/embedded/testing';
-import { useApi } from '../testing/use-api.ts';
-import { queuesOf } from '../testing/workers.ts';
+import { useApi } from '../../test/use-api.ts';
+import { queuesOf } from '../../test/workers.ts';
 import type { Scope } from './principal.ts';
 
 const redis = useRedis();

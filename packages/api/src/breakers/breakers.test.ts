@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
 import { type Breakers, createBreakers, memoryStore } from '@spillway/breaker';
 import { afterEach, expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 
 let breakers: Breakers;
 const api = useApi(() => ({ breakers: (breakers = createBreakers({ store: memoryStore() })) }));

@@ -2,7 +2,7 @@ import { createBreakers } from '@spillway/breaker';
 import { insertBreakerEvents } from '@spillway/db';
 import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 
 const redis = useRedis();
 let breakers: ReturnType<typeof createBreakers> | undefined;

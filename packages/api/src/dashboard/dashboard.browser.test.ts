@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import { revokeApiKey } from '@spillway/db';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { fillDashboard, reportDecisions } from '../testing/dashboard-rows.ts';
-import { beat, cells, panel, soon } from '../testing/page-parts.ts';
-import { noBrowser } from '../testing/use-browser.ts';
-import { useDashboard } from '../testing/use-dashboard.ts';
+import { fillDashboard, reportDecisions } from '../../test/dashboard-rows.ts';
+import { beat, cells, panel, soon } from '../../test/page-parts.ts';
+import { noBrowser } from '../../test/use-browser.ts';
+import { useDashboard } from '../../test/use-dashboard.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 

@@ -1,10 +1,10 @@
 import type { Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
 import type { Verdict } from '../auth/principal.ts';
-import { fixedKeys } from '../testing/fixed-keys.ts';
-import { useApi } from '../testing/use-api.ts';
+import { fixedKeys } from '../../test/fixed-keys.ts';
+import { useApi } from '../../test/use-api.ts';
 import { cookieSessions } from './session.ts';
-import { reportDecisions } from '../testing/dashboard-rows.ts';
+import { reportDecisions } from '../../test/dashboard-rows.ts';
 
 const SECRET = 'a secret of thirty-two characters';
 const revoked = new Set<string>();

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import type { RangeName, Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
 import type { Scope, Verdict } from '../auth/principal.ts';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 import { cookieSessions } from './session.ts';
 import { sharedSnapshots } from './snapshots.ts';
 

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { fillDashboard } from '../testing/dashboard-rows.ts';
-import { noBrowser } from '../testing/use-browser.ts';
-import { useDashboard } from '../testing/use-dashboard.ts';
+import { fillDashboard } from '../../test/dashboard-rows.ts';
+import { noBrowser } from '../../test/use-browser.ts';
+import { useDashboard } from '../../test/use-dashboard.ts';
 
 /** `SPILLWAY_SCREENSHOTS=1` draws the pictures of the documentation anew. */
 const wanted = process.env['SPILLWAY_SCREENSHOTS'] === '1' && noBrowser === undefined;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { fillDashboard } from '../testing/dashboard-rows.ts';
-import { beat, cells, panel, soon } from '../testing/page-parts.ts';
-import { noBrowser } from '../testing/use-browser.ts';
-import { useDashboard } from '../testing/use-dashboard.ts';
+import { fillDashboard } from '../../test/dashboard-rows.ts';
+import { beat, cells, panel, soon } from '../../test/page-parts.ts';
+import { noBrowser } from '../../test/use-browser.ts';
+import { useDashboard } from '../../test/use-dashboard.ts';
 
 describe.skipIf(noBrowser !== undefined)(
   `what the dashboard says of itself${noBrowser === undefined ? '' : ` (skipped: ${noBrowser})`}`,

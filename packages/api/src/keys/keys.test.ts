@@ -1,7 +1,7 @@
 import { expect, it, vi } from 'vitest';
 import { keyDirectory } from '../auth/key-directory.ts';
-import { useApi } from '../testing/use-api.ts';
-import { memoryLog } from '../testing/memory-log.ts';
+import { useApi } from '../../test/use-api.ts';
+import { memoryLog } from '../../test/memory-log.ts';
 
 const onKeysChanged = vi.fn<() => Promise<void>>(async () => undefined);
 const api = useApi(() => ({ onKeysChanged }));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 
 const api = useApi();
 const post = async (operation: string, body: unknown, policy = 'ten'): Promise<Response> =>

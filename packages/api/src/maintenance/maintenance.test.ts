@@ -3,9 +3,9 @@ import { useLogins, useRedis } from '@spillway/embedded/testing';
 import { jobNames } from '@spillway/worker';
 import { describe, expect, it } from 'vitest';
 import { openWorkerQueues } from '../queues/worker-queues.ts';
-import { memoryLog } from '../testing/memory-log.ts';
-import { useApi } from '../testing/use-api.ts';
-import { queuesOf, workersOf } from '../testing/workers.ts';
+import { memoryLog } from '../../test/memory-log.ts';
+import { useApi } from '../../test/use-api.ts';
+import { queuesOf, workersOf } from '../../test/workers.ts';
 import { maintenanceControl } from './maintenance-control.ts';
 
 const redis = useRedis();

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';
 import { keyDirectory } from '../auth/key-directory.ts';
 import { type HttpServer, serve } from '../serve.ts';
-import { memoryLog } from '../testing/memory-log.ts';
-import { workersOf } from '../testing/workers.ts';
+import { memoryLog } from '../../test/memory-log.ts';
+import { workersOf } from '../../test/workers.ts';
 
 const binDir = '/usr/lib/postgresql/15/bin';
 const missing = await missingPackages([

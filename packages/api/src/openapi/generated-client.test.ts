@@ -7,9 +7,9 @@ import { createBreakers, memoryStore } from '@spillway/breaker';
 import { generateApi } from 'swagger-typescript-api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { useRedis } from '@spillway/embedded/testing';
-import { bearer } from '../testing/fixed-keys.ts';
-import { useApi } from '../testing/use-api.ts';
-import { workersOf } from '../testing/workers.ts';
+import { bearer } from '../../test/fixed-keys.ts';
+import { useApi } from '../../test/use-api.ts';
+import { workersOf } from '../../test/workers.ts';
 
 const redis = useRedis();
 const api = useApi((_, tools) => ({

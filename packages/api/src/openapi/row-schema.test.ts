@@ -3,7 +3,7 @@ import * as tables from '@spillway/db/schema';
 import { getTableColumns, is } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
 import { expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 import { outboxColumns, rowSchema } from './row-schema.ts';
 
 const api = useApi();

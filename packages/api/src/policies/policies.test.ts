@@ -1,6 +1,6 @@
 import { createLimiter, definePolicy, memoryStore } from '@spillway/limiter';
 import { describe, expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 
 const policies = [definePolicy({ name: 'ten', limit: 10, windowMs: 60_000 })];
 const api = useApi(() => ({ limiter: createLimiter<typeof policies>({ store: memoryStore(), policies, live: true }) }));

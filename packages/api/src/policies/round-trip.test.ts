@@ -1,7 +1,7 @@
 import { createBreakers, memoryStore as breakerStore } from '@spillway/breaker';
 import { createLimiter, definePolicy, memoryStore } from '@spillway/limiter';
 import { describe, expect, it } from 'vitest';
-import { useApi } from '../testing/use-api.ts';
+import { useApi } from '../../test/use-api.ts';
 
 const HOT = { size: 5, ttlMs: 1_000 };
 const api = useApi(() => ({

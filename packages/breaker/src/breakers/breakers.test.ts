@@ -9,7 +9,7 @@ import {
   outcomeOf,
   quick,
   redisFleet,
-} from '../testing/breakers.ts';
+} from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
 
 const redis = useRedis();

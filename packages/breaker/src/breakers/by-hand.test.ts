@@ -1,6 +1,6 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { boom, fine, type FleetUnderTest, memoryFleet, outcomeOf, quick, redisFleet } from '../testing/breakers.ts';
+import { boom, fine, type FleetUnderTest, memoryFleet, outcomeOf, quick, redisFleet } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
 
 const redis = useRedis();

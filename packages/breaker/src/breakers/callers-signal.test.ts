@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { breakerFetch, type Fetch } from '../fetch/index.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { outcomeOf, quick } from '../testing/breakers.ts';
+import { outcomeOf, quick } from '../../test/breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const breakers = createBreakers({ store: memoryStore(), presets: [quick()] });

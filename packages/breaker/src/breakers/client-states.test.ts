@@ -3,7 +3,7 @@ import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
-import { fine, outcomeOf, quick } from '../testing/breakers.ts';
+import { fine, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 

@@ -1,6 +1,6 @@
 import { afterAll, expect, it } from 'vitest';
 import { memoryStore } from '../store/memory-store.ts';
-import { boom, outcomeOf } from '../testing/breakers.ts';
+import { boom, outcomeOf } from '../../test/breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 import { configureCircuitBreakers, withCircuitBreaker } from './default-set.ts';
 

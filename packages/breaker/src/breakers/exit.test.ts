@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { hotPathOptions } from '@spillway/redis';
 import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
-import { fine, quick } from '../testing/breakers.ts';
+import { fine, quick } from '../../test/breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const redis = useRedis();

@@ -5,7 +5,7 @@ import { Hono } from 'hono';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { breakerFetch } from '../fetch/index.ts';
 import { onCircuitOpen } from '../hono/index.ts';
-import { type FleetUnderTest, quick, redisFleet } from '../testing/breakers.ts';
+import { type FleetUnderTest, quick, redisFleet } from '../../test/breakers.ts';
 
 const redis = useRedis();
 let fleet: FleetUnderTest;

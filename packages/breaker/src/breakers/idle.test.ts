@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import type { Runtime } from '../engine/runtime.ts';
 import { redisStore } from '../store/redis-store.ts';
-import { fine, quick } from '../testing/breakers.ts';
+import { fine, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
 import { breakersOver } from './breakers-over.ts';
 

@@ -3,7 +3,7 @@ import { machineConfig } from '../engine/machine-config.ts';
 import { BreakerInputError } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { boom, fine, outcomeOf, quick } from '../testing/breakers.ts';
+import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Preset } from '../presets/preset.ts';
 import type { RunOptions } from './breakers.ts';
 import { createBreakers } from './create-breakers.ts';

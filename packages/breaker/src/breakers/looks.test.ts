@@ -1,7 +1,7 @@
 import { hotPathOptions } from '@spillway/redis';
 import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { boom, fine, metricsWith, outcomeOf, quick } from '../testing/breakers.ts';
+import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Classifier, Outcome } from '../outcome/outcome.ts';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { boom, fine, metricsWith, outcomeOf, quick } from '../testing/breakers.ts';
+import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 

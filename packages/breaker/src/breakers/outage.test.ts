@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
-import { boom, fine, metricsWith, outcomeOf, quick } from '../testing/breakers.ts';
+import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 

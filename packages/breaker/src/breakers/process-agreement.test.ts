@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { acquainted, all, fleetStates, ProcessFleet, snapshots, states } from '../testing/process-fleet.ts';
+import { acquainted, all, fleetStates, ProcessFleet, snapshots, states } from '../../test/process-fleet.ts';
 
 /*
  * Real processes come to agree: on what a person chose, and after Redis was away. Nothing here asserts a time; how long it

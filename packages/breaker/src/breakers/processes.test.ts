@@ -2,7 +2,7 @@ import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embed
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { breakerKeys } from '../store/redis-store.ts';
-import { acquainted, all, fleetStates, ProcessFleet, snapshots, states } from '../testing/process-fleet.ts';
+import { acquainted, all, fleetStates, ProcessFleet, snapshots, states } from '../../test/process-fleet.ts';
 
 /*
  * Real processes on a real Redis. Nothing here asserts a time: how long the fleet takes to trip together is in the bench.

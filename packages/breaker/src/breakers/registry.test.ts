@@ -1,7 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest';
 import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { boom, fine, outcomeOf, quick } from '../testing/breakers.ts';
+import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 
 afterEach(() => {

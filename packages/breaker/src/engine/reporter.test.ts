@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { definePreset } from '../presets/preset.ts';
-import { virtualFleet } from '../testing/virtual-fleet.ts';
+import { virtualFleet } from '../../test/virtual-fleet.ts';
 
 /* When instances ask and tell the store something. On virtual time. */
 const preset = definePreset({

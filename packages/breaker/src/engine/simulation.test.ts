@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { FleetSimulation } from '../testing/fleet-simulation.ts';
+import { FleetSimulation } from '../../test/fleet-simulation.ts';
 
 /*
  * Whole fleets on virtual time, by seed. A failing seed is printed; `SEED=123 pnpm vitest run simulation` replays it alone.

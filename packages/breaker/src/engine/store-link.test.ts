@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { Command, Reply } from '../machine/record.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { BreakerId } from '../store/store.ts';
-import { baseConfig } from '../testing/machine.ts';
+import { baseConfig } from '../../test/machine.ts';
 import { FleetView } from './fleet-view.ts';
 import { realRuntime } from './runtime.ts';
 import { StoreLink } from './store-link.ts';

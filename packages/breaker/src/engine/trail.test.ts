@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { definePreset } from '../presets/preset.ts';
-import { virtualFleet } from '../testing/virtual-fleet.ts';
+import { virtualFleet } from '../../test/virtual-fleet.ts';
 
 /* Whatever an instance saw fail reaches the trail, once, also what counts for nothing. On virtual time. */
 const preset = definePreset({

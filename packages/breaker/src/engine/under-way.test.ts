@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { definePreset } from '../presets/preset.ts';
-import { type VirtualFleet, virtualFleet } from '../testing/virtual-fleet.ts';
+import { type VirtualFleet, virtualFleet } from '../../test/virtual-fleet.ts';
 
 const preset = definePreset({
   name: 'hanging',

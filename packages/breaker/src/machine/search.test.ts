@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';
 import { ignorance, type Action, type BreakerRecord, type MachineState, type View } from './record.ts';
 import type { MachineConfig } from './config.ts';
 import { step } from './step.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { failures, kinds, machineBench, opened, probe, runOf, successes } from '../testing/machine.ts';
+import { failures, kinds, machineBench, opened, probe, runOf, successes } from '../../test/machine.ts';
 import { ignorance } from './record.ts';
 
 /** A breaker whose open time is over and that has given out one lease, 'p1'. */

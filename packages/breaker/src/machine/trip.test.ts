@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { failures, kinds, machineBench, opened, successes } from '../testing/machine.ts';
+import { failures, kinds, machineBench, opened, successes } from '../../test/machine.ts';
 import { emptyBatch } from './batch.ts';
 import { ignorance } from './record.ts';
 

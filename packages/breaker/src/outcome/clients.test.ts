@@ -7,7 +7,7 @@ import superagent from 'superagent';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { defaultClassifier } from './classify.ts';
-import { headersAndRows, worded } from '../testing/outcome-table.ts';
+import { headersAndRows, worded } from '../../test/outcome-table.ts';
 
 let server: Server;
 let base: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Given, outcomeCases } from '../testing/outcome-cases.ts';
-import { headersAndRows, worded } from '../testing/outcome-table.ts';
+import { type Given, outcomeCases } from '../../test/outcome-cases.ts';
+import { headersAndRows, worded } from '../../test/outcome-table.ts';
 import { defaultClassifier } from './classify.ts';
 
 function outcomeOf(given: Given): string {

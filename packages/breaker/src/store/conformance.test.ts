@@ -4,9 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { emptyBatch } from '../machine/batch.ts';
 import type { MachineConfig } from '../machine/config.ts';
 import { ignorance, type Action, type Reply, type View } from '../machine/record.ts';
-import { type Deed, deeds } from '../testing/deeds.ts';
-import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
-import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/stores.ts';
+import { type Deed, deeds } from '../../test/deeds.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';
+import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
 
 const redis = useRedis();
 const id = { preset: 'ai_provider', name: 'rünware: {x}/1' };

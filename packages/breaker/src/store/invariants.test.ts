@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyBatch, mergeBatches } from '../machine/batch.ts';
 import { type Action, ignorance, type Reply, type View } from '../machine/record.ts';
-import { baseConfig, failures, probe, runOf, successes } from '../testing/machine.ts';
-import { redisUnderTest } from '../testing/stores.ts';
+import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';
+import { redisUnderTest } from '../../test/stores.ts';
 
 const redis = useRedis();
 const id = { preset: 'ai_provider', name: 'dependency' };

@@ -2,8 +2,8 @@ import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Action, ignorance, type View } from '../machine/record.ts';
-import { baseConfig, failures, successes } from '../testing/machine.ts';
-import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/stores.ts';
+import { baseConfig, failures, successes } from '../../test/machine.ts';
+import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
 import { withNews } from './pulse.ts';
 
 const redis = useRedis();

@@ -5,7 +5,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, vi } from 'vitest';
 import { ignorance } from '../machine/record.ts';
-import { baseConfig, failures, successes } from '../testing/machine.ts';
+import { baseConfig, failures, successes } from '../../test/machine.ts';
 import { breakerKeys, redisStore } from './redis-store.ts';
 
 const redis = useRedis();

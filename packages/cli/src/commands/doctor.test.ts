@@ -1,8 +1,8 @@
 import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { expect, it, onTestFinished } from 'vitest';
-import { rewritingProxy } from '../testing/rewriting-proxy.ts';
-import { spillway } from '../testing/spillway.ts';
-import { useServers } from '../testing/use-servers.ts';
+import { rewritingProxy } from '../../test/rewriting-proxy.ts';
+import { spillway } from '../../test/spillway.ts';
+import { useServers } from '../../test/use-servers.ts';
 
 const servers = useServers();
 

@@ -1,8 +1,8 @@
 import { createPool } from '@spillway/db';
 import { startPgBouncer, startPostgres } from '@spillway/embedded';
 import { expect, it } from 'vitest';
-import { ended, spillway, startSpillway } from '../testing/spillway.ts';
-import { useServers } from '../testing/use-servers.ts';
+import { ended, spillway, startSpillway } from '../../test/spillway.ts';
+import { useServers } from '../../test/use-servers.ts';
 
 const servers = useServers();
 

@@ -1,6 +1,6 @@
 import { usePostgres } from '@spillway/embedded/testing';
 import { expect, it } from 'vitest';
-import { spillway } from '../testing/spillway.ts';
+import { spillway } from '../../test/spillway.ts';
 
 const postgres = usePostgres();
 

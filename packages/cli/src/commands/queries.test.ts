@@ -1,8 +1,8 @@
 import { migrate } from '@spillway/db';
 import { startReplicatedPostgres } from '@spillway/embedded/testing';
 import { expect, it, onTestFinished } from 'vitest';
-import { spillway } from '../testing/spillway.ts';
-import { useServers } from '../testing/use-servers.ts';
+import { spillway } from '../../test/spillway.ts';
+import { useServers } from '../../test/use-servers.ts';
 
 const servers = useServers();
 

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import {
   activeApiKeys,
   apiKeysVersion,

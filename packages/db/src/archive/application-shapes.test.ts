@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { withConnection } from '../connection/with-connection.ts';
 import { migrate, type MigrateOptions } from '../migrate/migrate.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
 import { type ArchiveTable, builtInArchives } from './archive-table.ts';
 

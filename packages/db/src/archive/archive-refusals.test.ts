@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { orders, ordersToArchive } from '../testing/orders.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { orders, ordersToArchive } from '../../test/orders.ts';
+import { useDatabase } from '../../test/use-database.ts';
 
 const database = useDatabase();
 const { archive, census, createOrders, query } = ordersToArchive(database);

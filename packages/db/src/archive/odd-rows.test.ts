@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { cleanUpRows } from '../cleanup/clean-up-rows.ts';
 import { withConnection } from '../connection/with-connection.ts';
-import { cutoff, orders, ordersToArchive } from '../testing/orders.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { cutoff, orders, ordersToArchive } from '../../test/orders.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
 
 const database = useDatabase();

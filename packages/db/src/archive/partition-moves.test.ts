@@ -7,9 +7,9 @@ import { describe, expect, test, vi } from 'vitest';
 import type { Connection } from '../connection/connection.ts';
 import { createPool } from '../connection/create-pool.ts';
 import { withConnection } from '../connection/with-connection.ts';
-import { cutoff, orders } from '../testing/orders.ts';
-import { partitionedOrders } from '../testing/partitioned-orders.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { cutoff, orders } from '../../test/orders.ts';
+import { partitionedOrders } from '../../test/partitioned-orders.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
 
 const database = useDatabase();
@@ -27,7 +27,7 @@ async function expectWhole(before: unknown): Promise<void> {
 }
 
 async function start(): Promise<{ child: ChildProcess; kill: () => Promise<void> }> {
-  const fixture = fileURLToPath(new URL('../testing/archive-orders.fixture.ts', import.meta.url));
+  const fixture = fileURLToPath(new URL('../../test/archive-orders.fixture.ts', import.meta.url));
   const args = ['--conditions=@spillway/source', '--import', 'tsx', fixture, database.url];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const [pid] = await once(createInterface({ input: child.stdout }), 'line');

@@ -1,8 +1,8 @@
 import { beforeEach, expect, test } from 'vitest';
 import { withConnection } from '../connection/with-connection.ts';
 import { upsertBlocks } from '../trail/blocks.ts';
-import { blockRow } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { blockRow } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './clean-up-rows.ts';
 import { builtInCleanups, type CleanupRule } from './cleanup-rule.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { withConnection } from '../connection/with-connection.ts';
 import { ensureMetricDays } from '../metrics/metric-days.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './clean-up-rows.ts';
 import { builtInCleanups, type CleanupRule } from './cleanup-rule.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { createPool, type PoolOptions } from './create-pool.ts';
 
 const database = useDatabase('empty');

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrate } from '../migrate/migrate.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
 import { listBlocks, upsertBlocks } from '../trail/blocks.ts';
-import { blockRow } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { blockRow } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { createPool } from './create-pool.ts';
 import { withConnection } from './with-connection.ts';
 

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { transaction, type TransactionOptions } from './transaction.ts';
 import { withConnection } from './with-connection.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { blockedSubjects } from './blocked-subjects.ts';
 import { breakerOverview } from './breaker-overview.ts';
 import { readCapacity } from './capacity.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { withConnection } from '../connection/with-connection.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { ensureMetricDays, metricDaysReady, type MetricDaysOptions } from './metric-days.ts';
 
 const database = useDatabase();

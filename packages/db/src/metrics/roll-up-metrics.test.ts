@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { withConnection } from '../connection/with-connection.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { rollUpMetrics } from './roll-up-metrics.ts';
 
 const database = useDatabase();

@@ -8,8 +8,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listPartitions } from '../partitions/list-partitions.ts';
 import { upsertBlocks } from '../trail/blocks.ts';
 import { listExposures } from '../roles/exposures.ts';
-import { blockRow } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { blockRow } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { migrate } from './migrate.ts';
 import { migrationsFolder } from './migration-folder.ts';
 

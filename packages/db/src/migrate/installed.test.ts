@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { dumpSchema } from '../testing/dump-schema.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { dumpSchema } from '../../test/dump-schema.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { migrationsFolder } from './migration-folder.ts';
 
 const database = useDatabase('empty');

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { dumpSchema } from '../testing/dump-schema.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { dumpSchema } from '../../test/dump-schema.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { migrate } from './migrate.ts';
 import { migrationsFolder, readMigrationFolder } from './migration-folder.ts';
 

@@ -2,7 +2,7 @@ import type { Pool, PoolClient } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { createPool } from '../connection/create-pool.ts';
 import { withConnection } from '../connection/with-connection.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { ensurePartitions, type EnsurePartitionsOptions, type EnsurePartitionsReport } from './ensure-partitions.ts';
 
 /** Sessions of this database that wait for a lock; other files run on the same server. */

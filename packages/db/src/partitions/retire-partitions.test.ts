@@ -2,7 +2,7 @@ import type { Pool } from 'pg';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createPool } from '../connection/create-pool.ts';
 import { withConnection } from '../connection/with-connection.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { ensurePartitions } from './ensure-partitions.ts';
 import { listPartitions, monthsReady } from './list-partitions.ts';
 import { retirePartitions, type RetirePartitionsOptions, type RetirePartitionsReport } from './retire-partitions.ts';

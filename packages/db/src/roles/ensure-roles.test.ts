@@ -17,8 +17,8 @@ import { insertDeadLetter } from '../trail/dead-letters.ts';
 import { insertGaps, upsertOutages, type GapRow } from '../trail/gaps.ts';
 import { insertMetrics } from '../metrics/metrics.ts';
 import { upsertBlocks } from '../trail/blocks.ts';
-import { blockRow, breakerEventRow, noonMs } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { blockRow, breakerEventRow, noonMs } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { readVitals, recordMetrics } from '../vitals/vitals.ts';
 import { tablePrivileges } from './privileges.ts';
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { createPool } from '../connection/create-pool.ts';
 import { withConnection } from '../connection/with-connection.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { withJobLock } from './job-lock.ts';
 import { beginRun, endRun, isDue, type NewRun, readRun, type RunBegin, runningRun } from './job-runs.ts';
 import { addToTableRun, closeTableRun, openTableRun } from './table-runs.ts';

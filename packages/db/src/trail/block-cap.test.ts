@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blockRow, noonMs } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { blockRow, noonMs } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { type BlockRow, upsertBlocks } from './blocks.ts';
 import { findMissing } from './find-missing.ts';
 

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { assert, describe, expect, test } from 'vitest';
 import { classifyDbError } from '../classify-db-error.ts';
 import { withConnection } from '../connection/with-connection.ts';
-import { blockRow, noonMs } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { blockRow, noonMs } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { listBlocks, upsertBlocks } from './blocks.ts';
 
 /** Sessions of this database that wait for a lock; other files run on the same server. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { breakerEventRow } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { breakerEventRow } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { insertBreakerEvents } from './breaker-events.ts';
 
 const database = useDatabase();

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { useDatabase } from '../testing/use-database.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { decodePayload } from './dead-letter-payload.ts';
 import { type DeadLetter, insertDeadLetter } from './dead-letters.ts';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { noonMs } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { noonMs } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { type GapRow, insertGaps, upsertOutages } from './gaps.ts';
 
 const database = useDatabase();

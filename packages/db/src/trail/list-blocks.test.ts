@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { blockRow, noonMs } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { blockRow, noonMs } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { listBlocks, type ListBlocksOptions, upsertBlocks } from './blocks.ts';
 
 const database = useDatabase();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { breakerEventRow, noonMs } from '../testing/rows.ts';
-import { useDatabase } from '../testing/use-database.ts';
+import { breakerEventRow, noonMs } from '../../test/rows.ts';
+import { useDatabase } from '../../test/use-database.ts';
 import { insertBreakerEvents, listBreakerEvents } from './breaker-events.ts';
 import { insertDeadLetter, listDeadLetters } from './dead-letters.ts';
 import { withConnection } from '../connection/with-connection.ts';

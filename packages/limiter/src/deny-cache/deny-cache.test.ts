@@ -6,7 +6,7 @@ import { parseBlockEvent } from '../block-event.ts';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { type Fleet, SOON, startFleet } from '../testing/fleet.ts';
+import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 
 const policies = [
   definePolicy({ name: 'logins', limit: 1, windowMs: 60_000, blockMs: 60_000 }),

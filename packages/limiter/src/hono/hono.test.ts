@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { describe, expect, it } from 'vitest';
-import { parseRateLimit } from '../testing/parse-rate-limit.ts';
+import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';

@@ -4,7 +4,7 @@ import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory/memory-store.ts';
 import { guard } from './guard.ts';
-import { parseRateLimit } from '../testing/parse-rate-limit.ts';
+import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 
 const request = new Request('http://test/');
 

@@ -5,7 +5,7 @@ import { toDecision } from '../decision.ts';
 import { definePolicy } from '../policy/policy.ts';
 import type { Decision } from '../types.ts';
 import { rateLimitHeaders } from './headers.ts';
-import { parseRateLimit } from '../testing/parse-rate-limit.ts';
+import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import { limitMember, policyMember, type QuotaPolicy, type ServiceLimit } from './rate-limit-fields.ts';
 import { withRetryJitter } from './retry-jitter.ts';
 

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { type Fleet, SOON, startFleet } from '../testing/fleet.ts';
+import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 
 const policies = [
   definePolicy({ name: 'huge', limit: 100_000, windowMs: 60_000, lease: { size: 500, ttlMs: 30_000 } }),

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { connectTo } from '../testing/clients.ts';
+import { connectTo } from '../../test/clients.ts';
 import type { Decision } from '../types.ts';
 
 const lease = { size: 10, ttlMs: 5_000 };

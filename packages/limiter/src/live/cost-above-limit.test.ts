@@ -4,7 +4,7 @@ import { LimiterWaitError } from '../errors.ts';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import type { PolicyOptions } from '../policy/policy.ts';
-import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/hand-clock.ts';
+import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 import type { LivePolicies } from './live-policies.ts';
 
 const MINUTE = 60_000;

@@ -17,7 +17,7 @@ import {
   redisUnderTest,
   sentinelUnderTest,
   type StoreUnderTest,
-} from '../testing/hand-clock.ts';
+} from '../../test/hand-clock.ts';
 
 const START = 1_800_000_000_000;
 const MINUTE = 60_000;

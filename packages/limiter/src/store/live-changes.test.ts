@@ -5,7 +5,7 @@ import { capacityOf } from '../algorithm/capacity.ts';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
-import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../testing/hand-clock.ts';
+import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 import type { Policy } from '../types.ts';
 
 const START = Date.parse('2026-03-28T12:00:00Z');

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { listUntoldAlerts, migrate, openAlert, resolveAlerts } from '@spillway/db';
 import { usePostgres } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { recordingLogger, type RecordingLogger } from '../testing/recording-logger.ts';
+import { recordingLogger, type RecordingLogger } from '../../test/recording-logger.ts';
 import { createWebhook, verifyWebhook, type Webhook } from './webhook.ts';
 
 const postgres = usePostgres({

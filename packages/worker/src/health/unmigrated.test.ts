@@ -2,8 +2,8 @@ import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { startMaintenance } from '../start-maintenance.ts';
 import { startWorker } from '../start-worker.ts';
-import { addBlocks } from '../testing/block-entries.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { addBlocks } from '../../test/block-entries.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({ scope: 'test' });

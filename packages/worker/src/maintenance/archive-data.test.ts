@@ -1,7 +1,7 @@
 import { migrate } from '@spillway/db';
 import { usePostgres } from '@spillway/embedded/testing';
 import { expect, it } from 'vitest';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 import { archiveData } from './maintenance-jobs.ts';
 
 const postgres = usePostgres({ scope: 'test' });

@@ -1,6 +1,6 @@
 import { ensureMetricDays, withConnection } from '@spillway/db';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { agreedNow } from './agreed-now.ts';
 import { archiveData, cleanupRateLimits } from './maintenance-jobs.ts';

@@ -1,7 +1,7 @@
 import { builtInCleanups, ensureMetricDays, migrate, withConnection, withJobLock } from '@spillway/db';
 import { usePostgres } from '@spillway/embedded/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type RecordingLogger, recordingLogger } from '../testing/recording-logger.ts';
+import { type RecordingLogger, recordingLogger } from '../../test/recording-logger.ts';
 import { jobNames, type JobProgress, type MaintainedTable, type MaintenanceDeps } from './job.ts';
 import { archiveData, cleanupRateLimits, createPartitions, isJobName, tableJobs } from './maintenance-jobs.ts';
 import { lockName } from './run-job.ts';

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { createPool, migrate, type Queryable } from '@spillway/db';
 import { startPostgres } from '@spillway/embedded';
 import { expect, it } from 'vitest';
-import { runFixture } from '../testing/run-fixture.ts';
+import { runFixture } from '../../test/run-fixture.ts';
 
 const ROWS = 200_000;
 

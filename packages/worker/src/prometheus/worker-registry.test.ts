@@ -4,8 +4,8 @@ import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import { startMaintenance, type MaintenanceOptions } from '../start-maintenance.ts';
 import { startWorker } from '../start-worker.ts';
-import { addBlocks } from '../testing/block-entries.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { addBlocks } from '../../test/block-entries.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 import { workerRegistry } from './worker-registry.ts';
 
 const SHARDS = 2;

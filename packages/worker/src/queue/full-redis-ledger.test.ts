@@ -4,9 +4,9 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { startWorker } from '../start-worker.ts';
-import { outboxLength } from '../testing/block-entries.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { outboxLength } from '../../test/block-entries.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 
 const SHARDS = 4;
 const SUBJECTS = 600;

@@ -3,9 +3,9 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AuditWorker, startWorker } from '../start-worker.ts';
-import { addBlocks, outboxLength } from '../testing/block-entries.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { addBlocks, outboxLength } from '../../test/block-entries.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 import { type AuditQueue, createAuditQueue } from './audit-queue.ts';
 
 const SHARDS = 2;

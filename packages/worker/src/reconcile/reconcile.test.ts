@@ -4,10 +4,10 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { writeEntries } from '../sink/write-entries.ts';
 import { startWorker } from '../start-worker.ts';
-import { blockEntry, EPOCH, emitBlocks, outboxLength } from '../testing/block-entries.ts';
-import { nearLimitEntry } from '../testing/near-limit-entry.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { blockEntry, EPOCH, emitBlocks, outboxLength } from '../../test/block-entries.ts';
+import { nearLimitEntry } from '../../test/near-limit-entry.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 import { reconcile, type ReconcileReport } from './reconcile.ts';
 
 const SHARDS = 2;

@@ -5,9 +5,9 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { type AuditWorker, startWorker } from '../start-worker.ts';
-import { emitBlocks, EPOCH, outboxLength } from '../testing/block-entries.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { emitBlocks, EPOCH, outboxLength } from '../../test/block-entries.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 import { reconcile, type ReconcileReport } from './reconcile.ts';
 
 const postgres = useMigratedPostgres();

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { writeEntries } from '../sink/write-entries.ts';
-import { blockEntry } from '../testing/block-entries.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
+import { blockEntry } from '../../test/block-entries.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
 import { replayDeadLetters } from './replay-dead-letters.ts';
 
 const postgres = useMigratedPostgres();

@@ -12,9 +12,9 @@ import {
   type MaintenanceQueue,
   requestRun,
 } from '../queue/maintenance-queue.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
-import { runFixture } from '../testing/run-fixture.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
+import { runFixture } from '../../test/run-fixture.ts';
 import { overdueSince } from './due.ts';
 import { type Scheduler, type SchedulerOptions, startScheduler } from './scheduler.ts';
 

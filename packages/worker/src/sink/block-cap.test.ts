@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { type AuditWorker, startWorker } from '../start-worker.ts';
-import { emitBlocks, outboxLength } from '../testing/block-entries.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { emitBlocks, outboxLength } from '../../test/block-entries.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 import { writeLimits } from './sink.ts';
 
 const SHARDS = 2;

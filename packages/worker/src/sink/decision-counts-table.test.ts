@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AuditEntry } from '../queue/audit-entry.ts';
-import { T0 } from '../testing/block-entries.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
+import { T0 } from '../../test/block-entries.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
 import { writeEntries } from './write-entries.ts';
 
 const postgres = useMigratedPostgres();

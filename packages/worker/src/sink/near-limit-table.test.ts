@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { ensureMetricDays, withConnection } from '@spillway/db';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { AuditEntry } from '../queue/audit-entry.ts';
-import { T0 } from '../testing/block-entries.ts';
-import { nearLimitEntry } from '../testing/near-limit-entry.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
+import { T0 } from '../../test/block-entries.ts';
+import { nearLimitEntry } from '../../test/near-limit-entry.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
 import { writeEntries } from './write-entries.ts';
 
 const postgres = useMigratedPostgres();

@@ -8,8 +8,8 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { type AuditWorker, startWorker } from '../start-worker.ts';
-import { addBlocks } from '../testing/block-entries.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { addBlocks } from '../../test/block-entries.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 
 const patient = { timeout: 30_000 };
 const postgres = usePostgres({ scope: 'test' });

@@ -3,9 +3,9 @@ import { useRedis } from '@spillway/embedded/testing';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { createAuditQueue } from '../queue/audit-queue.ts';
 import { startWorker } from '../start-worker.ts';
-import { addBlocks, outboxLength } from '../testing/block-entries.ts';
-import { useMigratedPostgres } from '../testing/migrated.ts';
-import { recordingLogger } from '../testing/recording-logger.ts';
+import { addBlocks, outboxLength } from '../../test/block-entries.ts';
+import { useMigratedPostgres } from '../../test/migrated.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
 
 const HOUR_MS = 3_600_000;
 const redis = useRedis();

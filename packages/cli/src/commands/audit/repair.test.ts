@@ -2,8 +2,8 @@ import type { ChildProcess } from 'node:child_process';
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
-import { ended, spillway, startSpillway } from '../../testing/spillway.ts';
-import { useServers } from '../../testing/use-servers.ts';
+import { ended, spillway, startSpillway } from '../../../test/spillway.ts';
+import { useServers } from '../../../test/use-servers.ts';
 
 const SHARDS = 2;
 const servers = useServers();

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { expect, it } from 'vitest';
-import { ended, startSpillway } from '../../testing/spillway.ts';
-import { useServers } from '../../testing/use-servers.ts';
+import { ended, startSpillway } from '../../../test/spillway.ts';
+import { useServers } from '../../../test/use-servers.ts';
 
 const servers = useServers();
 

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { activeApiKeys, listChanges, parseKey, secretMatches } from '@spillway/db';
 import { expect, it, onTestFinished } from 'vitest';
-import { type Ended, spillway } from '../../testing/spillway.ts';
-import { useServers } from '../../testing/use-servers.ts';
+import { type Ended, spillway } from '../../../test/spillway.ts';
+import { useServers } from '../../../test/use-servers.ts';
 
 const servers = useServers();
 const run = async (...args: string[]): Promise<Ended> => spillway(['key', ...args], servers.env);

@@ -4,8 +4,8 @@ import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../../limiter.ts';
 import { definePolicy } from '../../policy/policy.ts';
-import { connectTo, connectToCluster } from '../../testing/clients.ts';
-import { prompt, tally } from '../../testing/promptness.ts';
+import { connectTo, connectToCluster } from '../../../test/clients.ts';
+import { prompt, tally } from '../../../test/promptness.ts';
 import type { Decision } from '../../types.ts';
 
 const DEADLINE_MS = 100;

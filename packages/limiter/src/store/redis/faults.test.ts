@@ -5,8 +5,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../../limiter.ts';
 import type { Limiter } from '../../limiter-interface.ts';
 import { definePolicy } from '../../policy/policy.ts';
-import { connectTo } from '../../testing/clients.ts';
-import { prompt, tally } from '../../testing/promptness.ts';
+import { connectTo } from '../../../test/clients.ts';
+import { prompt, tally } from '../../../test/promptness.ts';
 import type { Decision } from '../../types.ts';
 
 const DEADLINE_MS = 100;

@@ -8,7 +8,7 @@ import { createLimiter } from '../../limiter.ts';
 import { definePolicy } from '../../policy/policy.ts';
 import { tiers } from '../../policy/tiers.ts';
 import * as lua from '../../scripts.generated.ts';
-import { redisUnderTest } from '../../testing/hand-clock.ts';
+import { redisUnderTest } from '../../../test/hand-clock.ts';
 
 const policies = [
   ...tiers,

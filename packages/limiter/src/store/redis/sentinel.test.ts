@@ -2,8 +2,8 @@ import { type RedisSentinelSet, startRedisSentinel } from '@spillway/embedded';
 import { expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../../limiter.ts';
 import { definePolicy } from '../../policy/policy.ts';
-import { connectToSentinel } from '../../testing/clients.ts';
-import { prompt, tally } from '../../testing/promptness.ts';
+import { connectToSentinel } from '../../../test/clients.ts';
+import { prompt, tally } from '../../../test/promptness.ts';
 
 const DEADLINE_MS = 100;
 const policies = [definePolicy({ name: 'open', limit: 1_000, windowMs: 600_000 })] as const;

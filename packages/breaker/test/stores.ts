@@ -1,0 +1,89 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { type LuaScript, outboxKeys, parseOutboxEntry, type RawEntry, shardTag } from '@spillway/redis';
+import { Redis } from 'ioredis';
+import { type BreakerEvent, BREAKER_EVENT, parseBreakerEvent } from '../src/breaker-event.ts';
+import { breaker } from '../src/scripts.generated.ts';
+import { memoryStore } from '../src/store/memory-store.ts';
+import { redisStore } from '../src/store/redis-store.ts';
+import { breakerScript } from '../src/store/scripts.ts';
+import type { BreakerStore } from '../src/store/store.ts';
+
+/** What a test reads of an event. */
+export type EventSeen = Pick<BreakerEvent, 'eventType' | 'failureCount' | 'errorMessage' | 'metadata'> & {
+  readonly epoch: number;
+};
+
+/** A store whose time stands still until it is told to move. */
+export interface StoreUnderTest {
+  readonly store: BreakerStore;
+  setNow(ms: number): Promise<void>;
+  /** Forgets all breakers, as FLUSHALL would, but not the trail. */
+  clear(): Promise<void>;
+  events(): Promise<EventSeen[]>;
+  dispose(): Promise<void>;
+}
+
+/** The in-memory store with a hand-turned clock. */
+export async function memoryUnderTest(): Promise<StoreUnderTest> {
+  let now = 0;
+  const seen: EventSeen[] = [];
+  const store = memoryStore({
+    now: () => now,
+    onEvent: ({ type, epoch, failureCount, message, metadata, preset }) => {
+      const errorMessage = message === '' ? null : message;
+      seen.push({ eventType: type, epoch, failureCount, errorMessage, metadata: { preset, ...metadata } });
+    },
+  });
+  return {
+    store,
+    setNow: async (ms) => {
+      now = ms;
+    },
+    clear: async () => store.clear(),
+    events: async () => seen,
+    dispose: () => store.close(),
+  };
+}
+
+const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+
+/** A script with the hand-turned clock in the place of the server's. */
+function handTurned({ name, source }: LuaScript): LuaScript {
+  const hand = read('breaker/lua/includes/hand-clock.test.lua');
+  const turned = source.replaceAll(read('redis/lua/includes/clock.lua'), () => hand);
+  if (turned.includes("'TIME'")) throw new Error(`${name} asks for the time by itself`);
+  return { name, source: turned, sha1: createHash('sha1').update(turned).digest('hex') };
+}
+
+/** The Redis store with a hand-turned clock and one shard, on an empty server at `url`. */
+export async function redisUnderTest(url: string): Promise<StoreUnderTest> {
+  const client = new Redis(url);
+  await client.ping();
+  const script = breakerScript(handTurned(breaker));
+  const store = redisStore({ client, deadlineMs: 10_000, shards: 1, outboxCap: 100_000, script });
+  return {
+    store,
+    setNow: async (ms) => {
+      await client.set(`${shardTag(0)}:hand-clock`, ms);
+    },
+    clear: async () => {
+      const keys = await client.keys('{sw:00}:cb*');
+      if (keys.length > 0) await client.del(...keys);
+    },
+    events: async () => {
+      const entries = await client.xrange(outboxKeys(0).stream, '-', '+');
+      const all = entries.map((entry) => parseOutboxEntry(0, entry as RawEntry));
+      // What was done by hand is told of a second time, as a change.
+      return all.flatMap((raw) => {
+        if (raw.type !== BREAKER_EVENT) return [];
+        const { eventType, failureCount, errorMessage, metadata } = parseBreakerEvent(raw);
+        return [{ eventType, failureCount, errorMessage, metadata, epoch: Number(raw.fields['breaker_epoch']) }];
+      });
+    },
+    dispose: async () => {
+      await store.close();
+      client.disconnect();
+    },
+  };
+}

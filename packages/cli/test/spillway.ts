@@ -1,0 +1,43 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+
+/**
+ * A command line's process, from source, with no other variables than these.
+ * @param options with `terminal`, its three streams are a terminal, whose keyboard is stdin and whose screen is stdout.
+ */
+export function startSpillway(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  { terminal = false }: { readonly terminal?: boolean } = {},
+): ChildProcess {
+  const command = [process.execPath, '--conditions=@spillway/source', '--import', 'tsx', main, ...args];
+  const [program = '', ...rest] = terminal ? ['script', '-qfec', `exec ${command.join(' ')}`, '/dev/null'] : command;
+  return spawn(program, rest, {
+    env: { PATH: process.env['PATH'], TERM: 'xterm', ...env },
+    stdio: [terminal ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+  });
+}
+
+/** What a process said and how it ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command line to its end. */
+export async function spillway(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+  return ended(startSpillway(args, env));
+}
+
+/** Waits for the end of a process and for all that it says. */
+export async function ended(child: ChildProcess): Promise<Ended> {
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error('stdout and stderr must be pipes');
+  const code = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const said = await Promise.all([text(stdout), text(stderr)]);
+  return { code: await code, stdout: said[0], stderr: said[1] };
+}

@@ -1,0 +1,192 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { serve } from '@hono/node-server';
+import express from 'express';
+import fastify from 'fastify';
+import { Hono } from 'hono';
+import { onTestFinished } from 'vitest';
+import { rateLimit as expressLimit } from '../src/express/index.ts';
+import { rateLimit as fastifyLimit } from '../src/fastify/index.ts';
+import { rateLimit as honoLimit } from '../src/hono/index.ts';
+import { guard } from '../src/http/guard.ts';
+import type { RateLimitInfo, Refusal } from '../src/http/guard-options.ts';
+import type { Limiter } from '../src/limiter-interface.ts';
+
+/** What every framework here lets a test choose, as functions of two headers of the request. */
+export interface Choices {
+  readonly policy?: (header: (name: string) => string, subject: string) => string | readonly string[] | Promise<string>;
+  readonly cost?: (header: (name: string) => string) => number;
+  readonly action?: (header: (name: string) => string) => string;
+  readonly skip?: (header: (name: string) => string) => boolean | Promise<boolean>;
+  readonly headers?: 'draft' | 'legacy' | 'both' | 'none';
+  readonly onError?: 'throw' | 'unavailable';
+  readonly chargeIf?: (status: number) => boolean | Promise<boolean>;
+  readonly onRefused?: (refusal: Refusal) => string | Promise<string>;
+}
+
+/** Serves an application that limits by these choices; its route answers with the header `X-Status`' status. Gives its URL. */
+export type Serve = (
+  limiter: Limiter,
+  choices: Choices,
+  told: (info: RateLimitInfo | undefined) => void,
+) => Promise<string>;
+
+async function urlOf(server: Server): Promise<string> {
+  if (!server.listening) await once(server, 'listening');
+  onTestFinished(async () => {
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A server of Node that knows only a handler's `Request` and `Response`. */
+function serverOf(handle: (request: Request) => Promise<Response>): Server {
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const headers = new Headers(request.headers as Record<string, string>);
+    const made = await handle(new Request('http://app.test/', { headers })).catch(
+      (error: unknown) => new Response((error as Error).message, { status: 500 }),
+    );
+    response.writeHead(made.status, Object.fromEntries(made.headers));
+    response.end(await made.text());
+  }
+  return createServer((request, response) => void answer(request, response)).listen(0, '127.0.0.1');
+}
+
+type Of<T> = (of: T) => (name: string) => string;
+
+/** The choices as functions of what a framework gives. */
+function chosen<T>(choices: Choices, header: Of<T>) {
+  const { policy, cost, action, skip, headers, onError } = choices;
+  return {
+    policy: policy === undefined ? 'free' : (of: T, subject: string) => policy(header(of), subject),
+    ...(cost === undefined ? {} : { cost: (of: T) => cost(header(of)) }),
+    ...(action === undefined ? {} : { action: (of: T) => action(header(of)) }),
+    ...(skip === undefined ? {} : { skip: (of: T) => skip(header(of)) }),
+    ...(headers === undefined ? {} : { headers }),
+    ...(onError === undefined ? {} : { onError }),
+  };
+}
+
+const nodeHeader: Of<{ headers: NodeJS.Dict<string | string[]> }> = (request) => (name) =>
+  String(request.headers[name.toLowerCase()] ?? '');
+
+function honoApp(
+  limiter: Limiter,
+  { chargeIf, onRefused, ...choices }: Choices,
+  told: (info?: RateLimitInfo) => void,
+): Hono {
+  const app = new Hono();
+  app.use(
+    honoLimit({
+      limiter,
+      identify: () => 'ada',
+      ...chosen(
+        choices,
+        (context: { req: { header(name: string): string | undefined } }) => (name) => context.req.header(name) ?? '',
+      ),
+      ...(chargeIf === undefined ? {} : { chargeIf: ({ res }) => chargeIf(res.status) }),
+      ...(onRefused === undefined
+        ? {}
+        : { onRefused: async (context, refusal) => context.text(await onRefused(refusal), 418) }),
+    }),
+  );
+  app.get('/', (context) => {
+    told(context.get('rateLimit'));
+    return new Response('in', { status: Number(context.req.header('x-status') ?? 200) });
+  });
+  app.onError((error, context) => context.text(error.message, 500));
+  return app;
+}
+
+/** The frameworks that a guard is for. */
+export const frameworks: Readonly<Record<string, Serve>> = {
+  'Hono on Node': async (limiter, choices, told) =>
+    urlOf(serve({ fetch: honoApp(limiter, choices, told).fetch, hostname: '127.0.0.1', port: 0 }) as Server),
+
+  'Hono elsewhere': async (limiter, choices, told) => {
+    const app = honoApp(limiter, choices, told);
+    // Without the bindings of @hono/node-server, as on other runtimes.
+    return urlOf(serverOf(async (request) => app.fetch(request)));
+  },
+
+  Express: async (limiter, { chargeIf, onRefused, ...choices }, told) => {
+    const app = express();
+    app.use(
+      expressLimit<express.Request>({
+        limiter,
+        identify: () => 'ada',
+        ...chosen<express.Request>(choices, nodeHeader),
+        ...(chargeIf === undefined ? {} : { chargeIf: ({ statusCode }) => chargeIf(statusCode) }),
+        ...(onRefused === undefined
+          ? {}
+          : {
+              onRefused: async (_request, response, _next, refusal) => {
+                const text = await onRefused(refusal);
+                response.statusCode = 418;
+                response.end(text);
+              },
+            }),
+      }),
+    );
+    app.get('/', (request, response) => {
+      told(request.rateLimit);
+      response.status(Number(nodeHeader(request)('x-status') || 200)).send('in');
+    });
+    app.use(((error: Error, _request, response, _next) => {
+      response.status(500).send(error.message);
+    }) as express.ErrorRequestHandler);
+    return urlOf(app.listen(0, '127.0.0.1'));
+  },
+
+  Fastify: async (limiter, { chargeIf, onRefused, ...choices }, told) => {
+    const app = fastify({ forceCloseConnections: true });
+    app.addHook(
+      'onRequest',
+      fastifyLimit({
+        limiter,
+        identify: () => 'ada',
+        ...chosen(choices, nodeHeader),
+        ...(chargeIf === undefined ? {} : { chargeIf: ({ statusCode }) => chargeIf(statusCode) }),
+        ...(onRefused === undefined
+          ? {}
+          : {
+              onRefused: async (_request, reply, refusal) => {
+                const text = await onRefused(refusal);
+                reply.code(418);
+                return text;
+              },
+            }),
+      }),
+    );
+    app.get('/', (request, reply) => {
+      told(request.rateLimit);
+      return reply.code(Number(nodeHeader(request)('x-status') || 200)).send('in');
+    });
+    app.setErrorHandler((error: Error, _request, reply) => reply.code(500).type('text/plain').send(error.message));
+    const url = await app.listen({ host: '127.0.0.1', port: 0 });
+    onTestFinished(async () => app.close());
+    return url;
+  },
+
+  '(Request) => Response': async (limiter, { chargeIf, onRefused, ...choices }, told) => {
+    const handle = async (request: Request): Promise<Response> => {
+      const result = await guard(request, {
+        limiter,
+        identify: () => 'ada',
+        ...chosen(choices, (of: Request) => (name) => of.headers.get(name) ?? ''),
+        ...(onRefused === undefined
+          ? {}
+          : { onRefused: async (_request, refusal) => new Response(await onRefused(refusal), { status: 418 }) }),
+      });
+      if (result.kind === 'refused') return result.response;
+      told(result.rateLimit);
+      const status = Number(request.headers.get('x-status') ?? 200);
+      if (chargeIf !== undefined && !(await chargeIf(status))) await result.refund?.();
+      return new Response('in', { status, headers: result.headers });
+    };
+    return urlOf(serverOf(handle));
+  },
+};

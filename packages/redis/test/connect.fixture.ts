@@ -1,0 +1,20 @@
+import { openHotPath } from '../src/open.ts';
+
+/*
+ * Opens the URL of the command line and prints `ready` once it has answered, or the last error after ten seconds. A process
+ * of its own, since Node reads NODE_EXTRA_CA_CERTS when it starts.
+ */
+const client = openHotPath(process.argv[2] ?? '');
+let last = 'nothing was heard';
+client.on('error', (error: Error) => (last = error.message));
+const give = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+  process.exit(0);
+};
+client.on('ready', () => {
+  client.call('GET', ['key']).then(
+    () => give('ready'),
+    (error: Error) => give(error.message),
+  );
+});
+setTimeout(() => give(`not ready: ${last}`), 10_000);

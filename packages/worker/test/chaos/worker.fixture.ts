@@ -1,0 +1,57 @@
+import { createPool, type Queryable } from '@spillway/db';
+import { pino } from 'pino';
+import { OutboxReader } from '../../src/pump/outbox-reader.ts';
+import { drain } from '../../src/drain.ts';
+import { startWorker } from '../../src/start-worker.ts';
+
+/**
+ * A worker's process that ends itself with SIGKILL at a point that a kill from outside would seldom hit. Arguments:
+ * Redis' URL, Postgres' URL, shards, how long its jobs are locked in ms, the point ('none' to live), and how often it is passed
+ * before, and 'drain' for passes of `drain` instead of a worker.
+ */
+const [redis = '', database = '', shards = '', lockMs = '', point = 'none', passes = '0', work = 'worker'] =
+  process.argv.slice(2);
+let left = Number(passes);
+
+/** Ends the process when it is at its point often enough. */
+function pass(here: string): void {
+  if (here !== point) return;
+  left -= 1;
+  if (left < 0) process.kill(process.pid, 'SIGKILL');
+}
+
+const { read, release } = OutboxReader.prototype;
+OutboxReader.prototype.read = async function readThenPass() {
+  const found = await read.call(this);
+  if (found.entries.length > 0) pass('after-read');
+  return found;
+};
+OutboxReader.prototype.release = async function passThenRelease(entries) {
+  pass('after-add');
+  await release.call(this, entries);
+};
+
+const pool = createPool({ connectionString: database, onError: () => {} });
+const watched: Queryable = {
+  async query(statement, values) {
+    const text = typeof statement === 'string' ? statement : statement.text;
+    const insert = text.includes('upsert_blocks') || text.includes('"spillway"."changes"');
+    const result = pool.query(statement, values);
+    // Sent in this turn of the event loop, and certainly not answered in the next.
+    if (insert) setImmediate(() => pass('mid-insert'));
+    const answer = await result;
+    if (insert) pass('after-commit');
+    return answer;
+  },
+};
+
+if (work === 'drain') {
+  for (;;) await drain({ redis, pool: watched, shards: Number(shards), blockRowsPerMinute: null });
+}
+startWorker({
+  redis,
+  pool: watched,
+  shards: Number(shards),
+  logger: pino({ level: 'silent' }),
+  sink: { lockMs: Number(lockMs), blockRowsPerMinute: null },
+});

@@ -1,0 +1,91 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { serve } from '@spillway/api';
+import { vi } from 'vitest';
+
+/** Runs the start command from source. */
+export const startCommand: readonly string[] = [
+  '--conditions=@spillway/source',
+  '--import',
+  'tsx',
+  fileURLToPath(new URL('../src/main.ts', import.meta.url)),
+];
+
+/** The start command as a process of its own. */
+export interface StartProcess {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  /** Resolves to the exit code, when all output is there. */
+  readonly exited: Promise<number | null>;
+  /** Resolves when the summary is printed, to the URLs and the key in it; rejects with the output when it ended before. */
+  ready(): Promise<{
+    readonly api: string;
+    readonly key: string;
+    readonly redis: string;
+    readonly postgres: string;
+  }>;
+}
+
+/** The environment without what would change the command's mind: URLs, ports, our own package manager. */
+export function cleanEnvironment(): Record<string, string | undefined> {
+  const unwanted = /^(npm_|PORT$|HOST$|REDIS_URL$|DATABASE_URL$|LOG_LEVEL$|SPILLWAY_)/;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)));
+}
+
+/** Starts it. */
+export function spawnStart(env: Readonly<Record<string, string>>, args: readonly string[] = []): StartProcess {
+  return follow(
+    spawn(process.execPath, [...startCommand, ...args], {
+      env: { ...cleanEnvironment(), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }),
+  );
+}
+
+/** Follows a process that prints what the start command prints. */
+export function follow(child: ChildProcess): StartProcess {
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (chunk) => (printed += String(chunk)));
+  const exited = once(child, 'close').then(() => child.exitCode);
+  const valueAfter = (label: string): string => new RegExp(`${label} +(\\S+)`).exec(printed)?.[1] ?? '';
+  return {
+    child,
+    output: () => printed,
+    exited,
+    ready: async () => {
+      await vi.waitUntil(() => printed.includes('Ctrl-C stops') || child.exitCode !== null, {
+        timeout: 60_000,
+        interval: 50,
+      });
+      if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${printed}`);
+      return {
+        api: valueAfter('API'),
+        key: valueAfter('Key'),
+        redis: valueAfter('Redis'),
+        postgres: valueAfter('Postgres'),
+      };
+    },
+  };
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<string> {
+  const server = await serve({ fetch: () => new Response(), host: '127.0.0.1', port: 0 });
+  await server.close(0);
+  return String(server.port);
+}
+
+/** Command lines that mention a directory: the servers that work in it, and their guards. Only where /proc is. */
+export function processesUsing(directory: string): readonly string[] {
+  const pids = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
+  return pids.flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      return command.includes(directory) ? [command] : [];
+    } catch {
+      return [];
+    }
+  });
+}
