@@ -19,14 +19,14 @@ interface Service {
 }
 
 /** `<<` is YAML 1.1's, which Compose understands. */
-async function readCompose(): Promise<{
+async function readCompose(file = 'compose.yaml'): Promise<{
   services: Record<string, Service>;
   volumes: Record<string, unknown>;
   networks: Record<string, { readonly internal?: boolean }>;
   configs: Record<string, { readonly content: string }>;
 }> {
   const { parse } = await import('yaml');
-  return parse(await deployText('compose.yaml'), { merge: true }) as Awaited<ReturnType<typeof readCompose>>;
+  return parse(await deployText(file), { merge: true }) as Awaited<ReturnType<typeof readCompose>>;
 }
 
 const ours = { api: 'packages/api', worker: 'packages/worker', migrate: 'packages/cli' };
@@ -59,8 +59,10 @@ const taste = [
   'no-build-and-image',
 ];
 
-it('is what the Compose specification allows, with no tag or port left to chance', () => {
-  const args = ['compose.yaml', '--formatter', 'json', ...taste.map((rule) => `--disable-rule=${rule}`)];
+const files = ['compose.yaml', 'compose.small.yaml'];
+
+it.each(files)('%s is what the Compose specification allows, with no tag or port left to chance', (file) => {
+  const args = [file, '--formatter', 'json', ...taste.map((rule) => `--disable-rule=${rule}`)];
   const { stdout } = spawnSync('node_modules/.bin/dclint', args, { cwd: deployPath(''), encoding: 'utf8' });
   const [result] = JSON.parse(stdout) as { messages: unknown[] }[];
   expect(result?.messages).toEqual([]);
@@ -102,8 +104,33 @@ it('builds the stages that there are, read-only and after the migration', async 
   }
 });
 
-it('mounts files that exist, publishes to this machine only, and pins every image', async () => {
-  const { services, volumes } = await readCompose();
+it('has a small form: one process, Redis and Postgres, in which routes, rows and maintenance have a user each', async () => {
+  const [{ services, networks }, large] = await Promise.all([readCompose('compose.small.yaml'), readCompose()]);
+  expect(Object.keys(services)).toEqual(['redis', 'postgres', 'migrate', 'api']);
+  for (const name of ['redis', 'postgres']) expect(services[name]?.image, name).toBe(large.services[name]?.image);
+  const environment = services['api']?.environment ?? {};
+  const known = new Set([
+    ...(await variablesOf('packages/api/src/config.ts')),
+    ...(await variablesOf('packages/worker/src/config.ts')),
+  ]);
+  expect(Object.keys(environment).filter((variable) => !known.has(variable))).toEqual([]);
+  expect(environment['SPILLWAY_WORKER']).toBe('inside');
+  const users = ['DATABASE_URL', 'WORKER_DATABASE_URL', 'MAINTENANCE_DATABASE_URL'].map(
+    (variable) => new URL((environment[variable] ?? '').replaceAll(/\$\{.*?\}/gu, 'x')).username,
+  );
+  expect(users).toEqual(['api', 'worker', 'maintenance']);
+  expect(networks['data']?.internal).toBe(true);
+  for (const [name, service] of Object.entries(services)) {
+    expect(service, name).toMatchObject({
+      read_only: true,
+      cap_drop: ['ALL'],
+      networks: expect.arrayContaining(['data']),
+    });
+  }
+});
+
+it.each(files)('%s mounts files that exist, publishes to this machine only, and pins every image', async (file) => {
+  const { services, volumes } = await readCompose(file);
   for (const [name, { image, volumes: mounts = [], ports = [], build }] of Object.entries(services)) {
     for (const source of mounts.map((mount) => mount.split(':')[0] ?? '')) {
       expect(

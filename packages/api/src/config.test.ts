@@ -37,6 +37,21 @@ describe('readConfig', () => {
     });
   });
 
+  it('carries a worker when it is told to, which reads the variables of a worker', () => {
+    expect(readConfig(urls).worker).toBeUndefined();
+    const inside = { ...urls, SPILLWAY_WORKER: 'inside' };
+    expect(readConfig(inside).worker).toMatchObject({ databaseUrl: urls.DATABASE_URL, sinkConcurrency: 2 });
+    const apart = { WORKER_DATABASE_URL: 'postgres://worker@127.0.0.1/spillway', SPILLWAY_SINK_CONCURRENCY: '4' };
+    expect(readConfig({ ...inside, ...apart })).toMatchObject({
+      databaseUrl: urls.DATABASE_URL,
+      worker: { databaseUrl: apart.WORKER_DATABASE_URL, sinkConcurrency: 4 },
+    });
+    expect(() => readConfig({ ...urls, SPILLWAY_WORKER: 'outside' })).toThrow(
+      'SPILLWAY_WORKER must be \'inside\', or not set, got "outside"',
+    );
+    expect(() => readConfig({ ...inside, SPILLWAY_SINK_CONCURRENCY: '0' })).toThrow('SPILLWAY_SINK_CONCURRENCY');
+  });
+
   it.each([
     ['PORT', 'http'],
     ['PORT', '0'],

@@ -12,6 +12,7 @@ import {
   wholeNumber,
 } from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
+import { readWorkerConfig, type WorkerConfig } from '@spillway/worker';
 import { z } from 'zod';
 import type { JwtRules } from './auth/jwt.ts';
 
@@ -56,6 +57,11 @@ export interface ApiConfig extends ServerConfig {
    * undefined when not set, and then they are read where `DATABASE_URL` leads.
    */
   readonly databaseReadUrl: string | undefined;
+  /**
+   * `SPILLWAY_WORKER=inside`: this process is a worker too, which reads the worker's variables, but connects to Postgres as
+   * `WORKER_DATABASE_URL` says where it is set. @default the worker is another process
+   */
+  readonly worker: WorkerConfig | undefined;
 }
 
 const serverVariables = z.object({
@@ -88,6 +94,8 @@ const apiVariables = serverVariables.extend({
   DATABASE_URL: postgresUrl,
   DATABASE_SERVER: databaseServer.default('postgres'),
   DATABASE_READ_URL: postgresUrl.optional(),
+  SPILLWAY_WORKER: z.literal('inside', "'inside', or not set").optional(),
+  WORKER_DATABASE_URL: postgresUrl.optional(),
 });
 
 /**
@@ -110,7 +118,13 @@ export function readConfig(env: Environment): ApiConfig {
     databaseUrl: variables.DATABASE_URL,
     databaseServer: variables.DATABASE_SERVER,
     databaseReadUrl: variables.DATABASE_READ_URL,
+    worker: variables.SPILLWAY_WORKER === undefined ? undefined : workerInside(env, variables.WORKER_DATABASE_URL),
   };
+}
+
+/** The rows are stored by a user of their own where there is one: the one that the routes connect as needs no such rights. */
+function workerInside(env: Environment, databaseUrl: string | undefined): WorkerConfig {
+  return readWorkerConfig(databaseUrl === undefined ? env : { ...env, DATABASE_URL: databaseUrl });
 }
 
 function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig {

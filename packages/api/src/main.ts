@@ -1,6 +1,7 @@
 import { ConfigError } from '@spillway/runtime';
 import { createPool } from '@spillway/db';
 import { startTelemetry } from '@spillway/runtime';
+import { type RunningWorker, runWorker } from '@spillway/worker';
 import { type ApiConfig, readConfig } from './config.ts';
 import { ListenError } from './listen-error.ts';
 import { type ApiLogger, createLogger } from './logger.ts';
@@ -9,8 +10,9 @@ import { startApi } from './start-api.ts';
 /** How long requests in flight may take once the process is told to stop. */
 const DRAIN_MS = 3_000;
 
-/** How long all of the shutdown may take, whatever has died. */
+/** How long all of the shutdown may take, whatever has died; with a worker inside, so much beyond the worker's own time. */
 const EXIT_DEADLINE_MS = 4_500;
+const WORKER_MARGIN_MS = 500;
 
 /** How long one of the dashboard's figures may take: it is read again two seconds later. */
 const FIGURES_TIMEOUT_MS = 2_000;
@@ -39,6 +41,19 @@ function openPools(config: ApiConfig, logger: ApiLogger): Pools {
   return { pool, figures, reads: createPool({ ...replica, applicationName: 'spillway-api-lists', max: 5 }) };
 }
 
+/** The worker that this process carries, if it is told to. */
+async function workerInside(
+  { worker }: ApiConfig,
+  logger: ApiLogger,
+  telemetry: boolean,
+): Promise<RunningWorker | undefined> {
+  return worker === undefined ? undefined : runWorker({ config: worker, logger, telemetry });
+}
+
+function exitDeadlineMs({ worker }: ApiConfig): number {
+  return Math.max(EXIT_DEADLINE_MS, worker === undefined ? 0 : worker.shutdownTimeoutMs + WORKER_MARGIN_MS);
+}
+
 async function run(config: ApiConfig): Promise<void> {
   const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
   const telemetry = await startTelemetry({
@@ -63,14 +78,16 @@ async function run(config: ApiConfig): Promise<void> {
     tracing: telemetry.active,
   });
   logger.info({ url: api.url, metrics: api.metricsUrl }, 'api: listening');
+  const worker = await workerInside(config, logger, telemetry.active);
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     logger.info({ signal }, 'api: stopping');
     setTimeout(() => {
       logger.error('api: ended the hard way');
       process.exit(1);
-    }, EXIT_DEADLINE_MS).unref();
-    await api.close(DRAIN_MS);
+    }, exitDeadlineMs(config)).unref();
+    // Side by side: what the API tells Redis of at its end waits there for the next worker.
+    await Promise.all([api.close(DRAIN_MS), worker?.close()]);
     await Promise.all([...Object.values(pools).map(async (pool) => pool.end()), telemetry.shutdown()]);
     logger.info('api: stopped');
     process.exit(0);

@@ -218,7 +218,7 @@ it('a change succeeds while Postgres is away, and its row arrives when it is bac
 it.each(['after-read', 'after-add', 'mid-insert', 'after-commit'] as const)(
   'each change is one row though a worker is killed %s',
   async (point) => {
-    const crew = new Crew([redis.url, postgres.url, '16'], 500);
+    const crew = new Crew([redis.url, postgres.url, '16'], { lockMs: 500 });
     onTestFinished(() => crew.dismiss());
     const limiter = await openLimiter('bot');
     for (let entry = 0; entry < 20; entry += 1) await limiter.live.deny(`user-${entry}`);

@@ -30,6 +30,7 @@ it('exports exactly what its users need', () => {
       "replayDeadLetters",
       "requestRun",
       "runJob",
+      "runWorker",
       "scheduledJobs",
       "startMaintenance",
       "startWorker",

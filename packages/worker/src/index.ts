@@ -62,6 +62,7 @@ export type { Sink, SinkOptions, SinkTuning } from './sink/sink.ts';
 export { type Maintenance, type MaintenanceOptions, startMaintenance } from './start-maintenance.ts';
 export { type WorkerRegistry, workerRegistry } from './prometheus/worker-registry.ts';
 export { type WorkerTracing, workerTracing } from './telemetry/worker-tracing.ts';
+export { type RunningWorker, runWorker, type RunWorkerOptions } from './run-worker.ts';
 export { startWorker } from './start-worker.ts';
 export type { AuditWorker, WorkerOptions } from './start-worker.ts';
 export type { JobOutcome, WorkerMetrics } from './worker-metrics.ts';

@@ -23,15 +23,23 @@ const form = long
 /** Every second is what a kill -9 needs; `always` is for the power cut, which nothing here can try. */
 const syncs = long ? (['everysec', 'always'] as const) : (['everysec'] as const);
 
+/** Who moves the events: workers, passes of `drain` one after the other, or both beside each other. */
+const crews = [
+  ['workers', ['worker', 'worker']],
+  ['passes of drain', ['drain', 'drain']],
+  ['a worker and passes of drain', ['worker', 'drain']],
+] as const;
+
 describe(`chaos with seed ${seed}`, () => {
-  it.each(syncs)(
-    'loses no acknowledged block and stores none twice, whatever dies (appendfsync %s)',
-    async (appendfsync) => {
+  const runs = crews.flatMap(([who, works]) => syncs.map((appendfsync) => [who, appendfsync, works] as const));
+  it.each(runs)(
+    'loses no acknowledged block and stores none twice, whatever dies: %s, appendfsync %s',
+    async (who, appendfsync, works) => {
       const random = seededRandom(seed);
       const redis = await startRedis({ appendOnly: true, args: ['--appendfsync', appendfsync] });
       const postgres = await startPostgres({ durable: true });
       await migrate({ connectionString: postgres.url });
-      const crew = new Crew([redis.url, postgres.url, String(SHARDS)]);
+      const crew = new Crew([redis.url, postgres.url, String(SHARDS)], { works });
       const pool = createPool({ connectionString: postgres.url, onError: () => {} });
       const client = new Redis(redis.url, { maxRetriesPerRequest: null });
       client.on('error', () => {});
@@ -64,7 +72,7 @@ describe(`chaos with seed ${seed}`, () => {
       const lost = [...acknowledged].filter((user) => !stored.has(user));
       const doubled = rows.length - stored.size;
       process.stdout.write(
-        `chaos: seed ${seed}, appendfsync ${appendfsync}: ${acknowledged.size} blocks acknowledged, ${rows.length} rows, ` +
+        `chaos: ${who}, seed ${seed}, appendfsync ${appendfsync}: ${acknowledged.size} blocks acknowledged, ${rows.length} rows, ` +
           `${lost.length} lost, ${doubled} doubled, ${traffic.unanswered()} requests unanswered; ${struck.join(', ')}\n`,
       );
       expect({ lost, doubled }).toEqual({ lost: [], doubled: 0 });

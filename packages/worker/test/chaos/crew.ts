@@ -8,19 +8,27 @@ export const POINTS = ['after-read', 'after-add', 'mid-insert', 'after-commit'] 
 /** One of {@link POINTS}. */
 export type Point = (typeof POINTS)[number];
 
+/** What a process does: a worker's work, or one pass of `drain` after the other. */
+export type Work = 'worker' | 'drain';
+
+/** What the processes are like. */
+export interface CrewOptions {
+  /** As in the sink's options. @default 5_000 */
+  readonly lockMs?: number;
+  /** What they do, in turn. @default all are workers */
+  readonly works?: readonly Work[];
+}
+
 /** Workers as processes. */
 export class Crew {
   readonly #args: readonly string[];
   readonly #members = new Set<ChildProcess>();
-  readonly #work: 'worker' | 'drain';
+  readonly #works: readonly Work[];
+  #spawned = 0;
 
-  /**
-   * @param args Redis' URL, Postgres' URL and the number of shards
-   * @param lockMs as in the sink's options
-   * @param work a worker, or one pass of `drain` after the other
-   */
-  constructor(args: readonly string[], lockMs = 5_000, work: 'worker' | 'drain' = 'worker') {
-    this.#work = work;
+  /** @param args Redis' URL, Postgres' URL and the number of shards */
+  constructor(args: readonly string[], { lockMs = 5_000, works = ['worker'] }: CrewOptions = {}) {
+    this.#works = works;
     this.#args = [...args, String(lockMs)];
   }
 
@@ -52,8 +60,9 @@ export class Crew {
 
   #spawn(point: Point | 'none', passes: number): ChildProcess {
     const fixture = fileURLToPath(new URL('worker.fixture.ts', import.meta.url));
+    const work = this.#works[this.#spawned++ % this.#works.length] ?? 'worker';
     const options = ['--conditions=@spillway/source', '--import', 'tsx', fixture];
-    return spawn(process.execPath, [...options, ...this.#args, point, String(passes), this.#work], {
+    return spawn(process.execPath, [...options, ...this.#args, point, String(passes), work], {
       env: { PATH: process.env['PATH'] },
       stdio: 'ignore',
     });

@@ -11,7 +11,7 @@ const postgres = useMigratedPostgres();
 it('a job whose worker is killed five times is completed by the sixth', async () => {
   const queue = createAuditQueue({ connection: redis.connect({ maxRetriesPerRequest: null }), onError: () => {} });
   // Locks of half a second; with the default each recovery takes seconds (bench/README.md).
-  const crew = new Crew([redis.url, postgres.url, '1'], 500);
+  const crew = new Crew([redis.url, postgres.url, '1'], { lockMs: 500 });
   onTestFinished(async () => {
     await crew.dismiss();
     await queue.close();

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, type Queryable } from '@spillway/db';
 import { pino } from 'pino';
 import { OutboxReader } from '../../src/pump/outbox-reader.ts';
@@ -20,11 +21,17 @@ function pass(here: string): void {
   if (left < 0) process.kill(process.pid, 'SIGKILL');
 }
 
-const { read, release } = OutboxReader.prototype;
+const { read, oldest, release } = OutboxReader.prototype;
 OutboxReader.prototype.read = async function readThenPass() {
   const found = await read.call(this);
   if (found.entries.length > 0) pass('after-read');
   return found;
+};
+OutboxReader.prototype.oldest = async function* yieldThenPass() {
+  for await (const entries of oldest.call(this)) {
+    pass('after-read');
+    yield entries;
+  }
 };
 OutboxReader.prototype.release = async function passThenRelease(entries) {
   pass('after-add');
@@ -46,7 +53,9 @@ const watched: Queryable = {
 };
 
 if (work === 'drain') {
-  for (;;) await drain({ redis, pool: watched, shards: Number(shards), blockRowsPerMinute: null });
+  const options = { redis, pool: watched, shards: Number(shards), blockRowsPerMinute: null };
+  // As a cron job does: a pass that failed, for a server was away, is followed by another one.
+  for (;;) await drain(options).then(undefined, async () => delay(100));
 }
 startWorker({
   redis,
