@@ -27,6 +27,7 @@ beforeAll(async () => {
     noUnusedLocals: false,
     noImplicitReturns: false,
     noPropertyAccessFromIndexSignature: false,
+    experimentalDecorators: true,
   };
   const files = [names, ...blocks.map((_, index) => `block-${index}.ts`)];
   await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ extends: base, compilerOptions, files }));

@@ -199,6 +199,12 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
             answers.push(answer.ok ? await answer.text() : String(answer.status));
           }
           expect(answers.join(' ')).toBe(`down down down ${'refused '.repeat(17)}429 429`);
+          const demo = { headers: { 'X-API-Key': 'demo' } };
+          const articles: number[] = [];
+          for (let request = 0; request < 11; request += 1) {
+            articles.push((await fetch(url.replace('limited', 'articles'), demo)).status);
+          }
+          expect(articles).toEqual([...Array.from({ length: 10 }, () => 200), 429]);
         } finally {
           server.child.kill();
           await server.exited();

@@ -8,6 +8,12 @@ export interface ExamplesWorkOptions {
   readonly run: RunExample;
 }
 
+async function statusesOf(url: string, count: number, init?: RequestInit): Promise<readonly number[]> {
+  const statuses: number[] = [];
+  for (let request = 0; request < count; request += 1) statuses.push((await fetch(url, init)).status);
+  return statuses;
+}
+
 /** The tests of all examples that are processes, however they are run. */
 export function examplesWork({ redis, run }: ExamplesWorkOptions): void {
   describe('hono-middleware', () => {
@@ -67,6 +73,47 @@ export function examplesWork({ redis, run }: ExamplesWorkOptions): void {
       expect(metrics).toContain('spillway_limiter_decisions_total{policy="exports",outcome="limited"} 1');
       expect(metrics).toContain('spillway_limiter_decisions_total{policy="standard",outcome="allowed"} 5');
       expect(example.output()).toContain('near the limit of exports: 1 left');
+      example.child.kill('SIGTERM');
+      expect(await example.exited()).toBe(0);
+    });
+  });
+
+  describe('node-http', () => {
+    it('limits a server without a framework by address', async () => {
+      const example = run('node-http', { REDIS_URL: redis.url, PORT: '0' });
+      const url = await vi.waitUntil(() => /http:\S+/.exec(example.output())?.[0], { timeout: 20_000 });
+      expect(await statusesOf(url, 4)).toEqual([202, 202, 202, 429]);
+      example.child.kill('SIGTERM');
+      expect(await example.exited()).toBe(0);
+    });
+  });
+
+  describe('fetch-handler', () => {
+    it('limits handlers of a Request by key, and puts the headers on their answers', async () => {
+      const example = run('fetch-handler', { REDIS_URL: redis.url, PORT: '0' });
+      const url = await vi.waitUntil(() => /http:\S+/.exec(example.output())?.[0], { timeout: 20_000 });
+      const demo = { headers: { 'X-API-Key': 'demo', Origin: 'https://app.test' } };
+      const first = await fetch(url, demo);
+      expect([first.status, await first.json()]).toEqual([202, { state: 'queued' }]);
+      expect(first.headers.get('RateLimit')).toBe('"exports";r=2;t=10');
+      expect(first.headers.get('Access-Control-Expose-Headers')).toContain('RateLimit');
+      expect(await statusesOf(url, 3, demo)).toEqual([202, 202, 429]);
+      expect(await statusesOf(url, 1)).toEqual([400]);
+      example.child.kill('SIGTERM');
+      expect(await example.exited()).toBe(0);
+    });
+  });
+
+  describe('nestjs-guard', () => {
+    it('limits a handler by the policy of its decorator, and all others by the standard one', async () => {
+      const example = run('nestjs-guard', { REDIS_URL: redis.url, PORT: '0' });
+      const url = await vi.waitUntil(() => /http:\S+/.exec(example.output())?.[0], { timeout: 20_000 });
+      expect((await fetch(`${url}/articles`)).headers.get('X-RateLimit-Limit')).toBe('100');
+      expect(await statusesOf(`${url}/exports`, 3, { method: 'POST' })).toEqual([202, 202, 202]);
+      const refused = await fetch(`${url}/exports`, { method: 'POST' });
+      expect([refused.status, refused.headers.get('Retry-After')]).toEqual([429, expect.stringMatching(/^\d+$/u)]);
+      expect(await refused.json()).toMatchObject({ status: 429, 'violated-policies': ['exports'] });
+      expect((await fetch(`${url}/articles`)).status).toBe(200);
       example.child.kill('SIGTERM');
       expect(await example.exited()).toBe(0);
     });

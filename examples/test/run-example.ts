@@ -17,7 +17,12 @@ export type RunExample = (name: string, env: Readonly<Record<string, string>>) =
 /** Runs the files next door from source. */
 export const runFromSource: RunExample = (name, env) => {
   const path = fileURLToPath(new URL(`../${name}.ts`, import.meta.url));
-  return run(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', path], env);
+  // Nest's decorators are those of a compiler option.
+  const tsconfig = fileURLToPath(new URL('../tsconfig.json', import.meta.url));
+  return run(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', path], {
+    ...env,
+    TSX_TSCONFIG_PATH: tsconfig,
+  });
 };
 
 /** Runs a program and keeps what it prints. */

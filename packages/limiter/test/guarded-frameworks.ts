@@ -2,11 +2,27 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
+import {
+  type ArgumentsHost,
+  type CanActivate,
+  Controller,
+  type ExceptionFilter,
+  type ExecutionContext,
+  Get,
+  Module,
+  Req,
+  Res,
+  type Type,
+  UseFilters,
+  UseGuards,
+} from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import express from 'express';
+import express4 from 'express-4';
 import fastify from 'fastify';
 import { Hono } from 'hono';
 import { onTestFinished } from 'vitest';
-import { rateLimit as expressLimit } from '../src/express/index.ts';
+import { rateLimit as expressLimit, type RateLimitOptions } from '../src/express/index.ts';
 import { rateLimit as fastifyLimit } from '../src/fastify/index.ts';
 import { rateLimit as honoLimit } from '../src/hono/index.ts';
 import { guard } from '../src/http/guard.ts';
@@ -101,6 +117,86 @@ function honoApp(
   return app;
 }
 
+type NodeAsked = IncomingMessage & { readonly rateLimit?: RateLimitInfo };
+
+/** The choices as options of the door of Express, Nest and Node's own server. */
+function expressOptions<Req extends IncomingMessage>(
+  limiter: Limiter,
+  { chargeIf, onRefused, ...choices }: Choices,
+): RateLimitOptions<Req> {
+  return {
+    limiter,
+    identify: () => 'ada',
+    ...chosen<Req>(choices, nodeHeader),
+    ...(chargeIf === undefined ? {} : { chargeIf: ({ statusCode }) => chargeIf(statusCode) }),
+    ...(onRefused === undefined
+      ? {}
+      : {
+          onRefused: async (_request, response, _next, refusal) => {
+            const text = await onRefused(refusal);
+            response.statusCode = 418;
+            response.end(text);
+          },
+        }),
+  };
+}
+
+function expressApp(
+  framework: typeof express | typeof express4,
+  limiter: Limiter,
+  choices: Choices,
+  told: (info: RateLimitInfo | undefined) => void,
+): express.Express {
+  const app = framework() as express.Express;
+  app.use(expressLimit(expressOptions<express.Request>(limiter, choices)));
+  app.get('/', (request, response) => {
+    told(request.rateLimit);
+    response.status(Number(nodeHeader(request)('x-status') || 200)).send('in');
+  });
+  app.use(((error: Error, _request, response, _next) => {
+    response.status(500).send(error.message);
+  }) as express.ErrorRequestHandler);
+  return app;
+}
+
+/** Nest hands what its guard rejects with to exception filters, and an answer that was sent is left alone. */
+function nestModule(limiter: Limiter, choices: Choices, told: (info: RateLimitInfo | undefined) => void): Type {
+  const limit = expressLimit(expressOptions<express.Request>(limiter, choices));
+  class Guard implements CanActivate {
+    canActivate(context: ExecutionContext): Promise<boolean> {
+      const http = context.switchToHttp();
+      return new Promise((resolve, reject) => {
+        const next = (error?: unknown): void => (error === undefined ? resolve(true) : reject(error));
+        const response = http.getResponse<express.Response>();
+        response.once('finish', () => resolve(false));
+        void limit(http.getRequest<express.Request>(), response, next);
+      });
+    }
+  }
+  class Filter implements ExceptionFilter {
+    catch(error: Error, host: ArgumentsHost): void {
+      const response = host.switchToHttp().getResponse<express.Response>();
+      if (!response.headersSent) response.status(500).send(error.message);
+    }
+  }
+  class Articles {
+    read(request: express.Request, response: express.Response): void {
+      told(request.rateLimit);
+      response.status(Number(nodeHeader(request)('x-status') || 200)).send('in');
+    }
+  }
+  Controller()(Articles);
+  UseGuards(new Guard())(Articles);
+  UseFilters(new Filter())(Articles);
+  Get('/')(Articles.prototype, 'read', Object.getOwnPropertyDescriptor(Articles.prototype, 'read') ?? {});
+  Req()(Articles.prototype, 'read', 0);
+  Res()(Articles.prototype, 'read', 1);
+  // oxlint-disable-next-line typescript/no-extraneous-class -- Nest keeps a module's parts beside its class
+  class App {}
+  Module({ controllers: [Articles] })(App);
+  return App;
+}
+
 /** The frameworks that a guard is for. */
 export const frameworks: Readonly<Record<string, Serve>> = {
   'Hono on Node': async (limiter, choices, told) =>
@@ -112,33 +208,30 @@ export const frameworks: Readonly<Record<string, Serve>> = {
     return urlOf(serverOf(async (request) => app.fetch(request)));
   },
 
-  Express: async (limiter, { chargeIf, onRefused, ...choices }, told) => {
-    const app = express();
-    app.use(
-      expressLimit<express.Request>({
-        limiter,
-        identify: () => 'ada',
-        ...chosen<express.Request>(choices, nodeHeader),
-        ...(chargeIf === undefined ? {} : { chargeIf: ({ statusCode }) => chargeIf(statusCode) }),
-        ...(onRefused === undefined
-          ? {}
-          : {
-              onRefused: async (_request, response, _next, refusal) => {
-                const text = await onRefused(refusal);
-                response.statusCode = 418;
-                response.end(text);
-              },
-            }),
-      }),
+  'Express 5': async (limiter, choices, told) =>
+    urlOf(expressApp(express, limiter, choices, told).listen(0, '127.0.0.1')),
+
+  'Express 4': async (limiter, choices, told) =>
+    urlOf(expressApp(express4, limiter, choices, told).listen(0, '127.0.0.1')),
+
+  NestJS: async (limiter, choices, told) => {
+    const app = await NestFactory.create(nestModule(limiter, choices, told), { logger: false });
+    await app.listen(0, '127.0.0.1');
+    onTestFinished(async () => app.close());
+    return app.getUrl();
+  },
+
+  'node:http': async (limiter, choices, told) => {
+    const limit = expressLimit(expressOptions<NodeAsked>(limiter, choices));
+    return urlOf(
+      createServer((request: NodeAsked, response) => {
+        void limit(request, response, (error) => {
+          if (error === undefined) told(request.rateLimit);
+          response.statusCode = error === undefined ? Number(nodeHeader(request)('x-status') || 200) : 500;
+          response.end(error === undefined ? 'in' : (error as Error).message);
+        });
+      }).listen(0, '127.0.0.1'),
     );
-    app.get('/', (request, response) => {
-      told(request.rateLimit);
-      response.status(Number(nodeHeader(request)('x-status') || 200)).send('in');
-    });
-    app.use(((error: Error, _request, response, _next) => {
-      response.status(500).send(error.message);
-    }) as express.ErrorRequestHandler);
-    return urlOf(app.listen(0, '127.0.0.1'));
   },
 
   Fastify: async (limiter, { chargeIf, onRefused, ...choices }, told) => {
