@@ -16,7 +16,7 @@ export type RunExample = (name: string, env: Readonly<Record<string, string>>) =
 
 /** Runs the files next door from source. */
 export const runFromSource: RunExample = (name, env) => {
-  const path = fileURLToPath(new URL(`../${name}.ts`, import.meta.url));
+  const path = fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url));
   // Nest's decorators are those of a compiler option.
   const tsconfig = fileURLToPath(new URL('../tsconfig.json', import.meta.url));
   return run(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', path], {
