@@ -210,8 +210,8 @@ end
 
 function actions.settle(action)
   local state, config, outcome = turn.record.state, turn.record.config, action.outcome
-  if state.kind ~= 'half_open' or action.epoch ~= turn.record.epoch then return reply('ignored') end
-  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('ignored') end
+  if state.kind ~= 'half_open' or action.epoch ~= turn.record.epoch then return reply('expired') end
+  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('expired') end
   local kind = outcome.kind
   state.expiries = 0
   if kind == 'success' or kind == 'answered' then state.successes = state.successes + 1 end
@@ -225,7 +225,7 @@ function actions.settle(action)
   elseif state.successes >= config.probes then
     close_again(state)
   end
-  return reply('done')
+  return reply('settled')
 end
 
 -- A change by hand: the same moment is a transition among the breaker's events.

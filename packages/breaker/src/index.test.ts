@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import * as events from './events.ts';
 import * as fetch from './fetch/index.ts';
 import * as hono from './hono/index.ts';
 import * as exported from './index.ts';
@@ -6,40 +7,31 @@ import * as opentelemetry from './opentelemetry/index.ts';
 import * as prometheus from './prometheus/index.ts';
 
 it('exports exactly this', () => {
-  const modules = { exported, fetch, hono, opentelemetry, prometheus };
+  const modules = { exported, events, fetch, hono, opentelemetry, prometheus };
   const names = Object.entries(modules).map(([name, module]) => [name, Object.keys(module).toSorted()]);
   expect(Object.fromEntries(names)).toMatchInlineSnapshot(`
     {
-      "exported": [
+      "events": [
         "BREAKER_EVENT",
+        "parseBreakerEvent",
+      ],
+      "exported": [
         "BreakerInputError",
         "BreakersNotConfiguredError",
         "CallTimeoutError",
         "CircuitOpenError",
         "StoreUnavailableError",
-        "aiProvider",
         "builtInPresets",
-        "callWithin",
-        "checkName",
         "configureCircuitBreakers",
         "createBreakers",
         "createClassifier",
         "defaultClassifier",
         "definePreset",
-        "email",
         "hotPathClusterOptions",
         "hotPathOptions",
-        "maskSecrets",
         "memoryStore",
-        "mergeBatches",
         "openHotPath",
-        "parseBreakerEvent",
-        "redisStore",
-        "step",
-        "storage",
-        "webhook",
         "withCircuitBreaker",
-        "withFallback",
       ],
       "fetch": [
         "breakerFetch",

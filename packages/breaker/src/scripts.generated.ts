@@ -501,7 +501,7 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: 'e3bdd2b3873121d7a40dd54a0c81716a628d1bcd',
+  sha1: '01d2214ac3bd4b4637fc86d12664ac418da8547e',
   source: `${clock}
 ${outbox}
 ${change}
@@ -714,8 +714,8 @@ end
 
 function actions.settle(action)
   local state, config, outcome = turn.record.state, turn.record.config, action.outcome
-  if state.kind ~= 'half_open' or action.epoch ~= turn.record.epoch then return reply('ignored') end
-  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('ignored') end
+  if state.kind ~= 'half_open' or action.epoch ~= turn.record.epoch then return reply('expired') end
+  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('expired') end
   local kind = outcome.kind
   state.expiries = 0
   if kind == 'success' or kind == 'answered' then state.successes = state.successes + 1 end
@@ -729,7 +729,7 @@ function actions.settle(action)
   elseif state.successes >= config.probes then
     close_again(state)
   end
-  return reply('done')
+  return reply('settled')
 end
 
 -- A change by hand: the same moment is a transition among the breaker's events.

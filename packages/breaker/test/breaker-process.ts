@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { BreakerSnapshot } from '../src/breakers/snapshot.ts';
-import type { StateName } from '../src/metrics/metrics.ts';
+import type { BreakerSnapshot } from '../src/breakers/snapshots.ts';
+import type { StateName } from '../src/metrics.ts';
 
 /** What becomes of a call. */
 export type Fate = 'fine' | 'boom' | 'hang';

@@ -3,7 +3,7 @@ import type { RedisFixture } from '@spillway/embedded/testing';
 import { expect } from 'vitest';
 import type { Breakers } from '../src/breakers/breakers.ts';
 import { createBreakers } from '../src/breakers/create-breakers.ts';
-import type { BreakerMetrics } from '../src/metrics/metrics.ts';
+import type { BreakerMetrics } from '../src/metrics.ts';
 import { definePreset, type Preset, type PresetOptions } from '../src/presets/preset.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
 

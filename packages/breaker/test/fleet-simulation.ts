@@ -1,6 +1,6 @@
 import { Engine } from '../src/engine/engine.ts';
 import { Poller } from '../src/engine/poller.ts';
-import type { Runtime } from '../src/engine/runtime.ts';
+import type { Runtime } from '../src/engine/types.ts';
 import type { BreakerRecord, Command, Reply } from '../src/machine/record.ts';
 import { step } from '../src/machine/step.ts';
 import {
@@ -12,6 +12,7 @@ import {
 } from '../src/store/store.ts';
 import { deployments, type Instance, type SimulationReport } from './simulated-instance.ts';
 import { StoreWitness } from './store-witness.ts';
+import { quiet } from './virtual-fleet.ts';
 import { random, VirtualTime } from './virtual-time.ts';
 
 const T0 = 1_800_000_000_000;
@@ -69,7 +70,7 @@ export class FleetSimulation {
     await this.time.advanceTo(CHAOS_MS + CALM_MS);
     this.checkAgreement();
     if (this.seed % SOLE_EVERY === 0) await this.leaveAlone();
-    for (const { engine } of this.instances) engine.stop();
+    for (const { engine } of this.instances) engine.member.stop();
     return { violations: this.violations, kinds: this.kinds, calls: this.calls };
   }
 
@@ -104,18 +105,16 @@ export class FleetSimulation {
       listen: () => ({ isLive: true, close: () => undefined }),
       close: async () => undefined,
     };
-    const onAlone = (alone: boolean): void => void (alone && poller.hurry());
+    const alone = (isAlone: boolean): void => void (isAlone && poller.hurry());
     const engine = new Engine({
       id,
       preset,
       store,
       runtime,
       instance: name,
-      metrics: undefined,
-      onAlone,
-      onAloneCalls: () => undefined,
+      events: { ...quiet, alone },
     });
-    const poller = new Poller({ store, runtime, links: () => [engine.link] });
+    const poller = new Poller({ store, runtime, members: () => [engine.member] });
     const instance: Instance = { name, engine, alive: true, pathIsBroken: false, hears: true, lastEpoch: 0 };
     this.instances.push(instance);
     // Some only listen: they learn of nothing by answers to reports.
@@ -159,7 +158,7 @@ export class FleetSimulation {
     const target = this.dice() < 0.5 ? 'forced_open' : 'forced_closed';
     const forced = { type: 'force', target, forMs: 200 + Math.floor(this.dice() * 800), who: 'ada', why: '' } as const;
     const action = this.dice() < 0.3 ? ({ type: 'reset', who: 'ada', why: '' } as const) : forced;
-    void victim.engine.command(action).catch(() => undefined);
+    void victim.engine.member.command(action).catch(() => undefined);
   }
 
   /** Whoever hears no announcements goes on hearing none: asking now and then must do. */
@@ -185,7 +184,7 @@ export class FleetSimulation {
 
   /** The dependency does its work, or fails. */
   private work(instance: Instance): Promise<void> {
-    const { stateName } = instance.engine.gate;
+    const { stateName } = instance.engine;
     this.kinds.add(stateName);
     if (stateName === 'forced_open') this.violations.push(`${instance.name}: a call passed while forced open`);
     return new Promise((resolve, reject) => {
@@ -247,24 +246,24 @@ export class FleetSimulation {
       if (!instance.hears || this.happens(0.1)) continue;
       const times = this.happens(0.05) ? 2 : 1;
       for (let copy = 0; copy < times; copy += 1) {
-        this.time.after(this.delay(), () => instance.alive && instance.hears && instance.engine.hear(view));
+        this.time.after(this.delay(), () => instance.alive && instance.hears && instance.engine.member.hear(view));
       }
     }
   }
 
   private checkEpoch(instance: Instance): void {
-    const { epoch } = instance.engine.link.view;
+    const { epoch } = instance.engine.member.view;
     if (epoch < instance.lastEpoch)
       this.violations.push(`${instance.name} went back from ${instance.lastEpoch} to ${epoch}`);
     instance.lastEpoch = epoch;
   }
 
   private checkAgreement(): void {
-    const seen = this.living.map(({ engine }) => `${engine.link.view.epoch} ${engine.gate.stateName}`);
+    const seen = this.living.map(({ engine }) => `${engine.member.view.epoch} ${engine.stateName}`);
     if (new Set(seen).size > 1) this.violations.push(`no agreement: ${seen.join(', ')}`);
     for (const { name, engine } of this.living) {
-      if (engine.link.isAlone) this.violations.push(`${name} stands alone still`);
-      if (engine.gate.stateName !== 'closed') this.violations.push(`${name} is stuck in ${engine.gate.stateName}`);
+      if (engine.member.isAlone) this.violations.push(`${name} stands alone still`);
+      if (engine.stateName !== 'closed') this.violations.push(`${name} is stuck in ${engine.stateName}`);
     }
   }
 

@@ -1,5 +1,5 @@
 import { type Batch, emptyBatch } from '../src/machine/batch.ts';
-import type { MachineConfig, TripConfig } from '../src/machine/config.ts';
+import type { MachineConfig, TripConfig } from '../src/machine/record.ts';
 import {
   type Action,
   type BreakerRecord,

@@ -1,5 +1,5 @@
 import { expect } from 'vitest';
-import type { BreakerSnapshot } from '../src/breakers/snapshot.ts';
+import type { BreakerSnapshot } from '../src/breakers/snapshots.ts';
 import { type BreakerProcess, breakerProcess } from './breaker-process.ts';
 
 const soon = { timeout: 20_000 };

@@ -42,7 +42,7 @@ export class StoreWitness {
     if (after.epoch < before.epoch) this.#ears.violation(`the epoch went from ${before.epoch} to ${after.epoch}`);
     // What the store had lost, the instance knew still.
     if (known.epoch > before.epoch || before.seeded) return;
-    if (action.type === 'settle' && action.epoch !== before.epoch && reply.verdict !== 'ignored') {
+    if (action.type === 'settle' && action.epoch !== before.epoch && reply.verdict !== 'expired') {
       this.#ears.violation('a stale epoch settled something');
     }
     if (action.type !== 'force' && action.type !== 'reset') this.#checkEdge(seen, before);
@@ -73,7 +73,7 @@ export class StoreWitness {
     if (from?.kind === 'half_open') {
       this.#deadProbes += from.leases.filter(({ expiresAtMs }) => expiresAtMs <= nowMs).length;
     }
-    const isSettled = command.action.type === 'settle' && reply.verdict === 'done';
+    const isSettled = command.action.type === 'settle' && reply.verdict === 'settled';
     if (after.epoch !== before?.epoch || isSettled) this.#deadProbes = 0;
     if (this.#deadProbes >= maxExpiries) this.#ears.violation(`${this.#deadProbes} probers died: half open still`);
     if (to.kind === 'open' && to.reason === 'probes_expired') this.#ears.reached('probes expired');

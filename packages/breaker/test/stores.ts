@@ -2,11 +2,11 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type LuaScript, outboxKeys, parseOutboxEntry, type RawEntry, shardTag } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import { type BreakerEvent, BREAKER_EVENT, parseBreakerEvent } from '../src/breaker-event.ts';
+import { type BreakerEvent, BREAKER_EVENT, parseBreakerEvent } from '../src/events.ts';
 import { breaker } from '../src/scripts.generated.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
 import { redisStore } from '../src/store/redis-store.ts';
-import { breakerScript } from '../src/store/scripts.ts';
+import { breakerScript } from '../src/store/redis-store.ts';
 import type { BreakerStore } from '../src/store/store.ts';
 
 /** What a test reads of an event. */
@@ -46,7 +46,7 @@ export async function memoryUnderTest(): Promise<StoreUnderTest> {
   };
 }
 
-const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
 /** A script with the hand-turned clock in the place of the server's. */
 function handTurned({ name, source }: LuaScript): LuaScript {

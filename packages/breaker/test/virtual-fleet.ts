@@ -1,5 +1,6 @@
 import { Engine } from '../src/engine/engine.ts';
 import { Poller } from '../src/engine/poller.ts';
+import type { EngineEvents } from '../src/engine/types.ts';
 import type { Action, Command, Reply } from '../src/machine/record.ts';
 import type { Preset } from '../src/presets/preset.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
@@ -11,6 +12,19 @@ import {
   StoreUnavailableError,
 } from '../src/store/store.ts';
 import { VirtualTime } from './virtual-time.ts';
+
+const nothing = (): void => undefined;
+
+/** Wants to know nothing. */
+export const quiet: EngineEvents = {
+  call: undefined,
+  state: nothing,
+  transition: nothing,
+  lease: nothing,
+  flush: nothing,
+  alone: nothing,
+  decidedAlone: nothing,
+};
 
 /** `answers are lost`: it does what it is told. `silent`: it does nothing and says nothing. */
 type Trouble = 'none' | 'away' | 'answers are lost' | 'silent';
@@ -61,12 +75,11 @@ export function virtualFleet(preset: Preset, size: number): VirtualFleet {
     },
   };
   const runtime = { now: () => time.nowMs, random: () => 0, after: time.after.bind(time) };
-  const [onAlone, onAloneCalls] = [() => undefined, () => undefined];
-  const common = { id, preset, store, runtime, metrics: undefined, onAlone, onAloneCalls };
+  const common = { id, preset, store, runtime, events: quiet };
   const engines = Array.from({ length: size }, (_, index) => new Engine({ ...common, instance: `i${index}` }));
-  const pollers = engines.map(({ link }) => new Poller({ store, runtime, links: () => [link] }));
+  const pollers = engines.map(({ member }) => new Poller({ store, runtime, members: () => [member] }));
   memory.listen(
-    ({ view }) => engines.forEach((engine) => engine.hear(view)),
+    ({ view }) => engines.forEach((engine) => engine.member.hear(view)),
     () => pollers.forEach((poller) => poller.hurry()),
   );
   return {

@@ -1,10 +1,9 @@
-import type { Looks } from './looks.ts';
-import type { BreakerSnapshot } from './snapshot.ts';
+import { wholeNumberWithin } from '../checks.ts';
 import type { Engine } from '../engine/engine.ts';
 import { BreakerInputError, shown } from '../errors.ts';
-import type { StateName } from '../metrics/metrics.ts';
-import { wholeNumberWithin } from '../checks.ts';
+import type { StateName } from '../metrics.ts';
 import { MAX_TIME_MS } from '../presets/preset.ts';
+import type { BreakerSnapshot, Looks } from './snapshots.ts';
 
 /** Who moves a breaker by hand, and why: both go into the audit trail. */
 export interface ManualChange {
@@ -69,19 +68,19 @@ export function breakerHandle({ name, preset, engine, looks, actor }: HandlePart
   const force = async (target: 'forced_open' | 'forced_closed', change: ForcedChange): Promise<void> => {
     const { forMs = 0 } = change;
     if (change.forMs !== undefined) wholeNumberWithin('forMs', forMs, 1, MAX_TIME_MS);
-    await engine().command({ type: 'force', target, forMs, ...checked(change) });
+    await engine().member.command({ type: 'force', target, forMs, ...checked(change) });
   };
   return {
     name,
     preset,
     get state() {
-      return looks.snapshot(preset, name).state;
+      return looks.snapshot(name, preset).state;
     },
-    snapshot: () => looks.snapshot(preset, name),
+    snapshot: () => looks.snapshot(name, preset),
     read: () => looks.look({ preset, name }),
     forceOpen: (change = {}) => force('forced_open', change),
     forceClosed: (change = {}) => force('forced_closed', change),
-    reset: async (change = {}) => engine().command({ type: 'reset', ...checked(change) }),
+    reset: async (change = {}) => engine().member.command({ type: 'reset', ...checked(change) }),
   };
 }
 

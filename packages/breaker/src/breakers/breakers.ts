@@ -1,7 +1,6 @@
-import type { Fallback } from '../fallback/fallback.ts';
 import type { Callable, Covers } from '../timeout/call.ts';
 import type { Breaker } from './breaker.ts';
-import type { BreakerSnapshot } from './snapshot.ts';
+import type { BreakerSnapshot } from './snapshots.ts';
 
 /** Options of a single call. */
 export interface RunOptions {
@@ -12,6 +11,9 @@ export interface RunOptions {
   /** Less time than the preset's `timeoutMs`, in ms. @default the preset's */
   readonly timeoutMs?: number | undefined;
 }
+
+/** What a run gives instead of an error: a value, or a function that makes one of the error, or throws. */
+export type Fallback<T> = T | ((error: unknown) => T | PromiseLike<T>);
 
 /** Options of a call that never rejects but by its caller's abort, or by what the fallback throws. */
 export interface FallbackOptions<F> extends RunOptions {

@@ -9,17 +9,16 @@ import {
   outageReporter,
   readRedisOption,
 } from '@spillway/redis';
-import { BreakerInputError, shown } from '../errors.ts';
-import type { BreakerMetrics } from '../metrics/metrics.ts';
-import { shieldedMetrics } from '../metrics/shielded-metrics.ts';
-import { type BuiltInName, builtInPresets } from '../presets/built-in.ts';
 import { checkObject, wholeNumberWithin } from '../checks.ts';
+import { BreakerInputError, shown } from '../errors.ts';
+import { type BreakerMetrics, shieldedMetrics } from '../metrics.ts';
+import { type BuiltInName, builtInPresets } from '../presets/built-in.ts';
 import { definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
 import { redisStore } from '../store/redis-store.ts';
 import type { BreakerStore } from '../store/store.ts';
+import { breakersFrom, type OutageCounter } from './breaker-set.ts';
 import { checkActor } from './breaker.ts';
 import type { Breakers } from './breakers.ts';
-import { breakersOver, type OutageCounter } from './breakers-over.ts';
 
 /** What {@link createBreakers} needs beside somewhere to keep the fleet's state. */
 export interface BreakersSettings<Presets extends readonly PresetOptions[]> extends FaultListeners {
@@ -113,7 +112,7 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
   const common = { presets, metrics, maxBreakers, idleMs, actor };
   const backend = backendOf({ ...options });
-  if ('store' in backend) return breakersOver({ ...common, store: backend.store, outageOf: () => noOutage });
+  if ('store' in backend) return breakersFrom({ ...common, store: backend.store, outageOf: () => noOutage });
   const { client, release } = backend;
   const { onError, onRecovered } = options;
   const faults = faultReporter({ who: 'Spillway breakers', meanwhile: MEANWHILE, onError, onRecovered });
@@ -122,7 +121,7 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
     outageReporter({ client, kind: 'breaker_outage', instance, outboxCap, namespace });
   // A connection that was made here ends with the breakers.
   const closing: BreakerStore = { ...store, close: () => store.close().finally(release) };
-  return breakersOver({ ...common, store: closing, outageOf });
+  return breakersFrom({ ...common, store: closing, outageOf });
 }
 
 /** Most events that may wait in a shard's outbox; 0 without a trail. @throws {BreakerInputError} */

@@ -1,11 +1,11 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
-import type { Runtime } from '../engine/runtime.ts';
+import type { Runtime } from '../engine/types.ts';
 import { redisStore } from '../store/redis-store.ts';
 import { fine, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';
-import { breakersOver } from './breakers-over.ts';
+import { breakersFrom } from './breaker-set.ts';
 
 const redis = useRedis();
 const soon = { timeout: 20_000 };
@@ -29,7 +29,7 @@ function process(hears = true): Breakers {
   const client = redis.connect(hotPathOptions);
   const store = redisStore({ client, deadlineMs: 5_000, shards: 16, outboxCap: 1_000 });
   const listen: typeof store.listen = hears ? store.listen : () => ({ isLive: false, close: () => undefined });
-  const breakers = breakersOver({
+  const breakers = breakersFrom({
     actor: 'test',
     presets: [quick()],
     store: { ...store, listen },

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { machineConfig } from '../engine/machine-config.ts';
+import { machineConfig } from '../presets/machine-config.ts';
 import { BreakerInputError } from '../errors.ts';
-import type { BreakerMetrics } from '../metrics/metrics.ts';
+import type { BreakerMetrics } from '../metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Preset } from '../presets/preset.ts';

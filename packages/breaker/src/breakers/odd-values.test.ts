@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { BreakerMetrics } from '../metrics.ts';
 import type { Classifier, Outcome } from '../outcome/outcome.ts';
-import type { BreakerMetrics } from '../metrics/metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breakers.ts';

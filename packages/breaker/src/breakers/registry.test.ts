@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest';
-import type { BreakerMetrics } from '../metrics/metrics.ts';
+import type { BreakerMetrics } from '../metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
 import { createBreakers } from './create-breakers.ts';

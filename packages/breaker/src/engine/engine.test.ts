@@ -2,8 +2,9 @@ import { afterEach, expect, it } from 'vitest';
 import { definePreset } from '../presets/preset.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { Engine } from './engine.ts';
+import { quiet } from '../../test/virtual-fleet.ts';
 import { Poller } from './poller.ts';
-import { realRuntime } from './runtime.ts';
+import { realRuntime } from './types.ts';
 
 const id = { preset: 'quick', name: 'dependency' };
 const preset = definePreset({
@@ -30,14 +31,12 @@ function fleet(size: number) {
       preset,
       store,
       runtime: realRuntime,
-      metrics: undefined,
-      onAlone: () => undefined,
-      onAloneCalls: () => undefined,
+      events: quiet,
     };
     const engine = new Engine({ ...options, instance: `i${index}` });
-    pollers.push(new Poller({ store, runtime: realRuntime, links: () => [engine.link] }));
+    pollers.push(new Poller({ store, runtime: realRuntime, members: () => [engine.member] }));
     store.listen(
-      ({ view }) => engine.hear(view),
+      ({ view }) => engine.member.hear(view),
       () => undefined,
     );
     return engine;
@@ -51,22 +50,22 @@ it('opens on all instances once two of them have seen the failures, and closes a
   await expect(one?.run(boom, undefined)).rejects.toThrow('boom');
   await expect(two?.run(boom, undefined)).rejects.toThrow('boom');
   await expect(one?.run(boom, undefined)).rejects.toThrow('boom');
-  await expect.poll(() => engines.map(({ gate }) => gate.stateName)).toEqual(['open', 'open', 'open']);
+  await expect.poll(() => engines.map(({ stateName }) => stateName)).toEqual(['open', 'open', 'open']);
   await expect.poll(() => three?.run(async () => 7, undefined).catch(() => 'refused'), { timeout: 5_000 }).toBe(7);
-  await expect.poll(() => engines.map(({ gate }) => gate.stateName)).toEqual(['closed', 'closed', 'closed']);
-  for (const engine of engines) engine.stop();
+  await expect.poll(() => engines.map(({ stateName }) => stateName)).toEqual(['closed', 'closed', 'closed']);
+  for (const engine of engines) engine.member.stop();
 });
 
 it('refuses on a sick instance alone while the others are well', async () => {
   const { engines } = fleet(2);
   const [sick, well] = engines;
   await well?.run(async () => 1, undefined);
-  await well?.flush();
+  await well?.member.flush();
   for (let call = 0; call < 3; call += 1) await expect(sick?.run(boom, undefined)).rejects.toThrow('boom');
-  expect(sick?.gate.stateName).toBe('open');
+  expect(sick?.stateName).toBe('open');
   await expect(sick?.run(async () => 1, undefined)).rejects.toMatchObject({ code: 'circuit_open', state: 'open' });
-  await sick?.flush();
-  expect(well?.gate.stateName).toBe('closed');
+  await sick?.member.flush();
+  expect(well?.stateName).toBe('closed');
   await expect(well?.run(async () => 2, undefined)).resolves.toBe(2);
-  for (const engine of engines) engine.stop();
+  for (const engine of engines) engine.member.stop();
 });

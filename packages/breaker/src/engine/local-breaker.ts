@@ -1,18 +1,17 @@
-import type { MachineConfig } from '../machine/config.ts';
 import {
   type Action,
   type BreakerRecord,
   ignorance,
+  type MachineConfig,
   type MachineState,
+  type ProbeOutcome,
   type Reply,
   type View,
 } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
 import type { Outcome } from '../outcome/outcome.ts';
 import { closedState } from '../machine/turn.ts';
-import { flow, type Permit } from './permit.ts';
-import { probeOutcome } from './probes.ts';
-import type { Runtime } from './runtime.ts';
+import { pass, type Permit, type ProbeLease, type Runtime } from './types.ts';
 
 /**
  * An instance's own breaker, which acts on its own counts alone: the same machine with a quorum of one. It refuses a sick
@@ -59,38 +58,35 @@ export class LocalBreaker {
     return this.#act({ type: 'report', seq: this.#seq, batch }).view.kind === 'open';
   }
 
-  /** How long its state lasts still, in ms; 0 = it has no end of its own, `Infinity` = it was forced without one. */
+  /** How long its state still lasts, in ms; 0 = it has no end of its own, `Infinity` = it was forced without one. */
   get leftMs(): number {
     const { state, nowMs } = this;
     if (!('untilMs' in state)) return 0;
     return state.untilMs === 0 ? Infinity : Math.max(0, state.untilMs - nowMs);
   }
 
-  /** How long the failing provider asks to stay away still, in ms. */
+  /** For how much longer the failing provider asks us to stay away, in ms. */
   get askedMs(): number {
     return Math.max(0, this.#askedUntilMs - this.nowMs);
   }
 
-  /** Whether a call may go. `onProbed` is called with a probe's outcome, which may have moved it. */
-  permit(onProbed: (outcome: Outcome) => void): Permit {
+  /** Whether a call may go. */
+  permit(): Permit {
     this.#leases += 1;
-    const leaseId = String(this.#leases);
-    const { verdict, retryAfterMs, view } = this.#act({ type: 'acquire', leaseId });
-    if (verdict === 'pass') return flow;
-    if (verdict === 'denied') {
-      const { kind } = view;
-      const state = kind === 'half_open' || kind === 'forced_open' ? kind : 'open';
-      return { kind: 'refused', state, retryAfterMs: this.leftMs === Infinity ? Infinity : retryAfterMs };
-    }
-    return {
-      kind: 'probe',
-      settle: (outcome) => {
-        const probed = probeOutcome(outcome);
-        this.#heed(probed.retryAfterMs);
-        this.#act({ type: 'settle', leaseId, epoch: view.epoch, outcome: probed });
-        onProbed(outcome);
-      },
-    };
+    const id = String(this.#leases);
+    const { verdict, retryAfterMs, view } = this.#act({ type: 'acquire', leaseId: id });
+    if (verdict === 'pass') return pass;
+    if (verdict === 'granted') return { kind: 'granted', lease: { id, epoch: view.epoch, by: 'instance' } };
+    const { kind } = view;
+    const state = kind === 'half_open' || kind === 'forced_open' ? kind : 'open';
+    return { kind: 'denied', state, retryAfterMs: this.leftMs === Infinity ? Infinity : retryAfterMs };
+  }
+
+  /** A probe has returned. */
+  settle({ id, epoch }: ProbeLease, outcome: Outcome): void {
+    const probed = probeOutcome(outcome);
+    this.#heed(probed.retryAfterMs);
+    this.#act({ type: 'settle', leaseId: id, epoch, outcome: probed });
   }
 
   reset(): void {
@@ -112,4 +108,13 @@ export class LocalBreaker {
 
 function alone(config: MachineConfig): MachineConfig {
   return { ...config, quorum: 1, recordFailures: false, recordSuccesses: false };
+}
+
+/** An outcome in the machine's form. */
+export function probeOutcome(outcome: Outcome): ProbeOutcome {
+  if (outcome.kind === 'failure' || outcome.kind === 'quota') {
+    return { kind: outcome.kind, retryAfterMs: outcome.retryAfterMs ?? 0, message: outcome.message };
+  }
+  const kind = outcome.kind === 'neutral' && outcome.answered === true ? 'answered' : outcome.kind;
+  return { kind, retryAfterMs: 0, message: '' };
 }

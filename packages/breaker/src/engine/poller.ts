@@ -1,6 +1,6 @@
 import type { BreakerStore } from '../store/store.ts';
-import type { Runtime } from './runtime.ts';
-import type { StoreLink } from './store-link.ts';
+import type { FleetMember } from './fleet-member.ts';
+import type { Runtime } from './types.ts';
 
 /** Polls, in ms: as a rule, and while the store is away. */
 const POLL_MS = 1_500;
@@ -9,12 +9,12 @@ const AWAY_POLL_MS = 400;
 /** A breaker that was heard of within this time, in ms, needs no poll: less than a poll's, for timers may be early. */
 const FRESH_MS = 1_300;
 
-/** What a {@link Poller} is made of. */
+/** What a {@member Poller} is made of. */
 export interface PollerOptions {
   readonly store: Pick<BreakerStore, 'poll'>;
   readonly runtime: Runtime;
-  /** The lines of all breakers that there are now. */
-  readonly links: () => readonly StoreLink[];
+  /** All breakers that there are now. */
+  readonly members: () => readonly FleetMember[];
 }
 
 /**
@@ -51,18 +51,18 @@ export class Poller {
   }
 
   async #poll(): Promise<void> {
-    const { links, store, runtime } = this.#options;
-    const all = links();
-    for (const link of all) if (link.mustRead) void link.read();
+    const { members, store, runtime } = this.#options;
+    const all = members();
+    for (const member of all) if (member.mustRead) void member.read();
     const sinceMs = runtime.now() - FRESH_MS;
-    if (all.some((link) => link.isAlone || (link.heardMs <= sinceMs && !link.mustRead))) {
+    if (all.some((member) => member.isAlone || (member.heardMs <= sinceMs && !member.mustRead))) {
       // All of them, also those that were heard of just now: the store tells of a change once.
       const { changed, unreachable } = await store.poll(all).catch(() => ({ changed: [], unreachable: all }));
       const [news, gone] = [new Set(changed), new Set(unreachable)];
-      for (const link of unreachable) link.lost();
-      for (const link of all) if (!gone.has(link)) link.polled(news.has(link));
+      for (const member of unreachable) member.lost();
+      for (const member of all) if (!gone.has(member)) member.polled(news.has(member));
     }
-    this.#isHurried = all.some((link) => link.isAlone);
+    this.#isHurried = all.some((member) => member.isAlone);
     this.#arm();
   }
 }

@@ -26,7 +26,7 @@ it('has what failed while the store was away for a minute, local probes included
   expect(recorded()).toBe(0);
   setTrouble('none');
   await time.advanceTo(70_000);
-  expect(engine?.link.isAlone).toBe(false);
+  expect(engine?.member.isAlone).toBe(false);
   expect(recorded()).toBe(failed());
   expect(events.some(({ metadata }) => Number(metadata['lateMs']) > 40_000)).toBe(true);
 });
@@ -67,7 +67,7 @@ it('has what a sick instance found by its own probes while the fleet was well', 
     await time.advanceTo(second * 1_000);
   }
   await time.advanceTo(32_000);
-  expect(sick?.link.view.kind).toBe('closed');
+  expect(sick?.member.view.kind).toBe('closed');
   expect(failed()).toBeGreaterThan(5);
   expect(recorded()).toBe(failed());
 });
@@ -86,7 +86,7 @@ it('has a failure that tripped nothing while the store was away, and one that th
   expect(events.at(-1)?.metadata['lateMs']).toBeGreaterThan(15_000);
   fail(two);
   await time.advanceTo(30_001);
-  await one?.command({ type: 'force', target: 'forced_open', forMs: 2_000, who: 'ada', why: '' });
+  await one?.member.command({ type: 'force', target: 'forced_open', forMs: 2_000, who: 'ada', why: '' });
   await time.advanceTo(31_999);
   expect([failed(), recorded()]).toEqual([2, 2]);
 });
@@ -99,7 +99,7 @@ it('has what was held back of many failures, and the end of a forced state, thou
   for (let call = 0; call < 30; call += 1) fail(engine);
   await time.advanceTo(5_000);
   expect([failed(), recorded()]).toEqual([30, 30]);
-  await engine?.command({ type: 'force', target: 'forced_open', forMs: 2_000, who: 'ada', why: '' });
+  await engine?.member.command({ type: 'force', target: 'forced_open', forMs: 2_000, who: 'ada', why: '' });
   await time.advanceTo(10_000);
   expect(events.at(-1)).toMatchObject({ type: 'closed', metadata: { reason: 'force_ended' } });
 });

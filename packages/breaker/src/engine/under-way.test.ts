@@ -44,7 +44,7 @@ describe('probes of a process', () => {
     await time.advanceTo(10);
     for (const engine of engines) for (let call = 0; call < 3; call += 1) fleet.fail(engine);
     await time.advanceTo(200);
-    expect(new Set(engines.map(({ gate }) => gate.stateName))).toEqual(new Set(['open']));
+    expect(new Set(engines.map(({ stateName }) => stateName))).toEqual(new Set(['open']));
     const flap = (): void => {
       fleet.setTrouble('away');
       time.after(awayMs, () => fleet.setTrouble('none'));
@@ -53,7 +53,7 @@ describe('probes of a process', () => {
     flap();
     const most = await hang(fleet, 12_000);
     expect(Math.max(...most)).toBe(2);
-    for (const engine of engines) engine.stop();
+    for (const engine of engines) engine.member.stop();
   });
 
   it('are sent again once the ones that hung came back, and let calls flow', async () => {
@@ -71,8 +71,8 @@ describe('probes of a process', () => {
         void engine.run(call, undefined).catch(() => undefined);
       }
     }
-    expect(engines.map(({ gate }) => gate.stateName)).toEqual(['closed', 'closed']);
+    expect(engines.map(({ stateName }) => stateName)).toEqual(['closed', 'closed']);
     expect(answered.length).toBeGreaterThan(20);
-    for (const engine of engines) engine.stop();
+    for (const engine of engines) engine.member.stop();
   });
 });

@@ -1,6 +1,5 @@
-import { checkObject } from '../checks.ts';
+import { checkName, checkObject } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
-import { checkName } from '../names.ts';
 import type { Covers } from '../timeout/call.ts';
 
 /** What is needed of a set of breakers. */

@@ -1,5 +1,54 @@
 import type { Batch } from './batch.ts';
-import type { MachineConfig } from './config.ts';
+
+/** What trips a breaker. Failures in a row and shares of the last calls are counted side by side. */
+export interface TripConfig {
+  /** So many failures in a row trip; 0 = they don't. */
+  readonly failures: number;
+  /** A run whose last failure is older than this, in ms, has ended. */
+  readonly forgetMs: number;
+  /** Whether `size` is a time in ms or a number of calls. */
+  readonly over: 'time' | 'count';
+  /** The window of the shares; 0 = none is kept. */
+  readonly size: number;
+  /** Calls older than this, in ms, are out of the window; equal to `size` over a time. */
+  readonly staleMs: number;
+  /** With fewer calls in the window no share trips. */
+  readonly minimumCalls: number;
+  /** Share of failures that trips, 0 to 1; 2 = none does. */
+  readonly failureRate: number;
+  /** Share of slow calls that trips, 0 to 1; 2 = none does. */
+  readonly slowRate: number;
+}
+
+/** What the state machine must know of a preset: plain data that travels with every command. */
+export interface MachineConfig {
+  /**
+   * Of two processes with different versions the higher one's config holds, for the whole fleet; of equal versions the one
+   * that spoke last, by anything but a read. Those who only look on have version 0, and those who call have 1 or more.
+   */
+  readonly version: number;
+  readonly trip: TripConfig;
+  /** False: outcomes are recorded and nothing ever trips. */
+  readonly trips: boolean;
+  /** The first open time, in ms. */
+  readonly openMs: number;
+  /** The longest open time, in ms; it also caps what a failing provider's Retry-After may ask for, and not a quota's. */
+  readonly maxOpenMs: number;
+  /** Each opening in a row multiplies the longest possible open time by this. */
+  readonly backoff: number;
+  /** Each such time in closed state, in ms, makes one earlier opening forgotten. */
+  readonly decayMs: number;
+  /** Probes that may be under way at once, and that must succeed, in half-open state. */
+  readonly probes: number;
+  /** How long a probe may take before it counts as dead, in ms. */
+  readonly leaseMs: number;
+  /** This many dead probes in a row reopen. */
+  readonly maxExpiries: number;
+  /** Instances that must have seen failures: a number from 1, or below 1 a share of those that are calling. */
+  readonly quorum: number;
+  readonly recordFailures: boolean;
+  readonly recordSuccesses: boolean;
+}
 
 /** Some calls of about the same time. */
 export interface Bucket {
@@ -192,10 +241,11 @@ export interface AuditEvent {
 }
 
 /**
- * What became of an action. `granted`: go, with a lease. `pass`: go, no lease needed. `denied`: not now. `done`: it was
- * taken in. `ignored`: it changed nothing, because it was late, known already or not for this state.
+ * What became of an action. Of one that acquires: `granted`: go, with a lease; `pass`: go, no lease needed; `denied`: not
+ * now. Of one that settles: `settled`, or `expired`: the lease had ended before. Of the others: `done`: it was taken in;
+ * `ignored`: it changed nothing, because it was late, known already or not for this state.
  */
-export type Verdict = 'granted' | 'pass' | 'denied' | 'done' | 'ignored';
+export type Verdict = 'granted' | 'pass' | 'denied' | 'settled' | 'expired' | 'done' | 'ignored';
 
 /** The answer to a command. */
 export interface Reply {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';
 import { ignorance, type Action, type BreakerRecord, type MachineState, type View } from './record.ts';
-import type { MachineConfig } from './config.ts';
+import type { MachineConfig } from './record.ts';
 import { step } from './step.ts';
 
 /*
@@ -64,7 +64,7 @@ function act(world: World, instance: string, action: Action): World {
     must(JSON.stringify(again.record) === JSON.stringify(record), 'a report merged twice');
   }
   if (action.type === 'settle' && action.epoch !== (world.record?.epoch ?? -1)) {
-    must(reply.verdict === 'ignored', 'a stale epoch settled something');
+    must(reply.verdict === 'expired', 'a stale epoch settled something');
   }
   const held = action.type === 'settle' ? world.held.filter(({ leaseId }) => leaseId !== action.leaseId) : world.held;
   const more =

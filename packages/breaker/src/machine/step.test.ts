@@ -115,11 +115,11 @@ describe('open and half open', () => {
     const { epoch = 0 } = bench.record ?? {};
     bench.now += 500;
     const late = bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('failure') });
-    expect(late.reply.verdict).toBe('ignored');
+    expect(late.reply.verdict).toBe('expired');
     expect(bench.record?.state.kind).toBe('half_open');
     bench.act('a', { type: 'acquire', leaseId: 'p1' });
     const stale = bench.act('a', { type: 'settle', leaseId: 'p1', epoch: epoch - 1, outcome: probe('failure') });
-    expect(stale.reply.verdict).toBe('ignored');
+    expect(stale.reply.verdict).toBe('expired');
     expect(bench.record?.state.kind).toBe('half_open');
   });
 });
@@ -192,7 +192,7 @@ describe('a store that forgot', () => {
     bench.record = undefined;
     expect(bench.act('b', { type: 'acquire', leaseId: 'p9' }).reply.verdict).toBe('granted');
     const late = bench.act('a', { type: 'settle', leaseId: 'p1', epoch, outcome: probe('failure') });
-    expect(late.reply.verdict).toBe('ignored');
+    expect(late.reply.verdict).toBe('expired');
     expect(late.reply.view.epoch).toBeGreaterThan(epoch);
   });
 

@@ -30,12 +30,29 @@
  *
  * READ leaves no trace where there is nothing to tell: a breaker that nobody has used stays unknown.
  */
-import { flushBacklog, recordBatch, recordLate } from './audit.ts';
 import { type Batch, batchOf } from './batch.ts';
-import type { MachineConfig } from './config.ts';
-import type { Action, BreakerRecord, Command, InstanceSeen, MachineState, OpenReason } from './record.ts';
+import type {
+  Action,
+  BreakerRecord,
+  Command,
+  InstanceSeen,
+  MachineConfig,
+  MachineState,
+  OpenReason,
+} from './record.ts';
 import { clamped, restored } from './restore.ts';
-import { type Cause, closedState, result, type StepResult, transition, type Turn, unseen } from './turn.ts';
+import {
+  type Cause,
+  closedState,
+  flushBacklog,
+  recordBatch,
+  recordLate,
+  result,
+  type StepResult,
+  transition,
+  type Turn,
+  unseen,
+} from './turn.ts';
 import { CALLING_MS, isCalling, judge, quorumOf, withBatch, withoutStale } from './window.ts';
 
 type Of<Kind extends MachineState['kind']> = Extract<MachineState, { kind: Kind }>;
@@ -210,9 +227,9 @@ function lease(turn: Turn, state: Of<'half_open'>, leaseId: string): StepResult 
 
 function settle(turn: Turn, { leaseId, epoch, outcome }: ActionOf<'settle'>): StepResult {
   const { state, config } = turn.record;
-  if (state.kind !== 'half_open' || epoch !== turn.record.epoch) return result(turn, 'ignored');
+  if (state.kind !== 'half_open' || epoch !== turn.record.epoch) return result(turn, 'expired');
   const leases = state.leases.filter(({ id }) => id !== leaseId);
-  if (leases.length === state.leases.length) return result(turn, 'ignored');
+  if (leases.length === state.leases.length) return result(turn, 'expired');
   const successes = state.successes + (outcome.kind === 'success' || outcome.kind === 'answered' ? 1 : 0);
   turn.record = { ...turn.record, state: { ...state, leases, successes, expiries: 0 } };
   recordBatch(turn, batchOf(outcome));
@@ -224,7 +241,7 @@ function settle(turn: Turn, { leaseId, epoch, outcome }: ActionOf<'settle'>): St
       metadata: {},
     });
   } else if (successes >= config.probes) closeAgain(turn, { openings: state.openings, successes });
-  return result(turn, 'done');
+  return result(turn, 'settled');
 }
 
 function closeAgain(turn: Turn, { openings, successes }: Pick<Of<'half_open'>, 'openings' | 'successes'>): void {

@@ -1,6 +1,5 @@
 import type { Batch } from './batch.ts';
-import type { MachineConfig, TripConfig } from './config.ts';
-import type { Bucket, InstanceSeen, OpenReason, Window } from './record.ts';
+import type { Bucket, InstanceSeen, MachineConfig, OpenReason, TripConfig, Window } from './record.ts';
 
 /** An instance that has reported a call within this time, in ms, is calling. */
 export const CALLING_MS = 10_000;

@@ -1,5 +1,5 @@
 import { type Meter, metrics as globalMetrics, ValueType } from '@opentelemetry/api';
-import { type BreakerMetrics, STATE_NAMES } from '../metrics/metrics.ts';
+import { type BreakerMetrics, STATE_NAMES } from '../metrics.ts';
 
 /** Where the metrics go. */
 export interface OpenTelemetryMetricsOptions {

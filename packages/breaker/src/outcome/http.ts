@@ -1,8 +1,6 @@
-import { truncated } from '../mask.ts';
-import { headerOf } from './headers.ts';
+import { truncated } from './error-text.ts';
 import { answered, type Outcome, success } from './outcome.ts';
 import { member } from './read.ts';
-import { retryAfterMs } from './retry-after.ts';
 
 /** Bounds on what a dependency may ask for. */
 export interface WaitBounds {
@@ -61,4 +59,78 @@ export function waitOf(sources: readonly unknown[], { maxRetryAfterMs }: WaitBou
     if (waitMs !== undefined) return Math.min(Math.ceil(waitMs), maxRetryAfterMs);
   }
   return undefined;
+}
+
+/** Most entries of a plain object that are looked through. */
+const MAX_HEADERS = 200;
+
+/**
+ * A header, whatever keeps it: `Headers` and what has a `get` like it, a plain object in any case, a list of pairs, or the
+ * flat list that Node calls raw headers. Undefined when there is none.
+ */
+export function headerOf(headers: unknown, name: string): string | undefined {
+  if (typeof headers !== 'object' || headers === null) return undefined;
+  try {
+    if (typeof member(headers, 'get') === 'function') return textOf(got(headers, name));
+    return textOf(Array.isArray(headers) ? listed(headers, name) : named(headers, name));
+  } catch {
+    return undefined;
+  }
+}
+
+function got(headers: object, name: string): unknown {
+  return 'get' in headers && typeof headers.get === 'function' ? headers.get(name) : undefined;
+}
+
+function named(headers: object, name: string): unknown {
+  const direct = member(headers, name);
+  if (direct !== undefined) return direct;
+  const key = Object.keys(headers)
+    .slice(0, MAX_HEADERS)
+    .find((one) => one.toLowerCase() === name);
+  return key === undefined ? undefined : member(headers, key);
+}
+
+function listed(headers: readonly unknown[], name: string): unknown {
+  if (Array.isArray(headers[0])) {
+    const pair = headers.slice(0, MAX_HEADERS).find((one) => textOf(member(one, '0'))?.toLowerCase() === name);
+    return member(pair, '1');
+  }
+  for (let index = 0; index < headers.length - 1 && index < 2 * MAX_HEADERS; index += 2) {
+    if (textOf(headers[index])?.toLowerCase() === name) return headers[index + 1];
+  }
+  return undefined;
+}
+
+/** Of several values the first. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number') return String(value);
+  if (Array.isArray(value)) return textOf(value[0]);
+  return value instanceof Uint8Array ? new TextDecoder().decode(value) : undefined;
+}
+
+/**
+ * How long an HTTP answer asks its client to wait, in ms from now; undefined when it doesn't say, or not in a way that
+ * can be read. `Retry-After` is seconds or an HTTP date (RFC 9110, 10.2.3); a date is compared with the answer's own `Date`
+ * where there is one, since the two clocks may differ. `retry-after-ms` is what some AI providers send for finer steps.
+ */
+export function retryAfterMs(header: (name: string) => string | undefined): number | undefined {
+  const fine = header('retry-after-ms')?.trim();
+  if (fine !== undefined && /^\d+(?:\.\d+)?$/.test(fine)) return Number(fine);
+  const value = header('retry-after')?.trim();
+  if (value === undefined) return undefined;
+  if (/^\d+(?:\.\d+)?$/.test(value)) return Number(value) * 1000;
+  const until = httpDate(value);
+  if (until === undefined) return undefined;
+  const now = httpDate(header('date') ?? '') ?? Date.now();
+  return Math.max(0, until - now);
+}
+
+/** Only the three forms of HTTP: `Date.parse` alone would take nearly anything, `-5` too. */
+function httpDate(text: string): number | undefined {
+  if (!/^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? .*\d{2}:\d{2}:\d{2}/.test(text)) return undefined;
+  // The asctime form names no zone: it is GMT, and Date.parse would take the machine's.
+  const time = Date.parse(text.endsWith('GMT') ? text : `${text} GMT`);
+  return Number.isNaN(time) ? undefined : time;
 }

@@ -2,10 +2,11 @@
  * What an error means, by whose it is. Each reader below knows one family of clients and has no opinion of others' errors;
  * the table in docs/breaker.md says the same for users.
  */
+import { CircuitOpenError } from '../errors.ts';
 import { errorText } from './error-text.ts';
-import { httpStatus, ofAnswer, ofQuota, waitOf, type WaitBounds } from './http.ts';
+import { httpStatus, ofAnswer, ofQuota, type WaitBounds, waitOf } from './http.ts';
 import { answered, type FailureReason, neutral, type Outcome } from './outcome.ts';
-import { linksOf, member, textMember } from './read.ts';
+import { isInstance, linksOf, member, textMember } from './read.ts';
 
 /** Has an opinion of an error, or none. `text`: what to store of it, masked. */
 type Reader = (error: unknown, bounds: WaitBounds, text: string) => Outcome | undefined;
@@ -211,3 +212,46 @@ const ofHttp: Reader = (error, bounds, text) => {
 };
 
 const READERS: readonly Reader[] = [ofThrottle, ofLateRequest, ofPrisma, ofSql, ofSmtp, ofGrpc, ofHttp];
+
+const REFUSAL_CODES = new Set([
+  'circuit_open',
+  'EOPENBREAKER',
+  'ESEMLOCKED',
+  'ESHUTDOWN',
+  'wait_exceeded',
+  'limiter_unavailable',
+  'limiter_closed',
+  'breakers_not_configured',
+  'rate_limit_not_configured',
+]);
+const REFUSAL_MARKS = ['isBulkheadRejectedError', 'isBrokenCircuitError', 'isIsolatedCircuitError'];
+const REFUSAL_NAMES = new Set([
+  'BulkheadRejectedError',
+  'BrokenCircuitError',
+  'IsolatedCircuitError',
+  'QueueFullError',
+  'BottleneckError',
+  'BreakerInputError',
+  'LimiterInputError',
+]);
+
+/**
+ * Whether an error says that the dependency was never asked: a breaker, a limiter, a bulkhead or a queue in between
+ * refused. Such a refusal must not count, or a healthy dependency would be cut off because we are busy. Known by code
+ * (ours, opossum's), by mark (cockatiel's), by name, or by its members (rate-limiter-flexible's); in the error itself, in
+ * what it wraps, and where several tries were all refused.
+ */
+export function isRefusal(error: unknown): boolean {
+  return linksOf(error).some((link) => isRefusalItself(link) || areAllRefusals(member(link, 'errors')));
+}
+
+function areAllRefusals(errors: unknown): boolean {
+  return Array.isArray(errors) && errors.length > 0 && errors.every(isRefusalItself);
+}
+
+function isRefusalItself(error: unknown): boolean {
+  if (isInstance(error, CircuitOpenError) || REFUSAL_NAMES.has(textMember(error, 'name'))) return true;
+  if (REFUSAL_CODES.has(textMember(error, 'code'))) return true;
+  if (REFUSAL_MARKS.some((mark) => member(error, mark) === true)) return true;
+  return typeof member(error, 'msBeforeNext') === 'number' && typeof member(error, 'remainingPoints') === 'number';
+}

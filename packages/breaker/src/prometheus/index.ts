@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { BreakerInputError } from '../errors.ts';
-import { type BreakerMetrics, CALL_OUTCOMES, LEASE_EVENTS, STATE_NAMES } from '../metrics/metrics.ts';
+import { type BreakerMetrics, CALL_OUTCOMES, LEASE_EVENTS, STATE_NAMES } from '../metrics.ts';
 
 /** Where the metrics go. */
 export interface PrometheusMetricsOptions {

@@ -2,7 +2,7 @@ import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyBatch } from '../machine/batch.ts';
-import type { MachineConfig } from '../machine/config.ts';
+import type { MachineConfig } from '../machine/record.ts';
 import { ignorance, type Action, type Reply, type View } from '../machine/record.ts';
 import { type Deed, deeds } from '../../test/deeds.ts';
 import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';

@@ -82,10 +82,10 @@ it('holds on a real Redis: epochs, edges, leases, retries, quorum, stale results
           const [before, epoch] = [last, stale ? lease.epoch - 1 : lease.epoch];
           const action = { type: 'settle', leaseId: lease.leaseId, epoch, outcome: probe(outcome) } as const;
           const { verdict } = await execute(lease.instance, action);
-          if (stale || epoch !== before.epoch) expect(verdict).toBe('ignored');
+          if (stale || epoch !== before.epoch) expect(verdict).toBe('expired');
           if (outcome === 'neutral' && before.kind === 'half_open' && last.kind !== 'open')
             expect(last.epoch).toBe(before.epoch);
-          expect((await execute(lease.instance, action)).verdict).toBe('ignored');
+          expect((await execute(lease.instance, action)).verdict).toBe('expired');
         } else {
           seq += 1;
           const batch =

@@ -15,7 +15,7 @@ export interface MemoryStore extends BreakerStore {
   /** Forgets everything, as FLUSHALL does. */
   clear(): void;
   /** What it keeps of a breaker. */
-  peek(preset: string, name: string): BreakerRecord | undefined;
+  peek(name: string, preset: string): BreakerRecord | undefined;
 }
 
 /** Breakers in this process, for one that stands alone and for tests. Several sets of breakers may share it. */
@@ -49,7 +49,7 @@ export function memoryStore({ now = Date.now, onEvent }: MemoryStoreOptions = {}
       };
     },
     clear: () => records.clear(),
-    peek: (preset, name) => records.get(breakerKey({ preset, name })),
+    peek: (name, preset) => records.get(breakerKey({ preset, name })),
     close: async () => {},
   };
 }

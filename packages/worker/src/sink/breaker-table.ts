@@ -1,4 +1,4 @@
-import { type BreakerEvent, parseBreakerEvent } from '@spillway/breaker';
+import { type BreakerEvent, parseBreakerEvent } from '@spillway/breaker/events';
 import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
 import type { EventTable } from './event-writer.ts';
 import { storable } from './storable.ts';

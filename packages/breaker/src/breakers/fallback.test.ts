@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CircuitOpenError } from '../errors.ts';
-import { withFallback } from './fallback.ts';
+import { withFallback } from './breaker-set.ts';
 
 const refusal = new CircuitOpenError({ breaker: 'b', preset: 'p', state: 'open', retryAfterMs: 5 });
 

@@ -1,5 +1,5 @@
-import type { MachineConfig, TripConfig } from '../machine/config.ts';
-import type { Preset } from '../presets/preset.ts';
+import type { MachineConfig, TripConfig } from '../machine/record.ts';
+import type { Preset } from './preset.ts';
 
 /** Dead probers in a row that reopen. */
 const MAX_EXPIRIES = 3;

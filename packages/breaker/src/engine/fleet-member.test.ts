@@ -1,14 +1,15 @@
 import { expect, it } from 'vitest';
 import type { Command, Reply } from '../machine/record.ts';
+import { machineConfig } from '../presets/machine-config.ts';
+import { storage } from '../presets/built-in.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { BreakerId } from '../store/store.ts';
-import { baseConfig } from '../../test/machine.ts';
-import { FleetView } from './fleet-view.ts';
-import { realRuntime } from './runtime.ts';
-import { StoreLink } from './store-link.ts';
+import { quiet } from '../../test/virtual-fleet.ts';
+import { FleetMember } from './fleet-member.ts';
+import { realRuntime } from './types.ts';
 
-const id = { preset: 'storage', name: 's3' };
 const nothing = (): void => undefined;
+const id = { preset: 'storage', name: 's3' };
 
 it('asks again when somebody has news while an answer is under way that may be older', async () => {
   const memory = memoryStore();
@@ -20,34 +21,21 @@ it('asks again when somebody has news while an answer is under way that may be o
     if (asked === 1) await new Promise<void>((resolve) => (deliver = resolve));
     return reply;
   };
-  const link = new StoreLink({
-    id,
-    store: { ...memory, execute },
-    runtime: realRuntime,
-    instance: 'a',
-    config: baseConfig,
-    fleet: new FleetView(realRuntime),
-    isSick: () => false,
-    askedMs: () => 0,
-    onView: nothing,
-    onConfig: nothing,
-    onAlone: nothing,
-    onRetry: nothing,
-    onTransition: nothing,
-  });
-  const first = link.read();
+  const store = { ...memory, execute };
+  const member = new FleetMember({ id, preset: storage, store, runtime: realRuntime, instance: 'a', events: quiet });
+  const first = member.read();
   await expect.poll(() => asked).toBe(1);
   const force = { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: '' } as const;
   const { view } = await memory.execute(id, {
     instance: 'b',
-    config: baseConfig,
-    known: link.view,
+    config: machineConfig(storage),
+    known: member.view,
     random: 0,
     action: force,
   });
-  link.polled(true);
+  member.polled(true);
   deliver();
   await first;
-  expect(link.view).toMatchObject({ kind: 'forced_open', epoch: view.epoch });
+  expect(member.view).toMatchObject({ kind: 'forced_open', epoch: view.epoch });
   expect(asked).toBe(2);
 });

@@ -1,19 +1,17 @@
 import { randomUUID } from 'node:crypto';
+import { checkObject, oneOf, wholeNumberWithin } from '../checks.ts';
 import { Engine } from '../engine/engine.ts';
 import { Poller } from '../engine/poller.ts';
-import { realRuntime, type Runtime } from '../engine/runtime.ts';
-import { withFallback } from '../fallback/fallback.ts';
-import type { BreakerMetrics } from '../metrics/metrics.ts';
-import { checkObject, oneOf, wholeNumberWithin } from '../checks.ts';
+import { type EngineEvents, realRuntime, type Runtime } from '../engine/types.ts';
 import { BreakerInputError, shown } from '../errors.ts';
+import type { BreakerMetrics } from '../metrics.ts';
 import { MAX_TIME_MS, type Preset } from '../presets/preset.ts';
 import type { BreakerStore } from '../store/store.ts';
-import type { Callable } from '../timeout/call.ts';
+import { type Callable, isTimeUp } from '../timeout/call.ts';
 import { breakerHandle } from './breaker.ts';
-import type { Breakers, FallbackOptions, RunOptions } from './breakers.ts';
-import { Looks } from './looks.ts';
+import type { Breakers, Fallback, FallbackOptions, RunOptions } from './breakers.ts';
 import { Registry } from './registry.ts';
-import { snapshotOf } from './snapshot.ts';
+import { Looks, snapshotOf } from './snapshots.ts';
 
 /** Counts calls that were decided without the store. */
 export interface OutageCounter {
@@ -39,32 +37,32 @@ export interface BreakersParts {
 const SWEEP_MS = 30_000;
 
 /** Breakers over a store. */
-export function breakersOver(parts: BreakersParts): Breakers {
+export function breakersFrom(parts: BreakersParts): Breakers {
   const { store, runtime = realRuntime } = parts;
   const instance = randomUUID();
   const outage = parts.outageOf(instance);
   const registry = registryOf(parts, instance, outage, runtime, () => poller.hurry());
-  const poller = new Poller({ store, runtime, links: () => registry.all().map(({ link }) => link) });
+  const poller = new Poller({ store, runtime, members: () => registry.all().map(({ member }) => member) });
   const looks = new Looks({ registry, store, instance });
   const listening = store.listen(
     (announcement) => {
       const { preset, name, view } = announcement;
-      const engine = registry.find(preset, name);
+      const engine = registry.find(name, preset);
       if (engine === undefined) looks.heard(announcement);
-      else engine.hear(view);
+      else engine.member.hear(view);
     },
     // What was announced in the meantime was not heard.
     () => {
-      for (const engine of registry.all()) void engine.link.read();
+      for (const engine of registry.all()) void engine.member.read();
       looks.again();
     },
   );
   const stopSweeping = every(runtime, SWEEP_MS, () => registry.sweep());
   return {
-    run: runnerOver(registry),
+    run: runnerOf(registry),
     get(name, preset) {
-      looks.find(preset, name);
-      return breakerHandle({ name, preset, engine: () => registry.of(preset, name), looks, actor: parts.actor });
+      looks.find(name, preset);
+      return breakerHandle({ name, preset, engine: () => registry.of(name, preset), looks, actor: parts.actor });
     },
     snapshot: () => registry.all().map(snapshotOf),
     async close() {
@@ -73,8 +71,8 @@ export function breakersOver(parts: BreakersParts): Breakers {
       listening.close();
       looks.close();
       const engines = registry.all();
-      await Promise.all(engines.map((engine) => engine.drain()));
-      for (const engine of engines) engine.stop();
+      await Promise.all(engines.map((engine) => engine.member.drain()));
+      for (const engine of engines) engine.member.stop();
       await outage.close();
       await store.close();
     },
@@ -102,27 +100,52 @@ function registryOf(
     presets,
     maxBreakers,
     idleMs,
-    make: (preset, name) =>
+    make: (name, preset) =>
       new Engine({
         id: { preset: preset.name, name },
         preset,
         store,
         runtime,
         instance,
-        metrics,
-        onAlone,
-        onAloneCalls: (answer, calls) => outage.count(answer, calls),
+        events: {
+          ...metricsOf(name, preset.name, metrics),
+          alone: onAlone,
+          decidedAlone: (answer, calls) => outage.count(answer, calls),
+        },
       }),
-    onEvicted(engine) {
-      if (engine.link.isAlone) onAlone(false);
-      void engine.drain();
-      engine.stop();
-      metrics?.forget?.(engine.id.name, engine.id.preset);
+    onEvicted({ id, member }) {
+      if (member.isAlone) onAlone(false);
+      void member.drain();
+      member.stop();
+      metrics?.forget?.(id.name, id.preset);
     },
   });
 }
 
-function runnerOver(registry: Registry): Breakers['run'] {
+type MetricEvents = Omit<EngineEvents, 'alone' | 'decidedAlone'>;
+
+const nothing = (): void => undefined;
+const unmeasured: MetricEvents = {
+  call: undefined,
+  state: nothing,
+  transition: nothing,
+  lease: nothing,
+  flush: nothing,
+};
+
+/** The metrics of one breaker. */
+function metricsOf(name: string, preset: string, metrics: BreakerMetrics | undefined): MetricEvents {
+  if (metrics === undefined) return unmeasured;
+  return {
+    call: (outcome, durationMs) => metrics.call(name, preset, outcome, durationMs),
+    state: (state) => metrics.state(name, preset, state),
+    transition: (from, to, reason) => metrics.transition(name, preset, from, to, reason),
+    lease: (event) => metrics.lease(name, preset, event),
+    flush: (flush) => metrics.flush(flush),
+  };
+}
+
+function runnerOf(registry: Registry): Breakers['run'] {
   function run<T>(name: string, preset: string, fn: Callable<T>, settings?: RunOptions): Promise<T>;
   function run<T, F>(name: string, preset: string, fn: Callable<T>, settings: FallbackOptions<F>): Promise<T | F>;
   function run<T, F>(
@@ -134,7 +157,7 @@ function runnerOver(registry: Registry): Breakers['run'] {
     let engine: Engine;
     try {
       if (typeof fn !== 'function') throw new BreakerInputError('fn', `must be a function, not ${shown(fn)}`);
-      engine = registry.of(preset, name);
+      engine = registry.of(name, preset);
       if (settings !== undefined) checkSettings(settings, engine.preset);
     } catch (error) {
       return Promise.reject(error);
@@ -168,4 +191,21 @@ function every(runtime: Runtime, ms: number, work: () => void): () => void {
     cancel = runtime.after(ms, tick);
   }
   return () => cancel();
+}
+
+/**
+ * Puts a fallback behind a run: for a refusal, a timeout and whatever the function throws. The caller's own abort stays an
+ * abort, since nobody waits for a value then; a signal whose time was up is a timeout. The breaker counts the call as it went, not as it was saved.
+ */
+export async function withFallback<T>(run: Promise<T>, fallback: Fallback<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    return await run;
+  } catch (error) {
+    if (signal?.aborted === true && !isTimeUp(signal.reason)) throw error;
+    return isFunction(fallback) ? fallback(error) : fallback;
+  }
+}
+
+function isFunction<T>(fallback: Fallback<T>): fallback is (error: unknown) => T | PromiseLike<T> {
+  return typeof fallback === 'function';
 }

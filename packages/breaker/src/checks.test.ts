@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { checkName } from './checks.ts';
 import { BreakerInputError } from './errors.ts';
-import { checkName } from './names.ts';
 
 describe('checkName', () => {
   it.each(['a', 'runware', 'POST https://hooks.example/a?b=c', 'größe 🌊', 'x'.repeat(128)])('takes %j', (name) => {

@@ -1,0 +1,183 @@
+import type { Engine } from '../engine/engine.ts';
+import { ignorance } from '../machine/record.ts';
+import type { StateName } from '../metrics.ts';
+import { machineConfig } from '../presets/machine-config.ts';
+import type { Preset } from '../presets/preset.ts';
+import { type Announcement, type BreakerId, breakerKey, type BreakerStore } from '../store/store.ts';
+import type { Registry } from './registry.ts';
+
+/** A breaker as this process sees it; plain data, fit for JSON. Times are in ms since 1970 by Redis' clock. */
+export interface BreakerSnapshot {
+  readonly name: string;
+  readonly preset: string;
+  /** The state that calls of this process meet. */
+  readonly state: StateName;
+  /** The fleet's, as last heard. It differs when this process refuses on its own counts, or stands alone. */
+  readonly fleetState: StateName;
+  /** Grows with every transition of the fleet's; 0: nothing was heard yet. */
+  readonly epoch: number;
+  /** Since when the fleet is in its state; null: nothing was heard yet. */
+  readonly sinceMs: number | null;
+  /** How long refusals last still, in ms; 0: nothing is refused, or nobody can say; null: until somebody ends it. */
+  readonly refusesForMs: number | null;
+  /** Openings in a row. */
+  readonly openings: number;
+  /** Why the fleet is open: failures, failure_rate, slow_rate, quota, sole_caller, probe_failed or probes_expired. */
+  readonly reason: string | null;
+  /** Who forced the state, and why. */
+  readonly who: string | null;
+  readonly why: string | null;
+  /** True while Redis doesn't answer and this process acts on its own counts. */
+  readonly isAlone: boolean;
+  /** Version of the preset that the fleet works with; 0: no process that makes calls has been heard of. */
+  readonly version: number;
+}
+
+/** What an engine knows. */
+export function snapshotOf({ id, member }: Engine): BreakerSnapshot {
+  const { epoch, kind, sinceMs, openings, reason, who, why } = member.view;
+  const { leftMs, stateName } = member.admission;
+  const refuses = stateName !== 'closed' && stateName !== 'forced_closed';
+  return {
+    name: id.name,
+    preset: id.preset,
+    state: stateName,
+    fleetState: kind,
+    epoch,
+    sinceMs: epoch === 0 ? null : sinceMs,
+    refusesForMs: refuses ? (Number.isFinite(leftMs) ? Math.ceil(leftMs) : null) : 0,
+    openings,
+    reason: textOrNull(reason),
+    who: textOrNull(who),
+    why: textOrNull(why),
+    isAlone: member.isAlone,
+    version: member.fleet.config.version,
+  };
+}
+
+/** What there is to say of a breaker that nobody is known to have used. */
+export function unseenSnapshot(name: string, preset: Preset, isAlone: boolean): BreakerSnapshot {
+  return {
+    name,
+    preset: preset.name,
+    state: 'closed',
+    fleetState: 'closed',
+    epoch: 0,
+    sinceMs: null,
+    refusesForMs: 0,
+    openings: 0,
+    reason: null,
+    who: null,
+    why: null,
+    isAlone,
+    version: preset.version,
+  };
+}
+
+function textOrNull(text: string): string | null {
+  return text === '' ? null : text;
+}
+
+/** Most breakers that nobody uses whose first use is waited for. */
+const MAX_WATCHED = 100;
+
+/** What {@link Looks} are made of. */
+export interface LooksOptions {
+  readonly registry: Registry;
+  readonly store: Pick<BreakerStore, 'execute'>;
+  readonly instance: string;
+}
+
+/**
+ * Looks at breakers that this process doesn't call. Of one that nobody has used nothing is made: no engine, no metrics, no
+ * record in the store, however many names are asked for. One that is found in the store gets an engine, which follows it.
+ */
+export class Looks {
+  readonly #options: LooksOptions;
+  /** Those that weren't found, the oldest first. */
+  readonly #watched = new Map<string, BreakerId>();
+  readonly #looking = new Map<string, Promise<BreakerSnapshot>>();
+
+  #closed = false;
+
+  constructor(options: LooksOptions) {
+    this.#options = options;
+  }
+
+  /** The engine if there is one; otherwise it is looked for, once. @throws {BreakerInputError} */
+  find(name: string, preset: string): Engine | undefined {
+    const { registry } = this.#options;
+    const found = registry.find(name, preset);
+    if (found !== undefined) return found;
+    registry.presetOf(name, preset);
+    if (!this.#watched.has(breakerKey({ preset, name }))) void this.look({ preset, name });
+    return undefined;
+  }
+
+  /** What is known without asking. @throws {BreakerInputError} */
+  snapshot(name: string, preset: string): BreakerSnapshot {
+    const found = this.find(name, preset);
+    return found === undefined
+      ? unseenSnapshot(name, this.#options.registry.presetOf(name, preset), false)
+      : snapshotOf(found);
+  }
+
+  /** Asks the store. */
+  look(id: BreakerId): Promise<BreakerSnapshot> {
+    const key = breakerKey(id);
+    const under = this.#looking.get(key);
+    if (under !== undefined) return under;
+    this.#watch(key, id);
+    const looking = this.#look(id).finally(() => this.#looking.delete(key));
+    this.#looking.set(key, looking);
+    return looking;
+  }
+
+  /** Something was announced: if it is of one that is watched, it is in use from now on. */
+  heard({ preset, name, view }: Announcement): void {
+    if (this.#watched.has(breakerKey({ preset, name }))) this.#use({ preset, name }).member.hear(view);
+  }
+
+  /** What was announced in the meantime was not heard. */
+  again(): void {
+    for (const id of this.#watched.values()) void this.look(id);
+  }
+
+  /** Asks nothing more. */
+  close(): void {
+    this.#closed = true;
+    this.#watched.clear();
+  }
+
+  async #look(id: BreakerId): Promise<BreakerSnapshot> {
+    const { registry, store, instance } = this.#options;
+    const preset = registry.presetOf(id.name, id.preset);
+    const engine = registry.find(id.name, id.preset);
+    if (engine === undefined) {
+      if (this.#closed) return unseenSnapshot(id.name, preset, true);
+      const action = { type: 'read' } as const;
+      const command = { instance, config: machineConfig(preset), known: ignorance, random: 0, action };
+      const reply = await store.execute(id, command).catch(() => undefined);
+      if (reply === undefined) return unseenSnapshot(id.name, preset, true);
+      if (reply.view.epoch === 0) return unseenSnapshot(id.name, preset, false);
+    }
+    const used = engine ?? this.#use(id);
+    await used.member.read();
+    return snapshotOf(used);
+  }
+
+  #use(id: BreakerId): Engine {
+    this.#watched.delete(breakerKey(id));
+    return this.#options.registry.of(id.name, id.preset);
+  }
+
+  #watch(key: string, id: BreakerId): void {
+    this.#watched.delete(key);
+    this.#watched.set(key, id);
+    if (this.#watched.size <= MAX_WATCHED) return;
+    for (const oldest of this.#watched.keys()) {
+      this.#watched.delete(oldest);
+      break;
+    }
+  }
+}
