@@ -4,6 +4,7 @@ import { ConfigError, maskValues } from '@spillway/runtime';
 import { classifyDbError, InvalidOptionError } from '@spillway/db';
 import { LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
 import { CommanderError } from 'commander';
+import { PolicyFileError } from '@spillway/runtime/file';
 import { z } from 'zod';
 import type { CliContext } from './cli-context.ts';
 import { auditCommand } from './commands/audit/audit.ts';
@@ -11,6 +12,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { keyCommand } from './commands/key/key.ts';
 import { maintenanceCommand } from './commands/maintenance.ts';
 import { migrateCommand } from './commands/migrate.ts';
+import { applyCommand, exportCommand } from './commands/policy-file.ts';
 import { queriesCommand } from './commands/queries.ts';
 import { subjectCommand } from './commands/subject.ts';
 import { workerCommand } from './commands/worker.ts';
@@ -60,6 +62,8 @@ function buildProgram(context: CliContext): Command {
     auditCommand,
     keyCommand,
     subjectCommand,
+    applyCommand,
+    exportCommand,
   ];
   for (const make of commands) program.addCommand(make(context));
   settle(program, output);
@@ -108,6 +112,8 @@ function isUnmigrated(error: unknown): boolean {
 function codeOf(error: unknown): ExitCode {
   if (error instanceof RedisUnavailableError || error instanceof LimiterUnavailableError) return exitCodes.unavailable;
   if (error instanceof LimiterInputError) return exitCodes.usage;
-  if (error instanceof ConfigError || error instanceof InvalidOptionError) return exitCodes.usage;
+  if (error instanceof ConfigError || error instanceof InvalidOptionError || error instanceof PolicyFileError) {
+    return exitCodes.usage;
+  }
   return classifyDbError(error) === 'unavailable' ? exitCodes.unavailable : exitCodes.failed;
 }

@@ -10,8 +10,8 @@ export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, Limiter
 export { createLimiter } from './limiter.ts';
 export type { LimiterOptions, LimiterSettings } from './limiter.ts';
 export type { ActionOption, ChangeOptions, Limiter } from './limiter-interface.ts';
-export { LiveEntryError } from './live/entries.ts';
-export type { BlockedSubject, LiveEntries, Override } from './live/entries.ts';
+export { checkListEntry, checkOverride, checkPlan, LiveEntryError } from './live/entries.ts';
+export type { AppliedFile, BlockedSubject, LiveEntries, Override, Plan, StoredPreset } from './live/entries.ts';
 export type { Listing } from './live/listed-decision.ts';
 export { livePolicies } from './live/live-over.ts';
 export type { LivePoliciesOptions } from './live/live-over.ts';

@@ -52,6 +52,17 @@ it('says plainly when no limiter takes it over', async () => {
   expect(JSON.parse(json.stdout)).toEqual({ subject: 'u', existed: true, otherLimiters: 0, blockedUntil: null });
 });
 
+async function listed(env: Readonly<Record<string, string>>): Promise<unknown> {
+  return JSON.parse((await spillway(['subject', 'list', '--json'], env)).stdout);
+}
+
+it('blocks in the namespace of the variables, and in no other', async () => {
+  const env = { ...servers.env, SPILLWAY_NAMESPACE: 'staging' };
+  expect(await spillway(['subject', 'block', 'ada'], env)).toMatchObject({ code: 0 });
+  expect(await listed(env)).toEqual({ blocked: [{ subject: 'ada', blockedUntil: null }] });
+  expect(await listed(servers.env)).toEqual({ blocked: [] });
+}, 60_000);
+
 it.each([
   [['block', 'u', '--for', '90s'], 2],
   [['block', 'u', '--for', '60d'], 2],

@@ -1,12 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
-import { type LiveChange, livePolicies, type LivePolicies } from '@spillway/limiter';
-import { actor } from '../actor.ts';
 import type { CliContext } from '../cli-context.ts';
-import { readTrailRedises } from '../config.ts';
 import { exitCodes } from '../exit-code.ts';
-import { withRedis } from '../open-redis.ts';
 import { printable, table } from '../output.ts';
+import { withLive } from '../with-live.ts';
 import { parseLifetime } from './key/lifetime.ts';
+import { reachOf } from './policy-file.ts';
 
 /** `spillway subject`. */
 export function subjectCommand(context: CliContext): Command {
@@ -68,20 +66,4 @@ says how many there are. The trail has a row, with the user of this machine.`;
 
 function reasonOf(why: string | undefined): { readonly why?: string } {
   return why === undefined ? {} : { why };
-}
-
-async function withLive<Result>(context: CliContext, work: (live: LivePolicies) => Promise<Result>): Promise<Result> {
-  return withRedis(readTrailRedises(context.env).trail, async (redis) => {
-    const live = livePolicies({ redis, actor: actor().slice(0, 200).toWellFormed(), deadlineMs: 5_000 });
-    try {
-      return await work(live);
-    } finally {
-      await live.close();
-    }
-  });
-}
-
-function reachOf({ otherLimiters }: Pick<LiveChange, 'otherLimiters'>): string {
-  if (otherLimiters > 0) return `${otherLimiters} limiters take it over.`;
-  return 'But no limiter takes it over now: none on this Redis is made with live: true.';
 }

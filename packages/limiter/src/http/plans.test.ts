@@ -1,6 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import { plans } from './plans.ts';
 
+const planOf = (subject: string): string | string[] => (subject === 'both' ? ['pro', 'standard'] : subject);
+
 describe('plans', () => {
   it('looks a subject up once for requests that come together, and keeps the answer', async () => {
     const lookup = vi.fn<(subject: string, of: string) => Promise<string | undefined>>(async (subject) =>
@@ -17,6 +19,16 @@ describe('plans', () => {
       ['ada', 'request'],
       ['bob', 'request'],
     ]);
+  });
+
+  it('gives the policies that a plan stands for now, and takes other names for policies', async () => {
+    const named = new Map([['pro', ['standard', 'generation']]]);
+    const policy = plans({ lookup: planOf, fallback: 'free', live: { plan: (name) => named.get(name) } });
+    expect(await policy('request', 'pro')).toEqual(['standard', 'generation']);
+    expect(await policy('request', 'both')).toEqual(['standard', 'generation']);
+    expect(await policy('request', 'strict')).toBe('strict');
+    named.set('pro', ['standard']);
+    expect(await policy('request', 'pro')).toEqual(['standard']);
   });
 
   it('keeps no more answers than it may', async () => {
@@ -44,6 +56,8 @@ describe('plans', () => {
     [{ ttlMs: 0 }, 'ttlMs'],
     [{ max: 1.5 }, 'max'],
     [{ size: 5 }, 'size'],
+    [{ live: true }, 'live'],
+    [{ live: null }, 'live'],
   ])('refuses %j at construction', (wrong, field) => {
     expect(() => plans({ lookup: () => 'pro', fallback: 'free', ...wrong } as never)).toThrow(field);
   });

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import type { LivePolicies } from '../live/live-policies.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 
 /** Who has which plan. `Of` is what a guard's functions get, see `GuardOptions`. */
@@ -10,6 +11,11 @@ export interface PlansOptions<Of> {
   ) => string | readonly string[] | undefined | Promise<string | readonly string[] | undefined>;
   /** The policy of a subject without a plan. */
   readonly fallback: string;
+  /**
+   * Where plans are: a name that `lookup` gives stands for the policies of the plan of that name, where there is one, as they are
+   * at each request. @default names are policies
+   */
+  readonly live?: Pick<LivePolicies, 'plan'>;
   /** How long an answer is kept, in ms. @default 60000 */
   readonly ttlMs?: number;
   /** For how many subjects answers are kept. @default 10000 */
@@ -28,8 +34,11 @@ export interface PlansOptions<Of> {
  * @throws {LimiterInputError} naming the option that can't be used.
  */
 export function plans<Of>(options: PlansOptions<Of>): (of: Of, subject: string) => Promise<string | readonly string[]> {
-  checkMembers('plans', options, ['lookup', 'fallback', 'ttlMs', 'max']);
-  const { lookup, fallback, ttlMs = 60_000, max = 10_000 } = options;
+  checkMembers('plans', options, ['lookup', 'fallback', 'live', 'ttlMs', 'max']);
+  const { lookup, fallback, live, ttlMs = 60_000, max = 10_000 } = options;
+  if (live !== undefined && typeof live?.plan !== 'function') {
+    throw new LimiterInputError('live', `must be limiter.live, of a limiter with live: true, not ${shown(live)}`);
+  }
   if (typeof lookup !== 'function') throw new LimiterInputError('lookup', `must be a function, not ${shown(lookup)}`);
   if (typeof fallback !== 'string')
     throw new LimiterInputError('fallback', `must be a policy's name, not ${shown(fallback)}`);
@@ -50,5 +59,10 @@ export function plans<Of>(options: PlansOptions<Of>): (of: Of, subject: string) 
       }
     },
   });
-  return async (of, subject) => (await cache.fetch(subject, { context: { of } })) ?? fallback;
+  return async (of, subject) => {
+    const found = (await cache.fetch(subject, { context: { of } })) ?? fallback;
+    if (live === undefined) return found;
+    if (typeof found === 'string') return live.plan(found) ?? found;
+    return [...new Set(found.flatMap((name) => live.plan(name) ?? name))];
+  };
 }

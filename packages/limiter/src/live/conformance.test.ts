@@ -161,7 +161,25 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
       allowed: ['10.0.0.1'],
       denied: ['10.0.0.0/8'],
       blocked: [],
+      plans: [],
+      presets: [],
     });
+  });
+
+  it('keep plans, presets and the file that they came from', async () => {
+    await live.setPlan({ name: 'pro', policies: ['uploads', 'logins'] });
+    expect(live.plan('pro')).toEqual(['uploads', 'logins']);
+    expect(live.plan('free')).toBeUndefined();
+    const preset = { name: 'search', openMs: 1_000, trip: { strategy: 'consecutive', failures: 3 } };
+    await live.setPreset(preset);
+    const file = { name: 'spillway.yaml', sha256: 'a'.repeat(64), content: 'b'.repeat(64), changes: 2 };
+    await live.recordFile(file);
+    const plans = [{ name: 'pro', policies: ['uploads', 'logins'] }];
+    expect(await live.list()).toMatchObject({ plans, presets: [preset], file });
+    await expect(live.removePlan('pro')).resolves.toMatchObject({ existed: true });
+    await expect(live.removePreset('search')).resolves.toMatchObject({ existed: true });
+    expect(live.plan('pro')).toBeUndefined();
+    expect(await live.list()).toMatchObject({ plans: [], presets: [] });
   });
 
   it.each([
@@ -175,8 +193,20 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
     ['an impossible network', () => live.deny('10.0.0.0/33'), 'entry'],
     ['a network of everybody', () => live.deny('0.0.0.0/0'), 'entry'],
     ['an empty entry', () => live.allow(''), 'subject'],
+    ['a plan of nothing', () => live.setPlan({ name: 'pro', policies: [] }), 'policies'],
+    ['a plan that names a policy twice', () => live.setPlan({ name: 'pro', policies: ['a', 'a'] }), 'policies'],
+    ['a plan without a proper name', () => live.setPlan({ name: 'Pro', policies: ['a'] }), 'plan'],
+    ['a preset without a proper name', () => live.setPreset({ name: 'a b' }), 'preset'],
   ])('refuse %s and name the field', async (_what, set, field) => {
     await expect(set()).rejects.toMatchObject({ code: 'invalid_input', field });
-    expect(await live.list()).toEqual({ policies: [], overrides: [], allowed: [], denied: [], blocked: [] });
+    expect(await live.list()).toEqual({
+      policies: [],
+      overrides: [],
+      allowed: [],
+      denied: [],
+      blocked: [],
+      plans: [],
+      presets: [],
+    });
   });
 });

@@ -25,6 +25,31 @@ export interface Override {
   readonly mode?: PolicyMode;
 }
 
+/** A plan that users have, and the policies that hold for who has it. */
+export interface Plan {
+  /** Lower-case letters, digits, `_` and `-`, up to 64. */
+  readonly name: string;
+  /** 1 to 16, all different. */
+  readonly policies: readonly string[];
+}
+
+/** A breaker preset, as `definePreset` of @spillway/breaker takes it. The limiter keeps it and looks at its name alone. */
+export interface StoredPreset {
+  readonly name: string;
+  readonly [option: string]: unknown;
+}
+
+/** The file that entries were set by. */
+export interface AppliedFile {
+  readonly name: string;
+  /** SHA-256 of its bytes, in hexadecimal. */
+  readonly sha256: string;
+  /** SHA-256 of what it says, whatever its layout and comments. */
+  readonly content: string;
+  /** How many entries were set or removed. */
+  readonly changes: number;
+}
+
 /** All that is set. */
 export interface LiveEntries {
   readonly policies: readonly Policy[];
@@ -35,6 +60,10 @@ export interface LiveEntries {
   readonly denied: readonly string[];
   /** Subjects that are blocked everywhere. */
   readonly blocked: readonly BlockedSubject[];
+  readonly plans: readonly Plan[];
+  readonly presets: readonly StoredPreset[];
+  /** The file that was applied last, if one was. */
+  readonly file?: AppliedFile;
 }
 
 /** A subject that is refused under every policy and action until its block ends. */
@@ -62,18 +91,63 @@ export class LiveEntryError extends Error {
 /** The field that holds the version. */
 export const VERSION_FIELD = 'version';
 
-/** Fields of the hash: `p:NAME`, `o:POLICY:SUBJECT`, `l:ENTRY`, `b:SUBJECT`. A policy's name has no colon. */
+/**
+ * Fields of the hash: `p:NAME`, `o:POLICY:SUBJECT`, `l:ENTRY`, `b:SUBJECT`, `n:PLAN`, `k:PRESET`, `f:applied`. A policy's name has
+ * no colon.
+ */
 export const fields = {
   policy: (name: string): string => `p:${name}`,
   override: ({ policy, subject }: Pick<Override, 'policy' | 'subject'>): string => `o:${policy}:${subject}`,
   list: (entry: string): string => `l:${entry}`,
   block: (subject: string): string => `b:${subject}`,
+  plan: (name: string): string => `n:${name}`,
+  preset: (name: string): string => `k:${name}`,
+  file: (): string => 'f:applied',
 } as const;
 
-/** @throws {LimiterInputError} unless it could be the name of a policy. */
-export function checkPolicyName(name: unknown): asserts name is string {
+/** @throws {LimiterInputError} unless it could be the name of a policy, or of what `field` says. */
+export function checkPolicyName(name: unknown, field = 'policy'): asserts name is string {
   if (typeof name === 'string' && /^[a-z0-9_-]{1,64}$/.test(name)) return;
-  throw new LimiterInputError('policy', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
+  throw new LimiterInputError(field, `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
+}
+
+/** The plan itself, with nothing else in it. @throws {LimiterInputError} naming the option and its value. */
+export function checkPlan(plan: { readonly [Key in keyof Plan]?: unknown }): Plan {
+  checkMembers('plan', plan, ['name', 'policies']);
+  const { name, policies } = plan;
+  checkPolicyName(name, 'plan');
+  if (!Array.isArray(policies) || policies.length < 1 || policies.length > 16) {
+    throw new LimiterInputError('policies', `must be 1 to 16 names of policies, not ${shown(policies)}`);
+  }
+  const names = policies.map((policy: unknown): string => {
+    checkPolicyName(policy, 'policies');
+    return policy;
+  });
+  if (new Set(names).size === names.length) return { name, policies: names };
+  throw new LimiterInputError('policies', 'must all be different');
+}
+
+/** @throws {LimiterInputError} unless it is an object with a name that JSON can carry. */
+export function checkPreset(preset: StoredPreset): StoredPreset {
+  if (typeof preset !== 'object' || preset === null) {
+    throw new LimiterInputError('preset', `must be an object, not ${shown(preset)}`);
+  }
+  checkPolicyName(preset.name, 'preset');
+  return preset;
+}
+
+/** @throws {LimiterInputError} naming the option and its value. */
+export function checkAppliedFile(file: { readonly [Key in keyof AppliedFile]?: unknown }): AppliedFile {
+  checkMembers('file', file, ['name', 'sha256', 'content', 'changes']);
+  const { name, sha256, content, changes } = file;
+  checkSubject(name);
+  for (const [field, hash] of Object.entries({ sha256, content })) {
+    if (typeof hash !== 'string' || !/^[\da-f]{64}$/u.test(hash)) {
+      throw new LimiterInputError(field, `must be 64 hexadecimal digits, not ${shown(hash)}`);
+    }
+  }
+  const counted = wholeNumberWithin('changes', changes, 0, Number.MAX_SAFE_INTEGER);
+  return { name, sha256: String(sha256), content: String(content), changes: counted };
 }
 
 /** Checks an override, whoever it comes from. @throws {LimiterInputError} naming the option and its value. */
@@ -111,7 +185,15 @@ export function readEntries(
   { fields: raw, nowMs }: StoredEntries,
   onError: (error: LiveEntryError) => void,
 ): LiveEntries {
-  const entries: Building = { policies: [], overrides: [], allowed: [], denied: [], blocked: [] };
+  const entries: Building = {
+    policies: [],
+    overrides: [],
+    allowed: [],
+    denied: [],
+    blocked: [],
+    plans: [],
+    presets: [],
+  };
   for (const [field, value] of raw) {
     if (field === VERSION_FIELD) continue;
     try {
@@ -129,6 +211,9 @@ interface Building {
   readonly allowed: string[];
   readonly denied: string[];
   readonly blocked: BlockedSubject[];
+  readonly plans: Plan[];
+  readonly presets: StoredPreset[];
+  file?: AppliedFile;
 }
 
 function readEntry(field: string, value: string, into: Building): void {
@@ -146,6 +231,12 @@ function readEntry(field: string, value: string, into: Building): void {
   } else if (kind === 'b:') {
     checkSubject(name);
     into.blocked.push({ subject: name, blockedUntil: readBlockValue(value) });
+  } else if (kind === 'n:') {
+    into.plans.push(checkPlan({ ...parseObject(value), name }));
+  } else if (kind === 'k:') {
+    into.presets.push(checkPreset({ ...parseObject(value), name }));
+  } else if (field === fields.file()) {
+    into.file = checkAppliedFile(parseObject(value));
   } else {
     throw new TypeError('it is of no known kind');
   }

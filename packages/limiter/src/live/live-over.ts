@@ -7,9 +7,12 @@ import { checkSubject } from '../request.ts';
 import type { ByHand, Policy } from '../types.ts';
 import { redisBus } from './bus.ts';
 import {
+  checkAppliedFile,
   checkListEntry,
   checkOverride,
+  checkPlan,
   checkPolicyName,
+  checkPreset,
   fields,
   type LiveEntryError,
   type Override,
@@ -112,10 +115,12 @@ export function liveOver({ source, actor, policies, onError = () => undefined }:
     ...overrideChanges(write, baseOf),
     ...listChanges(write),
     ...blockChanges(write),
+    ...planChanges(write),
     list: async () => readEntries(await source.load(), onError),
     refresh: view.refresh,
     resolve: (base, subject) => view.table.resolve(base, subject),
     policy: (name) => view.table.policy(name),
+    plan: (name) => view.table.plan(name),
     listed: (subject) => view.table.listed(subject),
     close: () => source.close(),
   };
@@ -204,6 +209,38 @@ function blockChanges(write: Write): Pick<LivePolicies, 'blockEverywhere' | 'unb
     async unblockEverywhere(subject, by) {
       checkSubject(subject);
       return changeOf(await write({ ...blockEntry(subject), action: 'unblock_everywhere' }, by));
+    },
+  };
+}
+
+const planEntry = (name: string): EntryPlace => ({ field: fields.plan(name), objectKind: 'plan', object: name });
+
+const presetEntry = (name: string): EntryPlace => ({ field: fields.preset(name), objectKind: 'preset', object: name });
+
+function planChanges(
+  write: Write,
+): Pick<LivePolicies, 'setPlan' | 'removePlan' | 'setPreset' | 'removePreset' | 'recordFile'> {
+  return {
+    async setPlan(plan, by) {
+      const { name, policies } = checkPlan(plan);
+      return changeOf(await write({ ...planEntry(name), value: JSON.stringify({ policies }), action: 'set_plan' }, by));
+    },
+    async removePlan(name, by) {
+      checkPolicyName(name, 'plan');
+      return changeOf(await write({ ...planEntry(name), action: 'remove_plan' }, by));
+    },
+    async setPreset(preset, by) {
+      const { name, ...options } = checkPreset(preset);
+      return changeOf(await write({ ...presetEntry(name), value: JSON.stringify(options), action: 'set_preset' }, by));
+    },
+    async removePreset(name, by) {
+      checkPolicyName(name, 'preset');
+      return changeOf(await write({ ...presetEntry(name), action: 'remove_preset' }, by));
+    },
+    async recordFile(file, by) {
+      const applied = checkAppliedFile(file);
+      const place = { field: fields.file(), objectKind: 'file', object: applied.name } as const;
+      return changeOf(await write({ ...place, value: JSON.stringify(applied), action: 'apply_file' }, by));
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { PolicyOptions } from '../policy/policy.ts';
 import type { BlockedEverywhere, BlockEverywhereOptions, ByHand, LiveChange, Policy } from '../types.ts';
-import type { LiveEntries, LiveEntryError, Override } from './entries.ts';
+import type { AppliedFile, LiveEntries, LiveEntryError, Override, Plan, StoredPreset } from './entries.ts';
 import type { Listing } from './listed-decision.ts';
 
 /** What {@link livePolicies} can be told. */
@@ -37,6 +37,14 @@ export interface LivePolicies {
   blockEverywhere(subject: string, options?: BlockEverywhereOptions): Promise<BlockedEverywhere>;
   /** Ends that block. Blocks of single policies stay. */
   unblockEverywhere(subject: string, by?: ByHand): Promise<LiveChange>;
+  /** Says which policies hold for who has a plan: see the option `live` of `plans`. */
+  setPlan(plan: Plan, by?: ByHand): Promise<LiveChange>;
+  removePlan(name: string, by?: ByHand): Promise<LiveChange>;
+  /** Keeps a breaker preset beside the policies, for programs to define at their start. Breakers that run keep theirs. */
+  setPreset(preset: StoredPreset, by?: ByHand): Promise<LiveChange>;
+  removePreset(name: string, by?: ByHand): Promise<LiveChange>;
+  /** Writes down which file was applied: in `list()`, and as a row of the trail. */
+  recordFile(file: AppliedFile, by?: ByHand): Promise<LiveChange>;
   /** All that is set, read now. */
   list(): Promise<LiveEntries>;
   /** Reads the entries now; until the first reading the code's policies hold. */
@@ -45,6 +53,8 @@ export interface LivePolicies {
   resolve(base: Policy, subject: string): Policy;
   /** The live policy of a name. */
   policy(name: string): Policy | undefined;
+  /** The policies of a plan now; undefined for a name that is no plan. */
+  plan(name: string): readonly string[] | undefined;
   /** What is said of a subject now, whatever the policy: that it is blocked everywhere, or what the lists say. */
   listed(subject: string): Listing | undefined;
   /** A limiter closes its own. */

@@ -16,7 +16,7 @@ export interface EntryWrite {
   /** What to store; a block's end is counted by the source's clock, `Infinity` = it has none. Absent: the entry is removed. */
   readonly value?: string | { readonly blockMs: number };
   readonly action: string;
-  readonly objectKind: 'policy' | 'override' | 'list' | 'block';
+  readonly objectKind: 'policy' | 'override' | 'list' | 'block' | 'plan' | 'preset' | 'file';
   readonly object: string;
   /** What holds where there is no entry, as JSON. */
   readonly instead?: string;

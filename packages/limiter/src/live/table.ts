@@ -10,6 +10,8 @@ import { overridden } from './overridden.ts';
 export interface LiveTable {
   /** The live policy of that name, if there is one. */
   policy(name: string): Policy | undefined;
+  /** The policies of a plan of that name, if there is one. */
+  plan(name: string): readonly string[] | undefined;
   /** What holds for a subject: the exact override, else the closest pattern, else the policy itself. */
   resolve(base: Policy, subject: string): Policy;
   /**
@@ -22,11 +24,19 @@ export interface LiveTable {
 /** How many subjects a table remembers the outcome of its patterns for. */
 const MEMO_SIZE = 10_000;
 
+/** The entries that decisions look at. */
+type CompiledEntries = Pick<LiveEntries, 'policies' | 'overrides' | 'allowed' | 'denied' | 'blocked'> &
+  Partial<Pick<LiveEntries, 'plans'>>;
+
 /**
  * Compiles entries. The objects that `resolve` answers with are the same for the same question.
  * @param clockOffset what has to be added to a time of the store's to have that of `performance.now()`, in ms
  */
-export function liveTable({ policies, overrides, allowed, denied, blocked }: LiveEntries, clockOffset = 0): LiveTable {
+export function liveTable(
+  { policies, overrides, allowed, denied, blocked, plans = [] }: CompiledEntries,
+  clockOffset = 0,
+): LiveTable {
+  const ofPlan = new Map(plans.map((plan) => [plan.name, plan.policies]));
   const live = new Map(policies.map((policy) => [policy.name, policy]));
   const byPolicy = new Map<string, Matcher<Override>>();
   for (const name of new Set(overrides.map(({ policy }) => policy))) {
@@ -39,6 +49,7 @@ export function liveTable({ policies, overrides, allowed, denied, blocked }: Liv
 
   return {
     policy: (name) => live.get(name),
+    plan: (name) => ofPlan.get(name),
     resolve(base, subject) {
       const override = byPolicy.get(base.name)?.find(subject);
       if (override === undefined) return base;

@@ -1,0 +1,125 @@
+import { Command } from '@commander-js/extra-typings';
+import {
+  applyFile,
+  type ApplyReport,
+  differenceOf,
+  exportFile,
+  type FileChange,
+  type FileDifference,
+  fileJsonSchema,
+  readPolicyFile,
+} from '@spillway/runtime/file';
+import type { CliContext } from '../cli-context.ts';
+import { exitCodes } from '../exit-code.ts';
+import { printable } from '../output.ts';
+import { withLive } from '../with-live.ts';
+
+/** `spillway apply`. */
+export function applyCommand(context: CliContext): Command<[string]> {
+  return new Command('apply')
+    .description('set what a spillway.yaml has: policies, overrides, lists, plans, breaker presets')
+    .argument('<file>', 'a spillway.yaml')
+    .option('--diff', 'only show what would change')
+    .option('--prune', 'remove what the file does not name, too')
+    .addHelpText('after', applyHelp)
+    .action(async (path, { diff = false, prune = false }) => {
+      const file = await readPolicyFile(path);
+      if (diff) {
+        const difference = await withLive(context, async (live) => differenceOf(file, await live.list()));
+        context.output.result(
+          { file: file.name, sha256: file.sha256, ...difference },
+          differenceText(difference, prune),
+        );
+        return;
+      }
+      const report = await withLive(context, (live) => applyFile(live, file, { prune }));
+      context.output.result({ file: file.name, sha256: file.sha256, ...report }, reportText(report));
+      if (report.overtaken.length > 0) context.end(exitCodes.partial);
+    });
+}
+
+/** `spillway export`. */
+export function exportCommand(context: CliContext): Command {
+  return new Command('export')
+    .description('print what is set as a spillway.yaml; to apply that file changes nothing')
+    .option('--schema', 'print the JSON schema of the file instead, for editors; needs no server')
+    .addHelpText('after', '\nNeeds REDIS_URL, the Redis of the limiters. Blocks are no part of it.')
+    .action(async ({ schema = false }) => {
+      if (schema) {
+        const json = fileJsonSchema();
+        context.output.result(json, JSON.stringify(json, null, 2));
+        return;
+      }
+      const entries = await withLive(context, (live) => live.list());
+      const text = exportFile(entries);
+      context.output.result({ yaml: text }, text.trimEnd());
+    });
+}
+
+const applyHelp = `
+Needs REDIS_URL, the Redis of the limiters, and no database. Each change holds within a second in all limiters that are made with
+live: true, and is a row of spillway.changes; so is the file, with its SHA-256 and the user of this machine. What is so already
+is not touched, and what the file does not name stays, unless --prune. Blocks are never touched. An apply that was interrupted
+is finished by the next one. Breaker presets are kept for programs to define at their start.`;
+
+function reportText({ set, removed, left, overtaken, recorded, otherLimiters }: ApplyReport): string {
+  return [
+    ...set.map(line),
+    ...removed.map(line),
+    set.length + removed.length === 0 ? 'Nothing to change.' : `Set ${set.length}, removed ${removed.length}.`,
+    ...(set.length + removed.length === 0 && recorded ? ['Wrote down the file.'] : []),
+    ...leftText(left),
+    ...(overtaken.length > 0 ? [`Somebody else changed ${overtaken.length} of these meanwhile: apply again.`] : []),
+    ...(otherLimiters === undefined || set.length + removed.length === 0 ? [] : [reachOf({ otherLimiters })]),
+  ].join('\n');
+}
+
+/** What a change reaches, in words. */
+export function reachOf({ otherLimiters }: { readonly otherLimiters: number }): string {
+  if (otherLimiters > 0) return `${otherLimiters} limiters take it over.`;
+  return 'But no limiter takes it over now: none on this Redis is made with live: true.';
+}
+
+function differenceText({ sets, unnamed }: FileDifference, prune: boolean): string {
+  const changes = prune ? [...sets, ...unnamed] : sets;
+  return [
+    ...changes.map(line),
+    changes.length === 0 ? 'Nothing would change.' : `${changes.length} would change; nothing was.`,
+    ...(prune ? [] : leftText(unnamed)),
+  ].join('\n');
+}
+
+function leftText(left: readonly FileChange[]): string[] {
+  if (left.length === 0) return [];
+  const names = left.slice(0, 10).map(({ kind, name }) => `${kind} ${printable(name)}`);
+  const more = left.length > names.length ? `, and ${left.length - names.length} more` : '';
+  return [`Not in the file, and left: ${names.join(', ')}${more}. --prune removes them.`];
+}
+
+/** `+` is new, `-` is removed, `~` is changed. */
+function line({ kind, name, before, after }: FileChange): string {
+  const what = `${kind} ${printable(name)}`;
+  if (after === undefined) return `- ${what}`;
+  if (before === undefined) return `+ ${what}: ${shown(after)}`;
+  return `~ ${what}: ${differing(before, after)}`;
+}
+
+/** Only the members that differ. */
+function differing(before: unknown, after: unknown): string {
+  const [one, other] = [membersOf(before), membersOf(after)];
+  if (one === undefined || other === undefined) return `${shown(before)} → ${shown(after)}`;
+  const names = [...new Set([...Object.keys(one), ...Object.keys(other)])];
+  return names
+    .filter((name) => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
+    .map((name) => `${name} ${shown(one[name])} → ${shown(other[name])}`)
+    .join(', ');
+}
+
+function membersOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  return Object.fromEntries(Object.entries(value));
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? 'none' : printable(JSON.stringify(value));
+}

@@ -1,0 +1,9 @@
+export { applyFile, differenceOf } from './apply-file.ts';
+export type { ApplyOptions, ApplyReport, FileChange, FileDifference } from './apply-file.ts';
+export { exportFile } from './export-file.ts';
+export { takeFile, type TakeFileOptions } from './file-at-start.ts';
+export { PolicyFileError } from './placed-yaml.ts';
+export type { FileProblem } from './placed-yaml.ts';
+export { parsePolicyFile, readPolicyFile } from './policy-file.ts';
+export type { PolicyFile } from './policy-file.ts';
+export { fileJsonSchema } from './schema.ts';
