@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import {
-  blockedSubjects,
+  blocksOverview,
+  topUsers,
   breakerOverview,
   countBlocksRunning,
   createPool,
@@ -41,8 +42,10 @@ const queries: Readonly<Record<string, (db: Queryable) => Promise<unknown>>> = {
   'decisions, 24 hours': async (db) => decisionSeries(db, 24 * HOUR, HOUR / 3),
   'decisions, 7 days': async (db) => decisionSeries(db, 168 * HOUR, 2 * HOUR),
   'blocks running': countBlocksRunning,
-  'blocked subjects, 15 minutes': async (db) => blockedSubjects(db, HOUR / 4, 20),
-  'blocked subjects, 7 days': async (db) => blockedSubjects(db, 168 * HOUR, 20),
+  'blocked subjects, 15 minutes': async (db) => blocksOverview(db, HOUR / 4, 20),
+  'blocked subjects, 7 days': async (db) => blocksOverview(db, 168 * HOUR, 20),
+  'blocked subjects of a tier, 7 days': async (db) => blocksOverview(db, 168 * HOUR, 20, { tier: 'auth' }),
+  'top users, 7 days': async (db) => topUsers(db, 168 * HOUR, 20),
   'breakers, 15 minutes': async (db) => breakerOverview(db, HOUR / 4),
   'breakers, 7 days': async (db) => breakerOverview(db, 168 * HOUR),
   'trail, last samples': async (db) => latestMetrics(db, TRAIL),

@@ -1,16 +1,26 @@
 /** What the server said to something that the page asked for. */
-export type Answer = { readonly ok: true } | { readonly ok: false; readonly status: number; readonly reason: string };
+export type Answer<Data = unknown> =
+  | { readonly ok: true; readonly data: Data }
+  | { readonly ok: false; readonly status: number; readonly reason: string };
 
-/** Sends JSON to the API that served the page. Never rejects: a network failure is an answer with status 0. */
-export async function send(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<Answer> {
+/**
+ * Asks the API that served the page, with JSON if there is a body; `data` is the JSON of the answer, undefined where it has none.
+ * Never rejects: a network failure is an answer with status 0.
+ */
+export async function send<Data = unknown>(
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<Answer<Data>> {
   try {
     const response = await fetch(path, {
       method,
       headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    if (response.ok) return { ok: true };
-    return { ok: false, status: response.status, reason: await reasonOf(response) };
+    if (!response.ok) return { ok: false, status: response.status, reason: await reasonOf(response) };
+    const text = await response.text();
+    return { ok: true, data: text === '' ? undefined : JSON.parse(text) };
   } catch {
     return { ok: false, status: 0, reason: 'The server can not be reached.' };
   }

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { type RangeName, rangeNames } from '../src/dashboard/snapshot-shape.ts';
+import { type Filter, type RangeName, rangeNames } from '../src/dashboard/snapshot-shape.ts';
 import { send } from './api.ts';
 import { Board } from './board.tsx';
 import { Login } from './login.tsx';
@@ -13,7 +13,7 @@ type Session =
 /** The page: a login, or the board of whoever is logged in. */
 export function App(): JSX.Element {
   const [session, setSession] = useState<Session>({ kind: 'asking' });
-  const [range, setRange] = useRange();
+  const [{ range, ...filter }, setAddress] = useAddress();
   const look = (): void => void currentSession().then(setSession);
   useEffect(look, []);
   switch (session.kind) {
@@ -25,7 +25,9 @@ export function App(): JSX.Element {
       return (
         <Board
           range={range}
-          onRange={setRange}
+          onRange={(next) => setAddress({ range: next })}
+          filter={filter}
+          onFilter={setAddress}
           mayChange={session.scopes.some((scope) => scope === 'operate' || scope === 'admin')}
           onSignedOut={() => setSession({ kind: 'out', notice: 'Your session is over: please log in again.' })}
           onLogOut={() => void send('DELETE', '/dashboard/session').then(() => setSession({ kind: 'out' }))}
@@ -34,19 +36,27 @@ export function App(): JSX.Element {
   }
 }
 
-/** The range, which is in the page's address: it survives a reload and can be sent to somebody. */
-function useRange(): readonly [RangeName, (range: RangeName) => void] {
-  const [range, setRange] = useState<RangeName>(() => {
-    const named = new URLSearchParams(location.search).get('range') ?? '';
-    return rangeNames.find((name) => name === named) ?? '1h';
+/** What is in the page's address: it survives a reload and can be sent to somebody. Never a subject: addresses are logged. */
+type Address = Filter & { readonly range: RangeName };
+
+function useAddress(): readonly [Address, (part: Partial<Address>) => void] {
+  const [address, setAddress] = useState<Address>(() => {
+    const query = new URLSearchParams(location.search);
+    const text = (name: string): string | null => query.get(name) || null;
+    const range = rangeNames.find((name) => name === query.get('range')) ?? '1h';
+    return { range, tier: text('tier'), action: text('action') };
   });
-  const choose = (next: RangeName): void => {
+  const change = (part: Partial<Address>): void => {
+    const next = { ...address, ...part };
     const url = new URL(location.href);
-    url.searchParams.set('range', next);
+    for (const [name, value] of Object.entries(next)) {
+      if (value === null) url.searchParams.delete(name);
+      else url.searchParams.set(name, value);
+    }
     history.replaceState(null, '', url);
-    setRange(next);
+    setAddress(next);
   };
-  return [range, choose];
+  return [address, change];
 }
 
 async function currentSession(): Promise<Session> {

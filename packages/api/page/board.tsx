@@ -1,8 +1,18 @@
 import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
-import { type RangeName, rangeNames, RANGES, type Snapshot, workerOf } from '../src/dashboard/snapshot-shape.ts';
+import { useEffect, useState } from 'preact/hooks';
+import {
+  type Filter,
+  type RangeName,
+  rangeNames,
+  RANGES,
+  type Snapshot,
+  workerOf,
+} from '../src/dashboard/snapshot-shape.ts';
 import { AskProvider } from './ask.tsx';
+import { Filters } from './filters.tsx';
+import { History } from './history.tsx';
 import { Liveness } from './liveness.tsx';
+import { type OpenBreaker, OpenProvider } from './open.tsx';
 import { Alerts } from './panels/alerts.tsx';
 import { Blocked } from './panels/blocked.tsx';
 import { Breakers } from './panels/breakers.tsx';
@@ -11,12 +21,16 @@ import { Decisions } from './panels/decisions.tsx';
 import { Gaps } from './panels/gaps.tsx';
 import { Jobs } from './panels/jobs.tsx';
 import { Pulse } from './panels/pulse.tsx';
+import { SubjectPanel } from './panels/subject.tsx';
+import { MostCalls, MostRefused } from './panels/top.tsx';
 import { Trail } from './panels/trail.tsx';
 import { useSnapshot } from './use-snapshot.ts';
 
 interface BoardProps {
   readonly range: RangeName;
   readonly onRange: (range: RangeName) => void;
+  readonly filter: Filter;
+  readonly onFilter: (filter: Filter) => void;
   /** Whether the key may unblock, force and resolve. */
   readonly mayChange: boolean;
   readonly onSignedOut: () => void;
@@ -24,8 +38,11 @@ interface BoardProps {
 }
 
 /** Everything on one page, the most urgent first. */
-export function Board({ range, onRange, mayChange, onSignedOut, onLogOut }: BoardProps): JSX.Element {
-  const feed = useSnapshot(range);
+export function Board(props: BoardProps): JSX.Element {
+  const { range, onRange, filter, onFilter, mayChange, onSignedOut, onLogOut } = props;
+  const feed = useSnapshot(range, filter);
+  const [subject, setSubject] = useState<string>();
+  const [breaker, setBreaker] = useState<OpenBreaker>();
   useEffect(() => {
     if (feed.kind === 'signed-out') onSignedOut();
   }, [feed.kind]);
@@ -33,24 +50,37 @@ export function Board({ range, onRange, mayChange, onSignedOut, onLogOut }: Boar
   useTitle(snapshot);
   return (
     <AskProvider>
-      <header>
-        <h1>Spillway</h1>
-        <Liveness feed={feed} />
-        <Ranges range={range} onRange={onRange} />
-        <nav>
-          {mayChange ? <a href="/queues">Queues</a> : null}
-          <button type="button" onClick={onLogOut}>
-            Log out
-          </button>
-        </nav>
-      </header>
-      {snapshot === undefined ? (
-        <main class="center">Waiting for the first figures …</main>
-      ) : (
-        <main class={feed.kind === 'live' ? 'board' : 'board old'}>
-          <Panels snapshot={snapshot} mayChange={mayChange} />
-        </main>
-      )}
+      <OpenProvider onSubject={setSubject} onBreaker={setBreaker}>
+        <header>
+          <h1>Spillway</h1>
+          <Liveness feed={feed} />
+          <Ranges range={range} onRange={onRange} />
+          <nav>
+            {mayChange ? <a href="/queues">Queues</a> : null}
+            <button type="button" onClick={onLogOut}>
+              Log out
+            </button>
+          </nav>
+        </header>
+        {snapshot === undefined ? (
+          <main class="center">Waiting for the first figures …</main>
+        ) : (
+          <main class={feed.kind === 'live' ? 'board' : 'board old'}>
+            <Filters filter={filter} choices={snapshot.choices} onFilter={onFilter} onSubject={setSubject} />
+            {subject === undefined ? null : (
+              <SubjectPanel
+                key={subject}
+                subject={subject}
+                nowMs={snapshot.nowMs}
+                mayChange={mayChange}
+                onClose={() => setSubject(undefined)}
+              />
+            )}
+            <Panels snapshot={snapshot} mayChange={mayChange} />
+          </main>
+        )}
+        {breaker === undefined ? null : <History breaker={breaker} onLeave={() => setBreaker(undefined)} />}
+      </OpenProvider>
     </AskProvider>
   );
 }
@@ -81,12 +111,20 @@ function Panels({ snapshot, mayChange }: PanelsProps): JSX.Element {
     <>
       <Alerts panel={snapshot.alerts} nowMs={nowMs} />
       <Pulse snapshot={snapshot} />
-      <Decisions panel={snapshot.decisions} range={range} nowMs={nowMs} worker={workerOf(snapshot)} />
+      <Decisions
+        panel={snapshot.decisions}
+        range={range}
+        nowMs={nowMs}
+        worker={workerOf(snapshot)}
+        tier={snapshot.filter.tier}
+      />
       <Breakers panel={snapshot.breakers} nowMs={nowMs} mayChange={mayChange} />
-      <Blocked panel={snapshot.blocked} nowMs={nowMs} mayChange={mayChange} />
+      <Blocked panel={snapshot.blocks} trail={snapshot.trail} nowMs={nowMs} mayChange={mayChange} />
+      <MostRefused panel={snapshot.blocks} />
+      <MostCalls panel={snapshot.users} nowMs={nowMs} />
       <Trail panel={snapshot.trail} range={range} nowMs={nowMs} />
-      <Gaps panel={snapshot.gaps} nowMs={nowMs} mayChange={mayChange} />
       <Capacity panel={snapshot.capacity} />
+      <Gaps panel={snapshot.gaps} nowMs={nowMs} mayChange={mayChange} />
       <Jobs panel={snapshot.jobs} nowMs={nowMs} />
     </>
   );

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import { clock, duration } from './format.ts';
+import { clock, duration, utc } from './format.ts';
 
 /** One line of a chart. */
 export interface Line {
@@ -80,7 +80,7 @@ function Legend({ times, lines, format, index }: LegendProps): JSX.Element {
           </span>
         );
       })}
-      <small>{at === undefined ? '' : `${clock(at)} UTC`}</small>
+      <small title={at === undefined ? undefined : utc(at)}>{at === undefined ? '' : clock(at)}</small>
     </p>
   );
 }
@@ -112,7 +112,6 @@ function optionsOf(
     padding: [8, 8, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, sync: { key: 'board' }, points: { size: 7 } },
     legend: { show: false },
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1_000), 'Etc/UTC'),
     scales: { y: { range: (_, __, max) => [0, Math.max(max * 1.1, 1)] } },
     axes: [
       {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { clock, count, duration, moment, rate, relative, roughly } from './format.ts';
+import { clock, count, duration, local, rate, relative, roughly, utc, zoneName } from './format.ts';
 
 it.each([
   [0, '0'],
@@ -26,13 +26,29 @@ it.each([
   expect(duration(ms)).toBe(text);
 });
 
-it('moments are told from now, and in UTC', () => {
+it('moments are told from now', () => {
   expect(relative(61_000, 1_000)).toBe('in 1 min');
   expect(relative(1_000, 61_000)).toBe('1 min ago');
-  expect(moment(Date.UTC(2026, 10, 29, 2))).toBe('2026-11-29 02:00 UTC');
   expect(relative(7_800_000, 0)).toBe('in 2 h');
   expect(relative(5_700, 0)).toBe('in 6 s');
-  expect(clock(Date.UTC(2026, 10, 29, 14, 5))).toBe('14:05');
+});
+
+it.each([
+  ['UTC', '2026-11-29 02:00', '02:00', 'UTC'],
+  ['Asia/Kolkata', '2026-11-29 07:30', '07:30', 'GMT+5:30'],
+  ['America/New_York', '2026-11-28 21:00', '21:00', 'EST'],
+  ['Pacific/Kiritimati', '2026-11-29 16:00', '16:00', 'GMT+14'],
+])('a moment in %s is told as there, and the same in UTC', (zone, text, time, name) => {
+  const at = Date.UTC(2026, 10, 29, 2);
+  expect([local(at, zone), clock(at, zone), zoneName(at, zone)]).toEqual([text, time, name]);
+  expect(utc(at)).toBe('2026-11-29 02:00:00 UTC');
+});
+
+it('of the hour that comes twice in autumn, UTC tells which', () => {
+  const [first, second] = [0, 1].map((hours) => Date.UTC(2026, 9, 25, hours, 30));
+  const told = [first, second].map((at = 0) => [local(at, 'Europe/Berlin'), utc(at)]);
+  expect(told.map(([there]) => there)).toEqual(['2026-10-25 02:30', '2026-10-25 02:30']);
+  expect(told.map(([, at]) => at)).toEqual(['2026-10-25 00:30:00 UTC', '2026-10-25 01:30:00 UTC']);
 });
 
 it('what need not tick is told in its largest unit', () => {

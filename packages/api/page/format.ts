@@ -43,9 +43,60 @@ export function relative(atMs: number, nowMs: number): string {
   return `in ${away < HOUR ? duration(Math.max(1, Math.round(away / SECOND)) * SECOND) : roughly(away)}`;
 }
 
-/** In UTC, as the schedules are: `2026-11-29 02:00 UTC`. */
-export function moment(atMs: number): string {
-  return `${new Date(atMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+/** Where the reader is, as the browser knows it: `2026-11-29 07:30`. */
+export function local(atMs: number, timeZone?: string): string {
+  return stamp(atMs, timeZone).slice(0, 16);
+}
+
+/** The same moment in UTC, to the second: `2026-11-29 02:00:00 UTC`. */
+export function utc(atMs: number): string {
+  return `${stamp(atMs, 'UTC')} UTC`;
+}
+
+/** The time of day where the reader is: `07:30`. */
+export function clock(atMs: number, timeZone?: string): string {
+  return stamp(atMs, timeZone).slice(11, 16);
+}
+
+/** The same to the second: `07:30:00`. */
+export function time(atMs: number, timeZone?: string): string {
+  return stamp(atMs, timeZone).slice(11);
+}
+
+/** What the reader's time is called at a moment: `GMT+5:30`. */
+export function zoneName(atMs: number, timeZone?: string): string {
+  const parts = formatter(timeZone, { timeZoneName: 'short' }).formatToParts(atMs);
+  return parts.find(({ type }) => type === 'timeZoneName')?.value ?? '';
+}
+
+const made = new Map<string, Intl.DateTimeFormat>();
+
+/** Making one takes longer than using it a hundred times. */
+function formatter(timeZone: string | undefined, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = JSON.stringify([timeZone, options]);
+  let format = made.get(key);
+  if (format === undefined)
+    made.set(
+      key,
+      (format = new Intl.DateTimeFormat('en', { ...options, ...(timeZone === undefined ? {} : { timeZone }) })),
+    );
+  return format;
+}
+
+/** `2026-11-29 07:30:00`. */
+function stamp(atMs: number, timeZone: string | undefined): string {
+  const digits = '2-digit';
+  const parts = formatter(timeZone, {
+    year: 'numeric',
+    month: digits,
+    day: digits,
+    hour: digits,
+    minute: digits,
+    second: digits,
+    hourCycle: 'h23',
+  }).formatToParts(atMs);
+  const of = (type: string): string => parts.find((part) => part.type === type)?.value ?? '';
+  return `${of('year')}-${of('month')}-${of('day')} ${of('hour')}:${of('minute')}:${of('second')}`;
 }
 
 /** A stretch of time in its largest unit, for what need not tick: `51 min`, `3 d`. Seconds while it is short. */
@@ -54,9 +105,4 @@ export function roughly(ms: number): string {
   if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
   if (ms < DAY) return `${Math.floor(ms / HOUR)} h`;
   return `${Math.floor(ms / DAY)} d`;
-}
-
-/** The time of day in UTC: `14:05`. */
-export function clock(atMs: number): string {
-  return new Date(atMs).toISOString().slice(11, 16);
 }

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { type WorkerState, workerOf } from '../src/dashboard/snapshot-shape.ts';
-import { clock } from './format.ts';
+import { clock, time, utc, zoneName } from './format.ts';
 import type { Feed } from './use-snapshot.ts';
 
 /** A replica that is less behind shows what everybody calls now, in ms. */
@@ -17,15 +17,17 @@ export function Liveness({ feed }: { readonly feed: Feed }): JSX.Element {
   const isOld = worker?.kind === 'gone' || worker?.kind === 'never';
   return (
     <p class={`liveness ${isOld && feed.kind === 'live' ? 'stale' : feed.kind}`}>
-      <span role="status">{feed.kind === 'live' && worker !== undefined ? ofWorker(worker) : words(feed.kind)}</span>
+      <span role="status" title={worker?.kind === 'gone' ? utc(worker.sinceMs) : undefined}>
+        {feed.kind === 'live' && worker !== undefined ? ofWorker(worker) : words(feed.kind)}
+      </span>
       {behind === null || behind < SHOWN_FROM_MS ? null : (
         <span class="behind"> · replica {seconds(behind)} s behind</span>
       )}
       {at === undefined ? null : (
-        <time>
+        <time dateTime={new Date(at).toISOString()} title={utc(at)}>
           {' '}
-          {new Date(at).toISOString().slice(11, 19)}
-          <span class="zone"> UTC</span>
+          {time(at)}
+          <span class="zone"> {zoneName(at)}</span>
         </time>
       )}
     </p>
@@ -33,7 +35,7 @@ export function Liveness({ feed }: { readonly feed: Feed }): JSX.Element {
 }
 
 function ofWorker(worker: WorkerState): string {
-  if (worker.kind === 'gone') return `no worker since ${clock(worker.sinceMs)} UTC: figures are old`;
+  if (worker.kind === 'gone') return `no worker since ${clock(worker.sinceMs)}: figures are old`;
   return worker.kind === 'never' ? 'no worker has reported' : 'live';
 }
 

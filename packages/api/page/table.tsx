@@ -1,4 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
+import { type CsvColumns, download } from './csv.ts';
 
 /** A column: its title, and what stands in it. */
 export interface Column<Row> {
@@ -17,34 +18,43 @@ interface TableProps<Row> {
   readonly columns: readonly Column<Row>[];
   readonly rows: readonly Row[];
   readonly keyOf: (row: Row) => string;
+  /** What its CSV file holds. */
+  readonly csv: CsvColumns<Row>;
 }
 
 /**
  * A table that becomes a list of cards on a phone. The roles say what it is there too: a browser forgets a table's meaning as
- * soon as its parts are laid out in another way.
+ * soon as its parts are laid out in another way. Its rows can be taken away as a CSV file.
  */
-export function Table<Row>({ label, columns, rows, keyOf }: TableProps<Row>): JSX.Element {
+export function Table<Row>({ label, columns, rows, keyOf, csv }: TableProps<Row>): JSX.Element {
   return (
-    <table role="table" aria-label={label}>
-      <thead role="rowgroup">
-        <tr role="row">
-          {columns.map(({ title, number, buttons }) => (
-            <th key={title} role="columnheader" scope="col" class={number === true ? 'number' : ''}>
-              {buttons === true ? <span class="hidden">{title}</span> : title}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody role="rowgroup">
-        {rows.map((row) => (
-          <tr key={keyOf(row)} role="row">
-            {columns.map((column, index) => (
-              <Cell key={column.title} column={column} row={row} names={index === 0} />
+    <>
+      <table role="table" aria-label={label}>
+        <thead role="rowgroup">
+          <tr role="row">
+            {columns.map(({ title, number, buttons }) => (
+              <th key={title} role="columnheader" scope="col" class={number === true ? 'number' : ''}>
+                {buttons === true ? <span class="hidden">{title}</span> : title}
+              </th>
             ))}
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody role="rowgroup">
+          {rows.map((row) => (
+            <tr key={keyOf(row)} role="row">
+              {columns.map((column, index) => (
+                <Cell key={column.title} column={column} row={row} names={index === 0} />
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <p class="csv">
+        <button type="button" aria-label={`CSV: ${label}`} onClick={() => download(label, csv, rows)}>
+          CSV
+        </button>
+      </p>
+    </>
   );
 }
 

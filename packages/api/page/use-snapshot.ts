@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks';
-import type { RangeName, Snapshot } from '../src/dashboard/snapshot-shape.ts';
+import type { Filter, RangeName, Snapshot } from '../src/dashboard/snapshot-shape.ts';
 
 /** What the page knows, and whether it still hears. */
 export type Feed =
@@ -13,19 +13,22 @@ export type Feed =
 /** How long to wait before a refused connection is tried again, in ms. */
 const AGAIN_MS = 2_000;
 
-/** Listens to the server's snapshots of a range until the component goes. Those of the range before stay until then. */
-export function useSnapshot(range: RangeName): Feed {
+/** Listens to the server's snapshots of a range and a filter until the component goes. Those of the range before stay until then. */
+export function useSnapshot(range: RangeName, { tier, action }: Filter): Feed {
   const [feed, setFeed] = useState<Feed>({ kind: 'connecting' });
-  useEffect(() => listen(range, setFeed), [range]);
+  useEffect(() => {
+    const query = new URLSearchParams({ range, tier: tier ?? '', action: action ?? '' });
+    return listen(`/dashboard/events?${query}`, setFeed);
+  }, [range, tier, action]);
   return feed;
 }
 
-function listen(range: RangeName, setFeed: (next: Feed | ((known: Feed) => Feed)) => void): () => void {
+function listen(address: string, setFeed: (next: Feed | ((known: Feed) => Feed)) => void): () => void {
   let source: EventSource;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let gone = false;
   const open = (): void => {
-    source = new EventSource(`/dashboard/events?range=${range}`);
+    source = new EventSource(address);
     source.addEventListener('snapshot', (event) => {
       const snapshot: Snapshot = JSON.parse(event.data);
       setFeed({ kind: 'live', snapshot });

@@ -19,6 +19,7 @@ import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-route
 import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
 import { keyRoutes } from './keys/key-routes.ts';
 import { consumeRoutes } from './limits/consume-routes.ts';
+import { lookUpRoute } from './limits/look-up-route.ts';
 import { subjectRoutes } from './limits/subject-routes.ts';
 import type { ApiLogger } from './logger.ts';
 import type { MaintenanceControl } from './maintenance/maintenance-control.ts';
@@ -138,10 +139,12 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'chan
   for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, changeRoutes, deadLetterRoutes]) {
     list(app, reads, guard);
   }
+  lookUpRoute(app, { limiter: deps.limiter, db: reads }, guard);
   gapRoutes(app, { db, reads }, guard);
   if (breakers !== undefined) breakerRoutes(app, { db, control: breakers }, guard);
   metricRoutes(app, db, guard);
   const { dashboard, logger, authenticator } = deps;
-  if (dashboard !== undefined) dashboardRoutes(app, { db, ...dashboard, logger, authenticator, guard });
+  if (dashboard !== undefined)
+    dashboardRoutes(app, { db, ...dashboard, tiers: [...deps.limiter.policies.keys()], logger, authenticator, guard });
   keyRoutes(app, { db, record: recorder(db), onChange: onKeysChanged }, guard);
 }

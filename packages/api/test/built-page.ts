@@ -8,10 +8,11 @@ const run = promisify(execFile);
 
 /** Builds the dashboard's page where it was not, or where its source is newer. */
 export async function buildPage(): Promise<void> {
-  const root = path.resolve(pageFolder, '..');
+  const root = path.resolve(pageFolder, '../..');
   const source = path.join(root, 'page');
   const files = await readdir(source, { recursive: true });
-  const changed = await Promise.all(files.map(async (file) => changedAt(path.join(source, file))));
+  const inputs = [...files.map((file) => path.join(source, file)), path.join(root, '../../docs/operations.md')];
+  const changed = await Promise.all(inputs.map(changedAt));
   if ((await changedAt(path.join(pageFolder, 'index.html'))) > Math.max(...changed)) return;
   await run(path.join(root, 'node_modules/.bin/vite'), ['build', '--logLevel', 'warn'], { cwd: root });
 }

@@ -49,7 +49,7 @@ const statements = [
    FROM generate_series(now() - interval '65 minutes', now(), interval '15 seconds') AS at
    CROSS JOIN (VALUES ('audit_event_lag_p99_ms', 1.0), ('audit_event_lag_p50_ms', 0.4), ('audit_flush_lag_ms', 0.1)) AS metric (name, share)`,
   `INSERT INTO system_metrics (metric_name, metric_value, recorded_at) VALUES ('audit_outbox_events', 37, now()),
-     ('audit_queue_jobs', 2, now()), ('audit_dropped_total', 0, now()), ('audit_dead_letters', 1, now()), ('audit_missing_events', 0, now())`,
+     ('audit_queue_jobs', 2, now()), ('audit_dropped_total', 0, now()), ('audit_dead_letters', 1, now()), ('audit_missing_events', 0, now()), ('audit_blocks_capped', 0, now())`,
   `WITH run (id, job, status, started_at, took, error_message, table_name, archived, deleted) AS (VALUES
      (gen_random_uuid(), 'cron-archive-data', 'completed', now() - interval '3 days', interval '41 seconds', null, 'public.api_call_logs', 1284310, 1284310),
      (gen_random_uuid(), 'cron-cleanup-rate-limits', 'completed', now() - interval '7 hours', interval '380 milliseconds', null, 'public.rate_limits_v2', 0, 8204),

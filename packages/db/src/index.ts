@@ -42,7 +42,18 @@ export { readBehindMs } from './connection/read-behind.ts';
 export { readBackendPid, readServer, type ServerState } from './connection/server.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
 export { withConnection } from './connection/with-connection.ts';
-export { type BlockedSubject, blockedSubjects, countBlocksRunning } from './dashboard/blocked-subjects.ts';
+export {
+  blockedActions,
+  type BlockedSubject,
+  type BlocksFilter,
+  blocksOverview,
+  type BlocksOverview,
+  countBlocksRunning,
+  type RefusedSubject,
+  type TopUser,
+  topUsers,
+  type TopUsers,
+} from './dashboard/blocked-subjects.ts';
 export { type BreakerOverview, breakerOverview } from './dashboard/breaker-overview.ts';
 export { type Capacity, readCapacity } from './dashboard/capacity.ts';
 export { decisionRates, type DecisionRates, decisionSeries, type DecisionStep } from './dashboard/decisions.ts';

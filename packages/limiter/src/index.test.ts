@@ -36,6 +36,7 @@ it('exports exactly this', () => {
         "checkPlan",
         "createLimiter",
         "definePolicy",
+        "entriesFor",
         "generation",
         "hotPathClusterOptions",
         "hotPathOptions",

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import type { AlertState, Panel } from '../../src/dashboard/snapshot-shape.ts';
-import { amount, roughly } from '../format.ts';
+import { amount } from '../format.ts';
+import { Since } from '../time.tsx';
 
 interface AlertsProps {
   readonly panel: Panel<readonly AlertState[]>;
@@ -21,10 +22,23 @@ export function Alerts({ panel, nowMs }: AlertsProps): JSX.Element {
       ) : alerts.length === 0 ? null : (
         <section class="alerts wide" aria-label="Alerts">
           <ul>
-            {alerts.map(({ rule, value, threshold, side, unit, openedAtMs }) => (
+            {alerts.map(({ rule, value, threshold, side, unit, openedAtMs, runbook }) => (
               <li key={rule}>
                 <strong>{nameOf(rule)}</strong> is {amount(value, unit)}, {side} {amount(threshold, unit)}, for{' '}
-                {roughly(nowMs - openedAtMs)}
+                <Since atMs={openedAtMs} nowMs={nowMs} />
+                {runbook === null ? null : (
+                  <>
+                    {' · '}
+                    <a
+                      href={`/dashboard/runbooks#${encodeURIComponent(runbook)}`}
+                      target="_blank"
+                      rel="noopener"
+                      aria-label={`Runbook: ${nameOf(rule)} (in a new tab)`}
+                    >
+                      Runbook
+                    </a>
+                  </>
+                )}
               </li>
             ))}
           </ul>

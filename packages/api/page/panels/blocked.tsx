@@ -1,19 +1,24 @@
 import type { JSX } from 'preact';
-import type { BlockedState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
+import type { BlockedState, BlocksState, Panel as PanelState, TrailState } from '../../src/dashboard/snapshot-shape.ts';
 import { send } from '../api.ts';
 import { useAsk } from '../ask.tsx';
-import { count, relative } from '../format.ts';
+import { type CsvColumns, isoTime } from '../csv.ts';
+import { count } from '../format.ts';
+import { SubjectName } from '../open.tsx';
 import { Nothing, Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';
+import { Away } from '../time.tsx';
 
 interface BlockedProps {
-  readonly panel: PanelState<readonly BlockedState[]>;
+  readonly panel: PanelState<BlocksState>;
+  /** Tells whether blocks have no row. */
+  readonly trail: PanelState<TrailState>;
   readonly nowMs: number;
   readonly mayChange: boolean;
 }
 
 /** Who was blocked: running blocks first, then by how much was refused. */
-export function Blocked({ panel, nowMs, mayChange }: BlockedProps): JSX.Element {
+export function Blocked({ panel, trail, nowMs, mayChange }: BlockedProps): JSX.Element {
   return (
     <Panel
       title="Blocked subjects"
@@ -21,16 +26,58 @@ export function Blocked({ panel, nowMs, mayChange }: BlockedProps): JSX.Element 
       panel={panel}
       wide
     >
-      {(subjects) =>
-        subjects.length === 0 ? (
-          <Nothing>Nobody was blocked in this time, and nobody is now.</Nothing>
-        ) : (
-          <Table label="Blocked subjects" columns={columnsOf(nowMs, mayChange)} rows={subjects} keyOf={keyOf} />
-        )
-      }
+      {({ blocked, newestOnly }) => (
+        <>
+          <Looked newestOnly={newestOnly} capped={trail.kind === 'ready' ? trail.data.blocksCapped : null} />
+          {blocked.length === 0 ? (
+            <Nothing>Nobody was blocked in this time, and nobody is now.</Nothing>
+          ) : (
+            <Table
+              label="Blocked subjects"
+              columns={columnsOf(nowMs, mayChange)}
+              rows={blocked}
+              keyOf={keyOf}
+              csv={csv}
+            />
+          )}
+        </>
+      )}
     </Panel>
   );
 }
+
+interface LookedProps {
+  readonly newestOnly: number | null;
+  readonly capped?: number | null;
+}
+
+/** Says that there is more than what was looked at, if there is. */
+export function Looked({ newestOnly, capped = null }: LookedProps): JSX.Element | null {
+  const limits = [
+    ...(newestOnly === null
+      ? []
+      : [
+          `There are more blocks: these figures are of the newest ${newestOnly.toLocaleString('en')} of the time range and the ` +
+            `${newestOnly.toLocaleString('en')} running ones that end last.`,
+        ]),
+    ...(capped === null || capped === 0
+      ? []
+      : [`${capped.toLocaleString('en')} blocks of the last 10 minutes have no row: who they were is not known.`]),
+  ];
+  return limits.length === 0 ? null : <p class="about looked">{limits.join(' ')}</p>;
+}
+
+const csv: CsvColumns<BlockedState> = {
+  subject: ({ identifier }) => identifier,
+  tier: ({ tier }) => tier,
+  action: ({ action }) => action,
+  mode: ({ mode }) => mode,
+  blocks: ({ blocks }) => blocks,
+  refused: ({ deniedCount }) => deniedCount,
+  running: ({ active }) => active,
+  // Empty: without an end.
+  blocked_until: ({ blockedUntilMs }) => isoTime(blockedUntilMs),
+};
 
 function keyOf({ identifier, tier, action, mode }: BlockedState): string {
   return JSON.stringify([identifier, tier, action, mode]);
@@ -38,7 +85,7 @@ function keyOf({ identifier, tier, action, mode }: BlockedState): string {
 
 function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BlockedState>[] {
   const columns: readonly Column<BlockedState>[] = [
-    { title: 'Subject', cell: ({ identifier }) => <Subject name={identifier} /> },
+    { title: 'Subject', cell: ({ identifier }) => <SubjectName name={identifier} /> },
     {
       title: 'Tier',
       cell: ({ tier, mode }) => (
@@ -61,19 +108,14 @@ function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BlockedSt
   return [...columns, unblock];
 }
 
-function Subject({ name }: { readonly name: string }): JSX.Element {
-  return (
-    <code class="long" title={name}>
-      {name}
-    </code>
-  );
-}
-
 function Ends({ subject, nowMs }: { readonly subject: BlockedState; readonly nowMs: number }): JSX.Element {
   const { active, blockedUntilMs, mode } = subject;
   if (!active) return <span class="muted">over</span>;
-  const text = blockedUntilMs === null ? 'no end set' : relative(blockedUntilMs, nowMs);
-  return <span class={mode === 'enforce' ? 'blocked' : 'muted'}>{text}</span>;
+  return (
+    <span class={mode === 'enforce' ? 'blocked' : 'muted'}>
+      {blockedUntilMs === null ? 'no end set' : <Away atMs={blockedUntilMs} nowMs={nowMs} />}
+    </span>
+  );
 }
 
 function Unblock({ subject: { identifier, tier, action } }: { readonly subject: BlockedState }): JSX.Element {

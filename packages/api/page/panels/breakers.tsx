@@ -1,10 +1,13 @@
-import type { JSX } from 'preact';
+import type { ComponentChildren, JSX } from 'preact';
 import type { BreakerState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { send } from '../api.ts';
 import { type Question, useAsk } from '../ask.tsx';
-import { count, rate, relative, roughly } from '../format.ts';
+import { type CsvColumns, isoTime } from '../csv.ts';
+import { count, rate } from '../format.ts';
+import { useOpen } from '../open.tsx';
 import { Nothing, Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';
+import { Away, Since } from '../time.tsx';
 
 interface BreakersProps {
   readonly panel: PanelState<readonly BreakerState[]>;
@@ -17,7 +20,7 @@ export function Breakers({ panel, nowMs, mayChange }: BreakersProps): JSX.Elemen
   return (
     <Panel
       title="Circuit breakers"
-      about="Those that are not closed first. Failures and openings are of the time range."
+      about="Those that are not closed first. Failures and openings are of the time range; a name opens its history."
       panel={panel}
       wide
     >
@@ -30,6 +33,7 @@ export function Breakers({ panel, nowMs, mayChange }: BreakersProps): JSX.Elemen
             columns={columnsOf(nowMs, mayChange)}
             rows={breakers}
             keyOf={({ preset, breakerName }) => JSON.stringify([preset, breakerName])}
+            csv={csv}
           />
         )
       }
@@ -41,11 +45,7 @@ function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BreakerSt
   const columns: readonly Column<BreakerState>[] = [
     {
       title: 'Breaker',
-      cell: ({ breakerName, preset }) => (
-        <>
-          {breakerName} <span class="tag">{preset}</span>
-        </>
-      ),
+      cell: (breaker) => <Name breaker={breaker} />,
     },
     { title: 'State', cell: (breaker) => <State breaker={breaker} nowMs={nowMs} /> },
     { title: 'Next probe', cell: (breaker) => nextProbe(breaker, nowMs) },
@@ -58,6 +58,39 @@ function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BreakerSt
   return [...columns, { title: 'Change', buttons: true, cell: (breaker) => <Choices breaker={breaker} /> }];
 }
 
+const csv: CsvColumns<BreakerState> = {
+  breaker: ({ breakerName }) => breakerName,
+  preset: ({ preset }) => preset,
+  state: ({ state }) => state,
+  since: ({ sinceMs }) => isoTime(sinceMs),
+  until: ({ untilMs }) => isoTime(untilMs),
+  reason: ({ reason }) => reason,
+  failures: ({ failures }) => failures,
+  openings: ({ openings }) => openings,
+  last_error: ({ lastError }) => lastError,
+  forced_by: ({ who }) => who,
+  why: ({ why }) => why,
+};
+
+/** Opens what happened to it. */
+function Name({ breaker: { breakerName, preset } }: OfOne): JSX.Element {
+  const { openBreaker } = useOpen();
+  return (
+    <>
+      <button
+        type="button"
+        class="link"
+        aria-label={`History: ${breakerName}, ${preset}`}
+        title="History"
+        onClick={() => openBreaker({ breakerName, preset })}
+      >
+        {breakerName}
+      </button>{' '}
+      <span class="tag">{preset}</span>
+    </>
+  );
+}
+
 function State({
   breaker: { state, sinceMs },
   nowMs,
@@ -65,7 +98,12 @@ function State({
   return (
     <>
       <span class={`state ${state}`}>{state.replace('_', ' ')}</span>
-      {sinceMs === null ? null : <small> for {roughly(nowMs - sinceMs)}</small>}
+      {sinceMs === null ? null : (
+        <small>
+          {' '}
+          for <Since atMs={sinceMs} nowMs={nowMs} />
+        </small>
+      )}
     </>
   );
 }
@@ -74,15 +112,27 @@ interface OfOne {
   readonly breaker: BreakerState;
 }
 
-function nextProbe({ state, untilMs }: BreakerState, nowMs: number): string {
+function nextProbe({ state, untilMs }: BreakerState, nowMs: number): ComponentChildren {
   switch (state) {
     case 'open':
-      return untilMs === null ? 'not known' : untilMs <= nowMs ? 'with the next call' : relative(untilMs, nowMs);
+      return untilMs === null ? (
+        'not known'
+      ) : untilMs <= nowMs ? (
+        'with the next call'
+      ) : (
+        <Away atMs={untilMs} nowMs={nowMs} />
+      );
     case 'half_open':
       return 'probing now';
     case 'forced_open':
     case 'forced_closed':
-      return untilMs === null ? 'forced, no end set' : `forced, ends ${relative(untilMs, nowMs)}`;
+      return untilMs === null ? (
+        'forced, no end set'
+      ) : (
+        <>
+          forced, ends <Away atMs={untilMs} nowMs={nowMs} />
+        </>
+      );
     default:
       return '–';
   }

@@ -1,5 +1,6 @@
 import type { JSX } from 'preact';
 import type { CapacityState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
+import type { CsvColumns } from '../csv.ts';
 import { count } from '../format.ts';
 import { Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';
@@ -32,6 +33,7 @@ export function Capacity({ panel }: { readonly panel: PanelState<CapacityState> 
               { name: 'DB connections', now: connections, of: 'connections' },
             ]}
             keyOf={({ name }) => name}
+            csv={csv}
           />
           <p class="about">
             Users with a call in <code>api_call_logs</code> within five minutes. This database allows{' '}
@@ -52,6 +54,14 @@ const columns: readonly Column<Measure>[] = [
     cell: ({ now, of }) => <Share now={now} target={plan[of]} atLeast={'atLeast' in plan} />,
   })),
 ];
+
+const csv: CsvColumns<Measure> = {
+  metric: ({ name }) => name,
+  now: ({ now }) => now,
+  ...Object.fromEntries(
+    plans.map((plan) => [plan.name.toLowerCase().replaceAll(' ', '_'), ({ of }: Measure) => plan[of]]),
+  ),
+};
 
 interface ShareProps {
   readonly now: number;

@@ -11,14 +11,17 @@ interface DecisionsProps {
   readonly range: Range;
   readonly nowMs: number;
   readonly worker: WorkerState;
+  /** Only this tier's. */
+  readonly tier: string | null;
 }
 
 /** Decisions a second, a chart a tier: admitted, refused, and what shadows would have refused. */
-export function Decisions({ panel, range, nowMs, worker }: DecisionsProps): JSX.Element {
+export function Decisions({ panel, range, nowMs, worker, tier: only }: DecisionsProps): JSX.Element {
   return (
-    <Panel title="Decisions" about="A second, by tier. Times are UTC." panel={panel} wide>
-      {(points) =>
-        points.length === 0 ? (
+    <Panel title="Decisions" about="A second, by tier. Times are those of your clock." panel={panel} wide>
+      {(all) => {
+        const points = all.filter(({ policy }) => only === null || policy === only);
+        return points.length === 0 ? (
           <Nothing>
             No decision was counted in this time. The API counts its own; a service that imports the limiter counts with{' '}
             <code>recordDecisions: true</code>.
@@ -29,8 +32,8 @@ export function Decisions({ panel, range, nowMs, worker }: DecisionsProps): JSX.
               <Tier key={tier} tier={tier} points={points} range={range} nowMs={nowMs} worker={worker} />
             ))}
           </div>
-        )
-      }
+        );
+      }}
     </Panel>
   );
 }

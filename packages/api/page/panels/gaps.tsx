@@ -2,9 +2,11 @@ import type { JSX } from 'preact';
 import type { GapState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { send } from '../api.ts';
 import { useAsk } from '../ask.tsx';
-import { count, moment, relative } from '../format.ts';
+import { type CsvColumns, isoTime } from '../csv.ts';
+import { count } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';
+import { Away } from '../time.tsx';
 
 interface GapsProps {
   readonly panel: PanelState<readonly GapState[]>;
@@ -25,7 +27,13 @@ export function Gaps({ panel, nowMs, mayChange }: GapsProps): JSX.Element {
         gaps.length === 0 ? (
           <Nothing>No gap is open.</Nothing>
         ) : (
-          <Table label="Gaps in the trail" columns={columnsOf(nowMs, mayChange)} rows={gaps} keyOf={({ id }) => id} />
+          <Table
+            label="Gaps in the trail"
+            columns={columnsOf(nowMs, mayChange)}
+            rows={gaps}
+            keyOf={({ id }) => id}
+            csv={csv}
+          />
         )
       }
     </Panel>
@@ -39,11 +47,20 @@ function columnsOf(nowMs: number, mayChange: boolean): readonly Column<GapState>
     { title: 'Numbers', cell: numbersOf },
     {
       title: 'Found',
-      cell: ({ detectedAtMs }) => <span title={moment(detectedAtMs)}>{relative(detectedAtMs, nowMs)}</span>,
+      cell: ({ detectedAtMs }) => <Away atMs={detectedAtMs} nowMs={nowMs} />,
     },
   ];
   return mayChange ? [...columns, { title: 'Change', buttons: true, cell: (gap) => <Resolve gap={gap} /> }] : columns;
 }
+
+const csv: CsvColumns<GapState> = {
+  id: ({ id }) => id,
+  kind: ({ kind }) => kind,
+  shard: ({ shard }) => shard,
+  from_number: ({ fromSeq }) => fromSeq,
+  to_number: ({ toSeq }) => toSeq,
+  found_at: ({ detectedAtMs }) => isoTime(detectedAtMs),
+};
 
 function numbersOf({ fromSeq, toSeq }: GapState): string {
   if (fromSeq === null || toSeq === null) return '–';

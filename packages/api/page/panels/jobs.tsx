@@ -1,8 +1,10 @@
 import type { JSX } from 'preact';
 import type { JobState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
-import { count, duration, moment, relative } from '../format.ts';
+import { type CsvColumns, isoTime } from '../csv.ts';
+import { count, duration } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';
+import { Away, Moment } from '../time.tsx';
 
 interface JobsProps {
   readonly panel: PanelState<readonly JobState[]>;
@@ -22,7 +24,13 @@ export function Jobs({ panel, nowMs }: JobsProps): JSX.Element {
         jobs.length === 0 ? (
           <Nothing>There are no jobs.</Nothing>
         ) : (
-          <Table label="Maintenance" columns={columnsOf(nowMs)} rows={jobs} keyOf={({ jobName }) => jobName} />
+          <Table
+            label="Maintenance"
+            columns={columnsOf(nowMs)}
+            rows={jobs}
+            keyOf={({ jobName }) => jobName}
+            csv={csv}
+          />
         )
       }
     </Panel>
@@ -43,6 +51,19 @@ function columnsOf(nowMs: number): readonly Column<JobState>[] {
   ];
 }
 
+const csv: CsvColumns<JobState> = {
+  job: ({ jobName }) => jobName,
+  status: ({ status }) => status,
+  asked_by: ({ trigger }) => trigger,
+  attempts: ({ attempts }) => attempts,
+  dry_run: ({ dryRun }) => dryRun,
+  started_at: ({ startedAtMs }) => isoTime(startedAtMs),
+  took_ms: ({ durationMs }) => durationMs,
+  rows_moved: ({ rowsMoved }) => rowsMoved,
+  error: ({ errorMessage }) => errorMessage,
+  next_run_at: ({ nextRunMs }) => isoTime(nextRunMs),
+};
+
 interface RunProps {
   readonly job: JobState;
   readonly nowMs: number;
@@ -62,7 +83,12 @@ function LastRun({
       ) : null}
       {attempts > 1 ? <span class="tag">attempt {attempts}</span> : null}
       {dryRun ? <span class="tag">dry run</span> : null}
-      {startedAtMs === null ? null : <small title={moment(startedAtMs)}> {relative(startedAtMs, nowMs)}</small>}
+      {startedAtMs === null ? null : (
+        <small>
+          {' '}
+          <Away atMs={startedAtMs} nowMs={nowMs} />
+        </small>
+      )}
       {errorMessage === null ? null : <small class="error">{errorMessage}</small>}
     </span>
   );
@@ -72,7 +98,10 @@ function NextRun({ job: { nextRunMs }, nowMs }: RunProps): JSX.Element {
   if (nextRunMs === null) return <span class="muted">not scheduled</span>;
   return (
     <span>
-      {relative(nextRunMs, nowMs)} <small>{moment(nextRunMs)}</small>
+      <Away atMs={nextRunMs} nowMs={nowMs} />{' '}
+      <small>
+        <Moment atMs={nextRunMs} />
+      </small>
     </span>
   );
 }

@@ -30,6 +30,7 @@ export function Pulse({ snapshot }: PulseProps): JSX.Element {
     blocks(snapshot),
     lag(snapshot, worker),
     lost(snapshot, worker),
+    capped(snapshot, worker),
   ];
   return (
     <dl class="pulse wide" aria-label="At a glance">
@@ -112,5 +113,16 @@ function lost({ trail }: Snapshot, worker: WorkerState): Beat {
     value: known ? count(events) : undefined,
     note: 'dropped, missing, dead letters',
     tone: events > 0 ? 'bad' : undefined,
+  };
+}
+
+/** In a flood that is above the cap blocks are counted and get no row: who they were is not known. */
+function capped({ trail }: Snapshot, worker: WorkerState): Beat {
+  const value = worker.kind === 'reporting' ? dataOf(trail)?.blocksCapped : undefined;
+  return {
+    name: 'Block rows not written',
+    value: value === undefined || value === null ? undefined : count(value),
+    note: 'a flood above the cap, last 10 min',
+    tone: (value ?? 0) > 0 ? 'bad' : undefined,
   };
 }

@@ -35,6 +35,7 @@ export function Trail({ panel, range, nowMs }: TrailProps): JSX.Element {
               <Figure name="Dropped" value={trail.dropped} bad />
               <Figure name="Dead letters" value={trail.deadLetters} bad />
               <Figure name="Missing" value={trail.missing} bad />
+              <Figure name="Rows not written" value={trail.blocksCapped} bad />
             </dl>
             <Lag trail={trail} range={range} nowMs={nowMs} />
           </>

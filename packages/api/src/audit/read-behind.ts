@@ -1,6 +1,6 @@
 import { type Queryable, readBehindMs } from '@spillway/db';
 import type { MiddlewareHandler } from 'hono';
-import { keepFor } from '../dashboard/keep-for.ts';
+import { keepFor } from '../dashboard/shared.ts';
 
 /** The header of an answer that was read from a replica: how far it is behind, in ms. */
 export const BEHIND_HEADER = 'Spillway-Behind-Ms';

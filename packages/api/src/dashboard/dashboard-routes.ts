@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type RangeName, RANGES, type Snapshot } from './snapshot-shape.ts';
+import { type Filter, type RangeName, RANGES, type Snapshot } from './snapshot-shape.ts';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { problemResponse } from '@spillway/limiter/http';
 import type { Queryable } from '@spillway/db';
@@ -12,18 +12,21 @@ import { allows, type Authenticator, type Verdict } from '../auth/principal.ts';
 import { crossSite, forbidden, type Guard, principalOf } from '../auth/require-scope.ts';
 import type { ApiLogger } from '../logger.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
+import { text } from '../openapi/fields.ts';
 import { onlyOurs } from '../only-ours.ts';
 import { badRequestProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { eventStreams, type StreamBounds } from './event-streams.ts';
 import type { Sessions } from './session.ts';
 import { snapshotReader } from './snapshot.ts';
-import { sharedSnapshots } from './snapshots.ts';
+import { sharedSnapshots } from './shared.ts';
 
 /** What the dashboard works with. */
 export interface DashboardDeps {
   readonly db: Queryable;
   readonly logger: ApiLogger;
+  /** Names of the policies in code. */
+  readonly tiers: readonly string[];
   readonly authenticator: Authenticator;
   readonly sessions: Sessions;
   readonly guard: Guard;
@@ -49,6 +52,7 @@ export function dashboardRoutes(app: ApiApp, deps: DashboardDeps): void {
     return;
   }
   app.get('/dashboard', secured, serveStatic({ root: pageFolder, path: 'index.html' }));
+  app.get('/dashboard/runbooks', secured, serveStatic({ root: pageFolder, path: 'runbooks.html' }));
   app.get(
     '/dashboard/assets/:file',
     secured,
@@ -97,6 +101,8 @@ function eventRoute(app: ApiApp, deps: DashboardDeps): void {
     if (!isRange(range)) {
       return badRequestProblem([{ field: 'range', detail: `must be one of ${Object.keys(RANGES).join(', ')}` }]);
     }
+    const filter = filterOf(context);
+    if (filter instanceof Response) return filter;
     // Hono answers HEAD by the handler of GET, and nobody would ever read or close its stream.
     if (context.req.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });
     const place = streams.open(context.get('principal')?.id ?? '');
@@ -106,7 +112,7 @@ function eventRoute(app: ApiApp, deps: DashboardDeps): void {
       stream.onAbort(() => gone.abort());
       const over = AbortSignal.any([gone.signal, place.ending]);
       try {
-        while (!over.aborted && (await sendFigures(context, stream, deps, () => snapshots.read(range)))) {
+        while (!over.aborted && (await sendFigures(context, stream, deps, () => snapshots.read(range, filter)))) {
           await delay(everyMs, undefined, { signal: over, ref: false }).catch(() => undefined);
         }
       } finally {
@@ -141,6 +147,20 @@ async function sendFigures(
 function tooManyStreams(): Response {
   const detail = 'This key, or all together, have as many pages open as may be. Close one.';
   return problemResponse({ status: 429, title: 'Too many streams', detail }, { 'Retry-After': '5' });
+}
+
+/** What the page filters by; an empty member is none. Neither is a subject: addresses end up in other people's logs. */
+function filterOf(context: Context<ApiEnv>): Filter | Response {
+  const fields = { tier: text(64), action: text(256) } as const;
+  const errors: { readonly field: string; readonly detail: string }[] = [];
+  const read = (field: keyof typeof fields): string | null => {
+    const value = context.req.query(field) ?? '';
+    const { error } = value === '' ? {} : fields[field].safeParse(value);
+    for (const issue of error?.issues ?? []) errors.push({ field, detail: issue.message });
+    return value === '' ? null : value;
+  };
+  const filter = { tier: read('tier'), action: read('action') };
+  return errors.length > 0 ? badRequestProblem(errors) : filter;
 }
 
 function isRange(name: string): name is RangeName {

@@ -129,7 +129,7 @@ describe('/dashboard/events', () => {
     await reportDecisions(api.pool, { policy: 'standard', outcome: 'allowed', count: 1_200, ago: '5 minutes' });
     await api.pool.query(`
       INSERT INTO system_metrics (metric_name, metric_value) VALUES ('audit_flush_lag_ms', 12);
-      INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('audit_oldest_event', 90, 60)`);
+      INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('audit_oldest_event', 90, 60), ('job_late/cron-archive-data', 9, 8)`);
     const response = await api.app.request('/dashboard/events?range=15m', {
       headers: { Cookie: await cookieOf('read') },
     });
@@ -140,11 +140,19 @@ describe('/dashboard/events', () => {
     expect(snapshot).toMatchObject({
       range: '15m',
       decisions: { kind: 'ready', data: [{ policy: 'standard', allowed: 20, blocked: 0, shadow: 0 }] },
-      blocked: { kind: 'ready', data: [] },
+      filter: { tier: null, action: null },
+      blocks: { kind: 'ready', data: { blocked: [], refused: [], newestOnly: null } },
+      users: { kind: 'ready', data: { users: [], calls: 0, newestOnly: null } },
       breakers: { kind: 'ready', data: [] },
       trail: { kind: 'ready', data: { oldestWaitingMs: 12, lagP99Ms: null, backlog: null } },
       capacity: { kind: 'ready', data: { users: 0, generationsPerHour: 0 } },
-      alerts: { kind: 'ready', data: [{ rule: 'audit_oldest_event', value: 90, threshold: 60 }] },
+      alerts: {
+        kind: 'ready',
+        data: [
+          { rule: 'audit_oldest_event', value: 90, threshold: 60, runbook: null },
+          { rule: 'job_late/cron-archive-data', runbook: 'job_late' },
+        ],
+      },
     });
     const jobs = snapshot.jobs.kind === 'ready' ? snapshot.jobs.data : [];
     expect(jobs.map(({ jobName, status }) => [jobName, status])).toContainEqual(['cron-archive-data', 'never']);
@@ -173,6 +181,35 @@ describe('/dashboard/events', () => {
     let last = await others.next();
     while (last.done !== true) last = await others.next();
     expect(last.done).toBe(true);
+  });
+
+  it('shows of a tier and an action only theirs, offers both to choose from, and refuses what is neither', async () => {
+    await api.pool.query(`
+      INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
+        window_start, last_request_at, blocked_until, outbox_shard, outbox_epoch, outbox_seq)
+      SELECT gen_random_uuid(), 'k', tier, action, tier || action, 5, 60000, 5, 7, now(), now(), now(), 0, 1, 1
+      FROM (VALUES ('ten', 'a'), ('ten', 'b'), ('other', 'a')) AS block (tier, action)`);
+    const headers = { Cookie: await cookieOf('read') };
+    const shown = async (query: string) => {
+      const { value } = await eventsOf(await api.app.request(`/dashboard/events?${query}`, { headers })).next();
+      const { blocks, choices } = JSON.parse(value?.data ?? '') as Snapshot;
+      const data = blocks.kind === 'ready' ? blocks.data : expect.fail(blocks.reason);
+      return { who: data.blocked.map(({ identifier }) => identifier), choices };
+    };
+    expect((await shown('tier=ten&action=')).who).toEqual(['tena', 'tenb']);
+    expect((await shown('action=a')).who).toEqual(['othera', 'tena']);
+    const both = await shown('range=7d&tier=ten&action=b');
+    expect(both.who).toEqual(['tenb']);
+    const data = both.choices.kind === 'ready' ? both.choices.data : expect.fail(both.choices.reason);
+    expect(data.actions).toEqual(['a', 'b']);
+    expect(data.tiers).toEqual([...new Set([...api.limiter.policies.keys(), 'other'])].toSorted());
+    for (const [field, value] of [
+      ['tier', 'x'.repeat(65)],
+      ['action', 'a%00'],
+    ]) {
+      const answer = await api.app.request(`/dashboard/events?${field}=${value}`, { headers });
+      expect([answer.status, await answer.json()]).toMatchObject([400, { errors: [{ field }] }]);
+    }
   });
 
   it('refuses a range that there is not, and whoever is not logged in', async () => {

@@ -1,10 +1,10 @@
 import { getEventListeners } from 'node:events';
-import type { RangeName, Snapshot } from './snapshot-shape.ts';
+import type { Filter, RangeName, Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
 import type { Scope, Verdict } from '../auth/principal.ts';
 import { useApi } from '../../test/use-api.ts';
 import { cookieSessions } from './session.ts';
-import { sharedSnapshots } from './snapshots.ts';
+import { type Filtered, sharedSnapshots, type SnapshotReader } from './shared.ts';
 
 let ending = new AbortController();
 let granted: readonly Scope[] = ['read'];
@@ -104,25 +104,53 @@ describe('streams of the dashboard', () => {
 });
 
 describe('sharedSnapshots', () => {
+  type Common = Awaited<ReturnType<SnapshotReader['common']>>;
+  const all: Filter = { tier: null, action: null };
+  const blocksOf = (filter: Filter): Filtered => ({ filter, blocks: { kind: 'failed', reason: 'none' } });
+
   it('begins no second read while one is under way, and counts the age from its end', async () => {
-    const reads: {
-      readonly range: RangeName;
-      readonly end: (snapshot: Snapshot) => void;
-      readonly fail: () => void;
-    }[] = [];
-    const read = async (range: RangeName): Promise<Snapshot> =>
-      new Promise((resolve, reject) => reads.push({ range, end: resolve, fail: () => reject(new Error('away')) }));
-    const snapshots = sharedSnapshots(read, 0);
-    const first = snapshots.read('1h');
-    expect(snapshots.read('1h')).toBe(first);
-    const failing = snapshots.read('15m');
+    const reads: { readonly range: RangeName; readonly end: () => void; readonly fail: () => void }[] = [];
+    const common = async (range: RangeName): Promise<Common> =>
+      new Promise((resolve, reject) =>
+        reads.push({
+          range,
+          end: () => resolve({ range } as Snapshot),
+          fail: () => reject(new Error('away')),
+        }),
+      );
+    const snapshots = sharedSnapshots({ common, filtered: async (_, filter) => blocksOf(filter) }, 0);
+    const first = snapshots.read('1h', all);
+    void snapshots.read('1h', all);
+    const failing = snapshots.read('15m', all);
     expect(reads.map(({ range }) => range)).toEqual(['1h', '15m']);
-    reads[0]?.end({ range: '1h' } as Snapshot);
-    await first;
-    expect(snapshots.read('1h')).not.toBe(first);
+    reads[0]?.end();
+    expect(await first).toMatchObject({ range: '1h', filter: all });
+    void snapshots.read('1h', all);
     reads[1]?.fail();
     await expect(failing).rejects.toThrow('away');
-    void snapshots.read('15m');
+    void snapshots.read('15m', all);
     expect(reads.map(({ range }) => range)).toEqual(['1h', '15m', '1h', '15m']);
+  });
+
+  it('reads what filters ask for one after another, each once for all pages, and the common part as often as without', async () => {
+    const reads: { readonly tier: string | null; readonly end: () => void }[] = [];
+    let commons = 0;
+    const reader: SnapshotReader = {
+      common: async (range) => {
+        commons += 1;
+        return { range } as Snapshot;
+      },
+      filtered: async (_, filter) =>
+        new Promise((resolve) => reads.push({ tier: filter.tier, end: () => resolve(blocksOf(filter)) })),
+    };
+    const snapshots = sharedSnapshots(reader, 60_000);
+    const pages = ['a', 'b', 'a', 'c'].map(async (tier) => snapshots.read('1h', { tier, action: null }));
+    for (const [index, tier] of ['a', 'b', 'c'].entries()) {
+      await expect.poll(() => reads.map((read) => read.tier)).toEqual(['a', 'b', 'c'].slice(0, index + 1));
+      expect(reads[index]?.tier).toBe(tier);
+      reads[index]?.end();
+    }
+    expect((await Promise.all(pages)).map(({ filter }) => filter.tier)).toEqual(['a', 'b', 'a', 'c']);
+    expect([reads.length, commons]).toEqual([3, 1]);
   });
 });

@@ -4,12 +4,17 @@ export interface Snapshot {
   /** How far the replica is behind that the figures are from, in ms; null where they are from no replica, or it doesn't say. */
   readonly behindMs: number | null;
   readonly range: RangeName;
+  readonly filter: Filter;
+  /** What can be filtered by. */
+  readonly choices: Panel<ChoicesState>;
   /** Of the last minute, whatever the range. */
   readonly rates: Panel<RatesState>;
   readonly decisions: Panel<readonly DecisionPoint[]>;
   /** Subjects that are refused now, by blocks of policies that enforce. */
   readonly blocksRunning: Panel<number>;
-  readonly blocked: Panel<readonly BlockedState[]>;
+  readonly blocks: Panel<BlocksState>;
+  /** Who called most, by `api_call_logs`, whatever the filter. */
+  readonly users: Panel<UsersState>;
   readonly breakers: Panel<readonly BreakerState[]>;
   readonly trail: Panel<TrailState>;
   /** That nobody has resolved, the last found first; 20 at most. */
@@ -65,6 +70,52 @@ export interface DecisionPoint {
   readonly allowed: number;
   readonly blocked: number;
   readonly shadow: number;
+}
+
+/** Which blocks and decisions are shown; null = all. */
+export interface Filter {
+  readonly tier: string | null;
+  readonly action: string | null;
+}
+
+/** Tiers and actions, by name. */
+export interface ChoicesState {
+  readonly tiers: readonly string[];
+  readonly actions: readonly string[];
+}
+
+/** Who was blocked and who was refused most, of what passes the filter; 20 of each at most. */
+export interface BlocksState {
+  readonly blocked: readonly BlockedState[];
+  readonly refused: readonly RefusedState[];
+  /** There may be more: only so many of the newest blocks were looked at. Null: all were. */
+  readonly newestOnly: number | null;
+}
+
+/** Somebody who was refused while blocked. */
+export interface RefusedState {
+  readonly identifier: string;
+  readonly blocks: number;
+  readonly deniedCount: number;
+  readonly tiers: readonly string[];
+}
+
+/** Who called most; 20 at most. */
+export interface UsersState {
+  readonly users: readonly UserState[];
+  /** All calls that were looked at. */
+  readonly calls: number;
+  /** There may be more: only so many of the newest calls were looked at. Null: all were. */
+  readonly newestOnly: number | null;
+}
+
+/** A user of the application. */
+export interface UserState {
+  readonly user: string;
+  readonly calls: number;
+  /** Answered with 429. */
+  readonly refused: number;
+  readonly lastCallAtMs: number;
 }
 
 /** Somebody who was blocked. */
@@ -129,6 +180,8 @@ export interface TrailState {
   readonly dropped: number | null;
   readonly deadLetters: number | null;
   readonly missing: number | null;
+  /** Blocks of the last ten minutes that have no row, because too many began in one minute. */
+  readonly blocksCapped: number | null;
   /** When a worker looked last; null when none ever did. */
   readonly observedAtMs: number | null;
   readonly lag: readonly TrailPoint[];
@@ -186,4 +239,6 @@ export interface AlertState {
   readonly side: 'above' | 'below';
   /** `ms`, or null for a number of things. */
   readonly unit: string | null;
+  /** The heading of its runbook; null for a rule that is not ours. */
+  readonly runbook: string | null;
 }

@@ -1,7 +1,19 @@
-import type { BlockedState, GapState, JobState, Panel, RangeName, Snapshot, TrailState } from './snapshot-shape.ts';
+import type {
+  AlertState,
+  BlocksState,
+  ChoicesState,
+  Filter,
+  GapState,
+  JobState,
+  Panel,
+  RangeName,
+  Snapshot,
+  TrailState,
+} from './snapshot-shape.ts';
 import { RANGES } from './snapshot-shape.ts';
 import {
-  blockedSubjects,
+  blockedActions,
+  blocksOverview,
   breakerOverview,
   countBlocksRunning,
   decisionRates,
@@ -14,16 +26,20 @@ import {
   type Queryable,
   readBehindMs,
   readCapacity,
+  topUsers,
 } from '@spillway/db';
-import { scheduledJobs } from '@spillway/worker';
+import { defaultAlertRules, scheduledJobs } from '@spillway/worker';
 import { finite } from '../limits/decision-json.ts';
+import { given } from '../given.ts';
 import type { ApiLogger } from '../logger.ts';
-import { keepFor } from './keep-for.ts';
+import { type Filtered, keepFor, type SnapshotReader } from './shared.ts';
 
 /** Where snapshots come from. */
 export interface SnapshotDeps {
   readonly db: Queryable;
   readonly logger: ApiLogger;
+  /** The policies in code, to filter by before any of them blocked somebody. */
+  readonly tiers: readonly string[];
 }
 
 const MOST_SUBJECTS = 20;
@@ -40,99 +56,129 @@ const trailMetrics = [
   'audit_dropped_total',
   'audit_dead_letters',
   'audit_missing_events',
+  'audit_blocks_capped',
 ] as const;
 
 /** A lag older than this says nothing of now, in ms. */
 const LAG_AGE_MS = 300_000;
 
 /** The application's own tables are counted over no more often: their rows are many. */
-const CAPACITY_EVERY_MS = 60_000;
+const APPLICATION_EVERY_MS = 60_000;
+
+/** Tiers and actions to choose from change seldom. */
+const CHOICES_EVERY_MS = 10_000;
 
 /** What is summed over a whole range changes by one step of it; a sixtieth of a step is soon enough. */
 const seriesEveryMs = (stepMs: number): number => Math.max(1_000, stepMs / 60);
 
 /** Figures that cost Postgres much, read no more often than they change. */
-function slowFigures(db: Queryable) {
+function slowFigures({ db, tiers }: SnapshotDeps) {
   const of = (range: RangeName) => {
     const { rangeMs, stepMs } = RANGES[range];
     return {
       decisions: keepFor(seriesEveryMs(stepMs), async () => decisionSeries(db, rangeMs, stepMs)),
       lag: keepFor(seriesEveryMs(stepMs), async () => metricSeries(db, LAG_P99, rangeMs, stepMs)),
+      users: keepFor(APPLICATION_EVERY_MS, async () => topUsers(db, rangeMs, MOST_SUBJECTS)),
+      choices: keepFor(CHOICES_EVERY_MS, async () => readChoices(db, rangeMs, tiers)),
     };
   };
   const series = { '15m': of('15m'), '1h': of('1h'), '6h': of('6h'), '24h': of('24h'), '7d': of('7d') };
   return {
-    capacity: keepFor(CAPACITY_EVERY_MS, async () => readCapacity(db)),
+    capacity: keepFor(APPLICATION_EVERY_MS, async () => readCapacity(db)),
     of: (range: RangeName) => series[range],
   };
 }
 
 /** Makes the reader of snapshots, which knows what it read before. */
-export function snapshotReader(deps: SnapshotDeps): (range: RangeName) => Promise<Snapshot> {
-  const slow = slowFigures(deps.db);
-  return async (range) => readSnapshot(deps, slow, range);
+export function snapshotReader(deps: SnapshotDeps): SnapshotReader {
+  const slow = slowFigures(deps);
+  return {
+    common: async (range) => readCommon(deps, slow, range),
+    filtered: async (range, filter) => {
+      const { rangeMs } = RANGES[range];
+      return { filter, blocks: await panel(deps, 'blocks', async () => readBlocks(deps.db, rangeMs, filter)) };
+    },
+  };
 }
 
-/** Reads everything that the page shows, from Postgres alone. A part that fails says so and leaves the others as they are. */
-async function readSnapshot(
-  { db, logger }: SnapshotDeps,
+/** A part that fails says so and leaves the others as they are. */
+async function panel<Data>(
+  { logger }: SnapshotDeps,
+  name: string,
+  readData: () => Promise<Data>,
+): Promise<Panel<Data>> {
+  try {
+    return { kind: 'ready', data: await readData() };
+  } catch (error) {
+    logger.warn({ err: error, panel: name }, 'api: a part of the dashboard could not be read');
+    return { kind: 'failed', reason: 'the database did not answer as expected.' };
+  }
+}
+
+/** Reads everything else that the page shows, from Postgres alone. */
+async function readCommon(
+  deps: SnapshotDeps,
   slow: ReturnType<typeof slowFigures>,
   range: RangeName,
-): Promise<Snapshot> {
+): Promise<Omit<Snapshot, keyof Filtered>> {
+  const { db } = deps;
   const { rangeMs } = RANGES[range];
   const nowMs = Date.now();
-  const panel = async <Data>(name: string, read: () => Promise<Data>): Promise<Panel<Data>> => {
-    try {
-      return { kind: 'ready', data: await read() };
-    } catch (error) {
-      logger.warn({ err: error, panel: name }, 'api: a part of the dashboard could not be read');
-      return { kind: 'failed', reason: 'the database did not answer as expected.' };
-    }
-  };
-  const [rates, decisions, blocksRunning, blocked, breakers, trail, gaps, jobs, capacity, alerts] = await Promise.all([
-    panel('rates', () => decisionRates(db)),
-    panel('decisions', () => slow.of(range).decisions()),
-    panel('blocks running', () => countBlocksRunning(db)),
-    panel('blocked', () => readBlocked(db, rangeMs)),
-    panel('breakers', () => breakerOverview(db, rangeMs)),
-    panel('trail', () => readTrail(db, () => slow.of(range).lag())),
-    panel('gaps', () => readGaps(db)),
-    panel('jobs', () => readJobs(db, nowMs)),
-    panel('capacity', slow.capacity),
-    panel('alerts', async () =>
-      (await listAlerts(db, { openOnly: true })).map(({ rule, openedAtMs, value, threshold, details }) => ({
-        rule,
-        openedAtMs,
-        value,
-        threshold,
-        side: value < threshold ? ('below' as const) : ('above' as const),
-        unit: typeof details['unit'] === 'string' ? details['unit'] : null,
-      })),
-    ),
-  ]);
+  const of = async <Data>(name: string, readData: () => Promise<Data>): Promise<Panel<Data>> =>
+    panel(deps, name, readData);
+  const ofRange = slow.of(range);
+  const [choices, rates, decisions, blocksRunning, users, breakers, trail, gaps, jobs, capacity, alerts] =
+    await Promise.all([
+      of('choices', ofRange.choices),
+      of('rates', async () => decisionRates(db)),
+      of('decisions', ofRange.decisions),
+      of('blocks running', async () => countBlocksRunning(db)),
+      of('users', ofRange.users),
+      of('breakers', async () => breakerOverview(db, rangeMs)),
+      of('trail', async () => readTrail(db, ofRange.lag)),
+      of('gaps', async () => readGaps(db)),
+      of('jobs', async () => readJobs(db, nowMs)),
+      of('capacity', slow.capacity),
+      of('alerts', async () => readAlerts(db)),
+    ]);
   const behindMs = await readBehindMs(db).then(finiteOrNull, () => null);
-  return {
-    nowMs,
-    behindMs,
-    range,
-    rates,
-    decisions,
-    blocksRunning,
-    blocked,
-    breakers,
-    trail,
-    gaps,
-    jobs,
-    capacity,
-    alerts,
-  };
+  const ofDatabase = { rates, decisions, blocksRunning, users, breakers, trail, gaps, jobs, capacity, alerts };
+  return { nowMs, behindMs, range, choices, ...ofDatabase };
 }
 
 const finiteOrNull = (ms: number | null): number | null => (ms === null || !Number.isFinite(ms) ? null : ms);
 
-async function readBlocked(db: Queryable, rangeMs: number): Promise<readonly BlockedState[]> {
-  const subjects = await blockedSubjects(db, rangeMs, MOST_SUBJECTS);
-  return Array.from(subjects, (subject) => ({ ...subject, blockedUntilMs: finite(subject.blockedUntilMs) }));
+async function readBlocks(db: Queryable, rangeMs: number, { tier, action }: Filter): Promise<BlocksState> {
+  const filter = given({ tier: tier ?? undefined, action: action ?? undefined });
+  const { blocked, ...rest } = await blocksOverview(db, rangeMs, MOST_SUBJECTS, filter);
+  return {
+    ...rest,
+    blocked: Array.from(blocked, (subject) => ({ ...subject, blockedUntilMs: finite(subject.blockedUntilMs) })),
+  };
+}
+
+async function readChoices(db: Queryable, rangeMs: number, tiers: readonly string[]): Promise<ChoicesState> {
+  const found = await blockedActions(db, rangeMs);
+  return {
+    tiers: [...new Set([...tiers, ...found.map(({ tier }) => tier)])].toSorted(),
+    actions: [...new Set(found.map(({ action }) => action))].toSorted(),
+  };
+}
+
+const ruleNames: ReadonlySet<string> = new Set(defaultAlertRules.map(({ rule }) => rule));
+
+async function readAlerts(db: Queryable): Promise<readonly AlertState[]> {
+  const open = await listAlerts(db, { openOnly: true });
+  return open.map(({ rule, openedAtMs, value, threshold, details }) => {
+    // With its tags: `job_late/cron-archive-data`.
+    const [name = ''] = rule.split('/');
+    return {
+      ...{ rule, openedAtMs, value, threshold },
+      side: value < threshold ? 'below' : 'above',
+      unit: typeof details['unit'] === 'string' ? details['unit'] : null,
+      runbook: ruleNames.has(name) ? name : null,
+    };
+  });
 }
 
 async function readTrail(db: Queryable, readLag: () => Promise<TrailState['lag']>): Promise<TrailState> {
@@ -156,6 +202,7 @@ async function readTrail(db: Queryable, readLag: () => Promise<TrailState['lag']
     dropped: of('audit_dropped_total'),
     deadLetters: of('audit_dead_letters'),
     missing: of('audit_missing_events'),
+    blocksCapped: of('audit_blocks_capped'),
     observedAtMs,
     lag,
   };

@@ -1,10 +1,18 @@
-import { and, asc, desc, eq, gt, gte, sql } from 'drizzle-orm';
-import { union } from 'drizzle-orm/pg-core';
+import { and, eq, gt, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
-import { ago, now, typed } from '../query/typed.ts';
+import { ago, now, read, typed } from '../query/typed.ts';
+import { apiCallLogs } from '../schema/api-call-logs.ts';
 import { rateLimitsV2 } from '../schema/rate-limits.ts';
 
 type Block = typeof rateLimitsV2.$inferSelect;
+
+/** Which blocks are looked at. */
+export interface BlocksFilter {
+  /** Name of a policy. @default all */
+  readonly tier?: string;
+  /** @default all */
+  readonly action?: string;
+}
 
 /** A subject that was blocked, all its blocks of a tier and an action together. */
 export interface BlockedSubject extends Readonly<Pick<Block, 'identifier' | 'tier' | 'action' | 'mode'>> {
@@ -17,53 +25,95 @@ export interface BlockedSubject extends Readonly<Pick<Block, 'identifier' | 'tie
   readonly active: boolean;
 }
 
+/** A subject and how often it was refused while blocked, under all tiers and actions of the filter. */
+export interface RefusedSubject extends Readonly<Pick<Block, 'identifier'>> {
+  readonly blocks: number;
+  readonly deniedCount: number;
+  readonly tiers: readonly string[];
+}
+
+/** What the blocks of a stretch of time tell. */
+export interface BlocksOverview {
+  /** Running blocks first, then by refused requests. */
+  readonly blocked: readonly BlockedSubject[];
+  /** Most refused requests first; shadow blocks refused nobody, and are left out. */
+  readonly refused: readonly RefusedSubject[];
+  /** There may be more blocks: only so many of the newest, and so many running ones that end last, were looked at. */
+  readonly newestOnly: number | null;
+}
+
 const { id, identifier, tier, action, mode, deniedCount, blockedUntilMs, createdAtMs } = rateLimitsV2;
-const columns = { id, identifier, tier, action, mode, deniedCount, blockedUntilMs };
 
 /** Blocks that are looked at, of those that began in the range and of those that run: a flood makes millions. */
 const MOST = 5_000;
 
+/** The same when there is a filter, which is applied to them: a flood of one tier must not hide another tier. */
+const MOST_FILTERED = 50_000;
+
+const columns = sql`${id} AS id, ${identifier} AS identifier, ${tier} AS tier, ${action} AS action, ${mode} AS mode,
+  ${deniedCount} AS denied, ${blockedUntilMs} AS ends`;
+
+/** The blocks that are looked at, as a CTE `block`, and whether there may be more, as `cut`. */
+const looked = (rangeMs: number, most: number) => sql`
+  newest AS (SELECT ${columns} FROM ${rateLimitsV2} WHERE ${createdAtMs} >= ${ago(rangeMs)}
+             ORDER BY ${createdAtMs} DESC, ${id} DESC LIMIT ${most}),
+  running AS (SELECT ${columns} FROM ${rateLimitsV2} WHERE ${blockedUntilMs} > now() ORDER BY ${blockedUntilMs} DESC LIMIT ${most}),
+  cut AS (SELECT greatest((SELECT count(*) FROM newest), (SELECT count(*) FROM running)) >= ${most} AS cut),
+  block AS MATERIALIZED (SELECT * FROM newest UNION SELECT * FROM running)`;
+
+const overview = (rangeMs: number, limit: number, most: number, filter: BlocksFilter) => sql`
+  WITH ${looked(rangeMs, most)},
+  passing AS MATERIALIZED (
+    SELECT * FROM block WHERE tier = coalesce(${filter.tier ?? null}, tier) AND action = coalesce(${filter.action ?? null}, action)
+  ),
+  blocked AS (
+    SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied)::float8 AS "deniedCount",
+           (extract(epoch FROM max(ends)) * 1000)::float8 AS "blockedUntilMs", max(ends) > now() AS active
+    FROM passing GROUP BY identifier, tier, action, mode ORDER BY active DESC, "deniedCount" DESC, identifier LIMIT ${limit}
+  ),
+  refused AS (
+    SELECT identifier, count(*)::int AS blocks, sum(denied)::float8 AS "deniedCount", array_agg(DISTINCT tier ORDER BY tier) AS tiers
+    FROM passing WHERE mode = 'enforce' AND denied > 0
+    GROUP BY identifier ORDER BY "deniedCount" DESC, identifier LIMIT ${limit}
+  )
+  SELECT (SELECT coalesce(json_agg(blocked), '[]') FROM blocked) AS blocked,
+         (SELECT coalesce(json_agg(refused), '[]') FROM refused) AS refused, cut FROM cut`;
+
+interface OverviewRow {
+  readonly blocked: readonly (Omit<BlockedSubject, 'blockedUntilMs'> & {
+    readonly blockedUntilMs: number | 'Infinity';
+  })[];
+  readonly refused: readonly RefusedSubject[];
+  readonly cut: boolean;
+}
+
 /**
- * Who was blocked in the last `rangeMs` or still is: those that are first, then by refused requests. Adds up the newest 5,000
- * blocks of the range and the 5,000 running ones that end last; of fewer, all.
+ * Who was blocked in the last `rangeMs` or still is, and who was refused most; `limit` of each. Adds up the newest 5,000
+ * blocks of the range and the 5,000 running ones that end last, and with a filter those that pass it of 50,000; of fewer, all.
  */
-export async function blockedSubjects(
+export async function blocksOverview(
   db: Queryable,
   rangeMs: number,
   limit: number,
-): Promise<readonly BlockedSubject[]> {
-  const builder = typed(db);
-  const newest = builder
-    .select(columns)
-    .from(rateLimitsV2)
-    .where(gte(createdAtMs, ago(rangeMs)))
-    .orderBy(desc(createdAtMs), desc(id))
-    .limit(MOST);
-  const running = builder
-    .select(columns)
-    .from(rateLimitsV2)
-    .where(gt(blockedUntilMs, now))
-    .orderBy(desc(blockedUntilMs))
-    .limit(MOST);
-  const block = union(newest, running).as('block');
-  const denied = sql<number>`sum(${block.deniedCount})::float8`;
-  const active = sql<boolean>`max(${block.blockedUntilMs}) > now()`;
-  const { identifier: who, tier: ofTier, action: ofAction, mode: ofMode } = block;
-  return builder
-    .select({
-      identifier: who,
-      tier: ofTier,
-      action: ofAction,
-      mode: ofMode,
-      active,
-      blocks: sql<number>`count(*)::int`,
-      deniedCount: denied,
-      blockedUntilMs: sql<number>`(extract(epoch from max(${block.blockedUntilMs})) * 1000)::float8`,
-    })
-    .from(block)
-    .groupBy(who, ofTier, ofAction, ofMode)
-    .orderBy(desc(active), desc(denied), asc(who))
-    .limit(limit);
+  filter: BlocksFilter = {},
+): Promise<BlocksOverview> {
+  const most = filter.tier === undefined && filter.action === undefined ? MOST : MOST_FILTERED;
+  const [row] = await read<OverviewRow>(db, overview(rangeMs, limit, most, filter));
+  return {
+    // JSON has no number for a block without end.
+    blocked: row?.blocked.map((one) => ({ ...one, blockedUntilMs: Number(one.blockedUntilMs) })) ?? [],
+    refused: row?.refused ?? [],
+    newestOnly: row?.cut === true ? most : null,
+  };
+}
+
+/** Tiers and actions that were blocked, to choose from; those of the blocks that {@link blocksOverview} looks at, 200 at most. */
+export async function blockedActions(
+  db: Queryable,
+  rangeMs: number,
+): Promise<readonly Readonly<Pick<Block, 'tier' | 'action'>>[]> {
+  const found = sql`WITH ${looked(rangeMs, MOST)} SELECT tier, action FROM block GROUP BY tier, action ORDER BY count(*) DESC, tier, action LIMIT 200`;
+  return read<Pick<Block, 'tier' | 'action'>>(db, found);
 }
 
 /** How many subjects are refused now: those with a running block of a policy that enforces. */
@@ -75,4 +125,46 @@ export async function countBlocksRunning(db: Queryable): Promise<number> {
     .where(and(gt(blockedUntilMs, now), eq(mode, 'enforce')))
     .as('running');
   return builder.$count(running);
+}
+
+/** A user and what they called, by the application's own log of calls. */
+export interface TopUser {
+  readonly user: string;
+  readonly calls: number;
+  /** Answered with 429. */
+  readonly refused: number;
+  /** Epoch ms. */
+  readonly lastCallAtMs: number;
+}
+
+/** Who called most. */
+export interface TopUsers {
+  readonly users: readonly TopUser[];
+  /** All calls that were looked at, those without a user included. */
+  readonly calls: number;
+  /** There may be more calls: only so many of the newest were looked at. */
+  readonly newestOnly: number | null;
+}
+
+/** Calls that are looked at: an application may log each. */
+const MOST_CALLS = 250_000;
+
+const { userId, statusCode, createdAt } = apiCallLogs;
+
+const topQuery = (rangeMs: number, limit: number) => sql`
+  WITH call AS MATERIALIZED (
+    SELECT ${userId} AS caller, ${statusCode} AS status, ${createdAt} AS at FROM ${apiCallLogs}
+    WHERE ${createdAt} >= ${ago(rangeMs)} ORDER BY ${createdAt} DESC LIMIT ${MOST_CALLS}
+  ), top AS (
+    SELECT caller AS "user", count(*)::float8 AS calls, (count(*) FILTER (WHERE status = 429))::float8 AS refused,
+           (extract(epoch FROM max(at)) * 1000)::float8 AS "lastCallAtMs"
+    FROM call WHERE caller IS NOT NULL GROUP BY caller ORDER BY calls DESC, caller LIMIT ${limit}
+  )
+  SELECT (SELECT coalesce(json_agg(top), '[]') FROM top) AS users, (SELECT count(*) FROM call)::float8 AS calls`;
+
+/** Who called most in the last `rangeMs` by `api_call_logs`. An application's own table of other columns rejects with pg's error. */
+export async function topUsers(db: Queryable, rangeMs: number, limit: number): Promise<TopUsers> {
+  const [row] = await read<Omit<TopUsers, 'newestOnly'>>(db, topQuery(rangeMs, limit));
+  const { users = [], calls = 0 } = row ?? {};
+  return { users, calls, newestOnly: calls >= MOST_CALLS ? MOST_CALLS : null };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
-import { blockedSubjects } from './blocked-subjects.ts';
+import { blockedActions, blocksOverview, topUsers } from './blocked-subjects.ts';
 import { breakerOverview } from './breaker-overview.ts';
 import { readCapacity } from './capacity.ts';
 import { addDecisions } from '../trail/decisions.ts';
@@ -28,10 +28,17 @@ async function decisions(outcome: string, count: number, agoMs: number, policy =
   ]);
 }
 
-const block = (who: string, denied: number, made: string, until: string): Promise<void> =>
+const block = (
+  who: string,
+  denied: number,
+  made: string,
+  until: string,
+  tier = 'auth',
+  action = 'sign-in',
+): Promise<void> =>
   sql(`INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
          window_start, last_request_at, blocked_until, outbox_shard, outbox_epoch, outbox_seq, created_at)
-       VALUES (gen_random_uuid(), 'k', 'auth', 'sign-in', '${who}', 5, 60000, 5, ${denied}, now(), now(), ${until}, 0, 1, 1, now() - interval '${made}')`);
+       VALUES (gen_random_uuid(), 'k', '${tier}', '${action}', '${who}', 5, 60000, 5, ${denied}, now(), now(), ${until}, 0, 1, 1, now() - interval '${made}')`);
 
 const event = (
   name: string,
@@ -92,14 +99,14 @@ describe('decisionSeries', () => {
   });
 });
 
-describe('blockedSubjects', () => {
+describe('blocksOverview', () => {
   it('adds up the blocks of a subject, and has running ones first and old ones not at all', async () => {
     await block('over', 900, '30 minutes', `now() - interval '20 minutes'`);
     await block('running', 10, '10 minutes', `now() + interval '5 minutes'`);
     await block('running', 5, '40 minutes', `now() - interval '30 minutes'`);
     await block('for-ever', 1, '90 days', `'infinity'`);
     await block('old', 1, '2 hours', `now() - interval '1 hour'`);
-    const found = await blockedSubjects(database.pool, HOUR, 10);
+    const { blocked: found, refused, newestOnly } = await blocksOverview(database.pool, HOUR, 10);
     expect(
       found.map(({ identifier, blocks, deniedCount, active }) => [identifier, blocks, deniedCount, active]),
     ).toEqual([
@@ -108,7 +115,65 @@ describe('blockedSubjects', () => {
       ['over', 1, 900, false],
     ]);
     expect(found[1]?.blockedUntilMs).toBe(Infinity);
-    expect(await blockedSubjects(database.pool, HOUR, 1)).toHaveLength(1);
+    expect(refused.map(({ identifier, deniedCount }) => [identifier, deniedCount])).toEqual([
+      ['over', 900],
+      ['running', 15],
+      ['for-ever', 1],
+    ]);
+    expect(newestOnly).toBeNull();
+    expect((await blocksOverview(database.pool, HOUR, 1)).blocked).toHaveLength(1);
+  });
+
+  it('adds up by subject under all tiers who was refused most, shadows aside', async () => {
+    const until = `now() - interval '1 minute'`;
+    for (const tier of ['auth', 'strict']) await block('both', 40, '9 minutes', until, tier);
+    await block('one', 50, '9 minutes', until);
+    await block('shadow', 5_000, '9 minutes', until);
+    await sql(`UPDATE rate_limits_v2 SET mode = 'shadow' WHERE identifier = 'shadow'`);
+    await block('patient', 0, '9 minutes', until);
+    expect((await blocksOverview(database.pool, HOUR, 10)).refused).toEqual([
+      { identifier: 'both', blocks: 2, deniedCount: 80, tiers: ['auth', 'strict'] },
+      { identifier: 'one', blocks: 1, deniedCount: 50, tiers: ['auth'] },
+    ]);
+  });
+
+  it('shows of a tier and of an action only theirs, which a flood of another tier does not hide, and says what it looked at', async () => {
+    await block('quiet', 3, '10 minutes', `now() - interval '5 minutes'`, 'strict', 'export');
+    await sql(`INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
+        window_start, last_request_at, blocked_until, outbox_shard, outbox_epoch, outbox_seq)
+      SELECT gen_random_uuid(), 'k', 'auth', 'sign-in', 'bot-' || n, 5, 60000, 5, 1, now(), now(), now() + interval '1 minute', 0, 1, n
+      FROM generate_series(1, 5000) AS n`);
+    const all = await blocksOverview(database.pool, HOUR, 10);
+    expect(all.newestOnly).toBe(5_000);
+    expect(all.refused.map(({ identifier }) => identifier)).not.toContain('quiet');
+    for (const filter of [{ tier: 'strict' }, { action: 'export' }, { tier: 'strict', action: 'export' }]) {
+      const { blocked, refused, newestOnly } = await blocksOverview(database.pool, HOUR, 10, filter);
+      expect([blocked, refused].map((rows) => rows.map(({ identifier }) => identifier))).toEqual([
+        ['quiet'],
+        ['quiet'],
+      ]);
+      expect(newestOnly).toBeNull();
+    }
+    const none = await blocksOverview(database.pool, HOUR, 10, { tier: 'strict', action: 'sign-in' });
+    expect(none).toEqual({ blocked: [], refused: [], newestOnly: null });
+    expect(await blockedActions(database.pool, HOUR)).toEqual([{ tier: 'auth', action: 'sign-in' }]);
+  });
+});
+
+describe('topUsers', () => {
+  it('counts calls by user in the range, and how many were refused', async () => {
+    await sql(`INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
+      SELECT who, 'GET', '/', status, 1, now() - ago FROM (VALUES
+        ('a', 200, interval '1 minute'), ('a', 429, interval '2 minutes'), ('b', 200, interval '3 minutes'),
+        (null, 200, interval '3 minutes'), ('b', 200, interval '2 hours'), ('b', 200, interval '3 hours')
+      ) AS call (who, status, ago)`);
+    const { users, calls, newestOnly } = await topUsers(database.pool, HOUR, 10);
+    expect(users.map(({ user, calls: made, refused }) => [user, made, refused])).toEqual([
+      ['a', 2, 1],
+      ['b', 1, 0],
+    ]);
+    expect([calls, newestOnly]).toEqual([4, null]);
+    expect((await topUsers(database.pool, 4 * HOUR, 1)).users).toMatchObject([{ user: 'b', calls: 3 }]);
   });
 });
 

@@ -4,7 +4,7 @@ import { definePolicy } from '../policy/policy.ts';
 import { checkListEntry } from './entries.ts';
 import { compileGlob } from './glob.ts';
 import { canonicalNetwork, networkTable, parseNetwork } from './networks.ts';
-import { liveTable } from './table.ts';
+import { entriesFor, liveTable } from './table.ts';
 
 describe('a pattern', () => {
   const piece = fc.array(fc.constantFrom('a', 'b', '-', '.', '*'), { maxLength: 8 }).map((list) => list.join(''));
@@ -112,5 +112,39 @@ describe('what holds for a subject', () => {
     const table = liveTable({ policies: [], overrides, allowed: [], denied: [], blocked: [] });
     expect(table.resolve(base, 'a1')).toBe(table.resolve(base, 'a2'));
     expect(table.resolve(base, 'b')).toBe(base);
+  });
+});
+
+describe('the entries of a subject', () => {
+  const entries = ['a', 'aa', 'a*', '*a', '*', 'ip:*', 'ip:10.0.0.7', '10.0.0.7', '10.0.0.0/8', '10.0.0.0/7', '*.*'];
+  const piece = fc.constantFrom(...entries);
+  const subjects = fc.constantFrom('a', 'aa', '.', 'ip:10.0.0.7', '10.0.0.7', 'ip:11.0.0.1');
+
+  it('are there where the lists and overrides say something of it, the override that holds first', () => {
+    const base = definePolicy({ name: 'p', limit: 100, windowMs: 1_000 });
+    const texts = fc.uniqueArray(piece, { maxLength: 5 });
+    fc.assert(
+      fc.property(texts, texts, subjects, (patterns, denied, subject) => {
+        const overrides = patterns.map((pattern, index) => ({ policy: 'p', subject: pattern, limit: index + 1 }));
+        const all = { policies: [base], overrides, allowed: [], denied, blocked: [] };
+        const table = liveTable(all);
+        const found = entriesFor(all, subject);
+        expect(found.denied.length > 0).toBe(table.listed(subject) !== undefined);
+        expect(found.overrides[0]?.limit ?? 100).toBe(table.resolve(base, subject).limit);
+      }),
+    );
+  });
+
+  it('are all that fit: several patterns, a network, its block, of each policy', () => {
+    const subject = 'ip:10.0.0.7';
+    const overrides = ['*', 'ip:10.*', subject, 'ip:11.*'].map((text) => ({ policy: 'p', subject: text, limit: 1 }));
+    const blocked = [subject, 'ip:10.0.0.8'].map((text) => ({ subject: text, blockedUntil: Infinity }));
+    const all = { policies: [], overrides, allowed: ['10.0.0.0/8', '11.0.0.0/8'], denied: ['ip:*', 'x'], blocked };
+    expect(entriesFor(all, subject)).toEqual({
+      overrides: [subject, 'ip:10.*', '*'].map((text) => ({ policy: 'p', subject: text, limit: 1 })),
+      allowed: ['10.0.0.0/8'],
+      denied: ['ip:*'],
+      blocked: [{ subject, blockedUntil: Infinity }],
+    });
   });
 });

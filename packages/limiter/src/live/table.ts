@@ -116,3 +116,28 @@ function listMatcher(allowed: readonly string[], denied: readonly string[]): Mat
   for (const entry of networks.keys()) verdicts.delete(entry);
   return matcher(verdicts, networks.size > 0 ? networkTable(networks) : undefined);
 }
+
+/**
+ * The entries that fit a subject: its overrides, the closest first, what the lists say of it, and its block everywhere. More than
+ * one may fit; of the overrides of a policy the first holds. Live policies are left out: they hold for every subject.
+ */
+export function entriesFor(
+  { overrides, allowed, denied, blocked }: LiveEntries,
+  subject: string,
+): Omit<LiveEntries, 'policies'> {
+  const order = (one: string, other: string): number =>
+    Number(isGlob(one)) - Number(isGlob(other)) || closestFirst(compileGlob(one), compileGlob(other));
+  const fits = (pattern: string): boolean =>
+    isGlob(pattern) ? compileGlob(pattern).matches(subject) : pattern === subject;
+  const isNetwork = (entry: string): boolean => !isGlob(entry) && parseNetwork(entry) !== undefined;
+  const lists = (entry: string): boolean =>
+    isNetwork(entry) ? networkTable(new Map([[entry, true]])).find(subject) === true : fits(entry);
+  return {
+    overrides: overrides
+      .filter((override) => fits(override.subject))
+      .toSorted((one, other) => order(one.subject, other.subject)),
+    allowed: allowed.filter(lists),
+    denied: denied.filter(lists),
+    blocked: blocked.filter((block) => block.subject === subject),
+  };
+}

@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { defaultAlertRules } from '@spillway/worker';
+import { expect, it } from 'vitest';
+import { runbookNames, runbooksHtml, runbooksText } from '../../runbooks.ts';
+
+it('there is a runbook for each alert that the worker opens, and none for another', () => {
+  const rules = [...new Set(defaultAlertRules.map(({ rule }) => rule))];
+  const names = runbookNames().filter((name) => /^[a-z_]+$/u.test(name));
+  expect(names.toSorted()).toEqual(rules.toSorted());
+});
+
+it('every alert of Prometheus is in one of them', async () => {
+  const folder = new URL('../../../../deploy/prometheus/rules/', import.meta.url);
+  const files = await readdir(folder);
+  const rules = files.map((file) => readFileSync(new URL(file, folder), 'utf8')).join('');
+  const alerts = [...rules.matchAll(/alert: (\w+)/gu)].map(([, name = '']) => name);
+  expect(alerts.length).toBeGreaterThan(15);
+  expect(alerts.filter((name) => !runbooksText().includes(`\`${name}\``))).toEqual([]);
+});
+
+it('each can be linked by the name of its alert, and their own links lead somewhere', () => {
+  const html = runbooksHtml();
+  const ids = new Set([...html.matchAll(/ id="([^"]+)"/gu)].map(([, id]) => id));
+  for (const { rule } of defaultAlertRules) expect(ids).toContain(rule);
+  const links = [...html.matchAll(/ href="([^"]+)"/gu)].map(([, href = '']) => href);
+  expect(links.filter((href) => !ids.has(href.slice(1)))).toEqual([]);
+});
