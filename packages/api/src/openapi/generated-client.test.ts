@@ -92,6 +92,7 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   const subject = { subject: 'ann' };
   expect(await call('limits', 'consume', 'ten', { ...subject, cost: 2 })).toMatchObject({ remaining: 8 });
   await call('limits', 'peek', 'ten', subject);
+  expect(await call('limits', 'lookUpSubject', subject)).toMatchObject({ subject: 'ann', blocks: [] });
   await call('limits', 'block', 'ten', { ...subject, durationMs: 1_000 });
   expect(await call('limits', 'unblock', 'ten', subject)).toEqual({ wasBlocked: true });
   await call('limits', 'reset', 'ten', subject);
