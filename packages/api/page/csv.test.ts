@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { isoTime, toCsv } from './csv.ts';
 
+const without = (value: string): string => value.replaceAll("'", '');
 const cell = (text: string): string =>
   toCsv({ t: () => text }, [0])
     .split('\r\n')
@@ -56,7 +57,6 @@ it('begins no cell with a formula, however a spreadsheet parts the text, and kee
         const stored = cell(text).slice(1, -1).replaceAll('""', '"');
         for (const piece of stored.split(/[;|\t\r\n]/u))
           expect(piece.trimStart().replace(/^"+\s*/u, '')).not.toMatch(/^[=+\-@]/u);
-        const without = (value: string): string => value.replaceAll("'", '');
         expect(without(stored)).toBe(without(text));
       },
     ),

@@ -45,8 +45,9 @@ it.each([
 });
 
 it('of the hour that comes twice in autumn, UTC tells which', () => {
-  const [first, second] = [0, 1].map((hours) => Date.UTC(2026, 9, 25, hours, 30));
-  const told = [first, second].map((at = 0) => [local(at, 'Europe/Berlin'), utc(at)]);
+  const told = [0, 1]
+    .map((hours) => Date.UTC(2026, 9, 25, hours, 30))
+    .map((at) => [local(at, 'Europe/Berlin'), utc(at)]);
   expect(told.map(([there]) => there)).toEqual(['2026-10-25 02:30', '2026-10-25 02:30']);
   expect(told.map(([, at]) => at)).toEqual(['2026-10-25 00:30:00 UTC', '2026-10-25 01:30:00 UTC']);
 });

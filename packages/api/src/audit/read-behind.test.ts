@@ -42,6 +42,8 @@ async function block(identifier: string): Promise<void> {
   ]);
 }
 
+const snapshot = async (db: Queryable) => snapshotReader({ db, logger: memoryLog().logger, tiers: [] }).common('15m');
+
 it('lists are read from the replica, and say how far it is behind', async () => {
   const app = createApp({ ...parts, db: primary, reads: replica });
   const list = async (): Promise<{ behind: string | null; who: unknown[] }> => {
@@ -56,7 +58,6 @@ it('lists are read from the replica, and say how far it is behind', async () => 
   await block('bob');
   await expect.poll(async () => Number((await list()).behind)).toBeGreaterThan(0);
   expect((await list()).who).toEqual(['ada']);
-  const snapshot = async (db: Queryable) => snapshotReader({ db, logger: memoryLog().logger, tiers: [] }).common('15m');
   expect((await snapshot(replica)).behindMs).toBeGreaterThan(0);
   expect((await snapshot(primary)).behindMs).toBeNull();
 

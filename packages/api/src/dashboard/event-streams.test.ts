@@ -103,10 +103,11 @@ describe('streams of the dashboard', () => {
   });
 });
 
+const blocksOf = (filter: Filter): Filtered => ({ filter, blocks: { kind: 'failed', reason: 'none' } });
+
 describe('sharedSnapshots', () => {
   type Common = Awaited<ReturnType<SnapshotReader['common']>>;
   const all: Filter = { tier: null, action: null };
-  const blocksOf = (filter: Filter): Filtered => ({ filter, blocks: { kind: 'failed', reason: 'none' } });
 
   it('begins no second read while one is under way, and counts the age from its end', async () => {
     const reads: { readonly range: RangeName; readonly end: () => void; readonly fail: () => void }[] = [];

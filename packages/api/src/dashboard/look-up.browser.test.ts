@@ -26,6 +26,9 @@ async function csvOf(page: Page, table: string): Promise<readonly string[]> {
   return [file.suggestedFilename(), ...text.replace('\uFEFF', '').trimEnd().split('\r\n')];
 }
 
+/** Of `07:30:00 …`. */
+const minutes = (text: string): number => Number(text.slice(3, 5));
+
 async function search(page: Page, subject: string): Promise<void> {
   await page.getByRole('searchbox', { name: 'Subject' }).fill(subject);
   await page.keyboard.press('Enter');
@@ -59,7 +62,11 @@ describe.skipIf(noBrowser !== undefined)(
       expect(await used('standard')).toEqual(['default', '5 of 77', 'allowed', 'now']);
       expect(await used('auth')).toEqual(['reset-password', '–', 'blocked', 'never']);
       expect(await cells(page, 'Overrides of the subject', 'standard')).toEqual([
-        ...['user:*', '77', 'as the policy', 'as the policy', 'as the policy'],
+        'user:*',
+        '77',
+        'as the policy',
+        'as the policy',
+        'as the policy',
       ]);
       expect((await cells(page, 'Blocks of the subject', 'reset-password'))[2]).toBe('12');
 
@@ -207,7 +214,6 @@ describe.skipIf(noBrowser !== undefined)(
         .poll(() => found.getAttribute('title'), soon)
         .toBe(`${there.slice(0, 16).replace('T', ' ')} (${utc})`);
       expect(await found.innerText()).toBe('1 d ago');
-      const minutes = (text: string): number => Number(text.slice(3, 5));
       const liveness = await page.evaluate(
         '["textContent", "title"].map((name) => document.querySelector(".liveness time")[name].trim())',
       );

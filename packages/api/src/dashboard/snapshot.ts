@@ -173,7 +173,10 @@ async function readAlerts(db: Queryable): Promise<readonly AlertState[]> {
     // With its tags: `job_late/cron-archive-data`.
     const [name = ''] = rule.split('/');
     return {
-      ...{ rule, openedAtMs, value, threshold },
+      rule,
+      openedAtMs,
+      value,
+      threshold,
       side: value < threshold ? 'below' : 'above',
       unit: typeof details['unit'] === 'string' ? details['unit'] : null,
       runbook: ruleNames.has(name) ? name : null,

@@ -142,15 +142,13 @@ async function windowOf(limiter: Limiter, who: string, policy: string, of: strin
   const { allowed, reason, limit, remaining, ...times } = await limiter.peek(policy, who, { action: of });
   const { blockedUntil } = times;
   return {
-    ...{
-      policy,
-      action: of,
-      mode: policyFor(limiter, policy, who)?.mode ?? 'enforce',
-      allowed,
-      reason,
-      limit,
-      remaining,
-    },
+    policy,
+    action: of,
+    mode: policyFor(limiter, policy, who)?.mode ?? 'enforce',
+    allowed,
+    reason,
+    limit,
+    remaining,
     resetAfterMs: finite(times.resetAfterMs),
     retryAfterMs: finite(times.retryAfterMs),
     ...(blockedUntil === undefined ? {} : { blockedUntilMs: finite(blockedUntil) }),

@@ -111,10 +111,19 @@ function listMatcher(allowed: readonly string[], denied: readonly string[]): Mat
   for (const entry of allowed) verdicts.set(entry, ALLOW);
   for (const entry of denied) verdicts.set(entry, DENY);
   if (verdicts.size === 0) return { find: () => undefined };
-  const networks = new Map([...verdicts].filter(([entry]) => !isGlob(entry) && parseNetwork(entry) !== undefined));
+  const networks = new Map([...verdicts].filter(([entry]) => isNetwork(entry)));
   // An address on a list means who calls from there: a user of that name is somebody else.
   for (const entry of networks.keys()) verdicts.delete(entry);
   return matcher(verdicts, networks.size > 0 ? networkTable(networks) : undefined);
+}
+
+function isNetwork(entry: string): boolean {
+  return !isGlob(entry) && parseNetwork(entry) !== undefined;
+}
+
+/** A name before a pattern, and the closest pattern first. */
+function byCloseness(one: string, other: string): number {
+  return Number(isGlob(one)) - Number(isGlob(other)) || closestFirst(compileGlob(one), compileGlob(other));
 }
 
 /**
@@ -125,17 +134,14 @@ export function entriesFor(
   { overrides, allowed, denied, blocked }: LiveEntries,
   subject: string,
 ): Omit<LiveEntries, 'policies'> {
-  const order = (one: string, other: string): number =>
-    Number(isGlob(one)) - Number(isGlob(other)) || closestFirst(compileGlob(one), compileGlob(other));
   const fits = (pattern: string): boolean =>
     isGlob(pattern) ? compileGlob(pattern).matches(subject) : pattern === subject;
-  const isNetwork = (entry: string): boolean => !isGlob(entry) && parseNetwork(entry) !== undefined;
   const lists = (entry: string): boolean =>
     isNetwork(entry) ? networkTable(new Map([[entry, true]])).find(subject) === true : fits(entry);
   return {
     overrides: overrides
       .filter((override) => fits(override.subject))
-      .toSorted((one, other) => order(one.subject, other.subject)),
+      .toSorted((one, other) => byCloseness(one.subject, other.subject)),
     allowed: allowed.filter(lists),
     denied: denied.filter(lists),
     blocked: blocked.filter((block) => block.subject === subject),
