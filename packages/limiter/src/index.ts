@@ -14,7 +14,7 @@ export { checkListEntry, checkOverride, checkPlan, LiveEntryError } from './live
 export type { AppliedFile, BlockedSubject, LiveEntries, Override, Plan, StoredPreset } from './live/entries.ts';
 export type { Listing } from './live/listed-decision.ts';
 export { livePolicies } from './live/live-over.ts';
-export { entriesFor } from './live/table.ts';
+export { entriesFor, type SubjectEntries } from './live/table.ts';
 export type { LivePoliciesOptions } from './live/live-over.ts';
 export { policyFor } from './live/policy-for.ts';
 export type { PolicySource } from './live/policy-for.ts';

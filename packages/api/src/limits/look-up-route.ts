@@ -1,6 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { blockedActions, listBlocks, type Queryable } from '@spillway/db';
-import { DEFAULT_ACTION, entriesFor, type Limiter, type LiveEntries, policyFor } from '@spillway/limiter';
+import {
+  DEFAULT_ACTION,
+  entriesFor,
+  type Limiter,
+  type Policy,
+  policyFor,
+  type SubjectEntries,
+} from '@spillway/limiter';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { action, members, milliseconds, subject } from '../openapi/fields.ts';
@@ -132,7 +139,9 @@ async function lookUp({ limiter, db }: LookUpDeps, who: string, asked: string | 
   };
 }
 
-async function entriesOf({ live }: Limiter, who: string): Promise<LiveEntries> {
+type Entries = SubjectEntries & { readonly policies: readonly Policy[] };
+
+async function entriesOf({ live }: Limiter, who: string): Promise<Entries> {
   if (live === undefined) return { policies: [], overrides: [], allowed: [], denied: [], blocked: [] };
   const all = await live.list();
   return { policies: all.policies, ...entriesFor(all, who) };

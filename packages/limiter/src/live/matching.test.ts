@@ -126,7 +126,7 @@ describe('the entries of a subject', () => {
     fc.assert(
       fc.property(texts, texts, subjects, (patterns, denied, subject) => {
         const overrides = patterns.map((pattern, index) => ({ policy: 'p', subject: pattern, limit: index + 1 }));
-        const all = { policies: [base], overrides, allowed: [], denied, blocked: [] };
+        const all = { policies: [base], plans: [], presets: [], overrides, allowed: [], denied, blocked: [] };
         const table = liveTable(all);
         const found = entriesFor(all, subject);
         expect(found.denied.length > 0).toBe(table.listed(subject) !== undefined);

@@ -121,6 +121,9 @@ function isNetwork(entry: string): boolean {
   return !isGlob(entry) && parseNetwork(entry) !== undefined;
 }
 
+/** The entries that fit some subjects and no others. */
+export type SubjectEntries = Pick<LiveEntries, 'overrides' | 'allowed' | 'denied' | 'blocked'>;
+
 /** A name before a pattern, and the closest pattern first. */
 function byCloseness(one: string, other: string): number {
   return Number(isGlob(one)) - Number(isGlob(other)) || closestFirst(compileGlob(one), compileGlob(other));
@@ -128,12 +131,9 @@ function byCloseness(one: string, other: string): number {
 
 /**
  * The entries that fit a subject: its overrides, the closest first, what the lists say of it, and its block everywhere. More than
- * one may fit; of the overrides of a policy the first holds. Live policies are left out: they hold for every subject.
+ * one may fit; of the overrides of a policy the first holds.
  */
-export function entriesFor(
-  { overrides, allowed, denied, blocked }: LiveEntries,
-  subject: string,
-): Omit<LiveEntries, 'policies'> {
+export function entriesFor({ overrides, allowed, denied, blocked }: SubjectEntries, subject: string): SubjectEntries {
   const fits = (pattern: string): boolean =>
     isGlob(pattern) ? compileGlob(pattern).matches(subject) : pattern === subject;
   const lists = (entry: string): boolean =>
