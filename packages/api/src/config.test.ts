@@ -26,8 +26,10 @@ describe('readConfig', () => {
         SPILLWAY_SHARDS: '4',
         SPILLWAY_NAMESPACE: 'staging',
         DATABASE_READ_URL: 'postgres://replica/spillway',
+        SPILLWAY_FILE: 'spillway.yaml',
       }),
     ).toMatchObject({
+      file: 'spillway.yaml',
       databaseReadUrl: 'postgres://replica/spillway',
       port: 80,
       host: '::',

@@ -57,6 +57,8 @@ export interface ApiConfig extends ServerConfig {
    * undefined when not set, and then they are read where `DATABASE_URL` leads.
    */
   readonly databaseReadUrl: string | undefined;
+  /** `SPILLWAY_FILE`: a `spillway.yaml` to apply at the start; undefined when not set. */
+  readonly file: string | undefined;
   /**
    * `SPILLWAY_WORKER=inside`: this process is a worker too, which reads the worker's variables, but connects to Postgres as
    * `WORKER_DATABASE_URL` says where it is set. @default the worker is another process
@@ -96,6 +98,7 @@ const apiVariables = serverVariables.extend({
   DATABASE_READ_URL: postgresUrl.optional(),
   SPILLWAY_WORKER: z.literal('inside', "'inside', or not set").optional(),
   WORKER_DATABASE_URL: postgresUrl.optional(),
+  SPILLWAY_FILE: z.string().optional(),
 });
 
 /**
@@ -118,6 +121,7 @@ export function readConfig(env: Environment): ApiConfig {
     databaseUrl: variables.DATABASE_URL,
     databaseServer: variables.DATABASE_SERVER,
     databaseReadUrl: variables.DATABASE_READ_URL,
+    file: variables.SPILLWAY_FILE,
     worker: variables.SPILLWAY_WORKER === undefined ? undefined : workerInside(env, variables.WORKER_DATABASE_URL),
   };
 }

@@ -1,4 +1,6 @@
+import { hostname } from 'node:os';
 import { ConfigError } from '@spillway/runtime';
+import { PolicyFileError, readPolicyFile, takeFile } from '@spillway/runtime/file';
 import { createPool } from '@spillway/db';
 import { startTelemetry } from '@spillway/runtime';
 import { type RunningWorker, runWorker } from '@spillway/worker';
@@ -55,6 +57,7 @@ function exitDeadlineMs({ worker }: ApiConfig): number {
 }
 
 async function run(config: ApiConfig): Promise<void> {
+  const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
   const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
   const telemetry = await startTelemetry({
     serviceName: 'spillway-api',
@@ -78,6 +81,8 @@ async function run(config: ApiConfig): Promise<void> {
     tracing: telemetry.active,
   });
   logger.info({ url: api.url, metrics: api.metricsUrl }, 'api: listening');
+  const { live } = api.limiter;
+  const taking = file && live && takeFile({ file, live, actor: `api:${hostname()}`, logger });
   const worker = await workerInside(config, logger, telemetry.active);
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
@@ -87,7 +92,7 @@ async function run(config: ApiConfig): Promise<void> {
       process.exit(1);
     }, exitDeadlineMs(config)).unref();
     // Side by side: what the API tells Redis of at its end waits there for the next worker.
-    await Promise.all([api.close(DRAIN_MS), worker?.close()]);
+    await Promise.all([taking?.close().then(() => api.close(DRAIN_MS)) ?? api.close(DRAIN_MS), worker?.close()]);
     await Promise.all([...Object.values(pools).map(async (pool) => pool.end()), telemetry.shutdown()]);
     logger.info('api: stopped');
     process.exit(0);
@@ -101,7 +106,7 @@ async function run(config: ApiConfig): Promise<void> {
 try {
   await run(readConfig(process.env));
 } catch (error) {
-  if (!(error instanceof ConfigError || error instanceof ListenError)) throw error;
+  if (!(error instanceof ConfigError || error instanceof ListenError || error instanceof PolicyFileError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -23,6 +23,7 @@ describe('readConfig', () => {
       lagObjectiveMs: 60_000,
       archiveTables: builtInArchives,
       webhook: undefined,
+      file: undefined,
       logLevel: 'info',
     });
   });
@@ -33,10 +34,12 @@ describe('readConfig', () => {
       QUEUE_REDIS_URL: 'redis-sentinel://a,b/queue',
       SPILLWAY_SHARDS: '64',
       SPILLWAY_NAMESPACE: 'staging',
+      SPILLWAY_FILE: '/etc/spillway.yaml',
       LOG_LEVEL: '',
     };
     expect(readConfig(env)).toMatchObject({
       queueRedisUrl: 'redis-sentinel://a,b/queue',
+      file: '/etc/spillway.yaml',
       shards: 64,
       namespace: 'staging',
       logLevel: 'info',

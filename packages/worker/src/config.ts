@@ -48,6 +48,8 @@ export interface WorkerConfig {
   readonly archiveTables: readonly MaintainedTable[];
   /** `ALERT_WEBHOOK_URL` and `ALERT_WEBHOOK_SECRET`: who is told of alerts. @default nobody */
   readonly webhook: { readonly url: string; readonly secret: string } | undefined;
+  /** `SPILLWAY_FILE`: a `spillway.yaml` to apply at the start. @default none */
+  readonly file: string | undefined;
   /** `LOG_LEVEL` @default 'info' */
   readonly logLevel: LogLevel;
 }
@@ -75,6 +77,7 @@ const workerVariables = z.object({
     .refine(isWebhookUrl, 'an http:// or https:// URL without a user and a password, which fetch refuses')
     .optional(),
   ALERT_WEBHOOK_SECRET: z.string().min(16, 'at least 16 characters long').optional(),
+  SPILLWAY_FILE: z.string().optional(),
   LOG_LEVEL: logLevel.default('info'),
 });
 
@@ -105,6 +108,7 @@ export function readConfig(env: Environment): WorkerConfig {
     lagObjectiveMs: variables.SPILLWAY_LAG_OBJECTIVE_MS,
     archiveTables: variables.SPILLWAY_ARCHIVE_TABLES,
     webhook: webhookOf(variables.ALERT_WEBHOOK_URL, variables.ALERT_WEBHOOK_SECRET),
+    file: variables.SPILLWAY_FILE,
     logLevel: variables.LOG_LEVEL,
   };
 }

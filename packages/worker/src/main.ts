@@ -1,4 +1,5 @@
 import { ConfigError, guardLogger, startTelemetry } from '@spillway/runtime';
+import { PolicyFileError, readPolicyFile } from '@spillway/runtime/file';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
 import { finishBy } from './finish-by.ts';
@@ -8,13 +9,14 @@ import { runWorker } from './run-worker.ts';
 const EXIT_MARGIN_MS = 500;
 
 async function run(config: WorkerConfig): Promise<void> {
+  const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
   const logger = guardLogger(pino({ name: 'spillway-worker', level: config.logLevel }));
   const telemetry = await startTelemetry({
     serviceName: 'spillway-worker',
     env: process.env,
     onError: (error) => logger.warn({ err: error }, 'worker: OpenTelemetry'),
   });
-  const worker = await runWorker({ config, logger, telemetry: telemetry.active });
+  const worker = await runWorker({ config, logger, file, telemetry: telemetry.active });
 
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     logger.info({ signal }, 'worker: stopping');
@@ -38,7 +40,7 @@ async function run(config: WorkerConfig): Promise<void> {
 try {
   await run(readConfig(process.env));
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
+  if (!(error instanceof ConfigError || error instanceof PolicyFileError)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

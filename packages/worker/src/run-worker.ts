@@ -1,4 +1,7 @@
+import { hostname } from 'node:os';
 import { createPool } from '@spillway/db';
+import { livePolicies } from '@spillway/limiter';
+import { type PolicyFile, takeFile } from '@spillway/runtime/file';
 import type { WorkerConfig } from './config.ts';
 import { finishBy } from './finish-by.ts';
 import type { WorkerLogger } from './logger.ts';
@@ -20,6 +23,8 @@ const MAINTENANCE_STATEMENT_MS = 60_000;
 export interface RunWorkerOptions {
   readonly config: WorkerConfig;
   readonly logger: WorkerLogger;
+  /** What `SPILLWAY_FILE` says, to apply in the background. @default nothing is applied */
+  readonly file?: PolicyFile | undefined;
   /** Whether OpenTelemetry is started in this process. @default false */
   readonly telemetry?: boolean;
 }
@@ -61,7 +66,7 @@ function openPools(config: WorkerConfig, logger: WorkerLogger): Pools {
  *
  * Rejects with Node's error when the address of its health server can't be had; nothing is left open then.
  */
-export async function runWorker({ config, logger, telemetry = false }: RunWorkerOptions): Promise<RunningWorker> {
+export async function runWorker({ config, logger, file, telemetry = false }: RunWorkerOptions): Promise<RunningWorker> {
   const pools = openPools(config, logger);
   const { registry, metrics } = workerRegistry();
   const endPools = async (): Promise<unknown> => Promise.all([pools.sink.end(), pools.maintenance.end()]);
@@ -97,12 +102,27 @@ export async function runWorker({ config, logger, telemetry = false }: RunWorker
   });
   logger.info({ shards: config.shards, namespace: config.namespace, health: maintenance.url }, 'worker: running');
 
+  const endFile = file === undefined ? undefined : applyAtStart(file, config, logger);
   const shutDown = async (): Promise<void> => {
     const end = performance.now() + config.shutdownTimeoutMs + POOLS_MARGIN_MS;
-    await Promise.all([worker.close(), maintenance.close()]);
+    await Promise.all([worker.close(), maintenance.close(), endFile?.()]);
     // A Postgres that hangs never lets a pool end. Whatever it still does with a statement is the same done twice.
     await finishBy({ name: 'pools', finish: endPools, end }, logger);
   };
   let closing: Promise<void> | undefined;
   return { close: () => (closing ??= shutDown()) };
+}
+
+/** Takes the file over with a connection of its own, for as long as that takes. @returns ends it */
+function applyAtStart(
+  file: PolicyFile,
+  { redisUrl, namespace }: WorkerConfig,
+  logger: WorkerLogger,
+): () => Promise<void> {
+  const live = livePolicies({ redis: redisUrl, namespace });
+  const taking = takeFile({ file, live, actor: `worker:${hostname()}`, logger });
+  return async () => {
+    await taking.close();
+    await live.close();
+  };
 }
