@@ -1,3 +1,4 @@
+import { warn } from '@spillway/redis';
 import { unavailableDecision } from './decision.ts';
 import { memoryStore } from './store/memory/memory-store.ts';
 import type { LimiterStore, StoreRequest } from './store/store.ts';
@@ -18,7 +19,7 @@ export function afterClose(): AfterClose {
   function tell(): void {
     if (told) return;
     told = true;
-    process.emitWarning('A closed limiter is asked for decisions: each policy answers by its onUnavailable', {
+    warn('A closed limiter is asked for decisions: each policy answers by its onUnavailable', {
       code: 'SPILLWAY_LIMITER_CLOSED',
     });
   }

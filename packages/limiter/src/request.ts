@@ -45,10 +45,17 @@ export function checkSlot(slot: unknown): asserts slot is string {
 export function checkText(field: string, value: unknown, maxBytes: number): asserts value is string {
   if (typeof value !== 'string') throw new LimiterInputError(field, `must be text, not ${shown(value)}`);
   if (value === '') throw new LimiterInputError(field, 'must not be empty');
-  if (value.length > maxBytes || (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)) {
-    throw new LimiterInputError(field, `must be at most ${maxBytes} bytes, not ${Buffer.byteLength(value)}`);
+  if (value.length > maxBytes || (value.length * 3 > maxBytes && bytesOf(value) > maxBytes)) {
+    throw new LimiterInputError(field, `must be at most ${maxBytes} bytes, not ${bytesOf(value)}`);
   }
   // Postgres has no text with U+0000: the trail could not name the subject.
   if (value.includes('\0')) throw new LimiterInputError(field, 'must not contain the character U+0000');
   if (!value.isWellFormed()) throw new LimiterInputError(field, 'must be well-formed Unicode, without lone surrogates');
+}
+
+const utf8 = /* @__PURE__ */ new TextEncoder();
+
+/** The length as UTF-8. */
+export function bytesOf(text: string): number {
+  return utf8.encode(text).length;
 }

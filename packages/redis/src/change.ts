@@ -1,7 +1,6 @@
-import { hostname } from 'node:os';
-import path from 'node:path';
 import { eventFields } from './event-fields.ts';
 import { type EventIdentity, type OutboxEvent, outboxEventId } from './outbox.ts';
+import { builtinModule, programArguments } from './platform.ts';
 
 /** A change that was made by hand, as one outbox event tells it. */
 export interface ChangeEvent extends EventIdentity {
@@ -56,14 +55,16 @@ function jsonOrText(text: string): unknown {
 
 /** Who changes something unless the program says otherwise: `app:<program>@<host>`, such as `app:server.js@web-3`. */
 export function defaultActor(): string {
-  const [runtime = 'unknown', program = runtime] = process.argv;
-  return `app:${path.basename(program)}@${hostName()}`.slice(0, 200).toWellFormed();
+  const [runtime = 'unknown', program = runtime] = programArguments();
+  return `app:${program.slice(1 + Math.max(program.lastIndexOf('/'), program.lastIndexOf('\\')))}@${hostName()}`
+    .slice(0, 200)
+    .toWellFormed();
 }
 
 /** Deno tells it only to a program that may ask the system; one that may not limits all the same. */
 function hostName(): string {
   try {
-    return hostname();
+    return builtinModule('node:os')?.hostname() ?? 'unknown-host';
   } catch {
     return 'unknown-host';
   }

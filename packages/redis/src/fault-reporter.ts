@@ -1,4 +1,5 @@
 import { type RedisFault, redisFault } from './fault.ts';
+import { warn as warnOf } from './platform.ts';
 
 /** An outage that is over. */
 export interface RecoveredOutage {
@@ -23,6 +24,8 @@ export interface FaultListeners {
 export interface FaultReporterOptions extends FaultListeners {
   /** Who speaks, as `limiter`. */
   readonly who: string;
+  /** Who decides. @default 'Redis' */
+  readonly decider?: string;
   /** What happens meanwhile, as a sentence. */
   readonly meanwhile: string;
 }
@@ -48,12 +51,18 @@ interface Outage {
 }
 
 /** Makes a {@link FaultReporter}. While all is well it does nothing. What a listener throws becomes a warning. */
-export function faultReporter({ who, meanwhile, onError, onRecovered }: FaultReporterOptions): FaultReporter {
+export function faultReporter({
+  who,
+  decider = 'Redis',
+  meanwhile,
+  onError,
+  onRecovered,
+}: FaultReporterOptions): FaultReporter {
   const noted = new Set<string>();
   let outage: Outage | undefined;
 
   function warn(message: string, code: string): void {
-    process.emitWarning(`${who}: ${message}`, { type: 'SpillwayWarning', code: `SPILLWAY_${code.toUpperCase()}` });
+    warnOf(`${who}: ${message}`, { code: `SPILLWAY_${code.toUpperCase()}` });
   }
 
   function failed(error: unknown): void {
@@ -94,7 +103,7 @@ export function faultReporter({ who, meanwhile, onError, onRecovered }: FaultRep
       const durationMs = Math.round(now - sinceMs);
       if (onRecovered !== undefined) tell(() => onRecovered({ durationMs, failures }));
       else if (onError === undefined)
-        warn(`Redis decides again, after ${durationMs} ms and ${failures} failures`, 'recovered');
+        warn(`${decider} decides again, after ${durationMs} ms and ${failures} failures`, 'recovered');
     },
     note(error, what) {
       const fault = redisFault(error);

@@ -25,6 +25,7 @@ export { openHotPath, openRedis } from './open.ts';
 export type { RedisBehaviour } from './open.ts';
 export { outageReporter } from './outages.ts';
 export type { OutageReporter, OutageReporterOptions } from './outages.ts';
+export { builtinModule, unref, warn } from './platform.ts';
 export { readRedisOption } from './redis-option.ts';
 export type { HotPathClient, RedisOption } from './redis-option.ts';
 export { parseRedisUrl } from './redis-url.ts';

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { atMost } from './at-most.ts';
 import type { RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
@@ -52,7 +51,7 @@ export function instancesKey(name: string, namespace = ''): string {
 export function instances({ client, name, ttlMs = 6_000, namespace }: InstancesOptions): Instances {
   checkKeyName('name', name);
   checkWhole('ttlMs', ttlMs, 100, 3_600_000);
-  const id = randomUUID();
+  const id = crypto.randomUUID();
   const key = instancesKey(name, namespace);
   const counts: number[] = [];
   let beating = false;

@@ -31,7 +31,7 @@ export function shardTag(shard: number, namespace = ''): string {
 const SAY_EVERY_MS = 20_000;
 const HOLDS_MS = 60_000;
 
-const sayShards = defineScript(shardsLua, (reply) =>
+const sayShards = /* @__PURE__ */ defineScript(shardsLua, (reply) =>
   Array.isArray(reply) ? reply.map(Number).filter((number) => number > 0) : [],
 );
 

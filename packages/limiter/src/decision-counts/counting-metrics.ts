@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { outboxKeys, type RedisClient, shardOf } from '@spillway/redis';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
@@ -62,7 +61,7 @@ export function countingMetrics({
   const counter = decisionCounter({
     client,
     script: limiterScripts.decisionCounts,
-    key: outboxKeys(shardOf(randomUUID(), shards), namespace).stream,
+    key: outboxKeys(shardOf(crypto.randomUUID(), shards), namespace).stream,
     outboxCap,
     everyMs,
     onDropped: told.dropped,

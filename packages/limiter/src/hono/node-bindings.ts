@@ -1,4 +1,7 @@
-import { IncomingMessage, ServerResponse } from 'node:http';
+import { builtinModule } from '@spillway/redis';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+const http = builtinModule('node:http');
 
 /** Node's own request and response, which @hono/node-server hands on. */
 export interface NodeBindings {
@@ -13,11 +16,12 @@ export function nodeBindings(env: unknown): NodeBindings | undefined {
 
 function isNodeBindings(env: unknown): env is NodeBindings {
   return (
+    http !== undefined &&
     typeof env === 'object' &&
     env !== null &&
     'incoming' in env &&
-    env.incoming instanceof IncomingMessage &&
+    env.incoming instanceof http.IncomingMessage &&
     'outgoing' in env &&
-    env.outgoing instanceof ServerResponse
+    env.outgoing instanceof http.ServerResponse
   );
 }

@@ -1,3 +1,4 @@
+import { warn } from '@spillway/redis';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { policyFor } from '../live/policy-for.ts';
@@ -141,7 +142,7 @@ const told = new WeakSet<object>();
 export function warnOfGuard(error: unknown): void {
   const why = error instanceof Error ? error.message : String(error);
   const text = `a function of a rate limit guard failed: ${why}`;
-  process.emitWarning(text, { type: 'SpillwayWarning', code: 'rate_limit_guard_failed' });
+  warn(text, { code: 'rate_limit_guard_failed' });
 }
 
 /** The answer for a request for which one of the guard's functions failed: that of the policies while Redis is away. */

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   call,
   channelOf,
@@ -62,7 +61,7 @@ export interface BusOptions {
  */
 export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOptions): Bus {
   const listeners: BusListener[] = [];
-  const pulseChannel = channelOf(client, `pulse:${randomUUID()}`, namespace);
+  const pulseChannel = channelOf(client, `pulse:${crypto.randomUUID()}`, namespace);
   const liveChannel = liveChannelOf(client, liveKey, namespace);
   let subscription: Subscription | undefined;
   let timer: NodeJS.Timeout | undefined;

@@ -1,3 +1,5 @@
+import { warn } from '@spillway/redis';
+
 /**
  * Makes a wrapper that keeps what a caller's callbacks throw away from the request they are called in. The first error
  * becomes a process warning, later ones are dropped: a callback that fails mostly does so every time.
@@ -13,7 +15,7 @@ export function shield(
       } catch (error) {
         if (warned) return;
         warned = true;
-        process.emitWarning(`${what} of the limiter threw: ${String(error)}`, 'SpillwayWarning');
+        warn(`${what} of the limiter threw: ${String(error)}`);
       }
     };
 }

@@ -1,4 +1,3 @@
-import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** An address as clients are counted: what stands for an IPv4 address has become that, and the zone id is gone. */
@@ -9,8 +8,8 @@ const BRACKETED = /^\[([^\]]+)\](?::\d{1,5})?$/;
 const V4_WITH_PORT = /^([^:]+):\d{1,5}$/;
 
 /**
- * Reads one address as its client is counted, without port or brackets; undefined when it is none. Node decides what an address is, because
- * ipaddr.js also reads `010.1`, `0x7f.1` and plain numbers, which no proxy writes but an attacker may.
+ * Reads one address as its client is counted, without port or brackets; undefined when it is none. The strict
+ * forms alone are addresses, as to Node's `isIP`: ipaddr.js also reads `010.1`, `0x7f.1` and plain numbers, which no proxy writes but an attacker may.
  */
 export function parseAddress(text: string): Address | undefined {
   const written = parseWritten(text);
@@ -20,8 +19,21 @@ export function parseAddress(text: string): Address | undefined {
 /** Reads one address as it is written, IPv6 that stands for IPv4 included. */
 export function parseWritten(text: string): Address | undefined {
   const bare = text.includes(':') ? text.replace(ZONE, '') : text;
-  if (isIP(bare) === 0 || bare.includes('%') || !ipaddr.isValid(bare)) return undefined;
+  if (!isStrict(bare) || !ipaddr.isValid(bare)) return undefined;
   return ipaddr.parse(bare);
+}
+
+const V4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+const V6_CHARACTERS = /^[\da-f:.]+$/i;
+
+/** Four decimal numbers without leading zeros; or hex groups of up to four digits, whose tail may be such four numbers. */
+function isStrict(text: string): boolean {
+  if (!text.includes(':')) return V4.test(text);
+  if (!V6_CHARACTERS.test(text)) return false;
+  const tail = text.slice(text.lastIndexOf(':') + 1);
+  return (
+    (tail.includes('.') ? V4.test(tail) : true) && text.split(':').every((group) => group === tail || group.length <= 4)
+  );
 }
 
 /** An IPv6 address that stands for an IPv4 one. */

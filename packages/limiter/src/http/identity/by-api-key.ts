@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
+import { builtinModule } from '@spillway/redis';
 import { LRUCache } from 'lru-cache';
 import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
 import { wholeNumberWithin } from '../../policy/policy.ts';
+import { bytesOf } from '../../request.ts';
 import { readsHeadersAlone, type RequestHeaders, UnusableIdentityError } from './identity.ts';
 
 /** How {@link byApiKey} tells keys that were given out from made-up ones. */
@@ -54,11 +55,15 @@ export function byApiKey(
     ttl: cacheMs,
   });
 
-  const named = (key: string, valid: unknown): string => {
-    if (valid !== true) return UNKNOWN;
-    const subject = `api_key:${createHash('sha256').update(key).digest('hex').slice(0, 32)}`;
+  const keep = (key: string, digest: string): string => {
+    const subject = `api_key:${digest}`;
     if (cacheMs > 0) known.set(key, subject);
     return subject;
+  };
+  const named = (key: string, valid: unknown): string | Promise<string> => {
+    if (valid !== true) return UNKNOWN;
+    const digest = digestOf(key);
+    return typeof digest === 'string' ? keep(key, digest) : digest.then((later) => keep(key, later));
   };
 
   return readsHeadersAlone((request: RequestHeaders) => {
@@ -66,10 +71,20 @@ export function byApiKey(
     if (key === null || key === '') return undefined;
     const subject = known.get(key);
     if (subject !== undefined) return subject;
-    if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    if (bytesOf(key) > MAX_KEY_BYTES) {
       throw new UnusableIdentityError('X-API-Key', `must be at most ${MAX_KEY_BYTES} bytes`);
     }
     const valid = verify(key);
     return typeof valid === 'boolean' ? named(key, valid) : Promise.resolve(valid).then((answer) => named(key, answer));
   });
+}
+
+const nodeCrypto = builtinModule('node:crypto');
+
+/** The first 32 hex digits of a key's SHA-256: at once on Node, Deno and Bun, later on runtimes that have web crypto alone. */
+function digestOf(key: string): string | Promise<string> {
+  if (nodeCrypto !== undefined) return nodeCrypto.createHash('sha256').update(key).digest('hex').slice(0, 32);
+  return crypto.subtle
+    .digest('SHA-256', new TextEncoder().encode(key))
+    .then((digest) => Array.from(new Uint8Array(digest, 0, 16), (byte) => byte.toString(16).padStart(2, '0')).join(''));
 }

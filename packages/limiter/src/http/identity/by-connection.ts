@@ -1,3 +1,4 @@
+import { warn } from '@spillway/redis';
 import { LimiterInputError } from '../../errors.ts';
 import { byIp } from './by-ip.ts';
 import { connectionAddress } from './connection-address.ts';
@@ -27,9 +28,9 @@ let warned = false;
 function warnOfProxy(): void {
   if (warned) return;
   warned = true;
-  process.emitWarning(
+  warn(
     'a rateLimit() without `identify` got a request with X-Forwarded-For: behind a proxy all clients count as one. ' +
       'Give identify: byIp({ trustedProxies: [the addresses of the proxies] })',
-    { type: 'SpillwayWarning', code: 'SPILLWAY_CLIENTS_BEHIND_PROXY' },
+    { code: 'SPILLWAY_CLIENTS_BEHIND_PROXY' },
   );
 }

@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../../errors.ts';
+import { parseWritten } from './address.ts';
 import { byIp, type ByIpOptions } from './by-ip.ts';
 import { nodeAddress } from './connection-address.ts';
 
@@ -229,4 +231,36 @@ describe('byIp: what it refuses at construction', () => {
     expect(error).toBeInstanceOf(LimiterInputError);
     expect(String(error)).toMatch(new RegExp(`LimiterInputError: ${message.source.slice(1)}`));
   });
+});
+
+it('takes exactly those texts for addresses that Node does', () => {
+  const part = fc.constantFrom(
+    '0',
+    '00',
+    '1',
+    '010',
+    '99',
+    '255',
+    '256',
+    'ffff',
+    '0ffff',
+    'fe80',
+    '1.2.3.4',
+    '1.2.3.04',
+    '',
+    'g',
+  );
+  const texts = fc.oneof(
+    fc.array(part, { minLength: 1, maxLength: 9 }).map((parts) => parts.join(':')),
+    fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.')),
+    fc.string({ unit: fc.constantFrom(...'0123456789abf:.x% '), maxLength: 20 }),
+    fc.ipV4(),
+    fc.ipV6(),
+  );
+  fc.assert(
+    fc.property(texts, (text) => {
+      expect([text, parseWritten(text) !== undefined]).toEqual([text, isIP(text) !== 0]);
+    }),
+    { numRuns: 5_000 },
+  );
 });
