@@ -29,7 +29,7 @@ export class LimiterUnavailableError extends Error {
 
   constructor(operation: string, deadlineMs: number, cause: RedisFault = faultOf('no_answer')) {
     super(
-      `${operation}: ${cause.code === 'no_answer' ? `Redis gave no answer within ${deadlineMs} ms` : cause.message}`,
+      `${operation}: ${cause.code === 'no_answer' ? cause.message.replace('in time', `within ${deadlineMs} ms`) : cause.message}`,
     );
     this.cause = cause;
   }

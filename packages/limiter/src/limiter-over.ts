@@ -112,11 +112,12 @@ function deciding({ gate, requests: reader }: LimiterParts, decider: Decider, op
       const decision = known ?? (await charge(asked));
       if (!decision.allowed) return undefined;
       // A request that the lists admitted, or another algorithm by a live change, holds no slot.
-      const keep = known === undefined && asked.slot !== undefined;
+      const { slot } = decision;
+      const held = known === undefined && slot !== undefined ? { ...asked, slot } : undefined;
       return hold(decision, {
         windowMs: policy.windowMs,
-        renew: async () => keep && decider.store.renew(asked),
-        release: async () => keep && decider.store.reward(asked),
+        renew: async () => held && decider.store.renew(held),
+        release: async () => held && decider.store.reward(held),
       });
     },
   };

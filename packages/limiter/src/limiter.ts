@@ -11,7 +11,7 @@ import { type LimiterMetrics, shieldedMetrics } from './metrics/metrics.ts';
 import { shield } from './metrics/shield.ts';
 import { watchedStore } from './metrics/watched-store.ts';
 import { type NearLimitCrossing, nearLimitNotice } from './near-limit/near-limit-notice.ts';
-import { definePolicy, type PolicyOptions, wholeNumberWithin } from './policy/policy.ts';
+import { policiesByName, type PolicyOptions, wholeNumberWithin } from './policy/policy.ts';
 import { requestReader } from './request-reader.ts';
 import { refusingTooCostly } from './too-costly.ts';
 import { storeStack } from './store-stack.ts';
@@ -103,7 +103,7 @@ export function createLimiter<const Policies extends readonly PolicyOptions[]>(
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   checkNamespace(namespace);
   const outboxCap = trailCap(options);
-  const policies = byName(options.policies);
+  const policies = policiesByName(options.policies);
   const actor = readActor(options.actor);
   const backend = backendOf({ ...options });
   try {
@@ -192,15 +192,3 @@ const OPTIONS = [
   'onError',
   'onRecovered',
 ];
-
-function byName(policies: readonly PolicyOptions[]): ReadonlyMap<string, Policy> {
-  if (!Array.isArray(policies)) throw new LimiterInputError('policies', `must be a list, not ${shown(policies)}`);
-  if (policies.length === 0) throw new LimiterInputError('policies', 'must hold at least one policy');
-  const map = new Map<string, Policy>();
-  for (const options of policies as readonly PolicyOptions[]) {
-    const policy = definePolicy(options);
-    if (map.has(policy.name)) throw new LimiterInputError('policies', `holds ${shown(policy.name)} twice`);
-    map.set(policy.name, policy);
-  }
-  return map;
-}

@@ -73,7 +73,7 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
  * them, so only its first word is repeated. One object stands for all faults with the same code and detail.
  */
 export class RedisFault extends Error {
-  override readonly name = 'RedisFault';
+  override readonly name: string = 'RedisFault';
   readonly code: RedisFaultCode;
   /** `installation`: it will not pass by itself. */
   readonly kind: RedisFaultKind;

@@ -12,6 +12,7 @@ it('exports exactly this', () => {
       "PreparedArgument",
       "RedisFault",
       "RedisOptionError",
+      "builtinModule",
       "call",
       "cannotWrite",
       "channelOf",
@@ -43,6 +44,8 @@ it('exports exactly this', () => {
       "shardOf",
       "shardTag",
       "subscribe",
+      "unref",
+      "warn",
       "watchShards",
     ]
   `);

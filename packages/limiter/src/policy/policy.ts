@@ -220,3 +220,16 @@ export function oneOf<const Value extends string>(field: string, value: unknown,
   if (found !== undefined) return found;
   throw new LimiterInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
 }
+
+/** Each checked and complete, by its name. @throws {LimiterInputError} for none, and for a name twice. */
+export function policiesByName(policies: readonly PolicyOptions[]): ReadonlyMap<string, Policy> {
+  if (!Array.isArray(policies)) throw new LimiterInputError('policies', `must be a list, not ${shown(policies)}`);
+  if (policies.length === 0) throw new LimiterInputError('policies', 'must hold at least one policy');
+  const map = new Map<string, Policy>();
+  for (const options of policies as readonly PolicyOptions[]) {
+    const policy = definePolicy(options);
+    if (map.has(policy.name)) throw new LimiterInputError('policies', `holds ${shown(policy.name)} twice`);
+    map.set(policy.name, policy);
+  }
+  return map;
+}

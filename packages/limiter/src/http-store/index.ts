@@ -1,0 +1,67 @@
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { gate } from '../gate.ts';
+import type { Limiter } from '../limiter-interface.ts';
+import { limiterOver } from '../limiter-over.ts';
+import { type LimiterMetrics, shieldedMetrics } from '../metrics/metrics.ts';
+import { watchedStore } from '../metrics/watched-store.ts';
+import { nearLimitNotice } from '../near-limit/near-limit-notice.ts';
+import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
+import { requestReader } from '../request-reader.ts';
+import type { LimiterStore } from '../store/store.ts';
+import { refusingTooCostly } from '../too-costly.ts';
+import { windowKeys } from '../window-key.ts';
+
+/** What {@link createLimiter} of this subpath takes. */
+export interface StoreLimiterOptions<Policies extends readonly PolicyOptions[]> {
+  /** `httpStore({ url, key })`, or `memoryStore()`. */
+  readonly store: LimiterStore;
+  /** Those of the API that this program asks for, by their names. A `lease` needs Redis. */
+  readonly policies: Policies;
+  /** Callbacks that are told how decisions go. @default none */
+  readonly metrics?: LimiterMetrics;
+}
+
+/**
+ * Makes a limiter without Redis: for edge runtimes, whose bundles then hold neither a Redis client nor a module of Node's.
+ * @example
+ * ```ts
+ * const limiter = createLimiter({ store: httpStore({ url, key: limitsKey }), policies: tiers });
+ * ```
+ * @throws {LimiterInputError} naming the option and its value.
+ */
+export function createLimiter<const Policies extends readonly PolicyOptions[]>(
+  options: StoreLimiterOptions<Policies>,
+): Limiter<Policies[number]['name']>;
+export function createLimiter(options: StoreLimiterOptions<readonly PolicyOptions[]>): Limiter {
+  checkMembers('options', options, ['store', 'policies', 'metrics']);
+  const { store: inner } = options;
+  if (typeof inner?.consume !== 'function') {
+    throw new LimiterInputError('store', `must be what httpStore or memoryStore makes, not ${shown(inner)}`);
+  }
+  const policies = policiesByName(options.policies);
+  for (const { name, lease } of policies.values()) {
+    if (lease !== undefined)
+      throw new LimiterInputError('policies', `holds ${shown(name)} with a lease, which needs Redis`);
+  }
+  const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
+  const notice = nearLimitNotice({ store: inner, onNearLimit: undefined });
+  return limiterOver({
+    store: watchedStore(refusingTooCostly(inner), { metrics, notice }),
+    policies,
+    requests: requestReader(policies, windowKeys(1), undefined),
+    gate: gate({ live: undefined, denyCache: undefined, metrics }),
+    live: undefined,
+    // Over HTTP it is the owner of the key who changes.
+    actor: 'http',
+    counter: undefined,
+  });
+}
+
+export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from '../errors.ts';
+export { definePolicy } from '../policy/policy.ts';
+export { auth, generation, standard, strict, tiers } from '../policy/tiers.ts';
+export { memoryStore } from '../store/memory/memory-store.ts';
+export { ApiFault } from './fault.ts';
+export type { ApiFaultCode } from './fault.ts';
+export { httpStore } from './http-store.ts';
+export type { HttpStoreOptions } from './http-store.ts';
