@@ -6,11 +6,12 @@ import * as fetch from './fetch/index.ts';
 import * as hono from './hono/index.ts';
 import * as honoRateLimiter from './hono-rate-limiter/index.ts';
 import * as http from './http/index.ts';
+import * as httpStore from './http-store/index.ts';
 import * as exported from './index.ts';
 import * as opentelemetry from './opentelemetry/index.ts';
 import * as prometheus from './prometheus/index.ts';
 
-const subpaths = { express, expressRateLimit, fastify, honoRateLimiter, opentelemetry, prometheus };
+const subpaths = { express, expressRateLimit, fastify, honoRateLimiter, httpStore, opentelemetry, prometheus };
 
 it('exports exactly this', () => {
   const names = [exported, hono, fetch, http].map((module) => Object.keys(module).toSorted());
@@ -84,6 +85,7 @@ it('exports exactly this for other libraries', () => {
       "expressRateLimit SpillwayStore StoreNotInitializedError StoreReusedError",
       "fastify rateLimit",
       "honoRateLimiter SpillwayStore StoreNotInitializedError StoreReusedError",
+      "httpStore ApiFault LimiterClosedError LimiterInputError LimiterUnavailableError LimiterWaitError auth createLimiter definePolicy generation httpStore memoryStore standard strict tiers",
       "opentelemetry openTelemetryMetrics",
       "prometheus MetricNameTakenError prometheusMetrics",
     ]

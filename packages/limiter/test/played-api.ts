@@ -8,8 +8,8 @@ import type { Limiter } from '../src/limiter-interface.ts';
 import type { PolicyOptions } from '../src/policy/policy.ts';
 import { memoryStore } from '../src/store/memory/memory-store.ts';
 
-/** How a {@link PlayedApi} answers. `hang`: never; a text: that, as JSON it isn't. */
-export type Mood = 'decides' | 'hang' | 'cut' | number | string;
+/** How a {@link PlayedApi} answers: by deciding (`decides`), never (`hang`), by a cut (`cut`), a status, or else this text. */
+export type Mood = number | string;
 
 /** The routes of the API that decide, over a limiter in memory, by a server that can be told to fail. */
 export interface PlayedApi {

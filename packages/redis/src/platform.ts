@@ -3,14 +3,18 @@
  * Node's: a bundle for an edge runtime could not be loaded.
  */
 
+import type * as nodeCrypto from 'node:crypto';
+import type * as http from 'node:http';
+import type * as os from 'node:os';
+
 /** Absent on edge runtimes. */
 const node: NodeJS.Process | undefined = globalThis.process;
 
 /** What `process.getBuiltinModule` can give that is used here. */
 interface Builtins {
-  readonly 'node:crypto': typeof import('node:crypto');
-  readonly 'node:http': typeof import('node:http');
-  readonly 'node:os': typeof import('node:os');
+  readonly 'node:crypto': typeof nodeCrypto;
+  readonly 'node:http': typeof http;
+  readonly 'node:os': typeof os;
 }
 
 /** A module of Node's, where there is one. */

@@ -34,6 +34,11 @@ const allowed = async (limiter: Limiter, policy: string, count: number): Promise
   return found;
 };
 
+const both = (cost: number) => [
+  { policy: 'open', subject: 'ada', cost },
+  { policy: 'local', subject: 'ada', cost },
+];
+
 describe('a limiter over the API', () => {
   it('admits what the API admits, and tells the wait', async () => {
     const { limiter } = await start();
@@ -72,10 +77,6 @@ describe('a limiter over the API', () => {
 
   it('decides several policies together, all or none', async () => {
     const { limiter } = await start();
-    const both = (cost: number) => [
-      { policy: 'open', subject: 'ada', cost },
-      { policy: 'local', subject: 'ada', cost },
-    ];
     expect(await limiter.consumeAll(both(3))).toMatchObject({ allowed: true, refusedBy: [] });
     expect(await limiter.consumeAll(both(1))).toMatchObject({ allowed: false, refusedBy: ['open'] });
     expect((await limiter.peek('local', 'ada')).remaining).toBe(1);

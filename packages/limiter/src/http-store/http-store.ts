@@ -1,14 +1,11 @@
 import { faultReporter } from '@spillway/redis';
-import { checkMembers, LimiterInputError, LimiterUnavailableError, shown } from '../errors.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { wholeNumberWithin } from '../policy/policy.ts';
 import { localDecisions } from '../store/local-decisions.ts';
-import type { LimiterStore, StoreRequest } from '../store/store.ts';
-import type { ByHand, Decision } from '../types.ts';
-import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
-import { apiCalls, type Fetch, RefusedRequest } from './api-calls.ts';
-import { batches } from './batches.ts';
-import { readDecision, readDecisions } from './decision-answer.ts';
-import { ApiFault, faultOfFetch } from './fault.ts';
+import type { LimiterStore } from '../store/store.ts';
+import { apiCalls, type Fetch } from './api-calls.ts';
+import type { ApiFault } from './fault.ts';
+import { changing, deciding, memberOf, type Parts } from './operations.ts';
 import { rememberedBlocks } from './remembered-blocks.ts';
 
 /** What {@link httpStore} needs. */
@@ -66,178 +63,20 @@ const MEANWHILE = 'Each policy answers as its onUnavailable says until the API d
  */
 export function httpStore(options: HttpStoreOptions): LimiterStore {
   const checked = checkOptions(options);
-  const { deadlineMs } = checked;
+  const { deadlineMs, gatherMs, denyCacheMs, instances } = checked;
   const { onError, onRecovered } = options;
-  const faults = faultReporter({
-    who: 'Spillway limiter',
-    decider: 'The API',
-    meanwhile: MEANWHILE,
-    onError,
-    onRecovered,
-  });
-  const api = apiCalls({ ...checked, onAnswer: () => faults.answered() });
-  const blocks = rememberedBlocks(checked.denyCacheMs);
+  const who = 'Spillway limiter';
+  const faults = faultReporter({ who, decider: 'The API', meanwhile: MEANWHILE, onError, onRecovered });
+  const blocks = rememberedBlocks(denyCacheMs);
   const away = localDecisions<ApiFault>({
-    instances: () => checked.instances,
+    instances: () => instances,
     onFailed: (fault) => faults.failed(fault),
     maxWindows: MAX_LOCAL_WINDOWS,
     knownBlock: (request) => blocks.until(request),
   });
-  const peek = async (request: StoreRequest): Promise<Decision> =>
-    readDecision(await api.post(`${path(request)}/peek`, bodyOf(request)));
-  const ask = batches<StoreRequest>({
-    gatherMs: checked.gatherMs,
-    policyOf: ({ policy }) => policy.name,
-    send: async (_policy, requests, askedAt) => {
-      const [first] = requests;
-      if (first === undefined) return [];
-      const answer = await api.post(`${path(first)}/batch`, { requests: requests.map(bodyOf) }, askedAt);
-      return readDecisions(answer, requests.length);
-    },
-    // The API's limit is below the cost, which the policy here allows: it never fits.
-    refused: (request, { fields }) =>
-      fields.some((field) => field.endsWith('cost')) && request.cost > 1
-        ? peek({ ...request, cost: 1 }).then(neverFits)
-        : undefined,
-  });
-
-  async function consume(request: StoreRequest): Promise<Decision> {
-    // What the API charges for a lease could not be given back: each request is decided by itself.
-    if (request.isLease === true) throw new LimiterInputError('lease', 'needs Redis: over HTTP the API spends it');
-    const known = blocks.refuse(request);
-    if (known !== undefined) return known;
-    const askedAt = performance.now();
-    try {
-      const decision = await ask(request);
-      blocks.remember(request, decision, askedAt);
-      return decision;
-    } catch (error) {
-      return away.decide(request, false, faultOf(error));
-    }
-  }
-
-  /** @throws {LimiterUnavailableError} */
-  async function change<Answer>(
-    operation: string,
-    place: StoreRequest | string,
-    extra: object,
-    read: (answer: unknown) => Answer,
-  ): Promise<Answer> {
-    const body = { ...(typeof place === 'string' ? placeOf(place) : bodyOf(place)), ...extra };
-    try {
-      return read(await api.post(`${path(place)}/${operation}`, body));
-    } catch (error) {
-      const fault = faultOf(error);
-      faults.failed(fault);
-      throw new LimiterUnavailableError(operation, deadlineMs, fault);
-    } finally {
-      if (typeof place === 'string') blocks.forget(place);
-    }
-  }
-
-  async function slotChange(operation: 'renew' | 'release', { key, slot, policy }: StoreRequest): Promise<Decision> {
-    await change(operation, key, { slot }, readNothing);
-    const { name, limit } = policy;
-    const times = { resetAt: Date.now(), resetAfterMs: 0, retryAfterMs: 0 };
-    return { allowed: true, policy: name, reason: 'allowed', limit, remaining: limit, ...times };
-  }
-
-  return {
-    consume,
-    async consumeAll(requests) {
-      const list = requests.map((request) => ({ policy: request.policy.name, ...bodyOf(request) }));
-      try {
-        return readDecisions(await api.post('/v1/limits/consume-all', { requests: list }), requests.length);
-      } catch (error) {
-        return away.decideTogether(requests, faultOf(error));
-      }
-    },
-    async peek(request) {
-      try {
-        return await peek(request);
-      } catch (error) {
-        return away.decide(request, true, faultOf(error));
-      }
-    },
-    charge: (request) => change('penalize', request, {}, readDecision),
-    reward: (request) =>
-      request.slot === undefined ? change('reward', request, {}, readDecision) : slotChange('release', request),
-    renew: (request) => slotChange('renew', request),
-    async reset(key, by) {
-      away.forget(key);
-      await change('reset', key, whyOf(by), readNothing);
-    },
-    block: (_policy, key, durationMs, by) =>
-      change('block', key, { ...(durationMs === Infinity ? {} : { durationMs }), ...whyOf(by) }, readEnd),
-    unblock(key, by) {
-      away.forget(key);
-      return change('unblock', key, whyOf(by), readWasBlocked);
-    },
-    close: async () => blocks.clear(),
-  };
-}
-
-/** The answer to what the API's policy, as it is now, can never admit. */
-function neverFits(state: Decision): Decision {
-  return { ...state, allowed: false, reason: 'cost_above_limit', retryAfterMs: Infinity };
-}
-
-function faultOf(error: unknown): ApiFault {
-  return error instanceof RefusedRequest ? error.fault : faultOfFetch(error);
-}
-
-function memberOf(answer: unknown, name: string): unknown {
-  return typeof answer === 'object' && answer !== null && name in answer ? Reflect.get(answer, name) : undefined;
-}
-
-/** @throws {ApiFault} unless the answer is 204. */
-function readNothing(answer: unknown): void {
-  if (answer !== undefined) throw new ApiFault('client_error', 'an answer where none is expected');
-}
-
-/** @throws {ApiFault} */
-function readEnd(answer: unknown): number {
-  const until = memberOf(answer, 'blockedUntil');
-  if (until === null) return Infinity;
-  if (typeof until !== 'number') throw new ApiFault('client_error', 'blockedUntil');
-  return until;
-}
-
-/** @throws {ApiFault} */
-function readWasBlocked(answer: unknown): boolean {
-  const wasBlocked = memberOf(answer, 'wasBlocked');
-  if (typeof wasBlocked !== 'boolean') throw new ApiFault('client_error', 'wasBlocked');
-  return wasBlocked;
-}
-
-/** Who it was the API tells by its key. */
-function whyOf({ why }: ByHand = {}): object {
-  return why === undefined || why === '' ? {} : { why };
-}
-
-interface Window {
-  readonly policy: string;
-  readonly subject: string;
-  readonly action: string;
-}
-
-function windowOf(key: string): Window {
-  const window = parseWindowKey(key);
-  if (window === undefined) throw new LimiterInputError('key', 'must be the key of a window');
-  return window;
-}
-
-function path(place: StoreRequest | string): string {
-  return `/v1/limits/${encodeURIComponent(typeof place === 'string' ? windowOf(place).policy : place.policy.name)}`;
-}
-
-function placeOf(key: string): object {
-  const { subject, action } = windowOf(key);
-  return action === DEFAULT_ACTION ? { subject } : { subject, action };
-}
-
-function bodyOf({ key, cost }: StoreRequest): object {
-  return { ...placeOf(key), ...(cost === 1 ? {} : { cost }) };
+  const api = apiCalls({ ...checked, onAnswer: () => faults.answered() });
+  const parts: Parts = { api, blocks, away, faults, deadlineMs };
+  return { ...deciding(parts, gatherMs), ...changing(parts), close: async () => blocks.clear() };
 }
 
 type Checked = Required<Omit<HttpStoreOptions, 'onError' | 'onRecovered'>>;

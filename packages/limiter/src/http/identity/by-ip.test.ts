@@ -253,7 +253,7 @@ it('takes exactly those texts for addresses that Node does', () => {
   const texts = fc.oneof(
     fc.array(part, { minLength: 1, maxLength: 9 }).map((parts) => parts.join(':')),
     fc.array(part, { minLength: 1, maxLength: 5 }).map((parts) => parts.join('.')),
-    fc.string({ unit: fc.constantFrom(...'0123456789abf:.x% '), maxLength: 20 }),
+    fc.stringMatching(/^[0-9abf:.x% ]{0,20}$/u),
     fc.ipV4(),
     fc.ipV6(),
   );
