@@ -1,7 +1,6 @@
 import { type ComponentChildren, createContext, type JSX } from 'preact';
 import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer } from './api.ts';
-import { textOf } from './text-of.ts';
 
 /** What was said beside yes. */
 export interface Said {
@@ -160,4 +159,10 @@ function HowLong(): JSX.Element {
       </select>
     </label>
   );
+}
+
+/** What was typed into a field of a form; empty when there is no such field. */
+export function textOf(form: HTMLFormElement, field: string): string {
+  const value = new FormData(form).get(field);
+  return typeof value === 'string' ? value : '';
 }

@@ -1,6 +1,6 @@
 import type { JSX, TargetedSubmitEvent } from 'preact';
 import type { ChoicesState, Filter, Panel } from '../src/dashboard/snapshot-shape.ts';
-import { textOf } from './text-of.ts';
+import { textOf } from './ask.tsx';
 
 interface FiltersProps {
   readonly filter: Filter;

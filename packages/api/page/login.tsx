@@ -1,7 +1,7 @@
 import type { JSX, TargetedSubmitEvent } from 'preact';
 import { useState } from 'preact/hooks';
 import { send } from './api.ts';
-import { textOf } from './text-of.ts';
+import { textOf } from './ask.tsx';
 
 interface LoginProps {
   /** Why there is a login, if there is something to say. */

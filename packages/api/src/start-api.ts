@@ -11,7 +11,7 @@ import { authenticator } from './auth/authenticator.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
-import { cookieSessions } from './dashboard/session.ts';
+import { cookieSessions } from './auth/session.ts';
 import { NotReadyError } from './health.ts';
 import { maintenanceControl } from './maintenance/maintenance-control.ts';
 import type { MountedHandler } from './mount.ts';

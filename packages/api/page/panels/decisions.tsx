@@ -1,10 +1,15 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import type { DecisionPoint, Panel as PanelState, WorkerState } from '../../src/dashboard/snapshot-shape.ts';
+import {
+  type DecisionPoint,
+  type Panel as PanelState,
+  type Range,
+  stepsOf,
+  type WorkerState,
+} from '../../src/dashboard/snapshot-shape.ts';
 import { Chart } from '../chart.tsx';
 import { rate } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
-import { type Range, stepsOf } from '../steps.ts';
 
 interface DecisionsProps {
   readonly panel: PanelState<readonly DecisionPoint[]>;

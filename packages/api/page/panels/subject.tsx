@@ -2,7 +2,7 @@ import type { JSX, TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { send } from '../api.ts';
 import { Nothing } from '../panel.tsx';
-import { textOf } from '../text-of.ts';
+import { textOf } from '../ask.tsx';
 import { Moment } from '../time.tsx';
 import { type LookUp, SubjectTables } from './subject-tables.tsx';
 import { type Change, ChangeButton } from './subject-changes.tsx';

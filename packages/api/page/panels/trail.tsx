@@ -1,10 +1,15 @@
 import type { JSX } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { type Panel as PanelState, type TrailState, workerOf } from '../../src/dashboard/snapshot-shape.ts';
+import {
+  type Panel as PanelState,
+  type Range,
+  stepsOf,
+  type TrailState,
+  workerOf,
+} from '../../src/dashboard/snapshot-shape.ts';
 import { Chart } from '../chart.tsx';
 import { count, duration, roughly } from '../format.ts';
 import { Nothing, Panel } from '../panel.tsx';
-import { type Range, stepsOf } from '../steps.ts';
 
 interface TrailProps {
   readonly panel: PanelState<TrailState>;

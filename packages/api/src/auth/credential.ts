@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import type { ApiEnv } from '../openapi/api-app.ts';
-import type { Sessions } from '../dashboard/session.ts';
+import type { Sessions } from './session.ts';
 
 /** What a request brought to say who it is; or what is wrong with that. */
 export type Credential =

@@ -1,7 +1,7 @@
 import { problemResponse } from '@spillway/limiter/http';
 import type { MiddlewareHandler } from 'hono';
 import type { ApiEnv } from '../openapi/api-app.ts';
-import type { Sessions } from '../dashboard/session.ts';
+import type { Sessions } from './session.ts';
 import { type Credential, credentialOf } from './credential.ts';
 import { allows, type Authenticator, type Principal, type Scope, type Verdict } from './principal.ts';
 

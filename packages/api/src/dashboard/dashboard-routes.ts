@@ -17,7 +17,7 @@ import { onlyOurs } from '../only-ours.ts';
 import { badRequestProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { eventStreams, type StreamBounds } from './event-streams.ts';
-import type { Sessions } from './session.ts';
+import type { Sessions } from '../auth/session.ts';
 import { snapshotReader } from './snapshot.ts';
 import { sharedSnapshots } from './shared.ts';
 

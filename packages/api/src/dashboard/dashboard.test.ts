@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Verdict } from '../auth/principal.ts';
 import { fixedKeys } from '../../test/fixed-keys.ts';
 import { useApi } from '../../test/use-api.ts';
-import { cookieSessions } from './session.ts';
+import { cookieSessions } from '../auth/session.ts';
 import { reportDecisions } from '../../test/dashboard-rows.ts';
 
 const SECRET = 'a secret of thirty-two characters';

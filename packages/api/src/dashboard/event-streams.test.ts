@@ -3,7 +3,7 @@ import type { Filter, RangeName, Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
 import type { Scope, Verdict } from '../auth/principal.ts';
 import { useApi } from '../../test/use-api.ts';
-import { cookieSessions } from './session.ts';
+import { cookieSessions } from '../auth/session.ts';
 import { type Filtered, sharedSnapshots, type SnapshotReader } from './shared.ts';
 
 let ending = new AbortController();

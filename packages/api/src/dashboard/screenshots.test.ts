@@ -23,6 +23,17 @@ describe.skipIf(!wanted)('the pictures of the documentation (SPILLWAY_SCREENSHOT
     await page.screenshot({ path: image('dark'), animations: 'disabled' });
     await page.keyboard.press('Escape');
     await page.emulateMedia({ colorScheme: 'light' });
+    const { limiter } = dashboard.api;
+    const subject = 'ip:203.0.113.0/24';
+    await limiter.block('auth', subject, { action: 'sign-in', durationMs: 780_000 });
+    await limiter.consume('standard', subject, { cost: 37 });
+    await limiter.live?.setOverride({ policy: 'standard', subject: 'ip:203.0.113.*', limit: 60 });
+    await page.getByRole('searchbox', { name: 'Subject' }).fill(subject);
+    await page.keyboard.press('Enter');
+    const found = page.getByRole('region', { name: `Subject ${subject}` });
+    await found.getByRole('table', { name: 'Windows of the subject' }).waitFor();
+    await found.screenshot({ path: image('subject'), animations: 'disabled' });
+    await found.getByRole('button', { name: 'Close' }).click();
     await page.setViewportSize({ width: 390, height: 844 });
     await page.evaluate('scrollTo(0, 0)');
     await page.screenshot({ path: image('phone'), animations: 'disabled' });

@@ -1,7 +1,7 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { AUDIT_QUEUE, createAuditQueue, MAINTENANCE_QUEUE, requestRun } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { cookieSessions } from '../dashboard/session.ts';
+import { cookieSessions } from '../auth/session.ts';
 import { memoryLog } from '../../test/memory-log.ts';
 import { useApi } from '../../test/use-api.ts';
 import { openWorkerQueues, type WorkerQueues } from './worker-queues.ts';

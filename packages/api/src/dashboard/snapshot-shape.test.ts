@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { RANGES } from '../src/dashboard/snapshot-shape.ts';
-import { stepsOf } from './steps.ts';
+import { RANGES, stepsOf } from './snapshot-shape.ts';
 
 it('a range has a step for each place of its chart, aligned to the clock, without one whose counts may still arrive', () => {
   const now = Date.UTC(2026, 10, 29, 12, 34, 56);
