@@ -1,26 +1,38 @@
 import { createRequire } from 'node:module';
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { ConfigError, maskValues } from '@spillway/runtime';
-import { classifyDbError, InvalidOptionError } from '@spillway/db';
-import { LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
-import { CommanderError } from 'commander';
 import { PolicyFileError } from '@spillway/runtime/file';
+import { CommanderError } from 'commander';
 import { z } from 'zod';
 import type { CliContext } from './cli-context.ts';
-import { auditCommand } from './commands/audit/audit.ts';
-import { doctorCommand } from './commands/doctor.ts';
-import { keyCommand } from './commands/key/key.ts';
-import { maintenanceCommand } from './commands/maintenance.ts';
-import { migrateCommand } from './commands/migrate.ts';
-import { applyCommand, exportCommand } from './commands/policy-file.ts';
-import { queriesCommand } from './commands/queries.ts';
-import { subjectCommand } from './commands/subject.ts';
-import { workerCommand } from './commands/worker.ts';
 import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
 import { RedisUnavailableError } from './open-redis.ts';
 import type { Output } from './output.ts';
 
 const { version } = z.object({ version: z.string() }).parse(createRequire(import.meta.url)('../package.json'));
+
+type CommandFactory = (context: CliContext) => CommandUnknownOpts;
+
+/** Loaded when they are asked for: what one of them needs (a queue, a pool, a limiter) the others shall not wait for. */
+const loaders = new Map<string, () => Promise<CommandFactory>>([
+  ['migrate', async () => (await import('./commands/migrate.ts')).migrateCommand],
+  ['worker', async () => (await import('./commands/worker.ts')).workerCommand],
+  ['maintenance', async () => (await import('./commands/maintenance.ts')).maintenanceCommand],
+  ['queries', async () => (await import('./commands/queries.ts')).queriesCommand],
+  ['doctor', async () => (await import('./commands/doctor.ts')).doctorCommand],
+  ['audit', async () => (await import('./commands/audit/audit.ts')).auditCommand],
+  ['key', async () => (await import('./commands/key/key.ts')).keyCommand],
+  ['subject', async () => (await import('./commands/subject.ts')).subjectCommand],
+  ['apply', async () => (await import('./commands/policy-file.ts')).applyCommand],
+  ['export', async () => (await import('./commands/policy-file.ts')).exportCommand],
+]);
+
+/** The command that a command line names; all of them where it names none, since help and suggestions list them. */
+async function loadCommands(argv: readonly string[]): Promise<readonly CommandFactory[]> {
+  if (argv[0] === '--version') return [];
+  const load = loaders.get(argv.find((word) => !word.startsWith('-')) ?? '');
+  return load === undefined ? Promise.all([...loaders.values()].map((each) => each())) : [await load()];
+}
 
 /**
  * Runs a command line and returns what to end with. Never rejects: what goes wrong is said on stderr, as JSON with `--json`.
@@ -29,42 +41,28 @@ const { version } = z.object({ version: z.string() }).parse(createRequire(import
 export async function runCli(argv: readonly string[], context: Omit<CliContext, 'end'>): Promise<ExitCode> {
   const { output } = context;
   let code: ExitCode = exitCodes.ok;
-  const program = buildProgram({
-    ...context,
-    end: (ended) => {
-      code = ended;
-    },
-  });
+  const end = (ended: ExitCode): void => {
+    code = ended;
+  };
+  const program = buildProgram({ ...context, end }, await loadCommands(argv));
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return endOfUsage(error, output);
-    const exitCode = codeOf(error);
+    const exitCode = await codeOf(error);
     output.failure({ error: messageOf(error), exitCode });
     return exitCode;
   }
 }
 
-function buildProgram(context: CliContext): Command {
+function buildProgram(context: CliContext, commands: readonly CommandFactory[]): Command {
   const { output } = context;
   const program = new Command('spillway')
     .description('Spillway: rate limits, circuit breakers and their audit trail')
     .version(version, '--version', 'print the version')
     .option('--json', 'print JSON instead of tables')
     .addHelpText('after', exitCodeHelp);
-  const commands = [
-    migrateCommand,
-    workerCommand,
-    maintenanceCommand,
-    queriesCommand,
-    doctorCommand,
-    auditCommand,
-    keyCommand,
-    subjectCommand,
-    applyCommand,
-    exportCommand,
-  ];
   for (const make of commands) program.addCommand(make(context));
   settle(program, output);
   return program;
@@ -109,11 +107,13 @@ function isUnmigrated(error: unknown): boolean {
   return code === '42P01' || code === '42883' || code === '3F000';
 }
 
-function codeOf(error: unknown): ExitCode {
-  if (error instanceof RedisUnavailableError || error instanceof LimiterUnavailableError) return exitCodes.unavailable;
-  if (error instanceof LimiterInputError) return exitCodes.usage;
-  if (error instanceof ConfigError || error instanceof InvalidOptionError || error instanceof PolicyFileError) {
-    return exitCodes.usage;
-  }
-  return classifyDbError(error) === 'unavailable' ? exitCodes.unavailable : exitCodes.failed;
+/** Not before something went wrong: to load the two packages takes longer than many a command. */
+async function codeOf(error: unknown): Promise<ExitCode> {
+  if (error instanceof RedisUnavailableError) return exitCodes.unavailable;
+  if (error instanceof ConfigError || error instanceof PolicyFileError) return exitCodes.usage;
+  const db = await import('@spillway/db');
+  const limiter = await import('@spillway/limiter');
+  if (error instanceof limiter.LimiterUnavailableError) return exitCodes.unavailable;
+  if (error instanceof limiter.LimiterInputError || error instanceof db.InvalidOptionError) return exitCodes.usage;
+  return db.classifyDbError(error) === 'unavailable' ? exitCodes.unavailable : exitCodes.failed;
 }

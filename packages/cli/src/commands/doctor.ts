@@ -1,7 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import type { CliContext } from '../cli-context.ts';
 import { readDatabaseUrl, readTrailRedises } from '../config.ts';
-import { readArchiveTables } from '@spillway/worker';
+import { readArchiveTables } from '@spillway/worker/archive-tables';
 import { type Check, check } from '../doctor/check.ts';
 import { checkPostgres } from '../doctor/check-postgres.ts';
 import { checkRedis } from '../doctor/check-redis.ts';

@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { type ApplicationTable, type ArchiveReport, migrate, type RolesReport } from '@spillway/db';
 import type { CliContext } from '../cli-context.ts';
 import { readDatabaseUrl } from '../config.ts';
-import { readArchiveTables } from '@spillway/worker';
+import { readArchiveTables } from '@spillway/worker/archive-tables';
 
 /** `spillway migrate`. */
 export function migrateCommand({ env, output }: CliContext): Command {
