@@ -66,7 +66,7 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
   readonly recordDecisions?: boolean | RecordDecisionsOptions;
   /**
    * Refuses blocked subjects in this process, without Redis; with `redis` only. The first block opens a second connection,
-   * a duplicate of the client, to hear of blocks that end early. `maxEntries`: 1 to 1,000,000. @default 10,000 blocks
+   * a duplicate of the client, to hear of blocks that end early. `maxEntries`: 1 to 1,000,000. 32 MiB at most. @default 100,000 blocks
    */
   readonly denyCache?: boolean | { readonly maxEntries: number };
 }

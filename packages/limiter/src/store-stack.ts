@@ -36,7 +36,7 @@ export interface StoreStack {
   readonly denyCache: DenyCache | undefined;
 }
 
-const DENY_ENTRIES = 10_000;
+const DENY_ENTRIES = 100_000;
 const LIVE_DEADLINE_MS = 1_000;
 
 const UNHEARD =

@@ -2,7 +2,7 @@ import type { Bus } from '../live/bus.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { ConsumeOptions, Decision, Policy } from '../types.ts';
 import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
-import { BlockMemory, type KnownBlock } from './block-memory.ts';
+import { BlockMemory } from './block-memory.ts';
 import { deniedReports } from './denied-reports.ts';
 
 /** What a {@link DenyCache} is made of. */
@@ -40,7 +40,7 @@ export interface DenyCache {
  * The block's end is counted from when the question was asked, never later than where Redis sees it.
  */
 export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
-  const reports = deniedReports();
+  const reports = deniedReports(() => memory);
   const memory = new BlockMemory(maxEntries, reports.report);
   bus.listen({ onKey: (_change, key) => forget(key), onGap: () => memory.forgetAll() });
 
@@ -52,26 +52,23 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
   return {
     refuse(policy, subject, { action = DEFAULT_ACTION, cost = 1 }, counted) {
       if (memory.size === 0) return undefined;
-      const block = memory.find(policy, subject, action);
-      if (block === undefined) return undefined;
+      const entry = memory.find(policy, subject, action);
+      if (entry === undefined) return undefined;
       const now = performance.now();
-      if (now >= block.endsAt) {
-        memory.remove(subject, block.key);
+      if (now >= memory.endsAt(entry)) {
+        memory.remove(subject, memory.keyOf(entry));
         return undefined;
       }
-      if (now >= bus.trustedUntil || !isWaitKnown(block, cost)) return undefined;
-      if (counted) {
-        block.denied += 1;
-        if (block.denied === 1) reports.later(block);
-      }
-      return refusalOf(block, now);
+      if (now >= bus.trustedUntil || !isWaitKnown(memory, entry, cost)) return undefined;
+      if (counted && memory.countDenied(entry)) reports.later(entry);
+      return Promise.resolve(refusal(memory, entry, policy, now));
     },
     known({ key, policy }) {
       const window = memory.size === 0 ? undefined : parseWindowKey(key);
-      const block = window && memory.findKey(window.subject, key);
+      const entry = window && memory.findKey(window.subject, key);
       const now = performance.now();
-      if (block === undefined || now >= block.endsAt) return undefined;
-      return policy.mode === 'shadow' ? undefined : refusal(block, policy, now);
+      if (entry === undefined || now >= memory.endsAt(entry)) return undefined;
+      return policy.mode === 'shadow' ? undefined : refusal(memory, entry, policy, now);
     },
     remember({ key, policy, cost }, { blockedUntil, retryAfterMs, resetAt, resetAfterMs }, askedAtMs) {
       if (policy.mode === 'shadow' || blockedUntil === undefined) return;
@@ -101,22 +98,17 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
   };
 }
 
-/** One answer for all who ask in the same millisecond. */
-function refusalOf(block: KnownBlock, now: number): Promise<Decision> {
-  const left = Math.ceil(block.fitsAt - now);
-  if (block.refusal !== undefined && block.leftMs === left) return block.refusal;
-  block.leftMs = left;
-  block.refusal = Promise.resolve(Object.freeze(refusal(block, block.policy, now)));
-  return block.refusal;
-}
-
 /** Whether the wait of a request is that of the remembered one: where only the block matters, of cheaper ones too. */
-function isWaitKnown(block: KnownBlock, cost: number): boolean {
-  return cost === block.cost || (cost < block.cost && block.fitsAt <= block.endsAt);
+function isWaitKnown(memory: BlockMemory, entry: number, cost: number): boolean {
+  const known = memory.cost(entry);
+  return cost === known || (cost < known && memory.fitsAt(entry) <= memory.endsAt(entry));
 }
 
-function refusal({ blockedUntil, fitsAt, endsAt, resetAt }: KnownBlock, policy: Policy, now: number): Decision {
-  const left = Math.ceil(fitsAt - now);
+/** Each its own: a shared one would have to be frozen, and be kept alive by a block that is older, which costs more. */
+function refusal(memory: BlockMemory, entry: number, policy: Policy, now: number): Decision {
+  const [resetAt, blockedUntil] = [memory.resetAt(entry), memory.blockedUntil(entry)];
+  const left = Math.ceil(memory.fitsAt(entry) - now);
+  const emptyMs = Math.ceil(memory.endsAt(entry) - now + resetAt - blockedUntil);
   return {
     allowed: false,
     policy: policy.name,
@@ -124,7 +116,7 @@ function refusal({ blockedUntil, fitsAt, endsAt, resetAt }: KnownBlock, policy: 
     limit: policy.limit,
     remaining: 0,
     resetAt,
-    resetAfterMs: resetAt === Infinity ? Infinity : Math.max(left, Math.ceil(endsAt - now + resetAt - blockedUntil)),
+    resetAfterMs: resetAt === Infinity ? Infinity : Math.max(left, emptyMs),
     retryAfterMs: left,
     blockedUntil,
   };
