@@ -57,7 +57,7 @@ export async function sentinelUnderTest({ sentinels, name }: RedisSentinelSet): 
   return underTest(client, () => [client]);
 }
 
-const read = (file: string): string => readFileSync(new URL(`../../../${file}`, import.meta.url), 'utf8');
+const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
 
 /** The pieces that ask Redis for its time, and what stands in for each. */
 const standIns = [
