@@ -12,8 +12,8 @@ const DAYS = 30;
 
 /**
  * Blocks of a week by 200,000 subjects, of one to fifteen minutes each; transitions and failures of 200 breakers over a month; a
- * month of samples, of which a worker's own are every ten seconds and the rest is of forty metrics of an application; and a month
- * of decisions by the minute, of four policies and three outcomes.
+ * month of samples, of which a worker's own are every ten seconds and the rest is of forty metrics of an application; a month
+ * of decisions by the minute, of four policies and three outcomes; and a week of logged calls.
  */
 export async function fill(
   pool: ReturnType<typeof createPool>,
@@ -47,6 +47,11 @@ export async function fill(
   await pool.query(`
     INSERT INTO generations (user_id, provider, created_at)
     SELECT 'user-' || n, 'runware', now() - interval '24 hours' * n / 1200000 FROM generate_series(1, 1200000) AS n`);
+  // A week of logged calls of 10,000 users, more than the dashboard looks at.
+  await pool.query(`
+    INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
+    SELECT 'user-' || n::bigint * 7919 % 10000, 'POST', '/', CASE n % 50 WHEN 0 THEN 429 ELSE 200 END, 90, now() - interval '7 days' * (n / 1000000.0)
+    FROM generate_series(1, 1000000) AS n`);
   await pool.query('VACUUM ANALYZE');
 }
 

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import {
+  blockedActions,
   blocksOverview,
-  topUsers,
   breakerOverview,
   countBlocksRunning,
   createPool,
@@ -19,6 +19,7 @@ import {
   type Queryable,
   readCapacity,
   readVitals,
+  topUsers,
 } from '@spillway/db';
 import { startPostgres } from '@spillway/embedded';
 
@@ -45,6 +46,7 @@ const queries: Readonly<Record<string, (db: Queryable) => Promise<unknown>>> = {
   'blocked subjects, 15 minutes': async (db) => blocksOverview(db, HOUR / 4, 20),
   'blocked subjects, 7 days': async (db) => blocksOverview(db, 168 * HOUR, 20),
   'blocked subjects of a tier, 7 days': async (db) => blocksOverview(db, 168 * HOUR, 20, { tier: 'auth' }),
+  'blocked tiers and actions, 7 days': async (db) => blockedActions(db, 168 * HOUR),
   'top users, 7 days': async (db) => topUsers(db, 168 * HOUR, 20),
   'breakers, 15 minutes': async (db) => breakerOverview(db, HOUR / 4),
   'breakers, 7 days': async (db) => breakerOverview(db, 168 * HOUR),
