@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useCallback, useEffect, useState } from 'preact/hooks';
 import {
   type Filter,
   type RangeName,
@@ -41,7 +41,12 @@ interface BoardProps {
 export function Board(props: BoardProps): JSX.Element {
   const { range, onRange, filter, onFilter, mayChange, onSignedOut, onLogOut } = props;
   const feed = useSnapshot(range, filter);
-  const [subject, setSubject] = useState<string>();
+  const [subject, setSubject] = useState<{ readonly name: string; readonly asked: number }>();
+  // Who asks for the same one again wants it as it is now.
+  const openSubject = useCallback(
+    (name: string) => setSubject((last) => ({ name, asked: (last?.asked ?? 0) + 1 })),
+    [],
+  );
   const [breaker, setBreaker] = useState<OpenBreaker>();
   useEffect(() => {
     if (feed.kind === 'signed-out') onSignedOut();
@@ -50,7 +55,7 @@ export function Board(props: BoardProps): JSX.Element {
   useTitle(snapshot);
   return (
     <AskProvider>
-      <OpenProvider onSubject={setSubject} onBreaker={setBreaker}>
+      <OpenProvider onSubject={openSubject} onBreaker={setBreaker}>
         <header>
           <h1>Spillway</h1>
           <Liveness feed={feed} />
@@ -66,11 +71,11 @@ export function Board(props: BoardProps): JSX.Element {
           <main class="center">Waiting for the first figures …</main>
         ) : (
           <main class={feed.kind === 'live' ? 'board' : 'board old'}>
-            <Filters filter={filter} choices={snapshot.choices} onFilter={onFilter} onSubject={setSubject} />
+            <Filters filter={filter} choices={snapshot.choices} onFilter={onFilter} onSubject={openSubject} />
             {subject === undefined ? null : (
               <SubjectPanel
-                key={subject}
-                subject={subject}
+                key={subject.asked}
+                subject={subject.name}
                 nowMs={snapshot.nowMs}
                 mayChange={mayChange}
                 onClose={() => setSubject(undefined)}

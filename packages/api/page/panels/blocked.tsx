@@ -1,7 +1,6 @@
 import type { JSX } from 'preact';
 import type { BlockedState, BlocksState, Panel as PanelState, TrailState } from '../../src/dashboard/snapshot-shape.ts';
-import { send } from '../api.ts';
-import { useAsk } from '../ask.tsx';
+import { ChangeButton } from '../change-button.tsx';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count } from '../format.ts';
 import { SubjectName } from '../open.tsx';
@@ -103,7 +102,8 @@ function columnsOf(nowMs: number, mayChange: boolean): readonly Column<BlockedSt
   const unblock: Column<BlockedState> = {
     title: 'Change',
     buttons: true,
-    cell: (subject) => (subject.active ? <Unblock subject={subject} /> : null),
+    cell: ({ active, identifier, tier, action }) =>
+      active ? <ChangeButton subject={identifier} kind="unblock" place={{ policy: tier, action }} /> : null,
   };
   return [...columns, unblock];
 }
@@ -115,20 +115,5 @@ function Ends({ subject, nowMs }: { readonly subject: BlockedState; readonly now
     <span class={mode === 'enforce' ? 'blocked' : 'muted'}>
       {blockedUntilMs === null ? 'no end set' : <Away atMs={blockedUntilMs} nowMs={nowMs} />}
     </span>
-  );
-}
-
-function Unblock({ subject: { identifier, tier, action } }: { readonly subject: BlockedState }): JSX.Element {
-  const ask = useAsk();
-  const question = {
-    label: 'Unblock',
-    text: `${identifier} may do ${action} under ${tier} again, at once and in the whole fleet.`,
-    done: `${identifier} is unblocked. The table follows in a few seconds.`,
-    act: () => send('POST', `/v1/limits/${encodeURIComponent(tier)}/unblock`, { subject: identifier, action }),
-  };
-  return (
-    <button type="button" aria-label={`Unblock ${identifier}, ${action} under ${tier}`} onClick={() => ask(question)}>
-      Unblock
-    </button>
   );
 }

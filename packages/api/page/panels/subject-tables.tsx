@@ -4,7 +4,7 @@ import { count, duration } from '../format.ts';
 import { Nothing } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';
 import { Away, Moment } from '../time.tsx';
-import { type Change, ChangeButton } from './subject-changes.tsx';
+import { ChangeButton } from '../change-button.tsx';
 
 /** What `POST /v1/subjects/look-up` answers. */
 export interface LookUp {
@@ -57,21 +57,20 @@ interface SubjectTablesProps {
   readonly found: LookUp;
   readonly nowMs: number;
   /** Undefined: the key may only read. */
-  readonly change: Change | undefined;
+  readonly onChanged: (() => void) | undefined;
 }
 
 /** The windows, overrides and blocks of a subject. */
-export function SubjectTables({ found, nowMs, change }: SubjectTablesProps): JSX.Element {
+export function SubjectTables({ found, nowMs, onChanged }: SubjectTablesProps): JSX.Element {
   const used = found.windows.filter(({ reason, limit, remaining }) => reason !== 'allowed' || remaining < limit);
   const unused = found.windows.length - used.length;
-  const isEverywhere = found.blockedEverywhereUntilMs !== undefined;
   return (
     <>
       <h3>Windows</h3>
       {used.length === 0 ? null : (
         <Table
           label="Windows of the subject"
-          columns={windowColumns(isEverywhere, change)}
+          columns={windowColumns(found, onChanged)}
           rows={used}
           keyOf={({ policy, action }) => JSON.stringify([policy, action])}
           csv={windowCsv}
@@ -113,7 +112,10 @@ export function SubjectTables({ found, nowMs, change }: SubjectTablesProps): JSX
   );
 }
 
-function windowColumns(isEverywhere: boolean, change: Change | undefined): readonly Column<SubjectWindow>[] {
+function windowColumns(
+  { subject, blockedEverywhereUntilMs }: LookUp,
+  onChanged: (() => void) | undefined,
+): readonly Column<SubjectWindow>[] {
   const columns: readonly Column<SubjectWindow>[] = [
     { title: 'Policy', cell: ({ policy }) => policy },
     { title: 'Action', cell: ({ action }) => action },
@@ -143,16 +145,17 @@ function windowColumns(isEverywhere: boolean, change: Change | undefined): reado
       cell: ({ resetAfterMs }) => (resetAfterMs === null ? 'never' : `in ${duration(resetAfterMs)}`),
     },
   ];
-  if (change === undefined) return columns;
+  if (onChanged === undefined) return columns;
+  const isEverywhere = blockedEverywhereUntilMs !== undefined;
   const buttons: Column<SubjectWindow> = {
     title: 'Change',
     buttons: true,
     cell: ({ policy, action, blockedUntilMs }) => (
       <>
         {blockedUntilMs === undefined || isEverywhere ? null : (
-          <ChangeButton change={change} kind="unblock" place={{ policy, action }} />
+          <ChangeButton subject={subject} onDone={onChanged} kind="unblock" place={{ policy, action }} />
         )}
-        <ChangeButton change={change} kind="reset" place={{ policy, action }} />
+        <ChangeButton subject={subject} onDone={onChanged} kind="reset" place={{ policy, action }} />
       </>
     ),
   };

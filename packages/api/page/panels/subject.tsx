@@ -5,7 +5,7 @@ import { Nothing } from '../panel.tsx';
 import { textOf } from '../ask.tsx';
 import { Moment } from '../time.tsx';
 import { type LookUp, SubjectTables } from './subject-tables.tsx';
-import { type Change, ChangeButton } from './subject-changes.tsx';
+import { ChangeButton } from '../change-button.tsx';
 
 interface SubjectPanelProps {
   readonly subject: string;
@@ -42,7 +42,7 @@ export function SubjectPanel({ subject, nowMs, mayChange, onClose }: SubjectPane
     setAction(wanted);
     void read(wanted);
   };
-  const change: Change = { subject, onDone: () => void read(action) };
+  const onChanged = mayChange ? () => void read(action) : undefined;
   return (
     <section class="panel wide subject-panel" aria-labelledby="panel-subject">
       <h2 id="panel-subject" ref={title} tabIndex={-1}>
@@ -61,11 +61,11 @@ export function SubjectPanel({ subject, nowMs, mayChange, onClose }: SubjectPane
       <div aria-live="polite">
         {state.kind === 'reading' ? <Nothing>Looking …</Nothing> : null}
         {state.kind === 'failed' ? <p class="bad">It can’t be looked up: {state.reason}</p> : null}
-        {state.kind === 'ready' ? <Listed found={state.found} change={mayChange ? change : undefined} /> : null}
+        {state.kind === 'ready' ? <Listed found={state.found} onChanged={onChanged} /> : null}
       </div>
       {state.kind === 'ready' ? (
         <>
-          <SubjectTables found={state.found} nowMs={nowMs} change={mayChange ? change : undefined} />
+          <SubjectTables found={state.found} nowMs={nowMs} onChanged={onChanged} />
           <p class="about">
             As it was at <Moment atMs={state.readAtMs} />.
           </p>
@@ -77,11 +77,12 @@ export function SubjectPanel({ subject, nowMs, mayChange, onClose }: SubjectPane
 
 interface ListedProps {
   readonly found: LookUp;
-  readonly change: Change | undefined;
+  /** Undefined: the key may only read. */
+  readonly onChanged: (() => void) | undefined;
 }
 
 /** What holds whatever the policy, in words. */
-function Listed({ found, change }: ListedProps): JSX.Element {
+function Listed({ found, onChanged }: ListedProps): JSX.Element {
   const { allowed, denied, blockedEverywhereUntilMs: until } = found;
   return (
     <>
@@ -95,7 +96,10 @@ function Listed({ found, change }: ListedProps): JSX.Element {
               until <Moment atMs={until} />
             </>
           )}
-          . {change === undefined ? null : <ChangeButton change={change} kind="everywhere" />}
+          .{' '}
+          {onChanged === undefined ? null : (
+            <ChangeButton subject={found.subject} onDone={onChanged} kind="everywhere" />
+          )}
         </p>
       )}
       {denied.length === 0 ? null : <p class="bad">Always refused: on the deny list by {denied.join(', ')}.</p>}

@@ -113,6 +113,10 @@ describe.skipIf(noBrowser !== undefined)(
       await other.getByLabel('Action').fill('rare');
       await page.keyboard.press('Enter');
       await expect.poll(async () => (await cells(page, 'Windows of the subject', 'strict'))[0], soon).toBe('rare');
+      // Asked for again it is read again.
+      await limiter.consume('standard', 'user:1', { cost: 3 });
+      await search(page, 'user:1');
+      await expect.poll(async () => cells(page, 'Windows of the subject', 'standard'), soon).toContain('default');
     });
 
     it('lets a key that may only read look at a subject, a row’s too, and gives it nothing to press', async () => {

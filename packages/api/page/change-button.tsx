@@ -1,12 +1,6 @@
 import type { JSX } from 'preact';
-import { send } from '../api.ts';
-import { type Question, type Said, useAsk } from '../ask.tsx';
-
-/** About whom, and what to do when it is done. */
-export interface Change {
-  readonly subject: string;
-  readonly onDone: () => void;
-}
+import { send } from './api.ts';
+import { type Question, type Said, useAsk } from './ask.tsx';
 
 /** A window of the subject. */
 interface Place {
@@ -15,7 +9,9 @@ interface Place {
 }
 
 interface ChangeButtonProps {
-  readonly change: Change;
+  readonly subject: string;
+  /** Called when it was done. */
+  readonly onDone?: () => void;
   readonly kind: keyof typeof changes;
   /** Absent: under every policy. */
   readonly place?: Place;
@@ -25,31 +21,34 @@ const changes = {
   unblock: {
     label: 'Unblock',
     text: (who: string, where: string) =>
-      `${who} may pass ${where} again, at once and in the whole fleet. What was used stays used.`,
+      `${who} may do ${where} again, at once and in the whole fleet. What was used stays used.`,
+    done: (who: string) => `${who} is unblocked. Tables follow in a few seconds.`,
     path: ({ policy }: Place) => `/v1/limits/${encodeURIComponent(policy)}/unblock`,
   },
   reset: {
     label: 'Reset',
     text: (who: string, where: string) =>
-      `What ${who} used ${where} is forgotten, and its block too, in the whole fleet.`,
+      `What ${who} used of ${where} is forgotten, and its block too, in the whole fleet.`,
+    done: (who: string) => `${who} is reset. Tables follow in a few seconds.`,
     path: ({ policy }: Place) => `/v1/limits/${encodeURIComponent(policy)}/reset`,
   },
   everywhere: {
     label: 'Unblock everywhere',
     text: (who: string) => `${who} is no longer blocked under every policy. Blocks of single policies stay.`,
+    done: (who: string) => `${who} is no longer blocked everywhere.`,
     path: () => '/v1/subjects/unblock',
   },
 } as const;
 
 /** A button that asks, with a reason that the trail keeps, and then does it by the same routes as any other client. */
-export function ChangeButton({ change: { subject, onDone }, kind, place }: ChangeButtonProps): JSX.Element {
+export function ChangeButton({ subject, onDone, kind, place }: ChangeButtonProps): JSX.Element {
   const ask = useAsk();
-  const { label, text, path } = changes[kind];
+  const { label, text, done, path } = changes[kind];
   const where = place === undefined ? '' : `${place.action} under ${place.policy}`;
   const question: Question = {
     label,
-    text: text(subject, `with ${where}`),
-    done: `${label}: ${subject}. Done.`,
+    text: text(subject, where),
+    done: done(subject),
     danger: kind === 'reset',
     fields: ['why'],
     act: async ({ why }: Said) => {
@@ -59,7 +58,7 @@ export function ChangeButton({ change: { subject, onDone }, kind, place }: Chang
         ...(why === '' ? {} : { why }),
       };
       const answer = await send('POST', path(place ?? { policy: '', action: '' }), body);
-      if (answer.ok) onDone();
+      if (answer.ok) onDone?.();
       return answer;
     },
   };
