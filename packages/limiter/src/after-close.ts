@@ -1,4 +1,4 @@
-import { warn } from '@spillway/redis';
+import { warn } from '@spillway/redis/core';
 import { unavailableDecision } from './decision.ts';
 import { memoryStore } from './store/memory/memory-store.ts';
 import type { LimiterStore, StoreRequest } from './store/store.ts';

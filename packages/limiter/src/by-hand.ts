@@ -1,4 +1,4 @@
-import { defaultActor } from '@spillway/redis';
+import { defaultActor } from '@spillway/redis/core';
 import { LimiterInputError, shown } from './errors.ts';
 import { checkText } from './request.ts';
 import type { ByHand } from './types.ts';

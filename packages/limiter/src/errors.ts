@@ -1,4 +1,5 @@
-import { faultOf, type RedisFault } from '@spillway/redis';
+import type { RedisFault } from '@spillway/redis';
+import { faultOf } from '@spillway/redis/core';
 import type { Decision } from './types.ts';
 
 /** A value that the caller passed and that can't be used. A request handler turns it into a 4xx answer. */

@@ -1,4 +1,4 @@
-import { shardOf, shardTag } from '@spillway/redis';
+import { shardOf, shardTag } from '@spillway/redis/core';
 
 /** The action of a request that names none. */
 export const DEFAULT_ACTION = 'default';

@@ -3,7 +3,7 @@ import type { RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
 import { live as liveLua } from './scripts.generated.ts';
-import { shardTag } from './shards.ts';
+import { shardTag } from './shard-of.ts';
 
 /** What {@link instances} needs. */
 export interface InstancesOptions {

@@ -3,7 +3,7 @@ import type { RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
 import { gap as gapLua } from './scripts.generated.ts';
-import { shardTag } from './shards.ts';
+import { shardTag } from './shard-of.ts';
 
 /** What {@link outageReporter} needs. */
 export interface OutageReporterOptions {

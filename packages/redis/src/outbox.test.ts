@@ -11,7 +11,7 @@ import {
   type RawEntry,
 } from './outbox.ts';
 import { defineScript, type RedisScript } from './script.ts';
-import { shardTag } from './shards.ts';
+import { shardTag } from './shard-of.ts';
 import { luaScript } from '../test/lua-script.ts';
 
 const flat = (fields: Record<string, string>): string[] => Object.entries(fields).flat();

@@ -1,4 +1,4 @@
-import { shardTag } from './shards.ts';
+import { shardTag } from './shard-of.ts';
 
 /** The keys of one shard's outbox. */
 export interface OutboxKeys {

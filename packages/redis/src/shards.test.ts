@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_SHARDS, shardOf, shardTag } from './shards.ts';
+import { shardOf, shardTag } from './shard-of.ts';
+import { DEFAULT_SHARDS } from './shards.ts';
 
 describe('shardOf', () => {
   it('gives every subject one shard within the number of shards', () => {

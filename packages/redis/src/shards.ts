@@ -1,6 +1,7 @@
 import type { RedisClient } from './client.ts';
 import { faultOf, type RedisFault } from './fault.ts';
 import { defineScript } from './script.ts';
+import { shardTag } from './shard-of.ts';
 import { shards as shardsLua } from './scripts.generated.ts';
 
 /** How many hash-tag shards a deployment has unless it says otherwise. */
@@ -9,29 +10,11 @@ export const DEFAULT_SHARDS = 16;
 /** The most shards a deployment may have: an event's id has 12 bits for its shard. */
 export const MAX_SHARDS = 4096;
 
-/**
- * The shard of a subject: FNV-1a (32 bits, over UTF-16 code units) modulo `shards`. Every key of one subject lies in one
- * shard, so whatever one decision touches is in one Redis Cluster slot.
- */
-export function shardOf(subject: string, shards: number): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < subject.length; index += 1) {
-    hash = Math.imul(hash ^ subject.charCodeAt(index), 0x01000193);
-  }
-  return (hash >>> 0) % shards;
-}
-
-/** The hash tag that begins every key of a shard: `{sw:07}`, or `{sw:NAMESPACE:07}`. @param namespace @default none */
-export function shardTag(shard: number, namespace = ''): string {
-  const number = String(shard).padStart(2, '0');
-  return namespace === '' ? `{sw:${number}}` : `{sw:${namespace}:${number}}`;
-}
-
 /** How often a process says how many shards it has, and how long that holds, in ms. */
 const SAY_EVERY_MS = 20_000;
 const HOLDS_MS = 60_000;
 
-const sayShards = /* @__PURE__ */ defineScript(shardsLua, (reply) =>
+const sayShards = defineScript(shardsLua, (reply) =>
   Array.isArray(reply) ? reply.map(Number).filter((number) => number > 0) : [],
 );
 

@@ -1,4 +1,4 @@
-import { builtinModule } from '@spillway/redis';
+import { builtinModule } from '@spillway/redis/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
 const http = builtinModule('node:http');

@@ -1,4 +1,4 @@
-import { faultReporter } from '@spillway/redis';
+import { faultReporter } from '@spillway/redis/core';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { wholeNumberWithin } from '../policy/policy.ts';
 import { localDecisions } from '../store/local-decisions.ts';

@@ -1,4 +1,4 @@
-import type { FaultReporter } from '@spillway/redis';
+import type { FaultReporter } from '@spillway/redis/core';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
 import type { LocalDecisions } from '../store/local-decisions.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';

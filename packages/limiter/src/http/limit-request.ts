@@ -1,4 +1,4 @@
-import { warn } from '@spillway/redis';
+import { warn } from '@spillway/redis/core';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { policyFor } from '../live/policy-for.ts';

@@ -1,4 +1,4 @@
-import { warn } from '@spillway/redis';
+import { warn } from '@spillway/redis/core';
 
 /**
  * Makes a wrapper that keeps what a caller's callbacks throw away from the request they are called in. The first error

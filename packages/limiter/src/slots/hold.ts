@@ -1,4 +1,4 @@
-import { unref } from '@spillway/redis';
+import { unref } from '@spillway/redis/core';
 import type { StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
 

@@ -1,4 +1,4 @@
-import { builtinModule } from '@spillway/redis';
+import { builtinModule } from '@spillway/redis/core';
 import { LRUCache } from 'lru-cache';
 import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
 import { wholeNumberWithin } from '../../policy/policy.ts';

@@ -1,4 +1,4 @@
-import { warn } from '@spillway/redis';
+import { warn } from '@spillway/redis/core';
 import { LimiterInputError } from '../../errors.ts';
 import { byIp } from './by-ip.ts';
 import { connectionAddress } from './connection-address.ts';

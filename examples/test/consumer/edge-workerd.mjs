@@ -1,0 +1,14 @@
+// The same in workerd, by miniflare.
+import { Miniflare } from 'miniflare';
+
+const { API_URL, API_KEY } = process.env;
+const workerd = new Miniflare({
+  modules: true,
+  scriptPath: './out/edge.mjs',
+  compatibilityDate: '2025-06-01',
+  bindings: { API_URL, API_KEY },
+});
+const ask = async () => (await workerd.dispatchFetch('http://edge.test/', { headers: { 'X-API-Key': 'demo' } })).status;
+const together = await Promise.all(Array.from({ length: 12 }, ask));
+process.stdout.write(`${[...together.toSorted(), await ask()].join(' ')}\n`);
+await workerd.dispose();
