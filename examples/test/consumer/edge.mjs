@@ -18,6 +18,7 @@ function appOf({ API_URL, API_KEY }) {
     .get('/', (context) => context.text(context.get('rateLimit').decision.reason));
 }
 
+// oxlint-disable-next-line import/no-default-export -- what a worker is
 export default {
   fetch(request, env) {
     app ??= appOf(env);

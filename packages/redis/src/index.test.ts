@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import * as core from './core.ts';
 import * as exported from './index.ts';
 
 it('exports exactly this', () => {
@@ -12,7 +13,6 @@ it('exports exactly this', () => {
       "PreparedArgument",
       "RedisFault",
       "RedisOptionError",
-      "builtinModule",
       "call",
       "cannotWrite",
       "channelOf",
@@ -44,9 +44,11 @@ it('exports exactly this', () => {
       "shardOf",
       "shardTag",
       "subscribe",
-      "unref",
-      "warn",
       "watchShards",
     ]
   `);
+});
+
+it('exports exactly this to what is bundled for edge runtimes', () => {
+  expect(Object.keys(core).toSorted().join(' ')).toMatchInlineSnapshot(`"builtinModule defaultActor faultOf faultReporter shardOf shardTag unref warn"`);
 });
