@@ -50,5 +50,7 @@ it('exports exactly this', () => {
 });
 
 it('exports exactly this to what is bundled for edge runtimes', () => {
-  expect(Object.keys(core).toSorted().join(' ')).toMatchInlineSnapshot(`"builtinModule defaultActor faultOf faultReporter shardOf shardTag unref warn"`);
+  expect(Object.keys(core).toSorted().join(' ')).toMatchInlineSnapshot(
+    `"builtinModule defaultActor faultOf faultReporter shardOf shardTag unref warn"`,
+  );
 });
