@@ -28,23 +28,28 @@ it('tells of all commands and of the exit codes in its help', async () => {
     Spillway: rate limits, circuit breakers and their audit trail
 
     Options:
-      --version          print the version
-      --json             print JSON instead of tables
-      -h, --help         display help for command
+      --version               print the version
+      --json                  print JSON instead of tables
+      -h, --help              display help for command
 
     Commands:
-      migrate [options]  bring the database to this version and make the partitions
-                         of this month and the next three
-      worker [options]   run the worker until SIGTERM or SIGINT: audit trail,
-                         schedules, self-observation
-      maintenance        clean up, make partitions, archive
-      queries [options]  run the monitoring queries: blocks, breaker events,
-                         archival history
-      doctor [options]   look at Redis and Postgres and say what to change
-      audit              look at the audit trail and repair it
-      key                make, list and end keys of the API; the first one too
-      subject            refuse a subject everywhere, and see who is refused
-      help [command]     display help for command
+      init [options] <start>  write a working start; nothing is ever overwritten
+      migrate [options]       bring the database to this version and make the
+                              partitions of this month and the next three
+      worker [options]        run the worker until SIGTERM or SIGINT: audit trail,
+                              schedules, self-observation
+      maintenance             clean up, make partitions, archive
+      queries [options]       run the monitoring queries: blocks, breaker events,
+                              archival history
+      doctor [options]        look at Redis and Postgres and say what to change
+      audit                   look at the audit trail and repair it
+      key                     make, list and end keys of the API; the first one too
+      subject                 refuse a subject everywhere, and see who is refused
+      apply [options] <file>  set what a spillway.yaml has: policies, overrides,
+                              lists, plans, breaker presets
+      export [options]        print what is set as a spillway.yaml; to apply that
+                              file changes nothing
+      help [command]          display help for command
 
     Exit codes:
       0  done

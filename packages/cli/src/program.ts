@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { ConfigError, maskValues } from '@spillway/runtime';
-import { PolicyFileError } from '@spillway/runtime/file';
 import { CommanderError } from 'commander';
 import { z } from 'zod';
 import type { CliContext } from './cli-context.ts';
@@ -15,6 +14,7 @@ type CommandFactory = (context: CliContext) => CommandUnknownOpts;
 
 /** Loaded when they are asked for: what one of them needs (a queue, a pool, a limiter) the others shall not wait for. */
 const loaders = new Map<string, () => Promise<CommandFactory>>([
+  ['init', async () => (await import('./commands/init.ts')).initCommand],
   ['migrate', async () => (await import('./commands/migrate.ts')).migrateCommand],
   ['worker', async () => (await import('./commands/worker.ts')).workerCommand],
   ['maintenance', async () => (await import('./commands/maintenance.ts')).maintenanceCommand],
@@ -110,7 +110,10 @@ function isUnmigrated(error: unknown): boolean {
 /** Not before something went wrong: to load the two packages takes longer than many a command. */
 async function codeOf(error: unknown): Promise<ExitCode> {
   if (error instanceof RedisUnavailableError) return exitCodes.unavailable;
-  if (error instanceof ConfigError || error instanceof PolicyFileError) return exitCodes.usage;
+  if (error instanceof ConfigError) return exitCodes.usage;
+  const { InitError } = await import('./commands/init.ts');
+  const { PolicyFileError } = await import('@spillway/runtime/file');
+  if (error instanceof InitError || error instanceof PolicyFileError) return exitCodes.usage;
   const db = await import('@spillway/db');
   const limiter = await import('@spillway/limiter');
   if (error instanceof limiter.LimiterUnavailableError) return exitCodes.unavailable;
