@@ -3,7 +3,8 @@ import { createBreakers } from '@spillway/breaker';
 import { apiKeysVersion, type ConnectionSource, type Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
-import { type FaultListeners, openHotPath } from '@spillway/redis';
+import type { FaultListeners } from '@spillway/redis';
+import { hotPathBehaviour, openRedis } from '@spillway/redis/ioredis';
 import { type Handler, Hono } from 'hono';
 import type { Cluster, Redis } from 'ioredis';
 import { createApp } from './app.ts';
@@ -86,7 +87,7 @@ export interface Api {
 export async function startApi(options: StartApiOptions): Promise<Api> {
   const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, namespace = '' } = options;
   const { metricsPort, sessionSecret = randomBytes(32).toString('base64url') } = options;
-  const redis = openHotPath(redisUrl, 'spillway-api');
+  const redis = openRedis(redisUrl, hotPathBehaviour('spillway-api'));
   const ending = new AbortController();
   const endOutages = logOutages(redis, logger);
   const metrics = apiMetrics();

@@ -30,6 +30,8 @@ it('exports exactly this', () => {
         "hotPathClusterOptions",
         "hotPathOptions",
         "memoryStore",
+        "nodeRedisClusterOptions",
+        "nodeRedisOptions",
         "openHotPath",
         "withCircuitBreaker",
       ],

@@ -1,5 +1,11 @@
-export { hotPathClusterOptions, hotPathOptions, openHotPath } from '@spillway/redis';
-export type { RedisClient } from '@spillway/redis';
+export {
+  hotPathClusterOptions,
+  hotPathOptions,
+  nodeRedisClusterOptions,
+  nodeRedisOptions,
+  openHotPath,
+} from '@spillway/redis';
+export type { HotPathClient, NodeRedisClient, RedisClient, RedisClientOrUrl } from '@spillway/redis';
 export type { Breaker, ForcedChange, ManualChange } from './breakers/breaker.ts';
 export type { Breakers, Fallback, FallbackOptions, RunOptions } from './breakers/breakers.ts';
 export { createBreakers } from './breakers/create-breakers.ts';

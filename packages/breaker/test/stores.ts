@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { type LuaScript, outboxKeys, parseOutboxEntry, type RawEntry, shardTag } from '@spillway/redis';
+import type { ConnectedClient } from '@spillway/embedded/testing';
+import {
+  type LuaScript,
+  outboxKeys,
+  parseOutboxEntry,
+  type RawEntry,
+  readRedisOption,
+  shardTag,
+} from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { type BreakerEvent, BREAKER_EVENT, parseBreakerEvent } from '../src/events.ts';
 import { breaker } from '../src/scripts.generated.ts';
@@ -56,12 +64,17 @@ function handTurned({ name, source }: LuaScript): LuaScript {
   return { name, source: turned, sha1: createHash('sha1').update(turned).digest('hex') };
 }
 
-/** The Redis store with a hand-turned clock and one shard, on an empty server at `url`. */
-export async function redisUnderTest(url: string): Promise<StoreUnderTest> {
+/**
+ * The Redis store with a hand-turned clock and one shard, on an empty server at `url`.
+ * @param moves by which breakers are moved. @default a client of ioredis
+ */
+export async function redisUnderTest(url: string, moves?: ConnectedClient): Promise<StoreUnderTest> {
   const client = new Redis(url);
   await client.ping();
   const script = breakerScript(handTurned(breaker));
-  const store = redisStore({ client, deadlineMs: 10_000, shards: 1, outboxCap: 100_000, script });
+  const option = readRedisOption(moves?.client ?? client);
+  if (typeof option === 'string') throw new Error(option);
+  const store = redisStore({ client: option.client, deadlineMs: 10_000, shards: 1, outboxCap: 100_000, script });
   return {
     store,
     setNow: async (ms) => {
@@ -83,6 +96,7 @@ export async function redisUnderTest(url: string): Promise<StoreUnderTest> {
     },
     dispose: async () => {
       await store.close();
+      await moves?.end();
       client.disconnect();
     },
   };

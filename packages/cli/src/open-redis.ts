@@ -1,4 +1,4 @@
-import { openRedis } from '@spillway/redis';
+import { openRedis } from '@spillway/redis/ioredis';
 import { Cluster, type Redis } from 'ioredis';
 
 /** Redis can't be reached, or was lost meanwhile. */

@@ -43,6 +43,8 @@ it('exports exactly this', () => {
         "hotPathOptions",
         "livePolicies",
         "memoryStore",
+        "nodeRedisClusterOptions",
+        "nodeRedisOptions",
         "openHotPath",
         "parseBlockEvent",
         "parseDecisionCountsEvent",

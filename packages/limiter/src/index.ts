@@ -1,5 +1,11 @@
-export { hotPathClusterOptions, hotPathOptions, openHotPath } from '@spillway/redis';
-export type { RedisClient } from '@spillway/redis';
+export {
+  hotPathClusterOptions,
+  hotPathOptions,
+  nodeRedisClusterOptions,
+  nodeRedisOptions,
+  openHotPath,
+} from '@spillway/redis';
+export type { HotPathClient, NodeRedisClient, RedisClient, RedisClientOrUrl } from '@spillway/redis';
 export { capacityOf } from './algorithm/capacity.ts';
 export { parseBlockEvent } from './block-event.ts';
 export type { BlockEvent } from './block-event.ts';

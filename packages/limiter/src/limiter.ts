@@ -1,4 +1,4 @@
-import { DEFAULT_SHARDS, type FaultListeners, type HotPathClient, MAX_SHARDS } from '@spillway/redis';
+import { DEFAULT_SHARDS, type FaultListeners, MAX_SHARDS, type RedisClientOrUrl } from '@spillway/redis';
 import { type Backend, backendOf } from './backend.ts';
 import { readActor } from './by-hand.ts';
 import { countingMetrics, type RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
@@ -72,12 +72,13 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
 }
 
 /**
- * Windows in Redis or in a store of your own making. `redis`: an ioredis `Redis` or `Cluster`, best with
- * `hotPathOptions`, which stays its owner's; or a URL (`redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`),
- * whose connection is made with these options and ended by `close()`.
+ * Windows in Redis or in a store of your own making. `redis`: a client, which stays its owner's, or a URL (`redis://`,
+ * `rediss://`, `redis-cluster://`, `redis-sentinel://`), whose connection ioredis makes, with `hotPathOptions`, and `close()`
+ * ends. A client is `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey, best with `hotPathOptions`; or of node-redis 5 or
+ * 6 (client, Cluster, Sentinel), best with `nodeRedisOptions`.
  */
 export type LimiterOptions<Policies extends readonly PolicyOptions[]> = LimiterSettings<Policies> &
-  ({ readonly redis: HotPathClient | string } | { readonly store: LimiterStore });
+  ({ readonly redis: RedisClientOrUrl } | { readonly store: LimiterStore });
 
 /**
  * Makes a limiter.

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { RedisCluster, RedisSentinelSet } from '@spillway/embedded';
+import type { ConnectedClient } from '@spillway/embedded/testing';
 import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, type LuaScript, shardTag } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
+import { redisOf } from '../src/backend.ts';
 import { scriptsWith } from '../src/store/redis/scripts.ts';
 import { memoryStore } from '../src/store/memory/memory-store.ts';
 import { redisStore } from '../src/store/redis/redis-store.ts';
@@ -31,30 +33,33 @@ export function memoryUnderTest(): StoreUnderTest {
   };
 }
 
-/** The Redis store with a hand-turned clock, on a server at `url`. */
-export async function redisUnderTest(url: string): Promise<StoreUnderTest> {
+/** The Redis store with a hand-turned clock, on a server at `url`. @param decides @default a client of ioredis */
+export async function redisUnderTest(url: string, decides?: ConnectedClient): Promise<StoreUnderTest> {
   const client = new Redis(url, { lazyConnect: true });
   await client.connect();
-  return underTest(client, () => [client]);
+  return underTest(client, () => [client], decides);
 }
 
 /** The same on a Redis Cluster. */
-export async function clusterUnderTest({ nodes }: RedisCluster): Promise<StoreUnderTest> {
+export async function clusterUnderTest({ nodes }: RedisCluster, decides?: ConnectedClient): Promise<StoreUnderTest> {
   const options = { ...hotPathClusterOptions, lazyConnect: true };
   const client = new Cluster(
     nodes.map(({ host, port }) => ({ host, port })),
     options,
   );
   await client.connect();
-  return underTest(client, () => client.nodes('master'));
+  return underTest(client, () => client.nodes('master'), decides);
 }
 
 /** The same on the master that Sentinels name. */
-export async function sentinelUnderTest({ sentinels, name }: RedisSentinelSet): Promise<StoreUnderTest> {
+export async function sentinelUnderTest(
+  { sentinels, name }: RedisSentinelSet,
+  decides?: ConnectedClient,
+): Promise<StoreUnderTest> {
   const addresses = sentinels.map(({ host, port }) => ({ host, port }));
   const client = new Redis({ ...hotPathOptions, sentinels: addresses, name, lazyConnect: true });
   await client.connect();
-  return underTest(client, () => [client]);
+  return underTest(client, () => [client], decides);
 }
 
 const read = (file: string): string => readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
@@ -72,9 +77,19 @@ function handTurned({ name, source }: LuaScript): LuaScript {
   return { name, source: turned, sha1: createHash('sha1').update(turned).digest('hex') };
 }
 
-function underTest(client: Redis | Cluster, masters: () => readonly Redis[]): StoreUnderTest {
+/** @param client turns the clock and empties the servers; decides, too, unless `decides` does */
+function underTest(
+  client: Redis | Cluster,
+  masters: () => readonly Redis[],
+  decides?: ConnectedClient,
+): StoreUnderTest {
   const scripts = scriptsWith({ set: handTurned, spareMs: 86_400_000 });
-  const store = redisStore({ client, deadlineMs: 5_000, outboxCap: 1_000, scripts });
+  const store = redisStore({
+    client: redisOf(decides?.client ?? client).client,
+    deadlineMs: 5_000,
+    outboxCap: 1_000,
+    scripts,
+  });
   return {
     store,
     setNow: async (ms) => {
@@ -86,6 +101,7 @@ function underTest(client: Redis | Cluster, masters: () => readonly Redis[]): St
     },
     dispose: async () => {
       await store.close();
+      await decides?.end();
       client.disconnect();
     },
   };

@@ -1,8 +1,20 @@
-import type { Command } from 'ioredis';
+/** What a client does with a command: it writes the command to a connection, and settles its promise. */
+export interface RedisCommand {
+  readonly name: string;
+  readonly promise: Promise<unknown>;
+  resolve: (reply: unknown) => unknown;
+  reject: (error: Error) => unknown;
+}
 
-/** What Spillway needs of a Redis connection: `Redis` and `Cluster` of ioredis both fit. */
+/**
+ * What Spillway needs of a Redis connection. `Redis` and `Cluster` of ioredis and iovalkey fit as they are, so that nothing
+ * stands between a decision and its socket; the clients of other libraries are wrapped (see `readRedisOption`).
+ */
 export interface RedisClient {
-  /** `ready` when a command would be written to the socket at once; anything else means that it would wait or fail. */
+  /**
+   * `ready` when a command would be written to the socket at once; anything else means that it would wait or fail. `wait`: it
+   * was never connected; `end`: its owner ended it.
+   */
   readonly status: string;
   /** True for a Redis Cluster client: one script may then touch only one hash slot. */
   readonly isCluster?: boolean;
@@ -13,11 +25,11 @@ export interface RedisClient {
   };
   /** Of an open connection: the database that was selected. */
   readonly condition?: { readonly select?: number | undefined } | null;
-  /** Sends a command that knows how it is encoded, and settles its `promise`. */
-  sendCommand(command: Command): unknown;
+  /** Sends a command and settles its `promise`. Whatever becomes of the connection, it is written at most once. */
+  sendCommand(command: RedisCommand): unknown;
   /** Opens the connection of a client that waits for its first command (`lazyConnect`). */
   connect?(): Promise<unknown>;
-  /** @param reconnect whether to connect anew */
+  /** @param reconnect whether to connect again */
   disconnect(reconnect?: boolean): void;
   on(event: 'ready', listener: () => void): unknown;
   on(event: 'error', listener: (error: unknown) => void): unknown;
@@ -90,5 +102,34 @@ export const hotPathClusterOptions: {
     maxRetriesPerRequest: 0,
     connectTimeout: 1_000,
     socketTimeout: 1_000,
+  },
+};
+
+/**
+ * Options for `createClient({ url, ...nodeRedisOptions })` of node-redis, and for the `nodeClientOptions` of its Sentinel client:
+ * what waits for a connection is refused and not carried out later, and a returning Redis is found within a second.
+ */
+export const nodeRedisOptions: {
+  readonly disableOfflineQueue: true;
+  /** A new object each time: node-redis writes host and port into it. */
+  readonly socket: { connectTimeout: number; reconnectStrategy: (attempt: number) => number };
+} = {
+  disableOfflineQueue: true,
+  get socket() {
+    return { connectTimeout: 1_000, reconnectStrategy: (attempt: number) => Math.min(50 * (attempt + 1), 1_000) };
+  },
+};
+
+/**
+ * The same for `createCluster({ rootNodes, ...nodeRedisClusterOptions })`. Version 6 learns of a new master within
+ * `topologyRefreshOnReconnectionAttemptStrategy` ms of the old one's end; version 5 when a node says so.
+ */
+export const nodeRedisClusterOptions: {
+  readonly topologyRefreshOnReconnectionAttemptStrategy: number;
+  readonly defaults: typeof nodeRedisOptions;
+} = {
+  topologyRefreshOnReconnectionAttemptStrategy: 500,
+  get defaults() {
+    return { disableOfflineQueue: nodeRedisOptions.disableOfflineQueue, socket: nodeRedisOptions.socket };
   },
 };

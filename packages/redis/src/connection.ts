@@ -22,6 +22,9 @@ export interface Connection {
   rejected(error: unknown): RedisFault;
 }
 
+/** A client of node-redis connects when its owner says so. */
+const NOT_CALLED = faultOf('not_connected', 'connect() of the client was not called');
+
 const connections = new WeakMap<object, Connection>();
 
 /** The {@link Connection} of a client, the same for all limiters and breakers that use it. */
@@ -70,7 +73,8 @@ function connect(client: RedisClient): Connection {
     },
     get fault() {
       if (client.status === 'end') return faultOf('client_ended');
-      return last ?? faultOf('not_connected');
+      if (last !== undefined) return last;
+      return client.status === 'wait' && client.connect === undefined ? NOT_CALLED : faultOf('not_connected');
     },
     rejected(error) {
       const fault = redisFault(error);

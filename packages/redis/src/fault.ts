@@ -17,6 +17,7 @@
  * - `script_error`: a script of Spillway's failed or is not the one that was meant.
  * - `shards_disagree`: other processes have another number of `shards`: one subject has two windows, and events may lie
  *   where no worker looks.
+ * - `client_missing`: `redis` is a URL, and the package ioredis, which opens it, is not installed.
  * - `client_ended`: the owner of the client ended it.
  * - `client_error`: the request could not be encoded, or its answer not be read.
  */
@@ -36,6 +37,7 @@ export type RedisFaultCode =
   | 'unknown_command'
   | 'script_error'
   | 'shards_disagree'
+  | 'client_missing'
   | 'client_ended'
   | 'client_error';
 
@@ -63,6 +65,10 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
   shards_disagree: [
     'installation',
     'processes on this Redis have different numbers of shards: set the same everywhere, or part them by namespace',
+  ],
+  client_missing: [
+    'installation',
+    'a Redis URL is opened by the package ioredis, which is not installed: run npm install ioredis, or give a client of node-redis',
   ],
   client_ended: ['installation', 'the Redis client was ended by its owner'],
   client_error: ['installation', 'the request could not be sent, or its answer could not be read'],
@@ -137,11 +143,13 @@ export function faultOf(code: RedisFaultCode, detail?: string): RedisFault {
 export function redisFault(error: unknown): RedisFault {
   if (error instanceof RedisFault) return error;
   if (!(error instanceof Error)) return faultOf('connection_lost');
-  if (error.name === 'ReplyError') return faultOfAnswer(error.message);
-  // A Cluster client quotes the error of the node that it asked last.
+  if (isAnswer(error)) return faultOfAnswer(error.message);
+  // A Cluster client quotes the error of the node that it asked last, and fetch what it met.
   const lastNodeError = 'lastNodeError' in error ? error.lastNodeError : undefined;
   const code = 'code' in error ? error.code : undefined;
   if (lastNodeError !== undefined) return redisFault(lastNodeError);
+  if (error.cause instanceof Error && QUOTES_ITS_CAUSE.test(error.message)) return redisFault(error.cause);
+  if (NEVER_CONNECTED.test(error.message)) return faultOf('not_connected');
   const answer = /Redirections?\..*ReplyError: (.*)/isu.exec(error.message)?.[1];
   if (answer !== undefined) return faultOfAnswer(answer);
   if (typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,60}$/u.test(code)) {
@@ -151,9 +159,25 @@ export function redisFault(error: unknown): RedisFault {
   return faultOf('connection_lost');
 }
 
+/** Errors of node-redis and of fetch that carry another one, which says more. */
+const QUOTES_ITS_CAUSE = /^(?:Too many Cluster redirections|fetch failed|(?:Master|Replica|Sentinel) Client \(.*)/su;
+
+/** Errors of node-redis without a code that say why there is no connection. */
+const NEVER_CONNECTED = /^(?:Connection timeout|All the root nodes are unavailable)$/u;
+
+/** Classes in which node-redis wraps an error answer. A bundler may rename them: then the text tells. */
+const ANSWER_CLASSES: ReadonlySet<string> = new Set(['ErrorReply', 'SimpleError', 'BlobError']);
+
+/** An error answer: ioredis names it, node-redis has classes for it, and its text begins with a word of the protocol. */
+function isAnswer(error: Error): boolean {
+  if (error.name === 'ReplyError') return true;
+  if (error.name !== 'Error' || 'code' in error) return false;
+  return ANSWER_CLASSES.has(error.constructor.name) || /^[A-Z]{3,30} /u.test(error.message);
+}
+
 /** True for an error that Redis sent, and for an answer that can't be read; false when the connection was lost. */
 export function isReplyError(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'ReplyError' || error.name === 'UnexpectedReplyError');
+  return error instanceof Error && (isAnswer(error) || error.name === 'UnexpectedReplyError');
 }
 
 /** ioredis' `reconnectOnError`: true for the answer of a server that can't write, such as a demoted master. */

@@ -1,7 +1,8 @@
 export { defaultActor, parseChangeEvent } from './change.ts';
 export type { ChangeEvent } from './change.ts';
-export { hotPathClusterOptions, hotPathOptions } from './client.ts';
-export type { RedisClient } from './client.ts';
+export type { NodeRedisClient } from './adapters/node-redis-kinds.ts';
+export { hotPathClusterOptions, hotPathOptions, nodeRedisClusterOptions, nodeRedisOptions } from './client.ts';
+export type { RedisClient, RedisCommand } from './client.ts';
 export { call } from './command.ts';
 export { connectionOf } from './connection.ts';
 export type { Connection } from './connection.ts';
@@ -21,12 +22,10 @@ export type { Instances, InstancesOptions } from './instances.ts';
 export { MalformedOutboxEntryError, outboxEventId, outboxFields, outboxKeys, parseOutboxEntry } from './outbox.ts';
 export type { EventIdentity, OutboxEvent, OutboxKeys, RawEntry } from './outbox.ts';
 export { channelOf, namespacedKey, NAMESPACE_PATTERN, namespaceProblem } from './namespace.ts';
-export { openHotPath, openRedis } from './open.ts';
-export type { RedisBehaviour } from './open.ts';
 export { outageReporter } from './outages.ts';
 export type { OutageReporter, OutageReporterOptions } from './outages.ts';
 export { readRedisOption } from './redis-option.ts';
-export type { HotPathClient, RedisOption } from './redis-option.ts';
+export type { RedisClientOrUrl, RedisOption } from './redis-option.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export type { RedisNode, RedisTarget } from './redis-url.ts';
 export { PreparedArgument } from './script-call.ts';
@@ -37,4 +36,11 @@ export { shardOf, shardTag } from './shard-of.ts';
 export { DEFAULT_SHARDS, MAX_SHARDS, watchShards } from './shards.ts';
 export type { ShardsWatchOptions } from './shards.ts';
 export { subscribe } from './subscribe.ts';
-export type { DuplicableClient, SubscriberClient, Subscription, SubscriptionOptions } from './subscribe.ts';
+export type {
+  DuplicableClient,
+  HotPathClient,
+  SubscriberClient,
+  Subscription,
+  SubscriptionOptions,
+} from './subscribe.ts';
+export { openHotPath } from './url-client.ts';

@@ -1,12 +1,15 @@
-import { Cluster, Redis } from 'ioredis';
-import type { RedisClient } from './client.ts';
+import { NodeRedisAdapter } from './adapters/node-redis.ts';
+import { isOfNodeRedis, type NodeRedisClient, nodeRedisProblem } from './adapters/node-redis-kinds.ts';
 import { connectionOf } from './connection.ts';
-import { openHotPath } from './open.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import type { DuplicableClient } from './subscribe.ts';
+import type { HotPathClient } from './subscribe.ts';
+import { UrlClient } from './url-client.ts';
 
-/** A client that decides requests: of ioredis 5 or 6, `Redis` or `Cluster`. */
-export type HotPathClient = RedisClient & DuplicableClient;
+/**
+ * What an option `redis` takes: `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey; a client, Cluster or Sentinel client of
+ * node-redis 5 or 6; or a URL (`redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`), which ioredis opens.
+ */
+export type RedisClientOrUrl = HotPathClient | NodeRedisClient | string;
 
 /** What an option `redis` comes to. */
 export interface RedisOption {
@@ -15,19 +18,23 @@ export interface RedisOption {
   release(): void;
 }
 
-const EXPECTED = 'must be an ioredis Redis or Cluster, or a URL';
+const EXPECTED = 'must be a client of ioredis or node-redis, or a URL';
+
+/** One for each client, however many limiters and breakers use it. */
+const adapters = new WeakMap<object, HotPathClient>();
 
 /**
- * Reads an option `redis`: a client of ioredis as it is, or a URL that `openHotPath` takes, whose connection is made here.
+ * Reads an option `redis`: a client as it is, or wrapped when it is not one of ioredis; or a URL, whose connection is made
+ * here.
  * @returns what is wrong with it, as text that follows the option's name, when nothing can be decided with it.
  */
 export function readRedisOption(value: unknown): RedisOption | string {
   if (typeof value === 'string') return opened(value);
   if (typeof value !== 'object' || value === null) return `${EXPECTED}, not ${value === null ? 'null' : typeof value}`;
   if (value instanceof URL) return 'must be a URL as text: pass its href';
-  if (!isClient(value))
-    return `${EXPECTED}, not ${kindOf(value)}; give the URL of the same server instead: redis: 'redis://…'`;
-  return problemOf(value) ?? { client: value, release: connectionOf(value).watch() };
+  const client = clientOf(value);
+  if (typeof client === 'string') return client;
+  return problemOf(client) ?? { client, release: connectionOf(client).watch() };
 }
 
 function opened(url: string): RedisOption | string {
@@ -35,7 +42,7 @@ function opened(url: string): RedisOption | string {
   if (parseRedisUrl(url) === undefined) {
     return 'must be a URL that begins with redis://, rediss://, redis-cluster://, rediss-cluster://, redis-sentinel:// or rediss-sentinel:// (the value is not repeated: it may hold a password)';
   }
-  const client = openHotPath(url);
+  const client = new UrlClient(url);
   // Not undone: its last errors come after its end.
   connectionOf(client).watch();
   const problem = problemOf(client);
@@ -44,9 +51,22 @@ function opened(url: string): RedisOption | string {
   return problem;
 }
 
-/** Why a client of ioredis can't be used. */
+/** The client of any library as one of ours, or what is wrong with it. */
+function clientOf(value: object): HotPathClient | string {
+  if (isClient(value)) return value;
+  if (!isOfNodeRedis(value)) {
+    return `${EXPECTED}, not ${kindOf(value)}; give the URL of the same server instead: redis: 'redis://…'`;
+  }
+  const problem = nodeRedisProblem(value);
+  if (problem !== undefined) return problem;
+  const known = adapters.get(value) ?? new NodeRedisAdapter(value);
+  adapters.set(value, known);
+  return known;
+}
+
+/** Why a client can't be used. */
 function problemOf({ status, options }: HotPathClient): string | undefined {
-  if (status === 'end') return 'is a client that was ended (quit or disconnect): make a new one';
+  if (status === 'end') return 'is a client that was ended: make a new one';
   const prefix = options?.keyPrefix ?? options?.redisOptions?.keyPrefix;
   if (prefix !== undefined && prefix !== null && prefix.length > 0) {
     return 'has the option keyPrefix, which scripts and channels do not follow: make a client without it (client.duplicate({ keyPrefix: "" })), and part applications by the option namespace';
@@ -54,9 +74,8 @@ function problemOf({ status, options }: HotPathClient): string | undefined {
   return undefined;
 }
 
+/** Has what is used of ioredis' clients: one of any version, of a copy in another folder, or of a fork. */
 function isClient(value: object): value is HotPathClient {
-  if (value instanceof Redis || value instanceof Cluster) return true;
-  // Another version's client, or a copy of this one from another folder: as good as ours if it has what is used.
   const shape = value as Partial<Record<string, unknown>>;
   const methods = ['sendCommand', 'duplicate', 'disconnect', 'on', 'once', 'off'];
   return typeof shape['status'] === 'string' && methods.every((name) => typeof shape[name] === 'function');
@@ -65,7 +84,6 @@ function isClient(value: object): value is HotPathClient {
 /** What the client of another library is, for the message. */
 function kindOf(value: object): string {
   const shape = value as Partial<Record<string, unknown>>;
-  if ('isOpen' in shape && 'sendCommand' in shape) return 'a client of node-redis (package redis)';
   if (typeof shape['createUtf8Base64Decoder'] === 'function' || 'customCommand' in shape)
     return 'a client of Valkey GLIDE';
   if (typeof shape['createScript'] === 'function' || typeof shape['autoPipelineExecutor'] === 'object')

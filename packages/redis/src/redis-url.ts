@@ -41,7 +41,7 @@ const PORTS = { cluster: 6_379, sentinel: 26_379 } as const;
  * that ask for some have theirs as `?sentinelUsername=…&sentinelPassword=…`. Undefined when it is none of them.
  */
 export function parseRedisUrl(url: string): RedisTarget | undefined {
-  if (/^rediss?:\/\/./u.test(url)) return { kind: 'server', url };
+  if (/^rediss?:\/\/./u.test(url)) return URL.canParse(url) ? { kind: 'server', url } : undefined;
   const [, scheme, kind, username, password, hosts = '', path = '', query] = SET.exec(url) ?? [];
   if (kind !== 'cluster' && kind !== 'sentinel') return undefined;
   if (!isEncoded(username) || !isEncoded(password)) return undefined;

@@ -1,57 +1,72 @@
-import { Command } from 'ioredis';
+import { Command, encode, encodeBytes } from './command.ts';
 
 /** An argument that is encoded once and sent many times. */
 export class PreparedArgument {
+  readonly bytes: Buffer;
   /** As it goes over the wire, a character a byte. */
   readonly wire: string;
 
   constructor(bytes: Buffer) {
-    this.wire = `$${bytes.length}\r\n${bytes.toString('latin1')}\r\n`;
+    this.bytes = bytes;
+    this.wire = encodeBytes(bytes);
   }
 }
 
 /** What a script can be given beside its keys. */
 export type ScriptArgument = string | number | PreparedArgument;
 
-const NO_ARGUMENTS: string[] = [];
+/** A script, and how it is named in a command: by its hash, or by its source. */
+export interface ScriptName {
+  readonly script: { readonly source: string; readonly sha1: string };
+  readonly command: 'evalsha' | 'eval';
+  /** The encoded name of the command and its script, the same for all calls. */
+  readonly head: string;
+}
+
+const NO_PARTS: readonly never[] = [];
 
 /**
- * EVALSHA or EVAL as a command of ioredis that encodes itself: one string, one buffer. ioredis looks at each argument
- * several times and joins a buffer from pieces when one of them is binary, which is most of what a lone call costs here.
- * A client's `keyPrefix` is not applied: keys of scripts begin with their hash tag.
+ * EVALSHA or EVAL as a command that encodes itself: one string, one buffer. ioredis looks at each argument of its own
+ * commands several times and joins a buffer from pieces when one of them is binary, which is most of what a lone call costs
+ * here.
  */
 export class ScriptCall extends Command {
-  readonly #wire: Buffer;
-  readonly #keys: readonly string[];
+  readonly named: ScriptName;
+  readonly keys: readonly string[];
+  readonly arguments: readonly ScriptArgument[];
 
-  /** @param head the encoded command's name and script; see {@link headOf} */
-  constructor(name: 'evalsha' | 'eval', head: string, keys: readonly string[], args: readonly ScriptArgument[]) {
-    super(name, NO_ARGUMENTS);
-    let wire = `*${3 + keys.length + args.length}\r\n${head}${encode(String(keys.length))}`;
-    for (const key of keys) wire += encode(key);
-    for (const arg of args) wire += arg instanceof PreparedArgument ? arg.wire : encode(String(arg));
-    this.#wire = Buffer.from(wire, 'latin1');
-    this.#keys = keys;
+  constructor(named: ScriptName, keys: readonly string[], args: readonly ScriptArgument[]) {
+    super(named.command, NO_PARTS);
+    this.named = named;
+    this.keys = keys;
+    this.arguments = args;
+  }
+
+  override get parts(): readonly (string | Buffer)[] {
+    const { script, command } = this.named;
+    const args = this.arguments.map((arg) => (arg instanceof PreparedArgument ? arg.bytes : String(arg)));
+    return [command === 'eval' ? script.source : script.sha1, String(this.keys.length), ...this.keys, ...args];
+  }
+
+  override get key(): string | undefined {
+    return this.keys[0];
   }
 
   override toWritable(): Buffer {
-    return this.#wire;
+    const { keys } = this;
+    let wire = `*${3 + keys.length + this.arguments.length}\r\n${this.named.head}${encode(String(keys.length))}`;
+    for (const key of keys) wire += encode(key);
+    for (const arg of this.arguments) wire += arg instanceof PreparedArgument ? arg.wire : encode(String(arg));
+    return Buffer.from(wire, 'latin1');
   }
 
   override getKeys(): string[] {
-    return [...this.#keys];
+    return [...this.keys];
   }
 }
 
-/** The encoded name of the command and its script (or the script's hash), the same for all calls. */
-export function headOf(name: 'evalsha' | 'eval', script: string): string {
-  return encode(name.toUpperCase()) + encode(script);
-}
-
-// Text that is all ASCII is as long in bytes as in characters; other text becomes its bytes, one a character.
-function encode(text: string): string {
-  const length = Buffer.byteLength(text);
-  return length === text.length
-    ? `$${length}\r\n${text}\r\n`
-    : `$${length}\r\n${Buffer.from(text).toString('latin1')}\r\n`;
+/** How a script is called by its hash, or by its source. */
+export function scriptName(script: ScriptName['script'], command: ScriptName['command']): ScriptName {
+  const text = command === 'eval' ? script.source : script.sha1;
+  return { script, command, head: encode(command.toUpperCase()) + encode(text) };
 }

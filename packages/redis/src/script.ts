@@ -1,7 +1,7 @@
 import type { RedisClient } from './client.ts';
 import { send } from './command.ts';
 import { connectionOf } from './connection.ts';
-import { headOf, type ScriptArgument, ScriptCall } from './script-call.ts';
+import { type ScriptArgument, ScriptCall, scriptName } from './script-call.ts';
 
 /** The text of a Lua script. Those of the packages are generated from the files in their folders `lua`. */
 export interface LuaScript {
@@ -26,7 +26,7 @@ export function defineScript<Reply>(
   { name, source, sha1 }: LuaScript,
   decode: (reply: unknown) => Reply,
 ): RedisScript<Reply> {
-  const byHash = headOf('evalsha', sha1);
+  const byHash = scriptName({ source, sha1 }, 'evalsha');
   return {
     name,
     source,
@@ -36,9 +36,9 @@ export function defineScript<Reply>(
         connectionOf(client).rejected(error);
         throw error;
       };
-      return send(client, new ScriptCall('evalsha', byHash, keys, args)).then(decode, (error: unknown) => {
+      return send(client, new ScriptCall(byHash, keys, args)).then(decode, (error: unknown) => {
         if (!isNoScript(error)) return rejected(error);
-        return send(client, new ScriptCall('eval', headOf('eval', source), keys, args)).then(decode, rejected);
+        return send(client, new ScriptCall(scriptName(byHash.script, 'eval'), keys, args)).then(decode, rejected);
       });
     },
   };

@@ -2,14 +2,14 @@ import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } fr
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { hotPathOptions } from './client.ts';
-import { subscribe, type Subscription } from './subscribe.ts';
+import { type HotPathClient, subscribe, type Subscription } from './subscribe.ts';
 
 const open: { close(): void }[] = [];
 afterEach(() => {
   for (const one of open.splice(0)) one.close();
 });
 
-function listen(client: Redis | Cluster): { heard: string[]; stood: number[]; subscription: Subscription } {
+function listen(client: HotPathClient): { heard: string[]; stood: number[]; subscription: Subscription } {
   const heard: string[] = [];
   const stood: number[] = [];
   const subscription = subscribe({

@@ -1,4 +1,7 @@
-/** A connection that hears what is published: ioredis' `Redis` or `Cluster`. */
+import type { RedisClient } from './client.ts';
+import { isReplyError } from './fault.ts';
+
+/** A connection that hears what is published: `Redis` or `Cluster` of ioredis, or a wrapped client of another library. */
 export interface SubscriberClient {
   readonly status: string;
   /** Those of ioredis' `Redis`. A Cluster subscribes by a connection of its own, and catches what that says. */
@@ -18,6 +21,9 @@ export interface DuplicableClient {
   on(event: 'end' | 'ready', listener: () => void): unknown;
   off(event: 'end' | 'ready', listener: () => void): unknown;
 }
+
+/** A client that decides requests, as Spillway uses it: `Redis` or `Cluster` of ioredis 5 or 6, or of iovalkey, fit as they are. */
+export type HotPathClient = RedisClient & DuplicableClient;
 
 /** What {@link subscribe} needs. */
 export interface SubscriptionOptions {
@@ -60,7 +66,7 @@ export function subscribe({ client, channels, onMessage, onSubscribed, onRefused
       await connection.subscribe(...channels);
     } catch (error) {
       // The connection went away again, or may not hear this: the next `ready` tries again.
-      if (error instanceof Error && error.name === 'ReplyError') onRefused?.(error);
+      if (isReplyError(error)) onRefused?.(error);
       return;
     }
     if (closed) return;

@@ -1,4 +1,5 @@
-import { cannotWrite, openRedis, parseRedisUrl } from '@spillway/redis';
+import { cannotWrite, parseRedisUrl } from '@spillway/redis';
+import { openRedis } from '@spillway/redis/ioredis';
 import { Cluster, type ClusterOptions, type Redis } from 'ioredis';
 import { WorkerOptionError } from './errors.ts';
 

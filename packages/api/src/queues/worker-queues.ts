@@ -1,4 +1,5 @@
-import { cannotWrite, hotPathClusterOptions, hotPathOptions, openRedis } from '@spillway/redis';
+import { cannotWrite, hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
+import { openRedis } from '@spillway/redis/ioredis';
 import {
   type AuditQueue,
   createAuditQueue,

@@ -8,6 +8,7 @@ import {
   namespaceProblem,
   outageReporter,
   readRedisOption,
+  type RedisClientOrUrl,
 } from '@spillway/redis';
 import { checkObject, wholeNumberWithin } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
@@ -77,12 +78,13 @@ const OPTIONS = [
 ] as const;
 
 /**
- * The state in Redis or in a store of your own making. `redis`: an ioredis `Redis` or `Cluster`, best with
- * `hotPathOptions`, which stays its owner's; or a URL (`redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`),
- * whose connection is made with these options and ended by `close()`.
+ * The state in Redis or in a store of your own making. `redis`: a client, which stays its owner's, or a URL (`redis://`,
+ * `rediss://`, `redis-cluster://`, `redis-sentinel://`), whose connection ioredis makes, with `hotPathOptions`, and `close()`
+ * ends. A client is `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey, best with `hotPathOptions`; or of node-redis 5 or
+ * 6 (client, Cluster, Sentinel), best with `nodeRedisOptions`.
  */
 export type BreakersOptions<Presets extends readonly PresetOptions[]> = BreakersSettings<Presets> &
-  ({ readonly redis: HotPathClient | string } | { readonly store: BreakerStore });
+  ({ readonly redis: RedisClientOrUrl } | { readonly store: BreakerStore });
 
 /**
  * Makes the breakers of a process. They share their state with all processes on the same Redis.

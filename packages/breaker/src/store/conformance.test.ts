@@ -1,4 +1,5 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { redisLibraries, useRedis } from '@spillway/embedded/testing';
+import * as hotPath from '@spillway/redis';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyBatch } from '../machine/batch.ts';
@@ -9,6 +10,7 @@ import { baseConfig, failures, probe, runOf, successes } from '../../test/machin
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
 
 const redis = useRedis();
+const libraries = redisLibraries(hotPath);
 const id = { preset: 'ai_provider', name: 'rünware: {x}/1' };
 const T0 = 1_800_000_000_000;
 
@@ -132,6 +134,10 @@ async function openedAfter(
 describe.each([
   ['memory', memoryUnderTest],
   ['redis', () => redisUnderTest(redis.url)],
+  ...libraries.map(({ name, connect }): [string, () => Promise<StoreUnderTest>] => [
+    name,
+    async () => redisUnderTest(redis.url, await connect(redis.url)),
+  ]),
 ])('the %s store', (_, make) => {
   const config = { ...baseConfig, quorum: 1 };
   const command = (instance: string, action: Action, known = ignorance) => ({

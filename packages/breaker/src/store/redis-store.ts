@@ -6,6 +6,7 @@ import {
   type FaultReporter,
   type HotPathClient,
   type LuaScript,
+  type RedisFault,
   type RedisScript,
   shardOf,
   shardTag,
@@ -66,12 +67,8 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
   const within = deadlines(client, deadlineMs);
   const channel = channelOf(client, CHANNEL, namespace);
   const pulseKey = (shard: number): string => `${shardTag(shard, namespace)}:cbp`;
-  const endWatch = watchShards({
-    client,
-    shards,
-    namespace,
-    onDisagreement: (fault) => faults.note(fault, DISAGREED),
-  });
+  const onDisagreement = (fault: RedisFault): void => faults.note(fault, DISAGREED);
+  const endWatch = watchShards({ client, shards, namespace, onDisagreement });
   const pulses = new Pulses(shards, readPulses);
 
   /** @throws {StoreUnavailableError} */
@@ -96,7 +93,8 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
     const read = new Map<number, string>();
     const groups = client.isCluster === true ? wanted.map((shard) => [shard]) : [wanted];
     const readGroup = async (group: readonly number[]): Promise<void> => {
-      const texts = await bounded(pulseKey(group[0] ?? 0), () => call(client, 'MGET', group.map(pulseKey)));
+      const keys = group.map(pulseKey);
+      const texts = await bounded(keys[0] ?? '', () => call(client, 'MGET', keys, keys[0]));
       if (Array.isArray(texts)) for (const [index, shard] of group.entries()) read.set(shard, textOf(texts[index]));
     };
     await Promise.allSettled(groups.map(readGroup));

@@ -2,4 +2,11 @@ export { type LoginFixture, useLogins } from './use-logins.ts';
 export { type ClientOptions, type RedisFixture, useRedis } from './use-redis.ts';
 export { type PostgresFixture, usePostgres, type UsePostgresOptions } from './use-postgres.ts';
 export { type ReplicatedPostgres, startReplicatedPostgres } from './replicated-postgres.ts';
+export {
+  type AnyClient,
+  type ConnectedClient,
+  type HotPathOptions,
+  redisLibraries,
+  type RedisLibrary,
+} from './redis-libraries.ts';
 export type { Migrate } from './template-database.ts';

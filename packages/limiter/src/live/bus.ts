@@ -87,7 +87,7 @@ export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOpti
     beating = true;
     try {
       const [version] = await Promise.all([
-        call(client, 'HGET', [liveKey, VERSION_FIELD]),
+        call(client, 'HGET', [liveKey, VERSION_FIELD], liveKey),
         call(client, 'PUBLISH', [pulseChannel, String(performance.now())]),
       ]);
       const text = Buffer.isBuffer(version) ? version.toString() : '';

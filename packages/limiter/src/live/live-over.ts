@@ -1,4 +1,4 @@
-import { type HotPathClient, namespaceProblem } from '@spillway/redis';
+import { namespaceProblem, type RedisClientOrUrl } from '@spillway/redis';
 import { redisOf } from '../backend.ts';
 import { BY_HAND, readActor, readByHand } from '../by-hand.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
@@ -51,7 +51,7 @@ export function livePolicies({
   namespace = '',
   outboxCap = 100_000,
   ...options
-}: LivePoliciesOptions & { readonly redis: HotPathClient | string }): LivePolicies {
+}: LivePoliciesOptions & { readonly redis: RedisClientOrUrl }): LivePolicies {
   const { deadlineMs = 1_000 } = checkLiveOptions(options);
   wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
   checkNamespace(namespace);

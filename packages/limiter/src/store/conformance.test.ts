@@ -6,6 +6,8 @@ import {
   startRedisCluster,
   startRedisSentinel,
 } from '@spillway/embedded';
+import { redisLibraries } from '@spillway/embedded/testing';
+import * as hotPath from '@spillway/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';
@@ -35,6 +37,15 @@ const stores: readonly [string, () => Promise<StoreUnderTest>][] = [
   ['redis', () => redisUnderTest(server.url)],
   ['redis cluster', () => clusterUnderTest(cluster)],
   ['redis sentinel', () => sentinelUnderTest(sentinel)],
+  ...redisLibraries(hotPath).flatMap(({ name, ...library }): [string, () => Promise<StoreUnderTest>][] =>
+    name.startsWith('ioredis')
+      ? []
+      : [
+          [`${name} server`, async () => redisUnderTest(server.url, await library.connect(server.url))],
+          [`${name} cluster`, async () => clusterUnderTest(cluster, await library.connectToCluster(cluster))],
+          [`${name} sentinel`, async () => sentinelUnderTest(sentinel, await library.connectToSentinel(sentinel))],
+        ],
+  ),
 ];
 
 describe.each(stores)('the %s store', (_name, open) => {

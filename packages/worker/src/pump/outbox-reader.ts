@@ -51,7 +51,7 @@ export class OutboxReader {
     // COUNT is per stream. Shards are seldom equally busy, so each may fill a quarter of what all of them could.
     const count = Math.ceil((4 * batchSize) / Math.max(4, shards.length));
     const args = ['GROUP', PUMP_GROUP, consumer, 'COUNT', count, 'STREAMS', ...streams, ...streams.map(() => '>')];
-    const parts = decodeStreams(await this.#withGroups(() => call(redis, 'XREADGROUP', args)));
+    const parts = decodeStreams(await this.#withGroups(() => call(redis, 'XREADGROUP', args, streams[0])));
     const read = parts.map(({ key, entries }) => this.#tag(key, entries));
     for (const entries of read) this.#options.onRead?.(entries);
     return {
@@ -80,7 +80,7 @@ export class OutboxReader {
   async *oldest(): AsyncGenerator<AuditEntry[]> {
     const { redis, batchSize } = this.#options;
     for (const stream of this.#shardOf.keys()) {
-      const entries = decodeEntries(await call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', batchSize]));
+      const entries = decodeEntries(await call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', batchSize], stream));
       if (entries.length > 0) yield this.#tag(stream, entries);
     }
   }
@@ -111,7 +111,7 @@ export class OutboxReader {
     let from = '0-0';
     do {
       const args = [stream, PUMP_GROUP, consumer, claimIdleMs, from, 'COUNT', limit];
-      const { cursor, entries } = decodeClaim(await this.#withGroups(() => call(redis, 'XAUTOCLAIM', args)));
+      const { cursor, entries } = decodeClaim(await this.#withGroups(() => call(redis, 'XAUTOCLAIM', args, stream)));
       claimed.push(...this.#tag(stream, entries));
       from = cursor;
     } while (from !== '0-0' && claimed.length < limit);
@@ -139,7 +139,7 @@ export class OutboxReader {
     const make = async (stream: string): Promise<void> => {
       try {
         // From 0 and not from $: what was written before the first worker ran is part of the trail.
-        await call(this.#options.redis, 'XGROUP', ['CREATE', stream, PUMP_GROUP, '0', 'MKSTREAM']);
+        await call(this.#options.redis, 'XGROUP', ['CREATE', stream, PUMP_GROUP, '0', 'MKSTREAM'], stream);
       } catch (error) {
         if (!startsWith(error, 'BUSYGROUP')) throw error;
       }

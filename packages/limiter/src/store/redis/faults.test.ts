@@ -1,4 +1,6 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
+import { redisLibraries, type RedisLibrary } from '@spillway/embedded/testing';
+import * as hotPath from '@spillway/redis';
 import { outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -24,8 +26,11 @@ async function redisServer(...args: string[]): Promise<RedisServer> {
   return server;
 }
 
-async function limiterAt(url: string): Promise<Limiter<Name>> {
-  const limiter = createLimiter({ redis: await connectTo(url), policies, deadlineMs: DEADLINE_MS });
+async function limiterAt(url: string, library?: RedisLibrary): Promise<Limiter<Name>> {
+  const connected = await library?.connect(url);
+  if (connected !== undefined) onTestFinished(() => connected.end());
+  const client = connected?.client ?? (await connectTo(url));
+  const limiter = createLimiter({ redis: client, policies, deadlineMs: DEADLINE_MS });
   onTestFinished(() => limiter.close());
   return limiter;
 }
@@ -42,10 +47,14 @@ async function untilBack(limiter: Limiter<Name>): Promise<void> {
     .toBe('allowed');
 }
 
-describe.each(['kill', 'pause'] as const)('while Redis is away (%s)', (fault) => {
+const clients = redisLibraries(hotPath).flatMap((library) =>
+  (['kill', 'pause'] as const).map((fault) => ({ fault, library, name: library.name })),
+);
+
+describe.each(clients)('while Redis is away ($fault), over $name', ({ fault, library }) => {
   it('each policy answers as it says, in time, at the first moment and later', async () => {
     const server = await redisServer();
-    const limiter = await limiterAt(server.url);
+    const limiter = await limiterAt(server.url, library);
     await untilBack(limiter);
     await server[fault]();
     for (let round = 0; round < 3; round += 1) {

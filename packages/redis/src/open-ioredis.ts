@@ -1,4 +1,4 @@
-import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
+import type { Cluster, ClusterOptions, Redis, RedisOptions } from 'ioredis';
 import { hotPathClusterOptions, hotPathOptions } from './client.ts';
 import { RedisOptionError } from './errors.ts';
 import { parseRedisUrl } from './redis-url.ts';
@@ -21,17 +21,17 @@ export interface RedisBehaviour {
   };
 }
 
-/**
- * Makes a client of what a URL names: a server, a Cluster or a master that sentinels know, see {@link parseRedisUrl}. It is
- * connected as the options say.
- * @throws {RedisOptionError} for another URL. The value may hold a password and is not repeated.
- */
-export function openRedis(url: string, { server, cluster }: RedisBehaviour): Redis | Cluster {
+/** The classes of ioredis that connections are made of. */
+export interface Ioredis {
+  readonly Redis: typeof Redis;
+  readonly Cluster: typeof Cluster;
+}
+
+/** Makes a client of what a URL names, see `openRedis`. @throws {RedisOptionError} for another URL */
+export function openWith(library: Ioredis, url: string, { server, cluster }: RedisBehaviour): Redis | Cluster {
   const target = parseRedisUrl(url);
-  if (target === undefined) {
-    throw new RedisOptionError('url', 'a redis://, redis-cluster:// or redis-sentinel:// URL', '(hidden)');
-  }
-  if (target.kind === 'server') return new Redis(target.url, server);
+  if (target === undefined) throw notARedisUrl();
+  if (target.kind === 'server') return new library.Redis(target.url, server);
   const { tls, username, password } = target;
   const access = {
     ...(username === undefined ? {} : { username }),
@@ -41,7 +41,7 @@ export function openRedis(url: string, { server, cluster }: RedisBehaviour): Red
   if (target.kind === 'cluster') {
     // A certificate names hosts: an address that was looked up is not in it.
     const named: Pick<ClusterOptions, 'dnsLookup'> = tls ? { dnsLookup: (host, give) => give(null, host) } : {};
-    return new Cluster([...target.nodes], {
+    return new library.Cluster([...target.nodes], {
       ...cluster,
       ...named,
       redisOptions: { ...cluster.redisOptions, ...access },
@@ -53,24 +53,19 @@ export function openRedis(url: string, { server, cluster }: RedisBehaviour): Red
     ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
     ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
   };
-  return new Redis({ ...server, ...access, ...secure, ...asked, sentinels: [...sentinels], name, db });
+  return new library.Redis({ ...server, ...access, ...secure, ...asked, sentinels: [...sentinels], name, db });
 }
 
-/**
- * A client for deciding: of any URL that {@link openRedis} takes, with {@link hotPathOptions}. Connects in the background
- * and for as long as it takes. Listen to its `error` events, or the library prints them.
- * @param connectionName shown in `CLIENT LIST`. @default none
- * @example
- * ```ts
- * const redis = openHotPath('redis-cluster://a:6379,b:6379');
- * const limiter = createLimiter({ redis, policies: tiers });
- * ```
- * @throws {RedisOptionError} for another URL.
- */
-export function openHotPath(url: string, connectionName?: string): Redis | Cluster {
+/** How a connection that decides behaves. @param connectionName shown in `CLIENT LIST`. @default none */
+export function hotPathBehaviour(connectionName?: string): RedisBehaviour {
   const named = connectionName === undefined ? {} : { connectionName };
-  return openRedis(url, {
+  return {
     server: { ...hotPathOptions, ...named },
     cluster: { ...hotPathClusterOptions, redisOptions: { ...hotPathClusterOptions.redisOptions, ...named } },
-  });
+  };
+}
+
+/** The value may hold a password and is not repeated. */
+export function notARedisUrl(): RedisOptionError {
+  return new RedisOptionError('url', 'a redis://, redis-cluster:// or redis-sentinel:// URL', '(hidden)');
 }

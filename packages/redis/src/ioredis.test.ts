@@ -2,13 +2,13 @@ import { startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { useRedis } from '@spillway/embedded/testing';
 import { Cluster, type Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
-import { openHotPath, openRedis } from './open.ts';
+import { hotPathBehaviour, openRedis } from './ioredis.ts';
 
 const redis = useRedis();
 const connected = { timeout: 20_000 };
 
 function opened(url: string): Redis | Cluster {
-  const client = openHotPath(url, 'opened');
+  const client = openRedis(url, hotPathBehaviour('opened'));
   client.on('error', () => undefined);
   onTestFinished(() => client.disconnect());
   return client;
@@ -53,7 +53,7 @@ it('gives user, password and TLS to every node', () => {
 });
 
 it('refuses another URL, and does not repeat it', () => {
-  expect(() => openHotPath('http://:secret@127.0.0.1')).toThrow(
+  expect(() => openRedis('http://:secret@127.0.0.1', hotPathBehaviour())).toThrow(
     'option "url" must be a redis://, redis-cluster:// or redis-sentinel:// URL, got "(hidden)"',
   );
 });

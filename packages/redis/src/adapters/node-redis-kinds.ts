@@ -1,0 +1,165 @@
+import type { Command } from '../command.ts';
+
+/** A client of node-redis 5 or 6: what `createClient`, `createCluster` and `createSentinel` give. */
+export interface NodeRedisClient {
+  readonly isOpen: boolean;
+  sendCommand(...args: never[]): Promise<unknown>;
+  withTypeMapping(mapping: never): unknown;
+  duplicate(): unknown;
+}
+
+export type Listener = (...args: never[]) => void;
+
+/** What all three kinds have. */
+export interface Common extends NodeRedisClient {
+  readonly isReady?: boolean;
+  readonly _keyPrefix?: string;
+  /** How often a client of one server has connected. */
+  readonly socketEpoch?: number;
+  connect(): Promise<unknown>;
+  destroy(): unknown;
+  subscribe(channels: readonly string[], listener: (message: string, channel: string) => void): Promise<unknown>;
+  on(event: string, listener: Listener): unknown;
+  once(event: string, listener: Listener): unknown;
+  off(event: string, listener: Listener): unknown;
+  duplicate(): Common;
+}
+
+interface Server extends Common {
+  readonly options?: { readonly database?: number };
+  sendCommand(parts: readonly (string | Buffer)[], options: object): Promise<unknown>;
+}
+
+interface Cluster extends Common {
+  readonly masters: readonly unknown[];
+  sendCommand(
+    key: string | undefined,
+    isReadonly: boolean,
+    parts: readonly (string | Buffer)[],
+    options: object,
+  ): Promise<unknown>;
+}
+
+interface Sentinel extends Common {
+  readonly identity?: unknown;
+  _execute(isReadonly: boolean, send: (client: Server) => Promise<unknown>): Promise<unknown>;
+}
+
+/** What of the three kinds a client is, and how a command goes to it. */
+export interface Kind {
+  readonly isCluster: boolean;
+  readonly db: number;
+  /** The events of this client that mean `ready` and `end`. */
+  readonly events: Readonly<Record<string, string>>;
+  isReady(): boolean;
+  send(command: Command): void;
+  /** Leaves the connection and makes another. */
+  reconnect(): void;
+}
+
+const BULK_STRING = 36;
+const SIMPLE_STRING = 43;
+const VERBATIM_STRING = 61;
+
+/** No timeout of node-redis' own: Spillway keeps the deadline, and a signal for each command costs time. */
+const HOW = {
+  typeMapping: { [BULK_STRING]: Buffer, [SIMPLE_STRING]: Buffer, [VERBATIM_STRING]: Buffer },
+  timeout: undefined,
+};
+
+/** True for a client of node-redis, of whatever version. */
+export function isOfNodeRedis(value: object): value is NodeRedisClient {
+  return 'isOpen' in value && 'sendCommand' in value;
+}
+
+/** Why a client of node-redis can't be used, as text that follows the option's name. */
+export function nodeRedisProblem(value: object): string | undefined {
+  if (!('withTypeMapping' in value))
+    return 'is a client of node-redis 4 or older: use version 5 or 6 of the package redis';
+  if ('clientsInUse' in value)
+    return 'is a pool of node-redis: give one client, which sends all commands over one connection';
+  return undefined;
+}
+
+function isServer(client: NodeRedisClient): client is Server {
+  return !isClusterClient(client) && !isSentinelClient(client);
+}
+
+function isClusterClient(client: NodeRedisClient): client is Cluster {
+  return 'masters' in client;
+}
+
+function isSentinelClient(client: NodeRedisClient): client is Sentinel {
+  return '_execute' in client && !isClusterClient(client);
+}
+
+/** @throws for another object */
+export function kindOf(client: NodeRedisClient): [Common, Kind] {
+  if (isClusterClient(client)) return [client, ofCluster(client)];
+  if (isSentinelClient(client)) return [client, ofSentinel(client)];
+  if (isServer(client)) return [client, ofServer(client)];
+  throw new TypeError('not a client of node-redis');
+}
+
+function ofServer(client: Server): Kind {
+  return {
+    isCluster: false,
+    db: client.options?.database ?? 0,
+    events: {},
+    isReady: () => client.isReady === true,
+    send: (command) => settle(command, client.sendCommand(partsOf(command), HOW)),
+    reconnect() {
+      if (!client.isOpen) return;
+      client.destroy();
+      client.connect().catch(() => undefined);
+    },
+  };
+}
+
+/** It finds new masters by itself; a node that went away is one shard's outage, as with ioredis. */
+function ofCluster(client: Cluster): Kind {
+  return {
+    isCluster: true,
+    db: 0,
+    events: { ready: 'connect', end: 'disconnect' },
+    isReady: () => client.isReady ?? client.masters.length > 0,
+    send: (command) => settle(command, client.sendCommand(command.key, false, partsOf(command), HOW)),
+    reconnect: () => undefined,
+  };
+}
+
+/**
+ * A Sentinel client sends a command again that met a lost connection, and may have run. So it is given one that can be sent
+ * once: the second time it has nothing to send, and what the first time met has been told. It finds the new master by
+ * itself. Version 5 has no event for `ready`: a new master is announced a moment before.
+ */
+function ofSentinel(client: Sentinel): Kind {
+  const isNew = 'identity' in client;
+  const { _execute: execute } = client;
+  return {
+    isCluster: false,
+    db: 0,
+    events: isNew ? {} : { ready: 'topology-change' },
+    isReady: () => client.isReady === true,
+    send(command) {
+      let isSent = false;
+      const once = async (master: Server): Promise<void> => {
+        if (isSent) return;
+        isSent = true;
+        const sent = master.sendCommand(partsOf(command), HOW);
+        settle(command, sent);
+        await sent;
+      };
+      execute.call(client, false, once).catch(command.reject);
+    },
+    reconnect: () => undefined,
+  };
+}
+
+function settle(command: Command, sent: Promise<unknown>): void {
+  sent.then(command.resolve, command.reject);
+}
+
+function partsOf(command: Command): (string | Buffer)[] {
+  return [command.name, ...command.parts.map((part) => (typeof part === 'number' ? String(part) : part))];
+}
