@@ -17,12 +17,13 @@ let client: Redis;
 let queue: AuditQueue;
 let worker: AuditWorker;
 let logger: ReturnType<typeof recordingLogger>;
-let isAway: boolean;
+let refusesBlocks: boolean;
 
-/** Postgres, which a test may take away. */
+/** Postgres, which a test may keep from storing blocks. */
 const pool: Queryable = {
-  async query(text, values) {
-    if (!isAway) return postgres.pool.query(text, values);
+  async query(query, values) {
+    const text = typeof query === 'string' ? query : query.text;
+    if (!refusesBlocks || !text.includes('upsert_blocks')) return postgres.pool.query(query, values);
     throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
   },
 };
@@ -37,7 +38,7 @@ async function begin(appendOnly: boolean): Promise<void> {
 }
 
 beforeEach(() => {
-  isAway = false;
+  refusesBlocks = false;
   logger = recordingLogger();
 });
 afterEach(async () => {
@@ -84,12 +85,11 @@ describe('a Redis that is killed', () => {
     await begin(false);
     await emitBlocks(client, 0, 1, 30);
     await expect.poll(rows, patient).toBe(30);
-    isAway = true;
+    refusesBlocks = true;
     await emitBlocks(client, 0, 31, 70);
     await expect.poll(() => outboxLength(client, 1), patient).toBe(0);
     await server.kill();
     await server.restart();
-    isAway = false;
     await client.hset(outboxKeys(0).head, { epoch: EPOCH + 1, seq: 0 });
     await expect.poll(async () => (await gaps()).length, patient).toBe(1);
     const range = { shard: 0, epoch: EPOCH, fromSeq: 31, toSeq: 70 };
@@ -112,7 +112,7 @@ describe('a Redis that is killed', () => {
 
   it('while the queue is full: the epoch ends all the same, and what the outbox holds is not missing', async () => {
     await begin(true);
-    isAway = true;
+    refusesBlocks = true;
     await emitBlocks(client, 0, 1, 40);
     await expect.poll(() => outboxLength(client, 1), patient).toBe(0);
     await worker.close();
@@ -126,7 +126,7 @@ describe('a Redis that is killed', () => {
       .poll(async () => Number(await client.hget(outboxKeys(0).head, 'epoch')), patient)
       .toBeGreaterThan(EPOCH);
     expect(await look()).toMatchObject({ missing: [] });
-    isAway = false;
+    refusesBlocks = false;
     await expect.poll(rows, patient).toBe(60);
     expect(await look()).toMatchObject({ missing: [], ended: [{ epoch: EPOCH, seq: 60, lostAtLeast: 0 }] });
   });
