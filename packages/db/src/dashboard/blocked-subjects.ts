@@ -53,27 +53,29 @@ const MOST_FILTERED = 50_000;
 const columns = sql`${id} AS id, ${identifier} AS identifier, ${tier} AS tier, ${action} AS action, ${mode} AS mode,
   ${deniedCount} AS denied, ${blockedUntilMs} AS ends`;
 
-/** The blocks that are looked at, as a CTE `block`, and whether there may be more, as `cut`. */
-const looked = (rangeMs: number, most: number) => sql`
+const passes = ({ tier: ofTier = null, action: ofAction = null }: BlocksFilter) =>
+  sql`tier = coalesce(${ofTier}, tier) AND action = coalesce(${ofAction}, action)`;
+
+/** The blocks that are looked at and pass, as a CTE `block`, and whether there may be more, as `cut`. */
+const looked = (rangeMs: number, most: number, filter: BlocksFilter) => sql`
   newest AS (SELECT ${columns} FROM ${rateLimitsV2} WHERE ${createdAtMs} >= ${ago(rangeMs)}
              ORDER BY ${createdAtMs} DESC, ${id} DESC LIMIT ${most}),
   running AS (SELECT ${columns} FROM ${rateLimitsV2} WHERE ${blockedUntilMs} > now() ORDER BY ${blockedUntilMs} DESC LIMIT ${most}),
   cut AS (SELECT greatest((SELECT count(*) FROM newest), (SELECT count(*) FROM running)) >= ${most} AS cut),
-  block AS MATERIALIZED (SELECT * FROM newest UNION SELECT * FROM running)`;
+  block AS MATERIALIZED (
+    SELECT * FROM newest WHERE ${passes(filter)} UNION SELECT * FROM running WHERE ${passes(filter)}
+  )`;
 
 const overview = (rangeMs: number, limit: number, most: number, filter: BlocksFilter) => sql`
-  WITH ${looked(rangeMs, most)},
-  passing AS MATERIALIZED (
-    SELECT * FROM block WHERE tier = coalesce(${filter.tier ?? null}, tier) AND action = coalesce(${filter.action ?? null}, action)
-  ),
+  WITH ${looked(rangeMs, most, filter)},
   blocked AS (
     SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied)::float8 AS "deniedCount",
            (extract(epoch FROM max(ends)) * 1000)::float8 AS "blockedUntilMs", max(ends) > now() AS active
-    FROM passing GROUP BY identifier, tier, action, mode ORDER BY active DESC, "deniedCount" DESC, identifier LIMIT ${limit}
+    FROM block GROUP BY identifier, tier, action, mode ORDER BY active DESC, "deniedCount" DESC, identifier LIMIT ${limit}
   ),
   refused AS (
     SELECT identifier, count(*)::int AS blocks, sum(denied)::float8 AS "deniedCount", array_agg(DISTINCT tier ORDER BY tier) AS tiers
-    FROM passing WHERE mode = 'enforce' AND denied > 0
+    FROM block WHERE mode = 'enforce' AND denied > 0
     GROUP BY identifier ORDER BY "deniedCount" DESC, identifier LIMIT ${limit}
   )
   SELECT (SELECT coalesce(json_agg(blocked), '[]') FROM blocked) AS blocked,
@@ -112,7 +114,7 @@ export async function blockedActions(
   db: Queryable,
   rangeMs: number,
 ): Promise<readonly Readonly<Pick<Block, 'tier' | 'action'>>[]> {
-  const found = sql`WITH ${looked(rangeMs, MOST)} SELECT tier, action FROM block GROUP BY tier, action ORDER BY count(*) DESC, tier, action LIMIT 200`;
+  const found = sql`WITH ${looked(rangeMs, MOST, {})} SELECT tier, action FROM block GROUP BY tier, action ORDER BY count(*) DESC, tier, action LIMIT 200`;
   return read<Pick<Block, 'tier' | 'action'>>(db, found);
 }
 
