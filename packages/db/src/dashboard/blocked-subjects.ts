@@ -53,8 +53,8 @@ const MOST_FILTERED = 50_000;
 const columns = sql`${id} AS id, ${identifier} AS identifier, ${tier} AS tier, ${action} AS action, ${mode} AS mode,
   ${deniedCount} AS denied, ${blockedUntilMs} AS ends`;
 
-const passes = ({ tier: ofTier = null, action: ofAction = null }: BlocksFilter) =>
-  sql`tier = coalesce(${ofTier}, tier) AND action = coalesce(${ofAction}, action)`;
+const passes = (filter: BlocksFilter) =>
+  sql`tier = coalesce(${filter.tier ?? null}, tier) AND action = coalesce(${filter.action ?? null}, action)`;
 
 /** The blocks that are looked at and pass, as a CTE `block`, and whether there may be more, as `cut`. */
 const looked = (rangeMs: number, most: number, filter: BlocksFilter) => sql`
