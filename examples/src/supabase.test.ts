@@ -39,6 +39,8 @@ Deno.serve({ port: 0, hostname: '127.0.0.1', onListen }, (req) =>
 `;
 
 const workspace = fileURLToPath(new URL('../../', import.meta.url));
+const inWorkspace = (argument: string): string =>
+  argument.startsWith('packages/') ? join(workspace, argument) : argument;
 const redis = useRedis();
 let project: NpmProject;
 let postgres: PostgresServer;
@@ -58,6 +60,9 @@ const PRIVILEGES = `
 beforeAll(async () => {
   project = await npmProject({ deno: '2.9.6', jose: '6', '@supabase/supabase-js': '2' }, {}, 'none');
   await npmInstall(project);
+  // Deno reads what is built.
+  const built = run('npx', ['tsc', '-b', 'packages/limiter', 'packages/breaker'].map(inWorkspace), {});
+  if ((await built.exited()) !== 0) throw new Error(built.output());
   const ours = { '@spillway/limiter': '*', '@spillway/breaker': '*' };
   for (const name of Object.keys(ours)) {
     const link = join(project.folder, 'node_modules', name);
