@@ -36,7 +36,8 @@ export async function latency(url: string, effort: Effort): Promise<readonly Lat
   });
 }
 
-async function oneByOne({ decide }: Contender): Promise<readonly number[]> {
+/** How long each of 5,000 decisions takes that are asked for one by one, in µs. */
+export async function oneByOne({ decide }: Pick<Contender, 'decide'>): Promise<readonly number[]> {
   const micros: number[] = [];
   for (let decision = 0; decision < DECISIONS; decision += 1) {
     const subject = `user-${decision}`;
