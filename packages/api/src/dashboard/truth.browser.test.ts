@@ -101,5 +101,24 @@ describe.skipIf(noBrowser !== undefined)(
       expect((await cells(page, 'Maintenance', 'cron-create-partitions'))[0]).toMatch(/^failed ?by HTTP ?2 h ago/u);
       expect((await cells(page, 'Maintenance', 'cron-cleanup-rate-limits'))[0]).toBe('has not run yet');
     });
+
+    it('says when it looked at the newest blocks only, and that a flood above the cap left blocks without a row', async () => {
+      await fillDashboard(dashboard.pool);
+      await dashboard.pool.query(`
+        INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
+          window_start, last_request_at, blocked_until, outbox_shard, outbox_epoch, outbox_seq)
+        SELECT gen_random_uuid(), 'k', 'auth', 'sign-in', 'bot-' || n, 5, 60000, 5, 1, now(), now(), now() + interval '1 minute', 0, 1, n
+        FROM generate_series(1, 5000) AS n;
+        INSERT INTO system_metrics (metric_name, metric_value) VALUES ('audit_blocks_capped', 41234)`);
+      const { page } = await dashboard.logIn('read');
+      expect(await panel(page, 'Blocked subjects').innerText()).toContain(
+        'of the newest 5,000 of the time range and the 5,000 running ones that end last',
+      );
+      expect(await panel(page, 'Blocked subjects').innerText()).toContain(
+        '41,234 blocks of the last 10 minutes have no row',
+      );
+      expect(await panel(page, 'Top subjects by refusals').innerText()).toContain('newest 5,000');
+      expect(await beat(page, 'Block rows not written')).toBe('41.2K');
+    });
   },
 );
