@@ -63,8 +63,7 @@ async function fill(): Promise<void> {
     INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('audit_lag', 2, 1);
     INSERT INTO archive.archival_runs (table_name, archived_count) VALUES ('audit_logs', 7);
     INSERT INTO spillway.job_runs (job, due_at, trigger, status) VALUES ('cron-archive-data', now(), 'schedule', 'completed');
-    INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms) VALUES ('u', 'GET', '/', 200, 1);
-    INSERT INTO generations (user_id, provider) VALUES ('u', 'runware');
+    SELECT record_metric('spillway_active_users', 3), record_metric('spillway_generations_per_hour', 7);
     SELECT record_metric('audit_event_lag_p99_ms', 1500);`);
 }
 

@@ -128,7 +128,7 @@ function Panels({ snapshot, mayChange }: PanelsProps): JSX.Element {
       <MostRefused panel={snapshot.blocks} />
       <MostCalls panel={snapshot.users} nowMs={nowMs} />
       <Trail panel={snapshot.trail} range={range} nowMs={nowMs} />
-      <Capacity panel={snapshot.capacity} />
+      <Capacity panel={snapshot.capacity} nowMs={nowMs} />
       <Gaps panel={snapshot.gaps} nowMs={nowMs} mayChange={mayChange} />
       <Jobs panel={snapshot.jobs} nowMs={nowMs} />
     </>

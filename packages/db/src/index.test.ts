@@ -90,6 +90,7 @@ test('exports exactly these values', () => {
       "readServer",
       "readVitals",
       "recentEvents",
+      "recordCapacity",
       "recordChange",
       "recordMetric",
       "recordMetrics",

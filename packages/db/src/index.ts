@@ -55,7 +55,13 @@ export {
   type TopUsers,
 } from './dashboard/blocked-subjects.ts';
 export { type BreakerOverview, breakerOverview } from './dashboard/breaker-overview.ts';
-export { type Capacity, readCapacity } from './dashboard/capacity.ts';
+export {
+  type Capacity,
+  type CapacityProblem,
+  type Counted,
+  readCapacity,
+  recordCapacity,
+} from './dashboard/capacity.ts';
 export { decisionRates, type DecisionRates, decisionSeries, type DecisionStep } from './dashboard/decisions.ts';
 export { jobOverview, type JobOverview } from './dashboard/job-overview.ts';
 export { type LatestMetric, latestMetrics } from './dashboard/metric-latest.ts';

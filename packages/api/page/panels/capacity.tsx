@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
-import type { CapacityState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
+import type { CapacityState, CountedState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import type { CsvColumns } from '../csv.ts';
-import { count } from '../format.ts';
+import { count, relative } from '../format.ts';
 import { Panel } from '../panel.tsx';
 import { type Column, Table } from '../table.tsx';
 
@@ -14,12 +14,18 @@ const plans = [
 
 interface Measure {
   readonly name: string;
-  readonly now: number;
+  /** Null where nobody has counted. */
+  readonly now: number | null;
   readonly of: 'users' | 'generations' | 'connections';
 }
 
+interface CapacityProps {
+  readonly panel: PanelState<CapacityState>;
+  readonly nowMs: number;
+}
+
 /** How much of each plan is used now. */
-export function Capacity({ panel }: { readonly panel: PanelState<CapacityState> }): JSX.Element {
+export function Capacity({ panel, nowMs }: CapacityProps): JSX.Element {
   return (
     <Panel title="Capacity" about="Now, and how much that is of what each plan is made for." panel={panel}>
       {({ users, generationsPerHour, connections, maxConnections }) => (
@@ -28,16 +34,16 @@ export function Capacity({ panel }: { readonly panel: PanelState<CapacityState> 
             label="Capacity"
             columns={columns}
             rows={[
-              { name: 'Concurrent users', now: users, of: 'users' },
-              { name: 'Generations/hour', now: generationsPerHour, of: 'generations' },
+              { name: 'Concurrent users', now: users?.value ?? null, of: 'users' },
+              { name: 'Generations/hour', now: generationsPerHour?.value ?? null, of: 'generations' },
               { name: 'DB connections', now: connections, of: 'connections' },
             ]}
             keyOf={({ name }) => name}
             csv={csv}
           />
           <p class="about">
-            Users with a call in <code>api_call_logs</code> within five minutes. This database allows{' '}
-            {count(maxConnections)} connections.
+            Users with a call in <code>api_call_logs</code> within five minutes, {counted(users, nowMs)}. Generations{' '}
+            {counted(generationsPerHour, nowMs)}. This database allows {count(maxConnections)} connections.
           </p>
         </>
       )}
@@ -45,9 +51,13 @@ export function Capacity({ panel }: { readonly panel: PanelState<CapacityState> 
   );
 }
 
+function counted(figure: CountedState | null, nowMs: number): string {
+  return figure === null ? 'not counted yet by a worker' : `counted ${relative(figure.atMs, nowMs)}`;
+}
+
 const columns: readonly Column<Measure>[] = [
   { title: 'Metric', cell: ({ name }) => name },
-  { title: 'Now', number: true, cell: ({ now }) => <b>{count(now)}</b> },
+  { title: 'Now', number: true, cell: ({ now }) => <b>{now === null ? '–' : count(now)}</b> },
   ...plans.map((plan): Column<Measure> => ({
     title: plan.name,
     number: true,
@@ -64,7 +74,7 @@ const csv: CsvColumns<Measure> = {
 };
 
 interface ShareProps {
-  readonly now: number;
+  readonly now: number | null;
   readonly target: number | null;
   readonly atLeast: boolean;
 }
@@ -72,12 +82,12 @@ interface ShareProps {
 /** A target with a bar of how much of it is used; past it the bar is full and red. */
 function Share({ now, target, atLeast }: ShareProps): JSX.Element {
   if (target === null) return <span class="muted">pooled</span>;
-  const percent = Math.round((100 * now) / target);
+  const percent = now === null ? 0 : Math.round((100 * now) / target);
   return (
     <span class={percent > 100 ? 'share over' : 'share'}>
       {target.toLocaleString('en')}
       {atLeast ? '+ ' : ' '}
-      <small>{percent.toLocaleString('en')} %</small>
+      <small>{now === null ? '–' : `${percent.toLocaleString('en')} %`}</small>
       <span class="bar" style={`--share: ${Math.min(100, percent)}%`} />
     </span>
   );

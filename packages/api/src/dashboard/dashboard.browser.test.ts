@@ -81,6 +81,7 @@ describe.skipIf(noBrowser !== undefined)(
         '1,000 74 %',
         '10,000+ 7 %',
       ]);
+      expect(await panel(page, 'Capacity').innerText()).toMatch(/within five minutes, counted \d+ s ago/u);
       expect(await page.getByRole('region', { name: 'Alerts' }).innerText()).toMatch(
         /Audit dead letters is 1, above 0/u,
       );

@@ -145,7 +145,7 @@ describe('/dashboard/events', () => {
       users: { kind: 'ready', data: { users: [], calls: 0, newestOnly: null } },
       breakers: { kind: 'ready', data: [] },
       trail: { kind: 'ready', data: { oldestWaitingMs: 12, lagP99Ms: null, backlog: null } },
-      capacity: { kind: 'ready', data: { users: 0, generationsPerHour: 0 } },
+      capacity: { kind: 'ready', data: { users: null, generationsPerHour: null } },
       alerts: {
         kind: 'ready',
         data: [
@@ -160,10 +160,10 @@ describe('/dashboard/events', () => {
   });
 
   it('says of a part that can not be read that it can not, and shows the rest', async () => {
-    await api.pool.query('ALTER TABLE generations RENAME COLUMN created_at TO made_at');
+    await api.pool.query('ALTER TABLE circuit_breaker_events RENAME COLUMN created_at TO made_at');
     const response = await api.app.request('/dashboard/events', { headers: { Cookie: await cookieOf('read') } });
     const { value } = await eventsOf(response).next();
-    expect(JSON.parse(value?.data ?? '')).toMatchObject({ capacity: { kind: 'failed' }, jobs: { kind: 'ready' } });
+    expect(JSON.parse(value?.data ?? '')).toMatchObject({ breakers: { kind: 'failed' }, jobs: { kind: 'ready' } });
   });
 
   it('ends when the key is revoked, and when the server wants to end', async () => {

@@ -234,10 +234,17 @@ export interface JobState {
   readonly nextRunMs: number | null;
 }
 
-/** The guide's capacity figures, as they are now. */
+/** A number that a worker counted some time ago, epoch ms. */
+export interface CountedState {
+  readonly value: number;
+  readonly atMs: number;
+}
+
+/** The guide's capacity figures. Null where no worker has counted, as where the application's table has other columns. */
 export interface CapacityState {
-  readonly users: number;
-  readonly generationsPerHour: number;
+  readonly users: CountedState | null;
+  readonly generationsPerHour: CountedState | null;
+  /** Now. */
   readonly connections: number;
   readonly maxConnections: number;
 }

@@ -62,8 +62,8 @@ const trailMetrics = [
 /** A lag older than this says nothing of now, in ms. */
 const LAG_AGE_MS = 300_000;
 
-/** The application's own tables are counted over no more often: their rows are many. */
-const APPLICATION_EVERY_MS = 60_000;
+/** The application's log of calls is counted over no more often: its rows are many. */
+const CALLS_EVERY_MS = 60_000;
 
 /** Tiers and actions to choose from change seldom. */
 const CHOICES_EVERY_MS = 10_000;
@@ -78,13 +78,12 @@ function slowFigures({ db, tiers }: SnapshotDeps) {
     return {
       decisions: keepFor(seriesEveryMs(stepMs), async () => decisionSeries(db, rangeMs, stepMs)),
       lag: keepFor(seriesEveryMs(stepMs), async () => metricSeries(db, LAG_P99, rangeMs, stepMs)),
-      users: keepFor(APPLICATION_EVERY_MS, async () => topUsers(db, rangeMs, MOST_SUBJECTS)),
+      users: keepFor(CALLS_EVERY_MS, async () => topUsers(db, rangeMs, MOST_SUBJECTS)),
       choices: keepFor(CHOICES_EVERY_MS, async () => readChoices(db, rangeMs, tiers)),
     };
   };
   const series = { '15m': of('15m'), '1h': of('1h'), '6h': of('6h'), '24h': of('24h'), '7d': of('7d') };
   return {
-    capacity: keepFor(APPLICATION_EVERY_MS, async () => readCapacity(db)),
     of: (range: RangeName) => series[range],
   };
 }
@@ -138,7 +137,7 @@ async function readCommon(
       of('trail', async () => readTrail(db, ofRange.lag)),
       of('gaps', async () => readGaps(db)),
       of('jobs', async () => readJobs(db, nowMs)),
-      of('capacity', slow.capacity),
+      of('capacity', async () => readCapacity(db)),
       of('alerts', async () => readAlerts(db)),
     ]);
   const behindMs = await readBehindMs(db).then(finiteOrNull, () => null);

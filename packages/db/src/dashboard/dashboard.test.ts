@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
+import { withConnection } from '../connection/with-connection.ts';
+import { ensureMetricDays } from '../metrics/metric-days.ts';
+import { rollUpMetrics } from '../metrics/roll-up-metrics.ts';
 import { blockedActions, blocksOverview, topUsers } from './blocked-subjects.ts';
 import { breakerOverview } from './breaker-overview.ts';
-import { readCapacity } from './capacity.ts';
 import { addDecisions } from '../trail/decisions.ts';
 import { decisionRates, decisionSeries } from './decisions.ts';
 import { jobOverview } from './job-overview.ts';
@@ -225,6 +227,18 @@ describe('metrics', () => {
     const found = await metricSeries(database.pool, 'lag', HOUR, 60_000);
     expect(found.map(({ max }) => max)).toEqual([2, 5]);
   });
+
+  it('metricSeries reads old samples from their roll-ups alone, and recent ones as they are', async () => {
+    await withConnection(database.pool, async (connection) => ensureMetricDays(connection, { daysBehind: 3 }));
+    await sql(`INSERT INTO system_metrics (metric_name, metric_value, recorded_at)
+      SELECT 'lag', hours, now() - hours * interval '1 hour' FROM unnest(ARRAY[1, 2, 6, 50]) AS hours`);
+    const worst = async (): Promise<number[]> =>
+      (await metricSeries(database.pool, 'lag', 72 * HOUR, 2 * HOUR)).map(({ max }) => max);
+    const recent = await worst();
+    expect(Math.max(...recent)).toBe(2);
+    await rollUpMetrics(database.pool);
+    expect(await worst()).toEqual([50, 6, ...recent]);
+  });
 });
 
 describe('jobOverview', () => {
@@ -254,18 +268,5 @@ describe('jobOverview', () => {
         errorMessage: null,
       },
     ]);
-  });
-});
-
-describe('readCapacity', () => {
-  it('counts users of five minutes, generations of an hour and connections', async () => {
-    await sql(`INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
-      SELECT 'user-' || n % 3, 'GET', '/', 200, 1, now() - n * interval '1 minute' FROM generate_series(0, 9) AS n`);
-    await sql(`INSERT INTO generations (user_id, provider, created_at)
-      SELECT 'u', 'runware', now() - n * interval '20 minutes' FROM generate_series(0, 5) AS n`);
-    const capacity = await readCapacity(database.pool);
-    expect(capacity).toMatchObject({ users: 3, generationsPerHour: 3 });
-    expect(capacity.connections).toBeGreaterThanOrEqual(1);
-    expect(capacity.maxConnections).toBeGreaterThan(capacity.connections);
   });
 });

@@ -15,7 +15,13 @@ const rollup = systemMetricRollups;
 const { rolledThrough } = systemMetricRollupState;
 const { metricName, metricValue, recordedAtMs } = systemMetrics;
 
-/** The highest value of a metric in each step of `stepMs` over the last `rangeMs`, oldest first. */
+/** Samples that are read one by one: the roll-ups are two minutes behind, and those of a whole hour an hour more. */
+const TAIL_HOURS = 3;
+
+/**
+ * The highest value of a metric in each step of `stepMs` over the last `rangeMs`, oldest first. Where steps are whole minutes, what
+ * is older than three hours is read from the roll-ups alone: samples that no worker has summed up by then are absent until one has.
+ */
 export async function metricSeries(
   db: Queryable,
   name: string,
@@ -26,7 +32,8 @@ export async function metricSeries(
   // One step more than the range, so that the first is whole.
   const first = sql`date_bin(${step}, now(), 'epoch') - ${rangeMs + stepMs}::float8 * interval '1 millisecond'`;
   const width = [60, 10, 1].find((minutes) => stepMs % (minutes * 60_000) === 0);
-  const until = sql`(SELECT date_bin(interval '1 hour', greatest(${rolledThrough}, ${first}), 'epoch') FROM ${systemMetricRollupState})`;
+  const tail = sql`now() - ${TAIL_HOURS}::int * interval '1 hour'`;
+  const until = sql`(SELECT date_bin(interval '1 hour', greatest(${rolledThrough}, ${first}, ${tail}), 'epoch') FROM ${systemMetricRollupState})`;
   // What is summed up is read from there: a week of samples each ten seconds is 60,000 rows a worker.
   if (width !== undefined) {
     return read(

@@ -8,6 +8,7 @@ import {
   PartitionError,
   type Queryable,
   readVitals,
+  recordCapacity,
   recordMetrics,
   rollUpMetrics,
   takeTurn,
@@ -67,6 +68,9 @@ export interface Observer {
 /** A look that takes longer failed, in ms: with Redis away its commands would wait for ever. */
 const LOOK_TIMEOUT_MS = 5_000;
 
+/** How often users and generations are counted in the application's tables, in ms: their rows are many. */
+const CAPACITY_EVERY_MS = 60_000;
+
 /**
  * Looks at the trail and the maintenance from time to time. One worker at a time records what it saw in `system_metrics`,
  * sums older samples up, opens and resolves alerts, and tells the webhook.
@@ -76,12 +80,13 @@ export function startObserver(options: ObserverOptions): Observer {
   const { logger } = options;
   const intervalMs = wholeNumber('intervalMs', options.intervalMs ?? 10_000, 10, 3_600_000);
   const stop = new AbortController();
+  const countCapacity = capacityCounter(options);
   let last: { observation: Observation; at: number } | { error: unknown } | undefined;
   const done = repeat(intervalMs, stop.signal, async () => {
     try {
       const observation = await within(LOOK_TIMEOUT_MS, look(options));
       last = { observation, at: performance.now() };
-      await record(options, observation, intervalMs);
+      await record(options, observation, intervalMs, countCapacity);
     } catch (error) {
       last = { error };
       logger.warn({ err: error }, 'observe: could not look');
@@ -135,7 +140,12 @@ async function readMonthsReady(
 }
 
 /** Does nothing when another worker is at it, or was a moment ago. */
-async function record(options: ObserverOptions, { samples, heads }: Observation, intervalMs: number): Promise<void> {
+async function record(
+  options: ObserverOptions,
+  { samples, heads }: Observation,
+  intervalMs: number,
+  countCapacity: () => Promise<void>,
+): Promise<void> {
   const { pool, logger, rules = defaultAlertRules, webhook } = options;
   await withJobLock(pool, 'observe', async () => {
     if (!(await takeTurn(pool, intervalMs / 2))) return;
@@ -153,5 +163,22 @@ async function record(options: ObserverOptions, { samples, heads }: Observation,
     for (const rule of opened) logger.error({ rule }, 'alert: opened');
     for (const rule of resolved) logger.info({ rule }, 'alert: resolved');
     await webhook?.tellAll(pool);
+    await countCapacity();
   });
+}
+
+/** Counts once a minute in all processes together. What can't be counted is logged once, and tried again a minute later. */
+function capacityCounter({ pool, logger }: ObserverOptions): () => Promise<void> {
+  let lastAt = Number.NEGATIVE_INFINITY;
+  const told = new Set<string>();
+  return async () => {
+    if (performance.now() - lastAt < CAPACITY_EVERY_MS) return;
+    lastAt = performance.now();
+    // A tenth less, since looks are not as far apart to the millisecond.
+    for (const { figure, error } of await recordCapacity(pool, CAPACITY_EVERY_MS * 0.9)) {
+      if (told.has(figure)) continue;
+      told.add(figure);
+      logger.warn({ err: error, figure }, "observe: the dashboard's capacity could not be counted");
+    }
+  };
 }
