@@ -132,6 +132,12 @@ breakers:
   });
 });
 
+it('takes the file that the documentation shows', async () => {
+  const page = await readFile(new URL('../../../../docs/policy-file.md', import.meta.url), 'utf8');
+  const [, shown = ''] = /```yaml\n(.*?)```/su.exec(page) ?? [];
+  expect(parse(shown)).toMatchObject({ policies: { length: 2 }, denied: { length: 2 }, presets: { length: 1 } });
+});
+
 it('has a JSON schema for editors, which is the one in the package of the command line', async () => {
   const shipped: unknown = JSON.parse(
     await readFile(new URL('../../../cli/spillway.schema.json', import.meta.url), 'utf8'),
