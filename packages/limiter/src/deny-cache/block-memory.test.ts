@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { definePolicy } from '../policy/policy.ts';
 import { BlockMemory } from './block-memory.ts';
@@ -91,5 +92,42 @@ describe('the memory of blocks', () => {
     for (let index = 0; index < 10_000; index += 1) memory.add(blockOf(`${'x'.repeat(1_000)}${index}`), later());
     expect(memory.size).toBeLessThan(8_000);
     expect(knows(memory, `${'x'.repeat(1_000)}9999`)).toBe(true);
+  });
+
+  it('knows what a list of its blocks would know, and loses no refusal, whatever comes and goes', () => {
+    const window = fc.record({ subject: fc.constantFrom('a', 'b', 'c', 'd'), place: fc.constantFrom('x', 'y', 'z') });
+    const kind = fc.constantFrom('add', 'refuse', 'remove', 'report', 'forget all');
+    fc.assert(
+      fc.property(fc.array(fc.record({ kind, window }), { maxLength: 120 }), (steps) => {
+        let reported = 0;
+        let refused = 0;
+        const memory = new BlockMemory(1_000, (_, denied) => (reported += denied));
+        const model = new Map<string, number>();
+        for (const [at, step] of steps.entries()) {
+          const { subject, place } = step.window;
+          const key = `${place} of ${subject}`;
+          if (step.kind === 'add') {
+            memory.add({ ...blockOf(subject, key), action: place, endsAt: at }, later());
+            model.set(key, at);
+          } else if (step.kind === 'remove') {
+            memory.remove(subject, key);
+            model.delete(key);
+          } else if (step.kind === 'forget all') {
+            memory.forgetAll();
+            model.clear();
+          }
+          const entry = memory.find(policy, subject, place);
+          expect(entry === undefined ? undefined : memory.endsAt(entry)).toBe(model.get(key));
+          expect(memory.findKey(subject, key)).toBe(entry);
+          expect(memory.size).toBe(model.size);
+          if (entry !== undefined && step.kind === 'refuse') {
+            memory.countDenied(entry);
+            refused += 1;
+          } else if (entry !== undefined && step.kind === 'report') reported += memory.takeDenied(entry);
+        }
+        memory.forgetAll();
+        expect(reported).toBe(refused);
+      }),
+    );
   });
 });
