@@ -48,7 +48,7 @@ const { id, identifier, tier, action, mode, deniedCount, blockedUntilMs, created
 const MOST = 5_000;
 
 /** The same when there is a filter, which is applied to them: a flood of one tier must not hide another tier. */
-const MOST_FILTERED = 50_000;
+const MOST_FILTERED = 20_000;
 
 const columns = sql`${id} AS id, ${identifier} AS identifier, ${tier} AS tier, ${action} AS action, ${mode} AS mode,
   ${deniedCount} AS denied, ${blockedUntilMs} AS ends`;
@@ -91,7 +91,7 @@ interface OverviewRow {
 
 /**
  * Who was blocked in the last `rangeMs` or still is, and who was refused most; `limit` of each. Adds up the newest 5,000
- * blocks of the range and the 5,000 running ones that end last, and with a filter those that pass it of 50,000; of fewer, all.
+ * blocks of the range and the 5,000 running ones that end last, and with a filter those that pass it of 20,000; of fewer, all.
  */
 export async function blocksOverview(
   db: Queryable,
@@ -149,7 +149,7 @@ export interface TopUsers {
 }
 
 /** Calls that are looked at: an application may log each. */
-const MOST_CALLS = 250_000;
+const MOST_CALLS = 40_000;
 
 const { userId, statusCode, createdAt } = apiCallLogs;
 
