@@ -1,6 +1,7 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { consumersWork } from '../test/consumers-work.ts';
+import { edgeRuntimesWork } from '../test/edge-runtimes-work.ts';
 import { examplesWork } from '../test/examples-work.ts';
 import { type InstalledProject, installTarballs } from '../test/installed-project.ts';
 import { run, type RunExample } from '../test/run-example.ts';
@@ -32,3 +33,4 @@ describe('installed from tarballs', () => {
 });
 
 consumersWork(redis, () => project?.tarballs ?? {});
+edgeRuntimesWork(redis, () => project?.tarballs ?? {});

@@ -16,6 +16,7 @@ declare global {
   const userId: string;
   const runwareApiUrl: string;
   const options: RequestInit;
+  const limitsKey: string;
   const prompt: string;
   const cached: string;
   function verify(token: string): Promise<JwtClaims>;

@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { startApi, createLogger } from '@spillway/api';
+import { createApiKey, createPool, migrate } from '@spillway/db';
+import { type PostgresServer, startPostgres } from '@spillway/embedded';
+import type { RedisFixture } from '@spillway/embedded/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { npmInstall, type NpmProject, npmProject } from './npm-project.ts';
+
+const INSTALL_MS = 180_000;
+
+/** What edge-flood.mjs and edge-workerd.mjs say when ten of thirteen requests were admitted. */
+const FLOODED = `${'200 '.repeat(10)}429 429 429\n`;
+
+const TOOLS = {
+  hono: '4.13.19',
+  esbuild: '0.28.2',
+  deno: '2.9.6',
+  bun: '1.4.5',
+  // Later ones need Node 22.
+  miniflare: '4.20251210.0',
+};
+
+/** Tests of an application that limits over the API, on the runtimes that it is for. */
+export function edgeRuntimesWork(redis: RedisFixture, tarballs: () => Readonly<Record<string, string>>): void {
+  describe('a bundle that limits over the API', () => {
+    let postgres: PostgresServer;
+    let pool: ReturnType<typeof createPool>;
+    let project: NpmProject;
+    let key: string;
+
+    beforeAll(async () => {
+      postgres = await startPostgres();
+      await migrate({ connectionString: postgres.url });
+      pool = createPool({ connectionString: postgres.url, onError: () => undefined });
+      key = (await createApiKey(pool, { name: 'edge', scopes: ['decide'] })).key;
+      const from = tarballs();
+      project = await npmProject({ '@spillway/limiter': from['@spillway/limiter'] ?? '', ...TOOLS }, from);
+      await npmInstall(project);
+      const bundle = [
+        'edge.mjs',
+        '--bundle',
+        '--format=esm',
+        '--platform=browser',
+        '--minify',
+        '--outfile=out/edge.mjs',
+      ];
+      const made = await project.run('esbuild', [...bundle, '--metafile=out/meta.json', '--log-level=error']);
+      if (made.code !== 0) throw new Error(made.output);
+    }, INSTALL_MS);
+
+    afterAll(async () => {
+      await project.remove();
+      await pool.end();
+      await postgres.stop();
+    });
+
+    it('holds no Redis client, and imports no module of Node', async () => {
+      const meta = JSON.parse(await readFile(`${project.folder}/out/meta.json`, 'utf8')) as {
+        readonly inputs: object;
+        readonly outputs: Readonly<Record<string, { readonly imports: readonly unknown[]; readonly bytes: number }>>;
+      };
+      const [output] = Object.values(meta.outputs);
+      expect(output?.imports).toEqual([]);
+      expect(Object.keys(meta.inputs).filter((path) => path.includes('ioredis'))).toEqual([]);
+      expect(output?.bytes).toBeLessThan(150_000);
+    });
+
+    it.each([
+      ['Node', 'node', ['edge-flood.mjs']],
+      ['Deno', 'deno', ['run', '--no-prompt', '--allow-net', '--allow-env', 'edge-flood.mjs']],
+      ['Bun', 'bun', ['edge-flood.mjs']],
+      ['workerd', 'node', ['edge-workerd.mjs']],
+    ])(
+      'limits on %s',
+      async (_, program, args) => {
+        await redis.client.flushall();
+        const logger = createLogger({ name: 'edge', level: 'fatal' });
+        const api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
+        try {
+          const ran = await project.run(program, args, { API_URL: api.url, API_KEY: key });
+          expect(ran).toEqual({ code: 0, output: FLOODED });
+        } finally {
+          await api.close(0);
+        }
+      },
+      60_000,
+    );
+  });
+}
