@@ -8,8 +8,8 @@ import { npmInstall, type NpmProject, npmProject } from './npm-project.ts';
 
 const INSTALL_MS = 180_000;
 
-/** What edge-flood.mjs and edge-workerd.mjs say when ten of thirteen requests were admitted. */
-const FLOODED = `${'200 '.repeat(10)}429 429 429\n`;
+/** What edge-flood.mjs and edge-workerd.mjs say when the API admitted ten of thirteen requests. */
+const FLOODED = `${'api '.repeat(10)}429 429 429\n`;
 
 const TOOLS = {
   hono: '4.13.19',

@@ -8,7 +8,10 @@ const workerd = new Miniflare({
   compatibilityDate: '2025-06-01',
   bindings: { API_URL, API_KEY },
 });
-const ask = async () => (await workerd.dispatchFetch('http://edge.test/', { headers: { 'X-API-Key': 'demo' } })).status;
+const ask = async () => {
+  const answer = await workerd.dispatchFetch('http://edge.test/', { headers: { 'X-API-Key': 'demo' } });
+  return answer.ok ? answer.text() : String(answer.status);
+};
 const together = await Promise.all(Array.from({ length: 12 }, ask));
-process.stdout.write(`${[...together.toSorted(), await ask()].join(' ')}\n`);
+process.stdout.write(`${[...together.toSorted().toReversed(), await ask()].join(' ')}\n`);
 await workerd.dispose();

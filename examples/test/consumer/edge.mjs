@@ -15,7 +15,7 @@ function appOf({ API_URL, API_KEY }) {
   const identify = byApiKey({ verify: (key) => key === 'demo' });
   return new Hono()
     .use(rateLimit({ limiter, policy: 'strict', identify }))
-    .get('/', (context) => context.text(context.get('rateLimit').decision.reason));
+    .get('/', (context) => context.text(context.get('rateLimit').decision.cause ?? 'api'));
 }
 
 // oxlint-disable-next-line import/no-default-export -- what a worker is
