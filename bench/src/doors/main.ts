@@ -21,7 +21,7 @@ import fastify from 'fastify';
 import { Hono } from 'hono';
 import { RedisStore as HonoRedisStore, rateLimiter } from 'hono-rate-limiter';
 import { Redis } from 'ioredis';
-import inject from 'light-my-request';
+import inject, { type DispatchFunc } from 'light-my-request';
 import { RedisStore } from 'rate-limit-redis';
 import { peerReply } from '../limiter/contenders/peer-reply.ts';
 import { median } from '../quantile.ts';
@@ -42,6 +42,11 @@ const peers = new Redis(server.url, { enableAutoPipelining: true });
 const limiter = createLimiter({ redis, policies, trail: false });
 const identify = ({ headers }: { readonly headers: Pick<Headers, 'get'> }): string => headers.get('x-user') ?? '';
 
+/** Who is asking, for the peers. */
+const byHonoHeader = ({ req }: { req: { header(name: string): string | undefined } }): string =>
+  req.header('x-user') ?? '';
+const byNodeHeader = ({ headers }: { headers: NodeJS.Dict<string | string[]> }): string => String(headers['x-user']);
+
 function honoApp(kind: 'none' | 'ours' | 'peer'): App {
   const app = new Hono();
   if (kind === 'ours') app.use(honoLimit({ limiter, policy: 'bench', identify }));
@@ -53,9 +58,14 @@ function honoApp(kind: 'none' | 'ours' | 'peer'): App {
       decr: (key: string) => peers.decr(key),
       del: (key: string) => peers.del(key),
     };
-    const keyGenerator = ({ req }: { req: { header(name: string): string | undefined } }): string =>
-      req.header('x-user') ?? '';
-    app.use(rateLimiter({ store: new HonoRedisStore({ client }), limit: LIMIT, windowMs: WINDOW_MS, keyGenerator }));
+    app.use(
+      rateLimiter({
+        store: new HonoRedisStore({ client }),
+        limit: LIMIT,
+        windowMs: WINDOW_MS,
+        keyGenerator: byHonoHeader,
+      }),
+    );
   }
   app.get('/', (context) => context.text('in'));
   return async (subject) => admitted((await app.request('/', { headers: { 'x-user': subject } })).status);
@@ -68,13 +78,14 @@ function expressApp(kind: 'none' | 'ours' | 'peer'): App {
     const sendCommand = async (command: string, ...args: string[]) =>
       peerReply<number>(await peers.call(command, args));
     const store = new RedisStore({ prefix: 'erl:', sendCommand });
-    const keyGenerator = (request: express.Request): string => String(request.headers['x-user']);
     const headers = { standardHeaders: 'draft-8', legacyHeaders: true, validate: false } as const;
-    app.use(expressRateLimit({ store, limit: LIMIT, windowMs: WINDOW_MS, keyGenerator, ...headers }));
+    app.use(expressRateLimit({ store, limit: LIMIT, windowMs: WINDOW_MS, keyGenerator: byNodeHeader, ...headers }));
   }
   app.get('/', (_request, response) => void response.send('in'));
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what inject makes is what Express asks of a request
+  const dispatch = app as unknown as DispatchFunc;
   return async (subject) => {
-    const answer = await inject((request, response) => app(request as never, response as never), {
+    const answer = await inject(dispatch, {
       url: '/',
       headers: { 'x-user': subject },
     });
@@ -86,9 +97,12 @@ async function fastifyApp(kind: 'none' | 'ours' | 'peer'): Promise<App> {
   const app = fastify();
   if (kind === 'ours') app.addHook('onRequest', fastifyLimit({ limiter, policy: 'bench', identify }));
   if (kind === 'peer') {
-    const keyGenerator = (request: { headers: NodeJS.Dict<string | string[]> }): string =>
-      String(request.headers['x-user']);
-    await app.register(fastifyRateLimit, { max: LIMIT, timeWindow: WINDOW_MS, redis: peers, keyGenerator });
+    await app.register(fastifyRateLimit, {
+      max: LIMIT,
+      timeWindow: WINDOW_MS,
+      redis: peers,
+      keyGenerator: byNodeHeader,
+    });
   }
   app.get('/', async () => 'in');
   await app.ready();
@@ -138,8 +152,7 @@ async function cost(app: App): Promise<number> {
 
 const program = fileURLToPath(new URL('server.ts', import.meta.url));
 const beside = spawn(process.execPath, [...process.execArgv, program], { stdio: ['ignore', 'pipe', 'inherit'] });
-const [printed] = (await once(beside.stdout, 'data')) as [Buffer];
-const apiUrl = printed.toString().trim();
+const apiUrl = String((await once(beside.stdout, 'data'))[0]).trim();
 const doors: readonly (readonly [string, Readonly<Record<string, App>>])[] = [
   ['Hono, beside hono-rate-limiter', { none: honoApp('none'), ours: honoApp('ours'), peer: honoApp('peer') }],
   [
