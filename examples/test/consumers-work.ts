@@ -6,6 +6,8 @@ import { run } from './run-example.ts';
 
 /** What `consumer/app.ts` says when limiter and breaker work. */
 const WORKS = `${'200 '.repeat(20)}429 429 down down down refused refused\n`;
+/** What `consumer/node-redis.mjs` says then. */
+const WORKS_WITHOUT_IOREDIS = `${'allowed '.repeat(20)}blocked blocked allowed allowed limited Error Error Error CircuitOpenError CircuitOpenError client_missing installation false client_missing\n`;
 const INSTALL_MS = 180_000;
 const LIMITER = '@spillway/limiter';
 
@@ -59,7 +61,7 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
     afterAll(() => registry?.stop());
 
     it.each(['10.9.9', '11.21.2'])(
-      'of the limiter from a registry works in an empty project with nothing else named, by npm %s',
+      'of the limiter from a registry loads in an empty project with nothing else named, by npm %s',
       async (version) => {
         const project = await npmProject({}, {});
         projects.push(project);
@@ -79,6 +81,34 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
       async (versions) => expect(await flood(await installed(versions), 'node', 'app.mjs')).toBe(WORKS),
       INSTALL_MS,
     );
+  });
+
+  describe('a project with node-redis and without ioredis', { timeout: 120_000 }, () => {
+    let project: NpmProject;
+    beforeAll(async () => {
+      const { esbuild, webpack, 'webpack-cli': cli } = BUNDLERS;
+      const tools = { esbuild, webpack, 'webpack-cli': cli, typescript: '5.9.3', '@types/node': '20' };
+      project = await installed({ redis: '6.3.1', ...tools });
+    }, INSTALL_MS);
+
+    it('limits and breaks, with memory too, and is told what a URL needs', async () => {
+      const missing = "import('ioredis').then(() => process.exit(1), () => undefined)";
+      expect(await problem(project.run('node', ['--eval', missing]))).toBe('');
+      expect(await flood(project, 'node', 'node-redis.mjs')).toBe(WORKS_WITHOUT_IOREDIS);
+    });
+
+    it('compiles, declarations of packages included', async () => {
+      const options = ['--noEmit', '--strict', '--allowJs', '--checkJs', '--target', 'es2023', '--module', 'nodenext'];
+      expect(await problem(project.run('tsc', [...options, 'node-redis.mjs']))).toBe('');
+    });
+
+    it.each([
+      ['esbuild', ['node-redis.mjs', '--bundle', '--platform=node', '--format=cjs', '--outfile=out/esbuild.cjs']],
+      ['webpack', ['--config', 'webpack.config.cjs', '--env', 'entry=node-redis.mjs']],
+    ])('limits when it was bundled by %s', async (bundler, args) => {
+      expect(await problem(project.run(bundler, args))).toBe('');
+      expect(await flood(project, 'node', `out/${bundler}.cjs`)).toBe(WORKS_WITHOUT_IOREDIS);
+    });
   });
 
   describe('in one file, without a folder of packages,', () => {

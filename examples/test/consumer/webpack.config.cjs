@@ -1,8 +1,9 @@
 const path = require('node:path');
 
-module.exports = {
+/** @param {{ entry?: string }} env `--env entry=FILE`: another program than app.mjs */
+module.exports = ({ entry = 'app.mjs' }) => ({
   mode: 'production',
   target: 'node20',
-  entry: './app.mjs',
+  entry: `./${entry}`,
   output: { path: path.join(__dirname, 'out'), filename: 'webpack.cjs' },
-};
+});

@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type { Cluster, Redis } from 'ioredis';
 import type { RedisClient, RedisCommand } from './client.ts';
 import { faultOf } from './fault.ts';
-import { hotPathBehaviour, type Ioredis, notARedisUrl, openWith, type RedisBehaviour } from './open-ioredis.ts';
+import { hotPathBehaviour, type Ioredis, notARedisUrl, openWith } from './open-ioredis.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { DuplicableClient, HotPathClient, SubscriberClient } from './subscribe.ts';
 
@@ -19,18 +19,18 @@ export class UrlClient implements RedisClient, DuplicableClient, SubscriberClien
   readonly isCluster: boolean;
   readonly options: NonNullable<RedisClient['options']>;
   readonly #url: string;
-  readonly #behaviour: RedisBehaviour;
+  readonly #subscribes: boolean;
   readonly #early: [how: 'on' | 'once', event: string, listener: Listener][] = [];
   #client: Redis | Cluster | undefined;
   #ended = false;
 
   /**
    * @param url one that `parseRedisUrl` reads
-   * @param behaviour @default that of a connection which decides
+   * @param subscribes whether it only listens, and subscribes at each `ready`. @default false
    */
-  constructor(url: string, behaviour: RedisBehaviour = hotPathBehaviour()) {
+  constructor(url: string, subscribes = false) {
     this.#url = url;
-    this.#behaviour = behaviour;
+    this.#subscribes = subscribes;
     this.isCluster = parseRedisUrl(url)?.kind === 'cluster';
     this.options = optionsIn(url);
     const library = requireIoredis();
@@ -62,9 +62,7 @@ export class UrlClient implements RedisClient, DuplicableClient, SubscriberClien
   }
 
   duplicate(): UrlClient {
-    // Who subscribes does so at each `ready`.
-    const { server, cluster } = this.#behaviour;
-    return new UrlClient(this.#url, { server: { ...server, autoResubscribe: false }, cluster });
+    return new UrlClient(this.#url, true);
   }
 
   on(event: string, listener: Listener): void {
@@ -94,7 +92,9 @@ export class UrlClient implements RedisClient, DuplicableClient, SubscriberClien
   }
 
   #open(library: Ioredis): void {
-    const client = openWith(library, this.#url, this.#behaviour);
+    const { server, cluster } = hotPathBehaviour();
+    const autoResubscribe = !this.#subscribes;
+    const client = openWith(library, this.#url, { server: { ...server, autoResubscribe }, cluster });
     this.#client = client;
     for (const [how, event, listener] of this.#early.splice(0)) attach(client, how, event, listener);
   }
@@ -142,7 +142,7 @@ function isIoredis(library: unknown): library is Ioredis {
 /** The same for a bundle; a bundler takes it along, or warns that it is missing. */
 async function importIoredis(): Promise<Ioredis | undefined> {
   try {
-    return await import(/* webpackMode: "eager" */ 'ioredis');
+    return await import('ioredis');
   } catch {
     return undefined;
   }
