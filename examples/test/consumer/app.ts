@@ -12,7 +12,7 @@ async function main() {
   const redis = new Redis(process.env['REDIS_URL'] ?? '', hotPathOptions);
   redis.on('error', () => undefined);
   await new Promise((resolve) => redis.once('ready', resolve));
-  const limiter = createLimiter({ redis, policies: tiers, deadlineMs: 5_000 });
+  const limiter = createLimiter({ redis: process.env['REDIS_URL'] ?? '', policies: tiers, deadlineMs: 5_000 });
   const preset = definePreset({ name: 'down', trip: { strategy: 'consecutive', failures: 3 }, openMs: 60_000 });
   const breakers = createBreakers({ redis, presets: [preset], deadlineMs: 5_000 });
   const app = new Hono();

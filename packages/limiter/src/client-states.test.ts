@@ -1,5 +1,6 @@
 import { startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { redisLibraries, useRedis } from '@spillway/embedded/testing';
+import * as hotPath from '@spillway/redis';
 import { hotPathOptions, type RedisFault } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished, vi } from 'vitest';
@@ -171,4 +172,21 @@ it('leaves no listener on a client once it is closed', async () => {
   for (const limiter of limiters) await limiter.consume('p', 'u');
   for (const limiter of limiters) await limiter.close();
   expect(counts()).toEqual(before);
+});
+
+it.each(redisLibraries(hotPath))('hears of live changes and of blocks that end early over $name', async (library) => {
+  const [here, there] = await Promise.all([library.connect(redis.url), library.connect(redis.url)]);
+  const blocking = [definePolicy({ name: 'b', limit: 1, windowMs: 600_000, blockMs: 600_000 })] as const;
+  const limiters = [here, there].map(({ client, end }) => {
+    const limiter = createLimiter({ redis: client, policies: blocking, live: true, deadlineMs: 1_000 });
+    onTestFinished(() => limiter.close().then(end));
+    return limiter;
+  });
+  const [one, other] = limiters;
+  const reason = async (subject: string): Promise<string | undefined> => (await one?.consume('b', subject))?.reason;
+  await other?.live.deny('v');
+  await expect.poll(() => reason('v'), POLL).toBe('deny_listed');
+  await expect.poll(() => reason('u'), POLL).toBe('blocked');
+  await other?.reset('b', 'u');
+  await expect.poll(() => reason('u'), POLL).toBe('allowed');
 });

@@ -1,6 +1,7 @@
 import { startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
-import { hotPathOptions } from '@spillway/redis';
+import { redisLibraries, useRedis } from '@spillway/embedded/testing';
+import * as hotPath from '@spillway/redis';
+import { hotPathOptions, type RedisClientOrUrl } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { fine, outcomeOf, quick } from '../../test/breakers.ts';
@@ -16,7 +17,7 @@ function clientOf(url: string, options: object = {}): Redis {
   return client;
 }
 
-function breakersOf(client: Redis | string): Breakers<'quick'> {
+function breakersOf(client: RedisClientOrUrl): Breakers<'quick'> {
   const breakers = createBreakers({ redis: client, presets: [quick()], deadlineMs: 5_000, onError: () => undefined });
   onTestFinished(() => breakers.close());
   return breakers as Breakers<'quick'>;
@@ -91,4 +92,14 @@ it('leave a master that was demoted', async () => {
       return reconnects;
     })
     .toBeGreaterThan(0);
+});
+
+it.each(redisLibraries(hotPath))('hear of each other over $name', async (library) => {
+  const connected = await Promise.all([library.connect(redis.url), library.connect(redis.url)]);
+  onTestFinished(async () => void (await Promise.all(connected.map(({ end }) => end()))));
+  const [one, other] = connected.map(({ client }) => breakersOf(client));
+  if (one === undefined || other === undefined) throw new Error('not two');
+  await expect.poll(async () => [await call(one), await call(other)]).toEqual(['fine', 'fine']);
+  await one.get('a', 'quick').forceOpen({ who: 'ada', why: 'maintenance' });
+  await expect.poll(() => other.get('a', 'quick').state).toBe('forced_open');
 });
