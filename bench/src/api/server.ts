@@ -1,11 +1,13 @@
 /*
- * The API with its keys in Postgres, deciding in Redis (`decides`) or answering the same route with a decision that was
- * made before (`constant`): run with the kind and the URLs of a Redis and of a Postgres. Prints the URL of the route and a key.
+ * What the bench of the HTTP API presses, by its first argument: `bare` is a route that reads JSON and answers with a
+ * decision that was made before, on the same server; `decides` and `batch` are the API with its keys in Postgres, deciding in
+ * Redis. The others are the URLs of a Redis and of a Postgres. Prints the URL of the route and a key.
  */
 import { createApp, createLogger, keyDirectory, serve } from '@spillway/api';
 import { createApiKey, createPool } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
+import { Hono } from 'hono';
 import { Redis } from 'ioredis';
 
 const [kind = '', redisUrl = '', postgresUrl = ''] = process.argv.slice(2);
@@ -13,16 +15,26 @@ const logger = createLogger({ name: 'bench', level: 'warn' });
 const pool = createPool({ connectionString: postgresUrl, onError: () => undefined });
 const redis = new Redis(redisUrl, hotPathOptions);
 const limiter: Limiter = createLimiter({ redis, policies: tiers });
-const decision = await limiter.peek('standard', 'somebody');
 const up = async (): Promise<void> => undefined;
 
 const app = createApp({
-  limiter: kind === 'constant' ? { ...limiter, consume: async () => decision } : limiter,
+  limiter,
   authenticator: keyDirectory({ db: pool, logger }),
   checks: { redis: up, postgres: up },
   logger,
   db: pool,
 });
 const { key } = await createApiKey(pool, { name: kind, scopes: ['decide'] });
-const { url } = await serve({ fetch: app.fetch, host: '127.0.0.1', port: 0 });
-process.stdout.write(`${url}/v1/limits/standard/consume ${key}\n`);
+const path = `/v1/limits/standard/${kind === 'batch' ? 'batch' : 'consume'}`;
+const answer = await app.request('/v1/limits/standard/peek', {
+  method: 'POST',
+  headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+  body: JSON.stringify({ subject: 'somebody' }),
+});
+const decision: unknown = await answer.json();
+const bare = new Hono().post('/v1/limits/:policy/consume', async (context) => {
+  const body: unknown = await context.req.json();
+  return context.json(body === null ? {} : decision);
+});
+const { url } = await serve({ fetch: kind === 'bare' ? bare.fetch : app.fetch, host: '127.0.0.1', port: 0 });
+process.stdout.write(`${url}${path} ${key}\n`);

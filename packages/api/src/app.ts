@@ -1,6 +1,7 @@
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
 import { httpInstrumentationMiddleware } from '@hono/otel';
+import type { MiddlewareHandler } from 'hono';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
@@ -12,7 +13,7 @@ import { deadLetterRoutes } from './audit/dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
 import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
 import type { Authenticator } from './auth/principal.ts';
-import { type Guard, guardWith } from './auth/require-scope.ts';
+import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';
 import type { BreakerControl } from './breakers/breaker-control.ts';
 import { breakerRoutes } from './breakers/breaker-routes.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
@@ -88,6 +89,10 @@ export interface ApiDeps {
 export function createApp(deps: ApiDeps): ApiApp {
   const { limiter, checks, logger, authenticator, mount = [], readyTimeoutMs = 1_000 } = deps;
   const app = newApiApp();
+  const admit = admitBy(authenticator, deps.dashboard?.sessions);
+  const around = aroundRoutes(deps);
+  // Before all middleware: see decisionRoute.
+  consumeRoutes(app, { limiter, logger, admit, around });
   app.use(
     requestId(),
     requestLog(logger),
@@ -110,8 +115,7 @@ export function createApp(deps: ApiDeps): ApiApp {
   describeHealth(app);
   app.get('/healthz', livenessHandler);
   app.get('/readyz', readinessHandler({ checks, timeoutMs: readyTimeoutMs, logger }));
-  const guard = guardWith(authenticator, deps.dashboard?.sessions);
-  consumeRoutes(app, limiter, guard);
+  const guard = guardWith(admit);
   const record = deps.db === undefined ? noRecorder : recorder(deps.db);
   subjectRoutes(app, limiter, guard);
   optionalRoutes(app, deps, record, guard);
@@ -121,6 +125,14 @@ export function createApp(deps: ApiDeps): ApiApp {
   const document = openApiDocument(app);
   app.get('/openapi.json', (context) => context.json(document));
   return app;
+}
+
+/** What counts requests and makes spans of them. */
+function aroundRoutes({ metrics, tracing }: ApiDeps): MiddlewareHandler[] {
+  return [
+    ...(metrics === undefined ? [] : [metrics.countRequests]),
+    ...(tracing === true ? [httpInstrumentationMiddleware()] : []),
+  ];
 }
 
 function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'change'>, guard: Guard): void {

@@ -15,34 +15,49 @@ export interface ReadBodyOptions {
   readonly maxBytes?: number;
 }
 
+/** A body that was read, or the refusal. */
+type ReadJson = { readonly text: string; readonly value: unknown } | Response;
+
 /**
  * Reads a JSON body before the route's schema sees it, and answers in our words to what is too large or no JSON. It stands
  * behind the route's guard: nothing is collected for a client that may not use the route.
  */
-export function readBody({ optional = false, maxBytes = MAX_BODY_BYTES }: ReadBodyOptions = {}): MiddlewareHandler {
+export function readBody(options: ReadBodyOptions = {}): MiddlewareHandler {
   return async ({ req }, next) => {
-    const type = req.header('Content-Type');
-    if (type === undefined && !optional) return refuse('Content-Type', 'is missing: it must be application/json');
-    if (type !== undefined && !jsonType.test(type)) return refuse('Content-Type', 'must be application/json', 415);
-
-    let bytes: ArrayBuffer | Uint8Array | undefined;
-    try {
-      bytes = await collect(req, maxBytes);
-    } catch {
-      return refuse('body', 'ended before it was complete');
-    }
-    if (bytes === undefined) return tooLargeProblem(maxBytes);
-    if (bytes.byteLength === 0 && !optional) return refuse('body', 'is missing');
-    if (bytes.byteLength > 0 && type === undefined)
-      return refuse('Content-Type', 'is missing: it must be application/json');
-    const text = decode(bytes);
-    if (text === undefined) return refuse('body', 'is not valid UTF-8');
-    if (text !== '' && !isJson(text)) return refuse('body', 'is not valid JSON');
+    const read = await readJson(req, options);
+    if (read instanceof Response) return read;
     // Where the schema's validator looks first. Hono keeps promises here, whatever its types say.
-    Reflect.set(req.bodyCache, 'text', Promise.resolve(text === '' ? '{}' : text));
+    Reflect.set(req.bodyCache, 'text', Promise.resolve(read.text));
     await next();
     return undefined;
   };
+}
+
+/** The JSON of a request's body, or the problem document that says what is wrong with it. */
+export async function readJson(
+  req: HonoRequest,
+  { optional = false, maxBytes = MAX_BODY_BYTES }: ReadBodyOptions = {},
+): Promise<ReadJson> {
+  const type = req.header('Content-Type');
+  if (type === undefined && !optional) return refuse('Content-Type', 'is missing: it must be application/json');
+  if (type !== undefined && !jsonType.test(type)) return refuse('Content-Type', 'must be application/json', 415);
+
+  let bytes: ArrayBuffer | Uint8Array | undefined;
+  try {
+    bytes = await collect(req, maxBytes);
+  } catch {
+    return refuse('body', 'ended before it was complete');
+  }
+  if (bytes === undefined) return tooLargeProblem(maxBytes);
+  if (bytes.byteLength === 0) return optional ? { text: '{}', value: {} } : refuse('body', 'is missing');
+  if (type === undefined) return refuse('Content-Type', 'is missing: it must be application/json');
+  const text = decode(bytes);
+  if (text === undefined) return refuse('body', 'is not valid UTF-8');
+  try {
+    return { text, value: JSON.parse(text) };
+  } catch {
+    return refuse('body', 'is not valid JSON');
+  }
 }
 
 /** All of the body; undefined when it is larger than `maxBytes`, and then no more of it than that was kept. */
@@ -88,20 +103,13 @@ export function boundedRequest(request: Request): Request {
 }
 
 /** Fatal: replacement characters would make different subjects the same. */
+const utf8 = new TextDecoder('utf-8', { fatal: true });
+
 function decode(bytes: ArrayBuffer | Uint8Array): string | undefined {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch {
     return undefined;
-  }
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
   }
 }
 

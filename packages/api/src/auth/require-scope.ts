@@ -1,5 +1,5 @@
 import { problemResponse } from '@spillway/limiter/http';
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import type { ApiEnv } from '../openapi/api-app.ts';
 import type { Sessions } from './session.ts';
 import { type Credential, credentialOf } from './credential.ts';
@@ -14,30 +14,45 @@ export interface Guarded {
 /** Makes the guard of a route that needs a scope, or one of several. */
 export type Guard = (...wanted: readonly [Scope, ...Scope[]]) => Guarded;
 
-/** Guards routes by what follows `Authorization: Bearer`, and by the dashboard's sessions where there are any. */
-export function guardWith(authenticator: Authenticator, sessions?: Sessions): Guard {
-  return (...wanted) => ({
-    // OpenAPI 3.1: what a bearer needs; any of them is enough, and so is admin.
-    security: wanted.map((scope) => ({ key: [scope] })),
-    middleware: requireScope(authenticator, wanted, sessions),
-  });
+/** Checks who sent a request: sets its principal, or gives the refusal. */
+export type Admission = (context: Context<ApiEnv>) => Promise<Response | undefined>;
+
+/** Makes the admission of a route that needs a scope, or one of several. */
+export type Admit = (...wanted: readonly [Scope, ...Scope[]]) => Admission;
+
+/** Admits by what follows `Authorization: Bearer`, and by the dashboard's sessions where there are any. */
+export function admitBy(authenticator: Authenticator, sessions?: Sessions): Admit {
+  return (...wanted) =>
+    async (context) => {
+      const result = await identify(authenticator, await credentialOf(context, sessions));
+      if (result instanceof Response) return result;
+      if (!allows(result.scopes, ...wanted)) return forbidden(...wanted);
+      context.set('principal', result);
+      return undefined;
+    };
 }
 
-function requireScope(
-  authenticator: Authenticator,
-  wanted: readonly [Scope, ...Scope[]],
-  sessions: Sessions | undefined,
-): MiddlewareHandler<ApiEnv> {
-  return async (context, next) => {
-    const result = await identify(authenticator, await credentialOf(context, sessions));
-    if (result instanceof Response) return result;
-    if (!allows(result.scopes, ...wanted)) return forbidden(...wanted);
-    context.set('principal', result);
-    await next();
-    // What needs a credential is nobody else's to keep.
-    if (!context.res.headers.has('Cache-Control')) context.header('Cache-Control', 'no-store');
-    return undefined;
+/** The same as middleware of routes, with its OpenAPI description. */
+export function guardWith(admit: Admit): Guard {
+  return (...wanted) => {
+    const admission = admit(...wanted);
+    return {
+      security: securityOf(...wanted),
+      middleware: async (context, next) => {
+        const refused = await admission(context);
+        if (refused !== undefined) return refused;
+        await next();
+        // What needs a credential is nobody else's to keep.
+        if (!context.res.headers.has('Cache-Control')) context.header('Cache-Control', 'no-store');
+        return undefined;
+      },
+    };
   };
+}
+
+/** OpenAPI 3.1: what a bearer needs; any of them is enough, and so is admin. */
+export function securityOf(...wanted: readonly [Scope, ...Scope[]]): { key: string[] }[] {
+  return wanted.map((scope) => ({ key: [scope] }));
 }
 
 async function identify(authenticator: Authenticator, credential: Credential): Promise<Principal | Response> {

@@ -52,7 +52,16 @@ async function refusedTo(as: Scope): Promise<readonly string[]> {
 
 /** What a key of each scope alone may do besides what it is open to everybody. */
 const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[]>> = {
-  decide: ['POST /v1/limits/ten/consume', 'POST /v1/limits/ten/peek', 'POST /v1/limits/ten/release'],
+  decide: [
+    'POST /v1/limits/consume-all',
+    'POST /v1/limits/ten/batch',
+    'POST /v1/limits/ten/consume',
+    'POST /v1/limits/ten/peek',
+    'POST /v1/limits/ten/penalize',
+    'POST /v1/limits/ten/release',
+    'POST /v1/limits/ten/renew',
+    'POST /v1/limits/ten/reward',
+  ],
   metrics: ['POST /v1/metrics'],
   operate: [
     'DELETE /v1/lists',

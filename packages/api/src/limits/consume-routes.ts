@@ -1,91 +1,181 @@
-import { createRoute, z } from '@hono/zod-openapi';
-import { capacityOf, type Decision, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
-import { denialProblem, problemResponse } from '@spillway/limiter/http';
-import type { Guard } from '../auth/require-scope.ts';
+import { z } from '@hono/zod-openapi';
+import { capacityOf, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
+import { rateLimitHeaders } from '@spillway/limiter/http';
+import { securityOf } from '../auth/require-scope.ts';
+import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
-import { refusal } from '../problems.ts';
-import { readBody } from '../read-body.ts';
-import { type DecisionJson, decisionSchema, toDecisionJson } from './decision-json.ts';
-import { batchRequest, type DecisionRequest, decisionRequest, limiterRequest } from './decision-request.ts';
+import { combinedSchema, decisionSchema, finite, toDecisionJson } from './decision-json.ts';
+import {
+  batchRequest,
+  combinedOf,
+  combinedRequest,
+  type DecisionRequest,
+  decisionRequest,
+  limiterRequest,
+  slotRequest,
+} from './decision-request.ts';
+import { type DecisionDeps, decisionRoute } from './decision-route.ts';
 import { findPolicy } from './find-policy.ts';
 
 const params = z.object({ policy: z.string() });
-
 const batch = z.object({ decisions: z.array(decisionSchema) }).openapi('Batch');
+const common = { method: 'post' as const, tags: ['limits'], security: securityOf('decide') };
+const refused = refusals(400, 401, 403, 404, 413, 415, 503);
+const decided = { 200: json(decisionSchema, 'The decision, whichever way it fell.'), ...refused };
 
 /**
- * `POST /v1/limits/{policy}/consume` and `/peek`: decide for a caller in another language. The answer is 200 with the
- * decision whichever way it fell, since a denial is a value here; it is for the caller to refuse its own client. 503 when
- * Redis gave no decision and the policy refuses then.
+ * What a program asks for another language: decisions, slots, refunds and penalties. The answer is 200 with the decision
+ * whichever way it fell, also where Redis gave none: a denial is a value here; it is for the caller to refuse its own client.
  */
-export function consumeRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
-  const { middleware, security } = guard('decide');
-  const common = { tags: ['limits'], security, middleware: [middleware, readBody()] };
-  const refused = refusals(400, 401, 403, 404, 413, 415, 503);
-  const consume = createRoute({
-    ...common,
-    method: 'post',
-    path: '/v1/limits/{policy}/consume',
-    operationId: 'consume',
-    summary: 'Charge a request if it fits, or up to 100 requests in one trip',
-    description: 'A batch is decided request by request, in their order; one that can not be read refuses all of it.',
-    request: { params, body: jsonBody(z.union([decisionRequest, batchRequest])) },
-    responses: { 200: json(z.union([decisionSchema, batch]), 'The decision, or one for each request.'), ...refused },
-  });
-  app.openapi(consume, async (context) => {
-    const { policy: name } = context.req.valid('param');
-    const body = context.req.valid('json');
-    if ('requests' in body) {
-      return context.json({ decisions: await consumeEach(limiter, name, body.requests) }, 200);
-    }
-    const policy = findPolicy(limiter, name, body.subject);
-    const decision = await limiter.consume(name, ...limiterRequest(body));
-    return context.json(answerOf(decision, policy), 200);
-  });
+export function consumeRoutes(app: ApiApp, deps: DecisionDeps): void {
+  oneRoutes(app, deps);
+  manyRoutes(app, deps);
+  chargeRoutes(app, deps);
+  slotRoutes(app, deps);
+}
 
-  const peek = createRoute({
-    ...common,
-    method: 'post',
-    path: '/v1/limits/{policy}/peek',
-    operationId: 'peek',
-    summary: 'What consume would answer',
-    request: { params, body: jsonBody(decisionRequest) },
-    responses: { 200: json(decisionSchema, 'The decision, allowed or denied.'), ...refused },
+function oneRoutes(app: ApiApp, deps: DecisionDeps): void {
+  const { limiter } = deps;
+  decisionRoute(app, deps, {
+    description: {
+      ...common,
+      path: '/v1/limits/{policy}/consume',
+      operationId: 'consume',
+      summary: 'Charge a request if it fits; under a concurrency policy, take a slot',
+      request: { params, body: jsonBody(decisionRequest) },
+      responses: decided,
+    },
+    schema: decisionRequest,
+    handle: async (body, name) => {
+      const policy = findPolicy(limiter, name, body.subject);
+      const decision = await limiter.consume(name, ...limiterRequest(body));
+      return { json: JSON.stringify(toDecisionJson(decision, policy)) };
+    },
   });
-  app.openapi(peek, async (context) => {
-    const body = context.req.valid('json');
-    const policy = findPolicy(limiter, context.req.valid('param').policy, body.subject);
-    const decision = await limiter.peek(policy.name, ...limiterRequest(body));
-    return context.json(answerOf(decision, policy), 200);
+  decisionRoute(app, deps, {
+    description: {
+      ...common,
+      path: '/v1/limits/{policy}/peek',
+      operationId: 'peek',
+      summary: 'What consume would answer',
+      request: { params, body: jsonBody(decisionRequest) },
+      responses: decided,
+    },
+    schema: decisionRequest,
+    handle: async (body, name) => {
+      const policy = findPolicy(limiter, name, body.subject);
+      const decision = await limiter.peek(name, ...limiterRequest(body));
+      return { json: JSON.stringify(toDecisionJson(decision, policy)) };
+    },
   });
+}
+
+function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
+  const { limiter } = deps;
+  decisionRoute(app, deps, {
+    description: {
+      ...common,
+      path: '/v1/limits/{policy}/batch',
+      operationId: 'consumeBatch',
+      summary: 'Up to 100 requests under one policy in one trip, each decided on its own',
+      description: 'Decided in their order. One that can not be read refuses all of it, and nothing is charged then.',
+      request: { params, body: jsonBody(batchRequest) },
+      responses: { 200: json(batch, 'One decision per request, in their order.'), ...refused },
+    },
+    schema: batchRequest,
+    handle: async ({ requests }, name) => ({ json: await consumeEach(limiter, name, requests) }),
+  });
+  decisionRoute(app, deps, {
+    description: {
+      ...common,
+      path: '/v1/limits/consume-all',
+      operationId: 'consumeAll',
+      summary: 'Charge up to 64 requests under several policies if each fits, or none of them',
+      request: { body: jsonBody(combinedRequest) },
+      responses: { 200: json(combinedSchema, 'Whether all were admitted, and each decision.'), ...refused },
+    },
+    schema: combinedRequest,
+    handle: async ({ requests }) => {
+      const policies = requests.map(({ policy, subject }) => findPolicy(limiter, policy, subject));
+      const { decisions, retryAfterMs, ...rest } = await limiter.consumeAll(requests.map(combinedOf));
+      const each = decisions.map((decision, index) => toDecisionJson(decision, at(policies, index)));
+      const headers = rateLimitHeaders(decisions, policies);
+      return { json: JSON.stringify({ ...rest, retryAfterMs: finite(retryAfterMs), decisions: each, headers }) };
+    },
+  });
+}
+
+function chargeRoutes(app: ApiApp, deps: DecisionDeps): void {
+  const { limiter } = deps;
+  const operations = [
+    ['penalize', 'Charge a subject whether it fits or not, as a penalty'],
+    ['reward', 'Give units back: a refund for work that failed'],
+  ] as const;
+  for (const [operation, summary] of operations) {
+    decisionRoute(app, deps, {
+      description: {
+        ...common,
+        path: `/v1/limits/{policy}/${operation}`,
+        operationId: operation,
+        summary,
+        request: { params, body: jsonBody(decisionRequest) },
+        responses: { 200: json(decisionSchema, 'How the subject stands now.'), ...refused },
+      },
+      schema: decisionRequest,
+      handle: async (body, name) => {
+        const policy = findPolicy(limiter, name, body.subject);
+        const decision = await limiter[operation](name, ...limiterRequest(body));
+        return { json: JSON.stringify(toDecisionJson(decision, policy)) };
+      },
+    });
+  }
+}
+
+function slotRoutes(app: ApiApp, deps: DecisionDeps): void {
+  const { limiter } = deps;
+  const operations = [
+    ['renew', 'Keep a slot for the policy’s windowMs from now', 'Kept, if it was still held.'],
+    ['release', 'Give back the slot of a concurrency policy', 'Given back, or free already.'],
+  ] as const;
+  for (const [operation, summary, done] of operations) {
+    decisionRoute(app, deps, {
+      description: {
+        ...common,
+        path: `/v1/limits/{policy}/${operation}`,
+        operationId: operation,
+        summary,
+        request: { params, body: jsonBody(slotRequest) },
+        responses: { 204: { description: done }, ...refused },
+      },
+      schema: slotRequest,
+      handle: async ({ subject, slot, ...options }, name) => {
+        const policy = findPolicy(limiter, name, subject);
+        await limiter[operation](policy.name, subject, slot, given(options));
+        return {};
+      },
+    });
+  }
 }
 
 /** All in one event-loop turn, so that they travel to Redis together. */
-async function consumeEach(
-  limiter: Limiter,
-  name: string,
-  requests: readonly DecisionRequest[],
-): Promise<DecisionJson[]> {
-  const asked = requests.map((request) => ({ request, policy: findPolicy(limiter, name, request.subject) }));
+async function consumeEach(limiter: Limiter, name: string, requests: readonly DecisionRequest[]): Promise<string> {
+  const policies = requests.map(({ subject }) => findPolicy(limiter, name, subject));
   // Before anything is charged: what the schema can't know.
-  for (const [index, { request, policy }] of asked.entries()) {
-    const most = capacityOf(policy);
-    if ((request.cost ?? 1) > most)
-      throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
+  for (const [index, { cost = 1 }] of requests.entries()) {
+    const most = capacityOf(at(policies, index));
+    if (cost > most) throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
   }
-  return Promise.all(
-    asked.map(async ({ request, policy }) =>
-      toDecisionJson(await limiter.consume(name, ...limiterRequest(request)), policy),
-    ),
+  const decisions = await Promise.all(
+    requests.map(async (request) => limiter.consume(name, ...limiterRequest(request))),
   );
+  return JSON.stringify({
+    decisions: decisions.map((decision, index) => toDecisionJson(decision, at(policies, index))),
+  });
 }
 
-/** @throws {HTTPException} that becomes a 503, for a refusal that is no decision */
-function answerOf(decision: Decision, policy: Policy): DecisionJson {
-  const answer = toDecisionJson(decision, policy);
-  if (decision.reason === 'unavailable' && !decision.allowed) {
-    throw refusal(problemResponse(denialProblem(decision), answer.headers));
-  }
-  return answer;
+function at(policies: readonly Policy[], index: number): Policy {
+  const policy = policies[index];
+  if (policy === undefined) throw new Error('there is one policy per request');
+  return policy;
 }

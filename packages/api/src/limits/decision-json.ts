@@ -12,6 +12,7 @@ export interface DecisionJson {
   readonly policy: string;
   readonly reason: Decision['reason'];
   readonly source?: 'local' | undefined;
+  readonly cause?: string | undefined;
   readonly limit: number;
   readonly remaining: number;
   readonly resetAt: Milliseconds;
@@ -42,6 +43,7 @@ export const decisionSchema: z.ZodType<DecisionJson> = z
     policy: z.string(),
     reason: z.enum(reasons),
     source: z.literal('local').optional().openapi({ description: 'Decided without Redis, by a share of the limit.' }),
+    cause: z.string().optional().openapi({ description: 'Why Redis did not decide; absent when it did.' }),
     limit: z.number(),
     remaining: z.number(),
     resetAt: milliseconds.openapi({ description: 'When the whole limit is free again, in ms since 1970.' }),
@@ -56,21 +58,41 @@ export const decisionSchema: z.ZodType<DecisionJson> = z
   })
   .openapi('Decision');
 
-/** Turns a decision into what is sent: null where a time never comes. */
+/** What is sent for several requests that were decided together. */
+export interface CombinedJson {
+  readonly allowed: boolean;
+  readonly refusedBy: readonly string[];
+  readonly retryAfterMs: Milliseconds;
+  readonly decisions: readonly DecisionJson[];
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** {@link CombinedJson} for the OpenAPI document. */
+export const combinedSchema: z.ZodType<CombinedJson> = z
+  .object({
+    allowed: z.boolean(),
+    refusedBy: z.array(z.string()).openapi({ description: 'The policies that refused.' }),
+    retryAfterMs: milliseconds.openapi({ description: 'After how long all would be admitted.' }),
+    decisions: z.array(decisionSchema).openapi({ description: 'One per request, in their order.' }),
+    headers: z.record(z.string(), z.string()).openapi({ description: 'Headers for the answer to the subject.' }),
+  })
+  .openapi('CombinedDecision');
+
+/** Turns a decision into what is sent: whole numbers, and null where a time never comes. */
 export function toDecisionJson(decision: Decision, policy: Policy): DecisionJson {
-  const { blockedUntil } = decision;
+  const { resetAt, resetAfterMs, retryAfterMs, blockedUntil, ...rest } = decision;
   return {
-    ...decision,
+    ...rest,
+    resetAt: finite(resetAt),
+    resetAfterMs: finite(resetAfterMs),
+    retryAfterMs: finite(retryAfterMs),
+    ...(blockedUntil === undefined ? {} : { blockedUntil: finite(blockedUntil) }),
     // About the subject, and so not in the headers of this answer: they would slow down the caller, which serves others too.
     headers: rateLimitHeaders(decision, policy),
-    resetAt: finite(decision.resetAt),
-    resetAfterMs: finite(decision.resetAfterMs),
-    retryAfterMs: finite(decision.retryAfterMs),
-    ...(blockedUntil === undefined ? {} : { blockedUntil: finite(blockedUntil) }),
   };
 }
 
-/** Null where a number never comes. */
+/** A time or a wait in whole ms, not earlier than it was; null where it never comes: JSON has no Infinity. */
 export function finite(ms: number): Milliseconds {
-  return Number.isFinite(ms) ? ms : null;
+  return Number.isFinite(ms) ? Math.ceil(ms) : null;
 }

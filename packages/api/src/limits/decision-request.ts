@@ -1,17 +1,15 @@
 import { z } from '@hono/zod-openapi';
-import { type ConsumeOptions, MAX_LIMIT } from '@spillway/limiter';
+import { type CombinedRequest, type ConsumeOptions, MAX_LIMIT } from '@spillway/limiter';
 import { given } from '../given.ts';
-import { action, members, mustBe, subject, wholeNumber } from '../openapi/fields.ts';
+import { action, members, mustBe, subject, text, wholeNumber } from '../openapi/fields.ts';
 
 /** Most requests in one batch. */
 const MOST_REQUESTS = 100;
 
-/** What to decide. The highest cost depends on the policy, so the limiter checks it. */
-export const decisionRequest: z.ZodType<DecisionRequest> = members({
-  subject,
-  action: action.optional(),
-  cost: wholeNumber(1, MAX_LIMIT).optional().openapi({ description: 'Units; at most the limit.', default: 1 }),
-}).openapi('DecisionRequest');
+/** Most requests that are decided together: what `consumeAll` takes. */
+const MOST_TOGETHER = 64;
+
+const cost = wholeNumber(1, MAX_LIMIT).optional().openapi({ description: 'Units; at most the limit.', default: 1 });
 
 /** One request for a decision, as it travels. */
 export interface DecisionRequest {
@@ -20,15 +18,66 @@ export interface DecisionRequest {
   readonly cost?: number | undefined;
 }
 
+/** What to decide. The highest cost depends on the policy, so the limiter checks it. */
+export const decisionRequest: z.ZodType<DecisionRequest> = members({
+  subject,
+  action: action.optional(),
+  cost,
+}).openapi('DecisionRequest');
+
 /** Several requests under one policy, each decided on its own. */
-export const batchRequest: z.ZodType<{ readonly requests: DecisionRequest[] }> = members({
-  requests: z
-    .array(decisionRequest, { error: mustBe('a list') })
-    .min(1, 'must hold at least one request')
-    .max(MOST_REQUESTS, `must hold at most ${MOST_REQUESTS} requests`),
+export const batchRequest: z.ZodType<{ readonly requests: readonly DecisionRequest[] }> = members({
+  requests: listOf(decisionRequest, MOST_REQUESTS),
 }).openapi('BatchRequest');
 
+/** One of several requests that are decided together. */
+export interface TogetherRequest extends DecisionRequest {
+  readonly policy: string;
+}
+
+const togetherRequest: z.ZodType<TogetherRequest> = members({
+  policy: text(64).openapi({ example: 'standard' }),
+  subject,
+  action: action.optional(),
+  cost,
+}).openapi('CombinedDecisionRequest');
+
+/** Several requests of which all are charged or none. */
+export const combinedRequest: z.ZodType<{ readonly requests: readonly TogetherRequest[] }> = members({
+  requests: listOf(togetherRequest, MOST_TOGETHER),
+}).openapi('CombinedRequest');
+
+/** A slot that a decision named. */
+export interface SlotRequest {
+  readonly subject: string;
+  readonly action?: string | undefined;
+  readonly slot: string;
+}
+
+/** What gives a slot back, or keeps it. */
+export const slotRequest: z.ZodType<SlotRequest> = members({
+  subject,
+  action: action.optional(),
+  slot: text(64).openapi({ description: 'From the decision.' }),
+}).openapi('SlotRequest');
+
 /** A request, as the limiter takes it. */
-export function limiterRequest({ subject: who, action: what, cost }: DecisionRequest): [string, ConsumeOptions] {
-  return [who, given({ action: what, cost })];
+export function limiterRequest({
+  subject: who,
+  action: what,
+  cost: units,
+}: DecisionRequest): [string, ConsumeOptions?] {
+  return what === undefined && units === undefined ? [who] : [who, given({ action: what, cost: units })];
+}
+
+/** One of several, as `consumeAll` takes it. */
+export function combinedOf({ policy, subject: who, ...options }: TogetherRequest): CombinedRequest {
+  return { policy, subject: who, ...given(options) };
+}
+
+function listOf<Request>(request: z.ZodType<Request>, most: number): z.ZodType<readonly Request[]> {
+  return z
+    .array(request, { error: mustBe('a list') })
+    .min(1, 'must hold at least one request')
+    .max(most, `must hold at most ${most} requests`);
 }

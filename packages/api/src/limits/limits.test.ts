@@ -15,7 +15,7 @@ describe('a batch', () => {
       { subject: 'b', action: 'write' },
       { subject: 'a', cost: 3 },
     ];
-    expect(await answer('consume', { requests })).toMatchObject({
+    expect(await answer('batch', { requests })).toMatchObject({
       decisions: [
         { allowed: true, remaining: 3 },
         { allowed: false, remaining: 3, reason: 'limited' },
@@ -27,7 +27,7 @@ describe('a batch', () => {
 
   it('charges nothing when one request can not be read', async () => {
     for (const bad of [{ subject: '' }, { subject: 'b', cost: 11 }, { subject: 'b', cots: 1 }, { action: 'x' }, 5]) {
-      const response = await post('consume', { requests: [{ subject: 'a' }, bad] });
+      const response = await post('batch', { requests: [{ subject: 'a' }, bad] });
       expect(response.status).toBe(400);
       const { errors } = (await response.json()) as { errors: { field: string }[] };
       expect(errors.map(({ field }) => field)).toEqual([expect.stringMatching(/^requests\.1/)]);
@@ -40,7 +40,7 @@ describe('a batch', () => {
     [{ requests: Array.from({ length: 101 }, () => ({ subject: 'a' })) }, 'must hold at most 100 requests'],
     [{ requests: 'a' }, 'must be a list'],
   ])('is refused when it is %j', async (body, detail) => {
-    const response = await post('consume', body);
+    const response = await post('batch', body);
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ errors: [{ field: 'requests', detail }] });
   });
@@ -64,7 +64,7 @@ it('puts the headers for the subject into the decision and none of them on the a
   const allowed = await post('consume', { subject: 'a', cost: 8 });
   const denied = await post('consume', { subject: 'a', cost: 3 });
   const peeked = await post('peek', { subject: 'a', cost: 3 });
-  const batch = await post('consume', { requests: [{ subject: 'a', cost: 3 }] });
+  const batch = await post('batch', { requests: [{ subject: 'a', cost: 3 }] });
   for (const { headers: sent } of [allowed, denied, peeked, batch]) {
     expect([...sent.keys()].filter((name) => /ratelimit|retry-after/iu.test(name))).toEqual([]);
   }
@@ -103,4 +103,80 @@ it('an unknown policy is 404 for every operation', async () => {
   for (const operation of ['consume', 'peek', 'reset', 'block', 'unblock']) {
     expect((await post(operation, { subject: 'a' }, 'nope')).status).toBe(404);
   }
+});
+
+it('renew keeps a slot, and answers 204 also when it is lost', async () => {
+  const { slot } = (await answer('consume', { subject: 'a' }, 'slots')) as { slot: string };
+  expect((await post('renew', { subject: 'a', slot }, 'slots')).status).toBe(204);
+  expect(await answer('peek', { subject: 'a' }, 'slots')).toMatchObject({ allowed: false });
+  await post('release', { subject: 'a', slot }, 'slots');
+  expect((await post('renew', { subject: 'a', slot }, 'slots')).status).toBe(204);
+  expect((await post('renew', { subject: 'a', slot }, 'ten')).status).toBe(400);
+  expect((await post('renew', { subject: 'a' }, 'slots')).status).toBe(400);
+});
+
+it('penalize charges what does not fit, and reward gives units back', async () => {
+  await post('consume', { subject: 'a', cost: 8 });
+  expect(await answer('penalize', { subject: 'a', cost: 5 })).toMatchObject({ policy: 'ten', remaining: 0 });
+  await post('reset', { subject: 'a' });
+  await post('consume', { subject: 'a', cost: 8 });
+  expect(await answer('reward', { subject: 'a', cost: 3 })).toMatchObject({ remaining: 5 });
+  for (const operation of ['penalize', 'reward']) {
+    expect((await post(operation, { subject: 'a', cost: 0 })).status).toBe(400);
+    expect((await post(operation, { subject: 'a' }, 'none')).status).toBe(404);
+  }
+});
+
+it('sends times as whole milliseconds', async () => {
+  await api.limiter.block('ten', 'a', { durationMs: 12_345 });
+  const decision = (await answer('consume', { subject: 'a' })) as Record<string, number>;
+  for (const name of ['resetAt', 'resetAfterMs', 'retryAfterMs', 'blockedUntil']) {
+    expect([name, decision[name]]).toEqual([name, expect.toSatisfy(Number.isInteger)]);
+  }
+});
+
+describe('consume-all', () => {
+  const together = async (requests: unknown): Promise<Response> =>
+    api.ask('POST', '/v1/limits/consume-all', { body: { requests } });
+
+  it('charges all or none, and says which policies refused', async () => {
+    const requests = [
+      { policy: 'ten', subject: 'a', cost: 6 },
+      { policy: 'slots', subject: 'a' },
+    ];
+    expect(await (await together(requests)).json()).toMatchObject({
+      allowed: true,
+      refusedBy: [],
+      decisions: [
+        { policy: 'ten', remaining: 4 },
+        { policy: 'slots', slot: expect.any(String) as string },
+      ],
+      headers: { 'RateLimit-Policy': '"ten";q=10;w=60, "slots";q=1;w=60' },
+    });
+    const second = await together([{ policy: 'ten', subject: 'a', cost: 1 }, requests[1]]);
+    expect([second.status, await second.json()]).toMatchObject([
+      200,
+      { allowed: false, refusedBy: ['slots'], decisions: [{ reason: 'withheld' }, { reason: 'limited' }] },
+    ]);
+    expect(await answer('peek', { subject: 'a' })).toMatchObject({ remaining: 4 });
+  });
+
+  it.each([
+    [[{ policy: 'none', subject: 'a' }], 404, 'policy'],
+    [[{ subject: 'a' }], 400, 'requests.0.policy'],
+    [[{ policy: 'ten', subject: '' }], 400, 'requests.0.subject'],
+    [
+      [
+        { policy: 'ten', subject: 'a' },
+        { policy: 'ten', subject: 'a' },
+      ],
+      400,
+      'requests',
+    ],
+    [Array.from({ length: 65 }, (_, index) => ({ policy: 'ten', subject: `s${index}` })), 400, 'requests'],
+    [[], 400, 'requests'],
+  ])('refuses %j with %i and names %s', async (requests, status, field) => {
+    const response = await together(requests);
+    expect([response.status, await response.json()]).toMatchObject([status, { errors: [{ field }] }]);
+  });
 });

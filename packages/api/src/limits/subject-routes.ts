@@ -5,7 +5,7 @@ import { byHand } from '../audit/recorder.ts';
 import type { Guard, Guarded } from '../auth/require-scope.ts';
 import { given } from '../given.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { action, members, milliseconds, subject, text, why, wholeNumber } from '../openapi/fields.ts';
+import { action, members, milliseconds, subject, why, wholeNumber } from '../openapi/fields.ts';
 import { json, jsonBody, refusals } from '../openapi/responses.ts';
 import { reachOf, reachSchema } from '../reach.ts';
 import { readBody } from '../read-body.ts';
@@ -19,20 +19,13 @@ const blockBody = members({ subject, action: action.optional(), durationMs: dura
 const everywhereBody = members({ subject, durationMs: duration, why }).openapi('BlockEverywhereRequest');
 const namedBody = members({ subject, why }).openapi('UnblockEverywhereRequest');
 
-const releaseBody = members({
-  subject,
-  action: action.optional(),
-  slot: text(64).openapi({ description: 'From the decision.' }),
-}).openapi('ReleaseRequest');
-
 const refused = refusals(400, 401, 403, 404, 413, 415, 503);
 const refusedEverywhere = refusals(400, 401, 403, 413, 415, 503);
 
-/** `POST /v1/limits/{policy}/reset`, `/block`, `/unblock` and `/release`: what is done about one subject. */
+/** `POST /v1/limits/{policy}/reset`, `/block` and `/unblock`: what is done about one subject. */
 export function subjectRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   resetRoute(app, limiter, guard);
   blockRoutes(app, limiter, guard);
-  releaseRoute(app, limiter, guard);
   if (limiter.live !== undefined) everywhereRoutes(app, limiter.live, guard);
 }
 
@@ -123,25 +116,6 @@ function everywhereRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
     const { subject: who, why: reason } = context.req.valid('json');
     const done = await live.unblockEverywhere(who, byHand(context, reason));
     return context.json({ wasBlocked: done.existed, ...reachOf(done) }, 200);
-  });
-}
-
-/** For whoever asked for the slot: `decide` is enough. */
-function releaseRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
-  const release = createRoute({
-    ...common(guard('decide')),
-    method: 'post',
-    path: '/v1/limits/{policy}/release',
-    operationId: 'release',
-    summary: 'Give back the slot of a concurrency policy',
-    request: { params, body: jsonBody(releaseBody) },
-    responses: { 204: { description: 'Given back, or free already.' }, ...refused },
-  });
-  app.openapi(release, async (context) => {
-    const { subject: who, slot, ...options } = context.req.valid('json');
-    const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    await limiter.release(name, who, slot, given(options));
-    return context.body(null, 204);
   });
 }
 

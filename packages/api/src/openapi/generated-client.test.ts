@@ -92,6 +92,13 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   const subject = { subject: 'ann' };
   expect(await call('limits', 'consume', 'ten', { ...subject, cost: 2 })).toMatchObject({ remaining: 8 });
   await call('limits', 'peek', 'ten', subject);
+  expect(await call('limits', 'consumeBatch', 'ten', { requests: [subject] })).toMatchObject({
+    decisions: [{ remaining: 7 }],
+  });
+  const together = { requests: [{ policy: 'ten', ...subject }] };
+  expect(await call('limits', 'consumeAll', together)).toMatchObject({ allowed: true, decisions: [{ remaining: 6 }] });
+  expect(await call('limits', 'reward', 'ten', subject)).toMatchObject({ remaining: 7 });
+  expect(await call('limits', 'penalize', 'ten', subject)).toMatchObject({ remaining: 6 });
   expect(await call('limits', 'lookUpSubject', subject)).toMatchObject({ subject: 'ann', blocks: [] });
   await call('limits', 'block', 'ten', { ...subject, durationMs: 1_000 });
   expect(await call('limits', 'unblock', 'ten', subject)).toEqual({ wasBlocked: true });
@@ -104,6 +111,7 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
     body: JSON.stringify(subject),
   });
   const { slot } = (await consumed.json()) as { slot: string };
+  await call('limits', 'renew', 'slots', { ...subject, slot });
   await call('limits', 'release', 'slots', { ...subject, slot });
 
   await call('policies', 'setPolicy', 'exports', { limit: 5, windowMs: 1_000 });

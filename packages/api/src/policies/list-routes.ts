@@ -8,6 +8,7 @@ import { refusal, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { refuseEverybody, samePlace } from '../same-place.ts';
 import { byHand } from '../audit/recorder.ts';
+import { finite } from '../limits/decision-json.ts';
 import { onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { type Reach, reachIgnored, reachOf, reachSchema } from '../reach.ts';
 
@@ -58,7 +59,7 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     const entries = await deps.live.list();
     const blocks = entries.blocked.map((block) => ({
       ...block,
-      blockedUntil: Number.isFinite(block.blockedUntil) ? block.blockedUntil : null,
+      blockedUntil: finite(block.blockedUntil),
     }));
     return context.json({ allowed: [...entries.allowed], denied: [...entries.denied], blocked: blocks }, 200);
   });
