@@ -7,6 +7,9 @@ const post = async (operation: string, body: unknown, policy = 'ten'): Promise<R
 const answer = async (operation: string, body: unknown, policy = 'ten'): Promise<unknown> =>
   (await post(operation, body, policy)).json();
 
+const together = async (requests: unknown): Promise<Response> =>
+  api.ask('POST', '/v1/limits/consume-all', { body: { requests } });
+
 describe('a batch', () => {
   it('is decided request by request, in order', async () => {
     const requests = [
@@ -136,9 +139,6 @@ it('sends times as whole milliseconds', async () => {
 });
 
 describe('consume-all', () => {
-  const together = async (requests: unknown): Promise<Response> =>
-    api.ask('POST', '/v1/limits/consume-all', { body: { requests } });
-
   it('charges all or none, and says which policies refused', async () => {
     const requests = [
       { policy: 'ten', subject: 'a', cost: 6 },
