@@ -92,7 +92,7 @@ describe('/v1/policies/{policy}/overrides', () => {
       ['small', 400],
     ]) {
       const body = { requests: [{ subject, cost: 40 }] };
-      expect((await api.ask('POST', '/v1/limits/ten/consume', { body })).status).toBe(status);
+      expect((await api.ask('POST', '/v1/limits/ten/batch', { body })).status).toBe(status);
     }
   });
 
