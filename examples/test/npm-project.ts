@@ -36,7 +36,8 @@ export async function npmProject(
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
   const run: NpmProject['run'] = (program, args, env = {}) => {
     const found = program === 'node' || program === 'npx' ? program : join(folder, 'node_modules/.bin', program);
-    const options = { cwd: folder, env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024 };
+    // pnpm names the workspace's packages in NODE_PATH: there is nothing of them in a project of its own.
+    const options = { cwd: folder, env: { ...process.env, NODE_PATH: '', ...env }, maxBuffer: 64 * 1024 * 1024 };
     return new Promise((resolve) => {
       execFile(found, args, options, (error, stdout, stderr) => {
         const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : 1;
