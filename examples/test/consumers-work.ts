@@ -83,7 +83,7 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
     );
   });
 
-  describe('a project with node-redis and without ioredis', { timeout: 120_000 }, () => {
+  describe('a project with node-redis and without ioredis', { timeout: 300_000 }, () => {
     let project: NpmProject;
     beforeAll(async () => {
       const { esbuild, webpack, 'webpack-cli': cli } = BUNDLERS;
