@@ -1,5 +1,10 @@
+import { sql } from 'drizzle-orm';
+import { alias } from 'drizzle-orm/pg-core';
 import type { Queryable } from '../connection/connection.ts';
+import { read } from '../query/typed.ts';
 import type { JobRun, RunTrigger } from '../runs/job-runs.ts';
+import { archivalRuns } from '../schema/archival-runs.ts';
+import { jobRuns } from '../schema/job-runs.ts';
 
 /** The last run of a maintenance job. */
 export interface JobOverview {
@@ -17,20 +22,36 @@ export interface JobOverview {
   readonly errorMessage: string | null;
 }
 
-const QUERY = `
+const last = alias(jobRuns, 'last');
+const part = alias(archivalRuns, 'part');
+const grouped = sql.join(
+  [
+    last.id,
+    last.job,
+    last.status,
+    last.trigger,
+    last.attempts,
+    last.startedAtMs,
+    last.durationMs,
+    last.dryRun,
+    last.errorMessage,
+  ],
+  sql`, `,
+);
+
+const QUERY = sql`
   WITH last AS (
-    SELECT DISTINCT ON (job) * FROM spillway.job_runs WHERE status <> 'baseline' ORDER BY job, started_at DESC
+    SELECT DISTINCT ON (${jobRuns.job}) * FROM ${jobRuns} WHERE ${jobRuns.status} <> 'baseline'
+    ORDER BY ${jobRuns.job}, ${jobRuns.startedAtMs} DESC
   )
-  SELECT job, last.status, trigger, attempts, (extract(epoch FROM last.started_at) * 1000)::float8 AS "startedAtMs",
-         last.duration_ms::float8 AS "durationMs", last.dry_run AS "dryRun",
-         coalesce(sum(greatest(run.archived_count, run.deleted_count)), 0)::float8 AS "rowsMoved",
-         last.error_message AS "errorMessage"
-  FROM last LEFT JOIN archive.archival_runs AS run ON run.run_id = last.id
-  GROUP BY last.id, job, last.status, trigger, attempts, last.started_at, last.duration_ms, last.dry_run, last.error_message
-  ORDER BY job`;
+  SELECT ${last.job} AS job, ${last.status} AS status, ${last.trigger} AS trigger, ${last.attempts} AS attempts,
+         (extract(epoch FROM ${last.startedAtMs}) * 1000)::float8 AS "startedAtMs", ${last.durationMs}::float8 AS "durationMs",
+         ${last.dryRun} AS "dryRun", ${last.errorMessage} AS "errorMessage",
+         coalesce(sum(greatest(${part.archivedCount}, ${part.deletedCount})), 0)::float8 AS "rowsMoved"
+  FROM last LEFT JOIN ${archivalRuns} AS part ON ${part.runId} = ${last.id}
+  GROUP BY ${grouped} ORDER BY ${last.job}`;
 
 /** The last run of each job that ever ran. */
 export async function jobOverview(db: Queryable): Promise<readonly JobOverview[]> {
-  const { rows } = await db.query<JobOverview>(QUERY);
-  return rows;
+  return read<JobOverview>(db, QUERY);
 }

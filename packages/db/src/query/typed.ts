@@ -64,6 +64,11 @@ export function excluded(column: Column): SQL {
   return sql`excluded.${sql.identifier(column.name)}`;
 }
 
+/** The name of a column alone, as lists of columns and assignments want it. */
+export function bare(column: Column): SQL {
+  return sql`${sql.identifier(column.name)}`;
+}
+
 /** Postgres' clock, at the begin of the transaction. */
 export const now: SQL = sql`now()`;
 

@@ -1,6 +1,8 @@
-import { eq } from 'drizzle-orm';
+import { and, desc, eq, type SQL, sql } from 'drizzle-orm';
+import { alias } from 'drizzle-orm/pg-core';
 import type { Queryable } from '../connection/connection.ts';
-import { columnsOf, typed } from '../query/typed.ts';
+import { bare, columnsOf, read, typed } from '../query/typed.ts';
+import { archivalRuns } from '../schema/archival-runs.ts';
 import type { runTriggers } from '../schema/enumerations.ts';
 import { jobRuns } from '../schema/job-runs.ts';
 import { type ArchivalRun, listArchivalRuns } from './list-archival-runs.ts';
@@ -12,6 +14,9 @@ export type RunTrigger = (typeof runTriggers)[number];
 /** Attempts of one due moment, and the pause before a failed one is tried again, in milliseconds. */
 const ATTEMPTS = 3;
 const RETRY_AFTER_MS = 600_000;
+
+/** What is said of a run whose end nobody wrote. */
+const DIED = 'the process died, or lost Postgres';
 
 /** Postgres' clock in epoch milliseconds: the one that decides what is due. */
 export async function readClockMs(db: Queryable): Promise<number> {
@@ -33,26 +38,30 @@ export async function isDue(
   dueAt: Date,
   retryAfterMs: number = RETRY_AFTER_MS,
 ): Promise<boolean> {
-  await db.query(
-    `INSERT INTO spillway.job_runs (job, due_at, trigger, status, finished_at)
-     SELECT $1::text, $2::timestamptz, 'schedule', 'baseline', now()
-     WHERE NOT EXISTS (SELECT FROM spillway.job_runs WHERE job = $1 AND due_at IS NOT NULL)
-     ON CONFLICT DO NOTHING`,
-    [job, dueAt],
+  const { dueAtMs, status, attempts, finishedAtMs, startedAtMs, dryRun } = jobRuns;
+  const begun = [jobRuns.job, dueAtMs, jobRuns.trigger, status, finishedAtMs].map(bare);
+  const ofJob = sql`FROM ${jobRuns} WHERE ${jobRuns.job} = ${job}`;
+  await read(
+    db,
+    sql`
+      INSERT INTO ${jobRuns} (${sql.join(begun, sql`, `)})
+      SELECT ${job}::text, ${dueAt}::timestamptz, 'schedule', 'baseline', now()
+      WHERE NOT EXISTS (SELECT ${ofJob} AND ${dueAtMs} IS NOT NULL)
+      ON CONFLICT DO NOTHING`,
   );
-  const { rows } = await db.query<{ due: boolean }>(
-    `SELECT NOT EXISTS (
-       SELECT FROM spillway.job_runs
-       WHERE job = $1 AND due_at >= $2 AND NOT (due_at = $2 AND (
-         status IN ('running', 'crashed')
-         OR (status = 'failed' AND attempts < $3 AND finished_at < now() - $4::float8 * interval '1 millisecond')))
-     ) AND NOT EXISTS (
-       SELECT FROM spillway.job_runs
-       WHERE job = $1 AND due_at IS NULL AND status = 'completed' AND NOT dry_run AND started_at >= $2
-     ) AS due`,
-    [job, dueAt, ATTEMPTS, retryAfterMs],
+  const [row] = await read<{ due: boolean }>(
+    db,
+    sql`
+      SELECT NOT EXISTS (
+        SELECT ${ofJob} AND ${dueAtMs} >= ${dueAt} AND NOT (${dueAtMs} = ${dueAt} AND (
+          ${status} IN ('running', 'crashed')
+          OR (${status} = 'failed' AND ${attempts} < ${ATTEMPTS}
+              AND ${finishedAtMs} < now() - ${retryAfterMs}::float8 * interval '1 millisecond')))
+      ) AND NOT EXISTS (
+        SELECT ${ofJob} AND ${dueAtMs} IS NULL AND ${status} = 'completed' AND NOT ${dryRun} AND ${startedAtMs} >= ${dueAt}
+      ) AS due`,
   );
-  return rows[0]?.due === true;
+  return row?.due === true;
 }
 
 /** A run to begin. */
@@ -84,34 +93,51 @@ export type RunBegin =
  * process's, and is marked as crashed. Counts of its tables are those of the batches that were committed.
  */
 export async function beginRun(db: Queryable, run: NewRun): Promise<RunBegin> {
-  const { job, trigger, dryRun, dueAt } = run;
-  const found = await db.query<{ id: string }>('SELECT id FROM spillway.job_runs WHERE job = $1 AND due_at = $2', [
-    job,
-    dueAt,
-  ]);
-  const id = found.rows[0]?.id ?? run.id;
-  const { rows } = await db.query<{ attempts: number | null; crashed: number; status: RunStatus | null }>(
-    `WITH dead_runs AS (
-       UPDATE spillway.job_runs SET status = 'crashed', finished_at = clock_timestamp(), error_message = $6
-       WHERE job = $2 AND dry_run = $5 AND status = 'running' AND id <> $1
-     ), dead_tables AS (
-       UPDATE archive.archival_runs SET status = 'crashed', finished_at = clock_timestamp(), error_message = $6
-       WHERE job_name = $2 AND dry_run = $5 AND status = 'running' RETURNING 1
-     ), begun AS (
-       INSERT INTO spillway.job_runs AS run (id, job, due_at, trigger, dry_run) VALUES ($1, $2, $3, $4, $5)
-       ON CONFLICT (id) DO UPDATE
-       SET status = 'running', attempts = run.attempts + 1, started_at = now(), finished_at = NULL, duration_ms = NULL,
-           error_message = NULL
-       WHERE run.status NOT IN ('completed', 'partial')
-       RETURNING attempts
-     )
-     SELECT (SELECT attempts FROM begun) AS attempts, (SELECT count(*)::int FROM dead_tables) AS crashed,
-            (SELECT status FROM spillway.job_runs WHERE id = $1) AS status`,
-    [id, job, dueAt, trigger, dryRun, 'the process died, or lost Postgres'],
+  const found = run.dueAt === null ? undefined : await runOf(db, run.job, run.dueAt);
+  const id = found ?? run.id;
+  const [row] = await read<{ attempts: number | null; crashed: number; status: RunStatus | null }>(
+    db,
+    beginning(id, run),
   );
-  const { attempts = null, crashed = 0, status = null } = rows[0] ?? {};
+  const { attempts = null, crashed = 0, status = null } = row ?? {};
   if (attempts !== null) return { kind: 'begun', id, attempt: attempts, crashedTables: crashed };
   return { kind: 'ended', id, status: status ?? 'failed' };
+}
+
+/** The id of the run for a moment of the schedule. */
+async function runOf(db: Queryable, job: string, dueAt: Date): Promise<string | undefined> {
+  const ofMoment = and(eq(jobRuns.job, job), eq(jobRuns.dueAtMs, dueAt.getTime()));
+  const [row] = await typed(db).select({ id: jobRuns.id }).from(jobRuns).where(ofMoment);
+  return row?.id;
+}
+
+const running = alias(jobRuns, 'run');
+
+const crashed = (of: typeof jobRuns | typeof archivalRuns): SQL =>
+  sql`SET ${bare(of.status)} = 'crashed', ${bare(of.finishedAtMs)} = clock_timestamp(), ${bare(of.errorMessage)} = ${DIED}`;
+
+function beginning(id: string, { job, trigger, dryRun, dueAt }: NewRun): SQL {
+  const { status, attempts, startedAtMs, finishedAtMs, durationMs, errorMessage } = jobRuns;
+  const tables = archivalRuns;
+  return sql`
+    WITH dead_runs AS (
+      UPDATE ${jobRuns} ${crashed(jobRuns)}
+      WHERE ${jobRuns.job} = ${job} AND ${jobRuns.dryRun} = ${dryRun} AND ${status} = 'running' AND ${jobRuns.id} <> ${id}::uuid
+    ), dead_tables AS (
+      UPDATE ${tables} ${crashed(tables)}
+      WHERE ${tables.jobName} = ${job} AND ${tables.dryRun} = ${dryRun} AND ${tables.status} = 'running' RETURNING 1
+    ), begun AS (
+      INSERT INTO ${jobRuns} AS run
+        (${sql.join([jobRuns.id, jobRuns.job, jobRuns.dueAtMs, jobRuns.trigger, jobRuns.dryRun].map(bare), sql`, `)})
+      VALUES (${id}, ${job}, ${dueAt}, ${trigger}, ${dryRun})
+      ON CONFLICT (${bare(jobRuns.id)}) DO UPDATE
+      SET ${bare(status)} = 'running', ${bare(attempts)} = ${running.attempts} + 1, ${bare(startedAtMs)} = now(),
+          ${bare(finishedAtMs)} = NULL, ${bare(durationMs)} = NULL, ${bare(errorMessage)} = NULL
+      WHERE ${running.status} NOT IN ('completed', 'partial')
+      RETURNING ${running.attempts} AS attempts
+    )
+    SELECT (SELECT attempts FROM begun) AS attempts, (SELECT count(*)::int FROM dead_tables) AS crashed,
+           (SELECT ${status} FROM ${jobRuns} WHERE ${jobRuns.id} = ${id}::uuid) AS status`;
 }
 
 /** How a run ended. */
@@ -124,22 +150,28 @@ export interface RunEnd {
 
 /** Writes how a run ended. The duration is Postgres' own. */
 export async function endRun(db: Queryable, id: string, { status, errorMessage, details }: RunEnd): Promise<void> {
-  await db.query(
-    `UPDATE spillway.job_runs
-     SET status = $2, error_message = $3, details = $4, finished_at = clock_timestamp(),
-         duration_ms = round(extract(epoch FROM clock_timestamp() - started_at) * 1000)
-     WHERE id = $1`,
-    [id, status, errorMessage ?? null, JSON.stringify(details ?? {})],
-  );
+  await typed(db)
+    .update(jobRuns)
+    .set({
+      status,
+      errorMessage: errorMessage ?? null,
+      details: details ?? {},
+      finishedAtMs: sql`clock_timestamp()`,
+      durationMs: sql`round(extract(epoch FROM clock_timestamp() - ${jobRuns.startedAtMs}) * 1000)`,
+    })
+    .where(eq(jobRuns.id, id));
 }
 
 /** The id of the run that is going on, by what its row says; undefined when there is none. */
 export async function runningRun(db: Queryable, job: string, dryRun: boolean): Promise<string | undefined> {
-  const { rows } = await db.query<{ id: string }>(
-    `SELECT id FROM spillway.job_runs WHERE job = $1 AND dry_run = $2 AND status = 'running' ORDER BY started_at DESC LIMIT 1`,
-    [job, dryRun],
-  );
-  return rows[0]?.id;
+  const ofJob = and(eq(jobRuns.job, job), eq(jobRuns.dryRun, dryRun), eq(jobRuns.status, 'running'));
+  const [row] = await typed(db)
+    .select({ id: jobRuns.id })
+    .from(jobRuns)
+    .where(ofJob)
+    .orderBy(desc(jobRuns.startedAtMs))
+    .limit(1);
+  return row?.id;
 }
 
 /** A run, as it is read. Times are epoch ms. */

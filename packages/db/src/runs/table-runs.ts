@@ -1,4 +1,7 @@
+import { eq, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
+import { typed } from '../query/typed.ts';
+import { archivalRuns } from '../schema/archival-runs.ts';
 
 /** How a run, or its part on one table, ended. `partial`: in order, but there is more to do. */
 export type RunStatus = 'completed' | 'partial' | 'failed';
@@ -25,15 +28,9 @@ export interface TableRunEnd {
 }
 
 /** Writes a row of `archive.archival_runs`, and returns its id. */
-export async function openTableRun(
-  db: Queryable,
-  { runId, jobName, tableName, dryRun }: TableRunStart,
-): Promise<string> {
-  const { rows } = await db.query<{ id: string }>(
-    `INSERT INTO archive.archival_runs (run_id, job_name, table_name, dry_run) VALUES ($1, $2, $3, $4) RETURNING id`,
-    [runId, jobName, tableName, dryRun],
-  );
-  return rows[0]?.id ?? '';
+export async function openTableRun(db: Queryable, start: TableRunStart): Promise<string> {
+  const [row] = await typed(db).insert(archivalRuns).values(start).returning({ id: archivalRuns.id });
+  return row?.id ?? '';
 }
 
 /** Adds a batch's rows; inside the batch's transaction, so that the counts are right whatever dies when. */
@@ -42,22 +39,31 @@ export async function addToTableRun(
   id: string,
   counts: { archived: number; deleted: number },
 ): Promise<void> {
-  await db.query(
-    `UPDATE archive.archival_runs SET archived_count = archived_count + $2, deleted_count = deleted_count + $3
-     WHERE id = $1`,
-    [id, counts.archived, counts.deleted],
-  );
+  const { archivedCount, deletedCount } = archivalRuns;
+  await typed(db)
+    .update(archivalRuns)
+    .set({
+      archivedCount: sql`${archivedCount} + ${counts.archived}::bigint`,
+      deletedCount: sql`${deletedCount} + ${counts.deleted}::bigint`,
+    })
+    .where(eq(archivalRuns.id, id));
 }
 
 /** Completes the row. The duration is Postgres' own. */
 export async function closeTableRun(db: Queryable, id: string, end: TableRunEnd): Promise<void> {
-  const { status, archived = null, deleted = null, cutoff = null, errorMessage = null, details = {} } = end;
-  await db.query(
-    `UPDATE archive.archival_runs
-     SET status = $2, finished_at = clock_timestamp(), cutoff = $3, error_message = $4, details = $5,
-         archived_count = coalesce($6, archived_count), deleted_count = coalesce($7, deleted_count),
-         duration_ms = round(extract(epoch FROM clock_timestamp() - started_at) * 1000)
-     WHERE id = $1`,
-    [id, status, cutoff, errorMessage, JSON.stringify(details), archived, deleted],
-  );
+  const { status, archived, deleted, cutoff, errorMessage = null, details = {} } = end;
+  await typed(db)
+    .update(archivalRuns)
+    .set({
+      status,
+      finishedAtMs: sql`clock_timestamp()`,
+      cutoffMs: cutoff?.getTime() ?? null,
+      errorMessage,
+      details,
+      durationMs: sql`round(extract(epoch FROM clock_timestamp() - ${archivalRuns.startedAtMs}) * 1000)`,
+      // An absent one stays as the batches left it.
+      archivedCount: archived ?? sql`${archivalRuns.archivedCount}`,
+      deletedCount: deleted ?? sql`${archivalRuns.deletedCount}`,
+    })
+    .where(eq(archivalRuns.id, id));
 }

@@ -1,4 +1,10 @@
+import { sql } from 'drizzle-orm';
+import { alias } from 'drizzle-orm/pg-core';
 import type { Queryable } from '../connection/connection.ts';
+import { bare, excluded, read } from '../query/typed.ts';
+import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
+import { auditGaps } from '../schema/audit-gaps.ts';
+import { jobRuns, observerTurns } from '../schema/job-runs.ts';
 
 /** What Postgres knows about the health of the trail and of maintenance. */
 export interface Vitals {
@@ -31,26 +37,27 @@ export interface JobVitals {
   readonly durationMs: number | null;
 }
 
-const QUERY = `
+const { kind, shard, epoch, detail, fromSeq, toSeq, resolvedAtMs, detectedAtMs } = auditGaps;
+
+const QUERY = sql`
   SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "nowMs",
-         (SELECT count(*)::float8 FROM spillway.audit_dead_letters WHERE replayed_at IS NULL) AS "deadLetters",
-         (SELECT coalesce(sum(to_seq - from_seq + 1), 0)::float8 FROM spillway.audit_gaps
-          WHERE kind = 'missing' AND resolved_at IS NULL) AS missing,
-         (SELECT coalesce(sum((detail->>'blocks')::float8), 0) FROM spillway.audit_gaps
-          WHERE kind = 'blocks_capped' AND detected_at > clock_timestamp() - interval '10 minutes') AS "blocksCapped",
-         (SELECT coalesce(json_agg(json_build_object('shard', shard, 'epoch', epoch, 'count', (detail->>'count')::float8)), '[]')
-          FROM spillway.audit_gaps WHERE kind = 'dropped') AS dropped,
+         (SELECT count(*)::float8 FROM ${auditDeadLetters} WHERE ${auditDeadLetters.replayedAtMs} IS NULL) AS "deadLetters",
+         (SELECT coalesce(sum(${toSeq} - ${fromSeq} + 1), 0)::float8 FROM ${auditGaps}
+          WHERE ${kind} = 'missing' AND ${resolvedAtMs} IS NULL) AS missing,
+         (SELECT coalesce(sum((${detail}->>'blocks')::float8), 0) FROM ${auditGaps}
+          WHERE ${kind} = 'blocks_capped' AND ${detectedAtMs} > clock_timestamp() - interval '10 minutes') AS "blocksCapped",
+         (SELECT coalesce(json_agg(json_build_object('shard', ${shard}, 'epoch', ${epoch}, 'count', (${detail}->>'count')::float8)), '[]')
+          FROM ${auditGaps} WHERE ${kind} = 'dropped') AS dropped,
          (SELECT coalesce(json_agg(last), '[]') FROM (
-            SELECT DISTINCT ON (job) job, duration_ms AS "durationMs",
-                   (extract(epoch FROM clock_timestamp() - finished_at) * 1000)::float8 AS "successAgeMs"
-            FROM spillway.job_runs
-            WHERE status IN ('baseline', 'completed') AND NOT dry_run
-            ORDER BY job, started_at DESC) AS last) AS jobs`;
+            SELECT DISTINCT ON (${jobRuns.job}) ${jobRuns.job} AS job, ${jobRuns.durationMs} AS "durationMs",
+                   (extract(epoch FROM clock_timestamp() - ${jobRuns.finishedAtMs}) * 1000)::float8 AS "successAgeMs"
+            FROM ${jobRuns}
+            WHERE ${jobRuns.status} IN ('baseline', 'completed') AND NOT ${jobRuns.dryRun}
+            ORDER BY ${jobRuns.job}, ${jobRuns.startedAtMs} DESC) AS last) AS jobs`;
 
 /** Reads them in one statement. */
 export async function readVitals(db: Queryable): Promise<Vitals> {
-  const { rows } = await db.query<{ [Key in keyof Vitals]: Vitals[Key] }>(QUERY);
-  const [row] = rows;
+  const [row] = await read<Vitals>(db, QUERY);
   if (row === undefined) throw new Error('the query for vitals gave no row');
   return row;
 }
@@ -78,13 +85,15 @@ export async function recordMetrics(db: Queryable, samples: readonly Sample[]): 
   );
 }
 
-const TURN = `
-  INSERT INTO spillway.observer_turns AS turn (taken_at) VALUES (clock_timestamp())
-  ON CONFLICT (id) DO UPDATE SET taken_at = excluded.taken_at
-  WHERE turn.taken_at NOT BETWEEN clock_timestamp() - $1::float8 * interval '1 millisecond' AND clock_timestamp()
-  RETURNING true`;
+const turn = alias(observerTurns, 'turn');
 
 /** Whether it is the caller's turn to record what it saw: nobody had it within the last `restMs`, by Postgres' clock. */
 export async function takeTurn(db: Queryable, restMs: number): Promise<boolean> {
-  return (await db.query(TURN, [restMs])).rows.length > 0;
+  const { takenAtMs } = observerTurns;
+  const taken = sql`
+    INSERT INTO ${observerTurns} AS turn (${bare(takenAtMs)}) VALUES (clock_timestamp())
+    ON CONFLICT (${bare(observerTurns.id)}) DO UPDATE SET ${bare(takenAtMs)} = ${excluded(takenAtMs)}
+    WHERE ${turn.takenAtMs} NOT BETWEEN clock_timestamp() - ${restMs}::float8 * interval '1 millisecond' AND clock_timestamp()
+    RETURNING true`;
+  return (await read(db, taken)).length > 0;
 }
