@@ -93,6 +93,36 @@ describe.each(shapes)('a client of $name', ({ connect }) => {
   });
 });
 
+/** Connections that listen, of the server and of each master. */
+async function listening(): Promise<number> {
+  const masters = [admin, ...cluster.nodes.map(({ host, port }) => new Redis({ host, port }))];
+  try {
+    const lists = await Promise.all(masters.map((master) => master.client('LIST', 'TYPE', 'PUBSUB')));
+    return String(lists).split('id=').length - 1;
+  } finally {
+    for (const master of masters.slice(1)) master.disconnect();
+  }
+}
+
+describe.each(shapes)('a subscription over $name', ({ connect }) => {
+  it('that is closed while its connection is being made leaves none open', async () => {
+    const connected = await connect();
+    onTestFinished(() => connected.end());
+    const client = optionOf(connected.client);
+    for (let turns = 0; turns < 60; turns += 1) {
+      const { close } = subscribe({
+        client,
+        channels: ['news'],
+        onMessage: () => undefined,
+        onSubscribed: () => undefined,
+      });
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      close();
+    }
+    await expect.poll(listening).toBe(0);
+  });
+});
+
 describe.each(shapes.filter(({ name }) => name.startsWith('node-redis')))('a client of $name', ({ connect }) => {
   it('is told to have ended when its owner ended it', async () => {
     const connected = await connect();

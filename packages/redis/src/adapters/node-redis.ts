@@ -86,11 +86,15 @@ class Subscriber implements SubscriberClient {
   #hear: Hear = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
+  /** A socket is being opened. node-redis doesn't know it yet, and would leave it open if it were destroyed now. */
+  #dialing = false;
   // One function for all: node-redis calls each that it was given.
   readonly #listener = (message: string, channel: string): void => this.#hear(channel, message);
 
   constructor(client: Common) {
     [this.#client, this.#kind] = kindOf(client);
+    this.#client.on('reconnecting', () => (this.#dialing = true));
+    for (const event of ['connect', 'error']) this.#client.on(event, () => this.#dialed());
     void this.connect();
   }
 
@@ -102,11 +106,14 @@ class Subscriber implements SubscriberClient {
   /** Never rejects: it tries until it is ended. */
   async connect(): Promise<void> {
     this.#ended = false;
+    if (this.#client.isOpen) return;
+    this.#dialing = true;
     try {
-      if (!this.#client.isOpen) await this.#client.connect();
+      await this.#client.connect();
     } catch {
       this.#again(() => void this.connect());
     }
+    this.#dialed();
   }
 
   async subscribe(...channels: string[]): Promise<void> {
@@ -125,7 +132,13 @@ class Subscriber implements SubscriberClient {
   disconnect(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
-    if (this.#client.isOpen) void this.#client.destroy();
+    if (!this.#dialing) this.#dialed();
+  }
+
+  /** There is a socket, or none. */
+  #dialed(): void {
+    this.#dialing = false;
+    if (this.#ended && this.#client.isOpen) void this.#client.destroy();
   }
 
   on(event: string, listener: AnyListener): void {
