@@ -60,6 +60,8 @@ const statements = [
    )
    INSERT INTO archive.archival_runs (run_id, job_name, table_name, status, archived_count, deleted_count, started_at, finished_at)
    SELECT id, job, table_name, status, archived, deleted, started_at, started_at + took FROM run WHERE table_name IS NOT NULL`,
+  `INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
+   SELECT 'user-' || n, 'POST', '/functions/v1/generate-content', 200, 90, now() - interval '1 minute' FROM generate_series(1, 742) AS n`,
   `INSERT INTO system_metrics (metric_name, metric_value, recorded_at) VALUES ('spillway_active_users', 742, now() - interval '20 seconds'),
      ('spillway_generations_per_hour', 3120, now() - interval '20 seconds')`,
   `INSERT INTO spillway.alerts (rule, value, threshold, opened_at) VALUES ('audit_dead_letters', 1, 0, now() - interval '6 minutes')`,

@@ -108,26 +108,33 @@ describe('self-observation', () => {
     );
     for (let worker = 0; worker < 3; worker += 1) await start({ observeIntervalMs: 2_000 });
     await expect.poll(() => lastValue('audit_outbox_events'), { timeout: 10_000 }).toBe(5);
-    const names = await rows('SELECT DISTINCT metric_name AS name FROM system_metrics ORDER BY 1');
-    expect(names.map((row) => Object.values(row ?? {})[0])).toEqual([
-      'audit_blocks_capped',
-      'audit_dead_letters',
-      'audit_dropped_new',
-      'audit_dropped_total',
-      'audit_duplicates_total',
-      'audit_failed_jobs',
-      'audit_flush_lag_ms',
-      'audit_missing_events',
-      'audit_oldest_event_age_ms',
-      'audit_outbox_events',
-      'audit_queue_age_ms',
-      'audit_queue_jobs',
-      'clock_skew_ms',
-      'job_duration_ms',
-      'job_last_success_age_ms',
-      'partition_days_ready',
-      'partition_months_ready',
-    ]);
+    const names = async (): Promise<unknown[]> => {
+      const found = await rows('SELECT DISTINCT metric_name AS name FROM system_metrics ORDER BY 1');
+      return found.map((row) => Object.values(row ?? {})[0]);
+    };
+    await expect
+      .poll(names)
+      .toEqual([
+        'audit_blocks_capped',
+        'audit_dead_letters',
+        'audit_dropped_new',
+        'audit_dropped_total',
+        'audit_duplicates_total',
+        'audit_failed_jobs',
+        'audit_flush_lag_ms',
+        'audit_missing_events',
+        'audit_oldest_event_age_ms',
+        'audit_outbox_events',
+        'audit_queue_age_ms',
+        'audit_queue_jobs',
+        'clock_skew_ms',
+        'job_duration_ms',
+        'job_last_success_age_ms',
+        'partition_days_ready',
+        'partition_months_ready',
+        'spillway_active_users',
+        'spillway_generations_per_hour',
+      ]);
     expect(await lastValue('audit_dropped_total')).toBe(7);
     expect(await lastValue('audit_duplicates_total')).toBe(0);
     expect(await lastValue('job_duration_ms')).toBe(1_234);

@@ -120,5 +120,24 @@ describe.skipIf(noBrowser !== undefined)(
       expect(await panel(page, 'Top subjects by refusals').innerText()).toContain('newest 5,000');
       expect(await beat(page, 'Block rows not written')).toBe('41.2K');
     });
+
+    it('resolves a gap by its button, asks why, and the trail keeps who said so', async () => {
+      await run(`INSERT INTO spillway.audit_gaps (id, kind, shard) VALUES (gen_random_uuid(), 'dropped', 3)`);
+      const { page, keyId } = await dashboard.logIn('admin');
+      await page.getByRole('button', { name: 'Resolve: dropped of shard 3' }).click();
+      const dialog = page.getByRole('dialog', { name: 'Resolve' });
+      await dialog.getByRole('button', { name: 'Resolve' }).click();
+      await expect.poll(() => dialog.innerText(), soon).toContain('Say why: the trail keeps it.');
+      const open = 'SELECT FROM spillway.audit_gaps WHERE resolved_at IS NULL';
+      expect((await dashboard.pool.query(open)).rowCount).toBe(1);
+      await dialog.getByLabel('Reason').fill('the disk was full');
+      await page.keyboard.press('Enter');
+      await expect.poll(() => page.getByRole('button', { name: /^Resolve: / }).count(), soon).toBe(0);
+      expect((await dashboard.pool.query(open)).rowCount).toBe(0);
+      const { rows } = await dashboard.pool.query<{ actor: string; note: string }>(
+        'SELECT actor, note FROM spillway.changes ORDER BY created_at DESC LIMIT 1',
+      );
+      expect(rows).toEqual([{ actor: expect.stringContaining(keyId), note: 'the disk was full' }]);
+    });
   },
 );

@@ -3,6 +3,7 @@ import {
   alerts,
   auditDeadLetters,
   auditGaps,
+  auditWatermarks,
   circuitBreakerEvents,
   decisionCounts,
   decisionCountsHourly,
@@ -27,16 +28,28 @@ export interface CleanupRule {
   readonly sequenced?: boolean;
 }
 
+/** Columns of the row that may go, or of another row that the text gives a name. */
+const columnOf =
+  (row: string) =>
+  ({ name }: { readonly name: string }): string =>
+    `${row}.${name}`;
+
+const gap = columnOf('audit_gaps');
+const mark = columnOf('mark');
+const run = columnOf('job_runs');
+const newer = columnOf('newer');
+
 /** What the reconcile would report again, or an alert go by, stays: a gap whose numbers were cleaned is safe to forget. */
-const forgettableGap = `${auditGaps.kind.name} = 'limiter_outage' OR (${auditGaps.kind.name} = 'missing' AND EXISTS (
+const forgettableGap = `${gap(auditGaps.kind)} = 'limiter_outage' OR (${gap(auditGaps.kind)} = 'missing' AND EXISTS (
   SELECT FROM spillway.audit_watermarks AS mark
-  WHERE mark.shard = audit_gaps.shard AND mark.epoch = audit_gaps.epoch AND mark.through_seq >= audit_gaps.to_seq))`;
+  WHERE ${mark(auditWatermarks.shard)} = ${gap(auditGaps.shard)} AND ${mark(auditWatermarks.epoch)} = ${gap(auditGaps.epoch)}
+    AND ${mark(auditWatermarks.throughSeq)} >= ${gap(auditGaps.toSeq)}))`;
 
 /** The last success of a job stays, whatever its age: how late the job is goes by it. Its tables' rows go with a run. */
 const supersededRun = `EXISTS (
   SELECT FROM spillway.job_runs AS newer
-  WHERE newer.job = job_runs.job AND newer.started_at > job_runs.started_at AND newer.status = 'completed'
-    AND (newer.due_at IS NOT NULL OR job_runs.due_at IS NULL))`;
+  WHERE ${newer(jobRuns.job)} = ${run(jobRuns.job)} AND ${newer(jobRuns.startedAtMs)} > ${run(jobRuns.startedAtMs)}
+    AND ${newer(jobRuns.status)} = 'completed' AND (${newer(jobRuns.dueAtMs)} IS NOT NULL OR ${run(jobRuns.dueAtMs)} IS NULL))`;
 
 /**
  * Blocks a week after they expired; breaker events and metrics a month after they happened, what was resolved and who resolved it
