@@ -142,7 +142,7 @@ describe('what pg really throws', () => {
   });
 
   test('when all connections are in use is unavailable', async () => {
-    const pool = createPool({ connectionString: database.url, onError: () => {}, max: 1, connectTimeoutMs: 50 });
+    const pool = createPool({ connectionString: database.url, onError: () => {}, max: 1, connectTimeoutMs: 2_000 });
     const only = await pool.connect();
     expect(classifyDbError(await failureOf(pool.query('SELECT 1')))).toBe('unavailable');
     only.release();
