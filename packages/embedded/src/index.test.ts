@@ -26,6 +26,7 @@ test('the package exports exactly these names', () => {
 test('the testing subpath exports exactly these names', () => {
   expect(Object.keys(testing).toSorted()).toMatchInlineSnapshot(`
     [
+      "documentedRedisUser",
       "redisLibraries",
       "startReplicatedPostgres",
       "useLogins",

@@ -1,5 +1,5 @@
 import { startRedis } from '@spillway/embedded';
-import { redisLibraries, useRedis } from '@spillway/embedded/testing';
+import { documentedRedisUser, redisLibraries, useRedis } from '@spillway/embedded/testing';
 import * as hotPath from '@spillway/redis';
 import { hotPathOptions, type RedisFault } from '@spillway/redis';
 import { Redis } from 'ioredis';
@@ -142,26 +142,41 @@ it('settles what could not be encoded by the policy, and goes on', async () => {
   expect(await reasonOf(limiter)).toBe('limited');
 });
 
-it('needs no more rights than the documented ACL rule gives', async () => {
-  const rule = ['on', '>pw', '~{sw:*', '~spillway:*', '&spillway:*', '+@all', '-@admin', '-@dangerous', '+info'];
-  await redis.client.call('ACL', 'SETUSER', 'app', ...rule);
-  const told: RedisFault[] = [];
-  const client = clientOf(redis.url, { username: 'app', password: 'pw' });
-  await vi.waitUntil(() => client.status === 'ready', POLL);
-  const onError = (error: RedisFault): void => void told.push(error);
-  const limiter = createLimiter({ redis: client, policies, live: true, deadlineMs: 5_000, onError });
-  onTestFinished(() => limiter.close());
-  await limiter.consume('p', 'u');
-  await limiter.block('p', 'u');
-  expect(await reasonOf(limiter)).toBe('blocked');
-  expect(await limiter.unblock('p', 'u')).toBe(true);
-  await limiter.live.deny('v');
-  expect((await limiter.consume('p', 'v')).reason).toBe('deny_listed');
-  const heard = (): Promise<unknown> => redis.client.call('PUBSUB', 'NUMSUB', 'spillway:0:keys');
-  await expect.poll(heard, POLL).toEqual(['spillway:0:keys', 1]);
-  expect(told).toEqual([]);
-  await redis.client.call('ACL', 'DELUSER', 'app');
-});
+it.each(['', 'staging'] as const)(
+  'needs no more rights than the documented ACL rule gives, in namespace "%s"',
+  async (namespace) => {
+    await redis.client.call('ACL', 'SETUSER', 'app', ...(await documentedRedisUser('app', namespace)));
+    await redis.client.call('ACL', 'LOG', 'RESET');
+    onTestFinished(async () => void (await redis.client.call('ACL', 'DELUSER', 'app')));
+    const told: RedisFault[] = [];
+    const client = clientOf(redis.url, { username: 'app', password: 'pw' });
+    await vi.waitUntil(() => client.status === 'ready', POLL);
+    const onError = (error: RedisFault): void => void told.push(error);
+    const limiter = createLimiter({ redis: client, policies, live: true, deadlineMs: 5_000, onError, namespace });
+    onTestFinished(() => limiter.close());
+    await limiter.consume('p', 'u');
+    await limiter.block('p', 'u');
+    expect(await reasonOf(limiter)).toBe('blocked');
+    expect(await limiter.unblock('p', 'u')).toBe(true);
+    await limiter.live.deny('v');
+    expect((await limiter.consume('p', 'v')).reason).toBe('deny_listed');
+    const channel = namespace === '' ? 'spillway:0:keys' : 'spillway:staging@0:keys';
+    await expect.poll(() => redis.client.call('PUBSUB', 'NUMSUB', channel), POLL).toEqual([channel, 1]);
+    expect(told).toEqual([]);
+    expect(await redis.client.call('ACL', 'LOG')).toEqual([]);
+    // Nothing of the other: neither a window, nor the live entries, nor a channel.
+    const other = createLimiter({
+      redis: client,
+      policies,
+      deadlineMs: 5_000,
+      namespace: namespace === '' ? 'staging' : '',
+    });
+    onTestFinished(() => other.close());
+    expect(await other.consume('p', 'u')).toMatchObject({ reason: 'unavailable', cause: 'access_denied' });
+    const foreign = namespace === '' ? 'spillway:staging@0:keys' : 'spillway:0:keys';
+    await expect(client.call('PUBLISH', foreign, 'x')).rejects.toThrow('NOPERM');
+  },
+);
 
 it('leaves no listener on a client once it is closed', async () => {
   const client = clientOf(redis.url);

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { documentedRedisUser, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { reconcile } from './reconcile/reconcile.ts';
@@ -14,11 +14,8 @@ const redis = useRedis();
 const postgres = useMigratedPostgres();
 afterEach(async () => void (await redis.client.call('ACL', 'DELUSER', 'worker')));
 
-/** The rule that docs/operations.md gives for the worker. */
-const RULE = ['on', '>pw', '~{sw:*', '~{spillway}:*', 'resetchannels', '+@all', '-@admin', '-@dangerous', '+info'];
-
 it('a worker needs no more rights in Redis than the documented ACL rule gives', async () => {
-  await redis.client.call('ACL', 'SETUSER', 'worker', ...RULE);
+  await redis.client.call('ACL', 'SETUSER', 'worker', ...(await documentedRedisUser('worker', '')));
   await redis.client.call('ACL', 'LOG', 'RESET');
   const url = new URL(redis.url);
   url.username = 'worker';

@@ -1,5 +1,5 @@
 import { startRedis } from '@spillway/embedded';
-import { redisLibraries, useRedis } from '@spillway/embedded/testing';
+import { documentedRedisUser, redisLibraries, useRedis } from '@spillway/embedded/testing';
 import * as hotPath from '@spillway/redis';
 import { hotPathOptions, type RedisClientOrUrl } from '@spillway/redis';
 import { Redis } from 'ioredis';
@@ -17,8 +17,9 @@ function clientOf(url: string, options: object = {}): Redis {
   return client;
 }
 
-function breakersOf(client: RedisClientOrUrl): Breakers<'quick'> {
-  const breakers = createBreakers({ redis: client, presets: [quick()], deadlineMs: 5_000, onError: () => undefined });
+function breakersOf(client: RedisClientOrUrl, namespace = ''): Breakers<'quick'> {
+  const given = { presets: [quick()], deadlineMs: 5_000, onError: () => undefined, namespace };
+  const breakers = createBreakers({ redis: client, ...given });
   onTestFinished(() => breakers.close());
   return breakers as Breakers<'quick'>;
 }
@@ -52,16 +53,22 @@ it('are forced, and say so, for a user who may not use channels', async () => {
   await redis.client.call('ACL', 'DELUSER', 'quiet');
 });
 
-it('need no more rights than the documented ACL rule gives', async () => {
-  const rule = ['on', '>pw', '~{sw:*', '~spillway:*', '&spillway:*', '+@all', '-@admin', '-@dangerous', '+info'];
-  await redis.client.call('ACL', 'SETUSER', 'app', ...rule);
-  const [one, two] = [1, 2].map(() => breakersOf(clientOf(redis.url, { username: 'app', password: 'pw' })));
-  if (one === undefined || two === undefined) throw new Error('not two');
-  await expect.poll(async () => [await call(one), await call(two)]).toEqual(['fine', 'fine']);
-  await one.get('a', 'quick').forceOpen({ who: 'ada' });
-  await expect.poll(() => two.get('a', 'quick').state).toBe('forced_open');
-  await redis.client.call('ACL', 'DELUSER', 'app');
-});
+it.each(['', 'staging'] as const)(
+  'need no more rights than the documented ACL rule gives, in namespace "%s"',
+  async (namespace) => {
+    await redis.client.call('ACL', 'SETUSER', 'app', ...(await documentedRedisUser('app', namespace)));
+    await redis.client.call('ACL', 'LOG', 'RESET');
+    onTestFinished(async () => void (await redis.client.call('ACL', 'DELUSER', 'app')));
+    const [one, two] = [1, 2].map(() =>
+      breakersOf(clientOf(redis.url, { username: 'app', password: 'pw' }), namespace),
+    );
+    if (one === undefined || two === undefined) throw new Error('not two');
+    await expect.poll(async () => [await call(one), await call(two)]).toEqual(['fine', 'fine']);
+    await one.get('a', 'quick').forceOpen({ who: 'ada' });
+    await expect.poll(() => two.get('a', 'quick').state).toBe('forced_open');
+    expect(await redis.client.call('ACL', 'LOG')).toEqual([]);
+  },
+);
 
 it('connect a client that waits for its first command', async () => {
   const lazy = clientOf(redis.url, { lazyConnect: true });
