@@ -49,6 +49,7 @@ it('exports exactly this', () => {
         "parseBlockEvent",
         "parseDecisionCountsEvent",
         "parseNearLimitEvent",
+        "policyAlgorithms",
         "policyFor",
         "standard",
         "strict",

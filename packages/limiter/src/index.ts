@@ -36,6 +36,7 @@ export {
   MAX_LIMIT,
   MAX_LOG_LIMIT,
   MAX_WINDOW_MS,
+  policyAlgorithms,
 } from './policy/policy.ts';
 export type { PolicyOptions } from './policy/policy.ts';
 export { auth, generation, standard, strict, tiers } from './policy/tiers.ts';

@@ -12,7 +12,7 @@ export interface ChangeEvent extends EventIdentity {
   readonly note: string | null;
   /** What was done: `set_policy`, `block`, `force_open`. */
   readonly action: string;
-  /** The kind of thing it was done to: `policy`, `override`, `list`, `block`, `breaker`. */
+  /** The kind of thing it was done to: `policy`, `override`, `list`, `block`, `plan`, `preset`, `file`, `breaker`. */
   readonly objectKind: string;
   /** Which of them. */
   readonly object: string;

@@ -22,7 +22,6 @@ const params = z.object({ policy: z.string() });
 const batch = z.object({ decisions: z.array(decisionSchema) }).openapi('Batch');
 const common = { method: 'post' as const, tags: ['limits'], security: securityOf('decide') };
 const refused = refusals(400, 401, 403, 404, 413, 415, 503);
-const decided = { 200: json(decisionSchema, 'The decision, whichever way it fell.'), ...refused };
 
 /**
  * What a program asks for another language: decisions, slots, refunds and penalties. The answer is 200 with the decision
@@ -31,44 +30,36 @@ const decided = { 200: json(decisionSchema, 'The decision, whichever way it fell
 export function consumeRoutes(app: ApiApp, deps: DecisionDeps): void {
   oneRoutes(app, deps);
   manyRoutes(app, deps);
-  chargeRoutes(app, deps);
   slotRoutes(app, deps);
 }
 
 function oneRoutes(app: ApiApp, deps: DecisionDeps): void {
   const { limiter } = deps;
-  decisionRoute(app, deps, {
-    description: {
-      ...common,
-      path: '/v1/limits/{policy}/consume',
-      operationId: 'consume',
-      summary: 'Charge a request if it fits; under a concurrency policy, take a slot',
-      request: { params, body: jsonBody(decisionRequest) },
-      responses: decided,
-    },
-    schema: decisionRequest,
-    handle: async (body, name) => {
-      const policy = findPolicy(limiter, name, body.subject);
-      const decision = await limiter.consume(name, ...limiterRequest(body));
-      return { json: JSON.stringify(toDecisionJson(decision, policy)) };
-    },
-  });
-  decisionRoute(app, deps, {
-    description: {
-      ...common,
-      path: '/v1/limits/{policy}/peek',
-      operationId: 'peek',
-      summary: 'What consume would answer',
-      request: { params, body: jsonBody(decisionRequest) },
-      responses: decided,
-    },
-    schema: decisionRequest,
-    handle: async (body, name) => {
-      const policy = findPolicy(limiter, name, body.subject);
-      const decision = await limiter.peek(name, ...limiterRequest(body));
-      return { json: JSON.stringify(toDecisionJson(decision, policy)) };
-    },
-  });
+  const decided = 'The decision, whichever way it fell.';
+  const operations = [
+    ['consume', 'Charge a request if it fits; under a concurrency policy, take a slot', decided],
+    ['peek', 'What consume would answer', decided],
+    ['penalize', 'Charge a subject whether it fits or not, as a penalty', 'How the subject stands now.'],
+    ['reward', 'Give units back: a refund for work that failed', 'How the subject stands now.'],
+  ] as const;
+  for (const [operation, summary, answer] of operations) {
+    decisionRoute(app, deps, {
+      description: {
+        ...common,
+        path: `/v1/limits/{policy}/${operation}`,
+        operationId: operation,
+        summary,
+        request: { params, body: jsonBody(decisionRequest) },
+        responses: { 200: json(decisionSchema, answer), ...refused },
+      },
+      schema: decisionRequest,
+      handle: async (body, name) => {
+        const policy = findPolicy(limiter, name, body.subject);
+        const decision = await limiter[operation](name, ...limiterRequest(body));
+        return { json: JSON.stringify(toDecisionJson(decision, policy)) };
+      },
+    });
+  }
 }
 
 function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
@@ -104,32 +95,6 @@ function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
       return { json: JSON.stringify({ ...rest, retryAfterMs: finite(retryAfterMs), decisions: each, headers }) };
     },
   });
-}
-
-function chargeRoutes(app: ApiApp, deps: DecisionDeps): void {
-  const { limiter } = deps;
-  const operations = [
-    ['penalize', 'Charge a subject whether it fits or not, as a penalty'],
-    ['reward', 'Give units back: a refund for work that failed'],
-  ] as const;
-  for (const [operation, summary] of operations) {
-    decisionRoute(app, deps, {
-      description: {
-        ...common,
-        path: `/v1/limits/{policy}/${operation}`,
-        operationId: operation,
-        summary,
-        request: { params, body: jsonBody(decisionRequest) },
-        responses: { 200: json(decisionSchema, 'How the subject stands now.'), ...refused },
-      },
-      schema: decisionRequest,
-      handle: async (body, name) => {
-        const policy = findPolicy(limiter, name, body.subject);
-        const decision = await limiter[operation](name, ...limiterRequest(body));
-        return { json: JSON.stringify(toDecisionJson(decision, policy)) };
-      },
-    });
-  }
 }
 
 function slotRoutes(app: ApiApp, deps: DecisionDeps): void {

@@ -128,7 +128,7 @@ function ruleOf(name: string, options: PolicyOptions): AlgorithmRule {
   const { algorithm = 'auto', limit } = options;
   checkMembers(`policy ${name}`, options, [
     ...COMMON,
-    ...OWN[oneOf(`policy ${name}: algorithm`, algorithm, algorithms)],
+    ...OWN[oneOf(`policy ${name}: algorithm`, algorithm, policyAlgorithms)],
   ]);
   if (options.algorithm === 'sliding-window') {
     const { buckets = 20 } = options;
@@ -166,7 +166,8 @@ const OWN = {
   concurrency: [],
   quota: ['period', 'timeZone'],
 } as const;
-const algorithms = [
+/** What `algorithm` may be: `auto`, or one of the six by name. */
+export const policyAlgorithms = [
   'auto',
   'sliding-log',
   'sliding-window',

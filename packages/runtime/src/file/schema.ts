@@ -1,4 +1,4 @@
-import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS } from '@spillway/limiter';
+import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, policyAlgorithms } from '@spillway/limiter';
 import { z } from 'zod';
 
 const DAY_MS = 86_400_000;
@@ -48,15 +48,7 @@ const windowMs = whole(1, MAX_WINDOW_MS).describe('In ms. Left out for a quota')
 const blockMs = whole(0, MAX_BLOCK_MS).describe('How long a subject is refused after the limit, in ms. Default: 0');
 
 const policy = members({
-  algorithm: oneOf([
-    'auto',
-    'sliding-log',
-    'sliding-window',
-    'fixed-window',
-    'token-bucket',
-    'concurrency',
-    'quota',
-  ]).optional(),
+  algorithm: oneOf(policyAlgorithms).optional(),
   limit,
   windowMs: windowMs.optional(),
   blockMs: blockMs.optional(),
