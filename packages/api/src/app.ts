@@ -14,7 +14,6 @@ import { gapRoutes } from './audit/gap-routes.ts';
 import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
 import type { Authenticator } from './auth/principal.ts';
 import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';
-import type { BreakerControl } from './breakers/breaker-control.ts';
 import { breakerRoutes } from './breakers/breaker-routes.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
 import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
@@ -39,6 +38,7 @@ import { sayHowFarBehind } from './audit/read-behind.ts';
 import { queueRoutes } from './queues/queue-routes.ts';
 import type { WorkerQueues } from './queues/worker-queues.ts';
 import { requestLog } from './request-log.ts';
+import type { BreakerControl } from './breakers/find-breaker.ts';
 
 /** What the application works with. The routes of a part that is absent are not served. */
 export interface ApiDeps {

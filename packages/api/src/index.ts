@@ -6,7 +6,7 @@ export { keyDirectory } from './auth/key-directory.ts';
 export type { KeyDirectory, KeyDirectoryOptions } from './auth/key-directory.ts';
 export type { JwtRules } from './auth/jwt.ts';
 export type { Authenticator, Principal, Scope, Verdict } from './auth/principal.ts';
-export type { BreakerControl } from './breakers/breaker-control.ts';
+export type { BreakerControl } from './breakers/find-breaker.ts';
 export { readConfig, readServerConfig } from './config.ts';
 export type { ApiConfig, ServerConfig } from './config.ts';
 export type { Checks } from './health.ts';

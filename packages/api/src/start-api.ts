@@ -8,7 +8,6 @@ import { hotPathBehaviour, openRedis } from '@spillway/redis/ioredis';
 import { type Handler, Hono } from 'hono';
 import type { Cluster, Redis } from 'ioredis';
 import { createApp } from './app.ts';
-import { authenticator } from './auth/authenticator.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
@@ -22,6 +21,7 @@ import { bothMetrics } from './telemetry/both-metrics.ts';
 import { tracedLimiter } from './telemetry/traced-limiter.ts';
 import { openWorkerQueues } from './queues/worker-queues.ts';
 import { type HttpServer, serve, type ServeOptions } from './serve.ts';
+import { authenticator } from './auth/principal.ts';
 
 /** What the API connects, and where it listens. */
 export interface StartApiOptions {

@@ -89,7 +89,7 @@ export {
   type EnsurePartitionsOptions,
   type EnsurePartitionsReport,
 } from './partitions/ensure-partitions.ts';
-export { isPlainTable } from './partitions/is-plain-table.ts';
+export { isPlainTable } from './partitions/partitioned-table.ts';
 export { listPartitions, monthsReady, type Partition } from './partitions/list-partitions.ts';
 export { PartitionError, type PartitionErrorReason } from './partitions/partition-error.ts';
 export type { TableName } from './partitions/partitioned-table.ts';

@@ -6,7 +6,7 @@ export {
   openHotPath,
 } from '@spillway/redis';
 export type { HotPathClient, NodeRedisClient, RedisClient, RedisClientOrUrl } from '@spillway/redis';
-export { capacityOf } from './algorithm/capacity.ts';
+export { capacityOf } from './policy/policy.ts';
 export { parseBlockEvent } from './block-event.ts';
 export type { BlockEvent } from './block-event.ts';
 export type { RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';

@@ -1,4 +1,3 @@
-import { capacityOf } from './algorithm/capacity.ts';
 import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { hotKeys } from './hot-keys.ts';
 import type { LivePolicies } from './live/live-policies.ts';
@@ -7,6 +6,7 @@ import { slotId } from './slots/hold.ts';
 import type { StoreRequest } from './store/store.ts';
 import type { CombinedRequest, ConsumeOptions, Policy } from './types.ts';
 import { DEFAULT_ACTION, type WindowKeys } from './window-key.ts';
+import { capacityOf } from './policy/policy.ts';
 
 /** Turns what callers pass into requests that a store takes. All of it throws `LimiterInputError`. */
 export interface RequestReader {

@@ -1,6 +1,5 @@
-import { capacityOf } from './algorithm/capacity.ts';
 import { LimiterInputError, shown } from './errors.ts';
-import { MAX_LIMIT, wholeNumberWithin } from './policy/policy.ts';
+import { MAX_LIMIT, wholeNumberWithin, capacityOf } from './policy/policy.ts';
 import type { Policy } from './types.ts';
 
 /** A subject may take this much as UTF-8. */

@@ -2,9 +2,8 @@ import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from '
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type HttpServer, serve } from '../serve.ts';
 import { memoryLog } from '../../test/memory-log.ts';
-import { authenticator } from './authenticator.ts';
 import { jwtAuthenticator } from './jwt.ts';
-import type { Authenticator } from './principal.ts';
+import { type Authenticator, authenticator } from './principal.ts';
 
 const issuer = 'https://issuer.test';
 const audience = 'spillway';

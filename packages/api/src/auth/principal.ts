@@ -33,3 +33,11 @@ export interface Authenticator {
 export function allows(granted: readonly Scope[], ...wanted: readonly Scope[]): boolean {
   return granted.includes('admin') || wanted.some((scope) => granted.includes(scope));
 }
+
+/** Keys begin with `sw_`, and everything else that looks like a JWT goes to the issuer's rules, if there is an issuer. */
+export function authenticator(keys: Authenticator, jwt?: Authenticator): Authenticator {
+  return {
+    verify: (token) =>
+      jwt !== undefined && /^[\w-]+\.[\w-]+\.[\w-]+$/u.test(token) ? jwt.verify(token) : keys.verify(token),
+  };
+}

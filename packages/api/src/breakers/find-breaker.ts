@@ -1,7 +1,6 @@
-import { type Breaker, BreakerInputError, type BreakerSnapshot } from '@spillway/breaker';
+import { type Breaker, BreakerInputError, type BreakerSnapshot, type Breakers } from '@spillway/breaker';
 import { type BreakerOverview, breakerOverview, type Queryable } from '@spillway/db';
 import { badRequestProblem, refusal, unknownThingProblem } from '../problems.ts';
-import type { BreakerControl } from './breaker-control.ts';
 
 /** Failures and openings are counted over so long. */
 const DAY_MS = 86_400_000;
@@ -62,3 +61,6 @@ export async function findBreaker(places: BreakerPlaces, name: string, preset?: 
   const detail = `must say which: ${found.map((each) => each.preset).join(', ')}`;
   throw refusal(badRequestProblem([{ field: 'preset', detail }]));
 }
+
+/** What the API asks of the breakers. A change holds for the whole fleet. */
+export type BreakerControl = Pick<Breakers, 'get'>;

@@ -5,10 +5,10 @@ import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { wholeNumber } from '../invalid-option-error.ts';
 import { sqlState } from '../sql-state.ts';
-import { isPlainTable } from '../partitions/is-plain-table.ts';
 import { type CleanupRule, checkCleanupRule } from './cleanup-rule.ts';
 import { prepareCleaner } from './delete-batch.ts';
 import { dropOldPartitions } from './drop-partitions.ts';
+import { isPlainTable } from '../partitions/partitioned-table.ts';
 
 /** How far to go, and who wants to know. */
 export interface CleanUpOptions {

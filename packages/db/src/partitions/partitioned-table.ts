@@ -70,3 +70,13 @@ export async function readPartitionedTable(connection: Connection, table: TableN
   }
   return { ...table, oid: found.oid, column: found.column_name, rowSecurity: found.row_security };
 }
+
+/** Whether there is such a table and it isn't partitioned: an archive may be one, and then it needs no months. */
+export async function isPlainTable(connection: Connection, { schema, name }: TableName): Promise<boolean> {
+  const { rowCount } = await connection.query(
+    `SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind = 'r'`,
+    [schema, name],
+  );
+  return rowCount === 1;
+}

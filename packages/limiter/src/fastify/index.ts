@@ -1,10 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
+import { EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/cors.ts';
 import { ALL_HEADERS } from '../http/headers.ts';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
 import { limitRequest } from '../http/limit-request.ts';
 import { type NodeRequest, nodeRequest, refundAfter, releaseAfter } from '../http/node-request.ts';
-import { isPreflight } from '../http/preflight.ts';
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. `raw` is Fastify's request. */

@@ -1,12 +1,11 @@
 import type { Context, MiddlewareHandler } from 'hono';
-import { EXPOSE_HEADERS, exposeHeaders } from '../http/expose-headers.ts';
+import { EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/cors.ts';
 import { ALL_HEADERS } from '../http/headers.ts';
 import { byConnection } from '../http/identity/by-connection.ts';
 import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity/identity.ts';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
 import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
 import { nodeRequest, refundUnless, releaseAfter } from '../http/node-request.ts';
-import { isPreflight } from '../http/preflight.ts';
 import { problemResponse } from '../http/problem.ts';
 import { type NodeBindings, nodeBindings } from './node-bindings.ts';
 

@@ -1,7 +1,6 @@
-import { EXPOSE_HEADERS, exposeHeaders } from './expose-headers.ts';
+import { EXPOSE_HEADERS, exposeHeaders, isPreflight } from './cors.ts';
 import type { GuardOptions, RateLimitInfo, Refusal } from './guard-options.ts';
 import { limitRequest, type RateLimitResult } from './limit-request.ts';
-import { isPreflight } from './preflight.ts';
 import { problemResponse } from './problem.ts';
 
 /** Either the request goes on, with headers for its answer, or here is its answer. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { nodeAddress } from './identity/connection-address.ts';
-import { EXPOSE_HEADERS, exposeHeaders } from './expose-headers.ts';
+import { EXPOSE_HEADERS, exposeHeaders } from './cors.ts';
 import { ALL_HEADERS } from './headers.ts';
 import type { Refusal } from './guard-options.ts';
 import { type RateLimitResult, warnOfGuard } from './limit-request.ts';

@@ -1,7 +1,7 @@
 import { LimiterInputError, shown } from '../errors.ts';
 import type { RedisFaultCode } from '@spillway/redis';
 import type { DecisionReason, OnUnavailable } from '../types.ts';
-import { shield } from './shield.ts';
+import { warn } from '@spillway/redis/core';
 
 /** Where an answer came from when Redis wasn't asked for it: a remembered denial, or units debited ahead. */
 export type CacheKind = 'deny' | 'lease';
@@ -55,4 +55,24 @@ export function shieldedMetrics(metrics: LimiterMetrics): Required<LimiterMetric
     fallback: shielded((policy, answer, cause) => metrics.fallback?.(policy, answer, cause)),
     dropped: shielded((count) => metrics.dropped?.(count)),
   };
+}
+
+/**
+ * Makes a wrapper that keeps what a caller's callbacks throw away from the request they are called in. The first error
+ * becomes a process warning, later ones are dropped: a callback that fails mostly does so every time.
+ */
+export function shield(
+  what: string,
+): <Args extends readonly unknown[]>(callback: (...args: Args) => void) => (...args: Args) => void {
+  let warned = false;
+  return (callback) =>
+    (...args) => {
+      try {
+        callback(...args);
+      } catch (error) {
+        if (warned) return;
+        warned = true;
+        warn(`${what} of the limiter threw: ${String(error)}`);
+      }
+    };
 }

@@ -1,10 +1,9 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { capacityOf } from '../algorithm/capacity.ts';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
-import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
+import { definePolicy, type PolicyOptions, capacityOf } from '../policy/policy.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 import type { Policy } from '../types.ts';
 

@@ -1,10 +1,10 @@
 import type { RedisFaultCode } from '@spillway/redis';
 import { LRUCache } from 'lru-cache';
-import { capacityOf } from '../algorithm/capacity.ts';
 import { unavailableDecision } from '../decision.ts';
 import type { Decision, Policy } from '../types.ts';
 import { memoryStore } from './memory/memory-store.ts';
 import type { LimiterStore, StoreRequest } from './store.ts';
+import { capacityOf } from '../policy/policy.ts';
 
 /** Why the store did not decide. */
 export interface StoreFault {

@@ -59,3 +59,6 @@ export interface LimiterStore {
   /** Sends what is still to be sent and lets go of timers. The client stays open: it is its owner's. */
   close(): Promise<void>;
 }
+
+/** What is done with a request: `reward` gives units back, `charge` takes them whether they fit or not. */
+export type Operation = 'consume' | 'peek' | 'charge' | 'reward' | 'renew';

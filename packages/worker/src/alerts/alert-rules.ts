@@ -1,4 +1,4 @@
-import type { Sample, Violation } from '@spillway/db';
+import { type Sample, type Violation, openAlert, type Queryable, resolveAlerts } from '@spillway/db';
 import type { JobName } from '../maintenance/job.ts';
 
 /** When a metric is a reason to call somebody. With several samples under different tags, each has an alert of its own. */
@@ -72,4 +72,18 @@ function hasTags(sample: Sample, tags: AlertRule['tags']): boolean {
 function brokenThreshold(value: number, above: number | undefined, below: number | undefined): number | undefined {
   if (above !== undefined && value > above) return above;
   return below !== undefined && value < below ? below : undefined;
+}
+
+/** Opens an alert for each rule that samples violate and resolves those that are met again; returns which. */
+export async function updateAlerts(
+  db: Queryable,
+  rules: readonly AlertRule[],
+  samples: readonly Sample[],
+): Promise<{ readonly opened: readonly string[]; readonly resolved: readonly string[] }> {
+  const { violations, met } = compare(rules, samples);
+  const opened: string[] = [];
+  for (const violation of violations) {
+    if (await openAlert(db, violation)) opened.push(violation.rule);
+  }
+  return { opened, resolved: await resolveAlerts(db, met) };
 }

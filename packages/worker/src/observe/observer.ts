@@ -16,8 +16,7 @@ import {
   withJobLock,
 } from '@spillway/db';
 import type { Cluster, Redis } from 'ioredis';
-import { type AlertRule, defaultAlertRules } from '../alerts/alert-rules.ts';
-import { judge } from '../alerts/judge.ts';
+import { type AlertRule, defaultAlertRules, updateAlerts } from '../alerts/alert-rules.ts';
 import type { Webhook } from '../alerts/webhook.ts';
 import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
@@ -159,7 +158,7 @@ async function record(
       heads.filter(({ seq }) => seq > 0),
     );
     await rollUpMetrics(pool);
-    const { opened, resolved } = await judge(pool, rules, samples);
+    const { opened, resolved } = await updateAlerts(pool, rules, samples);
     for (const rule of opened) logger.error({ rule }, 'alert: opened');
     for (const rule of resolved) logger.info({ rule }, 'alert: resolved');
     await webhook?.tellAll(pool);

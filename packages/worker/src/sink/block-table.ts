@@ -1,7 +1,6 @@
 import { type BlockRow, upsertBlocks } from '@spillway/db';
 import { type BlockEvent, parseBlockEvent } from '@spillway/limiter';
-import type { EventTable } from './event-writer.ts';
-import { storable } from './storable.ts';
+import { type EventTable, storable } from './event-writer.ts';
 
 /** Events of type `block`: snapshots of a block with running totals, one row per block, as far as the limit of rows goes. */
 export const blockTable: EventTable<BlockRow> = {

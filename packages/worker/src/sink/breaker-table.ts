@@ -1,7 +1,6 @@
 import { type BreakerEvent, parseBreakerEvent } from '@spillway/breaker/events';
 import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
-import type { EventTable } from './event-writer.ts';
-import { storable } from './storable.ts';
+import { type EventTable, storable } from './event-writer.ts';
 
 /**
  * Events of type `breaker`, one row each. A transition is one row whoever reports it, known by preset, name, epoch and type;

@@ -1,7 +1,6 @@
 import { type ChangeRow, insertChanges } from '@spillway/db';
 import { parseChangeEvent } from '@spillway/redis';
-import type { EventTable } from './event-writer.ts';
-import { storable } from './storable.ts';
+import { type EventTable, storable } from './event-writer.ts';
 
 /** Events of type `change`: what was changed by hand, one row each. */
 export const changeTable: EventTable<ChangeRow> = {

@@ -129,3 +129,8 @@ async function storeRows<Row>(
     rejected: [...left.rejected, ...right.rejected],
   };
 }
+
+/** Postgres' text and jsonb hold every character but NUL, and what applications name or throw may hold that too. */
+export function storable(text: string): string {
+  return text.includes('\0') ? text.replaceAll('\0', '\uFFFD') : text;
+}

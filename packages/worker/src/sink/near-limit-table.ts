@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { insertMetrics, type MetricRow } from '@spillway/db';
 import { type NearLimitEvent, parseNearLimitEvent } from '@spillway/limiter';
-import type { EventTable } from './event-writer.ts';
-import { storable } from './storable.ts';
+import { type EventTable, storable } from './event-writer.ts';
 
 /** Events of type `near_limit`: one sample each, in `system_metrics`. */
 export const nearLimitTable: EventTable<MetricRow> = {

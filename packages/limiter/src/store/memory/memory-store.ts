@@ -1,10 +1,9 @@
-import { capacityOf } from '../../algorithm/capacity.ts';
 import { type Outcome, outcomes, toDecision } from '../../decision.ts';
 import type { Decision, Policy } from '../../types.ts';
-import type { Operation } from '../operation.ts';
-import type { LimiterStore, StoreRequest } from '../store.ts';
+import type { LimiterStore, StoreRequest, Operation } from '../store.ts';
 import type { Counter } from './counters/counter.ts';
 import { type MemoryWindow, memoryWindows } from './memory-windows.ts';
+import { capacityOf } from '../../policy/policy.ts';
 
 /** How a {@link memoryStore} tells the time. */
 export interface MemoryStoreOptions {

@@ -1,6 +1,5 @@
 import { type Deadline, type RedisClient, type RedisFault, redisFault } from '@spillway/redis';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
-import { isSplitByMigration } from './reply-errors.ts';
 
 /*
  * Micro-batching. Requests that are asked for in one turn of the event loop wait for its end (setImmediate runs after
@@ -144,4 +143,16 @@ export function byShard<Item>(all: readonly Item[], keyOf: (item: Item) => strin
 // The part of a key that decides which node of a Cluster has it.
 function hashTag(key: string): string {
   return key.slice(0, key.indexOf('}'));
+}
+
+/**
+ * True when a slot is on its way to another master and the keys of the call lie on both sides: Redis refused the call
+ * before it ran. Each key alone has a side, so the requests succeed one by one. The client follows such errors from node to
+ * node for a while, and then gives up with an error of its own that quotes the last.
+ */
+export function isSplitByMigration(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    /^(?:TRYAGAIN |Too many Cluster redirections\..*ReplyError: (?:TRYAGAIN|ASK|MOVED) )/.test(error.message)
+  );
 }

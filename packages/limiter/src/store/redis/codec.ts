@@ -3,8 +3,7 @@ import { periodStarts } from '../../algorithm/calendar.ts';
 import { outcomes, toDecision } from '../../decision.ts';
 import { algorithmNumbers } from '../../scripts.generated.ts';
 import type { Decision, Policy } from '../../types.ts';
-import type { Operation } from '../operation.ts';
-import type { StoreRequest } from '../store.ts';
+import type { StoreRequest, Operation } from '../store.ts';
 
 /*
  * How requests and answers travel: the headers of lua/lone.lua, lua/batch.lua and lua/group.lua. A request is described by a

@@ -2,8 +2,7 @@ import { type Deadline, faultOf, type RedisClient, redisFault } from '@spillway/
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
 import type { Decision } from '../../types.ts';
-import type { Operation } from '../operation.ts';
-import type { BlockedListener, StoreRequest } from '../store.ts';
+import type { BlockedListener, StoreRequest, Operation } from '../store.ts';
 import { batcher } from './batcher.ts';
 import type { Fallback } from './fallback.ts';
 import { type GroupItem, groupProtocol } from './group-protocol.ts';

@@ -1,8 +1,7 @@
 import { faultOf, type RedisClient, type RedisFault, type RedisScript } from '@spillway/redis';
 import { outcomes } from '../../decision.ts';
 import type { Decision } from '../../types.ts';
-import type { Operation } from '../operation.ts';
-import type { BlockedListener, StoreRequest } from '../store.ts';
+import type { BlockedListener, StoreRequest, Operation } from '../store.ts';
 import type { Protocol } from './batcher.ts';
 import { alike, groupArgument, modeOf, ReplyReader, RuleEncoder, runsOf } from './codec.ts';
 

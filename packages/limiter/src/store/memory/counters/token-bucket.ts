@@ -1,6 +1,6 @@
-import { capacityOf } from '../../../algorithm/capacity.ts';
 import type { Policy } from '../../../types.ts';
 import type { Charge, Counter } from './counter.ts';
+import { capacityOf } from '../../../policy/policy.ts';
 
 /**
  * The token bucket as a level that leaks: algorithms/token-bucket. The level is in units times window, and scaled
