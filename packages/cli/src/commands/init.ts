@@ -37,7 +37,10 @@ interface Start {
 
 const node = (framework: string, packages: string): Start => ({
   files: { [`${framework}/server.mjs`]: 'server.mjs' },
-  next: [`npm install @spillway/limiter@VERSION ${packages}`, 'REDIS_URL=redis://127.0.0.1:6379 node server.mjs'],
+  next: [
+    `npm install @spillway/limiter@VERSION ioredis ${packages}`,
+    'REDIS_URL=redis://127.0.0.1:6379 node server.mjs',
+  ],
 });
 
 const starts = {
