@@ -8,16 +8,16 @@ import type { Findings, Section } from '../section.ts';
 const ROUNDS = 4;
 const SECONDS = 2;
 
-/** What batch.lua asks for at once. */
+/** Decisions in one request. */
 const BATCH = 100;
 
 const server = fileURLToPath(new URL('server.ts', import.meta.url));
-const scriptOf = (name: string): string => fileURLToPath(new URL(`${name}.lua`, import.meta.url));
+const script = fileURLToPath(new URL('decisions.lua', import.meta.url));
 
 const kinds = [
-  { kind: 'bare', name: 'a bare Hono route: reads JSON, answers a constant', script: 'consume', decisions: 1 },
-  { kind: 'decides', name: 'the API: key, schema, decision', script: 'consume', decisions: 1 },
-  { kind: 'batch', name: `the API: batches of ${BATCH}`, script: 'batch', decisions: BATCH },
+  { kind: 'bare', name: 'a bare Hono route: reads JSON, answers a constant', decisions: 1 },
+  { kind: 'decides', name: 'the API: key, schema, decision', decisions: 1 },
+  { kind: 'batch', name: `the API: batches of ${BATCH}`, decisions: BATCH },
 ] as const;
 
 /** What a decision through the HTTP API costs, beside all that HTTP costs anyway. */
@@ -29,8 +29,8 @@ export const apiSection: Section = {
     const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
     await migrate({ connectionString: postgres.url });
     const apps = await Promise.all(
-      kinds.map(({ kind, script }) =>
-        startApp({ server, args: [kind, redis.url, postgres.url], script: scriptOf(script) }),
+      kinds.map(({ kind, decisions }) =>
+        startApp({ server, args: [kind, redis.url, postgres.url, String(decisions)], script }),
       ),
     );
     try {

@@ -10,7 +10,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Hono } from 'hono';
 import { Redis } from 'ioredis';
 
-const [kind = '', redisUrl = '', postgresUrl = ''] = process.argv.slice(2);
+const [kind = '', redisUrl = '', postgresUrl = '', together = '1'] = process.argv.slice(2);
 const logger = createLogger({ name: 'bench', level: 'warn' });
 const pool = createPool({ connectionString: postgresUrl, onError: () => undefined });
 const redis = new Redis(redisUrl, hotPathOptions);
@@ -37,4 +37,4 @@ const bare = new Hono().post('/v1/limits/:policy/consume', async (context) => {
   return context.json(body === null ? {} : decision);
 });
 const { url } = await serve({ fetch: kind === 'bare' ? bare.fetch : app.fetch, host: '127.0.0.1', port: 0 });
-process.stdout.write(`${url}${path} ${key}\n`);
+process.stdout.write(`${url}${path} ${key} ${together}\n`);

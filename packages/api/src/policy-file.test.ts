@@ -1,51 +1,27 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type LivePolicies, livePolicies } from '@spillway/limiter';
+import { findFreePort } from '@spillway/embedded';
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
-import { afterEach, expect, it, onTestFinished } from 'vitest';
-import { serve } from './serve.ts';
+import { expect, it, onTestFinished } from 'vitest';
+import { type Program, startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();
 const patience = { timeout: 30_000 };
-const mains = {
-  api: fileURLToPath(new URL('main.ts', import.meta.url)),
-  worker: fileURLToPath(new URL('../../worker/src/main.ts', import.meta.url)),
-};
-
-const children = new Set<ChildProcess>();
-afterEach(() => {
-  for (const child of children) child.kill('SIGKILL');
-  children.clear();
-});
-
-interface Process {
-  readonly child: ChildProcess;
-  output(): string;
-  readonly exited: Promise<number | null>;
-}
-
 /** A program without Postgres, which no file needs. */
 async function start(
-  program: keyof typeof mains,
+  program: 'api' | 'worker',
   file: string,
   env: Readonly<Record<string, string>> = {},
-): Promise<Process> {
-  const server = await serve({ fetch: () => new Response(), host: '127.0.0.1', port: 0 });
-  await server.close(0);
-  const urls = { REDIS_URL: redis.url, DATABASE_URL: 'postgres://127.0.0.1:1/none', PORT: String(server.port) };
-  const child = spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', mains[program]], {
-    env: { PATH: process.env['PATH'], ...urls, SPILLWAY_FILE: file, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.add(child);
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
-  return { child, output: () => output, exited: once(child, 'close').then(() => child.exitCode) };
+): Promise<Program> {
+  const urls = {
+    REDIS_URL: redis.url,
+    DATABASE_URL: 'postgres://127.0.0.1:1/none',
+    PORT: String(await findFreePort()),
+  };
+  return startProgram(program, { ...urls, SPILLWAY_FILE: file, ...env });
 }
 
 async function fileOf(text: string): Promise<string> {

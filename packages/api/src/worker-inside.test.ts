@@ -1,12 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { createPool, migrate } from '@spillway/db';
+import { findFreePort } from '@spillway/embedded';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { createLimiter, hotPathOptions } from '@spillway/limiter';
 import { readWorkerConfig, runWorker } from '@spillway/worker';
-import { afterEach, expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { serve } from './serve.ts';
+import { type Program, startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({
@@ -14,39 +13,15 @@ const postgres = usePostgres({
   migrate: async (connectionString) => void (await migrate({ connectionString })),
   scope: 'test',
 });
-const main = fileURLToPath(new URL('main.ts', import.meta.url));
 const SHARDS = 4;
 const patience = { timeout: 30_000 };
 
-const children = new Set<ChildProcess>();
-afterEach(() => {
-  for (const child of children) child.kill('SIGKILL');
-  children.clear();
-});
-
-interface Process {
-  readonly child: ChildProcess;
-  output(): string;
-  readonly exited: Promise<number | null>;
-}
-
-function start(env: Readonly<Record<string, string>> = {}): Process {
+function start(env: Readonly<Record<string, string>> = {}): Program {
   const inside = { SPILLWAY_WORKER: 'inside', SPILLWAY_SHARDS: String(SHARDS), SPILLWAY_BLOCK_ROWS_PER_MINUTE: '0' };
-  const child = spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', main], {
-    env: { PATH: process.env['PATH'], REDIS_URL: redis.url, DATABASE_URL: postgres.url, ...inside, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.add(child);
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));
-  return { child, output: () => output, exited: once(child, 'close').then(() => child.exitCode) };
+  return startProgram('api', { REDIS_URL: redis.url, DATABASE_URL: postgres.url, ...inside, ...env });
 }
 
-async function freePort(): Promise<string> {
-  const server = await serve({ fetch: () => new Response(), host: '127.0.0.1', port: 0 });
-  await server.close(0);
-  return String(server.port);
-}
+const freePort = async (): Promise<string> => String(await findFreePort());
 
 /** Gets so many users blocked. */
 async function block(users: number, name: string): Promise<void> {

@@ -1,18 +1,22 @@
--- Asks for decisions about 10,000 subjects; answers other than 200 are counted. The key is the script's argument.
+-- Asks for decisions about 10,000 subjects, one a request or several at once; answers other than 200 are counted. The script's
+-- arguments are the key and how many a request.
 local requests, index = {}, 0
 wrong = 0 -- global: read by done() from another state
 
 function init(args)
   math.randomseed(42)
   local headers = { ['Authorization'] = 'Bearer ' .. args[1], ['Content-Type'] = 'application/json' }
-  for place = 1, 10000 do
-    local body = '{"subject":"user-' .. math.random(10000) .. '"}'
+  local many = tonumber(args[2])
+  for place = 1, 10000 / many do
+    local each = {}
+    for one = 1, many do each[one] = '{"subject":"user-' .. math.random(10000) .. '"}' end
+    local body = many == 1 and each[1] or '{"requests":[' .. table.concat(each, ',') .. ']}'
     requests[place] = wrk.format('POST', nil, headers, body)
   end
 end
 
 function request()
-  index = index % 10000 + 1
+  index = index % #requests + 1
   return requests[index]
 end
 
