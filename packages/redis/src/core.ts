@@ -1,6 +1,12 @@
 /*
  * What needs neither a Redis client nor a module of Node's: programs for edge runtimes are bundled with it.
  */
+export { apiCalls, RefusedRequest } from './api/api-calls.ts';
+export type { ApiCalls, Fetch } from './api/api-calls.ts';
+export { ApiFault, faultOfFetch } from './api/api-fault.ts';
+export type { ApiFaultCode } from './api/api-fault.ts';
+export { apiOptionNames, readApiOptions } from './api/api-options.ts';
+export type { ApiOptions, CheckedApiOptions } from './api/api-options.ts';
 export { defaultActor } from './change.ts';
 export { faultOf } from './fault.ts';
 export { faultReporter } from './fault-reporter.ts';

@@ -1,6 +1,5 @@
+import { ApiFault, faultOfFetch, RefusedRequest } from '@spillway/redis/core';
 import type { Decision } from '../types.ts';
-import { RefusedRequest } from './api-calls.ts';
-import { ApiFault, faultOfFetch } from './fault.ts';
 
 /** Most requests that the API takes in one batch. */
 const MAX_BATCH = 100;

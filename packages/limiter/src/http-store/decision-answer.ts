@@ -1,5 +1,5 @@
+import { ApiFault } from '@spillway/redis/core';
 import type { Decision, DecisionReason } from '../types.ts';
-import { ApiFault } from './fault.ts';
 
 const REASONS: ReadonlySet<unknown> = new Set<DecisionReason>([
   'allowed',

@@ -236,10 +236,31 @@ describe('while the API does not decide', () => {
   });
 });
 
+const PLAIN = 'url must begin with https://, for the key is sent along (allowPlainHttp: true sends it in clear)';
+
+it.each([
+  ['http://localhost:8787'],
+  ['http://api.localhost'],
+  ['http://127.0.0.1:8787/api/'],
+  ['http://127.8.0.1'],
+  ['http://[::1]:8787'],
+  ['http://[::ffff:127.0.0.1]'],
+  ['http://limits.test', { allowPlainHttp: true }],
+])('%s is taken %j', (url: string, options: object = {}) => {
+  expect(() => httpStore({ url, key: 'k', ...options })).not.toThrow();
+});
+
 it.each([
   [{ url: 'limits.test' }, 'url must be an http or https URL, such as https://limits.example.com'],
   [{ url: 'redis://limits.test' }, 'url must be an http or https URL, such as https://limits.example.com'],
   [{ url: 'https://user:secret@limits.test' }, 'url must have no user, password, query or fragment'],
+  [{ url: 'http://limits.test' }, PLAIN],
+  [{ url: 'http://10.0.0.7:8787' }, PLAIN],
+  [{ url: 'http://localhost.limits.test' }, PLAIN],
+  [{ url: 'http://127.0.0.1.limits.test' }, PLAIN],
+  [{ url: 'http://[::2]' }, PLAIN],
+  [{ url: 'HTTP://Limits.Test/path', allowPlainHttp: false }, PLAIN],
+  [{ allowPlainHttp: 'yes' }, 'allowPlainHttp must be a boolean, not a string'],
   [{ key: '' }, 'key must be a key of the API, without blanks'],
   [{ key: 'secret\n' }, 'key must be a key of the API, without blanks'],
   [{ deadlineMs: 0 }, 'deadlineMs must be a whole number from 1 to 60000, not 0'],
@@ -248,5 +269,5 @@ it.each([
   [{ instances: 0.5 }, 'instances must be a whole number from 1 to 1000000, not 0.5'],
   [{ deadline: 5 }, 'options.deadline is no option'],
 ])('%j is refused at construction', (options, message) => {
-  expect(() => httpStore({ url: 'https://limits.test', key: 'k', ...options })).toThrow(message);
+  expect(() => httpStore({ url: 'https://limits.test', key: 'k', ...(options as object) })).toThrow(message);
 });

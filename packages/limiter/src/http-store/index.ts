@@ -57,11 +57,11 @@ export function createLimiter(options: StoreLimiterOptions<readonly PolicyOption
   });
 }
 
+export { ApiFault } from '@spillway/redis/core';
+export type { ApiFaultCode } from '@spillway/redis/core';
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from '../errors.ts';
 export { definePolicy } from '../policy/policy.ts';
 export { auth, generation, standard, strict, tiers } from '../policy/tiers.ts';
 export { memoryStore } from '../store/memory/memory-store.ts';
-export { ApiFault } from './fault.ts';
-export type { ApiFaultCode } from './fault.ts';
 export { httpStore } from './http-store.ts';
 export type { HttpStoreOptions } from './http-store.ts';

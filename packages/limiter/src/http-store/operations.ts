@@ -1,13 +1,11 @@
-import type { FaultReporter } from '@spillway/redis/core';
+import { type ApiCalls, ApiFault, faultOfFetch, type FaultReporter, RefusedRequest } from '@spillway/redis/core';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
 import type { LocalDecisions } from '../store/local-decisions.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { ByHand, Decision } from '../types.ts';
 import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
-import { type ApiCalls, RefusedRequest } from './api-calls.ts';
 import { batches } from './batches.ts';
 import { readDecision, readDecisions } from './decision-answer.ts';
-import { ApiFault, faultOfFetch } from './fault.ts';
 import type { RememberedBlocks } from './remembered-blocks.ts';
 
 /** What the operations of a store over HTTP are made of. */
@@ -140,7 +138,7 @@ function faultOf(error: unknown): ApiFault {
 }
 
 /** A member of an object, undefined of anything else. */
-export function memberOf(answer: unknown, name: string): unknown {
+function memberOf(answer: unknown, name: string): unknown {
   return typeof answer === 'object' && answer !== null && name in answer ? Reflect.get(answer, name) : undefined;
 }
 

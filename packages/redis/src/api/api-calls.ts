@@ -1,4 +1,4 @@
-import { ApiFault, faultOfFetch, faultOfStatus } from './fault.ts';
+import { ApiFault, faultOfFetch, faultOfStatus } from './api-fault.ts';
 
 /** After a failure one request in so many ms tries again, in ms. */
 const RETRY_MS = 250;
@@ -37,11 +37,12 @@ export class RefusedRequest extends Error {
 export interface ApiCalls {
   /**
    * Posts JSON; resolves to the answer's body, undefined for 204.
-   * @param startedAt when the decision was asked for, by the monotonic clock: the deadline counts from then.
+   * @param startedAt when the answer was asked for, by the monotonic clock: the deadline counts from then.
+   * @param onSent called when the request is sent: unless it is, nothing of it can have been carried out.
    * @throws {ApiFault} at the deadline at the latest, and at once while the API is away.
    * @throws {RefusedRequest} for a request that the API refuses.
    */
-  post(path: string, body: unknown, startedAt?: number): Promise<unknown>;
+  post(path: string, body: unknown, startedAt?: number, onSent?: () => void): Promise<unknown>;
 }
 
 /**
@@ -91,9 +92,10 @@ export function apiCalls({ url, key, deadlineMs, fetch, onAnswer }: ApiCallsOpti
   }
 
   return {
-    post(path, body, startedAt = performance.now()) {
+    post(path, body, startedAt = performance.now(), onSent = () => undefined) {
       return new Promise((resolve, reject) => {
         enter(performance.now());
+        onSent();
         const ending = new AbortController();
         const timer = setTimeout(
           () => {

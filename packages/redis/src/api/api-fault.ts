@@ -1,4 +1,4 @@
-import type { RedisFault, RedisFaultCode } from '@spillway/redis';
+import type { RedisFault, RedisFaultCode } from '../fault.ts';
 
 /** Which of the codes of Redis' faults the API can cause. `unknown_command`: it has no such policy, or no such route. */
 export type ApiFaultCode = Extract<
@@ -17,9 +17,12 @@ const MEANINGS: Readonly<Record<ApiFaultCode, readonly [RedisFault['kind'], stri
   not_connected: ['outage', 'the API can not be reached'],
   no_answer: ['outage', 'the API gave no answer in time'],
   busy: ['outage', 'the API asks for fewer requests'],
-  error_answer: ['outage', 'the API could not decide'],
+  error_answer: ['outage', 'the API could not answer'],
   authentication: ['installation', 'the API does not know the key'],
-  access_denied: ['installation', 'the key lacks a scope: decide, and operate for resets and blocks'],
+  access_denied: [
+    'installation',
+    'the key lacks a scope: decide for limits, report for breakers, operate for changes by hand',
+  ],
   unknown_command: ['installation', 'the API has no such policy, or the URL is not that of an API'],
   client_error: ['installation', 'the API refuses the request, or its answer can not be read'],
 };
