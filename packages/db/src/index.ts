@@ -7,7 +7,7 @@ export {
   resolveAlerts,
   type UntoldAlert,
   type Violation,
-} from './alerts/alerts.ts';
+} from './alerts.ts';
 export { generateKey, type GeneratedKey, parseKey, type ApiKeyParts, secretMatches } from './api-keys/api-key.ts';
 export {
   type ActiveApiKey,
@@ -30,18 +30,23 @@ export {
 export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
 export type { MovedPartition } from './archive/archive-partitions.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
-export { type ArchiveReport, inspectArchives } from './archive/ensure-archives.ts';
+export { type ArchiveReport, inspectArchives } from './archive/ensure-archive.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
-export { sqlState } from './sql-state.ts';
-export { classifyDbError, type DbErrorKind } from './classify-db-error.ts';
+export { sqlState, classifyDbError, type DbErrorKind } from './classify-db-error.ts';
 export { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './cleanup/clean-up-rows.ts';
 export { builtInCleanups, type CleanupRule } from './cleanup/cleanup-rule.ts';
-export type { Connection, ConnectionSource, Queryable } from './connection/connection.ts';
+export {
+  type Connection,
+  type ConnectionSource,
+  type Queryable,
+  withConnection,
+  readBehindMs,
+  readBackendPid,
+  readServer,
+  type ServerState,
+} from './connection/connection.ts';
 export { createPool, type PoolOptions } from './connection/create-pool.ts';
-export { readBehindMs } from './connection/read-behind.ts';
-export { readBackendPid, readServer, type ServerState } from './connection/server.ts';
 export { transaction, type TransactionOptions } from './connection/transaction.ts';
-export { withConnection } from './connection/with-connection.ts';
 export {
   blockedActions,
   type BlockedSubject,
@@ -64,8 +69,7 @@ export {
 } from './dashboard/capacity.ts';
 export { decisionRates, type DecisionRates, decisionSeries, type DecisionStep } from './dashboard/decisions.ts';
 export { jobOverview, type JobOverview } from './dashboard/job-overview.ts';
-export { type LatestMetric, latestMetrics } from './dashboard/metric-latest.ts';
-export { metricSeries, type MetricStep } from './dashboard/metric-series.ts';
+export { type LatestMetric, latestMetrics, metricSeries, type MetricStep } from './dashboard/metric-series.ts';
 export { InvalidOptionError } from './invalid-option-error.ts';
 export { ensureMetricDays, metricDaysReady, type MetricDaysOptions } from './metrics/metric-days.ts';
 export {
@@ -78,27 +82,39 @@ export {
   metricStats,
   recordMetric,
   type StoredMetric,
+  isReservedMetric,
+  rollUpMetrics,
 } from './metrics/metrics.ts';
-export { isReservedMetric } from './metrics/reserved-metrics.ts';
-export { rollUpMetrics } from './metrics/roll-up-metrics.ts';
-export type { ApplicationTable } from './migrate/application-tables.ts';
-export { migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
+export { type ApplicationTable, migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
 export { MigrationError, type MigrationErrorReason } from './migrate/migration-error.ts';
 export {
   ensurePartitions,
   type EnsurePartitionsOptions,
   type EnsurePartitionsReport,
 } from './partitions/ensure-partitions.ts';
-export { isPlainTable } from './partitions/partitioned-table.ts';
+export {
+  isPlainTable,
+  PartitionError,
+  type PartitionErrorReason,
+  type TableName,
+} from './partitions/partitioned-table.ts';
 export { listPartitions, monthsReady, type Partition } from './partitions/list-partitions.ts';
-export { PartitionError, type PartitionErrorReason } from './partitions/partition-error.ts';
-export type { TableName } from './partitions/partitioned-table.ts';
 export {
   retirePartitions,
   type RetirePartitionsOptions,
   type RetirePartitionsReport,
 } from './partitions/retire-partitions.ts';
-export { listArchivalRuns, type ArchivalRun, type ListArchivalRunsOptions } from './runs/list-archival-runs.ts';
+export {
+  listArchivalRuns,
+  type ArchivalRun,
+  type ListArchivalRunsOptions,
+  addToTableRun,
+  closeTableRun,
+  openTableRun,
+  type RunStatus,
+  type TableRunEnd,
+  type TableRunStart,
+} from './runs/table-runs.ts';
 export {
   findMissing,
   type FindMissingOptions,
@@ -108,8 +124,7 @@ export {
   type SeqBounds,
   type StoredEpoch,
 } from './trail/find-missing.ts';
-export type { Page, PageOptions } from './query/keyset-page.ts';
-export { InvalidCursorError } from './query/page-cursor.ts';
+export { type Page, type PageOptions, InvalidCursorError } from './query/keyset-page.ts';
 export type { InsertRows } from './query/unnest-insert.ts';
 export { type BlockRow, listBlocks, type ListBlocksOptions, upsertBlocks } from './trail/blocks.ts';
 export { addDecisions, type DecisionReportRow } from './trail/decisions.ts';
@@ -167,7 +182,7 @@ export {
   breakerEventTypes,
   type GapKind,
   gapKinds,
-} from './schema/enumerations.ts';
+} from './schema/columns.ts';
 export type { RolesReport } from './roles/ensure-roles.ts';
 export { type Exposure, listExposures } from './roles/exposures.ts';
 export type { RoleName } from './roles/privileges.ts';
@@ -185,12 +200,4 @@ export {
   runningRun,
   type RunTrigger,
 } from './runs/job-runs.ts';
-export {
-  addToTableRun,
-  closeTableRun,
-  openTableRun,
-  type RunStatus,
-  type TableRunEnd,
-  type TableRunStart,
-} from './runs/table-runs.ts';
-export { type JobVitals, readVitals, recordMetrics, type Sample, takeTurn, type Vitals } from './vitals/vitals.ts';
+export { type JobVitals, readVitals, recordMetrics, type Sample, takeTurn, type Vitals } from './vitals.ts';

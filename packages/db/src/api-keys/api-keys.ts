@@ -3,7 +3,7 @@ import type { Queryable } from '../connection/connection.ts';
 import { type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
 import { anyOf, columnsOf, typed } from '../query/typed.ts';
 import { apiKeys } from '../schema/api-keys.ts';
-import type { apiKeyScopes } from '../schema/enumerations.ts';
+import type { apiKeyScopes } from '../schema/columns.ts';
 import { generateKey } from './api-key.ts';
 
 /** What a key may do: see `apiKeyScopes`. */

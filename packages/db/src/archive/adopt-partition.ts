@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { closeToOthers, giveToOwner, partitionName } from '../partitions/attach-partition.ts';
-import { monthsFrom } from '../partitions/period.ts';
+import { monthsFrom } from '../partitions/list-partitions.ts';
 import { label, qualified, type TableName } from '../partitions/partitioned-table.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
 import { type ColumnInfo, readRelation, type Relation } from './relation.ts';

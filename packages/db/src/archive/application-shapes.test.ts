@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { migrate, type MigrateOptions } from '../migrate/migrate.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { cutoff, orders, ordersToArchive } from '../../test/orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';

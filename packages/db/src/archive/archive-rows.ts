@@ -1,18 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
-import { sqlState } from '../sql-state.ts';
-import { ArchiveError } from './archive-error.ts';
+import { sqlState } from '../classify-db-error.ts';
+import { ArchiveError, isRefusal, RefusedRows } from './archive-error.ts';
 import { label } from '../partitions/partitioned-table.ts';
 import { archivePartitions, type MovedPartition } from './archive-partitions.ts';
 import { type ArchiveTable, type CompleteArchiveTable, completeArchiveTable } from './archive-table.ts';
-import { countBeforeYearOne, countToArchive } from './count-to-archive.ts';
+import { countBeforeYearOne, countToArchive, readCutoff, TargetMonths } from './old-rows.ts';
 import { followSource } from './ensure-archive.ts';
 import { type Batch, type BatchRange, type Mover, prepareMover } from './move-batch.ts';
 import { type Preflight, preflightArchive } from './preflight.ts';
-import { readCutoff } from './read-cutoff.ts';
-import { isRefusal, RefusedRows } from './refused-rows.ts';
 import { type Interval, within } from './source-partitions.ts';
-import { TargetMonths } from './target-months.ts';
 
 /** How far to go, and who wants to know. */
 export interface ArchiveRowsOptions {

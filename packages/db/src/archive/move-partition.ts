@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { lockCreators } from '../partitions/attach-partition.ts';
-import { sqlState } from '../sql-state.ts';
+import { sqlState } from '../classify-db-error.ts';
 import { label, qualified } from '../partitions/partitioned-table.ts';
 import { adoptPartition, clearTarget, UnfitError } from './adopt-partition.ts';
 import { ArchiveError } from './archive-error.ts';

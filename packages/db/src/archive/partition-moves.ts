@@ -2,7 +2,7 @@ import { and, asc, eq } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
 import { typed } from '../query/typed.ts';
-import { partitionMoves } from '../schema/partition-moves.ts';
+import { partitionMoves } from '../schema/job-runs.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
 
 /** A partition on its way from a live table into its archive. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
 import { orders } from '../../test/orders.ts';
 import { partitionedOrders } from '../../test/partitioned-orders.ts';

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { upsertBlocks } from '../trail/blocks.ts';
 import { blockRow } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readCutoff } from '../archive/read-cutoff.ts';
-import { RowSecurityError, rowSecurityProblem } from '../archive/row-security.ts';
+import { readCutoff } from '../archive/old-rows.ts';
+import { RowSecurityError, rowSecurityProblem } from '../archive/relation.ts';
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { wholeNumber } from '../invalid-option-error.ts';
-import { sqlState } from '../sql-state.ts';
+import { sqlState } from '../classify-db-error.ts';
 import { type CleanupRule, checkCleanupRule } from './cleanup-rule.ts';
 import { prepareCleaner } from './delete-batch.ts';
 import { dropOldPartitions } from './drop-partitions.ts';

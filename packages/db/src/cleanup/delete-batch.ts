@@ -1,6 +1,6 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { sqlState } from '../sql-state.ts';
+import { sqlState } from '../classify-db-error.ts';
 import type { CleanupRule } from './cleanup-rule.ts';
 
 /** Deletes and counts the old rows of one table. */

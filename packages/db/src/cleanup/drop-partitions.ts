@@ -1,8 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { listPartitions } from '../partitions/list-partitions.ts';
-import { PartitionError } from '../partitions/partition-error.ts';
-import { readPartitionedTable, type TableName } from '../partitions/partitioned-table.ts';
+import { PartitionError, readPartitionedTable, type TableName } from '../partitions/partitioned-table.ts';
 import type { CleanUpOptions, CleanUpReport } from './clean-up-rows.ts';
 import type { CleanupRule } from './cleanup-rule.ts';
 import { watermarksOf } from './delete-batch.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { ensureMetricDays } from '../metrics/metric-days.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './clean-up-rows.ts';

@@ -6,7 +6,7 @@ import { listBlocks, upsertBlocks } from '../trail/blocks.ts';
 import { blockRow } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { createPool } from './create-pool.ts';
-import { withConnection } from './with-connection.ts';
+import { withConnection } from './connection.ts';
 
 const database = useDatabase();
 let pgbouncer: PgBouncer;

@@ -4,7 +4,7 @@ import type { Pool } from 'pg';
 import { migrate } from '../migrate/migrate.ts';
 import { listBlocks } from '../trail/blocks.ts';
 import { createPool } from './create-pool.ts';
-import { readBehindMs } from './read-behind.ts';
+import { readBehindMs } from './connection.ts';
 
 let servers: ReplicatedPostgres;
 let primary: Pool;

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
 import { transaction, type TransactionOptions } from './transaction.ts';
-import { withConnection } from './with-connection.ts';
+import { withConnection } from './connection.ts';
 
 const database = useDatabase('empty');
 

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import { ago, read } from '../query/typed.ts';
-import { circuitBreakerEvents } from '../schema/circuit-breaker-events.ts';
+import { circuitBreakerEvents } from '../schema/trail.ts';
 
 /** A breaker, as its events tell. */
 export interface BreakerOverview {

@@ -1,13 +1,11 @@
 import { sql, type SQL } from 'drizzle-orm';
-import type { ConnectionSource, Queryable } from '../connection/connection.ts';
+import { type ConnectionSource, type Queryable, withConnection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { withConnection } from '../connection/with-connection.ts';
 import { ago, read } from '../query/typed.ts';
-import { apiCallLogs } from '../schema/api-call-logs.ts';
-import { generations } from '../schema/generations.ts';
-import { systemMetrics } from '../schema/system-metrics.ts';
-import { recordMetrics } from '../vitals/vitals.ts';
-import { latestMetrics } from './metric-latest.ts';
+import { apiCallLogs, generations } from '../schema/application.ts';
+import { systemMetrics } from '../schema/metrics.ts';
+import { recordMetrics } from '../vitals.ts';
+import { latestMetrics } from './metric-series.ts';
 
 /** A number that was counted some time ago. */
 export interface Counted {

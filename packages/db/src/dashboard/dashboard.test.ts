@@ -1,16 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { ensureMetricDays } from '../metrics/metric-days.ts';
-import { rollUpMetrics } from '../metrics/roll-up-metrics.ts';
+import { rollUpMetrics } from '../metrics/metrics.ts';
 import { blockedActions, blocksOverview, topUsers } from './blocked-subjects.ts';
 import { breakerOverview } from './breaker-overview.ts';
 import { addDecisions } from '../trail/decisions.ts';
 import { decisionRates, decisionSeries } from './decisions.ts';
 import { jobOverview } from './job-overview.ts';
-import { latestMetrics } from './metric-latest.ts';
-import { metricSeries } from './metric-series.ts';
+import { latestMetrics, metricSeries } from './metric-series.ts';
 
 const database = useDatabase();
 const MINUTE = 60_000;

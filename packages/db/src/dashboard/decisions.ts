@@ -1,6 +1,6 @@
 import type { Queryable } from '../connection/connection.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
-import { decisionCounts, decisionCountsHourly, decisionReports } from '../schema/decisions.ts';
+import { decisionCounts, decisionCountsHourly, decisionReports } from '../schema/trail.ts';
 
 /** Decisions a second of all tiers together, over the last minute. */
 export interface DecisionRates {

@@ -3,8 +3,7 @@ import { alias } from 'drizzle-orm/pg-core';
 import type { Queryable } from '../connection/connection.ts';
 import { read } from '../query/typed.ts';
 import type { JobRun, RunTrigger } from '../runs/job-runs.ts';
-import { archivalRuns } from '../schema/archival-runs.ts';
-import { jobRuns } from '../schema/job-runs.ts';
+import { archivalRuns, jobRuns } from '../schema/job-runs.ts';
 
 /** The last run of a maintenance job. */
 export interface JobOverview {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { ensureMetricDays, metricDaysReady, type MetricDaysOptions } from './metric-days.ts';
 

@@ -1,9 +1,8 @@
 import type { Connection } from '../connection/connection.ts';
 import { wholeNumber } from '../invalid-option-error.ts';
 import { ensurePeriods, type EnsurePartitionsReport, readClock } from '../partitions/ensure-partitions.ts';
-import { listPartitions } from '../partitions/list-partitions.ts';
+import { listPartitions, daysFrom } from '../partitions/list-partitions.ts';
 import { readPartitionedTable, type TableName } from '../partitions/partitioned-table.ts';
-import { daysFrom } from '../partitions/period.ts';
 
 /** Samples, one partition a day. The days lie where nothing is exposed. */
 const metricsTable: TableName = { schema: 'public', name: 'system_metrics' };

@@ -4,7 +4,8 @@ import { wholeNumber } from '../invalid-option-error.ts';
 import { epochMs, equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
 import { columnsOf, typed } from '../query/typed.ts';
 import { type InsertRows, type NewRow, unnestInsert } from '../query/unnest-insert.ts';
-import { systemMetrics } from '../schema/system-metrics.ts';
+import { systemMetrics } from '../schema/metrics.ts';
+import { sqlState } from '../classify-db-error.ts';
 
 /** One sample, as a row of `system_metrics`. Its place in an outbox is absent when it came by itself. */
 export type MetricRow = NewRow<typeof systemMetrics>;
@@ -94,4 +95,44 @@ export async function metricStats(db: Queryable, name: string, hours = 24): Prom
   const [row] = rows;
   if (row === undefined) throw new Error('get_metric_stats() returned no row');
   return row;
+}
+
+/** How names of our own metrics begin. */
+const prefixes = ['audit_', 'rate_limit.', 'spillway.', 'spillway_'];
+
+const names = new Set([
+  'clock_skew_ms',
+  'job_duration_ms',
+  'job_last_success_age_ms',
+  'partition_days_ready',
+  'partition_months_ready',
+]);
+
+/**
+ * Whether a metric's name is one of those that the worker records: alerts and the dashboard go by them, so nobody else may
+ * write them.
+ */
+export function isReservedMetric(name: string): boolean {
+  return names.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
+}
+
+/** Minutes summed up by one statement. */
+const CHUNK_MINUTES = 240;
+
+/**
+ * Sums up samples that are two minutes old and older, so that `get_metric_stats()` need not read them. Any number of
+ * processes may call it at once; goes on the next time after `timeBudgetMs` milliseconds.
+ */
+export async function rollUpMetrics(db: Queryable, timeBudgetMs = 5_000): Promise<void> {
+  const deadline = performance.now() + timeBudgetMs;
+  try {
+    await db.query('SELECT spillway.seal_metrics()');
+  } catch (error) {
+    // lock_not_available: a long insert is in flight. What was sealed before can be summed up.
+    if (sqlState(error) !== '55P03') throw error;
+  }
+  for (;;) {
+    const { rows } = await db.query<{ more: boolean }>('SELECT spillway.roll_up_metrics($1) AS more', [CHUNK_MINUTES]);
+    if (rows[0]?.more !== true || performance.now() >= deadline) return;
+  }
 }

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../connection/connection.ts';
+import type { Connection, Queryable, ConnectionSource } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { sqlState } from '../sql-state.ts';
-import { explainFailure } from './explain-failure.ts';
+import { withJobLock } from '../runs/job-lock.ts';
+import { sqlState } from '../classify-db-error.ts';
+import { explainFailure, MigrationError } from './migration-error.ts';
 import type { Migration } from './migration-folder.ts';
-import { addToJournal, createJournal } from './migration-journal.ts';
 
 /** How long migrations may keep others waiting. */
 export interface ApplySettings {
@@ -86,5 +86,64 @@ async function applyLoose(connection: Connection, migration: Migration | undefin
     await addToJournal(connection, migration);
   } catch (error) {
     throw explainFailure(error, statement, [migration]);
+  }
+}
+
+/** A migration as the database remembers it. */
+export type AppliedMigration = Pick<Migration, 'tag' | 'hash'>;
+
+/**
+ * What the database has, oldest first; empty when it was never migrated. The journal is `spillway.migrations`: drizzle's own
+ * table belongs to the application's migrations.
+ */
+export async function readJournal(db: Queryable): Promise<AppliedMigration[]> {
+  const { rows } = await db.query<{ known: boolean }>(
+    `SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'migrations' AND relnamespace = to_regnamespace('spillway')) AS known`,
+  );
+  if (rows[0]?.known !== true) return [];
+  const applied = await db.query<AppliedMigration>('SELECT tag, hash FROM spillway.migrations ORDER BY tag');
+  return applied.rows;
+}
+
+/** Makes the schema and the journal where they are missing. Run it inside the transaction of the first migration. */
+export async function createJournal(connection: Connection): Promise<void> {
+  // CREATE SCHEMA IF NOT EXISTS asks for the right to make schemas even where it finds one.
+  const { rows } = await connection.query<{ made: boolean }>(`SELECT to_regnamespace('spillway') IS NOT NULL AS made`);
+  if (rows[0]?.made !== true) await connection.query('CREATE SCHEMA spillway');
+  await connection.query(`
+    CREATE TABLE spillway.migrations (
+      tag text PRIMARY KEY,
+      hash text NOT NULL,
+      applied_at timestamptz NOT NULL DEFAULT now()
+    )`);
+}
+
+/** Remembers a migration; in its transaction, where it has one. */
+export async function addToJournal(connection: Connection, { tag, hash }: AppliedMigration): Promise<void> {
+  await connection.query('INSERT INTO spillway.migrations (tag, hash) VALUES ($1, $2)', [tag, hash]);
+}
+
+const RETRY_MS = 250;
+
+/**
+ * Runs `work` while nobody else migrates this database. It is the lock of the maintenance jobs, which works behind every pooler,
+ * and asks for it again and again instead of waiting inside Postgres: a waiting statement holds a snapshot, and CREATE INDEX
+ * CONCURRENTLY in the holder would wait for that.
+ *
+ * @param waitMs longest wait for another migrator, in milliseconds.
+ * @throws {MigrationError} `lock_timeout`.
+ */
+export async function withMigrationLock<T>(
+  source: ConnectionSource,
+  waitMs: number,
+  work: (lost: AbortSignal) => Promise<T>,
+): Promise<T> {
+  for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
+    const outcome = await withJobLock(source, 'migrate', work);
+    if (outcome.acquired) return outcome.result;
+    if (waitedMs >= waitMs) {
+      throw new MigrationError('lock_timeout', `Another migrator has held the lock for ${waitMs} ms`);
+    }
+    await sleep(Math.min(RETRY_MS, waitMs - waitedMs));
   }
 }

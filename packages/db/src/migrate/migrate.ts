@@ -1,22 +1,18 @@
+import { getTableColumns, getTableName } from 'drizzle-orm';
 import { Pool } from 'pg';
 import { type ArchiveTable, builtInArchives } from '../archive/archive-table.ts';
-import { type ArchiveReport, ensureArchives, inspectArchives } from '../archive/ensure-archives.ts';
-import type { Connection, ConnectionSource } from '../connection/connection.ts';
-import { withConnection } from '../connection/with-connection.ts';
-import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
+import { type ArchiveReport, ensureArchives, inspectArchives } from '../archive/ensure-archive.ts';
 import { readRelation } from '../archive/relation.ts';
-import type { TableName } from '../partitions/partitioned-table.ts';
-import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
-import { ensureRoles, type RolesReport } from '../roles/ensure-roles.ts';
-import { type ApplicationTable, readApplicationTables } from './application-tables.ts';
+import { type Connection, type ConnectionSource, type Queryable, withConnection } from '../connection/connection.ts';
+import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
 import { ensureMetricDays } from '../metrics/metric-days.ts';
-import { applyMigrations } from './apply-migrations.ts';
-import { explainFailure } from './explain-failure.ts';
-import { MigrationError } from './migration-error.ts';
-import { migrationsFolder, readMigrationFolder } from './migration-folder.ts';
-import { readJournal } from './migration-journal.ts';
-import { withMigrationLock } from './migration-lock.ts';
-import { planMigrations } from './plan-migrations.ts';
+import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
+import type { TableName } from '../partitions/partitioned-table.ts';
+import { ensureRoles, type RolesReport } from '../roles/ensure-roles.ts';
+import { apiCallLogs, auditLogs, generations } from '../schema/index.ts';
+import { applyMigrations, readJournal, withMigrationLock } from './apply-migrations.ts';
+import { explainFailure, MigrationError } from './migration-error.ts';
+import { migrationsFolder, readMigrationFolder, planMigrations } from './migration-folder.ts';
 
 /** The database to migrate, reached directly or through any pooler. Exactly one of the first two. */
 export interface MigrateOptions {
@@ -152,4 +148,33 @@ async function knownMigrations(connection: Connection): ReturnType<typeof readJo
     }
     throw explainFailure(error, '', []);
   }
+}
+
+/** A live table that the application had before Spillway came. It is taken as it is. */
+export interface ApplicationTable {
+  /** `public.generations`. */
+  readonly table: string;
+  /** Columns that Spillway's own table of this name would have, and this one hasn't. */
+  readonly missingColumns: readonly string[];
+  /** Row level security is on: the user that archives needs a policy, or is its owner. */
+  readonly rowSecurity: boolean;
+}
+
+/** The live tables that Spillway didn't make: those without its policy. */
+export async function readApplicationTables(db: Queryable): Promise<ApplicationTable[]> {
+  const found = [];
+  for (const table of [apiCallLogs, auditLogs, generations]) {
+    const wanted = Object.values(getTableColumns(table)).map(({ name }) => name);
+    const { rows } = await db.query<ApplicationTable>(
+      `SELECT format('public.%s', c.relname) AS table, c.relrowsecurity AS "rowSecurity",
+              ARRAY(SELECT w FROM unnest($2::text[]) AS w WHERE NOT EXISTS (
+                SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = w AND NOT attisdropped)) AS "missingColumns"
+       FROM pg_class c
+       WHERE c.relname = $1 AND c.relnamespace = to_regnamespace('public')
+         AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid AND polname = 'spillway')`,
+      [getTableName(table), wanted],
+    );
+    found.push(...rows);
+  }
+  return found;
 }

@@ -1,8 +1,8 @@
 import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { migrationsFolder, readMigrationFolder } from './migration-folder.ts';
+import { afterEach, beforeEach, expect, test, describe } from 'vitest';
+import { migrationsFolder, readMigrationFolder, planMigrations } from './migration-folder.ts';
 
 let folder: string;
 
@@ -64,5 +64,43 @@ test.each([
   await expect(readMigrationFolder(folder)).rejects.toMatchObject({
     reason: 'broken_folder',
     message: expect.stringContaining(folder),
+  });
+});
+
+describe('plan migrations', () => {
+  const first = { tag: '0000_first', hash: 'a', statements: [], transactional: true };
+  const second = { tag: '0001_second', hash: 'b', statements: [], transactional: true };
+  const third = { tag: '0002_third', hash: 'c', statements: [], transactional: true };
+  const inOrder = [first, second, third];
+
+  test('plans everything for a new database', () => {
+    expect(planMigrations(inOrder, [])).toEqual(inOrder);
+  });
+
+  test('plans only what the database lacks', () => {
+    expect(planMigrations(inOrder, [first])).toEqual([second, third]);
+    expect(planMigrations(inOrder, inOrder)).toEqual([]);
+  });
+
+  test('refuses a database that a newer version migrated', () => {
+    expect(() => planMigrations([first], [first, second])).toThrow(
+      expect.objectContaining({
+        code: 'migration_error',
+        reason: 'unknown_migration',
+        migrations: ['0001_second'],
+      }),
+    );
+  });
+
+  test('refuses when a file was edited after it was applied', () => {
+    expect(() => planMigrations(inOrder, [first, { ...second, hash: 'edited' }])).toThrow(
+      expect.objectContaining({ reason: 'edited_migration', migrations: ['0001_second'] }),
+    );
+  });
+
+  test('refuses a gap', () => {
+    expect(() => planMigrations(inOrder, [first, third])).toThrow(
+      expect.objectContaining({ reason: 'out_of_order', migrations: ['0001_second'] }),
+    );
   });
 });

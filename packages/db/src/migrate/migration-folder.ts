@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { MigrationError } from './migration-error.ts';
+import type { AppliedMigration } from './apply-migrations.ts';
 
 /** The folder of `@spillway/migrations`, found as any package is: from source, from dist and where it is installed. */
 export const migrationsFolder: string = path.join(
@@ -81,4 +82,32 @@ function journalTags(journal: unknown): string[] {
       return entry.tag;
     throw new TypeError('A journal entry has no tag');
   });
+}
+
+/**
+ * The migrations that the database lacks, oldest first. What the database has must be exactly the beginning of what the folder
+ * has.
+ * @throws {MigrationError} `unknown_migration`, `edited_migration` or `out_of_order`.
+ */
+export function planMigrations(migrations: readonly Migration[], applied: readonly AppliedMigration[]): Migration[] {
+  const known = new Map(migrations.map((migration) => [migration.tag, migration]));
+  const unknown = applied.map(({ tag }) => tag).filter((tag) => !known.has(tag));
+  if (unknown.length > 0) {
+    const text =
+      'spillway.migrations holds migrations that this version does not know; use the version that added them';
+    throw new MigrationError('unknown_migration', `${text}: ${unknown.join(', ')}`, unknown);
+  }
+  const edited = applied.flatMap(({ tag, hash }) => (known.get(tag)?.hash === hash ? [] : [tag]));
+  if (edited.length > 0) {
+    throw new MigrationError('edited_migration', `Changed after the database had them: ${edited.join(', ')}`, edited);
+  }
+  const done = new Set(applied.map(({ tag }) => tag));
+  const pending = migrations.filter(({ tag }) => !done.has(tag));
+  const newest = migrations.findLastIndex(({ tag }) => done.has(tag));
+  const late = migrations.slice(0, newest + 1).flatMap(({ tag }) => (done.has(tag) ? [] : [tag]));
+  if (late.length > 0) {
+    const text = 'Missing in the database although later ones are there';
+    throw new MigrationError('out_of_order', `${text}: ${late.join(', ')}`, late);
+  }
+  return pending;
 }

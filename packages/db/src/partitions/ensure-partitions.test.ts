@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg';
 import { describe, expect, test } from 'vitest';
 import { createPool } from '../connection/create-pool.ts';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { ensurePartitions, type EnsurePartitionsOptions, type EnsurePartitionsReport } from './ensure-partitions.ts';
 

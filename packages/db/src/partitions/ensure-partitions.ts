@@ -2,12 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
-import { sqlState } from '../sql-state.ts';
-import { attachPartition, lockCreators, partitionName } from './attach-partition.ts';
-import { findCoveringPartition } from './covering-partition.ts';
-import { monthsFrom, type Period } from './period.ts';
-import { PartitionError, type PartitionErrorReason } from './partition-error.ts';
-import { label, type PartitionedTable, readPartitionedTable, type TableName } from './partitioned-table.ts';
+import { sqlState } from '../classify-db-error.ts';
+import { attachPartition, lockCreators, partitionName, findCoveringPartition } from './attach-partition.ts';
+import { monthsFrom, type Period } from './list-partitions.ts';
+import {
+  PartitionError,
+  type PartitionErrorReason,
+  label,
+  type PartitionedTable,
+  readPartitionedTable,
+  type TableName,
+} from './partitioned-table.ts';
 
 /** Which months of which table must exist. */
 export interface EnsurePartitionsOptions {

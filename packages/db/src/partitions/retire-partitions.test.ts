@@ -1,7 +1,7 @@
 import type { Pool } from 'pg';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createPool } from '../connection/create-pool.ts';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { ensurePartitions } from './ensure-partitions.ts';
 import { listPartitions, monthsReady } from './list-partitions.ts';

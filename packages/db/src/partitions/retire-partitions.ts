@@ -1,8 +1,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
 import { listPartitions, type Partition } from './list-partitions.ts';
-import { PartitionError } from './partition-error.ts';
-import type { TableName } from './partitioned-table.ts';
+import { PartitionError, type TableName } from './partitioned-table.ts';
 
 /** Which partitions leave a table, and what becomes of them. */
 export interface RetirePartitionsOptions {

@@ -1,5 +1,4 @@
-import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
-import { auditGaps } from '../schema/audit-gaps.ts';
+import { auditDeadLetters, auditGaps } from '../schema/audit.ts';
 
 /**
  * Roles that own nothing but what they must, for users to be members of one or several:

@@ -1,6 +1,5 @@
-import type { Connection, ConnectionSource } from '../connection/connection.ts';
+import { type Connection, type ConnectionSource, withConnection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { withConnection } from '../connection/with-connection.ts';
 
 /** First half of the lock's key, chosen once at random; the second is a hash of the job's name. */
 const ADVISORY_SPACE = 727_402;

@@ -2,11 +2,9 @@ import { and, desc, eq, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/pg-core';
 import type { Queryable } from '../connection/connection.ts';
 import { bare, columnsOf, read, typed } from '../query/typed.ts';
-import { archivalRuns } from '../schema/archival-runs.ts';
-import type { runTriggers } from '../schema/enumerations.ts';
-import { jobRuns } from '../schema/job-runs.ts';
-import { type ArchivalRun, listArchivalRuns } from './list-archival-runs.ts';
-import type { RunStatus } from './table-runs.ts';
+import { archivalRuns, jobRuns } from '../schema/job-runs.ts';
+import type { runTriggers } from '../schema/columns.ts';
+import { type ArchivalRun, listArchivalRuns, type RunStatus } from './table-runs.ts';
 
 /** Who asked for a run. */
 export type RunTrigger = (typeof runTriggers)[number];

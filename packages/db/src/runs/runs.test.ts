@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { createPool } from '../connection/create-pool.ts';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { withJobLock } from './job-lock.ts';
 import { beginRun, endRun, isDue, type NewRun, readRun, type RunBegin, runningRun } from './job-runs.ts';

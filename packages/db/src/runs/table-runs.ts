@@ -1,7 +1,8 @@
-import { eq, sql } from 'drizzle-orm';
+import { eq, sql, and } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
-import { typed } from '../query/typed.ts';
-import { archivalRuns } from '../schema/archival-runs.ts';
+import { equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
+import { typed, columnsOf } from '../query/typed.ts';
+import { archivalRuns } from '../schema/job-runs.ts';
 
 /** How a run, or its part on one table, ended. `partial`: in order, but there is more to do. */
 export type RunStatus = 'completed' | 'partial' | 'failed';
@@ -66,4 +67,39 @@ export async function closeTableRun(db: Queryable, id: string, end: TableRunEnd)
       deletedCount: deleted ?? sql`${archivalRuns.deletedCount}`,
     })
     .where(eq(archivalRuns.id, id));
+}
+
+/** One maintenance run on one table, as it is read. Times are epoch ms. */
+export type ArchivalRun = Readonly<typeof archivalRuns.$inferSelect>;
+
+/** Which runs, and from where on. */
+export interface ListArchivalRunsOptions extends PageOptions {
+  readonly jobName?: string;
+  readonly tableName?: string;
+  readonly status?: string;
+  readonly runId?: string;
+}
+
+/** One page of maintenance runs, the last begun first, filtered. */
+export async function listArchivalRuns(
+  db: Queryable,
+  options: ListArchivalRunsOptions = {},
+): Promise<Page<ArchivalRun>> {
+  const { jobName, tableName, status, runId } = archivalRuns;
+  return readPage(archivalRuns, 'startedAtMs', options, async ({ where, orderBy, limit }) =>
+    typed(db)
+      .select(columnsOf(archivalRuns))
+      .from(archivalRuns)
+      .where(
+        and(
+          where,
+          equals(jobName, options.jobName),
+          equals(tableName, options.tableName),
+          equals(status, options.status),
+          equals(runId, options.runId),
+        ),
+      )
+      .orderBy(...orderBy)
+      .limit(limit),
+  );
 }

@@ -1,8 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { check, customType, index, text, uuid } from 'drizzle-orm/pg-core';
-import { apiKeyScopes, quoted } from './enumerations.ts';
-import { spillway } from './schemas.ts';
-import { createdAtMs, epochMs } from './timestamps.ts';
+import { apiKeyScopes, quoted, spillway, createdAtMs, epochMs } from './columns.ts';
 
 /** Drizzle has no bytea of its own. */
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });

@@ -1,20 +1,35 @@
-export { alerts } from './alerts.ts';
-export { apiCallLogs } from './api-call-logs.ts';
+export {
+  alerts,
+  systemMetricLateMinutes,
+  systemMetricRollups,
+  systemMetricRollupState,
+  systemMetrics,
+} from './metrics.ts';
+export {
+  apiCallLogs,
+  auditLogs,
+  generations,
+  archivedApiCallLogs,
+  archivedAuditLogs,
+  archivedGenerations,
+} from './application.ts';
 export { apiKeys } from './api-keys.ts';
-export { archivalRuns } from './archival-runs.ts';
-export { archivedApiCallLogs, archivedAuditLogs, archivedGenerations } from './archive.ts';
-export { auditDeadLetters } from './audit-dead-letters.ts';
-export { auditGaps } from './audit-gaps.ts';
-export { auditLogs } from './audit-logs.ts';
-export { auditEpochs, auditWatermarks } from './audit-watermarks.ts';
-export { changes } from './changes.ts';
-export { circuitBreakerEvents } from './circuit-breaker-events.ts';
-export { decisionCounts, decisionCountsHourly, decisionReports } from './decisions.ts';
-export { apiKeyScopes, archivalRunStatuses, blockModes, breakerEventTypes, gapKinds } from './enumerations.ts';
-export { generations } from './generations.ts';
-export { partitionMoves } from './partition-moves.ts';
-export { jobRuns, observerTurns } from './job-runs.ts';
-export { rateLimitsV2 } from './rate-limits.ts';
-export { archive, spillway } from './schemas.ts';
-export { systemMetricLateMinutes, systemMetricRollups, systemMetricRollupState } from './system-metric-rollups.ts';
-export { systemMetrics } from './system-metrics.ts';
+export { archivalRuns, jobRuns, observerTurns, partitionMoves } from './job-runs.ts';
+export { auditDeadLetters, auditGaps, auditEpochs, auditWatermarks } from './audit.ts';
+export {
+  changes,
+  circuitBreakerEvents,
+  rateLimitsV2,
+  decisionCounts,
+  decisionCountsHourly,
+  decisionReports,
+} from './trail.ts';
+export {
+  apiKeyScopes,
+  archivalRunStatuses,
+  blockModes,
+  breakerEventTypes,
+  gapKinds,
+  archive,
+  spillway,
+} from './columns.ts';

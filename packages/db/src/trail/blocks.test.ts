@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { assert, describe, expect, test } from 'vitest';
 import { classifyDbError } from '../classify-db-error.ts';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { blockRow, noonMs } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { listBlocks, upsertBlocks } from './blocks.ts';

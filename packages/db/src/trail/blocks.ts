@@ -3,7 +3,7 @@ import type { Queryable } from '../connection/connection.ts';
 import { equals, type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
 import { columnsOf, typed } from '../query/typed.ts';
 import { unnestCall } from '../query/unnest-insert.ts';
-import { rateLimitsV2 } from '../schema/rate-limits.ts';
+import { rateLimitsV2 } from '../schema/trail.ts';
 
 /** A block, as one row of `rate_limits_v2`. Times are epoch milliseconds, `blockedUntilMs` is `Infinity` for no end. */
 export type BlockRow = Readonly<typeof rateLimitsV2.$inferSelect>;

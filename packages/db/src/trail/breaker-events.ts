@@ -3,7 +3,7 @@ import type { Queryable } from '../connection/connection.ts';
 import { equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
 import { columnsOf, typed } from '../query/typed.ts';
 import { type InsertRows, unnestInsert } from '../query/unnest-insert.ts';
-import { circuitBreakerEvents } from '../schema/circuit-breaker-events.ts';
+import { circuitBreakerEvents } from '../schema/trail.ts';
 
 /** Something that happened to a breaker, as one row of `circuit_breaker_events`. Times are epoch milliseconds. */
 export type BreakerEventRow = Readonly<typeof circuitBreakerEvents.$inferSelect>;

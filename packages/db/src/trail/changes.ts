@@ -1,11 +1,10 @@
 import { and, sql } from 'drizzle-orm';
-import type { ConnectionSource, Queryable } from '../connection/connection.ts';
+import { type ConnectionSource, type Queryable, withConnection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
-import { withConnection } from '../connection/with-connection.ts';
 import { equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
 import { columnsOf, typed } from '../query/typed.ts';
 import { type InsertRows, unnestInsert } from '../query/unnest-insert.ts';
-import { changes } from '../schema/changes.ts';
+import { changes } from '../schema/trail.ts';
 
 /** What somebody changed by hand. Nothing in it may be a secret. */
 export interface Change {

@@ -2,7 +2,7 @@ import { and, asc, eq, gte, isNotNull, isNull, lt, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import { equals, type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
 import { anyOf, columnsOf, typed } from '../query/typed.ts';
-import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
+import { auditDeadLetters } from '../schema/audit.ts';
 import { decodePayload, encodePayload } from './dead-letter-payload.ts';
 import type { KnownSeq } from './find-missing.ts';
 

@@ -1,5 +1,5 @@
 import { type NewRow, unnestCall } from '../query/unnest-insert.ts';
-import { decisionReports } from '../schema/decisions.ts';
+import { decisionReports } from '../schema/trail.ts';
 
 /** How many decisions of one policy fell one way in one process, as a row of `spillway.decision_reports`. */
 export type DecisionReportRow = NewRow<typeof decisionReports>;

@@ -2,7 +2,7 @@ import { and, eq, gt, lte, type SQL, sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import { columnsOf, excluded, now, read, typed } from '../query/typed.ts';
 
-import type { GapKind } from '../schema/enumerations.ts';
+import type { GapKind } from '../schema/columns.ts';
 import {
   auditDeadLetters,
   auditEpochs,

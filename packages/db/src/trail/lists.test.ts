@@ -4,11 +4,11 @@ import { breakerEventRow, noonMs } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { insertBreakerEvents, listBreakerEvents } from './breaker-events.ts';
 import { insertDeadLetter, listDeadLetters } from './dead-letters.ts';
-import { withConnection } from '../connection/with-connection.ts';
+import { withConnection } from '../connection/connection.ts';
 import { ensureMetricDays } from '../metrics/metric-days.ts';
 import { insertMetrics, listMetrics, metricStats, recordMetric } from '../metrics/metrics.ts';
 import type { Page } from '../query/keyset-page.ts';
-import { listArchivalRuns } from '../runs/list-archival-runs.ts';
+import { listArchivalRuns } from '../runs/table-runs.ts';
 import { listGaps } from './gaps.ts';
 
 const database = useDatabase();

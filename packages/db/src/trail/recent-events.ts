@@ -1,8 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Queryable } from '../connection/connection.ts';
 import { ago, read } from '../query/typed.ts';
-import { circuitBreakerEvents } from '../schema/circuit-breaker-events.ts';
-import { rateLimitsV2 } from '../schema/rate-limits.ts';
+import { circuitBreakerEvents, rateLimitsV2 } from '../schema/trail.ts';
 
 /** A block or what happened to a breaker, as a line to read. */
 export interface RecentEvent {

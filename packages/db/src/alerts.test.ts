@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { useDatabase } from '../../test/use-database.ts';
+import { useDatabase } from '../test/use-database.ts';
 import { listAlerts, listUntoldAlerts, markTold, openAlert, resolveAlerts, type UntoldAlert } from './alerts.ts';
 
 const database = useDatabase();

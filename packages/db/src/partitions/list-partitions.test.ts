@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { daysFrom, monthsFrom } from './period.ts';
+import { daysFrom, monthsFrom } from './list-partitions.ts';
 
 test('crosses from December to January', () => {
   expect(monthsFrom(new Date('2025-12-31T23:59:59.999Z'), 1)).toEqual([

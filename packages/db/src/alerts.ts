@@ -1,7 +1,7 @@
 import { and, asc, desc, eq, isNotNull, isNull, or, sql } from 'drizzle-orm';
-import type { Queryable } from '../connection/connection.ts';
-import { anyOf, columnsOf, typed } from '../query/typed.ts';
-import { alerts } from '../schema/alerts.ts';
+import type { Queryable } from './connection/connection.ts';
+import { anyOf, columnsOf, typed } from './query/typed.ts';
+import { alerts } from './schema/metrics.ts';
 
 const { id, rule, openedAtMs, resolvedAtMs, notifiedOpenedAtMs, notifiedResolvedAtMs } = alerts;
 const { notifiedOpenedAtMs: _opened, notifiedResolvedAtMs: _resolved, ...shown } = columnsOf(alerts);

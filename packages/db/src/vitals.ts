@@ -1,10 +1,9 @@
 import { sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/pg-core';
-import type { Queryable } from '../connection/connection.ts';
-import { bare, excluded, read } from '../query/typed.ts';
-import { auditDeadLetters } from '../schema/audit-dead-letters.ts';
-import { auditGaps } from '../schema/audit-gaps.ts';
-import { jobRuns, observerTurns } from '../schema/job-runs.ts';
+import type { Queryable } from './connection/connection.ts';
+import { bare, excluded, read } from './query/typed.ts';
+import { auditDeadLetters, auditGaps } from './schema/audit.ts';
+import { jobRuns, observerTurns } from './schema/job-runs.ts';
 
 /** What Postgres knows about the health of the trail and of maintenance. */
 export interface Vitals {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
-import { withConnection } from './with-connection.ts';
+import { withConnection } from './connection.ts';
 
 const database = useDatabase('empty');
 
