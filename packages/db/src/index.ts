@@ -33,8 +33,8 @@ export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './
 export { type ArchiveReport, inspectArchives } from './archive/ensure-archive.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
 export { sqlState, classifyDbError, type DbErrorKind } from './classify-db-error.ts';
-export { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './cleanup/clean-up-rows.ts';
-export { builtInCleanups, type CleanupRule } from './cleanup/cleanup-rule.ts';
+export { cleanUpRows } from './cleanup/clean-up-rows.ts';
+export { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup/cleanup-rule.ts';
 export {
   type Connection,
   type ConnectionSource,

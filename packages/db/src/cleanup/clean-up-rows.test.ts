@@ -3,8 +3,8 @@ import { withConnection } from '../connection/connection.ts';
 import { upsertBlocks } from '../trail/blocks.ts';
 import { blockRow } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
-import { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './clean-up-rows.ts';
-import { builtInCleanups, type CleanupRule } from './cleanup-rule.ts';
+import { cleanUpRows } from './clean-up-rows.ts';
+import { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup-rule.ts';
 
 const database = useDatabase();
 const DAY_MS = 86_400_000;

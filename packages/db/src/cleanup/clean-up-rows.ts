@@ -5,41 +5,10 @@ import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { wholeNumber } from '../invalid-option-error.ts';
 import { sqlState } from '../classify-db-error.ts';
-import { type CleanupRule, checkCleanupRule } from './cleanup-rule.ts';
+import { type CleanUpOptions, type CleanUpReport, type CleanupRule, checkCleanupRule } from './cleanup-rule.ts';
 import { prepareCleaner } from './delete-batch.ts';
 import { dropOldPartitions } from './drop-partitions.ts';
 import { isPlainTable } from '../partitions/partitioned-table.ts';
-
-/** How far to go, and who wants to know. */
-export interface CleanUpOptions {
-  /** The moment that counts as now. @default Postgres' clock */
-  readonly now?: Date;
-  /** Longest that a batch may hold its locks, in milliseconds; one that would take longer is undone and halved. @default 80 */
-  readonly maxLockMs?: number;
-  /** Most rows a batch; it begins with a fifth of that and finds its size by itself. @default 5_000 */
-  readonly maxBatchSize?: number;
-  /** Only count. @default false */
-  readonly dryRun?: boolean;
-  /** No batch begins later than so many milliseconds after the start. @default no limit */
-  readonly timeBudgetMs?: number;
-  /** When aborted, no further batch begins. */
-  readonly signal?: AbortSignal;
-  /** Called inside each batch's transaction; what it writes on the connection is committed with the batch. */
-  readonly record?: (deleted: number) => Promise<void>;
-  /** Called after each batch. */
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number | null }) => void;
-}
-
-/** What was deleted. */
-export interface CleanUpReport {
-  /** In a dry run, what would be; null when counting took too long. */
-  readonly deleted: number | null;
-  readonly cutoff: Date;
-  readonly stopped: 'done' | 'time_budget' | 'aborted';
-  readonly batches: number;
-  /** The longest transaction, in milliseconds. */
-  readonly longestBatchMs: number;
-}
 
 /** Pause after a batch that could not have its locks, in milliseconds. */
 const RETRY_DELAY_MS = 50;

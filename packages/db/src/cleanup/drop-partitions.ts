@@ -2,8 +2,7 @@ import type { Connection } from '../connection/connection.ts';
 import { transaction } from '../connection/transaction.ts';
 import { listPartitions } from '../partitions/list-partitions.ts';
 import { PartitionError, readPartitionedTable, type TableName } from '../partitions/partitioned-table.ts';
-import type { CleanUpOptions, CleanUpReport } from './clean-up-rows.ts';
-import type { CleanupRule } from './cleanup-rule.ts';
+import type { CleanUpOptions, CleanUpReport, CleanupRule } from './cleanup-rule.ts';
 import { watermarksOf } from './delete-batch.ts';
 
 /** The comment of a partition that is on its way out. Its table may be left behind detached when the process dies. */

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { withConnection } from '../connection/connection.ts';
 import { ensureMetricDays } from '../metrics/metric-days.ts';
 import { useDatabase } from '../../test/use-database.ts';
-import { cleanUpRows, type CleanUpOptions, type CleanUpReport } from './clean-up-rows.ts';
-import { builtInCleanups, type CleanupRule } from './cleanup-rule.ts';
+import { cleanUpRows } from './clean-up-rows.ts';
+import { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup-rule.ts';
 
 const database = useDatabase();
 

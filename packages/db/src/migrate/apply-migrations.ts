@@ -4,7 +4,7 @@ import { transaction } from '../connection/transaction.ts';
 import { withJobLock } from '../runs/job-lock.ts';
 import { sqlState } from '../classify-db-error.ts';
 import { explainFailure, MigrationError } from './migration-error.ts';
-import type { Migration } from './migration-folder.ts';
+import type { AppliedMigration, Migration } from './migration-folder.ts';
 
 /** How long migrations may keep others waiting. */
 export interface ApplySettings {
@@ -88,9 +88,6 @@ async function applyLoose(connection: Connection, migration: Migration | undefin
     throw explainFailure(error, statement, [migration]);
   }
 }
-
-/** A migration as the database remembers it. */
-export type AppliedMigration = Pick<Migration, 'tag' | 'hash'>;
 
 /**
  * What the database has, oldest first; empty when it was never migrated. The journal is `spillway.migrations`: drizzle's own

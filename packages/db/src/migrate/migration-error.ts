@@ -1,5 +1,4 @@
 import { sqlState } from '../classify-db-error.ts';
-import type { Migration } from './migration-folder.ts';
 
 /**
  * Why migrating was refused:
@@ -50,7 +49,11 @@ const INSUFFICIENT_PRIVILEGE = '42501';
 const LOCKED: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
 /** What a failed statement of a migration means to the person who migrates; the error itself where nothing is known about it. */
-export function explainFailure(error: unknown, statement: string, migrations: readonly Migration[]): unknown {
+export function explainFailure(
+  error: unknown,
+  statement: string,
+  migrations: readonly { readonly tag: string }[],
+): unknown {
   if (!(error instanceof Error)) return error;
   const state = sqlState(error);
   const tags = migrations.map(({ tag }) => tag);

@@ -3,7 +3,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { MigrationError } from './migration-error.ts';
-import type { AppliedMigration } from './apply-migrations.ts';
 
 /** The folder of `@spillway/migrations`, found as any package is: from source, from dist and where it is installed. */
 export const migrationsFolder: string = path.join(
@@ -25,6 +24,9 @@ export interface Migration {
    */
   readonly transactional: boolean;
 }
+
+/** A migration as the database remembers it. */
+export type AppliedMigration = Pick<Migration, 'tag' | 'hash'>;
 
 const BREAKPOINT = '--> statement-breakpoint';
 const NO_TRANSACTION = /^-- spillway: no transaction\s*$/mu;
