@@ -58,8 +58,8 @@ it('makes of a shell a script for each algorithm that has the sections it pastes
     'a/src/algorithms/two/redis.lua': two,
   });
   const made = await scripts();
-  expect(Object.keys(made)).toEqual(['algorithmNumbers', 'loneOne']);
-  expect(made['algorithmNumbers']).toEqual({ one: 0, two: 1 });
+  expect(Object.keys(made)).toEqual(['loneOne', 'algorithmScripts']);
+  expect(made['algorithmScripts']).toEqual({ one: { number: 0, lone: made['loneOne'] }, two: { number: 1 } });
   expect(made['loneOne']?.source).toBe('local left\nleft = 0\n\nreturn 0 + left\n');
 });
 

@@ -53,6 +53,8 @@ class Package {
   readonly #folder: string;
   readonly #algorithms: readonly LuaAlgorithm[];
   readonly #pieces = new Map<string, Piece>();
+  /** Which algorithms each shell was made for. */
+  readonly #pasted = new Map<string, readonly string[]>();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -68,14 +70,23 @@ class Package {
     const parts = [...this.#pieces.values()].map(({ variable, template }) => `const ${variable} = \`${template}\`;\n`);
     const type = path.basename(this.#folder) === 'redis' ? './script.ts' : '@spillway/redis';
     const head = `// Generated from the Lua files by \`pnpm build:lua\`: change those, not this file.\nimport type { LuaScript } from '${type}';\n`;
-    const numbers = this.#algorithms.map(({ name, number }) => `  '${name}': ${number},\n`).join('');
-    const table =
-      numbers === ''
+    const table = this.#algorithms.map(
+      ({ name, number }) => `  '${name}': { ${this.#fieldsOf(name, number).join(', ')} },\n`,
+    );
+    const byAlgorithm =
+      table.length === 0
         ? []
         : [
-            `/** The number of each algorithm, in a window's header and in what group.lua is asked. */\nexport const algorithmNumbers = {\n${numbers}} as const;\n`,
+            `/** Each algorithm's number, in a window's header and in what group.lua is asked, and the scripts made for it alone. */\nexport const algorithmScripts: Readonly<Record<${this.#algorithms.map(({ name }) => `'${name}'`).join(' | ')}, AlgorithmScripts>> = {\n${table.join('')}};\n`,
+            `interface AlgorithmScripts {\n  readonly number: number;\n${[...this.#pasted.keys()].map((shell) => `  readonly ${shell}?: LuaScript;\n`).join('')}}\n`,
           ];
-    return [head, ...table, ...parts, ...scripts].join('\n');
+    return [head, ...parts, ...scripts, ...byAlgorithm].join('\n');
+  }
+
+  /** The number and the names of the scripts that {@link #scriptsOf} made of the shells. */
+  #fieldsOf(algorithm: string, number: number): string[] {
+    const shells = [...this.#pasted].filter(([, algorithms]) => algorithms.includes(algorithm));
+    return [`number: ${number}`, ...shells.map(([shell]) => `${shell}: ${camelCase(`${shell}-${algorithm}`)}`)];
   }
 
   #scriptsOf(file: string): string[] {
@@ -84,9 +95,14 @@ class Package {
     if (pasted.length === 0 || /^--- @each /mu.test(readFileSync(file, 'utf8'))) {
       return [asExport(name, this.#read(file, undefined, []))];
     }
-    return this.#algorithms
-      .filter(({ sections }) => pasted.every(({ groups }) => sections.has(groups?.['section'] ?? '')))
-      .map((algorithm) => asExport(`${name}-${algorithm.name}`, this.#read(file, algorithm, [])));
+    const algorithms = this.#algorithms.filter(({ sections }) =>
+      pasted.every(({ groups }) => sections.has(groups?.['section'] ?? '')),
+    );
+    this.#pasted.set(
+      name,
+      algorithms.map((algorithm) => algorithm.name),
+    );
+    return algorithms.map((algorithm) => asExport(`${name}-${algorithm.name}`, this.#read(file, algorithm, [])));
   }
 
   /** A file that is included: read once. */

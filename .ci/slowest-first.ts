@@ -7,7 +7,7 @@ const slow = [
   'start/src/main.test.ts',
   'packages/cli/src/commands/doctor.test.ts',
   'bench/scale/src/main.test.ts',
-  'packages/limiter/src/store/redis/memory.test.ts',
+  'packages/limiter/src/store/redis-memory.test.ts',
   'packages/breaker/src/breakers/processes.test.ts',
   'bench/scale/src/tampered.test.ts',
 ];

@@ -1,6 +1,6 @@
 import { warn } from '@spillway/redis/core';
 import { unavailableDecision } from './decision.ts';
-import { memoryStore } from './store/memory/memory-store.ts';
+import { memoryStore } from './store/memory-store.ts';
 import type { LimiterStore, StoreRequest } from './store/store.ts';
 import type { Decision } from './types.ts';
 

@@ -1,6 +1,6 @@
 import { eventFields, type OutboxEvent, outboxEventId } from '@spillway/redis';
-import type { PolicyMode } from './types.ts';
 import { windowOf } from './window-of-event.ts';
+import type { PolicyMode } from './algorithms/algorithm.ts';
 
 /**
  * A block as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with the

@@ -7,7 +7,7 @@ import { expect, it, onTestFinished, vi } from 'vitest';
 import { createLimiter } from './limiter.ts';
 import type { Limiter } from './limiter-interface.ts';
 import { definePolicy } from './policy/policy.ts';
-import { memoryStore } from './store/memory/memory-store.ts';
+import { memoryStore } from './store/memory-store.ts';
 
 const POLL = { timeout: 15_000, interval: 20 };
 const policies = [definePolicy({ name: 'p', limit: 1, windowMs: 600_000 })] as const;

@@ -4,7 +4,7 @@ import { createLimiter } from './limiter.ts';
 import type { Limiter } from './limiter-interface.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import { definePolicy } from './policy/policy.ts';
-import { memoryStore } from './store/memory/memory-store.ts';
+import { memoryStore } from './store/memory-store.ts';
 
 const policies = [
   definePolicy({ name: 'uploads', limit: 2, windowMs: 60_000 }),

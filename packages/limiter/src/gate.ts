@@ -2,7 +2,8 @@ import type { DenyCache } from './deny-cache/deny-cache.ts';
 import { listedDecision } from './live/listed-decision.ts';
 import type { LivePolicies } from './live/live-policies.ts';
 import type { LimiterMetrics } from './metrics/metrics.ts';
-import type { ConsumeOptions, Decision, Policy } from './types.ts';
+import type { ConsumeOptions, Decision } from './types.ts';
+import type { Policy } from './algorithms/registry.ts';
 
 /** Decides what needs no window, in this process. Undefined: the window has to be asked. */
 export interface Gate {

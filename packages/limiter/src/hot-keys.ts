@@ -1,5 +1,5 @@
-import type { Policy } from './types.ts';
 import { DEFAULT_ACTION, type WindowKeys } from './window-key.ts';
+import type { Policy } from './algorithms/registry.ts';
 
 /** Keys kept for a policy; then all are let go of, and those that still matter come back one by one. */
 const MAX_KEPT = 20_000;

@@ -6,7 +6,7 @@ export {
   openHotPath,
 } from '@spillway/redis';
 export type { HotPathClient, NodeRedisClient, RedisClient, RedisClientOrUrl } from '@spillway/redis';
-export { capacityOf } from './policy/policy.ts';
+export { capacityOf } from './algorithms/registry.ts';
 export { parseBlockEvent } from './block-event.ts';
 export type { BlockEvent } from './block-event.ts';
 export type { RecordDecisionsOptions } from './decision-counts/counting-metrics.ts';
@@ -29,26 +29,21 @@ export type { CacheKind, LimiterMetrics } from './metrics/metrics.ts';
 export { parseNearLimitEvent } from './near-limit/near-limit-event.ts';
 export type { NearLimitEvent } from './near-limit/near-limit-event.ts';
 export type { NearLimitCrossing } from './near-limit/near-limit-notice.ts';
-export {
-  AUTO_LOG_LIMIT,
-  definePolicy,
-  MAX_BLOCK_MS,
-  MAX_LIMIT,
-  MAX_LOG_LIMIT,
-  MAX_WINDOW_MS,
-  policyAlgorithms,
-} from './policy/policy.ts';
+export { MAX_LIMIT, MAX_LOG_LIMIT, MAX_WINDOW_MS } from './algorithms/algorithm.ts';
+export { AUTO_LOG_LIMIT, policyAlgorithms } from './algorithms/registry.ts';
+export { definePolicy, MAX_BLOCK_MS } from './policy/policy.ts';
 export type { PolicyOptions } from './policy/policy.ts';
 export { auth, generation, standard, strict, tiers } from './policy/tiers.ts';
-export { memoryStore } from './store/memory/memory-store.ts';
-export type { MemoryStoreOptions } from './store/memory/memory-store.ts';
+export { memoryStore } from './store/memory-store.ts';
+export type { MemoryStoreOptions } from './store/memory-store.ts';
 export type { LimiterStore, StoreRequest } from './store/store.ts';
 export type { Held } from './slots/hold.ts';
 export { RedisFault } from '@spillway/redis';
 export type { RecoveredOutage, RedisFaultCode } from '@spillway/redis';
+export type { QuotaPeriod } from './algorithms/quota/calendar.ts';
+export type { Lease, OnUnavailable, PolicyMode } from './algorithms/algorithm.ts';
+export type { Algorithm, AlgorithmRule, Policy } from './algorithms/registry.ts';
 export type {
-  Algorithm,
-  AlgorithmRule,
   BlockedEverywhere,
   BlockEverywhereOptions,
   BlockOptions,
@@ -58,12 +53,7 @@ export type {
   ConsumeOptions,
   Decision,
   DecisionReason,
-  Lease,
   LiveChange,
-  OnUnavailable,
-  Policy,
-  PolicyMode,
-  QuotaPeriod,
   WaitOptions,
 } from './types.ts';
 export { DEFAULT_ACTION } from './window-key.ts';

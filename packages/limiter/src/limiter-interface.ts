@@ -10,9 +10,9 @@ import type {
   ConsumeOptions,
   Decision,
   LiveChange,
-  Policy,
   WaitOptions,
 } from './types.ts';
+import type { Policy } from './algorithms/registry.ts';
 
 /** The options of an operation on one window. */
 export type ActionOption = Pick<ConsumeOptions, 'action'>;

@@ -6,12 +6,14 @@ import { checkMembers, LimiterClosedError, LimiterInputError } from './errors.ts
 import type { Gate } from './gate.ts';
 import type { ChangeOptions, Limiter } from './limiter-interface.ts';
 import type { LivePolicies } from './live/live-policies.ts';
-import { MAX_BLOCK_MS, wholeNumberWithin } from './policy/policy.ts';
+import { MAX_BLOCK_MS } from './policy/policy.ts';
 import type { RequestReader } from './request-reader.ts';
 import { hold, withSlot } from './slots/hold.ts';
 import type { LimiterStore, StoreRequest } from './store/store.ts';
-import type { CombinedRequest, ConsumeOptions, Decision, Policy } from './types.ts';
+import type { CombinedRequest, ConsumeOptions, Decision } from './types.ts';
 import { waiting } from './wait/wait-for.ts';
+import { wholeNumberWithin } from './checks.ts';
+import type { Policy } from './algorithms/registry.ts';
 
 /** The longest that a timer can wait. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
@@ -106,7 +108,7 @@ function deciding({ gate, requests: reader }: LimiterParts, decider: Decider, op
       return waitInTurn({ key: asked.key, maxWaitMs, signal, attempt });
     },
     acquire: async (name, subject, options = NO_OPTIONS) => {
-      const policy = reader.findConcurrency(name, subject);
+      const policy = reader.findWithSlots(name, subject);
       const asked = reader.request(policy, subject, options);
       const known = gate.listed(policy, subject);
       const decision = known ?? (await charge(asked));

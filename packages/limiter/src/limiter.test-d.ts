@@ -2,7 +2,7 @@ import { expectTypeOf, it } from 'vitest';
 import { createLimiter } from './limiter.ts';
 import { definePolicy } from './policy/policy.ts';
 import { tiers } from './policy/tiers.ts';
-import { memoryStore } from './store/memory/memory-store.ts';
+import { memoryStore } from './store/memory-store.ts';
 import type { Decision } from './types.ts';
 
 const custom = definePolicy({ name: 'uploads', limit: 5, windowMs: 1000 });

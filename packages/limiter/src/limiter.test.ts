@@ -4,8 +4,8 @@ import { createLimiter } from './limiter.ts';
 import type { Limiter } from './limiter-interface.ts';
 import { definePolicy } from './policy/policy.ts';
 import { tiers } from './policy/tiers.ts';
-import { memoryStore } from './store/memory/memory-store.ts';
-import type { Policy } from './types.ts';
+import { memoryStore } from './store/memory-store.ts';
+import type { Policy } from './algorithms/registry.ts';
 
 const limiter = createLimiter({ store: memoryStore(), policies: tiers });
 const anyPolicy: Limiter = limiter;

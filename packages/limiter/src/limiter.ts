@@ -10,14 +10,15 @@ import type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 import { type LimiterMetrics, shieldedMetrics, shield } from './metrics/metrics.ts';
 import { watchedStore } from './metrics/watched-store.ts';
 import { type NearLimitCrossing, nearLimitNotice } from './near-limit/near-limit-notice.ts';
-import { policiesByName, type PolicyOptions, wholeNumberWithin } from './policy/policy.ts';
+import { policiesByName, type PolicyOptions } from './policy/policy.ts';
 import { requestReader } from './request-reader.ts';
 import { refusingTooCostly } from './too-costly.ts';
 import { storeStack } from './store-stack.ts';
 import type { LimiterStore } from './store/store.ts';
 import type { Limiter } from './limiter-interface.ts';
-import type { Policy } from './types.ts';
 import { windowKeys } from './window-key.ts';
+import { wholeNumberWithin } from './checks.ts';
+import type { Policy } from './algorithms/registry.ts';
 
 /** What {@link createLimiter} needs beside somewhere to keep windows. */
 export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {

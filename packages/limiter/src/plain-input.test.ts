@@ -4,7 +4,7 @@ import { createLimiter } from './limiter.ts';
 import type { Limiter } from './limiter-interface.ts';
 import { definePolicy, type PolicyOptions } from './policy/policy.ts';
 import { tiers } from './policy/tiers.ts';
-import { memoryStore } from './store/memory/memory-store.ts';
+import { memoryStore } from './store/memory-store.ts';
 
 const plain = { name: 'p', limit: 2, windowMs: 60_000 } as const;
 

@@ -1,21 +1,37 @@
 import { checkMembers, LimiterInputError, shown } from './errors.ts';
 import { hotKeys } from './hot-keys.ts';
 import type { LivePolicies } from './live/live-policies.ts';
-import { checkAction, checkCost, checkSlot, checkSubject, checkUnits } from './request.ts';
+import { checkAction, checkSubject, wholeNumberWithin } from './checks.ts';
 import { slotId } from './slots/hold.ts';
 import type { StoreRequest } from './store/store.ts';
-import type { CombinedRequest, ConsumeOptions, Policy } from './types.ts';
+import type { CombinedRequest, ConsumeOptions } from './types.ts';
 import { DEFAULT_ACTION, type WindowKeys } from './window-key.ts';
-import { capacityOf } from './policy/policy.ts';
+import { capacityOf, type Policy, specOf } from './algorithms/registry.ts';
+import { MAX_LIMIT } from './algorithms/algorithm.ts';
+
+/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to what the policy can ever admit. */
+export function checkCost(cost: unknown, policy: Policy): asserts cost is number {
+  if (cost !== 1) wholeNumberWithin('cost', cost, 1, capacityOf(policy));
+}
+
+/** @throws {LimiterInputError} unless `units` is a whole number from 1 to the highest limit there is. */
+export function checkUnits(units: unknown): asserts units is number {
+  if (units !== 1) wholeNumberWithin('cost', units, 1, MAX_LIMIT);
+}
+
+/** @throws {LimiterInputError} unless `slot` is one that a decision named. */
+export function checkSlot(slot: unknown): asserts slot is string {
+  if (typeof slot !== 'string' || !/^[\w-]{8}$/.test(slot)) {
+    throw new LimiterInputError('slot', `must be the slot of a decision, not ${shown(slot)}`);
+  }
+}
 
 /** Turns what callers pass into requests that a store takes. All of it throws `LimiterInputError`. */
 export interface RequestReader {
   /** The policy that holds for a subject now: a live one or the code's, with the subject's overrides. */
   find(policy: string, subject: string): Policy;
-  /**
-   * The same, of the algorithm `concurrency`; or of what a live change has made of such a policy.
-   */
-  findConcurrency(policy: string, subject: string): Policy;
+  /** The same, of an algorithm with slots; or of what a live change has made of such a policy. */
+  findWithSlots(policy: string, subject: string): Policy;
   locate(policy: Policy, subject: string, action?: string): string;
   /**
    * Checks the options of a request that is to be admitted. A cost above what the code's policy and the one that holds now
@@ -62,10 +78,11 @@ export function requestReader(
     return live === undefined ? base : live.resolve(base, subject);
   }
 
-  function findConcurrency(name: string, subject: string): Policy {
+  function findWithSlots(name: string, subject: string): Policy {
     const policy = find(name, subject);
-    if (policy.algorithm === 'concurrency' || policies.get(name)?.algorithm === 'concurrency') return policy;
-    throw new LimiterInputError('policy', `must be one of algorithm concurrency, not ${shown(name)}`);
+    const inCode = policies.get(name) ?? policy;
+    if (specOf(policy).holdsSlots || specOf(inCode).holdsSlots) return policy;
+    throw new LimiterInputError('policy', `must be one with slots, of algorithm concurrency, not ${shown(name)}`);
   }
 
   function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): string {
@@ -75,7 +92,7 @@ export function requestReader(
 
   function make(policy: Policy, subject: string, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): StoreRequest {
     const key = findKey(policy, action, subject);
-    return policy.algorithm === 'concurrency' ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
+    return specOf(policy).holdsSlots ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
   }
 
   function request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest {
@@ -87,7 +104,7 @@ export function requestReader(
     checkOptions: (policy, options) => checkOptions(policies, policy, options),
     make,
     find,
-    findConcurrency,
+    findWithSlots,
     locate,
     request,
     change(policy, subject, options) {
@@ -97,9 +114,9 @@ export function requestReader(
       return make(policy, subject, options);
     },
     slotRequest(name, subject, slot, action) {
-      const policy = findConcurrency(name, subject);
+      const policy = findWithSlots(name, subject);
       checkSlot(slot);
-      if (policy.algorithm !== 'concurrency') return undefined;
+      if (!specOf(policy).holdsSlots) return undefined;
       return { policy, key: locate(policy, subject, action), cost: 1, slot };
     },
     together: (combined) =>

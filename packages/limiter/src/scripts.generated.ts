@@ -1,16 +1,6 @@
 // Generated from the Lua files by `pnpm build:lua`: change those, not this file.
 import type { LuaScript } from '@spillway/redis';
 
-/** The number of each algorithm, in a window's header and in what group.lua is asked. */
-export const algorithmNumbers = {
-  'sliding-log': 0,
-  'sliding-window': 1,
-  'fixed-window': 2,
-  'token-bucket': 3,
-  'concurrency': 4,
-  'quota': 5,
-} as const;
-
 const now = `-- now.lua: the time of this call, asked once. Not a call of clock_ms(): making and calling a
 -- function would cost the hot scripts as much as the sum itself.
 --
@@ -2485,3 +2475,19 @@ end
 return recorded
 `,
 };
+
+/** Each algorithm's number, in a window's header and in what group.lua is asked, and the scripts made for it alone. */
+export const algorithmScripts: Readonly<Record<'sliding-log' | 'sliding-window' | 'fixed-window' | 'token-bucket' | 'concurrency' | 'quota', AlgorithmScripts>> = {
+  'sliding-log': { number: 0, batch: batchSlidingLog, lone: loneSlidingLog },
+  'sliding-window': { number: 1, batch: batchSlidingWindow, lone: loneSlidingWindow },
+  'fixed-window': { number: 2, batch: batchFixedWindow, lone: loneFixedWindow },
+  'token-bucket': { number: 3, batch: batchTokenBucket, lone: loneTokenBucket },
+  'concurrency': { number: 4, batch: batchConcurrency, lone: loneConcurrency },
+  'quota': { number: 5 },
+};
+
+interface AlgorithmScripts {
+  readonly number: number;
+  readonly batch?: LuaScript;
+  readonly lone?: LuaScript;
+}

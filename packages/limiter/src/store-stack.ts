@@ -9,10 +9,10 @@ import type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 import { memoryLiveSource } from './live/memory-source.ts';
 import { liveKeyIn, redisLiveSource } from './live/redis-source.ts';
 import type { LimiterMetrics } from './metrics/metrics.ts';
-import { wholeNumberWithin } from './policy/policy.ts';
 import { redisStore } from './store/redis/redis-store.ts';
 import type { LimiterStore } from './store/store.ts';
-import type { Policy } from './types.ts';
+import { wholeNumberWithin } from './checks.ts';
+import type { Policy } from './algorithms/registry.ts';
 
 /** What a limiter's store is built of. */
 export interface StackOptions {

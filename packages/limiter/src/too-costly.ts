@@ -1,6 +1,6 @@
 import type { LimiterStore, StoreRequest } from './store/store.ts';
 import type { Decision } from './types.ts';
-import { capacityOf } from './policy/policy.ts';
+import { capacityOf } from './algorithms/registry.ts';
 
 /**
  * A store that refuses what the policy, as it is now, can never admit: its limit was lowered below the cost while the

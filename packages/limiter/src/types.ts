@@ -14,59 +14,6 @@ import type { RedisFaultCode } from '@spillway/redis';
  */
 
 /**
- * What a policy answers while Redis doesn't: `open` admits, `closed` refuses, `local` decides in this process by windows
- * of the limit divided by the number of live instances.
- */
-export type OnUnavailable = 'open' | 'closed' | 'local';
-
-/** `shadow` decides and records as `enforce` does, and admits all the same. */
-export type PolicyMode = 'enforce' | 'shadow';
-
-/** How units of a policy are leased to a process, which then spends them without asking Redis. */
-export interface Lease {
-  /** Most units that a process holds of one window, 1 to the limit. */
-  readonly size: number;
-  /** How long it may hold them, in ms, 10 to the window's length. What is unspent then goes back. */
-  readonly ttlMs: number;
-}
-
-/** What every policy has. */
-interface PolicyBase<Name extends string> {
-  readonly name: Name;
-  /** Units in a window; for `concurrency` how many slots may be held at once. */
-  readonly limit: number;
-  /** For `token-bucket` the time in which `limit` tokens come back, for `concurrency` how long a slot lasts unrenewed. */
-  readonly windowMs: number;
-  /** How long a subject is refused from its first denial on; 0 = only as long as the window says. */
-  readonly blockMs: number;
-  readonly onUnavailable: OnUnavailable;
-  readonly mode: PolicyMode;
-  /** Share of the limit from which on a subject counts as near it, above 0 and below 1. Absent: nobody does. */
-  readonly nearLimit?: number;
-  /** Absent: every decision is Redis'. Only of the algorithms `sliding-log` and `sliding-window`. */
-  readonly lease?: Lease;
-}
-
-/** What a {@link Policy} has beside, by its algorithm. */
-export type AlgorithmRule =
-  | { readonly algorithm: 'sliding-log' | 'fixed-window' | 'concurrency' }
-  /** `buckets`: into how many the window is cut. */
-  | { readonly algorithm: 'sliding-window'; readonly buckets: number }
-  /** `burst`: how many tokens the bucket holds. */
-  | { readonly algorithm: 'token-bucket'; readonly burst: number }
-  /** `timeZone`: an IANA name, as `Europe/Berlin`. */
-  | { readonly algorithm: 'quota'; readonly period: QuotaPeriod; readonly timeZone: string };
-
-/** A stretch of the calendar. */
-export type QuotaPeriod = 'day' | 'month';
-
-/** How a policy counts. */
-export type Algorithm = AlgorithmRule['algorithm'];
-
-/** A rule, checked and complete. Made by `definePolicy`. */
-export type Policy<Name extends string = string> = PolicyBase<Name> & AlgorithmRule;
-
-/**
  * Why a decision fell as it did. `limited`: the window is full. `blocked`: a block runs. `shadow`: it would have been
  * refused, but the policy only watches. `withheld`: it fits, but another policy of the same `consumeAll` refused, so that
  * nothing was charged. `cost_above_limit`: the limit as it is now, changed live, is below the request's cost, so that it never

@@ -5,7 +5,7 @@ import { vi } from 'vitest';
 import { createLimiter } from '../src/limiter.ts';
 import type { Limiter } from '../src/limiter-interface.ts';
 import type { LivePolicies } from '../src/live/live-policies.ts';
-import type { Policy } from '../src/types.ts';
+import type { Policy } from '../src/algorithms/registry.ts';
 
 /** Several limiters, each with a connection of its own, on one real Redis. For the tests of this package. */
 export interface Fleet {

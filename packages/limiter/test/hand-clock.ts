@@ -6,7 +6,7 @@ import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, type LuaScript, 
 import { Cluster, Redis } from 'ioredis';
 import { redisOf } from '../src/backend.ts';
 import { scriptsWith } from '../src/store/redis/scripts.ts';
-import { memoryStore } from '../src/store/memory/memory-store.ts';
+import { memoryStore } from '../src/store/memory-store.ts';
 import { redisStore } from '../src/store/redis/redis-store.ts';
 import type { LimiterStore } from '../src/store/store.ts';
 

@@ -6,7 +6,7 @@ import { LimiterInputError } from '../src/errors.ts';
 import { createLimiter } from '../src/limiter.ts';
 import type { Limiter } from '../src/limiter-interface.ts';
 import type { PolicyOptions } from '../src/policy/policy.ts';
-import { memoryStore } from '../src/store/memory/memory-store.ts';
+import { memoryStore } from '../src/store/memory-store.ts';
 
 /** How a {@link PlayedApi} answers: by deciding (`decides`), never (`hang`), by a cut (`cut`), a status, or else this text. */
 export type Mood = number | string;

@@ -1,9 +1,9 @@
 import { outboxKeys, type RedisClient, shardOf } from '@spillway/redis';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
-import { wholeNumberWithin } from '../policy/policy.ts';
 import { limiterScripts } from '../store/redis/scripts.ts';
 import { type DecisionCounter, decisionCounter } from './decision-counter.ts';
+import { wholeNumberWithin } from '../checks.ts';
 
 /** How to count decisions for dashboards. */
 export interface RecordDecisionsOptions {

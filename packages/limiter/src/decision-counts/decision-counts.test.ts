@@ -4,9 +4,9 @@ import { describe, expect, it, vi } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
-import type { Policy } from '../types.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { parseDecisionCountsEvent } from './decision-counts-event.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 const redis = useRedis();
 const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000 });

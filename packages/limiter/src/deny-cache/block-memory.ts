@@ -1,4 +1,4 @@
-import type { Policy } from '../types.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** A block as this process knows it. */
 export interface Block {

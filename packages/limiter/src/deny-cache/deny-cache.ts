@@ -1,9 +1,10 @@
 import type { Bus } from '../live/bus.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
-import type { ConsumeOptions, Decision, Policy } from '../types.ts';
+import type { ConsumeOptions, Decision } from '../types.ts';
 import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
 import { BlockMemory } from './block-memory.ts';
 import { deniedReports } from './denied-reports.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** What a {@link DenyCache} is made of. */
 export interface DenyCacheOptions {

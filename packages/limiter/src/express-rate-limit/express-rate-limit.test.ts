@@ -7,7 +7,7 @@ import express from 'express';
 import { type Options, rateLimit } from 'express-rate-limit';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { SpillwayStore, type SpillwayStoreOptions, StoreNotInitializedError, StoreReusedError } from './index.ts';
 
 const redis = useRedis();

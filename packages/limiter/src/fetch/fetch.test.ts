@@ -5,7 +5,7 @@ import { byApiKey } from '../http/identity/by-api-key.ts';
 import { byJwtSubject } from '../http/identity/by-jwt-subject.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { tiers } from '../policy/tiers.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { applyRateLimit, configureRateLimit, RateLimitNotConfiguredError } from './index.ts';
 
 const request = (key?: string): Request =>

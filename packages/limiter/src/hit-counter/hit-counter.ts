@@ -3,9 +3,11 @@ import { LRUCache } from 'lru-cache';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
 import { createLimiter, type LimiterOptions, type LimiterSettings } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
-import { definePolicy, MAX_LIMIT } from '../policy/policy.ts';
-import { checkText, MAX_ACTION_BYTES } from '../request.ts';
-import type { Decision, Policy } from '../types.ts';
+import { definePolicy } from '../policy/policy.ts';
+import { checkText, MAX_ACTION_BYTES } from '../checks.ts';
+import type { Decision } from '../types.ts';
+import { MAX_LIMIT } from '../algorithms/algorithm.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** Where another middleware's hits are counted, and under which name. */
 export type HitCounterOptions = {

@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { SpillwayStore as ExpressStore } from '../express-rate-limit/index.ts';
 import { SpillwayStore as HonoStore } from '../hono-rate-limiter/index.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { StoreReusedError } from './hit-counter.ts';
 
 const redis = useRedis();

@@ -5,7 +5,7 @@ import { type HonoConfigProps, rateLimiter } from 'hono-rate-limiter';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { unavailableDecision as unavailable } from '../decision.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { SpillwayStore, type SpillwayStoreOptions, StoreNotInitializedError, StoreReusedError } from './index.ts';
 
 const redis = useRedis();

@@ -1,5 +1,5 @@
 import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
-import { oneOf } from '../policy/policy.ts';
+import { oneOf } from '../checks.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions & {

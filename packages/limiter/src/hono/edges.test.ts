@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { byIp } from '../http/identity/by-ip.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { rateLimit, type RateLimitOptions } from './index.ts';
 
 afterEach(() => {

@@ -8,7 +8,7 @@ import { firstOf } from '../http/identity/first-of.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { rateLimit, type RateLimitOptions } from './index.ts';
 
 const servers: ReturnType<typeof serve>[] = [];

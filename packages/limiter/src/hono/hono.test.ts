@@ -5,7 +5,7 @@ import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { rateLimit } from './index.ts';
 
 function twoAMinute(): Limiter {

@@ -62,6 +62,6 @@ export type { ApiFaultCode } from '@spillway/redis/core';
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from '../errors.ts';
 export { definePolicy } from '../policy/policy.ts';
 export { auth, generation, standard, strict, tiers } from '../policy/tiers.ts';
-export { memoryStore } from '../store/memory/memory-store.ts';
+export { memoryStore } from '../store/memory-store.ts';
 export { httpStore } from './http-store.ts';
 export type { HttpStoreOptions } from './http-store.ts';

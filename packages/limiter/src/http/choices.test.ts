@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { type Choices, frameworks } from '../../test/guarded-frameworks.ts';
 import { guard } from './guard.ts';
 import type { RateLimitInfo } from './guard-options.ts';

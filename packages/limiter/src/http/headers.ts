@@ -1,5 +1,6 @@
-import type { Decision, Policy } from '../types.ts';
+import type { Decision } from '../types.ts';
 import { limitMember, policyMember } from './rate-limit-fields.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** Which headers are sent. `none` leaves out `Retry-After` too. */
 export type HeaderChoice = 'draft' | 'legacy' | 'both' | 'none';

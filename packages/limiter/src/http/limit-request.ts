@@ -2,8 +2,8 @@ import { warn } from '@spillway/redis/core';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { policyFor } from '../live/policy-for.ts';
-import { checkSubject } from '../request.ts';
-import type { ConsumeOptions, Decision, Policy } from '../types.ts';
+import { checkSubject } from '../checks.ts';
+import type { ConsumeOptions, Decision } from '../types.ts';
 import { chargedBefore, rememberCharge } from './charge-once.ts';
 import { checkPolicy, type GuardOptions, type RateLimitInfo } from './guard-options.ts';
 import { byTightness, rateLimitHeaders } from './headers.ts';
@@ -12,6 +12,7 @@ import { type IdentifyInContext, type RequestHeaders, UnusableIdentityError } fr
 import { denialProblem, type Problem } from './problem.ts';
 import { withRetryJitter } from './retry-jitter.ts';
 import { type Slots, slotsOf } from './slots.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** What becomes of a request. */
 export type RateLimitResult =

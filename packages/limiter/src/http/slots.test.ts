@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { guard } from './guard.ts';
 
 beforeEach(() => {

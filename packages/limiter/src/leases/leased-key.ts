@@ -1,5 +1,6 @@
 import type { StoreRequest } from '../store/store.ts';
-import type { Decision, Policy } from '../types.ts';
+import type { Decision } from '../types.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** Units that were charged in one go and may be spent for a while.  */
 export interface Parcel {

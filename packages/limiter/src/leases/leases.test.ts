@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { type LeasingStore, leases } from './leases.ts';
 

@@ -1,5 +1,5 @@
 import type { StoreRequest } from '../store/store.ts';
-import type { Policy } from '../types.ts';
+import { type Policy, specOf } from '../algorithms/registry.ts';
 
 const known = new WeakMap<Policy, Policy>();
 
@@ -22,6 +22,6 @@ export function stretched(request: StoreRequest): StoreRequest {
 
 /** When units were charged that leave the window at `resetAt`: of a bucket its beginning. Both by the store's clock. */
 export function chargedAtMs(policy: Policy, resetAt: number): number {
-  if (policy.algorithm !== 'sliding-window') return resetAt - policy.windowMs;
-  return resetAt - policy.windowMs + 1 - Math.ceil(policy.windowMs / policy.buckets);
+  const grainMs = specOf(policy).grainMs?.(policy) ?? 0;
+  return resetAt - policy.windowMs - Math.max(0, grainMs - 1);
 }

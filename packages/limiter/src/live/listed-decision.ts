@@ -1,4 +1,5 @@
-import type { Decision, Policy } from '../types.ts';
+import type { Decision } from '../types.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** What the live entries say of a subject, whatever the policy: on a list, or blocked everywhere until `endsAt`. */
 export type Listing =

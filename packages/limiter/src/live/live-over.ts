@@ -2,9 +2,9 @@ import { namespaceProblem, type RedisClientOrUrl } from '@spillway/redis';
 import { redisOf } from '../backend.ts';
 import { BY_HAND, readActor, readByHand } from '../by-hand.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { definePolicy, MAX_BLOCK_MS, wholeNumberWithin } from '../policy/policy.ts';
-import { checkSubject } from '../request.ts';
-import type { ByHand, Policy } from '../types.ts';
+import { definePolicy, MAX_BLOCK_MS, checkNumbers } from '../policy/policy.ts';
+import { checkSubject, wholeNumberWithin } from '../checks.ts';
+import type { ByHand } from '../types.ts';
 import { redisBus } from './bus.ts';
 import {
   checkAppliedFile,
@@ -22,9 +22,9 @@ import {
 import type { LiveOptions, LivePolicies } from './live-policies.ts';
 import { liveView } from './live-view.ts';
 import { MAX_ENTRIES } from './memory-source.ts';
-import { checkFits } from './overridden.ts';
 import { liveKeyIn, redisLiveSource } from './redis-source.ts';
 import type { EntryWrite, LiveSource, Written } from './source.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** What {@link livePolicies} takes beside where the entries are. */
 export interface LivePoliciesOptions extends LiveOptions {
@@ -169,7 +169,7 @@ function overrideChanges(
     async setOverride(override, by) {
       const { policy, subject, ...patch } = checkOverride(override);
       const base = baseOf(policy);
-      if (base !== undefined) checkFits(base, override);
+      if (base !== undefined) checkNumbers(base, override);
       const value = JSON.stringify(patch);
       return changeOf(await write({ ...overrideEntry({ policy, subject }), value, action: 'set_override' }, by));
     },

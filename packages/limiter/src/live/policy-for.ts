@@ -1,5 +1,5 @@
-import type { Policy } from '../types.ts';
 import type { LivePolicies } from './live-policies.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** What a look-up needs of a limiter. */
 export interface PolicySource {

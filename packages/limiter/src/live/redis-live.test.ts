@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import type { LiveEntryError } from './entries.ts';
 import { livePolicies } from './live-over.ts';
 import { liveKeyIn } from './redis-source.ts';

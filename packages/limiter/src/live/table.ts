@@ -1,10 +1,10 @@
 import { LRUCache } from 'lru-cache';
-import type { Policy } from '../types.ts';
 import type { LiveEntries, Override } from './entries.ts';
 import { closestFirst, compileGlob, type Glob, isGlob } from './glob.ts';
 import type { Listing } from './listed-decision.ts';
 import { networkTable, parseNetwork } from './networks.ts';
-import { overridden } from './overridden.ts';
+import type { Policy } from '../algorithms/registry.ts';
+import { withNumbers } from '../policy/policy.ts';
 
 /** The live entries, compiled for look-up: made once a version and never changed. */
 export interface LiveTable {
@@ -56,7 +56,7 @@ export function liveTable(
       let made = effective.get(base);
       if (made === undefined) effective.set(base, (made = new Map<Override, Policy>()));
       let policy = made.get(override);
-      if (policy === undefined) made.set(override, (policy = overridden(base, override)));
+      if (policy === undefined) made.set(override, (policy = withNumbers(base, override)));
       return policy;
     },
     listed(subject) {

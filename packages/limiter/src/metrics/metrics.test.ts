@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterMetrics } from './metrics.ts';
 
 const policies = [

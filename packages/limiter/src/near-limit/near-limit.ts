@@ -1,4 +1,5 @@
-import type { Decision, Policy } from '../types.ts';
+import type { Decision } from '../types.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** Units that may be left for a subject to count as near its limit: 20 of 100 for the share 0.8. */
 function unitsLeftAt(limit: number, share: number): number {

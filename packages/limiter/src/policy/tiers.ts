@@ -1,5 +1,5 @@
-import type { Policy } from '../types.ts';
 import { definePolicy } from './policy.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 const MINUTE = 60_000;
 

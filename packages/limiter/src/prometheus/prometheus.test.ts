@@ -2,7 +2,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { MetricNameTakenError, prometheusMetrics } from './index.ts';
 
 const pair = definePolicy({ name: 'pair', limit: 2, windowMs: 60_000, nearLimit: 0.5 });

@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createLimiter } from '../limiter.ts';
 import type { Limiter } from '../limiter-interface.ts';
-import { definePolicy, type PolicyOptions, capacityOf } from '../policy/policy.ts';
+import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
-import type { Policy } from '../types.ts';
+import { capacityOf, type Policy } from '../algorithms/registry.ts';
 
 const START = Date.parse('2026-03-28T12:00:00Z');
 const MINUTE = 60_000;

@@ -1,10 +1,10 @@
 import type { RedisFaultCode } from '@spillway/redis';
 import { LRUCache } from 'lru-cache';
 import { unavailableDecision } from '../decision.ts';
-import type { Decision, Policy } from '../types.ts';
-import { memoryStore } from './memory/memory-store.ts';
+import type { Decision } from '../types.ts';
+import { memoryStore } from './memory-store.ts';
 import type { LimiterStore, StoreRequest } from './store.ts';
-import { capacityOf } from '../policy/policy.ts';
+import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
 
 /** Why the store did not decide. */
 export interface StoreFault {
@@ -127,9 +127,9 @@ function withheldUnlessAll(decisions: readonly Decision[]): readonly Decision[] 
   );
 }
 
-/** The share of one of so many instances, of a token bucket's burst too. */
+/** The share of one of so many instances. */
 function dividedBy(policy: Policy, count: number): Policy {
   const part = (units: number): number => Math.max(1, Math.floor(units / count));
   const share = { ...policy, limit: part(policy.limit) };
-  return share.algorithm === 'token-bucket' ? { ...share, burst: part(share.burst) } : share;
+  return specOf(policy).share?.(share, part) ?? share;
 }

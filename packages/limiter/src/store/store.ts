@@ -1,5 +1,6 @@
 import type { RedisFaultCode } from '@spillway/redis';
-import type { ByHand, Decision, Policy } from '../types.ts';
+import type { ByHand, Decision } from '../types.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** One request as a store sees it: checked, and with its key made. */
 export interface StoreRequest {

@@ -1,10 +1,10 @@
 import ipaddr from 'ipaddr.js';
 import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
-import { wholeNumberWithin } from '../../policy/policy.ts';
 import { type Address, networkText, parseHop } from './address.ts';
 import { anyContains, type Cidr, parseCidrs } from './cidr.ts';
 import { connectionAddress } from './connection-address.ts';
 import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
+import { wholeNumberWithin } from '../../checks.ts';
 
 /** What {@link byIp} believes. */
 export interface ByIpOptions<Req = Request> {

@@ -1,9 +1,9 @@
 import { PreparedArgument } from '@spillway/redis';
-import { periodStarts } from '../../algorithm/calendar.ts';
 import { outcomes, toDecision } from '../../decision.ts';
-import { algorithmNumbers } from '../../scripts.generated.ts';
-import type { Decision, Policy } from '../../types.ts';
+import { algorithmScripts } from '../../scripts.generated.ts';
+import type { Decision } from '../../types.ts';
 import type { StoreRequest, Operation } from '../store.ts';
+import { type Policy, specOf } from '../../algorithms/registry.ts';
 
 /*
  * How requests and answers travel: the headers of lua/lone.lua, lua/batch.lua and lua/group.lua. A request is described by a
@@ -27,9 +27,6 @@ export function alike(one: StoreRequest, other: StoreRequest): boolean {
   return one.policy === other.policy && one.cost === other.cost && one.slot === undefined && other.slot === undefined;
 }
 
-/** Bytes of a slot's id. */
-const SLOT_BYTES = 8;
-
 /** Bytes in front of a rule's text. */
 const RULE_BYTES = 24;
 
@@ -43,10 +40,10 @@ export class RuleEncoder {
     this.#spareMs = spareMs;
   }
 
-  /** `nowMs`: around which a quota's periods are given. */
+  /** `nowMs`: the time around which it is sent. */
   encode(request: StoreRequest, mode: number, nowMs: number = Date.now()): Buffer {
     const { policy, cost, slot } = request;
-    if (cost !== 1 || mode >= PEEK || slot !== undefined || policy.algorithm === 'quota') {
+    if (cost !== 1 || mode >= PEEK || slot !== undefined || !specOf(policy).sentAlike) {
       return this.#rule(request, mode, nowMs);
     }
     let rule = this.#known.get(policy);
@@ -58,36 +55,19 @@ export class RuleEncoder {
   }
 
   #rule({ policy, cost, slot }: StoreRequest, mode: number, nowMs: number): Buffer {
-    const text = this.#textOf(policy, slot, nowMs);
+    const spec = specOf(policy);
+    const text = spec.text(policy, { slot, nowMs, spareMs: this.#spareMs });
     const bytes = Buffer.allocUnsafe(RULE_BYTES + text.length);
     bytes.writeUInt32BE(policy.limit, 0);
     bytes.writeUIntBE(policy.windowMs, 4, 6);
     bytes.writeUInt32BE(policy.blockMs, 10);
     bytes.writeUInt8(mode, 14);
     bytes.writeUInt32BE(cost, 15);
-    bytes.writeUInt32BE(extraOf(policy), 19);
+    bytes.writeUInt32BE(spec.parameter(policy), 19);
     bytes.writeUInt8(text.length, 23);
     bytes.write(text, RULE_BYTES, 'latin1');
     return bytes;
   }
-
-  /** The time to live of a new window, where that is the policy's; else what the algorithm asks of a request. */
-  #textOf(policy: Policy, slot: string | undefined, nowMs: number): string {
-    const { windowMs } = policy;
-    if (policy.algorithm === 'quota') return periodStarts(policy.period, policy.timeZone, nowMs).join(' ');
-    if (policy.algorithm === 'concurrency') return slot ?? ' '.repeat(SLOT_BYTES);
-    if (policy.algorithm === 'token-bucket') return '';
-    if (policy.algorithm === 'fixed-window') return String(windowMs + this.#spareMs);
-    if (policy.algorithm === 'sliding-window') {
-      return String(windowMs + 2 * Math.ceil(windowMs / policy.buckets) + this.#spareMs);
-    }
-    return String(2 * windowMs + this.#spareMs);
-  }
-}
-
-function extraOf(policy: Policy): number {
-  if (policy.algorithm === 'sliding-window') return policy.buckets;
-  return policy.algorithm === 'token-bucket' ? policy.burst : 0;
 }
 
 /** The argument of lone.lua. */
@@ -117,7 +97,7 @@ export function groupArgument(
   const parts = [start(outboxCap, repeated)];
   for (const { rules, count } of runs) {
     parts.push(uint32(count), Buffer.of(rules.length));
-    for (const { policy, rule } of rules) parts.push(Buffer.of(algorithmNumbers[policy.algorithm]), rule);
+    for (const { policy, rule } of rules) parts.push(Buffer.of(algorithmScripts[policy.algorithm].number), rule);
   }
   return new PreparedArgument(Buffer.concat(parts));
 }

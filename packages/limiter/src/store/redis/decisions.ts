@@ -6,7 +6,8 @@ import type { BlockedListener, StoreRequest, Operation } from '../store.ts';
 import { batcher } from './batcher.ts';
 import type { Fallback } from './fallback.ts';
 import { type GroupItem, groupProtocol } from './group-protocol.ts';
-import type { LimiterScripts, SingleAlgorithm } from './scripts.ts';
+import type { LimiterScripts } from './scripts.ts';
+import type { Algorithm } from '../../algorithms/registry.ts';
 import { type SingleItem, singleProtocol, type SingleProtocolOptions } from './single-protocol.ts';
 
 /** What {@link decisions} are made with. */
@@ -36,17 +37,13 @@ export interface Decisions {
 
 type TakesSingle = (item: SingleItem) => void;
 
-/** What takes a single request, by its algorithm. */
-function singles(options: DecisionsOptions & SingleProtocolOptions): Readonly<Record<SingleAlgorithm, TakesSingle>> {
-  const taker = (algorithm: SingleAlgorithm): TakesSingle =>
-    batcher({ ...options, protocol: singleProtocol(options.scripts.single[algorithm], options) });
-  return {
-    'sliding-log': taker('sliding-log'),
-    'fixed-window': taker('fixed-window'),
-    'sliding-window': taker('sliding-window'),
-    'token-bucket': taker('token-bucket'),
-    concurrency: taker('concurrency'),
-  };
+/** What takes a single request, by its algorithm; those without scripts for it are decided as groups. */
+function singles(options: DecisionsOptions & SingleProtocolOptions): ReadonlyMap<Algorithm, TakesSingle> {
+  const takers = [...options.scripts.single].map(([algorithm, scripts]): [Algorithm, TakesSingle] => [
+    algorithm,
+    batcher({ ...options, protocol: singleProtocol(scripts, options) }),
+  ]);
+  return new Map(takers);
 }
 
 /** Sends single requests by the scripts of their algorithm, and all else by group.lua. */
@@ -87,10 +84,10 @@ export function decisions(options: DecisionsOptions): Decisions {
   return {
     decide(request, operation) {
       fallback.prepare(request.policy);
-      const { algorithm } = request.policy;
-      if (algorithm === 'quota') return decideGenerally(request, operation);
+      const take = takeSingle.get(request.policy.algorithm);
+      if (take === undefined) return decideGenerally(request, operation);
       return new Promise((resolve) => {
-        takeSingle[algorithm]({ request, operation, resolve });
+        take({ request, operation, resolve });
       });
     },
     async decideTogether(requests) {

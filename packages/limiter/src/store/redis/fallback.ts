@@ -6,9 +6,10 @@ import {
   type RedisClient,
   type RedisFault,
 } from '@spillway/redis';
-import type { Decision, Policy } from '../../types.ts';
+import type { Decision } from '../../types.ts';
 import { type LocalDecisions, localDecisions } from '../local-decisions.ts';
 import type { StoreRequest } from '../store.ts';
+import type { Policy } from '../../algorithms/registry.ts';
 
 /** Name of the limiters' heartbeats, and of their gaps in the trail. */
 const INSTANCES = 'limiter';

@@ -2,7 +2,7 @@ import { channelOf, deadlines, defaultActor, type FaultReporter, faultOf, type R
 import { readByHand } from '../../by-hand.ts';
 import { LimiterUnavailableError } from '../../errors.ts';
 import type { LimiterMetrics } from '../../metrics/metrics.ts';
-import type { ByHand, Decision, Policy } from '../../types.ts';
+import type { ByHand, Decision } from '../../types.ts';
 import { parseWindowKey } from '../../window-key.ts';
 import type { BlockedListener, LimiterStore, StoreRequest } from '../store.ts';
 import { acrossShards } from './across-shards.ts';
@@ -11,6 +11,7 @@ import { deniedCounter } from './denied-counter.ts';
 import { fallback } from './fallback.ts';
 import { nearLimitReporter } from './near-limit-reporter.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
+import { specOf } from '../../algorithms/registry.ts';
 
 /** What {@link redisStore} needs. */
 export interface RedisStoreOptions {
@@ -97,7 +98,9 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     },
     unblock: (key, by) => lift(key, 'unblock', by),
     async giveBack({ policy, key, cost }, at) {
-      await bounded('giveBack', key, () => scripts.giveBack.run(client, [key], [at, cost, bucketWidth(policy)]));
+      await bounded('giveBack', key, () =>
+        scripts.giveBack.run(client, [key], [at, cost, specOf(policy).grainMs?.(policy) ?? 0]),
+      );
     },
     decideAway: (request, cause) => inPlace.decide(request, false, faultOf(cause)),
     nearLimit: nearLimit.add,
@@ -116,9 +119,4 @@ function byHandArguments(key: string, by: ByHand = {}): readonly string[] {
 /** A time as scripts take it: 0 = for ever. */
 function msOf(durationMs: number): number {
   return durationMs === Infinity ? 0 : durationMs;
-}
-
-/** How long a bucket of the policy is, in ms; 0 where there are none. */
-function bucketWidth(policy: Policy): number {
-  return policy.algorithm === 'sliding-window' ? Math.ceil(policy.windowMs / policy.buckets) : 0;
 }

@@ -1,9 +1,6 @@
 import { defineScript, type LuaScript, type RedisScript } from '@spillway/redis';
+import { type Algorithm, algorithmNames } from '../../algorithms/registry.ts';
 import * as lua from '../../scripts.generated.ts';
-import type { Algorithm } from '../../types.ts';
-
-/** The algorithms whose common cases have scripts for single requests. */
-export type SingleAlgorithm = Exclude<Algorithm, 'quota'>;
 
 /** The scripts for single requests under one algorithm. */
 export interface SingleScripts {
@@ -16,7 +13,8 @@ export interface SingleScripts {
 export interface LimiterScripts {
   /** Added to each time to live, in ms. */
   readonly spareMs: number;
-  readonly single: Readonly<Record<SingleAlgorithm, SingleScripts>>;
+  /** Of the algorithms that have scripts for single requests. */
+  readonly single: ReadonlyMap<Algorithm, SingleScripts>;
   /** Groups of requests under any algorithm. */
   readonly group: RedisScript<Buffer>;
   readonly block: RedisScript<number>;
@@ -51,15 +49,13 @@ export function scriptsWith({ set, spareMs }: ScriptClock): LimiterScripts {
     lone: defineScript(set(lone), (reply) => (typeof reply === 'number' ? reply : asBuffer(reply))),
     batch: packed(batch),
   });
+  const singles = algorithmNames.flatMap((name): [Algorithm, SingleScripts][] => {
+    const { lone, batch } = lua.algorithmScripts[name];
+    return lone === undefined || batch === undefined ? [] : [[name, single(lone, batch)]];
+  });
   return {
     spareMs,
-    single: {
-      'sliding-log': single(lua.loneSlidingLog, lua.batchSlidingLog),
-      'sliding-window': single(lua.loneSlidingWindow, lua.batchSlidingWindow),
-      'fixed-window': single(lua.loneFixedWindow, lua.batchFixedWindow),
-      'token-bucket': single(lua.loneTokenBucket, lua.batchTokenBucket),
-      concurrency: single(lua.loneConcurrency, lua.batchConcurrency),
-    },
+    single: new Map(singles),
     group: packed(lua.group),
     block: defineScript(set(lua.block), (reply) => Number(asBuffer(reply).toString('latin1'))),
     unblock: defineScript(set(lua.block), (reply) => asNumber(reply) === 1),

@@ -1,11 +1,12 @@
 import { faultOf, type PreparedArgument, type RedisClient } from '@spillway/redis';
 import { outcomes } from '../../decision.ts';
-import type { Decision, Policy } from '../../types.ts';
+import type { Decision } from '../../types.ts';
 import type { BlockedListener, StoreRequest } from '../store.ts';
 import type { Protocol } from './batcher.ts';
 import { admittedIn, alike, batchArgument, loneArgument, modeOf, ReplyReader, RuleEncoder, runsOf } from './codec.ts';
 import type { Fallback } from './fallback.ts';
 import type { SingleScripts } from './scripts.ts';
+import type { Policy } from '../../algorithms/registry.ts';
 
 /** A request on its own: nearly all there are. */
 export interface SingleItem {

@@ -1,7 +1,6 @@
-import type { Policy } from '../../types.ts';
-import type { StoreRequest } from '../store.ts';
-import { counterFor } from './counters/counter-for.ts';
-import type { Counter } from './counters/counter.ts';
+import type { StoreRequest } from './store.ts';
+import { type Policy, specOf } from '../algorithms/registry.ts';
+import type { Counter } from '../algorithms/algorithm.ts';
 
 /** What memory keeps under one key. */
 export interface MemoryWindow {
@@ -47,7 +46,7 @@ export function memoryWindows(): MemoryWindows {
         known.current.policy = policy;
         if (window.counter.algorithm !== policy.algorithm) {
           const charges = window.counter.charges(at);
-          window.counter = counterFor(policy, () => known.current.policy, charges, at);
+          window.counter = specOf(policy).counter(() => known.current.policy, charges, at);
         }
         return window;
       }
@@ -55,7 +54,7 @@ export function memoryWindows(): MemoryWindows {
       // Of a group some windows are opened before others: a sweep between must not take them for expired.
       const expiresAt = at + policy.windowMs;
       const current = { policy };
-      const counter = counterFor(policy, () => current.policy, [], at);
+      const counter = specOf(policy).counter(() => current.policy, [], at);
       const fresh: MemoryWindow = { current, counter, blockedUntil: 0, watched: false, expiresAt };
       windows.set(key, fresh);
       return fresh;

@@ -1,8 +1,7 @@
-import type { Policy } from '../../../types.ts';
-import { type Charge, type Counter, within } from './counter.ts';
+import type { Charge, Counter, PolicyBase } from '../algorithm.ts';
 
-/** The exact sliding log: algorithms/sliding-log. */
-export function slidingLog(policy: () => Policy, charges: readonly Charge[], now: number): Counter {
+/** The times of all units. */
+export function slidingLog(policy: () => PolicyBase, charges: readonly Charge[], now: number): Counter {
   let units = adopt(within(charges, policy().windowMs, now), 2 * policy().limit);
   const live = (at: number): number[] => units.filter((unit) => unit > at - policy().windowMs);
   return {
@@ -30,6 +29,12 @@ export function slidingLog(policy: () => Policy, charges: readonly Charge[], now
     },
     charges: () => units.map((at) => ({ at, units: 1 })),
   };
+}
+
+/** Those charges that a window which ends at the last of them, or now, holds. */
+function within(charges: readonly Charge[], windowMs: number, now: number): readonly Charge[] {
+  const cutoff = Math.max(now, charges.at(-1)?.at ?? now) - windowMs;
+  return charges.filter(({ at }) => at > cutoff);
 }
 
 /** Of more than `most` the youngest. */

@@ -6,7 +6,7 @@ import { startRedis, startRedisCluster } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-const fixture = fileURLToPath(new URL('../../../test/flood.fixture.ts', import.meta.url));
+const fixture = fileURLToPath(new URL('../../test/flood.fixture.ts', import.meta.url));
 
 /** What may stay of 50,000 requests: local windows of 1,000 subjects, and what V8 keeps for itself. */
 const SLACK_MB = 15;

@@ -1,6 +1,4 @@
 import { LimiterInputError, shown } from './errors.ts';
-import { MAX_LIMIT, wholeNumberWithin, capacityOf } from './policy/policy.ts';
-import type { Policy } from './types.ts';
 
 /** A subject may take this much as UTF-8. */
 const MAX_SUBJECT_BYTES = 1024;
@@ -16,23 +14,6 @@ export function checkSubject(subject: unknown): asserts subject is string {
 /** @throws {LimiterInputError} unless `action` is well-formed text of 1 to 256 bytes. */
 export function checkAction(action: unknown): asserts action is string {
   checkText('action', action, MAX_ACTION_BYTES);
-}
-
-/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to what the policy can ever admit. */
-export function checkCost(cost: unknown, policy: Policy): asserts cost is number {
-  if (cost !== 1) wholeNumberWithin('cost', cost, 1, capacityOf(policy));
-}
-
-/** @throws {LimiterInputError} unless `units` is a whole number from 1 to the highest limit there is. */
-export function checkUnits(units: unknown): asserts units is number {
-  if (units !== 1) wholeNumberWithin('cost', units, 1, MAX_LIMIT);
-}
-
-/** @throws {LimiterInputError} unless `slot` is one that a decision named. */
-export function checkSlot(slot: unknown): asserts slot is string {
-  if (typeof slot !== 'string' || !/^[\w-]{8}$/.test(slot)) {
-    throw new LimiterInputError('slot', `must be the slot of a decision, not ${shown(slot)}`);
-  }
 }
 
 /**
@@ -57,4 +38,19 @@ const utf8 = /* @__PURE__ */ new TextEncoder();
 /** The length as UTF-8. */
 export function bytesOf(text: string): number {
   return utf8.encode(text).length;
+}
+
+/** The number itself. @throws {LimiterInputError} unless `value` is a whole number from `min` to `max`. */
+export function wholeNumberWithin(field: string, value: unknown, min: number, max: number): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
+    throw new LimiterInputError(field, `must be a whole number from ${min} to ${max}, not ${shown(value)}`);
+  }
+  return value;
+}
+
+/** The value itself. @throws {LimiterInputError} unless `value` is one of `allowed`. */
+export function oneOf<const Value extends string>(field: string, value: unknown, allowed: readonly Value[]): Value {
+  const found = allowed.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw new LimiterInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
 }

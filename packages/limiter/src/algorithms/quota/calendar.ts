@@ -1,4 +1,5 @@
-import type { QuotaPeriod } from '../types.ts';
+/** A stretch of the calendar. */
+export type QuotaPeriod = 'day' | 'month';
 
 const DAY_MS = 86_400_000;
 

@@ -3,9 +3,8 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createLimiter } from '../limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory/memory-store.ts';
-import { overridden } from './overridden.ts';
+import { definePolicy, withNumbers } from './policy.ts';
+import { memoryStore } from '../store/memory-store.ts';
 
 const windowMs = 3_600_000;
 const policies = [
@@ -91,14 +90,14 @@ describe('an override', () => {
 
   it('cuts a lease to the new numbers, and ends that of a policy that blocks', () => {
     const base = definePolicy({ name: 'p', limit: 10, windowMs: 1_000, lease: { size: 8, ttlMs: 500 } });
-    const made = overridden(base, { policy: 'p', subject: 'u', limit: 2, windowMs: 100 });
+    const made = withNumbers(base, { limit: 2, windowMs: 100 });
     expect(made.lease).toEqual({ size: 2, ttlMs: 100 });
-    expect(overridden(base, { policy: 'p', subject: 'u', blockMs: 5 }).lease).toBeUndefined();
+    expect(withNumbers(base, { blockMs: 5 }).lease).toBeUndefined();
   });
 
   it('that came before its policy gives no more than the algorithm can have', () => {
     const override = { policy: 'any', subject: 'u', limit: 1_000_000_000, windowMs: 2 ** 31, blockMs: 5 };
-    const made = policies.map((policy) => overridden(policy, override));
+    const made = policies.map((policy) => withNumbers(policy, override));
     expect(made.map(({ limit }) => limit)).toEqual([10_000, 1e9, 1e9, 1e9, 10_000, 1e9]);
     expect(made.map(({ blockMs }) => blockMs)).toEqual([5, 5, 5, 5, 0, 5]);
     expect(made[5]?.windowMs).toBe(policies[5]?.windowMs);

@@ -1,9 +1,9 @@
-import { type Outcome, outcomes, toDecision } from '../../decision.ts';
-import type { Decision, Policy } from '../../types.ts';
-import type { LimiterStore, StoreRequest, Operation } from '../store.ts';
-import type { Counter } from './counters/counter.ts';
+import { type Outcome, outcomes, toDecision } from '../decision.ts';
+import type { Decision } from '../types.ts';
+import type { LimiterStore, StoreRequest, Operation } from './store.ts';
+import type { Counter } from '../algorithms/algorithm.ts';
 import { type MemoryWindow, memoryWindows } from './memory-windows.ts';
-import { capacityOf } from '../../policy/policy.ts';
+import { capacityOf, type Policy } from '../algorithms/registry.ts';
 
 /** How a {@link memoryStore} tells the time. */
 export interface MemoryStoreOptions {

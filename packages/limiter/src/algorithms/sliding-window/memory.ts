@@ -1,5 +1,4 @@
-import type { Policy } from '../../../types.ts';
-import type { Charge, Counter } from './counter.ts';
+import type { ChangingPolicy, Charge, Counter } from '../algorithm.ts';
 
 /** Units by the index of their bucket, oldest first, and how wide the buckets are. */
 interface Buckets {
@@ -9,14 +8,18 @@ interface Buckets {
   readonly width: number;
 }
 
-/** The sliding window in sub-buckets: algorithms/sliding-window. */
-export function slidingWindow(policy: () => Policy, charges: readonly Charge[], now: number): Counter {
+/** Counts by bucket. */
+export function slidingWindow(
+  policy: () => ChangingPolicy<{ readonly buckets: number }>,
+  charges: readonly Charge[],
+  now: number,
+): Counter {
   // What it was when it counted last: another algorithm may ask for its charges.
   let parts = 1;
   const width = (): number => {
-    const current = policy();
-    if (current.algorithm === 'sliding-window') parts = current.buckets;
-    return Math.ceil(current.windowMs / parts);
+    const { windowMs, buckets } = policy();
+    if (buckets !== undefined) parts = buckets;
+    return Math.ceil(windowMs / parts);
   };
   let kept: Buckets | undefined = charges.length > 0 ? adopted(charges, width(), now) : undefined;
 

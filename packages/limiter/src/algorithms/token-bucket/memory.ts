@@ -1,12 +1,13 @@
-import type { Policy } from '../../../types.ts';
-import type { Charge, Counter } from './counter.ts';
-import { capacityOf } from '../../../policy/policy.ts';
+import type { ChangingPolicy, Charge, Counter } from '../algorithm.ts';
 
 /**
- * The token bucket as a level that leaks: algorithms/token-bucket. The level is in units times window, and scaled
- * when a live change makes the window another.
+ * A level that leaks, in units times window. It is scaled when a live change makes the window another.
  */
-export function tokenBucket(policy: () => Policy, charges: readonly Charge[]): Counter {
+export function tokenBucket(
+  policy: () => ChangingPolicy<{ readonly burst: number }>,
+  charges: readonly Charge[],
+): Counter {
+  const capacity = (): number => policy().burst ?? policy().limit;
   let level = 0;
   let updatedAt = -Infinity;
   let scaledBy = 0;
@@ -21,7 +22,7 @@ export function tokenBucket(policy: () => Policy, charges: readonly Charge[]): C
   const { windowMs } = policy();
   const last = charges.at(-1)?.at ?? 0;
   for (const { at, units } of charges.filter((charge) => charge.at > last - windowMs)) {
-    write(at, Math.min(levelAt(at) + units * windowMs, 2 * capacityOf(policy()) * windowMs));
+    write(at, Math.min(levelAt(at) + units * windowMs, 2 * capacity() * windowMs));
   }
   const used = (at: number): number => Math.ceil(levelAt(at) / policy().windowMs);
   return {
@@ -29,8 +30,7 @@ export function tokenBucket(policy: () => Policy, charges: readonly Charge[]): C
     clamp: (at) => Math.max(at, updatedAt),
     used,
     resetAfter: (at) => Math.ceil(levelAt(at) / policy().limit),
-    retryAfter: (at, cost) =>
-      Math.ceil((levelAt(at) + (cost - capacityOf(policy())) * policy().windowMs) / policy().limit),
+    retryAfter: (at, cost) => Math.ceil((levelAt(at) + (cost - capacity()) * policy().windowMs) / policy().limit),
     add: (at, cost) => write(at, levelAt(at) + cost * policy().windowMs),
     take: (at, cost) => write(at, Math.max(0, levelAt(at) - cost * policy().windowMs)),
     charges: () => (level > 0 ? [{ at: updatedAt, units: Math.ceil(level / scaledBy) }] : []),

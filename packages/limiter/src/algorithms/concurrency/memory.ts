@@ -1,8 +1,7 @@
-import type { Policy } from '../../../types.ts';
-import type { Counter } from './counter.ts';
+import type { Counter, PolicyBase } from '../algorithm.ts';
 
-/** Slots with an end: algorithms/concurrency. */
-export function concurrency(policy: () => Policy): Counter {
+/** Slots with an end. */
+export function concurrency(policy: () => PolicyBase): Counter {
   let slots: { holder: string; ends: number }[] = [];
   let updatedAt = -Infinity;
   const live = (at: number): typeof slots =>
