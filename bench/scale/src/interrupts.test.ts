@@ -35,7 +35,7 @@ describe('a scale test that is not wanted any more', { timeout: 120_000 }, () =>
     ['while the fleet comes up', 'Starting 2 API processes', 'SIGINT', 130],
     ['under steady load', 'Steady load', 'SIGTERM', 143],
     ['while a killed process is replaced', 'kill -9 of an API process', 'SIGINT', 130],
-    ['while the books are compared', 'Draining', 'SIGTERM', 143],
+    ['while the stored rows are compared', 'Draining', 'SIGTERM', 143],
   ] as const)('ends %s, takes everything with it, and says so', async (_, line, signal, code) => {
     await reach(line);
     run.child.kill(signal);

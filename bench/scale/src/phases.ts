@@ -1,44 +1,48 @@
 import type { Outcomes } from './load/messages.ts';
 import { reasonToEnd } from './ramp.ts';
-import { note, type Stage, until, wait } from './stage.ts';
-import { readVitals, type Vitals } from './verify/vitals.ts';
+import { note, type RunContext, until, wait } from './run-context.ts';
+import { readProcessHealth, type ProcessHealth } from './verify/process-health.ts';
 
 /** Resolves to what the processes say of themselves once their caches have filled. */
-export async function playSteady({ plan, fleet, signal, onProgress }: Stage): Promise<Vitals> {
+export async function playSteady({ plan, fleet, signal, onProgress }: RunContext): Promise<ProcessHealth> {
   onProgress(`Steady load for ${plan.steadyMs / 1_000} s`);
   fleet.load.tell({ kind: 'phase', phase: 'steady', factor: 1 });
   await wait(plan.steadyMs, signal);
-  return readVitals(fleet);
+  return readProcessHealth(fleet);
 }
 
 /** How long the breaker may take to open or to close beyond its own times: calls have to be made, and to end. */
 const BREAKER_MS = 60_000;
 
 /** Kills, and a provider that fails until users have met an open breaker, and then works until it has closed. */
-export async function playFaults(stage: Stage): Promise<void> {
-  const { plan, fleet, signal } = stage;
+export async function playFaults(context: RunContext): Promise<void> {
+  const { plan, fleet, signal } = context;
   const part = plan.faultsMs / 6;
   fleet.load.tell({ kind: 'phase', phase: 'faults', factor: 1 });
-  await Promise.all([wait(part, signal), until(stage, SETTLE_MS, () => isSettled(stage))]);
-  note(stage, 'kill -9 of an API process');
+  await Promise.all([wait(part, signal), until(context, SETTLE_MS, () => isSettled(context))]);
+  note(context, 'kill -9 of an API process');
   await Promise.all([fleet.replaceApi(0), wait(part, signal)]);
-  note(stage, 'kill -9 of a worker');
+  note(context, 'kill -9 of a worker');
   await Promise.all([fleet.replaceWorker(0), wait(part, signal)]);
-  note(stage, 'the provider fails');
+  note(context, 'the provider fails');
   fleet.provider.tell({ kind: 'fail' });
   await wait(part, signal);
   // A process refuses on its own counts before the fleet does; the fleet wants to hear of failures from two.
-  await until(stage, BREAKER_MS, () => stage.heard.some(({ state }) => state === 'open') && users(stage, 'cutOff') > 0);
-  note(stage, 'the provider works again');
+  await until(
+    context,
+    BREAKER_MS,
+    () => context.heard.some(({ state }) => state === 'open') && users(context, 'cutOff') > 0,
+  );
+  note(context, 'the provider works again');
   fleet.provider.tell({ kind: 'heal' });
   await Promise.all([
     wait(2 * part, signal),
-    until(stage, plan.breakerOpenMs + BREAKER_MS, () => stage.heard.at(-1)?.state === 'closed'),
+    until(context, plan.breakerOpenMs + BREAKER_MS, () => context.heard.at(-1)?.state === 'closed'),
   ]);
 }
 
 /** Doubles the load step by step; resolves to why it went no further. */
-export async function playRamp({ plan, fleet, seconds, signal, onProgress }: Stage): Promise<string> {
+export async function playRamp({ plan, fleet, seconds, signal, onProgress }: RunContext): Promise<string> {
   const end = performance.now() + plan.rampMs;
   for (let factor = 2; ; factor *= 2) {
     onProgress(`Load × ${factor}`);
@@ -56,12 +60,12 @@ export async function playRamp({ plan, fleet, seconds, signal, onProgress }: Sta
 /** How long a slow machine may take for the requests of the steady phase: the faults are not to fall upon them. */
 const SETTLE_MS = 60_000;
 
-function isSettled({ seconds }: Stage): boolean {
+function isSettled({ seconds }: RunContext): boolean {
   const last = seconds.at(-1);
   return last?.phase === 'faults' && last.overdue === 0;
 }
 
 /** Answers of a kind that users have got so far. */
-function users({ seconds }: Stage, outcome: keyof Outcomes): number {
+function users({ seconds }: RunContext, outcome: keyof Outcomes): number {
   return seconds.reduce((sum, second) => sum + second.outcomes.reduce((total, each) => total + each[outcome], 0), 0);
 }

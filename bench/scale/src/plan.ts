@@ -8,7 +8,7 @@ import type { Profile } from './profile.ts';
  * - faults:  the same traffic with generations at a rate that trips a breaker. The provider fails for a third of it; one
  *            API process and one worker are killed.
  * - ramp:    everything doubles step by step until the machine has no more to give or the time is up.
- * - drain:   nobody sends any more; what is on its way arrives, and the books are compared.
+ * - drain:   nobody sends any more; what is on its way arrives, and the answers are compared with the stored rows.
  */
 
 /** Parts of a run in which users send requests. */

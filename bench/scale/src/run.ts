@@ -5,19 +5,19 @@ import type { LoadEvent } from './load/messages.ts';
 import { allowOpenFiles } from './open-files.ts';
 import { playFaults, playRamp, playSteady } from './phases.ts';
 import { peakOf } from './ramp.ts';
-import { type RunOptions, type Stage, untilAborted } from './stage.ts';
+import { type RunOptions, type RunContext, untilAborted } from './run-context.ts';
 import type { Report } from './report/report.ts';
 import { startSampler } from './samples/sampler.ts';
 import { startStack } from './stack.ts';
 import { checkAnswers } from './verify/answers.ts';
 import { checkBlocks } from './verify/blocks.ts';
-import { readBooks } from './verify/books.ts';
+import { readStoredRows } from './verify/stored-rows.ts';
 import { checkFlushLag } from './verify/flush-lag.ts';
 import { fillCapacityTable } from './verify/capacity.ts';
 import { checkClock, readClock } from './verify/clock.ts';
 import { checkTransitions } from './verify/transitions.ts';
 import { checkSurvival } from './verify/survival.ts';
-import { checkDegradation, checkMemory, readVitals } from './verify/vitals.ts';
+import { checkDegradation, checkMemory, readProcessHealth } from './verify/process-health.ts';
 
 /**
  * Brings everything up, lets the users loose, verifies, and takes everything down again.
@@ -50,7 +50,7 @@ export async function runScaleTest(options: RunOptions): Promise<Report> {
 /** Waits until something is up and sees to it that it is stopped in the end, also when it comes up after the end. */
 type Raise = <Started extends { stop(): Promise<void> }>(starting: Promise<Started>) => Promise<Started>;
 
-async function raise(options: RunOptions, raised: Raise, onFailure: (error: unknown) => void): Promise<Stage> {
+async function raise(options: RunOptions, raised: Raise, onFailure: (error: unknown) => void): Promise<RunContext> {
   const { plan, signal, onProgress } = options;
   onProgress('Starting Redis, Postgres and PgBouncer');
   const stack = await raised(startStack(plan.poolSize, signal));
@@ -62,8 +62,8 @@ async function raise(options: RunOptions, raised: Raise, onFailure: (error: unkn
   return { ...options, stack, fleet, sampler, heard, seconds: [], incidents: [] };
 }
 
-async function play(stage: Stage): Promise<Report> {
-  const { plan, stack, fleet, sampler, seconds, incidents, signal, onProgress } = stage;
+async function play(context: RunContext): Promise<Report> {
+  const { plan, stack, fleet, sampler, seconds, incidents, signal, onProgress } = context;
   const clock = readClock();
   fleet.load.listen((event) => {
     if (event.kind === 'second') seconds.push(event.second);
@@ -73,24 +73,24 @@ async function play(stage: Stage): Promise<Report> {
   fleet.load.tell({ kind: 'connect', plan, ports: fleet.ports });
   await connected;
   const began = performance.now();
-  const early = await playSteady(stage);
+  const early = await playSteady(context);
   const steadyMs = performance.now() - began;
-  await playFaults(stage);
-  const endedBy = await playRamp(stage);
-  onProgress('Draining, and comparing the books');
+  await playFaults(context);
+  const endedBy = await playRamp(context);
+  onProgress('Draining, and comparing with what is stored');
   const reported = fleet.load.next(reportOf);
   fleet.load.tell({ kind: 'drain' });
   const { ledger, phases, connections, garbled } = await reported;
-  const books = await readBooks(stack, signal);
-  const late = await readVitals(fleet);
+  const rows = await readStoredRows(stack, signal);
+  const late = await readProcessHealth(fleet);
   await sampler.stop();
   const { samples } = sampler;
   const capacity = fillCapacityTable({ plan, steadyMs, seconds, phases, samples });
   const checks = [
     ...checkAnswers(ledger),
-    checkBlocks(ledger.blocks, books.blocks),
-    checkTransitions({ heard: stage.heard, stored: books.transitions, last: late.breaker }),
-    ...checkSurvival({ plan, connections, phases, garbled, ledger, books }),
+    checkBlocks(ledger.blocks, rows.blocks),
+    checkTransitions({ heard: context.heard, stored: rows.transitions, last: late.breaker }),
+    ...checkSurvival({ plan, connections, phases, garbled, ledger, rows }),
     checkDegradation(late),
     checkFlushLag(samples),
     checkMemory(plan, early, late),

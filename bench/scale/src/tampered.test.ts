@@ -4,7 +4,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { floodOf } from './load/crowd.ts';
+import { floodOf } from './load/virtual-users.ts';
 import { GENERATE, kinds } from './load/traffic.ts';
 import { planRun } from './plan.ts';
 import { profiles } from './profile.ts';

@@ -18,7 +18,7 @@ import {
   migrate,
   type Queryable,
   readCapacity,
-  readVitals,
+  readTrailHealth,
   topUsers,
 } from '@spillway/db';
 import { startPostgres } from '@spillway/embedded';
@@ -56,7 +56,7 @@ const queries: Readonly<Record<string, (db: Queryable) => Promise<unknown>>> = {
   jobs: jobOverview,
   capacity: readCapacity,
   alerts: async (db) => listAlerts(db, { openOnly: true }),
-  'vitals (worker)': readVitals,
+  'vitals (worker)': readTrailHealth,
   'list: newest blocks': async (db) => listBlocks(db),
   'list: blocks of an identifier': async (db) => listBlocks(db, { identifier: 'user-4815' }),
   'list: newest samples': async (db) => listMetrics(db),

@@ -26,8 +26,8 @@ async function watch({ kind, name, limit }: Watch): Promise<() => boolean | Prom
 
 function look(names: readonly string[]): void {
   const seen = names.map((name) => {
-    const { epoch, fleetState, isAlone } = breakers.get(name, 'fleet').snapshot();
-    return `${name} ${fleetState} since ${epoch}${isAlone ? ', alone' : ''}`;
+    const { epoch, fleetState, isStale } = breakers.get(name, 'fleet').snapshot();
+    return `${name} ${fleetState} since ${epoch}${isStale ? ', alone' : ''}`;
   });
   const text = seen.join('; ');
   if (text !== standing.text) standing = { text, changedAt: now() };

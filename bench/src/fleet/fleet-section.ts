@@ -1,6 +1,6 @@
 import { startRedis } from '@spillway/embedded';
 import type { Column, Findings, Section, Table } from '../section.ts';
-import { type Comeback, comebacks } from './comeback.ts';
+import { type RedisRecovery, redisRecoveries } from './redis-recovery.ts';
 import { PROCESSES } from './member.ts';
 import { propagation, type Propagation } from './propagation.ts';
 
@@ -14,7 +14,7 @@ const KINDS: Readonly<Record<Propagation['kind'], { readonly what: string; reado
 };
 
 const RETURN_MS = 2_000;
-const RETURNS: Readonly<Record<Comeback['kind'], string>> = {
+const RETURNS: Readonly<Record<RedisRecovery['kind'], string>> = {
   emptied: 'emptied',
   older: 'with what it knew before the last changes',
 };
@@ -26,14 +26,14 @@ export const fleetSection: Section = {
   async measure(effort): Promise<Findings> {
     const redis = await startRedis();
     try {
-      return findings(await propagation(redis.url, effort), await comebacks(effort));
+      return findings(await propagation(redis.url, effort), await redisRecoveries(effort));
     } finally {
       await redis.stop();
     }
   },
 };
 
-function findings(found: readonly Propagation[], returns: readonly Comeback[]): Findings {
+function findings(found: readonly Propagation[], returns: readonly RedisRecovery[]): Findings {
   const measured = { better: 'less', unit: 'ms', noise: 0.5 } as const;
   return {
     goals: [
@@ -79,7 +79,7 @@ it finds the change by asking, within half a second for live policies and within
   };
 }
 
-function returnTable(returns: readonly Comeback[]): Table {
+function returnTable(returns: readonly RedisRecovery[]): Table {
   return {
     title: 'Redis away and back',
     intro: `Redis is killed under ${PROCESSES} processes and is away for 12 s; one breaker is closed, one tripped, one forced open. The time is

@@ -3,7 +3,7 @@ import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hoo
 import type { Answer } from './api.ts';
 
 /** What was said beside yes. */
-export interface Said {
+export interface Answers {
   /** Empty when nothing was. */
   readonly why: string;
   /** How long it is to hold; undefined: until somebody ends it. */
@@ -21,7 +21,7 @@ export interface Question {
   readonly danger?: boolean;
   /** Whether to ask for a reason, which the trail keeps, and for how long. */
   readonly fields?: readonly ('why' | 'forMs')[];
-  readonly act: (said: Said) => Promise<Answer>;
+  readonly act: (said: Answers) => Promise<Answer>;
 }
 
 type Ask = (question: Question) => void;

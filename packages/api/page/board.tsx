@@ -11,7 +11,7 @@ import {
 import { AskProvider } from './ask.tsx';
 import { Filters } from './filters.tsx';
 import { History } from './history.tsx';
-import { Liveness } from './liveness.tsx';
+import { ConnectionStatus } from './connection-status.tsx';
 import { type OpenBreaker, OpenProvider } from './open.tsx';
 import { Alerts } from './panels/alerts.tsx';
 import { Blocked } from './panels/blocked.tsx';
@@ -20,7 +20,7 @@ import { Capacity } from './panels/capacity.tsx';
 import { Decisions } from './panels/decisions.tsx';
 import { Gaps } from './panels/gaps.tsx';
 import { Jobs } from './panels/jobs.tsx';
-import { Pulse } from './panels/pulse.tsx';
+import { SummaryStrip } from './panels/summary-strip.tsx';
 import { SubjectPanel } from './panels/subject.tsx';
 import { MostCalls, MostRefused } from './panels/top.tsx';
 import { Trail } from './panels/trail.tsx';
@@ -58,7 +58,7 @@ export function Board(props: BoardProps): JSX.Element {
       <OpenProvider onSubject={openSubject} onBreaker={setBreaker}>
         <header>
           <h1>Spillway</h1>
-          <Liveness feed={feed} />
+          <ConnectionStatus feed={feed} />
           <Ranges range={range} onRange={onRange} />
           <nav>
             {mayChange ? <a href="/queues">Queues</a> : null}
@@ -115,7 +115,7 @@ function Panels({ snapshot, mayChange }: PanelsProps): JSX.Element {
   return (
     <>
       <Alerts panel={snapshot.alerts} nowMs={nowMs} />
-      <Pulse snapshot={snapshot} />
+      <SummaryStrip snapshot={snapshot} />
       <Decisions
         panel={snapshot.decisions}
         range={range}

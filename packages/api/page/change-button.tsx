@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { send } from './api.ts';
-import { type Question, type Said, useAsk } from './ask.tsx';
+import { type Question, type Answers, useAsk } from './ask.tsx';
 
 /** A window of the subject. */
 interface Place {
@@ -51,7 +51,7 @@ export function ChangeButton({ subject, onDone, kind, place }: ChangeButtonProps
     done: done(subject),
     danger: kind === 'reset',
     fields: ['why'],
-    act: async ({ why }: Said) => {
+    act: async ({ why }: Answers) => {
       const body = {
         subject,
         ...(place === undefined ? {} : { action: place.action }),

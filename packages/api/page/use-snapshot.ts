@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Filter, RangeName, Snapshot } from '../src/dashboard/snapshot-shape.ts';
 
 /** What the page knows, and whether it still hears. */
-export type Feed =
+export type SnapshotStream =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live'; readonly snapshot: Snapshot }
   /** The connection is gone, and tried again. */
@@ -14,8 +14,8 @@ export type Feed =
 const AGAIN_MS = 2_000;
 
 /** Listens to the server's snapshots of a range and a filter until the component goes. Those of the range before stay until then. */
-export function useSnapshot(range: RangeName, { tier, action }: Filter): Feed {
-  const [feed, setFeed] = useState<Feed>({ kind: 'connecting' });
+export function useSnapshot(range: RangeName, { tier, action }: Filter): SnapshotStream {
+  const [feed, setFeed] = useState<SnapshotStream>({ kind: 'connecting' });
   useEffect(() => {
     const query = new URLSearchParams({ range, tier: tier ?? '', action: action ?? '' });
     return listen(`/dashboard/events?${query}`, setFeed);
@@ -23,7 +23,10 @@ export function useSnapshot(range: RangeName, { tier, action }: Filter): Feed {
   return feed;
 }
 
-function listen(address: string, setFeed: (next: Feed | ((known: Feed) => Feed)) => void): () => void {
+function listen(
+  address: string,
+  setFeed: (next: SnapshotStream | ((known: SnapshotStream) => SnapshotStream)) => void,
+): () => void {
   let source: EventSource;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let gone = false;

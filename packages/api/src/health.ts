@@ -4,7 +4,7 @@ import { problemResponse } from '@spillway/limiter/http';
 import type { Handler } from 'hono';
 import type { ApiLogger } from './logger.ts';
 import type { ApiApp } from './openapi/api-app.ts';
-import { json, refusals } from './openapi/responses.ts';
+import { json, problemResponses } from './openapi/responses.ts';
 import type { FieldError } from './problems.ts';
 
 /** How to find out whether a dependency is up: resolves when it is, rejects when it isn't. */
@@ -92,7 +92,7 @@ export function describeHealth(app: ApiApp): void {
     path: '/readyz',
     operationId: 'isReady',
     summary: 'Do Redis and Postgres answer?',
-    responses: { 200: json(ready, 'Both do.'), ...refusals(503) },
+    responses: { 200: json(ready, 'Both do.'), ...problemResponses(503) },
   });
 }
 

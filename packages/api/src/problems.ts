@@ -56,7 +56,7 @@ export function unavailableProblem(title: string): Response {
 }
 
 /** Makes a problem document something to throw, where a handler may return nothing but its answer. */
-export function refusal(response: Response): HTTPException {
+export function problemException(response: Response): HTTPException {
   // Its own status is never looked at: the response has one.
   return new HTTPException(500, { res: response });
 }

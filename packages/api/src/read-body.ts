@@ -1,5 +1,5 @@
 import type { HonoRequest, MiddlewareHandler } from 'hono';
-import { badRequestProblem, refusal, tooLargeProblem } from './problems.ts';
+import { badRequestProblem, problemException, tooLargeProblem } from './problems.ts';
 
 /** The largest request body, in bytes: a batch of decisions about long subjects fits. */
 export const MAX_BODY_BYTES: number = 256 * 1024;
@@ -87,14 +87,14 @@ function declaredLength(header: string | undefined): number | undefined {
  */
 export function boundedRequest(request: Request): Request {
   if ((declaredLength(request.headers.get('Content-Length') ?? undefined) ?? 0) > MAX_BODY_BYTES) {
-    throw refusal(tooLargeProblem(MAX_BODY_BYTES));
+    throw problemException(tooLargeProblem(MAX_BODY_BYTES));
   }
   if (request.body === null) return request;
   let total = 0;
   const counting = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       total += chunk.byteLength;
-      if (total > MAX_BODY_BYTES) controller.error(refusal(tooLargeProblem(MAX_BODY_BYTES)));
+      if (total > MAX_BODY_BYTES) controller.error(problemException(tooLargeProblem(MAX_BODY_BYTES)));
       else controller.enqueue(chunk);
     },
   });

@@ -1,4 +1,4 @@
-import { badRequestProblem, refusal } from './problems.ts';
+import { badRequestProblem, problemException } from './problems.ts';
 
 /**
  * Where a change belongs, which a path says, and its body may say again: so that an answer of GET can be sent back.
@@ -12,7 +12,7 @@ export function samePlace<const Place extends Readonly<Record<string, string>>>(
   const errors = Object.keys(place)
     .filter((name) => body[name] !== undefined && body[name] !== place[name])
     .map((name) => ({ field: name, detail: 'must be absent or as in the path' }));
-  if (errors.length > 0) throw refusal(badRequestProblem(errors));
+  if (errors.length > 0) throw problemException(badRequestProblem(errors));
   return place;
 }
 
@@ -22,5 +22,5 @@ export function samePlace<const Place extends Readonly<Record<string, string>>>(
  */
 export function refuseEverybody(field: string, pattern: string): void {
   if (!/^\*+$/u.test(pattern)) return;
-  throw refusal(badRequestProblem([{ field, detail: 'must not be everybody: change the policy instead' }]));
+  throw problemException(badRequestProblem([{ field, detail: 'must not be everybody: change the policy instead' }]));
 }

@@ -96,7 +96,13 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const queues = openWorkerQueues(options.queueRedisUrl ?? redisUrl, namespace, logger);
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
-  const breakers = createBreakers({ redis, metrics: metrics.breakers, onlooker: true, ...toldTo(logger), ...sharding });
+  const breakers = createBreakers({
+    redis,
+    metrics: metrics.breakers,
+    controlOnly: true,
+    ...toldTo(logger),
+    ...sharding,
+  });
   const maintenance = maintenanceControl({ queues, db: pool });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {

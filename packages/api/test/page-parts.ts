@@ -15,7 +15,7 @@ export const panel = (page: Page, name: string): Locator => page.getByRole('regi
 /** A figure of the strip on top. */
 export const beat = (page: Page, name: string): Promise<string> =>
   page
-    .locator('.pulse div', { has: page.getByText(name, { exact: true }) })
+    .locator('.summary-strip div', { has: page.getByText(name, { exact: true }) })
     .locator('dd')
     .first()
     .innerText();

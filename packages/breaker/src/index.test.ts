@@ -39,8 +39,8 @@ it('exports exactly this', () => {
         "breakerFetch",
       ],
       "hono": [
-        "circuitOpenAnswers",
-        "onCircuitOpen",
+        "handleCircuitOpen",
+        "circuitOpenHandler",
       ],
       "opentelemetry": [
         "openTelemetryMetrics",

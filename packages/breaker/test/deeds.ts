@@ -6,8 +6,23 @@ import { probe } from './machine.ts';
 const call = fc.constantFrom<Batch>(
   { ...emptyBatch, successes: 1 },
   { ...emptyBatch, successes: 1, slow: 1 },
-  { ...emptyBatch, failures: 1, lead: 1, longest: 1, trail: 1, samples: ['boom "quoted" ünd so'] },
-  { ...emptyBatch, failures: 1, lead: 1, longest: 1, trail: 1, samples: ['503'], retryAfterMs: 2_500 },
+  {
+    ...emptyBatch,
+    failures: 1,
+    leadingFailures: 1,
+    longestRun: 1,
+    trailingFailures: 1,
+    samples: ['boom "quoted" ünd so'],
+  },
+  {
+    ...emptyBatch,
+    failures: 1,
+    leadingFailures: 1,
+    longestRun: 1,
+    trailingFailures: 1,
+    samples: ['503'],
+    retryAfterMs: 2_500,
+  },
   { ...emptyBatch, quotas: 1, quotaMs: 700, samples: ['429'] },
 );
 

@@ -105,7 +105,7 @@ export class FleetSimulation {
       listen: () => ({ isLive: true, close: () => undefined }),
       close: async () => undefined,
     };
-    const alone = (isAlone: boolean): void => void (isAlone && poller.hurry());
+    const alone = (isAlone: boolean): void => void (isAlone && poller.pollSoon());
     const engine = new Engine({
       id,
       preset,
@@ -246,7 +246,7 @@ export class FleetSimulation {
       if (!instance.hears || this.happens(0.1)) continue;
       const times = this.happens(0.05) ? 2 : 1;
       for (let copy = 0; copy < times; copy += 1) {
-        this.time.after(this.delay(), () => instance.alive && instance.hears && instance.engine.member.hear(view));
+        this.time.after(this.delay(), () => instance.alive && instance.hears && instance.engine.member.applyView(view));
       }
     }
   }

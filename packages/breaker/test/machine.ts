@@ -4,12 +4,12 @@ import {
   type Action,
   type BreakerRecord,
   type Command,
-  ignorance,
+  unknownView,
   type ProbeOutcome,
   type View,
 } from '../src/machine/record.ts';
 import { step } from '../src/machine/step.ts';
-import type { StepResult } from '../src/machine/turn.ts';
+import type { StepResult } from '../src/machine/step-context.ts';
 
 /** So many failures in a row. */
 export function runOf(failureCount: number, forgetMs = 5_000): TripConfig {
@@ -36,7 +36,15 @@ export const baseConfig: MachineConfig = {
 
 /** So many failures in a row, after which everything went well, or not. */
 export function failures(count: number, rest: Partial<Batch> = {}): Batch {
-  return { ...emptyBatch, failures: count, lead: count, longest: count, trail: count, samples: ['boom'], ...rest };
+  return {
+    ...emptyBatch,
+    failures: count,
+    leadingFailures: count,
+    longestRun: count,
+    trailingFailures: count,
+    samples: ['boom'],
+    ...rest,
+  };
 }
 
 /** So many successes. */
@@ -71,7 +79,7 @@ export function machineBench(overrides: Partial<MachineConfig> = {}): Bench {
     record: undefined,
     config,
     random: 0,
-    act(instance, action, known = last ?? ignorance, deployed = {}) {
+    act(instance, action, known = last ?? unknownView, deployed = {}) {
       const command: Command = { instance, config: { ...config, ...deployed }, known, random: bench.random, action };
       const done = step(bench.record, command, bench.now);
       bench.record = done.record;

@@ -79,8 +79,8 @@ export function virtualFleet(preset: Preset, size: number): VirtualFleet {
   const engines = Array.from({ length: size }, (_, index) => new Engine({ ...common, instance: `i${index}` }));
   const pollers = engines.map(({ member }) => new Poller({ store, runtime, members: () => [member] }));
   memory.listen(
-    ({ view }) => engines.forEach((engine) => engine.member.hear(view)),
-    () => pollers.forEach((poller) => poller.hurry()),
+    ({ view }) => engines.forEach((engine) => engine.member.applyView(view)),
+    () => pollers.forEach((poller) => poller.pollSoon()),
   );
   return {
     time,

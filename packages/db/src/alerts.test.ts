@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { useDatabase } from '../test/use-database.ts';
-import { listAlerts, listUntoldAlerts, markTold, openAlert, resolveAlerts, type UntoldAlert } from './alerts.ts';
+import { listAlerts, listPendingNotifications, markDelivered, openAlert, resolveAlerts, type PendingNotification } from './alerts.ts';
 
 const database = useDatabase();
 const violation = { rule: 'lag', value: 90, threshold: 60, details: { unit: 'ms' } };
@@ -20,15 +20,15 @@ test('a rule has one open alert, however many open it at once, and a new one aft
 });
 
 test('remembers what the webhook was told: first the opening, then the end', async () => {
-  const untold = async (): Promise<UntoldAlert['event'][]> =>
-    (await listUntoldAlerts(database.pool)).map(({ event }) => event);
+  const untold = async (): Promise<PendingNotification['event'][]> =>
+    (await listPendingNotifications(database.pool)).map(({ event }) => event);
   await openAlert(database.pool, violation);
   await resolveAlerts(database.pool, ['lag']);
   expect(await untold()).toEqual(['opened']);
-  const [alert] = await listUntoldAlerts(database.pool);
+  const [alert] = await listPendingNotifications(database.pool);
   if (alert === undefined) throw new Error('no alert');
-  await markTold(database.pool, alert);
+  await markDelivered(database.pool, alert);
   expect(await untold()).toEqual(['resolved']);
-  await markTold(database.pool, { id: alert.id, event: 'resolved' });
+  await markDelivered(database.pool, { id: alert.id, event: 'resolved' });
   expect(await untold()).toEqual([]);
 });

@@ -10,7 +10,7 @@ const { notifiedOpenedAtMs: _opened, notifiedResolvedAtMs: _resolved, ...shown }
 export type Alert = Readonly<Omit<typeof alerts.$inferSelect, 'notifiedOpenedAtMs' | 'notifiedResolvedAtMs'>>;
 
 /** What there is to tell the webhook about an alert. */
-export interface UntoldAlert extends Alert {
+export interface PendingNotification extends Alert {
   readonly event: 'opened' | 'resolved';
 }
 
@@ -55,8 +55,10 @@ export async function listAlerts(
 }
 
 /** What the webhook wasn't told yet, oldest first. */
-export async function listUntoldAlerts(db: Queryable): Promise<UntoldAlert[]> {
-  const event = sql<UntoldAlert['event']>`case when ${notifiedOpenedAtMs} is null then 'opened' else 'resolved' end`;
+export async function listPendingNotifications(db: Queryable): Promise<PendingNotification[]> {
+  const event = sql<
+    PendingNotification['event']
+  >`case when ${notifiedOpenedAtMs} is null then 'opened' else 'resolved' end`;
   return typed(db)
     .select({ ...shown, event })
     .from(alerts)
@@ -66,7 +68,7 @@ export async function listUntoldAlerts(db: Queryable): Promise<UntoldAlert[]> {
 }
 
 /** Remembers that the webhook was told. */
-export async function markTold(db: Queryable, alert: Pick<UntoldAlert, 'id' | 'event'>): Promise<void> {
+export async function markDelivered(db: Queryable, alert: Pick<PendingNotification, 'id' | 'event'>): Promise<void> {
   const told = alert.event === 'opened' ? 'notifiedOpenedAtMs' : 'notifiedResolvedAtMs';
   await typed(db)
     .update(alerts)

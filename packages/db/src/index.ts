@@ -1,11 +1,11 @@
 export {
   type Alert,
   listAlerts,
-  listUntoldAlerts,
-  markTold,
+  listPendingNotifications,
+  markDelivered,
   openAlert,
   resolveAlerts,
-  type UntoldAlert,
+  type PendingNotification,
   type Violation,
 } from './alerts.ts';
 export { generateKey, type GeneratedKey, parseKey, type ApiKeyParts, secretMatches } from './api-keys/api-key.ts';
@@ -200,4 +200,4 @@ export {
   runningRun,
   type RunTrigger,
 } from './runs/job-runs.ts';
-export { type JobVitals, readVitals, recordMetrics, type Sample, takeTurn, type Vitals } from './vitals.ts';
+export { type JobHealth, readTrailHealth, recordMetrics, type Sample, takeTurn, type TrailHealth } from './trail-health.ts';

@@ -26,7 +26,7 @@ export class Availability {
   readonly #patienceMs: number;
   readonly #waiting = new Set<Startable>();
   #late = 0;
-  #doubted = false;
+  #unconfirmed = false;
   #probing = false;
   #awaySince: number | undefined;
 
@@ -36,7 +36,7 @@ export class Availability {
   }
 
   get isAway(): boolean {
-    return this.#late > 0 || this.#doubted || !this.#readiness.isReady;
+    return this.#late > 0 || this.#unconfirmed || !this.#readiness.isReady;
   }
 
   /** While away: why. */
@@ -46,14 +46,14 @@ export class Availability {
   }
 
   /** While away: true once the outage is so old that waiting makes no sense. */
-  isHopeless(): boolean {
+  isLongOutage(): boolean {
     const now = performance.now();
     this.#awaySince ??= now;
     return now - this.#awaySince > this.#patienceMs;
   }
 
   /** While away: true when the caller's work is to be sent, as the probe. */
-  takeProbe(): boolean {
+  tryBecomeProbe(): boolean {
     if (this.#probing || this.#late > 0 || !this.#readiness.isReady) return false;
     this.#probing = true;
     return true;
@@ -72,7 +72,7 @@ export class Availability {
   }
 
   /** Some work that was sent is past its deadline. */
-  lateBegins(): void {
+  markLate(): void {
     this.#late += 1;
     this.#probing = false;
   }
@@ -85,9 +85,9 @@ export class Availability {
   /** Some work has settled: Redis answered, or the answer was lost. */
   settled(wasLate: boolean, answered: boolean): void {
     if (wasLate) this.#late -= 1;
-    else if (answered && !this.#doubted) return;
+    else if (answered && !this.#unconfirmed) return;
     this.#probing = false;
-    this.#doubted = !answered;
+    this.#unconfirmed = !answered;
     this.#recheck();
   }
 
@@ -105,7 +105,7 @@ export class Availability {
   #listen(): void {
     if (this.#readiness.isReady) return;
     this.#readiness.next(() => {
-      this.#doubted = false;
+      this.#unconfirmed = false;
       this.#recheck();
     });
   }

@@ -55,12 +55,12 @@ function deadline(readiness: Readiness, queue: ExpiryQueue, deadlineMs: number):
   const availability = new Availability(readiness, deadlineMs);
   return {
     run(work, onReply, onFailure, startedAt = performance.now()) {
-      const mustWait = availability.isAway && !availability.takeProbe();
-      if (mustWait && availability.isHopeless()) {
+      const mustWait = availability.isAway && !availability.tryBecomeProbe();
+      if (mustWait && availability.isLongOutage()) {
         onFailure(availability.fault, false);
         return;
       }
-      const piece = new Piece(availability, queue, startedAt + deadlineMs, { work, onReply, onFailure });
+      const piece = new PendingWork(availability, queue, startedAt + deadlineMs, { work, onReply, onFailure });
       if (mustWait) availability.wait(piece);
       else piece.start();
       // Last, since Redis may be at work by now: nothing can have been answered yet.
@@ -79,7 +79,7 @@ interface Callbacks<Reply> {
  * One piece of work on its way: *waiting* for Redis, then *sent*, then *done*; or *late*, when its time is up before its
  * answer, until that comes or is lost.
  */
-class Piece<Reply> implements Expiring, Startable {
+class PendingWork<Reply> implements Expiring, Startable {
   before: Expiring | undefined = undefined;
   after: Expiring | undefined = undefined;
   readonly expiresAtMs: number;
@@ -130,7 +130,7 @@ class Piece<Reply> implements Expiring, Startable {
       return;
     }
     this.#state = 'late';
-    this.#availability.lateBegins();
+    this.#availability.markLate();
     this.#callbacks.onFailure(faultOf('no_answer'), true);
   }
 

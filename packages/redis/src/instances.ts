@@ -1,4 +1,4 @@
-import { atMost } from './at-most.ts';
+import { settleWithin } from './settle-within.ts';
 import type { RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
@@ -82,7 +82,7 @@ export function instances({ client, name, ttlMs = 6_000, namespace }: InstancesO
     async close() {
       clearInterval(timer);
       client.off('ready', onReady);
-      if (client.status === 'ready') await atMost(GOODBYE_MS, live.run(client, [key], [id, 'leave', ttlMs]));
+      if (client.status === 'ready') await settleWithin(GOODBYE_MS, live.run(client, [key], [id, 'leave', ttlMs]));
     },
   };
 }

@@ -1,4 +1,4 @@
-import { atMost } from './at-most.ts';
+import { settleWithin } from './settle-within.ts';
 import type { RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
@@ -103,7 +103,7 @@ export function outageReporter(options: OutageReporterOptions): OutageReporter {
       clearTimeout(timer);
       if (unanswered === undefined && current === undefined) return;
       report();
-      if (reporting !== undefined) await atMost(GOODBYE_MS, reporting);
+      if (reporting !== undefined) await settleWithin(GOODBYE_MS, reporting);
     },
   };
 }

@@ -146,7 +146,9 @@ it(
     for (const breakers of fleet) {
       for (let call = 0; call < 4; call += 1) await breakers.run('s3', 'storage', boom, { fallback: null });
       await breakers.run('smtp', 'email', fine);
-      await expect.poll(() => breakers.snapshot().every(({ isAlone }) => isAlone), { timeout: 5_000 }).toBe(true);
+      await expect
+        .poll(() => breakers.snapshot().every(({ isStale: isStale }) => isStale), { timeout: 5_000 })
+        .toBe(true);
       await breakers.run('s3', 'storage', fine, { fallback: null });
       await breakers.run('smtp', 'email', boom, { fallback: null });
     }
@@ -156,7 +158,7 @@ it(
     await expect
       .poll(() => rows(gaps), { timeout: 20_000 })
       .toEqual([{ kind: 'breaker_outage', detail: expect.objectContaining({ instances: 3 }) }]);
-    const back = (): boolean => fleet.every((breakers) => breakers.snapshot().every(({ isAlone }) => !isAlone));
+    const back = (): boolean => fleet.every((breakers) => breakers.snapshot().every(({ isStale }) => !isStale));
     await expect.poll(back, { timeout: 5_000 }).toBe(true);
     await Promise.all(fleet.map((breakers) => breakers.close()));
     for (const client of clients) client.disconnect();

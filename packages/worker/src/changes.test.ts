@@ -5,7 +5,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { useRedis } from '@spillway/embedded/testing';
 import type { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
-import { Crew } from '../test/chaos/crew.ts';
+import { WorkerFleet } from '../test/chaos/worker-fleet.ts';
 import { startWorker } from './start-worker.ts';
 import { useMigratedPostgres } from '../test/migrated.ts';
 import { recordingLogger } from '../test/recording-logger.ts';
@@ -218,13 +218,13 @@ it('a change succeeds while Postgres is away, and its row arrives when it is bac
 it.each(['after-read', 'after-add', 'mid-insert', 'after-commit'] as const)(
   'each change is one row though a worker is killed %s',
   async (point) => {
-    const crew = new Crew([redis.url, postgres.url, '16'], { lockMs: 500 });
-    onTestFinished(() => crew.dismiss());
+    const crew = new WorkerFleet([redis.url, postgres.url, '16'], { lockMs: 500 });
+    onTestFinished(() => crew.stop());
     const limiter = await openLimiter('bot');
     for (let entry = 0; entry < 20; entry += 1) await limiter.live.deny(`user-${entry}`);
     expect(await crew.sacrifice(point, 0)).toBe('SIGKILL');
     await limiter.live.deny('last');
-    crew.hire();
+    crew.start();
     await expect.poll(async () => (await rows()).length, { timeout: 30_000 }).toBe(21);
     expect(new Set((await rows()).map(({ object }) => object)).size).toBe(21);
   },

@@ -20,7 +20,7 @@ describe('readConfig', () => {
       blockRowsPerMinute: 6_000,
       shutdownTimeoutMs: 4_000,
       http: undefined,
-      lagObjectiveMs: 60_000,
+      readyMaxLagMs: 60_000,
       archiveTables: builtInArchives,
       webhook: undefined,
       file: undefined,

@@ -42,8 +42,8 @@ export interface WorkerConfig {
   readonly shutdownTimeoutMs: number;
   /** `WORKER_HTTP_PORT` and `WORKER_HTTP_HOST` (127.0.0.1): `/healthz`, `/readyz` and `/metrics`. @default no such server */
   readonly http: { readonly host: string; readonly port: number } | undefined;
-  /** `SPILLWAY_LAG_OBJECTIVE_MS`: with an older event on its way the worker isn't ready. @default 60000 */
-  readonly lagObjectiveMs: number;
+  /** `SPILLWAY_READY_MAX_LAG_MS`: with an older event on its way the worker isn't ready. @default 60000 */
+  readonly readyMaxLagMs: number;
   /** `SPILLWAY_ARCHIVE_TABLES`: all tables to archive, the guide's three included. @default the guide's three */
   readonly archiveTables: readonly MaintainedTable[];
   /** `ALERT_WEBHOOK_URL` and `ALERT_WEBHOOK_SECRET`: who is told of alerts. @default nobody */
@@ -70,7 +70,7 @@ const workerVariables = z.object({
     .string()
     .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
     .default('127.0.0.1'),
-  SPILLWAY_LAG_OBJECTIVE_MS: wholeNumber(1, 86_400_000).default(60_000),
+  SPILLWAY_READY_MAX_LAG_MS: wholeNumber(1, 86_400_000).default(60_000),
   SPILLWAY_ARCHIVE_TABLES: archiveTablesField,
   ALERT_WEBHOOK_URL: z
     .string()
@@ -105,7 +105,7 @@ export function readConfig(env: Environment): WorkerConfig {
       variables.WORKER_HTTP_PORT === undefined
         ? undefined
         : { host: variables.WORKER_HTTP_HOST, port: variables.WORKER_HTTP_PORT },
-    lagObjectiveMs: variables.SPILLWAY_LAG_OBJECTIVE_MS,
+    readyMaxLagMs: variables.SPILLWAY_READY_MAX_LAG_MS,
     archiveTables: variables.SPILLWAY_ARCHIVE_TABLES,
     webhook: webhookOf(variables.ALERT_WEBHOOK_URL, variables.ALERT_WEBHOOK_SECRET),
     file: variables.SPILLWAY_FILE,

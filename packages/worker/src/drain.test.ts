@@ -3,7 +3,7 @@ import { createLimiter } from '@spillway/limiter';
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { Crew, POINTS } from '../test/chaos/crew.ts';
+import { WorkerFleet, POINTS } from '../test/chaos/worker-fleet.ts';
 import { drain } from './drain.ts';
 import { startWorker } from './start-worker.ts';
 import { addBlocks, outboxLength } from '../test/block-entries.ts';
@@ -55,8 +55,8 @@ describe('drain', () => {
 
   it('loses nothing and stores nothing twice, wherever passes are killed', async () => {
     await addBlocks(redis.client, 1, 3_000, SHARDS);
-    const crew = new Crew([redis.url, postgres.url, String(SHARDS)], { works: ['drain'] });
-    onTestFinished(async () => crew.dismiss());
+    const crew = new WorkerFleet([redis.url, postgres.url, String(SHARDS)], { works: ['drain'] });
+    onTestFinished(async () => crew.stop());
     for (const point of POINTS) {
       expect(await crew.sacrifice(point, 0)).toBe('SIGKILL');
       expect(await crew.sacrifice(point, 1)).toBe('SIGKILL');

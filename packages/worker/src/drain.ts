@@ -6,7 +6,7 @@ import { OutboxReader } from './pump/outbox-reader.ts';
 import { beginEpoch } from './pump/scripts.ts';
 import { storeOldest } from './queue/drain-directly.ts';
 import { type SinkTuning, writeLimits } from './sink/sink.ts';
-import { within } from './within.ts';
+import { withTimeout } from './with-timeout.ts';
 
 /** What to drain, and for how long. */
 export interface DrainOptions extends Pick<SinkTuning, 'blockRowsPerMinute'> {
@@ -78,7 +78,7 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   const report = { events: 0, written: 0, duplicates: 0, deadLetters: 0 };
 
   /** Rejects when the budget is over, with what kept the servers from answering if that is known. */
-  const inTime = async <T>(work: Promise<T>): Promise<T> => within(Math.max(1, left()), work);
+  const inTime = async <T>(work: Promise<T>): Promise<T> => withTimeout(Math.max(1, left()), work);
 
   /** One batch of each outbox. Gives how many events there were. */
   async function round(): Promise<number> {

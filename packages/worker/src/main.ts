@@ -2,7 +2,7 @@ import { ConfigError, guardLogger, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile } from '@spillway/runtime/file';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
-import { finishBy } from './finish-by.ts';
+import { runShutdownStep } from './shutdown-step.ts';
 import { runWorker } from './run-worker.ts';
 
 /** What the process may take beyond the worker's own time to shut down, in ms. */
@@ -27,7 +27,7 @@ async function run(config: WorkerConfig): Promise<void> {
       process.exit(1);
     }, config.shutdownTimeoutMs + EXIT_MARGIN_MS).unref();
     await worker.close();
-    await finishBy({ name: 'telemetry', finish: async () => telemetry.shutdown(), end }, logger);
+    await runShutdownStep({ name: 'telemetry', finish: async () => telemetry.shutdown(), end }, logger);
     logger.info('worker: stopped');
     process.exit(0);
   };

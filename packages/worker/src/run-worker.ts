@@ -3,7 +3,7 @@ import { createPool } from '@spillway/db';
 import { livePolicies } from '@spillway/limiter';
 import { type PolicyFile, takeFile } from '@spillway/runtime/file';
 import type { WorkerConfig } from './config.ts';
-import { finishBy } from './finish-by.ts';
+import { runShutdownStep } from './shutdown-step.ts';
 import type { WorkerLogger } from './logger.ts';
 import { workerRegistry } from './prometheus/worker-registry.ts';
 import { startMaintenance } from './start-maintenance.ts';
@@ -80,7 +80,7 @@ export async function runWorker({ config, logger, file, telemetry = false }: Run
     namespace: config.namespace,
     logger,
     tables: config.archiveTables,
-    lagObjectiveMs: config.lagObjectiveMs,
+    readyMaxLagMs: config.readyMaxLagMs,
     closeTimeoutMs: config.shutdownTimeoutMs,
     ...(config.http === undefined ? {} : { http: config.http }),
     ...(config.webhook === undefined ? {} : { webhook: config.webhook }),
@@ -107,7 +107,7 @@ export async function runWorker({ config, logger, file, telemetry = false }: Run
     const end = performance.now() + config.shutdownTimeoutMs + POOLS_MARGIN_MS;
     await Promise.all([worker.close(), maintenance.close(), endFile?.()]);
     // A Postgres that hangs never lets a pool end. Whatever it still does with a statement is the same done twice.
-    await finishBy({ name: 'pools', finish: endPools, end }, logger);
+    await runShutdownStep({ name: 'pools', finish: endPools, end }, logger);
   };
   let closing: Promise<void> | undefined;
   return { close: () => (closing ??= shutDown()) };

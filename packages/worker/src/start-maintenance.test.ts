@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Maintenance, type MaintenanceOptions, startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
-import { recordDropped } from './observe/record-dropped.ts';
+import { recordDropped } from './monitor/record-dropped.ts';
 import { addBlocks, blockEntry } from '../test/block-entries.ts';
 import { useMigratedPostgres } from '../test/migrated.ts';
 import { recordingLogger } from '../test/recording-logger.ts';
@@ -58,7 +58,7 @@ async function lastValue(name: string): Promise<number | null> {
 
 describe('/readyz', () => {
   it('fails when the oldest event is older than its objective although Redis answers PING, until it is written', async () => {
-    const maintenance = await start({ lagObjectiveMs: 300 });
+    const maintenance = await start({ readyMaxLagMs: 300 });
     await expect.poll(() => get(maintenance, '/readyz'), { timeout: 10_000 }).toMatchObject({ status: 200 });
     await addBlocks(redis.client, 1, 3, SHARDS);
     await expect
@@ -263,7 +263,7 @@ it('closes within its time when Redis is dead', async () => {
 
 it.each([
   ['closeTimeoutMs', { closeTimeoutMs: 0 }],
-  ['lagObjectiveMs', { lagObjectiveMs: 0.5 }],
+  ['readyMaxLagMs', { readyMaxLagMs: 0.5 }],
   ['observeIntervalMs', { observeIntervalMs: 1 }],
 ])('refuses a bad %s', async (option, options) => {
   await expect(start(options)).rejects.toMatchObject({ code: 'invalid_option', option });

@@ -12,13 +12,13 @@ import type { AlertRule } from './alerts/alert-rules.ts';
 import { createWebhook, type WebhookOptions } from './alerts/webhook.ts';
 import { connect, type RedisSource } from './connections.ts';
 import { checkedNamespace, wholeNumber } from './errors.ts';
-import { finishBy } from './finish-by.ts';
+import { runShutdownStep } from './shutdown-step.ts';
 import { type HealthServer, serveHealth } from './health/health-server.ts';
-import { judgeReadiness } from './health/readiness.ts';
+import { readinessOf } from './health/readiness.ts';
 import { type WorkerLogger, workerLogger } from './logger.ts';
 import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
 import { redisNowMs } from './redis-clock.ts';
-import { startObserver } from './observe/observer.ts';
+import { startMonitor } from './monitor/monitor.ts';
 import { registerTrailGauges } from './prometheus/trail-gauges.ts';
 import { registerTrailMeters } from './telemetry/trail-meters.ts';
 import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
@@ -49,7 +49,7 @@ export interface MaintenanceOptions {
   /** What the observer sees becomes metrics of OpenTelemetry too. @default false */
   readonly telemetry?: boolean;
   /** `/readyz` fails when the oldest event is older, in ms. @default 60_000 */
-  readonly lagObjectiveMs?: number;
+  readonly readyMaxLagMs?: number;
   /** How often the worker looks at itself, in ms. @default 10_000 */
   readonly observeIntervalMs?: number;
   /** @default see `defaultAlertRules` */
@@ -80,7 +80,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   const namespace = checkedNamespace(options.namespace);
   const logger = workerLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
-  const lagObjectiveMs = wholeNumber('lagObjectiveMs', options.lagObjectiveMs ?? 60_000, 1, 86_400_000);
+  const readyMaxLagMs = wholeNumber('readyMaxLagMs', options.readyMaxLagMs ?? 60_000, 1, 86_400_000);
   const observeIntervalMs = wholeNumber('observeIntervalMs', options.observeIntervalMs ?? 10_000, 10, 3_600_000);
   const webhook = options.webhook && { webhook: createWebhook({ ...options.webhook, logger }) };
   const tables = options.tables ?? builtInArchives;
@@ -91,7 +91,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   const jobs = connect(queueRedis, { option: 'queueRedis', connectionName: 'spillway-maintenance', onError });
   const queue = createAuditQueue({ ...prefix, connection: jobs, onError });
   const deps: MaintenanceDeps = { pool, logger, tables, clocks: { redis: () => redisNowMs(trail) } };
-  const observer = startObserver({
+  const observer = startMonitor({
     redis: trail,
     queueRedis: jobs,
     queue,
@@ -113,17 +113,17 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
     const end = performance.now() + closeTimeoutMs;
     await health?.close();
     await Promise.all([
-      finishBy({ name: 'schedules', finish: () => scheduler.close(), end }, logger),
-      finishBy({ name: 'observer', finish: () => observer.close(), end }, logger),
-      finishBy({ name: 'partitions at boot', finish: () => atBoot, end }, logger),
+      runShutdownStep({ name: 'schedules', finish: () => scheduler.close(), end }, logger),
+      runShutdownStep({ name: 'observer', finish: () => observer.close(), end }, logger),
+      runShutdownStep({ name: 'partitions at boot', finish: () => atBoot, end }, logger),
     ]);
-    await finishBy({ name: 'queue', finish: () => queue.close(), end }, logger);
-    scheduler.abandon();
+    await runShutdownStep({ name: 'queue', finish: () => queue.close(), end }, logger);
+    scheduler.disconnect();
     trail.disconnect();
     jobs.disconnect();
   };
   try {
-    const readiness = () => judgeReadiness(observer.state(), lagObjectiveMs, 3 * observeIntervalMs + 5_000);
+    const readiness = () => readinessOf(observer.state(), readyMaxLagMs, 3 * observeIntervalMs + 5_000);
     const metrics = options.registry === undefined ? {} : { registry: options.registry };
     const health =
       options.http === undefined ? undefined : await serveHealth({ ...options.http, ...metrics, readiness });

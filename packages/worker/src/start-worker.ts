@@ -2,7 +2,7 @@ import type { Queryable } from '@spillway/db';
 import { type RedisClient, type RedisFault, watchShards } from '@spillway/redis';
 import { connect, type RedisSource } from './connections.ts';
 import { checkedNamespace, wholeNumber } from './errors.ts';
-import { finishBy } from './finish-by.ts';
+import { runShutdownStep } from './shutdown-step.ts';
 import { type WorkerLogger, workerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
@@ -106,9 +106,9 @@ export function startWorker(options: WorkerOptions): AuditWorker {
       { name: 'drain', finish: () => drain.close(), end },
       { name: 'queue', finish: () => queue.close(), end },
     ];
-    for (const step of steps) await finishBy(step, logger);
-    pump.abandon();
-    sink.abandon();
+    for (const step of steps) await runShutdownStep(step, logger);
+    pump.disconnect();
+    sink.disconnect();
     outbox.disconnect();
     queueConnection.disconnect();
   };

@@ -1,6 +1,6 @@
 import { serve } from '@hono/node-server';
 import { configureCircuitBreakers, createBreakers, withCircuitBreaker } from '@spillway/breaker';
-import { onCircuitOpen } from '@spillway/breaker/hono';
+import { circuitOpenHandler } from '@spillway/breaker/hono';
 import { createPool } from '@spillway/db';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
@@ -62,7 +62,7 @@ async function generate(user: string): Promise<string> {
 }
 
 const app = createApp({ limiter, db, generate });
-app.onError(onCircuitOpen((error, context) => context.json({ error: error.message }, 502)));
+app.onError(circuitOpenHandler((error, context) => context.json({ error: error.message }, 502)));
 
 const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: config.port }, ({ port }) =>
   tell({ kind: 'listening', port }),

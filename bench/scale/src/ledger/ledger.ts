@@ -1,5 +1,5 @@
 import { type Kind, kinds } from '../load/traffic.ts';
-import { type Fault, LimitWitness, type SeenBlock } from './limit-witness.ts';
+import { type Fault, LimitOracle, type SeenBlock } from './limit-oracle.ts';
 
 /** A wrong answer, and to whom. */
 export interface FaultReport {
@@ -31,7 +31,7 @@ const MAX_FAULTS = 100;
 
 /** What was asked and answered, judged at once, user by user. Requests of a user must be told in order. */
 export class Ledger {
-  readonly #witnesses = new Map<number, LimitWitness>();
+  readonly #oracles = new Map<number, LimitOracle>();
   readonly #admitted: [number, number, number] = [0, 0, 0];
   readonly #refused: [number, number, number] = [0, 0, 0];
   readonly #lost: [number, number, number] = [0, 0, 0];
@@ -41,20 +41,20 @@ export class Ledger {
 
   admitted(user: number, kind: Kind, sentMs: number, receivedMs: number): void {
     this.#admitted[kind] += 1;
-    const fault = this.#witness(user, kind).admitted(sentMs, receivedMs);
+    const fault = this.#oracle(user, kind).admitted(sentMs, receivedMs);
     if (fault !== undefined) this.#accuse({ fault, user, kind, sentMs, receivedMs });
   }
 
   refused(user: number, kind: Kind, sentMs: number, receivedMs: number): void {
     this.#refused[kind] += 1;
-    const { fault, block } = this.#witness(user, kind).refused(sentMs, receivedMs);
+    const { fault, block } = this.#oracle(user, kind).refused(sentMs, receivedMs);
     if (fault !== undefined) this.#accuse({ fault, user, kind, sentMs, receivedMs });
     if (block !== undefined) this.#blocks.push({ ...block, user, kind });
   }
 
   lost(user: number, kind: Kind, sentMs: number, lostMs: number): void {
     this.#lost[kind] += 1;
-    const block = this.#witness(user, kind).lost(sentMs, lostMs);
+    const block = this.#oracle(user, kind).lost(sentMs, lostMs);
     if (block !== undefined) this.#blocks.push({ ...block, user, kind });
   }
 
@@ -69,14 +69,14 @@ export class Ledger {
     };
   }
 
-  #witness(user: number, kind: Kind): LimitWitness {
+  #oracle(user: number, kind: Kind): LimitOracle {
     const key = user * kinds.length + kind;
-    let witness = this.#witnesses.get(key);
-    if (witness === undefined) {
-      witness = new LimitWitness(kinds[kind].rule);
-      this.#witnesses.set(key, witness);
+    let oracle = this.#oracles.get(key);
+    if (oracle === undefined) {
+      oracle = new LimitOracle(kinds[kind].rule);
+      this.#oracles.set(key, oracle);
     }
-    return witness;
+    return oracle;
   }
 
   #accuse(report: FaultReport): void {

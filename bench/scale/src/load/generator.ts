@@ -1,6 +1,6 @@
 import { Ledger } from '../ledger/ledger.ts';
 import type { LoadPhase, Plan } from '../plan.ts';
-import { Crowd, type Settled } from './crowd.ts';
+import { VirtualUsers, type Settled } from './virtual-users.ts';
 import { liveBytes } from '../processes/live-bytes.ts';
 import { latencies, percentiles, record } from './latencies.ts';
 import type { LoadCommand, LoadEvent, Outcomes, PhaseTotals } from './messages.ts';
@@ -26,7 +26,7 @@ export class Generator {
   #outcomes: [Counts, Counts, Counts] = [noCounts(), noCounts(), noCounts()];
   #phase: LoadPhase | 'connect' | 'drain' = 'connect';
   #factor = 1;
-  #crowd: Crowd | undefined;
+  #virtualUsers: VirtualUsers | undefined;
   #open = 0;
   #cpu = process.cpuUsage();
   #cpuAt = performance.now();
@@ -48,16 +48,16 @@ export class Generator {
     const listener = {
       opened: (user: number) => {
         this.#open += 1;
-        this.#crowd?.isFree(user);
+        this.#virtualUsers?.isFree(user);
       },
-      answered: (user: number, status: number) => this.#crowd?.answered(user, status),
+      answered: (user: number, status: number) => this.#virtualUsers?.answered(user, status),
       garbled: (user: number, what: string) => {
         this.#garbled.count += 1;
         if (this.#garbled.examples.length < MAX_GARBLED) this.#garbled.examples.push(`user ${user}: ${what}`);
       },
       dropped: (user: number) => {
         this.#open -= 1;
-        this.#crowd?.dropped(user);
+        this.#virtualUsers?.dropped(user);
       },
     };
     for (let user = 0; user < profile.users; user += 1) {
@@ -72,19 +72,19 @@ export class Generator {
 
   #enter(plan: Plan, phase: LoadPhase, factor: number): void {
     const now = performance.now();
-    if (this.#crowd === undefined) {
+    if (this.#virtualUsers === undefined) {
       const wire = {
         isOpen: (user: number) => this.#connections[user]?.isOpen === true,
         send: (user: number, text: string) => this.#connections[user]?.send(text),
       };
       const onSettled = (settled: Settled): void => this.#settled(settled);
-      const crowd = new Crowd({ plan, ledger: this.#ledger, wire, onSettled }, now);
-      this.#crowd = crowd;
-      setInterval(() => crowd.tick(performance.now()), TICK_MS);
+      const virtualUsers = new VirtualUsers({ plan, ledger: this.#ledger, wire, onSettled }, now);
+      this.#virtualUsers = virtualUsers;
+      setInterval(() => virtualUsers.tick(performance.now()), TICK_MS);
     }
     this.#phase = phase;
     this.#factor = factor;
-    this.#crowd.setPhase(now, phase, factor);
+    this.#virtualUsers.setPhase(now, phase, factor);
   }
 
   #settled(settled: Settled): void {
@@ -109,8 +109,8 @@ export class Generator {
         phase: this.#phase,
         factor: this.#factor,
         connections: this.#open,
-        offered: this.#crowd?.takeOffered() ?? 0,
-        overdue: this.#crowd?.overdue ?? 0,
+        offered: this.#virtualUsers?.takeOffered() ?? 0,
+        overdue: this.#virtualUsers?.overdue ?? 0,
         outcomes: this.#outcomes,
         latency: percentiles(this.#latency),
         cpu,
@@ -122,14 +122,14 @@ export class Generator {
 
   async #drain(): Promise<void> {
     this.#phase = 'drain';
-    this.#crowd?.stop();
+    this.#virtualUsers?.stop();
     const end = performance.now() + DRAIN_MS;
     const users = this.#connections.length;
-    const isSettled = (): boolean => this.#crowd?.busy === 0 && this.#open === users;
+    const isSettled = (): boolean => this.#virtualUsers?.busy === 0 && this.#open === users;
     while (!isSettled() && performance.now() < end) await pause(CONNECT_EVERY_MS);
     const connections = this.#open;
     for (const [user, connection] of this.#connections.entries()) {
-      this.#crowd?.dropped(user);
+      this.#virtualUsers?.dropped(user);
       connection.close();
     }
     const phases = [...this.#tallies].map(([phase, tally]): PhaseTotals => tally.totals(phase));

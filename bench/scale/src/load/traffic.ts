@@ -1,5 +1,5 @@
 import { auth, generation, standard } from '@spillway/limiter';
-import type { LimitRule } from '../ledger/limit-witness.ts';
+import type { LimitRule } from '../ledger/limit-oracle.ts';
 
 /** What a user can ask for. The numbers index {@link kinds}. */
 export const GENERATE = 0;

@@ -3,7 +3,7 @@ import { reportCharts } from './charts.ts';
 import type { Report } from './report.ts';
 import type { ReportTable } from './table.ts';
 import { capacityTable, checksTable, latencyTable, usageTable } from './tables.ts';
-import { circumstances, headline, introText, latencyText, ledgerText, peakText, verdictText } from './words.ts';
+import { circumstances, headline, introText, latencyText, ledgerText, peakText, verdictText } from './text.ts';
 
 const style = `
 body { font: 15px/1.5 system-ui, sans-serif; color: #1e293b; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }

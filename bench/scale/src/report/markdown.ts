@@ -3,7 +3,7 @@ import type { Check } from '../verify/check.ts';
 import type { Report } from './report.ts';
 import type { ReportTable } from './table.ts';
 import { capacityTable, checksTable, latencyTable, usageTable } from './tables.ts';
-import { circumstances, headline, introText, latencyText, ledgerText, peakText, verdictText } from './words.ts';
+import { circumstances, headline, introText, latencyText, ledgerText, peakText, verdictText } from './text.ts';
 
 /** The report as Markdown: verdicts first, figures after them. */
 export function reportMarkdown(report: Report): string {

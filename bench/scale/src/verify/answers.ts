@@ -1,4 +1,4 @@
-import type { Fault } from '../ledger/limit-witness.ts';
+import type { Fault } from '../ledger/limit-oracle.ts';
 import type { LedgerReport } from '../ledger/ledger.ts';
 import { kinds } from '../load/traffic.ts';
 import type { Check } from './check.ts';

@@ -1,7 +1,7 @@
 import type { Sample } from '../samples/sample.ts';
 import type { Check } from './check.ts';
 
-/** The worker's own objective (`SPILLWAY_LAG_OBJECTIVE_MS`): with an older event it isn't ready. */
+/** The worker's own objective (`SPILLWAY_READY_MAX_LAG_MS`): with an older event it isn't ready. */
 const OBJECTIVE_MS = 60_000;
 
 /** Whether events ever waited for a worker longer than workers themselves find right. */

@@ -2,7 +2,7 @@ import type { LedgerReport } from '../ledger/ledger.ts';
 import type { Garbled, PhaseTotals } from '../load/messages.ts';
 import { GENERATE } from '../load/traffic.ts';
 import type { Plan } from '../plan.ts';
-import type { Books } from './books.ts';
+import type { StoredRows } from './stored-rows.ts';
 import type { Check } from './check.ts';
 
 /** What is looked at to tell whether the kills lost anything. */
@@ -13,18 +13,11 @@ export interface SurvivalOptions {
   readonly phases: readonly PhaseTotals[];
   readonly garbled: Garbled;
   readonly ledger: LedgerReport;
-  readonly books: Books;
+  readonly rows: StoredRows;
 }
 
 /** Nothing that anybody was told has happened is gone, and everybody is back. */
-export function checkSurvival({
-  plan,
-  connections,
-  phases,
-  garbled,
-  ledger,
-  books,
-}: SurvivalOptions): readonly Check[] {
+export function checkSurvival({ plan, connections, phases, garbled, ledger, rows }: SurvivalOptions): readonly Check[] {
   const served = sum(phases, ({ outcomes, flood }) => outcomes[GENERATE].served + flood[GENERATE].served);
   // It may have been stored before the answer got lost, and may not.
   const uncertain = ledger.lost[GENERATE];
@@ -36,14 +29,14 @@ export function checkSurvival({
     {
       name: 'Every generation that was answered is in Postgres',
       promised: `${count(served)} answered, ${uncertain} whose answer got lost`,
-      found: `${count(books.generations)} rows`,
-      passed: books.generations >= served && books.generations <= served + uncertain,
+      found: `${count(rows.generations)} rows`,
+      passed: rows.generations >= served && rows.generations <= served + uncertain,
     },
     {
       name: 'The audit trail has no gap, no dead letter and nothing left on its way',
       promised: 'none',
-      found: `${books.gaps} gaps, ${books.deadLetters} dead letters, ${books.onTheWay} events on their way`,
-      passed: books.gaps === 0 && books.deadLetters === 0 && books.onTheWay === 0,
+      found: `${rows.gaps} gaps, ${rows.deadLetters} dead letters, ${rows.onTheWay} events on their way`,
+      passed: rows.gaps === 0 && rows.deadLetters === 0 && rows.onTheWay === 0,
     },
     {
       name: 'After one API process and one worker were killed, every user is connected again',

@@ -2,10 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { type ArchivalRun, listArchivalRuns, type Queryable } from '@spillway/db';
 import { archivalRuns, archivalRunStatuses } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { members, oneOf, text, uuid } from '../openapi/fields.ts';
-import { json, refusals } from '../openapi/responses.ts';
+import { strictObject, enumOf, boundedText, uuid } from '../openapi/fields.ts';
+import { json, problemResponses } from '../openapi/responses.ts';
 import { rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
@@ -22,22 +22,22 @@ export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): voi
     summary: 'Maintenance runs, the last begun first',
     ...guard('read', 'maintain'),
     request: {
-      query: members({
+      query: strictObject({
         ...pageQuery,
         ...timeQuery,
-        jobName: text(64).optional(),
-        tableName: text(128).optional(),
-        status: oneOf(archivalRunStatuses).optional(),
+        jobName: boundedText(64).optional(),
+        tableName: boundedText(128).optional(),
+        status: enumOf(archivalRunStatuses).optional(),
         runId: uuid().optional(),
       }),
     },
     responses: {
       200: json(z.object({ rows: z.array(archivalRun), next }), 'One page.'),
-      ...refusals(400, 401, 403, 503),
+      ...problemResponses(400, 401, 403, 503),
     },
   });
   app.openapi(route, async (context) => {
-    const page = await listArchivalRuns(db, given(context.req.valid('query')));
+    const page = await listArchivalRuns(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 }

@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { type BreakerEventRow, insertBreakerEvents, insertDeadLetter, readVitals, upsertBlocks } from '@spillway/db';
+import {
+  type BreakerEventRow,
+  insertBreakerEvents,
+  insertDeadLetter,
+  readTrailHealth,
+  upsertBlocks,
+} from '@spillway/db';
 import { describe, expect, it } from 'vitest';
 import { useApi } from '../../test/use-api.ts';
 
@@ -159,7 +165,7 @@ describe('POST /v1/audit/gaps/{id}/resolve', () => {
       { id, resolvedAtMs: expect.any(Number) as number },
     ]);
     expect((await page('/v1/audit/gaps?resolved=false')).rows).toEqual([]);
-    expect((await readVitals(api.pool)).missing).toBe(0);
+    expect((await readTrailHealth(api.pool)).missing).toBe(0);
     expect((await page(`/v1/audit/changes?object=${id}`)).rows).toMatchObject([
       {
         actor: `api-key:${as}`,

@@ -2,10 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { listBreakerEvents, type Queryable } from '@spillway/db';
 import { breakerEventTypes, circuitBreakerEvents } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { members, oneOf, text } from '../openapi/fields.ts';
-import { json, refusals } from '../openapi/responses.ts';
+import { strictObject, enumOf, boundedText } from '../openapi/fields.ts';
+import { json, problemResponses } from '../openapi/responses.ts';
 import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
@@ -21,18 +21,21 @@ export function breakerEventRoutes(app: ApiApp, db: Queryable, guard: Guard): vo
     summary: 'Breaker events, newest first',
     ...guard('read'),
     request: {
-      query: members({
+      query: strictObject({
         ...pageQuery,
         ...timeQuery,
-        breakerName: text(256).optional(),
-        preset: text(64).optional(),
-        eventType: oneOf(breakerEventTypes).optional(),
+        breakerName: boundedText(256).optional(),
+        preset: boundedText(64).optional(),
+        eventType: enumOf(breakerEventTypes).optional(),
       }),
     },
-    responses: { 200: json(z.object({ rows: z.array(event), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+    responses: {
+      200: json(z.object({ rows: z.array(event), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
   });
   app.openapi(route, async (context) => {
-    const page = await listBreakerEvents(db, given(context.req.valid('query')));
+    const page = await listBreakerEvents(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 }

@@ -2,10 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { listChanges, type Queryable } from '@spillway/db';
 import { changes } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { members, text } from '../openapi/fields.ts';
-import { json, refusals } from '../openapi/responses.ts';
+import { strictObject, boundedText } from '../openapi/fields.ts';
+import { json, problemResponses } from '../openapi/responses.ts';
 import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
@@ -24,19 +24,22 @@ export function changeRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     description: 'Breakers that were forced are among /v1/audit/breaker-events, with who and why.',
     ...guard('read'),
     request: {
-      query: members({
+      query: strictObject({
         ...pageQuery,
         ...timeQuery,
-        actor: text(512).optional(),
-        action: text(64).optional(),
-        objectKind: text(64).optional(),
-        object: text(2048).optional(),
+        actor: boundedText(512).optional(),
+        action: boundedText(64).optional(),
+        objectKind: boundedText(64).optional(),
+        object: boundedText(2048).optional(),
       }),
     },
-    responses: { 200: json(z.object({ rows: z.array(change), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+    responses: {
+      200: json(z.object({ rows: z.array(change), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
   });
   app.openapi(route, async (context) => {
-    const page = await listChanges(db, given(context.req.valid('query')));
+    const page = await listChanges(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 }

@@ -2,10 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { listDeadLetters, type Queryable } from '@spillway/db';
 import { auditDeadLetters } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { booleanText, members, text } from '../openapi/fields.ts';
-import { json, refusals } from '../openapi/responses.ts';
+import { queryBoolean, strictObject, boundedText } from '../openapi/fields.ts';
+import { json, problemResponses } from '../openapi/responses.ts';
 import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
@@ -21,17 +21,20 @@ export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void
     summary: 'Events that Postgres refused, newest first',
     ...guard('read'),
     request: {
-      query: members({
+      query: strictObject({
         ...pageQuery,
         ...timeQuery,
-        sourceJob: text(128).optional(),
-        waiting: booleanText().optional().openapi({ description: 'true: not replayed yet; false: replayed.' }),
+        sourceJob: boundedText(128).optional(),
+        waiting: queryBoolean().optional().openapi({ description: 'true: not replayed yet; false: replayed.' }),
       }),
     },
-    responses: { 200: json(z.object({ rows: z.array(letter), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+    responses: {
+      200: json(z.object({ rows: z.array(letter), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
   });
   app.openapi(route, async (context) => {
-    const page = await listDeadLetters(db, given(context.req.valid('query')));
+    const page = await listDeadLetters(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 }

@@ -3,20 +3,22 @@ import { type ConnectionSource, gapChange, listGaps, type Queryable, resolveGap 
 import { auditGaps, gapKinds } from '@spillway/db/schema';
 import { problemResponse } from '@spillway/limiter/http';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { booleanText, members, text, uuid } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { queryBoolean, strictObject, boundedText, uuid } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
-import { refusal, unknownThingProblem } from '../problems.ts';
+import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 import { recorder } from './recorder.ts';
 
 const gap = rowSchema(auditGaps, ['seqs', ...outboxColumns], {}).openapi('Gap');
 
-const resolution = members({
-  note: text(1_000).openapi({ description: 'Why it is resolved. Kept in /v1/audit/changes, with who sent this.' }),
+const resolution = strictObject({
+  note: boundedText(1_000).openapi({
+    description: 'Why it is resolved. Kept in /v1/audit/changes, with who sent this.',
+  }),
 }).openapi('GapResolution');
 
 /** `/v1/audit/gaps`: what the trail knows it does not hold, and that somebody has looked into it. */
@@ -42,7 +44,7 @@ function resolveRoute(app: ApiApp, db: ConnectionSource & Queryable, guard: Guar
     security,
     middleware: [middleware, readBody()],
     request: { params: z.object({ id: uuid() }), body: jsonBody(resolution) },
-    responses: { 200: json(gap, 'As it is now.'), ...refusals(400, 401, 403, 404, 409, 413, 415, 503) },
+    responses: { 200: json(gap, 'As it is now.'), ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503) },
   });
   app.openapi(route, async (context) => {
     const { id } = context.req.valid('param');
@@ -52,11 +54,11 @@ function resolveRoute(app: ApiApp, db: ConnectionSource & Queryable, guard: Guar
       async (connection) => resolveGap(connection, id),
       (done) => gapChange(done, note),
     );
-    if (result.kind === 'unknown') throw refusal(unknownThingProblem('gap'));
+    if (result.kind === 'unknown') throw problemException(unknownThingProblem('gap'));
     if (result.kind === 'resolved_before') {
       const at = new Date(result.gap.resolvedAtMs ?? 0).toISOString();
       const detail = `It was resolved at ${at}: see /v1/audit/changes?object=${id}.`;
-      throw refusal(problemResponse({ status: 409, title: 'The gap is resolved already', detail }));
+      throw problemException(problemResponse({ status: 409, title: 'The gap is resolved already', detail }));
     }
     return context.json(result.gap, 200);
   });
@@ -71,19 +73,22 @@ function listRoute(app: ApiApp, db: Queryable, guard: Guard): void {
     summary: 'Gaps in the trail, the last found first',
     ...guard('read'),
     request: {
-      query: members({
+      query: strictObject({
         ...pageQuery,
         ...timeQuery,
-        kind: text(64)
+        kind: boundedText(64)
           .optional()
           .openapi({ description: `Those that Spillway records: ${gapKinds.join(', ')}.` }),
-        resolved: booleanText().optional(),
+        resolved: queryBoolean().optional(),
       }),
     },
-    responses: { 200: json(z.object({ rows: z.array(gap), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+    responses: {
+      200: json(z.object({ rows: z.array(gap), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
   });
   app.openapi(route, async (context) => {
-    const page = await listGaps(db, given(context.req.valid('query')));
+    const page = await listGaps(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 }

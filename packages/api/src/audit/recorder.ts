@@ -1,7 +1,7 @@
 import { type Change, type ConnectionSource, type Queryable, recordChange } from '@spillway/db';
 import type { ByHand } from '@spillway/limiter';
 import type { Context } from 'hono';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiEnv } from '../openapi/api-app.ts';
 
 /** A change without its actor, who is the request's. */
@@ -46,5 +46,5 @@ export function actorOf(context: Context<ApiEnv>): string {
 
 /** Who asks and why, as limiters are told of a change by hand. */
 export function byHand(context: Context<ApiEnv>, why?: string | null): ByHand {
-  return { actor: actorOf(context), ...given({ why: why ?? undefined }) };
+  return { actor: actorOf(context), ...omitUndefined({ why: why ?? undefined }) };
 }

@@ -2,14 +2,14 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Breaker, BreakerSnapshot } from '@spillway/breaker';
 import { actorOf } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { members, oneOf, text, wholeNumber } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
-import { badRequestProblem, refusal, unknownThingProblem } from '../problems.ts';
+import { strictObject, enumOf, boundedText, wholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { badRequestProblem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { samePlace } from '../same-place.ts';
-import { type BreakerPlaces, findBreaker, isInTrail, knownBreakers, standing } from './find-breaker.ts';
+import { type BreakerSources, findBreaker, isInTrail, knownBreakers, currentState } from './find-breaker.ts';
 
 const none = z.number().nullable();
 const words = z.string().nullable();
@@ -24,7 +24,7 @@ const shape = {
   reason: words,
   who: words,
   why: words,
-  isAlone: z.boolean().openapi({
+  isStale: z.boolean().openapi({
     description:
       'Redis did not answer, or was not asked about a preset that is unknown here: this is what was known before.',
   }),
@@ -34,20 +34,22 @@ const listed = z
   .object({ ...shape, failures: z.number(), timesOpened: z.number(), lastError: words })
   .openapi('ListedBreaker', { description: 'Failures and openings are of the last 24 hours.' });
 
-const params = z.object({ name: text(128).openapi({ example: 'runware' }) });
-const query = members({
-  preset: text(64).optional().openapi({ description: 'Needed for a name that several presets have, or none yet.' }),
+const params = z.object({ name: boundedText(128).openapi({ example: 'runware' }) });
+const query = strictObject({
+  preset: boundedText(64)
+    .optional()
+    .openapi({ description: 'Needed for a name that several presets have, or none yet.' }),
 });
 
 const ignored = z.unknown().optional().openapi({ description: 'Ignored.' });
-const body = members({
-  mode: oneOf(['forced_open', 'forced_closed', 'isolated', 'auto']).openapi({
+const body = strictObject({
+  mode: enumOf(['forced_open', 'forced_closed', 'isolated', 'auto']).openapi({
     description: 'isolated: open until somebody ends it; auto: closed, and on its own again.',
   }),
-  why: text(500).nullable().optional(),
+  why: boundedText(500).nullable().optional(),
   // What GET adds: a breaker that was read can be sent back with a mode.
-  name: text(128).optional().openapi({ description: 'As in the path.' }),
-  preset: text(64).optional().openapi({ description: 'As in the query, or in its place.' }),
+  name: boundedText(128).optional().openapi({ description: 'As in the path.' }),
+  preset: boundedText(64).optional().openapi({ description: 'As in the query, or in its place.' }),
   fleetState: ignored,
   epoch: ignored,
   sinceMs: ignored,
@@ -55,19 +57,19 @@ const body = members({
   openings: ignored,
   reason: ignored,
   who: z.unknown().optional().openapi({ description: 'Ignored: it is who sends this.' }),
-  isAlone: ignored,
+  isStale: ignored,
   forMs: wholeNumber(1, 86_400_000)
     .optional()
     .openapi({ description: 'A forced state ends by itself after so long. Absent = it stays.' }),
 }).openapi('BreakerRequest');
 
 /** `/v1/breakers`: how they stand, and an operator's word over them. */
-export function breakerRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
+export function breakerRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
   readRoutes(app, places, guard);
   changeRoute(app, places, guard);
 }
 
-function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
+function readRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
   const list = createRoute({
     method: 'get',
     path: '/v1/breakers',
@@ -77,7 +79,7 @@ function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
     ...guard('read'),
     responses: {
       200: json(z.object({ breakers: z.array(listed) }), 'Those not closed first.'),
-      ...refusals(401, 403, 503),
+      ...problemResponses(401, 403, 503),
     },
   });
   app.openapi(list, async (context) => {
@@ -85,7 +87,7 @@ function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
     const breakers = await Promise.all(
       known.map(async (overview) => {
         const { failures, openings, lastError } = overview;
-        const now = view.parse(await standing(places, overview));
+        const now = view.parse(await currentState(places, overview));
         return Object.assign(now, { failures, timesOpened: openings, lastError });
       }),
     );
@@ -100,17 +102,17 @@ function readRoutes(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
     summary: 'One breaker, as it stands in the fleet',
     ...guard('read'),
     request: { params, query },
-    responses: { 200: json(view, 'The breaker.'), ...refusals(400, 401, 403, 404, 503) },
+    responses: { 200: json(view, 'The breaker.'), ...problemResponses(400, 401, 403, 404, 503) },
   });
   app.openapi(one, async (context) => {
     const handle = await findBreaker(places, context.req.valid('param').name, context.req.valid('query').preset);
     const now = await handle.read();
-    if (isUnheardOf(now) && !(await isInTrail(places, now))) throw refusal(unknownThingProblem('breaker'));
+    if (isUnheardOf(now) && !(await isInTrail(places, now))) throw problemException(unknownThingProblem('breaker'));
     return context.json(view.parse(now), 200);
   });
 }
 
-function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
+function changeRoute(app: ApiApp, places: BreakerSources, guard: Guard): void {
   const { middleware, security } = guard('operate');
   const put = createRoute({
     method: 'put',
@@ -121,12 +123,12 @@ function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
     security,
     middleware: [middleware, readBody()],
     request: { params, query, body: jsonBody(body) },
-    responses: { 200: json(view, 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
+    responses: { 200: json(view, 'As it is now.'), ...problemResponses(400, 401, 403, 404, 413, 415, 503) },
   });
   app.openapi(put, async (context) => {
     const rules = context.req.valid('json');
     const { preset = rules.preset } = context.req.valid('query');
-    const { name } = samePlace(rules, { ...context.req.valid('param'), ...given({ preset }) });
+    const { name } = samePlace(rules, { ...context.req.valid('param'), ...omitUndefined({ preset }) });
     const handle = await findBreaker(places, name, preset);
     await change(handle, actorOf(context), rules);
     return context.json(view.parse(await handle.read()), 200);
@@ -134,16 +136,16 @@ function changeRoute(app: ApiApp, places: BreakerPlaces, guard: Guard): void {
 }
 
 /** No process has used it, and nobody has moved it: Redis holds nothing of it. */
-function isUnheardOf({ epoch, version, isAlone }: BreakerSnapshot): boolean {
-  return epoch === 0 && version === 0 && !isAlone;
+function isUnheardOf({ epoch, version, isStale: isStale }: BreakerSnapshot): boolean {
+  return epoch === 0 && version === 0 && !isStale;
 }
 
 async function change(handle: Breaker, who: string, { mode, why, forMs }: z.output<typeof body>): Promise<void> {
-  const by = { who, ...given({ why: why ?? undefined }) };
+  const by = { who, ...omitUndefined({ why: why ?? undefined }) };
   if (forMs !== undefined && (mode === 'isolated' || mode === 'auto')) {
-    throw refusal(badRequestProblem([{ field: 'forMs', detail: `must be absent when mode is ${mode}` }]));
+    throw problemException(badRequestProblem([{ field: 'forMs', detail: `must be absent when mode is ${mode}` }]));
   }
   if (mode === 'auto') await handle.reset(by);
-  else if (mode === 'forced_closed') await handle.forceClosed({ ...by, ...given({ forMs }) });
-  else await handle.forceOpen({ ...by, ...given({ forMs }) });
+  else if (mode === 'forced_closed') await handle.forceClosed({ ...by, ...omitUndefined({ forMs }) });
+  else await handle.forceOpen({ ...by, ...omitUndefined({ forMs }) });
 }

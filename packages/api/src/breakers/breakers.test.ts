@@ -49,7 +49,7 @@ it('lists one whose preset is an application’s own as the trail has it', async
   await insertBreakerEvents(api.pool, [event({ ...opened, metadata: { reason: 'failures', openForMs: 60_000 } })]);
   const { breakers: listed } = (await get()) as { breakers: unknown[] };
   expect(listed).toMatchObject([
-    { name: 'runware', preset: 'own', fleetState: 'open', reason: 'failures', isAlone: true },
+    { name: 'runware', preset: 'own', fleetState: 'open', reason: 'failures', isStale: true },
   ]);
   expect((await put('runware', { mode: 'auto' })).status).toBe(400);
 });

@@ -71,7 +71,7 @@ it('a breaker that is forced open by HTTP refuses in every process, and the trai
     ]);
   expect(await ask()).toMatchObject([
     200,
-    { breakers: [{ name: 'runware', fleetState: 'forced_open', isAlone: false }] },
+    { breakers: [{ name: 'runware', fleetState: 'forced_open', isStale: false }] },
   ]);
   const scraped = await (await fetch(`${api.url}/metrics`)).text();
   expect(scraped).toContain('spillway_breaker_state{breaker="runware",preset="ai_provider",state="forced_open"} 1\n');
@@ -126,6 +126,6 @@ it('answers 503 to a change while Redis is away, and 200 with what is known to a
     503,
     { title: 'Redis can not be reached right now' },
   ]);
-  expect(await ask('/s3?preset=storage')).toMatchObject([200, { name: 's3', isAlone: true }]);
+  expect(await ask('/s3?preset=storage')).toMatchObject([200, { name: 's3', isStale: true }]);
   await redis.client.client('UNPAUSE');
 });

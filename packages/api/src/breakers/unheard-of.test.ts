@@ -7,7 +7,7 @@ import { useApi } from '../../test/use-api.ts';
 const redis = useRedis();
 let breakers: ReturnType<typeof createBreakers> | undefined;
 afterEach(async () => breakers?.close());
-const api = useApi(() => ({ breakers: (breakers = createBreakers({ redis: redis.client, onlooker: true })) }));
+const api = useApi(() => ({ breakers: (breakers = createBreakers({ redis: redis.client, controlOnly: true })) }));
 
 it('a look at breakers that nobody has used finds nothing and writes nothing', async () => {
   await redis.client.flushall();

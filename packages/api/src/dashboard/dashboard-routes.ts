@@ -12,8 +12,8 @@ import { allows, type Authenticator, type Verdict } from '../auth/principal.ts';
 import { crossSite, forbidden, type Guard, principalOf } from '../auth/require-scope.ts';
 import type { ApiLogger } from '../logger.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
-import { text } from '../openapi/fields.ts';
-import { onlyOurs } from '../only-ours.ts';
+import { boundedText } from '../openapi/fields.ts';
+import { pageSecurityHeaders } from '../page-security.ts';
 import { badRequestProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { eventStreams, type StreamBounds } from './event-streams.ts';
@@ -41,7 +41,7 @@ export interface DashboardDeps {
 /** Where the built page lies, from `src` and from `dist`: `index.html` and what it loads. Absent until the package was built. */
 export const pageFolder: string = fileURLToPath(new URL('../../dist/page/', import.meta.url));
 
-const secured = onlyOurs();
+const secured = pageSecurityHeaders();
 
 /** `/dashboard`: the page, its login, and its figures as server-sent events. */
 export function dashboardRoutes(app: ApiApp, deps: DashboardDeps): void {
@@ -151,7 +151,7 @@ function tooManyStreams(): Response {
 
 /** What the page filters by; an empty member is none. Neither is a subject: addresses end up in other people's logs. */
 function filterOf(context: Context<ApiEnv>): Filter | Response {
-  const fields = { tier: text(64), action: text(256) } as const;
+  const fields = { tier: boundedText(64), action: boundedText(256) } as const;
   const errors: { readonly field: string; readonly detail: string }[] = [];
   const read = (field: keyof typeof fields): string | null => {
     const value = context.req.query(field) ?? '';

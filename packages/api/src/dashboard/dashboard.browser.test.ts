@@ -248,7 +248,7 @@ describe.skipIf(noBrowser !== undefined)(
     it('says when it has lost the server, keeps the last figures, and is live again when that is back', async () => {
       const { page } = await dashboard.logIn('read');
       await dashboard.stop();
-      const liveness = page.locator('.liveness');
+      const liveness = page.locator('.connection-status');
       await expect.poll(() => liveness.innerText(), soon).toContain('no connection, trying again; figures of');
       expect(await panel(page, 'Capacity').isVisible()).toBe(true);
       await dashboard.start();

@@ -217,7 +217,7 @@ describe.skipIf(noBrowser !== undefined)(
         .toBe(`${there.slice(0, 16).replace('T', ' ')} (${utc})`);
       expect(await found.innerText()).toBe('1 d ago');
       const liveness = await page.evaluate(
-        '["textContent", "title"].map((name) => document.querySelector(".liveness time")[name].trim())',
+        '["textContent", "title"].map((name) => document.querySelector(".connection-status time")[name].trim())',
       );
       const [shown, title] = z.tuple([z.string(), z.string()]).parse(liveness);
       expect(shown).toMatch(/^\d\d:\d\d:\d\d GMT\+5:30$/u);

@@ -30,7 +30,7 @@ import {
 } from '@spillway/db';
 import { defaultAlertRules, scheduledJobs } from '@spillway/worker';
 import { finite } from '../limits/decision-json.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiLogger } from '../logger.ts';
 import { type Filtered, keepFor, type SnapshotReader } from './shared.ts';
 
@@ -148,7 +148,7 @@ async function readCommon(
 const finiteOrNull = (ms: number | null): number | null => (ms === null || !Number.isFinite(ms) ? null : ms);
 
 async function readBlocks(db: Queryable, rangeMs: number, { tier, action }: Filter): Promise<BlocksState> {
-  const filter = given({ tier: tier ?? undefined, action: action ?? undefined });
+  const filter = omitUndefined({ tier: tier ?? undefined, action: action ?? undefined });
   const { blocked, ...rest } = await blocksOverview(db, rangeMs, MOST_SUBJECTS, filter);
   return {
     ...rest,

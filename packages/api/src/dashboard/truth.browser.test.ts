@@ -21,7 +21,7 @@ describe.skipIf(noBrowser !== undefined)(
         .toMatch(/^no worker since \d\d:\d\d: figures are old$/u);
       expect(await page.title()).toContain('No worker');
       for (const name of ['Allowed', 'Blocked', 'Events in trouble']) expect(await beat(page, name)).toBe('–');
-      expect(await page.locator('.pulse').innerText()).toContain('no worker reports');
+      expect(await page.locator('.summary-strip').innerText()).toContain('no worker reports');
       const chart = page.getByRole('img', { name: 'Decisions a second of auth.' });
       expect(await chart.getAttribute('aria-label')).toContain('allowed not known');
       // What Postgres itself knows, it goes on to tell.

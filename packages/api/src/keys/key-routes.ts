@@ -13,12 +13,12 @@ import { next, pageQuery } from '../audit/page-query.ts';
 import { scopes } from '../auth/principal.ts';
 import type { ChangeOf, Recorder } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { booleanText, members, mustBe, oneOf, text, uuid, wholeNumber } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { queryBoolean, strictObject, mustBe, enumOf, boundedText, uuid, wholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { rowSchema } from '../openapi/row-schema.ts';
-import { refusal, unknownThingProblem } from '../problems.ts';
+import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 
 /** What the routes work with. */
@@ -45,16 +45,16 @@ const newKey = z
   .object({ ...keyRow.shape, key: z.string().openapi({ description: 'Shown this once, and stored nowhere.' }) })
   .openapi('NewKey');
 
-const createBody = members({
-  name: text(128),
+const createBody = strictObject({
+  name: boundedText(128),
   scopes: z
-    .array(oneOf(scopes), { error: mustBe('a list') })
+    .array(enumOf(scopes), { error: mustBe('a list') })
     .min(1, 'must hold at least one')
     .max(scopes.length, 'must hold each scope once'),
   expiresInMs: wholeNumber(1, LONGEST_MS).optional().openapi({ description: 'Absent = it never expires.' }),
 }).openapi('KeyRequest');
 
-const rotateBody = members({
+const rotateBody = strictObject({
   graceMs: wholeNumber(0, 30 * DAY_MS)
     .optional()
     .openapi({ description: 'How long the old key stays valid beside the new one.', default: DAY_MS }),
@@ -77,11 +77,11 @@ function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard:
     security,
     middleware: [middleware, readBody()],
     request: { body: jsonBody(createBody) },
-    responses: { 201: json(newKey, 'The key.'), ...refusals(400, 401, 403, 413, 415, 503) },
+    responses: { 201: json(newKey, 'The key.'), ...problemResponses(400, 401, 403, 413, 415, 503) },
   });
   app.openapi(create, async (context) => {
     const { name, scopes: wanted, expiresInMs } = context.req.valid('json');
-    const options = { name, scopes: [...new Set(wanted)], ...given({ expiresInMs }) };
+    const options = { name, scopes: [...new Set(wanted)], ...omitUndefined({ expiresInMs }) };
     const { key, row } = await record.within(
       context,
       (db) => createApiKey(db, options),
@@ -100,7 +100,7 @@ function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard:
     security,
     middleware: [middleware, readBody({ optional: true })],
     request: { params, body: { content: { 'application/json': { schema: rotateBody } } } },
-    responses: { 201: json(newKey, 'The successor.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
+    responses: { 201: json(newKey, 'The successor.'), ...problemResponses(400, 401, 403, 404, 413, 415, 503) },
   });
   app.openapi(rotate, async (context) => {
     const { graceMs = DAY_MS } = context.req.valid('json');
@@ -111,7 +111,7 @@ function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard:
       (db) => rotateApiKey(db, { replaces, id, secretHash, graceMs }),
       (made) => made && keyChange('rotate_key', made),
     );
-    if (row === undefined) throw refusal(unknownThingProblem('key'));
+    if (row === undefined) throw problemException(unknownThingProblem('key'));
     await onChange();
     return context.json({ ...row, key }, 201, { 'Cache-Control': 'no-store' });
   });
@@ -125,14 +125,14 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
     operationId: 'listKeys',
     summary: 'All keys, newest first, without their secrets',
     ...guard('admin'),
-    request: { query: members({ ...pageQuery, active: booleanText().optional() }) },
+    request: { query: strictObject({ ...pageQuery, active: queryBoolean().optional() }) },
     responses: {
       200: json(z.object({ rows: z.array(keySchema), next }), 'One page.'),
-      ...refusals(400, 401, 403, 503),
+      ...problemResponses(400, 401, 403, 503),
     },
   });
   app.openapi(list, async (context) => {
-    const page = await listApiKeys(db, given(context.req.valid('query')));
+    const page = await listApiKeys(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 
@@ -144,7 +144,7 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
     summary: 'End a key, within a second everywhere',
     ...guard('admin'),
     request: { params },
-    responses: { 204: { description: 'Ended.' }, ...refusals(400, 401, 403, 404, 503) },
+    responses: { 204: { description: 'Ended.' }, ...problemResponses(400, 401, 403, 404, 503) },
   });
   app.openapi(revoke, async (context) => {
     const { id } = context.req.valid('param');
@@ -154,7 +154,7 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
       (tables) => revokeApiKey(tables, id),
       (done) => (done ? change : undefined),
     );
-    if (!revoked) throw refusal(unknownThingProblem('key'));
+    if (!revoked) throw problemException(unknownThingProblem('key'));
     await onChange();
     return context.body(null, 204);
   });

@@ -2,9 +2,9 @@ import { z } from '@hono/zod-openapi';
 import { capacityOf, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
 import { rateLimitHeaders } from '@spillway/limiter/http';
 import { securityOf } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { combinedSchema, decisionSchema, finite, toDecisionJson } from './decision-json.ts';
 import {
   batchRequest,
@@ -21,7 +21,7 @@ import { findPolicy } from './find-policy.ts';
 const params = z.object({ policy: z.string() });
 const batch = z.object({ decisions: z.array(decisionSchema) }).openapi('Batch');
 const common = { method: 'post' as const, tags: ['limits'], security: securityOf('decide') };
-const refused = refusals(400, 401, 403, 404, 413, 415, 503);
+const refused = problemResponses(400, 401, 403, 404, 413, 415, 503);
 
 /**
  * What a program asks for another language: decisions, slots, refunds and penalties. The answer is 200 with the decision
@@ -116,7 +116,7 @@ function slotRoutes(app: ApiApp, deps: DecisionDeps): void {
       schema: slotRequest,
       handle: async ({ subject, slot, ...options }, name) => {
         const policy = findPolicy(limiter, name, subject);
-        await limiter[operation](policy.name, subject, slot, given(options));
+        await limiter[operation](policy.name, subject, slot, omitUndefined(options));
         return {};
       },
     });

@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { type CombinedRequest, type ConsumeOptions, MAX_LIMIT } from '@spillway/limiter';
-import { given } from '../given.ts';
-import { action, members, mustBe, subject, text, wholeNumber } from '../openapi/fields.ts';
+import { omitUndefined } from '../omit-undefined.ts';
+import { action, strictObject, mustBe, subject, boundedText, wholeNumber } from '../openapi/fields.ts';
 
 /** Most requests in one batch. */
 const MOST_REQUESTS = 100;
@@ -19,14 +19,14 @@ export interface DecisionRequest {
 }
 
 /** What to decide. The highest cost depends on the policy, so the limiter checks it. */
-export const decisionRequest: z.ZodType<DecisionRequest> = members({
+export const decisionRequest: z.ZodType<DecisionRequest> = strictObject({
   subject,
   action: action.optional(),
   cost,
 }).openapi('DecisionRequest');
 
 /** Several requests under one policy, each decided on its own. */
-export const batchRequest: z.ZodType<{ readonly requests: readonly DecisionRequest[] }> = members({
+export const batchRequest: z.ZodType<{ readonly requests: readonly DecisionRequest[] }> = strictObject({
   requests: listOf(decisionRequest, MOST_REQUESTS),
 }).openapi('BatchRequest');
 
@@ -35,15 +35,15 @@ export interface TogetherRequest extends DecisionRequest {
   readonly policy: string;
 }
 
-const togetherRequest: z.ZodType<TogetherRequest> = members({
-  policy: text(64).openapi({ example: 'standard' }),
+const togetherRequest: z.ZodType<TogetherRequest> = strictObject({
+  policy: boundedText(64).openapi({ example: 'standard' }),
   subject,
   action: action.optional(),
   cost,
 }).openapi('CombinedDecisionRequest');
 
 /** Several requests of which all are charged or none. */
-export const combinedRequest: z.ZodType<{ readonly requests: readonly TogetherRequest[] }> = members({
+export const combinedRequest: z.ZodType<{ readonly requests: readonly TogetherRequest[] }> = strictObject({
   requests: listOf(togetherRequest, MOST_TOGETHER),
 }).openapi('CombinedRequest');
 
@@ -55,10 +55,10 @@ export interface SlotRequest {
 }
 
 /** What gives a slot back, or keeps it. */
-export const slotRequest: z.ZodType<SlotRequest> = members({
+export const slotRequest: z.ZodType<SlotRequest> = strictObject({
   subject,
   action: action.optional(),
-  slot: text(64).openapi({ description: 'From the decision.' }),
+  slot: boundedText(64).openapi({ description: 'From the decision.' }),
 }).openapi('SlotRequest');
 
 /** A request, as the limiter takes it. */
@@ -67,12 +67,12 @@ export function limiterRequest({
   action: what,
   cost: units,
 }: DecisionRequest): [string, ConsumeOptions?] {
-  return what === undefined && units === undefined ? [who] : [who, given({ action: what, cost: units })];
+  return what === undefined && units === undefined ? [who] : [who, omitUndefined({ action: what, cost: units })];
 }
 
 /** One of several, as `consumeAll` takes it. */
 export function combinedOf({ policy, subject: who, ...options }: TogetherRequest): CombinedRequest {
-  return { policy, subject: who, ...given(options) };
+  return { policy, subject: who, ...omitUndefined(options) };
 }
 
 function listOf<Request>(request: z.ZodType<Request>, most: number): z.ZodType<readonly Request[]> {

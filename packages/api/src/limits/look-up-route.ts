@@ -10,8 +10,8 @@ import {
 } from '@spillway/limiter';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { action, members, milliseconds, subject } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { action, strictObject, milliseconds, subject } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { readBody } from '../read-body.ts';
 import { finite } from './decision-json.ts';
 
@@ -31,7 +31,7 @@ const MOST_WINDOWS = 200;
 /** Actions that somebody else was blocked for in this time are asked for too, in ms. */
 const ACTIONS_OF_MS = 24 * 3_600_000;
 
-const body = members({ subject, action: action.optional() }).openapi('LookUpRequest');
+const body = strictObject({ subject, action: action.optional() }).openapi('LookUpRequest');
 
 const window = z.object({
   policy: z.string(),
@@ -97,7 +97,7 @@ export function lookUpRoute(app: ApiApp, deps: LookUpDeps, guard: Guard): void {
     security,
     middleware: [middleware, readBody()],
     request: { body: jsonBody(body) },
-    responses: { 200: json(answer, 'As it is now.'), ...refusals(400, 401, 403, 413, 415, 503) },
+    responses: { 200: json(answer, 'As it is now.'), ...problemResponses(400, 401, 403, 413, 415, 503) },
   });
   app.openapi(route, async (context) => {
     const { subject: who, action: asked } = context.req.valid('json');

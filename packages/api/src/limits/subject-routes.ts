@@ -3,10 +3,10 @@ import { type Limiter, type LivePolicies, MAX_BLOCK_MS } from '@spillway/limiter
 import type { MiddlewareHandler } from 'hono';
 import { byHand } from '../audit/recorder.ts';
 import type { Guard, Guarded } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { action, members, milliseconds, subject, why, wholeNumber } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { action, strictObject, milliseconds, subject, why, wholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { reachOf, reachSchema } from '../reach.ts';
 import { readBody } from '../read-body.ts';
 import { finite } from './decision-json.ts';
@@ -14,13 +14,15 @@ import { findPolicy } from './find-policy.ts';
 
 const params = z.object({ policy: z.string() });
 const duration = wholeNumber(1, MAX_BLOCK_MS).optional().openapi({ description: 'How long; absent = for ever.' });
-const body = members({ subject, action: action.optional(), why }).openapi('SubjectRequest');
-const blockBody = members({ subject, action: action.optional(), durationMs: duration, why }).openapi('BlockRequest');
-const everywhereBody = members({ subject, durationMs: duration, why }).openapi('BlockEverywhereRequest');
-const namedBody = members({ subject, why }).openapi('UnblockEverywhereRequest');
+const body = strictObject({ subject, action: action.optional(), why }).openapi('SubjectRequest');
+const blockBody = strictObject({ subject, action: action.optional(), durationMs: duration, why }).openapi(
+  'BlockRequest',
+);
+const everywhereBody = strictObject({ subject, durationMs: duration, why }).openapi('BlockEverywhereRequest');
+const namedBody = strictObject({ subject, why }).openapi('UnblockEverywhereRequest');
 
-const refused = refusals(400, 401, 403, 404, 413, 415, 503);
-const refusedEverywhere = refusals(400, 401, 403, 413, 415, 503);
+const refused = problemResponses(400, 401, 403, 404, 413, 415, 503);
+const refusedEverywhere = problemResponses(400, 401, 403, 413, 415, 503);
 
 /** `POST /v1/limits/{policy}/reset`, `/block` and `/unblock`: what is done about one subject. */
 export function subjectRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
@@ -42,7 +44,7 @@ function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
   app.openapi(reset, async (context) => {
     const { subject: who, why: reason, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    await limiter.reset(name, who, { ...given(options), ...byHand(context, reason) });
+    await limiter.reset(name, who, { ...omitUndefined(options), ...byHand(context, reason) });
     return context.body(null, 204);
   });
 }
@@ -60,7 +62,7 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   app.openapi(block, async (context) => {
     const { subject: who, why: reason, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    const end = await limiter.block(name, who, { ...given(options), ...byHand(context, reason) });
+    const end = await limiter.block(name, who, { ...omitUndefined(options), ...byHand(context, reason) });
     return context.json({ blockedUntil: finite(end) }, 200);
   });
 
@@ -76,7 +78,7 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   app.openapi(unblock, async (context) => {
     const { subject: who, why: reason, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
-    const wasBlocked = await limiter.unblock(name, who, { ...given(options), ...byHand(context, reason) });
+    const wasBlocked = await limiter.unblock(name, who, { ...omitUndefined(options), ...byHand(context, reason) });
     return context.json({ wasBlocked }, 200);
   });
 }
@@ -96,7 +98,7 @@ function everywhereRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
   });
   app.openapi(block, async (context) => {
     const { subject: who, why: reason, durationMs } = context.req.valid('json');
-    const done = await live.blockEverywhere(who, { ...given({ durationMs }), ...byHand(context, reason) });
+    const done = await live.blockEverywhere(who, { ...omitUndefined({ durationMs }), ...byHand(context, reason) });
     return context.json({ blockedUntil: finite(done.blockedUntil), ...reachOf(done) }, 200);
   });
 

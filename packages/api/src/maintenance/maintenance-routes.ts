@@ -7,9 +7,9 @@ import { archivalRun } from '../audit/archival-run-routes.ts';
 import type { Recorder } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
-import { booleanText, members, oneOf, uuid } from '../openapi/fields.ts';
-import { json, refusals } from '../openapi/responses.ts';
-import { refusal, unknownThingProblem } from '../problems.ts';
+import { queryBoolean, strictObject, enumOf, uuid } from '../openapi/fields.ts';
+import { json, problemResponses } from '../openapi/responses.ts';
+import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import type { MaintenanceControl } from './maintenance-control.ts';
 
@@ -25,7 +25,7 @@ const body = z
     { error: 'must be a JSON object' },
   )
   .openapi('MaintenanceRequest');
-const query = members({ dryRun: booleanText().optional() });
+const query = strictObject({ dryRun: queryBoolean().optional() });
 
 const time = z.number().nullable();
 const runView = z
@@ -69,7 +69,7 @@ export interface MaintenanceRouteDeps {
 export function maintenanceRoutes(app: ApiApp, deps: MaintenanceRouteDeps, guard: Guard): void {
   const { control } = deps;
   const [first = 'cron-archive-data', ...others] = jobNames;
-  const params = z.object({ job: oneOf([first, ...others]) });
+  const params = z.object({ job: enumOf([first, ...others]) });
   const run = createRoute({
     method: 'post',
     path: '/v1/maintenance/{job}',
@@ -96,11 +96,11 @@ export function maintenanceRoutes(app: ApiApp, deps: MaintenanceRouteDeps, guard
     summary: 'One run, with what was done table by table',
     ...guard('read', 'maintain'),
     request: { params: z.object({ id: uuid() }) },
-    responses: { 200: json(runView, 'The run.'), ...refusals(400, 401, 403, 404, 503) },
+    responses: { 200: json(runView, 'The run.'), ...problemResponses(400, 401, 403, 404, 503) },
   });
   app.openapi(one, async (context) => {
     const found = await control.find(context.req.valid('param').id);
-    if (found === undefined) throw refusal(unknownThingProblem('run'));
+    if (found === undefined) throw problemException(unknownThingProblem('run'));
     return context.json(viewOf(found), 200);
   });
 }
@@ -115,7 +115,7 @@ function runs(summary: string, guard: Guard) {
     responses: {
       200: json(runView, 'It ended.'),
       202: json(runView, 'It waits for a worker or runs: see Location.'),
-      ...refusals(400, 401, 403, 413, 415, 500, 503),
+      ...problemResponses(400, 401, 403, 413, 415, 500, 503),
     },
   };
 }
@@ -140,7 +140,7 @@ async function answer(
   const place = `/v1/maintenance/runs/${run.id}`;
   if (run.status === 'failed') {
     const detail = `${job} failed: see ${place}.`;
-    throw refusal(problemResponse({ status: 500, title: 'The run failed', detail, job, runId: run.id }));
+    throw problemException(problemResponse({ status: 500, title: 'The run failed', detail, job, runId: run.id }));
   }
   if (run.finishedAtMs !== null) return context.json(run, 200);
   context.header('Location', place);

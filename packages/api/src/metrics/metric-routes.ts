@@ -3,31 +3,31 @@ import { isReservedMetric, listMetrics, metricStats, type Queryable, recordMetri
 import { systemMetrics } from '@spillway/db/schema';
 import { next, pageQuery, timeQuery } from '../audit/page-query.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { members, mustBe, text, wholeNumberText } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
+import { strictObject, mustBe, boundedText, queryWholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { readBody } from '../read-body.ts';
 
 /** The largest magnitude of a value: beyond it, sums over a window would overflow what JSON can say. */
 const MAX_VALUE = 1e100;
 
-const metricName = text(128).openapi({ example: 'flush_lag' });
+const metricName = boundedText(128).openapi({ example: 'flush_lag' });
 
 /** Most tags of a sample. */
 const MOST_TAGS = 16;
 
-const body = members({
+const body = strictObject({
   name: metricName.refine((name) => !isReservedMetric(name), 'is one of the metrics that the worker records'),
   value: z
     .number({ error: mustBe('a number') })
     .refine((value) => Math.abs(value) <= MAX_VALUE, `must be from -${MAX_VALUE} to ${MAX_VALUE}`),
-  unit: text(32).optional(),
+  unit: boundedText(32).optional(),
   tags: z
     .record(
-      text(64),
-      z.union([text(256), z.number(), z.boolean()], { error: mustBe('text, a number or a truth value') }),
+      boundedText(64),
+      z.union([boundedText(256), z.number(), z.boolean()], { error: mustBe('text, a number or a truth value') }),
       {
         error: mustBe('an object of text, numbers and truth values'),
       },
@@ -65,11 +65,14 @@ export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     security,
     middleware: [middleware, readBody()],
     request: { body: jsonBody(body) },
-    responses: { 201: json(z.object({ id: z.string() }), 'Recorded.'), ...refusals(400, 401, 403, 413, 415, 503) },
+    responses: {
+      201: json(z.object({ id: z.string() }), 'Recorded.'),
+      ...problemResponses(400, 401, 403, 413, 415, 503),
+    },
   });
   app.openapi(record, async (context) => {
     const { name, value, ...rest } = context.req.valid('json');
-    return context.json({ id: await recordMetric(db, { name, value, ...given(rest) }) }, 201);
+    return context.json({ id: await recordMetric(db, { name, value, ...omitUndefined(rest) }) }, 201);
   });
 
   const list = createRoute({
@@ -79,11 +82,14 @@ export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     operationId: 'listMetrics',
     summary: 'Samples, newest first',
     ...guard('read'),
-    request: { query: members({ ...pageQuery, ...timeQuery, metricName: metricName.optional() }) },
-    responses: { 200: json(z.object({ rows: z.array(sample), next }), 'One page.'), ...refusals(400, 401, 403, 503) },
+    request: { query: strictObject({ ...pageQuery, ...timeQuery, metricName: metricName.optional() }) },
+    responses: {
+      200: json(z.object({ rows: z.array(sample), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
   });
   app.openapi(list, async (context) => {
-    const page = await listMetrics(db, given(context.req.valid('query')));
+    const page = await listMetrics(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 
@@ -96,11 +102,11 @@ export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     ...guard('read'),
     request: {
       params: z.object({ name: metricName }),
-      query: members({ hours: wholeNumberText(1, 8_784).optional().openapi({ default: 24 }) }),
+      query: strictObject({ hours: queryWholeNumber(1, 8_784).optional().openapi({ default: 24 }) }),
     },
     responses: {
       200: json(stats, 'Over the last hours; all but count are null without samples.'),
-      ...refusals(400, 401, 403, 503),
+      ...problemResponses(400, 401, 403, 503),
     },
   });
   app.openapi(one, async (context) =>

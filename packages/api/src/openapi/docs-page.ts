@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { onlyOurs } from '../only-ours.ts';
+import { pageSecurityHeaders } from '../page-security.ts';
 import type { ApiApp } from './api-app.ts';
 
 /** What the page loads, all of it from the `swagger-ui-dist` package on this machine. */
@@ -38,7 +38,7 @@ const script = `window.ui = SwaggerUIBundle({
 });
 `;
 
-const secured = onlyOurs({ dataImages: true });
+const secured = pageSecurityHeaders({ dataImages: true });
 
 /** `/docs`: the OpenAPI document as a page, served without any other site. */
 export function docsPage(app: ApiApp): void {

@@ -6,7 +6,7 @@ export function mustBe(what: string): (issue: { readonly input?: unknown }) => s
 }
 
 /** Text that Redis keys and Postgres columns can hold: well-formed, without U+0000, of 1 to so many bytes. */
-export function text(maxBytes: number): z.ZodString {
+export function boundedText(maxBytes: number): z.ZodString {
   return z
     .string({ error: mustBe('text') })
     .superRefine((value, context) => {
@@ -34,7 +34,7 @@ export function wholeNumber(minimum: number, maximum: number): z.ZodNumber {
 }
 
 /** The same, in a query string. */
-export function wholeNumberText(minimum: number, maximum: number): z.ZodType<number, string> {
+export function queryWholeNumber(minimum: number, maximum: number): z.ZodType<number, string> {
   const message = `must be a whole number from ${minimum} to ${maximum}`;
   return z
     .string({ error: message })
@@ -45,7 +45,7 @@ export function wholeNumberText(minimum: number, maximum: number): z.ZodType<num
 }
 
 /** `true` or `false` in a query string. */
-export function booleanText(): z.ZodType<boolean, string> {
+export function queryBoolean(): z.ZodType<boolean, string> {
   return z
     .enum(['true', 'false'], { error: 'must be true or false' })
     .transform((value) => value === 'true')
@@ -61,14 +61,14 @@ export function uuid(): z.ZodType<string, string> {
 }
 
 /** One of these words. */
-export function oneOf<const Words extends readonly [string, ...string[]]>(
+export function enumOf<const Words extends readonly [string, ...string[]]>(
   words: Words,
 ): z.ZodType<Words[number], string> {
   return z.enum(words, { error: mustBe(`one of ${words.join(', ')}`) });
 }
 
 /** An object whose members are all known: a misspelt one that was ignored would be taken for its default. */
-export function members<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+export function strictObject<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
   return z.strictObject(shape, {
     error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined),
   });
@@ -78,13 +78,13 @@ export function members<Shape extends z.ZodRawShape>(shape: Shape): z.ZodObject<
 export const milliseconds: z.ZodType<number | null> = z.number().nullable();
 
 /** Who is limited. */
-export const subject: z.ZodType<string, string> = text(1024).openapi({ example: 'user-1' });
+export const subject: z.ZodType<string, string> = boundedText(1024).openapi({ example: 'user-1' });
 
 /** Why somebody changes something, for the trail. */
-export const why: z.ZodOptional<z.ZodNullable<z.ZodString>> = text(500)
+export const why: z.ZodOptional<z.ZodNullable<z.ZodString>> = boundedText(500)
   .nullable()
   .optional()
   .openapi({ description: 'Up to 500 characters, for the trail.' });
 
 /** What the subject wants to do. */
-export const action: z.ZodType<string, string> = text(256).openapi({ example: 'upload' });
+export const action: z.ZodType<string, string> = boundedText(256).openapi({ example: 'upload' });

@@ -33,8 +33,10 @@ interface RefusalResponse {
 }
 
 /** The refusals of a route, for its OpenAPI description. */
-export function refusals<const Status extends Refusal>(...statuses: readonly Status[]): Record<Status, RefusalResponse>;
-export function refusals(...statuses: readonly Refusal[]): object {
+export function problemResponses<const Status extends Refusal>(
+  ...statuses: readonly Status[]
+): Record<Status, RefusalResponse>;
+export function problemResponses(...statuses: readonly Refusal[]): object {
   const content = { 'application/problem+json': { schema: problem } };
   return Object.fromEntries(statuses.map((status) => [status, { description: meanings[status], content }]));
 }

@@ -2,9 +2,9 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
-import { members, milliseconds, oneOf, text, why } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
-import { refusal, unknownThingProblem } from '../problems.ts';
+import { strictObject, milliseconds, enumOf, boundedText, why } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { refuseEverybody, samePlace } from '../same-place.ts';
 import { byHand } from '../audit/recorder.ts';
@@ -12,12 +12,12 @@ import { finite } from '../limits/decision-json.ts';
 import { onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { type Reach, reachIgnored, reachOf, reachSchema } from '../reach.ts';
 
-const entry = text(1024).openapi({ example: '10.0.0.0/8' });
-const verdict = oneOf(['allow', 'deny']);
+const entry = boundedText(1024).openapi({ example: '10.0.0.0/8' });
+const verdict = enumOf(['allow', 'deny']);
 const params = z.object({ entry });
 const named = z.object({ entry, verdict }).openapi('ListEntry');
-const namedRequest = members({ entry, verdict, why, ...reachIgnored }).openapi('ListEntryRequest');
-const body = members({ entry: entry.optional(), verdict, why, ...reachIgnored }).openapi('ListRequest');
+const namedRequest = strictObject({ entry, verdict, why, ...reachIgnored }).openapi('ListEntryRequest');
+const body = strictObject({ entry: entry.optional(), verdict, why, ...reachIgnored }).openapi('ListRequest');
 const blocked = z.object({
   subject: z.string(),
   blockedUntil: milliseconds.openapi({ description: 'null = until it is unblocked.' }),
@@ -53,7 +53,7 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     operationId: 'getLists',
     summary: 'Subjects, patterns and networks that are always admitted or always refused',
     ...guard('read'),
-    responses: { 200: json(lists, 'Both lists, and who is blocked everywhere.'), ...refusals(401, 403, 503) },
+    responses: { 200: json(lists, 'Both lists, and who is blocked everywhere.'), ...problemResponses(401, 403, 503) },
   });
   app.openapi(all, async (context) => {
     const entries = await deps.live.list();
@@ -72,21 +72,24 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     summary: 'Which list an entry is on',
     ...guard('read'),
     request: { params },
-    responses: { 200: json(named, 'The entry.'), ...refusals(400, 401, 403, 404, 503) },
+    responses: { 200: json(named, 'The entry.'), ...problemResponses(400, 401, 403, 404, 503) },
   });
   app.openapi(one, async (context) => {
     const { entry: asked } = context.req.valid('param');
     const { allowed, denied } = await deps.live.list();
     if (allowed.includes(asked)) return context.json({ entry: asked, verdict: 'allow' as const }, 200);
     if (denied.includes(asked)) return context.json({ entry: asked, verdict: 'deny' as const }, 200);
-    throw refusal(unknownThingProblem('entry'));
+    throw problemException(unknownThingProblem('entry'));
   });
 }
 
 function setRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   const { middleware, security } = guard('operate');
   const common = { tags: ['policies'], security, middleware: [middleware, readBody()] };
-  const responses = { 200: json(named.and(reachSchema), 'It holds.'), ...refusals(400, 401, 403, 413, 415, 503) };
+  const responses = {
+    200: json(named.and(reachSchema), 'It holds.'),
+    ...problemResponses(400, 401, 403, 413, 415, 503),
+  };
   const set = async (
     context: Context<ApiEnv>,
     at: string,
@@ -131,10 +134,10 @@ function setRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
 
 function removeRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   const common = { tags: ['policies'], summary: 'Take an entry off both lists', ...guard('operate') };
-  const responses = { 200: json(reachSchema, 'Taken off.'), ...refusals(400, 401, 403, 404, 503) };
+  const responses = { 200: json(reachSchema, 'Taken off.'), ...problemResponses(400, 401, 403, 404, 503) };
   const remove = async (context: Context<ApiEnv>, at: string): Promise<Reach> => {
     const change = await deps.live.unlist(at, byHand(context));
-    if (!change.existed) throw refusal(unknownThingProblem('entry'));
+    if (!change.existed) throw problemException(unknownThingProblem('entry'));
     return reachOf(change);
   };
   const inQuery = createRoute({
@@ -142,7 +145,7 @@ function removeRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     method: 'delete',
     path: '/v1/lists',
     operationId: 'removeListEntryInQuery',
-    request: { query: members({ entry }) },
+    request: { query: strictObject({ entry }) },
     responses,
   });
   app.openapi(inQuery, async (context) => {

@@ -3,14 +3,14 @@ import type { Context } from 'hono';
 import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Override } from '@spillway/limiter';
 import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
-import { members, oneOf, subject, wholeNumber } from '../openapi/fields.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
-import { refusal, unknownThingProblem } from '../problems.ts';
+import { strictObject, enumOf, subject, wholeNumber } from '../openapi/fields.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { refuseEverybody, samePlace } from '../same-place.ts';
-import { findShown, onCondition, type PolicyRouteDeps } from './policy-routes.ts';
+import { findPolicyView, onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { policyName } from './policy-schema.ts';
 import { type Reach, reachIgnored, reachOf, reachSchema } from '../reach.ts';
 
@@ -20,16 +20,16 @@ const numbers = {
   limit: wholeNumber(1, MAX_LIMIT).optional(),
   windowMs: wholeNumber(1, MAX_WINDOW_MS).optional(),
   blockMs: wholeNumber(0, MAX_BLOCK_MS).optional(),
-  mode: oneOf(['enforce', 'shadow']).optional(),
+  mode: enumOf(['enforce', 'shadow']).optional(),
 };
 const description = 'What is left out is as the policy says.';
-const body = members({
+const body = strictObject({
   ...numbers,
   ...reachIgnored,
   policy: policyName.optional(),
   subject: subject.optional(),
 }).openapi('OverrideRequest', { description });
-const namedBody = members({ ...numbers, ...reachIgnored, policy: policyName.optional(), subject }).openapi(
+const namedBody = strictObject({ ...numbers, ...reachIgnored, policy: policyName.optional(), subject }).openapi(
   'NamedOverrideRequest',
   {
     description,
@@ -62,7 +62,7 @@ export function overrideRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard)
 
 function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   const of = async (policy: string): Promise<readonly Override[]> => {
-    const { name } = await findShown(deps, policy);
+    const { name } = await findPolicyView(deps, policy);
     return (await deps.live.list()).overrides.filter((override) => override.policy === name);
   };
   const list = createRoute({
@@ -73,7 +73,10 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'All exceptions from a policy',
     ...guard('read'),
     request: { params: z.object({ policy: policyName }) },
-    responses: { 200: json(z.object({ overrides: z.array(shown) }), 'All.'), ...refusals(400, 401, 403, 404, 503) },
+    responses: {
+      200: json(z.object({ overrides: z.array(shown) }), 'All.'),
+      ...problemResponses(400, 401, 403, 404, 503),
+    },
   });
   app.openapi(list, async (context) =>
     context.json({ overrides: [...(await of(context.req.valid('param').policy))] }, 200),
@@ -87,12 +90,12 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'One exception, as it can be sent back',
     ...guard('read'),
     request: { params },
-    responses: { 200: json(shown, 'The exception.'), ...refusals(400, 401, 403, 404, 503) },
+    responses: { 200: json(shown, 'The exception.'), ...problemResponses(400, 401, 403, 404, 503) },
   });
   app.openapi(one, async (context) => {
     const { policy, subject: who } = context.req.valid('param');
     const found = (await of(policy)).find((override) => override.subject === who);
-    if (found === undefined) throw refusal(unknownThingProblem('override'));
+    if (found === undefined) throw problemException(unknownThingProblem('override'));
     return context.json(found, 200);
   });
 }
@@ -106,7 +109,10 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     description: `What they used stays used. ${onCondition}`,
     security,
     middleware: [middleware, readBody()],
-    responses: { 200: json(shown.and(reachSchema), 'As it is now.'), ...refusals(400, 401, 403, 404, 413, 415, 503) },
+    responses: {
+      200: json(shown.and(reachSchema), 'As it is now.'),
+      ...problemResponses(400, 401, 403, 404, 413, 415, 503),
+    },
   };
   const set = async (
     context: Context<ApiEnv>,
@@ -114,7 +120,7 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   ): Promise<Override & Reach> => {
     const { otherLimiters: _others, warning: _warning, ...override } = rules;
     refuseEverybody('subject', override.subject);
-    await findShown(deps, override.policy);
+    await findPolicyView(deps, override.policy);
     const change = await deps.live.setOverride(override, byHand(context));
     return { ...override, ...reachOf(change) };
   };
@@ -129,7 +135,7 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   app.openapi(inBody, async (context) => {
     const rules = context.req.valid('json');
     const place = samePlace(rules, context.req.valid('param'));
-    return context.json(await set(context, { ...given(rules), ...place }), 200);
+    return context.json(await set(context, { ...omitUndefined(rules), ...place }), 200);
   });
 
   const inPath = createRoute({
@@ -143,16 +149,16 @@ function setRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   app.openapi(inPath, async (context) => {
     const rules = context.req.valid('json');
     const place = samePlace(rules, context.req.valid('param'));
-    return context.json(await set(context, { ...given(rules), ...place }), 200);
+    return context.json(await set(context, { ...omitUndefined(rules), ...place }), 200);
   });
 }
 
 function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   const common = { tags: ['policies'], summary: 'Let the policy count for them again', ...guard('operate') };
-  const responses = { 200: json(reachSchema, 'Removed.'), ...refusals(400, 401, 403, 404, 503) };
+  const responses = { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 503) };
   const remove = async (context: Context<ApiEnv>, place: Place): Promise<Reach> => {
     const change = await deps.live.removeOverride(place, byHand(context));
-    if (!change.existed) throw refusal(unknownThingProblem('override'));
+    if (!change.existed) throw problemException(unknownThingProblem('override'));
     return reachOf(change);
   };
   const inQuery = createRoute({
@@ -160,7 +166,7 @@ function removeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     method: 'delete',
     path: collection,
     operationId: 'removeOverrideInQuery',
-    request: { params: z.object({ policy: policyName }), query: members({ subject }) },
+    request: { params: z.object({ policy: policyName }), query: strictObject({ subject }) },
     responses,
   });
   app.openapi(inQuery, async (context) => {

@@ -2,10 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type PolicyOptions } from '@spillway/limiter';
 import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
-import { refusal, unknownThingProblem } from '../problems.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { samePlace } from '../same-place.ts';
 import { reachOf, reachSchema } from '../reach.ts';
@@ -13,9 +13,9 @@ import {
   policyName,
   policyRequest,
   type PolicyRules,
-  type ShownPolicy,
-  shownPolicy,
-  toShown,
+  type PolicyView,
+  policyView,
+  toPolicyView,
 } from './policy-schema.ts';
 
 /** What the routes work with: a limiter that was made with `live`. */
@@ -45,7 +45,10 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'listPolicies',
     summary: 'All policies, as they hold now',
     ...guard('read'),
-    responses: { 200: json(z.object({ policies: z.array(shownPolicy) }), 'By name.'), ...refusals(401, 403, 503) },
+    responses: {
+      200: json(z.object({ policies: z.array(policyView) }), 'By name.'),
+      ...problemResponses(401, 403, 503),
+    },
   });
   app.openapi(list, async (context) => context.json({ policies: await listPolicies(deps) }, 200));
 
@@ -57,9 +60,9 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'One policy, as it holds now',
     ...guard('read'),
     request: { params },
-    responses: { 200: json(shownPolicy, 'The policy.'), ...refusals(400, 401, 403, 404, 503) },
+    responses: { 200: json(policyView, 'The policy.'), ...problemResponses(400, 401, 403, 404, 503) },
   });
-  app.openapi(one, async (context) => context.json(await findShown(deps, context.req.valid('param').policy), 200));
+  app.openapi(one, async (context) => context.json(await findPolicyView(deps, context.req.valid('param').policy), 200));
 }
 
 function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
@@ -74,13 +77,16 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     security,
     middleware: [middleware, readBody()],
     request: { params, body: jsonBody(policyRequest) },
-    responses: { 200: json(shownPolicy.and(reachSchema), 'As it is now.'), ...refusals(400, 401, 403, 413, 415, 503) },
+    responses: {
+      200: json(policyView.and(reachSchema), 'As it is now.'),
+      ...problemResponses(400, 401, 403, 413, 415, 503),
+    },
   });
   app.openapi(put, async (context) => {
     const { name } = samePlace(context.req.valid('json'), { name: context.req.valid('param').policy });
     const policy = checked(await withLease(deps, name, context.req.valid('json')));
     const change = await deps.live.setPolicy(policy, byHand(context));
-    return context.json({ ...toShown(policy, 'live'), ...reachOf(change) }, 200);
+    return context.json({ ...toPolicyView(policy, 'live'), ...reachOf(change) }, 200);
   });
 
   const remove = createRoute({
@@ -91,33 +97,33 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'Remove a policy that was set here; one in code counts again',
     ...guard('admin'),
     request: { params },
-    responses: { 200: json(reachSchema, 'Removed.'), ...refusals(400, 401, 403, 404, 503) },
+    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 503) },
   });
   app.openapi(remove, async (context) => {
     const { policy: name } = context.req.valid('param');
     const change = await deps.live.removePolicy(name, byHand(context));
-    if (!change.existed) throw refusal(unknownThingProblem('live policy'));
+    if (!change.existed) throw problemException(unknownThingProblem('live policy'));
     return context.json(reachOf(change), 200);
   });
 }
 
 /** Every policy, by name; a live one takes the place of the one in code. */
-export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<ShownPolicy[]> {
-  const all = new Map<string, ShownPolicy>();
-  for (const policy of policies.values()) all.set(policy.name, toShown(policy, 'code'));
-  for (const policy of (await live.list()).policies) all.set(policy.name, toShown(policy, 'live'));
+export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<PolicyView[]> {
+  const all = new Map<string, PolicyView>();
+  for (const policy of policies.values()) all.set(policy.name, toPolicyView(policy, 'code'));
+  for (const policy of (await live.list()).policies) all.set(policy.name, toPolicyView(policy, 'live'));
   return [...all.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** As it is now; undefined when there is none. */
-async function presentOf(deps: PolicyRouteDeps, name: string): Promise<ShownPolicy | undefined> {
+async function presentOf(deps: PolicyRouteDeps, name: string): Promise<PolicyView | undefined> {
   return (await listPolicies(deps)).find((one) => one.name === name);
 }
 
 /** @throws {HTTPException} that becomes a 404 */
-export async function findShown(deps: PolicyRouteDeps, name: string): Promise<ShownPolicy> {
+export async function findPolicyView(deps: PolicyRouteDeps, name: string): Promise<PolicyView> {
   const policy = await presentOf(deps, name);
-  if (policy === undefined) throw refusal(unknownThingProblem('policy'));
+  if (policy === undefined) throw problemException(unknownThingProblem('policy'));
   return policy;
 }
 
@@ -126,7 +132,7 @@ async function withLease(deps: PolicyRouteDeps, name: string, body: PolicyRules)
   const { lease, source: _source, otherLimiters: _others, warning: _warning, ...rules } = body;
   if (lease === null) return { ...rules, name };
   const present = lease ?? (await listPolicies(deps)).find((one) => one.name === name)?.lease;
-  return { ...rules, name, ...given({ lease: present }) };
+  return { ...rules, name, ...omitUndefined({ lease: present }) };
 }
 
 /** The limiter's own rules, which know more than the schema. @throws {LimiterInputError} that names a member of the body */

@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Lease, type Policy, type PolicyOptions } from '@spillway/limiter';
-import { given } from '../given.ts';
+import { omitUndefined } from '../omit-undefined.ts';
 import { reachIgnored } from '../reach.ts';
-import { members, mustBe, oneOf, text, wholeNumber } from '../openapi/fields.ts';
+import { strictObject, mustBe, enumOf, boundedText, wholeNumber } from '../openapi/fields.ts';
 
 /** A policy's name. */
 export const policyName: z.ZodString = z
@@ -19,10 +19,10 @@ const share = z
 const common = {
   limit: wholeNumber(1, MAX_LIMIT),
   blockMs: wholeNumber(0, MAX_BLOCK_MS).optional().openapi({ default: 0 }),
-  onUnavailable: oneOf(['open', 'closed', 'local']).optional().openapi({ default: 'open' }),
-  mode: oneOf(['enforce', 'shadow']).optional().openapi({ default: 'enforce' }),
+  onUnavailable: enumOf(['open', 'closed', 'local']).optional().openapi({ default: 'open' }),
+  mode: enumOf(['enforce', 'shadow']).optional().openapi({ default: 'enforce' }),
   nearLimit: share.optional(),
-  lease: members({ size: wholeNumber(1, MAX_LIMIT), ttlMs: wholeNumber(10, MAX_WINDOW_MS) })
+  lease: strictObject({ size: wholeNumber(1, MAX_LIMIT), ttlMs: wholeNumber(10, MAX_WINDOW_MS) })
     .nullable()
     .optional()
     .openapi({
@@ -31,7 +31,7 @@ const common = {
     }),
   // What GET adds: a policy that was read can be changed and sent back.
   name: policyName.optional().openapi({ description: 'As in the path.' }),
-  source: oneOf(['code', 'live']).optional().openapi({ description: 'Ignored: what is set here is `live`.' }),
+  source: enumOf(['code', 'live']).optional().openapi({ description: 'Ignored: what is set here is `live`.' }),
   // And what the answer of PUT adds.
   ...reachIgnored,
 };
@@ -43,7 +43,7 @@ export type PolicyRules = PolicyOptions extends infer Options
     ? Omit<Options, 'name' | 'lease'> & {
         readonly lease?: Lease | null;
         readonly name?: string;
-        readonly source?: ShownPolicy['source'];
+        readonly source?: PolicyView['source'];
         readonly otherLimiters?: unknown;
         readonly warning?: unknown;
       }
@@ -53,35 +53,35 @@ export type PolicyRules = PolicyOptions extends infer Options
 /** A policy to set: finer rules are the limiter's to check. */
 export const policyRequest: z.ZodType<PolicyRules> = z
   .union([
-    members({
-      algorithm: oneOf(['auto', 'sliding-log', 'fixed-window', 'concurrency']).optional().openapi({ default: 'auto' }),
+    strictObject({
+      algorithm: enumOf(['auto', 'sliding-log', 'fixed-window', 'concurrency']).optional().openapi({ default: 'auto' }),
       ...common,
       windowMs,
     }),
-    members({
-      algorithm: oneOf(['sliding-window']),
+    strictObject({
+      algorithm: enumOf(['sliding-window']),
       ...common,
       windowMs,
       buckets: wholeNumber(2, 120).optional().openapi({ default: 20 }),
     }),
-    members({
-      algorithm: oneOf(['token-bucket']),
+    strictObject({
+      algorithm: enumOf(['token-bucket']),
       ...common,
       windowMs,
       burst: wholeNumber(1, MAX_LIMIT).optional().openapi({ description: 'Absent = the limit.' }),
     }),
-    members({
-      algorithm: oneOf(['quota']),
+    strictObject({
+      algorithm: enumOf(['quota']),
       ...common,
-      period: oneOf(['day', 'month']),
-      timeZone: text(64).optional().openapi({ default: 'UTC' }),
+      period: enumOf(['day', 'month']),
+      timeZone: boundedText(64).optional().openapi({ default: 'UTC' }),
     }),
   ])
   .openapi('PolicyRequest')
-  .transform(given);
+  .transform(omitUndefined);
 
 /** A policy as it is shown: all that `PUT` takes. */
-export type ShownPolicy = Omit<Policy, 'windowMs'> & {
+export type PolicyView = Omit<Policy, 'windowMs'> & {
   /** Absent for quotas, whose period says it. */
   readonly windowMs?: number;
   /** `code`: given in the program. `live`: set here, for the whole fleet. */
@@ -89,13 +89,13 @@ export type ShownPolicy = Omit<Policy, 'windowMs'> & {
 };
 
 /** The policy, as it is shown. */
-export function toShown(policy: Policy, source: ShownPolicy['source']): ShownPolicy {
+export function toPolicyView(policy: Policy, source: PolicyView['source']): PolicyView {
   const { windowMs: length, ...rest } = policy;
   return policy.algorithm === 'quota' ? { ...rest, source } : { ...rest, windowMs: length, source };
 }
 
-/** {@link ShownPolicy} for the OpenAPI document. */
-export const shownPolicy: z.ZodType<ShownPolicy> = z.custom<ShownPolicy>().openapi('Policy', {
+/** {@link PolicyView} for the OpenAPI document. */
+export const policyView: z.ZodType<PolicyView> = z.custom<PolicyView>().openapi('Policy', {
   type: 'object',
   required: ['name', 'algorithm', 'limit', 'blockMs', 'onUnavailable', 'mode', 'source'],
   properties: {

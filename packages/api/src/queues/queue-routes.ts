@@ -9,13 +9,13 @@ import type { MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
-import { onlyOurs } from '../only-ours.ts';
+import { pageSecurityHeaders } from '../page-security.ts';
 import { tooLargeProblem } from '../problems.ts';
 import { MAX_BODY_BYTES } from '../read-body.ts';
 import type { WorkerQueues } from './worker-queues.ts';
 
 const bounded = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) });
-const secured = onlyOurs({ dataImages: true, fonts: true, base: true });
+const secured = pageSecurityHeaders({ dataImages: true, fonts: true, base: true });
 
 /** `/queues`: BullMQ's own board of the queues, for those who operate. It looks, and it tries failed jobs again; nothing else. */
 export function queueRoutes(app: ApiApp, queues: Pick<WorkerQueues, 'audit' | 'maintenance'>, guard: Guard): void {

@@ -41,15 +41,15 @@ export function breakersFrom(parts: BreakersParts): Breakers {
   const { store, runtime = realRuntime } = parts;
   const instance = randomUUID();
   const outage = parts.outageOf(instance);
-  const registry = registryOf(parts, instance, outage, runtime, () => poller.hurry());
+  const registry = registryOf(parts, instance, outage, runtime, () => poller.pollSoon());
   const poller = new Poller({ store, runtime, members: () => registry.all().map(({ member }) => member) });
   const looks = new Looks({ registry, store, instance });
   const listening = store.listen(
     (announcement) => {
       const { preset, name, view } = announcement;
       const engine = registry.find(name, preset);
-      if (engine === undefined) looks.heard(announcement);
-      else engine.member.hear(view);
+      if (engine === undefined) looks.applyAnnouncement(announcement);
+      else engine.member.applyView(view);
     },
     // What was announced in the meantime was not heard.
     () => {
@@ -169,15 +169,15 @@ function runnerOf(registry: Registry): Breakers['run'] {
   return run;
 }
 
-const SETTINGS = ['signal', 'covers', 'timeoutMs', 'fallback'] as const;
+const SETTINGS = ['signal', 'timeoutScope', 'timeoutMs', 'fallback'] as const;
 
 function checkSettings(settings: RunOptions, preset: Preset): void {
   checkObject('options', settings, SETTINGS);
-  const { signal, covers, timeoutMs } = settings;
+  const { signal, timeoutScope, timeoutMs } = settings;
   if (timeoutMs !== undefined) {
     wholeNumberWithin('timeoutMs', timeoutMs, 1, Math.min(preset.timeoutMs, MAX_TIME_MS));
   }
-  if (covers !== undefined) oneOf('covers', covers, ['headers', 'body']);
+  if (timeoutScope !== undefined) oneOf('timeoutScope', timeoutScope, ['headers', 'body']);
   if (signal !== undefined && (typeof signal !== 'object' || typeof signal?.addEventListener !== 'function')) {
     throw new BreakerInputError('signal', `must be an AbortSignal, not ${shown(signal)}`);
   }

@@ -31,7 +31,7 @@ export interface Breaker {
   /** All that this process knows of it, without asking anybody. */
   snapshot(): BreakerSnapshot;
   /**
-   * The same after asking Redis; what was known before if it doesn't answer (`isAlone` tells). Of a breaker that nobody has
+   * The same after asking Redis; what was known before if it doesn't answer (`isStale` says so). Of a breaker that nobody has
    * used it says so (`epoch` is 0), and leaves no trace.
    */
   read(): Promise<BreakerSnapshot>;

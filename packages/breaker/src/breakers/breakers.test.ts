@@ -93,7 +93,7 @@ describe.each([
       reason: 'failures',
       who: null,
       why: null,
-      isAlone: false,
+      isStale: false,
       version: 1,
     });
     expect(three.snapshot()).toHaveLength(1);

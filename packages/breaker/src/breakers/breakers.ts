@@ -1,4 +1,4 @@
-import type { Callable, Covers } from '../timeout/call.ts';
+import type { Callable, TimeoutScope } from '../timeout/call.ts';
 import type { Breaker } from './breaker.ts';
 import type { BreakerSnapshot } from './snapshots.ts';
 
@@ -7,7 +7,7 @@ export interface RunOptions {
   /** The caller's own: the call ends when it aborts, and counts as nothing; as a timeout when its own time was up. */
   readonly signal?: AbortSignal | undefined;
   /** Whether the timeout and the outcome cover the reading of a response's body too. @default 'headers' */
-  readonly covers?: Covers | undefined;
+  readonly timeoutScope?: TimeoutScope | undefined;
   /** Less time than the preset's `timeoutMs`, in ms. @default the preset's */
   readonly timeoutMs?: number | undefined;
 }

@@ -56,7 +56,7 @@ export interface BreakersSettings<Presets extends readonly PresetOptions[]> exte
    * This process looks at breakers and moves them by hand, for others that make the calls: what its presets say never
    * replaces what the callers' say, whatever their version. @default false
    */
-  readonly onlooker?: boolean;
+  readonly controlOnly?: boolean;
 }
 
 const OPTIONS = [
@@ -72,7 +72,7 @@ const OPTIONS = [
   'maxBreakers',
   'idleMs',
   'actor',
-  'onlooker',
+  'controlOnly',
   'onError',
   'onRecovered',
 ] as const;
@@ -110,7 +110,7 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
   checkActor('actor', actor);
   wholeNumberWithin('maxBreakers', maxBreakers, 1, 10_000_000);
   wholeNumberWithin('idleMs', idleMs, 1_000, MAX_TIME_MS);
-  const presets = presetsOf(options.presets ?? [], options.onlooker ?? false);
+  const presets = presetsOf(options.presets ?? [], options.controlOnly ?? false);
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
   const common = { presets, metrics, maxBreakers, idleMs, actor };
   const backend = backendOf({ ...options });
@@ -173,13 +173,13 @@ function backendOf(options: BackendOptions): Backend {
 const noOutage: OutageCounter = { count: () => undefined, close: async () => undefined };
 
 /** Below every version that a caller's preset can have. */
-const ONLOOKER_VERSION = 0;
+const CONTROL_ONLY_VERSION = 0;
 
-function presetsOf(presets: readonly PresetOptions[], onlooker: boolean): readonly Preset[] {
-  if (typeof onlooker !== 'boolean')
-    throw new BreakerInputError('onlooker', `must be a boolean, not ${shown(onlooker)}`);
+function presetsOf(presets: readonly PresetOptions[], controlOnly: boolean): readonly Preset[] {
+  if (typeof controlOnly !== 'boolean')
+    throw new BreakerInputError('controlOnly', `must be a boolean, not ${shown(controlOnly)}`);
   const checked = completed(presets);
-  return onlooker ? checked.map((preset) => ({ ...preset, version: ONLOOKER_VERSION })) : checked;
+  return controlOnly ? checked.map((preset) => ({ ...preset, version: CONTROL_ONLY_VERSION })) : checked;
 }
 
 /** The built-in presets and the given ones, each checked and complete. */

@@ -4,7 +4,7 @@ import { useRedis } from '@spillway/embedded/testing';
 import { Hono } from 'hono';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { breakerFetch } from '../fetch/index.ts';
-import { onCircuitOpen } from '../hono/index.ts';
+import { circuitOpenHandler } from '../hono/index.ts';
 import { type FleetUnderTest, quick, redisFleet } from '../../test/breakers.ts';
 
 const redis = useRedis();
@@ -34,7 +34,7 @@ async function service(): Promise<Hono> {
   const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/`;
   const guarded = breakerFetch(breakers, 'provider', 'quick');
   const app = new Hono().get('/', async (context) => context.text(`provider: ${(await guarded(url)).status}`));
-  app.onError(onCircuitOpen((error, context) => context.text(error.message, 500)));
+  app.onError(circuitOpenHandler((error, context) => context.text(error.message, 500)));
   return app;
 }
 

@@ -11,11 +11,17 @@ afterEach(async () => {
   for (const breakers of made.splice(0)) await breakers.close();
 });
 
-function onlooker(): { readonly breakers: Breakers<'quick'>; readonly named: string[] } {
+function controlOnly(): { readonly breakers: Breakers<'quick'>; readonly named: string[] } {
   const named: string[] = [];
   const metrics = metricsWith({ state: (name) => void named.push(name) });
   const client = redis.connect(hotPathOptions);
-  const breakers = createBreakers({ redis: client, presets: [quick()], onlooker: true, metrics, deadlineMs: 10_000 });
+  const breakers = createBreakers({
+    redis: client,
+    presets: [quick()],
+    controlOnly: true,
+    metrics,
+    deadlineMs: 10_000,
+  });
   made.push(breakers);
   return { breakers, named };
 }
@@ -33,7 +39,7 @@ const open = async (breakers: Breakers<'quick'>): Promise<void> => {
 
 describe('a look at a breaker', () => {
   it('that nobody has used says so and leaves nothing behind: no key, no news, no metric, no entry', async () => {
-    const { breakers, named } = onlooker();
+    const { breakers, named } = controlOnly();
     await expect.poll(async () => (await redis.client.pubsub('CHANNELS')).length).toBe(1);
     const before = await redis.client.info('commandstats');
     const publishedBefore = /cmdstat_publish:calls=(\d+)/.exec(before)?.[1];
@@ -51,7 +57,7 @@ describe('a look at a breaker', () => {
   });
 
   it('that others use tells what they know, and follows them', async () => {
-    const { breakers, named } = onlooker();
+    const { breakers, named } = controlOnly();
     const other = caller();
     await other.run('used', 'quick', fine);
     await open(other);
@@ -72,7 +78,7 @@ describe('a look at a breaker', () => {
   });
 
   it('hears of its first use afterwards, without asking again', async () => {
-    const { breakers } = onlooker();
+    const { breakers } = controlOnly();
     const used = breakers.get('used', 'quick');
     expect((await used.read()).epoch).toBe(0);
     await expect
@@ -82,6 +88,6 @@ describe('a look at a breaker', () => {
       .toBe(1);
     await open(caller());
     await expect.poll(() => used.state).toBe('open');
-    expect(used.snapshot()).toMatchObject({ fleetState: 'open', isAlone: false });
+    expect(used.snapshot()).toMatchObject({ fleetState: 'open', isStale: false });
   });
 });

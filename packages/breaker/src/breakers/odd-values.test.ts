@@ -72,7 +72,7 @@ describe('a call', () => {
   it.each(results)('that gives %s comes back with it, as a probe too', async (_, value) => {
     const breakers = make();
     expect((await breakers.run('a', 'quick', async () => value)) === value).toBe(true);
-    expect((await breakers.run('a', 'quick', async () => value, { covers: 'body' })) === value).toBe(true);
+    expect((await breakers.run('a', 'quick', async () => value, { timeoutScope: 'body' })) === value).toBe(true);
     await opened(breakers);
     const came = (): Promise<boolean> => breakers.run('a', 'quick', async () => value).then((given) => given === value);
     await expect.poll(() => came().catch(() => false)).toBe(true);

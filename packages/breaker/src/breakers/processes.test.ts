@@ -103,7 +103,7 @@ describe('eight processes', () => {
     for (const each of everybody)
       expect((await each.call('dependency', 'fine', 100)).outcomes).toEqual(all(100, 'fine'));
     const alone = async (): Promise<boolean[]> =>
-      (await snapshots(everybody, 'dependency')).map(({ isAlone }) => isAlone);
+      (await snapshots(everybody, 'dependency')).map(({ isStale: isStale }) => isStale);
     await expect.poll(alone, soon).toEqual(all(4, true));
     await server.restart();
     await expect.poll(alone, soon).toEqual(all(4, false));
@@ -142,7 +142,7 @@ it(
       }
       const back = async (): Promise<boolean> => {
         const seen = await Promise.all(names.map((name) => snapshots(everybody, name)));
-        return seen.flat().every(({ isAlone, state }) => !isAlone && state === 'open');
+        return seen.flat().every(({ isStale, state }) => !isStale && state === 'open');
       };
       await expect.poll(back, { timeout: 30_000 }).toBe(true);
     } finally {

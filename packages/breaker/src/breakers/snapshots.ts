@@ -1,5 +1,5 @@
 import type { Engine } from '../engine/engine.ts';
-import { ignorance } from '../machine/record.ts';
+import { unknownView } from '../machine/record.ts';
 import type { StateName } from '../metrics.ts';
 import { machineConfig } from '../presets/machine-config.ts';
 import type { Preset } from '../presets/preset.ts';
@@ -28,7 +28,7 @@ export interface BreakerSnapshot {
   readonly who: string | null;
   readonly why: string | null;
   /** True while Redis doesn't answer and this process acts on its own counts. */
-  readonly isAlone: boolean;
+  readonly isStale: boolean;
   /** Version of the preset that the fleet works with; 0: no process that makes calls has been heard of. */
   readonly version: number;
 }
@@ -50,7 +50,7 @@ export function snapshotOf({ id, member }: Engine): BreakerSnapshot {
     reason: textOrNull(reason),
     who: textOrNull(who),
     why: textOrNull(why),
-    isAlone: member.isAlone,
+    isStale: member.isAlone,
     version: member.fleet.config.version,
   };
 }
@@ -69,7 +69,7 @@ export function unseenSnapshot(name: string, preset: Preset, isAlone: boolean): 
     reason: null,
     who: null,
     why: null,
-    isAlone,
+    isStale: isAlone,
     version: preset.version,
   };
 }
@@ -134,8 +134,8 @@ export class Looks {
   }
 
   /** Something was announced: if it is of one that is watched, it is in use from now on. */
-  heard({ preset, name, view }: Announcement): void {
-    if (this.#watched.has(breakerKey({ preset, name }))) this.#use({ preset, name }).member.hear(view);
+  applyAnnouncement({ preset, name, view }: Announcement): void {
+    if (this.#watched.has(breakerKey({ preset, name }))) this.#use({ preset, name }).member.applyView(view);
   }
 
   /** What was announced in the meantime was not heard. */
@@ -156,7 +156,7 @@ export class Looks {
     if (engine === undefined) {
       if (this.#closed) return unseenSnapshot(id.name, preset, true);
       const action = { type: 'read' } as const;
-      const command = { instance, config: machineConfig(preset), known: ignorance, random: 0, action };
+      const command = { instance, config: machineConfig(preset), known: unknownView, random: 0, action };
       const reply = await store.execute(id, command).catch(() => undefined);
       if (reply === undefined) return unseenSnapshot(id.name, preset, true);
       if (reply.view.epoch === 0) return unseenSnapshot(id.name, preset, false);

@@ -16,7 +16,7 @@ import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset, Ramp } from '../presets/preset.ts';
 import type { FleetView } from './fleet-view.ts';
 import { LocalBreaker } from './local-breaker.ts';
-import { ask, type EngineEvents, pass, type Permit, type ProbeLease, type Runtime } from './types.ts';
+import { askStore, type EngineEvents, pass, type Permit, type ProbeLease, type Runtime } from './types.ts';
 
 /** What an {@link Admission} is made of. */
 export interface AdmissionOptions {
@@ -29,7 +29,7 @@ export interface AdmissionOptions {
 /** See the top of this file. */
 export class Admission {
   /** True when calls pass without a question. */
-  flows = true;
+  isPassing = true;
   /** The state that calls meet here. */
   stateName: StateName = 'closed';
   readonly #options: AdmissionOptions;
@@ -84,7 +84,7 @@ export class Admission {
     if (kind === 'closed' || kind === 'forced_closed') return pass;
     if (kind !== 'half_open' && leftMs > 0) return { kind: 'denied', state: kind, retryAfterMs: leftMs };
     const deniedMs = Math.max(this.#deniedForMs, kind === 'forced_open' ? 0 : this.#fullForMs);
-    return deniedMs > 0 ? { kind: 'denied', state: 'half_open', retryAfterMs: deniedMs } : ask;
+    return deniedMs > 0 ? { kind: 'denied', state: 'half_open', retryAfterMs: deniedMs } : askStore;
   }
 
   #localPermit(): Permit {
@@ -176,7 +176,7 @@ export class Admission {
     const passes = (name === 'closed' && !this.#ramping.isOn) || name === 'forced_closed';
     // A forced state that ends by itself does so by the own clock while the store is away: then each call looks.
     const lasts = name === 'closed' || !this.#alone;
-    this.flows = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
+    this.isPassing = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
     if (name !== before) events.state(name);
   }
 

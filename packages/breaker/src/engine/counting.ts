@@ -4,14 +4,14 @@ import type { Classifier, Outcome } from '../outcome/outcome.ts';
 import type { CallObserver, CallOptions } from '../timeout/call.ts';
 
 /** A {@link Batch} in the making: on the path of every call, so it is counted in place. */
-export class Tally {
+export class OutcomeCounter {
   private successes = 0;
   private failures = 0;
   private slow = 0;
   private quotas = 0;
-  private lead = 0;
-  private longest = 0;
-  private trail = 0;
+  private leadingFailures = 0;
+  private longestRun = 0;
+  private trailingFailures = 0;
   private retryAfterMs = 0;
   private quotaMs = 0;
   private samples: string[] = [];
@@ -21,9 +21,9 @@ export class Tally {
   }
 
   success(): void {
-    if (this.successes === 0) this.lead = this.trail;
+    if (this.successes === 0) this.leadingFailures = this.trailingFailures;
     this.successes += 1;
-    this.trail = 0;
+    this.trailingFailures = 0;
   }
 
   /** A call that ended otherwise. @returns whether it counts */
@@ -39,8 +39,8 @@ export class Tally {
 
   private failure(message: string, retryAfterMs: number): void {
     this.failures += 1;
-    this.trail += 1;
-    this.longest = Math.max(this.longest, this.trail);
+    this.trailingFailures += 1;
+    this.longestRun = Math.max(this.longestRun, this.trailingFailures);
     this.retryAfterMs = Math.max(this.retryAfterMs, retryAfterMs);
     this.sample(message);
   }
@@ -58,10 +58,21 @@ export class Tally {
 
   /** What was counted since it was last taken. */
   take(): Batch {
-    const { successes, failures, slow, quotas, longest, trail, retryAfterMs, quotaMs, samples } = this;
-    const lead = successes === 0 ? trail : this.lead;
+    const { successes, failures, slow, quotas, longestRun, trailingFailures, retryAfterMs, quotaMs, samples } = this;
+    const leadingFailures = successes === 0 ? trailingFailures : this.leadingFailures;
     this.clear();
-    return { successes, failures, slow, quotas, lead, longest, trail, retryAfterMs, quotaMs, samples };
+    return {
+      successes,
+      failures,
+      slow,
+      quotas,
+      leadingFailures,
+      longestRun,
+      trailingFailures,
+      retryAfterMs,
+      quotaMs,
+      samples,
+    };
   }
 
   private clear(): void {
@@ -69,9 +80,9 @@ export class Tally {
     this.failures = 0;
     this.slow = 0;
     this.quotas = 0;
-    this.lead = 0;
-    this.longest = 0;
-    this.trail = 0;
+    this.leadingFailures = 0;
+    this.longestRun = 0;
+    this.trailingFailures = 0;
     this.retryAfterMs = 0;
     this.quotaMs = 0;
     this.samples = [];
@@ -94,7 +105,7 @@ export interface Counter {
   /** A call of an earlier generation ended: it counts for nothing. */
   late(outcome: Outcome): void;
   /** Told of each call, counted or not; undefined when nobody wants to hear. */
-  readonly told: ((outcome: CallOutcome, durationMs: number) => void) | undefined;
+  readonly onCall: ((outcome: CallOutcome, durationMs: number) => void) | undefined;
 }
 
 /** The calls that began under one epoch. Once it is over their outcomes no longer count. */
@@ -135,7 +146,7 @@ export function timed(generation: Generation, settle?: (outcome: Outcome) => voi
   const startedMs = counter.now();
   const take = (outcome: Outcome): void => {
     const durationMs = counter.now() - startedMs;
-    counter.told?.(outcome.kind, durationMs);
+    counter.onCall?.(outcome.kind, durationMs);
     if (settle !== undefined) settle(outcome);
     else if (!generation.isCurrent) counter.late(outcome);
     else if (outcome.kind === 'success') counter.succeeded(durationMs >= counter.slowMs);

@@ -36,7 +36,7 @@ function fleet(size: number) {
     const engine = new Engine({ ...options, instance: `i${index}` });
     pollers.push(new Poller({ store, runtime: realRuntime, members: () => [engine.member] }));
     store.listen(
-      ({ view }) => engine.member.hear(view),
+      ({ view }) => engine.member.applyView(view),
       () => undefined,
     );
     return engine;

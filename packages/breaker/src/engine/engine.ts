@@ -27,15 +27,15 @@ import type { StateName } from '../metrics.ts';
 import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset } from '../presets/preset.ts';
 import type { BreakerId } from '../store/store.ts';
-import { type Callable, callWithin, type CallObserver, type CallOptions } from '../timeout/call.ts';
+import { type Callable, callWithTimeout, type CallObserver, type CallOptions } from '../timeout/call.ts';
 import type { Admission } from './admission.ts';
 import { timed } from './counting.ts';
 import { FleetMember } from './fleet-member.ts';
 import { ProbeLeases } from './probe-leases.ts';
-import { ask, type EngineOptions, type Permit } from './types.ts';
+import { askStore, type EngineOptions, type Permit } from './types.ts';
 
 /** Options of a single call. */
-export type CallSettings = Pick<CallOptions, 'signal' | 'covers'> & { readonly timeoutMs?: number | undefined };
+export type CallSettings = Pick<CallOptions, 'signal' | 'timeoutScope'> & { readonly timeoutMs?: number | undefined };
 
 type Denied = Extract<Permit, { kind: 'denied' }>;
 
@@ -68,7 +68,7 @@ export class Engine {
   run<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
     const { member } = this;
     member.isUsed = true;
-    if (!this.#admission.flows) {
+    if (!this.#admission.isPassing) {
       const permit = this.#admission.permit();
       if (permit.kind === 'ask') return this.#asked(fn, settings);
       // Made here and not further in: most of what a refusal costs is its stack, by the frame.
@@ -76,12 +76,12 @@ export class Engine {
       return this.#permitted(fn, settings, permit);
     }
     const { plain } = member.generation;
-    if (this.#timesAll) return callWithin(fn, this.#callOptions(settings, timed(member.generation)));
-    return callWithin(fn, settings === undefined ? plain : this.#callOptions(settings, plain.observer));
+    if (this.#timesAll) return callWithTimeout(fn, this.#callOptions(settings, timed(member.generation)));
+    return callWithTimeout(fn, settings === undefined ? plain : this.#callOptions(settings, plain.observer));
   }
 
   async #asked<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
-    let permit: Permit = ask;
+    let permit: Permit = askStore;
     while (permit.kind === 'ask') permit = (await this.#leases.ask()) ?? this.#admission.permit();
     if (permit.kind === 'denied') throw new CircuitOpenError(this.#refusal(permit));
     return this.#permitted(fn, settings, permit);
@@ -89,13 +89,13 @@ export class Engine {
 
   #permitted<T>(fn: Callable<T>, settings: CallSettings | undefined, permit: Permit): Promise<T> {
     const { generation } = this.member;
-    if (permit.kind !== 'granted') return callWithin(fn, this.#callOptions(settings, timed(generation)));
+    if (permit.kind !== 'granted') return callWithTimeout(fn, this.#callOptions(settings, timed(generation)));
     const returned = this.#admission.beginProbe();
     const settle = (outcome: Outcome): void => {
       returned();
       this.#leases.settle(permit.lease, outcome);
     };
-    return callWithin(fn, this.#callOptions(settings, timed(generation, settle)));
+    return callWithTimeout(fn, this.#callOptions(settings, timed(generation, settle)));
   }
 
   /** Counts a refusal. @returns what its error says */
@@ -107,7 +107,7 @@ export class Engine {
 
   #callOptions(settings: CallSettings | undefined, observer: CallObserver | undefined): CallOptions {
     const timeoutMs = settings?.timeoutMs ?? this.preset.timeoutMs;
-    return { timeoutMs, signal: settings?.signal, covers: settings?.covers, observer };
+    return { timeoutMs, signal: settings?.signal, timeoutScope: settings?.timeoutScope, observer };
   }
 }
 

@@ -7,7 +7,7 @@ import type { Preset } from '../presets/preset.ts';
 import { type BreakerId, StoreUnavailableError } from '../store/store.ts';
 import { Admission } from './admission.ts';
 import { FleetView } from './fleet-view.ts';
-import { type Counter, Generation, Tally } from './counting.ts';
+import { type Counter, Generation, OutcomeCounter } from './counting.ts';
 import { probeOutcome } from './local-breaker.ts';
 import { Reports, type Urgency } from './reports.ts';
 import type { EngineOptions } from './types.ts';
@@ -29,7 +29,7 @@ export class FleetMember implements Counter {
   readonly admission: Admission;
   readonly classifier: Preset['classifier'];
   readonly slowMs: number;
-  readonly told: Counter['told'];
+  readonly onCall: Counter['onCall'];
   /** The calls that begin now. */
   generation: Generation;
   /** Whether the store doesn't answer. */
@@ -37,13 +37,13 @@ export class FleetMember implements Counter {
   /** It sends and takes nothing more. */
   isClosed = false;
   /** When the store last answered, in ms of the monotonic clock. */
-  heardMs: number = -Infinity;
+  lastNewsMs: number = -Infinity;
   /** A call was made; {@link idleMs} takes note of it. */
   isUsed = true;
   readonly #options: EngineOptions;
   readonly #config: MachineConfig;
   readonly #reports: Reports;
-  readonly #tally = new Tally();
+  readonly #outcomes = new OutcomeCounter();
   #usedMs: number;
   #timer: { readonly dueMs: number; readonly cancel: () => void } | undefined;
   #flight: Promise<void> | undefined;
@@ -57,7 +57,7 @@ export class FleetMember implements Counter {
     this.id = id;
     this.classifier = guarded(preset.classifier);
     this.slowMs = preset.slowCalls?.durationMs ?? Infinity;
-    this.told = events.call;
+    this.onCall = events.call;
     this.#config = machineConfig(preset);
     this.fleet = new FleetView(this.#config, runtime);
     this.admission = new Admission({ preset, runtime, fleet: this.fleet, events });
@@ -95,16 +95,16 @@ export class FleetMember implements Counter {
 
   /** A call of the current generation went well. */
   succeeded(slow: boolean): void {
-    this.#tally.success();
+    this.#outcomes.success();
     if (this.#timer === undefined) this.#hasten(this.fleet.isAlerted ? 'alerted' : 'calm');
     if (!slow) return;
-    this.#tally.wasSlow();
-    this.#fold();
+    this.#outcomes.wasSlow();
+    this.#flushCounts();
   }
 
   /** A call of the current generation ended otherwise. */
   failed(outcome: Outcome, slow: boolean): void {
-    if (this.#tally.add(outcome, slow)) this.#fold();
+    if (this.#outcomes.add(outcome, slow)) this.#flushCounts();
   }
 
   /** A call ended that counts for nothing. */
@@ -115,20 +115,20 @@ export class FleetMember implements Counter {
 
   /** A call was refused. */
   refused(): void {
-    this.told?.('refused', 0);
+    this.onCall?.('refused', 0);
     if (this.isAlone) this.#options.events.decidedAlone('refused', 1);
   }
 
   /** Reports what there is to report, unless a report is on its way: its arrival sees to the rest. */
   flush(): Promise<void> {
-    this.#fold();
+    this.#flushCounts();
     this.#flight ??= this.#report().finally(() => (this.#flight = undefined));
     return this.#flight;
   }
 
   /** Reports all, as far as the store answers. */
   async drain(): Promise<void> {
-    this.#fold();
+    this.#flushCounts();
     for (let left = 3; left > 0 && !this.#reports.isEmpty; left -= 1) await this.flush();
   }
 
@@ -174,7 +174,7 @@ export class FleetMember implements Counter {
   polled(changed: boolean): void {
     if (this.isAlone) void this.flush();
     if (changed || this.isAlone) void this.read();
-    else this.heardMs = this.now();
+    else this.lastNewsMs = this.now();
   }
 
   /** A poll was not answered for this breaker. */
@@ -183,7 +183,7 @@ export class FleetMember implements Counter {
   }
 
   /** Takes a view that was announced. */
-  hear(view: View): void {
+  applyView(view: View): void {
     if (this.fleet.isDoubtful(view)) void this.read();
     else this.#take(view);
     if (this.fleet.isAlerted && this.#timer !== undefined) this.#hasten('alerted');
@@ -225,7 +225,7 @@ export class FleetMember implements Counter {
   }
 
   #took({ view, config, movedFrom }: Reply): void {
-    this.heardMs = this.now();
+    this.lastNewsMs = this.now();
     if (config.version !== this.fleet.config.version) {
       this.fleet.config = config;
       this.admission.configure(config);
@@ -252,7 +252,7 @@ export class FleetMember implements Counter {
   /** What was seen until now no longer counts, and neither does what calls that are under way will come to. */
   #beginGeneration(): void {
     this.#reports.discard();
-    if (!this.#tally.isEmpty) this.#reports.addLate(this.#tally.take());
+    if (!this.#outcomes.isEmpty) this.#reports.addLate(this.#outcomes.take());
     this.#schedule();
     this.generation.isCurrent = false;
     this.generation = new Generation(this, this.#options.preset.timeoutMs);
@@ -268,9 +268,9 @@ export class FleetMember implements Counter {
   }
 
   /** Feeds what was counted to the own breaker, and to the next report. */
-  #fold(): void {
-    if (this.#tally.isEmpty) return;
-    const batch = this.#tally.take();
+  #flushCounts(): void {
+    if (this.#outcomes.isEmpty) return;
+    const batch = this.#outcomes.take();
     const { successes, failures, quotas, slow } = batch;
     if (this.isAlone) this.#options.events.decidedAlone('passed', successes + failures + quotas);
     this.#reports.add(batch);

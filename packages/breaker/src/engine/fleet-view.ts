@@ -1,5 +1,5 @@
 import type { MachineConfig } from '../machine/record.ts';
-import { type Action, ignorance, type View } from '../machine/record.ts';
+import { type Action, unknownView, type View } from '../machine/record.ts';
 import type { Runtime } from './types.ts';
 
 /** Failures that the store held back may be recorded after this, in ms. */
@@ -10,7 +10,7 @@ export class FleetView {
   /** The fleet's config: that of the newest version heard of. */
   config: MachineConfig;
   readonly #runtime: Runtime;
-  #view: View = ignorance;
+  #view: View = unknownView;
   #viewAtMs = 0;
   /** Since when failures that this instance reported may be held back by the store, in ms. */
   #backlogSinceMs = Infinity;

@@ -1,7 +1,7 @@
 import {
   type Action,
   type BreakerRecord,
-  ignorance,
+  unknownView,
   type MachineConfig,
   type MachineState,
   type ProbeOutcome,
@@ -10,7 +10,7 @@ import {
 } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
 import type { Outcome } from '../outcome/outcome.ts';
-import { closedState } from '../machine/turn.ts';
+import { closedState } from '../machine/step-context.ts';
 import { pass, type Permit, type ProbeLease, type Runtime } from './types.ts';
 
 /**
@@ -43,7 +43,7 @@ export class LocalBreaker {
     this.#config = alone(config);
   }
 
-  #act(action: Action, known: View = ignorance): Reply {
+  #act(action: Action, known: View = unknownView): Reply {
     const command = { instance: 'self', config: this.#config, known, random: this.#runtime.random(), action };
     const { record, reply } = step(this.#record, command, this.nowMs);
     this.#record = record;

@@ -24,7 +24,7 @@ export interface PollerOptions {
 export class Poller {
   readonly #options: PollerOptions;
   #cancel: (() => void) | undefined;
-  #isHurried = false;
+  #pollsSoon = false;
   #stopped = false;
 
   constructor(options: PollerOptions) {
@@ -33,9 +33,9 @@ export class Poller {
   }
 
   /** A breaker lost the store: it is asked for soon. */
-  hurry(): void {
-    if (this.#isHurried || this.#stopped) return;
-    this.#isHurried = true;
+  pollSoon(): void {
+    if (this.#pollsSoon || this.#stopped) return;
+    this.#pollsSoon = true;
     this.#arm();
   }
 
@@ -47,7 +47,7 @@ export class Poller {
   #arm(): void {
     this.#cancel?.();
     if (this.#stopped) return;
-    this.#cancel = this.#options.runtime.after(this.#isHurried ? AWAY_POLL_MS : POLL_MS, () => void this.#poll());
+    this.#cancel = this.#options.runtime.after(this.#pollsSoon ? AWAY_POLL_MS : POLL_MS, () => void this.#poll());
   }
 
   async #poll(): Promise<void> {
@@ -55,14 +55,14 @@ export class Poller {
     const all = members();
     for (const member of all) if (member.mustRead) void member.read();
     const sinceMs = runtime.now() - FRESH_MS;
-    if (all.some((member) => member.isAlone || (member.heardMs <= sinceMs && !member.mustRead))) {
+    if (all.some((member) => member.isAlone || (member.lastNewsMs <= sinceMs && !member.mustRead))) {
       // All of them, also those that were heard of just now: the store tells of a change once.
       const { changed, unreachable } = await store.poll(all).catch(() => ({ changed: [], unreachable: all }));
       const [news, gone] = [new Set(changed), new Set(unreachable)];
       for (const member of unreachable) member.lost();
       for (const member of all) if (!gone.has(member)) member.polled(news.has(member));
     }
-    this.#isHurried = all.some((member) => member.isAlone);
+    this.#pollsSoon = all.some((member) => member.isAlone);
     this.#arm();
   }
 }

@@ -73,4 +73,4 @@ export type Permit =
   | { readonly kind: 'ask' };
 
 export const pass: Permit = { kind: 'pass' };
-export const ask: Permit = { kind: 'ask' };
+export const askStore: Permit = { kind: 'ask' };

@@ -1,15 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { BreakerInputError } from '../errors.ts';
-import { callWithin, type CallOptions } from '../timeout/call.ts';
+import { callWithTimeout, type CallOptions } from '../timeout/call.ts';
 import { breakerFetch, type CallRunner, type Fetch } from './index.ts';
 
 /** Breakers that are always closed, and write down what they were asked to run. */
 function closedBreakers() {
-  const runs: (readonly [name: string, preset: string, covers: CallOptions['covers']])[] = [];
+  const runs: (readonly [name: string, preset: string, timeoutScope: CallOptions['timeoutScope']])[] = [];
   const breakers: CallRunner = {
     run: (name, preset, fn, options) => {
-      runs.push([name, preset, options?.covers]);
-      return callWithin(fn, { timeoutMs: 10_000, ...options });
+      runs.push([name, preset, options?.timeoutScope]);
+      return callWithTimeout(fn, { timeoutMs: 10_000, ...options });
     },
   };
   return { breakers, runs };
@@ -39,11 +39,11 @@ describe('breakerFetch', () => {
 
   it('names the breaker by the URL if told how', async () => {
     const { breakers, runs } = closedBreakers();
-    const guarded = breakerFetch(breakers, ({ host }) => host, 'webhook', { fetch: echo, covers: 'body' });
+    const guarded = breakerFetch(breakers, ({ host }) => host, 'webhook', { fetch: echo, timeoutScope: 'body' });
     for (const input of ['http://a.test/1', new URL('http://b.test:8080/'), new Request('http://c.test/')]) {
       await guarded(input);
     }
-    expect(runs.map(([name, , covers]) => [name, covers])).toEqual([
+    expect(runs.map(([name, , timeoutScope]) => [name, timeoutScope])).toEqual([
       ['a.test', 'body'],
       ['b.test:8080', 'body'],
       ['c.test', 'body'],
@@ -78,9 +78,9 @@ describe('breakerFetch', () => {
 
   it.each([
     ['', {}, 'name'],
-    ['a', { covers: 'all' }, 'covers must be one of headers, body, not "all"'],
+    ['a', { timeoutScope: 'all' }, 'timeoutScope must be one of headers, body, not "all"'],
     ['a', { fetch: 'undici' }, 'fetch must be a function, not "undici"'],
-    ['a', { timeoutMs: 5 }, 'timeoutMs is no option: there are fetch, covers'],
+    ['a', { timeoutMs: 5 }, 'timeoutMs is no option: there are fetch, timeoutScope'],
   ])('refuses %j with %j at construction', (name, options, message) => {
     const make = (): unknown => breakerFetch(closedBreakers().breakers, name, 'webhook', options as object);
     expect(make).toThrow(BreakerInputError);

@@ -1,6 +1,6 @@
 import { checkName, checkObject } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
-import type { Covers } from '../timeout/call.ts';
+import type { TimeoutScope } from '../timeout/call.ts';
 
 /** What is needed of a set of breakers. */
 export interface CallRunner<PresetName extends string = string> {
@@ -8,7 +8,7 @@ export interface CallRunner<PresetName extends string = string> {
     name: string,
     preset: PresetName,
     fn: (signal: AbortSignal) => Promise<T>,
-    options?: { readonly signal?: AbortSignal; readonly covers?: Covers },
+    options?: { readonly signal?: AbortSignal; readonly timeoutScope?: TimeoutScope },
   ): Promise<T>;
 }
 
@@ -20,7 +20,7 @@ export interface BreakerFetchOptions {
   /** @default the global fetch, looked up with each call */
   readonly fetch?: Fetch;
   /** Whether the timeout and the outcome cover the reading of the response's body too. @default 'headers' */
-  readonly covers?: Covers;
+  readonly timeoutScope?: TimeoutScope;
 }
 
 /**
@@ -43,14 +43,14 @@ export function breakerFetch<PresetName extends string>(
   preset: NoInfer<PresetName>,
   options: BreakerFetchOptions = {},
 ): Fetch {
-  checkObject('options', options, ['fetch', 'covers']);
-  const { fetch: inner, covers = 'headers' } = options;
+  checkObject('options', options, ['fetch', 'timeoutScope']);
+  const { fetch: inner, timeoutScope = 'headers' } = options;
   if (inner !== undefined && typeof inner !== 'function') {
     throw new BreakerInputError('fetch', `must be a function, not ${shown(inner)}`);
   }
   if (typeof name !== 'function') checkName(name);
-  if (covers !== 'headers' && covers !== 'body') {
-    throw new BreakerInputError('covers', `must be one of headers, body, not ${shown(covers)}`);
+  if (timeoutScope !== 'headers' && timeoutScope !== 'body') {
+    throw new BreakerInputError('timeoutScope', `must be one of headers, body, not ${shown(timeoutScope)}`);
   }
   return async (input, init) => {
     const breaker = typeof name === 'function' ? name(new URL(input instanceof Request ? input.url : input)) : name;
@@ -59,7 +59,7 @@ export function breakerFetch<PresetName extends string>(
       breaker,
       preset,
       (composed) => (inner ?? globalThis.fetch)(input, { ...init, signal: composed }),
-      signal === undefined ? { covers } : { covers, signal },
+      signal === undefined ? { timeoutScope } : { timeoutScope, signal },
     );
   };
 }

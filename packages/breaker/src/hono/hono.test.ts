@@ -1,15 +1,15 @@
 import { Hono } from 'hono';
 import { describe, expect, it } from 'vitest';
 import { CircuitOpenError } from '../errors.ts';
-import { circuitOpenAnswers, onCircuitOpen } from './index.ts';
+import { handleCircuitOpen, circuitOpenHandler } from './index.ts';
 
 function appThatThrows(error: Error): Hono {
   const app = new Hono();
   app.onError((_error, context) => context.text('other', 500, { 'X-Other': 'yes' }));
-  app.get('/guarded', circuitOpenAnswers(), () => {
+  app.get('/guarded', handleCircuitOpen(), () => {
     throw error;
   });
-  app.get('/fine', circuitOpenAnswers(), (context) => context.text('fine'));
+  app.get('/fine', handleCircuitOpen(), (context) => context.text('fine'));
   return app;
 }
 
@@ -28,7 +28,7 @@ const problem = {
   retryAfter: 2,
 };
 
-describe('circuitOpenAnswers', () => {
+describe('handleCircuitOpen', () => {
   it('answers a refusal with 503, Retry-After in whole seconds and a problem document', async () => {
     const response = await appThatThrows(refusal(1_001)).request('/guarded');
     expect(response.status).toBe(503);
@@ -56,10 +56,10 @@ describe('circuitOpenAnswers', () => {
   });
 });
 
-describe('onCircuitOpen', () => {
+describe('circuitOpenHandler', () => {
   it('answers refusals, and leaves the rest to the other handler', async () => {
     const app = new Hono();
-    app.onError(onCircuitOpen((error, context) => context.text(error.message, 500)));
+    app.onError(circuitOpenHandler((error, context) => context.text(error.message, 500)));
     app.get('/:kind', (context) => {
       throw context.req.param('kind') === 'refused' ? refusal(2_000) : new Error('mine');
     });

@@ -6,10 +6,10 @@ import { CircuitOpenError } from '../errors.ts';
  * errors to `otherwise`.
  * @example
  * ```ts
- * app.onError(onCircuitOpen((error, context) => context.text('Internal Server Error', 500)));
+ * app.onError(circuitOpenHandler((error, context) => context.text('Internal Server Error', 500)));
  * ```
  */
-export function onCircuitOpen(otherwise: ErrorHandler): ErrorHandler {
+export function circuitOpenHandler(otherwise: ErrorHandler): ErrorHandler {
   return (error, context) => {
     const refusal = refusalIn(error);
     return refusal === undefined ? otherwise(error, context) : refusalResponse(refusal);
@@ -21,10 +21,10 @@ export function onCircuitOpen(otherwise: ErrorHandler): ErrorHandler {
  * have logged it, as Hono's own does; its answer is replaced.
  * @example
  * ```ts
- * app.use('/generate/*', circuitOpenAnswers());
+ * app.use('/generate/*', handleCircuitOpen());
  * ```
  */
-export function circuitOpenAnswers(): MiddlewareHandler {
+export function handleCircuitOpen(): MiddlewareHandler {
   return async (context, next) => {
     await next();
     const refusal = refusalIn(context.error);

@@ -4,7 +4,9 @@ import { type Batch, emptyBatch, mergeBatches } from './batch.ts';
 
 /** The batch of one call. */
 const one = (ok: boolean): Batch =>
-  ok ? { ...emptyBatch, successes: 1 } : { ...emptyBatch, failures: 1, lead: 1, longest: 1, trail: 1 };
+  ok
+    ? { ...emptyBatch, successes: 1 }
+    : { ...emptyBatch, failures: 1, leadingFailures: 1, longestRun: 1, trailingFailures: 1 };
 
 const longestRun = (calls: readonly boolean[]): number =>
   Math.max(
@@ -23,8 +25,8 @@ it('merges to the same in whichever groups, and counts runs as one would call by
       const parts = edges.slice(1).map((end, index) => calls.slice(edges[index], end).map(one));
       const grouped = parts.map((part) => part.reduce(mergeBatches, emptyBatch));
       expect(grouped.reduceRight((right, left) => mergeBatches(left, right), emptyBatch)).toEqual(whole);
-      expect(whole.longest).toBe(longestRun(calls));
-      expect(whole.trail).toBe(calls.length - 1 - calls.lastIndexOf(true));
+      expect(whole.longestRun).toBe(longestRun(calls));
+      expect(whole.trailingFailures).toBe(calls.length - 1 - calls.lastIndexOf(true));
     }),
   );
 });

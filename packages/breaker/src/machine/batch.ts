@@ -10,11 +10,11 @@ export interface Batch {
   /** Refusals for an exhausted quota; they are in none of the other counts. */
   readonly quotas: number;
   /** Failures before the first success. */
-  readonly lead: number;
+  readonly leadingFailures: number;
   /** Most failures in a row. */
-  readonly longest: number;
+  readonly longestRun: number;
   /** Failures after the last success. */
-  readonly trail: number;
+  readonly trailingFailures: number;
   /** The longest time that a failing provider asked us to stay away, in ms; 0 = it did not. */
   readonly retryAfterMs: number;
   /** The same of quota refusals. */
@@ -32,9 +32,9 @@ export const emptyBatch: Batch = {
   failures: 0,
   slow: 0,
   quotas: 0,
-  lead: 0,
-  longest: 0,
-  trail: 0,
+  leadingFailures: 0,
+  longestRun: 0,
+  trailingFailures: 0,
   retryAfterMs: 0,
   quotaMs: 0,
   samples: [],
@@ -50,7 +50,8 @@ export function batchOf({
 }): Batch {
   const samples = message === '' ? [] : [message];
   if (kind === 'success') return { ...emptyBatch, successes: 1 };
-  if (kind === 'failure') return { ...emptyBatch, failures: 1, lead: 1, longest: 1, trail: 1, samples };
+  if (kind === 'failure')
+    return { ...emptyBatch, failures: 1, leadingFailures: 1, longestRun: 1, trailingFailures: 1, samples };
   return kind === 'quota' ? { ...emptyBatch, quotas: 1, samples } : emptyBatch;
 }
 
@@ -61,9 +62,9 @@ export function mergeBatches(one: Batch, other: Batch): Batch {
     failures: one.failures + other.failures,
     slow: one.slow + other.slow,
     quotas: one.quotas + other.quotas,
-    lead: one.successes > 0 ? one.lead : one.lead + other.lead,
-    longest: Math.max(one.longest, other.longest, one.trail + other.lead),
-    trail: other.successes > 0 ? other.trail : one.trail + other.trail,
+    leadingFailures: one.successes > 0 ? one.leadingFailures : one.leadingFailures + other.leadingFailures,
+    longestRun: Math.max(one.longestRun, other.longestRun, one.trailingFailures + other.leadingFailures),
+    trailingFailures: other.successes > 0 ? other.trailingFailures : one.trailingFailures + other.trailingFailures,
     retryAfterMs: Math.max(one.retryAfterMs, other.retryAfterMs),
     quotaMs: Math.max(one.quotaMs, other.quotaMs),
     samples: [...one.samples, ...other.samples].slice(0, MAX_SAMPLES),

@@ -260,7 +260,7 @@ export interface Reply {
 }
 
 /** What an instance believes before it has heard of anything. */
-export const ignorance: View = {
+export const unknownView: View = {
   epoch: 0,
   seeded: false,
   kind: 'closed',

@@ -1,5 +1,5 @@
 import type { BreakerRecord, Command, MachineState, View } from './record.ts';
-import { closedState } from './turn.ts';
+import { closedState } from './step-context.ts';
 
 const NO_BACKLOG = { secondMs: 0, emitted: 0, failures: 0, message: '', successes: 0, successesAtMs: 0 };
 
@@ -12,7 +12,7 @@ const NO_BACKLOG = { secondMs: 0, emitted: 0, failures: 0, message: '', successe
  * - It was seeded by a newcomer while others still know of an open or forced state that hasn't ended. That state holds,
  *   under a new epoch. A seed that has gone through a transition of its own is not overruled.
  */
-export function restored(
+export function recoverRecord(
   record: BreakerRecord | undefined,
   { config, known }: Command,
   nowMs: number,
@@ -33,7 +33,7 @@ export function restored(
   if (known.epoch > record.epoch) {
     return { record: { ...record, ...fromView(known, nowMs), seeded: false }, changed: true };
   }
-  if (record.seeded && known.epoch > 0 && known.epoch < record.epoch && holdsAt(known, nowMs)) {
+  if (record.seeded && known.epoch > 0 && known.epoch < record.epoch && isInForce(known, nowMs)) {
     const epoch = Math.max(nowMs, record.epoch + 1);
     return { record: { ...record, ...fromView(known, nowMs), epoch, seeded: false }, changed: true };
   }
@@ -41,7 +41,7 @@ export function restored(
 }
 
 /** Whether a state refuses calls, or lets them through, by its own right still. */
-function holdsAt({ kind, untilMs }: View, nowMs: number): boolean {
+function isInForce({ kind, untilMs }: View, nowMs: number): boolean {
   if (kind === 'forced_open' || kind === 'forced_closed') return untilMs === 0 || untilMs > nowMs;
   return kind === 'open' && untilMs > nowMs;
 }
@@ -49,7 +49,7 @@ function holdsAt({ kind, untilMs }: View, nowMs: number): boolean {
 function fromView(view: View, nowMs: number): { epoch: number; state: MachineState } {
   const { epoch, kind, openings, who, why } = view;
   const reason = view.reason === '' ? 'failures' : view.reason;
-  const { sinceMs, untilMs } = begunBy(view, nowMs);
+  const { sinceMs, untilMs } = begunByNow(view, nowMs);
   switch (kind) {
     case 'closed':
       return { epoch, state: { ...closedState(nowMs, openings), sinceMs } };
@@ -66,7 +66,7 @@ function fromView(view: View, nowMs: number): { epoch: number; state: MachineSta
 }
 
 /** The times of a state that has begun by now: if it lies ahead, the clock was set back, and it lasts as long as before. */
-function begunBy(
+function begunByNow(
   { sinceMs, untilMs }: { readonly sinceMs: number; readonly untilMs: number },
   nowMs: number,
 ): { sinceMs: number; untilMs: number } {
@@ -75,7 +75,7 @@ function begunBy(
 }
 
 /** A clock that a failover set back must not make times of before it last longer than they could have. */
-export function clamped(record: BreakerRecord, nowMs: number): BreakerRecord {
+export function clampToClock(record: BreakerRecord, nowMs: number): BreakerRecord {
   const { state, config } = record;
   if (
     state.kind === 'forced_open' ||
@@ -83,7 +83,7 @@ export function clamped(record: BreakerRecord, nowMs: number): BreakerRecord {
     (state.kind === 'open' && state.reason === 'quota')
   ) {
     // Of a quota the provider said how long, and no config bounds it.
-    return state.sinceMs > nowMs ? { ...record, state: { ...state, ...begunBy(state, nowMs) } } : record;
+    return state.sinceMs > nowMs ? { ...record, state: { ...state, ...begunByNow(state, nowMs) } } : record;
   }
   if (state.kind === 'open' && state.untilMs > nowMs + config.maxOpenMs) {
     return { ...record, state: { ...state, untilMs: nowMs + config.maxOpenMs } };

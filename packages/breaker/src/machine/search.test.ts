@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';
-import { ignorance, type Action, type BreakerRecord, type MachineState, type View } from './record.ts';
+import { unknownView, type Action, type BreakerRecord, type MachineState, type View } from './record.ts';
 import type { MachineConfig } from './record.ts';
 import { step } from './step.ts';
 
@@ -53,10 +53,16 @@ interface Move {
   readonly byHand: boolean;
 }
 
-const start: World = { now: FIRST_MS, deployed: 0, record: undefined, known: { a: ignorance, b: ignorance }, held: [] };
+const start: World = {
+  now: FIRST_MS,
+  deployed: 0,
+  record: undefined,
+  known: { a: unknownView, b: unknownView },
+  held: [],
+};
 
 function act(world: World, instance: string, action: Action): World {
-  const known = world.known[instance] ?? ignorance;
+  const known = world.known[instance] ?? unknownView;
   const command = { instance, config: configs[world.deployed] ?? config, known, random: 0, action };
   const { record, reply } = step(world.record, command, world.now);
   if (action.type === 'report') {
@@ -95,7 +101,7 @@ function moves(world: World): Move[] {
     add(`${instance} dies`, {
       ...world,
       held: world.held.filter((one) => one.leaseId !== leaseId),
-      known: { ...world.known, [instance]: ignorance },
+      known: { ...world.known, [instance]: unknownView },
     });
   }
   add('tick', { ...world, now: world.now + TICK_MS });
@@ -153,7 +159,7 @@ function normalized({ now, deployed, record, known, held }: World): World {
   return {
     now: FIRST_MS,
     deployed,
-    known: Object.fromEntries(INSTANCES.map((name) => [name, viewOf(known[name] ?? ignorance)])),
+    known: Object.fromEntries(INSTANCES.map((name) => [name, viewOf(known[name] ?? unknownView)])),
     held: held.map((one) => ({ ...one, epoch: epochOf(one.epoch) })),
     record:
       record === undefined

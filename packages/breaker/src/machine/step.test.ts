@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { failures, kinds, machineBench, opened, probe, runOf, successes } from '../../test/machine.ts';
-import { ignorance } from './record.ts';
+import { unknownView } from './record.ts';
 
 /** A breaker whose open time is over and that has given out one lease, 'p1'. */
 function halfOpened(overrides: Parameters<typeof machineBench>[0] = {}) {
@@ -168,7 +168,7 @@ describe('a store that forgot', () => {
     const { bench, trip } = opened();
     bench.record = undefined;
     bench.now += 100;
-    bench.act('newcomer', { type: 'report', seq: 1, batch: successes(1) }, ignorance);
+    bench.act('newcomer', { type: 'report', seq: 1, batch: successes(1) }, unknownView);
     expect(bench.record).toMatchObject({ seeded: true, epoch: bench.now });
     bench.act('b', { type: 'read' }, trip.reply.view);
     expect(bench.record).toMatchObject({ epoch: bench.now + 1, state: { kind: 'open' } });

@@ -40,7 +40,7 @@ import type {
   MachineState,
   OpenReason,
 } from './record.ts';
-import { clamped, restored } from './restore.ts';
+import { clampToClock, recoverRecord } from './restore.ts';
 import {
   type Cause,
   closedState,
@@ -50,10 +50,10 @@ import {
   result,
   type StepResult,
   transition,
-  type Turn,
+  type StepContext,
   unseen,
-} from './turn.ts';
-import { CALLING_MS, isCalling, judge, quorumOf, withBatch, withoutStale } from './window.ts';
+} from './step-context.ts';
+import { CALLING_MS, isCalling, findTrip, quorumOf, withBatch, withoutStale } from './window.ts';
 
 type Of<Kind extends MachineState['kind']> = Extract<MachineState, { kind: Kind }>;
 type ActionOf<Type extends Action['type']> = Extract<Action, { type: Type }>;
@@ -74,34 +74,34 @@ export const ASK_AGAIN_MS = 1_000;
 export function step(before: BreakerRecord | undefined, command: Command, nowMs: number): StepResult {
   const { action } = command;
   if (before === undefined && action.type === 'read' && command.known.epoch === 0) return unseen(command, nowMs);
-  const { record, changed } = restored(before, command, nowMs);
+  const { record, changed } = recoverRecord(before, command, nowMs);
   const config = configAfter(record.config, command);
-  const turn: Turn = {
-    record: clamped({ ...record, config }, nowMs),
+  const context: StepContext = {
+    record: clampToClock({ ...record, config }, nowMs),
     command,
     nowMs,
     events: [],
     publish: changed,
     movedFrom: '',
   };
-  passTime(turn);
+  passTime(context);
   switch (action.type) {
     case 'read':
-      flushBacklog(turn, false);
-      if (action.sick === true) hearSick(turn, action.askedMs ?? 0);
-      return result(turn, 'done');
+      flushBacklog(context, false);
+      if (action.sick === true) countSick(context, action.askedMs ?? 0);
+      return result(context, 'done');
     case 'report':
-      return report(turn, action);
+      return report(context, action);
     case 'acquire':
-      return acquire(turn, action.leaseId);
+      return acquire(context, action.leaseId);
     case 'settle':
-      return settle(turn, action);
+      return settle(context, action);
     case 'force':
-      return force(turn, action);
+      return force(context, action);
     default:
-      flushBacklog(turn, true);
-      transition(turn, closedState(nowMs, 0), { metadata: { reason: 'reset', who: action.who, why: action.why } });
-      return result(turn, 'done');
+      flushBacklog(context, true);
+      transition(context, closedState(nowMs, 0), { metadata: { reason: 'reset', who: action.who, why: action.why } });
+      return result(context, 'done');
   }
 }
 
@@ -112,168 +112,172 @@ function configAfter(held: MachineConfig, { action, config }: Command): MachineC
 }
 
 /** What happens by itself: forced states end, leases of dead probers expire, and fewer probes may be enough. */
-function passTime(turn: Turn): void {
-  const { nowMs } = turn;
-  const { state, config } = turn.record;
+function passTime(context: StepContext): void {
+  const { nowMs } = context;
+  const { state, config } = context.record;
   if ((state.kind === 'forced_open' || state.kind === 'forced_closed') && state.untilMs > 0 && state.untilMs <= nowMs) {
-    transition(turn, closedState(nowMs, 0), { metadata: { reason: 'force_ended' } });
+    transition(context, closedState(nowMs, 0), { metadata: { reason: 'force_ended' } });
   }
   if (state.kind !== 'half_open') return;
   const leases = state.leases.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
   const expiries = state.expiries + state.leases.length - leases.length;
-  turn.record = { ...turn.record, state: { ...state, leases, expiries } };
-  if (state.successes >= config.probes) closeAgain(turn, state);
-  else if (expiries >= config.maxExpiries) open(turn, 'probes_expired', state.openings, 0, { metadata: { expiries } });
+  context.record = { ...context.record, state: { ...state, leases, expiries } };
+  if (state.successes >= config.probes) closeAgain(context, state);
+  else if (expiries >= config.maxExpiries)
+    open(context, 'probes_expired', state.openings, 0, { metadata: { expiries } });
 }
 
-function report(turn: Turn, { seq, batch, lateMs }: ActionOf<'report'>): StepResult {
-  const { command, nowMs } = turn;
+function report(context: StepContext, { seq, batch, lateMs }: ActionOf<'report'>): StepResult {
+  const { command, nowMs } = context;
   const { instance, known } = command;
-  const { instances, state, epoch, config } = turn.record;
+  const { instances, state, epoch, config } = context.record;
   const seen = instances[instance];
-  if (seen !== undefined && seen.calledAtMs > nowMs - FORGET_MS && seq <= seen.seq) return result(turn, 'ignored');
+  if (seen !== undefined && seen.calledAtMs > nowMs - FORGET_MS && seq <= seen.seq) return result(context, 'ignored');
   // Telling late is no call: the time noted is one that doesn't count as calling, which still keeps the number known
   // for FORGET_MS - CALLING_MS.
   const calledAtMs = lateMs === undefined ? nowMs : Math.max(seen?.calledAtMs ?? 0, nowMs - CALLING_MS);
-  turn.record = { ...turn.record, instances: withInstance(instances, instance, { seq, calledAtMs }, nowMs) };
+  context.record = { ...context.record, instances: withInstance(instances, instance, { seq, calledAtMs }, nowMs) };
   if (lateMs !== undefined) {
-    recordLate(turn, batch, lateMs);
-    return result(turn, 'done');
+    recordLate(context, batch, lateMs);
+    return result(context, 'done');
   }
   // What counts for nothing has happened all the same: the trail has it.
-  recordBatch(turn, batch);
-  if (known.epoch !== 0 && known.epoch !== epoch) return result(turn, 'ignored');
-  if (state.kind !== 'closed' && state.kind !== 'forced_closed') return result(turn, 'ignored');
-  if (state.kind !== 'closed' || !config.trips) return result(turn, 'done');
-  count(turn, state, batch);
-  return result(turn, 'done');
+  recordBatch(context, batch);
+  if (known.epoch !== 0 && known.epoch !== epoch) return result(context, 'ignored');
+  if (state.kind !== 'closed' && state.kind !== 'forced_closed') return result(context, 'ignored');
+  if (state.kind !== 'closed' || !config.trips) return result(context, 'done');
+  count(context, state, batch);
+  return result(context, 'done');
 }
 
-function count(turn: Turn, state: Of<'closed'>, batch: Batch): void {
-  const { nowMs } = turn;
-  const { instance } = turn.command;
-  const { config, instances, alertUntilMs } = turn.record;
+function count(context: StepContext, state: Of<'closed'>, batch: Batch): void {
+  const { nowMs } = context;
+  const { instance } = context.command;
+  const { config, instances, alertUntilMs } = context.record;
   const before = withoutStale(state.window, config, nowMs);
   const after = withBatch(before, config.trip, instance, batch, nowMs);
   const required = quorumOf(config.quorum, instances, nowMs);
-  const trip = judge(config.trip, { before, after, instance, batch, required });
+  const trip = findTrip(config.trip, { before, after, instance, batch, required });
   if (trip !== undefined) {
     const { reason, failureCount, calls, rate } = trip;
-    const openings = remembered(turn, state);
+    const openings = remembered(context, state);
     const askedMs = reason === 'quota' ? batch.quotaMs : batch.retryAfterMs;
     const metadata = calls > 0 ? { calls, rate } : {};
-    open(turn, reason, openings, askedMs, { failureCount, message: batch.samples.at(-1) ?? '', metadata });
+    open(context, reason, openings, askedMs, { failureCount, message: batch.samples.at(-1) ?? '', metadata });
     return;
   }
-  turn.record = { ...turn.record, state: { ...state, window: after } };
+  context.record = { ...context.record, state: { ...state, window: after } };
   if (batch.failures + batch.quotas === 0) return;
-  if (alertUntilMs <= nowMs) turn.publish = true;
-  turn.record = { ...turn.record, alertUntilMs: nowMs + ALERT_MS };
+  if (alertUntilMs <= nowMs) context.publish = true;
+  context.record = { ...context.record, alertUntilMs: nowMs + ALERT_MS };
 }
 
 /** Of the openings before this closed state, those that aren't forgotten. */
-function remembered({ record, nowMs }: Turn, { openings, sinceMs }: Of<'closed'>): number {
+function remembered({ record, nowMs }: StepContext, { openings, sinceMs }: Of<'closed'>): number {
   const healthyMs = Math.max(0, nowMs - sinceMs);
   return Math.max(0, openings - Math.floor(healthyMs / record.config.decayMs));
 }
 
 /** Time passes while an instance is sick: once nobody else has been calling for long enough, its word is the fleet's. */
-function hearSick(turn: Turn, askedMs: number): void {
-  const { command, nowMs, record } = turn;
+function countSick(context: StepContext, askedMs: number): void {
+  const { command, nowMs, record } = context;
   const { state, config, instances, epoch } = record;
   if (state.kind !== 'closed' || !config.trips || command.known.epoch !== epoch) return;
   const goesOn = state.sickAtMs <= nowMs && state.sickAtMs >= nowMs - SICK_PAUSE_MS;
   const sickSinceMs = goesOn ? state.sickSinceMs : nowMs;
-  turn.record = { ...record, state: { ...state, sickSinceMs, sickAtMs: nowMs } };
+  context.record = { ...record, state: { ...state, sickSinceMs, sickAtMs: nowMs } };
   if (nowMs - sickSinceMs < CALLING_MS) return;
   if (Object.entries(instances).some(([name, seen]) => name !== command.instance && isCalling(seen, nowMs))) return;
-  open(turn, 'sole_caller', remembered(turn, state), askedMs, { failureCount: state.window.run, metadata: {} });
+  open(context, 'sole_caller', remembered(context, state), askedMs, { failureCount: state.window.run, metadata: {} });
 }
 
-function acquire(turn: Turn, leaseId: string): StepResult {
-  const { nowMs } = turn;
-  const { state } = turn.record;
+function acquire(context: StepContext, leaseId: string): StepResult {
+  const { nowMs } = context;
+  const { state } = context.record;
   switch (state.kind) {
     case 'closed':
     case 'forced_closed':
-      return result(turn, 'pass');
+      return result(context, 'pass');
     case 'forced_open':
-      return result(turn, 'denied', state.untilMs === 0 ? ASK_AGAIN_MS : state.untilMs - nowMs);
+      return result(context, 'denied', state.untilMs === 0 ? ASK_AGAIN_MS : state.untilMs - nowMs);
     case 'open': {
-      if (state.untilMs > nowMs) return result(turn, 'denied', state.untilMs - nowMs);
+      if (state.untilMs > nowMs) return result(context, 'denied', state.untilMs - nowMs);
       const { openings } = state;
       const halfOpen = { kind: 'half_open', sinceMs: nowMs, openings, successes: 0, expiries: 0, leases: [] } as const;
-      transition(turn, halfOpen, { metadata: { reason: 'open_time_over' } });
-      return lease(turn, halfOpen, leaseId);
+      transition(context, halfOpen, { metadata: { reason: 'open_time_over' } });
+      return lease(context, halfOpen, leaseId);
     }
     default:
-      return lease(turn, state, leaseId);
+      return lease(context, state, leaseId);
   }
 }
 
-function lease(turn: Turn, state: Of<'half_open'>, leaseId: string): StepResult {
-  const { nowMs } = turn;
-  const { config } = turn.record;
-  if (state.leases.some(({ id }) => id === leaseId)) return result(turn, 'granted');
+function lease(context: StepContext, state: Of<'half_open'>, leaseId: string): StepResult {
+  const { nowMs } = context;
+  const { config } = context.record;
+  if (state.leases.some(({ id }) => id === leaseId)) return result(context, 'granted');
   if (state.leases.length + state.successes >= config.probes) {
     const first = state.leases[0]?.expiresAtMs ?? nowMs + ASK_AGAIN_MS;
-    return result(turn, 'denied', Math.min(ASK_AGAIN_MS, Math.max(1, first - nowMs)));
+    return result(context, 'denied', Math.min(ASK_AGAIN_MS, Math.max(1, first - nowMs)));
   }
   const leases = [...state.leases, { id: leaseId, expiresAtMs: nowMs + config.leaseMs }];
   leases.sort((one, other) => one.expiresAtMs - other.expiresAtMs);
-  turn.record = { ...turn.record, state: { ...state, leases } };
-  return result(turn, 'granted');
+  context.record = { ...context.record, state: { ...state, leases } };
+  return result(context, 'granted');
 }
 
-function settle(turn: Turn, { leaseId, epoch, outcome }: ActionOf<'settle'>): StepResult {
-  const { state, config } = turn.record;
-  if (state.kind !== 'half_open' || epoch !== turn.record.epoch) return result(turn, 'expired');
+function settle(context: StepContext, { leaseId, epoch, outcome }: ActionOf<'settle'>): StepResult {
+  const { state, config } = context.record;
+  if (state.kind !== 'half_open' || epoch !== context.record.epoch) return result(context, 'expired');
   const leases = state.leases.filter(({ id }) => id !== leaseId);
-  if (leases.length === state.leases.length) return result(turn, 'expired');
+  if (leases.length === state.leases.length) return result(context, 'expired');
   const successes = state.successes + (outcome.kind === 'success' || outcome.kind === 'answered' ? 1 : 0);
-  turn.record = { ...turn.record, state: { ...state, leases, successes, expiries: 0 } };
-  recordBatch(turn, batchOf(outcome));
+  context.record = { ...context.record, state: { ...state, leases, successes, expiries: 0 } };
+  recordBatch(context, batchOf(outcome));
   if (outcome.kind === 'failure' || outcome.kind === 'quota') {
     const reason = outcome.kind === 'quota' ? 'quota' : 'probe_failed';
-    open(turn, reason, state.openings, outcome.retryAfterMs, {
+    open(context, reason, state.openings, outcome.retryAfterMs, {
       failureCount: 1,
       message: outcome.message,
       metadata: {},
     });
-  } else if (successes >= config.probes) closeAgain(turn, { openings: state.openings, successes });
-  return result(turn, 'settled');
+  } else if (successes >= config.probes) closeAgain(context, { openings: state.openings, successes });
+  return result(context, 'settled');
 }
 
-function closeAgain(turn: Turn, { openings, successes }: Pick<Of<'half_open'>, 'openings' | 'successes'>): void {
+function closeAgain(
+  context: StepContext,
+  { openings, successes }: Pick<Of<'half_open'>, 'openings' | 'successes'>,
+): void {
   const metadata = { reason: 'probes_succeeded', probes: successes };
-  transition(turn, closedState(turn.nowMs, openings), { metadata });
+  transition(context, closedState(context.nowMs, openings), { metadata });
 }
 
-function force(turn: Turn, { target, forMs, who, why }: ActionOf<'force'>): StepResult {
-  const { nowMs } = turn;
+function force(context: StepContext, { target, forMs, who, why }: ActionOf<'force'>): StepResult {
+  const { nowMs } = context;
   const untilMs = forMs === 0 ? 0 : nowMs + forMs;
-  flushBacklog(turn, true);
+  flushBacklog(context, true);
   const metadata = { reason: 'forced', who, why, untilMs };
-  transition(turn, { kind: target, sinceMs: nowMs, untilMs, who, why }, { metadata });
-  return result(turn, 'done');
+  transition(context, { kind: target, sinceMs: nowMs, untilMs, who, why }, { metadata });
+  return result(context, 'done');
 }
 
 /** Opens: for a quota as long as was asked, else for longer with every earlier opening in a row. */
-function open(turn: Turn, reason: OpenReason, earlier: number, askedMs: number, cause: Cause): void {
-  const { nowMs } = turn;
+function open(context: StepContext, reason: OpenReason, earlier: number, askedMs: number, cause: Cause): void {
+  const { nowMs } = context;
   const isQuota = reason === 'quota';
-  const openForMs = isQuota ? askedMs : drawnMs(turn, earlier, askedMs);
-  flushBacklog(turn, true);
+  const openForMs = isQuota ? askedMs : drawnMs(context, earlier, askedMs);
+  flushBacklog(context, true);
   const metadata = { ...cause.metadata, reason, openForMs };
   const openings = isQuota ? earlier : earlier + 1;
   transition(
-    turn,
+    context,
     { kind: 'open', sinceMs: nowMs, untilMs: nowMs + openForMs, openings, reason },
     { ...cause, metadata },
   );
 }
 
-function drawnMs({ record, command }: Turn, earlier: number, askedMs: number): number {
+function drawnMs({ record, command }: StepContext, earlier: number, askedMs: number): number {
   const { openMs, maxOpenMs, backoff } = record.config;
   const ceilingMs = Math.min(maxOpenMs, openMs * backoff ** earlier);
   return Math.max(openMs + Math.floor(command.random * (ceilingMs - openMs)), Math.min(askedMs, maxOpenMs));

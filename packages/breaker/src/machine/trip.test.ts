@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { failures, kinds, machineBench, opened, successes } from '../../test/machine.ts';
 import { emptyBatch } from './batch.ts';
-import { ignorance } from './record.ts';
+import { unknownView } from './record.ts';
 
 describe('closed', () => {
   it('opens once the failures in a row reach the threshold, with failures of enough instances', () => {
@@ -45,9 +45,9 @@ describe('closed', () => {
 
   it('counts a run across batches and across the successes inside them', () => {
     const bench = machineBench({ quorum: 1 });
-    bench.report('a', { ...failures(2), successes: 1, lead: 0, longest: 2, trail: 2 });
+    bench.report('a', { ...failures(2), successes: 1, leadingFailures: 0, longestRun: 2, trailingFailures: 2 });
     expect(bench.record?.state).toMatchObject({ window: { run: 2 } });
-    const trip = bench.report('a', { ...failures(1), successes: 4, trail: 0 });
+    const trip = bench.report('a', { ...failures(1), successes: 4, trailingFailures: 0 });
     expect(trip.events.at(-1)).toMatchObject({ type: 'opened', failureCount: 3 });
   });
 
@@ -70,7 +70,7 @@ describe('closed', () => {
 
   it('counts nothing that was seen under another epoch, and records it still', () => {
     const { bench } = opened();
-    const stale = { ...ignorance, epoch: bench.now - 1 };
+    const stale = { ...unknownView, epoch: bench.now - 1 };
     bench.act('x', { type: 'reset', who: 'ada', why: '' });
     expect(bench.report('a', failures(3), stale).reply.verdict).toBe('ignored');
     const { events } = bench.report('b', failures(3), stale);

@@ -45,13 +45,13 @@ export function withoutStale(window: Window, { trip }: MachineConfig, nowMs: num
 
 /** A window with a batch more. */
 export function withBatch(before: Window, trip: TripConfig, instance: string, batch: Batch, nowMs: number): Window {
-  const { successes, failures, slow, trail, quotaMs } = batch;
+  const { successes, failures, slow, trailingFailures, quotaMs } = batch;
   const here = { [instance]: nowMs };
   const broken = successes > 0;
   return {
-    run: broken ? trail : before.run + trail,
-    runAtMs: trail > 0 ? nowMs : broken ? 0 : before.runAtMs,
-    runBy: { ...(broken ? {} : before.runBy), ...(trail > 0 ? here : {}) },
+    run: broken ? trailingFailures : before.run + trailingFailures,
+    runAtMs: trailingFailures > 0 ? nowMs : broken ? 0 : before.runAtMs,
+    runBy: { ...(broken ? {} : before.runBy), ...(trailingFailures > 0 ? here : {}) },
     buckets: trip.size > 0 && successes + failures > 0 ? withCalls(before.buckets, trip, batch, nowMs) : before.buckets,
     guiltBy: trip.size > 0 && failures + slow > 0 ? { ...before.guiltBy, ...here } : before.guiltBy,
     quota: quotaMs > 0 ? { ...before.quota, [instance]: nowMs + quotaMs } : before.quota,
@@ -70,25 +70,25 @@ export function quorumOf(quorum: number, instances: Readonly<Record<string, Inst
 }
 
 /** Whether what was counted trips the breaker. Only a batch that brings a failure, a slow call or a quota can. */
-export function judge(trip: TripConfig, evidence: Evidence): Trip | undefined {
+export function findTrip(trip: TripConfig, evidence: Evidence): Trip | undefined {
   const { after, batch, required } = evidence;
   if (batch.quotaMs > 0 && Object.keys(after.quota).length >= required) {
     return { reason: 'quota', failureCount: batch.quotas, calls: 0, rate: 0 };
   }
   if (batch.failures + batch.slow === 0) return undefined;
-  return judgeRun(trip, evidence) ?? judgeShares(trip, evidence);
+  return tripOfRun(trip, evidence) ?? tripOfShares(trip, evidence);
 }
 
 /** A run may cross the threshold at the batch's beginning or, on this instance's word alone, inside it. */
-function judgeRun(trip: TripConfig, { before, instance, batch, required }: Evidence): Trip | undefined {
+function tripOfRun(trip: TripConfig, { before, instance, batch, required }: Evidence): Trip | undefined {
   if (trip.failures === 0 || batch.failures === 0) return undefined;
   const witnesses = new Set([...Object.keys(before.runBy), instance]).size;
-  const across = batch.lead > 0 && witnesses >= required ? before.run + batch.lead : 0;
-  const reached = Math.max(across, required <= 1 ? batch.longest : 0);
+  const across = batch.leadingFailures > 0 && witnesses >= required ? before.run + batch.leadingFailures : 0;
+  const reached = Math.max(across, required <= 1 ? batch.longestRun : 0);
   return reached >= trip.failures ? { reason: 'failures', failureCount: reached, calls: 0, rate: 0 } : undefined;
 }
 
-function judgeShares(trip: TripConfig, { after, required }: Evidence): Trip | undefined {
+function tripOfShares(trip: TripConfig, { after, required }: Evidence): Trip | undefined {
   const calls = sum(after.buckets, 'calls');
   if (trip.size === 0 || calls < trip.minimumCalls) return undefined;
   if (Object.keys(after.guiltBy).length < required) return undefined;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyBatch } from '../machine/batch.ts';
 import type { MachineConfig } from '../machine/record.ts';
-import { ignorance, type Action, type Reply, type View } from '../machine/record.ts';
+import { unknownView, type Action, type Reply, type View } from '../machine/record.ts';
 import { type Deed, deeds } from '../../test/deeds.ts';
 import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
@@ -49,7 +49,7 @@ async function play(
       await under.clear();
       continue;
     }
-    const view = forgetful === 0 ? ignorance : (known.get(instance) ?? ignorance);
+    const view = forgetful === 0 ? unknownView : (known.get(instance) ?? unknownView);
     const version = instance === 'c' && index % 7 === 0 ? 2 : 1;
     // Half of the newer version's processes bring other numbers, as in the midst of a deploy.
     const numbers = version === 2 && index % 2 === 0 ? { ...config, probes: 1, openMs: 300, maxOpenMs: 600 } : config;
@@ -117,7 +117,7 @@ async function openedAfter(
   const execute = async (instance: string, known: View, action: Action): Promise<View> =>
     (await under.store.execute(id, { instance, config: baseConfig, known, random: 0, action })).view;
   await under.setNow(T0);
-  let view = ignorance;
+  let view = unknownView;
   for (const instance of ['gone', ...sick, ...well])
     view = await execute(instance, view, { type: 'report', seq: 1, batch: successes(1) });
   await execute(sick[0] ?? '', view, { type: 'report', seq: 2, batch: failures(5) });
@@ -140,7 +140,7 @@ describe.each([
   ]),
 ])('the %s store', (_, make) => {
   const config = { ...baseConfig, quorum: 1 };
-  const command = (instance: string, action: Action, known = ignorance) => ({
+  const command = (instance: string, action: Action, known = unknownView) => ({
     instance,
     config,
     known,
@@ -193,17 +193,17 @@ describe.each([
     await under.dispose();
   });
 
-  it('keeps the numbers of the newest version among callers, whatever onlookers of version 0 bring', async () => {
+  it('keeps the numbers of the newest version among callers, whatever control-only processes of version 0 bring', async () => {
     const under = await make();
     await under.setNow(T0);
     let seq = 0;
     const speak = async (instance: string, version: number, openMs: number): Promise<[number, number]> => {
       const numbers = { ...config, version, openMs };
       const action = { type: 'report', seq: (seq += 1), batch: successes(1) } as const;
-      const reply = await under.store.execute(id, { instance, config: numbers, known: ignorance, random: 0, action });
+      const reply = await under.store.execute(id, { instance, config: numbers, known: unknownView, random: 0, action });
       return [reply.config.version, reply.config.openMs];
     };
-    // An onlooker comes first: its numbers are better than none.
+    // An controlOnly comes first: its numbers are better than none.
     expect(await speak('api', 0, 60_000)).toEqual([0, 60_000]);
     expect(await speak('one', 1, 5_000)).toEqual([1, 5_000]);
     expect(await speak('api', 0, 60_000)).toEqual([1, 5_000]);
@@ -228,10 +228,10 @@ describe.each([
     await under.setNow(T0);
     for (const instance of ['a', 'b']) {
       const { verdict, view } = await under.store.execute(id, command(instance, { type: 'read' }));
-      expect([verdict, view]).toEqual(['done', { ...ignorance, nowMs: T0 }]);
+      expect([verdict, view]).toEqual(['done', { ...unknownView, nowMs: T0 }]);
     }
-    expect(await under.store.poll([{ id, view: ignorance }])).toMatchObject({ unreachable: [] });
-    expect(await under.store.poll([{ id, view: ignorance }])).toEqual({ changed: [], unreachable: [] });
+    expect(await under.store.poll([{ id, view: unknownView }])).toMatchObject({ unreachable: [] });
+    expect(await under.store.poll([{ id, view: unknownView }])).toEqual({ changed: [], unreachable: [] });
     expect(await redis.client.keys('*:cb*')).toEqual([]);
     const used = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: successes(1) }));
     await expect.poll(() => heard).toEqual([id.name]);

@@ -2,7 +2,7 @@ import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { emptyBatch, mergeBatches } from '../machine/batch.ts';
-import { type Action, ignorance, type Reply, type View } from '../machine/record.ts';
+import { type Action, unknownView, type Reply, type View } from '../machine/record.ts';
 import { baseConfig, failures, probe, runOf, successes } from '../../test/machine.ts';
 import { redisUnderTest } from '../../test/stores.ts';
 
@@ -38,10 +38,10 @@ it('holds on a real Redis: epochs, edges, leases, retries, quorum, stale results
     try {
       const known = new Map<string, View>();
       const leases: { instance: string; leaseId: string; epoch: number; untilMs: number }[] = [];
-      let [now, seq, last, failed] = [T0, 0, ignorance, new Set<string>()];
+      let [now, seq, last, failed] = [T0, 0, unknownView, new Set<string>()];
       await under.setNow(now);
       const execute = async (instance: string, action: Action): Promise<Reply> => {
-        const command = { instance, config: baseConfig, known: known.get(instance) ?? ignorance, random: 0, action };
+        const command = { instance, config: baseConfig, known: known.get(instance) ?? unknownView, random: 0, action };
         const reply = await under.store.execute(id, command);
         known.set(instance, reply.view);
         const [from, to] = [last.kind, reply.view.kind];
@@ -126,7 +126,7 @@ describe('a rate, on a real Redis', () => {
       await redis.client.flushall();
       const under = await redisUnderTest(redis.url);
       const config = { ...baseConfig, quorum: 1, trip: trips[over] };
-      let [now, known] = [T0, ignorance];
+      let [now, known] = [T0, unknownView];
       const calls: number[] = [];
       try {
         for (const [seq, { instance, waitMs, batch }] of reports.entries()) {

@@ -1,10 +1,10 @@
 import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Action, ignorance, type View } from '../machine/record.ts';
+import { type Action, unknownView, type View } from '../machine/record.ts';
 import { baseConfig, failures, successes } from '../../test/machine.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
-import { withNews } from './pulse.ts';
+import { withNews } from './change-log.ts';
 
 const redis = useRedis();
 const T0 = 1_800_000_000_000;
@@ -12,7 +12,7 @@ const config = { ...baseConfig, quorum: 1 };
 const firstUse: Action = { type: 'report', seq: 1, batch: successes(1) };
 const idOf = (name: string) => ({ preset: 'storage', name });
 
-async function act(under: StoreUnderTest, name: string, action: Action, known: View = ignorance): Promise<View> {
+async function act(under: StoreUnderTest, name: string, action: Action, known: View = unknownView): Promise<View> {
   return (await under.store.execute(idOf(name), { instance: 'a', config, known, random: 0, action })).view;
 }
 
@@ -108,9 +108,10 @@ it('of a Redis misses nothing, whatever happens between two polls', async () => 
 
 const line = (atMs: number, name: string, epoch: number): string => `${atMs} ${epoch} 0 storage/${name}`;
 
-describe('a pulse', () => {
+describe('a change log', () => {
   const known = ['a', 'b'].map((name) => ({ id: idOf(name), view: { epoch: 1, alertUntilMs: 0 } }));
-  const names = (pulse: string, before?: string): string[] => withNews(known, pulse, before).map(({ id }) => id.name);
+  const names = (changeLog: string, before?: string): string[] =>
+    withNews(known, changeLog, before).map(({ id }) => id.name);
 
   it('that went back to an older state is news of everything', () => {
     const [older, newer] = [line(5, 'a', 1), line(9, 'b', 2)];

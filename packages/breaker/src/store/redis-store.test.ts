@@ -4,7 +4,7 @@ import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, vi } from 'vitest';
-import { ignorance } from '../machine/record.ts';
+import { unknownView } from '../machine/record.ts';
 import { baseConfig, failures, successes } from '../../test/machine.ts';
 import { breakerKeys, redisStore } from './redis-store.ts';
 
@@ -12,7 +12,7 @@ const redis = useRedis();
 const id = { preset: 'storage', name: 's3' };
 const config = { ...baseConfig, quorum: 1, openMs: 50, maxOpenMs: 100 };
 const make = (client: Redis, deadlineMs = 5_000) => redisStore({ client, deadlineMs, shards: 16, outboxCap: 1_000 });
-const read = { instance: 'a', config, known: ignorance, random: 0, action: { type: 'read' } } as const;
+const read = { instance: 'a', config, known: unknownView, random: 0, action: { type: 'read' } } as const;
 
 describe('keys', () => {
   it('of a breaker lie in one slot and have a time to live, all but the outbox', async () => {

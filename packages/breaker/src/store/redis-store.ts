@@ -15,7 +15,7 @@ import {
 } from '@spillway/redis';
 import type { Command, MachineConfig, Reply } from '../machine/record.ts';
 import { breaker } from '../scripts.generated.ts';
-import { Pulses } from './pulse.ts';
+import { ChangeLog } from './change-log.ts';
 import { type Announcement, type BreakerId, breakerKey, type BreakerStore, StoreUnavailableError } from './store.ts';
 
 /** What {@link redisStore} needs. */
@@ -49,7 +49,7 @@ export function breakerKeys(
   id: BreakerId,
   shards: number,
   namespace = '',
-): [record: string, instances: string, leases: string, pulse: string] {
+): [record: string, instances: string, leases: string, changeLog: string] {
   const key = breakerKey(id);
   const shard = shardOf(key, shards);
   const tag = shardTag(shard, namespace);
@@ -69,7 +69,7 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
   const pulseKey = (shard: number): string => `${shardTag(shard, namespace)}:cbp`;
   const onDisagreement = (fault: RedisFault): void => faults.note(fault, DISAGREED);
   const endWatch = watchShards({ client, shards, namespace, onDisagreement });
-  const pulses = new Pulses(shards, readPulses);
+  const changeLogs = new ChangeLog(shards, readChangeLogs);
 
   /** @throws {StoreUnavailableError} */
   function bounded<T>(key: string, work: () => Promise<T>): Promise<T> {
@@ -89,7 +89,7 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
   }
 
   // In Cluster one command for each, since their slots differ.
-  async function readPulses(wanted: readonly number[]): Promise<ReadonlyMap<number, string>> {
+  async function readChangeLogs(wanted: readonly number[]): Promise<ReadonlyMap<number, string>> {
     const read = new Map<number, string>();
     const groups = client.isCluster === true ? wanted.map((shard) => [shard]) : [wanted];
     const readGroup = async (group: readonly number[]): Promise<void> => {
@@ -102,7 +102,7 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
   }
 
   return {
-    poll: (known) => pulses.poll(known),
+    poll: (known) => changeLogs.poll(known),
     async execute(id: BreakerId, command: Command) {
       const keys = breakerKeys(id, shards, namespace);
       const args = [JSON.stringify(command), outboxCap, channel, id.preset, id.name];

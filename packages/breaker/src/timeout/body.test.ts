@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { CallTimeoutError } from '../errors.ts';
-import { callWithin } from './call.ts';
+import { callWithTimeout } from './call.ts';
 
 const told = {
   resolved: vi.fn<(value: unknown) => void>(),
   rejected: vi.fn<(error: unknown, aborted: boolean) => void>(),
 };
-const within = (timeoutMs: number) => ({ timeoutMs, covers: 'body', observer: told }) as const;
+const within = (timeoutMs: number) => ({ timeoutMs, timeoutScope: 'body', observer: told }) as const;
 
 /** Answers `/ok` whole, and everything else with a first chunk, after which it does what the path says. */
 let server: Server;
@@ -44,7 +44,7 @@ function reset(): void {
 describe('a call that covers the body', () => {
   it('is over when the body was read, and the response is as it was', async () => {
     reset();
-    const response = await callWithin((signal) => fetch(`${origin}/ok`, { signal }), within(10_000));
+    const response = await callWithTimeout((signal) => fetch(`${origin}/ok`, { signal }), within(10_000));
     expect(told.resolved).not.toHaveBeenCalled();
     expect([response.status, response.url, response.type, response.redirected]).toEqual([
       200,
@@ -60,7 +60,7 @@ describe('a call that covers the body', () => {
 
   it('times out while its reader waits for the next chunk', async () => {
     reset();
-    const response = await callWithin((signal) => fetch(`${origin}/hang`, { signal }), within(200));
+    const response = await callWithTimeout((signal) => fetch(`${origin}/hang`, { signal }), within(200));
     await expect(response.text()).rejects.toBeInstanceOf(CallTimeoutError);
     expect(told.rejected).toHaveBeenCalledExactlyOnceWith(expect.any(CallTimeoutError), false);
     await hungUp;
@@ -68,28 +68,28 @@ describe('a call that covers the body', () => {
 
   it('frees the connection even if the function ignored its signal', async () => {
     reset();
-    const response = await callWithin(() => fetch(`${origin}/hang`), within(200));
+    const response = await callWithTimeout(() => fetch(`${origin}/hang`), within(200));
     await expect(response.text()).rejects.toBeInstanceOf(CallTimeoutError);
     await hungUp;
   });
 
   it('is let go when time is up and nobody reads', async () => {
     reset();
-    await callWithin((signal) => fetch(`${origin}/hang`, { signal }), within(100));
+    await callWithTimeout((signal) => fetch(`${origin}/hang`, { signal }), within(100));
     await expect.poll(() => told.resolved.mock.calls.length, { timeout: 10_000 }).toBe(1);
     expect(told.rejected).not.toHaveBeenCalled();
   });
 
   it('reads nothing ahead: a sender that nobody listens to is not slow', async () => {
     reset();
-    await callWithin(async () => new Response(new ReadableStream()), within(50));
+    await callWithTimeout(async () => new Response(new ReadableStream()), within(50));
     await expect.poll(() => told.resolved.mock.calls.length, { timeout: 10_000 }).toBe(1);
     expect(told.rejected).not.toHaveBeenCalled();
   });
 
   it('fails with the connection', async () => {
     reset();
-    const response = await callWithin((signal) => fetch(`${origin}/cut`, { signal }), within(10_000));
+    const response = await callWithTimeout((signal) => fetch(`${origin}/cut`, { signal }), within(10_000));
     await expect(response.text()).rejects.toThrow('terminated');
     expect(told.rejected).toHaveBeenCalledExactlyOnceWith(expect.any(Error), false);
   });
@@ -98,7 +98,7 @@ describe('a call that covers the body', () => {
     reset();
     const controller = new AbortController();
     const options = { ...within(10_000), signal: controller.signal };
-    const response = await callWithin((signal) => fetch(`${origin}/hang`, { signal }), options);
+    const response = await callWithTimeout((signal) => fetch(`${origin}/hang`, { signal }), options);
     const text = response.text();
     controller.abort(new Error('enough'));
     await expect(text).rejects.toThrow('enough');
@@ -107,7 +107,7 @@ describe('a call that covers the body', () => {
 
   it('is over when its reader wants no more', async () => {
     reset();
-    const response = await callWithin((signal) => fetch(`${origin}/hang`, { signal }), within(10_000));
+    const response = await callWithTimeout((signal) => fetch(`${origin}/hang`, { signal }), within(10_000));
     await response.body?.cancel();
     expect(told.resolved).toHaveBeenCalledOnce();
     await hungUp;
@@ -115,7 +115,7 @@ describe('a call that covers the body', () => {
 
   it.each([new Response(null, { status: 204 }), 'text', undefined])('has nothing to wait for in %s', async (result) => {
     reset();
-    expect(await callWithin(async () => result, within(10_000))).toBe(result);
+    expect(await callWithTimeout(async () => result, within(10_000))).toBe(result);
     expect(told.resolved).toHaveBeenCalledOnce();
   });
 });

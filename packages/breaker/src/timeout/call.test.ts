@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CallTimeoutError } from '../errors.ts';
-import { type CallObserver, callWithin, type Callable } from './call.ts';
+import { type CallObserver, callWithTimeout, type Callable } from './call.ts';
 
 const hang = (): Promise<never> => new Promise(() => undefined);
 const reasonOf = (promise: Promise<unknown>): Promise<unknown> =>
@@ -35,12 +35,12 @@ const boom = (): never => {
   throw new Error('observer');
 };
 
-describe('callWithin', () => {
+describe('callWithTimeout', () => {
   it('passes on what the function returns or throws, untouched, and tells it once', async () => {
     const observer = recorder();
     const error = new Error('its own');
-    expect(await callWithin(async () => 7, { timeoutMs: 1_000, observer })).toBe(7);
-    expect(await reasonOf(callWithin(() => Promise.reject(error), { timeoutMs: 1_000, observer }))).toBe(error);
+    expect(await callWithTimeout(async () => 7, { timeoutMs: 1_000, observer })).toBe(7);
+    expect(await reasonOf(callWithTimeout(() => Promise.reject(error), { timeoutMs: 1_000, observer }))).toBe(error);
     expect(observer.told).toEqual([
       ['resolved', 7],
       ['rejected', error, false],
@@ -48,9 +48,9 @@ describe('callWithin', () => {
   });
 
   it('treats a synchronous throw, a plain value and a thenable as await would', async () => {
-    expect(await reasonOf(callWithin(throwing, { timeoutMs: 1_000 }))).toEqual(new RangeError('at once'));
-    expect(await callWithin(() => 'plain', { timeoutMs: 1_000 })).toBe('plain');
-    expect(await callWithin(() => new Thenable(), { timeoutMs: 1_000 })).toBe('then');
+    expect(await reasonOf(callWithTimeout(throwing, { timeoutMs: 1_000 }))).toEqual(new RangeError('at once'));
+    expect(await callWithTimeout(() => 'plain', { timeoutMs: 1_000 })).toBe('plain');
+    expect(await callWithTimeout(() => new Thenable(), { timeoutMs: 1_000 })).toBe('then');
   });
 
   const seen: unknown[] = [];
@@ -72,7 +72,7 @@ describe('callWithin', () => {
     ['a mock', vi.fn<(signal: AbortSignal) => void>(take)],
   ])('gives its signal to a function that takes it by %s', async (_, fn) => {
     seen.length = 0;
-    await callWithin(fn, { timeoutMs: 1_000 });
+    await callWithTimeout(fn, { timeoutMs: 1_000 });
     expect(seen).toEqual([expect.any(AbortSignal)]);
   });
 
@@ -85,7 +85,7 @@ describe('callWithin', () => {
         return 1;
       },
     ])
-      await callWithin(fn, { timeoutMs: 1_000 });
+      await callWithTimeout(fn, { timeoutMs: 1_000 });
     expect(made).not.toHaveBeenCalled();
     made.mockRestore();
   });
@@ -98,7 +98,7 @@ describe('callWithin', () => {
     ] as const) {
       const [observer, one, other] = [recorder(), new AbortController(), new AbortController()];
       const signal = AbortSignal.any([one.signal, other.signal]);
-      const call = reasonOf(callWithin(hang, { timeoutMs: 1_000, signal, observer }));
+      const call = reasonOf(callWithTimeout(hang, { timeoutMs: 1_000, signal, observer }));
       other.abort(reason);
       expect(await call).toBe(reason);
       expect(observer.told).toEqual([['rejected', reason, byCaller]]);
@@ -108,8 +108,8 @@ describe('callWithin', () => {
   it('settles although its observer throws, and warns of that', async () => {
     const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
     const observer = { resolved: boom, rejected: boom };
-    expect(await callWithin(async () => 1, { timeoutMs: 1_000, observer })).toBe(1);
-    expect(await reasonOf(callWithin(async () => boom(), { timeoutMs: 1_000, observer }))).toEqual(
+    expect(await callWithTimeout(async () => 1, { timeoutMs: 1_000, observer })).toBe(1);
+    expect(await reasonOf(callWithTimeout(async () => boom(), { timeoutMs: 1_000, observer }))).toEqual(
       new Error('observer'),
     );
     expect(warned).toHaveBeenCalledTimes(2);
@@ -120,7 +120,7 @@ describe('callWithin', () => {
     const fn = vi.fn<() => Promise<number>>(async () => 1);
     const observer = recorder();
     const signal = AbortSignal.abort('changed my mind');
-    expect(await reasonOf(callWithin(fn, { timeoutMs: 1_000, signal, observer }))).toBe('changed my mind');
+    expect(await reasonOf(callWithTimeout(fn, { timeoutMs: 1_000, signal, observer }))).toBe('changed my mind');
     expect(fn).not.toHaveBeenCalled();
     expect(observer.told).toEqual([['rejected', 'changed my mind', true]]);
   });
@@ -129,7 +129,7 @@ describe('callWithin', () => {
     const controller = new AbortController();
     const observer = recorder();
     let inner: AbortSignal | undefined;
-    const call = callWithin(
+    const call = callWithTimeout(
       (signal) => {
         inner = signal;
         return hang();
@@ -148,7 +148,7 @@ describe('callWithin', () => {
     const peak: number[] = [];
     for (let batch = 0; batch < 100; batch += 1) {
       const calls = Array.from({ length: 1_000 }, (_, index) =>
-        callWithin(() => (index % 2 === 0 ? Promise.resolve() : Promise.reject(new Error('x'))), {
+        callWithTimeout(() => (index % 2 === 0 ? Promise.resolve() : Promise.reject(new Error('x'))), {
           timeoutMs: 1_000,
           signal,
         }),
@@ -161,7 +161,7 @@ describe('callWithin', () => {
   });
 
   it('times out on real timers too', async () => {
-    expect(await reasonOf(callWithin(hang, { timeoutMs: 20 }))).toBeInstanceOf(CallTimeoutError);
+    expect(await reasonOf(callWithTimeout(hang, { timeoutMs: 20 }))).toBeInstanceOf(CallTimeoutError);
   });
 });
 
@@ -175,7 +175,7 @@ describe('a timeout', () => {
 
   it('settles a function that hangs and ignores its signal', async () => {
     const observer = recorder();
-    const outcome = reasonOf(callWithin(hang, { timeoutMs: 1_000, observer }));
+    const outcome = reasonOf(callWithTimeout(hang, { timeoutMs: 1_000, observer }));
     await vi.advanceTimersByTimeAsync(1_100);
     const error = await outcome;
     expect(error).toMatchObject({ code: 'call_timeout', timeoutMs: 1_000 });
@@ -184,7 +184,7 @@ describe('a timeout', () => {
 
   it('aborts the signal of the function with the error', async () => {
     const aborted = new Promise((resolve) => {
-      const call = callWithin(
+      const call = callWithTimeout(
         (signal) => {
           signal.addEventListener('abort', () => resolve(signal.reason));
           return hang();
@@ -203,7 +203,7 @@ describe('a timeout', () => {
       const late = new Promise((resolve, reject) => {
         setTimeout(() => (typeof result === 'string' ? resolve(result) : reject(result)), 5_000);
       });
-      return reasonOf(callWithin(() => late, { timeoutMs: 1_000, observer }));
+      return reasonOf(callWithTimeout(() => late, { timeoutMs: 1_000, observer }));
     });
     await vi.advanceTimersByTimeAsync(6_000);
     expect(await Promise.all(outcomes)).toEqual([new CallTimeoutError(1_000), new CallTimeoutError(1_000)]);
@@ -217,7 +217,7 @@ describe('a timeout', () => {
       const ends: number[] = [];
       for (let call = 0; call < 20; call += 1) {
         const from = performance.now();
-        callWithin(hang, { timeoutMs }).catch(() => ends.push(performance.now() - from));
+        callWithTimeout(hang, { timeoutMs }).catch(() => ends.push(performance.now() - from));
         await vi.advanceTimersByTimeAsync(Math.ceil(timeoutMs / 7));
       }
       await vi.advanceTimersByTimeAsync(timeoutMs * 2 + 10);
@@ -231,7 +231,7 @@ describe('a timeout', () => {
   it('has no deadline when its time is without an end', async () => {
     const observer = recorder();
     let release: (() => void) | undefined;
-    const call = callWithin(() => new Promise<void>((resolve) => (release = resolve)), {
+    const call = callWithTimeout(() => new Promise<void>((resolve) => (release = resolve)), {
       timeoutMs: Infinity,
       observer,
     });
@@ -241,23 +241,23 @@ describe('a timeout', () => {
     await call;
     expect(observer.told).toHaveLength(1);
     const gone = new AbortController();
-    const other = reasonOf(callWithin(hang, { timeoutMs: Infinity, signal: gone.signal, observer }));
+    const other = reasonOf(callWithTimeout(hang, { timeoutMs: Infinity, signal: gone.signal, observer }));
     gone.abort('left');
     expect(await other).toBe('left');
   });
 
   it('leaves no timer running once nothing waits', async () => {
-    await callWithin(async () => 1, { timeoutMs: 3_000 });
+    await callWithTimeout(async () => 1, { timeoutMs: 3_000 });
     expect(vi.getTimerCount()).toBe(1);
     await vi.advanceTimersByTimeAsync(100);
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it('still comes after the timers were swapped while one ran', async () => {
-    await callWithin(async () => 1, { timeoutMs: 4_000 });
+    await callWithTimeout(async () => 1, { timeoutMs: 4_000 });
     vi.useRealTimers();
     vi.useFakeTimers();
-    const outcome = reasonOf(callWithin(hang, { timeoutMs: 4_000 }));
+    const outcome = reasonOf(callWithTimeout(hang, { timeoutMs: 4_000 }));
     await vi.advanceTimersByTimeAsync(4_300);
     expect(await outcome).toBeInstanceOf(CallTimeoutError);
   });
@@ -267,7 +267,7 @@ describe('a timeout', () => {
     const release: (() => void)[] = [];
     for (let call = 0; call < 50; call += 1) {
       const fn = (): Promise<void> => new Promise((resolve) => release.push(resolve));
-      callWithin(fn, { timeoutMs: 1_000 }).catch(() => settled.push(call));
+      callWithTimeout(fn, { timeoutMs: 1_000 }).catch(() => settled.push(call));
     }
     release.forEach((free, call) => {
       if (call % 3 !== 0) free();

@@ -6,7 +6,7 @@ import { type Abortable, followSignal, unfollowSignal } from './caller-signal.ts
 import { type Deadlines, deadlinesOf, type Expiring } from './deadlines.ts';
 
 /** What a timeout counts: until the promise settles, or until a response's body has been read too. */
-export type Covers = 'headers' | 'body';
+export type TimeoutScope = 'headers' | 'body';
 
 /** Told how a call ended: one of them, exactly once, before the caller hears of it. Must not throw; the process is warned. */
 export interface CallObserver {
@@ -16,14 +16,14 @@ export interface CallObserver {
   rejected(error: unknown, callerAborted: boolean): void;
 }
 
-/** Options of {@link callWithin}. */
+/** Options of {@link callWithTimeout}. */
 export interface CallOptions {
   /** In ms; `Infinity`: it may take any time. */
   readonly timeoutMs: number;
   /** The caller's own signal. */
   readonly signal?: AbortSignal | undefined;
   /** @default 'headers' */
-  readonly covers?: Covers | undefined;
+  readonly timeoutScope?: TimeoutScope | undefined;
   /** May be shared between calls. */
   readonly observer?: CallObserver | undefined;
 }
@@ -44,11 +44,14 @@ export type Callable<T> = (signal: AbortSignal) => PromiseLike<T> | T;
  *
  * A timeout may come late, by 1/16 of its time or 200 ms at most, never early.
  *
- * With `covers: 'body'` the promise still settles with the headers, and the body goes on being watched: it errors when
+ * With `timeoutScope: 'body'` the promise still settles with the headers, and the body goes on being watched: it errors when
  * time is up while its reader waits. A body that nobody is reading then is let go, for the slowness is the reader's.
  * @throws {CallTimeoutError} through the promise.
  */
-export function callWithin<T>(fn: Callable<T>, { timeoutMs, signal, covers, observer }: CallOptions): Promise<T> {
+export function callWithTimeout<T>(
+  fn: Callable<T>,
+  { timeoutMs, signal, timeoutScope, observer }: CallOptions,
+): Promise<T> {
   if (signal?.aborted === true) {
     observer?.rejected(signal.reason, true);
     return Promise.reject(signal.reason);
@@ -59,7 +62,7 @@ export function callWithin<T>(fn: Callable<T>, { timeoutMs, signal, covers, obse
     if (deadlines === undefined) call.index = 0;
     else deadlines.add(call);
     if (signal !== undefined) call.follow(signal);
-    if (covers === 'body') call.coverBody();
+    if (timeoutScope === 'body') call.coverBody();
     call.start(fn);
   });
 }

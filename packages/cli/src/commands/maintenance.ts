@@ -70,7 +70,7 @@ function runCommand(context: CliContext): Command<[string], { dryRun?: true; tim
           ...(timeBudget === undefined ? {} : { timeBudgetMs: timeBudget * 1_000 }),
         });
       }).finally(bars.stop);
-      output.result(report, people(report));
+      output.result(report, formatHuman(report));
       end(codes[report.status]);
     });
 }
@@ -83,7 +83,7 @@ const codes: Readonly<Record<JobReport['status'], ExitCode>> = {
   failed: exitCodes.failed,
 };
 
-function people({ job, status, dryRun, durationMs, tables }: JobReport): string {
+function formatHuman({ job, status, dryRun, durationMs, tables }: JobReport): string {
   if (status === 'busy') return `${job}: another process is running it.`;
   const rows = tables.map((each) => ({
     table: each.table,

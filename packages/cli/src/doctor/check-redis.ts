@@ -42,7 +42,7 @@ async function look(name: string, server: Redis): Promise<Look> {
   const before = Date.now();
   const [seconds = 0, micros = 0] = (await server.time()).map(Number);
   const clockMs = seconds * 1_000 + micros / 1_000 - (before + Date.now()) / 2;
-  return { checks: judge(name, info), clockMs };
+  return { checks: checksOf(name, info), clockMs };
 }
 
 /** The clock that is off by most. */
@@ -51,7 +51,7 @@ function farthest(looks: readonly Look[]): number | null {
   return first ?? null;
 }
 
-function judge(name: string, info: ReadonlyMap<string, string>): readonly Check[] {
+function checksOf(name: string, info: ReadonlyMap<string, string>): readonly Check[] {
   const version = info.get('redis_version') ?? 'unknown';
   const policy = info.get('maxmemory_policy') ?? 'unknown';
   const aof = info.get('aof_enabled') === '1';

@@ -4,7 +4,7 @@ import { transaction } from '../connection/transaction.ts';
 import { ago, read } from '../query/typed.ts';
 import { apiCallLogs, generations } from '../schema/application.ts';
 import { systemMetrics } from '../schema/metrics.ts';
-import { recordMetrics } from '../vitals.ts';
+import { recordMetrics } from '../trail-health.ts';
 import { latestMetrics } from './metric-series.ts';
 
 /** A number that was counted some time ago. */

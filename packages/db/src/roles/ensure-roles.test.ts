@@ -18,7 +18,7 @@ import { insertGaps, upsertOutages, type GapRow } from '../trail/gaps.ts';
 import { upsertBlocks } from '../trail/blocks.ts';
 import { blockRow, breakerEventRow, noonMs } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
-import { readVitals, recordMetrics } from '../vitals.ts';
+import { readTrailHealth, recordMetrics } from '../trail-health.ts';
 import { tablePrivileges } from './privileges.ts';
 
 const database = useDatabase();
@@ -190,7 +190,7 @@ describe('maintenance', () => {
       expect((await client.query('SELECT FROM rate_limits_v2')).rowCount).toBe(0);
       await recordMetrics(client, [{ name: 'm', value: 1, unit: null, tags: {} }]);
       await rollUpMetrics(client);
-      await readVitals(client);
+      await readTrailHealth(client);
     });
     await as('spillway_maintenance', async (client) => {
       const report = await retirePartitions(client, {

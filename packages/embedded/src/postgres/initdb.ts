@@ -4,9 +4,9 @@ import { rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { LocalServerError } from '../errors.ts';
-import type { Home } from '../runner/home.ts';
+import type { WorkDirectory } from '../runner/work-directory.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
-import { type Disguise, giveTo } from './unprivileged.ts';
+import { type RunAs, giveTo } from './unprivileged.ts';
 
 const run = promisify(execFile);
 
@@ -19,21 +19,25 @@ export const superuser: string = 'postgres';
  *
  * @throws LocalServerError `start_failed` with what initdb said
  */
-export async function ensureDataDirectory(home: Home, binaries: PostgresBinaries, disguise: Disguise): Promise<void> {
-  if (existsSync(path.join(home.dataDirectory, 'PG_VERSION'))) {
+export async function ensureDataDirectory(
+  workDirectory: WorkDirectory,
+  binaries: PostgresBinaries,
+  runAs: RunAs,
+): Promise<void> {
+  if (existsSync(path.join(workDirectory.dataDirectory, 'PG_VERSION'))) {
     // It may have been made by another user, or by root in another way.
-    await giveTo(home.dataDirectory, disguise.owner);
+    await giveTo(workDirectory.dataDirectory, runAs.owner);
     return;
   }
-  const unfinished = `${home.dataDirectory}.unfinished`;
+  const unfinished = `${workDirectory.dataDirectory}.unfinished`;
   await rm(unfinished, { recursive: true, force: true });
-  const [command = '', ...args] = [...disguise.prefix, binaries.initdb, ...initdbArguments(unfinished, binaries)];
+  const [command = '', ...args] = [...runAs.prefix, binaries.initdb, ...initdbArguments(unfinished, binaries)];
   try {
-    await run(command, args, { cwd: home.directory });
+    await run(command, args, { cwd: workDirectory.directory });
   } catch (error) {
     throw new LocalServerError('start_failed', 'initdb failed', { output: outputOf(error), cause: error });
   }
-  await rename(unfinished, home.dataDirectory);
+  await rename(unfinished, workDirectory.dataDirectory);
 }
 
 function initdbArguments(directory: string, { locale }: PostgresBinaries): readonly string[] {

@@ -5,11 +5,11 @@ import { readConfig } from '../config.ts';
 import { LocalServerError, invalidOption } from '../errors.ts';
 import { checkPort, loopback, startOnPort } from '../port.ts';
 import { findProgram } from '../programs.ts';
-import { type Home, openHome } from '../runner/home.ts';
+import { type WorkDirectory, openWorkDirectory } from '../runner/work-directory.ts';
 import { LocalRunner } from '../runner/local-runner.ts';
 import { ManagedServer, type Server } from '../server.ts';
 import { withClient, withDatabase } from './databases.ts';
-import { findDisguise, giveTo } from './unprivileged.ts';
+import { findRunAs, giveTo } from './unprivileged.ts';
 
 /** The database behind the pooler: by URL, or a server of this package. */
 export type PgBouncerTarget =
@@ -51,23 +51,23 @@ export async function startPgBouncer(options: PgBouncerOptions): Promise<PgBounc
   const program = await requirePgBouncer(options.onProgress);
   const target = new URL(databaseUrl);
   return startOnPort(options.port, async (port) => {
-    const home = await openHome('pgbouncer', undefined);
-    const disguise = await findDisguise([program, '--version'], home.directory);
-    const configFile = path.join(home.directory, 'pgbouncer.ini');
+    const workDirectory = await openWorkDirectory('pgbouncer', undefined);
+    const runAs = await findRunAs([program, '--version'], workDirectory.directory);
+    const configFile = path.join(workDirectory.directory, 'pgbouncer.ini');
     const pooled = new URL(target);
     pooled.host = `${loopback}:${port}`;
     const adminUrl = withDatabase(pooled.href, 'pgbouncer');
     const runner = new LocalRunner({
-      home,
-      command: [...disguise.prefix, program, configFile],
+      workDirectory,
+      command: [...runAs.prefix, program, configFile],
       prepare: async () => {
-        await writeFile(configFile, configuration(target, home, port, poolSize, maxClients), { mode: 0o600 });
+        await writeFile(configFile, configuration(target, workDirectory, port, poolSize, maxClients), { mode: 0o600 });
         await writeFile(
-          usersFile(home),
+          usersFile(workDirectory),
           `${quoted(decodeURIComponent(target.username))} ${quoted(decodeURIComponent(target.password))}\n`,
           { mode: 0o600 },
         );
-        await Promise.all([configFile, usersFile(home)].map((file) => giveTo(file, disguise.owner)));
+        await Promise.all([configFile, usersFile(workDirectory)].map((file) => giveTo(file, runAs.owner)));
       },
     });
     const readiness = { name: 'PgBouncer', host: loopback, port, url: pooled.href, deadlineMs: 30_000 };
@@ -99,15 +99,21 @@ async function answers(adminUrl: string, port: number, pid: number | undefined):
   return listening && pid !== undefined;
 }
 
-function usersFile(home: Home): string {
-  return path.join(home.directory, 'users.txt');
+function usersFile(workDirectory: WorkDirectory): string {
+  return path.join(workDirectory.directory, 'users.txt');
 }
 
 function quoted(text: string): string {
   return `"${text.replaceAll('"', '""')}"`;
 }
 
-function configuration(target: URL, home: Home, port: number, poolSize: number, maxClients: number): string {
+function configuration(
+  target: URL,
+  workDirectory: WorkDirectory,
+  port: number,
+  poolSize: number,
+  maxClients: number,
+): string {
   return [
     '[databases]',
     `* = host=${target.hostname} port=${target.port || '5432'}`,
@@ -120,7 +126,7 @@ function configuration(target: URL, home: Home, port: number, poolSize: number, 
     `max_client_conn = ${maxClients}`,
     // Whoever may connect to the loopback address may connect to the Postgres behind it as well.
     'auth_type = trust',
-    `auth_file = ${usersFile(home)}`,
+    `auth_file = ${usersFile(workDirectory)}`,
     `admin_users = ${decodeURIComponent(target.username)}`,
     // Sent by many clients at the start of a connection; it means nothing to the pooler.
     'ignore_startup_parameters = extra_float_digits',

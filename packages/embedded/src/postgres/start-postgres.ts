@@ -5,7 +5,7 @@ import { checkPort, loopback, startOnPort } from '../port.ts';
 import { requireContainerEngine } from '../runner/container-engine.ts';
 import { containerDeadlineMs, postgresImage } from '../runner/container-images.ts';
 import { ContainerRunner } from '../runner/container-runner.ts';
-import { closeHome, type Home, openHome } from '../runner/home.ts';
+import { closeWorkDirectory, type WorkDirectory, openWorkDirectory } from '../runner/work-directory.ts';
 import { LocalRunner } from '../runner/local-runner.ts';
 import type { Runner } from '../runner/runner.ts';
 import { ManagedServer } from '../server.ts';
@@ -16,7 +16,7 @@ import { ensureDatabase, withClient, withDatabase } from './databases.ts';
 import { ensureDataDirectory, superuser } from './initdb.ts';
 import { type PostgresBinaries, requirePostgres } from './postgres-binaries.ts';
 import { type PostgresServer, withDatabases } from './postgres-server.ts';
-import { type Disguise, findDisguise } from './unprivileged.ts';
+import { type RunAs, findRunAs } from './unprivileged.ts';
 
 /** What kind of Postgres to start. */
 export interface PostgresOptions {
@@ -76,11 +76,12 @@ async function startOne(
   options: PostgresOptions,
 ): Promise<ManagedServer> {
   const host = binaries === undefined ? (await requireContainerEngine()).host : loopback;
-  const home = await openHome('postgres', options.dataDir);
+  const workDirectory = await openWorkDirectory('postgres', options.dataDir);
   const mark = `spillway-${randomBytes(6).toString('hex')}`;
   const args = [...commonArguments(options), '-c', `cluster_name=${mark}`];
-  const disguise = binaries && (await disguiseFor(binaries, home));
-  const runner = binaries && disguise ? asProcess(binaries, disguise, home, port, args) : inContainer(home, port, args);
+  const runAs = binaries && (await runAsFor(binaries, workDirectory));
+  const runner =
+    binaries && runAs ? asProcess(binaries, runAs, workDirectory, port, args) : inContainer(workDirectory, port, args);
   const maintenanceUrl = `postgres://${superuser}@${host}:${port}/postgres`;
   const server = new ManagedServer(runner, {
     name: 'Postgres',
@@ -99,11 +100,11 @@ async function startOne(
 }
 
 /** `initdb --show` looks for everything that both programs need, and writes nothing. */
-async function disguiseFor({ initdb }: PostgresBinaries, home: Home): Promise<Disguise> {
+async function runAsFor({ initdb }: PostgresBinaries, workDirectory: WorkDirectory): Promise<RunAs> {
   try {
-    return await findDisguise([initdb, '--show', '-D', home.dataDirectory], home.directory);
+    return await findRunAs([initdb, '--show', '-D', workDirectory.dataDirectory], workDirectory.directory);
   } catch (error) {
-    await closeHome(home);
+    await closeWorkDirectory(workDirectory);
     throw error;
   }
 }
@@ -121,27 +122,27 @@ async function isOurs(url: string, mark: string): Promise<boolean> {
 
 function asProcess(
   binaries: PostgresBinaries,
-  disguise: Disguise,
-  home: Home,
+  runAs: RunAs,
+  workDirectory: WorkDirectory,
   port: number,
   args: readonly string[],
 ): Runner {
   // TCP only: a socket's path may be too long, and two servers may not share one.
   const listening = ['-c', `listen_addresses=${loopback}`, '-c', `port=${port}`, '-c', 'unix_socket_directories='];
   return new LocalRunner({
-    home,
-    command: [...disguise.prefix, binaries.postgres, '-D', home.dataDirectory, ...listening, ...args],
+    workDirectory,
+    command: [...runAs.prefix, binaries.postgres, '-D', workDirectory.dataDirectory, ...listening, ...args],
     // "Fast": ends sessions instead of waiting for them.
     stopSignal: 'INT',
-    prepare: () => ensureDataDirectory(home, binaries, disguise),
+    prepare: () => ensureDataDirectory(workDirectory, binaries, runAs),
   });
 }
 
-function inContainer(home: Home, port: number, args: readonly string[]): Runner {
+function inContainer(workDirectory: WorkDirectory, port: number, args: readonly string[]): Runner {
   return new ContainerRunner({
     name: 'postgres',
     image: postgresImage,
-    home,
+    workDirectory,
     dataTarget: containerData,
     command: ['postgres', ...args],
     environment: { POSTGRES_HOST_AUTH_METHOD: 'trust', POSTGRES_USER: superuser, PGDATA: containerData },

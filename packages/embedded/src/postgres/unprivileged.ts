@@ -9,7 +9,7 @@ const run = promisify(execFile);
 const nobody = 65_534;
 
 /** How to run a program so that it does not look like root. */
-export interface Disguise {
+export interface RunAs {
   /** Words to put before the command; they end in an exec, so the process id stays. */
   readonly prefix: readonly string[];
   /** Who must own the data directory, as seen from here. */
@@ -25,7 +25,7 @@ export interface Disguise {
  * 2. The user `nobody` with the two capabilities to pass closed directories; Docker's defaults allow one of them.
  * 3. The plain user `nobody`, where the paths are open to everybody.
  */
-const disguises: readonly Disguise[] = [
+const runAsCandidates: readonly RunAs[] = [
   { prefix: ['unshare', '--user', `--map-user=${nobody}`, `--map-group=${nobody}`], owner: 0 },
   { prefix: setpriv(['+dac_override', '+dac_read_search']), owner: nobody },
   { prefix: setpriv(['+dac_override']), owner: nobody },
@@ -50,18 +50,18 @@ const trial = 'cd "$1" && : > .probe && rm .probe && shift && exec "$@" >/dev/nu
  * @param directory exists; its owner is changed where the way needs it
  * @throws LocalServerError `postgres_unavailable` when no way works
  */
-export async function findDisguise(probe: readonly string[], directory: string): Promise<Disguise> {
+export async function findRunAs(probe: readonly string[], directory: string): Promise<RunAs> {
   if (process.getuid?.() !== 0) return { prefix: [], owner: undefined };
   const problems: string[] = [];
-  for (const disguise of disguises) {
+  for (const runAs of runAsCandidates) {
     try {
       // eslint-disable-next-line no-await-in-loop -- in order of preference
-      await own(directory, disguise.owner);
+      await own(directory, runAs.owner);
       // eslint-disable-next-line no-await-in-loop -- as above
-      await run('env', [...disguise.prefix, '/bin/sh', '-c', trial, 'sh', directory, ...probe]);
-      return disguise;
+      await run('env', [...runAs.prefix, '/bin/sh', '-c', trial, 'sh', directory, ...probe]);
+      return runAs;
     } catch (error) {
-      problems.push(`${disguise.prefix.join(' ')}: ${error instanceof Error ? error.message.trim() : String(error)}`);
+      problems.push(`${runAs.prefix.join(' ')}: ${error instanceof Error ? error.message.trim() : String(error)}`);
     }
   }
   throw new LocalServerError(

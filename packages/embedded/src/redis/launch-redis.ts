@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { loopback } from '../port.ts';
 import { containerDeadlineMs, redisImage } from '../runner/container-images.ts';
 import { ContainerRunner } from '../runner/container-runner.ts';
-import { type Home, openHome } from '../runner/home.ts';
+import { type WorkDirectory, openWorkDirectory } from '../runner/work-directory.ts';
 import { LocalRunner } from '../runner/local-runner.ts';
 import type { Runner } from '../runner/runner.ts';
 import { ManagedServer } from '../server.ts';
@@ -55,9 +55,9 @@ export async function launchRedis(launch: RedisLaunch): Promise<ManagedServer> {
   const { site, port, dataDir, sentinelConfig } = launch;
   const name = sentinelConfig === undefined ? 'redis' : 'sentinel';
   const host = site.kind === 'process' ? loopback : site.host;
-  const home = await openHome(name, dataDir);
+  const workDirectory = await openWorkDirectory(name, dataDir);
   const server = new ManagedServer(
-    site.kind === 'process' ? asProcess(site.program, home, launch) : inContainer(site, home, launch),
+    site.kind === 'process' ? asProcess(site.program, workDirectory, launch) : inContainer(site, workDirectory, launch),
     {
       name: sentinelConfig === undefined ? 'Redis' : 'Redis Sentinel',
       host,
@@ -75,20 +75,24 @@ export async function launchRedis(launch: RedisLaunch): Promise<ManagedServer> {
   return server;
 }
 
-function asProcess(program: string, home: Home, launch: RedisLaunch): Runner {
+function asProcess(program: string, workDirectory: WorkDirectory, launch: RedisLaunch): Runner {
   const { port, args, sentinelConfig } = launch;
   const listening = ['--bind', loopback, '--protected-mode', 'yes', '--port', String(port)];
   return new LocalRunner({
-    home,
+    workDirectory,
     command:
       sentinelConfig === undefined
-        ? [program, ...listening, '--dir', home.dataDirectory, ...commonArguments, ...args]
+        ? [program, ...listening, '--dir', workDirectory.dataDirectory, ...commonArguments, ...args]
         : sentinelCommand(program, [`bind ${loopback}`, `port ${port}`, ...sentinelConfig]),
-    prepare: async () => void (await mkdir(home.dataDirectory, { recursive: true })),
+    prepare: async () => void (await mkdir(workDirectory.dataDirectory, { recursive: true })),
   });
 }
 
-function inContainer(site: Exclude<RedisSite, { kind: 'process' }>, home: Home, launch: RedisLaunch): Runner {
+function inContainer(
+  site: Exclude<RedisSite, { kind: 'process' }>,
+  workDirectory: WorkDirectory,
+  launch: RedisLaunch,
+): Runner {
   const { port, args, sentinelConfig } = launch;
   const own = site.kind === 'container';
   const inside = own ? 6379 : port;
@@ -96,11 +100,18 @@ function inContainer(site: Exclude<RedisSite, { kind: 'process' }>, home: Home, 
   return new ContainerRunner({
     name: sentinelConfig === undefined ? 'redis' : 'sentinel',
     image: redisImage,
-    home,
+    workDirectory,
     dataTarget: containerData,
     command:
       sentinelConfig === undefined
-        ? ['redis-server', ...listening, '--dir', home.throwaway ? '/tmp' : containerData, ...commonArguments, ...args]
+        ? [
+            'redis-server',
+            ...listening,
+            '--dir',
+            workDirectory.throwaway ? '/tmp' : containerData,
+            ...commonArguments,
+            ...args,
+          ]
         : sentinelCommand('redis-server', ['protected-mode no', `port ${port}`, ...sentinelConfig]),
     ...(own ? { ports: [{ inside, outside: port }] } : { ports: [], networkOf: site.networkOf }),
   });

@@ -3,9 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import type { StartedTestContainer, WaitStrategy } from 'testcontainers';
 import { LocalServerError } from '../errors.ts';
 import { type ContainerEngine, requireContainerEngine } from './container-engine.ts';
-import { type ContainerGuard, guardContainer } from './container-guard.ts';
+import { type ContainerSupervisor, superviseContainer } from './container-supervisor.ts';
 import { decodeDockerLog } from './docker-log.ts';
-import { closeHome, type Home } from './home.ts';
+import { closeWorkDirectory, type WorkDirectory } from './work-directory.ts';
 import type { PublishedContainer, PublishedPort } from './published-container.ts';
 import type { Runner } from './runner.ts';
 
@@ -21,7 +21,7 @@ export interface ContainerRunnerOptions {
   /** Another container whose network this one shares, by id. */
   readonly networkOf?: string;
   /** Where the data live on this machine; only bound into the container when they are to stay. */
-  readonly home?: Home;
+  readonly workDirectory?: WorkDirectory;
   /** The directory in the container that holds the data. */
   readonly dataTarget?: string;
 }
@@ -43,7 +43,7 @@ export class ContainerRunner implements Runner {
   readonly #options: ContainerRunnerOptions;
   readonly #name: string;
   #container: Container | undefined;
-  #guard: ContainerGuard | undefined;
+  #guard: ContainerSupervisor | undefined;
   #paused = false;
 
   constructor(options: ContainerRunnerOptions) {
@@ -76,16 +76,19 @@ export class ContainerRunner implements Runner {
   }
 
   async #create(): Promise<void> {
-    const { image, home } = this.#options;
+    const { image, workDirectory } = this.#options;
     const engine = await requireContainerEngine();
-    this.#guard = await guardContainer(this.#name, home?.throwaway === true ? home.directory : undefined);
+    this.#guard = await superviseContainer(
+      this.#name,
+      workDirectory?.throwaway === true ? workDirectory.directory : undefined,
+    );
     const { PublishedContainer: Recipe } = await import('./published-container.ts');
     const started = await this.#start(new Recipe(image), engine);
     this.#container = engine.client.container.getById(started.getId());
   }
 
   async #start(recipe: PublishedContainer, engine: ContainerEngine): Promise<StartedTestContainer> {
-    const { command, environment = {}, ports, networkOf, home, dataTarget } = this.#options;
+    const { command, environment = {}, ports, networkOf, workDirectory, dataTarget } = this.#options;
     recipe
       .withName(this.#name)
       .withCommand([...command])
@@ -93,9 +96,9 @@ export class ContainerRunner implements Runner {
       .withPorts(engine.publishOn, ports)
       .withWaitStrategy(noWaiting);
     if (networkOf !== undefined) recipe.withNetworkMode(`container:${networkOf}`);
-    if (home?.throwaway === false && dataTarget !== undefined) {
-      await mkdir(home.dataDirectory, { recursive: true });
-      recipe.withBindMounts([{ source: home.dataDirectory, target: dataTarget }]);
+    if (workDirectory?.throwaway === false && dataTarget !== undefined) {
+      await mkdir(workDirectory.dataDirectory, { recursive: true });
+      recipe.withBindMounts([{ source: workDirectory.dataDirectory, target: dataTarget }]);
     }
     try {
       return await recipe.start();
@@ -147,17 +150,17 @@ export class ContainerRunner implements Runner {
   }
 
   async dispose(): Promise<void> {
-    const { home } = this.#options;
+    const { workDirectory } = this.#options;
     const container = this.#container;
     if (container !== undefined) {
       // Data that stay behind deserve a clean end; the others need none.
-      if (home?.throwaway === false) await this.halt();
+      if (workDirectory?.throwaway === false) await this.halt();
       await container.remove({ force: true, v: true });
       this.#container = undefined;
     }
     this.#guard?.dismiss();
     this.#guard = undefined;
-    if (home !== undefined) await closeHome(home);
+    if (workDirectory !== undefined) await closeWorkDirectory(workDirectory);
   }
 
   #required(operation: string): Container {

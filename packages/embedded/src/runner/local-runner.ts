@@ -2,8 +2,8 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pollUntil } from '../deadline.ts';
 import { LocalServerError } from '../errors.ts';
-import { type Guard, startGuarded } from './guard.ts';
-import { closeHome, type Home } from './home.ts';
+import { type Supervisor, startSupervised } from './supervisor.ts';
+import { closeWorkDirectory, type WorkDirectory } from './work-directory.ts';
 import { freeze, slay, thaw } from './process-tree.ts';
 import type { Runner } from './runner.ts';
 
@@ -12,7 +12,7 @@ const quotedLines = 15;
 
 /** What to run, and where. */
 export interface LocalRunnerOptions {
-  readonly home: Home;
+  readonly workDirectory: WorkDirectory;
   /** Program and arguments. */
   readonly command: readonly string[];
   /** What asks the program to stop cleanly. @default 'TERM' */
@@ -26,7 +26,7 @@ export interface LocalRunnerOptions {
 /** A server as a process of this machine, watched over by a guard that outlives us. */
 export class LocalRunner implements Runner {
   readonly #options: LocalRunnerOptions;
-  #guard: Guard | undefined;
+  #guard: Supervisor | undefined;
 
   constructor(options: LocalRunnerOptions) {
     this.#options = options;
@@ -37,17 +37,17 @@ export class LocalRunner implements Runner {
   }
 
   async start(): Promise<void> {
-    const { home, command, stopSignal = 'TERM', stopGraceMs = 3000, prepare } = this.#options;
+    const { workDirectory, command, stopSignal = 'TERM', stopGraceMs = 3000, prepare } = this.#options;
     await this.halt();
     await prepare?.();
     await rm(this.#keepFile, { force: true });
-    this.#guard = await startGuarded({
+    this.#guard = await startSupervised({
       command,
-      workingDirectory: home.directory,
-      logFile: home.logFile,
+      workingDirectory: workDirectory.directory,
+      logFile: workDirectory.logFile,
       stopSignal,
       graceTenths: Math.ceil(stopGraceMs / 100),
-      scrap: home.throwaway ? home.directory : undefined,
+      temporaryDirectory: workDirectory.throwaway ? workDirectory.directory : undefined,
     });
   }
 
@@ -56,7 +56,7 @@ export class LocalRunner implements Runner {
   }
 
   async output(): Promise<readonly string[]> {
-    const text = await readFile(this.#options.home.logFile, 'utf8').catch(() => '');
+    const text = await readFile(this.#options.workDirectory.logFile, 'utf8').catch(() => '');
     return text.trimEnd().split('\n').slice(-quotedLines);
   }
 
@@ -85,15 +85,15 @@ export class LocalRunner implements Runner {
   }
 
   async dispose(): Promise<void> {
-    const { home } = this.#options;
+    const { workDirectory } = this.#options;
     const guard = this.#guard;
     this.#guard = undefined;
     await guard?.release();
-    await closeHome(home);
+    await closeWorkDirectory(workDirectory);
   }
 
   get #keepFile(): string {
-    return path.join(this.#options.home.directory, '.keep');
+    return path.join(this.#options.workDirectory.directory, '.keep');
   }
 
   #runningPid(operation: string): number {

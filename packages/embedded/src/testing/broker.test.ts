@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withClient, withDatabase } from '../postgres/databases.ts';
 import { connectOnce } from '../redis/redis-probe.ts';
-import { borrowFrom } from './borrow.ts';
+import { leaseServerFrom } from './lease-server.ts';
 import { type Broker, openBroker } from './broker.ts';
 import { ensureTemplate } from './template-database.ts';
 
@@ -25,8 +25,8 @@ describe('the broker', () => {
   });
 
   test('gives a Redis to one file at a time, and the next file gets the same one emptied', async () => {
-    const first = await borrowFrom(broker.address, 'redis');
-    const second = await borrowFrom(broker.address, 'redis');
+    const first = await leaseServerFrom(broker.address, 'redis');
+    const second = await leaseServerFrom(broker.address, 'redis');
     expect(second.url).not.toBe(first.url);
     await redisDo(first.url, (redis) => redis.set('left', 'over'));
     await first.release();
@@ -35,7 +35,7 @@ describe('the broker', () => {
     // Whichever comes back first is lent first.
     await expect
       .poll(async () => {
-        const again = await borrowFrom(broker.address, 'redis');
+        const again = await leaseServerFrom(broker.address, 'redis');
         await again.release();
         return [first.url, second.url].includes(again.url);
       })
@@ -43,7 +43,7 @@ describe('the broker', () => {
   });
 
   test('shares one Postgres, in which a template is made once however many ask', async () => {
-    const leases = await Promise.all(Array.from({ length: 4 }, () => borrowFrom(broker.address, 'postgres')));
+    const leases = await Promise.all(Array.from({ length: 4 }, () => leaseServerFrom(broker.address, 'postgres')));
     expect(new Set(leases.map(({ url }) => url)).size).toBe(1);
     let made = 0;
     const names = await Promise.all(
@@ -59,7 +59,7 @@ describe('the broker', () => {
   });
 
   test('makes a template anew after one that failed half-way', async () => {
-    const lease = await borrowFrom(broker.address, 'postgres');
+    const lease = await leaseServerFrom(broker.address, 'postgres');
     const broken = ensureTemplate(lease.url, lease.run, 'fragile', async () => {
       throw new Error('half-way');
     });
@@ -72,10 +72,10 @@ describe('the broker', () => {
   });
 
   test('forgets templates when the code may have changed', async () => {
-    const before = await borrowFrom(broker.address, 'postgres');
+    const before = await leaseServerFrom(broker.address, 'postgres');
     const template = await ensureTemplate(before.url, before.run, 'changing', async () => {});
     await broker.reset();
-    const after = await borrowFrom(broker.address, 'postgres');
+    const after = await leaseServerFrom(broker.address, 'postgres');
     expect(after.run).not.toBe(before.run);
     const left = await withClient(withDatabase(after.url, 'postgres'), (client) =>
       client.query('SELECT 1 FROM pg_database WHERE datname = $1', [template]),
@@ -84,8 +84,8 @@ describe('the broker', () => {
   });
 
   test('says why there is no server, and goes on serving', async () => {
-    await expect(borrowFrom(broker.address, JSON.parse('"mysql"'))).rejects.toThrow(/not a request/);
-    const lease = await borrowFrom(broker.address, 'postgres');
+    await expect(leaseServerFrom(broker.address, JSON.parse('"mysql"'))).rejects.toThrow(/not a request/);
+    const lease = await leaseServerFrom(broker.address, 'postgres');
     await lease.release();
   });
 });

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Pool } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import { createDatabase, dropDatabase, withDatabase } from '../postgres/databases.ts';
-import { borrow, type Borrowed } from './borrow.ts';
+import { leaseServer, type LeasedServer } from './lease-server.ts';
 import { ensureTemplate, type Migrate } from './template-database.ts';
 
 /** What database the tests of one file want. */
@@ -39,14 +39,14 @@ class FileDatabases {
   readonly #options: UsePostgresOptions;
   readonly #own = randomBytes(4).toString('hex');
   readonly #made: string[] = [];
-  #server: Borrowed | undefined;
+  #server: LeasedServer | undefined;
 
   constructor(options: UsePostgresOptions) {
     this.#options = options;
   }
 
   async open(): Promise<void> {
-    this.#server = await borrow('postgres');
+    this.#server = await leaseServer('postgres');
   }
 
   async create(): Promise<string> {

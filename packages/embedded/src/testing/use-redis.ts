@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from 'ioredis';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { borrow, type Borrowed } from './borrow.ts';
+import { leaseServer, type LeasedServer } from './lease-server.ts';
 
 /** ioredis' options, without the one that changes the type of every reply. */
 export type ClientOptions = Omit<RedisOptions, 'replyMapping'>;
@@ -31,7 +31,7 @@ export interface RedisFixture {
  * });
  */
 export function useRedis(): RedisFixture {
-  let borrowed: Borrowed | undefined;
+  let borrowed: LeasedServer | undefined;
   let client: Redis | undefined;
   const clients = new Set<Redis>();
   const url = (): string => loaded(borrowed).url;
@@ -43,7 +43,7 @@ export function useRedis(): RedisFixture {
     return another;
   };
   beforeAll(async () => {
-    borrowed = await borrow('redis');
+    borrowed = await leaseServer('redis');
     client = connect();
   });
   beforeEach(async () => {

@@ -1,6 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { listUntoldAlerts, migrate, openAlert, resolveAlerts } from '@spillway/db';
+import { listPendingNotifications, migrate, openAlert, resolveAlerts } from '@spillway/db';
 import { usePostgres } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recordingLogger, type RecordingLogger } from '../../test/recording-logger.ts';
@@ -52,10 +52,10 @@ const events = (): string[] => received.map(({ body }) => JSON.parse(body).event
 
 it('tells once when an alert opens and once when it is resolved, signed', async () => {
   await openAlert(postgres.pool, violation);
-  await webhook().tellAll(postgres.pool);
-  await webhook().tellAll(postgres.pool);
+  await webhook().deliverPending(postgres.pool);
+  await webhook().deliverPending(postgres.pool);
   await resolveAlerts(postgres.pool, ['lag']);
-  await webhook().tellAll(postgres.pool);
+  await webhook().deliverPending(postgres.pool);
   expect(events()).toEqual(['opened', 'resolved']);
   const [first] = received;
   expect(JSON.parse(first?.body ?? '')).toMatchObject({ alert: { rule: 'lag', value: 90, threshold: 60 } });
@@ -77,26 +77,26 @@ it('tells once when an alert opens and once when it is resolved, signed', async 
 it('tries again when the receiver is overloaded', async () => {
   answers = [503, 429, 500];
   await openAlert(postgres.pool, violation);
-  await webhook().tellAll(postgres.pool);
+  await webhook().deliverPending(postgres.pool);
   expect(events()).toHaveLength(4);
-  expect(await listUntoldAlerts(postgres.pool)).toEqual([]);
+  expect(await listPendingNotifications(postgres.pool)).toEqual([]);
 });
 
 it('does not insist when the receiver refuses, says so, and tells it the next time', async () => {
   answers = [400];
   await openAlert(postgres.pool, violation);
-  await webhook().tellAll(postgres.pool);
+  await webhook().deliverPending(postgres.pool);
   expect(events()).toHaveLength(1);
   expect(logger.messages).toEqual(['alert: the webhook could not be told']);
-  await webhook().tellAll(postgres.pool);
-  expect(await listUntoldAlerts(postgres.pool)).toEqual([]);
+  await webhook().deliverPending(postgres.pool);
+  expect(await listPendingNotifications(postgres.pool)).toEqual([]);
 });
 
 it('keeps what it could not tell because nobody listened', async () => {
   await openAlert(postgres.pool, violation);
   const away = createWebhook({ url: 'http://127.0.0.1:1/', secret, logger, retryDelayMs: 1, retries: 1 });
-  await away.tellAll(postgres.pool);
-  expect(await listUntoldAlerts(postgres.pool)).toHaveLength(1);
+  await away.deliverPending(postgres.pool);
+  expect(await listPendingNotifications(postgres.pool)).toHaveLength(1);
 });
 
 describe('refuses', () => {

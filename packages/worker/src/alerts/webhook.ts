@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { listUntoldAlerts, markTold, type Queryable, type UntoldAlert } from '@spillway/db';
+import { listPendingNotifications, markDelivered, type Queryable, type PendingNotification } from '@spillway/db';
 import pRetry, { AbortError } from 'p-retry';
 import { wholeNumber, WorkerOptionError } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
@@ -20,7 +20,7 @@ export interface WebhookOptions {
 /** Tells a receiver about alerts. */
 export interface Webhook {
   /** Tells what it wasn't told yet. Never rejects: what it couldn't tell now is told the next time. */
-  tellAll(db: Queryable): Promise<void>;
+  deliverPending(db: Queryable): Promise<void>;
 }
 
 /** Longest wait for an answer, in ms. */
@@ -40,8 +40,8 @@ export function createWebhook(options: WebhookOptions): Webhook {
   const retries = wholeNumber('retries', options.retries ?? 4, 0, 20);
   const minTimeout = wholeNumber('retryDelayMs', options.retryDelayMs ?? 500, 1, 60_000);
   return {
-    async tellAll(db) {
-      for (const alert of await listUntoldAlerts(db)) {
+    async deliverPending(db) {
+      for (const alert of await listPendingNotifications(db)) {
         try {
           await pRetry(async () => post(url, secret, alert), { retries, minTimeout, maxTimeout: 10_000 });
         } catch (error) {
@@ -49,7 +49,7 @@ export function createWebhook(options: WebhookOptions): Webhook {
           // The others would wait for the same receiver.
           return;
         }
-        await markTold(db, alert);
+        await markDelivered(db, alert);
       }
     },
   };
@@ -62,7 +62,7 @@ export function isWebhookUrl(text: string): boolean {
   return /^https?:$/u.test(protocol) && username === '' && password === '';
 }
 
-async function post(url: string, secret: string, untold: UntoldAlert): Promise<void> {
+async function post(url: string, secret: string, untold: PendingNotification): Promise<void> {
   const { event, openedAtMs, resolvedAtMs, ...rest } = untold;
   const resolvedAt = resolvedAtMs === null ? null : new Date(resolvedAtMs);
   const body = JSON.stringify({ event, alert: { ...rest, openedAt: new Date(openedAtMs), resolvedAt } });

@@ -1,5 +1,5 @@
 import { isUnmigrated, UNMIGRATED } from './unmigrated.ts';
-import type { ObserverState } from '../observe/observer.ts';
+import type { MonitorState } from '../monitor/monitor.ts';
 
 /** Whether the worker does its work, and if not, why. */
 export interface Readiness {
@@ -15,7 +15,7 @@ export interface Readiness {
  * @param objectiveMs the oldest event may be so old.
  * @param staleMs what was seen may be so old.
  */
-export function judgeReadiness(state: ObserverState, objectiveMs: number, staleMs: number): Readiness {
+export function readinessOf(state: MonitorState, objectiveMs: number, staleMs: number): Readiness {
   if (state.kind === 'waiting') return notReady(null, 'has not looked yet');
   if (state.kind === 'failed') {
     return notReady(null, isUnmigrated(state.error) ? UNMIGRATED : 'Redis or Postgres gives no answer');

@@ -1,5 +1,5 @@
 import { type Queryable, readClockMs } from '@spillway/db';
-import { within } from '../within.ts';
+import { withTimeout } from '../with-timeout.ts';
 
 /** Reads a clock, in ms since 1970. */
 export type Clock = () => Promise<number>;
@@ -36,7 +36,7 @@ export async function agreedNow(db: Queryable, clocks: Readonly<Record<string, C
   const readings: [string, number][] = [];
   const all: Record<string, Clock> = { worker: async () => Date.now(), postgres: () => readClockMs(db), ...clocks };
   for (const [name, read] of Object.entries(all)) {
-    const ms = await within(READ_TIMEOUT_MS, read()).catch(() => undefined);
+    const ms = await withTimeout(READ_TIMEOUT_MS, read()).catch(() => undefined);
     if (ms !== undefined) readings.push([name, ms]);
   }
   if (readings.length < 2) throw new Error('no second clock gives an answer: nothing is deleted or archived');

@@ -1,6 +1,6 @@
 import type { Sample } from '@spillway/db';
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { ObserverState } from '../observe/observer.ts';
+import type { MonitorState } from '../monitor/monitor.ts';
 
 /** One sample's name in `system_metrics` as one metric. */
 export interface TrailMetric {
@@ -54,7 +54,7 @@ export const trailMetrics: readonly TrailMetric[] = [
  * Puts what the observer saw last into a registry, at each scrape. Values that were not seen are absent rather than old:
  * `spillway_worker_observed_age_seconds` says how old the others are, and is absent itself when there are none.
  */
-export function registerTrailGauges(registry: Registry, state: () => ObserverState): void {
+export function registerTrailGauges(registry: Registry, state: () => MonitorState): void {
   for (const metric of trailMetrics) registerOne(registry, metric, state);
   const age = new Gauge({
     name: 'spillway_worker_observed_age_seconds',
@@ -69,7 +69,7 @@ export function registerTrailGauges(registry: Registry, state: () => ObserverSta
   });
 }
 
-function registerOne(registry: Registry, metric: TrailMetric, state: () => ObserverState): void {
+function registerOne(registry: Registry, metric: TrailMetric, state: () => MonitorState): void {
   const { name, help, tag } = metric;
   const label = tag === 'job' ? JOB_LABEL : tag;
   const labelNames = label === undefined ? [] : [label];
@@ -105,6 +105,6 @@ function registerOne(registry: Registry, metric: TrailMetric, state: () => Obser
 }
 
 /** The samples of that name that were seen last; none when nothing was. */
-export function samplesOf(state: ObserverState, name: string): readonly Sample[] {
+export function samplesOf(state: MonitorState, name: string): readonly Sample[] {
   return state.kind === 'seen' ? state.observation.samples.filter((sample) => sample.name === name) : [];
 }

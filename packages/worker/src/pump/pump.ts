@@ -8,10 +8,10 @@ import type { WorkerTracing } from '../telemetry/worker-tracing.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 import type { MemoryWatch } from '../queue/memory-watch.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
-import { type LaneOptions, runLane } from './lane.ts';
+import { type PumpLoopOptions, runPumpLoop } from './pump-loop.ts';
 import { OutboxReader } from './outbox-reader.ts';
 import { watchEpochs } from './epoch-watch.ts';
-import { QueueGate } from './queue-gate.ts';
+import { Backpressure } from './backpressure.ts';
 
 /** How much the pump takes at once. */
 export interface PumpTuning {
@@ -51,7 +51,7 @@ export interface Pump {
   /** Stops reading, hands over what it holds, and resolves. Waits for Redis if Redis is away. */
   close(): Promise<void>;
   /** Stops without waiting for anything. What it held stays in the outbox. */
-  abandon(): void;
+  disconnect(): void;
 }
 
 /**
@@ -75,8 +75,8 @@ export function createPump(options: PumpOptions): Pump {
 
   const consumer = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
   const stop = new AbortController();
-  const gate = new QueueGate({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
-  const inSpan: LaneOptions['inSpan'] = async (batch, work) =>
+  const gate = new Backpressure({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
+  const inSpan: PumpLoopOptions['inSpan'] = async (batch, work) =>
     tracing === undefined ? work() : tracing.flush(redis, batch, work);
   const epochs = watchEpochs({ redis, shards, namespace, logger });
   const lanes = laneShards(redis, shards).map((laneOf) => {
@@ -91,12 +91,12 @@ export function createPump(options: PumpOptions): Pump {
     });
     return {
       reader,
-      done: runLane({ reader, queue, gate, memory, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),
+      done: runPumpLoop({ reader, queue, gate, memory, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),
     };
   });
   return {
     consumer,
-    abandon: () => {
+    disconnect: () => {
       epochs.close();
       stop.abort();
     },

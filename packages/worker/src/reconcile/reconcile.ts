@@ -11,10 +11,10 @@ import {
   type SeqBounds,
   type StoredEpoch,
 } from '@spillway/db';
-import { endedEpochId, hashId } from '../hash-id.ts';
+import { endedEpochId, deterministicUuid } from '../deterministic-uuid.ts';
 import { type OutboxClient, readHeads } from '../outbox-head.ts';
 import type { AuditQueue } from '../queue/audit-queue.ts';
-import { oldestSeqs, queuedSeqs } from './on-the-way.ts';
+import { oldestSeqs, queuedSeqs } from './in-flight.ts';
 
 /** What {@link reconcile} reads and writes. */
 export interface ReconcileDeps {
@@ -139,16 +139,16 @@ function endedEpochs(
   known: readonly KnownSeq[],
 ): EndedEpoch[] {
   const present = new Map(outboxes.map((outbox) => [outbox.shard, outbox]));
-  const onTheWay = new Map<string, number>();
+  const inFlight = new Map<string, number>();
   for (const { shard, epoch, seq } of known) {
-    onTheWay.set(`${shard}/${epoch}`, Math.max(seq, onTheWay.get(`${shard}/${epoch}`) ?? 0));
+    inFlight.set(`${shard}/${epoch}`, Math.max(seq, inFlight.get(`${shard}/${epoch}`) ?? 0));
   }
   return stored
     .filter(({ shard, epoch }) => epoch > 0 && (present.get(shard)?.epoch ?? epoch) !== epoch)
     .map(({ shard, epoch, seq, seenSeq }) => {
       // What waits in the outbox or the queue isn't lost. Of the outbox the oldest is known: nothing behind it is.
       const waits = present.get(shard)?.oldest.has(epoch) === true ? seenSeq : 0;
-      const last = Math.max(seq, waits, onTheWay.get(`${shard}/${epoch}`) ?? 0);
+      const last = Math.max(seq, waits, inFlight.get(`${shard}/${epoch}`) ?? 0);
       return { shard, epoch, seq: last, lostAtLeast: seenSeq === 0 ? 'unknown' : Math.max(0, seenSeq - last) };
     });
 }
@@ -157,7 +157,7 @@ async function report(db: Queryable, missing: readonly GapRange[]): Promise<void
   await insertGaps(
     db,
     missing.map((range) => ({
-      id: hashId(['missing', range.shard, range.epoch, range.fromSeq, range.toSeq]),
+      id: deterministicUuid(['missing', range.shard, range.epoch, range.fromSeq, range.toSeq]),
       kind: 'missing' satisfies GapKind,
       ...range,
       detail: { foundBy: 'reconcile' },

@@ -31,7 +31,7 @@ export interface Scheduler {
   /** Aborts running jobs after the batch at hand and resolves when they ended. Waits for Redis if Redis is away. */
   close(): Promise<void>;
   /** Lets go of its connections at once. */
-  abandon(): void;
+  disconnect(): void;
 }
 
 /** Jobs at once in one process: a long archival must not keep the partitions waiting. */
@@ -117,7 +117,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       await checks;
       await queue.close();
     },
-    abandon() {
+    disconnect() {
       stop.abort();
       void worker.disconnect().catch(() => {});
     },

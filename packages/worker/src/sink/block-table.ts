@@ -1,6 +1,6 @@
 import { type BlockRow, upsertBlocks } from '@spillway/db';
 import { type BlockEvent, parseBlockEvent } from '@spillway/limiter';
-import { type EventTable, storable } from './event-writer.ts';
+import { type EventTable, withoutNul } from './event-writer.ts';
 
 /** Events of type `block`: snapshots of a block with running totals, one row per block, as far as the limit of rows goes. */
 export const blockTable: EventTable<BlockRow> = {
@@ -27,10 +27,10 @@ export function mergeBlocks(one: BlockRow, other: BlockRow): BlockRow {
 function toRow(event: BlockEvent): BlockRow {
   return {
     id: event.id,
-    key: storable(event.key),
+    key: withoutNul(event.key),
     tier: event.tier,
-    action: storable(event.action),
-    identifier: storable(event.identifier),
+    action: withoutNul(event.action),
+    identifier: withoutNul(event.identifier),
     limitCount: event.limitCount,
     windowMs: event.windowMs,
     requestCount: event.requestCount,

@@ -1,6 +1,6 @@
 import { type BreakerEvent, parseBreakerEvent } from '@spillway/breaker/events';
 import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
-import { type EventTable, storable } from './event-writer.ts';
+import { type EventTable, withoutNul } from './event-writer.ts';
 
 /**
  * Events of type `breaker`, one row each. A transition is one row whoever reports it, known by preset, name, epoch and type;
@@ -22,8 +22,8 @@ function toRow(event: BreakerEvent): BreakerEventRow {
     preset: event.preset,
     eventType: event.eventType,
     failureCount: event.failureCount,
-    errorMessage: event.errorMessage === null ? null : storable(event.errorMessage),
-    metadata: withoutNul(event.metadata),
+    errorMessage: event.errorMessage === null ? null : withoutNul(event.errorMessage),
+    metadata: metadataWithoutNul(event.metadata),
     breakerEpoch: event.breakerEpoch,
     outboxShard: event.shard,
     outboxEpoch: event.epoch,
@@ -32,9 +32,9 @@ function toRow(event: BreakerEvent): BreakerEventRow {
   };
 }
 
-function withoutNul(metadata: BreakerEvent['metadata']): BreakerEvent['metadata'] {
+function metadataWithoutNul(metadata: BreakerEvent['metadata']): BreakerEvent['metadata'] {
   const entries = Object.entries(metadata);
   return Object.fromEntries(
-    entries.map(([name, value]) => [name, typeof value === 'string' ? storable(value) : value]),
+    entries.map(([name, value]) => [name, typeof value === 'string' ? withoutNul(value) : value]),
   );
 }

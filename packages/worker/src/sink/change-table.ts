@@ -1,6 +1,6 @@
 import { type ChangeRow, insertChanges } from '@spillway/db';
 import { parseChangeEvent } from '@spillway/redis';
-import { type EventTable, storable } from './event-writer.ts';
+import { type EventTable, withoutNul } from './event-writer.ts';
 
 /** Events of type `change`: what was changed by hand, one row each. */
 export const changeTable: EventTable<ChangeRow> = {
@@ -9,13 +9,13 @@ export const changeTable: EventTable<ChangeRow> = {
     const { id, shard, epoch, seq, atMs, ...change } = parseChangeEvent(event);
     return {
       id,
-      actor: storable(change.actor),
-      action: storable(change.action),
-      objectKind: storable(change.objectKind),
-      object: storable(change.object),
+      actor: withoutNul(change.actor),
+      action: withoutNul(change.action),
+      objectKind: withoutNul(change.objectKind),
+      object: withoutNul(change.object),
       before: change.before,
       after: change.after,
-      note: change.note === null ? null : storable(change.note),
+      note: change.note === null ? null : withoutNul(change.note),
       outboxShard: shard,
       outboxEpoch: epoch,
       outboxSeq: seq,

@@ -1,7 +1,7 @@
 import { insertDeadLetter, type Queryable } from '@spillway/db';
 import { outboxFields } from '@spillway/redis';
-import { hashId } from '../hash-id.ts';
-import { seqOf } from '../reconcile/on-the-way.ts';
+import { deterministicUuid } from '../deterministic-uuid.ts';
+import { sequenceOf } from '../reconcile/in-flight.ts';
 import type { Rejection } from './event-writer.ts';
 
 /** What `audit_dead_letters.payload` holds of an entry: all of it, so that it can be replayed. */
@@ -27,7 +27,13 @@ export async function keepDeadLetters(
     rejections.map(async ({ entry, reason }) => {
       const [shard, entryId, fields] = entry;
       const payload: DeadLetterPayload = { shard, entryId, fields: outboxFields(fields) };
-      await insertDeadLetter(db, { id: hashId(entry), sourceJob, reason, payload, outbox: seqOf(entry) });
+      await insertDeadLetter(db, {
+        id: deterministicUuid(entry),
+        sourceJob,
+        reason,
+        payload,
+        outbox: sequenceOf(entry),
+      });
     }),
   );
 }

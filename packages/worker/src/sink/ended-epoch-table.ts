@@ -1,6 +1,6 @@
 import { endEpochs, type EndedEpochRow } from '@spillway/db';
 import { eventFields, type OutboxEvent } from '@spillway/redis';
-import { droppedId, endedEpochId } from '../hash-id.ts';
+import { droppedId, endedEpochId } from '../deterministic-uuid.ts';
 import type { EventTable } from './event-writer.ts';
 
 /** Events of type `epoch`: an epoch of an outbox is over, one row of kind `epoch_ended` whoever tells it. */

@@ -131,6 +131,6 @@ async function storeRows<Row>(
 }
 
 /** Postgres' text and jsonb hold every character but NUL, and what applications name or throw may hold that too. */
-export function storable(text: string): string {
+export function withoutNul(text: string): string {
   return text.includes('\0') ? text.replaceAll('\0', '\uFFFD') : text;
 }

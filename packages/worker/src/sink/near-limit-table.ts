@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { insertMetrics, type MetricRow } from '@spillway/db';
 import { type NearLimitEvent, parseNearLimitEvent } from '@spillway/limiter';
-import { type EventTable, storable } from './event-writer.ts';
+import { type EventTable, withoutNul } from './event-writer.ts';
 
 /** Events of type `near_limit`: one sample each, in `system_metrics`. */
 export const nearLimitTable: EventTable<MetricRow> = {
@@ -29,7 +29,7 @@ function toRow({ id, policy, action, subject, limit, remaining, atMs }: NearLimi
     metricName: 'rate_limit.near_limit',
     metricValue: limit === 0 ? 1 : (limit - remaining) / limit,
     metricUnit: 'ratio',
-    tags: { policy, action: storable(action), subject_hash: subjectHash, limit, remaining },
+    tags: { policy, action: withoutNul(action), subject_hash: subjectHash, limit, remaining },
     recordedAtMs: atMs,
   };
 }

@@ -10,7 +10,7 @@ import { restAfterErrors } from '../queue/rest-after-errors.ts';
 import { repeat } from '../repeat.ts';
 import { LagMeter } from './lag-meter.ts';
 import { redisNowMs } from '../redis-clock.ts';
-import { within } from '../within.ts';
+import { withTimeout } from '../with-timeout.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 import type { WriteLimits } from './event-writer.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
@@ -64,7 +64,7 @@ export interface Sink {
   /** Takes no more jobs, finishes those it has, and resolves. Waits for Redis and Postgres if they are away. */
   close(): Promise<void>;
   /** Lets go of its connections at once. Its jobs become somebody else's when their locks run out. */
-  abandon(): void;
+  disconnect(): void;
 }
 
 /**
@@ -161,7 +161,7 @@ export function createSink(options: SinkOptions): Sink {
       stop.abort();
       return worker.close();
     },
-    abandon: () => void worker.disconnect().catch(() => {}),
+    disconnect: () => void worker.disconnect().catch(() => {}),
   };
 }
 
@@ -170,7 +170,7 @@ async function recordLag(meter: LagMeter, pool: Queryable, redis: Redis | Cluste
   try {
     const samples = meter.take();
     if (samples.length > 0) await recordMetrics(pool, samples);
-    meter.redisAheadMs = (await within(CLOCK_TIMEOUT_MS, redisNowMs(redis))) - Date.now();
+    meter.redisAheadMs = (await withTimeout(CLOCK_TIMEOUT_MS, redisNowMs(redis))) - Date.now();
   } catch {
     // The next one will be.
   }
@@ -181,7 +181,7 @@ async function recordLag(meter: LagMeter, pool: Queryable, redis: Redis | Cluste
  * for as long no other worker could try it. Its attempts aren't counted here then: it goes back to all, and this worker rests.
  */
 async function isAhead(redis: Redis | Cluster): Promise<boolean> {
-  return within(CLOCK_TIMEOUT_MS, redisNowMs(redis)).then(
+  return withTimeout(CLOCK_TIMEOUT_MS, redisNowMs(redis)).then(
     (nowMs) => Date.now() - nowMs > AHEAD_MS,
     () => false,
   );

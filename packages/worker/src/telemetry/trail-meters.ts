@@ -1,12 +1,12 @@
 import { metrics } from '@opentelemetry/api';
-import type { ObserverState } from '../observe/observer.ts';
+import type { MonitorState } from '../monitor/monitor.ts';
 import { samplesOf, trailMetrics } from '../prometheus/trail-gauges.ts';
 
 /**
  * What the observer saw last, as OpenTelemetry's metrics: those of `/metrics` under dotted names, `spillway.worker.…`. The tags
  * of a sample are its attributes. Nothing that nobody saw is sent.
  */
-export function registerTrailMeters(state: () => ObserverState): void {
+export function registerTrailMeters(state: () => MonitorState): void {
   const meter = metrics.getMeter('@spillway/worker');
   for (const { sample, name, help, divisor, counts } of trailMetrics) {
     const short = name.replace('spillway_worker_', '').replace(/_(?:seconds|total)$/u, '');

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from '../../src/queue/audit-queue.ts';
 import { reconcile } from '../../src/reconcile/reconcile.ts';
 import { outboxLength } from '../block-entries.ts';
-import { Crew } from './crew.ts';
+import { WorkerFleet } from './worker-fleet.ts';
 import { faults } from './faults.ts';
 import { seededRandom } from './random.ts';
 import { startTraffic } from './traffic.ts';
@@ -41,26 +41,26 @@ describe(`chaos with seed ${seed}`, () => {
       const redis = await startRedis({ appendOnly: true, args: ['--appendfsync', appendfsync] });
       const postgres = await startPostgres({ durable: true });
       await migrate({ connectionString: postgres.url });
-      const crew = new Crew([redis.url, postgres.url, String(SHARDS)], { works });
+      const workers = new WorkerFleet([redis.url, postgres.url, String(SHARDS)], { works });
       const pool = createPool({ connectionString: postgres.url, onError: () => {} });
       const client = new Redis(redis.url, { maxRetriesPerRequest: null });
       client.on('error', () => {});
       const queue = createAuditQueue({ connection: client, onError: () => {} });
       onTestFinished(async () => {
-        await crew.dismiss();
+        await workers.stop();
         await queue.close();
         client.disconnect();
         await pool.end();
         await Promise.all([redis.stop(), postgres.stop()]);
       });
 
-      crew.hire();
-      crew.hire();
+      workers.start();
+      workers.start();
       const traffic = startTraffic(redis.url, SHARDS);
       const struck: string[] = [];
-      for (const { name, strike } of faults({ redis, postgres, crew }, form.counts, random)) {
+      for (const { name, inject } of faults({ redis, postgres, workers }, form.counts, random)) {
         await delay(random() * 1_000);
-        await strike();
+        await inject();
         struck.push(name);
       }
       await traffic.finish(events);

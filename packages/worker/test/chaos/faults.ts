@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { type Crew, POINTS } from './crew.ts';
+import { type WorkerFleet, POINTS } from './worker-fleet.ts';
 import { type Random, shuffled } from './random.ts';
 
 /** A server that can be killed. */
@@ -13,7 +13,7 @@ export interface Victim {
 export interface Sides {
   readonly redis: Victim & { readonly url: string };
   readonly postgres: Victim;
-  readonly crew: Crew;
+  readonly workers: WorkerFleet;
 }
 
 /** How often each fault strikes. */
@@ -29,14 +29,14 @@ export interface FaultCounts {
 /** One blow; resolves when it has struck and what should live lives again. */
 export interface Fault {
   readonly name: string;
-  readonly strike: () => Promise<void>;
+  readonly inject: () => Promise<void>;
 }
 
 /** Longest that a killed server stays away, in ms. */
 const AWAY_MS = 2_000;
 
 /** All faults of a run, in an order by chance. */
-export function faults({ redis, postgres, crew }: Sides, counts: FaultCounts, random: Random): Fault[] {
+export function faults({ redis, postgres, workers }: Sides, counts: FaultCounts, random: Random): Fault[] {
   const crash = (server: Victim, ready?: () => Promise<void>) => async (): Promise<void> => {
     await ready?.();
     await server.kill();
@@ -44,12 +44,12 @@ export function faults({ redis, postgres, crew }: Sides, counts: FaultCounts, ra
     await server.restart();
   };
   const dieAt = (point: (typeof POINTS)[number]) => async (): Promise<void> => {
-    const signal = await crew.sacrifice(point, Math.floor(random() * 3));
+    const signal = await workers.sacrifice(point, Math.floor(random() * 3));
     if (signal !== 'SIGKILL') throw new Error(`the worker that should die ${point} ended otherwise`);
   };
   const killAny = async (): Promise<void> => {
-    await crew.kill(Math.floor(random() * 100));
-    crew.hire();
+    await workers.kill(Math.floor(random() * 100));
+    workers.start();
   };
   return shuffled(
     [
@@ -82,6 +82,6 @@ async function whenWritten(url: string): Promise<void> {
   }
 }
 
-function times(count: number, name: string, strike: Fault['strike']): Fault[] {
-  return Array.from({ length: count }, () => ({ name, strike }));
+function times(count: number, name: string, inject: Fault['inject']): Fault[] {
+  return Array.from({ length: count }, () => ({ name, inject }));
 }

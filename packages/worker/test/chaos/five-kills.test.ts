@@ -3,7 +3,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from '../../src/queue/audit-queue.ts';
 import { blockEntry } from '../block-entries.ts';
 import { useMigratedPostgres } from '../migrated.ts';
-import { Crew } from './crew.ts';
+import { WorkerFleet } from './worker-fleet.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();
@@ -11,18 +11,18 @@ const postgres = useMigratedPostgres();
 it('a job whose worker is killed five times is completed by the sixth', async () => {
   const queue = createAuditQueue({ connection: redis.connect({ maxRetriesPerRequest: null }), onError: () => {} });
   // Locks of half a second; with the default each recovery takes seconds (bench/README.md).
-  const crew = new Crew([redis.url, postgres.url, '1'], { lockMs: 500 });
+  const workers = new WorkerFleet([redis.url, postgres.url, '1'], { lockMs: 500 });
   onTestFinished(async () => {
-    await crew.dismiss();
+    await workers.stop();
     await queue.close();
   });
   const job = await queue.add('events', { entries: [1, 2, 3].map((seq) => blockEntry({ seq })) });
   for (let kill = 1; kill <= 5; kill += 1) {
-    expect(await crew.sacrifice(kill % 2 === 0 ? 'after-commit' : 'mid-insert', 0)).toBe('SIGKILL');
+    expect(await workers.sacrifice(kill % 2 === 0 ? 'after-commit' : 'mid-insert', 0)).toBe('SIGKILL');
     // It was this job that the dead worker held, and it isn't lost.
     expect(await job.getState()).toBe('active');
   }
-  crew.hire();
+  workers.start();
   await expect.poll(() => job.getState(), { timeout: 20_000 }).toBe('completed');
   expect((await queue.getJob(job.id ?? ''))?.stalledCounter).toBe(5);
   expect(await queue.getFailedCount()).toBe(0);

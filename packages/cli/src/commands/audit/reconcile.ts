@@ -24,7 +24,7 @@ export function reconcileCommand(context: CliContext): Command<[], { dryRun?: tr
         end(exitCodes.partial);
         return;
       }
-      output.result(report, people(report));
+      output.result(report, formatHuman(report));
       if (report.missing.length > 0) end(exitCodes.unhealthy);
     });
 }
@@ -69,7 +69,7 @@ async function look(context: CliContext, dryRun: boolean): Promise<ReconcileRepo
   );
 }
 
-function people({ missing, missingEvents, checked }: ReconcileReport): string {
+function formatHuman({ missing, missingEvents, checked }: ReconcileReport): string {
   if (missing.length === 0) return `Nothing new is missing. Looked at ${checked.length} outboxes.`;
   return `${table(missing.map((each) => ({ ...each })))}\n${missingEvents} events are missing.`;
 }

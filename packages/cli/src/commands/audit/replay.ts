@@ -21,7 +21,7 @@ export function replayCommand(context: CliContext): Command<[DeadLetterSelection
       const report = await withPool(context, async (pool) =>
         replayDeadLetters({ pool }, { ...selection, dryRun, onProgress }),
       ).finally(bars.stop);
-      output.result(report, people(report));
+      output.result(report, formatHuman(report));
       end(codeOf(report));
     });
 }
@@ -34,7 +34,7 @@ Examples:
   spillway audit replay 2026-01-31..2026-02-01T12:00 --dry-run
   spillway audit replay ..                                      all that wait`;
 
-function people({ selected, replayed, failed, dryRun }: ReplayReport): string {
+function formatHuman({ selected, replayed, failed, dryRun }: ReplayReport): string {
   if (selected === 0) return 'No dead letter waits there.';
   const summary = `${dryRun ? 'Would store' : 'Stored'} ${replayed.length} of ${selected}.`;
   return failed.length === 0 ? summary : `${table(failed.map((each) => ({ ...each })))}\n${summary}`;

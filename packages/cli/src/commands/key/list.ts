@@ -28,11 +28,11 @@ export function listCommand(context: CliContext): Command<[], { active?: true }>
         } while (after !== null);
         return found;
       });
-      context.output.result(rows, table(rows.map(people)));
+      context.output.result(rows, table(rows.map(humanRow)));
     });
 }
 
-function people({ id, name, scopes, ...times }: ApiKeyRow): Readonly<Record<string, unknown>> {
+function humanRow({ id, name, scopes, ...times }: ApiKeyRow): Readonly<Record<string, unknown>> {
   return {
     id,
     name,

@@ -1,0 +1,87 @@
+import type { AppEvent, HeardState } from '../app/messages.ts';
+import type { Fleet } from '../fleet.ts';
+import type { LoadEvent } from '../load/messages.ts';
+import type { Plan } from '../plan.ts';
+import type { Child } from '../processes/child.ts';
+import type { WorkerEvent } from '../worker/messages.ts';
+import type { Check } from './check.ts';
+
+/** What the processes say of themselves. */
+export interface ProcessHealth {
+  /** By process id. */
+  readonly memory: ReadonlyMap<number, { readonly name: string; readonly liveBytes: number }>;
+  readonly decidedWithoutRedis: number;
+  readonly droppedEvents: number;
+  /** The latest that any process knows of the fleet's breaker. */
+  readonly breaker: HeardState;
+}
+
+/** Asks all API processes, workers and the load generator. */
+export async function readProcessHealth({ apis, workers, load }: Fleet): Promise<ProcessHealth> {
+  const ofApis = await Promise.all(
+    apis.map((api) => ask<AppVitals, AppEvent>(api, (event) => (event.kind === 'vitals' ? event : undefined))),
+  );
+  const others = await Promise.all([
+    ...workers.map((worker) => ask<WorkerEvent>(worker, (event) => event)),
+    ask<LoadVitals, LoadEvent>(load, (event) => (event.kind === 'vitals' ? event : undefined)),
+  ]);
+  return {
+    memory: new Map([...ofApis, ...others].map(({ pid, name, answer: { liveBytes } }) => [pid, { name, liveBytes }])),
+    decidedWithoutRedis: ofApis.reduce((total, { answer }) => total + answer.decidedWithoutRedis, 0),
+    droppedEvents: ofApis.reduce((total, { answer }) => total + answer.droppedEvents, 0),
+    breaker: ofApis
+      .map(({ answer: { breaker } }) => breaker)
+      .reduce((latest, each) => (each.epoch > latest.epoch ? each : latest), { state: 'unknown', epoch: -1 }),
+  };
+}
+
+type AppVitals = AppEvent & { kind: 'vitals' };
+type LoadVitals = LoadEvent & { kind: 'vitals' };
+
+async function ask<Answer, Event = Answer>(
+  child: Pick<Child<{ readonly kind: 'vitals' }, Event>, 'name' | 'pid' | 'next' | 'tell'>,
+  pick: (event: Event) => Answer | undefined,
+): Promise<{ readonly pid: number; readonly name: string; readonly answer: Answer }> {
+  const answer = child.next(pick);
+  child.tell({ kind: 'vitals' });
+  return { pid: child.pid, name: child.name, answer: await answer };
+}
+
+const MB = 1024 * 1024;
+/** What a process may hold more at the end: caches that fill, code that is compiled while it runs. */
+const GROWTH_BYTES = 16 * MB;
+/** And for each user who may have come to it since, or have sent the first request: a socket, an HTTP parser, a cached key. */
+const USER_BYTES = 4 * 1024;
+
+/**
+ * Memory that is in use after a garbage collection, at the end of the steady phase and of the run, of the processes that lived
+ * that long: a restarted one begins anew. The load generator is among them, with its ledger.
+ */
+export function checkMemory({ profile, apiProcesses }: Plan, early: ProcessHealth, late: ProcessHealth): Check {
+  const allowed = GROWTH_BYTES + (USER_BYTES * profile.users) / apiProcesses;
+  const lived = [...late.memory].flatMap(([pid, { name, liveBytes: after }]) => {
+    const before = early.memory.get(pid)?.liveBytes;
+    return before === undefined ? [] : [{ name, before, after }];
+  });
+  const grown = lived.filter(({ before, after }) => after > before + allowed);
+  return {
+    name: 'Memory of API processes, workers and the load generator is flat',
+    promised: `at most ${megabytes(allowed)} more than at the end of the steady phase, after a garbage collection`,
+    found: lived.map(({ name, before, after }) => `${name} ${megabytes(before)} → ${megabytes(after)}`).join(', '),
+    passed: lived.length > 0 && grown.length === 0,
+  };
+}
+
+/** Decisions and events that would make the other checks meaningless. */
+export function checkDegradation({ decidedWithoutRedis, droppedEvents }: ProcessHealth): Check {
+  return {
+    name: 'No decision was made without Redis, no audit event was dropped',
+    promised: 'none',
+    found: `${decidedWithoutRedis} decisions, ${droppedEvents} events`,
+    passed: decidedWithoutRedis === 0 && droppedEvents === 0,
+  };
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / MB).toFixed(1)} MB`;
+}

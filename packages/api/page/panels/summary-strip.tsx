@@ -1,0 +1,128 @@
+import type { JSX } from 'preact';
+import { type Panel, type Snapshot, type WorkerState, workerOf } from '../../src/dashboard/snapshot-shape.ts';
+import { count, duration, rate } from '../format.ts';
+
+interface SummaryStripProps {
+  readonly snapshot: Snapshot;
+}
+
+/** Why a figure can't be had. */
+const unknown: Partial<Record<WorkerState['kind'], string>> = {
+  gone: 'no worker reports',
+  never: 'no worker has reported',
+};
+
+/** One figure of the strip. */
+interface Figure {
+  readonly name: string;
+  /** Undefined: it can't be had. */
+  readonly value: string | undefined;
+  readonly note: string;
+  readonly tone?: 'allowed' | 'blocked' | 'shadow' | 'bad' | undefined;
+}
+
+/** The strip on top: what somebody woken at night looks at first. */
+export function SummaryStrip({ snapshot }: SummaryStripProps): JSX.Element {
+  const worker = workerOf(snapshot);
+  const figures = [
+    ...rates(snapshot.rates, worker),
+    breakers(snapshot),
+    blocks(snapshot),
+    lag(snapshot, worker),
+    lost(snapshot, worker),
+    capped(snapshot, worker),
+  ];
+  return (
+    <dl class="summary-strip wide" aria-label="At a glance">
+      {figures.map(({ name, value, note, tone }) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd class={tone ?? ''}>{value ?? '–'}</dd>
+          <dd class="note">{value === undefined ? (unknown[worker.kind] ?? 'not known') : note}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function dataOf<Data>(panel: Panel<Data>): Data | undefined {
+  return panel.kind === 'ready' ? panel.data : undefined;
+}
+
+/** Of all tiers, in the last minute. */
+function rates(panel: Snapshot['rates'], worker: WorkerState): readonly Figure[] {
+  const data = worker.kind === 'reporting' || worker.kind === 'unknown' ? dataOf(panel) : undefined;
+  const { allowed = 0, blocked = 0, shadow = 0 } = data ?? {};
+  const text = (value: number): string | undefined => (data === undefined ? undefined : rate(value));
+  const all = allowed + blocked + shadow;
+  const over = 'a second, in the last minute';
+  return [
+    { name: 'Allowed', value: text(allowed), note: over, tone: allowed > 0 ? 'allowed' : undefined },
+    {
+      name: 'Blocked',
+      value: text(blocked),
+      note: all === 0 ? over : `a second, ${rate((100 * blocked) / all)} % of all`,
+      tone: blocked > 0 ? 'blocked' : undefined,
+    },
+    {
+      name: 'Shadow-blocked',
+      value: text(shadow),
+      note: 'a second, let through',
+      tone: shadow > 0 ? 'shadow' : undefined,
+    },
+  ];
+}
+
+function breakers({ breakers: panel }: Snapshot): Figure {
+  const all = dataOf(panel);
+  const not = all?.filter(({ state }) => state !== 'closed').length;
+  return {
+    name: 'Breakers not closed',
+    value: not === undefined ? undefined : count(not),
+    note: all?.length === 0 ? 'none known' : `of ${count(all?.length ?? 0)}`,
+    tone: (not ?? 0) > 0 ? 'bad' : undefined,
+  };
+}
+
+function blocks({ blocksRunning }: Snapshot): Figure {
+  const running = dataOf(blocksRunning);
+  return {
+    name: 'Blocks running',
+    value: running === undefined ? undefined : count(running),
+    note: 'subjects refused now',
+    tone: (running ?? 0) > 0 ? 'blocked' : undefined,
+  };
+}
+
+function lag({ trail }: Snapshot, worker: WorkerState): Figure {
+  const ms = worker.kind === 'reporting' ? (dataOf(trail)?.lagP99Ms ?? undefined) : undefined;
+  const idle = worker.kind === 'reporting' && dataOf(trail) !== undefined && ms === undefined;
+  return {
+    name: 'Trail lag, p99',
+    value: idle ? 'idle' : ms === undefined ? undefined : duration(ms),
+    note: idle ? 'nothing to store lately' : 'from event to Postgres',
+  };
+}
+
+function lost({ trail }: Snapshot, worker: WorkerState): Figure {
+  const data = dataOf(trail);
+  const known = worker.kind === 'reporting';
+  const events = (data?.dropped ?? 0) + (data?.missing ?? 0) + (data?.deadLetters ?? 0);
+  return {
+    name: 'Events in trouble',
+    value: known ? count(events) : undefined,
+    note: 'dropped, missing, dead letters',
+    tone: events > 0 ? 'bad' : undefined,
+  };
+}
+
+/** In a flood that is above the cap blocks are counted and get no row: who they were is not known. */
+function capped({ trail }: Snapshot, worker: WorkerState): Figure {
+  const value = worker.kind === 'reporting' ? dataOf(trail)?.blocksCapped : undefined;
+  return {
+    name: 'Block rows not written',
+    value: value === undefined || value === null ? undefined : count(value),
+    note: 'a flood above the cap, last 10 min',
+    tone: (value ?? 0) > 0 ? 'bad' : undefined,
+  };
+}

@@ -1,0 +1,183 @@
+import {
+  builtInArchives,
+  type ConnectionSource,
+  listPartitions,
+  metricDaysReady,
+  monthsReady,
+  noteSeen,
+  PartitionError,
+  type Queryable,
+  readTrailHealth,
+  recordCapacity,
+  recordMetrics,
+  rollUpMetrics,
+  takeTurn,
+  withConnection,
+  withJobLock,
+} from '@spillway/db';
+import type { Cluster, Redis } from 'ioredis';
+import { type AlertRule, defaultAlertRules, updateAlerts } from '../alerts/alert-rules.ts';
+import type { Webhook } from '../alerts/webhook.ts';
+import { wholeNumber } from '../errors.ts';
+import type { WorkerLogger } from '../logger.ts';
+import type { MaintainedTable } from '../maintenance/job.ts';
+import type { AuditQueue } from '../queue/audit-queue.ts';
+import { repeat } from '../repeat.ts';
+import { withTimeout } from '../with-timeout.ts';
+import { recordDropped } from './record-dropped.ts';
+import { type MonthsReady, type Observation, toObservation } from './observation.ts';
+import { readTrailState } from './trail-state.ts';
+
+/** What is observed, and who is told. */
+export interface MonitorOptions {
+  /** The Redis of the limiters. */
+  readonly redis: Redis | Cluster;
+  /** The Redis of the queue. */
+  readonly queueRedis: Redis | Cluster;
+  readonly queue: AuditQueue;
+  readonly pool: ConnectionSource & Queryable;
+  readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
+  readonly logger: WorkerLogger;
+  /** Archives whose months are counted. @default the guide's three */
+  readonly tables?: readonly MaintainedTable[];
+  /** How often, in ms. All workers look; one of them records. @default 10_000 */
+  readonly intervalMs?: number;
+  /** @default see {@link defaultAlertRules} */
+  readonly rules?: readonly AlertRule[];
+  /** @default nobody is told */
+  readonly webhook?: Webhook;
+}
+
+/** What the last look came to. */
+export type MonitorState =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'seen'; readonly observation: Observation; readonly ageMs: number }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+/** A running observer. */
+export interface Monitor {
+  /** What was seen last, and how long ago. */
+  state(): MonitorState;
+  /** Resolves when the look at hand is over. */
+  close(): Promise<void>;
+}
+
+/** A look that takes longer failed, in ms: with Redis away its commands would wait for ever. */
+const LOOK_TIMEOUT_MS = 5_000;
+
+/** How often users and generations are counted in the application's tables, in ms: their rows are many. */
+const CAPACITY_EVERY_MS = 60_000;
+
+/**
+ * Looks at the trail and the maintenance from time to time. One worker at a time records what it saw in `system_metrics`,
+ * sums older samples up, opens and resolves alerts, and tells the webhook.
+ * @throws {WorkerOptionError} for an option that can't work.
+ */
+export function startMonitor(options: MonitorOptions): Monitor {
+  const { logger } = options;
+  const intervalMs = wholeNumber('intervalMs', options.intervalMs ?? 10_000, 10, 3_600_000);
+  const stop = new AbortController();
+  const countCapacity = capacityCounter(options);
+  let last: { observation: Observation; at: number } | { error: unknown } | undefined;
+  const done = repeat(intervalMs, stop.signal, async () => {
+    try {
+      const observation = await withTimeout(LOOK_TIMEOUT_MS, observe(options));
+      last = { observation, at: performance.now() };
+      await record(options, observation, intervalMs, countCapacity);
+    } catch (error) {
+      last = { error };
+      logger.warn({ err: error }, 'observe: could not look');
+    }
+  });
+  return {
+    state() {
+      if (last === undefined) return { kind: 'waiting' };
+      if ('error' in last) return { kind: 'failed', error: last.error };
+      return { kind: 'seen', observation: last.observation, ageMs: performance.now() - last.at };
+    },
+    async close() {
+      stop.abort();
+      await done;
+    },
+  };
+}
+
+async function observe(options: MonitorOptions): Promise<Observation> {
+  const { redis, queueRedis, queue, pool, shards, namespace = '', tables = builtInArchives } = options;
+  const trail = await readTrailState({ redis, queueRedis, queue, shards, namespace });
+  const vitals = await readTrailHealth(pool);
+  const workerNowMs = Date.now();
+  return toObservation({
+    trail,
+    vitals,
+    monthsReady: await readMonthsReady(pool, tables, vitals.nowMs),
+    metricDaysReady: await withConnection(pool, async (connection) => metricDaysReady(connection, vitals.nowMs)),
+    workerNowMs,
+  });
+}
+
+async function readMonthsReady(
+  pool: ConnectionSource,
+  tables: readonly MaintainedTable[],
+  nowMs: number,
+): Promise<MonthsReady[]> {
+  return withConnection(pool, async (connection) => {
+    const found: MonthsReady[] = [];
+    for (const { target } of tables) {
+      const table = `${target.schema}.${target.name}`;
+      // An archive that isn't partitioned needs no months, and that one is missing is for the jobs to say.
+      try {
+        found.push({ table, months: monthsReady(await listPartitions(connection, target), nowMs) });
+      } catch (error) {
+        if (!(error instanceof PartitionError)) throw error;
+      }
+    }
+    return found;
+  });
+}
+
+/** Does nothing when another worker is at it, or was a moment ago. */
+async function record(
+  options: MonitorOptions,
+  { samples, heads }: Observation,
+  intervalMs: number,
+  countCapacity: () => Promise<void>,
+): Promise<void> {
+  const { pool, logger, rules = defaultAlertRules, webhook } = options;
+  await withJobLock(pool, 'observe', async () => {
+    if (!(await takeTurn(pool, intervalMs / 2))) return;
+    await recordMetrics(pool, samples);
+    await recordDropped(
+      pool,
+      heads.filter(({ dropped }) => dropped > 0),
+    );
+    await noteSeen(
+      pool,
+      heads.filter(({ seq }) => seq > 0),
+    );
+    await rollUpMetrics(pool);
+    const { opened, resolved } = await updateAlerts(pool, rules, samples);
+    for (const rule of opened) logger.error({ rule }, 'alert: opened');
+    for (const rule of resolved) logger.info({ rule }, 'alert: resolved');
+    await webhook?.deliverPending(pool);
+    await countCapacity();
+  });
+}
+
+/** Counts once a minute in all processes together. What can't be counted is logged once, and tried again a minute later. */
+function capacityCounter({ pool, logger }: MonitorOptions): () => Promise<void> {
+  let lastAt = Number.NEGATIVE_INFINITY;
+  const told = new Set<string>();
+  return async () => {
+    if (performance.now() - lastAt < CAPACITY_EVERY_MS) return;
+    lastAt = performance.now();
+    // A tenth less, since looks are not as far apart to the millisecond.
+    for (const { figure, error } of await recordCapacity(pool, CAPACITY_EVERY_MS * 0.9)) {
+      if (told.has(figure)) continue;
+      told.add(figure);
+      logger.warn({ err: error, figure }, "observe: the dashboard's capacity could not be counted");
+    }
+  };
+}

@@ -1,0 +1,124 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { WorkerLogger } from '../logger.ts';
+import type { AuditEntry } from '../queue/audit-entry.ts';
+import type { AuditQueue } from '../queue/audit-queue.ts';
+import type { OutboxReader } from './outbox-reader.ts';
+import type { MemoryWatch } from '../queue/memory-watch.ts';
+import type { Backpressure } from './backpressure.ts';
+import type { WorkerMetrics } from '../worker-metrics.ts';
+
+/** Pause after an error, and between two looks at a queue that is full. */
+const RETRY_MS = 500;
+
+/** Jobs on their way into the queue at once. One keeps Redis busy half of the time, four all of it. */
+const MAX_IN_FLIGHT = 4;
+
+/** What a lane moves, and how much at once. */
+export interface PumpLoopOptions {
+  readonly reader: OutboxReader;
+  readonly queue: AuditQueue;
+  readonly gate: Backpressure;
+  readonly memory: MemoryWatch;
+  readonly batchSize: number;
+  /** How long events gather in the outbox before the next look. */
+  readonly lingerMs: number;
+  readonly logger: WorkerLogger;
+  readonly metrics: WorkerMetrics;
+  /** Runs the hand-over of a batch, in a span if there is tracing. */
+  readonly inSpan: (batch: readonly AuditEntry[], work: () => Promise<void>) => Promise<void>;
+}
+
+/**
+ * Moves entries from outbox to queue until `stop` is aborted; then resolves when what it holds is handed over.
+ *
+ * One round: wait until the queue has room; take entries that a dead worker left, or else new ones, until there is a
+ * batch or nothing more; add them as a job; only then release them. The next round reads while up to four jobs are still
+ * being added and released, and begins at once unless the outbox is empty. Whatever goes wrong in between leaves the
+ * entries pending in Redis, where a later round or another worker claims them. So an event may be queued twice and is
+ * never lost; the sink makes twice the same as once.
+ */
+export async function runPumpLoop(options: PumpLoopOptions, stop: AbortSignal): Promise<void> {
+  const { gate, memory, batchSize, lingerMs, logger } = options;
+  const inFlight = new InFlightBatches(options);
+  while (!stop.aborted) {
+    try {
+      if (inFlight.takeFailure() || !(await gate.hasRoom())) {
+        await pause(RETRY_MS, stop);
+        continue;
+      }
+      const { entries, more } = await collect(options);
+      for (let start = 0; start < entries.length; start += batchSize) {
+        await inFlight.begin(entries.slice(start, start + batchSize));
+      }
+      if (!more) await pause(lingerMs, stop);
+    } catch (error) {
+      if (!memory.sees(error)) logger.error({ err: error }, 'pump: a round failed, its entries stay in the outbox');
+      await pause(RETRY_MS, stop);
+    }
+  }
+  await inFlight.finished();
+}
+
+async function collect({ reader, batchSize }: PumpLoopOptions): Promise<{ entries: AuditEntry[]; more: boolean }> {
+  const claimed = await reader.claim();
+  if (claimed.length > 0) return { entries: claimed, more: true };
+  const { entries, more } = await reader.read();
+  let last = more;
+  while (last && entries.length < batchSize) {
+    const next = await reader.read();
+    entries.push(...next.entries);
+    last = next.more;
+  }
+  return { entries, more: last };
+}
+
+/** The jobs that are on their way into the queue. */
+class InFlightBatches {
+  readonly #options: PumpLoopOptions;
+  readonly #running = new Set<Promise<void>>();
+  #failed = false;
+
+  constructor(options: PumpLoopOptions) {
+    this.#options = options;
+  }
+
+  /** Waits for a free place, then begins and does not wait. */
+  async begin(batch: readonly AuditEntry[]): Promise<void> {
+    while (this.#running.size >= MAX_IN_FLIGHT) await Promise.race(this.#running);
+    const handOver = this.#options.inSpan(batch, () => this.#handOver(batch));
+    const running = handOver.finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Whether one failed since the last time this was asked. */
+  takeFailure(): boolean {
+    const failed = this.#failed;
+    this.#failed = false;
+    return failed;
+  }
+
+  /** Resolves when none is left. */
+  async finished(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  async #handOver(batch: readonly AuditEntry[]): Promise<void> {
+    const { reader, queue, gate, memory, logger, metrics } = this.#options;
+    try {
+      gate.added();
+      // Not addBulk: it resolves although a job of it was refused.
+      const { id } = await queue.add('events', { entries: batch });
+      await reader.release(batch);
+      metrics.queued?.(batch.length);
+      logger.debug({ jobId: id, events: batch.length }, 'pump: queued');
+    } catch (error) {
+      this.#failed = true;
+      if (!memory.sees(error))
+        logger.error({ err: error }, 'pump: a job was not queued, its entries stay in the outbox');
+    }
+  }
+}
+
+async function pause(ms: number, stop: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal: stop }).catch(() => {});
+}

@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+/** Where a worker can be made to die. */
+export const POINTS = ['after-read', 'after-add', 'mid-insert', 'after-commit'] as const;
+
+/** One of {@link POINTS}. */
+export type Point = (typeof POINTS)[number];
+
+/** What a process does: a worker's work, or one pass of `drain` after the other. */
+export type Work = 'worker' | 'drain';
+
+/** What the processes are like. */
+export interface WorkerFleetOptions {
+  /** As in the sink's options. @default 5_000 */
+  readonly lockMs?: number;
+  /** What they do, in turn. @default all are workers */
+  readonly works?: readonly Work[];
+}
+
+/** Workers as processes. */
+export class WorkerFleet {
+  readonly #args: readonly string[];
+  readonly #members = new Set<ChildProcess>();
+  readonly #works: readonly Work[];
+  #spawned = 0;
+
+  /** @param args Redis' URL, Postgres' URL and the number of shards */
+  constructor(args: readonly string[], { lockMs = 5_000, works = ['worker'] }: WorkerFleetOptions = {}) {
+    this.#works = works;
+    this.#args = [...args, String(lockMs)];
+  }
+
+  /** Adds one that lives until it is killed. */
+  start(): void {
+    this.#members.add(this.#spawn('none', 0));
+  }
+
+  /** Adds one that dies at a point, after having passed it `passes` times. Resolves when it is dead, to the signal. */
+  async sacrifice(point: Point, passes: number): Promise<unknown> {
+    const victim = this.#spawn(point, passes);
+    const [, signal] = await once(victim, 'exit');
+    return signal;
+  }
+
+  /** kill -9 for one of those that live. */
+  async kill(index: number): Promise<void> {
+    const victim = [...this.#members][index % this.#members.size];
+    if (victim === undefined) return;
+    this.#members.delete(victim);
+    victim.kill('SIGKILL');
+    await once(victim, 'exit');
+  }
+
+  /** kill -9 for all of them. */
+  async stop(): Promise<void> {
+    while (this.#members.size > 0) await this.kill(0);
+  }
+
+  #spawn(point: Point | 'none', passes: number): ChildProcess {
+    const fixture = fileURLToPath(new URL('worker.fixture.ts', import.meta.url));
+    const work = this.#works[this.#spawned++ % this.#works.length] ?? 'worker';
+    const options = ['--conditions=@spillway/source', '--import', 'tsx', fixture];
+    return spawn(process.execPath, [...options, ...this.#args, point, String(passes), work], {
+      env: { PATH: process.env['PATH'] },
+      stdio: 'ignore',
+    });
+  }
+}
