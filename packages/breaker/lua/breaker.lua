@@ -130,7 +130,7 @@ local function count(state, batch)
   local record, config = turn.record, turn.record.config
   local before = window_without_stale(state.window, config.trip, now)
   local after = window_with_batch(before, config.trip, command.instance, batch, now)
-  local trip = window_judge(config.trip, {
+  local trip = window_trip(config.trip, {
     before = before, after = after, instance = command.instance, batch = batch,
     required = function() return quorum_of(config.quorum, now) end,
   })

@@ -4,7 +4,7 @@
 -- Provides
 --   window_without_stale(window, trip, now)
 --   window_with_batch(before, trip, instance, batch, now)
---   window_judge(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
+--   window_trip(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
 --   anyone_else_calls(instance, now)
 --   quorum_of(quorum, now)         instances whose evidence it takes; forgets
 --                                  those that haven't called for a minute
@@ -76,11 +76,11 @@ end
 
 local function window_with_batch(before, trip, instance, batch, now)
   local broken = batch.successes > 0
-  local after = copy(before, { run = broken and batch.trail or before.run + batch.trail })
+  local after = copy(before, { run = broken and batch.trailingFailures or before.run + batch.trailingFailures })
   if broken then
     after.runAtMs, after.runBy = 0, {}
   end
-  if batch.trail > 0 then
+  if batch.trailingFailures > 0 then
     after.runAtMs, after.runBy = now, copy(after.runBy, { [instance] = now })
   end
   if trip.size > 0 and batch.successes + batch.failures > 0 then
@@ -117,18 +117,18 @@ local function quorum_of(quorum, now)
   return math.max(1, quorum < 1 and math.ceil(quorum * calling) or math.min(quorum, calling))
 end
 
-local function judge_run(trip, evidence)
+local function trip_of_run(trip, evidence)
   local batch = evidence.batch
   if trip.failures == 0 or batch.failures == 0 then return nil end
-  if math.max(evidence.before.run + batch.lead, batch.longest) < trip.failures then return nil end
+  if math.max(evidence.before.run + batch.leadingFailures, batch.longestRun) < trip.failures then return nil end
   local witnesses = size_of(copy(evidence.before.runBy, { [evidence.instance] = 1 }))
   local required, reached = evidence.required(), 0
-  if batch.lead > 0 and witnesses >= required then reached = evidence.before.run + batch.lead end
-  if required <= 1 then reached = math.max(reached, batch.longest) end
+  if batch.leadingFailures > 0 and witnesses >= required then reached = evidence.before.run + batch.leadingFailures end
+  if required <= 1 then reached = math.max(reached, batch.longestRun) end
   return reached >= trip.failures and { reason = 'failures', failureCount = reached, calls = 0, rate = 0 } or nil
 end
 
-local function judge_shares(trip, evidence)
+local function trip_of_shares(trip, evidence)
   local buckets = evidence.after.buckets
   local calls = sum(buckets, 'calls')
   if trip.size == 0 or calls < trip.minimumCalls then return nil end
@@ -144,11 +144,11 @@ local function judge_shares(trip, evidence)
   return { reason = reason, failureCount = failed, calls = calls, rate = rate }
 end
 
-local function window_judge(trip, evidence)
+local function window_trip(trip, evidence)
   local batch = evidence.batch
   if batch.quotaMs > 0 and size_of(evidence.after.quota) >= evidence.required() then
     return { reason = 'quota', failureCount = batch.quotas, calls = 0, rate = 0 }
   end
   if batch.failures + batch.slow == 0 then return nil end
-  return judge_run(trip, evidence) or judge_shares(trip, evidence)
+  return trip_of_run(trip, evidence) or trip_of_shares(trip, evidence)
 end
