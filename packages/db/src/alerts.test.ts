@@ -1,6 +1,13 @@
 import { expect, test } from 'vitest';
 import { useDatabase } from '../test/use-database.ts';
-import { listAlerts, listPendingNotifications, markDelivered, openAlert, resolveAlerts, type PendingNotification } from './alerts.ts';
+import {
+  listAlerts,
+  listPendingNotifications,
+  markDelivered,
+  openAlert,
+  resolveAlerts,
+  type PendingNotification,
+} from './alerts.ts';
 
 const database = useDatabase();
 const violation = { rule: 'lag', value: 90, threshold: 60, details: { unit: 'ms' } };

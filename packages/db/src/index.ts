@@ -200,4 +200,11 @@ export {
   runningRun,
   type RunTrigger,
 } from './runs/job-runs.ts';
-export { type JobHealth, readTrailHealth, recordMetrics, type Sample, takeTurn, type TrailHealth } from './trail-health.ts';
+export {
+  type JobHealth,
+  readTrailHealth,
+  recordMetrics,
+  type Sample,
+  takeTurn,
+  type TrailHealth,
+} from './trail-health.ts';
