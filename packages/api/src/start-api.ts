@@ -96,13 +96,8 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const queues = openWorkerQueues(options.queueRedisUrl ?? redisUrl, namespace, logger);
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
-  const breakers = createBreakers({
-    redis,
-    metrics: metrics.breakers,
-    controlOnly: true,
-    ...toldTo(logger),
-    ...sharding,
-  });
+  const common = { redis, metrics: metrics.breakers, ...toldTo(logger), ...sharding };
+  const breakers = createBreakers({ ...common, controlOnly: true });
   const maintenance = maintenanceControl({ queues, db: pool });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {

@@ -39,8 +39,8 @@ it('exports exactly this', () => {
         "breakerFetch",
       ],
       "hono": [
-        "handleCircuitOpen",
         "circuitOpenHandler",
+        "handleCircuitOpen",
       ],
       "opentelemetry": [
         "openTelemetryMetrics",

@@ -146,9 +146,7 @@ it(
     for (const breakers of fleet) {
       for (let call = 0; call < 4; call += 1) await breakers.run('s3', 'storage', boom, { fallback: null });
       await breakers.run('smtp', 'email', fine);
-      await expect
-        .poll(() => breakers.snapshot().every(({ isStale: isStale }) => isStale), { timeout: 5_000 })
-        .toBe(true);
+      await expect.poll(() => breakers.snapshot().every(({ isStale }) => isStale), { timeout: 5_000 }).toBe(true);
       await breakers.run('s3', 'storage', fine, { fallback: null });
       await breakers.run('smtp', 'email', boom, { fallback: null });
     }

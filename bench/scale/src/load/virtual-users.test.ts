@@ -10,7 +10,7 @@ const firstAbuser = plan.profile.users - plan.abusers;
 
 describe('Crowd', () => {
   let ledger: Ledger;
-  let users: VirtualUsers;
+  let virtualUsers: VirtualUsers;
   let settled: Settled[];
   let underWay: Map<number, string>;
   let open: Set<number>;
@@ -30,8 +30,8 @@ describe('Crowd', () => {
         underWay.set(user, text);
       },
     };
-    users = new VirtualUsers({ plan, ledger, wire, onSettled: (each) => settled.push(each) }, performance.now());
-    users.setPhase(performance.now(), 'steady', 1);
+    virtualUsers = new VirtualUsers({ plan, ledger, wire, onSettled: (each) => settled.push(each) }, performance.now());
+    virtualUsers.setPhase(performance.now(), 'steady', 1);
   });
   afterEach(() => {
     vi.useRealTimers();
@@ -40,13 +40,13 @@ describe('Crowd', () => {
   function pass(ms: number): void {
     for (let past = 0; past < ms; past += 4) {
       vi.advanceTimersByTime(4);
-      users.tick(performance.now());
+      virtualUsers.tick(performance.now());
     }
   }
 
   function answer(user: number, status: number): void {
     underWay.delete(user);
-    users.answered(user, status);
+    virtualUsers.answered(user, status);
   }
 
   function answerAll(status = 200): void {
@@ -97,18 +97,18 @@ describe('Crowd', () => {
     const lost = [...underWay.keys()];
     open.clear();
     underWay.clear();
-    for (const user of lost) users.dropped(user);
+    for (const user of lost) virtualUsers.dropped(user);
     pass(10_000);
     expect(underWay.size).toBe(0);
     const { lost: counts } = ledger.report();
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(lost.length);
     open.add(0);
-    users.isFree(0);
+    virtualUsers.isFree(0);
     expect(underWay.size).toBe(1);
   });
 
   it('reads faster from the moment of a new factor on', () => {
-    users.setPhase(performance.now(), 'ramp', 50);
+    virtualUsers.setPhase(performance.now(), 'ramp', 50);
     for (let round = 0; round < 100; round += 1) {
       pass(20);
       answerAll();
@@ -119,18 +119,18 @@ describe('Crowd', () => {
 
   it('knows what is left of an earlier phase', () => {
     pass(10_000);
-    expect(users.overdue).toBe(0);
-    users.setPhase(performance.now(), 'faults', 1);
-    expect(users.overdue).toBeGreaterThan(5);
+    expect(virtualUsers.overdue).toBe(0);
+    virtualUsers.setPhase(performance.now(), 'faults', 1);
+    expect(virtualUsers.overdue).toBeGreaterThan(5);
     for (let round = 0; round < 10; round += 1) answerAll();
-    expect(users.overdue).toBe(0);
+    expect(virtualUsers.overdue).toBe(0);
   });
 
   it('sends nothing after the end', () => {
     pass(5_000);
-    users.stop();
+    virtualUsers.stop();
     answerAll();
     pass(5_000);
-    expect([underWay.size, users.busy]).toEqual([0, 0]);
+    expect([underWay.size, virtualUsers.busy]).toEqual([0, 0]);
   });
 });

@@ -136,7 +136,7 @@ function changeRoute(app: ApiApp, places: BreakerSources, guard: Guard): void {
 }
 
 /** No process has used it, and nobody has moved it: Redis holds nothing of it. */
-function isUnheardOf({ epoch, version, isStale: isStale }: BreakerSnapshot): boolean {
+function isUnheardOf({ epoch, version, isStale }: BreakerSnapshot): boolean {
   return epoch === 0 && version === 0 && !isStale;
 }
 

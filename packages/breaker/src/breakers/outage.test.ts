@@ -50,7 +50,7 @@ async function instance(
 const call = (breakers: Breakers<'quick'>, fn: () => Promise<unknown>): Promise<unknown> =>
   outcomeOf(breakers.run('a', 'quick', fn));
 const snapshots = (...fleet: Breakers<'quick'>[]) => fleet.map((breakers) => breakers.get('a', 'quick').snapshot());
-const alone = (...fleet: Breakers<'quick'>[]): boolean[] => snapshots(...fleet).map(({ isStale: isStale }) => isStale);
+const alone = (...fleet: Breakers<'quick'>[]): boolean[] => snapshots(...fleet).map(({ isStale }) => isStale);
 
 function outages(): { metrics: BreakerMetrics; told: string[] } {
   const told: string[] = [];

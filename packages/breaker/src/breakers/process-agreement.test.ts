@@ -75,9 +75,7 @@ it.each(['nothing', 'an older state'] as const)(
 
     await server.kill();
     const alone = async (): Promise<boolean[]> =>
-      (await Promise.all(names.map((name) => snapshots(everybody, name))))
-        .flat()
-        .map(({ isStale: isStale }) => isStale);
+      (await Promise.all(names.map((name) => snapshots(everybody, name)))).flat().map(({ isStale }) => isStale);
     await expect.poll(alone, soon).toEqual(all(32, true));
     await server.restart();
     await expect.poll(alone, soon).toEqual(all(32, false));

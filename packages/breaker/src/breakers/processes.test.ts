@@ -103,7 +103,7 @@ describe('eight processes', () => {
     for (const each of everybody)
       expect((await each.call('dependency', 'fine', 100)).outcomes).toEqual(all(100, 'fine'));
     const alone = async (): Promise<boolean[]> =>
-      (await snapshots(everybody, 'dependency')).map(({ isStale: isStale }) => isStale);
+      (await snapshots(everybody, 'dependency')).map(({ isStale }) => isStale);
     await expect.poll(alone, soon).toEqual(all(4, true));
     await server.restart();
     await expect.poll(alone, soon).toEqual(all(4, false));
