@@ -4,8 +4,8 @@ import * as hotPath from '@spillway/redis';
 import { hotPathOptions, type RedisFault } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { createLimiter } from './limiter.ts';
-import type { Limiter } from './limiter-interface.ts';
+import { createLimiter } from './limiter/create-limiter.ts';
+import type { Limiter } from './limiter/limiter.ts';
 import { definePolicy } from './policy/policy.ts';
 import { memoryStore } from './store/memory-store.ts';
 

@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { SpillwayStore } from './express-rate-limit/index.ts';
-import { createLimiter, type LimiterSettings } from './limiter.ts';
+import { createLimiter, type LimiterSettings } from './limiter/create-limiter.ts';
 import { livePolicies } from './live/live-over.ts';
 import { definePolicy, type PolicyOptions } from './policy/policy.ts';
 

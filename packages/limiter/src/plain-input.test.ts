@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from './errors.ts';
-import { createLimiter } from './limiter.ts';
-import type { Limiter } from './limiter-interface.ts';
+import { createLimiter } from './limiter/create-limiter.ts';
+import type { Limiter } from './limiter/limiter.ts';
 import { definePolicy, type PolicyOptions } from './policy/policy.ts';
 import { tiers } from './policy/tiers.ts';
 import { memoryStore } from './store/memory-store.ts';

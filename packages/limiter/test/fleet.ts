@@ -2,8 +2,8 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { vi } from 'vitest';
-import { createLimiter } from '../src/limiter.ts';
-import type { Limiter } from '../src/limiter-interface.ts';
+import { createLimiter } from '../src/limiter/create-limiter.ts';
+import type { Limiter } from '../src/limiter/limiter.ts';
 import type { LivePolicies } from '../src/live/live-policies.ts';
 import type { Policy } from '../src/algorithms/registry.ts';
 

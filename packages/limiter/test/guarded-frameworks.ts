@@ -27,7 +27,7 @@ import { rateLimit as fastifyLimit } from '../src/fastify/index.ts';
 import { rateLimit as honoLimit } from '../src/hono/index.ts';
 import { guard } from '../src/http/guard.ts';
 import type { RateLimitInfo, Refusal } from '../src/http/guard-options.ts';
-import type { Limiter } from '../src/limiter-interface.ts';
+import type { Limiter } from '../src/limiter/limiter.ts';
 
 /** What every framework here lets a test choose, as functions of two headers of the request. */
 export interface Choices {

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { LimiterInputError } from '../src/errors.ts';
-import { createLimiter } from '../src/limiter.ts';
-import type { Limiter } from '../src/limiter-interface.ts';
+import { createLimiter } from '../src/limiter/create-limiter.ts';
+import type { Limiter } from '../src/limiter/limiter.ts';
 import type { PolicyOptions } from '../src/policy/policy.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
 

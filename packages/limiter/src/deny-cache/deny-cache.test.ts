@@ -2,9 +2,9 @@ import { startRedis } from '@spillway/embedded';
 import { hotPathOptions, outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
-import { parseBlockEvent } from '../block-event.ts';
-import { createLimiter } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { parseBlockEvent } from '../events/blocks.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 

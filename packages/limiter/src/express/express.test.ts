@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { byIp } from '../http/identity/by-ip.ts';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { type NodeRequest, rateLimit, type RateLimitOptions } from './index.ts';

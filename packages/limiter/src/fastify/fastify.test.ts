@@ -1,7 +1,7 @@
 import fastify, { type FastifyInstance } from 'fastify';
 import { describe, expect, it, vi } from 'vitest';
 import { byIp } from '../http/identity/by-ip.ts';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { rateLimit, type RateLimitOptions } from './index.ts';

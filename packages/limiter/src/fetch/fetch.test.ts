@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { byApiKey } from '../http/identity/by-api-key.ts';
 import { byJwtSubject } from '../http/identity/by-jwt-subject.ts';
 import { definePolicy } from '../policy/policy.ts';

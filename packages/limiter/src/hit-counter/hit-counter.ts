@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
-import { createLimiter, type LimiterOptions, type LimiterSettings } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { createLimiter, type LimiterOptions, type LimiterSettings } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { checkText, MAX_ACTION_BYTES } from '../checks.ts';
 import type { Decision } from '../types.ts';

@@ -2,7 +2,7 @@ import { Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { byIp } from '../http/identity/by-ip.ts';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { rateLimit, type RateLimitOptions } from './index.ts';

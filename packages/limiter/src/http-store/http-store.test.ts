@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { playApi, type PlayedApi } from '../../test/played-api.ts';
-import { createLimiter as createWithRedis } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { createLimiter as createWithRedis } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { type ApiFault, createLimiter, httpStore, type HttpStoreOptions } from './index.ts';
 
 const policies = [

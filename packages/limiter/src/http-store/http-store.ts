@@ -8,7 +8,7 @@ import {
   readApiOptions,
 } from '@spillway/redis/core';
 import { checkMembers, LimiterInputError } from '../errors.ts';
-import { localDecisions } from '../store/local-decisions.ts';
+import { localDecisions } from '../decide/local-decisions.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { changing, deciding, type Parts } from './operations.ts';
 import { rememberedBlocks } from './remembered-blocks.ts';

@@ -1,14 +1,14 @@
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { gate } from '../gate.ts';
-import type { Limiter } from '../limiter-interface.ts';
-import { limiterOver } from '../limiter-over.ts';
+import { gate } from '../decide/2-local.ts';
+import type { Limiter } from '../limiter/limiter.ts';
+import { limiterOver } from '../limiter/operations.ts';
 import { type LimiterMetrics, shieldedMetrics } from '../metrics/metrics.ts';
 import { watchedStore } from '../metrics/watched-store.ts';
-import { nearLimitNotice } from '../near-limit/near-limit-notice.ts';
+import { nearLimitNotice } from '../events/near-limit-notice.ts';
 import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
-import { requestReader } from '../request-reader.ts';
+import { requestReader } from '../decide/1-request.ts';
 import type { LimiterStore } from '../store/store.ts';
-import { refusingTooCostly } from '../too-costly.ts';
+import { refusingTooCostly } from '../decide/too-costly.ts';
 import { windowKeys } from '../window-key.ts';
 
 /** What {@link createLimiter} of this subpath takes. */

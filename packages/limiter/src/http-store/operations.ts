@@ -1,6 +1,6 @@
 import { type ApiCalls, ApiFault, faultOfFetch, type FaultReporter, RefusedRequest } from '@spillway/redis/core';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
-import type { LocalDecisions } from '../store/local-decisions.ts';
+import type { LocalDecisions } from '../decide/local-decisions.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { ByHand, Decision } from '../types.ts';
 import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';

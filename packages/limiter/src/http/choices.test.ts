@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { createLimiter } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { type Choices, frameworks } from '../../test/guarded-frameworks.ts';
 import { guard } from './guard.ts';

@@ -1,6 +1,6 @@
 import { warn } from '@spillway/redis/core';
 import { LimiterInputError, shown } from '../errors.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { policyFor } from '../live/policy-for.ts';
 import { checkSubject } from '../checks.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';

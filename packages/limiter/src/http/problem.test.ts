@@ -3,7 +3,7 @@ import { toDecision, unavailableDecision } from '../decision.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { guard } from './guard.ts';
 import { denialProblem } from './problem.ts';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { memoryStore } from '../store/memory-store.ts';
 
 const burst = definePolicy({ name: 'burst', limit: 10, windowMs: 1_000, onUnavailable: 'closed' });

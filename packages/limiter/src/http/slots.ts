@@ -1,6 +1,6 @@
-import type { Limiter } from '../limiter-interface.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { policyFor } from '../live/policy-for.ts';
-import { hold } from '../slots/hold.ts';
+import { hold } from '../limiter/held-slot.ts';
 import type { Decision } from '../types.ts';
 
 /** Whose slots they are. */

@@ -1,7 +1,7 @@
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 

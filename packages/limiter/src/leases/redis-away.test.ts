@@ -1,8 +1,8 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import { outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
-import { createLimiter } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { connectTo } from '../../test/clients.ts';
 import type { Decision } from '../types.ts';

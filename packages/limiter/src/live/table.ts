@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { LiveEntries, Override } from './entries.ts';
 import { closestFirst, compileGlob, type Glob, isGlob } from './glob.ts';
-import type { Listing } from './listed-decision.ts';
+import type { Listing } from '../decide/listed-decision.ts';
 import { networkTable, parseNetwork } from './networks.ts';
 import type { Policy } from '../algorithms/registry.ts';
 import { withNumbers } from '../policy/policy.ts';

@@ -2,7 +2,7 @@ import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, vi } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterMetrics } from './metrics.ts';

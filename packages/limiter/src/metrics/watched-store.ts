@@ -1,5 +1,5 @@
 import type { LimiterStore } from '../store/store.ts';
-import { watchDecisions, type WatchOptions } from './watch-decisions.ts';
+import { watchDecisions, type WatchOptions } from '../decide/watch.ts';
 
 /** A store whose decisions are looked at: the outermost layer, so that caches and fallbacks are seen too. */
 export function watchedStore(store: LimiterStore, options: WatchOptions): LimiterStore {

@@ -5,7 +5,7 @@ import {
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics';
 import { expect, it } from 'vitest';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { openTelemetryMetrics } from './index.ts';

@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy, withNumbers } from './policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 

@@ -3,8 +3,8 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createLimiter } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 

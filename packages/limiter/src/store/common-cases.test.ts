@@ -1,6 +1,6 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createLimiter } from '../limiter.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryUnderTest, redisUnderTest } from '../../test/hand-clock.ts';
 

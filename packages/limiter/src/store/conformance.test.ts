@@ -10,8 +10,8 @@ import { redisLibraries } from '@spillway/embedded/testing';
 import * as hotPath from '@spillway/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createLimiter } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import {
   clusterUnderTest,

@@ -1,8 +1,8 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createLimiter } from '../limiter.ts';
-import type { Limiter } from '../limiter-interface.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryUnderTest, redisUnderTest } from '../../test/hand-clock.ts';
 

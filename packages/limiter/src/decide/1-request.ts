@@ -1,0 +1,165 @@
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { hotKeys } from './hot-keys.ts';
+import type { LivePolicies } from '../live/live-policies.ts';
+import { checkAction, checkSubject, wholeNumberWithin } from '../checks.ts';
+import { slotId } from '../limiter/held-slot.ts';
+import type { StoreRequest } from '../store/store.ts';
+import type { CombinedRequest, ConsumeOptions } from '../types.ts';
+import { DEFAULT_ACTION, type WindowKeys } from '../window-key.ts';
+import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
+import { MAX_LIMIT } from '../algorithms/algorithm.ts';
+
+/** @throws {LimiterInputError} unless `cost` is a whole number from 1 to what the policy can ever admit. */
+export function checkCost(cost: unknown, policy: Policy): asserts cost is number {
+  if (cost !== 1) wholeNumberWithin('cost', cost, 1, capacityOf(policy));
+}
+
+/** @throws {LimiterInputError} unless `units` is a whole number from 1 to the highest limit there is. */
+export function checkUnits(units: unknown): asserts units is number {
+  if (units !== 1) wholeNumberWithin('cost', units, 1, MAX_LIMIT);
+}
+
+/** @throws {LimiterInputError} unless `slot` is one that a decision named. */
+export function checkSlot(slot: unknown): asserts slot is string {
+  if (typeof slot !== 'string' || !/^[\w-]{8}$/.test(slot)) {
+    throw new LimiterInputError('slot', `must be the slot of a decision, not ${shown(slot)}`);
+  }
+}
+
+/** Turns what callers pass into requests that a store takes. All of it throws `LimiterInputError`. */
+export interface RequestReader {
+  /** The policy that holds for a subject now: a live one or the code's, with the subject's overrides. */
+  find(policy: string, subject: string): Policy;
+  /** The same, of an algorithm with slots; or of what a live change has made of such a policy. */
+  findWithSlots(policy: string, subject: string): Policy;
+  locate(policy: Policy, subject: string, action?: string): string;
+  /**
+   * Checks the options of a request that is to be admitted. A cost above what the code's policy and the one that holds now
+   * can ever admit is a fault of the program; one above a limit that was lowered while it ran is refused instead.
+   */
+  checkOptions(policy: Policy, options: ConsumeOptions): void;
+  /** `policy` is one that was found for this subject, and `options` have been checked. */
+  make(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
+  /** Both at once. */
+  request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
+  /** A penalty or a refund, of any number of units. */
+  change(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
+  /** Undefined when a live change has made another algorithm of the policy: then there are no slots. */
+  slotRequest(policy: string, subject: string, slot: string, action?: string): StoreRequest | undefined;
+  together(requests: readonly CombinedRequest[]): readonly SubjectRequest[];
+}
+
+/** A request, and whose it is. */
+export interface SubjectRequest {
+  readonly subject: string;
+  readonly request: StoreRequest;
+}
+
+/** The most requests that one `consumeAll` may hold. */
+const MAX_TOGETHER = 64;
+
+const CONSUME_OPTIONS = ['action', 'cost'];
+const COMBINED_OPTIONS = ['policy', 'subject', ...CONSUME_OPTIONS];
+
+/** Makes a {@link RequestReader}. */
+export function requestReader(
+  policies: ReadonlyMap<string, Policy>,
+  keyOf: WindowKeys,
+  live?: LivePolicies,
+): RequestReader {
+  const findKey = hotKeys(keyOf);
+
+  function find(name: string, subject: string): Policy {
+    const base = live?.policy(name) ?? policies.get(name);
+    if (base === undefined) {
+      throw new LimiterInputError('policy', `must be one of ${[...policies.keys()].join(', ')}, not ${shown(name)}`);
+    }
+    checkSubject(subject);
+    return live === undefined ? base : live.resolve(base, subject);
+  }
+
+  function findWithSlots(name: string, subject: string): Policy {
+    const policy = find(name, subject);
+    const inCode = policies.get(name) ?? policy;
+    if (specOf(policy).holdsSlots || specOf(inCode).holdsSlots) return policy;
+    throw new LimiterInputError('policy', `must be one with slots, of algorithm concurrency, not ${shown(name)}`);
+  }
+
+  function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): string {
+    if (action !== DEFAULT_ACTION) checkAction(action);
+    return keyOf(policy.name, action, subject);
+  }
+
+  function make(policy: Policy, subject: string, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): StoreRequest {
+    const key = findKey(policy, action, subject);
+    return specOf(policy).holdsSlots ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
+  }
+
+  function request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest {
+    checkOptions(policies, policy, options);
+    return make(policy, subject, options);
+  }
+
+  return {
+    checkOptions: (policy, options) => checkOptions(policies, policy, options),
+    make,
+    find,
+    findWithSlots,
+    locate,
+    request,
+    change(policy, subject, options) {
+      checkMembers('options', options, CONSUME_OPTIONS);
+      checkUnits(options.cost ?? 1);
+      if (options.action !== undefined) checkAction(options.action);
+      return make(policy, subject, options);
+    },
+    slotRequest(name, subject, slot, action) {
+      const policy = findWithSlots(name, subject);
+      checkSlot(slot);
+      if (!specOf(policy).holdsSlots) return undefined;
+      return { policy, key: locate(policy, subject, action), cost: 1, slot };
+    },
+    together: (combined) =>
+      readTogether(combined, ({ policy, subject, ...options }) => request(find(policy, subject), subject, options)),
+  };
+}
+
+type InCode = ReadonlyMap<string, Policy>;
+
+function checkOptions(policies: InCode, policy: Policy, options: ConsumeOptions): void {
+  checkMembers('options', options, CONSUME_OPTIONS);
+  const { action = DEFAULT_ACTION, cost = 1 } = options;
+  if (cost !== 1) checkCostUnder(policies, policy, cost);
+  if (action !== DEFAULT_ACTION) checkAction(action);
+}
+
+function checkCostUnder(policies: InCode, policy: Policy, cost: number): void {
+  const inCode = policies.get(policy.name);
+  if (inCode === undefined) checkUnits(cost);
+  else checkCost(cost, capacityOf(inCode) < capacityOf(policy) ? policy : inCode);
+}
+
+function readTogether(
+  combined: readonly CombinedRequest[],
+  read: (one: CombinedRequest) => StoreRequest,
+): readonly SubjectRequest[] {
+  checkSize(combined);
+  const requests = combined.map((one) => {
+    checkMembers('requests', one, COMBINED_OPTIONS);
+    return { subject: one.subject, request: read(one) };
+  });
+  checkAllDiffer(requests);
+  return requests;
+}
+
+function checkSize(combined: unknown): void {
+  if (!Array.isArray(combined) || combined.length === 0 || combined.length > MAX_TOGETHER) {
+    throw new LimiterInputError('requests', `must be a list of 1 to ${MAX_TOGETHER} requests`);
+  }
+}
+
+function checkAllDiffer(requests: readonly SubjectRequest[]): void {
+  if (new Set(requests.map(({ request: { key } }) => key)).size < requests.length) {
+    throw new LimiterInputError('requests', 'must not ask for one window twice: add up the costs');
+  }
+}

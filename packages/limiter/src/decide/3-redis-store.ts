@@ -1,0 +1,122 @@
+import { channelOf, deadlines, defaultActor, type FaultReporter, faultOf, type RedisClient } from '@spillway/redis';
+import { readByHand } from '../by-hand.ts';
+import { LimiterUnavailableError } from '../errors.ts';
+import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { ByHand, Decision } from '../types.ts';
+import { parseWindowKey } from '../window-key.ts';
+import type { BlockedListener, LimiterStore, StoreRequest } from '../store/store.ts';
+import { acrossShards } from './across-shards.ts';
+import { decisions } from './4-ask.ts';
+import { deniedCounter } from '../events/denied-counter.ts';
+import { fallback } from './fallback.ts';
+import { nearLimitReporter } from '../events/near-limit-reporter.ts';
+import { type LimiterScripts, limiterScripts } from './scripts.ts';
+import { specOf } from '../algorithms/registry.ts';
+
+/** What {@link redisStore} needs. */
+export interface RedisStoreOptions {
+  readonly client: RedisClient;
+  readonly deadlineMs: number;
+  /** Most events that may wait in a shard's outbox. */
+  readonly outboxCap: number;
+  /** @default none */
+  readonly namespace?: string | undefined;
+  readonly onRefusedWhileBlocked?: BlockedListener | undefined;
+  /** The refusal of a request whose block is known while Redis is away. */
+  readonly knownBlock?: ((request: StoreRequest) => Decision | undefined) | undefined;
+  /** Other scripts than the shipped ones: tests bring their own clock. */
+  readonly scripts?: LimiterScripts;
+  readonly metrics?: LimiterMetrics | undefined;
+  /** Told when Redis doesn't decide, and when it does. @default nobody is */
+  readonly faults?: Pick<FaultReporter, 'failed' | 'answered'> | undefined;
+  /** Local windows kept at most for policies that decide here while Redis is away. @default 100_000 */
+  readonly maxLocalWindows?: number;
+}
+
+/** Sent as blocked-until in place of `Infinity`: the largest number that 6 bytes hold. */
+const BLOCK_FOREVER = 2 ** 48 - 1;
+
+const REPORT_MS = 1_000;
+
+/** The channel on which block.lua tells of windows that were blocked, unblocked or reset by hand; see `channelOf`. */
+export const KEYS_CHANNEL = 'keys';
+
+const SILENT: Pick<FaultReporter, 'failed' | 'answered'> = { failed: () => undefined, answered: () => undefined };
+
+/** Windows in Redis, decided by lone.lua, batch.lua and group.lua. */
+export function redisStore(options: RedisStoreOptions): LimiterStore {
+  const { client, deadlineMs, outboxCap, scripts = limiterScripts, metrics } = options;
+  const { maxLocalWindows = 100_000, faults = SILENT, namespace = '' } = options;
+  const within = deadlines(client, deadlineMs);
+  const inPlace = fallback({ ...options, namespace, faults, maxWindows: maxLocalWindows });
+  const reporting = { client, outboxCap, intervalMs: REPORT_MS };
+  const onDropped = (count: number): void => metrics?.dropped?.(count);
+  const denied = deniedCounter({ ...reporting, script: scripts.countDenied });
+  const nearLimit = nearLimitReporter({ ...reporting, script: scripts.nearLimit, onDropped });
+  const { decide, decideTogether, change } = decisions({
+    ...options,
+    scripts,
+    within,
+    fallback: inPlace,
+    onAnswer: faults.answered,
+    onRefusedWhileBlocked: (request, decision, askedAtMs) => {
+      denied.add(request.key);
+      options.onRefusedWhileBlocked?.(request, decision, askedAtMs);
+    },
+  });
+
+  const channel = channelOf(client, KEYS_CHANNEL, namespace);
+
+  function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      within(key).run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
+    });
+  }
+
+  async function lift(key: string, how: 'unblock' | 'reset', by: ByHand | undefined): Promise<boolean> {
+    const args = [outboxCap, how, channel, ...byHandArguments(key, by)];
+    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], args));
+    inPlace.forget(key);
+    return ran;
+  }
+
+  const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
+
+  return {
+    consume: (request) => decide(request, 'consume'),
+    consumeAll: client.isCluster === true ? acrossShards({ consumeTogether: decideTogether, reward }) : decideTogether,
+    peek: (request) => decide(request, 'peek'),
+    charge: (request) => change(request, 'charge'),
+    reward,
+    renew: (request) => change(request, 'renew'),
+    // Not DEL: a block that ends early is part of the trail.
+    reset: async (key, by) => void (await lift(key, 'reset', by)),
+    async block({ limit, windowMs }, key, durationMs, by) {
+      const args = [outboxCap, 'block', channel, ...byHandArguments(key, by), msOf(durationMs), limit, windowMs];
+      const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
+      return until === BLOCK_FOREVER ? Infinity : until;
+    },
+    unblock: (key, by) => lift(key, 'unblock', by),
+    async giveBack({ policy, key, cost }, at) {
+      await bounded('giveBack', key, () =>
+        scripts.giveBack.run(client, [key], [at, cost, specOf(policy).grainMs?.(policy) ?? 0]),
+      );
+    },
+    decideAway: (request, cause) => inPlace.decide(request, false, faultOf(cause)),
+    nearLimit: nearLimit.add,
+    countDenied: denied.add,
+    close: async () => void (await Promise.all([denied.close(), nearLimit.close(), inPlace.close()])),
+  };
+}
+
+/** What block.lua is told for the trail: who, why, and the window as `policy/action/subject`. */
+function byHandArguments(key: string, by: ByHand = {}): readonly string[] {
+  const { actor, why } = readByHand(by, by.actor ?? defaultActor());
+  const window = parseWindowKey(key);
+  return [actor, why, window === undefined ? key : `${window.policy}/${window.action}/${window.subject}`];
+}
+
+/** A time as scripts take it: 0 = for ever. */
+function msOf(durationMs: number): number {
+  return durationMs === Infinity ? 0 : durationMs;
+}

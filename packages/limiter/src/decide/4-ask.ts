@@ -1,0 +1,114 @@
+import { type Deadline, faultOf, type RedisClient, redisFault } from '@spillway/redis';
+import { LimiterUnavailableError } from '../errors.ts';
+import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { Decision } from '../types.ts';
+import type { BlockedListener, StoreRequest, Operation } from '../store/store.ts';
+import { batcher } from './5-batch.ts';
+import type { Fallback } from './fallback.ts';
+import { type GroupItem, groupProtocol } from './group-protocol.ts';
+import type { LimiterScripts } from './scripts.ts';
+import type { Algorithm } from '../algorithms/registry.ts';
+import { type SingleItem, singleProtocol, type SingleProtocolOptions } from './6-protocol.ts';
+
+/** What {@link decisions} are made with. */
+export interface DecisionsOptions {
+  readonly client: RedisClient;
+  readonly deadlineMs: number;
+  readonly outboxCap: number;
+  readonly scripts: LimiterScripts;
+  /** The time limit of work on a key. */
+  readonly within: (key: string) => Deadline;
+  /** Answers what Redis doesn't. */
+  readonly fallback: Fallback;
+  /** Redis decided a batch. */
+  readonly onAnswer: () => void;
+  readonly onRefusedWhileBlocked: BlockedListener;
+  readonly metrics?: LimiterMetrics | undefined;
+}
+
+/** What can be asked of Redis about requests. */
+export interface Decisions {
+  decide(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision>;
+  /** Requests that one script call can decide. */
+  decideTogether(requests: readonly StoreRequest[]): Promise<readonly Decision[]>;
+  /** @throws LimiterUnavailableError */
+  change(request: StoreRequest, operation: Operation): Promise<Decision>;
+}
+
+type TakesSingle = (item: SingleItem) => void;
+
+/** What takes a single request, by its algorithm; those without scripts for it are decided as groups. */
+function singles(options: DecisionsOptions & SingleProtocolOptions): ReadonlyMap<Algorithm, TakesSingle> {
+  const takers = [...options.scripts.single].map(([algorithm, scripts]): [Algorithm, TakesSingle] => [
+    algorithm,
+    batcher({ ...options, protocol: singleProtocol(scripts, options) }),
+  ]);
+  return new Map(takers);
+}
+
+/** Sends single requests by the scripts of their algorithm, and all else by group.lua. */
+export function decisions(options: DecisionsOptions): Decisions {
+  const { client, deadlineMs, scripts, within, fallback, metrics, onAnswer } = options;
+  const onDropped = (count: number): void => metrics?.dropped?.(count);
+  const { spareMs } = scripts;
+  const takeSingle = singles({ ...options, spareMs, onDropped, decideGenerally });
+  const takeGroup: (item: GroupItem) => void = batcher({
+    client,
+    within,
+    metrics,
+    onAnswer,
+    protocol: groupProtocol({
+      ...options,
+      spareMs,
+      onDropped,
+      script: scripts.group,
+      resend: (item) => takeGroup(item),
+    }),
+  });
+
+  /** @throws {RedisFault} */
+  function decideGroup(requests: readonly StoreRequest[], operation: Operation): Promise<readonly Decision[]> {
+    return new Promise((resolve, reject) => {
+      takeGroup({ requests, operation, resolve, reject });
+    });
+  }
+
+  async function decideGenerally(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
+    try {
+      return only(await decideGroup([request], operation));
+    } catch (error) {
+      return fallback.decide(request, operation === 'peek', redisFault(error));
+    }
+  }
+
+  return {
+    decide(request, operation) {
+      fallback.prepare(request.policy);
+      const take = takeSingle.get(request.policy.algorithm);
+      if (take === undefined) return decideGenerally(request, operation);
+      return new Promise((resolve) => {
+        take({ request, operation, resolve });
+      });
+    },
+    async decideTogether(requests) {
+      for (const { policy } of requests) fallback.prepare(policy);
+      try {
+        return await decideGroup(requests, 'consume');
+      } catch (error) {
+        return fallback.decideTogether(requests, redisFault(error));
+      }
+    },
+    async change(request, operation) {
+      try {
+        return only(await decideGroup([request], operation));
+      } catch (error) {
+        throw new LimiterUnavailableError(operation, deadlineMs, redisFault(error));
+      }
+    },
+  };
+}
+
+function only([decision]: readonly Decision[]): Decision {
+  if (decision === undefined) throw faultOf('client_error');
+  return decision;
+}

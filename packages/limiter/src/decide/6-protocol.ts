@@ -1,0 +1,106 @@
+import { faultOf, type PreparedArgument, type RedisClient } from '@spillway/redis';
+import { outcomes } from '../decision.ts';
+import type { Decision } from '../types.ts';
+import type { BlockedListener, StoreRequest } from '../store/store.ts';
+import type { Protocol } from './5-batch.ts';
+import { admittedIn, alike, batchArgument, loneArgument, modeOf, ReplyReader, RuleEncoder, runsOf } from './7-codec.ts';
+import type { Fallback } from './fallback.ts';
+import type { SingleScripts } from './scripts.ts';
+import type { Policy } from '../algorithms/registry.ts';
+
+/** A request on its own: nearly all there are. */
+export interface SingleItem {
+  readonly request: StoreRequest;
+  readonly operation: 'consume' | 'peek';
+  readonly resolve: (decision: Decision | Promise<Decision>) => void;
+}
+
+/** What a {@link singleProtocol} is made of. */
+export interface SingleProtocolOptions {
+  readonly client: RedisClient;
+  readonly outboxCap: number;
+  readonly spareMs: number;
+  /** Answers what Redis doesn't. */
+  readonly fallback: Fallback;
+  /** Decides by group.lua: what another algorithm has counted, before a live change, is taken over there. */
+  readonly decideGenerally: (request: StoreRequest, operation: 'consume' | 'peek') => Promise<Decision>;
+  /** Called for each refusal of a subject that was blocked already. */
+  readonly onRefusedWhileBlocked: BlockedListener;
+  /** Told how many events of a batch found the outbox full. */
+  readonly onDropped: (count: number) => void;
+}
+
+/** Speaks with lone.lua and batch.lua of one algorithm. */
+export function singleProtocol(
+  { lone, batch: together }: SingleScripts,
+  options: SingleProtocolOptions,
+): Protocol<SingleItem, Buffer | number> {
+  const { client, outboxCap, fallback, decideGenerally, onRefusedWhileBlocked, onDropped } = options;
+  const rules = new RuleEncoder(options.spareMs);
+  // The argument of a unit under a policy as it is: made once a policy.
+  const known = new WeakMap<Policy, PreparedArgument>();
+
+  const ruleOf = ({ request, operation }: SingleItem, readOnly: boolean): Buffer =>
+    rules.encode(request, modeOf(operation, request.policy, readOnly));
+
+  function alone(item: SingleItem, readOnly: boolean): PreparedArgument {
+    const { policy, cost, slot } = item.request;
+    if (readOnly || cost !== 1 || item.operation === 'peek' || slot !== undefined) {
+      return loneArgument(outboxCap, ruleOf(item, readOnly));
+    }
+    let argument = known.get(policy);
+    if (argument === undefined) known.set(policy, (argument = loneArgument(outboxCap, ruleOf(item, false))));
+    return argument;
+  }
+
+  function settleOne({ request, operation, resolve }: SingleItem, answers: ReplyReader, asked: Asked): void {
+    const decision = answers.next(request.policy);
+    if (answers.outcome === outcomes.foreign) resolve(decideGenerally(request, operation));
+    else if (asked.readOnly && operation === 'consume' && answers.outcome === outcomes.allowed)
+      resolve(fallback.decide(request, false, faultOf('out_of_memory')));
+    else {
+      if (answers.outcome === outcomes.blocked && operation === 'consume')
+        onRefusedWhileBlocked(request, decision, asked.askedAtMs);
+      resolve(decision);
+    }
+  }
+
+  return {
+    keyOf: ({ request }) => request.key,
+    send(batch, readOnly) {
+      const [first, second] = batch;
+      if (first !== undefined && second === undefined) {
+        return lone.run(client, [first.request.key], [alone(first, readOnly)]);
+      }
+      const keys = batch.map(({ request }) => request.key);
+      const runs = runsOf(batch, sameRule).map((run) => ({ rule: ruleOf(run.first, readOnly), count: run.count }));
+      return together.run(client, keys, [batchArgument(outboxCap, new Set(keys).size < keys.length, runs)]);
+    },
+    settle(batch, reply, readOnly, askedAtMs) {
+      // Only a request that was charged is answered by a number: never one that was only looked at.
+      if (typeof reply === 'number') {
+        for (const { request, resolve } of batch) resolve(admittedIn(request.policy, reply));
+        return;
+      }
+      const answers = new ReplyReader(reply, batch.length);
+      const asked = { readOnly, askedAtMs };
+      for (const item of batch) settleOne(item, answers, asked);
+      const dropped = answers.dropped();
+      if (dropped > 0) onDropped(dropped);
+    },
+    fail(batch, fault) {
+      for (const { request, operation, resolve } of batch)
+        resolve(fallback.decide(request, operation === 'peek', fault));
+    },
+  };
+}
+
+/** How and when a batch was asked. */
+interface Asked {
+  readonly askedAtMs: number;
+  readonly readOnly: boolean;
+}
+
+function sameRule(one: SingleItem, other: SingleItem): boolean {
+  return one.operation === other.operation && alike(one.request, other.request);
+}

@@ -1,0 +1,105 @@
+import { useRedis } from '@spillway/embedded/testing';
+import { faultOf } from '@spillway/redis';
+import { afterEach, expect, it } from 'vitest';
+import { definePolicy } from '../policy/policy.ts';
+import { type Fallback, fallback } from './fallback.ts';
+
+const redis = useRedis();
+const policy = definePolicy({ name: 'local', limit: 2, windowMs: 600_000, onUnavailable: 'local' });
+const fault = faultOf('no_answer');
+const faults = { failed: () => undefined };
+const made: Fallback[] = [];
+afterEach(() => Promise.all(made.splice(0).map((each) => each.close())));
+
+function make(maxWindows?: number): Fallback {
+  const one = fallback({
+    client: redis.client,
+    faults,
+    outboxCap: 100,
+    ...(maxWindows === undefined ? {} : { maxWindows }),
+  });
+  made.push(one);
+  return one;
+}
+
+it('keeps so many local windows and forgets the least used', async () => {
+  const { decide } = make(3);
+  const use = async (key: string): Promise<number> => (await decide({ policy, key, cost: 1 }, false, fault)).remaining;
+  for (const key of ['a', 'b', 'c', 'a', 'd']) await use(key);
+  // `a` was used after `b`, so `b` had to go for `d`.
+  expect([await use('a'), await use('d')]).toEqual([0, 0]);
+  expect(await use('b')).toBe(1);
+});
+
+it('beats only where a policy may need to know how many share it', async () => {
+  const { prepare } = make();
+  prepare(definePolicy({ name: 'open', limit: 2, windowMs: 1_000 }));
+  expect(await redis.client.exists('{sw:00}:live:limiter')).toBe(0);
+  prepare(policy);
+  await expect.poll(() => redis.client.exists('{sw:00}:live:limiter')).toBe(1);
+});
+
+it('blocks as the policy says, until somebody lifts it', async () => {
+  const { decide, forget } = make();
+  const blocking = definePolicy({ name: 'b', limit: 1, windowMs: 600_000, blockMs: 900_000, onUnavailable: 'local' });
+  const ask = () => decide({ policy: blocking, key: 'b', cost: 1 }, false, fault);
+  expect([(await ask()).reason, (await ask()).reason]).toEqual(['allowed', 'blocked']);
+  expect(await ask()).toMatchObject({ allowed: false, reason: 'blocked', source: 'local' });
+  expect((await ask()).retryAfterMs).toBeGreaterThan(600_000);
+  forget('b');
+  expect((await ask()).reason).toBe('allowed');
+});
+
+it('divides a burst as it divides a limit, and may be given a burst above it', async () => {
+  const { decide } = make();
+  const bucket = definePolicy({
+    name: 'b',
+    algorithm: 'token-bucket',
+    limit: 2,
+    windowMs: 600_000,
+    burst: 5,
+    onUnavailable: 'local',
+  });
+  expect(await decide({ policy: bucket, key: 'bucket', cost: 5 }, false, fault)).toMatchObject({
+    allowed: true,
+    remaining: 0,
+  });
+});
+
+it('charges requests that are decided together all or none, also when two callers race', async () => {
+  const { decideTogether, decide } = make();
+  const wide = definePolicy({ name: 'wide', limit: 3, windowMs: 600_000, onUnavailable: 'local' });
+  const pair = () =>
+    decideTogether(
+      [
+        { policy, key: 'tight', cost: 1 },
+        { policy: wide, key: 'wide', cost: 1 },
+      ],
+      fault,
+    );
+  const answers = await Promise.all([pair(), pair(), pair(), pair()]);
+  expect(answers.map((both) => both.map(({ reason }) => reason))).toEqual([
+    ['allowed', 'allowed'],
+    ['allowed', 'allowed'],
+    ['limited', 'withheld'],
+    ['limited', 'withheld'],
+  ]);
+  expect(await decide({ policy: wide, key: 'wide', cost: 1 }, true, fault)).toMatchObject({
+    source: 'local',
+    remaining: 1,
+  });
+});
+
+it('charges none when a policy that is closed is among them', async () => {
+  const { decideTogether, decide } = make();
+  const [closed, open] = (['closed', 'open'] as const).map((onUnavailable) =>
+    definePolicy({ name: onUnavailable, limit: 2, windowMs: 1_000, onUnavailable }),
+  );
+  const requests = [closed, open, policy].map((each, index) => ({ policy: each ?? policy, key: `k${index}`, cost: 1 }));
+  expect((await decideTogether(requests, fault)).map(({ allowed, reason }) => [allowed, reason])).toEqual([
+    [false, 'unavailable'],
+    [false, 'withheld'],
+    [false, 'withheld'],
+  ]);
+  expect(await decide({ policy, key: 'k2', cost: 1 }, true, fault)).toMatchObject({ remaining: 2 });
+});

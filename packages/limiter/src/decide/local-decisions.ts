@@ -1,0 +1,135 @@
+import type { RedisFaultCode } from '@spillway/redis';
+import { LRUCache } from 'lru-cache';
+import { unavailableDecision } from '../decision.ts';
+import type { Decision } from '../types.ts';
+import { memoryStore } from '../store/memory-store.ts';
+import type { LimiterStore, StoreRequest } from '../store/store.ts';
+import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
+
+/** Why the store did not decide. */
+export interface StoreFault {
+  readonly code: RedisFaultCode;
+}
+
+/** What {@link localDecisions} are made of. */
+export interface LocalDecisionsOptions<Fault extends StoreFault> {
+  /** By how many instances a `local` policy's limit is divided. */
+  readonly instances: () => number;
+  /** Told of each decision without the store. */
+  readonly onFailed: (fault: Fault) => void;
+  /** Told of each that is charged, or refused. @default nobody is */
+  readonly onDecided?: (policy: Policy, decision: Decision) => void;
+  /** Local windows kept at most; the least used goes first. */
+  readonly maxWindows: number;
+  /** The refusal of a request whose block is known although the store is away. */
+  readonly knownBlock: (request: StoreRequest) => Decision | undefined;
+}
+
+/** Answers for a store while it is away. */
+export interface LocalDecisions<Fault extends StoreFault> {
+  /** A lease is answered and neither charged nor counted: the requests that it was for are decided one by one. */
+  decide(request: StoreRequest, peek: boolean, fault: Fault): Promise<Decision>;
+  /** Decides requests that are charged together or not at all; in this process nothing comes between. */
+  decideTogether(requests: readonly StoreRequest[], fault: Fault): Promise<readonly Decision[]>;
+  /** Forgets the local window of a key, as a reset or the end of a block by hand does. */
+  forget(key: string): void;
+}
+
+/**
+ * Makes {@link LocalDecisions}. `open` and `closed` policies answer as they say. A `local` policy has windows in this process,
+ * of its limit divided by the number of live instances as last counted, so that together they admit about the limit.
+ *
+ * A block that this process knows of stays in force until its end, whatever the policy. Local windows begin empty: what
+ * else the store knew of a subject isn't known here. A full share starts the policy's block, in this process. Windows stay for
+ * the next outage, so that a store that comes and goes doesn't give each subject a new share every time.
+ */
+export function localDecisions<Fault extends StoreFault>(options: LocalDecisionsOptions<Fault>): LocalDecisions<Fault> {
+  const { instances, onFailed, onDecided = () => undefined, maxWindows, knownBlock } = options;
+  const memory = memoryStore();
+  const kept = new LRUCache<string, true>({ max: maxWindows, dispose: (_, key) => void memory.reset(key) });
+  const shares = new WeakMap<Policy, { readonly instances: number; readonly share: Policy }>();
+
+  /** The policy with this instance's share of its limit. */
+  function shareOf(policy: Policy): Policy {
+    const live = instances();
+    const known = shares.get(policy);
+    if (known?.instances === live) return known.share;
+    const share = dividedBy(policy, live);
+    shares.set(policy, { instances: live, share });
+    return share;
+  }
+
+  function here(request: StoreRequest, cause: RedisFaultCode): Here {
+    const block = knownBlock(request);
+    if (block !== undefined) return { answer: { ...block, cause } };
+    if (request.policy.onUnavailable !== 'local') return { answer: unavailableDecision(request.policy, cause) };
+    const policy = shareOf(request.policy);
+    if (request.cost > capacityOf(policy)) return { answer: unavailableDecision(request.policy, cause, false) };
+    kept.set(request.key, true);
+    return { share: { ...request, policy } };
+  }
+
+  return {
+    async decide(request, peek, fault) {
+      onFailed(fault);
+      if (request.isLease === true) return unavailableDecision(request.policy, fault.code);
+      const one = here(request, fault.code);
+      const decision =
+        'answer' in one ? one.answer : local(await memory[peek ? 'peek' : 'consume'](one.share), fault.code);
+      if (!peek) onDecided(request.policy, decision);
+      return decision;
+    },
+    async decideTogether(requests, fault) {
+      onFailed(fault);
+      const all = requests.map((request) => here(request, fault.code));
+      const decisions = await decideAll(memory, all, fault.code);
+      for (const [index, decision] of decisions.entries()) {
+        const policy = requests[index]?.policy;
+        if (policy !== undefined && decision.reason !== 'withheld') onDecided(policy, decision);
+      }
+      return decisions;
+    },
+    forget: (key) => void memory.reset(key),
+  };
+}
+
+/** A request under this instance's share of its policy's limit; or the answer, when nothing is to be counted for it. */
+type Here = { readonly share: StoreRequest } | { readonly answer: Decision };
+
+async function decideAll(
+  memory: LimiterStore,
+  all: readonly Here[],
+  cause: RedisFaultCode,
+): Promise<readonly Decision[]> {
+  const shares = all.flatMap((one) => ('share' in one ? one.share : []));
+  const hopeless = all.some((one) => 'answer' in one && !one.answer.allowed);
+  // The memory store decides before it returns: no other request comes between its looks and its charges.
+  const decided = await (hopeless ? Promise.all(shares.map(memory.peek)) : memory.consumeAll(shares));
+  const inTurn = decided[Symbol.iterator]();
+  return withheldUnlessAll(all.map((one) => ('answer' in one ? one.answer : local(next(inTurn), cause))));
+}
+
+function next(decisions: Iterator<Decision>): Decision {
+  const { done, value } = decisions.next();
+  if (done === true) throw new Error('fewer decisions than requests');
+  return value;
+}
+
+function local(decision: Decision, cause: RedisFaultCode): Decision {
+  return { ...decision, source: 'local', cause };
+}
+
+// Where one refuses, those that would have been admitted are not; what a shadow policy says stands.
+function withheldUnlessAll(decisions: readonly Decision[]): readonly Decision[] {
+  if (decisions.every(({ allowed }) => allowed)) return decisions;
+  return decisions.map((decision) =>
+    decision.allowed && decision.reason !== 'shadow' ? { ...decision, allowed: false, reason: 'withheld' } : decision,
+  );
+}
+
+/** The share of one of so many instances. */
+function dividedBy(policy: Policy, count: number): Policy {
+  const part = (units: number): number => Math.max(1, Math.floor(units / count));
+  const share = { ...policy, limit: part(policy.limit) };
+  return specOf(policy).share?.(share, part) ?? share;
+}

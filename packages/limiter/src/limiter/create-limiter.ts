@@ -1,0 +1,195 @@
+import { DEFAULT_SHARDS, type FaultListeners, MAX_SHARDS, type RedisClientOrUrl } from '@spillway/redis';
+import { type Backend, backendOf } from '../backend.ts';
+import { readActor } from '../by-hand.ts';
+import { countingMetrics, type RecordDecisionsOptions } from '../events/counting-metrics.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { gate } from '../decide/2-local.ts';
+import { limiterOver } from './operations.ts';
+import { checkNamespace } from '../live/live-over.ts';
+import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
+import { type LimiterMetrics, shieldedMetrics, shield } from '../metrics/metrics.ts';
+import { watchedStore } from '../metrics/watched-store.ts';
+import { type NearLimitCrossing, nearLimitNotice } from '../events/near-limit-notice.ts';
+import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
+import { requestReader } from '../decide/1-request.ts';
+import { refusingTooCostly } from '../decide/too-costly.ts';
+import { storeStack } from './compose.ts';
+import type { LimiterStore } from '../store/store.ts';
+import type { Limiter } from './limiter.ts';
+import { windowKeys } from '../window-key.ts';
+import { wholeNumberWithin } from '../checks.ts';
+import type { Policy } from '../algorithms/registry.ts';
+
+/** What {@link createLimiter} needs beside somewhere to keep windows. */
+export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {
+  /** Made by `definePolicy`, or what that takes: each is checked and completed here. */
+  readonly policies: Policies;
+  /**
+   * Every decision is there after this many ms, whatever Redis does; with `redis` only. @default 100
+   */
+  readonly deadlineMs?: number;
+  /**
+   * Hash-tag shards, 1 to 4,096; the same in every process: `onError` is told when others have another number. Changing it
+   * forgets the running windows. @default 16
+   */
+  readonly shards?: number;
+  /**
+   * Parts deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
+   * `redis` only. The same for limiters, breakers, worker, API and CLI that belong together. @default none
+   */
+  readonly namespace?: string;
+  /**
+   * Whether blocks and other events are written for the audit trail. `false` where no worker runs: nothing waits in Redis for
+   * one; with `redis` only. @default true
+   */
+  readonly trail?: boolean;
+  /** Most audit events that may wait in one shard's outbox; more are counted as dropped; with `redis` only. @default 100000 */
+  readonly outboxCap?: number;
+  /**
+   * Who changes windows and live policies through this limiter, for the trail, unless the call says so itself: 1 to 200
+   * characters. @default the program and its host, `app:server.js@web-3`
+   */
+  readonly actor?: string;
+  /** Callbacks that are told how decisions go; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
+  readonly metrics?: LimiterMetrics;
+  /** Called once a window when a subject comes near a policy's `nearLimit`, in this process' view. @default none */
+  readonly onNearLimit?: (crossing: NearLimitCrossing) => void;
+  /**
+   * Policies, overrides and lists that can be changed while it runs, by `limiter.live`. With `redis` it takes a second
+   * connection, a duplicate of the client, to hear of changes. @default false
+   */
+  readonly live?: boolean | LiveOptions;
+  /**
+   * Whether this process' decisions are counted by policy and outcome, for dashboards: the sums go through the audit
+   * trail into `spillway.decision_counts`, by policy, outcome and minute. It costs what `metrics` cost. Needs `redis`. @default false
+   */
+  readonly recordDecisions?: boolean | RecordDecisionsOptions;
+  /**
+   * Refuses blocked subjects in this process, without Redis; with `redis` only. The first block opens a second connection,
+   * a duplicate of the client, to hear of blocks that end early. `maxEntries`: 1 to 1,000,000. 32 MiB at most. @default 100,000 blocks
+   */
+  readonly denyCache?: boolean | { readonly maxEntries: number };
+}
+
+/**
+ * Windows in Redis or in a store of your own making. `redis`: a client, which stays its owner's, or a URL (`redis://`,
+ * `rediss://`, `redis-cluster://`, `redis-sentinel://`), whose connection ioredis makes, with `hotPathOptions`, and `close()`
+ * ends. A client is `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey, best with `hotPathOptions`; or of node-redis 5 or
+ * 6 (client, Cluster, Sentinel), best with `nodeRedisOptions`.
+ */
+export type LimiterOptions<Policies extends readonly PolicyOptions[]> = LimiterSettings<Policies> &
+  ({ readonly redis: RedisClientOrUrl } | { readonly store: LimiterStore });
+
+/**
+ * Makes a limiter.
+ * @example
+ * ```ts
+ * const limiter = createLimiter({ redis: 'redis://localhost:6379', policies: tiers });
+ * const { allowed, retryAfterMs } = await limiter.consume('generation', userId, { action: 'generate-content' });
+ * ```
+ * @throws {LimiterInputError} naming the option and its value.
+ */
+export function createLimiter<const Policies extends readonly PolicyOptions[]>(
+  options: LimiterOptions<Policies> & { readonly live: true | LiveOptions },
+): Limiter<Policies[number]['name']> & { readonly live: LivePolicies };
+export function createLimiter<const Policies extends readonly PolicyOptions[]>(
+  options: LimiterOptions<Policies>,
+): Limiter<Policies[number]['name']>;
+export function createLimiter<const Policies extends readonly PolicyOptions[]>(
+  options: LimiterOptions<Policies>,
+): Limiter<Policies[number]['name']> {
+  checkMembers('options', options, OPTIONS);
+  const { deadlineMs = 100, shards = DEFAULT_SHARDS, namespace = '' } = options;
+  wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
+  wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
+  checkNamespace(namespace);
+  const outboxCap = trailCap(options);
+  const policies = policiesByName(options.policies);
+  const actor = readActor(options.actor);
+  const backend = backendOf({ ...options });
+  try {
+    return limiterOn(backend, options, { policies, deadlineMs, shards, namespace, outboxCap, actor });
+  } catch (error) {
+    // A connection that was made of a URL must not outlive a bad option.
+    if (backend.kind === 'redis') backend.release();
+    throw error;
+  }
+}
+
+/** Most events that may wait in a shard's outbox; 0 without a trail. @throws {LimiterInputError} */
+function trailCap({ trail = true, outboxCap }: Pick<LimiterSettings<[]>, 'trail' | 'outboxCap'>): number {
+  if (typeof trail !== 'boolean') throw new LimiterInputError('trail', `must be true or false, not ${shown(trail)}`);
+  if (!trail && outboxCap !== undefined) throw new LimiterInputError('outboxCap', 'has no effect with trail: false');
+  return trail ? wholeNumberWithin('outboxCap', outboxCap ?? 100_000, 1, 100_000_000) : 0;
+}
+
+interface Checked {
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly deadlineMs: number;
+  readonly shards: number;
+  readonly namespace: string;
+  readonly outboxCap: number;
+  readonly actor: string;
+}
+
+function limiterOn(
+  backend: Backend,
+  options: LimiterSettings<readonly PolicyOptions[]>,
+  { policies, deadlineMs, shards, namespace, outboxCap, actor }: Checked,
+): Limiter {
+  const { metrics, counter } = countingMetrics({
+    setting: options.recordDecisions,
+    client: backend.kind === 'redis' ? backend.client : undefined,
+    shards,
+    namespace,
+    outboxCap,
+    metrics: options.metrics === undefined ? undefined : shieldedMetrics(options.metrics),
+  });
+  const onNearLimit = checkedListener(options.onNearLimit);
+  const stack = storeStack({
+    backend,
+    live: options.live,
+    denyCache: options.denyCache,
+    policies,
+    deadlineMs,
+    outboxCap,
+    shards,
+    namespace,
+    actor,
+    metrics,
+  });
+  const { live, denyCache } = stack;
+  const store = watchedStore(refusingTooCostly(stack.store), {
+    metrics,
+    notice: nearLimitNotice({ store: stack.store, onNearLimit }),
+  });
+  const requests = requestReader(policies, windowKeys(shards, namespace), live);
+  return limiterOver({ store, policies, requests, live, actor, gate: gate({ live, denyCache, metrics }), counter });
+}
+
+function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {
+  if (listener === undefined) return undefined;
+  if (typeof listener !== 'function') {
+    throw new LimiterInputError('onNearLimit', `must be a function, not ${shown(listener)}`);
+  }
+  return shield('onNearLimit')(listener);
+}
+
+const OPTIONS = [
+  'redis',
+  'store',
+  'policies',
+  'deadlineMs',
+  'shards',
+  'outboxCap',
+  'namespace',
+  'trail',
+  'metrics',
+  'onNearLimit',
+  'actor',
+  'live',
+  'recordDecisions',
+  'denyCache',
+  'onError',
+  'onRecovered',
+];
