@@ -1,5 +1,5 @@
 import { type Item, type List, parseList } from 'structured-headers';
-import type { QuotaPolicy, ServiceLimit } from '../src/http/rate-limit-fields.ts';
+import type { QuotaPolicy, ServiceLimit } from '../src/http/headers.ts';
 
 /** What a server's answer says about its limits. */
 export interface RateLimitFields {

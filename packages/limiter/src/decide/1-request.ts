@@ -1,5 +1,4 @@
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { hotKeys } from './hot-keys.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
 import { checkAction, checkSubject, wholeNumberWithin } from '../checks.ts';
 import { slotId } from '../limiter/held-slot.ts';
@@ -162,4 +161,28 @@ function checkAllDiffer(requests: readonly SubjectRequest[]): void {
   if (new Set(requests.map(({ request: { key } }) => key)).size < requests.length) {
     throw new LimiterInputError('requests', 'must not ask for one window twice: add up the costs');
   }
+}
+
+/** Keys kept for a policy; then all are let go of, and those that still matter come back one by one. */
+const MAX_KEPT = 20_000;
+
+/** Finds or makes the key of a window. */
+export type KeyFinder = (policy: Policy, action: string, subject: string) => string;
+
+/**
+ * Keeps the keys of leased policies, whose windows are mostly decided in this process. Joining a key is cheap, but looking
+ * the joined text up in a Map is not: it has to be copied together and hashed.
+ */
+export function hotKeys(keyOf: WindowKeys): KeyFinder {
+  const kept = new WeakMap<Policy, Map<string, string>>();
+  return (policy, action, subject) => {
+    if (policy.lease === undefined || action !== DEFAULT_ACTION) return keyOf(policy.name, action, subject);
+    let keys = kept.get(policy);
+    if (keys === undefined) kept.set(policy, (keys = new Map<string, string>()));
+    let key = keys.get(subject);
+    if (key !== undefined) return key;
+    if (keys.size >= MAX_KEPT) keys.clear();
+    keys.set(subject, (key = keyOf(policy.name, action, subject)));
+    return key;
+  };
 }

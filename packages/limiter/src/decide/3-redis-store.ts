@@ -5,13 +5,12 @@ import type { LimiterMetrics } from '../metrics/metrics.ts';
 import type { ByHand, Decision } from '../types.ts';
 import { parseWindowKey } from '../window-key.ts';
 import type { BlockedListener, LimiterStore, StoreRequest } from '../store/store.ts';
-import { acrossShards } from './across-shards.ts';
-import { decisions } from './4-ask.ts';
-import { deniedCounter } from '../events/denied-counter.ts';
+import { decisions, acrossShards } from './4-ask.ts';
 import { fallback } from './fallback.ts';
-import { nearLimitReporter } from '../events/near-limit-reporter.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
 import { specOf } from '../algorithms/registry.ts';
+import { deniedCounter } from '../events/blocks.ts';
+import { nearLimitReporter } from '../events/near-limit.ts';
 
 /** What {@link redisStore} needs. */
 export interface RedisStoreOptions {

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { hotKeys } from './hot-keys.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { windowKeys } from '../window-key.ts';
+import { hotKeys } from './1-request.ts';
 
 const plain = windowKeys(16);
 const leased = definePolicy({ name: 'p', limit: 10, windowMs: 1_000, lease: { size: 5, ttlMs: 100 } });

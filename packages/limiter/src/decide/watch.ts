@@ -1,5 +1,4 @@
-import type { NearLimitNotice } from '../events/near-limit-notice.ts';
-import { crossesNearLimit, isNearLimit } from '../events/near-limit.ts';
+import { crossesNearLimit, isNearLimit, type NearLimitNotice } from '../events/near-limit.ts';
 import type { StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';

@@ -5,8 +5,8 @@ import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { parseDecisionCountsEvent } from './decision-counts-event.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import { parseDecisionCountsEvent } from './decision-counts.ts';
 
 const redis = useRedis();
 const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000 });

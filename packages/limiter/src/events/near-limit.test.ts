@@ -6,9 +6,8 @@ import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { parseNearLimitEvent } from './near-limit-event.ts';
-import type { NearLimitCrossing } from './near-limit-notice.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import { parseNearLimitEvent, type NearLimitCrossing } from './near-limit.ts';
 
 const ten = definePolicy({ name: 'ten', limit: 10, windowMs: 60_000, nearLimit: 0.8 });
 

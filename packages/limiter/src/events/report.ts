@@ -37,3 +37,28 @@ export function reportTimer({ client, everyMs, report }: ReportTimerOptions): Re
     },
   };
 }
+
+const MAX_KEYS_A_CALL = 256;
+
+/** What is to be said of keys, in batches that one call can carry: of one shard each when Redis is a Cluster. */
+export function* chunks<Entry extends readonly [key: string, ...rest: unknown[]]>(
+  entries: Iterable<Entry>,
+  oneShardEach: boolean,
+): Generator<Entry[]> {
+  const sorted = oneShardEach ? [...entries].toSorted(([one], [other]) => (one < other ? -1 : 1)) : [...entries];
+  let batch: Entry[] = [];
+  for (const entry of sorted) {
+    const [first] = batch;
+    const otherShard = oneShardEach && first !== undefined && tagOf(first[0]) !== tagOf(entry[0]);
+    if (batch.length === MAX_KEYS_A_CALL || otherShard) {
+      yield batch;
+      batch = [];
+    }
+    batch.push(entry);
+  }
+  if (batch.length > 0) yield batch;
+}
+
+function tagOf(key: string): string {
+  return key.slice(0, key.indexOf('}'));
+}

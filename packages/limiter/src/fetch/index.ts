@@ -2,7 +2,7 @@ import { LimiterInputError, shown } from '../errors.ts';
 import { type FetchGuardOptions, refusal } from '../http/guard.ts';
 import { checkEdgeOptions } from '../http/guard-options.ts';
 import { limitRequest } from '../http/limit-request.ts';
-import { isPreflight } from '../http/cors.ts';
+import { isPreflight } from '../http/headers.ts';
 
 /** What {@link applyRateLimit} works with. */
 export type FetchRateLimit = Pick<

@@ -1,13 +1,13 @@
 import type { Context, MiddlewareHandler } from 'hono';
-import { EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/cors.ts';
-import { ALL_HEADERS } from '../http/headers.ts';
-import { byConnection } from '../http/identity/by-connection.ts';
+import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/headers.ts';
 import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity/identity.ts';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
 import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
 import { nodeRequest, refundUnless, releaseAfter } from '../http/node-request.ts';
 import { problemResponse } from '../http/problem.ts';
-import { type NodeBindings, nodeBindings } from './node-bindings.ts';
+import { byConnection } from '../http/identity/by-ip.ts';
+import { builtinModule } from '@spillway/redis/core';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
 export interface RateLimitOptions extends Omit<GuardOptions<Request, Context>, 'identify'> {
@@ -154,4 +154,29 @@ function copyResponse(context: Context, name: string, value: string): void {
   } catch {
     // `Response.error()` can't even be copied, and has nobody to read headers.
   }
+}
+
+const http = builtinModule('node:http');
+
+/** Node's own request and response, which @hono/node-server hands on. */
+export interface NodeBindings {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+}
+
+/** The bindings in a context's `env`; undefined on other runtimes, over HTTP/2, and in tests by `app.request()`. */
+export function nodeBindings(env: unknown): NodeBindings | undefined {
+  return isNodeBindings(env) ? env : undefined;
+}
+
+function isNodeBindings(env: unknown): env is NodeBindings {
+  return (
+    http !== undefined &&
+    typeof env === 'object' &&
+    env !== null &&
+    'incoming' in env &&
+    env.incoming instanceof http.IncomingMessage &&
+    'outgoing' in env &&
+    env.outgoing instanceof http.ServerResponse
+  );
 }

@@ -4,12 +4,12 @@ import type { Limiter } from '../limiter/limiter.ts';
 import { limiterOver } from '../limiter/operations.ts';
 import { type LimiterMetrics, shieldedMetrics } from '../metrics/metrics.ts';
 import { watchedStore } from '../metrics/watched-store.ts';
-import { nearLimitNotice } from '../events/near-limit-notice.ts';
 import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
 import { requestReader } from '../decide/1-request.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { refusingTooCostly } from '../decide/too-costly.ts';
 import { windowKeys } from '../window-key.ts';
+import { nearLimitNotice } from '../events/near-limit.ts';
 
 /** What {@link createLimiter} of this subpath takes. */
 export interface StoreLimiterOptions<Policies extends readonly PolicyOptions[]> {

@@ -1,6 +1,6 @@
 import type { Decision } from '../types.ts';
-import { limitMember, policyMember } from './rate-limit-fields.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import type { RequestHeaders } from './identity/identity.ts';
 
 /** Which headers are sent. `none` leaves out `Retry-After` too. */
 export type HeaderChoice = 'draft' | 'legacy' | 'both' | 'none';
@@ -111,4 +111,93 @@ function retryAfter(waitMs: number): Record<string, string> {
 export function byTightness(one: Decision, other: Decision): number {
   if (one.retryAfterMs !== other.retryAfterMs) return one.retryAfterMs > other.retryAfterMs ? -1 : 1;
   return one.remaining / one.limit - other.remaining / other.limit;
+}
+
+/**
+ * Asks a refused client to wait longer, by a random part of up to `jitter` of its wait: those refused in one moment
+ * would otherwise all be back in one moment. Never shorter, so that whoever waits as told is not refused again; an
+ * admitted client's times, and the end of a block, stay as they are.
+ *
+ * @param jitter from 0 (as it is) to 1 (up to twice as long).
+ * @param random a number from 0 to below 1.
+ */
+export function withRetryJitter(decision: Decision, jitter: number, random: () => number = Math.random): Decision {
+  const { allowed, retryAfterMs, resetAt, resetAfterMs } = decision;
+  // What is withheld has nothing to wait for: its `retryAfterMs` is 0.
+  if (allowed || jitter === 0 || !Number.isFinite(retryAfterMs)) return decision;
+  const extraMs = Math.floor(random() * jitter * retryAfterMs);
+  return {
+    ...decision,
+    retryAfterMs: retryAfterMs + extraMs,
+    resetAt: resetAt + extraMs,
+    resetAfterMs: resetAfterMs + extraMs,
+  };
+}
+
+/** What `RateLimit-Policy` says of one policy. */
+export interface QuotaPolicy {
+  readonly name: string;
+  /** Units in a window. */
+  readonly quota: number;
+  /** Length of the window in seconds. */
+  readonly windowSeconds?: number;
+}
+
+/** What `RateLimit` says of one policy. */
+export interface ServiceLimit {
+  readonly name: string;
+  /** Units left. */
+  readonly remaining: number;
+  /** After how many seconds more will be left. */
+  readonly resetSeconds?: number;
+}
+
+/** A member of `RateLimit-Policy`: a String of RFC 9651 with parameters, as draft 11 of the IETF's "RateLimit header fields for HTTP" has it. */
+export function policyMember({ name, quota, windowSeconds }: QuotaPolicy): string {
+  return quoted(name) + parameter('q', quota) + parameter('w', windowSeconds);
+}
+
+/** A member of `RateLimit`, by the same draft. */
+export function limitMember({ name, remaining, resetSeconds }: ServiceLimit): string {
+  return quoted(name) + parameter('r', remaining) + parameter('t', resetSeconds);
+}
+
+/** The largest Integer of RFC 9651. */
+const MAX_INTEGER = 999_999_999_999_999;
+
+function parameter(key: string, value: number | undefined): string {
+  return value === undefined ? '' : `;${key}=${Math.min(value, MAX_INTEGER)}`;
+}
+
+/** What every policy's name is. */
+const PLAIN = /^[\w-]*$/;
+
+/** A String of RFC 9651. It has no characters but ASCII's printable ones: others are percent-encoded. */
+function quoted(name: string): string {
+  if (PLAIN.test(name)) return `"${name}"`;
+  const ascii = name.toWellFormed().replaceAll(/[^\x20-\x7e]/gu, (character) => encodeURIComponent(character));
+  return `"${ascii.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}
+
+/** The header by which a browser lets a page of another origin read others. */
+export const EXPOSE_HEADERS = 'Access-Control-Expose-Headers';
+
+/** Adds names to the value of `Access-Control-Expose-Headers`; those that are there already stay as they are. */
+export function exposeHeaders(current: string | null | undefined, names: readonly string[]): string {
+  const listed = (current ?? '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');
+  const known = new Set(listed.map((name) => name.toLowerCase()));
+  return [...listed, ...names.filter((name) => !known.has(name.toLowerCase()))].join(', ');
+}
+
+/**
+ * Whether it is a browser's question before a request of another origin (CORS). It carries no credentials, so it says
+ * nothing of who is asking, and the request that it asks about is charged.
+ */
+export function isPreflight(method: string | undefined, { headers }: RequestHeaders): boolean {
+  return (
+    method === 'OPTIONS' && headers.get('origin') !== null && headers.get('access-control-request-method') !== null
+  );
 }

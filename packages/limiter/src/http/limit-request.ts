@@ -1,18 +1,16 @@
 import { warn } from '@spillway/redis/core';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { policyFor } from '../live/policy-for.ts';
 import { checkSubject } from '../checks.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
-import { chargedBefore, rememberCharge } from './charge-once.ts';
 import { checkPolicy, type GuardOptions, type RateLimitInfo } from './guard-options.ts';
-import { byTightness, rateLimitHeaders } from './headers.ts';
-import { byConnection } from './identity/by-connection.ts';
+import { byTightness, rateLimitHeaders, withRetryJitter } from './headers.ts';
 import { type IdentifyInContext, type RequestHeaders, UnusableIdentityError } from './identity/identity.ts';
 import { denialProblem, type Problem } from './problem.ts';
-import { withRetryJitter } from './retry-jitter.ts';
-import { type Slots, slotsOf } from './slots.ts';
+import { type Slots, slotsOf, chargedBefore, rememberCharge } from './charges.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import { policyFor } from '../live/live-policies.ts';
+import { byConnection } from './identity/by-ip.ts';
 
 /** What becomes of a request. */
 export type RateLimitResult =

@@ -4,10 +4,15 @@ import { describe, expect, it } from 'vitest';
 import { toDecision } from '../decision.ts';
 import { definePolicy } from '../policy/policy.ts';
 import type { Decision } from '../types.ts';
-import { rateLimitHeaders } from './headers.ts';
+import {
+  rateLimitHeaders,
+  withRetryJitter,
+  limitMember,
+  policyMember,
+  type QuotaPolicy,
+  type ServiceLimit,
+} from './headers.ts';
 import { parseRateLimit } from '../../test/parse-rate-limit.ts';
-import { limitMember, policyMember, type QuotaPolicy, type ServiceLimit } from './rate-limit-fields.ts';
-import { withRetryJitter } from './retry-jitter.ts';
 
 const writePolicies = (policies: readonly QuotaPolicy[]): string => policies.map(policyMember).join(', ');
 const writeLimits = (limits: readonly ServiceLimit[]): string => limits.map(limitMember).join(', ');

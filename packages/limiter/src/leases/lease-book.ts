@@ -1,7 +1,6 @@
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
-import { LeasedKey, type Parcel } from './leased-key.ts';
-import { chargedAtMs, stretched } from './stretched.ts';
+import { LeasedKey, type Parcel, chargedAtMs, stretched } from './leased-key.ts';
 import type { Lease } from '../algorithms/algorithm.ts';
 
 /** What a {@link LeaseBook} is made of. */

@@ -1,7 +1,7 @@
 import type { Bus } from '../live/bus.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { LeaseBook } from './lease-book.ts';
-import { stretched } from './stretched.ts';
+import { stretched } from './leased-key.ts';
 
 /** What {@link leases} can be told. */
 export interface LeasesOptions {

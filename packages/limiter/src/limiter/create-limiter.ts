@@ -1,7 +1,6 @@
 import { DEFAULT_SHARDS, type FaultListeners, MAX_SHARDS, type RedisClientOrUrl } from '@spillway/redis';
 import { type Backend, backendOf } from '../backend.ts';
 import { readActor } from '../by-hand.ts';
-import { countingMetrics, type RecordDecisionsOptions } from '../events/counting-metrics.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { gate } from '../decide/2-local.ts';
 import { limiterOver } from './operations.ts';
@@ -9,7 +8,6 @@ import { checkNamespace } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
 import { type LimiterMetrics, shieldedMetrics, shield } from '../metrics/metrics.ts';
 import { watchedStore } from '../metrics/watched-store.ts';
-import { type NearLimitCrossing, nearLimitNotice } from '../events/near-limit-notice.ts';
 import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
 import { requestReader } from '../decide/1-request.ts';
 import { refusingTooCostly } from '../decide/too-costly.ts';
@@ -19,6 +17,8 @@ import type { Limiter } from './limiter.ts';
 import { windowKeys } from '../window-key.ts';
 import { wholeNumberWithin } from '../checks.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import { type NearLimitCrossing, nearLimitNotice } from '../events/near-limit.ts';
+import { countingMetrics, type RecordDecisionsOptions } from '../events/decision-counts.ts';
 
 /** What {@link createLimiter} needs beside somewhere to keep windows. */
 export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {

@@ -1,6 +1,5 @@
-import { afterClose } from '../decide/after-close.ts';
 import { BY_HAND, readByHand } from '../by-hand.ts';
-import type { DecisionCounter } from '../events/decision-counter.ts';
+import type { DecisionCounter } from '../events/decision-counts.ts';
 import { combine, withheldUnasked } from '../decision.ts';
 import { checkMembers, LimiterClosedError, LimiterInputError } from '../errors.ts';
 import type { Gate } from '../decide/2-local.ts';
@@ -14,6 +13,7 @@ import type { CombinedRequest, ConsumeOptions, Decision } from '../types.ts';
 import { waiting } from './wait-for.ts';
 import { wholeNumberWithin } from '../checks.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import { afterClose } from '../decide/local-decisions.ts';
 
 /** The longest that a timer can wait. */
 const MAX_WAIT_MS = 2 ** 31 - 1;

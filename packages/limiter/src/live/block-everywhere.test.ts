@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { createLimiter } from '../limiter/create-limiter.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { livePolicies } from './live-over.ts';
-import { liveKeyIn } from './redis-source.ts';
+import { liveKeyIn } from './sources.ts';
 
 const policies = [
   { name: 'uploads', limit: 10, windowMs: 60_000 },

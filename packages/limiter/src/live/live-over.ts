@@ -21,9 +21,7 @@ import {
 } from './entries.ts';
 import type { LiveOptions, LivePolicies } from './live-policies.ts';
 import { liveView } from './live-view.ts';
-import { MAX_ENTRIES } from './memory-source.ts';
-import { liveKeyIn, redisLiveSource } from './redis-source.ts';
-import type { EntryWrite, LiveSource, Written } from './source.ts';
+import { liveKeyIn, redisLiveSource, MAX_ENTRIES, type EntryWrite, type LiveSource, type Written } from './sources.ts';
 import type { Policy } from '../algorithms/registry.ts';
 
 /** What {@link livePolicies} takes beside where the entries are. */

@@ -1,6 +1,6 @@
 import { type LiveEntryError, readEntries, VERSION_FIELD } from './entries.ts';
-import type { LiveSource } from './source.ts';
 import { type LiveTable, liveTable } from './table.ts';
+import type { LiveSource } from './sources.ts';
 
 /** The entries as they are known here. */
 export interface LiveView {

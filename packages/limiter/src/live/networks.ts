@@ -1,7 +1,6 @@
 import ipaddr from 'ipaddr.js';
 import { LimiterInputError } from '../errors.ts';
-import { type Address, parseAddress } from '../http/identity/address.ts';
-import { type Cidr, parseCidrs } from '../http/identity/cidr.ts';
+import { type Address, parseAddress, type Cidr, parseCidrs } from '../addresses.ts';
 
 /** How `byIp` begins a subject. */
 const IP_PREFIX = 'ip:';

@@ -1,10 +1,9 @@
 import ipaddr from 'ipaddr.js';
 import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
-import { type Address, networkText, parseHop } from './address.ts';
-import { anyContains, type Cidr, parseCidrs } from './cidr.ts';
-import { connectionAddress } from './connection-address.ts';
+import { type Address, networkText, parseHop, anyContains, type Cidr, parseCidrs } from '../../addresses.ts';
 import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
 import { wholeNumberWithin } from '../../checks.ts';
+import { warn } from '@spillway/redis/core';
 
 /** What {@link byIp} believes. */
 export interface ByIpOptions<Req = Request> {
@@ -112,4 +111,77 @@ function checkHeader(header: unknown): void {
     // RFC 7239 has a grammar of its own (`for="[2001:db8::1]";proto=https`): read as a plain list, all of it is garbage.
     throw new LimiterInputError('header', `must be a plain list of addresses, which ${shown(header)} is not`);
   }
+}
+
+/**
+ * Who is asking when no `identify` was given: the address of the connection, and no header. Behind a proxy that makes all
+ * clients one, which a process warning says once.
+ * @throws {LimiterInputError} where nothing tells the address.
+ */
+export function byConnection(request: RequestHeaders, context?: unknown): string | undefined {
+  if (connectionAddress(request, context) === undefined) {
+    throw new LimiterInputError(
+      'identify',
+      'must be given here, where nothing tells the address of the connection: for example byJwtSubject({ verify }), ' +
+        "byApiKey({ verify }), or byIp({ trustedProxies: ['127.0.0.1'] }) behind a proxy on a Unix socket",
+    );
+  }
+  if (request.headers.get('x-forwarded-for') !== null) warnOfProxy();
+  return alone(request, context);
+}
+
+const alone = byIp<RequestHeaders>();
+
+let warned = false;
+
+function warnOfProxy(): void {
+  if (warned) return;
+  warned = true;
+  warn(
+    'a rateLimit() without `identify` got a request with X-Forwarded-For: behind a proxy all clients count as one. ' +
+      'Give identify: byIp({ trustedProxies: [the addresses of the proxies] })',
+    { code: 'SPILLWAY_CLIENTS_BEHIND_PROXY' },
+  );
+}
+
+/**
+ * The address at the other end of the connection, where a framework or runtime tells it: a `NodeRequest`'s own, or in a
+ * Hono context that of @hono/node-server (HTTP/2 too), Bun or Deno. Never a header. Undefined where nothing tells it.
+ */
+export function connectionAddress(request: object, context?: unknown): string | undefined {
+  if ('remoteAddress' in request) return textOrNothing(request.remoteAddress);
+  const env = member(context, 'env');
+  if (!isObject(env)) return undefined;
+  const onNode = member(member(env, 'incoming'), 'socket');
+  if (isObject(onNode)) return nodeAddress(onNode);
+  const onDeno = member(member(env, 'remoteAddr'), 'hostname');
+  return textOrNothing(onDeno) ?? bunAddress(member(env, 'server') ?? env, member(member(context, 'req'), 'raw'));
+}
+
+/**
+ * The address of a Node socket; undefined on a Unix socket. A connection that is gone may have forgotten its address:
+ * that is a text that is no address, so that it is never taken for a Unix socket.
+ */
+export function nodeAddress(socket: {
+  readonly remoteAddress?: unknown;
+  readonly destroyed?: unknown;
+}): string | undefined {
+  return textOrNothing(socket.remoteAddress) ?? (socket.destroyed === true ? 'gone' : undefined);
+}
+
+function bunAddress(server: unknown, raw: unknown): string | undefined {
+  if (!isObject(server) || typeof server['requestIP'] !== 'function') return undefined;
+  return textOrNothing(member(server['requestIP'](raw), 'address'));
+}
+
+function member(value: unknown, name: string): unknown {
+  return isObject(value) && name in value ? value[name] : undefined;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function';
+}
+
+function textOrNothing(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }

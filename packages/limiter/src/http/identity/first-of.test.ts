@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { firstOf } from './first-of.ts';
-import type { Identify } from './identity.ts';
+import { type Identify, firstOf } from './identity.ts';
 
 const request = new Request('http://test/');
 const nobody: Identify = () => undefined;

@@ -2,8 +2,8 @@ import { deadlines, defineScript, instances, instancesKey, type RedisClient, sha
 import { LimiterUnavailableError } from '../errors.ts';
 import { liveEntries } from '../scripts.generated.ts';
 import { type Bus, liveChannelOf } from './bus.ts';
-import { MAX_ENTRIES } from './memory-source.ts';
-import type { EntryWrite, LiveSource } from './source.ts';
+import { blockValue, VERSION_FIELD } from './entries.ts';
+import type { ByHand, LiveChange } from '../types.ts';
 
 /** What {@link redisLiveSource} needs. */
 export interface RedisSourceOptions {
@@ -85,4 +85,85 @@ function pairs(flat: readonly unknown[]): ReadonlyMap<string, string> {
   const map = new Map<string, string>();
   for (let index = 0; index + 1 < flat.length; index += 2) map.set(String(flat[index]), String(flat[index + 1]));
   return map;
+}
+
+/** Most entries, as in Redis. */
+export const MAX_ENTRIES = 10_000;
+
+/** Live entries in this process: for tests, and for a service that runs as one process. It has no trail. */
+export function memoryLiveSource(): LiveSource {
+  const entries = new Map<string, string>();
+  const ends = new Map<string, number>();
+  const listeners = new Set<(version: string) => void>();
+  let version = 0;
+
+  function removeOver(): void {
+    for (const [field, end] of ends) {
+      if (end > Date.now()) continue;
+      ends.delete(field);
+      entries.delete(field);
+    }
+  }
+
+  return {
+    load: async () => ({
+      fields: new Map([...entries, [VERSION_FIELD, String(version)]]),
+      nowMs: Date.now(),
+      askedAt: performance.now(),
+    }),
+    async write({ field, value }) {
+      removeOver();
+      const existed = entries.has(field);
+      if (value !== undefined && !existed && entries.size >= MAX_ENTRIES) return 'full';
+      entries.delete(field);
+      ends.delete(field);
+      if (value !== undefined) {
+        const end = typeof value === 'string' ? Infinity : Date.now() + value.blockMs;
+        entries.set(field, typeof value === 'string' ? value : blockValue(end));
+        if (end !== Infinity) ends.set(field, end);
+      }
+      version += 1;
+      for (const listener of listeners) listener(String(version));
+      return { existed, otherLimiters: 0, value: entries.get(field) ?? '' };
+    },
+    listen: (onVersion) => void listeners.add(onVersion),
+    close: async () => listeners.clear(),
+  };
+}
+
+/** All fields as they are stored, and when that was. */
+export interface StoredEntries {
+  /** The version is among them. */
+  readonly fields: ReadonlyMap<string, string>;
+  /** The source's clock when they were read, in ms since 1970. */
+  readonly nowMs: number;
+  /** `performance.now()` when they were asked for. */
+  readonly askedAt: number;
+}
+
+/** One entry to write, and what the trail says of it. */
+export interface EntryWrite {
+  readonly field: string;
+  /** What to store; a block's end is counted by the source's clock, `Infinity` = it has none. Absent: the entry is removed. */
+  readonly value?: string | { readonly blockMs: number };
+  readonly action: string;
+  readonly objectKind: 'policy' | 'override' | 'list' | 'block' | 'plan' | 'preset' | 'file';
+  readonly object: string;
+  /** What holds where there is no entry, as JSON. */
+  readonly instead?: string;
+}
+
+/** What came of a write: with what is stored now, empty for nothing. */
+export interface Written extends LiveChange {
+  readonly value: string;
+}
+
+/** Where live entries are kept. Redis and memory pass one conformance suite. */
+export interface LiveSource {
+  load(): Promise<StoredEntries>;
+  /** Writes an entry and records it in the trail, if there is one. Gives `full` when there was no room. */
+  write(entry: EntryWrite, by: Required<ByHand>): Promise<Written | 'full'>;
+  /** Calls back with a version that may be new. Called more often than needed, never too seldom. */
+  listen(onVersion: (version: string) => void): void;
+  close(): Promise<void>;
 }
