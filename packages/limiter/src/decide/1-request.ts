@@ -1,8 +1,7 @@
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
 import { checkAction, checkSubject, wholeNumberWithin } from '../checks.ts';
-import { slotId } from '../limiter/held-slot.ts';
-import type { StoreRequest } from '../store/store.ts';
+import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { CombinedRequest, ConsumeOptions } from '../types.ts';
 import { DEFAULT_ACTION, type WindowKeys } from '../window-key.ts';
 import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
@@ -31,7 +30,7 @@ export interface RequestReader {
   find(policy: string, subject: string): Policy;
   /** The same, of an algorithm with slots; or of what a live change has made of such a policy. */
   findWithSlots(policy: string, subject: string): Policy;
-  locate(policy: Policy, subject: string, action?: string): string;
+  locate(policy: Policy, subject: string, action?: string): StoreWindow;
   /**
    * Checks the options of a request that is to be admitted. A cost above what the code's policy and the one that holds now
    * can ever admit is a fault of the program; one above a limit that was lowered while it ran is refused instead.
@@ -45,13 +44,7 @@ export interface RequestReader {
   change(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest;
   /** Undefined when a live change has made another algorithm of the policy: then there are no slots. */
   slotRequest(policy: string, subject: string, slot: string, action?: string): StoreRequest | undefined;
-  together(requests: readonly CombinedRequest[]): readonly SubjectRequest[];
-}
-
-/** A request, and whose it is. */
-export interface SubjectRequest {
-  readonly subject: string;
-  readonly request: StoreRequest;
+  together(requests: readonly CombinedRequest[]): readonly StoreRequest[];
 }
 
 /** The most requests that one `consumeAll` may hold. */
@@ -84,14 +77,16 @@ export function requestReader(
     throw new LimiterInputError('policy', `must be one with slots, of algorithm concurrency, not ${shown(name)}`);
   }
 
-  function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): string {
+  function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): StoreWindow {
     if (action !== DEFAULT_ACTION) checkAction(action);
-    return keyOf(policy.name, action, subject);
+    return { policy, subject, action, key: keyOf(policy.name, action, subject) };
   }
 
   function make(policy: Policy, subject: string, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): StoreRequest {
     const key = findKey(policy, action, subject);
-    return specOf(policy).holdsSlots ? { policy, key, cost, slot: slotId() } : { policy, key, cost };
+    return specOf(policy).holdsSlots
+      ? { policy, subject, action, key, cost, slot: slotId() }
+      : { policy, subject, action, key, cost };
   }
 
   function request(policy: Policy, subject: string, options: ConsumeOptions): StoreRequest {
@@ -116,7 +111,7 @@ export function requestReader(
       const policy = findWithSlots(name, subject);
       checkSlot(slot);
       if (!specOf(policy).holdsSlots) return undefined;
-      return { policy, key: locate(policy, subject, action), cost: 1, slot };
+      return { ...locate(policy, subject, action), cost: 1, slot };
     },
     together: (combined) =>
       readTogether(combined, ({ policy, subject, ...options }) => request(find(policy, subject), subject, options)),
@@ -141,11 +136,11 @@ function checkCostUnder(policies: InCode, policy: Policy, cost: number): void {
 function readTogether(
   combined: readonly CombinedRequest[],
   read: (one: CombinedRequest) => StoreRequest,
-): readonly SubjectRequest[] {
+): readonly StoreRequest[] {
   checkSize(combined);
   const requests = combined.map((one) => {
     checkMembers('requests', one, COMBINED_OPTIONS);
-    return { subject: one.subject, request: read(one) };
+    return read(one);
   });
   checkAllDiffer(requests);
   return requests;
@@ -157,8 +152,8 @@ function checkSize(combined: unknown): void {
   }
 }
 
-function checkAllDiffer(requests: readonly SubjectRequest[]): void {
-  if (new Set(requests.map(({ request: { key } }) => key)).size < requests.length) {
+function checkAllDiffer(requests: readonly StoreRequest[]): void {
+  if (new Set(requests.map(({ key }) => key)).size < requests.length) {
     throw new LimiterInputError('requests', 'must not ask for one window twice: add up the costs');
   }
 }
@@ -185,4 +180,22 @@ export function hotKeys(keyOf: WindowKeys): KeyFinder {
     keys.set(subject, (key = keyOf(policy.name, action, subject)));
     return key;
   };
+}
+
+const ID_LENGTH = 8;
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+// Random bytes for many ids at once: asking for eight at a time takes longer than the rest of a decision.
+const pool = new Uint8Array(ID_LENGTH * 256);
+let taken = pool.length;
+
+/** An id for a holder: 48 random bits as 8 characters. */
+export function slotId(): string {
+  if (taken === pool.length) {
+    crypto.getRandomValues(pool);
+    taken = 0;
+  }
+  let id = '';
+  for (const end = taken + ID_LENGTH; taken < end; taken += 1) id += ALPHABET[(pool[taken] ?? 0) & 63];
+  return id;
 }

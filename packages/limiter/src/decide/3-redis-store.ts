@@ -3,14 +3,12 @@ import { readByHand } from '../by-hand.ts';
 import { LimiterUnavailableError } from '../errors.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
 import type { ByHand, Decision } from '../types.ts';
-import { parseWindowKey } from '../window-key.ts';
-import type { BlockedListener, LimiterStore, StoreRequest } from '../store/store.ts';
+import type { BlockedListener, LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
 import { decisions, acrossShards } from './4-ask.ts';
 import { fallback } from './fallback.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
 import { specOf } from '../algorithms/registry.ts';
-import { deniedCounter } from '../events/blocks.ts';
-import { nearLimitReporter } from '../events/near-limit.ts';
+import { deniedCounter, nearLimitReporter } from '../events/reports.ts';
 
 /** What {@link redisStore} needs. */
 export interface RedisStoreOptions {
@@ -72,8 +70,9 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     });
   }
 
-  async function lift(key: string, how: 'unblock' | 'reset', by: ByHand | undefined): Promise<boolean> {
-    const args = [outboxCap, how, channel, ...byHandArguments(key, by)];
+  async function lift(window: StoreWindow, how: 'unblock' | 'reset', by: ByHand | undefined): Promise<boolean> {
+    const { key } = window;
+    const args = [outboxCap, how, channel, ...byHandArguments(window, by)];
     const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], args));
     inPlace.forget(key);
     return ran;
@@ -89,30 +88,31 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     reward,
     renew: (request) => change(request, 'renew'),
     // Not DEL: a block that ends early is part of the trail.
-    reset: async (key, by) => void (await lift(key, 'reset', by)),
-    async block({ limit, windowMs }, key, durationMs, by) {
-      const args = [outboxCap, 'block', channel, ...byHandArguments(key, by), msOf(durationMs), limit, windowMs];
+    reset: async (window, by) => void (await lift(window, 'reset', by)),
+    async block(window, durationMs, by) {
+      const { policy, key } = window;
+      const numbers = [msOf(durationMs), policy.limit, policy.windowMs];
+      const args = [outboxCap, 'block', channel, ...byHandArguments(window, by), ...numbers];
       const until = await bounded('block', key, () => scripts.block.run(client, [key], args));
       return until === BLOCK_FOREVER ? Infinity : until;
     },
-    unblock: (key, by) => lift(key, 'unblock', by),
+    unblock: (window, by) => lift(window, 'unblock', by),
     async giveBack({ policy, key, cost }, at) {
       await bounded('giveBack', key, () =>
         scripts.giveBack.run(client, [key], [at, cost, specOf(policy).grainMs?.(policy) ?? 0]),
       );
     },
     decideAway: (request, cause) => inPlace.decide(request, false, faultOf(cause)),
-    nearLimit: nearLimit.add,
+    nearLimit: ({ key }, limit, remaining) => nearLimit.add(key, limit, remaining),
     countDenied: denied.add,
     close: async () => void (await Promise.all([denied.close(), nearLimit.close(), inPlace.close()])),
   };
 }
 
 /** What block.lua is told for the trail: who, why, and the window as `policy/action/subject`. */
-function byHandArguments(key: string, by: ByHand = {}): readonly string[] {
+function byHandArguments({ policy, action, subject }: StoreWindow, by: ByHand = {}): readonly string[] {
   const { actor, why } = readByHand(by, by.actor ?? defaultActor());
-  const window = parseWindowKey(key);
-  return [actor, why, window === undefined ? key : `${window.policy}/${window.action}/${window.subject}`];
+  return [actor, why, `${policy.name}/${action}/${subject}`];
 }
 
 /** A time as scripts take it: 0 = for ever. */

@@ -14,7 +14,7 @@ import {
   type GroupItem,
   groupProtocol,
 } from './6-protocol.ts';
-import { unavailableDecision, withheldUnasked } from '../decision.ts';
+import { unavailableDecision, withheldUnasked, withheld } from '../decision.ts';
 
 /** What {@link decisions} are made with. */
 export interface DecisionsOptions {
@@ -167,8 +167,4 @@ async function giveBack(
       answers.set(request, withheld(await reward(request)));
     }),
   );
-}
-
-function withheld(decision: Decision): Decision {
-  return { ...decision, allowed: false, reason: 'withheld' };
 }

@@ -24,7 +24,8 @@ function make(maxWindows?: number): Fallback {
 
 it('keeps so many local windows and forgets the least used', async () => {
   const { decide } = make(3);
-  const use = async (key: string): Promise<number> => (await decide({ policy, key, cost: 1 }, false, fault)).remaining;
+  const use = async (key: string): Promise<number> =>
+    (await decide({ policy, subject: 'u', action: 'default', key, cost: 1 }, false, fault)).remaining;
   for (const key of ['a', 'b', 'c', 'a', 'd']) await use(key);
   // `a` was used after `b`, so `b` had to go for `d`.
   expect([await use('a'), await use('d')]).toEqual([0, 0]);
@@ -42,7 +43,7 @@ it('beats only where a policy may need to know how many share it', async () => {
 it('blocks as the policy says, until somebody lifts it', async () => {
   const { decide, forget } = make();
   const blocking = definePolicy({ name: 'b', limit: 1, windowMs: 600_000, blockMs: 900_000, onUnavailable: 'local' });
-  const ask = () => decide({ policy: blocking, key: 'b', cost: 1 }, false, fault);
+  const ask = () => decide({ policy: blocking, subject: 'u', action: 'default', key: 'b', cost: 1 }, false, fault);
   expect([(await ask()).reason, (await ask()).reason]).toEqual(['allowed', 'blocked']);
   expect(await ask()).toMatchObject({ allowed: false, reason: 'blocked', source: 'local' });
   expect((await ask()).retryAfterMs).toBeGreaterThan(600_000);
@@ -60,7 +61,9 @@ it('divides a burst as it divides a limit, and may be given a burst above it', a
     burst: 5,
     onUnavailable: 'local',
   });
-  expect(await decide({ policy: bucket, key: 'bucket', cost: 5 }, false, fault)).toMatchObject({
+  expect(
+    await decide({ policy: bucket, subject: 'u', action: 'default', key: 'bucket', cost: 5 }, false, fault),
+  ).toMatchObject({
     allowed: true,
     remaining: 0,
   });
@@ -72,8 +75,8 @@ it('charges requests that are decided together all or none, also when two caller
   const pair = () =>
     decideTogether(
       [
-        { policy, key: 'tight', cost: 1 },
-        { policy: wide, key: 'wide', cost: 1 },
+        { policy, subject: 'u', action: 'default', key: 'tight', cost: 1 },
+        { policy: wide, subject: 'u', action: 'default', key: 'wide', cost: 1 },
       ],
       fault,
     );
@@ -84,7 +87,9 @@ it('charges requests that are decided together all or none, also when two caller
     ['limited', 'withheld'],
     ['limited', 'withheld'],
   ]);
-  expect(await decide({ policy: wide, key: 'wide', cost: 1 }, true, fault)).toMatchObject({
+  expect(
+    await decide({ policy: wide, subject: 'u', action: 'default', key: 'wide', cost: 1 }, true, fault),
+  ).toMatchObject({
     source: 'local',
     remaining: 1,
   });
@@ -95,11 +100,19 @@ it('charges none when a policy that is closed is among them', async () => {
   const [closed, open] = (['closed', 'open'] as const).map((onUnavailable) =>
     definePolicy({ name: onUnavailable, limit: 2, windowMs: 1_000, onUnavailable }),
   );
-  const requests = [closed, open, policy].map((each, index) => ({ policy: each ?? policy, key: `k${index}`, cost: 1 }));
+  const requests = [closed, open, policy].map((each, index) => ({
+    policy: each ?? policy,
+    subject: 'u',
+    action: 'default',
+    key: `k${index}`,
+    cost: 1,
+  }));
   expect((await decideTogether(requests, fault)).map(({ allowed, reason }) => [allowed, reason])).toEqual([
     [false, 'unavailable'],
     [false, 'withheld'],
     [false, 'withheld'],
   ]);
-  expect(await decide({ policy, key: 'k2', cost: 1 }, true, fault)).toMatchObject({ remaining: 2 });
+  expect(await decide({ policy, subject: 'u', action: 'default', key: 'k2', cost: 1 }, true, fault)).toMatchObject({
+    remaining: 2,
+  });
 });

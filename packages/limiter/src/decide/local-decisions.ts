@@ -1,6 +1,6 @@
 import type { RedisFaultCode } from '@spillway/redis';
 import { LRUCache } from 'lru-cache';
-import { unavailableDecision } from '../decision.ts';
+import { unavailableDecision, withheld } from '../decision.ts';
 import type { Decision } from '../types.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
@@ -47,7 +47,11 @@ export interface LocalDecisions<Fault extends StoreFault> {
 export function localDecisions<Fault extends StoreFault>(options: LocalDecisionsOptions<Fault>): LocalDecisions<Fault> {
   const { instances, onFailed, onDecided = () => undefined, maxWindows, knownBlock } = options;
   const memory = memoryStore();
-  const kept = new LRUCache<string, true>({ max: maxWindows, dispose: (_, key) => void memory.reset(key) });
+  const kept = new LRUCache<string, StoreRequest>({
+    max: maxWindows,
+    noDisposeOnSet: true,
+    dispose: (window) => void memory.reset(window),
+  });
   const shares = new WeakMap<Policy, { readonly instances: number; readonly share: Policy }>();
 
   /** The policy with this instance's share of its limit. */
@@ -66,7 +70,7 @@ export function localDecisions<Fault extends StoreFault>(options: LocalDecisions
     if (request.policy.onUnavailable !== 'local') return { answer: unavailableDecision(request.policy, cause) };
     const policy = shareOf(request.policy);
     if (request.cost > capacityOf(policy)) return { answer: unavailableDecision(request.policy, cause, false) };
-    kept.set(request.key, true);
+    kept.set(request.key, request);
     return { share: { ...request, policy } };
   }
 
@@ -90,7 +94,7 @@ export function localDecisions<Fault extends StoreFault>(options: LocalDecisions
       }
       return decisions;
     },
-    forget: (key) => void memory.reset(key),
+    forget: (key) => void kept.delete(key),
   };
 }
 
@@ -172,8 +176,4 @@ export function afterClose(): AfterClose {
       return looks.map((look) => (look.allowed ? withheld(look) : look));
     },
   };
-}
-
-function withheld(decision: Decision): Decision {
-  return { ...decision, allowed: false, reason: 'withheld' };
 }

@@ -1,5 +1,5 @@
 import type { Bus } from '../live/bus.ts';
-import type { LimiterStore, StoreRequest } from '../store/store.ts';
+import type { LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
 import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
 import { BlockMemory } from './block-memory.ts';
@@ -23,8 +23,12 @@ export interface DenyCache {
    * @param askedAtMs when it was asked, by the monotonic clock.
    */
   remember(request: StoreRequest, decision: Decision, askedAtMs: number): void;
-  /** The same store; what ends or changes a block is told to the cache. */
-  around(store: LimiterStore): LimiterStore;
+  /** A window's block ended or changed. */
+  forget(window: Pick<StoreWindow, 'subject' | 'key'>): void;
+  /** Where refusals are counted that were decided here. */
+  reportTo(store: Pick<LimiterStore, 'countDenied'>): void;
+  /** Reports what is left and forgets all. */
+  close(): void;
 }
 
 /**
@@ -42,9 +46,10 @@ export interface DenyCache {
 export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
   const reports = deniedReports(() => memory);
   const memory = new BlockMemory(maxEntries, reports.report);
-  bus.listen({ onKey: (_change, key) => forget(key), onGap: () => memory.forgetAll() });
+  bus.listen({ onKey: (_change, key) => forgetKey(key), onGap: () => memory.forgetAll() });
 
-  function forget(key: string): void {
+  // A message says no more than the key.
+  function forgetKey(key: string): void {
     const window = parseWindowKey(key);
     if (window !== undefined) memory.forget(window.subject, key);
   }
@@ -63,37 +68,26 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
       if (counted && memory.countDenied(entry)) reports.later(entry);
       return Promise.resolve(refusal(memory, entry, policy, now));
     },
-    known({ key, policy }) {
-      const window = memory.size === 0 ? undefined : parseWindowKey(key);
-      const entry = window && memory.findKey(window.subject, key);
+    known({ policy, subject, key }) {
+      const entry = memory.size === 0 ? undefined : memory.findKey(subject, key);
       const now = performance.now();
       if (entry === undefined || now >= memory.endsAt(entry)) return undefined;
       return policy.mode === 'shadow' ? undefined : refusal(memory, entry, policy, now);
     },
-    remember({ key, policy, cost }, { blockedUntil, retryAfterMs, resetAt, resetAfterMs }, askedAtMs) {
+    remember({ policy, subject, action, key, cost }, { blockedUntil, retryAfterMs, resetAt, resetAfterMs }, askedAtMs) {
       if (policy.mode === 'shadow' || blockedUntil === undefined) return;
       // The first block opens the subscription: who never blocks anybody needs none.
       bus.start();
-      const window = parseWindowKey(key);
-      if (window === undefined || askedAtMs >= bus.trustedUntil) return;
-      const { subject, action } = window;
+      if (askedAtMs >= bus.trustedUntil) return;
       const leftMs = blockedUntil === Infinity ? Infinity : blockedUntil - (resetAt - resetAfterMs);
       const ends = { blockedUntil, endsAt: askedAtMs + leftMs, fitsAt: askedAtMs + retryAfterMs, cost, resetAt };
       memory.add({ key, subject, action, policy, ...ends }, askedAtMs);
     },
-    around(store) {
-      reports.to(store);
-      return {
-        ...store,
-        reset: (key, by) => store.reset(key, by).finally(() => forget(key)),
-        block: (policy, key, durationMs, by) => store.block(policy, key, durationMs, by).finally(() => forget(key)),
-        unblock: (key, by) => store.unblock(key, by).finally(() => forget(key)),
-        async close() {
-          memory.forgetAll();
-          reports.close();
-          await store.close();
-        },
-      };
+    forget: ({ subject, key }) => memory.forget(subject, key),
+    reportTo: reports.to,
+    close() {
+      memory.forgetAll();
+      reports.close();
     },
   };
 }
@@ -125,7 +119,7 @@ function refusal(memory: BlockMemory, entry: number, policy: Policy, now: number
 /** Hands what a cache refused over to the store that keeps count. */
 export interface DeniedReports {
   /** Where to. */
-  to(store: LimiterStore): void;
+  to(store: Pick<LimiterStore, 'countDenied'>): void;
   /** Reports an entry's refusals within a second. */
   later(entry: number): void;
   /** Reports refusals of a window now. */
@@ -148,7 +142,7 @@ const GATHER_MS = 500;
  */
 export function deniedReports(counts: () => DeniedCounts): DeniedReports {
   let waiting: number[] = [];
-  let store: LimiterStore | undefined;
+  let store: Pick<LimiterStore, 'countDenied'> | undefined;
   let timer: NodeJS.Timeout | undefined;
 
   function report(key: string, denied: number): void {

@@ -6,7 +6,7 @@ import { createLimiter, type LimiterSettings } from '../limiter/create-limiter.t
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { Policy } from '../algorithms/registry.ts';
-import { parseDecisionCountsEvent } from './decision-counts.ts';
+import { parseDecisionCountsEvent } from './outbox-events.ts';
 
 const redis = useRedis();
 const two = definePolicy({ name: 'two', limit: 2, windowMs: 60_000 });

@@ -1,18 +1,9 @@
-import {
-  type RedisClient,
-  type RedisScript,
-  outboxKeys,
-  shardOf,
-  eventFields,
-  type OutboxEvent,
-  outboxEventId,
-} from '@spillway/redis';
-import { reportTimer } from './report.ts';
+import { type RedisClient, type RedisScript, outboxKeys, shardOf } from '@spillway/redis';
 import type { DecisionReason } from '../types.ts';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
-import { limiterScripts } from '../decide/scripts.ts';
 import { wholeNumberWithin } from '../checks.ts';
+import { reportTimer } from './reports.ts';
 
 /** What a {@link DecisionCounter} is made of. */
 export interface DecisionCounterOptions {
@@ -80,6 +71,7 @@ export interface RecordDecisionsOptions {
 export interface CountingOptions {
   readonly setting: boolean | RecordDecisionsOptions | undefined;
   readonly client: RedisClient | undefined;
+  readonly script: RedisScript<number>;
   readonly shards: number;
   readonly namespace: string;
   readonly outboxCap: number;
@@ -110,6 +102,7 @@ const NO_METRICS: Required<LimiterMetrics> = {
 export function countingMetrics({
   setting,
   client,
+  script,
   shards,
   namespace,
   outboxCap,
@@ -125,7 +118,7 @@ export function countingMetrics({
   const told = metrics ?? NO_METRICS;
   const counter = decisionCounter({
     client,
-    script: limiterScripts.decisionCounts,
+    script,
     key: outboxKeys(shardOf(crypto.randomUUID(), shards), namespace).stream,
     outboxCap,
     everyMs,
@@ -143,31 +136,4 @@ function settingOf(setting: unknown): RecordDecisionsOptions | undefined {
   if (setting === true) return {};
   if (typeof setting === 'object' && setting !== null) return setting;
   throw new LimiterInputError('recordDecisions', `must be true, false or options, not ${shown(setting)}`);
-}
-
-/** How many decisions of one policy fell one way in one process, as one outbox event tells it. */
-export interface DecisionCountsEvent {
-  /** The event's id, the same at every delivery. */
-  readonly id: string;
-  readonly policy: string;
-  /** Why they fell so: a `DecisionReason`. */
-  readonly outcome: string;
-  readonly count: number;
-  /** Over how many ms they were counted; they ended at `atMs`. */
-  readonly overMs: number;
-  /** Ms since 1970 by Redis' clock. */
-  readonly atMs: number;
-}
-
-/** Reads an event of type `decisions`. @throws {MalformedEventError} of @spillway/redis */
-export function parseDecisionCountsEvent(event: OutboxEvent): DecisionCountsEvent {
-  const { text, number } = eventFields(event);
-  return {
-    id: outboxEventId(event),
-    policy: text('policy', /^[a-z0-9_-]{1,64}$/u),
-    outcome: text('outcome', /^[a-z_]{1,32}$/u),
-    count: number('count'),
-    overMs: number('over'),
-    atMs: event.atMs,
-  };
 }

@@ -7,7 +7,8 @@ import { createLimiter, type LimiterSettings } from '../limiter/create-limiter.t
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { Policy } from '../algorithms/registry.ts';
-import { parseNearLimitEvent, type NearLimitCrossing } from './near-limit.ts';
+import type { NearLimitCrossing } from './near-limit.ts';
+import { parseNearLimitEvent } from './outbox-events.ts';
 
 const ten = definePolicy({ name: 'ten', limit: 10, windowMs: 60_000, nearLimit: 0.8 });
 

@@ -1,13 +1,12 @@
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { gate } from '../decide/2-local.ts';
+import { decider } from '../decide/2-local.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { limiterOver } from '../limiter/operations.ts';
 import { type LimiterMetrics, shieldedMetrics } from '../metrics/metrics.ts';
-import { watchedStore } from '../metrics/watched-store.ts';
 import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
 import { requestReader } from '../decide/1-request.ts';
 import type { LimiterStore } from '../store/store.ts';
-import { refusingTooCostly } from '../decide/too-costly.ts';
+import { watchDecisions } from '../decide/watch.ts';
 import { windowKeys } from '../window-key.ts';
 import { nearLimitNotice } from '../events/near-limit.ts';
 
@@ -34,9 +33,9 @@ export function createLimiter<const Policies extends readonly PolicyOptions[]>(
 ): Limiter<Policies[number]['name']>;
 export function createLimiter(options: StoreLimiterOptions<readonly PolicyOptions[]>): Limiter {
   checkMembers('options', options, ['store', 'policies', 'metrics']);
-  const { store: inner } = options;
-  if (typeof inner?.consume !== 'function') {
-    throw new LimiterInputError('store', `must be what httpStore or memoryStore makes, not ${shown(inner)}`);
+  const { store } = options;
+  if (typeof store?.consume !== 'function') {
+    throw new LimiterInputError('store', `must be what httpStore or memoryStore makes, not ${shown(store)}`);
   }
   const policies = policiesByName(options.policies);
   for (const { name, lease } of policies.values()) {
@@ -44,12 +43,11 @@ export function createLimiter(options: StoreLimiterOptions<readonly PolicyOption
       throw new LimiterInputError('policies', `holds ${shown(name)} with a lease, which needs Redis`);
   }
   const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
-  const notice = nearLimitNotice({ store: inner, onNearLimit: undefined });
+  const watch = watchDecisions({ metrics, notice: nearLimitNotice({ store, onNearLimit: undefined }) });
   return limiterOver({
-    store: watchedStore(refusingTooCostly(inner), { metrics, notice }),
+    decider: decider({ store, live: undefined, denyCache: undefined, leases: undefined, watch, metrics }),
     policies,
     requests: requestReader(policies, windowKeys(1), undefined),
-    gate: gate({ live: undefined, denyCache: undefined, metrics }),
     live: undefined,
     // Over HTTP it is the owner of the key who changes.
     actor: 'http',

@@ -1,9 +1,9 @@
 import { type ApiCalls, ApiFault, faultOfFetch, type FaultReporter, RefusedRequest } from '@spillway/redis/core';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
 import type { LocalDecisions } from '../decide/local-decisions.ts';
-import type { LimiterStore, StoreRequest } from '../store/store.ts';
+import type { LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
 import type { ByHand, Decision } from '../types.ts';
-import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
+import { DEFAULT_ACTION } from '../window-key.ts';
 import { batches } from './batches.ts';
 import { readDecision, readDecisions } from './decision-answer.ts';
 import type { RememberedBlocks } from './remembered-blocks.ts';
@@ -87,11 +87,11 @@ export function changing({
   /** @throws {LimiterUnavailableError} */
   async function change<Answer>(
     operation: string,
-    place: StoreRequest | string,
+    place: StoreWindow & Partial<StoreRequest>,
     extra: object,
     read: (answer: unknown) => Answer,
   ): Promise<Answer> {
-    const body = { ...(typeof place === 'string' ? placeOf(place) : bodyOf(place)), ...extra };
+    const body = { ...bodyOf(place), ...extra };
     try {
       return read(await api.post(`${path(place)}/${operation}`, body));
     } catch (error) {
@@ -99,12 +99,13 @@ export function changing({
       faults.failed(fault);
       throw new LimiterUnavailableError(operation, deadlineMs, fault);
     } finally {
-      if (typeof place === 'string') blocks.forget(place);
+      if (place.cost === undefined) blocks.forget(place.key);
     }
   }
 
-  async function slotChange(operation: 'renew' | 'release', { key, slot, policy }: StoreRequest): Promise<Decision> {
-    await change(operation, key, { slot }, readNothing);
+  async function slotChange(operation: 'renew' | 'release', request: StoreRequest): Promise<Decision> {
+    const { policy, subject, action, key, slot } = request;
+    await change(operation, { policy, subject, action, key }, { slot }, readNothing);
     const { name, limit } = policy;
     const times = { resetAt: Date.now(), resetAfterMs: 0, retryAfterMs: 0 };
     return { allowed: true, policy: name, reason: 'allowed', limit, remaining: limit, ...times };
@@ -115,15 +116,15 @@ export function changing({
     reward: (request) =>
       request.slot === undefined ? change('reward', request, {}, readDecision) : slotChange('release', request),
     renew: (request) => slotChange('renew', request),
-    async reset(key, by) {
-      away.forget(key);
-      await change('reset', key, whyOf(by), readNothing);
+    async reset(window, by) {
+      away.forget(window.key);
+      await change('reset', window, whyOf(by), readNothing);
     },
-    block: (_policy, key, durationMs, by) =>
-      change('block', key, { ...(durationMs === Infinity ? {} : { durationMs }), ...whyOf(by) }, readEnd),
-    unblock(key, by) {
-      away.forget(key);
-      return change('unblock', key, whyOf(by), readWasBlocked);
+    block: (window, durationMs, by) =>
+      change('block', window, { ...(durationMs === Infinity ? {} : { durationMs }), ...whyOf(by) }, readEnd),
+    unblock(window, by) {
+      away.forget(window.key);
+      return change('unblock', window, whyOf(by), readWasBlocked);
     },
   };
 }
@@ -167,27 +168,10 @@ function whyOf({ why }: ByHand = {}): object {
   return why === undefined || why === '' ? {} : { why };
 }
 
-interface Window {
-  readonly policy: string;
-  readonly subject: string;
-  readonly action: string;
+function path({ policy }: StoreWindow): string {
+  return `/v1/limits/${encodeURIComponent(policy.name)}`;
 }
 
-function windowOf(key: string): Window {
-  const window = parseWindowKey(key);
-  if (window === undefined) throw new LimiterInputError('key', 'must be the key of a window');
-  return window;
-}
-
-function path(place: StoreRequest | string): string {
-  return `/v1/limits/${encodeURIComponent(typeof place === 'string' ? windowOf(place).policy : place.policy.name)}`;
-}
-
-function placeOf(key: string): object {
-  const { subject, action } = windowOf(key);
-  return action === DEFAULT_ACTION ? { subject } : { subject, action };
-}
-
-function bodyOf({ key, cost }: StoreRequest): object {
-  return { ...placeOf(key), ...(cost === 1 ? {} : { cost }) };
+function bodyOf({ subject, action, cost = 1 }: StoreWindow & Partial<StoreRequest>): object {
+  return { subject, ...(action === DEFAULT_ACTION ? {} : { action }), ...(cost === 1 ? {} : { cost }) };
 }

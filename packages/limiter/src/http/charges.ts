@@ -1,7 +1,7 @@
 import type { Limiter } from '../limiter/limiter.ts';
 import { hold } from '../limiter/held-slot.ts';
 import type { Decision } from '../types.ts';
-import { policyFor } from '../live/live-policies.ts';
+import type { Policy } from '../algorithms/registry.ts';
 
 /** Whose slots they are. */
 export interface SlotHolder {
@@ -22,6 +22,7 @@ export interface Slots {
 export function slotsOf(
   { limiter, subject, action }: SlotHolder,
   decision: Decision | readonly Decision[],
+  policies: Policy | readonly Policy[],
 ): Slots | undefined {
   if ('policy' in decision && decision.slot === undefined) return undefined;
   const held = ('policy' in decision ? [decision] : decision).filter(({ slot }) => slot !== undefined);
@@ -36,7 +37,7 @@ export function slotsOf(
     keep() {
       const kept = held.map((each) => {
         const { policy, slot = '' } = each;
-        const { windowMs = 60_000 } = policyFor(limiter, policy, subject) ?? {};
+        const { windowMs = 60_000 } = [policies].flat().find(({ name }) => name === policy) ?? {};
         const renew = async (): Promise<void> => limiter.renew(policy, subject, slot, options);
         return hold(each, { windowMs, renew, release: async () => giveBack(each) });
       });

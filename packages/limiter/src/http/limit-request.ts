@@ -95,10 +95,13 @@ export async function limitRequest<Req extends RequestHeaders, Of>(
     }
     if (once !== undefined && chargedBefore(once, asked, subject)) return UNSEEN;
     // Nearly all requests have one policy: no function in between that would have to be waited for.
-    const ruling =
-      typeof asked.policy === 'string'
-        ? rulingOf(await asked.limiter.consume(asked.policy, subject, consumeOptions(asked)), subject, options)
-        : await decideTogether(asked.policy, subject, asked, options.retryJitter);
+    // Policies are looked up in the turn in which the limiter is asked: when it answers, a live change may have come.
+    let ruling: Ruling;
+    if (typeof asked.policy === 'string') {
+      const policy = policyFor(asked.limiter, asked.policy, subject) ?? [];
+      const answer = await asked.limiter.consume(asked.policy, subject, consumeOptions(asked));
+      ruling = rulingOf(answer, policy, options.retryJitter);
+    } else ruling = await decideTogether(asked.policy, subject, asked, options.retryJitter);
     return resultOf(ruling, { request, options, asked, subject, once });
   } catch (error) {
     if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
@@ -175,7 +178,7 @@ function resultOf<Req extends RequestHeaders, Of>(
   const crossOrigin = (options.exposeHeaders ?? true) && request.headers.get('origin') !== null;
   const exposed = crossOrigin ? Object.keys(headers) : NONE;
   const rateLimit = infoOf(subject, decision);
-  const slots = slotsOf({ limiter: asked.limiter, subject, action: asked.action }, decision);
+  const slots = slotsOf({ limiter: asked.limiter, subject, action: asked.action }, decision, policy);
   if (!allowed) {
     // Of several policies those in shadow mode may have given slots although another refuses.
     slots?.release();
@@ -216,13 +219,9 @@ function consumeOptions({ action, cost }: Asked): ConsumeOptions {
   return { ...(action === undefined ? {} : { action }), ...(cost === undefined ? {} : { cost }) };
 }
 
-function rulingOf(
-  answer: Decision,
-  subject: string,
-  { limiter, retryJitter = 0 }: { readonly limiter: Limiter; readonly retryJitter?: number },
-): Ruling {
+function rulingOf(answer: Decision, policy: Ruling['policy'], retryJitter = 0): Ruling {
   const decision = withRetryJitter(answer, retryJitter);
-  return { allowed: decision.allowed, decision, policy: policyFor(limiter, decision.policy, subject) ?? [] };
+  return { allowed: decision.allowed, decision, policy };
 }
 
 async function decideTogether(
@@ -232,11 +231,12 @@ async function decideTogether(
   retryJitter = 0,
 ): Promise<Ruling> {
   const requests = names.map((policy) => ({ policy, subject, ...consumeOptions(asked) }));
+  const policy = names.flatMap((name) => policyFor(asked.limiter, name, subject) ?? []);
   const { allowed, decisions } = await asked.limiter.consumeAll(requests);
   return {
     allowed,
     decision: decisions.map((decision) => withRetryJitter(decision, retryJitter)),
-    policy: names.flatMap((name) => policyFor(asked.limiter, name, subject) ?? []),
+    policy,
   };
 }
 

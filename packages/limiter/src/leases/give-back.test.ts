@@ -7,7 +7,7 @@ import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test
 const START = 1_800_000_000_000;
 const policy = definePolicy({ name: 'p', limit: 10, windowMs: 60_000 });
 const key = '{sw:00}:w:p:7:default:u';
-const ask = (cost: number) => ({ policy, key, cost });
+const ask = (cost: number) => ({ policy, subject: 'u', action: 'default', key, cost });
 
 let server: RedisServer;
 beforeAll(async () => {
@@ -53,7 +53,7 @@ describe.each(stores)('units given back to the %s store', (_name, open) => {
 
   it('of a sliding window come out of the bucket that they were charged in', async () => {
     const windowed = definePolicy({ name: 'p', algorithm: 'sliding-window', limit: 10, windowMs: 60_000 });
-    const one = (cost: number) => ({ policy: windowed, key: '{sw:00}:w:p::u', cost });
+    const one = (cost: number) => ({ policy: windowed, subject: 'u', action: 'default', key: '{sw:00}:w:p::u', cost });
     await under.store.consume(one(4));
     await under.setNow(START + 10_000);
     await under.store.consume(one(4));
@@ -68,7 +68,7 @@ describe.each(stores)('units given back to the %s store', (_name, open) => {
 
   it('leave a block in force', async () => {
     await under.store.consume(ask(2));
-    await under.store.block(policy, key, 5_000);
+    await under.store.block(ask(1), 5_000);
     await under.store.giveBack?.(ask(2), START);
     expect(await under.store.peek(ask(1))).toMatchObject({ reason: 'blocked', retryAfterMs: 5_000 });
   });

@@ -112,9 +112,9 @@ export class LeaseBook {
     return cost <= size ? this.#open(request) : undefined;
   }
 
-  #open({ key, policy }: StoreRequest): LeasedKey | undefined {
+  #open({ policy, subject, action, key }: StoreRequest): LeasedKey | undefined {
     if (this.#keys.size >= this.#maxKeys && !this.#evictIdle()) return undefined;
-    const leased = new LeasedKey(key, policy);
+    const leased = new LeasedKey({ policy, subject, action, key });
     this.#keys.set(key, leased);
     this.#onOpen();
     this.#arm();
@@ -143,10 +143,10 @@ export class LeaseBook {
     const demand = leased.waiting.reduce((sum, { request }) => sum + request.cost, 0);
     // Never more than `size` on the way and in hand together: the bound rests on it.
     const units = Math.min(size, Math.max(leased.want, demand)) - leased.held;
-    const { policy, key } = leased;
+    const { window } = leased;
     const askedAt = this.#now();
     leased.asking = true;
-    this.#inner.consume(stretched({ policy, key, cost: units, isLease: true })).then(
+    this.#inner.consume(stretched({ ...window, cost: units, isLease: true })).then(
       (decision) => this.#arrive(leased, units, { askedAt, expiresAt: askedAt + ttlMs }, decision),
       () => this.#decideSingly(leased),
     );
@@ -157,9 +157,9 @@ export class LeaseBook {
       this.#refused(leased, units, decision);
       return;
     }
-    const { policy, key } = leased;
+    const { window, policy } = leased;
     const { resetAt, resetAfterMs } = decision;
-    const charged = chargedAtMs(stretched({ policy, key, cost: units }).policy, resetAt);
+    const charged = chargedAtMs(stretched({ ...window, cost: units }).policy, resetAt);
     leased.parcels.push({ units, chargedAtMs: charged, resetAt, resetAfterMs, ...times });
     leased.left = decision.remaining;
     leased.want = Math.min(policy.lease?.size ?? 1, Math.max(leased.want, units) * 2);
@@ -226,14 +226,14 @@ export class LeaseBook {
     void this.#giveBack(leased, expired);
   }
 
-  async #giveBack({ policy, key }: LeasedKey, parcels: readonly Parcel[]): Promise<void> {
+  async #giveBack({ window }: LeasedKey, parcels: readonly Parcel[]): Promise<void> {
     const { giveBack } = this.#inner;
     const returned = parcels.filter(({ units }) => units > 0);
     if (giveBack === undefined || returned.length === 0) return;
     // What can't be given back stays charged until it leaves the window.
     await Promise.allSettled(
       returned.map(({ units, chargedAtMs: charged }) =>
-        giveBack.call(this.#inner, stretched({ policy, key, cost: units }), charged),
+        giveBack.call(this.#inner, stretched({ ...window, cost: units }), charged),
       ),
     );
   }

@@ -1,4 +1,4 @@
-import type { StoreRequest } from '../store/store.ts';
+import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { Decision } from '../types.ts';
 import { type Policy, specOf } from '../algorithms/registry.ts';
 
@@ -23,7 +23,7 @@ export interface Waiter {
 
 /** What a process holds of one window. */
 export class LeasedKey {
-  readonly key: string;
+  readonly window: StoreWindow;
   readonly policy: Policy;
   /** Oldest first; more than one only while what is left of the older is too little for the next request. */
   readonly parcels: Parcel[] = [];
@@ -38,9 +38,9 @@ export class LeasedKey {
   left = 0;
   usedAt = 0;
 
-  constructor(key: string, policy: Policy) {
-    this.key = key;
-    this.policy = policy;
+  constructor(window: StoreWindow) {
+    this.window = window;
+    this.policy = window.policy;
   }
 
   get held(): number {

@@ -3,17 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterStore } from '../store/store.ts';
-import { type LeasingStore, leases } from './leases.ts';
+import { type Leases, leases } from './leases.ts';
 
 const START = 1_800_000_000_000;
 const policy = definePolicy({ name: 'p', limit: 100, windowMs: 60_000, lease: { size: 20, ttlMs: 5_000 } });
-const ask = (cost = 1, key = 'k') => ({ policy, key, cost });
+const ask = (cost = 1, key = 'k') => ({ policy, subject: 'u', action: 'default', key, cost });
 
 interface Clocked {
   now: number;
   readonly calls: number[];
   readonly inner: LimiterStore;
-  lease(maxKeys?: number): LeasingStore;
+  lease(maxKeys?: number): Leases;
 }
 
 /** Leases over one memory store, by a clock that is turned by hand. `calls` has the cost of each request that came through. */
@@ -107,9 +107,9 @@ describe('leases', () => {
     const world = clocked();
     const store = world.lease();
     for (let request = 0; request < 5; request += 1) await store.consume(ask());
-    await store.block(policy, 'k', 1_000);
+    await store.block(ask(), 1_000);
     expect(await store.consume(ask())).toMatchObject({ reason: 'blocked', retryAfterMs: 1_000 });
-    await store.reset('k');
+    await store.reset(ask());
     expect(await store.consume(ask(20))).toMatchObject({ allowed: true, remaining: 80 });
     await store.close();
   });
@@ -120,7 +120,10 @@ describe('leases', () => {
     for (let request = 0; request < 5; request += 1) await store.consume(ask());
     const { lease: _lease, ...plain } = policy;
     const lower = { ...plain, limit: 50, lease: { size: 10, ttlMs: 5_000 } };
-    expect(await store.consume({ policy: lower, key: 'k', cost: 1 })).toMatchObject({ limit: 50, remaining: 44 });
+    expect(await store.consume({ policy: lower, subject: 'u', action: 'default', key: 'k', cost: 1 })).toMatchObject({
+      limit: 50,
+      remaining: 44,
+    });
     await store.close();
   });
 
@@ -198,7 +201,13 @@ describe.each(['sliding-log', 'sliding-window'] as const)('the bound of a leased
           const store = fleet[member % members] ?? expect.fail();
           const decided = await Promise.all(
             costs.map(async (cost) => {
-              const { allowed } = await store.consume({ policy: leased, key: 'k', cost });
+              const { allowed } = await store.consume({
+                policy: leased,
+                subject: 'u',
+                action: 'default',
+                key: 'k',
+                cost,
+              });
               return { allowed, cost };
             }),
           );

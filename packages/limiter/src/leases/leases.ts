@@ -15,14 +15,17 @@ export interface LeasesOptions {
   readonly now?: () => number;
 }
 
-/** A store whose policies with a `lease` are spent in this process. */
-export interface LeasingStore extends LimiterStore {
+/** What a store does, with units that are held here of policies with a `lease`. */
+export interface Leases extends Pick<
+  LimiterStore,
+  'consume' | 'consumeAll' | 'peek' | 'charge' | 'reward' | 'reset' | 'block' | 'close'
+> {
   /** Gives back what has expired. Runs by itself; for tests that turn the clock by hand. */
   sweep(): void;
 }
 
 /**
- * Leases around a store: units are charged in advance, spent here, and what is unspent goes back when the lease ends.
+ * Leases in front of a store: units are charged in advance, spent here, and what is unspent goes back when the lease ends.
  *
  * In the store units count for the lease's time longer than the window (see {@link stretched}): however many processes hold
  * units, **never more than the limit is admitted in any trailing window**. The price is that units come free that much later.
@@ -31,12 +34,11 @@ export interface LeasingStore extends LimiterStore {
  * Nobody is refused while the store has enough units, alone or together with those held here. Units that other processes
  * hold come free within `ttlMs`.
  */
-export function leases(inner: LimiterStore, options: LeasesOptions = {}): LeasingStore {
+export function leases(inner: LimiterStore, options: LeasesOptions = {}): Leases {
   const { bus, onHit = () => undefined, maxKeys = 10_000, now = () => performance.now() } = options;
   const book = new LeaseBook({ inner, maxKeys, now, onOpen: () => bus?.start(), onHit });
   bus?.listen({ onKey: (change, key) => (change === 'reset' ? book.drop(key) : void book.surrender(key)) });
   return {
-    ...inner,
     sweep: () => book.sweep(),
     consume: (request) => {
       const { lease } = request.policy;
@@ -57,18 +59,16 @@ export function leases(inner: LimiterStore, options: LeasesOptions = {}): Leasin
     },
     charge: (request) => inner.charge(stretched(request)),
     reward: (request) => inner.reward(stretched(request)),
-    async reset(key, by) {
-      book.drop(key);
-      await inner.reset(key, by);
+    async reset(window, by) {
+      book.drop(window.key);
+      await inner.reset(window, by);
     },
-    async block(policy, key, durationMs, by) {
-      const until = await inner.block(policy, key, durationMs, by);
-      void book.surrender(key);
+    async block(window, durationMs, by) {
+      const until = await inner.block(window, durationMs, by);
+      void book.surrender(window.key);
       return until;
     },
-    async close() {
-      await book.close();
-      await inner.close();
-    },
+    /** Gives back all that is held. */
+    close: () => book.close(),
   };
 }

@@ -2,7 +2,7 @@ import { watchShards } from '@spillway/redis';
 import type { Backend } from '../backend.ts';
 import { type DenyCache, denyCache } from '../deny-cache/deny-cache.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { leases } from '../leases/leases.ts';
+import { type Leases, leases } from '../leases/leases.ts';
 import { redisBus } from '../live/bus.ts';
 import { checkLiveOptions, liveOver } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
@@ -13,8 +13,8 @@ import type { LimiterStore } from '../store/store.ts';
 import { wholeNumberWithin } from '../checks.ts';
 import type { Policy } from '../algorithms/registry.ts';
 
-/** What a limiter's store is built of. */
-export interface StackOptions {
+/** What {@link compose} needs. */
+export interface ComposeOptions {
   readonly backend: Backend;
   readonly policies: ReadonlyMap<string, Policy>;
   readonly deadlineMs: number;
@@ -28,9 +28,10 @@ export interface StackOptions {
   readonly denyCache: boolean | { readonly maxEntries: number } | undefined;
 }
 
-/** A limiter's store, with the live policies and the cache of blocks if it has any. */
-export interface StoreStack {
+/** A limiter's store, and what decides in this process in front of it. Closing the store ends what it shares with them. */
+export interface Composed {
   readonly store: LimiterStore;
+  readonly leases: Leases;
   readonly live: LivePolicies | undefined;
   readonly denyCache: DenyCache | undefined;
 }
@@ -43,19 +44,20 @@ const UNHEARD =
 
 const DISAGREED = 'One subject has two windows, each with the whole limit';
 
-/** Builds the stack. All parts share one subscription. @throws {LimiterInputError} naming the option and its value. */
-export function storeStack({ backend, ...options }: StackOptions): StoreStack {
+/** Puts them together. All parts share one subscription. @throws {LimiterInputError} naming the option and its value. */
+export function compose({ backend, ...options }: ComposeOptions): Composed {
   const liveOptions = liveSetting(options.live);
   const maxEntries = denyEntries(options.denyCache);
   if (backend.kind === 'store') {
     const source = liveOptions && memoryLiveSource();
     const live = source && liveOver({ source, policies: options.policies, actor: options.actor, ...liveOptions });
-    return { store: leases(backend.store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
+    const { store } = backend;
+    return { store, leases: leases(store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
   }
-  return redisStack(backend, options, liveOptions, maxEntries);
+  return onRedis(backend, options, liveOptions, maxEntries);
 }
 
-function redisStack(
+function onRedis(
   { client, faults, release }: Extract<Backend, { kind: 'redis' }>,
   {
     policies,
@@ -65,10 +67,10 @@ function redisStack(
     namespace,
     actor,
     metrics,
-  }: Omit<StackOptions, 'backend' | 'live' | 'denyCache'>,
+  }: Omit<ComposeOptions, 'backend' | 'live' | 'denyCache'>,
   liveOptions: LiveOptions | undefined,
   maxEntries: number,
-): StoreStack {
+): Composed {
   const onRefused = (error: unknown): void => faults.note(error, UNHEARD);
   const bus = redisBus({ client, namespace, liveKey: liveKeyIn(namespace), onRefused });
   const endWatch = watchShards({ client, shards, namespace, onDisagreement: (fault) => faults.note(fault, DISAGREED) });
@@ -83,19 +85,23 @@ function redisStack(
     onRefusedWhileBlocked: cache?.remember,
     knownBlock: cache?.known,
   });
-  const leasing = leases(windows, { bus, onHit: leaseHits(metrics) });
+  cache?.reportTo(windows);
   const endAll = (): void => {
     bus.close();
     endWatch();
   };
-  const store = closing(cache?.around(leasing) ?? leasing, endAll, release);
-  if (liveOptions === undefined) return { store, live: undefined, denyCache: cache };
+  const parts = {
+    store: closing(windows, endAll, release),
+    leases: leases(windows, { bus, onHit: leaseHits(metrics) }),
+    denyCache: cache,
+  };
+  if (liveOptions === undefined) return { ...parts, live: undefined };
   const { deadlineMs: changeMs = LIVE_DEADLINE_MS } = liveOptions;
   const source = redisLiveSource({ client, bus, namespace, deadlineMs: changeMs, outboxCap, listens: true });
-  return { store, live: liveOver({ source, policies, actor, ...liveOptions }), denyCache: cache };
+  return { ...parts, live: liveOver({ source, policies, actor, ...liveOptions }) };
 }
 
-function leaseHits(metrics: StackOptions['metrics']): () => void {
+function leaseHits(metrics: ComposeOptions['metrics']): () => void {
   return () => metrics?.cacheHit('lease');
 }
 
@@ -109,7 +115,7 @@ function closing(store: LimiterStore, before: () => void, after: () => void): Li
   };
 }
 
-function denyEntries(setting: StackOptions['denyCache'] = true): number {
+function denyEntries(setting: ComposeOptions['denyCache'] = true): number {
   if (typeof setting === 'boolean') return setting ? DENY_ENTRIES : 0;
   if (typeof setting !== 'object' || setting === null) {
     throw new LimiterInputError('denyCache', `must be true, false or { maxEntries }, not ${shown(setting)}`);

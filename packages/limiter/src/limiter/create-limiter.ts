@@ -2,16 +2,12 @@ import { DEFAULT_SHARDS, type FaultListeners, MAX_SHARDS, type RedisClientOrUrl 
 import { type Backend, backendOf } from '../backend.ts';
 import { readActor } from '../by-hand.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { gate } from '../decide/2-local.ts';
 import { limiterOver } from './operations.ts';
 import { checkNamespace } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
 import { type LimiterMetrics, shieldedMetrics, shield } from '../metrics/metrics.ts';
-import { watchedStore } from '../metrics/watched-store.ts';
 import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
 import { requestReader } from '../decide/1-request.ts';
-import { refusingTooCostly } from '../decide/too-costly.ts';
-import { storeStack } from './compose.ts';
 import type { LimiterStore } from '../store/store.ts';
 import type { Limiter } from './limiter.ts';
 import { windowKeys } from '../window-key.ts';
@@ -19,6 +15,10 @@ import { wholeNumberWithin } from '../checks.ts';
 import type { Policy } from '../algorithms/registry.ts';
 import { type NearLimitCrossing, nearLimitNotice } from '../events/near-limit.ts';
 import { countingMetrics, type RecordDecisionsOptions } from '../events/decision-counts.ts';
+import { decider } from '../decide/2-local.ts';
+import { limiterScripts } from '../decide/scripts.ts';
+import { watchDecisions } from '../decide/watch.ts';
+import { compose } from './compose.ts';
 
 /** What {@link createLimiter} needs beside somewhere to keep windows. */
 export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {
@@ -140,13 +140,14 @@ function limiterOn(
   const { metrics, counter } = countingMetrics({
     setting: options.recordDecisions,
     client: backend.kind === 'redis' ? backend.client : undefined,
+    script: limiterScripts.decisionCounts,
     shards,
     namespace,
     outboxCap,
     metrics: options.metrics === undefined ? undefined : shieldedMetrics(options.metrics),
   });
   const onNearLimit = checkedListener(options.onNearLimit);
-  const stack = storeStack({
+  const parts = compose({
     backend,
     live: options.live,
     denyCache: options.denyCache,
@@ -158,13 +159,10 @@ function limiterOn(
     actor,
     metrics,
   });
-  const { live, denyCache } = stack;
-  const store = watchedStore(refusingTooCostly(stack.store), {
-    metrics,
-    notice: nearLimitNotice({ store: stack.store, onNearLimit }),
-  });
+  const { live } = parts;
+  const watch = watchDecisions({ metrics, notice: nearLimitNotice({ store: parts.store, onNearLimit }) });
   const requests = requestReader(policies, windowKeys(shards, namespace), live);
-  return limiterOver({ store, policies, requests, live, actor, gate: gate({ live, denyCache, metrics }), counter });
+  return limiterOver({ decider: decider({ ...parts, watch, metrics }), policies, requests, live, actor, counter });
 }
 
 function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {

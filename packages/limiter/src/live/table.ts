@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { LiveEntries, Override } from './entries.ts';
-import type { Listing } from '../decide/listed-decision.ts';
+import type { Listing } from '../decision.ts';
 import { networkTable, parseNetwork } from './networks.ts';
 import type { Policy } from '../algorithms/registry.ts';
 import { withNumbers } from '../policy/policy.ts';

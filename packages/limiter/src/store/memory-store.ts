@@ -51,10 +51,10 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
     charge: (request) => decideOne(request, 'charge'),
     reward: (request) => decideOne(request, 'reward'),
     renew: (request) => decideOne(request, 'renew'),
-    async reset(key) {
+    async reset({ key }) {
       windows.delete(key);
     },
-    async block(policy, key, durationMs) {
+    async block({ policy, key }, durationMs) {
       const at = now();
       const window = windows.open({ key, policy }, at);
       window.blockedUntil = at + durationMs;
@@ -62,7 +62,7 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
       window.expiresAt = Math.max(window.expiresAt, window.blockedUntil);
       return window.blockedUntil;
     },
-    async unblock(key) {
+    async unblock({ key }) {
       const window = windows.get(key);
       const ran = window !== undefined && window.blockedUntil > now();
       // One that is over is left: a clock that steps back finds it again.

@@ -2,10 +2,17 @@ import type { RedisFaultCode } from '@spillway/redis';
 import type { ByHand, Decision } from '../types.ts';
 import type { Policy } from '../algorithms/registry.ts';
 
-/** One request as a store sees it: checked, and with its key made. */
-export interface StoreRequest {
+/** One window: what one subject does of one action under one policy. */
+export interface StoreWindow {
   readonly policy: Policy;
+  readonly subject: string;
+  readonly action: string;
+  /** All three as one text: no two windows have the same. */
   readonly key: string;
+}
+
+/** One request as a store sees it: checked, and the same object from the caller to the store. */
+export interface StoreRequest extends StoreWindow {
   readonly cost: number;
   /** Who holds a slot of a `concurrency` policy: 8 characters of A-Z, a-z, 0-9, `_` and `-`. */
   readonly slot?: string;
@@ -34,17 +41,17 @@ export interface LimiterStore {
   /** Gives a slot its full time again; not allowed when it has been lost. @throws LimiterUnavailableError */
   renew(request: StoreRequest): Promise<Decision>;
   /** Forgets a window and its block. `by` is for the trail. @throws LimiterUnavailableError */
-  reset(key: string, by?: ByHand): Promise<void>;
+  reset(window: StoreWindow, by?: ByHand): Promise<void>;
   /**
-   * Refuses the key for `durationMs` (`Infinity` = for ever).
+   * Refuses requests of the window for `durationMs` (`Infinity` = for ever).
    * @returns the block's end in ms since 1970 by the store's clock, or `Infinity`.
    * @throws LimiterUnavailableError
    */
-  block(policy: Policy, key: string, durationMs: number, by?: ByHand): Promise<number>;
+  block(window: StoreWindow, durationMs: number, by?: ByHand): Promise<number>;
   /** @returns whether a block ran. @throws LimiterUnavailableError */
-  unblock(key: string, by?: ByHand): Promise<boolean>;
-  /** Notes in the audit trail that a key has come near its limit; a store without a trail has no such thing. */
-  nearLimit?(key: string, limit: number, remaining: number): void;
+  unblock(window: StoreWindow, by?: ByHand): Promise<boolean>;
+  /** Notes in the audit trail that a window has come near its limit; a store without a trail has no such thing. */
+  nearLimit?(window: StoreWindow, limit: number, remaining: number): void;
   /**
    * Gives back `cost` units that were charged at `chargedAtMs` by the store's clock and that nobody used. What can't be
    * found there stays charged. A store without it keeps unused leases charged until they leave the window.

@@ -1,14 +1,6 @@
-import {
-  eventFields,
-  type OutboxEvent,
-  outboxEventId,
-  MalformedEventError,
-  type RedisClient,
-  type RedisScript,
-} from '@spillway/redis';
+import { eventFields, type OutboxEvent, outboxEventId, MalformedEventError } from '@spillway/redis';
 import type { PolicyMode } from '../algorithms/algorithm.ts';
 import { parseWindowKey } from '../window-key.ts';
-import { reportTimer, chunks } from './report.ts';
 
 /**
  * A block as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with the
@@ -90,51 +82,59 @@ export function windowOf(event: OutboxEvent): EventWindow {
   return { key, ...window };
 }
 
-/** What a {@link DeniedCounter} is made of. */
-export interface DeniedCounterOptions {
-  readonly client: RedisClient;
-  readonly script: RedisScript<number>;
-  readonly outboxCap: number;
-  /** How long refusals of one block are gathered before they are reported. */
-  readonly intervalMs: number;
+/** A subject that came near its limit, as one outbox event tells it. */
+export interface NearLimitEvent {
+  /** The event's id, the same at every delivery. */
+  readonly id: string;
+  readonly policy: string;
+  readonly action: string;
+  readonly subject: string;
+  /** Units in a window. */
+  readonly limit: number;
+  /** Units left after the request that crossed the threshold. */
+  readonly remaining: number;
+  /** When it was recorded, about a second after the crossing at most; ms since 1970 by Redis' clock. */
+  readonly atMs: number;
 }
 
-/** Counts refusals of blocked subjects and reports them in bulk: a flood costs Redis one event a second and subject. */
-export interface DeniedCounter {
-  /** `count`: how many. @default 1 */
-  add(key: string, count?: number): void;
-  /** Reports what is left. */
-  close(): Promise<void>;
-}
-
-/**
- * Makes a {@link DeniedCounter}. Refusals counted while the connection is away wait for it; those of a report that
- * failed after it was sent are not sent again, since it may have been carried out.
- */
-export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedCounterOptions): DeniedCounter {
-  const counts = new Map<string, number>();
-
-  async function report(): Promise<void> {
-    const batches = [...chunks(counts, client.isCluster === true)];
-    counts.clear();
-    await Promise.allSettled(
-      batches.map((batch) =>
-        script.run(
-          client,
-          batch.map(([key]) => key),
-          [outboxCap, ...batch.map(([, count]) => count)],
-        ),
-      ),
-    );
-  }
-
-  const timer = reportTimer({ client, everyMs: intervalMs, report });
+/** Reads an event of type `near_limit`. @throws {MalformedEventError} of @spillway/redis */
+export function parseNearLimitEvent(event: OutboxEvent): NearLimitEvent {
+  const { number } = eventFields(event);
+  const { policy, action, subject } = windowOf(event);
   return {
-    add(key, count = 1) {
-      if (outboxCap === 0) return;
-      counts.set(key, (counts.get(key) ?? 0) + count);
-      timer.arm();
-    },
-    close: () => timer.close(counts.size > 0),
+    id: outboxEventId(event),
+    policy,
+    action,
+    subject,
+    limit: number('limit'),
+    remaining: number('remaining'),
+    atMs: event.atMs,
+  };
+}
+
+/** How many decisions of one policy fell one way in one process, as one outbox event tells it. */
+export interface DecisionCountsEvent {
+  /** The event's id, the same at every delivery. */
+  readonly id: string;
+  readonly policy: string;
+  /** Why they fell so: a `DecisionReason`. */
+  readonly outcome: string;
+  readonly count: number;
+  /** Over how many ms they were counted; they ended at `atMs`. */
+  readonly overMs: number;
+  /** Ms since 1970 by Redis' clock. */
+  readonly atMs: number;
+}
+
+/** Reads an event of type `decisions`. @throws {MalformedEventError} of @spillway/redis */
+export function parseDecisionCountsEvent(event: OutboxEvent): DecisionCountsEvent {
+  const { text, number } = eventFields(event);
+  return {
+    id: outboxEventId(event),
+    policy: text('policy', /^[a-z0-9_-]{1,64}$/u),
+    outcome: text('outcome', /^[a-z_]{1,32}$/u),
+    count: number('count'),
+    overMs: number('over'),
+    atMs: event.atMs,
   };
 }
