@@ -5,7 +5,7 @@ import type { LimiterMetrics } from '../metrics/metrics.ts';
 import type { ByHand, Decision } from '../types.ts';
 import type { BlockedListener, LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
 import { decisions, acrossShards } from './4-ask.ts';
-import { fallback } from './fallback.ts';
+import { type Fallback, fallback } from './fallback.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
 import { specOf } from '../algorithms/registry.ts';
 import { deniedCounter, nearLimitReporter } from '../events/reports.ts';
@@ -62,21 +62,10 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     },
   });
 
-  const channel = channelOf(client, KEYS_CHANNEL, namespace);
-
-  function bounded<Reply>(operation: string, key: string, work: () => Promise<Reply>): Promise<Reply> {
-    return new Promise((resolve, reject) => {
+  const bounded: Bounded = (operation, key, work) =>
+    new Promise((resolve, reject) => {
       within(key).run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
     });
-  }
-
-  async function lift(window: StoreWindow, how: 'unblock' | 'reset', by: ByHand | undefined): Promise<boolean> {
-    const { key } = window;
-    const args = [outboxCap, how, channel, ...byHandArguments(window, by)];
-    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], args));
-    inPlace.forget(key);
-    return ran;
-  }
 
   const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
 
@@ -87,6 +76,51 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     charge: (request) => change(request, 'charge'),
     reward,
     renew: (request) => change(request, 'renew'),
+    ...changesByHand({
+      client,
+      outboxCap,
+      scripts,
+      bounded,
+      channel: channelOf(client, KEYS_CHANNEL, namespace),
+      inPlace,
+    }),
+    async giveBack({ policy, key, cost }, at) {
+      await bounded('giveBack', key, () =>
+        scripts.giveBack.run(client, [key], [at, cost, specOf(policy).grainMs?.(policy) ?? 0]),
+      );
+    },
+    decideAway: (request, cause) => inPlace.decide(request, false, faultOf(cause)),
+    nearLimit: ({ key }, limit, remaining) => nearLimit.add(key, limit, remaining),
+    countDenied: denied.add,
+    close: async () => void (await Promise.all([denied.close(), nearLimit.close(), inPlace.close()])),
+  };
+}
+
+/** Runs work on a key within the deadline. @throws {LimiterUnavailableError} */
+type Bounded = <Reply>(operation: string, key: string, work: () => Promise<Reply>) => Promise<Reply>;
+
+interface ByHandParts {
+  readonly client: RedisClient;
+  readonly outboxCap: number;
+  readonly scripts: LimiterScripts;
+  readonly bounded: Bounded;
+  readonly channel: string;
+  readonly inPlace: Fallback;
+}
+
+/** What is done to a window by hand: each is part of the trail, and is told to all processes. */
+function changesByHand(parts: ByHandParts): Pick<LimiterStore, 'reset' | 'block' | 'unblock'> {
+  const { client, outboxCap, scripts, bounded, channel, inPlace } = parts;
+
+  async function lift(window: StoreWindow, how: 'unblock' | 'reset', by: ByHand | undefined): Promise<boolean> {
+    const { key } = window;
+    const args = [outboxCap, how, channel, ...byHandArguments(window, by)];
+    const ran = await bounded(how, key, () => scripts.unblock.run(client, [key], args));
+    inPlace.forget(key);
+    return ran;
+  }
+
+  return {
     // Not DEL: a block that ends early is part of the trail.
     reset: async (window, by) => void (await lift(window, 'reset', by)),
     async block(window, durationMs, by) {
@@ -97,15 +131,6 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
       return until === BLOCK_FOREVER ? Infinity : until;
     },
     unblock: (window, by) => lift(window, 'unblock', by),
-    async giveBack({ policy, key, cost }, at) {
-      await bounded('giveBack', key, () =>
-        scripts.giveBack.run(client, [key], [at, cost, specOf(policy).grainMs?.(policy) ?? 0]),
-      );
-    },
-    decideAway: (request, cause) => inPlace.decide(request, false, faultOf(cause)),
-    nearLimit: ({ key }, limit, remaining) => nearLimit.add(key, limit, remaining),
-    countDenied: denied.add,
-    close: async () => void (await Promise.all([denied.close(), nearLimit.close(), inPlace.close()])),
   };
 }
 

@@ -159,13 +159,13 @@ function copyResponse(context: Context, name: string, value: string): void {
 const http = builtinModule('node:http');
 
 /** Node's own request and response, which @hono/node-server hands on. */
-export interface NodeBindings {
+interface NodeBindings {
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
 }
 
 /** The bindings in a context's `env`; undefined on other runtimes, over HTTP/2, and in tests by `app.request()`. */
-export function nodeBindings(env: unknown): NodeBindings | undefined {
+function nodeBindings(env: unknown): NodeBindings | undefined {
   return isNodeBindings(env) ? env : undefined;
 }
 

@@ -117,7 +117,7 @@ interface Shared {
 const inUse = new WeakMap<Registry, Map<string, Shared>>();
 
 /** Makes a {@link Borrower}. */
-export function borrowFrom(registry: Registry): Borrower {
+function borrowFrom(registry: Registry): Borrower {
   const all = inUse.get(registry) ?? new Map<string, Shared>();
   inUse.set(registry, all);
   const mine = new Map<string, Shared>();
