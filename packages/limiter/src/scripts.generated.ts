@@ -1825,7 +1825,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: 'e9d1343ffb16c0612cb408d815ed2a7894097995',
+  sha1: 'd9af08799336747f0e16fe467beda87b70062337',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -1910,95 +1910,140 @@ local outbox_cap, repeated = unpack_at('>I4I1', rules)
 repeated = repeated == 1
 -- Each request's window, and once it is decided its answer.
 local slots = repeated and {} or call('MGET', unpack(keys))
-local rest, others = {}, 0
+-- What the check has found, made in their full size at once. bytes: what is to be written; false of a common refusal; w
+-- of what is no common case. units: what remains when they are written; false where nothing is to be written here.
+local bytes_of, units_of = { unpack(keys) }, { unpack(keys) }
+-- How it is to be written, and the reset where it is not a window: most requests need none of them.
+local ttl_of, offset_of, reset_of, long
 local judge, admit, refuse, events_dropped
 
 local index, from = 0, 6
 while from <= #rules do
-  local groups, size
-  groups, size, from = unpack_at('>I4I1', rules, from)
-  local described = {}
-  for place = 1, size do
-    -- First six places for what is found out: whether it is a common case that fits, w where it is none; units left,
-    -- reset, bytes, ttl, offset. Then the rule: number, limit, window, block, mode, cost, extra, text; and where it ends.
-    local rule = { false, false, false, false, false, false, unpack_at('>I1I4I6I4I1I4I4I1c0', rules, from) }
-    described[place], from = rule, rule[15]
-  end
-  for _ = 1, groups do
-    local refused, stale = false, false
+  local groups, size, first = unpack_at('>I4I1', rules, from)
+  -- The requests at one place of their groups are alike, so each rule is read once for all of them. Where a key comes
+  -- twice, one group is done before the next.
+  local turns = 1
+  if repeated then turns, groups = groups, 1 end
+  for _ = 1, turns do
+    local last = index + groups * size
+    -- By the place of a group's first request. others: some are not written here.
+    local refused, stale, others
+    if repeated then
+      for at = index + 1, last do slots[at] = call('GET', keys[at]) end
+    end
+    from = first
     for place = 1, size do
-      local rule = described[place]
-      local number, limit, window, mode, cost, extra, text = rule[7], rule[8], rule[9], rule[11], rule[12], rule[13], rule[14]
-      if repeated then slots[index + place] = call('GET', keys[index + place]) end
-      local value = slots[index + place]
-      local left, reset, retry, bytes, ttl, offset, fresh
-      if mode < 2 then
+      local number, limit, window, block, mode, cost, extra, text
+      number, limit, window, block, mode, cost, extra, text, from = unpack_at('>I1I4I6I4I1I4I4I1c0', rules, from)
+      -- The value of a new window: the same for all.
+      local fresh
+      for at = index + place, last, size do
+        local value = slots[at]
+        local left, reset, retry, bytes, ttl, offset
+        if mode < 2 then
 if number == 0 then
 ${slidingLogCheck}
-        if left and left >= cost then
+          if left and left >= cost then
 ${slidingLogCommit}
-        end
+          end
 
 elseif number == 1 then
 ${slidingWindowCheck}
-        if left and left >= cost then
+          if left and left >= cost then
 ${slidingWindowCommit}
-        end
+          end
 
 elseif number == 2 then
 ${fixedWindowCheck}
-        if left and left >= cost then
+          if left and left >= cost then
 ${fixedWindowCommit}
-        end
+          end
 
 elseif number == 3 then
 ${tokenBucketCheck}
-        if left and left >= cost then
+          if left and left >= cost then
 ${tokenBucketCommit}
-        end
+          end
 
 elseif number == 4 then
 ${concurrencyCheck}
-        if left and left >= cost then
+          if left and left >= cost then
 ${concurrencyCommit}
-        end
+          end
 
 end
-      end
-      if bytes then
-        rule[1], rule[2], rule[3], rule[4], rule[5], rule[6] = true, left - cost, reset, bytes, ttl, offset
-      elseif left and rule[10] == 0 then
-        rule[1] = false
-        refused = refused or mode == 0
-      else
-        if not judge then judge, admit, refuse, events_dropped = rare() end
-        local w, refuses = judge(keys[index + place], value, {
-          number = number, limit = limit, window = window, block = rule[10], mode = mode, cost = cost, extra = extra,
-          text = text,
-        })
-        rule[1], refused, stale = w, refused or refuses, stale or w.stale
+        end
+        if bytes then
+          bytes_of[at], units_of[at] = bytes, left - cost
+          if ttl then
+            ttl_of = ttl_of or { false, false, false, false }
+            ttl_of[at] = ttl
+          elseif offset then
+            offset_of = offset_of or { false, false, false, false }
+            offset_of[at] = offset
+          end
+          if reset ~= window then
+            reset_of = reset_of or { false, false, false, false }
+            reset_of[at] = reset
+          end
+        else
+          others = true
+          local w, refuses = false, mode == 0
+          if not left or block > 0 then
+            if not judge then judge, admit, refuse, events_dropped = rare() end
+            w, refuses = judge(keys[at], value, {
+              number = number, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
+              text = text,
+            })
+            if w.stale then
+              stale = stale or { false, false, false, false }
+              stale[at - place + 1] = true
+            end
+          end
+          bytes_of[at], units_of[at] = w, false
+          if refuses then
+            refused = refused or { false, false, false, false }
+            refused[at - place + 1] = true
+          end
+        end
       end
     end
 
-    for place = 1, size do
-      local rule = described[place]
-      local found, units, answer = rule[1], nil, nil
-      index = index + 1
-      if found == true and not refused then
-        local key, ttl, offset = keys[index], rule[5], rule[6]
-        if ttl then
-          call('SET', key, rule[4], 'PX', ttl)
-        elseif offset then
-          call('SETRANGE', key, offset, rule[4])
-        else
-          call('APPEND', key, rule[4])
+    for start = index, last - 1, size do
+      if not (refused and refused[start + 1]) then
+        for at = start + 1, start + size do
+          local units = units_of[at]
+          if units then
+            local key, bytes, ttl, offset = keys[at], bytes_of[at], ttl_of and ttl_of[at], offset_of and offset_of[at]
+            if ttl then
+              call('SET', key, bytes, 'PX', ttl)
+            elseif offset then
+              call('SETRANGE', key, offset, bytes)
+            else
+              call('APPEND', key, bytes)
+            end
+            local reset = reset_of and reset_of[at]
+            if reset then
+              slots[at], long = pack('>I1I4I6I6', 0, units, reset, 0), true
+            else
+              slots[at] = units
+            end
+          end
         end
-        if rule[3] == rule[9] then units = rule[2] else answer = pack('>I1I4I6I6', 0, rule[2], rule[3], 0) end
-      elseif found == true or found == false then
-        -- Asked once more, for when all is free again without this request.
-        local number, limit, window, cost, extra = rule[7], rule[8], rule[9], rule[12], rule[13]
-        local key, value = keys[index], slots[index]
-        local left, reset, retry
+      end
+    end
+
+    if others then from = first end
+    for place = 1, others and size or 0 do
+      local number, limit, window, cost, extra, length
+      number, limit, window, cost, extra, length, from = unpack_at('>I1I4I6xxxxxI4I4I1', rules, from)
+      from = from + length
+      for at = index + place, last, size do
+        local key, w, units, withheld = keys[at], bytes_of[at], units_of[at], refused and refused[at - place + 1]
+        if withheld and units or not w then
+          -- Asked once more, for when all is free again without this request.
+          local value = slots[at]
+          local left, reset, retry
 if number == 0 then
 ${slidingLogCheck}
 ${slidingLogRefuse}
@@ -2015,27 +2060,34 @@ elseif number == 4 then
 ${concurrencyCheck}
 ${concurrencyRefuse}
 end
-        local outcome = stale and 5 or found and 4 or 1
-        answer = pack('>I1I4I6I6', outcome, left > 0 and left or 0, reset, found and 0 or retry)
-      else
-        if stale then
-          found.outcome = 5
-        elseif refused and found.outcome == 0 then
-          found.outcome = 4
+          local outcome = stale and stale[at - place + 1] and 5 or units and 4 or 1
+          slots[at], long = pack('>I1I4I6I6', outcome, left > 0 and left or 0, reset, units and 0 or retry), true
+        elseif not units then
+          if stale and stale[at - place + 1] then
+            w.outcome = 5
+          elseif w.outcome == 0 and withheld then
+            w.outcome = 4
+          end
+          slots[at], long = w.outcome == 0 and admit(w, w.rule) or refuse(w, w.rule, outbox_cap), true
         end
-        answer = found.outcome == 0 and admit(found, found.rule) or refuse(found, found.rule, outbox_cap)
       end
-      if not units then
-        others = others + 1
-        rest[others] = answer
-        units = 4294967295
-      end
-      slots[index] = units
     end
+    index = last
   end
 end
-if events_dropped and events_dropped() > 0 then rest[others + 1] = pack('>I4', events_dropped()) end
-return pack('>I6' .. string.rep('I4', index), now, unpack(slots)) .. table.concat(rest)
+local rest = ''
+if long then
+  local answers, count = { '', '', '', '' }, 0
+  for at = 1, index do
+    if type(slots[at]) == 'string' then
+      count = count + 1
+      answers[count], slots[at] = slots[at], 4294967295
+    end
+  end
+  rest = table.concat(answers)
+end
+if events_dropped and events_dropped() > 0 then rest = rest .. pack('>I4', events_dropped()) end
+return pack('>I6' .. string.rep('I4', index), now, unpack(slots)) .. rest
 `,
 };
 
