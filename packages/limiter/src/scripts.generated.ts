@@ -833,7 +833,7 @@ end
 const concurrencyCheck = `local expires, last
 if not value then
   left = limit
-elseif #value > 18 then
+elseif #value > 31 then
   local base, blocked, first
   base, blocked, expires, first = unpack_at('>I6I6I6I6', value)
   base = base - 4 * 17592186044416
@@ -1474,7 +1474,7 @@ return answers .. table.concat(rest)
 
 export const batchConcurrency: LuaScript = {
   name: 'batch-concurrency',
-  sha1: '5e9ce3c1946be515fb55bd67cafdc87afae4f688',
+  sha1: '11124abc51893559152e08ce12971a840c3aef2d',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1825,7 +1825,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: 'd9af08799336747f0e16fe467beda87b70062337',
+  sha1: '954e4c5317714f28af62a69491a0bdd789f3546e',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -2438,7 +2438,7 @@ return answer
 
 export const loneConcurrency: LuaScript = {
   name: 'lone-concurrency',
-  sha1: 'ac50d9c4b691b91f1c8fa7971d847a469f6d1a5b',
+  sha1: '9633f68b48eb2f079b8d3036dcaa066bbf60def6',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --

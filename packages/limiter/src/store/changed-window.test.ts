@@ -22,6 +22,9 @@ afterAll(() => server.stop());
 const policyOf = (options: Partial<PolicyOptions>) =>
   definePolicy({ name: 'p', limit: 4, windowMs: MINUTE, ...options } as PolicyOptions);
 
+const optionsOf = (algorithm: (typeof algorithms)[number] | 'concurrency' | 'quota'): Partial<PolicyOptions> =>
+  (algorithm === 'quota' ? { algorithm, period: 'day', windowMs: undefined } : { algorithm }) as Partial<PolicyOptions>;
+
 // A policy that is changed while it runs meets the windows of the one before: here each is a limiter of its own on the same store.
 const limiterOf = (under: StoreUnderTest, options: Partial<PolicyOptions>): Limiter =>
   createLimiter({ store: under.store, policies: [policyOf(options)] });
@@ -100,6 +103,25 @@ describe('a window that is changed while in use', () => {
       { numRuns: 150 },
     );
     for (const under of stores) await under.dispose();
+  });
+
+  const each = [...algorithms, 'concurrency', 'quota'] as const;
+  const changes = each.flatMap((before) => each.map((after) => [before, after] as const));
+  it.each(changes)('is decided by Redis whatever it held: %s becomes %s', async (before, after) => {
+    const under = await redisUnderTest(server.url);
+    await under.setNow(START);
+    for (const units of [1, 2, 3]) {
+      const subject = `${before} ${after} ${units}`;
+      for (let unit = 0; unit < units; unit += 1) await limiterOf(under, optionsOf(before)).consume('p', subject);
+      const changed = limiterOf(under, optionsOf(after));
+      for (const decision of [
+        await changed.consume('p', subject),
+        (await changed.consumeAll([{ policy: 'p', subject }])).decisions[0],
+      ]) {
+        expect(decision, `${units} units`).toMatchObject({ reason: expect.stringMatching(/^(?:allowed|limited)$/u) });
+      }
+    }
+    await under.dispose();
   });
 
   // By the server's own clock: the hand-turned one lengthens each time to live.

@@ -8,7 +8,7 @@
 local expires, last
 if not value then
   left = limit
-elseif #value > 18 then
+elseif #value > 31 then
   local base, blocked, first
   base, blocked, expires, first = unpack_at('>I6I6I6I6', value)
   base = base - NUMBER * 17592186044416
