@@ -36,7 +36,7 @@ function goals(results: readonly InProcess[]): readonly Goal[] {
     blockedGoal(results, 100_000),
     { name: 'a leased policy', measured: speed('leased', 1) / 1e6, bound: 1, ...common },
     {
-      name: "a blocked subject, against rate-limiter-flexible's inMemoryBlock",
+      name: 'a blocked subject, against a peer that remembers whom it refused',
       measured: speed('blocked', 1) / speed('rate-limiter-flexible', 1),
       bound: 4,
       ...common,

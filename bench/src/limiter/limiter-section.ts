@@ -32,7 +32,7 @@ function throughputGoals([own, ...others]: readonly Result[]): readonly Goal[] {
   if (own === undefined || fastest === undefined) return [];
   return [
     {
-      name: `decisions/s, against the fastest peer (${fastest.name})`,
+      name: 'decisions/s, against the fastest peer',
       measured: own.decisionsPerSecond / fastest.decisionsPerSecond,
       bound: 4,
       better: 'more',
