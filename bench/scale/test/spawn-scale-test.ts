@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { serverHomes } from '@spillway/embedded/testing';
 
 const program = [
   '--conditions=@spillway/source',
@@ -24,7 +24,7 @@ export interface ScaleTestProcess {
 /** Starts it from source. */
 export function spawnScaleTest(home: string, ...args: readonly string[]): ScaleTestProcess {
   const child = spawn(process.execPath, [...program, ...args], {
-    env: { ...process.env, TMPDIR: home, npm_lifecycle_event: undefined },
+    env: { ...process.env, TMPDIR: home, SPILLWAY_SERVER_HOMES: home, npm_lifecycle_event: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -41,7 +41,7 @@ export function spawnScaleTest(home: string, ...args: readonly string[]): ScaleT
 
 /** A temporary directory into which the servers' own user may look, too. */
 export function openHome(): string {
-  const home = mkdtempSync(path.join(tmpdir(), 'spillway-scale-'));
+  const home = mkdtempSync(path.join(serverHomes(), 'spillway-scale-'));
   chmodSync(home, 0o755);
   return home;
 }

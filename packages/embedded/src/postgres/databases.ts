@@ -35,7 +35,8 @@ export async function withClient<T>(url: string, use: (client: Client) => Promis
  */
 export async function createDatabase(url: string, name: string, options: CreateDatabaseOptions = {}): Promise<string> {
   const { template } = options;
-  const clause = template === undefined ? '' : ` TEMPLATE ${escapeIdentifier(template)}`;
+  // Logging each page of the copy (the default) costs six times as much as copying its files.
+  const clause = template === undefined ? '' : ` TEMPLATE ${escapeIdentifier(template)} STRATEGY FILE_COPY`;
   await withClient(url, (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}${clause}`));
   return withDatabase(url, name);
 }

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { readConfig } from '../config.ts';
 
 /** The directory that belongs to one server. */
 export interface WorkDirectory {
@@ -14,15 +15,20 @@ export interface WorkDirectory {
   readonly throwaway: boolean;
 }
 
+/** The directory in which servers that are given none keep their files. */
+export function serverHomes(): string {
+  return readConfig().serverHomes ?? tmpdir();
+}
+
 /**
  * Makes the working directory of one server: the given directory, which stays, or a new temporary one, which does not.
  *
- * @param name part of the temporary directory's name, for people who look into /tmp
+ * @param name part of the temporary directory's name, for people who look into {@link serverHomes}
  */
 export async function openWorkDirectory(name: string, directory: string | undefined): Promise<WorkDirectory> {
   const throwaway = directory === undefined;
   const workDirectory =
-    directory === undefined ? await mkdtemp(path.join(tmpdir(), `spillway-${name}-`)) : path.resolve(directory);
+    directory === undefined ? await mkdtemp(path.join(serverHomes(), `spillway-${name}-`)) : path.resolve(directory);
   await mkdir(workDirectory, { recursive: true });
   return {
     directory: workDirectory,

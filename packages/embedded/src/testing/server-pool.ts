@@ -53,7 +53,7 @@ export class ServerPool {
 
   /** The Postgres of this run. Files share it, each with databases of its own. */
   async leasePostgres(): Promise<Lease> {
-    this.#postgres ??= startPostgres({ args: ['-c', 'max_connections=500'] });
+    this.#postgres ??= startPostgres({ args: ['-c', 'max_connections=500', '-c', 'max_wal_size=256MB'] });
     try {
       const { url } = await this.#postgres;
       return { url, release: async () => {} };
