@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createApiKey, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { compiled, usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
 import { type CollectedSpan, type Collector, startCollector } from '../test/collector.ts';
 import { repository } from '../test/deploy-file.ts';
@@ -14,6 +14,10 @@ const postgres = usePostgres({
   },
   template: 'deploy',
 });
+const programs = {
+  api: await compiled(new URL('../../packages/api/src/main.ts', import.meta.url)),
+  worker: await compiled(new URL('../../packages/worker/src/main.ts', import.meta.url)),
+};
 const children: ChildProcess[] = [];
 let collector: Collector | undefined;
 afterEach(() => {
@@ -21,10 +25,9 @@ afterEach(() => {
   collector?.close();
 });
 
-/** Starts a program of ours from source, as it runs in production but for the variables. */
+/** Starts a program of ours, as it runs in production but for the variables. */
 function run(part: 'api' | 'worker', env: Record<string, string>): ChildProcess {
-  const args = ['--conditions=@spillway/source', '--import', 'tsx', `packages/${part}/src/main.ts`];
-  const child = spawn(process.execPath, args, {
+  const child = spawn(process.execPath, [programs[part]], {
     cwd: repository,
     env: { PATH: process.env['PATH'], ...env },
     stdio: 'ignore',

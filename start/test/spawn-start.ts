@@ -1,17 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { serve } from '@spillway/api';
+import { compiled } from '@spillway/embedded/testing';
 import { vi } from 'vitest';
 
-/** Runs the start command from source. */
-export const startCommand: readonly string[] = [
-  '--conditions=@spillway/source',
-  '--import',
-  'tsx',
-  fileURLToPath(new URL('../src/main.ts', import.meta.url)),
-];
+/** Runs the start command, as built. */
+export const startCommand: readonly string[] = [await compiled(new URL('../src/main.ts', import.meta.url))];
 
 /** The start command as a process of its own. */
 export interface StartProcess {

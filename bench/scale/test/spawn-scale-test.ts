@@ -2,15 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { serverHomes } from '@spillway/embedded/testing';
+import { compiled, serverHomes } from '@spillway/embedded/testing';
 
-const program = [
-  '--conditions=@spillway/source',
-  '--import',
-  'tsx',
-  fileURLToPath(new URL('../src/main.ts', import.meta.url)),
-];
+const program = await compiled(new URL('../src/main.ts', import.meta.url));
 
 /** The scale test as a process of its own, which keeps all its temporary files in `home`. */
 export interface ScaleTestProcess {
@@ -21,9 +15,9 @@ export interface ScaleTestProcess {
   readonly exited: Promise<number | null>;
 }
 
-/** Starts it from source. */
+/** Starts it, as built. */
 export function spawnScaleTest(home: string, ...args: readonly string[]): ScaleTestProcess {
-  const child = spawn(process.execPath, [...program, ...args], {
+  const child = spawn(process.execPath, [program, ...args], {
     env: { ...process.env, TMPDIR: home, SPILLWAY_SERVER_HOMES: home, npm_lifecycle_event: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '@spillway/embedded/testing';
 import { onTestFinished } from 'vitest';
 
 /** A program of ours as a process of its own. */
@@ -13,13 +13,13 @@ export interface Program {
 }
 
 const mains = {
-  api: fileURLToPath(new URL('../src/main.ts', import.meta.url)),
-  worker: fileURLToPath(new URL('../../worker/src/main.ts', import.meta.url)),
+  api: await compiled(new URL('../src/main.ts', import.meta.url)),
+  worker: await compiled(new URL('../../worker/src/main.ts', import.meta.url)),
 };
 
-/** Starts the real process from source, with no other variables than these. It is killed when its test is over. */
+/** Starts the real process as built, with no other variables than these. It is killed when its test is over. */
 export function startProgram(program: keyof typeof mains, env: Readonly<Record<string, string>>): Program {
-  const child = spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', mains[program]], {
+  const child = spawn(process.execPath, [mains[program]], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

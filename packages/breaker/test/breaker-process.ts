@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '@spillway/embedded/testing';
 import type { BreakerSnapshot } from '../src/breakers/snapshots.ts';
 import type { StateName } from '../src/metrics.ts';
 
@@ -43,7 +43,7 @@ export interface BreakerProcess {
   kill(): Promise<void>;
 }
 
-const fixture = fileURLToPath(new URL('breaker.fixture.ts', import.meta.url));
+const fixture = await compiled(new URL('breaker.fixture.ts', import.meta.url));
 
 /** Starts a process and waits until it is connected. */
 export async function breakerProcess(args: {
@@ -54,20 +54,9 @@ export async function breakerProcess(args: {
   readonly deaf?: boolean;
 }): Promise<BreakerProcess> {
   const { urls, openMs, timeoutMs, deaf = false } = args;
-  const child = spawn(
-    process.execPath,
-    [
-      '--conditions=@spillway/source',
-      '--import',
-      'tsx',
-      fixture,
-      urls.join(','),
-      `${openMs}`,
-      `${timeoutMs}`,
-      deaf ? 'deaf' : '',
-    ],
-    { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
-  );
+  const child = spawn(process.execPath, [fixture, urls.join(','), `${openMs}`, `${timeoutMs}`, deaf ? 'deaf' : ''], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   const met = new Map<string, number>();
   const waiting = new Map<number, (message: ToParent) => void>();
   let [orders, isHanging] = [0, false];

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '@spillway/embedded/testing';
 
-const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const main = await compiled(new URL('../src/main.ts', import.meta.url));
 
 /**
- * A command line's process, from source, with no other variables than these.
+ * A command line's process, as built, with no other variables than these.
  * @param options with `terminal`, its three streams are a terminal, whose keyboard is stdin and whose screen is stdout.
  */
 export function startSpillway(
@@ -13,7 +13,7 @@ export function startSpillway(
   env: Readonly<Record<string, string>> = {},
   { terminal = false }: { readonly terminal?: boolean } = {},
 ): ChildProcess {
-  const command = [process.execPath, '--conditions=@spillway/source', '--import', 'tsx', main, ...args];
+  const command = [process.execPath, main, ...args];
   const [program = '', ...rest] = terminal ? ['script', '-qfec', `exec ${command.join(' ')}`, '/dev/null'] : command;
   return spawn(program, rest, {
     env: { PATH: process.env['PATH'], TERM: 'xterm', ...env },

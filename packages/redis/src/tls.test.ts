@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { missingPackages } from '@spillway/embedded';
+import { compiled } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const SERVER = '/usr/bin/redis-server';
@@ -14,7 +14,7 @@ const missing = await missingPackages([
   { name: 'redis-server', file: SERVER },
   { name: 'openssl', file: OPENSSL },
 ]);
-const fixture = fileURLToPath(new URL('../test/connect.fixture.ts', import.meta.url));
+const fixture = await compiled(new URL('../test/connect.fixture.ts', import.meta.url));
 
 async function freePort(): Promise<number> {
   return new Promise((resolve) => {
@@ -60,11 +60,9 @@ describe.skipIf(missing !== undefined)(
 
     /** What a process that trusts the authority says of a URL. */
     async function connect(url: string): Promise<string> {
-      const { stdout } = await promisify(execFile)(
-        process.execPath,
-        ['--conditions=@spillway/source', '--import', 'tsx', fixture, url],
-        { env: { ...process.env, NODE_EXTRA_CA_CERTS: file('ca.crt') } },
-      );
+      const { stdout } = await promisify(execFile)(process.execPath, [fixture, url], {
+        env: { ...process.env, NODE_EXTRA_CA_CERTS: file('ca.crt') },
+      });
       return stdout.trim();
     }
 

@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { startPgBouncer } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { compiled, useRedis } from '@spillway/embedded/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { PUMP_GROUP } from './pump/outbox-reader.ts';
@@ -13,6 +12,7 @@ import { useMigratedPostgres } from '../test/migrated.ts';
 import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 4;
+const main = await compiled(new URL('main.ts', import.meta.url));
 const redis = useRedis();
 const postgres = useMigratedPostgres();
 const children: ChildProcess[] = [];
@@ -21,10 +21,9 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** Starts the worker's process from source. */
+/** Starts the worker's process, as built. */
 function run(env: Record<string, string>): ChildProcess {
-  const main = fileURLToPath(new URL('main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', main], {
+  const child = spawn(process.execPath, [main], {
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'ignore', 'pipe'],
   });

@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { createPool, migrate } from '@spillway/db';
 import { startPostgres, startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { compiled, useRedis } from '@spillway/embedded/testing';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
@@ -13,13 +12,13 @@ import { useMigratedPostgres } from '../test/migrated.ts';
 import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 2;
+const main = await compiled(new URL('main.ts', import.meta.url));
 const redis = useRedis();
 const postgres = useMigratedPostgres();
 
 /** The worker's process, with two seconds to shut down, and what it logs. */
 function run(redisUrl: string, databaseUrl: string): { child: ChildProcess; log: () => string } {
-  const main = fileURLToPath(new URL('main.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', main], {
+  const child = spawn(process.execPath, [main], {
     env: {
       PATH: process.env['PATH'],
       REDIS_URL: redisUrl,

@@ -1,21 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '@spillway/embedded/testing';
 
 /**
- * Starts a program of this folder from source, in a process of its own.
+ * Starts a program of this folder in a process of its own.
  * @param preload modules to import before it.
  */
-export function runFixture(name: string, args: readonly string[], preload: readonly string[] = []): ChildProcess {
-  const imports = preload.flatMap((each) => ['--import', file(each)]);
-  return spawn(
-    process.execPath,
-    ['--conditions=@spillway/source', '--import', 'tsx', ...imports, file(name), ...args],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
+export async function runFixture(
+  name: string,
+  args: readonly string[],
+  preload: readonly string[] = [],
+): Promise<ChildProcess> {
+  const [program = '', ...before] = await Promise.all(
+    [name, ...preload].map((each) => compiled(new URL(each, import.meta.url))),
   );
-}
-
-function file(name: string): string {
-  return fileURLToPath(new URL(name, import.meta.url));
+  const imports = before.flatMap((each) => ['--import', each]);
+  return spawn(process.execPath, [...imports, program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
 }

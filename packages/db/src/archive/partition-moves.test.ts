@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '@spillway/embedded/testing';
 import type { PoolClient } from 'pg';
 import { describe, expect, test, vi } from 'vitest';
 import { type Connection, withConnection } from '../connection/connection.ts';
@@ -11,6 +11,7 @@ import { partitionedOrders } from '../../test/partitioned-orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
 
+const fixture = await compiled(new URL('../../test/archive-orders.fixture.ts', import.meta.url));
 const database = useDatabase();
 const { archive, census, createOrders, partitionsOf, query, run } = partitionedOrders(database);
 
@@ -26,9 +27,7 @@ async function expectWhole(before: unknown): Promise<void> {
 }
 
 async function start(): Promise<{ child: ChildProcess; kill: () => Promise<void> }> {
-  const fixture = fileURLToPath(new URL('../../test/archive-orders.fixture.ts', import.meta.url));
-  const args = ['--conditions=@spillway/source', '--import', 'tsx', fixture, database.url];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [fixture, database.url], { stdio: ['ignore', 'pipe', 'inherit'] });
   const [pid] = await once(createInterface({ input: child.stdout }), 'line');
   // Postgres notices a lost client late; a lost host or a restart ends its statement too.
   const kill = async (): Promise<void> => {

@@ -6,13 +6,15 @@ import { createInterface } from 'node:readline';
  * connection is the lease. When it closes, because the file is done or its process died, the server is free again.
  */
 export interface BrokerRequest {
-  readonly want: 'redis' | 'postgres';
+  /** A server, or the turn to compile: two compilers at once would write the same files. */
+  readonly want: 'redis' | 'postgres' | 'compiler';
 }
 
 /** The broker's answer. */
 export type BrokerReply =
   | {
       readonly kind: 'lease';
+      /** Of the server; '' for a turn. */
       readonly url: string;
       /** Names this test run; part of the names of everything that must not outlive it. */
       readonly run: string;
@@ -23,7 +25,7 @@ export type BrokerReply =
 export function parseRequest(line: string): BrokerRequest {
   const value: unknown = JSON.parse(line);
   const want = typeof value === 'object' && value !== null && 'want' in value ? value.want : undefined;
-  if (want === 'redis' || want === 'postgres') return { want };
+  if (want === 'redis' || want === 'postgres' || want === 'compiler') return { want };
   throw new Error(`not a request: ${line}`);
 }
 

@@ -79,7 +79,8 @@ async function serve(socket: Socket, state: { readonly run: string; readonly poo
   try {
     const { want } = parseRequest(await firstLine(socket));
     const pool = await state.pool.load();
-    lease = want === 'redis' ? await pool.leaseRedis() : await pool.leasePostgres();
+    const leases = { redis: 'leaseRedis', postgres: 'leasePostgres', compiler: 'leaseCompiler' } as const;
+    lease = await pool[leases[want]]();
     // The file may have died while its server was starting.
     if (gone) await lease.release();
     else reply(socket, { kind: 'lease', url: lease.url, run: state.run });

@@ -1,4 +1,5 @@
 export { serverHomes } from '../runner/home.ts';
+export { compiled } from './compiled.ts';
 export { documentedRedisUser, type DocumentedRedisUser } from './documented-redis-user.ts';
 export { type LoginFixture, useLogins } from './use-logins.ts';
 export { type ClientOptions, type RedisFixture, useRedis } from './use-redis.ts';

@@ -17,7 +17,8 @@ export class ServerPool {
   readonly #all = new Set<RedisServer>();
   #postgres: Promise<PostgresServer> | undefined;
   /** Keeps the tests that share one external Redis apart: they wait for each other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #external = new Turns();
+  readonly #compiler = new Turns();
 
   /** A Redis that nobody else uses until it is given back. */
   async leaseRedis(): Promise<Lease> {
@@ -28,12 +29,15 @@ export class ServerPool {
   }
 
   async #leaseExternal(): Promise<Lease> {
-    const before = this.#turn;
-    const { promise, resolve: release } = deferred();
-    this.#turn = promise;
-    await before;
+    const done = await this.#external.next();
     const server = await startRedis({ stack: 'external' });
-    return { url: server.url, release: async () => release() };
+    return { url: server.url, release: async () => done() };
+  }
+
+  /** The turn to compile. */
+  async leaseCompiler(): Promise<Lease> {
+    const done = await this.#compiler.next();
+    return { url: '', release: async () => done() };
   }
 
   /** Only a Redis that answers and is empty goes to the next one; a test may have frozen or killed it. */
@@ -73,6 +77,20 @@ export class ServerPool {
   async close(): Promise<void> {
     const postgres = await this.#postgres?.catch(() => undefined);
     await Promise.all([postgres?.stop(), ...[...this.#all].map((server) => server.stop())]);
+  }
+}
+
+/** Lets one after the other have a turn. */
+class Turns {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Resolves when all who asked before are done; call the result to end the turn. */
+  async next(): Promise<() => void> {
+    const before = this.#last;
+    const { promise, resolve } = deferred();
+    this.#last = promise;
+    await before;
+    return resolve;
   }
 }
 

@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { startRedis, startRedisCluster } from '@spillway/embedded';
+import { compiled } from '@spillway/embedded/testing';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 
-const fixture = fileURLToPath(new URL('../../test/flood.fixture.ts', import.meta.url));
+const fixture = await compiled(new URL('../../test/flood.fixture.ts', import.meta.url));
 
 /** What may stay of 50,000 requests: local windows of 1,000 subjects, and what V8 keeps for itself. */
 const SLACK_MB = 15;
@@ -15,11 +15,9 @@ type Report = Readonly<Record<string, number>>;
 
 /** Starts the flooding process. Each call is a round. */
 function flooding(...urls: readonly string[]): () => Promise<Report> {
-  const child: ChildProcess = spawn(
-    process.execPath,
-    ['--expose-gc', '--conditions=@spillway/source', '--import', 'tsx', fixture, urls.join(',')],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
+  const child: ChildProcess = spawn(process.execPath, ['--expose-gc', fixture, urls.join(',')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error('the flood has no pipes');

@@ -38,7 +38,7 @@ it('archives 200,000 rows, none lost and none doubled, though it is killed twice
   expect(before).toMatchObject({ rows: ROWS + 100, ids: ROWS + 100, both: 0 });
 
   const runUntil = async (enough: number, interrupt: (child: ChildProcess) => Promise<unknown>) => {
-    const child = runFixture('archive.fixture.ts', [server.url, '1000']);
+    const child = await runFixture('archive.fixture.ts', [server.url, '1000']);
     const ended = once(child, 'exit');
     const lines: { done?: number; status?: string; crashedBefore?: number }[] = [];
     let interrupted: Promise<unknown> | undefined;

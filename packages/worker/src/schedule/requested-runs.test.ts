@@ -142,7 +142,7 @@ describe('a run that was asked for', () => {
       SELECT 'GET', '/', 200, 1, now() - interval '40 days' FROM generate_series(1, 100);
       CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
       CREATE TRIGGER slow AFTER DELETE ON api_call_logs FOR EACH STATEMENT EXECUTE FUNCTION slow()`);
-    const child = runFixture('maintenance.fixture.ts', [redis.url, postgres.url]);
+    const child = await runFixture('maintenance.fixture.ts', [redis.url, postgres.url]);
     const ended = once(child, 'exit');
     const id = await requestRun(queue, NAME, false);
     const moved = async (): Promise<number> =>

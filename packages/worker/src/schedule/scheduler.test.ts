@@ -280,7 +280,11 @@ describe('a worker whose clock is two days off', () => {
   ])(
     '%s runs jobs when they are due by the clock of Postgres',
     async (_, preload, days) => {
-      const child = runFixture('schedule.fixture.ts', [redis.url, postgres.url, 'often', '*/2 * * * * *'], [preload]);
+      const child = await runFixture(
+        'schedule.fixture.ts',
+        [redis.url, postgres.url, 'often', '*/2 * * * * *'],
+        [preload],
+      );
       children.push(child);
       const said = new Promise<string>((resolve) => {
         child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString()));

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { compiled } from '@spillway/embedded/testing';
+
+const fixture = await compiled(new URL('worker.fixture.ts', import.meta.url));
 
 /** Where a worker can be made to die. */
 export const POINTS = ['after-read', 'after-add', 'mid-insert', 'after-commit'] as const;
@@ -59,10 +61,8 @@ export class WorkerFleet {
   }
 
   #spawn(point: Point | 'none', passes: number): ChildProcess {
-    const fixture = fileURLToPath(new URL('worker.fixture.ts', import.meta.url));
     const work = this.#works[this.#spawned++ % this.#works.length] ?? 'worker';
-    const options = ['--conditions=@spillway/source', '--import', 'tsx', fixture];
-    return spawn(process.execPath, [...options, ...this.#args, point, String(passes), work], {
+    return spawn(process.execPath, [fixture, ...this.#args, point, String(passes), work], {
       env: { PATH: process.env['PATH'] },
       stdio: 'ignore',
     });
