@@ -4,7 +4,7 @@ import { configureRateLimit } from '@spillway/limiter/fetch';
 import { byApiKey } from '@spillway/limiter/http';
 import { describe, expect, it, vi } from 'vitest';
 import { generateContent } from './generate-content.ts';
-import { runFromSource } from '../test/run-example.ts';
+import { runBuilt } from '../test/run-example.ts';
 import { examplesWork } from '../test/examples-work.ts';
 
 const redis = useRedis();
@@ -28,6 +28,6 @@ describe('generate-content', () => {
   });
 });
 
-describe('from source', () => {
-  examplesWork({ redis, run: runFromSource });
+describe('in the workspace', () => {
+  examplesWork({ redis, run: runBuilt });
 });

@@ -4,14 +4,12 @@ import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { useRedis } from '@spillway/embedded/testing';
+import { compiled, useRedis } from '@spillway/embedded/testing';
 import { expect, it, onTestFinished } from 'vitest';
 
 const redis = useRedis();
 const workspace = fileURLToPath(new URL('../../', import.meta.url));
-const cli = join(workspace, 'packages/cli/src/main.ts');
-/** From source, wherever the program lies. */
-const fromSource = ['--conditions=@spillway/source', '--import', import.meta.resolve('tsx')];
+const cli = await compiled(new URL('../../packages/cli/src/main.ts', import.meta.url));
 
 /** An empty folder, in which the packages are linked that the start says to install. */
 async function emptyProject(packages: readonly string[]): Promise<string> {
@@ -32,7 +30,7 @@ interface Process {
 }
 
 function run(args: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}): Process {
-  const child = spawn(process.execPath, [...fromSource, ...args], { cwd, env: { PATH: process.env['PATH'], ...env } });
+  const child = spawn(process.execPath, [...args], { cwd, env: { PATH: process.env['PATH'], ...env } });
   onTestFinished(() => void child.kill('SIGKILL'));
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += String(chunk)));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createPool, migrate } from '@spillway/db';
 import { type PostgresServer, startPostgres } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { compiled, useRedis } from '@spillway/embedded/testing';
 import { drain } from '@spillway/worker';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { npmInstall, type NpmProject, npmProject } from '../test/npm-project.ts';
@@ -39,8 +39,6 @@ Deno.serve({ port: 0, hostname: '127.0.0.1', onListen }, (req) =>
 `;
 
 const workspace = fileURLToPath(new URL('../../', import.meta.url));
-const inWorkspace = (argument: string): string =>
-  argument.startsWith('packages/') ? join(workspace, argument) : argument;
 const redis = useRedis();
 let project: NpmProject;
 let postgres: PostgresServer;
@@ -61,8 +59,9 @@ beforeAll(async () => {
   project = await npmProject({ deno: '2.9.6', jose: '6', '@supabase/supabase-js': '2' }, {}, 'none');
   await npmInstall(project);
   // Deno reads what is built.
-  const built = run('npx', ['tsc', '-b', 'packages/limiter', 'packages/breaker'].map(inWorkspace), {});
-  if ((await built.exited()) !== 0) throw new Error(built.output());
+  for (const name of ['limiter', 'breaker']) {
+    await compiled(new URL(`../../packages/${name}/src/index.ts`, import.meta.url));
+  }
   const ours = { '@spillway/limiter': '*', '@spillway/breaker': '*' };
   for (const name of Object.keys(ours)) {
     const link = join(project.folder, 'node_modules', name);
@@ -71,9 +70,8 @@ beforeAll(async () => {
   }
   const dependencies = { ...ours, jose: '6', '@supabase/supabase-js': '2' };
   await writeFile(join(project.folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
-  const cli = join(workspace, 'packages/cli/src/main.ts');
-  const fromSource = ['--conditions=@spillway/source', '--import', import.meta.resolve('tsx')];
-  const init = await project.run('node', [...fromSource, cli, 'init', 'supabase']);
+  const cli = await compiled(new URL('../../packages/cli/src/main.ts', import.meta.url));
+  const init = await project.run('node', [cli, 'init', 'supabase']);
   if (init.code !== 0) throw new Error(init.output);
   await mkdir(join(project.folder, 'supabase/functions/generate'));
   await writeFile(join(project.folder, 'supabase/functions/generate/index.ts'), FUNCTION);

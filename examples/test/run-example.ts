@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import { dirname, join } from 'node:path';
+import { compiled } from '@spillway/embedded/testing';
 
 /** An example that runs as its own process, as a reader would run it. */
 export interface RunningExample {
@@ -14,16 +15,11 @@ export interface RunningExample {
 /** Starts an example by its name, without an ending, with these variables beside the process' own. */
 export type RunExample = (name: string, env: Readonly<Record<string, string>>) => RunningExample;
 
-/** Runs the files next door from source. */
-export const runFromSource: RunExample = (name, env) => {
-  const path = fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url));
-  // Nest's decorators are those of a compiler option.
-  const tsconfig = fileURLToPath(new URL('../tsconfig.json', import.meta.url));
-  return run(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', path], {
-    ...env,
-    TSX_TSCONFIG_PATH: tsconfig,
-  });
-};
+const builtExample = await compiled(new URL('../src/plain-consume.ts', import.meta.url));
+
+/** Runs the files next door, as built. */
+export const runBuilt: RunExample = (name, env) =>
+  run(process.execPath, [join(dirname(builtExample), `${name}.js`)], env);
 
 /** Runs a program and keeps what it prints. */
 export function run(program: string, args: readonly string[], env: Readonly<Record<string, string>>): RunningExample {

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { hotPathOptions } from '@spillway/redis';
-import { useRedis } from '@spillway/embedded/testing';
+import { compiled, useRedis } from '@spillway/embedded/testing';
 import { afterEach, expect, it } from 'vitest';
 import { fine, quick } from '../../test/breakers.ts';
 import { createBreakers } from './create-breakers.ts';
 
+const index = await compiled(new URL('../index.ts', import.meta.url));
 const redis = useRedis();
 const here = fileURLToPath(new URL('../..', import.meta.url));
 const children: ReturnType<typeof spawn>[] = [];
@@ -17,7 +18,7 @@ afterEach(() => {
 function codeOf(program: string): Promise<number | null> {
   const text = `
     import { Redis } from 'ioredis';
-    import { createBreakers } from './src/index.ts';
+    import { createBreakers } from '${index}';
     import { hotPathOptions } from '@spillway/redis';
     const redis = new Redis('${redis.url}', hotPathOptions);
     redis.on('error', () => undefined);
@@ -26,8 +27,10 @@ function codeOf(program: string): Promise<number | null> {
     const fails = async () => { throw new Error('down'); };
     ${program}
   `;
-  const args = ['--conditions=@spillway/source', '--import', 'tsx', '--input-type=module', '-e', text];
-  const child = spawn(process.execPath, args, { cwd: here, stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
+    cwd: here,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   children.push(child);
   return new Promise((resolve) => child.once('exit', resolve));
 }
