@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { serve } from '@spillway/api';
 import { createPool } from '@spillway/db';
-import { serverHomes, usePostgres, useRedis } from '@spillway/embedded/testing';
+import { workDirectoryRoot, usePostgres, useRedis } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   cleanEnvironment,
@@ -24,7 +24,7 @@ let env: Record<string, string>;
 const running = new Set<StartProcess>();
 
 beforeEach(async () => {
-  folder = mkdtempSync(path.join(serverHomes(), 'spillway-start-'));
+  folder = mkdtempSync(path.join(workDirectoryRoot(), 'spillway-start-'));
   dataDir = path.join(folder, 'data');
   env = { PORT: await freePort(), SPILLWAY_DATA_DIR: dataDir, SPILLWAY_STACK: 'local' };
 });

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { compiled, serverHomes } from '@spillway/embedded/testing';
+import { compiled, workDirectoryRoot } from '@spillway/embedded/testing';
 
 const program = await compiled(new URL('../src/main.ts', import.meta.url));
 
@@ -18,7 +18,7 @@ export interface ScaleTestProcess {
 /** Starts it, as built. */
 export function spawnScaleTest(home: string, ...args: readonly string[]): ScaleTestProcess {
   const child = spawn(process.execPath, [program, ...args], {
-    env: { ...process.env, TMPDIR: home, SPILLWAY_SERVER_HOMES: home, npm_lifecycle_event: undefined },
+    env: { ...process.env, TMPDIR: home, SPILLWAY_WORK_DIRECTORY_ROOT: home, npm_lifecycle_event: undefined },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';
@@ -35,7 +35,7 @@ export function spawnScaleTest(home: string, ...args: readonly string[]): ScaleT
 
 /** A temporary directory into which the servers' own user may look, too. */
 export function openHome(): string {
-  const home = mkdtempSync(path.join(serverHomes(), 'spillway-scale-'));
+  const home = mkdtempSync(path.join(workDirectoryRoot(), 'spillway-scale-'));
   chmodSync(home, 0o755);
   return home;
 }

@@ -13,8 +13,8 @@ export interface LocalServersConfig {
   readonly dockerHost: string | undefined;
   /** `XDG_RUNTIME_DIR`: where a rootless Docker engine has its socket. */
   readonly runtimeDirectory: string | undefined;
-  /** `SPILLWAY_SERVER_HOMES`: in which directory servers without a `dataDir` keep their files, if not in the temporary one. */
-  readonly serverHomes: string | undefined;
+  /** `SPILLWAY_WORK_DIRECTORY_ROOT`: in which directory servers without a `dataDir` keep their files, if not in the temporary one. */
+  readonly workDirectoryRoot: string | undefined;
   /** `PATH`. */
   readonly searchPath: string | undefined;
 }
@@ -27,7 +27,7 @@ export function readConfig(env: Environment = process.env): LocalServersConfig {
     databaseUrl: env['DATABASE_URL'] || undefined,
     dockerHost: env['DOCKER_HOST'] || undefined,
     runtimeDirectory: env['XDG_RUNTIME_DIR'] || undefined,
-    serverHomes: env['SPILLWAY_SERVER_HOMES'] || undefined,
+    workDirectoryRoot: env['SPILLWAY_WORK_DIRECTORY_ROOT'] || undefined,
     searchPath: env['PATH'] || undefined,
   };
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readConfig } from '../config.ts';
 import { containersUsable } from '../stack/containers-usable.ts';
-import { serverHomes } from './home.ts';
+import { workDirectoryRoot } from './work-directory.ts';
 import { childrenOf } from './process-tree.ts';
 
 interface Report {
@@ -55,7 +55,7 @@ function accepts(port: number): Promise<boolean> {
 }
 
 async function throwawayDirectories(): Promise<readonly string[]> {
-  return (await readdir(serverHomes())).filter((name) => /^spillway-(redis|postgres)-/.test(name));
+  return (await readdir(workDirectoryRoot())).filter((name) => /^spillway-(redis|postgres)-/.test(name));
 }
 
 describe('a parent killed with -9', () => {

@@ -16,19 +16,21 @@ export interface WorkDirectory {
 }
 
 /** The directory in which servers that are given none keep their files. */
-export function serverHomes(): string {
-  return readConfig().serverHomes ?? tmpdir();
+export function workDirectoryRoot(): string {
+  return readConfig().workDirectoryRoot ?? tmpdir();
 }
 
 /**
  * Makes the working directory of one server: the given directory, which stays, or a new temporary one, which does not.
  *
- * @param name part of the temporary directory's name, for people who look into {@link serverHomes}
+ * @param name part of the temporary directory's name, for people who look into {@link workDirectoryRoot}
  */
 export async function openWorkDirectory(name: string, directory: string | undefined): Promise<WorkDirectory> {
   const throwaway = directory === undefined;
   const workDirectory =
-    directory === undefined ? await mkdtemp(path.join(serverHomes(), `spillway-${name}-`)) : path.resolve(directory);
+    directory === undefined
+      ? await mkdtemp(path.join(workDirectoryRoot(), `spillway-${name}-`))
+      : path.resolve(directory);
   await mkdir(workDirectory, { recursive: true });
   return {
     directory: workDirectory,

@@ -20,7 +20,7 @@ let broker: Broker | undefined;
 /** vitest's `globalSetup`: lets all test files of a run share one Postgres and a few Redis. Starts neither. */
 export async function setup(project: TestProject): Promise<void> {
   // Servers write and delete thousands of small files in a run: in memory that costs a tenth.
-  if (await hasRoom(MEMORY)) process.env['SPILLWAY_SERVER_HOMES'] ??= MEMORY;
+  if (await hasRoom(MEMORY)) process.env['SPILLWAY_WORK_DIRECTORY_ROOT'] ??= MEMORY;
   const opened = await openBroker();
   broker = opened;
   project.provide('spillwayBroker', opened.address);

@@ -1,4 +1,4 @@
-export { serverHomes } from '../runner/home.ts';
+export { workDirectoryRoot } from '../runner/work-directory.ts';
 export { compiled } from './compiled.ts';
 export { documentedRedisUser, type DocumentedRedisUser } from './documented-redis-user.ts';
 export { type LoginFixture, useLogins } from './use-logins.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import pg from 'pg';
 import type { PostgresServer } from '../postgres/postgres-server.ts';
 import { startPostgres } from '../postgres/start-postgres.ts';
-import { serverHomes } from '../runner/home.ts';
+import { workDirectoryRoot } from '../runner/work-directory.ts';
 
 /** A server and a replica that streams from it. */
 export interface ReplicatedPostgres {
@@ -14,7 +14,7 @@ export interface ReplicatedPostgres {
 
 /** Starts both, the replica from a base backup that is made by copying files. */
 export async function startReplicatedPostgres(): Promise<ReplicatedPostgres> {
-  const folder = await mkdtemp(path.join(serverHomes(), 'spillway-replicated-'));
+  const folder = await mkdtemp(path.join(workDirectoryRoot(), 'spillway-replicated-'));
   const [home, replicaHome] = [path.join(folder, 'primary'), path.join(folder, 'replica')];
   const started: PostgresServer[] = [];
   const stop = async (): Promise<void> => {
