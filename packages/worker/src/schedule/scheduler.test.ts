@@ -280,11 +280,8 @@ describe('a worker whose clock is two days off', () => {
   ])(
     '%s runs jobs when they are due by the clock of Postgres',
     async (_, preload, days) => {
-      const child = await runFixture(
-        'schedule.fixture.ts',
-        [redis.url, postgres.url, 'often', '*/2 * * * * *'],
-        [preload],
-      );
+      const schedule = [redis.url, postgres.url, 'often', '*/2 * * * * *'];
+      const child = await runFixture('schedule.fixture.ts', schedule, [preload]);
       children.push(child);
       const said = new Promise<string>((resolve) => {
         child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString()));
@@ -292,8 +289,7 @@ describe('a worker whose clock is two days off', () => {
       const believes = Date.parse((await said).trim());
       expect(Math.round((believes - Date.now()) / 86_400_000)).toBe(days);
       await expect.poll(() => history('often'), { timeout: 20_000 }).toMatchObject({ length: 4 });
-      const rows = await history('often');
-      const times = rows.map(({ due_at: dueAt }) => dueAt.getTime());
+      const times = (await history('often')).map(({ due_at: dueAt }) => dueAt.getTime());
       expect(times.every((time) => Math.abs(time - Date.now()) < 60_000)).toBe(true);
       // Every one of them, none twice.
       expect(times.slice(2).map((time, index) => time - (times[index + 1] ?? 0))).toEqual([2_000, 2_000]);
