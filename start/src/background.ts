@@ -5,6 +5,8 @@ import type { Teardown } from './teardown.ts';
 /** What works behind the API. */
 export interface BackgroundOptions {
   readonly redisUrl: string;
+  /** The Redis of the worker's queue; undefined for the same one. */
+  readonly queueRedisUrl: string | undefined;
   readonly postgresUrl: string;
   readonly shards: number;
   readonly namespace: string;
@@ -25,7 +27,16 @@ const MAINTENANCE_STATEMENT_MS = 60_000;
 
 /** Starts what the worker's process has: the way of events into Postgres, schedules and self-observation. */
 export async function startBackground(options: BackgroundOptions): Promise<void> {
-  const { redisUrl, postgresUrl, shards, namespace, archiveTables, logger, teardown } = options;
+  const {
+    redisUrl,
+    queueRedisUrl = redisUrl,
+    postgresUrl,
+    shards,
+    namespace,
+    archiveTables,
+    logger,
+    teardown,
+  } = options;
   const onError = (error: Error): void => logger.warn({ err: error }, 'start: Postgres connection');
   const pool = createPool({ connectionString: postgresUrl, onError });
   const maintenancePool = createPool({
@@ -35,7 +46,7 @@ export async function startBackground(options: BackgroundOptions): Promise<void>
     onError,
   });
   teardown.add('worker pools', async () => void (await Promise.all([pool.end(), maintenancePool.end()])));
-  const common = { redis: redisUrl, shards, namespace, logger, closeTimeoutMs: CLOSE_MS };
+  const common = { redis: redisUrl, queueRedis: queueRedisUrl, shards, namespace, logger, closeTimeoutMs: CLOSE_MS };
   const worker = startWorker({ ...common, pool });
   const maintenance = await startMaintenance({
     ...common,

@@ -3,9 +3,11 @@ import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
 import { generateContent } from '@spillway/examples/generate-content';
 import { configureRateLimit } from '@spillway/limiter/fetch';
 import { byApiKey } from '@spillway/limiter/http';
+import type { Wishes } from './arguments.ts';
 import { startBackground } from './background.ts';
 import type { StartConfig } from './config.ts';
 import { openDataDirectory } from './data/data-directory.ts';
+import { startLoad } from './load.ts';
 import { startServers } from './servers.ts';
 import { inStep } from './start-error.ts';
 import type { Teardown } from './teardown.ts';
@@ -23,7 +25,7 @@ export interface Addresses {
 /** What {@link launch} works with. */
 export interface LaunchOptions {
   readonly config: StartConfig;
-  readonly fresh: boolean;
+  readonly wishes: Wishes;
   /** Gets every step that was done, as soon as it was done. */
   readonly teardown: Teardown;
   readonly onProgress: (line: string) => void;
@@ -43,17 +45,17 @@ const KEY_MS = 30 * 86_400_000;
  * @throws {ListenError | DataDirectoryError | StartError} with a message for a person.
  */
 export async function launch(options: LaunchOptions): Promise<Addresses> {
-  const { config, fresh, teardown, onProgress, signal } = options;
-  const { host, port, shards, namespace, jwt, sessionSecret, archiveTables } = config;
+  const { config, wishes, teardown, onProgress, signal } = options;
+  const { host, port, shards, namespace, queueRedisUrl, jwt, sessionSecret, archiveTables } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
   await (await serve({ fetch: () => new Response(), host, port })).close(0);
-  const data = await openDataDirectory(config.dataDir, fresh);
+  const data = await openDataDirectory(config.dataDir, wishes.fresh);
   teardown.add('lock', () => data.lock.release());
   signal.throwIfAborted();
 
-  const { redis, postgres } = await startServers({ data, teardown, onProgress });
+  const { redis, postgres } = await startServers({ data, install: wishes.install, teardown, onProgress });
   signal.throwIfAborted();
 
   const { applied } = await inStep('Migration', () => migrate({ connectionString: postgres.url }));
@@ -71,6 +73,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
   teardown.add('key', async () => void (await revokeApiKey(pool, row.id)));
   await startBackground({
     redisUrl: redis.url,
+    queueRedisUrl,
     postgresUrl: postgres.url,
     shards,
     namespace,
@@ -80,6 +83,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
   });
   const api = await startApi({
     redisUrl: redis.url,
+    queueRedisUrl,
     pool,
     host,
     port,
@@ -96,5 +100,9 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
   });
   teardown.add('api', () => api.close(DRAIN_MS));
   signal.throwIfAborted();
+  if (wishes.withLoad) {
+    const load = startLoad({ limiter: api.limiter, redisUrl: redis.url, pool, shards, namespace, logger });
+    teardown.add('load', () => load.close());
+  }
   return { port, redisUrl: redis.url, postgresUrl: postgres.url, dataDir: data.path, adminKey: key };
 }

@@ -7,11 +7,14 @@ import { workDirectoryRoot, usePostgres, useRedis } from '@spillway/embedded/tes
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   cleanEnvironment,
+  flood,
   follow,
   freePort,
   processesUsing,
   spawnStart,
   startCommand,
+  startSet,
+  withoutRedisProgram,
   type StartProcess,
 } from '../test/spawn-start.ts';
 
@@ -47,15 +50,6 @@ async function stop(started: StartProcess, signal: NodeJS.Signals = 'SIGTERM'): 
   const code = await started.exited;
   running.delete(started);
   return code;
-}
-
-async function flood(api: string, requests: number): Promise<Response[]> {
-  const responses: Response[] = [];
-  for (let request = 0; request < requests; request += 1) {
-    const init = { method: 'POST', headers: { 'X-API-Key': 'demo' } };
-    responses.push(await fetch(`${api}/functions/v1/generate-content`, init));
-  }
-  return responses;
 }
 
 async function decide(api: string, key: string): Promise<number> {
@@ -204,6 +198,15 @@ describe('start', { timeout: 120_000 }, () => {
     await other.close(0);
   });
 
+  it.skipIf(!withoutRedisProgram.possible)('installs nothing when told not to, and says what would help', async () => {
+    const args = [...withoutRedisProgram.command, process.execPath, ...startCommand, '--no-install'];
+    const child = spawn('env', args, { env: { ...cleanEnvironment(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const started = follow(child);
+    expect(await started.exited).toBe(1);
+    expect(started.output()).toMatch(/Redis: No Redis to start.*leave out --no-install/su);
+    expect(started.output()).not.toContain('apt-get install');
+  });
+
   it('explains itself, and a mistake', async () => {
     const help = start('--help');
     expect(await help.exited).toBe(0);
@@ -237,12 +240,56 @@ describe('start on servers that are already there', { timeout: 120_000 }, () => 
     expect(await redis.client.ping()).toBe('PONG');
   });
 
-  it('names the variable when the server behind it does not answer', async () => {
-    const nobody = `redis://127.0.0.1:${await freePort()}`;
-    env = { PORT: env['PORT'] ?? '', SPILLWAY_DATA_DIR: dataDir, REDIS_URL: nobody, DATABASE_URL: postgres.url };
-    const started = start();
-    expect(await started.exited).toBe(1);
-    expect(started.output()).toContain('REDIS_URL');
-    expect(readFileSync(path.join(dataDir, '.spillway'), 'utf8')).toContain('--fresh');
+  it('fills the dashboard with traffic when asked: decisions, calls, generations, a block, a breaker that opened', async () => {
+    env = { PORT: env['PORT'] ?? '', SPILLWAY_DATA_DIR: dataDir, REDIS_URL: redis.url, DATABASE_URL: postgres.url };
+    const started = start('--with-load');
+    await started.ready();
+    const seen = `SELECT (SELECT count(*) > 0 FROM rate_limits_v2 WHERE tier = 'generation') AS block,
+      (SELECT count(*) > 0 FROM circuit_breaker_events WHERE breaker_name = 'runware' AND event_type = 'opened') AS breaker,
+      (SELECT count(DISTINCT user_id) > 30 FROM api_call_logs) AS users,
+      (SELECT count(*) > 10 FROM generations) AS generations,
+      (SELECT count(DISTINCT policy) FROM spillway.decision_counts) AS tiers`;
+    await expect
+      .poll(() => ask(postgres.url, seen), { ...WAIT, timeout: 60_000 })
+      .toEqual([{ block: true, breaker: true, users: true, generations: true, tiers: '4' }]);
+    expect(await stop(started)).toBe(0);
+  });
+
+  it.each(['cluster', 'sentinel'] as const)('takes the URL of a %s', async (kind) => {
+    const { set, url } = await startSet(kind);
+    try {
+      env = { PORT: env['PORT'] ?? '', SPILLWAY_DATA_DIR: dataDir, REDIS_URL: url, DATABASE_URL: postgres.url };
+      const started = start();
+      const urls = await started.ready();
+      expect(urls.redis).toBe(url);
+      const statuses = (await flood(urls.api, 25)).map(({ status }) => status);
+      expect(statuses.filter((status) => status === 429)).toHaveLength(5);
+      await expect.poll(() => ask(postgres.url, firstMonitoringQuery), WAIT).toEqual([{ count: '1' }]);
+      expect(await stop(started)).toBe(0);
+    } finally {
+      await set.stop();
+    }
+  });
+
+  it.each(['redis://HERE', 'redis-cluster://HERE,HERE', 'redis-sentinel://HERE/main'])(
+    'names the variable when nothing answers at %s',
+    async (form) => {
+      const nobody = form.replaceAll('HERE', `127.0.0.1:${await freePort()}`);
+      env = { PORT: env['PORT'] ?? '', SPILLWAY_DATA_DIR: dataDir, REDIS_URL: nobody, DATABASE_URL: postgres.url };
+      const started = start();
+      expect(await started.exited).toBe(1);
+      expect(started.output()).toContain('REDIS_URL');
+      expect(readFileSync(path.join(dataDir, '.spillway'), 'utf8')).toContain('--fresh');
+    },
+  );
+
+  it('is compiled and started by the command of package.json, with no input at all', async () => {
+    const command = spawn(process.execPath, [path.resolve(import.meta.dirname, '../run.mjs'), '--help'], {
+      env: cleanEnvironment(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const help = follow(command);
+    expect(await help.exited).toBe(0);
+    expect(help.output()).toContain('--with-load');
   });
 });

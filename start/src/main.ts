@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ListenError } from '@spillway/api';
 import { ConfigError } from '@spillway/runtime';
 import { onStopRequest } from '@spillway/embedded';
-import { parseCommand, usage } from './arguments.ts';
+import { parseCommand, usage, type Wishes } from './arguments.ts';
 import { readStartConfig, type StartConfig } from './config.ts';
 import { DataDirectoryError } from './data/data-directory-error.ts';
 import { launch } from './launch.ts';
@@ -16,11 +16,11 @@ const EXIT_DEADLINE_MS = 4_700;
 /** How long a step of the start that can't be interrupted may go on after a signal. */
 const ABORT_MS = 1_500;
 
-async function start(config: StartConfig, fresh: boolean): Promise<void> {
+async function start(config: StartConfig, wishes: Wishes): Promise<void> {
   const teardown = createTeardown((name, error) => console.error(`Could not stop ${name}:`, error));
   const abort = new AbortController();
   const { signal } = abort;
-  const launched = launch({ config, fresh, teardown, signal, onProgress: (line) => console.log(line) });
+  const launched = launch({ config, wishes, teardown, signal, onProgress: (line) => console.log(line) });
 
   const stop = async (): Promise<void> => {
     console.log('\nStopping');
@@ -55,7 +55,7 @@ if (command.kind === 'help') {
   process.exitCode = 2;
 } else {
   try {
-    await start(readStartConfig(process.env), command.fresh);
+    await start(readStartConfig(process.env), command);
   } catch (error) {
     const expected = [ConfigError, ListenError, DataDirectoryError, StartError].some((type) => error instanceof type);
     console.error(expected && error instanceof Error ? `\n${error.message}` : error);

@@ -1,5 +1,5 @@
 import { type PostgresServer, type RedisServer, resolveStack, startPostgres, startRedis } from '@spillway/embedded';
-import { Redis } from 'ioredis';
+import { openRedis } from '@spillway/redis/ioredis';
 import type { DataDirectory } from './data/data-directory.ts';
 import { inStep } from './start-error.ts';
 import type { Teardown } from './teardown.ts';
@@ -13,6 +13,8 @@ export interface Servers {
 /** What {@link startServers} works with. */
 export interface ServersOptions {
   readonly data: DataDirectory;
+  /** Whether a missing Redis may be installed with apt-get. */
+  readonly install: boolean;
   readonly teardown: Teardown;
   /** Told about things that take long. */
   readonly onProgress: (line: string) => void;
@@ -27,11 +29,11 @@ const EXTERNAL_REDIS_MS = 5_000;
  * @throws {StartError}
  */
 export async function startServers(options: ServersOptions): Promise<Servers> {
-  const { data, teardown, onProgress } = options;
+  const { data, teardown } = options;
   // `allSettled`: after a failure of one, the other must have arrived in the teardown before that runs.
   const [redis, postgres] = await Promise.allSettled([
-    inStep('Redis', () => bringUpRedis(data, onProgress)),
-    inStep('Postgres', () => bringUpPostgres(data, onProgress)),
+    inStep('Redis', () => bringUpRedis(options)),
+    inStep('Postgres', () => bringUpPostgres(options)),
   ]);
   const up = [redis, postgres].filter((result) => result.status === 'fulfilled').map(({ value }) => value);
   teardown.add('servers', async () => void (await Promise.all(up.map((server) => server.stop()))));
@@ -41,39 +43,55 @@ export async function startServers(options: ServersOptions): Promise<Servers> {
   return { redis: redis.value, postgres: postgres.value };
 }
 
-async function bringUpRedis(data: DataDirectory, onProgress: (line: string) => void): Promise<RedisServer> {
+async function bringUpRedis({ data, install, onProgress }: ServersOptions): Promise<RedisServer> {
   const stack = await resolveStack({ purpose: 'start', server: 'redis' });
   if (stack !== 'external') onProgress('Starting Redis');
-  const server = await startRedis({ stack, dataDir: data.redis, appendOnly: true, onProgress });
+  const server = await startRedis({ stack, dataDir: data.redis, appendOnly: true, install, onProgress });
   // The rest would start without it and wait for it in silence.
   if (stack === 'external') await expectAnswer(server.url);
   return server;
 }
 
-async function bringUpPostgres(data: DataDirectory, onProgress: (line: string) => void): Promise<PostgresServer> {
+async function bringUpPostgres({ data, onProgress }: ServersOptions): Promise<PostgresServer> {
   const stack = await resolveStack({ purpose: 'start', server: 'postgres' });
   if (stack !== 'external') onProgress('Starting Postgres');
   return startPostgres({ stack, dataDir: data.postgres });
 }
 
 async function expectAnswer(url: string): Promise<void> {
-  const client = new Redis(url, {
-    lazyConnect: true,
-    connectTimeout: EXTERNAL_REDIS_MS,
-    commandTimeout: EXTERNAL_REDIS_MS,
-    retryStrategy: () => null,
+  const server = { lazyConnect: true, connectTimeout: EXTERNAL_REDIS_MS, retryStrategy: () => null };
+  const redisOptions = { connectTimeout: EXTERNAL_REDIS_MS };
+  const client = openRedis(url, {
+    server: { ...server, sentinelRetryStrategy: () => null },
+    cluster: { lazyConnect: true, clusterRetryStrategy: () => null, redisOptions },
   });
   // Also the reason of a failed connect, which itself only says "Connection is closed".
   let reason: Error | undefined;
   client.on('error', (error: Error) => (reason = error));
   try {
-    await client.connect();
-    await client.ping();
+    // A timer of our own: neither a Cluster nor sentinels that hang are bounded by the options.
+    const late = new Error(`no answer within ${EXTERNAL_REDIS_MS} ms`);
+    await withDeadline(async () => {
+      await client.connect();
+      await client.ping();
+    }, late);
   } catch (error) {
     throw new Error(`the one that REDIS_URL names does not answer (${(reason ?? error)?.toString()})`, {
       cause: error,
     });
   } finally {
     client.disconnect();
+  }
+}
+
+async function withDeadline(work: () => Promise<void>, late: Error): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late), EXTERNAL_REDIS_MS);
+  });
+  try {
+    await Promise.race([work(), deadline]);
+  } finally {
+    clearTimeout(timer);
   }
 }

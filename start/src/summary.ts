@@ -48,11 +48,9 @@ Ctrl-C stops everything.
 `;
 }
 
+/** A URL of Redis or Postgres without its password; one of a Cluster names several hosts, which `URL` can't read. */
 function hidden(url: string): string {
-  const parsed = new URL(url);
-  if (parsed.password === '') return url;
-  parsed.password = '***';
-  return parsed.href;
+  return url.replace(/^([^:]+:\/\/[^:@/]*):.*@/u, '$1:***@').replace(/([?&]\w*password=)[^&]*/giu, '$1***');
 }
 
 function isOnPath(program: string, searchPath: string): boolean {

@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { serve } from '@spillway/api';
+import { startRedisCluster, startRedisSentinel } from '@spillway/embedded';
 import { compiled } from '@spillway/embedded/testing';
 import { vi } from 'vitest';
 
@@ -83,4 +84,38 @@ export function processesUsing(directory: string): readonly string[] {
       return [];
     }
   });
+}
+
+const addresses = (nodes: readonly { readonly host: string; readonly port: number }[]): string =>
+  nodes.map(({ host, port }) => `${host}:${port}`).join(',');
+
+/** Starts a Cluster, or a master with sentinels, and makes the URL that names it. */
+export async function startSet(kind: 'cluster' | 'sentinel'): Promise<{ set: { stop(): Promise<void> }; url: string }> {
+  if (kind === 'cluster') {
+    const set = await startRedisCluster();
+    return { set, url: `redis-cluster://${addresses(set.nodes)}` };
+  }
+  const set = await startRedisSentinel();
+  return { set, url: `redis-sentinel://${addresses(set.sentinels)}/${set.name}` };
+}
+
+/** Where no Redis program can be run: /dev/null lies over each, in a mount namespace of the command's own. */
+const hidden =
+  'for p in "$(command -v redis-server)" "$(command -v valkey-server)"; do [ -z "$p" ] || mount --bind /dev/null "$p" || exit 9; done; exec "$@"';
+const command = ['unshare', '--user', '--map-root-user', '--mount', '/bin/sh', '-c', hidden, 'sh'];
+
+/** Runs a program as on a machine without Redis; possible on Linux where a user may have namespaces. */
+export const withoutRedisProgram: { readonly command: readonly string[]; readonly possible: boolean } = {
+  command,
+  possible: spawnSync('env', [...command, 'true']).status === 0,
+};
+
+/** Asks for generations with the key of the commands to try, one after the other. */
+export async function flood(api: string, requests: number): Promise<Response[]> {
+  const responses: Response[] = [];
+  for (let request = 0; request < requests; request += 1) {
+    const init = { method: 'POST', headers: { 'X-API-Key': 'demo' } };
+    responses.push(await fetch(`${api}/functions/v1/generate-content`, init));
+  }
+  return responses;
 }

@@ -85,10 +85,11 @@ describe('readConfig', () => {
     expect(readConfig({ ...urls, DATABASE_SERVER: 'pgbouncer' }).databaseServer).toBe('pgbouncer');
   });
 
-  it('takes a Cluster or sentinels, but not where Redis may be started here', () => {
+  it('takes a Cluster or sentinels, also where Redis may be started here', () => {
     const url = 'redis-sentinel://a,b/spillway';
     expect(readConfig({ ...urls, REDIS_URL: url }).redisUrl).toBe(url);
-    expect(() => readServerConfig({ REDIS_URL: url })).toThrow('REDIS_URL must be a redis:// or rediss:// URL');
+    expect(readServerConfig({ REDIS_URL: url }).redisUrl).toBe(url);
+    expect(() => readServerConfig({ REDIS_URL: 'redis-sentinel://a,b' })).toThrow('REDIS_URL must be');
   });
 
   it('takes JWTs when all of the issuer is said, and refuses half of it', () => {

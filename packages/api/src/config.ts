@@ -8,7 +8,6 @@ import {
   namespace,
   postgresUrl,
   readEnvironment,
-  redisUrl,
   wholeNumber,
 } from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
@@ -37,7 +36,7 @@ export interface ServerConfig {
   readonly sessionSecret: string | undefined;
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
-  /** `REDIS_URL`: one server; undefined when not set. */
+  /** `REDIS_URL`: a server, a Cluster or a master that sentinels know; undefined when not set. */
   readonly redisUrl: string | undefined;
   /** `QUEUE_REDIS_URL`: the Redis of the worker's queue; undefined when not set, and then it is the limiters'. */
   readonly queueRedisUrl: string | undefined;
@@ -86,7 +85,7 @@ const serverVariables = z.object({
   SPILLWAY_JWT_AUDIENCE: z.string().optional(),
   SPILLWAY_SESSION_SECRET: z.string().min(32, 'at least 32 characters').optional(),
   LOG_LEVEL: logLevel.optional(),
-  REDIS_URL: redisUrl.optional(),
+  REDIS_URL: anyRedisUrl.optional(),
   QUEUE_REDIS_URL: anyRedisUrl.optional(),
   DATABASE_URL: postgresUrl.optional(),
 });

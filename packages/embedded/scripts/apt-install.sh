@@ -21,8 +21,10 @@ if [ ! -e "$policy" ] || grep -qF "$marker" "$policy"; then
 fi
 
 install() {
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$package"
+  # Nothing may ask: neither debconf, nor dpkg about a configuration file, nor Ubuntu's needrestart.
+  DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 apt-get install -y -q --no-install-recommends \
+    -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+    "$package" </dev/null
 }
 # The lists may be missing (images) or old; only then are they worth the time.
 install || { apt-get update -q -o DPkg::Lock::Timeout=120 && install; } || exit 1

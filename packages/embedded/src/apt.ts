@@ -23,7 +23,7 @@ export function canInstallWithApt(): boolean {
  * @throws LocalServerError `install_failed`, with apt's last lines
  */
 export async function installWithApt(packageName: string, program: string, onProgress?: OnProgress): Promise<void> {
-  onProgress?.(`Installing ${packageName} with apt-get (once; the service itself is not started)`);
+  onProgress?.(`Installing ${packageName}, once: apt-get install ${packageName} (its service is not started)`);
   const child = spawn('/bin/sh', [installScript, packageName, program], { stdio: ['ignore', 'pipe', 'pipe'] });
   const lines: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {

@@ -61,7 +61,11 @@ async function openRedisSet(count: number, options: RedisSetOptions): Promise<Re
   }
   const ports = await Promise.all(Array.from({ length: count }, () => findFreePort({ clusterBus: true })));
   if (stack === 'local') {
-    return redisSet({ kind: 'process', program: await requireRedisProgram(options.onProgress) }, '127.0.0.1', ports);
+    return redisSet(
+      { kind: 'process', program: await requireRedisProgram({ onProgress: options.onProgress }) },
+      '127.0.0.1',
+      ports,
+    );
   }
   return inSharedNetwork(ports);
 }

@@ -1,4 +1,3 @@
-import type { OnProgress } from '../apt.ts';
 import { readConfig } from '../config.ts';
 import { checkPort, startOnPort } from '../port.ts';
 import { requireContainerEngine } from '../runner/container-engine.ts';
@@ -7,13 +6,13 @@ import { ExternalServer } from '../stack/external-server.ts';
 import { resolveStack } from '../stack/resolve-stack.ts';
 import type { Stack } from '../stack/stack.ts';
 import { launchRedis, type RedisSite } from './launch-redis.ts';
-import { requireRedisProgram } from './redis-binary.ts';
+import { type InstallOptions, requireRedisProgram } from './redis-binary.ts';
 
 /** A Redis that is up. Its URL has the form `redis://127.0.0.1:PORT`. */
 export type RedisServer = Server;
 
 /** What kind of Redis to start. */
-export interface RedisOptions {
+export interface RedisOptions extends InstallOptions {
   /** What runs it. @default what {@link resolveStack} says for tests */
   readonly stack?: Stack;
   /** Port on the loopback address. @default a free one */
@@ -24,8 +23,6 @@ export interface RedisOptions {
   readonly appendOnly?: boolean;
   /** More arguments for redis-server, e.g. `['--maxmemory', '10mb']`. They win over ours. @default [] */
   readonly args?: readonly string[];
-  /** Told about things that take long, such as an installation. */
-  readonly onProgress?: OnProgress;
 }
 
 /**
@@ -36,13 +33,13 @@ export interface RedisOptions {
  *   `port_taken`, `start_failed`
  */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
-  const { port: wanted, dataDir, appendOnly = false, args = [], onProgress } = options;
+  const { port: wanted, dataDir, appendOnly = false, args = [] } = options;
   checkPort(wanted);
   const stack = options.stack ?? (await resolveStack({ purpose: 'test', server: 'redis' }));
   if (stack === 'external') return ExternalServer.from('REDIS_URL', readConfig().redisUrl, 6379);
   const site: RedisSite =
     stack === 'local'
-      ? { kind: 'process', program: await requireRedisProgram(onProgress) }
+      ? { kind: 'process', program: await requireRedisProgram(options) }
       : { kind: 'container', host: (await requireContainerEngine()).host };
   return startOnPort(wanted, (port) =>
     launchRedis({ site, port, dataDir, args: ['--appendonly', appendOnly ? 'yes' : 'no', ...args] }),

@@ -1,7 +1,13 @@
 import { LocalServerError } from '../errors.ts';
 import type { Server } from '../server.ts';
 
-/** A server that was there before us: it can be used, and is left alone otherwise. */
+/** The nodes after the first of `redis-cluster://host:port,host:port` and `redis-sentinel://…`, which no `URL` can have. */
+const OTHER_NODES = /^(rediss?-(?:cluster|sentinel):\/\/(?:[^@/]*@)?[^,/?]+)[^/?]*/u;
+
+/**
+ * A server, or the first node of a Cluster or of sentinels, that was there before us: it can be used, and is left alone
+ * otherwise.
+ */
 export class ExternalServer implements Server {
   readonly host: string;
   readonly port: number;
@@ -23,8 +29,9 @@ export class ExternalServer implements Server {
       throw new LocalServerError('invalid_option', `${variable} must be set when SPILLWAY_STACK is 'external'`);
     }
     // The value may hold a password, so it is not quoted.
-    if (!URL.canParse(url)) throw new LocalServerError('invalid_option', `${variable} must be a URL`);
-    return new ExternalServer(new URL(url), url, defaultPort);
+    const first = url.replace(OTHER_NODES, '$1');
+    if (!URL.canParse(first)) throw new LocalServerError('invalid_option', `${variable} must be a URL`);
+    return new ExternalServer(new URL(first), url, defaultPort);
   }
 
   async pause(): Promise<void> {

@@ -93,6 +93,14 @@ describe('ExternalServer', () => {
     expect(ExternalServer.from('DATABASE_URL', 'postgres://u@h/d', 5432).port).toBe(5432);
   });
 
+  test.each([
+    ['redis-cluster://me:s,e@a.example:7000,b.example:7001', 'a.example', 7000],
+    ['redis-sentinel://a.example,b.example/main/0', 'a.example', 6379],
+    ['rediss-cluster://[::1]:7000,[::2]:7000', '[::1]', 7000],
+  ])('has the address of the first node of %s', (url, host, port) => {
+    expect(ExternalServer.from('REDIS_URL', url, 6379)).toMatchObject({ host, port, url });
+  });
+
   test('names the variable that is missing or broken, and does not repeat a value that may hold a password', () => {
     expect(() => ExternalServer.from('REDIS_URL', undefined, 6379)).toThrow(/REDIS_URL must be set/);
     expect(() => ExternalServer.from('REDIS_URL', 'se:cret@', 6379)).not.toThrow(/cret@/);
