@@ -226,7 +226,7 @@ describe('start', { timeout: 120_000 }, () => {
 
 describe('start on servers that are already there', { timeout: 120_000 }, () => {
   const redis = useRedis();
-  const postgres = usePostgres();
+  const postgres = usePostgres({ scope: 'test' });
 
   it('uses them and leaves them alone', async () => {
     env = { PORT: env['PORT'] ?? '', SPILLWAY_DATA_DIR: dataDir, REDIS_URL: redis.url, DATABASE_URL: postgres.url };
