@@ -1,19 +1,26 @@
 import { expect, it } from 'vitest';
 import * as events from './events.ts';
+import * as exchange from './exchange.ts';
 import * as fetch from './fetch/index.ts';
 import * as hono from './hono/index.ts';
+import * as httpStore from './http-store/index.ts';
 import * as exported from './index.ts';
 import * as opentelemetry from './opentelemetry/index.ts';
 import * as prometheus from './prometheus/index.ts';
 
 it('exports exactly this', () => {
-  const modules = { exported, events, fetch, hono, opentelemetry, prometheus };
+  const modules = { exported, events, exchange, fetch, httpStore, hono, opentelemetry, prometheus };
   const names = Object.entries(modules).map(([name, module]) => [name, Object.keys(module).toSorted()]);
   expect(Object.fromEntries(names)).toMatchInlineSnapshot(`
     {
       "events": [
         "BREAKER_EVENT",
         "parseBreakerEvent",
+      ],
+      "exchange": [
+        "MOST_BREAKERS",
+        "MOST_COMMANDS",
+        "breakerExchange",
       ],
       "exported": [
         "BreakerInputError",
@@ -41,6 +48,20 @@ it('exports exactly this', () => {
       "hono": [
         "circuitOpenHandler",
         "handleCircuitOpen",
+      ],
+      "httpStore": [
+        "ApiFault",
+        "BreakerInputError",
+        "CallTimeoutError",
+        "CircuitOpenError",
+        "StoreUnavailableError",
+        "builtInPresets",
+        "createBreakers",
+        "createClassifier",
+        "defaultClassifier",
+        "definePreset",
+        "httpStore",
+        "memoryStore",
       ],
       "opentelemetry": [
         "openTelemetryMetrics",

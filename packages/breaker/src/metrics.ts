@@ -1,3 +1,4 @@
+import { warn } from '@spillway/redis/core';
 import { BreakerInputError, shown } from './errors.ts';
 import { errorText } from './outcome/error-text.ts';
 import type { Outcome } from './outcome/outcome.ts';
@@ -66,19 +67,19 @@ export function shieldedMetrics(metrics: BreakerMetrics): BreakerMetrics {
     }
   }
   let warned = false;
-  const warn = (error: unknown): void => {
+  const failed = (error: unknown): void => {
     if (warned) return;
     warned = true;
-    process.emitWarning(`a metrics callback of the breakers threw: ${errorText(error)}`, 'SpillwayWarning');
+    warn(`a metrics callback of the breakers threw: ${errorText(error)}`);
   };
   const shielded =
     <Args extends readonly unknown[]>(callback: (...args: Args) => unknown) =>
     (...args: Args): void => {
       try {
         const given = callback(...args);
-        if (isInstance(given, Promise)) given.catch(warn);
+        if (isInstance(given, Promise)) given.catch(failed);
       } catch (error) {
-        warn(error);
+        failed(error);
       }
     };
   return {

@@ -42,3 +42,11 @@ export function unref(timer: unknown): void {
 export function programArguments(): readonly string[] {
   return node?.argv ?? [];
 }
+
+/** On Cloudflare Workers a timer ends with the request that began it, and no promise of one request can be settled by another's trip. */
+export const isCloudflareWorker: boolean = userAgent() === 'Cloudflare-Workers';
+
+function userAgent(): unknown {
+  const navigator: unknown = Reflect.get(globalThis, 'navigator');
+  return typeof navigator === 'object' && navigator !== null ? Reflect.get(navigator, 'userAgent') : undefined;
+}

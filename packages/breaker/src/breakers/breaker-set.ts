@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import { checkObject, oneOf, wholeNumberWithin } from '../checks.ts';
 import { Engine } from '../engine/engine.ts';
 import { Poller } from '../engine/poller.ts';
@@ -18,6 +17,9 @@ export interface OutageCounter {
   count(answer: string, howMany: number): void;
   close(): Promise<void>;
 }
+
+/** For a store that has no trail of outages. */
+export const noOutage = (): OutageCounter => ({ count: () => undefined, close: async () => undefined });
 
 /** What breakers are made of. */
 export interface BreakersParts {
@@ -39,11 +41,11 @@ const SWEEP_MS = 30_000;
 /** Breakers over a store. */
 export function breakersFrom(parts: BreakersParts): Breakers {
   const { store, runtime = realRuntime } = parts;
-  const instance = randomUUID();
+  const instance = crypto.randomUUID();
   const outage = parts.outageOf(instance);
   const registry = registryOf(parts, instance, outage, runtime, () => poller.pollSoon());
   const poller = new Poller({ store, runtime, members: () => registry.all().map(({ member }) => member) });
-  const looks = new Looks({ registry, store, instance });
+  const looks = new Looks({ registry, store, instance, hears: () => listening.isLive });
   const listening = store.listen(
     (announcement) => {
       const { preset, name, view } = announcement;

@@ -1,6 +1,5 @@
 import {
   DEFAULT_SHARDS,
-  defaultActor,
   type FaultListeners,
   faultReporter,
   type HotPathClient,
@@ -12,19 +11,17 @@ import {
 } from '@spillway/redis';
 import { checkObject, wholeNumberWithin } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
-import { type BreakerMetrics, shieldedMetrics } from '../metrics.ts';
-import { type BuiltInName, builtInPresets } from '../presets/built-in.ts';
-import { definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
+import type { BuiltInName } from '../presets/built-in.ts';
+import type { PresetOptions } from '../presets/preset.ts';
 import { redisStore } from '../store/redis-store.ts';
 import type { BreakerStore } from '../store/store.ts';
-import { breakersFrom, type OutageCounter } from './breaker-set.ts';
-import { checkActor } from './breaker.ts';
+import { breakersFrom, noOutage, type OutageCounter } from './breaker-set.ts';
 import type { Breakers } from './breakers.ts';
+import { type BreakerSetOptions, readSetOptions, setOptionNames } from './set-options.ts';
 
 /** What {@link createBreakers} needs beside somewhere to keep the fleet's state. */
-export interface BreakersSettings<Presets extends readonly PresetOptions[]> extends FaultListeners {
-  /** Beside the built-in ones; one of the same name takes a built-in one's place. @default none */
-  readonly presets?: Presets;
+export interface BreakersSettings<Presets extends readonly PresetOptions[]>
+  extends BreakerSetOptions<Presets>, FaultListeners {
   /** Whoever has to ask Redis, for a probe or by hand, waits so long at most, 1 to 60,000 ms. @default 100 */
   readonly deadlineMs?: number;
   /** Hash-tag shards, 1 to 4,096; the same in every process: `onError` is told when others have another number. @default 16 */
@@ -41,41 +38,20 @@ export interface BreakersSettings<Presets extends readonly PresetOptions[]> exte
   readonly trail?: boolean;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100_000 */
   readonly outboxCap?: number;
-  /** Callbacks that are told what happens; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
-  readonly metrics?: BreakerMetrics;
-  /** Most breakers in this process; the idlest are let go, and what Redis knows of them stays. @default 10_000 */
-  readonly maxBreakers?: number;
-  /** A closed breaker without a call for so long, in ms, is let go. @default 600_000 */
-  readonly idleMs?: number;
-  /**
-   * Who moves breakers by hand through this process, for the trail, unless the call says so itself: 1 to 200 characters.
-   * @default the program and its host, `app:server.js@web-3`
-   */
-  readonly actor?: string;
-  /**
-   * This process looks at breakers and moves them by hand, for others that make the calls: what its presets say never
-   * replaces what the callers' say, whatever their version. @default false
-   */
-  readonly controlOnly?: boolean;
 }
 
 const OPTIONS = [
   'redis',
   'store',
-  'presets',
+  ...setOptionNames,
   'deadlineMs',
   'shards',
   'outboxCap',
   'namespace',
   'trail',
-  'metrics',
-  'maxBreakers',
-  'idleMs',
-  'actor',
-  'controlOnly',
   'onError',
   'onRecovered',
-] as const;
+];
 
 /**
  * The state in Redis or in a store of your own making. `redis`: a client, which stays its owner's, or a URL (`redis://`,
@@ -100,21 +76,14 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
 ): Breakers<BuiltInName | Presets[number]['name']> {
   checkObject('options', options, OPTIONS);
   const { deadlineMs = 100, shards = DEFAULT_SHARDS, namespace = '' } = options;
-  const { maxBreakers = 10_000, idleMs = 600_000 } = options;
   wholeNumberWithin('deadlineMs', deadlineMs, 1, 60_000);
   wholeNumberWithin('shards', shards, 1, MAX_SHARDS);
   const outboxCap = trailCap(options);
   const problem = namespaceProblem(namespace);
   if (problem !== undefined) throw new BreakerInputError('namespace', problem);
-  const { actor = defaultActor() } = options;
-  checkActor('actor', actor);
-  wholeNumberWithin('maxBreakers', maxBreakers, 1, 10_000_000);
-  wholeNumberWithin('idleMs', idleMs, 1_000, MAX_TIME_MS);
-  const presets = presetsOf(options.presets ?? [], options.controlOnly ?? false);
-  const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
-  const common = { presets, metrics, maxBreakers, idleMs, actor };
+  const common = readSetOptions(options);
   const backend = backendOf({ ...options });
-  if ('store' in backend) return breakersFrom({ ...common, store: backend.store, outageOf: () => noOutage });
+  if ('store' in backend) return breakersFrom({ ...common, store: backend.store, outageOf: noOutage });
   const { client, release } = backend;
   const { onError, onRecovered } = options;
   const faults = faultReporter({ who: 'Spillway breakers', meanwhile: MEANWHILE, onError, onRecovered });
@@ -168,28 +137,4 @@ function backendOf(options: BackendOptions): Backend {
   const option = readRedisOption(redis);
   if (typeof option === 'string') throw new BreakerInputError('redis', option);
   return option;
-}
-
-const noOutage: OutageCounter = { count: () => undefined, close: async () => undefined };
-
-/** Below every version that a caller's preset can have. */
-const CONTROL_ONLY_VERSION = 0;
-
-function presetsOf(presets: readonly PresetOptions[], controlOnly: boolean): readonly Preset[] {
-  if (typeof controlOnly !== 'boolean')
-    throw new BreakerInputError('controlOnly', `must be a boolean, not ${shown(controlOnly)}`);
-  const checked = completed(presets);
-  return controlOnly ? checked.map((preset) => ({ ...preset, version: CONTROL_ONLY_VERSION })) : checked;
-}
-
-/** The built-in presets and the given ones, each checked and complete. */
-function completed(presets: readonly PresetOptions[]): readonly Preset[] {
-  if (!Array.isArray(presets)) throw new BreakerInputError('presets', `must be a list, not ${shown(presets)}`);
-  const own = new Map<string, Preset>();
-  for (const given of presets) {
-    const preset = definePreset(given);
-    if (own.has(preset.name)) throw new BreakerInputError('presets', `holds ${shown(preset.name)} twice`);
-    own.set(preset.name, preset);
-  }
-  return [...builtInPresets.filter(({ name }) => !own.has(name)), ...own.values()];
 }

@@ -86,6 +86,8 @@ export interface LooksOptions {
   readonly registry: Registry;
   readonly store: Pick<BreakerStore, 'execute'>;
   readonly instance: string;
+  /** Whether announcements arrive. Without them one that was not found is looked for again at each question. */
+  readonly hears: () => boolean;
 }
 
 /**
@@ -104,13 +106,13 @@ export class Looks {
     this.#options = options;
   }
 
-  /** The engine if there is one; otherwise it is looked for, once. @throws {BreakerInputError} */
+  /** The engine if there is one; otherwise it is looked for, once while it would be heard of. @throws {BreakerInputError} */
   find(name: string, preset: string): Engine | undefined {
     const { registry } = this.#options;
     const found = registry.find(name, preset);
     if (found !== undefined) return found;
     registry.presetOf(name, preset);
-    if (!this.#watched.has(breakerKey({ preset, name }))) void this.look({ preset, name });
+    if (!this.#watched.has(breakerKey({ preset, name })) || !this.#options.hears()) void this.look({ preset, name });
     return undefined;
   }
 

@@ -1,3 +1,4 @@
+import { unref } from '@spillway/redis/core';
 import type { RefusingState } from '../errors.ts';
 import type { CallOutcome, Flush, LeaseEvent, StateName } from '../metrics.ts';
 import type { Preset } from '../presets/preset.ts';
@@ -19,7 +20,7 @@ export const realRuntime: Runtime = {
   random: Math.random,
   after(delayMs, work) {
     const timer = setTimeout(work, delayMs);
-    timer.unref();
+    unref(timer);
     return () => clearTimeout(timer);
   },
 };

@@ -1,3 +1,4 @@
+import { warn } from '@spillway/redis/core';
 import { checkObject, wholeNumberWithin } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
 import { errorText, maskSecrets } from './error-text.ts';
@@ -157,7 +158,7 @@ export function guarded(classifier: Classifier): Classifier {
     } catch (error) {
       problem = `threw: ${errorText(error)}`;
     }
-    if (!warned) process.emitWarning(`a breaker's classifier ${problem}; the default one decides`, 'SpillwayWarning');
+    if (!warned) warn(`a breaker's classifier ${problem}; the default one decides`);
     warned = true;
     return otherwise();
   };

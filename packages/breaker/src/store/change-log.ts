@@ -1,4 +1,4 @@
-import { shardOf } from '@spillway/redis';
+import { shardOf } from '@spillway/redis/core';
 import { breakerKey, type Known, type PollAnswer } from './store.ts';
 
 /** What one line of a change log tells. */
@@ -9,7 +9,7 @@ interface News {
 
 /**
  * The breakers of a shard for which its change log has news. breaker-record.lua describes its format (key `pulse`).
- * @param before the change log at the last look; undefined: this is the first
+ * @param before the change log's first line at the last look; undefined: this is the first
  */
 export function withNews<K extends Known>(
   known: readonly K[],
@@ -18,10 +18,8 @@ export function withNews<K extends Known>(
 ): readonly K[] {
   // Pulses don't expire: without one the shard was emptied, perhaps more than once, or nobody has used it.
   if (changeLog === '') return known.filter(({ view }) => view.epoch > 0);
-  if (changeLog === before) return [];
   const lines = changeLog.split('\n');
-  const seen = before?.split('\n', 1)[0] ?? '';
-  const at = seen === '' ? -1 : lines.indexOf(seen);
+  const at = before === undefined || before === '' ? -1 : lines.indexOf(before);
   // The first look; or too much has happened since, or the shard was emptied or has gone back.
   if (at < 0) return known;
   const news = newsOf(lines.slice(0, at));
@@ -29,6 +27,11 @@ export function withNews<K extends Known>(
     const of = news.get(breakerKey(id));
     return of !== undefined && (of.epoch !== view.epoch || of.alertUntilMs > view.alertUntilMs);
   });
+}
+
+function firstLineOf(changeLog: string): string {
+  const end = changeLog.indexOf('\n');
+  return end < 0 ? changeLog : changeLog.slice(0, end);
 }
 
 /** By breaker; of several lines about one the first, which is the newest. */
@@ -42,11 +45,10 @@ function newsOf(lines: readonly string[]): ReadonlyMap<string, News> {
   return news;
 }
 
-/** The change logs of all shards, as they were at the last look. */
+/** Asks change logs about breakers. */
 export class ChangeLog {
   readonly #shards: number;
   readonly #read: (shards: readonly number[]) => Promise<ReadonlyMap<number, string>>;
-  readonly #seen = new Map<number, string>();
 
   /** @param read gives change logs by shard; without those of shards that don't answer */
   constructor(shards: number, read: (shards: readonly number[]) => Promise<ReadonlyMap<number, string>>) {
@@ -54,7 +56,8 @@ export class ChangeLog {
     this.#read = read;
   }
 
-  async poll<K extends Known>(known: readonly K[]): Promise<PollAnswer<K>> {
+  /** @param seen the first lines of change logs at the last look, by shard; it is set to those of this one */
+  async poll<K extends Known>(known: readonly K[], seen: Map<number, string>): Promise<PollAnswer<K>> {
     const answer: { changed: K[]; unreachable: K[] } = { changed: [], unreachable: [] };
     if (known.length === 0) return answer;
     const byShard = groupedByShard(known, this.#shards);
@@ -65,8 +68,8 @@ export class ChangeLog {
         answer.unreachable.push(...members);
         continue;
       }
-      answer.changed.push(...withNews(members, changeLog, this.#seen.get(shard)));
-      this.#seen.set(shard, changeLog);
+      answer.changed.push(...withNews(members, changeLog, seen.get(shard)));
+      seen.set(shard, firstLineOf(changeLog));
     }
     return answer;
   }

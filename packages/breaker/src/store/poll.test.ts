@@ -111,7 +111,7 @@ const line = (atMs: number, name: string, epoch: number): string => `${atMs} ${e
 describe('a change log', () => {
   const known = ['a', 'b'].map((name) => ({ id: idOf(name), view: { epoch: 1, alertUntilMs: 0 } }));
   const names = (changeLog: string, before?: string): string[] =>
-    withNews(known, changeLog, before).map(({ id }) => id.name);
+    withNews(known, changeLog, before?.split('\n')[0]).map(({ id }) => id.name);
 
   it('that went back to an older state is news of everything', () => {
     const [older, newer] = [line(5, 'a', 1), line(9, 'b', 2)];

@@ -13,10 +13,18 @@ import {
   subscribe,
   watchShards,
 } from '@spillway/redis';
-import type { Command, MachineConfig, Reply } from '../machine/record.ts';
+import type { Command } from '../machine/record.ts';
 import { breaker } from '../scripts.generated.ts';
 import { ChangeLog } from './change-log.ts';
-import { type Announcement, type BreakerId, breakerKey, type BreakerStore, StoreUnavailableError } from './store.ts';
+import { parseAnnouncement, readReply, UnexpectedReplyError } from './reply.ts';
+import {
+  type BreakerId,
+  breakerKey,
+  type BreakerStore,
+  type Known,
+  type PollAnswer,
+  StoreUnavailableError,
+} from './store.ts';
 
 /** What {@link redisStore} needs. */
 export interface RedisStoreOptions {
@@ -60,8 +68,17 @@ function textOf(reply: unknown): string {
   return Buffer.isBuffer(reply) ? reply.toString('utf8') : '';
 }
 
+/** Breakers in Redis. */
+export interface RedisStore extends BreakerStore {
+  /**
+   * {@link BreakerStore.poll} for somebody who keeps what was seen: for each shard the first line of its change log. It is brought
+   * up to date here.
+   */
+  pollSince<K extends Known>(known: readonly K[], seen: Map<number, string>): Promise<PollAnswer<K>>;
+}
+
 /** Breakers in Redis, moved by breaker.lua a command at a time. */
-export function redisStore(options: RedisStoreOptions): BreakerStore {
+export function redisStore(options: RedisStoreOptions): RedisStore {
   const { client, deadlineMs, shards, outboxCap, script = breakerScript() } = options;
   const { faults = SILENT, namespace = '' } = options;
   const within = deadlines(client, deadlineMs);
@@ -70,6 +87,7 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
   const onDisagreement = (fault: RedisFault): void => faults.note(fault, DISAGREED);
   const endWatch = watchShards({ client, shards, namespace, onDisagreement });
   const changeLogs = new ChangeLog(shards, readChangeLogs);
+  const seen = new Map<number, string>();
 
   /** @throws {StoreUnavailableError} */
   function bounded<T>(key: string, work: () => Promise<T>): Promise<T> {
@@ -102,11 +120,12 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
   }
 
   return {
-    poll: (known) => changeLogs.poll(known),
+    poll: (known) => changeLogs.poll(known, seen),
+    pollSince: (known, since) => changeLogs.poll(known, since),
     async execute(id: BreakerId, command: Command) {
       const keys = breakerKeys(id, shards, namespace);
       const args = [JSON.stringify(command), outboxCap, channel, id.preset, id.name];
-      return parseReply(await bounded(keys[0], () => script.run(client, keys, args)), command.config);
+      return readReply(JSON.parse(await bounded(keys[0], () => script.run(client, keys, args))), command.config);
     },
     listen(onAnnouncement, onListening) {
       return subscribe({
@@ -122,47 +141,6 @@ export function redisStore(options: RedisStoreOptions): BreakerStore {
     },
     close: async () => endWatch(),
   };
-}
-
-/** The script answered with something else than its header promises. */
-export class UnexpectedReplyError extends Error {
-  readonly code = 'unexpected_reply';
-  override readonly name = 'UnexpectedReplyError';
-}
-
-type WireReply = Omit<Reply, 'config'> & { readonly config?: MachineConfig };
-
-/** Reads the script's reply. A reply without a config means that the command's own holds. @throws {UnexpectedReplyError} */
-export function parseReply(text: string, config: MachineConfig): Reply {
-  const value: unknown = JSON.parse(text);
-  if (!isReply(value)) throw new UnexpectedReplyError(`not a breaker's reply: ${text.slice(0, 100)}`);
-  return { config, ...value };
-}
-
-/** Reads what was published; undefined when it is something else. */
-export function parseAnnouncement(text: string): Announcement | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isAnnouncement(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isReply(value: unknown): value is WireReply {
-  return isObject(value) && 'verdict' in value && 'view' in value && isView(value.view);
-}
-
-function isAnnouncement(value: unknown): value is Announcement {
-  return isObject(value) && 'preset' in value && 'name' in value && 'view' in value && isView(value.view);
-}
-
-function isView(value: unknown): boolean {
-  return isObject(value) && 'epoch' in value && typeof value.epoch === 'number' && 'kind' in value;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
 }
 
 /** The script of a store. Tests pass one whose clock they turn by hand. */

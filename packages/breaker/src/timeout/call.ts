@@ -1,3 +1,4 @@
+import { warn } from '@spillway/redis/core';
 import { CallTimeoutError } from '../errors.ts';
 import { errorText } from '../outcome/error-text.ts';
 import { isInstance, textMember } from '../outcome/read.ts';
@@ -246,7 +247,7 @@ export function isTimeUp(reason: unknown): boolean {
 }
 
 function warnOf(error: unknown): void {
-  process.emitWarning(`an observer of a call threw: ${errorText(error)}`, 'SpillwayWarning');
+  warn(`an observer of a call threw: ${errorText(error)}`);
 }
 
 /** Where a Response was promised, one that was rebuilt around its body will do. */

@@ -6,6 +6,8 @@
  * call's time begins with the first tick that sees it. So it never expires early, and late by two ticks at most.
  */
 
+import { isCloudflareWorker } from '@spillway/redis/core';
+
 /** Something that waits. Only {@link Deadlines} touches `index` and `since`. */
 export interface Expiring {
   /** Where it stands; -1 when it doesn't (any more). */
@@ -89,8 +91,11 @@ export class Deadlines {
 
 const byLength = new Map<number, Deadlines>();
 
-/** The array for calls of this length. Those in which nothing waits are let go, so odd lengths don't pile up. */
+/**
+ * The array for calls of this length; on Cloudflare Workers one for each call, since its interval ends with the request. Those in which nothing waits are let go, so odd lengths don't pile up.
+ */
 export function deadlinesOf(timeoutMs: number): Deadlines {
+  if (isCloudflareWorker) return new Deadlines(timeoutMs, () => undefined);
   const found = byLength.get(timeoutMs);
   if (found !== undefined) return found;
   const made = new Deadlines(timeoutMs, () => {

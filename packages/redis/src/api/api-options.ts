@@ -1,3 +1,4 @@
+import { isCloudflareWorker } from '../platform.ts';
 import type { Fetch } from './api-calls.ts';
 import type { ApiFault } from './api-fault.ts';
 
@@ -50,7 +51,7 @@ export interface ApiOptionProblem {
 
 /** Checks the options and fills in what they leave out. */
 export function readApiOptions(options: ApiOptions): CheckedApiOptions | ApiOptionProblem {
-  const { key, deadlineMs = 500, gatherMs = isWorker() ? 0 : 1, allowPlainHttp = false } = options;
+  const { key, deadlineMs = 500, gatherMs = isCloudflareWorker ? 0 : 1, allowPlainHttp = false } = options;
   const { fetch = (url: string, init: RequestInit) => globalThis.fetch(url, init), onError, onRecovered } = options;
   const url = hrefOf(options.url);
   const problem =
@@ -109,11 +110,4 @@ function kindProblem(field: keyof ApiOptions, value: unknown, kind: 'boolean' | 
 
 function shown(value: unknown): string {
   return typeof value === 'number' || typeof value === 'boolean' || value == null ? String(value) : `a ${typeof value}`;
-}
-
-/** On Cloudflare Workers a promise of one request can't be settled by another's trip. */
-function isWorker(): boolean {
-  const navigator: unknown = Reflect.get(globalThis, 'navigator');
-  const agent: unknown = typeof navigator === 'object' && navigator !== null && Reflect.get(navigator, 'userAgent');
-  return agent === 'Cloudflare-Workers';
 }
