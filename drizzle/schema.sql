@@ -26,7 +26,7 @@ CREATE TABLE spillway.api_keys (
   last_used_at timestamp with time zone,
   CONSTRAINT api_keys_hash_check CHECK ((octet_length(secret_hash) = 32)),
   CONSTRAINT api_keys_pkey PRIMARY KEY (id),
-  CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['decide'::text, 'read'::text, 'metrics'::text, 'operate'::text, 'maintain'::text, 'admin'::text])))
+  CONSTRAINT api_keys_scopes_check CHECK (((cardinality(scopes) > 0) AND (scopes <@ ARRAY['decide'::text, 'report'::text, 'read'::text, 'metrics'::text, 'operate'::text, 'maintain'::text, 'admin'::text])))
 );
 
 CREATE TABLE spillway.audit_dead_letters (

@@ -28,7 +28,7 @@ CREATE TABLE "spillway"."api_keys" (
 	"revoked_at" timestamp with time zone,
 	"last_used_at" timestamp with time zone,
 	CONSTRAINT "api_keys_hash_check" CHECK (octet_length("spillway"."api_keys"."secret_hash") = 32),
-	CONSTRAINT "api_keys_scopes_check" CHECK (cardinality("spillway"."api_keys"."scopes") > 0 and "spillway"."api_keys"."scopes" <@ array['decide', 'read', 'metrics', 'operate', 'maintain', 'admin'])
+	CONSTRAINT "api_keys_scopes_check" CHECK (cardinality("spillway"."api_keys"."scopes") > 0 and "spillway"."api_keys"."scopes" <@ array['decide', 'report', 'read', 'metrics', 'operate', 'maintain', 'admin'])
 );
 --> statement-breakpoint
 CREATE INDEX "api_keys_created_at_idx" ON "spillway"."api_keys" USING btree ("created_at","id");

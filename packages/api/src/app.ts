@@ -1,3 +1,4 @@
+import type { BreakerExchange } from '@spillway/breaker/exchange';
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
 import { httpInstrumentationMiddleware } from '@hono/otel';
@@ -15,6 +16,7 @@ import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
 import type { Authenticator } from './auth/principal.ts';
 import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';
 import { breakerRoutes } from './breakers/breaker-routes.ts';
+import { commandRoutes } from './breakers/command-routes.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
 import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
 import { keyRoutes } from './keys/key-routes.ts';
@@ -48,6 +50,8 @@ export interface ApiDeps {
   readonly logger: ApiLogger;
   /** Found by the trail in `db`, and moved by hand. */
   readonly breakers?: BreakerControl;
+  /** Carries out what breakers of processes without Redis ask. */
+  readonly exchange?: BreakerExchange;
   readonly maintenance?: MaintenanceControl;
   /** Served at `/metrics`. @default there is no such page */
   readonly metrics?: ApiMetrics;
@@ -136,13 +140,14 @@ function aroundRoutes({ metrics, tracing }: ApiDeps): MiddlewareHandler[] {
 }
 
 function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'change'>, guard: Guard): void {
-  const { db, breakers, maintenance, onKeysChanged = async () => undefined } = deps;
+  const { db, breakers, exchange, maintenance, onKeysChanged = async () => undefined } = deps;
   const { policies, live } = deps.limiter;
   if (live !== undefined) {
     policyRoutes(app, { policies, live }, guard);
     overrideRoutes(app, { policies, live }, guard);
     listRoutes(app, { live }, guard);
   }
+  if (exchange !== undefined) commandRoutes(app, exchange, guard);
   if (deps.queues !== undefined) queueRoutes(app, deps.queues, guard);
   if (maintenance !== undefined) maintenanceRoutes(app, { control: maintenance, record }, guard);
   if (db === undefined) return;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createBreakers } from '@spillway/breaker';
+import { breakerExchange } from '@spillway/breaker/exchange';
 import { apiKeysVersion, type ConnectionSource, type Queryable } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { openTelemetryMetrics } from '@spillway/limiter/opentelemetry';
@@ -98,10 +99,11 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   metrics.watchKeys(keys);
   const common = { redis, metrics: metrics.breakers, ...toldTo(logger), ...sharding };
   const breakers = createBreakers({ ...common, controlOnly: true });
+  const exchange = breakerExchange({ redis, ...sharding });
   const maintenance = maintenanceControl({ queues, db: pool });
   const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
   const disconnect = async (): Promise<void> => {
-    await Promise.all([keys.close(), queues.close()]);
+    await Promise.all([keys.close(), queues.close(), exchange.close()]);
     await Promise.all([limiter.close().catch(unreported), breakers.close().catch(unreported)]);
     endOutages();
     redis.disconnect();
@@ -118,6 +120,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     onKeysChanged: keys.refresh,
     dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal, db: options.figures ?? pool },
     breakers,
+    exchange,
     queues,
     maintenance,
     checks: { redis: async () => void (await redis.ping()), postgres: async () => checkMigrated(pool) },

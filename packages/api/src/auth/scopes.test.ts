@@ -62,6 +62,7 @@ const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[
     'POST /v1/limits/ten/renew',
     'POST /v1/limits/ten/reward',
   ],
+  report: ['POST /v1/breakers/commands', 'POST /v1/breakers/news'],
   metrics: ['POST /v1/metrics'],
   operate: [
     'DELETE /v1/lists',
@@ -97,7 +98,7 @@ it('refuses a key what its scope does not say, and an admin key nothing', async 
     const refused = await refusedTo(as);
     return asked.filter((route) => !refused.includes(route)).toSorted();
   };
-  for (const scope of ['decide', 'metrics', 'operate', 'maintain'] as const) {
+  for (const scope of ['decide', 'report', 'metrics', 'operate', 'maintain'] as const) {
     expect([scope, await allowedTo(scope)]).toEqual([scope, rights[scope]]);
   }
   // By POST, so that no subject is in an address.

@@ -34,7 +34,7 @@ it('a key is shown once, and neither its text nor the hash ever again', async ()
 });
 
 it('a key can have any of the scopes, and no other', async () => {
-  for (const scope of ['decide', 'read', 'metrics', 'operate', 'maintain', 'admin']) {
+  for (const scope of ['decide', 'report', 'read', 'metrics', 'operate', 'maintain', 'admin']) {
     expect((await create({ scopes: [scope] })).scopes).toEqual([scope]);
   }
   const wrong = { name: 'a', scopes: ['root'] };

@@ -80,11 +80,11 @@ export const gapKinds = [
 export type GapKind = (typeof gapKinds)[number];
 
 /**
- * What an API key may do. `decide`: ask for decisions. `read`: look at the trail, policies, breakers and metrics. `metrics`: record
- * samples. `operate`: block, unblock and reset subjects, set overrides and list entries, move breakers, retry failed jobs,
+ * What an API key may do. `decide`: ask for decisions. `report`: take part in breakers. `read`: look at the trail, policies, breakers
+ * and metrics. `metrics`: record samples. `operate`: block, unblock and reset subjects, set overrides and list entries, move breakers, retry failed jobs,
  * resolve gaps. `maintain`: run maintenance jobs, resolve gaps. `admin`: everything, policies and keys included.
  */
-export const apiKeyScopes = ['decide', 'read', 'metrics', 'operate', 'maintain', 'admin'] as const;
+export const apiKeyScopes = ['decide', 'report', 'read', 'metrics', 'operate', 'maintain', 'admin'] as const;
 
 /** How a maintenance run of one table stands. `partial`: in order, but there is more to do. */
 export const archivalRunStatuses = ['running', 'completed', 'partial', 'failed', 'crashed'] as const;

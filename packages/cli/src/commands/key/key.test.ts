@@ -74,7 +74,7 @@ it.each([
   [['create', '--name', 'a'], "required option '--scope <scopes...>' not specified"],
   [
     ['create', '--name', 'a', '--scope', 'root'],
-    'Allowed choices are decide, read, metrics, operate, maintain, admin.',
+    'Allowed choices are decide, report, read, metrics, operate, maintain, admin.',
   ],
   [['create', '--name', '', '--scope', 'read'], 'It must be a text of 1 to 128 bytes.'],
   [['create', '--name', 'a', '--scope', 'read', '--expires-in', 'soon'], 'It must be a number of minutes'],
