@@ -17,6 +17,7 @@ declare global {
   const runwareApiUrl: string;
   const options: RequestInit;
   const limitsKey: string;
+  const breakersKey: string;
   const prompt: string;
   const cached: string;
   function verify(token: string): Promise<JwtClaims>;

@@ -10,7 +10,7 @@ import {
 } from './http-store/protocol.ts';
 import { type Action, unknownView } from './machine/record.ts';
 import { maskSecrets } from './outcome/error-text.ts';
-import { redisStore } from './store/redis-store.ts';
+import { redisStore, type RedisStore } from './store/redis-store.ts';
 import { StoreUnavailableError } from './store/store.ts';
 
 /** What {@link breakerExchange} needs; the same as `createBreakers` beside it. */
@@ -53,12 +53,20 @@ export function breakerExchange(options: ExchangeOptions): BreakerExchange {
   const option = readRedisOption(redis);
   if (typeof option === 'string') throw new BreakerInputError('redis', option);
   const store = redisStore({ client: option.client, deadlineMs, shards, namespace, outboxCap });
+  return exchangeOver(store, () => option.release());
+}
 
+/** A {@link BreakerExchange} over a store. @param random the chance of each command, from 0 to below 1 */
+export function exchangeOver(
+  store: RedisStore,
+  release: () => void,
+  random: () => number = Math.random,
+): BreakerExchange {
   async function carryOutOne(sender: Sender, sent: SentCommand): Promise<CommandAnswer> {
     const { preset, name, config } = sent;
     const { known, action } = believed(sender, sent);
     try {
-      const command = { instance: sender.instance, config, known, random: Math.random(), action };
+      const command = { instance: sender.instance, config, known, random: random(), action };
       const { config: held, ...reply } = await store.execute({ preset, name }, command);
       return held === config ? reply : { ...reply, config: held };
     } catch (error) {
@@ -75,7 +83,7 @@ export function breakerExchange(options: ExchangeOptions): BreakerExchange {
       const placesOf = (list: typeof changed): number[] => list.map(({ place }) => place);
       return { changed: placesOf(changed), unreachable: placesOf(unreachable), seen: Object.fromEntries(seen) };
     },
-    close: () => store.close().finally(() => option.release()),
+    close: () => store.close().finally(release),
   };
 }
 

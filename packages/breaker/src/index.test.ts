@@ -21,6 +21,7 @@ it('exports exactly this', () => {
         "MOST_BREAKERS",
         "MOST_COMMANDS",
         "breakerExchange",
+        "exchangeOver",
       ],
       "exported": [
         "BreakerInputError",

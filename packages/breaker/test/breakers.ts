@@ -3,8 +3,11 @@ import type { RedisFixture } from '@spillway/embedded/testing';
 import { expect } from 'vitest';
 import type { Breakers } from '../src/breakers/breakers.ts';
 import { createBreakers } from '../src/breakers/create-breakers.ts';
+import { breakerExchange } from '../src/exchange.ts';
+import { createBreakers as createStoreBreakers, httpStore } from '../src/http-store/index.ts';
 import type { BreakerMetrics } from '../src/metrics.ts';
 import { definePreset, type Preset, type PresetOptions } from '../src/presets/preset.ts';
+import { type PlayedApi, playApi } from './played-api.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
 
 /** Fails, as the dependency would. */
@@ -61,6 +64,26 @@ export function memoryFleet(): FleetUnderTest {
       return breakers;
     },
     dispose: async () => void (await Promise.all(made.map((breakers) => breakers.close()))),
+  };
+}
+
+/** Each over HTTP, before one API on a Redis. */
+export function httpFleet(redis: RedisFixture): FleetUnderTest {
+  const made: Breakers<'quick'>[] = [];
+  let api: Promise<PlayedApi> | undefined;
+  return {
+    async make(presets, metrics) {
+      api ??= playApi(breakerExchange({ redis: redis.connect(hotPathOptions), deadlineMs: 2_000 }));
+      const { url } = Object.assign(await api, { actor: 'ops' });
+      const store = httpStore({ url, key: 'right', deadlineMs: 5_000 });
+      const breakers = createStoreBreakers({ store, presets, ...(metrics === undefined ? {} : { metrics }) });
+      made.push(breakers);
+      return breakers;
+    },
+    async dispose() {
+      await Promise.all(made.map((breakers) => breakers.close()));
+      await (await api)?.close();
+    },
   };
 }
 

@@ -13,9 +13,12 @@ import { Redis } from 'ioredis';
 import { type BreakerEvent, BREAKER_EVENT, parseBreakerEvent } from '../src/events.ts';
 import { breaker } from '../src/scripts.generated.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
-import { redisStore } from '../src/store/redis-store.ts';
+import { exchangeOver } from '../src/exchange.ts';
+import { httpStore } from '../src/http-store/http-store.ts';
+import { redisStore, type RedisStore } from '../src/store/redis-store.ts';
 import { breakerScript } from '../src/store/redis-store.ts';
 import type { BreakerStore } from '../src/store/store.ts';
+import { playApi } from './played-api.ts';
 
 /** What a test reads of an event. */
 export type EventSeen = Pick<BreakerEvent, 'eventType' | 'failureCount' | 'errorMessage' | 'metadata'> & {
@@ -68,7 +71,10 @@ function handTurned({ name, source }: LuaScript): LuaScript {
  * The Redis store with a hand-turned clock and one shard, on an empty server at `url`.
  * @param moves by which breakers are moved. @default a client of ioredis
  */
-export async function redisUnderTest(url: string, moves?: ConnectedClient): Promise<StoreUnderTest> {
+export async function redisUnderTest(
+  url: string,
+  moves?: ConnectedClient,
+): Promise<StoreUnderTest & { readonly store: RedisStore }> {
   const client = new Redis(url);
   await client.ping();
   const script = breakerScript(handTurned(breaker));
@@ -98,6 +104,35 @@ export async function redisUnderTest(url: string, moves?: ConnectedClient): Prom
       await store.close();
       await moves?.end();
       client.disconnect();
+    },
+  };
+}
+
+/** A store over HTTP, before an API whose Redis is at `url`, with the same clock. Changes by hand are ada's. */
+export async function httpUnderTest(url: string): Promise<StoreUnderTest> {
+  const behind = await redisUnderTest(url);
+  let chance = 0;
+  const api = await playApi(
+    exchangeOver(
+      behind.store,
+      () => undefined,
+      () => chance,
+    ),
+  );
+  api.actor = 'ada';
+  const store = httpStore({ url: api.url, key: 'right', deadlineMs: 10_000 });
+  return {
+    ...behind,
+    store: {
+      ...store,
+      execute(id, command) {
+        chance = command.random;
+        return store.execute(id, command);
+      },
+    },
+    async dispose() {
+      await api.close();
+      await behind.dispose();
     },
   };
 }

@@ -1,4 +1,5 @@
 import { createBreakers, memoryStore } from '@spillway/breaker';
+import { breakerExchange } from '@spillway/breaker/exchange';
 import { expect, it } from 'vitest';
 import { useRedis } from '@spillway/embedded/testing';
 import { useApi } from '../../test/use-api.ts';
@@ -8,6 +9,7 @@ import type { Scope } from './principal.ts';
 const redis = useRedis();
 const api = useApi((_, tools) => ({
   breakers: createBreakers({ store: memoryStore() }),
+  exchange: breakerExchange({ redis: redis.client }),
   maintenance: queuesOf({ ...tools, redisUrl: redis.url }).maintenance,
 }));
 

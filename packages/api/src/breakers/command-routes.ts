@@ -4,8 +4,8 @@ import { actorOf } from '../audit/recorder.ts';
 import { allows } from '../auth/principal.ts';
 import { forbidden, type Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { json, jsonBody, refusals } from '../openapi/responses.ts';
-import { refusal } from '../problems.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { problemException } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { commandsAnswer, commandsRequest, newsAnswer, newsRequest } from './command-schema.ts';
 
@@ -16,7 +16,7 @@ const MAX_COMMANDS_BYTES = 1024 * 1024;
 export function commandRoutes(app: ApiApp, exchange: BreakerExchange, guard: Guard): void {
   const { middleware, security } = guard('report');
   const common = { method: 'post' as const, tags: ['breakers'], security };
-  const refused = refusals(400, 401, 403, 413, 415, 503);
+  const refused = problemResponses(400, 401, 403, 413, 415, 503);
   const commands = createRoute({
     ...common,
     path: '/v1/breakers/commands',
@@ -34,7 +34,7 @@ export function commandRoutes(app: ApiApp, exchange: BreakerExchange, guard: Gua
     const isOperator = allows(context.get('principal')?.scopes ?? [], 'operate');
     const actor = isOperator ? actorOf(context) : undefined;
     const isByHand = sent.some(({ action: { type } }) => type === 'force' || type === 'reset');
-    if (isByHand && actor === undefined) throw refusal(forbidden('operate'));
+    if (isByHand && actor === undefined) throw problemException(forbidden('operate'));
     return context.json({ answers: await exchange.carryOut({ instance, actor }, sent) }, 200);
   });
 

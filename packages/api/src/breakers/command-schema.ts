@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { type Action, MOST_BREAKERS, MOST_COMMANDS, type SentCommand, type SentView } from '@spillway/breaker/exchange';
-import { given } from '../given.ts';
-import { members, mustBe, oneOf, text, uuid, wholeNumber } from '../openapi/fields.ts';
+import { omitUndefined } from '../omit-undefined.ts';
+import { boundedText, enumOf, mustBe, strictObject, uuid, wholeNumber } from '../openapi/fields.ts';
 
 /*
  * What processes say to the fleet's breakers. Everything is bound: what a command holds becomes the fleet's state, and a
@@ -44,12 +44,12 @@ function note(most: number): z.ZodString {
   return z.string({ error: mustBe('text') }).max(most, `must have at most ${most} characters`);
 }
 
-const config = members({
+const config = strictObject({
   version: wholeNumber(0, 2 ** 31 - 1).openapi({ description: 'Of two the higher holds; 0 of who calls nothing.' }),
-  trip: members({
+  trip: strictObject({
     failures: wholeNumber(0, 10_000).openapi({ description: 'In a row; 0: they trip nothing.' }),
     forgetMs: span,
-    over: oneOf(['time', 'count']),
+    over: enumOf(['time', 'count']),
     size: span,
     staleMs: span,
     minimumCalls: wholeNumber(1, 1_000_000),
@@ -69,8 +69,8 @@ const config = members({
   recordSuccesses: flag,
 }).openapi('BreakerConfig', { description: 'What the fleet must know of a preset.' });
 
-const kind = oneOf(['closed', 'open', 'half_open', 'forced_open', 'forced_closed']);
-const reason = oneOf([
+const kind = enumOf(['closed', 'open', 'half_open', 'forced_open', 'forced_closed']);
+const reason = enumOf([
   'failures',
   'failure_rate',
   'slow_rate',
@@ -80,7 +80,7 @@ const reason = oneOf([
   'sole_caller',
   '',
 ]);
-const view = members({
+const view = strictObject({
   epoch: time.openapi({ description: '0: the process knows nothing yet.' }),
   seeded: flag,
   kind,
@@ -95,7 +95,7 @@ const view = members({
 }).openapi('BreakerView', { description: 'What the process believes: the `view` of its last answer.' });
 
 const calls = wholeNumber(0, COUNT);
-const batch = members({
+const batch = strictObject({
   successes: calls,
   failures: calls,
   slow: calls,
@@ -111,41 +111,43 @@ const batch = members({
 });
 
 const kinds = ['success', 'failure', 'quota', 'answered', 'neutral'] as const;
-const leaseId = text(128);
+const leaseId = boundedText(128);
 const who = z.unknown().optional().openapi({ description: 'Ignored: it is who sends this.' });
 const action = z
   .discriminatedUnion(
     'type',
     [
-      members({ type: z.literal('read'), sick: flag.optional(), askedMs: span.optional() }),
-      members({ type: z.literal('report'), seq: whole, batch, lateMs: numberWithin(0, 7 * DAY_MS).optional() }),
-      members({ type: z.literal('acquire'), leaseId }),
-      members({
+      strictObject({ type: z.literal('read'), sick: flag.optional(), askedMs: span.optional() }),
+      strictObject({ type: z.literal('report'), seq: whole, batch, lateMs: numberWithin(0, 7 * DAY_MS).optional() }),
+      strictObject({ type: z.literal('acquire'), leaseId }),
+      strictObject({
         type: z.literal('settle'),
         leaseId,
         epoch: whole,
-        outcome: members({ kind: oneOf(kinds), retryAfterMs: span, message: note(500) }),
+        outcome: strictObject({ kind: enumOf(kinds), retryAfterMs: span, message: note(500) }),
       }),
-      members({
+      strictObject({
         type: z.literal('force'),
-        target: oneOf(['forced_open', 'forced_closed']),
+        target: enumOf(['forced_open', 'forced_closed']),
         forMs: span.openapi({ description: '0: for ever.' }),
         who,
         why: note(500),
       }),
-      members({ type: z.literal('reset'), who, why: note(500) }),
+      strictObject({ type: z.literal('reset'), who, why: note(500) }),
     ],
     { error: 'must be an action: read, report, acquire, settle, force or reset' },
   )
-  .transform((sent): Action => (sent.type === 'force' || sent.type === 'reset' ? { ...sent, who: '' } : given(sent)));
+  .transform((sent): Action =>
+    sent.type === 'force' || sent.type === 'reset' ? { ...sent, who: '' } : omitUndefined(sent),
+  );
 
-const command: z.ZodType<SentCommand> = members({ name, preset, config, known: view, action }).openapi(
+const command: z.ZodType<SentCommand> = strictObject({ name, preset, config, known: view, action }).openapi(
   'BreakerCommand',
 );
 
 /** Commands of one process, each to one breaker. */
 export const commandsRequest: z.ZodType<{ readonly instance: string; readonly commands: readonly SentCommand[] }> =
-  members({
+  strictObject({
     instance: uuid().openapi({ description: 'New at each start of the process.' }),
     commands: z
       .array(command, { error: mustBe('a list') })
@@ -153,13 +155,13 @@ export const commandsRequest: z.ZodType<{ readonly instance: string; readonly co
       .max(MOST_COMMANDS, `must hold at most ${MOST_COMMANDS} commands`),
   }).openapi('BreakerCommands');
 
-const known: z.ZodType<SentView> = members({ name, preset, epoch: whole, alertUntilMs: whole });
+const known: z.ZodType<SentView> = strictObject({ name, preset, epoch: whole, alertUntilMs: whole });
 
 /** What a process knows of breakers, and up to where it has heard their news. */
 export const newsRequest: z.ZodType<{
   readonly breakers: readonly SentView[];
   readonly seen: Readonly<Record<string, string>>;
-}> = members({
+}> = strictObject({
   breakers: z
     .array(known, { error: mustBe('a list') })
     .min(1, 'must hold at least one breaker')

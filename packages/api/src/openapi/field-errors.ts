@@ -18,7 +18,9 @@ export function toFieldErrors(issues: readonly z.core.$ZodIssue[], target: strin
 
 function oneIssue(issue: z.core.$ZodIssue, whole: string): readonly FieldError[] {
   const path = issue.path.map(String);
-  if (issue.code === 'invalid_union') return nearest(issue.errors).flatMap((one) => oneIssue(one, whole));
+  // A type that none of the forms has is told as it is.
+  if (issue.code === 'invalid_union' && issue.errors.length > 0)
+    return nearest(issue.errors).flatMap((one) => oneIssue(one, whole));
   if (issue.code === 'unrecognized_keys') {
     return issue.keys
       .slice(0, MOST_ERRORS)

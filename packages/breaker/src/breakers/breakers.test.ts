@@ -4,6 +4,7 @@ import {
   boom,
   fine,
   type FleetUnderTest,
+  httpFleet,
   memoryFleet,
   metricsWith,
   outcomeOf,
@@ -29,6 +30,7 @@ const stateOf = (breakers: Breakers<'quick'>, name = 'a'): string => breakers.ge
 describe.each([
   ['memory', memoryFleet],
   ['Redis', () => redisFleet(redis)],
+  ['HTTP', () => httpFleet(redis)],
 ])('breakers over %s', (_, makeFleet) => {
   let fleet: FleetUnderTest;
   beforeEach(() => {

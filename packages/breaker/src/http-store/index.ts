@@ -34,10 +34,14 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
 
 export { ApiFault } from '@spillway/redis/core';
 export type { ApiFaultCode } from '@spillway/redis/core';
+export type { Breaker, ForcedChange, ManualChange } from '../breakers/breaker.ts';
+export type { Breakers, Fallback, FallbackOptions, RunOptions } from '../breakers/breakers.ts';
+export type { BreakerSnapshot } from '../breakers/snapshots.ts';
 export { BreakerInputError, CallTimeoutError, CircuitOpenError } from '../errors.ts';
 export { createClassifier, defaultClassifier } from '../outcome/classify.ts';
 export { builtInPresets } from '../presets/built-in.ts';
 export { definePreset } from '../presets/preset.ts';
+export type { Preset, PresetOptions } from '../presets/preset.ts';
 export { memoryStore } from '../store/memory-store.ts';
 export { StoreUnavailableError } from '../store/store.ts';
 export { httpStore } from './http-store.ts';

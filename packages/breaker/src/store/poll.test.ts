@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type Action, unknownView, type View } from '../machine/record.ts';
 import { baseConfig, failures, successes } from '../../test/machine.ts';
-import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
+import { httpUnderTest, memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
 import { withNews } from './change-log.ts';
 
 const redis = useRedis();
@@ -26,6 +26,7 @@ async function changed(under: StoreUnderTest, views: ReadonlyMap<string, View>):
 describe.each([
   ['memory', memoryUnderTest],
   ['redis', () => redisUnderTest(redis.url)],
+  ['HTTP', () => httpUnderTest(redis.url)],
 ])('a poll of the %s store', (_, make) => {
   it('names what others changed, and nothing else', async () => {
     const under = await make();
@@ -61,50 +62,57 @@ describe.each([
   });
 });
 
-it('of a Redis misses nothing, whatever happens between two polls', async () => {
-  const names = ['a', 'b', 'c'];
-  const deed = fc.record({
-    name: fc.constantFrom(...names),
-    times: fc.constantFrom(1, 1, 1, 40),
-    kind: fc.constantFrom('read', 'fail', 'force', 'reset', 'clear', 'poll', 'poll'),
-  });
-  let found = 0;
-  const property = fc.asyncProperty(fc.array(deed, { minLength: 10, maxLength: 40 }), async (deeds) => {
-    await redis.client.flushall();
-    const [twin, real] = [await memoryUnderTest(), await redisUnderTest(redis.url)];
-    let [now, seq] = [T0, 0];
-    const views = new Map<string, View>();
-    const both = async (name: string, action: Action): Promise<View> => {
-      await act(twin, name, action);
-      return act(real, name, action);
-    };
-    try {
-      for (const { name, times, kind } of deeds) {
-        for (let time = 0; time < (kind === 'force' ? times : 1); time += 1) {
-          now += 7;
-          seq += 1;
-          await Promise.all([twin.setNow(now), real.setNow(now)]);
-          if (kind === 'read') views.set(name, await both(name, { type: 'read' }));
-          if (kind === 'fail') await both(name, { type: 'report', seq, batch: failures(2) });
-          if (kind === 'force') {
-            await both(name, { type: 'force', target: 'forced_closed', forMs: 0, who: 'ada', why: '' });
+it.each([
+  ['Redis', redisUnderTest, 60],
+  ['HTTP', httpUnderTest, 20],
+] as const)(
+  'a poll over %s misses nothing, whatever happens between two',
+  async (_, make, numRuns) => {
+    const names = ['a', 'b', 'c'];
+    const deed = fc.record({
+      name: fc.constantFrom(...names),
+      times: fc.constantFrom(1, 1, 1, 40),
+      kind: fc.constantFrom('read', 'fail', 'force', 'reset', 'clear', 'poll', 'poll'),
+    });
+    let found = 0;
+    const property = fc.asyncProperty(fc.array(deed, { minLength: 10, maxLength: 40 }), async (deeds) => {
+      await redis.client.flushall();
+      const [twin, real] = [await memoryUnderTest(), await make(redis.url)];
+      let [now, seq] = [T0, 0];
+      const views = new Map<string, View>();
+      const both = async (name: string, action: Action): Promise<View> => {
+        await act(twin, name, action);
+        return act(real, name, action);
+      };
+      try {
+        for (const { name, times, kind } of deeds) {
+          for (let time = 0; time < (kind === 'force' ? times : 1); time += 1) {
+            now += 7;
+            seq += 1;
+            await Promise.all([twin.setNow(now), real.setNow(now)]);
+            if (kind === 'read') views.set(name, await both(name, { type: 'read' }));
+            if (kind === 'fail') await both(name, { type: 'report', seq, batch: failures(2) });
+            if (kind === 'force') {
+              await both(name, { type: 'force', target: 'forced_closed', forMs: 0, who: 'ada', why: '' });
+            }
+            if (kind === 'reset') await both(name, { type: 'reset', who: 'ada', why: '' });
+            if (kind === 'clear') await Promise.all([twin.clear(), real.clear()]);
           }
-          if (kind === 'reset') await both(name, { type: 'reset', who: 'ada', why: '' });
-          if (kind === 'clear') await Promise.all([twin.clear(), real.clear()]);
+          if (kind !== 'poll') continue;
+          const [expected, actual] = [await changed(twin, views), await changed(real, views)];
+          expect(actual).toEqual(expect.arrayContaining(expected));
+          found += expected.length;
+          for (const each of actual) views.set(each, await both(each, { type: 'read' }));
         }
-        if (kind !== 'poll') continue;
-        const [expected, actual] = [await changed(twin, views), await changed(real, views)];
-        expect(actual).toEqual(expect.arrayContaining(expected));
-        found += expected.length;
-        for (const each of actual) views.set(each, await both(each, { type: 'read' }));
+      } finally {
+        await real.dispose();
       }
-    } finally {
-      await real.dispose();
-    }
-  });
-  await fc.assert(property, { numRuns: 60 });
-  expect(found).toBeGreaterThan(20);
-}, 60_000);
+    });
+    await fc.assert(property, { numRuns });
+    expect(found).toBeGreaterThan(20);
+  },
+  60_000,
+);
 
 const line = (atMs: number, name: string, epoch: number): string => `${atMs} ${epoch} 0 storage/${name}`;
 

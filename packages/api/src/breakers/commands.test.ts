@@ -1,0 +1,177 @@
+import { definePreset } from '@spillway/breaker';
+import { type Breakers, createBreakers, httpStore } from '@spillway/breaker/http-store';
+import { createApiKey, createPool, migrate } from '@spillway/db';
+import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { startWorker } from '@spillway/worker';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { memoryLog } from '../../test/memory-log.ts';
+import type { Scope } from '../auth/principal.ts';
+import { type Api, startApi } from '../start-api.ts';
+
+const redis = useRedis();
+const postgres = usePostgres({
+  scope: 'test',
+  template: 'spillway_db',
+  migrate: async (connectionString) => void (await migrate({ connectionString })),
+});
+const { logger } = memoryLog();
+const soon = { timeout: 20_000 };
+const own = definePreset({
+  name: 'own',
+  trip: { strategy: 'rate', window: { kind: 'count', calls: 10 }, minimumCalls: 3, failureRate: 0.5 },
+  slowCalls: { durationMs: 60_000, rate: 0.9 },
+  openMs: 300,
+  quorum: 1,
+  probes: 2,
+  record: ['transitions', 'failures', 'successes'],
+  timeoutMs: false,
+});
+
+let pool: ReturnType<typeof createPool>;
+let api: Api;
+let made: Breakers<'own'>[] = [];
+
+beforeEach(async () => {
+  pool = createPool({ connectionString: postgres.url, onError: () => undefined });
+  api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
+});
+afterEach(async () => {
+  await Promise.all(made.map((breakers) => breakers.close()));
+  made = [];
+  await api.close(0);
+  await pool.end();
+});
+
+async function keyFor(...scopes: Scope[]): Promise<{ key: string; id: string }> {
+  const { key, row } = await createApiKey(pool, { name: scopes.join(), scopes });
+  return { key, id: row.id };
+}
+
+function over(key: string): Breakers<'own'> {
+  const breakers = createBreakers({ store: httpStore({ url: api.url, key, deadlineMs: 10_000 }), presets: [own] });
+  made.push(breakers);
+  return breakers;
+}
+
+const boom = async (): Promise<never> => {
+  throw new Error('boom');
+};
+const outcome = (breakers: Breakers<'own'>, fn: () => Promise<unknown>): Promise<unknown> =>
+  breakers.run('hooks: {ü}/1', 'own', fn).catch((error: unknown) => (error instanceof Error ? error.message : error));
+
+it('processes that reach the API only share a breaker of a preset of their own: it opens, probes, closes, and is in the trail', async () => {
+  const worker = startWorker({ redis: redis.url, pool, shards: 16, logger, pump: { lingerMs: 20 } });
+  const { key } = await keyFor('report');
+  const [one, two] = [over(key), over(key)];
+  expect(await outcome(two, async () => 'fine')).toBe('fine');
+  await expect.poll(() => two.get('hooks: {ü}/1', 'own').snapshot().epoch, soon).toBeGreaterThan(0);
+  await expect.poll(async () => outcome(one, boom), soon).toBe('circuit own/hooks: {ü}/1 is open');
+  await expect.poll(async () => outcome(two, async () => 'fine'), soon).toMatch(/^fine$/u);
+  await expect
+    .poll(async () => {
+      await Promise.all([outcome(one, async () => 'fine'), outcome(two, async () => 'fine')]);
+      return [one, two].map((breakers) => breakers.get('hooks: {ü}/1', 'own').snapshot().fleetState);
+    }, soon)
+    .toEqual(['closed', 'closed']);
+  const rows = async (): Promise<unknown> => {
+    const { rows: found } = await pool.query<{ event_type: string }>(
+      "select distinct event_type from circuit_breaker_events where breaker_name = 'hooks: {ü}/1' order by 1",
+    );
+    return found.map(({ event_type }) => event_type);
+  };
+  await expect.poll(rows, soon).toEqual(expect.arrayContaining(['closed', 'failure', 'half_open', 'opened']));
+  await worker.close();
+}, 60_000);
+
+it('a breaker is moved by hand over the API with the scope operate too, in the name of the key', async () => {
+  const { key: reporting } = await keyFor('report');
+  const { key: operating, id } = await keyFor('report', 'operate');
+  const byReporter = over(reporting).get('a', 'own').forceOpen({ why: 'drill' });
+  await expect(byReporter).rejects.toMatchObject({ code: 'store_unavailable', cause: { code: 'access_denied' } });
+  await over(operating).get('a', 'own').forceOpen({ who: 'mallory', why: 'drill', forMs: 60_000 });
+  const seen = await over(reporting).get('a', 'own').read();
+  expect(seen).toMatchObject({ fleetState: 'forced_open', who: `api-key:${id}`, why: 'drill' });
+  await over(operating).get('a', 'own').reset();
+  expect((await over(reporting).get('a', 'own').read()).fleetState).toBe('closed');
+});
+
+const view = {
+  epoch: 0,
+  seeded: false,
+  kind: 'closed',
+  sinceMs: 0,
+  untilMs: 0,
+  openings: 0,
+  reason: '',
+  who: '',
+  why: '',
+};
+const known = { ...view, alertUntilMs: 0, nowMs: 0 };
+const trip = {
+  failures: 3,
+  forgetMs: 5_000,
+  over: 'time',
+  size: 0,
+  staleMs: 0,
+  minimumCalls: 1,
+  failureRate: 2,
+  slowRate: 2,
+};
+const config = {
+  version: 1,
+  trip,
+  trips: true,
+  openMs: 1_000,
+  maxOpenMs: 8_000,
+  backoff: 2,
+  decayMs: 10_000,
+  probes: 2,
+  leaseMs: 500,
+  maxExpiries: 3,
+  quorum: 2,
+  recordFailures: true,
+  recordSuccesses: false,
+};
+const counts = {
+  successes: 1,
+  failures: 0,
+  slow: 0,
+  quotas: 0,
+  leadingFailures: 0,
+  longestRun: 0,
+  trailingFailures: 0,
+};
+const batch = { ...counts, retryAfterMs: 0, quotaMs: 0, samples: [] };
+const report = { type: 'report', seq: 1, batch };
+const command = { name: 'a', preset: 'own', config, known, action: report };
+const DAY = 86_400_000;
+
+it.each([
+  ['commands.0.known.epoch', { known: { ...known, epoch: Number.MAX_SAFE_INTEGER } }],
+  ['commands.0.known.untilMs', { known: { ...known, kind: 'open', reason: 'quota', untilMs: Date.now() + 400 * DAY } }],
+  ['commands.0.known.kind', { known: { ...known, kind: 'ajar' } }],
+  ['commands.0.config.openMs', { config: { ...config, openMs: 2 * DAY } }],
+  ['commands.0.config.backoff', { config: { ...config, backoff: 1e300 } }],
+  ['commands.0.config.probes', { config: { ...config, probes: 0 } }],
+  ['commands.0.config.trip.over', { config: { ...config, trip: { ...trip, over: 'weeks' } } }],
+  ['commands.0.action.batch.quotaMs', { action: { ...report, batch: { ...batch, quotaMs: 2 * DAY } } }],
+  ['commands.0.action.batch.failures', { action: { ...report, batch: { ...batch, failures: -1 } } }],
+  ['commands.0.action.batch.samples', { action: { ...report, batch: { ...batch, samples: Array(11).fill('x') } } }],
+  ['commands.0.action', { action: { type: 'explode' } }],
+  ['commands.0.name', { name: 'a\n' }],
+  ['commands.0.preset', { preset: 'Own' }],
+])('a command whose %s can not be is refused, and names it', async (field, wrong) => {
+  const { key } = await keyFor('report');
+  const send = (body: unknown): Promise<Response> =>
+    fetch(`${api.url}/v1/breakers/commands`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  const instance = '0b0e6c1a-0000-4000-8000-000000000000';
+  expect((await send({ instance, commands: [command] })).status).toBe(200);
+  const refused = await send({ instance, commands: [{ ...command, ...wrong }] });
+  expect(refused.status).toBe(400);
+  const { errors } = (await refused.json()) as { errors: { field: string }[] };
+  expect(errors.map((error) => error.field)).toContainEqual(expect.stringMatching(new RegExp(`^${field}`, 'u')));
+});
