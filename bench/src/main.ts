@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { missingPackages } from '@spillway/embedded';
 import { apiSection } from './api/api-section.ts';
@@ -14,13 +14,15 @@ import { httpSection } from './http/http-section.ts';
 import { inProcessSection } from './limiter/in-process-section.ts';
 import { limiterSection } from './limiter/limiter-section.ts';
 import { maintenanceSection } from './maintenance/maintenance-section.ts';
+import { comparedBlocks } from './compared.ts';
+import { withBlocks } from './marked-blocks.ts';
 import { chartName, page } from './page.ts';
 import { readRuns, saveRun } from './results.ts';
 import type { Run, Section } from './section.ts';
 
 /*
- * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page
- * and the charts anew from all that is kept. With `--quick` it keeps and writes nothing, and prints what it found.
+ * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page, the
+ * charts and the tables of docs/compare.md from all that is kept. With `--quick` it keeps and writes nothing, and prints what it found.
  */
 const sections: readonly Section[] = [
   limiterSection,
@@ -66,7 +68,11 @@ for (const section of sections) {
     process.exitCode = 1;
   }
 }
-if (!quick) await writeFile(new URL('../README.md', import.meta.url), await kept());
+if (!quick) {
+  await writeFile(new URL('../README.md', import.meta.url), await kept());
+  const compare = new URL('../../docs/compare.md', import.meta.url);
+  await writeFile(compare, withBlocks(await readFile(compare, 'utf8'), 'bench', comparedBlocks(await readRuns())));
+}
 console.log(page(measured));
 
 async function runOf({ title, measure }: Section, effort: Effort): Promise<Run> {

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { withBlocks } from '../marked-blocks.ts';
 import { entriesOf, type Size, sizeOf, type Subject } from './measure.ts';
-import { problemsOf, type Sizes, tableOf, withTable } from './table.ts';
+import { problemsOf, type Sizes, tableOf } from './table.ts';
 
 /*
  * What an import costs: bytes of a bundle and packages of an installation, of each entry and beside the peers. Compares with
@@ -38,17 +39,21 @@ for (const subject of [...ours, ...peers]) measured[subject.name] = await sizeOf
 
 if (process.argv.includes('--write')) {
   await writeFile(file, `${JSON.stringify(measured, undefined, 2)}\n`);
-  await writeFile(page, withTable(await readFile(page, 'utf8'), tableOf(measured)));
+  await writeFile(page, withSizes(await readFile(page, 'utf8'), measured));
 } else {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- it is written above
   const kept = JSON.parse(await readFile(file, 'utf8')) as Sizes;
   const entries = ours.map(({ name }) => name);
   const problems = problemsOf(kept, measured, entries);
   const text = await readFile(page, 'utf8');
-  if (withTable(text, tableOf(kept)) !== text) problems.push('docs/compare.md has other figures than bench/sizes.json');
+  if (withSizes(text, kept) !== text) problems.push('docs/compare.md has other figures than bench/sizes.json');
   for (const problem of problems) console.error(problem);
   if (problems.length > 0) {
     console.error('`pnpm check:size --write` keeps what is measured now, so that the commit shows it.');
     process.exitCode = 1;
   }
+}
+
+function withSizes(text: string, sizes: Sizes): string {
+  return withBlocks(text, 'sizes', new Map([['all', tableOf(sizes)]]));
 }

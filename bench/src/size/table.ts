@@ -7,10 +7,6 @@ export type Sizes = Readonly<Record<string, Size>>;
 /** An entry may grow by so much before somebody has to say that it may. */
 export const TOLERANCE = 0.03;
 
-/** Where the table stands in docs/compare.md. */
-const BEGIN = '<!-- sizes: written by pnpm check:size --write -->';
-const END = '<!-- /sizes -->';
-
 /** What has grown, or was never measured; one sentence for each. */
 export function problemsOf(kept: Sizes, measured: Sizes, entries: readonly string[]): string[] {
   return entries.flatMap((name) => {
@@ -44,11 +40,4 @@ export function tableOf(sizes: Sizes): string {
       String(packages),
     ]),
   );
-}
-
-/** A page with this table between its two marks. @throws {Error} when the page has no such place */
-export function withTable(page: string, table: string): string {
-  const [from, to] = [page.indexOf(BEGIN), page.indexOf(END)];
-  if (from < 0 || to < from) throw new Error(`there is no ${BEGIN} … ${END} in the page`);
-  return `${page.slice(0, from)}${BEGIN}\n\n${table}\n\n${page.slice(to)}`;
 }

@@ -1,0 +1,123 @@
+import { markdownTable } from './figures/index.ts';
+import type { Run, Table } from './section.ts';
+
+/*
+ * The figures of docs/compare.md and of the README: the same results as in bench/README.md, a few rows of each table. What is
+ * not measured yet stays out, so that no figure is written by hand.
+ */
+
+type Cell = string | number;
+
+/** The blocks of docs/compare.md, by the name in their marks. @throws {Error} when the results have no such row */
+export function comparedBlocks(runs: ReadonlyMap<string, Run>): ReadonlyMap<string, string> {
+  const limiter = runOf(runs, 'limiter');
+  return new Map([
+    ['limiter', `${limiter.date}, ${limiter.machine}\n\n${decisions(limiter)}`],
+    ['in-process', inProcess(runOf(runs, 'in-process'))],
+    ['http', http(runOf(runs, 'http'))],
+    ['breaker', breakers(runOf(runs, 'breaker'))],
+  ]);
+}
+
+/** How many times the decisions of its fastest peer Spillway makes; rounded down, as the README says it. */
+export function timesTheFastestPeer(runs: ReadonlyMap<string, Run>): string {
+  const { rows } = tableOf(runOf(runs, 'limiter'), 'Decisions');
+  const peers = rows.filter(([who, algorithm]) => who !== 'Spillway' && algorithm !== 'none');
+  const ratio = Math.min(...peers.map((row) => Number(row[5])));
+  return (Math.floor(ratio * 10) / 10).toFixed(1);
+}
+
+function decisions(run: Run): string {
+  const { rows } = tableOf(run, 'Decisions');
+  return table(
+    ['limiter', 'algorithm'],
+    ['decisions/s', 'client CPU µs', 'Redis CPU µs', 'Spillway is'],
+    rows.map(([who = '', algorithm = '', perSecond, client, redis, ratio]) => [
+      String(who),
+      String(algorithm),
+      short(perSecond),
+      digits(client, 2),
+      digits(redis, 2),
+      `${digits(ratio, 1)}×`,
+    ]),
+  );
+}
+
+function inProcess(run: Run): string {
+  const { rows } = tableOf(run, 'Decided in process');
+  const figures = (what: string): string[] => {
+    const [, , , perSecond, commands] = rowOf(rows, [what, 1, 1]);
+    return [short(perSecond), String(Number(digits(commands, 1)))];
+  };
+  return table(
+    ['decided in process'],
+    ['decisions/s', 'Redis commands per 1,000'],
+    [
+      ['a blocked subject', ...figures('Spillway: blocked')],
+      ['a leased policy, one hot subject', ...figures('Spillway: leases of 5,000')],
+    ],
+  );
+}
+
+function http(run: Run): string {
+  const { rows } = tableOf(run, 'Requests over HTTP');
+  const routes = [...new Set(rows.map(([route = '']) => route))];
+  const share = (who: string): string[] => routes.map((route) => `${digits(rowOf(rows, [route, who])[3], 0)} %`);
+  const middlewares = ['Spillway `rateLimit()`', 'hono-rate-limiter, Redis store'];
+  return table(
+    ["requests/s of a Hono app over HTTP, of the same app's without a limiter"],
+    routes.map(String),
+    middlewares.map((who) => [who].concat(share(who))),
+  );
+}
+
+function breakers(run: Run): string {
+  const { rows } = tableOf(run, 'A call in this process');
+  const figures = (who: string): string[] => {
+    const [, , closed, , , refusals] = rowOf(rows, [who]);
+    return [digits(closed, 0), String(refusals)];
+  };
+  return table(
+    ['a call through a breaker'],
+    ['closed, ns', 'open, refusals/s'],
+    [
+      ['Spillway, shared by the fleet, with a timeout', ...figures('Spillway')],
+      ['cockatiel SamplingBreaker, in one process, without', ...figures('cockatiel SamplingBreaker')],
+      ['opossum, in one process, with a timeout', ...figures('opossum')],
+    ],
+  );
+}
+
+function table(texts: readonly string[], numbers: readonly string[], rows: readonly (readonly string[])[]): string {
+  const columns = [...texts.map((text) => [text, 'left'] as const), ...numbers.map((text) => [text, 'right'] as const)];
+  return markdownTable(columns, rows);
+}
+
+function runOf(runs: ReadonlyMap<string, Run>, name: string): Run {
+  const run = runs.get(name);
+  if (run === undefined) throw new Error(`bench/results has no ${name}.json`);
+  return run;
+}
+
+function tableOf({ tables, title: run }: Run, title: string): Table {
+  const found = tables.find((each) => each.title === title);
+  if (found === undefined) throw new Error(`the results of ${run} have no table "${title}"`);
+  return found;
+}
+
+/** The row that begins with these cells. */
+function rowOf(rows: readonly (readonly Cell[])[], begin: readonly Cell[]): readonly Cell[] {
+  const found = rows.find((row) => begin.every((cell, index) => row[index] === cell));
+  if (found === undefined) throw new Error(`the results have no row "${begin.join(', ')}"`);
+  return found;
+}
+
+/** 617,887 is 618k, 6,025,896 is 6.0M. */
+function short(cell: Cell | undefined): string {
+  const value = Number(cell);
+  return value >= 1_000_000 ? `${(value / 1_000_000).toFixed(1)}M` : `${Math.round(value / 1_000)}k`;
+}
+
+function digits(cell: Cell | undefined, count: number): string {
+  return Number(cell).toFixed(count);
+}
