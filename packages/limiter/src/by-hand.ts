@@ -1,6 +1,6 @@
 import { defaultActor } from '@spillway/redis/core';
-import { LimiterInputError, shown } from './errors.ts';
 import { checkText } from './checks.ts';
+import { LimiterInputError, shown } from './errors.ts';
 import type { ByHand } from './types.ts';
 
 /** The options of {@link ByHand}. */

@@ -1,6 +1,6 @@
 import type { RedisFaultCode } from '@spillway/redis';
-import type { CombinedDecision, Decision } from './types.ts';
 import type { Policy } from './algorithms/registry.ts';
+import type { CombinedDecision, Decision } from './types.ts';
 
 /** Outcome codes of a store; the numbers are those of batch.lua. */
 export const outcomes = {

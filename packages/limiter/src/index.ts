@@ -28,7 +28,7 @@ export type { LiveOptions, LivePolicies } from './live/live-policies.ts';
 export type { CacheKind, LimiterMetrics } from './metrics/metrics.ts';
 export { parseNearLimitEvent } from './events/outbox-events.ts';
 export type { NearLimitEvent } from './events/outbox-events.ts';
-export type { NearLimitCrossing } from './events/near-limit.ts';
+export type { NearLimitCrossing } from './events/watch.ts';
 export { MAX_LIMIT, MAX_LOG_LIMIT, MAX_WINDOW_MS } from './algorithms/algorithm.ts';
 export { AUTO_LOG_LIMIT, policyAlgorithms } from './algorithms/registry.ts';
 export { definePolicy, MAX_BLOCK_MS } from './policy/policy.ts';

@@ -2,10 +2,10 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { vi } from 'vitest';
+import type { Policy } from '../src/algorithms/registry.ts';
 import { createLimiter } from '../src/limiter/create-limiter.ts';
 import type { Limiter } from '../src/limiter/limiter.ts';
 import type { LivePolicies } from '../src/live/live-policies.ts';
-import type { Policy } from '../src/algorithms/registry.ts';
 
 /** Several limiters, each with a connection of its own, on one real Redis. For the tests of this package. */
 export interface Fleet {

@@ -25,8 +25,8 @@ import { onTestFinished } from 'vitest';
 import { rateLimit as expressLimit, type RateLimitOptions } from '../src/express/index.ts';
 import { rateLimit as fastifyLimit } from '../src/fastify/index.ts';
 import { rateLimit as honoLimit } from '../src/hono/index.ts';
-import { guard } from '../src/http/guard.ts';
 import type { RateLimitInfo, Refusal } from '../src/http/guard-options.ts';
+import { guard } from '../src/http/guard.ts';
 import type { Limiter } from '../src/limiter/limiter.ts';
 
 /** What every framework here lets a test choose, as functions of two headers of the request. */

@@ -5,9 +5,9 @@ import type { ConnectedClient } from '@spillway/embedded/testing';
 import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, type LuaScript, shardTag } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { redisOf } from '../src/backend.ts';
+import { redisStore } from '../src/decide/3-redis-store.ts';
 import { scriptsWith } from '../src/decide/scripts.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
-import { redisStore } from '../src/decide/3-redis-store.ts';
 import type { LimiterStore } from '../src/store/store.ts';
 
 /** A store whose time stands still until it is told to move. For the tests of this package. */

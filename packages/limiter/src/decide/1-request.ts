@@ -1,11 +1,24 @@
+import { MAX_LIMIT } from '../algorithms/algorithm.ts';
+import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
+import { checkAction, checkSubject, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
-import { checkAction, checkSubject, wholeNumberWithin } from '../checks.ts';
 import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { CombinedRequest, ConsumeOptions } from '../types.ts';
 import { DEFAULT_ACTION, type WindowKeys } from '../window-key.ts';
-import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
-import { MAX_LIMIT } from '../algorithms/algorithm.ts';
+
+/*
+ * The road of a decision, a file a step:
+ *
+ * 1. request: what the caller passed is checked, and becomes one object that all further steps get.
+ * 2. local: lists, known blocks and leased units are decided in this process.
+ * 3. redis-store: which script decides; what another algorithm has counted goes by the general one.
+ * 4. batch: requests of one turn of the event loop travel together, each within its deadline (`@spillway/redis`).
+ * 5. protocol: what a batch is sent as, and what its reply means.
+ * 6. codec: the bytes of both.
+ *
+ * `fallback.ts` answers where Redis doesn't, by `local-decisions.ts`. `../events/watch.ts` looks at each decision on its way back.
+ */
 
 /** @throws {LimiterInputError} unless `cost` is a whole number from 1 to what the policy can ever admit. */
 export function checkCost(cost: unknown, policy: Policy): asserts cost is number {

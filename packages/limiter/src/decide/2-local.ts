@@ -1,13 +1,13 @@
 import { capacityOf, type Policy } from '../algorithms/registry.ts';
+import { listedDecision, withheld, withheldUnasked } from '../decision.ts';
 import type { DenyCache } from '../deny-cache/deny-cache.ts';
+import type { DecisionWatch } from '../events/watch.ts';
 import type { Leases } from '../leases/leases.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
-import { listedDecision, withheld, withheldUnasked } from '../decision.ts';
 import { type AfterClose, afterClose } from './local-decisions.ts';
-import type { DecisionWatch } from './watch.ts';
 
 /*
  * The second step of a decision, in this process. In this order: what the live lists say of the subject, a block that is
@@ -54,6 +54,11 @@ export function decider({ store, live, denyCache, leases, watch, metrics }: Deci
   /** Answers in the store's place once it is closed. */
   let after: AfterClose | undefined;
 
+  function charge(request: StoreRequest): Promise<Decision> {
+    if (isTooCostly(request)) return refuse(asked, request);
+    return request.policy.lease === undefined ? store.consume(request) : asked.consume(request);
+  }
+
   async function together(requests: readonly StoreRequest[]): Promise<readonly Decision[]> {
     if (after !== undefined) return after.consumeAll(requests);
     const decisions = requests.some(isTooCostly) ? chargeAffordable(asked, requests) : asked.consumeAll(requests);
@@ -79,8 +84,9 @@ export function decider({ store, live, denyCache, leases, watch, metrics }: Deci
     },
     consume(request) {
       if (after !== undefined) return after.consume(request);
-      const decision = isTooCostly(request) ? refuse(asked, request) : asked.consume(request);
-      return watch.one(request, decision);
+      // Without anything to tell the promise is passed on as it is: to wait for it takes turns of the microtask queue.
+      const watched = metrics !== undefined || request.policy.nearLimit !== undefined;
+      return watched ? watch.one(request, charge(request)) : charge(request);
     },
     peek(request) {
       if (after !== undefined) return after.peek(request);

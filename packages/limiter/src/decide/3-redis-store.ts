@@ -1,14 +1,31 @@
-import { channelOf, deadlines, defaultActor, type FaultReporter, faultOf, type RedisClient } from '@spillway/redis';
+import {
+  channelOf,
+  type Deadline,
+  deadlines,
+  defaultActor,
+  faultOf,
+  type FaultReporter,
+  type RedisClient,
+  redisFault,
+} from '@spillway/redis';
+import { type Algorithm, specOf } from '../algorithms/registry.ts';
 import { readByHand } from '../by-hand.ts';
 import { LimiterUnavailableError } from '../errors.ts';
+import { deniedCounter, nearLimitReporter } from '../events/reports.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { BlockedListener, LimiterStore, Operation, StoreRequest, StoreWindow } from '../store/store.ts';
 import type { ByHand, Decision } from '../types.ts';
-import type { BlockedListener, LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
-import { decisions, acrossShards } from './4-ask.ts';
+import { batcher } from './4-batch.ts';
+import {
+  type GroupItem,
+  groupProtocol,
+  type SingleItem,
+  singleProtocol,
+  type SingleProtocolOptions,
+} from './5-protocol.ts';
+import { acrossShards } from './across-shards.ts';
 import { type Fallback, fallback } from './fallback.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
-import { specOf } from '../algorithms/registry.ts';
-import { deniedCounter, nearLimitReporter } from '../events/reports.ts';
 
 /** What {@link redisStore} needs. */
 export interface RedisStoreOptions {
@@ -143,4 +160,107 @@ function byHandArguments({ policy, action, subject }: StoreWindow, by: ByHand = 
 /** A time as scripts take it: 0 = for ever. */
 function msOf(durationMs: number): number {
   return durationMs === Infinity ? 0 : durationMs;
+}
+
+/** What {@link decisions} are made with. */
+export interface DecisionsOptions {
+  readonly client: RedisClient;
+  readonly deadlineMs: number;
+  readonly outboxCap: number;
+  readonly scripts: LimiterScripts;
+  /** The time limit of work on a key. */
+  readonly within: (key: string) => Deadline;
+  /** Answers what Redis doesn't. */
+  readonly fallback: Fallback;
+  /** Redis decided a batch. */
+  readonly onAnswer: () => void;
+  readonly onRefusedWhileBlocked: BlockedListener;
+  readonly metrics?: LimiterMetrics | undefined;
+}
+
+/** What can be asked of Redis about requests. */
+export interface Decisions {
+  decide(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision>;
+  /** Requests that one script call can decide. */
+  decideTogether(requests: readonly StoreRequest[]): Promise<readonly Decision[]>;
+  /** @throws LimiterUnavailableError */
+  change(request: StoreRequest, operation: Operation): Promise<Decision>;
+}
+
+type TakesSingle = (item: SingleItem) => void;
+
+/** What takes a single request, by its algorithm; those without scripts for it are decided as groups. */
+function singles(options: DecisionsOptions & SingleProtocolOptions): ReadonlyMap<Algorithm, TakesSingle> {
+  const takers = [...options.scripts.single].map(([algorithm, scripts]): [Algorithm, TakesSingle] => [
+    algorithm,
+    batcher({ ...options, protocol: singleProtocol(scripts, options) }),
+  ]);
+  return new Map(takers);
+}
+
+/** Sends single requests by the scripts of their algorithm, and all else by group.lua. */
+export function decisions(options: DecisionsOptions): Decisions {
+  const { client, deadlineMs, scripts, within, fallback, metrics, onAnswer } = options;
+  const onDropped = (count: number): void => metrics?.dropped?.(count);
+  const { spareMs } = scripts;
+  const takeSingle = singles({ ...options, spareMs, onDropped, decideGenerally });
+  const takeGroup: (item: GroupItem) => void = batcher({
+    client,
+    within,
+    metrics,
+    onAnswer,
+    protocol: groupProtocol({
+      ...options,
+      spareMs,
+      onDropped,
+      script: scripts.group,
+      resend: (item) => takeGroup(item),
+    }),
+  });
+
+  /** @throws {RedisFault} */
+  function decideGroup(requests: readonly StoreRequest[], operation: Operation): Promise<readonly Decision[]> {
+    return new Promise((resolve, reject) => {
+      takeGroup({ requests, operation, resolve, reject });
+    });
+  }
+
+  async function decideGenerally(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision> {
+    try {
+      return only(await decideGroup([request], operation));
+    } catch (error) {
+      return fallback.decide(request, operation === 'peek', redisFault(error));
+    }
+  }
+
+  return {
+    decide(request, operation) {
+      if (request.policy.onUnavailable === 'local') fallback.countInstances();
+      const take = takeSingle.get(request.policy.algorithm);
+      if (take === undefined) return decideGenerally(request, operation);
+      return new Promise((resolve) => {
+        take({ request, operation, resolve });
+      });
+    },
+    async decideTogether(requests) {
+      if (requests.some(({ policy }) => policy.onUnavailable === 'local')) fallback.countInstances();
+      try {
+        return await decideGroup(requests, 'consume');
+      } catch (error) {
+        return fallback.decideTogether(requests, redisFault(error));
+      }
+    },
+    async change(request, operation) {
+      try {
+        return only(await decideGroup([request], operation));
+      } catch (error) {
+        throw new LimiterUnavailableError(operation, deadlineMs, redisFault(error));
+      }
+    },
+  };
+}
+
+function only([decision]: readonly Decision[]): Decision {
+  if (decision === undefined) throw faultOf('client_error');
+  return decision;
 }

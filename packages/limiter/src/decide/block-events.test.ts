@@ -1,10 +1,10 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
 import { describe, expect, it } from 'vitest';
+import { type BlockEvent, parseBlockEvent } from '../events/outbox-events.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { tiers } from '../policy/tiers.ts';
-import { type BlockEvent, parseBlockEvent } from '../events/outbox-events.ts';
 
 const policies = [
   ...tiers,

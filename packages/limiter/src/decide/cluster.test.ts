@@ -2,10 +2,10 @@ import { type RedisCluster, startRedisCluster } from '@spillway/embedded';
 import { hotPathClusterOptions, outboxKeys, shardOf, shardTag } from '@spillway/redis';
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
 import { connectTo, connectToCluster } from '../../test/clients.ts';
 import { prompt, tally } from '../../test/promptness.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import { definePolicy } from '../policy/policy.ts';
 import type { Decision } from '../types.ts';
 
 const DEADLINE_MS = 100;

@@ -1,6 +1,7 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { faultOf } from '@spillway/redis';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, onTestFinished } from 'vitest';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { type Fallback, fallback } from './fallback.ts';
 
@@ -33,10 +34,14 @@ it('keeps so many local windows and forgets the least used', async () => {
 });
 
 it('beats only where a policy may need to know how many share it', async () => {
-  const { prepare } = make();
-  prepare(definePolicy({ name: 'open', limit: 2, windowMs: 1_000 }));
+  const limiter = createLimiter({
+    redis: redis.client,
+    policies: [definePolicy({ name: 'open', limit: 2, windowMs: 1_000 }), policy],
+  });
+  onTestFinished(() => limiter.close());
+  await limiter.consume('open', 'u');
   expect(await redis.client.exists('{sw:00}:live:limiter')).toBe(0);
-  prepare(policy);
+  await limiter.consume(policy.name, 'u');
   await expect.poll(() => redis.client.exists('{sw:00}:live:limiter')).toBe(1);
 });
 

@@ -6,10 +6,9 @@ import {
   type RedisClient,
   type RedisFault,
 } from '@spillway/redis';
+import type { StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
 import { type LocalDecisions, localDecisions } from './local-decisions.ts';
-import type { StoreRequest } from '../store/store.ts';
-import type { Policy } from '../algorithms/registry.ts';
 
 /** Name of the limiters' heartbeats, and of their gaps in the trail. */
 const INSTANCES = 'limiter';
@@ -35,8 +34,8 @@ export interface FallbackOptions {
 
 /** Answers for Redis while it is away, and keeps count of it. */
 export interface Fallback extends LocalDecisions<RedisFault> {
-  /** To be called for each request that Redis may decide: gets to know how many others share a `local` policy's limit. */
-  prepare(policy: Policy): void;
+  /** Begins to count how many instances share the limit of a `local` policy; to be called before Redis is away. */
+  countInstances(): void;
   close(): Promise<void>;
 }
 
@@ -57,8 +56,8 @@ export function fallback(options: FallbackOptions): Fallback {
   });
   return {
     ...decisions,
-    prepare({ onUnavailable }) {
-      if (onUnavailable === 'local') others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs, namespace });
+    countInstances() {
+      others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs, namespace });
     },
     async close() {
       await Promise.all([reporter.close(), others?.close()]);

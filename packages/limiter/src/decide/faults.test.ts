@@ -4,11 +4,11 @@ import * as hotPath from '@spillway/redis';
 import { outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { connectTo } from '../../test/clients.ts';
+import { prompt, tally } from '../../test/promptness.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { connectTo } from '../../test/clients.ts';
-import { prompt, tally } from '../../test/promptness.ts';
 import type { Decision } from '../types.ts';
 
 const DEADLINE_MS = 100;

@@ -1,11 +1,11 @@
 import type { RedisFaultCode } from '@spillway/redis';
+import { warn } from '@spillway/redis/core';
 import { LRUCache } from 'lru-cache';
+import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
 import { unavailableDecision, withheld } from '../decision.ts';
-import type { Decision } from '../types.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
-import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
-import { warn } from '@spillway/redis/core';
+import type { Decision } from '../types.ts';
 
 /** Why the store did not decide. */
 export interface StoreFault {

@@ -3,12 +3,12 @@ import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embed
 import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { redisUnderTest } from '../../test/hand-clock.ts';
 import { LimiterUnavailableError } from '../errors.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { tiers } from '../policy/tiers.ts';
 import * as lua from '../scripts.generated.ts';
-import { redisUnderTest } from '../../test/hand-clock.ts';
 
 const policies = [
   ...tiers,

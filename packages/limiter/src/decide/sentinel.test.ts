@@ -1,9 +1,9 @@
 import { type RedisSentinelSet, startRedisSentinel } from '@spillway/embedded';
 import { expect, it, onTestFinished } from 'vitest';
-import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
 import { connectToSentinel } from '../../test/clients.ts';
 import { prompt, tally } from '../../test/promptness.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import { definePolicy } from '../policy/policy.ts';
 
 const DEADLINE_MS = 100;
 const policies = [definePolicy({ name: 'open', limit: 1_000, windowMs: 600_000 })] as const;

@@ -2,11 +2,11 @@ import { startRedis } from '@spillway/embedded';
 import { hotPathOptions, outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
+import { parseBlockEvent } from '../events/outbox-events.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
-import { parseBlockEvent } from '../events/outbox-events.ts';
 
 const policies = [
   definePolicy({ name: 'logins', limit: 1, windowMs: 60_000, blockMs: 60_000 }),

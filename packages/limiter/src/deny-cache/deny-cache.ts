@@ -1,9 +1,9 @@
+import type { Policy } from '../algorithms/registry.ts';
 import type { Bus } from '../live/bus.ts';
 import type { LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
 import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
 import { BlockMemory } from './block-memory.ts';
-import type { Policy } from '../algorithms/registry.ts';
 
 /** What a {@link DenyCache} is made of. */
 export interface DenyCacheOptions {

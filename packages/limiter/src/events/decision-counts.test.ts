@@ -1,11 +1,11 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions, MalformedEventError, outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { describe, expect, it, vi } from 'vitest';
+import type { Policy } from '../algorithms/registry.ts';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import type { Policy } from '../algorithms/registry.ts';
 import { parseDecisionCountsEvent } from './outbox-events.ts';
 
 const redis = useRedis();

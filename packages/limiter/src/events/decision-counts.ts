@@ -1,8 +1,8 @@
-import { type RedisClient, type RedisScript, outboxKeys, shardOf } from '@spillway/redis';
-import type { DecisionReason } from '../types.ts';
+import { outboxKeys, type RedisClient, type RedisScript, shardOf } from '@spillway/redis';
+import { wholeNumberWithin } from '../checks.ts';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
-import { wholeNumberWithin } from '../checks.ts';
+import type { DecisionReason } from '../types.ts';
 import { reportTimer } from './reports.ts';
 
 /** What a {@link DecisionCounter} is made of. */

@@ -2,13 +2,13 @@ import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions, MalformedEventError, outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import type { Policy } from '../algorithms/registry.ts';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import type { Policy } from '../algorithms/registry.ts';
-import type { NearLimitCrossing } from './near-limit.ts';
 import { parseNearLimitEvent } from './outbox-events.ts';
+import type { NearLimitCrossing } from './watch.ts';
 
 const ten = definePolicy({ name: 'ten', limit: 10, windowMs: 60_000, nearLimit: 0.8 });
 

@@ -1,4 +1,4 @@
-import { eventFields, type OutboxEvent, outboxEventId, MalformedEventError } from '@spillway/redis';
+import { eventFields, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
 import type { PolicyMode } from '../algorithms/algorithm.ts';
 import { parseWindowKey } from '../window-key.ts';
 

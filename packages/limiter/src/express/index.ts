@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
+import { isPreflight } from '../http/headers.ts';
 import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
 import { carryOut, type NodeRequest, nodeRequest } from '../http/node-request.ts';
-import { isPreflight } from '../http/headers.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for whom. */
 export interface RateLimitOptions<Req extends IncomingMessage = IncomingMessage> extends GuardOptions<

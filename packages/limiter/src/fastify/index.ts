@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/headers.ts';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
+import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/headers.ts';
 import { limitRequest } from '../http/limit-request.ts';
 import { type NodeRequest, nodeRequest, refundAfter, releaseAfter } from '../http/node-request.ts';
 import { PROBLEM_TYPE, problemBody } from '../http/problem.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
-import { createLimiter } from '../limiter/create-limiter.ts';
 import { byApiKey } from '../http/identity/by-api-key.ts';
 import { byJwtSubject } from '../http/identity/by-jwt-subject.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { tiers } from '../policy/tiers.ts';
 import { memoryStore } from '../store/memory-store.ts';

@@ -1,8 +1,8 @@
 import { LimiterInputError, shown } from '../errors.ts';
-import { type FetchGuardOptions, refusal } from '../http/guard.ts';
 import { checkEdgeOptions } from '../http/guard-options.ts';
-import { limitRequest } from '../http/limit-request.ts';
+import { type FetchGuardOptions, refusal } from '../http/guard.ts';
 import { isPreflight } from '../http/headers.ts';
+import { limitRequest } from '../http/limit-request.ts';
 
 /** What {@link applyRateLimit} works with. */
 export type FetchRateLimit = Pick<

@@ -1,5 +1,5 @@
-import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
 import { oneOf } from '../checks.ts';
+import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions & {

@@ -4,12 +4,12 @@ import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { afterEach, describe, expect, it } from 'vitest';
 import { byIp } from '../http/identity/by-ip.ts';
-import type { Limiter } from '../limiter/limiter.ts';
+import { firstOf } from '../http/identity/identity.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { rateLimit, type RateLimitOptions } from './index.ts';
-import { firstOf } from '../http/identity/identity.ts';
 
 const servers: ReturnType<typeof serve>[] = [];
 afterEach(() => {

@@ -7,12 +7,12 @@ import {
   faultReporter,
   readApiOptions,
 } from '@spillway/redis/core';
-import { checkMembers, LimiterInputError } from '../errors.ts';
+import { wholeNumberWithin } from '../checks.ts';
 import { localDecisions } from '../decide/local-decisions.ts';
+import { checkMembers, LimiterInputError } from '../errors.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { changing, deciding, type Parts } from './operations.ts';
 import { rememberedBlocks } from './remembered-blocks.ts';
-import { wholeNumberWithin } from '../checks.ts';
 
 /** What {@link httpStore} needs. The key needs the scope `decide`; with `operate` too for resets and blocks. */
 export interface HttpStoreOptions extends ApiOptions {

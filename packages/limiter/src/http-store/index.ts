@@ -1,14 +1,13 @@
-import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { requestReader } from '../decide/1-request.ts';
 import { decider } from '../decide/2-local.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { nearLimitNotice, watchDecisions } from '../events/watch.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { limiterOver } from '../limiter/operations.ts';
 import { type LimiterMetrics, shieldedMetrics } from '../metrics/metrics.ts';
 import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
-import { requestReader } from '../decide/1-request.ts';
 import type { LimiterStore } from '../store/store.ts';
-import { watchDecisions } from '../decide/watch.ts';
 import { windowKeys } from '../window-key.ts';
-import { nearLimitNotice } from '../events/near-limit.ts';
 
 /** What {@link createLimiter} of this subpath takes. */
 export interface StoreLimiterOptions<Policies extends readonly PolicyOptions[]> {

@@ -1,7 +1,7 @@
-import type { Limiter } from '../limiter/limiter.ts';
-import { hold } from '../limiter/held-slot.ts';
-import type { Decision } from '../types.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import { hold } from '../limiter/held-slot.ts';
+import type { Limiter } from '../limiter/limiter.ts';
+import type { Decision } from '../types.ts';
 
 /** Whose slots they are. */
 export interface SlotHolder {

@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type Choices, frameworks } from '../../test/guarded-frameworks.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { type Choices, frameworks } from '../../test/guarded-frameworks.ts';
-import { guard } from './guard.ts';
 import type { RateLimitInfo } from './guard-options.ts';
+import { guard } from './guard.ts';
 import { plans } from './plans.ts';
 
 const policies = [

@@ -1,11 +1,11 @@
+import { checkAction } from '../checks.ts';
+import { checkCost } from '../decide/1-request.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { checkAction } from '../checks.ts';
 import type { Decision } from '../types.ts';
 import { HEADER_CHOICES, type HeaderChoice } from './headers.ts';
 import type { Identify } from './identity/identity.ts';
 import type { Problem } from './problem.ts';
-import { checkCost } from '../decide/1-request.ts';
 
 /** A value, or a function that chooses it for a request, once it is known who is asking. */
 export type Chosen<Value, Of> = Value | ((of: Of, subject: string) => Value | Promise<Value>);

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { guard } from './guard.ts';
-import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 
 const request = new Request('http://test/');
 

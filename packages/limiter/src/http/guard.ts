@@ -1,7 +1,7 @@
 import type { GuardOptions, RateLimitInfo, Refusal } from './guard-options.ts';
+import { EXPOSE_HEADERS, exposeHeaders, isPreflight } from './headers.ts';
 import { limitRequest, type RateLimitResult } from './limit-request.ts';
 import { problemResponse } from './problem.ts';
-import { EXPOSE_HEADERS, exposeHeaders, isPreflight } from './headers.ts';
 
 /** Either the request goes on, with headers for its answer, or here is its answer. */
 export type GuardResult =

@@ -1,5 +1,5 @@
-import type { Decision } from '../types.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import type { Decision } from '../types.ts';
 import type { RequestHeaders } from './identity/identity.ts';
 
 /** Which headers are sent. `none` leaves out `Retry-After` too. */

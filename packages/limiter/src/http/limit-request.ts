@@ -1,16 +1,16 @@
 import { warn } from '@spillway/redis/core';
+import type { Policy } from '../algorithms/registry.ts';
+import { checkSubject } from '../checks.ts';
 import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { checkSubject } from '../checks.ts';
+import { policyFor } from '../live/live-policies.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
+import { chargedBefore, rememberCharge, type Slots, slotsOf } from './charges.ts';
 import { checkPolicy, type GuardOptions, type RateLimitInfo } from './guard-options.ts';
 import { byTightness, rateLimitHeaders, withRetryJitter } from './headers.ts';
+import { byConnection } from './identity/by-ip.ts';
 import { type IdentifyInContext, type RequestHeaders, UnusableIdentityError } from './identity/identity.ts';
 import { denialProblem, type Problem } from './problem.ts';
-import { type Slots, slotsOf, chargedBefore, rememberCharge } from './charges.ts';
-import type { Policy } from '../algorithms/registry.ts';
-import { policyFor } from '../live/live-policies.ts';
-import { byConnection } from './identity/by-ip.ts';
 
 /** What becomes of a request. */
 export type RateLimitResult =

@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
-import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders } from './headers.ts';
 import type { Refusal } from './guard-options.ts';
+import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders } from './headers.ts';
+import { nodeAddress } from './identity/by-ip.ts';
 import { type RateLimitResult, warnOfGuard } from './limit-request.ts';
 import { PROBLEM_TYPE, problemBody } from './problem.ts';
-import { nodeAddress } from './identity/by-ip.ts';
 
 /** A request of Node's HTTP server as the identities of this package read it. */
 export interface NodeRequest<Raw = IncomingMessage> {

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { toDecision, unavailableDecision } from '../decision.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { guard } from './guard.ts';
 import { denialProblem } from './problem.ts';
-import { createLimiter } from '../limiter/create-limiter.ts';
-import { memoryStore } from '../store/memory-store.ts';
 
 const burst = definePolicy({ name: 'burst', limit: 10, windowMs: 1_000, onUnavailable: 'closed' });
 const daily = definePolicy({ name: 'daily', limit: 1_000, windowMs: 86_400_000 });

@@ -1,18 +1,18 @@
 import fc from 'fast-check';
 import { parseList } from 'structured-headers';
 import { describe, expect, it } from 'vitest';
+import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import { toDecision } from '../decision.ts';
 import { definePolicy } from '../policy/policy.ts';
 import type { Decision } from '../types.ts';
 import {
-  rateLimitHeaders,
-  withRetryJitter,
   limitMember,
   policyMember,
   type QuotaPolicy,
+  rateLimitHeaders,
   type ServiceLimit,
+  withRetryJitter,
 } from './headers.ts';
-import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 
 const writePolicies = (policies: readonly QuotaPolicy[]): string => policies.map(policyMember).join(', ');
 const writeLimits = (limits: readonly ServiceLimit[]): string => limits.map(limitMember).join(', ');

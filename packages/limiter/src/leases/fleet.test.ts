@@ -1,9 +1,9 @@
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 
 const policies = [
   definePolicy({ name: 'huge', limit: 100_000, windowMs: 60_000, lease: { size: 500, ttlMs: 30_000 } }),

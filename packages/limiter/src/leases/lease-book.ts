@@ -1,7 +1,7 @@
+import type { Lease } from '../algorithms/algorithm.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
-import { LeasedKey, type Parcel, chargedAtMs, stretched } from './leased-key.ts';
-import type { Lease } from '../algorithms/algorithm.ts';
+import { chargedAtMs, LeasedKey, type Parcel, stretched } from './leased-key.ts';
 
 /** What a {@link LeaseBook} is made of. */
 export interface LeaseBookOptions {

@@ -1,6 +1,6 @@
+import { type Policy, specOf } from '../algorithms/registry.ts';
 import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { Decision } from '../types.ts';
-import { type Policy, specOf } from '../algorithms/registry.ts';
 
 /** Units that were charged in one go and may be spent for a while.  */
 export interface Parcel {

@@ -1,10 +1,10 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import { outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
+import { connectTo } from '../../test/clients.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
-import { connectTo } from '../../test/clients.ts';
 import type { Decision } from '../types.ts';
 
 const lease = { size: 10, ttlMs: 5_000 };

@@ -1,17 +1,17 @@
 import { watchShards } from '@spillway/redis';
+import type { Policy } from '../algorithms/registry.ts';
 import type { Backend } from '../backend.ts';
+import { wholeNumberWithin } from '../checks.ts';
+import { redisStore } from '../decide/3-redis-store.ts';
 import { type DenyCache, denyCache } from '../deny-cache/deny-cache.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { type Leases, leases } from '../leases/leases.ts';
 import { redisBus } from '../live/bus.ts';
 import { checkLiveOptions, liveOver } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
-import { liveKeyIn, redisLiveSource, memoryLiveSource } from '../live/sources.ts';
+import { liveKeyIn, memoryLiveSource, redisLiveSource } from '../live/sources.ts';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
-import { redisStore } from '../decide/3-redis-store.ts';
 import type { LimiterStore } from '../store/store.ts';
-import { wholeNumberWithin } from '../checks.ts';
-import type { Policy } from '../algorithms/registry.ts';
 
 /** What {@link compose} needs. */
 export interface ComposeOptions {

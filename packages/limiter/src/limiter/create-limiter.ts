@@ -1,24 +1,23 @@
 import { DEFAULT_SHARDS, type FaultListeners, MAX_SHARDS, type RedisClientOrUrl } from '@spillway/redis';
+import type { Policy } from '../algorithms/registry.ts';
 import { type Backend, backendOf } from '../backend.ts';
 import { readActor } from '../by-hand.ts';
-import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { limiterOver } from './operations.ts';
-import { checkNamespace } from '../live/live-over.ts';
-import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
-import { type LimiterMetrics, shieldedMetrics, shield } from '../metrics/metrics.ts';
-import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
-import { requestReader } from '../decide/1-request.ts';
-import type { LimiterStore } from '../store/store.ts';
-import type { Limiter } from './limiter.ts';
-import { windowKeys } from '../window-key.ts';
 import { wholeNumberWithin } from '../checks.ts';
-import type { Policy } from '../algorithms/registry.ts';
-import { type NearLimitCrossing, nearLimitNotice } from '../events/near-limit.ts';
-import { countingMetrics, type RecordDecisionsOptions } from '../events/decision-counts.ts';
+import { requestReader } from '../decide/1-request.ts';
 import { decider } from '../decide/2-local.ts';
 import { limiterScripts } from '../decide/scripts.ts';
-import { watchDecisions } from '../decide/watch.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { countingMetrics, type RecordDecisionsOptions } from '../events/decision-counts.ts';
+import { type NearLimitCrossing, nearLimitNotice, watchDecisions } from '../events/watch.ts';
+import { checkNamespace } from '../live/live-over.ts';
+import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
+import { type LimiterMetrics, shield, shieldedMetrics } from '../metrics/metrics.ts';
+import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
+import type { LimiterStore } from '../store/store.ts';
+import { windowKeys } from '../window-key.ts';
 import { compose } from './compose.ts';
+import type { Limiter } from './limiter.ts';
+import { limiterOver } from './operations.ts';
 
 /** What {@link createLimiter} needs beside somewhere to keep windows. */
 export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {

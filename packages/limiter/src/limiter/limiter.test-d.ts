@@ -1,9 +1,9 @@
 import { expectTypeOf, it } from 'vitest';
-import { createLimiter } from './create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { tiers } from '../policy/tiers.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { Decision } from '../types.ts';
+import { createLimiter } from './create-limiter.ts';
 
 const custom = definePolicy({ name: 'uploads', limit: 5, windowMs: 1000 });
 const limiter = createLimiter({ store: memoryStore(), policies: [...tiers, custom] });

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import type { Policy } from '../algorithms/registry.ts';
 import { LimiterClosedError, LimiterInputError } from '../errors.ts';
-import { createLimiter } from './create-limiter.ts';
-import type { Limiter } from './limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
 import { tiers } from '../policy/tiers.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import type { Policy } from '../algorithms/registry.ts';
+import { createLimiter } from './create-limiter.ts';
+import type { Limiter } from './limiter.ts';
 
 const limiter = createLimiter({ store: memoryStore(), policies: tiers });
 const anyPolicy: Limiter = limiter;

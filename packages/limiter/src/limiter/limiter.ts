@@ -1,5 +1,5 @@
+import type { Policy } from '../algorithms/registry.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
-import type { Held } from './held-slot.ts';
 import type {
   BlockedEverywhere,
   BlockEverywhereOptions,
@@ -12,7 +12,7 @@ import type {
   LiveChange,
   WaitOptions,
 } from '../types.ts';
-import type { Policy } from '../algorithms/registry.ts';
+import type { Held } from './held-slot.ts';
 
 /** The options of an operation on one window. */
 export type ActionOption = Pick<ConsumeOptions, 'action'>;

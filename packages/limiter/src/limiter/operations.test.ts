@@ -3,8 +3,8 @@ import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { LimiterInputError, LimiterUnavailableError, LimiterWaitError } from '../errors.ts';
-import { createLimiter } from './create-limiter.ts';
 import { definePolicy } from '../policy/policy.ts';
+import { createLimiter } from './create-limiter.ts';
 
 const policies = [
   definePolicy({ name: 'user', limit: 5, windowMs: 60_000 }),

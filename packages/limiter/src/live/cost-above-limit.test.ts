@@ -1,10 +1,10 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 import { LimiterWaitError } from '../errors.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import type { PolicyOptions } from '../policy/policy.ts';
-import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 import type { LivePolicies } from './live-policies.ts';
 
 const MINUTE = 60_000;

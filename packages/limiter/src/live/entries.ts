@@ -1,11 +1,11 @@
-import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { definePolicy, MAX_BLOCK_MS, type PolicyOptions } from '../policy/policy.ts';
-import { checkSubject, oneOf, wholeNumberWithin } from '../checks.ts';
-import { listedNetwork } from './networks.ts';
 import { MAX_LIMIT, MAX_WINDOW_MS, type PolicyMode } from '../algorithms/algorithm.ts';
 import type { Policy } from '../algorithms/registry.ts';
-import { isGlob } from './table.ts';
+import { checkSubject, oneOf, wholeNumberWithin } from '../checks.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { definePolicy, MAX_BLOCK_MS, type PolicyOptions } from '../policy/policy.ts';
+import { listedNetwork } from './networks.ts';
 import type { StoredEntries } from './sources.ts';
+import { isGlob } from './table.ts';
 
 /** Other numbers for some subjects of a policy. What is left out is the policy's. */
 export interface Override {

@@ -1,9 +1,10 @@
 import { namespaceProblem, type RedisClientOrUrl } from '@spillway/redis';
+import type { Policy } from '../algorithms/registry.ts';
 import { redisOf } from '../backend.ts';
 import { BY_HAND, readActor, readByHand } from '../by-hand.ts';
-import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { definePolicy, MAX_BLOCK_MS, checkNumbers } from '../policy/policy.ts';
 import { checkSubject, wholeNumberWithin } from '../checks.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { checkNumbers, definePolicy, MAX_BLOCK_MS } from '../policy/policy.ts';
 import type { ByHand } from '../types.ts';
 import { redisBus } from './bus.ts';
 import {
@@ -20,9 +21,8 @@ import {
   readEntries,
 } from './entries.ts';
 import type { LiveOptions, LivePolicies } from './live-policies.ts';
-import { liveView } from './live-view.ts';
-import { liveKeyIn, redisLiveSource, MAX_ENTRIES, type EntryWrite, type LiveSource, type Written } from './sources.ts';
-import type { Policy } from '../algorithms/registry.ts';
+import { type EntryWrite, liveKeyIn, type LiveSource, MAX_ENTRIES, redisLiveSource, type Written } from './sources.ts';
+import { liveView } from './table.ts';
 
 /** What {@link livePolicies} takes beside where the entries are. */
 export interface LivePoliciesOptions extends LiveOptions {

@@ -1,8 +1,8 @@
+import type { Policy } from '../algorithms/registry.ts';
+import type { Listing } from '../decision.ts';
 import type { PolicyOptions } from '../policy/policy.ts';
 import type { BlockedEverywhere, BlockEverywhereOptions, ByHand, LiveChange } from '../types.ts';
 import type { AppliedFile, LiveEntries, LiveEntryError, Override, Plan, StoredPreset } from './entries.ts';
-import type { Listing } from '../decision.ts';
-import type { Policy } from '../algorithms/registry.ts';
 
 /** What {@link livePolicies} can be told. */
 export interface LiveOptions {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { definePolicy } from '../policy/policy.ts';
 import { checkListEntry } from './entries.ts';
 import { canonicalNetwork, networkTable, parseNetwork } from './networks.ts';
-import { entriesFor, liveTable, compileGlob } from './table.ts';
+import { compileGlob, entriesFor, liveTable } from './table.ts';
 
 describe('a pattern', () => {
   const piece = fc.array(fc.constantFrom('a', 'b', '-', '.', '*'), { maxLength: 8 }).map((list) => list.join(''));

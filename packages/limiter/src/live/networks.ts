@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
+import { type Address, type Cidr, parseAddress, parseCidrs } from '../addresses.ts';
 import { LimiterInputError } from '../errors.ts';
-import { type Address, parseAddress, type Cidr, parseCidrs } from '../addresses.ts';
 
 /** How `byIp` begins a subject. */
 const IP_PREFIX = 'ip:';

@@ -8,8 +8,8 @@ import { definePolicy } from '../policy/policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LiveEntryError } from './entries.ts';
 import { livePolicies } from './live-over.ts';
-import { liveKeyIn } from './sources.ts';
 import type { LiveOptions } from './live-policies.ts';
+import { liveKeyIn } from './sources.ts';
 
 const policies = [definePolicy({ name: 'uploads', limit: 10, windowMs: 60_000 })] as const;
 const SOON = { timeout: 8_000, interval: 10 };

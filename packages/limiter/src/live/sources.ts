@@ -1,9 +1,9 @@
 import { deadlines, defineScript, instances, instancesKey, type RedisClient, shardTag } from '@spillway/redis';
 import { LimiterUnavailableError } from '../errors.ts';
 import { liveEntries } from '../scripts.generated.ts';
+import type { ByHand, LiveChange } from '../types.ts';
 import { type Bus, liveChannelOf } from './bus.ts';
 import { blockValue, VERSION_FIELD } from './entries.ts';
-import type { ByHand, LiveChange } from '../types.ts';
 
 /** What {@link redisLiveSource} needs. */
 export interface RedisSourceOptions {

@@ -3,8 +3,8 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy, withNumbers } from './policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
+import { definePolicy, withNumbers } from './policy.ts';
 
 const windowMs = 3_600_000;
 const policies = [

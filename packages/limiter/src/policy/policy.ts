@@ -1,13 +1,13 @@
+import { type Lease, MAX_LIMIT, MAX_WINDOW_MS, type OnUnavailable, type PolicyMode } from '../algorithms/algorithm.ts';
 import {
   algorithmNames,
-  autoAlgorithm,
   type AlgorithmOptions,
   type AlgorithmRule,
+  autoAlgorithm,
   type Policy,
   policyAlgorithms,
   specOf,
 } from '../algorithms/registry.ts';
-import { type Lease, MAX_LIMIT, MAX_WINDOW_MS, type OnUnavailable, type PolicyMode } from '../algorithms/algorithm.ts';
 import { oneOf, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 

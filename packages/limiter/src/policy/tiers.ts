@@ -1,5 +1,5 @@
-import { definePolicy } from './policy.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import { definePolicy } from './policy.ts';
 
 const MINUTE = 60_000;
 

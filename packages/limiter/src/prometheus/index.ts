@@ -3,8 +3,8 @@ import {
   type CounterConfiguration,
   Histogram,
   type HistogramConfiguration,
-  type Registry,
   type Metric,
+  type Registry,
 } from 'prom-client';
 import type { LimiterMetrics } from '../metrics/metrics.ts';
 

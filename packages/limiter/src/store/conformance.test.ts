@@ -10,9 +10,6 @@ import { redisLibraries } from '@spillway/embedded/testing';
 import * as hotPath from '@spillway/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { createLimiter } from '../limiter/create-limiter.ts';
-import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
 import {
   clusterUnderTest,
   memoryUnderTest,
@@ -20,6 +17,9 @@ import {
   sentinelUnderTest,
   type StoreUnderTest,
 } from '../../test/hand-clock.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import type { Limiter } from '../limiter/limiter.ts';
+import { definePolicy } from '../policy/policy.ts';
 
 const START = 1_800_000_000_000;
 const MINUTE = 60_000;

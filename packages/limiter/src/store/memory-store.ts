@@ -1,8 +1,8 @@
-import { type Outcome, outcomes, toDecision } from '../decision.ts';
-import type { Decision } from '../types.ts';
-import type { LimiterStore, StoreRequest, Operation } from './store.ts';
 import type { Counter } from '../algorithms/algorithm.ts';
 import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
+import { type Outcome, outcomes, toDecision } from '../decision.ts';
+import type { Decision } from '../types.ts';
+import type { LimiterStore, Operation, StoreRequest } from './store.ts';
 
 /** How a {@link memoryStore} tells the time. */
 export interface MemoryStoreOptions {

@@ -1,6 +1,6 @@
 import type { RedisFaultCode } from '@spillway/redis';
-import type { ByHand, Decision } from '../types.ts';
 import type { Policy } from '../algorithms/registry.ts';
+import type { ByHand, Decision } from '../types.ts';
 
 /** One window: what one subject does of one action under one policy. */
 export interface StoreWindow {

@@ -1,7 +1,7 @@
 import { builtinModule } from '@spillway/redis/core';
 import { LRUCache } from 'lru-cache';
-import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
 import { bytesOf, wholeNumberWithin } from '../../checks.ts';
+import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
 import { readsHeadersAlone, type RequestHeaders, UnusableIdentityError } from './identity.ts';
 
 /** How {@link byApiKey} tells keys that were given out from made-up ones. */

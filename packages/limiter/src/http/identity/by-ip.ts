@@ -1,9 +1,9 @@
-import ipaddr from 'ipaddr.js';
-import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
-import { type Address, networkText, parseHop, anyContains, type Cidr, parseCidrs } from '../../addresses.ts';
-import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
-import { wholeNumberWithin } from '../../checks.ts';
 import { warn } from '@spillway/redis/core';
+import ipaddr from 'ipaddr.js';
+import { type Address, anyContains, type Cidr, networkText, parseCidrs, parseHop } from '../../addresses.ts';
+import { wholeNumberWithin } from '../../checks.ts';
+import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
+import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
 
 /** What {@link byIp} believes. */
 export interface ByIpOptions<Req = Request> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Identify, firstOf } from './identity.ts';
+import { firstOf, type Identify } from './identity.ts';
 
 const request = new Request('http://test/');
 const nobody: Identify = () => undefined;

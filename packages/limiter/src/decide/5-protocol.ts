@@ -1,22 +1,22 @@
 import { faultOf, type PreparedArgument, type RedisClient, type RedisFault, type RedisScript } from '@spillway/redis';
+import type { Policy } from '../algorithms/registry.ts';
 import { outcomes } from '../decision.ts';
+import type { BlockedListener, Operation, StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
-import type { BlockedListener, StoreRequest, Operation } from '../store/store.ts';
-import type { Protocol } from './5-batch.ts';
+import type { Protocol } from './4-batch.ts';
 import {
   admittedIn,
   alike,
   batchArgument,
+  groupArgument,
   loneArgument,
   modeOf,
   ReplyReader,
   RuleEncoder,
   runsOf,
-  groupArgument,
-} from './7-codec.ts';
+} from './6-codec.ts';
 import type { Fallback } from './fallback.ts';
 import type { SingleScripts } from './scripts.ts';
-import type { Policy } from '../algorithms/registry.ts';
 
 /** A request on its own: nearly all there are. */
 export interface SingleItem {
