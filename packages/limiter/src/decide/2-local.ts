@@ -39,17 +39,7 @@ export interface Decider extends Omit<LimiterStore, 'nearLimit' | 'giveBack' | '
 
 /** Makes a {@link Decider}. Closing it closes the store. */
 export function decider({ store, live, denyCache, leases, watch, metrics }: DeciderParts): Decider {
-  function look(policy: Policy, subject: string): Decision | undefined {
-    const listing = live?.listed(subject);
-    return listing === undefined ? undefined : listedDecision(policy, listing);
-  }
-
-  function listed(policy: Policy, subject: string): Decision | undefined {
-    const decision = look(policy, subject);
-    if (decision !== undefined) metrics?.decision({ policy: policy.name, outcome: decision.reason, durationMs: 0 });
-    return decision;
-  }
-
+  const inProcess = withoutWindow({ live, denyCache, metrics });
   const asked = leases ?? store;
   /** Answers in the store's place once it is closed. */
   let after: AfterClose | undefined;
@@ -63,6 +53,51 @@ export function decider({ store, live, denyCache, leases, watch, metrics }: Deci
     if (after !== undefined) return after.consumeAll(requests);
     const decisions = requests.some(isTooCostly) ? chargeAffordable(asked, requests) : asked.consumeAll(requests);
     return watch.all(requests, decisions);
+  }
+
+  return {
+    ...inProcess,
+    consume(request) {
+      if (after !== undefined) return after.consume(request);
+      // Without anything to tell the promise is passed on as it is: to wait for it takes turns of the microtask queue.
+      const watched = metrics !== undefined || request.policy.nearLimit !== undefined;
+      return watched ? watch.one(request, charge(request)) : charge(request);
+    },
+    peek(request) {
+      if (after !== undefined) return after.peek(request);
+      return isTooCostly(request) ? refuse(asked, request) : asked.peek(request);
+    },
+    consumeAll: (requests) => decideTogether(requests, inProcess.listed, together),
+    charge: (request) => asked.charge(request),
+    reward: (request) => asked.reward(request),
+    renew: (request) => store.renew(request),
+    reset: (window, by) => asked.reset(window, by).finally(() => denyCache?.forget(window)),
+    block: (window, durationMs, by) => asked.block(window, durationMs, by).finally(() => denyCache?.forget(window)),
+    unblock: (window, by) => store.unblock(window, by).finally(() => denyCache?.forget(window)),
+    async close() {
+      after = afterClose();
+      denyCache?.close();
+      await leases?.close();
+      await store.close();
+    },
+  };
+}
+
+/** What needs no window: subjects on a list, and known blocks. */
+function withoutWindow({
+  live,
+  denyCache,
+  metrics,
+}: Pick<DeciderParts, 'live' | 'denyCache' | 'metrics'>): Pick<Decider, 'listed' | 'known' | 'knownOnLook'> {
+  function look(policy: Policy, subject: string): Decision | undefined {
+    const listing = live?.listed(subject);
+    return listing === undefined ? undefined : listedDecision(policy, listing);
+  }
+
+  function listed(policy: Policy, subject: string): Decision | undefined {
+    const decision = look(policy, subject);
+    if (decision !== undefined) metrics?.decision({ policy: policy.name, outcome: decision.reason, durationMs: 0 });
+    return decision;
   }
 
   return {
@@ -81,29 +116,6 @@ export function decider({ store, live, denyCache, leases, watch, metrics }: Deci
       const decision = look(policy, subject);
       if (decision !== undefined) return Promise.resolve(decision);
       return denyCache?.refuse(policy, subject, options, false);
-    },
-    consume(request) {
-      if (after !== undefined) return after.consume(request);
-      // Without anything to tell the promise is passed on as it is: to wait for it takes turns of the microtask queue.
-      const watched = metrics !== undefined || request.policy.nearLimit !== undefined;
-      return watched ? watch.one(request, charge(request)) : charge(request);
-    },
-    peek(request) {
-      if (after !== undefined) return after.peek(request);
-      return isTooCostly(request) ? refuse(asked, request) : asked.peek(request);
-    },
-    consumeAll: (requests) => decideTogether(requests, listed, together),
-    charge: (request) => asked.charge(request),
-    reward: (request) => asked.reward(request),
-    renew: (request) => store.renew(request),
-    reset: (window, by) => asked.reset(window, by).finally(() => denyCache?.forget(window)),
-    block: (window, durationMs, by) => asked.block(window, durationMs, by).finally(() => denyCache?.forget(window)),
-    unblock: (window, by) => store.unblock(window, by).finally(() => denyCache?.forget(window)),
-    async close() {
-      after = afterClose();
-      denyCache?.close();
-      await leases?.close();
-      await store.close();
     },
   };
 }

@@ -163,7 +163,7 @@ function msOf(durationMs: number): number {
 }
 
 /** What {@link decisions} are made with. */
-export interface DecisionsOptions {
+interface DecisionsOptions {
   readonly client: RedisClient;
   readonly deadlineMs: number;
   readonly outboxCap: number;
@@ -179,7 +179,7 @@ export interface DecisionsOptions {
 }
 
 /** What can be asked of Redis about requests. */
-export interface Decisions {
+interface Decisions {
   decide(request: StoreRequest, operation: 'consume' | 'peek'): Promise<Decision>;
   /** Requests that one script call can decide. */
   decideTogether(requests: readonly StoreRequest[]): Promise<readonly Decision[]>;
@@ -199,8 +199,8 @@ function singles(options: DecisionsOptions & SingleProtocolOptions): ReadonlyMap
 }
 
 /** Sends single requests by the scripts of their algorithm, and all else by group.lua. */
-export function decisions(options: DecisionsOptions): Decisions {
-  const { client, deadlineMs, scripts, within, fallback, metrics, onAnswer } = options;
+function decisions(options: DecisionsOptions): Decisions {
+  const { client, deadlineMs, scripts, within, fallback: inPlace, metrics, onAnswer } = options;
   const onDropped = (count: number): void => metrics?.dropped?.(count);
   const { spareMs } = scripts;
   const takeSingle = singles({ ...options, spareMs, onDropped, decideGenerally });
@@ -229,13 +229,13 @@ export function decisions(options: DecisionsOptions): Decisions {
     try {
       return only(await decideGroup([request], operation));
     } catch (error) {
-      return fallback.decide(request, operation === 'peek', redisFault(error));
+      return inPlace.decide(request, operation === 'peek', redisFault(error));
     }
   }
 
   return {
     decide(request, operation) {
-      if (request.policy.onUnavailable === 'local') fallback.countInstances();
+      if (request.policy.onUnavailable === 'local') inPlace.countInstances();
       const take = takeSingle.get(request.policy.algorithm);
       if (take === undefined) return decideGenerally(request, operation);
       return new Promise((resolve) => {
@@ -243,11 +243,11 @@ export function decisions(options: DecisionsOptions): Decisions {
       });
     },
     async decideTogether(requests) {
-      if (requests.some(({ policy }) => policy.onUnavailable === 'local')) fallback.countInstances();
+      if (requests.some(({ policy }) => policy.onUnavailable === 'local')) inPlace.countInstances();
       try {
         return await decideGroup(requests, 'consume');
       } catch (error) {
-        return fallback.decideTogether(requests, redisFault(error));
+        return inPlace.decideTogether(requests, redisFault(error));
       }
     },
     async change(request, operation) {

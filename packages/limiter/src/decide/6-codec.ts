@@ -1,9 +1,9 @@
 import { PreparedArgument } from '@spillway/redis';
+import { type Policy, specOf } from '../algorithms/registry.ts';
 import { outcomes, toDecision } from '../decision.ts';
 import { algorithmScripts } from '../scripts.generated.ts';
+import type { Operation, StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
-import type { StoreRequest, Operation } from '../store/store.ts';
-import { type Policy, specOf } from '../algorithms/registry.ts';
 
 /*
  * How requests and answers travel: the headers of lua/lone.lua, lua/batch.lua and lua/group.lua. A request is described by a

@@ -3,9 +3,8 @@ import type { Policy } from '../algorithms/registry.ts';
 import { checkSubject, oneOf, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { definePolicy, MAX_BLOCK_MS, type PolicyOptions } from '../policy/policy.ts';
-import { listedNetwork } from './networks.ts';
+import { isGlob, listedNetwork } from './matching.ts';
 import type { StoredEntries } from './sources.ts';
-import { isGlob } from './table.ts';
 
 /** Other numbers for some subjects of a policy. What is left out is the policy's. */
 export interface Override {

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { definePolicy } from '../policy/policy.ts';
 import { checkListEntry } from './entries.ts';
-import { canonicalNetwork, networkTable, parseNetwork } from './networks.ts';
-import { compileGlob, entriesFor, liveTable } from './table.ts';
+import { canonicalNetwork, compileGlob, networkTable, parseNetwork } from './matching.ts';
+import { entriesFor, liveTable } from './table.ts';
 
 describe('a pattern', () => {
   const piece = fc.array(fc.constantFrom('a', 'b', '-', '.', '*'), { maxLength: 8 }).map((list) => list.join(''));

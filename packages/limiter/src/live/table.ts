@@ -3,7 +3,7 @@ import type { Policy } from '../algorithms/registry.ts';
 import type { Listing } from '../decision.ts';
 import { withNumbers } from '../policy/policy.ts';
 import { type LiveEntries, type LiveEntryError, type Override, readEntries, VERSION_FIELD } from './entries.ts';
-import { networkTable, parseNetwork } from './networks.ts';
+import { closestFirst, compileGlob, type Glob, isGlob, networkTable, parseNetwork } from './matching.ts';
 import type { LiveSource } from './sources.ts';
 
 /** The live entries, compiled for look-up: made once a version and never changed. */
@@ -146,52 +146,6 @@ export function entriesFor({ overrides, allowed, denied, blocked }: SubjectEntri
     denied: denied.filter(lists),
     blocked: blocked.filter((block) => block.subject === subject),
   };
-}
-
-/** A pattern in which `*` stands for any run of characters, also none. No other character is special. */
-export interface Glob {
-  readonly text: string;
-  /** Characters that are not `*`: the more, the closer the pattern. */
-  readonly literals: number;
-  matches(text: string): boolean;
-}
-
-/** Whether a text is a pattern rather than a name. */
-export function isGlob(text: string): boolean {
-  return text.includes('*');
-}
-
-/**
- * Compiles a pattern. The pieces between the stars are looked for one after the other, each as far to the left as it can
- * be, so that a match takes time in proportion to the text: no backtracking, whatever the pattern.
- */
-export function compileGlob(text: string): Glob {
-  const pieces = text.split('*');
-  const head = pieces[0] ?? '';
-  const tail = pieces.at(-1) ?? '';
-  const middle = pieces.slice(1, -1).filter((piece) => piece !== '');
-  const literals = pieces.reduce((sum, piece) => sum + piece.length, 0);
-  return {
-    text,
-    literals,
-    matches(candidate) {
-      if (candidate.length < literals || !candidate.startsWith(head) || !candidate.endsWith(tail)) return false;
-      let from = head.length;
-      for (const piece of middle) {
-        const at = candidate.indexOf(piece, from);
-        if (at === -1) return false;
-        from = at + piece.length;
-      }
-      return from + tail.length <= candidate.length;
-    },
-  };
-}
-
-/** Closest first: most literal characters, then fewest stars, then by the text, so that the order is always the same. */
-export function closestFirst(one: Glob, other: Glob): number {
-  return one.literals !== other.literals
-    ? other.literals - one.literals
-    : one.text.length - other.text.length || (one.text < other.text ? -1 : 1);
 }
 
 /** The entries as they are known here. */
