@@ -46,7 +46,7 @@ const KEY_MS = 30 * 86_400_000;
  */
 export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { config, wishes, teardown, onProgress, signal } = options;
-  const { host, port, shards, namespace, queueRedisUrl, jwt, sessionSecret, archiveTables } = config;
+  const { host, port, shards, namespace, queueRedisUrl, jwt, sessionSecret, idempotency, archiveTables } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
@@ -91,6 +91,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     namespace,
     jwt,
     sessionSecret,
+    idempotency,
     logger,
     mount: (limiter) => {
       // The one key that the commands to try have; all others are one client.

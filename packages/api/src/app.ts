@@ -21,6 +21,7 @@ import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-route
 import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
 import { keyRoutes } from './keys/key-routes.ts';
 import { consumeRoutes } from './limits/consume-routes.ts';
+import type { Answers } from './limits/idempotency.ts';
 import { lookUpRoute } from './limits/look-up-route.ts';
 import { subjectRoutes } from './limits/subject-routes.ts';
 import type { ApiLogger } from './logger.ts';
@@ -34,7 +35,7 @@ import { describeSecurity, openApiDocument } from './openapi/document.ts';
 import { listRoutes } from './policies/list-routes.ts';
 import { overrideRoutes } from './policies/override-routes.ts';
 import { policyRoutes } from './policies/policy-routes.ts';
-import { methodNotAllowedProblem, notFoundProblem, toProblem } from './problems.ts';
+import { methodNotAllowedProblem, problem, toProblem } from './problems.ts';
 import type { ApiMetrics } from './prometheus/api-metrics.ts';
 import { sayHowFarBehind } from './audit/read-behind.ts';
 import { queueRoutes } from './queues/queue-routes.ts';
@@ -55,6 +56,8 @@ export interface ApiDeps {
   readonly maintenance?: MaintenanceControl;
   /** Served at `/metrics`. @default there is no such page */
   readonly metrics?: ApiMetrics;
+  /** Keeps answers for retries with an `Idempotency-Key`. @default none are kept, and each answer says so */
+  readonly answers?: Answers;
   /** `/metrics` is served by somebody else. @default false */
   readonly metricsElsewhere?: boolean;
   /** Makes a span of each request, except those that ask for health and metrics. @default false */
@@ -96,7 +99,7 @@ export function createApp(deps: ApiDeps): ApiApp {
   const admit = admitBy(authenticator, deps.dashboard?.sessions);
   const around = aroundRoutes(deps);
   // Before all middleware: see decisionRoute.
-  consumeRoutes(app, { limiter, logger, admit, around });
+  consumeRoutes(app, { limiter, logger, admit, around, answers: deps.answers });
   app.use(
     requestId(),
     requestLog(logger),
@@ -105,13 +108,13 @@ export function createApp(deps: ApiDeps): ApiApp {
   );
   if (deps.metrics !== undefined) app.use(deps.metrics.countRequests);
   if (deps.tracing === true) app.use('/v1/*', httpInstrumentationMiddleware());
-  app.notFound(notFoundProblem);
+  app.notFound(() => problem('no-such-path', { detail: 'Nothing is served under this path.' }));
   app.onError((error, context) => {
-    const problem = toProblem(error);
-    if (problem.status >= 500) {
+    const response = toProblem(error);
+    if (response.status >= 500) {
       logger.error({ err: error, requestId: context.get('requestId') }, 'api: a request failed');
     }
-    return problem;
+    return response;
   });
 
   if (deps.metrics !== undefined && deps.metricsElsewhere !== true) app.get('/metrics', deps.metrics.scrape);

@@ -12,6 +12,7 @@ describe('readConfig', () => {
       shards: 16,
       namespace: '',
       jwt: undefined,
+      idempotency: { ttlMs: 600_000, maxBytes: 134_217_728 },
       logLevel: undefined,
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
@@ -57,6 +58,8 @@ describe('readConfig', () => {
   it.each([
     ['PORT', 'http'],
     ['PORT', '0'],
+    ['SPILLWAY_IDEMPOTENCY_TTL_MS', '0'],
+    ['SPILLWAY_IDEMPOTENCY_MAX_BYTES', '1k'],
     ['PORT', '65536'],
     ['PORT', '8787.5'],
     ['HOST', 'not a host'],

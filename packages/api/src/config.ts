@@ -14,6 +14,7 @@ import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { readWorkerConfig, type WorkerConfig } from '@spillway/worker';
 import { z } from 'zod';
 import type { JwtRules } from './auth/jwt.ts';
+import type { IdempotencyOptions } from './limits/idempotency.ts';
 
 /** What the environment says to anything that serves the API. */
 export interface ServerConfig {
@@ -34,6 +35,8 @@ export interface ServerConfig {
    * process.
    */
   readonly sessionSecret: string | undefined;
+  /** `SPILLWAY_IDEMPOTENCY_TTL_MS` and `SPILLWAY_IDEMPOTENCY_MAX_BYTES`: how answers are kept for retries. @default 10 minutes, 128 MiB */
+  readonly idempotency: Required<Pick<IdempotencyOptions, 'ttlMs' | 'maxBytes'>>;
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
   /** `REDIS_URL`: a server, a Cluster or a master that sentinels know; undefined when not set. */
@@ -84,6 +87,8 @@ const serverVariables = z.object({
   SPILLWAY_JWT_ISSUER: z.string().optional(),
   SPILLWAY_JWT_AUDIENCE: z.string().optional(),
   SPILLWAY_SESSION_SECRET: z.string().min(32, 'at least 32 characters').optional(),
+  SPILLWAY_IDEMPOTENCY_TTL_MS: wholeNumber(1_000, 86_400_000).default(600_000),
+  SPILLWAY_IDEMPOTENCY_MAX_BYTES: wholeNumber(1_048_576, 1_099_511_627_776).default(134_217_728),
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: anyRedisUrl.optional(),
   QUEUE_REDIS_URL: anyRedisUrl.optional(),
@@ -139,6 +144,10 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     namespace: variables.SPILLWAY_NAMESPACE,
     jwt: jwtRules(variables),
     sessionSecret: variables.SPILLWAY_SESSION_SECRET,
+    idempotency: {
+      ttlMs: variables.SPILLWAY_IDEMPOTENCY_TTL_MS,
+      maxBytes: variables.SPILLWAY_IDEMPOTENCY_MAX_BYTES,
+    },
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,
     queueRedisUrl: variables.QUEUE_REDIS_URL,

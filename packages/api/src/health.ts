@@ -1,11 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from '@hono/zod-openapi';
-import { problemResponse } from '@spillway/limiter/http';
 import type { Handler } from 'hono';
 import type { ApiLogger } from './logger.ts';
 import type { ApiApp } from './openapi/api-app.ts';
 import { json, problemResponses } from './openapi/responses.ts';
-import type { FieldError } from './problems.ts';
+import { type FieldError, problem } from './problems.ts';
 
 /** How to find out whether a dependency is up: resolves when it is, rejects when it isn't. */
 export interface Checks {
@@ -69,7 +68,7 @@ export function readinessHandler(options: {
     const errors = [redis, postgres].filter((error) => error !== undefined);
     if (errors.length === 0) return context.json({ status: 'ready', checks: states });
     const detail = errors.map((error) => `${error.field} ${error.detail}`).join('; ');
-    return problemResponse({ status: 503, title: 'Not ready', detail, checks: states, errors });
+    return problem('not-ready', { detail, checks: states, errors });
   };
 }
 

@@ -65,7 +65,8 @@ async function run(config: ApiConfig): Promise<void> {
     onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
   });
   const pools = openPools(config, logger);
-  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, namespace, jwt, sessionSecret } = config;
+  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, namespace, jwt, sessionSecret, idempotency } =
+    config;
   const api = await startApi({
     redisUrl,
     queueRedisUrl,
@@ -76,6 +77,7 @@ async function run(config: ApiConfig): Promise<void> {
     namespace,
     jwt,
     sessionSecret,
+    idempotency,
     ...pools,
     logger,
     tracing: telemetry.active,

@@ -12,47 +12,103 @@ export interface FieldError {
   readonly detail: string;
 }
 
-/** 400: the request itself is wrong; `errors` says where. */
-export function badRequestProblem(errors: readonly FieldError[], status: 400 | 415 = 400): Response {
-  const detail = errors.map((error) => `${error.field} ${error.detail}`).join('; ');
-  const title = status === 400 ? 'The request is not valid' : 'The body is not JSON';
-  return problemResponse({ status, title, detail, errors });
+/**
+ * Every problem that this API answers with: its status and its title. Its type is `urn:spillway:problem:` and its name, the same
+ * in every deployment; clients tell problems apart by it. docs/api.md lists them.
+ */
+export const problems = {
+  'invalid-request': [400, 'The request is not valid'],
+  'unreadable-request': [400, 'The request can not be read as HTTP'],
+  'not-authenticated': [401, 'Not authenticated'],
+  'insufficient-scope': [403, 'The key lacks the scope'],
+  'cross-site': [403, 'Not allowed from another site'],
+  'read-only-queues': [403, 'The queues can only be looked at'],
+  'no-such-path': [404, 'Not found'],
+  'unknown-policy': [404, 'Unknown policy'],
+  'policy-not-live': [404, 'The policy was not set by this API'],
+  'unknown-override': [404, 'Unknown override'],
+  'unknown-entry': [404, 'Unknown list entry'],
+  'unknown-breaker': [404, 'Unknown breaker'],
+  'unknown-gap': [404, 'Unknown gap'],
+  'unknown-run': [404, 'Unknown run'],
+  'unknown-key': [404, 'Unknown key'],
+  'method-not-allowed': [405, 'Method not allowed'],
+  'gap-resolved': [409, 'The gap is resolved already'],
+  'request-in-progress': [409, 'A request with this Idempotency-Key is in progress'],
+  'body-too-large': [413, 'The body is too large'],
+  'not-json': [415, 'The body is not JSON'],
+  'idempotency-key-reused': [422, 'The Idempotency-Key was used for another request'],
+  'too-many-idempotency-keys': [429, 'Too many Idempotency-Keys are kept'],
+  'too-many-streams': [429, 'Too many streams'],
+  'internal-error': [500, 'Internal error'],
+  'run-failed': [500, 'The run failed'],
+  'not-ready': [503, 'Not ready'],
+  stopping: [503, 'The service is stopping'],
+  'keys-unavailable': [503, 'Keys can not be checked right now'],
+  'redis-unavailable': [503, 'Redis can not be reached right now'],
+  'queue-unavailable': [503, 'The Redis of the queue can not be reached right now'],
+  'postgres-unavailable': [503, 'Postgres can not be reached right now'],
+  'dashboard-not-built': [503, 'The dashboard was not built'],
+} as const;
+
+/** The name of a problem, which ends its type. */
+export type ProblemName = keyof typeof problems;
+
+/** Something that a request may name and that may not exist. */
+type Thing = {
+  [Name in ProblemName]: Name extends `unknown-${infer Words}` ? Words : never;
+}[ProblemName];
+
+/** The type of a problem, a URI. */
+export function problemType(name: ProblemName): string {
+  return `urn:spillway:problem:${name}`;
 }
 
-/** 404: nothing is served under this path. */
-export function notFoundProblem(): Response {
-  return problemResponse({ status: 404, title: 'Not found', detail: 'Nothing is served under this path.' });
+/** A problem document. @param more the members after `type`, `title` and `status`; a `status` replaces the usual one */
+export function problem(
+  name: ProblemName,
+  more: { readonly status?: number; readonly detail?: string; readonly [member: string]: unknown } = {},
+  headers: Readonly<Record<string, string>> = {},
+): Response {
+  const [status, title] = problems[name];
+  return problemResponse({ type: problemType(name), title, status, ...more }, headers);
+}
+
+/** 400: the request itself is wrong; `errors` says where. */
+export function badRequestProblem(errors: readonly FieldError[]): Response {
+  return problem('invalid-request', { detail: sentenceOf(errors), errors });
+}
+
+function sentenceOf(errors: readonly FieldError[]): string {
+  return errors.map((error) => `${error.field} ${error.detail}`).join('; ');
+}
+
+/** A problem with one field. */
+export function fieldProblem(name: ProblemName, field: string, detail: string, headers = {}): Response {
+  const errors = [{ field, detail }];
+  return problem(name, { detail: sentenceOf(errors), errors }, headers);
 }
 
 /** 404: the path is right and the policy isn't. */
 export function unknownPolicyProblem(known: Iterable<string>): Response {
-  const detail = `must be one of ${[...known].join(', ')}`;
-  const title = 'Unknown policy';
-  return problemResponse({ status: 404, title, detail: `policy ${detail}`, errors: [{ field: 'policy', detail }] });
+  return fieldProblem('unknown-policy', 'policy', `must be one of ${[...known].join(', ')}`);
+}
+
+/** 404: the path is right, and what it names does not exist. */
+export function unknownThingProblem(what: Thing): Response {
+  return problem(`unknown-${what}`, { detail: `There is no such ${what.replaceAll('-', ' ')}.` });
 }
 
 /** 405: the path is served, but not for this method. */
 export function methodNotAllowedProblem(methods: readonly string[]): Response {
   const allow = methods.join(', ');
-  return problemResponse({ status: 405, title: 'Method not allowed', detail: `Allowed: ${allow}.` }, { Allow: allow });
+  return problem('method-not-allowed', { detail: `Allowed: ${allow}.` }, { Allow: allow });
 }
 
 /** 413: the body is larger than any valid one. */
 export function tooLargeProblem(maxBytes: number): Response {
-  const detail = `must be at most ${maxBytes} bytes`;
-  const problem = { status: 413, title: 'The body is too large', detail: `body ${detail}` };
   // What is left of the body is thrown away for half a second and then cut; nobody should reuse the connection.
-  return problemResponse({ ...problem, errors: [{ field: 'body', detail }] }, { Connection: 'close' });
-}
-
-/** 404: the path is right, and what it names does not exist. */
-export function unknownThingProblem(what: string): Response {
-  return problemResponse({ status: 404, title: `Unknown ${what}`, detail: `There is no such ${what}.` });
-}
-
-/** 503: what would answer is away. */
-export function unavailableProblem(title: string): Response {
-  return problemResponse({ status: 503, title }, { 'Retry-After': '1' });
+  return fieldProblem('body-too-large', 'body', `must be at most ${maxBytes} bytes`, { Connection: 'close' });
 }
 
 /** Makes a problem document something to throw, where a handler may return nothing but its answer. */
@@ -65,21 +121,28 @@ export function problemException(response: Response): HTTPException {
 export function toProblem(error: unknown): Response {
   if (error instanceof HTTPException && error.res !== undefined) return error.res;
   if (error instanceof HTTPException && error.status < 500) {
-    return problemResponse({ status: error.status, title: error.message === '' ? 'Request refused' : error.message });
+    return problem('invalid-request', {
+      status: error.status,
+      ...(error.message === '' ? {} : { detail: error.message }),
+    });
   }
-  if (error instanceof LimiterInputError) return badRequestProblem([{ field: error.field, detail: error.problem }]);
-  if (error instanceof BreakerInputError) return badRequestProblem([{ field: error.field, detail: error.problem }]);
+  if (error instanceof LimiterInputError || error instanceof BreakerInputError) {
+    return badRequestProblem([{ field: error.field, detail: error.problem }]);
+  }
   if (error instanceof InvalidCursorError) {
     return badRequestProblem([{ field: 'after', detail: 'is not a cursor that a page returned' }]);
   }
   if (error instanceof InvalidOptionError) {
     return badRequestProblem([{ field: error.option, detail: 'is out of range' }]);
   }
-  if (error instanceof LimiterClosedError) return unavailableProblem('The service is stopping');
-  if (error instanceof QueueUnavailableError)
-    return unavailableProblem('The Redis of the queue can not be reached right now');
-  if (error instanceof StoreUnavailableError) return unavailableProblem('Redis can not be reached right now');
-  if (error instanceof LimiterUnavailableError) return unavailableProblem('Redis can not be reached right now');
-  if (classifyDbError(error) === 'unavailable') return unavailableProblem('Postgres can not be reached right now');
-  return problemResponse({ status: 500, title: 'Internal error' });
+  const away = unavailability(error);
+  return away === undefined ? problem('internal-error') : problem(away, {}, { 'Retry-After': '1' });
+}
+
+/** What is away, if that is why something failed. */
+function unavailability(error: unknown): ProblemName | undefined {
+  if (error instanceof LimiterClosedError) return 'stopping';
+  if (error instanceof QueueUnavailableError) return 'queue-unavailable';
+  if (error instanceof StoreUnavailableError || error instanceof LimiterUnavailableError) return 'redis-unavailable';
+  return classifyDbError(error) === 'unavailable' ? 'postgres-unavailable' : undefined;
 }

@@ -1,5 +1,5 @@
 import type { HonoRequest, MiddlewareHandler } from 'hono';
-import { badRequestProblem, problemException, tooLargeProblem } from './problems.ts';
+import { fieldProblem, problemException, tooLargeProblem } from './problems.ts';
 
 /** The largest request body, in bytes: a batch of decisions about long subjects fits. */
 export const MAX_BODY_BYTES: number = 256 * 1024;
@@ -40,7 +40,7 @@ export async function readJson(
 ): Promise<ReadJson> {
   const type = req.header('Content-Type');
   if (type === undefined && !optional) return refuse('Content-Type', 'is missing: it must be application/json');
-  if (type !== undefined && !jsonType.test(type)) return refuse('Content-Type', 'must be application/json', 415);
+  if (type !== undefined && !jsonType.test(type)) return refuse('Content-Type', 'must be application/json', 'not-json');
 
   let bytes: ArrayBuffer | Uint8Array | undefined;
   try {
@@ -113,6 +113,6 @@ function decode(bytes: ArrayBuffer | Uint8Array): string | undefined {
   }
 }
 
-function refuse(field: string, detail: string, status: 400 | 415 = 400): Response {
-  return badRequestProblem([{ field, detail }], status);
+function refuse(field: string, detail: string, name: 'invalid-request' | 'not-json' = 'invalid-request'): Response {
+  return fieldProblem(name, field, detail);
 }

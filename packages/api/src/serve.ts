@@ -2,8 +2,8 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
-import { problemResponse } from '@spillway/limiter/http';
 import { ListenError } from './listen-error.ts';
+import { problem, problemType } from './problems.ts';
 
 /** What to serve, and where. */
 export interface ServeOptions {
@@ -117,8 +117,8 @@ function drain(server: Server, graceMs: number): Promise<void> {
 
 /** A request that is HTTP but makes no URL: no host, a host with a path in it, and the like. */
 function answerUnreadable(error: unknown): Response {
-  if (!(error instanceof RequestError)) return problemResponse({ status: 500, title: 'Internal error' });
-  return problemResponse({ status: 400, title: 'The request is not valid', detail: error.message });
+  if (!(error instanceof RequestError)) return problem('internal-error');
+  return problem('unreadable-request', { detail: error.message });
 }
 
 const statuses: ReadonlyMap<unknown, number> = new Map([
@@ -140,7 +140,7 @@ function answerBroken(error: Error, socket: Duplex, lingerMs: number): void {
   }
   const status = statuses.get(code) ?? 400;
   const title = STATUS_CODES[status] ?? 'Bad Request';
-  const body = JSON.stringify({ type: 'about:blank', status, title });
+  const body = JSON.stringify({ type: problemType('unreadable-request'), status, title });
   const head = `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
   const cut = setTimeout(() => socket.destroy(), lingerMs);

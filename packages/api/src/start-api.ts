@@ -12,6 +12,7 @@ import { createApp } from './app.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
+import { type IdempotencyOptions, redisAnswers } from './limits/idempotency.ts';
 import { cookieSessions } from './auth/session.ts';
 import { NotReadyError } from './health.ts';
 import { maintenanceControl } from './maintenance/maintenance-control.ts';
@@ -55,6 +56,8 @@ export interface StartApiOptions {
   /** As the other limiters and the worker have it. @default none */
   readonly namespace?: string;
   readonly logger: ApiLogger;
+  /** How answers are kept for retries with an `Idempotency-Key`. @default all defaults */
+  readonly idempotency?: IdempotencyOptions;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
   readonly tracing?: boolean;
   /** Whose JWTs to accept beside keys. @default nobody's */
@@ -119,6 +122,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     ...(options.reads === undefined ? {} : { reads: options.reads }),
     onKeysChanged: keys.refresh,
     dashboard: { sessions: cookieSessions(sessionSecret), ending: ending.signal, db: options.figures ?? pool },
+    answers: redisAnswers(redis, { ...options.idempotency, ...sharding }),
     breakers,
     exchange,
     queues,

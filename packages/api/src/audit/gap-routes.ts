@@ -1,14 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { type ConnectionSource, gapChange, listGaps, type Queryable, resolveGap } from '@spillway/db';
 import { auditGaps, gapKinds } from '@spillway/db/schema';
-import { problemResponse } from '@spillway/limiter/http';
 import type { Guard } from '../auth/require-scope.ts';
 import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { queryBoolean, strictObject, boundedText, uuid } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
-import { problemException, unknownThingProblem } from '../problems.ts';
+import { problem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 import { recorder } from './recorder.ts';
@@ -58,7 +57,7 @@ function resolveRoute(app: ApiApp, db: ConnectionSource & Queryable, guard: Guar
     if (result.kind === 'resolved_before') {
       const at = new Date(result.gap.resolvedAtMs ?? 0).toISOString();
       const detail = `It was resolved at ${at}: see /v1/audit/changes?object=${id}.`;
-      throw problemException(problemResponse({ status: 409, title: 'The gap is resolved already', detail }));
+      throw problemException(problem('gap-resolved', { detail }));
     }
     return context.json(result.gap, 200);
   });

@@ -1,6 +1,6 @@
-import { problemResponse } from '@spillway/limiter/http';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { ApiEnv } from '../openapi/api-app.ts';
+import { fieldProblem, problem } from '../problems.ts';
 import type { Sessions } from './session.ts';
 import { type Credential, credentialOf } from './credential.ts';
 import { allows, type Authenticator, type Principal, type Scope, type Verdict } from './principal.ts';
@@ -72,31 +72,24 @@ async function identify(authenticator: Authenticator, credential: Credential): P
 export function principalOf(verdict: Verdict): Principal | Response {
   if (verdict.kind === 'known') return verdict.principal;
   if (verdict.kind === 'unknown') return unauthorized('holds a key that is not valid', 'invalid_token');
-  return problemResponse({ status: 503, title: 'Keys can not be checked right now' }, { 'Retry-After': '1' });
+  return problem('keys-unavailable', {}, { 'Retry-After': '1' });
 }
 
 function unauthorized(detail: string, error?: string): Response {
   const challenge = error === undefined ? 'Bearer realm="spillway"' : `Bearer realm="spillway", error="${error}"`;
-  return problemResponse(
-    {
-      status: 401,
-      title: 'Not authenticated',
-      detail: `Authorization ${detail}`,
-      errors: [{ field: 'Authorization', detail }],
-    },
-    { 'WWW-Authenticate': challenge },
-  );
+  return fieldProblem('not-authenticated', 'Authorization', detail, { 'WWW-Authenticate': challenge });
 }
 
 /** The refusal of a request that a page of another site made. */
 export function crossSite(): Response {
-  return problemResponse({ status: 403, title: 'Not allowed', detail: 'Origin is another site, or missing.' });
+  return problem('cross-site', { detail: 'Origin is another site, or missing.' });
 }
 
 /** The refusal of somebody known who lacks a scope. */
 export function forbidden(...wanted: readonly [Scope, ...Scope[]]): Response {
-  return problemResponse(
-    { status: 403, title: 'Not allowed', detail: `This needs a key with the scope ${wanted.join(' or ')}.` },
+  return problem(
+    'insufficient-scope',
+    { detail: `This needs a key with the scope ${wanted.join(' or ')}.` },
     { 'WWW-Authenticate': `Bearer realm="spillway", error="insufficient_scope", scope="${wanted.join(' ')}"` },
   );
 }

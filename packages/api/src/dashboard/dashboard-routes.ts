@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Filter, type RangeName, RANGES, type Snapshot } from './snapshot-shape.ts';
 import { serveStatic } from '@hono/node-server/serve-static';
-import { problemResponse } from '@spillway/limiter/http';
 import type { Queryable } from '@spillway/db';
 import type { Context, MiddlewareHandler } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
@@ -14,7 +13,7 @@ import type { ApiLogger } from '../logger.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { boundedText } from '../openapi/fields.ts';
 import { pageSecurityHeaders } from '../page-security.ts';
-import { badRequestProblem } from '../problems.ts';
+import { badRequestProblem, problem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { eventStreams, type StreamBounds } from './event-streams.ts';
 import type { Sessions } from '../auth/session.ts';
@@ -48,7 +47,7 @@ export function dashboardRoutes(app: ApiApp, deps: DashboardDeps): void {
   sessionRoutes(app, deps);
   eventRoute(app, deps);
   if (!existsSync(pageFolder)) {
-    app.get('/dashboard', () => problemResponse({ status: 503, title: 'The dashboard was not built' }));
+    app.get('/dashboard', () => problem('dashboard-not-built'));
     return;
   }
   app.get('/dashboard', secured, serveStatic({ root: pageFolder, path: 'index.html' }));
@@ -78,9 +77,7 @@ function sessionRoutes(app: ApiApp, { authenticator, sessions, guard }: Dashboar
     }
     const principal = principalOf(await authenticator.verify(key));
     if (principal instanceof Response) {
-      return principal.status === 401
-        ? problemResponse({ status: 401, title: 'Not authenticated', detail: 'This key is not valid.' })
-        : principal;
+      return principal.status === 401 ? problem('not-authenticated', { detail: 'This key is not valid.' }) : principal;
     }
     if (!allows(principal.scopes, 'read')) return forbidden('read');
     await sessions.open(context, key);
@@ -146,7 +143,7 @@ async function sendFigures(
 
 function tooManyStreams(): Response {
   const detail = 'This key, or all together, have as many pages open as may be. Close one.';
-  return problemResponse({ status: 429, title: 'Too many streams', detail }, { 'Retry-After': '5' });
+  return problem('too-many-streams', { detail }, { 'Retry-After': '5' });
 }
 
 /** What the page filters by; an empty member is none. Neither is a subject: addresses end up in other people's logs. */

@@ -22,6 +22,15 @@ const params = z.object({ policy: z.string() });
 const batch = z.object({ decisions: z.array(decisionSchema) }).openapi('Batch');
 const common = { method: 'post' as const, tags: ['limits'], security: securityOf('decide') };
 const refused = problemResponses(400, 401, 403, 404, 413, 415, 503);
+const refusedOnce = problemResponses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503);
+const named = {
+  headers: z.object({
+    'Idempotency-Key': z.string().min(1).max(255).optional().openapi({
+      description:
+        'A retry with the same key is not carried out: it gets the answer of the first. `Idempotency-Result` says `stored`, `replayed` or `not-stored`.',
+    }),
+  }),
+};
 
 /**
  * What a program asks for another language: decisions, slots, refunds and penalties. The answer is 200 with the decision
@@ -49,10 +58,11 @@ function oneRoutes(app: ApiApp, deps: DecisionDeps): void {
         path: `/v1/limits/{policy}/${operation}`,
         operationId: operation,
         summary,
-        request: { params, body: jsonBody(decisionRequest) },
-        responses: { 200: json(decisionSchema, answer), ...refused },
+        request: { params, body: jsonBody(decisionRequest), ...(operation === 'peek' ? {} : named) },
+        responses: { 200: json(decisionSchema, answer), ...(operation === 'peek' ? refused : refusedOnce) },
       },
       schema: decisionRequest,
+      charges: operation !== 'peek',
       handle: async (body, name) => {
         const policy = findPolicy(limiter, name, body.subject);
         const decision = await limiter[operation](name, ...limiterRequest(body));
@@ -71,10 +81,11 @@ function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
       operationId: 'consumeBatch',
       summary: 'Up to 100 requests under one policy in one trip, each decided on its own',
       description: 'Decided in their order. One that can not be read refuses all of it, and nothing is charged then.',
-      request: { params, body: jsonBody(batchRequest) },
-      responses: { 200: json(batch, 'One decision per request, in their order.'), ...refused },
+      request: { params, body: jsonBody(batchRequest), ...named },
+      responses: { 200: json(batch, 'One decision per request, in their order.'), ...refusedOnce },
     },
     schema: batchRequest,
+    charges: true,
     handle: async ({ requests }, name) => ({ json: await consumeEach(limiter, name, requests) }),
   });
   decisionRoute(app, deps, {
@@ -83,10 +94,11 @@ function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
       path: '/v1/limits/consume-all',
       operationId: 'consumeAll',
       summary: 'Charge up to 64 requests under several policies if each fits, or none of them',
-      request: { body: jsonBody(combinedRequest) },
-      responses: { 200: json(combinedSchema, 'Whether all were admitted, and each decision.'), ...refused },
+      request: { body: jsonBody(combinedRequest), ...named },
+      responses: { 200: json(combinedSchema, 'Whether all were admitted, and each decision.'), ...refusedOnce },
     },
     schema: combinedRequest,
+    charges: true,
     handle: async ({ requests }) => {
       const policies = requests.map(({ policy, subject }) => findPolicy(limiter, policy, subject));
       const { decisions, retryAfterMs, ...rest } = await limiter.consumeAll(requests.map(combinedOf));
@@ -114,6 +126,7 @@ function slotRoutes(app: ApiApp, deps: DecisionDeps): void {
         responses: { 204: { description: done }, ...refused },
       },
       schema: slotRequest,
+      charges: false,
       handle: async ({ subject, slot, ...options }, name) => {
         const policy = findPolicy(limiter, name, subject);
         await limiter[operation](policy.name, subject, slot, omitUndefined(options));

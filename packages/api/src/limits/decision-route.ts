@@ -8,12 +8,15 @@ import { toFieldErrors } from '../openapi/field-errors.ts';
 import { badRequestProblem, toProblem } from '../problems.ts';
 import { readJson } from '../read-body.ts';
 import { logRequest } from '../request-log.ts';
+import { type Answers, idempotencyKeyOf, once } from './idempotency.ts';
 
 /** What the routes of decisions work with. */
 export interface DecisionDeps {
   readonly limiter: Limiter;
   readonly logger: ApiLogger;
   readonly admit: Admit;
+  /** Keeps the answers of requests with an `Idempotency-Key`. @default none are kept, and their answers say so */
+  readonly answers?: Answers | undefined;
   /** Runs around each of these routes: counters and spans. */
   readonly around: readonly MiddlewareHandler<ApiEnv>[];
 }
@@ -23,6 +26,8 @@ export interface DecisionRoute<Body> {
   /** As OpenAPI has it; its path and its `request.body` are what is served. */
   readonly description: Parameters<ApiApp['openAPIRegistry']['registerPath']>[0];
   readonly schema: z.ZodType<Body>;
+  /** Whether a second request does more than the first: it heeds an `Idempotency-Key`. */
+  readonly charges: boolean;
   /** @returns what is sent as JSON with 200; undefined: 204. @throws what `toProblem` knows */
   handle(body: Body, policy: string, context: Context<ApiEnv>): Promise<DecisionAnswer>;
 }
@@ -50,7 +55,13 @@ export function decisionRoute<Body>(app: ApiApp, deps: DecisionDeps, route: Deci
     if (read instanceof Response) return read;
     const body = route.schema.safeParse(read.value);
     if (!body.success) return badRequestProblem(toFieldErrors(body.error.issues, 'json'));
-    return route.handle(body.data, context.req.param('policy') ?? '', context);
+    const policy = context.req.param('policy') ?? '';
+    const key = route.charges ? idempotencyKeyOf(context.req) : undefined;
+    if (key === undefined) return route.handle(body.data, policy, context);
+    if (key instanceof Response) return key;
+    const content = JSON.stringify([route.description.path, policy, body.data]);
+    const work = async (): Promise<string> => (await route.handle(body.data, policy, context)).json ?? '';
+    return once(deps.answers, { key, principal: context.get('principal'), content }, work);
   };
 
   app.on('POST', [path], ...deps.around, async (context) => {

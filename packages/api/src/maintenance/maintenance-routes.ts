@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createRoute, z } from '@hono/zod-openapi';
-import { problemResponse } from '@spillway/limiter/http';
 import { type JobName, jobNames } from '@spillway/worker';
 import type { Context } from 'hono';
 import { archivalRun } from '../audit/archival-run-routes.ts';
@@ -9,7 +8,7 @@ import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { queryBoolean, strictObject, enumOf, uuid } from '../openapi/fields.ts';
 import { json, problemResponses } from '../openapi/responses.ts';
-import { problemException, unknownThingProblem } from '../problems.ts';
+import { problem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import type { MaintenanceControl } from './maintenance-control.ts';
 
@@ -140,7 +139,7 @@ async function answer(
   const place = `/v1/maintenance/runs/${run.id}`;
   if (run.status === 'failed') {
     const detail = `${job} failed: see ${place}.`;
-    throw problemException(problemResponse({ status: 500, title: 'The run failed', detail, job, runId: run.id }));
+    throw problemException(problem('run-failed', { detail, job, runId: run.id }));
   }
   if (run.finishedAtMs !== null) return context.json(run, 200);
   context.header('Location', place);

@@ -1,9 +1,12 @@
 import { z } from '@hono/zod-openapi';
+import { type ProblemName, problemType, problems } from '../problems.ts';
+
+const types = Object.keys(problems).map((name) => problemType(name as ProblemName));
 
 /** A problem document (RFC 9457), as the OpenAPI document describes it. */
 const problem = z
   .looseObject({
-    type: z.string(),
+    type: z.enum(types).openapi({ description: 'What is wrong: docs/api.md says what each means.' }),
     title: z.string(),
     status: z.number().int(),
     detail: z.string().optional(),
@@ -12,16 +15,19 @@ const problem = z
   .openapi('Problem');
 
 /** A status that a route may refuse with. */
-type Refusal = 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500 | 503;
+type Refusal = 400 | 401 | 403 | 404 | 409 | 412 | 413 | 415 | 422 | 429 | 500 | 503;
 
 const meanings: Readonly<Record<Refusal, string>> = {
   400: 'The request is not valid; `errors` says where.',
   401: 'No key, or one that is not valid.',
   403: 'The key lacks the scope.',
   404: 'There is no such thing.',
-  409: 'It was done before.',
+  409: 'It was done before, or is being done.',
+  412: 'It was changed meanwhile.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
+  422: 'The Idempotency-Key was used for another request.',
+  429: 'Too many requests; `Retry-After` says when to ask again.',
   500: 'It was tried, and failed.',
   503: 'What answers this is away right now.',
 };

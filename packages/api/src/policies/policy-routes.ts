@@ -5,7 +5,7 @@ import type { Guard } from '../auth/require-scope.ts';
 import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
-import { problemException, unknownThingProblem } from '../problems.ts';
+import { problem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { samePlace } from '../same-place.ts';
 import { reachOf, reachSchema } from '../reach.ts';
@@ -102,7 +102,7 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
   app.openapi(remove, async (context) => {
     const { policy: name } = context.req.valid('param');
     const change = await deps.live.removePolicy(name, byHand(context));
-    if (!change.existed) throw problemException(unknownThingProblem('live policy'));
+    if (!change.existed) throw problemException(problem('policy-not-live'));
     return context.json(reachOf(change), 200);
   });
 }

@@ -4,13 +4,12 @@ import { createBullBoard } from '@bull-board/api';
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import { HonoAdapter } from '@bull-board/hono';
 import { serveStatic } from '@hono/node-server/serve-static';
-import { problemResponse } from '@spillway/limiter/http';
 import type { MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { pageSecurityHeaders } from '../page-security.ts';
-import { tooLargeProblem } from '../problems.ts';
+import { problem, tooLargeProblem } from '../problems.ts';
 import { MAX_BODY_BYTES } from '../read-body.ts';
 import type { WorkerQueues } from './worker-queues.ts';
 
@@ -59,7 +58,7 @@ const onlyRetries: MiddlewareHandler<ApiEnv> = async (context, next) => {
     /^\/queues\/api\/queues\/[^/]+\/(?:retry\/failed|(?!(?:clean|retry|promote)\/)[^/]+\/retry)$/u.test(asked);
   if (!isRetry && method !== 'GET' && method !== 'HEAD') {
     const detail = 'Jobs hold events that are nowhere else: here they can be looked at, and failed ones retried.';
-    return problemResponse({ status: 403, title: 'Not allowed', detail });
+    return problem('read-only-queues', { detail });
   }
   await next();
   return undefined;
