@@ -1,4 +1,4 @@
-import { createApiKey, type Queryable, revokeApiKey } from '@spillway/db';
+import { createApiKey, generateKey, type Queryable, revokeApiKey } from '@spillway/db';
 import { afterEach, describe, expect, it } from 'vitest';
 import { memoryLog } from '../../test/memory-log.ts';
 import { useApi } from '../../test/use-api.ts';
@@ -19,6 +19,7 @@ function open(options: Partial<KeyDirectoryOptions> = {}): KeyDirectory {
 }
 
 const decide = { name: 'gateway', scopes: ['decide'] } as const;
+const soon = { timeout: 15_000 };
 
 describe('keyDirectory', () => {
   it('knows a key by its secret, all of it', async () => {
@@ -96,7 +97,6 @@ describe('keyDirectory', () => {
     const log = memoryLog('info');
     const keys = open({ db, logger: log.logger, refreshMs: 5 });
     expect(keys.ageMs()).toBe(Number.POSITIVE_INFINITY);
-    const soon = { timeout: 15_000 };
     await expect.poll(() => asked, soon).toBeGreaterThan(5);
     const said = (): unknown[] => log.lines().map(({ level, msg }) => [level, msg]);
     const begins = [40, 'api: keys could not be read; the last known ones hold for staleMs'];
@@ -108,6 +108,52 @@ describe('keyDirectory', () => {
     expect(keys.ageMs()).toBeLessThan(60_000);
     away = true;
     await expect.poll(said, soon).toEqual([begins, ends, begins]);
+  });
+
+  const gone = async (): Promise<() => void> => {
+    await api.pool.query('ALTER TABLE spillway.api_keys RENAME TO hidden');
+    return () => undefined;
+  };
+  const silent = async (): Promise<() => void> => {
+    const holder = await api.pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE spillway.api_keys IN ACCESS EXCLUSIVE MODE');
+    return () => holder.release(true);
+  };
+  it.each([
+    ['has no answer but an error', gone],
+    ['is silent', silent],
+  ])(
+    'while Postgres %s, a key that it never saw is not called invalid, and a known one with another secret is',
+    async (_, go) => {
+      const known = await createApiKey(api.pool, decide);
+      const keys = open({ refreshMs: 20 });
+      expect(await keys.verify(known.key)).toMatchObject({ kind: 'known' });
+      const end = await go();
+      try {
+        const { key: never } = generateKey();
+        await expect.poll(() => keys.verify(never), soon).toEqual({ kind: 'unavailable' });
+        expect(await keys.verify(`${known.key.slice(0, -43)}${never.slice(-43)}`)).toEqual({ kind: 'unknown' });
+        expect(await keys.verify(known.key)).toMatchObject({ kind: 'known' });
+      } finally {
+        end();
+      }
+    },
+  );
+
+  it('gives up a look without an answer, and finds a new key once Postgres answers again', async () => {
+    const log = memoryLog('info');
+    const keys = open({ refreshMs: 20, logger: log.logger });
+    await keys.refresh();
+    const holder = await api.pool.connect();
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE spillway.api_keys IN ACCESS EXCLUSIVE MODE');
+    await expect.poll(() => log.text(), soon).toContain('keys could not be read');
+    const { key } = await createApiKey(holder, decide);
+    expect(await keys.verify(key)).toEqual({ kind: 'unavailable' });
+    await holder.query('COMMIT');
+    holder.release();
+    await expect.poll(() => keys.verify(key), soon).toMatchObject({ kind: 'known' });
   });
 
   it('says that it can not know when it never reached Postgres', async () => {

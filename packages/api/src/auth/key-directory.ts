@@ -39,17 +39,24 @@ interface KnownKey extends ActiveApiKey {
 }
 
 const unknown: Verdict = { kind: 'unknown' };
+const unavailable: Verdict = { kind: 'unavailable' };
+
+/** A look for changes without an answer for so long has failed, in ms: the next one takes another connection. */
+const LOOK_MS = 2_000;
 
 /**
  * Every valid key is kept in memory, and a small query notices a change to any of them. So a check costs no round trip, a
  * flood of made-up keys reaches no database, and it works through a transaction pooler, where LISTEN doesn't. While
- * Postgres is away the last known keys hold for `staleMs`: decisions go on, as they do without it in every other way.
+ * Postgres is away the last known keys hold for `staleMs`: decisions go on, as they do without it in every other way. A key
+ * that is not among them may have been made since, so it is not called invalid then.
  */
 export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
-  const { db, logger, refreshMs = 500, staleMs = 900_000, touchMs = 60_000 } = options;
+  const { logger, refreshMs = 500, staleMs = 900_000, touchMs = 60_000 } = options;
+  const db = within(options.db, LOOK_MS);
   let keys: ReadonlyMap<string, KnownKey> = new Map();
   let version: string | undefined;
   let freshAt = Number.NEGATIVE_INFINITY;
+  let isAway = false;
   const outage = toldOnce(logger, staleMs);
   let refreshing: Promise<void> | undefined;
   const used = new Set<string>();
@@ -63,8 +70,10 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
         version = present;
       }
       freshAt = askedAt;
+      isAway = false;
       outage.ended();
     } catch (error) {
+      isAway = true;
       outage.goesOn(error);
     }
   }
@@ -90,11 +99,12 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
     if (parts === undefined) return unknown;
     if (version === undefined) await refresh();
     const now = performance.now();
-    if (now - freshAt > staleMs) return { kind: 'unavailable' };
+    if (now - freshAt > staleMs) return unavailable;
     const key = keys.get(parts.id);
     // An id that nobody has takes as long as one that somebody has.
     const matches = secretMatches(parts.secret, key?.secretHash ?? noHash);
-    if (key === undefined || !matches || key.endsAt <= now) return unknown;
+    if (key === undefined) return isAway || now - freshAt > 3 * refreshMs ? unavailable : unknown;
+    if (!matches || key.endsAt <= now) return unknown;
     used.add(key.id);
     return { kind: 'known', principal: { id: key.id, kind: 'api-key', scopes: key.scopes } };
   }
@@ -109,6 +119,16 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
       if (used.size > 0) await touch();
     },
   };
+}
+
+/** The same with a time for each statement: pg gives up a connection whose server has fallen silent only after half a minute. */
+function within(db: Queryable, ms: number): Queryable {
+  const bounded: Pick<Queryable, 'query'> = Object.create(db);
+  Reflect.set(bounded, 'query', (statement: string | object, ...values: readonly unknown[]) => {
+    const config = typeof statement === 'string' ? { text: statement } : statement;
+    return Reflect.apply(db.query, db, [{ ...config, query_timeout: ms }, ...values]);
+  });
+  return bounded;
 }
 
 /** Logs when an outage begins and when it is over, and not twice a second. */
