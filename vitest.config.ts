@@ -31,32 +31,53 @@ if (fuzz)
 const propertyTests = (): string[] =>
   execFileSync('git', ['grep', '-l', "from 'fast-check'", '--', '*.test.ts'], { encoding: 'utf8' }).trim().split('\n');
 
+/** The tests of these packages may share a process: they leave nothing behind that those of the next file would notice. */
+const sharing = 'packages/{api,breaker,db,limiter,redis}/';
+const sharingTests = fuzz
+  ? propertyTests().filter((file) => /^packages\/(api|breaker|db|limiter|redis)\//.test(file))
+  : [`${sharing}{src,test,page}/**/*.test.ts`];
+const exclude = ['**/node_modules/**', '**/dist/**'];
+
+const common = {
+  setupFiles: ['./test/setup.ts'],
+  // Polls that name no time of their own; vi.waitFor and vi.waitUntil have the same in test/setup.ts.
+  expect: { poll: { timeout: 15_000 } },
+  testTimeout: 60_000,
+  hookTimeout: 180_000,
+};
+
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
   test: {
     reporters: ['default', new CountReporter()],
-    include: fuzz ? propertyTests() : tests,
-    exclude: ['**/node_modules/**', '**/dist/**'],
-    typecheck: {
-      ignoreSourceErrors: true,
-      enabled: !fuzz,
-      checker: 'tsc',
-      include: ['packages/*/src/**/*.test-d.ts'],
-      tsconfig: './tsconfig.types.json',
-    },
     globalSetup: ['./packages/embedded/src/testing/global-setup.ts'],
-    setupFiles: ['./test/setup.ts'],
     provide: { propertySeed },
-    // A process runs many files, one after the other, and keeps the modules that it has loaded: loading them again for each file
-    // took a fifth of a run's processor time. A test that changes what belongs to the process puts it back.
-    isolate: false,
     // Half of a run is waiting for servers: on two cores, vitest's default of one worker leaves one idle.
     sequence: { sequencer: SlowestFirst },
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    // Polls that name no time of their own; vi.waitFor and vi.waitUntil have the same in test/setup.ts.
-    expect: { poll: { timeout: 15_000 } },
-    testTimeout: 60_000,
-    hookTimeout: 180_000,
+    projects: [
+      {
+        resolve: { conditions },
+        ssr: { resolve: { conditions } },
+        test: {
+          ...common,
+          name: 'isolated',
+          include: fuzz ? propertyTests() : tests,
+          exclude: [...exclude, `${sharing}**`],
+          typecheck: {
+            ignoreSourceErrors: true,
+            enabled: !fuzz,
+            checker: 'tsc',
+            include: ['packages/*/src/**/*.test-d.ts'],
+            tsconfig: './tsconfig.types.json',
+          },
+        },
+      },
+      {
+        resolve: { conditions },
+        ssr: { resolve: { conditions } },
+        // A process keeps the modules that it has loaded for the next file: loading them again took a fifth of a run.
+        test: { ...common, name: 'sharing', include: sharingTests, exclude, isolate: false },
+      },
+    ],
   },
 });

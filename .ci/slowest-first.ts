@@ -12,12 +12,14 @@ const slow = [
   'bench/scale/src/tampered.test.ts',
 ];
 
-function rank({ moduleId }: TestSpecification): number {
+/** Files that may share a process come last and together, because a process can take only a file that follows its last one. */
+function rank({ moduleId, project }: TestSpecification): number {
   const place = slow.findIndex((name) => moduleId.endsWith(`/${name}`));
-  return place === -1 ? slow.length : place;
+  if (place !== -1) return place;
+  return project.config.isolate ? slow.length : slow.length + 1;
 }
 
-/** Runs the slowest files first and all others in vitest's own order. */
+/** Runs the slowest files first and all others, project by project, in vitest's own order. */
 export class SlowestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     // oxlint-disable-next-line unicorn/no-array-sort -- vitest's own method, which gives a promise
