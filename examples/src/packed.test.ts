@@ -1,19 +1,30 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
-import { consumersWork } from '../test/consumers-work.ts';
+import { consumersWork, toolsProject } from '../test/consumers-work.ts';
 import { edgeRuntimesWork } from '../test/edge-runtimes-work.ts';
 import { examplesWork } from '../test/examples-work.ts';
 import { type InstalledProject, installTarballs } from '../test/installed-project.ts';
+import type { NpmProject } from '../test/npm-project.ts';
 import { run, type RunExample } from '../test/run-example.ts';
 
 const redis = useRedis();
 let project: InstalledProject | undefined;
+let tools: NpmProject | undefined;
 
 beforeAll(async () => {
   project = await installTarballs();
-}, 300_000);
+  tools = await toolsProject(project.tarballs);
+}, 400_000);
 
-afterAll(() => project?.remove());
+afterAll(async () => {
+  await project?.remove();
+  await tools?.remove();
+});
+
+function withTools(): NpmProject {
+  if (tools === undefined) throw new Error('nothing is installed yet');
+  return tools;
+}
 
 /** Runs what npm installed, with one Node or the other. */
 const installed =
@@ -32,5 +43,5 @@ describe('installed from tarballs', () => {
   });
 });
 
-consumersWork(redis, () => project?.tarballs ?? {});
-edgeRuntimesWork(redis, () => project?.tarballs ?? {});
+consumersWork(redis, () => project?.tarballs ?? {}, withTools);
+edgeRuntimesWork(redis, withTools);

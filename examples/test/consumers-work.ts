@@ -19,9 +19,16 @@ const WORKS_WITHOUT_IOREDIS = `${'allowed '.repeat(20)}blocked blocked allowed a
 const INSTALL_MS = 180_000;
 const LIMITER = '@spillway/limiter';
 
-/** Packages that every project here uses, at the versions that are tried. */
-const USED = { ioredis: '6.0.0', hono: '4.13.19' };
-const BUNDLERS = {
+/** What bundlers, compilers, a test runner and runtimes are given, at the versions that are tried: one project has all of them. */
+const TOOLS = {
+  ioredis: '6.0.0',
+  hono: '4.13.19',
+  typescript: '5.9.3',
+  '@types/node': '20',
+  jest: '30.5.2',
+  node: '24',
+  // Later ones need Node 22.
+  miniflare: '4.20251210.0',
   esbuild: '0.28.2',
   rollup: '4.68.8',
   '@rollup/plugin-commonjs': '29',
@@ -39,8 +46,26 @@ async function problem(ended: Promise<Ended>): Promise<string> {
   return code === 0 ? '' : `exit code ${code}: ${output}`;
 }
 
-/** Tests of applications in projects of their own, which get our packages as tarballs. */
-export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Record<string, string>>): void {
+/** Installs limiter, breaker and {@link TOOLS} into a project. */
+export async function toolsProject(tarballs: Readonly<Record<string, string>>): Promise<NpmProject> {
+  const project = await npmProject({ ...ours(tarballs), ...TOOLS }, tarballs);
+  await npmInstall(project);
+  return project;
+}
+
+function ours(tarballs: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries([LIMITER, '@spillway/breaker'].map((name) => [name, tarballs[name] ?? '']));
+}
+
+/**
+ * Tests of applications in projects of their own, which get our packages as tarballs.
+ * @param tools gives the project of {@link toolsProject}
+ */
+export function consumersWork(
+  redis: RedisFixture,
+  tarballs: () => Readonly<Record<string, string>>,
+  tools: () => NpmProject,
+): void {
   const projects: NpmProject[] = [];
   afterAll(async () => {
     await Promise.all(projects.map((project) => project.remove()));
@@ -52,8 +77,7 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
     ...options: readonly string[]
   ): Promise<NpmProject> {
     const from = tarballs();
-    const ours = Object.fromEntries([LIMITER, '@spillway/breaker'].map((name) => [name, from[name] ?? '']));
-    const project = await npmProject({ ...ours, ...dependencies }, from, files);
+    const project = await npmProject({ ...ours(from), ...dependencies }, from, files);
     projects.push(project);
     await npmInstall(project, options);
     return project;
@@ -68,7 +92,8 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
   describe('npm install', () => {
     let registry: LocalRegistry | undefined;
     beforeAll(async () => {
-      registry = await startLocalRegistry(tarballs());
+      const from = tarballs();
+      registry = await startLocalRegistry([LIMITER, '@spillway/redis'].map((name) => from[name] ?? ''));
     }, INSTALL_MS);
     afterAll(() => registry?.stop());
 
@@ -96,10 +121,10 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
   describe('a project with node-redis and without ioredis', { timeout: 300_000 }, () => {
     let project: NpmProject;
     beforeAll(async () => {
-      const { esbuild, webpack, 'webpack-cli': cli } = BUNDLERS;
-      const tools = { esbuild, webpack, 'webpack-cli': cli, typescript: '5.9.3', '@types/node': '20' };
+      const { esbuild, webpack, 'webpack-cli': cli, typescript, '@types/node': node } = TOOLS;
+      const used = { esbuild, webpack, 'webpack-cli': cli, typescript, '@types/node': node };
       // npm would install ioredis along, as it does with peers.
-      project = await installed({ redis: '6.3.1', ...tools }, '.', '--legacy-peer-deps');
+      project = await installed({ redis: '6.3.1', ...used }, '.', '--legacy-peer-deps');
     }, INSTALL_MS);
 
     it('limits and breaks, with memory too, and is told what a URL needs', async () => {
@@ -123,11 +148,6 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
   });
 
   describe('in one file, without a folder of packages,', () => {
-    let project: NpmProject;
-    beforeAll(async () => {
-      project = await installed({ ...USED, ...BUNDLERS });
-    }, INSTALL_MS);
-
     const esbuild = ['app.mjs', '--bundle', '--platform=node', '--log-level=error'];
     // What CommonJS dependencies ask for at run time.
     const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
@@ -149,7 +169,7 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
     ])(
       'an application limits that was bundled by %s',
       async (_, program, args, file) => {
-        expect(await problem(project.run(program, args))).toBe('');
+        expect(await problem(tools().run(program, args))).toBe('');
         const away = await npmProject({}, {});
         projects.push(away);
         expect(
@@ -157,7 +177,7 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
             away.run('node', [
               '--eval',
               'fs.renameSync(process.argv[1], process.argv[2])',
-              `${project.folder}/out/${file}`,
+              `${tools().folder}/out/${file}`,
               file,
             ]),
           ),
@@ -169,27 +189,22 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
 
     it('an application limits that `bun build --compile` made', async () => {
       expect(
-        await problem(project.run('bun', ['build', '--compile', 'app.mjs', '--outfile', 'node_modules/.bin/app'])),
+        await problem(tools().run('bun', ['build', '--compile', 'app.mjs', '--outfile', 'node_modules/.bin/app'])),
       ).toBe('');
-      expect(await flood(project, 'app')).toBe(WORKS);
+      expect(await flood(tools(), 'app')).toBe(WORKS);
     }, 120_000);
 
     it('an application limits in Deno that may use the network and the environment, and read no file', async () => {
-      expect(await flood(project, 'deno', 'run', '--no-prompt', '--allow-net', '--allow-env', 'app.mjs')).toBe(WORKS);
+      expect(await flood(tools(), 'deno', 'run', '--no-prompt', '--allow-net', '--allow-env', 'app.mjs')).toBe(WORKS);
     }, 120_000);
   });
 
   describe('a project of TypeScript 5.9', { timeout: 180_000 }, () => {
-    let project: NpmProject;
-    beforeAll(async () => {
-      project = await installed({ ...USED, typescript: '5.9.3', '@types/node': '20', jest: '30.5.2', node: '24' });
-    }, INSTALL_MS);
-
     /** With `nodenext` every declaration file is checked, ours and those of our dependencies; once is enough. */
     const compile = (module: string, resolution: string): Promise<Ended> => {
       const options = ['--strict', '--target', 'es2022', '--module', module, '--moduleResolution', resolution];
       if (module !== 'nodenext') options.push('--skipLibCheck');
-      return project.run('tsc', [...options, '--outDir', module, 'app.ts']);
+      return tools().run('tsc', [...options, '--outDir', module, 'app.ts']);
     };
 
     it.each([
@@ -198,7 +213,7 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
       ['nodenext', 'nodenext'],
     ])('compiles to CommonJS that works, with module %s and moduleResolution %s', async (module, resolution) => {
       expect(await problem(compile(module, resolution))).toBe('');
-      expect(await flood(project, 'node', `${module}/app.js`)).toBe(WORKS);
+      expect(await flood(tools(), 'node', `${module}/app.js`)).toBe(WORKS);
     });
 
     it('compiles with moduleResolution bundler', async () =>
@@ -210,9 +225,9 @@ export function consumersWork(redis: RedisFixture, tarballs: () => Readonly<Reco
 
     const jest = ['--experimental-vm-modules', 'node_modules/.bin/jest', '--testMatch'];
     it('is tested by Jest as an ES module', async () =>
-      expect(await problem(project.run('node', [...jest, '**/*.test.mjs']))).toBe(''));
+      expect(await problem(tools().run('node', [...jest, '**/*.test.mjs']))).toBe(''));
     it('is tested by Jest as CommonJS on Node 24', async () =>
-      expect(await problem(project.run(`../node/bin/node`, [...jest, '**/*.test.cjs']))).toBe(''));
+      expect(await problem(tools().run(`../node/bin/node`, [...jest, '**/*.test.cjs']))).toBe(''));
   });
 
   describe('an application of Next 16', () => {

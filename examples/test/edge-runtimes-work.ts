@@ -4,28 +4,21 @@ import { createApiKey, createPool, migrate } from '@spillway/db';
 import { type PostgresServer, startPostgres } from '@spillway/embedded';
 import type { RedisFixture } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { npmInstall, type NpmProject, npmProject } from './npm-project.ts';
+import type { NpmProject } from './npm-project.ts';
 
-const INSTALL_MS = 180_000;
+const START_MS = 180_000;
 
 /** What edge-flood.mjs and edge-workerd.mjs say when the API admitted ten of thirteen requests. */
 const FLOODED = `${'api '.repeat(10)}429 429 429\n`;
 
-const TOOLS = {
-  hono: '4.13.19',
-  esbuild: '0.28.2',
-  deno: '2.9.6',
-  bun: '1.4.5',
-  // Later ones need Node 22.
-  miniflare: '4.20251210.0',
-};
-
-/** Tests of an application that limits over the API, on the runtimes that it is for. */
-export function edgeRuntimesWork(redis: RedisFixture, tarballs: () => Readonly<Record<string, string>>): void {
+/**
+ * Tests of an application that limits over the API, on the runtimes that it is for.
+ * @param tools gives a project with them
+ */
+export function edgeRuntimesWork(redis: RedisFixture, tools: () => NpmProject): void {
   describe('a bundle that limits over the API', () => {
     let postgres: PostgresServer;
     let pool: ReturnType<typeof createPool>;
-    let project: NpmProject;
     let key: string;
 
     beforeAll(async () => {
@@ -33,9 +26,6 @@ export function edgeRuntimesWork(redis: RedisFixture, tarballs: () => Readonly<R
       await migrate({ connectionString: postgres.url });
       pool = createPool({ connectionString: postgres.url, onError: () => undefined });
       key = (await createApiKey(pool, { name: 'edge', scopes: ['decide'] })).key;
-      const from = tarballs();
-      project = await npmProject({ '@spillway/limiter': from['@spillway/limiter'] ?? '', ...TOOLS }, from);
-      await npmInstall(project);
       const bundle = [
         'edge.mjs',
         '--bundle',
@@ -44,18 +34,17 @@ export function edgeRuntimesWork(redis: RedisFixture, tarballs: () => Readonly<R
         '--minify',
         '--outfile=out/edge.mjs',
       ];
-      const made = await project.run('esbuild', [...bundle, '--metafile=out/meta.json', '--log-level=error']);
+      const made = await tools().run('esbuild', [...bundle, '--metafile=out/meta.json', '--log-level=error']);
       if (made.code !== 0) throw new Error(made.output);
-    }, INSTALL_MS);
+    }, START_MS);
 
     afterAll(async () => {
-      await project.remove();
       await pool.end();
       await postgres.stop();
     });
 
     it('holds no Redis client, and imports no module of Node', async () => {
-      const meta = JSON.parse(await readFile(`${project.folder}/out/meta.json`, 'utf8')) as {
+      const meta = JSON.parse(await readFile(`${tools().folder}/out/meta.json`, 'utf8')) as {
         readonly inputs: object;
         readonly outputs: Readonly<Record<string, { readonly imports: readonly unknown[]; readonly bytes: number }>>;
       };
@@ -77,7 +66,7 @@ export function edgeRuntimesWork(redis: RedisFixture, tarballs: () => Readonly<R
         const logger = createLogger({ name: 'edge', level: 'fatal' });
         const api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
         try {
-          const ran = await project.run(program, args, { API_URL: api.url, API_KEY: key });
+          const ran = await tools().run(program, args, { API_URL: api.url, API_KEY: key });
           expect(ran).toEqual({ code: 0, output: FLOODED });
         } finally {
           await api.close(0);

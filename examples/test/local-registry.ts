@@ -8,15 +8,15 @@ import { npmInstall, npmProject } from './npm-project.ts';
 
 const execute = promisify(execFile);
 
-/** A registry on this machine that has our packages; all others it fetches from the registry that npm uses here. */
+/** A registry on this machine that has packages of ours; all others it fetches from the registry that npm uses here. */
 export interface LocalRegistry {
   readonly url: string;
   /** Ends the server and removes what it stored. */
   stop(): Promise<void>;
 }
 
-/** Starts Verdaccio and publishes the tarballs to it with npm. */
-export async function startLocalRegistry(tarballs: Readonly<Record<string, string>>): Promise<LocalRegistry> {
+/** Starts Verdaccio and publishes these tarballs to it with npm, which takes a second for each. */
+export async function startLocalRegistry(tarballs: readonly string[]): Promise<LocalRegistry> {
   // 6.9 and later need Node 22. It asks for a dist-tag of node-fetch that not every mirror has.
   const project = await npmProject({ verdaccio: '6.8.0' }, { 'node-fetch': '2.7.0' }, 'none');
   await npmInstall(project);
@@ -44,8 +44,7 @@ export async function startLocalRegistry(tarballs: Readonly<Record<string, strin
     await untilAnswered(`${url}/-/ping`);
     const userConfig = join(project.folder, '.npmrc');
     await writeFile(userConfig, `${url.replace('http:', '')}/:_authToken=anonymous\n`);
-    const { '@spillway/examples': _private, ...published } = tarballs;
-    for (const tarball of Object.values(published)) {
+    for (const tarball of tarballs) {
       const options = ['--registry', url, '--userconfig', userConfig, '--provenance=false'];
       await execute('npm', ['publish', tarball.replace('file:', ''), ...options], { cwd: project.folder });
     }

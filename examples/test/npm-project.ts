@@ -15,7 +15,7 @@ export interface Ended {
 /** An application's folder, with the files of `consumer/` in it and `app.ts` as `app.mjs` too. */
 export interface NpmProject {
   readonly folder: string;
-  /** Runs a program of the project (`node_modules/.bin/NAME`), `node` or `npx`. */
+  /** Runs a program of the project (`node_modules/.bin/NAME`), `node`, `npm` or `npx`. */
   run(program: string, args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Ended>;
   remove(): Promise<void>;
 }
@@ -35,7 +35,7 @@ export async function npmProject(
   const manifest = { private: true, dependencies, overrides };
   await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
   const run: NpmProject['run'] = (program, args, env = {}) => {
-    const found = program === 'node' || program === 'npx' ? program : join(folder, 'node_modules/.bin', program);
+    const found = ['node', 'npm', 'npx'].includes(program) ? program : join(folder, 'node_modules/.bin', program);
     // pnpm names the workspace's packages in NODE_PATH: there is nothing of them in a project of its own.
     const options = { cwd: folder, env: { ...process.env, NODE_PATH: '', ...env }, maxBuffer: 64 * 1024 * 1024 };
     return new Promise((resolve) => {
@@ -50,8 +50,8 @@ export async function npmProject(
 
 /** Lets npm install; `more` are packages to name on its command line. */
 export async function npmInstall(project: NpmProject, more: readonly string[] = [], npm?: string): Promise<void> {
-  const program = ['--yes', npm === undefined ? 'npm' : `npm@${npm}`];
+  const [program, ...before] = npm === undefined ? ['npm'] : ['npx', '--yes', `npm@${npm}`];
   const options = ['--no-audit', '--no-fund', '--prefer-offline'];
-  const { code, output } = await project.run('npx', [...program, 'install', ...options, ...more]);
+  const { code, output } = await project.run(program, [...before, 'install', ...options, ...more]);
   if (code !== 0) throw new Error(`npm install failed: ${output}`);
 }
