@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { compiled } from '@spillway/embedded/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dumpSchema } from '../../test/dump-schema.ts';
 import { useDatabase } from '../../test/use-database.ts';
@@ -17,7 +18,7 @@ let outside: string;
 
 beforeAll(async () => {
   outside = await mkdtemp(join(tmpdir(), 'spillway-migrations-installed-'));
-  await pnpm('--filter=@spillway/db...', 'run', 'build');
+  await compiled(new URL('../index.ts', import.meta.url));
   await pnpm('--filter=@spillway/db', '--filter=@spillway/migrations', 'pack', `--pack-destination=${outside}`);
   await pnpm('--filter=@spillway/db', '--prod', '--legacy', 'deploy', join(outside, 'deployed'));
   await npmInstall();
