@@ -41,8 +41,8 @@ export async function installTarballs(): Promise<InstalledProject> {
 
 async function packInto(folder: string): Promise<void> {
   // What is up to date is not written again: other tests run programs from the same folders.
-  for (const name of ['limiter', 'breaker', 'api', 'cli', 'worker']) {
-    await compiled(new URL(`../../packages/${name}/src/index.ts`, import.meta.url));
+  for (const source of ['packages/api/src/main.ts', 'packages/cli/src/main.ts', 'packages/worker/src/main.ts']) {
+    await compiled(new URL(`../../${source}`, import.meta.url));
   }
   await compiled(new URL('../src/plain-consume.ts', import.meta.url));
   if (!existsSync(join(workspace, 'packages/api/dist/page'))) await pnpm('--filter=@spillway/api', 'run', 'build');
