@@ -1,4 +1,4 @@
-import type { RedisCluster, RedisSentinelSet } from '@spillway/embedded';
+import type { RedisCluster } from '@spillway/embedded';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { onTestFinished, vi } from 'vitest';
@@ -16,12 +16,6 @@ export async function connectToCluster({ nodes }: RedisCluster): Promise<Cluster
       hotPathClusterOptions,
     ),
   );
-}
-
-/** The same for the master that Sentinels name. */
-export async function connectToSentinel({ sentinels, name }: RedisSentinelSet): Promise<Redis> {
-  const addresses = sentinels.map(({ host, port }) => ({ host, port }));
-  return ready(new Redis({ ...hotPathOptions, sentinels: addresses, name }));
 }
 
 async function ready<Client extends Redis | Cluster>(client: Client): Promise<Client> {

@@ -1,4 +1,10 @@
-import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import {
+  type RedisCluster,
+  type RedisServer,
+  startRedis,
+  startRedisCluster,
+  startRedisSentinel,
+} from '@spillway/embedded';
 import { redisLibraries } from '@spillway/embedded/testing';
 import { Redis } from 'ioredis';
 import { createClient, createClientPool } from 'redis';
@@ -157,6 +163,29 @@ describe.each(redisLibraries(hotPath))('a subscription over $name', ({ connect }
   });
 });
 
+describe.each(redisLibraries(hotPath))('a Sentinel client of $name', ({ connectToSentinel }) => {
+  it('sends once what its connection was lost with, whether or not it ran', { timeout: 60_000 }, async () => {
+    const set = await startRedisSentinel();
+    onTestFinished(() => set.stop());
+    const connected = await connectToSentinel(set);
+    onTestFinished(() => connected.end());
+    const client = optionOf(connected.client);
+    const { host, port } = await set.master();
+    const master = new Redis({ host, port });
+    onTestFinished(() => master.disconnect());
+    await expect.poll(() => client.status, { timeout: 20_000 }).toBe('ready');
+    await call(client, 'PING', []);
+    // From here on the server does what it is told and answers nothing, until the connection is cut.
+    const silent = call(client, 'CLIENT', ['REPLY', 'OFF']).catch(redisFault);
+    const lost = Array.from({ length: 5 }, () => call(client, 'INCR', ['{t}ran'], '{t}ran').catch(redisFault));
+    await expect.poll(() => master.get('{t}ran'), { timeout: 20_000 }).toBe('5');
+    await master.client('KILL', 'TYPE', 'NORMAL', 'SKIPME', 'yes');
+    for (const fault of await Promise.all([silent, ...lost])) expect(fault).toMatchObject({ code: 'connection_lost' });
+    await expect.poll(() => call(client, 'PING', []).catch(() => undefined), { timeout: 20_000 }).toBeDefined();
+    expect(await master.get('{t}ran')).toBe('5');
+  });
+});
+
 describe('node-redis', () => {
   it('has its connection left when the server can not write any more', async () => {
     const client = createClient({ url: server.url, ...hotPath.nodeRedisOptions });
@@ -195,6 +224,7 @@ describe('node-redis', () => {
     [createClientPool(), /^is a pool of node-redis/u],
     [{ isOpen: true, isReady: true, sendCommand: async () => undefined }, /^is a client of node-redis 4 or older/u],
     [{ customCommand: async () => undefined }, /not a client of Valkey GLIDE/u],
+    [{ createScript: () => undefined }, /^is a client of @upstash\/redis, which sends again what may have run/u],
     [{}, /^must be a client of ioredis or node-redis, or a URL, not an object of class Object/u],
   ])('refuses what can not decide %#', (value, problem) => {
     expect(readRedisOption(value)).toMatch(problem);

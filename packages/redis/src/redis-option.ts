@@ -20,6 +20,10 @@ export interface RedisOption {
 
 const EXPECTED = 'must be a client of ioredis or node-redis, or a URL';
 
+const UPSTASH =
+  'is a client of @upstash/redis, which sends again what may have run, and sends no bytes: give the rediss:// URL of the ' +
+  'same database, or where there is no TCP decide by httpStore (docs/http-store.md)';
+
 /** One for each client, however many limiters and breakers use it. */
 const adapters = new WeakMap<object, HotPathClient>();
 
@@ -54,6 +58,7 @@ function opened(url: string): RedisOption | string {
 /** The client of any library as one of ours, or what is wrong with it. */
 function clientOf(value: object): HotPathClient | string {
   if (isClient(value)) return value;
+  if (isOfUpstash(value)) return UPSTASH;
   if (!isOfNodeRedis(value)) {
     return `${EXPECTED}, not ${kindOf(value)}; give the URL of the same server instead: redis: 'redis://…'`;
   }
@@ -81,13 +86,16 @@ function isClient(value: object): value is HotPathClient {
   return typeof shape['status'] === 'string' && methods.every((name) => typeof shape[name] === 'function');
 }
 
+function isOfUpstash(value: object): boolean {
+  const shape = value as Partial<Record<string, unknown>>;
+  return typeof shape['createScript'] === 'function' || typeof shape['autoPipelineExecutor'] === 'object';
+}
+
 /** What the client of another library is, for the message. */
 function kindOf(value: object): string {
   const shape = value as Partial<Record<string, unknown>>;
   if (typeof shape['createUtf8Base64Decoder'] === 'function' || 'customCommand' in shape)
     return 'a client of Valkey GLIDE';
-  if (typeof shape['createScript'] === 'function' || typeof shape['autoPipelineExecutor'] === 'object')
-    return 'a client of @upstash/redis';
   if ('status' in shape && !('sendCommand' in shape)) return 'an object with a status';
   return Array.isArray(value) ? 'an array' : `an object of class ${value.constructor?.name ?? 'unknown'}`;
 }

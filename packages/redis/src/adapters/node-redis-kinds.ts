@@ -128,8 +128,12 @@ function ofCluster(client: Cluster): Kind {
   };
 }
 
+/** How long a command may wait in a Sentinel client before it is written, in ms: while it looks for masters, which it does now and then. */
+const WRITTEN_WITHIN_MS = 50;
+
 /**
- * A Sentinel client sends a command again that met a lost connection, and may have run. So it is given one that can be sent
+ * A Sentinel client keeps commands until it has found the new master, and would carry out decisions that nobody waits for: one
+ * that was not written at once is refused. It also sends a command again that met a lost connection, and may have run. So it is given one that can be sent
  * once: the second time it has nothing to send, and what the first time met has been told. It finds the new master by
  * itself. Version 5 has no event for `ready`: a new master is announced a moment before.
  */
@@ -143,9 +147,14 @@ function ofSentinel(client: Sentinel): Kind {
     isReady: () => client.isReady === true,
     send(command) {
       let isSent = false;
+      const givenAt = performance.now();
       const once = async (master: Server): Promise<void> => {
         if (isSent) return;
         isSent = true;
+        if (performance.now() - givenAt > WRITTEN_WITHIN_MS) {
+          command.reject(new Error('The client is not connected'));
+          return;
+        }
         const sent = master.sendCommand(partsOf(command), HOW);
         settle(command, sent);
         await sent;
