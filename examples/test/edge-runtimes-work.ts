@@ -8,15 +8,15 @@ import type { NpmProject } from './npm-project.ts';
 
 const START_MS = 180_000;
 
-/** What edge-flood.mjs and edge-workerd.mjs say when the API admitted ten of thirteen requests. */
-const FLOODED = `${'api '.repeat(10)}429 429 429\n`;
+/** What edge-flood.mjs and edge-workerd.mjs say: the API admitted ten of thirteen requests, and the breaker let three of five calls fail. */
+const FLOODED = `${'api '.repeat(10)}429 429 429 boom boom boom circuit_open circuit_open\n`;
 
 /**
- * Tests of an application that limits over the API, on the runtimes that it is for.
+ * Tests of an application that limits and breaks over the API, on the runtimes that it is for.
  * @param tools gives a project with them
  */
 export function edgeRuntimesWork(redis: RedisFixture, tools: () => NpmProject): void {
-  describe('a bundle that limits over the API', () => {
+  describe('a bundle that limits and breaks over the API', () => {
     let postgres: PostgresServer;
     let pool: ReturnType<typeof createPool>;
     let key: string;
@@ -25,7 +25,7 @@ export function edgeRuntimesWork(redis: RedisFixture, tools: () => NpmProject): 
       postgres = await startPostgres();
       await migrate({ connectionString: postgres.url });
       pool = createPool({ connectionString: postgres.url, onError: () => undefined });
-      key = (await createApiKey(pool, { name: 'edge', scopes: ['decide'] })).key;
+      key = (await createApiKey(pool, { name: 'edge', scopes: ['decide', 'report'] })).key;
       const bundle = [
         'edge.mjs',
         '--bundle',
@@ -60,7 +60,7 @@ export function edgeRuntimesWork(redis: RedisFixture, tools: () => NpmProject): 
       ['Bun', 'bun', ['edge-flood.mjs']],
       ['workerd', 'node', ['edge-workerd.mjs']],
     ])(
-      'limits on %s',
+      'limits and breaks on %s',
       async (_, program, args) => {
         await redis.client.flushall();
         const logger = createLogger({ name: 'edge', level: 'fatal' });
