@@ -179,7 +179,7 @@ describe.each(redisLibraries(hotPath))('a Sentinel client of $name', ({ connectT
     const silent = call(client, 'CLIENT', ['REPLY', 'OFF']).catch(redisFault);
     const lost = Array.from({ length: 5 }, () => call(client, 'INCR', ['{t}ran'], '{t}ran').catch(redisFault));
     await expect.poll(() => master.get('{t}ran'), { timeout: 20_000 }).toBe('5');
-    await master.client('KILL', 'TYPE', 'NORMAL', 'SKIPME', 'yes');
+    await master.call('CLIENT', 'KILL', 'TYPE', 'NORMAL', 'SKIPME', 'yes');
     for (const fault of await Promise.all([silent, ...lost])) expect(fault).toMatchObject({ code: 'connection_lost' });
     await expect.poll(() => call(client, 'PING', []).catch(() => undefined), { timeout: 20_000 }).toBeDefined();
     expect(await master.get('{t}ran')).toBe('5');
