@@ -33,11 +33,19 @@ export function memoryUnderTest(): StoreUnderTest {
   };
 }
 
-/** The Redis store with a hand-turned clock, on a server at `url`. @param decides @default a client of ioredis */
-export async function redisUnderTest(url: string, decides?: ConnectedClient): Promise<StoreUnderTest> {
+/**
+ * The Redis store with a hand-turned clock, on a server at `url`.
+ * @param decides @default a client of ioredis
+ * @param change changes the text of each script @default it stays
+ */
+export async function redisUnderTest(
+  url: string,
+  decides?: ConnectedClient,
+  change: (source: string) => string = (source) => source,
+): Promise<StoreUnderTest> {
   const client = new Redis(url, { lazyConnect: true });
   await client.connect();
-  return underTest(client, () => [client], decides);
+  return underTest(client, () => [client], decides, change);
 }
 
 /** The same on a Redis Cluster. */
@@ -71,8 +79,8 @@ const standIns = [
 ].map((files) => files.map(read) as [string, string]);
 
 /** A script with the hand-turned clock in the place of the server's. */
-function handTurned({ name, source }: LuaScript): LuaScript {
-  const turned = standIns.reduce((text, [server, hand]) => text.replaceAll(server, () => hand), source);
+function handTurned({ name, source }: LuaScript, change: (source: string) => string): LuaScript {
+  const turned = standIns.reduce((text, [server, hand]) => text.replaceAll(server, () => hand), change(source));
   if (turned.includes("'TIME'")) throw new Error(`${name} asks for the time by itself`);
   return { name, source: turned, sha1: createHash('sha1').update(turned).digest('hex') };
 }
@@ -82,8 +90,9 @@ function underTest(
   client: Redis | Cluster,
   masters: () => readonly Redis[],
   decides?: ConnectedClient,
+  change: (source: string) => string = (source) => source,
 ): StoreUnderTest {
-  const scripts = scriptsWith({ set: handTurned, spareMs: 86_400_000 });
+  const scripts = scriptsWith({ set: (script) => handTurned(script, change), spareMs: 86_400_000 });
   const store = redisStore({
     client: redisOf(decides?.client ?? client).client,
     deadlineMs: 5_000,
