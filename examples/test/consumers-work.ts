@@ -89,6 +89,13 @@ export function consumersWork(
     return (await project.run(program, args, { REDIS_URL: redis.url })).output;
   }
 
+  /** With `nodenext` every declaration file is checked, ours and those of our dependencies; once is enough. */
+  const compile = (module: string, resolution: string): Promise<Ended> => {
+    const options = ['--strict', '--target', 'es2022', '--module', module, '--moduleResolution', resolution];
+    if (module !== 'nodenext') options.push('--skipLibCheck');
+    return tools().run('tsc', [...options, '--outDir', module, 'app.ts']);
+  };
+
   describe('npm install', () => {
     let registry: LocalRegistry | undefined;
     beforeAll(async () => {
@@ -200,13 +207,6 @@ export function consumersWork(
   });
 
   describe('a project of TypeScript 5.9', { timeout: 180_000 }, () => {
-    /** With `nodenext` every declaration file is checked, ours and those of our dependencies; once is enough. */
-    const compile = (module: string, resolution: string): Promise<Ended> => {
-      const options = ['--strict', '--target', 'es2022', '--module', module, '--moduleResolution', resolution];
-      if (module !== 'nodenext') options.push('--skipLibCheck');
-      return tools().run('tsc', [...options, '--outDir', module, 'app.ts']);
-    };
-
     it.each([
       ['commonjs', 'node10'],
       ['node20', 'node16'],
