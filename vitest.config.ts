@@ -31,11 +31,8 @@ if (fuzz)
 const propertyTests = (): string[] =>
   execFileSync('git', ['grep', '-l', "from 'fast-check'", '--', '*.test.ts'], { encoding: 'utf8' }).trim().split('\n');
 
-/** The tests of these packages may share a process: they leave nothing behind that those of the next file would notice. */
-const sharing = 'packages/{api,breaker,db,limiter,redis}/';
-const sharingTests = fuzz
-  ? propertyTests().filter((file) => /^packages\/(api|breaker|db|limiter|redis)\//.test(file))
-  : [`${sharing}{src,test,page}/**/*.test.ts`];
+/** Files of all packages but this one may share a process: they leave nothing behind that the next file would notice. */
+const isolated = 'packages/worker/';
 const exclude = ['**/node_modules/**', '**/dist/**'];
 
 const common = {
@@ -61,8 +58,8 @@ export default defineConfig({
         test: {
           ...common,
           name: 'isolated',
-          include: fuzz ? propertyTests() : tests,
-          exclude: [...exclude, `${sharing}**`],
+          include: fuzz ? propertyTests().filter((file) => file.startsWith(isolated)) : [`${isolated}**/*.test.ts`],
+          exclude,
           typecheck: {
             ignoreSourceErrors: true,
             enabled: !fuzz,
@@ -76,7 +73,13 @@ export default defineConfig({
         resolve: { conditions },
         ssr: { resolve: { conditions } },
         // A process keeps the modules that it has loaded for the next file: loading them again took a fifth of a run.
-        test: { ...common, name: 'sharing', include: sharingTests, exclude, isolate: false },
+        test: {
+          ...common,
+          name: 'sharing',
+          include: fuzz ? propertyTests() : tests,
+          exclude: [...exclude, `${isolated}**`],
+          isolate: false,
+        },
       },
     ],
   },

@@ -26,12 +26,14 @@ test('the package exports exactly these names', () => {
 test('the testing subpath exports exactly these names', () => {
   expect(Object.keys(testing).toSorted()).toMatchInlineSnapshot(`
     [
+      "compiled",
       "documentedRedisUser",
       "redisLibraries",
       "startReplicatedPostgres",
       "useLogins",
       "usePostgres",
       "useRedis",
+      "workDirectoryRoot",
     ]
   `);
 });
