@@ -60,7 +60,7 @@ type Thing = {
 }[ProblemName];
 
 /** The type of a problem, a URI. */
-export function problemType(name: ProblemName): string {
+export function problemType(name: string): string {
   return `urn:spillway:problem:${name}`;
 }
 

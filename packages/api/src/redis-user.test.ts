@@ -57,7 +57,7 @@ it.each(['', 'staging'] as const)(
     await ask('POST', '/v1/limits/auth/block', { subject: 'u' });
     expect(await consume()).toMatchObject({ reason: 'blocked' });
     expect(await ask('POST', '/v1/limits/auth/unblock', { subject: 'u' })).toEqual([200, { wasBlocked: true }]);
-    expect((await ask('PUT', '/v1/policies/auth/overrides', { subject: 'u', limit: 7 }))[0]).toBeLessThan(300);
+    expect((await ask('PUT', '/v1/policies/auth/override', { subject: 'u', limit: 7 }))[0]).toBeLessThan(300);
     expect((await ask('GET', '/v1/policies'))[0]).toBe(200);
     expect((await ask('POST', '/v1/subjects/look-up', { subject: 'u' }))[0]).toBe(200);
     expect((await ask('GET', '/v1/breakers'))[0]).toBe(200);

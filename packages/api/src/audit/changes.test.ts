@@ -71,18 +71,19 @@ async function changes(query = ''): Promise<readonly Row[]> {
 }
 
 const limit = (units: number): unknown => expect.objectContaining({ limit: units });
-const others = async (): Promise<unknown> => (await ask('PUT', '/v1/lists/u', { verdict: 'deny' }))['otherLimiters'];
+const others = async (): Promise<unknown> =>
+  (await ask('PUT', '/v1/lists/entry', { entry: 'u', verdict: 'deny' }))['otherLimiters'];
 
 it('tells of each policy, override and list entry, and each block of everything, who changed it from what to what', async () => {
   const rules = { algorithm: 'fixed-window', limit: 20, windowMs: 60_000 };
   const standard = '/v1/policies/standard';
   expect(await ask('PUT', standard, rules)).toMatchObject({ status: 200 });
-  await ask('PUT', `${standard}/overrides/u`, { limit: 3 });
-  await ask('PUT', `${standard}/overrides/u`, { limit: 4 });
-  await ask('PUT', '/v1/lists/u', { verdict: 'deny', why: 'spam' });
-  await ask('PUT', '/v1/lists/u', { verdict: 'allow' });
-  await ask('DELETE', '/v1/lists/u');
-  await ask('DELETE', `${standard}/overrides/u`);
+  await ask('PUT', `${standard}/override`, { subject: 'u', limit: 3 });
+  await ask('PUT', `${standard}/override`, { subject: 'u', limit: 4 });
+  await ask('PUT', '/v1/lists/entry', { entry: 'u', verdict: 'deny', why: 'spam' });
+  await ask('PUT', '/v1/lists/entry', { entry: 'u', verdict: 'allow' });
+  await ask('DELETE', '/v1/lists/entry?entry=u');
+  await ask('DELETE', `${standard}/override?subject=u`);
   expect(await ask('DELETE', standard)).toMatchObject({ status: 200 });
   await ask('POST', '/v1/subjects/block', { subject: 'u', durationMs: 60_000, why: 'spam' });
   await ask('POST', '/v1/subjects/unblock', { subject: 'u' });
@@ -146,7 +147,7 @@ it('tells of blocks, resets, breakers, keys and jobs once each, and holds no sec
 });
 
 it('has no row of what was refused or was not there', async () => {
-  expect(await ask('DELETE', '/v1/lists/nobody')).toMatchObject({ status: 404 });
+  expect(await ask('DELETE', '/v1/lists/entry?entry=nobody')).toMatchObject({ status: 404 });
   expect(await ask('DELETE', '/v1/policies/standard')).toMatchObject({ status: 404 });
   expect(await ask('DELETE', '/v1/keys/00000000-0000-4000-8000-000000000000')).toMatchObject({ status: 404 });
   expect(await ask('PUT', '/v1/policies/standard', { limit: -1 })).toMatchObject({ status: 400 });
@@ -155,14 +156,14 @@ it('has no row of what was refused or was not there', async () => {
     errors: [{ field: 'why' }],
   });
   expect(await ask('POST', '/v1/subjects/unblock', { subject: 'u' })).toMatchObject({ wasBlocked: false });
-  await ask('PUT', '/v1/lists/last', { verdict: 'deny' });
+  await ask('PUT', '/v1/lists/entry', { entry: 'last', verdict: 'deny' });
   work();
   await expect.poll(async () => (await changes()).map(({ object }) => object), soon).toEqual(['last']);
 });
 
 it('changes what Redis holds while Postgres takes no rows, and makes no key that can not be written down', async () => {
   await pool.query('ALTER TABLE spillway.changes RENAME TO away');
-  expect(await ask('PUT', '/v1/lists/u', { verdict: 'deny' })).toMatchObject({ status: 200 });
+  expect(await ask('PUT', '/v1/lists/entry', { entry: 'u', verdict: 'deny' })).toMatchObject({ status: 200 });
   expect((await ask('POST', '/v1/keys', { name: 'x', scopes: ['read'] }))['status']).toBeGreaterThanOrEqual(500);
   expect((await pool.query('SELECT FROM spillway.api_keys')).rowCount).toBe(1);
   await pool.query('ALTER TABLE spillway.away RENAME TO changes');
@@ -172,16 +173,16 @@ it('changes what Redis holds while Postgres takes no rows, and makes no key that
 
 const reachable = [
   ['PUT', '/v1/policies/standard', { limit: 5, windowMs: 60_000 }],
-  ['PUT', '/v1/policies/standard/overrides/a', { limit: 5 }],
-  ['PUT', '/v1/policies/standard/overrides', { subject: 'b', limit: 5 }],
-  ['PUT', '/v1/lists/c', { verdict: 'deny' }],
-  ['PUT', '/v1/lists', { entry: 'd', verdict: 'allow' }],
+  ['PUT', '/v1/policies/standard/override', { subject: 'a', limit: 5 }],
+  ['PUT', '/v1/policies/standard/override', { subject: 'b', limit: 5 }],
+  ['PUT', '/v1/lists/entry', { entry: 'c', verdict: 'deny' }],
+  ['PUT', '/v1/lists/entry', { entry: 'd', verdict: 'allow' }],
   ['POST', '/v1/subjects/block', { subject: 'e' }],
   ['POST', '/v1/subjects/unblock', { subject: 'e' }],
-  ['DELETE', '/v1/lists/c', undefined],
-  ['DELETE', '/v1/lists?entry=d', undefined],
-  ['DELETE', '/v1/policies/standard/overrides/a', undefined],
-  ['DELETE', '/v1/policies/standard/overrides?subject=b', undefined],
+  ['DELETE', '/v1/lists/entry?entry=c', undefined],
+  ['DELETE', '/v1/lists/entry?entry=d', undefined],
+  ['DELETE', '/v1/policies/standard/override?subject=a', undefined],
+  ['DELETE', '/v1/policies/standard/override?subject=b', undefined],
   ['DELETE', '/v1/policies/standard', undefined],
 ] as const;
 

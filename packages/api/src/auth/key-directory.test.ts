@@ -21,6 +21,16 @@ function open(options: Partial<KeyDirectoryOptions> = {}): KeyDirectory {
 const decide = { name: 'gateway', scopes: ['decide'] } as const;
 const soon = { timeout: 15_000 };
 
+const gone = async (): Promise<() => void> => {
+  await api.pool.query('ALTER TABLE spillway.api_keys RENAME TO hidden');
+  return () => undefined;
+};
+const silent = async (): Promise<() => void> => {
+  const holder = await api.pool.connect();
+  await holder.query('BEGIN');
+  await holder.query('LOCK TABLE spillway.api_keys IN ACCESS EXCLUSIVE MODE');
+  return () => holder.release(true);
+};
 describe('keyDirectory', () => {
   it('knows a key by its secret, all of it', async () => {
     const { key, row } = await createApiKey(api.pool, decide);
@@ -110,16 +120,6 @@ describe('keyDirectory', () => {
     await expect.poll(said, soon).toEqual([begins, ends, begins]);
   });
 
-  const gone = async (): Promise<() => void> => {
-    await api.pool.query('ALTER TABLE spillway.api_keys RENAME TO hidden');
-    return () => undefined;
-  };
-  const silent = async (): Promise<() => void> => {
-    const holder = await api.pool.connect();
-    await holder.query('BEGIN');
-    await holder.query('LOCK TABLE spillway.api_keys IN ACCESS EXCLUSIVE MODE');
-    return () => holder.release(true);
-  };
   it.each([
     ['has no answer but an error', gone],
     ['is silent', silent],

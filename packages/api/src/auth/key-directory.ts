@@ -56,7 +56,6 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
   let keys: ReadonlyMap<string, KnownKey> = new Map();
   let version: string | undefined;
   let freshAt = Number.NEGATIVE_INFINITY;
-  let isAway = false;
   const outage = toldOnce(logger, staleMs);
   let refreshing: Promise<void> | undefined;
   const used = new Set<string>();
@@ -70,10 +69,8 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
         version = present;
       }
       freshAt = askedAt;
-      isAway = false;
       outage.ended();
     } catch (error) {
-      isAway = true;
       outage.goesOn(error);
     }
   }
@@ -103,7 +100,7 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
     const key = keys.get(parts.id);
     // An id that nobody has takes as long as one that somebody has.
     const matches = secretMatches(parts.secret, key?.secretHash ?? noHash);
-    if (key === undefined) return isAway || now - freshAt > 3 * refreshMs ? unavailable : unknown;
+    if (key === undefined) return outage.isOn() || now - freshAt > 3 * refreshMs ? unavailable : unknown;
     if (!matches || key.endsAt <= now) return unknown;
     used.add(key.id);
     return { kind: 'known', principal: { id: key.id, kind: 'api-key', scopes: key.scopes } };
@@ -132,9 +129,17 @@ function within(db: Queryable, ms: number): Queryable {
 }
 
 /** Logs when an outage begins and when it is over, and not twice a second. */
-function toldOnce(logger: ApiLogger, staleMs: number): { goesOn(error: unknown): void; ended(): void } {
+function toldOnce(
+  logger: ApiLogger,
+  staleMs: number,
+): {
+  isOn(): boolean;
+  goesOn(error: unknown): void;
+  ended(): void;
+} {
   let isAway = false;
   return {
+    isOn: () => isAway,
     goesOn(error) {
       if (isAway) return;
       isAway = true;

@@ -67,10 +67,8 @@ const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[
   report: ['POST /v1/breakers/commands', 'POST /v1/breakers/news'],
   metrics: ['POST /v1/metrics'],
   operate: [
-    'DELETE /v1/lists',
-    'DELETE /v1/lists/ten',
-    'DELETE /v1/policies/ten/overrides',
-    'DELETE /v1/policies/ten/overrides/ten',
+    'DELETE /v1/lists/entry',
+    'DELETE /v1/policies/ten/override',
     'POST /v1/audit/gaps/ten/resolve',
     'POST /v1/limits/ten/block',
     'POST /v1/limits/ten/reset',
@@ -78,10 +76,8 @@ const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[
     'POST /v1/subjects/block',
     'POST /v1/subjects/unblock',
     'PUT /v1/breakers/ten',
-    'PUT /v1/lists',
-    'PUT /v1/lists/ten',
-    'PUT /v1/policies/ten/overrides',
-    'PUT /v1/policies/ten/overrides/ten',
+    'PUT /v1/lists/entry',
+    'PUT /v1/policies/ten/override',
   ],
   maintain: [
     'GET /v1/audit/archival-runs',
@@ -153,10 +149,10 @@ it('refuses samples under the names that the worker’s own metrics have', async
 
 it('refuses lists and overrides of everybody, which only a policy may say', async () => {
   for (const [path, body] of [
-    ['/v1/lists/*', { verdict: 'allow' }],
-    ['/v1/lists', { entry: '**', verdict: 'deny' }],
-    ['/v1/policies/ten/overrides/*', { limit: 5 }],
-    ['/v1/policies/ten/overrides', { subject: '*', mode: 'shadow' }],
+    ['/v1/lists/entry', { entry: '*', verdict: 'allow' }],
+    ['/v1/lists/entry', { entry: '**', verdict: 'deny' }],
+    ['/v1/policies/ten/override', { subject: '***', limit: 5 }],
+    ['/v1/policies/ten/override', { subject: '*', mode: 'shadow' }],
   ] as const) {
     expect([path, (await api.ask('PUT', path, { as: 'operate', body })).status]).toEqual([path, 400]);
   }

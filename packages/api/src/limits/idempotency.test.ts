@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { createLimiter, definePolicy, type Limiter } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { bearer } from '../../test/fixed-keys.ts';
 import { memoryLog } from '../../test/memory-log.ts';
 import { createApp } from '../app.ts';
@@ -27,7 +27,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   client = new Redis(redis.url, hotPathOptions);
   client.on('error', () => undefined);
-  await expect.poll(() => client.status, SOON).toBe('ready');
+  await vi.waitUntil(() => client.status === 'ready', SOON);
   await client.flushall();
   ({ url } = await listen());
 });

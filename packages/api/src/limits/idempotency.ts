@@ -46,7 +46,7 @@ export interface Answers {
   claim(request: NamedRequest): Promise<Claimed>;
 }
 
-const claimScript = defineScript(claimLua, (reply) => (reply === null ? undefined : String(reply)));
+const claimScript = defineScript(claimLua, (reply) => (Buffer.isBuffer(reply) ? reply.toString() : undefined));
 const settleScript = defineScript(settleLua, (reply) => reply === 1);
 
 /** Redis has so long for each of the two commands, in ms: as long as for a decision. */

@@ -17,12 +17,7 @@ export interface ApiEnv {
 export type ApiApp = OpenAPIHono<ApiEnv>;
 
 /** The routes that end in a name of somebody else's making, which may hold slashes. */
-const named = [
-  /^(\/v1\/lists\/)(.+)()$/su,
-  /^(\/v1\/policies\/[^/]+\/overrides\/)(.+)()$/su,
-  /^(\/v1\/breakers\/)(.+)()$/su,
-  /^(\/v1\/metrics\/)(.+)(\/stats)$/su,
-];
+const named = [/^(\/v1\/breakers\/)(.+)()$/su, /^(\/v1\/metrics\/)(.+)(\/stats)$/su];
 
 /**
  * The path that routes are matched by. Proxies that decode `%2F` make one name look like several parts of a path; here it is

@@ -117,19 +117,18 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('policies', 'setPolicy', 'exports', { limit: 5, windowMs: 1_000 });
   expect(await call('policies', 'getPolicy', 'exports')).toMatchObject({ limit: 5, source: 'live' });
   await call('policies', 'listPolicies');
-  await call('policies', 'setOverride', 'exports', 'ann', { limit: 50 });
+  await call('policies', 'setOverride', 'exports', { subject: 'ip:2001:db8::/56', limit: 50 });
   await call('policies', 'listOverrides', 'exports');
-  await call('policies', 'getOverride', 'exports', 'ann');
-  await call('policies', 'removeOverride', 'exports', 'ann');
-  await call('policies', 'setOverrideInBody', 'exports', { subject: 'ip:2001:db8::/56', limit: 50 });
-  await call('policies', 'removeOverrideInQuery', 'exports', { subject: 'ip:2001:db8::/56' });
+  await call('policies', 'getOverride', 'exports', { subject: 'ip:2001:db8::/56' });
+  await call('policies', 'removeOverride', 'exports', { subject: 'ip:2001:db8::/56' });
   await call('policies', 'removePolicy', 'exports');
-  await call('policies', 'setListEntry', 'bot-*', { verdict: 'deny' });
-  expect(await call('policies', 'getLists')).toEqual({ allowed: [], denied: ['bot-*'], blocked: [] });
-  expect(await call('policies', 'getListEntry', 'bot-*')).toEqual({ entry: 'bot-*', verdict: 'deny' });
-  await call('policies', 'removeListEntry', 'bot-*');
-  await call('policies', 'setListEntryInBody', { entry: '10.0.0.0/8', verdict: 'deny' });
-  await call('policies', 'removeListEntryInQuery', { entry: '10.0.0.0/8' });
+  await call('policies', 'setListEntry', { entry: '10.0.0.0/8', verdict: 'deny' });
+  expect(await call('policies', 'getLists')).toEqual({ allowed: [], denied: ['10.0.0.0/8'], blocked: [] });
+  expect(await call('policies', 'getListEntry', { entry: '10.0.0.0/8' })).toEqual({
+    entry: '10.0.0.0/8',
+    verdict: 'deny',
+  });
+  await call('policies', 'removeListEntry', { entry: '10.0.0.0/8' });
 
   const changed = await call('breakers', 'setBreaker', 'runware', { mode: 'forced_open' }, { preset: 'ai_provider' });
   expect(changed).toMatchObject({ fleetState: 'forced_open', who: 'api-key:admin' });

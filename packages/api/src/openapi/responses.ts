@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import { type ProblemName, problemType, problems } from '../problems.ts';
+import { problemType, problems } from '../problems.ts';
 
-const types = Object.keys(problems).map((name) => problemType(name as ProblemName));
+const types = Object.keys(problems).map(problemType);
 
 /** A problem document (RFC 9457), as the OpenAPI document describes it. */
 const problem = z

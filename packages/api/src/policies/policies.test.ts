@@ -66,16 +66,17 @@ describe('/v1/policies', () => {
   });
 });
 
-const at = (subject: string): string => `/v1/policies/ten/overrides/${encodeURIComponent(subject)}`;
+const at = (subject: string): string => `/v1/policies/ten/override?subject=${encodeURIComponent(subject)}`;
+const override = '/v1/policies/ten/override';
 
 describe('/v1/policies/{policy}/overrides', () => {
   it('gives a subject or a pattern of subjects other numbers, until it is removed', async () => {
-    expect(await (await put(at('org/7:*'), { limit: 20 })).json()).toMatchObject({
+    expect(await (await put(override, { subject: 'org/7:*', limit: 20 })).json()).toMatchObject({
       policy: 'ten',
       subject: 'org/7:*',
       limit: 20,
     });
-    await put(at('vip'), { limit: 100, mode: 'shadow' });
+    await put(override, { subject: 'vip', limit: 100, mode: 'shadow' });
     expect(await consume('ten', 'org/7:ann')).toMatchObject({ limit: 20 });
     expect(await consume('ten', 'vip')).toMatchObject({ limit: 100 });
     expect(await consume('ten', 'somebody')).toMatchObject({ limit: 10 });
@@ -86,7 +87,7 @@ describe('/v1/policies/{policy}/overrides', () => {
   });
 
   it('lets a cost pass that only the subject’s own limit allows, in a batch too', async () => {
-    await put(at('big'), { limit: 50 });
+    await put(override, { subject: 'big', limit: 50 });
     for (const [subject, status] of [
       ['big', 200],
       ['small', 400],
@@ -97,19 +98,19 @@ describe('/v1/policies/{policy}/overrides', () => {
   });
 
   it('refuses an override of nothing, of an unknown policy, and of what is no number', async () => {
-    expect((await put(at('a'), {})).status).toBe(400);
-    expect((await put(at('a'), { limit: '5' })).status).toBe(400);
-    expect((await put('/v1/policies/none/overrides/a', { limit: 5 })).status).toBe(404);
+    expect((await put(override, { subject: 'a' })).status).toBe(400);
+    expect((await put(override, { subject: 'a', limit: '5' })).status).toBe(400);
+    expect((await put('/v1/policies/none/override', { subject: 'a', limit: 5 })).status).toBe(404);
     expect((await api.ask('GET', '/v1/policies/none/overrides')).status).toBe(404);
   });
 });
 
 describe('/v1/lists', () => {
-  const network = `/v1/lists/${encodeURIComponent('10.0.0.0/8')}`;
+  const network = '10.0.0.0/8';
 
   it('admits who is on one and refuses who is on the other, until they are taken off', async () => {
-    expect((await put('/v1/lists/friend', { verdict: 'allow' })).status).toBe(200);
-    await put(network, { verdict: 'deny' });
+    expect((await put('/v1/lists/entry', { entry: 'friend', verdict: 'allow' })).status).toBe(200);
+    await put('/v1/lists/entry', { entry: network, verdict: 'deny' });
     expect(await get('/v1/lists')).toEqual({ allowed: ['friend'], denied: ['10.0.0.0/8'], blocked: [] });
     expect(await consume('ten', 'ip:10.1.2.3')).toMatchObject({
       allowed: false,
@@ -117,13 +118,13 @@ describe('/v1/lists', () => {
       retryAfterMs: null,
     });
     expect(await consume('ten', 'friend')).toMatchObject({ reason: 'allow_listed' });
-    expect((await api.ask('DELETE', network)).status).toBe(200);
-    expect((await api.ask('DELETE', network)).status).toBe(404);
+    expect((await api.ask('DELETE', `/v1/lists/entry?entry=${network}`)).status).toBe(200);
+    expect((await api.ask('DELETE', `/v1/lists/entry?entry=${network}`)).status).toBe(404);
     expect(await consume('ten', 'ip:10.1.2.3')).toMatchObject({ allowed: true });
   });
 
   it('refuses a verdict that is none and a network of everybody', async () => {
-    expect((await put('/v1/lists/a', { verdict: 'maybe' })).status).toBe(400);
-    expect((await put(`/v1/lists/${encodeURIComponent('0.0.0.0/0')}`, { verdict: 'deny' })).status).toBe(400);
+    expect((await put('/v1/lists/entry', { entry: 'a', verdict: 'maybe' })).status).toBe(400);
+    expect((await put('/v1/lists/entry', { entry: '0.0.0.0/0', verdict: 'deny' })).status).toBe(400);
   });
 });

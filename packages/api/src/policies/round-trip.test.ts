@@ -66,15 +66,16 @@ describe('what was read can be changed and sent back', () => {
   });
 
   it('an override, a list entry and a breaker', async () => {
-    const override = '/v1/policies/ten/overrides/vip';
-    await put(override, Object(await put(override, { limit: 20, mode: 'shadow' })));
-    await put(override, { ...(await get(override)), limit: 30 });
-    expect(await get(override)).toEqual({ policy: 'ten', subject: 'vip', limit: 30, mode: 'shadow' });
+    const override = '/v1/policies/ten/override';
+    const vip = `${override}?subject=vip`;
+    await put(override, Object(await put(override, { subject: 'vip', limit: 20, mode: 'shadow' })));
+    await put(override, { ...(await get(vip)), limit: 30 });
+    expect(await get(vip)).toEqual({ policy: 'ten', subject: 'vip', limit: 30, mode: 'shadow' });
 
-    const entry = '/v1/lists/mallory';
+    const entry = '/v1/lists/entry?entry=mallory';
     expect(await statusOf('GET', entry)).toBe(404);
-    expect(await statusOf('PUT', entry, { verdict: 'deny' })).toBe(200);
-    expect(await statusOf('PUT', entry, { ...(await get(entry)), verdict: 'allow' })).toBe(200);
+    expect(await statusOf('PUT', '/v1/lists/entry', { entry: 'mallory', verdict: 'deny' })).toBe(200);
+    expect(await statusOf('PUT', '/v1/lists/entry', { ...(await get(entry)), verdict: 'allow' })).toBe(200);
     expect(await get(entry)).toEqual({ entry: 'mallory', verdict: 'allow' });
 
     const breaker = '/v1/breakers/runware?preset=ai_provider';
@@ -91,8 +92,7 @@ describe('what was read can be changed and sent back', () => {
   it('but not to another place', async () => {
     expect(await fieldsOf('PUT', '/v1/policies/ten', await get('/v1/policies/log'))).toEqual(['name']);
     const other = { policy: 'log', subject: 'b', limit: 5 };
-    expect(await fieldsOf('PUT', '/v1/policies/ten/overrides/a', other)).toEqual(['policy', 'subject']);
-    expect(await fieldsOf('PUT', '/v1/lists/a', { entry: 'b', verdict: 'deny' })).toEqual(['entry']);
+    expect(await fieldsOf('PUT', '/v1/policies/ten/override', other)).toEqual(['policy']);
     const breaker = { name: 'b', mode: 'auto' };
     expect(await fieldsOf('PUT', '/v1/breakers/a?preset=ai_provider', breaker)).toEqual(['name']);
   });
@@ -133,35 +133,44 @@ describe('a name with slashes', () => {
     ['encoded', encodeURIComponent],
     ['as a proxy decodes it', String],
   ])('in a path, %s', async (_, encode) => {
-    const entry = `/v1/lists/${encode(NETWORK)}`;
-    expect(await statusOf('PUT', entry, { verdict: 'deny' })).toBe(200);
-    expect(await get(entry)).toEqual({ entry: NETWORK, verdict: 'deny' });
-    expect(await consume('ip:10.1.2.3')).toMatchObject({ reason: 'deny_listed' });
-    expect(await statusOf('DELETE', entry)).toBe(200);
-
-    const override = `/v1/policies/ten/overrides/${encode(SUBJECT)}`;
-    await put(override, { limit: 5 });
-    expect(await consume(SUBJECT)).toMatchObject({ limit: 5 });
-    expect(await get(override)).toMatchObject({ subject: SUBJECT });
-    expect(await statusOf('DELETE', override)).toBe(200);
-
     const breaker = `/v1/breakers/${encode('api.example.com/v1')}?preset=ai_provider`;
     expect(await put(breaker, { mode: 'isolated' })).toMatchObject({ name: 'api.example.com/v1' });
     expect(await get(`/v1/metrics/${encode('jobs/done')}/stats`)).toMatchObject({ count: 0 });
   });
 
-  it('in the body, or in the query', async () => {
-    expect(await statusOf('PUT', '/v1/lists', { entry: NETWORK, verdict: 'deny' })).toBe(200);
+  it.each([
+    ['encoded', encodeURIComponent],
+    ['as it is', String],
+  ])('in the body and, %s, in the query', async (_, encode) => {
+    const entry = `/v1/lists/entry?entry=${encode(NETWORK)}`;
+    expect(await statusOf('PUT', '/v1/lists/entry', { entry: NETWORK, verdict: 'deny' })).toBe(200);
+    expect(await get(entry)).toEqual({ entry: NETWORK, verdict: 'deny' });
     expect(await consume('ip:10.1.2.3')).toMatchObject({ reason: 'deny_listed' });
-    expect(await statusOf('DELETE', `/v1/lists?entry=${NETWORK}`)).toBe(200);
-    expect(await statusOf('DELETE', `/v1/lists?entry=${NETWORK}`)).toBe(404);
+    expect(await statusOf('DELETE', entry)).toBe(200);
+    expect(await statusOf('DELETE', entry)).toBe(404);
 
-    const overrides = '/v1/policies/ten/overrides';
-    expect(await put(overrides, { subject: SUBJECT, limit: 5 })).toMatchObject({ policy: 'ten', subject: SUBJECT });
+    const override = '/v1/policies/ten/override';
+    const one = `${override}?subject=${encode(SUBJECT)}`;
+    expect(await put(override, { subject: SUBJECT, limit: 5 })).toMatchObject({ policy: 'ten', subject: SUBJECT });
     expect(await consume(SUBJECT)).toMatchObject({ limit: 5 });
-    expect(await statusOf('DELETE', `${overrides}?subject=${SUBJECT}`)).toBe(200);
+    expect(await get(one)).toMatchObject({ subject: SUBJECT, limit: 5 });
+    expect(await statusOf('DELETE', one)).toBe(200);
     expect(await consume(SUBJECT)).toMatchObject({ limit: 10 });
-    expect(await fieldsOf('PUT', overrides, { limit: 5 })).toEqual(['subject']);
-    expect(await fieldsOf('PUT', '/v1/lists', { verdict: 'deny' })).toEqual(['entry']);
+  });
+
+  it('is named when it is missing, and a subject or a network is nowhere read from a path', async () => {
+    expect(await fieldsOf('PUT', '/v1/policies/ten/override', { limit: 5 })).toEqual(['subject']);
+    expect(await fieldsOf('PUT', '/v1/lists/entry', { verdict: 'deny' })).toEqual(['entry']);
+    expect(await statusOf('GET', '/v1/lists/entry')).toBe(400);
+    expect(await statusOf('GET', '/v1/policies/ten/override')).toBe(400);
+    for (const path of ['/v1/lists/mallory', '/v1/policies/ten/overrides/vip']) {
+      expect([path, await statusOf('GET', path)]).toEqual([path, 404]);
+    }
+    const document = JSON.parse(await (await api.app.request('/openapi.json')).text());
+    const named =
+      Object.keys(document.paths)
+        .join(' ')
+        .match(/\{\w+\}/g) ?? [];
+    expect([...new Set(named)].toSorted()).toEqual(['{id}', '{name}', '{policy}']);
   });
 });
