@@ -25,7 +25,7 @@ import type { AuditQueue } from '../queue/audit-queue.ts';
 import { repeat } from '../repeat.ts';
 import { withTimeout } from '../with-timeout.ts';
 import { recordDropped } from './record-dropped.ts';
-import { type MonthsReady, type Observation, toObservation } from './observation.ts';
+import { type MonthsReady, type Observation, type ObservationParts, toObservation } from './observation.ts';
 import { readTrailState } from './trail-state.ts';
 
 /** What is observed, and who is told. */
@@ -67,6 +67,12 @@ export interface Monitor {
 /** A look that takes longer failed, in ms: with Redis away its commands would wait for ever. */
 const LOOK_TIMEOUT_MS = 5_000;
 
+/** Looks for which what is known of partitions is good: they change by the day. */
+const LOOKS_PER_PARTITIONS = 6;
+
+/** With fewer days of samples ready, or no month of an archive, each look asks: alerts are open, and end with the next partition. */
+const FEWEST_DAYS = 3;
+
 /** How often users and generations are counted in the application's tables, in ms: their rows are many. */
 const CAPACITY_EVERY_MS = 60_000;
 
@@ -80,10 +86,11 @@ export function startMonitor(options: MonitorOptions): Monitor {
   const intervalMs = wholeNumber('intervalMs', options.intervalMs ?? 10_000, 10, 3_600_000);
   const stop = new AbortController();
   const countCapacity = capacityCounter(options);
+  const readPartitions = partitionReader(options);
   let last: { observation: Observation; at: number } | { error: unknown } | undefined;
   const done = repeat(intervalMs, stop.signal, async () => {
     try {
-      const observation = await withTimeout(LOOK_TIMEOUT_MS, observe(options));
+      const observation = await withTimeout(LOOK_TIMEOUT_MS, observe(options, readPartitions));
       last = { observation, at: performance.now() };
       await record(options, observation, intervalMs, countCapacity);
     } catch (error) {
@@ -104,18 +111,37 @@ export function startMonitor(options: MonitorOptions): Monitor {
   };
 }
 
-async function observe(options: MonitorOptions): Promise<Observation> {
-  const { redis, queueRedis, queue, pool, shards, namespace = '', tables = builtInArchives } = options;
+type Partitions = Pick<ObservationParts, 'monthsReady' | 'metricDaysReady'>;
+
+async function observe(
+  options: MonitorOptions,
+  readPartitions: (nowMs: number) => Promise<Partitions>,
+): Promise<Observation> {
+  const { redis, queueRedis, queue, pool, shards, namespace = '' } = options;
   const trail = await readTrailState({ redis, queueRedis, queue, shards, namespace });
   const vitals = await readTrailHealth(pool);
   const workerNowMs = Date.now();
   return toObservation({
     trail,
     vitals,
-    monthsReady: await readMonthsReady(pool, tables, vitals.nowMs),
-    metricDaysReady: await withConnection(pool, async (connection) => metricDaysReady(connection, vitals.nowMs)),
+    ...(await readPartitions(vitals.nowMs)),
     workerNowMs,
   });
+}
+
+/** Reads the partitions that are ready, and gives what it read before to the looks that follow. */
+function partitionReader({ pool, tables = builtInArchives }: MonitorOptions): (nowMs: number) => Promise<Partitions> {
+  let known: Partitions | undefined;
+  let looksLeft = 0;
+  return async (nowMs) => {
+    looksLeft -= 1;
+    if (known !== undefined && looksLeft > 0) return known;
+    const months = await readMonthsReady(pool, tables, nowMs);
+    const days = await withConnection(pool, async (connection) => metricDaysReady(connection, nowMs));
+    known = { monthsReady: months, metricDaysReady: days };
+    looksLeft = days < FEWEST_DAYS || months.some((archive) => archive.months < 1) ? 0 : LOOKS_PER_PARTITIONS;
+    return known;
+  };
 }
 
 async function readMonthsReady(

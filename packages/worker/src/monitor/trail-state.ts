@@ -74,8 +74,10 @@ interface OutboxState {
 }
 
 async function readOutbox(redis: Redis | Cluster, stream: string): Promise<OutboxState> {
-  const [events, first] = await Promise.all([redis.xlen(stream), redis.xrange(stream, '-', '+', 'COUNT', 1)]);
-  return { events, oldest: first[0]?.[0] };
+  const events = await redis.xlen(stream);
+  if (events === 0) return { events, oldest: undefined };
+  const [first] = await redis.xrange(stream, '-', '+', 'COUNT', 1);
+  return { events, oldest: first?.[0] };
 }
 
 /** A stream's ids begin with the time at which they were made. */

@@ -21,6 +21,8 @@ export interface BackpressureOptions {
 export class Backpressure {
   readonly #options: BackpressureOptions;
   #waiting = 0;
+  /** Whether this pump added jobs since the last count. */
+  #hasAdded = true;
   #countedAt = -Infinity;
   #open = true;
 
@@ -28,10 +30,15 @@ export class Backpressure {
     this.#options = options;
   }
 
-  /** Counts at most every 100 ms; between two counts it adds up what this pump added. */
+  /**
+   * Counts at most every 100 ms, and not again while the last count was 0 and this pump added nothing since: of a queue that others
+   * fill meanwhile it learns after its own next job. Between two counts it adds up what this pump added.
+   */
   async hasRoom(): Promise<boolean> {
     const { queue, maxWaitingJobs, resumeWaitingJobs, logger } = this.#options;
-    if (performance.now() - this.#countedAt >= COUNT_VALID_MS) {
+    const mayWait = this.#hasAdded || this.#waiting > 0;
+    if (mayWait && performance.now() - this.#countedAt >= COUNT_VALID_MS) {
+      this.#hasAdded = false;
       // Jobs that wait for another attempt fill Redis too.
       this.#waiting = await queue.getJobCountByTypes('waiting', 'delayed');
       this.#countedAt = performance.now();
@@ -46,8 +53,14 @@ export class Backpressure {
     return open;
   }
 
+  /** Jobs that wait for a sink, as far as this pump knows. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   /** Called for each job that is about to be added. */
   added(): void {
     this.#waiting += 1;
+    this.#hasAdded = true;
   }
 }

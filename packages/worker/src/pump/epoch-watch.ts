@@ -1,13 +1,16 @@
 import { outboxKeys, parseOutboxEntry } from '@spillway/redis';
-import type { Cluster, Redis } from 'ioredis';
+import { Cluster, type Redis } from 'ioredis';
 import type { WorkerLogger } from '../logger.ts';
 import type { AuditEntry } from '../queue/audit-entry.ts';
 import { isOutOfMemory } from '../queue/memory-watch.ts';
 import { repeat } from '../repeat.ts';
 import { beginEpoch } from './scripts.ts';
 
-/** How often is looked whether Redis is another process, in ms, besides each time that a connection was made. */
+/** How often Redis is asked which process it is, in ms. */
 const LOOK_MS = 2_500;
+
+/** How often each outbox is looked at though nothing seems to have changed, in ms. */
+const FULL_LOOK_MS = 30_000;
 
 /** Of what was read at once, the numbers of so many entries are looked for at most: those of snapshots have none. */
 const LAST_ENTRIES = 20;
@@ -36,9 +39,14 @@ export interface EpochWatch {
 export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOptions): EpochWatch {
   const stop = new AbortController();
   const known = new Map<number, { readonly epoch: number; readonly seq: number }>();
+  /** Which process it was when all outboxes were looked at last; undefined when they must be looked at. */
+  let process: string | undefined;
+  let lookedAtMs = -Infinity;
 
   function learn(shard: number, epoch: number, seq: number): void {
     const before = known.get(shard);
+    // An epoch that this process didn't know: its head has to say which process began it.
+    if (before?.epoch !== epoch) process = undefined;
     if (before === undefined || epoch > before.epoch || (epoch === before.epoch && seq > before.seq)) {
       known.set(shard, { epoch, seq });
     }
@@ -59,9 +67,20 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
     }
   }
 
+  /** An outbox costs Redis three commands, and nothing is to be found while the process is the same and the epochs are known. */
+  async function lookWhereNeeded(): Promise<void> {
+    const now = await processOf(redis);
+    const isDue = performance.now() - lookedAtMs >= FULL_LOOK_MS;
+    if (now !== undefined && now === process && !isDue) return;
+    process = now;
+    await Promise.all(Array.from({ length: shards }, (_, shard) => look(shard)));
+    lookedAtMs = performance.now();
+    process = now;
+  }
+
   let looking: Promise<unknown> | undefined;
   const lookAtAll = (): Promise<unknown> =>
-    (looking ??= Promise.all(Array.from({ length: shards }, (_, shard) => look(shard)))
+    (looking ??= lookWhereNeeded()
       .catch((error: unknown) => {
         // At maxmemory the trail goes on without; the next look tries again.
         if (!stop.signal.aborted && !isOutOfMemory(error)) {
@@ -70,7 +89,10 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
       })
       .finally(() => (looking = undefined)));
 
-  const soon = (): void => void lookAtAll();
+  const soon = (): void => {
+    process = undefined;
+    void lookAtAll();
+  };
   for (const event of CONNECTED) redis.on(event, soon);
   void repeat(LOOK_MS, stop.signal, async () => void (await lookAtAll()));
   return {
@@ -87,6 +109,16 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
       for (const event of CONNECTED) redis.off(event, soon);
     },
   };
+}
+
+/** The id of the process that answers; undefined where it may not be asked, and in a Cluster, where many do. */
+async function processOf(redis: Redis | Cluster): Promise<string | undefined> {
+  if (redis instanceof Cluster) return undefined;
+  const info = await redis.info('server').catch((error: unknown) => {
+    if (error instanceof Error && error.message.startsWith('NOPERM')) return '';
+    throw error;
+  });
+  return /run_id:(\w+)/u.exec(info)?.[1];
 }
 
 /** Of a single server, and of a node of a Cluster. */

@@ -3,6 +3,9 @@ import { useRedis } from '@spillway/embedded/testing';
 import { outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
+import { blockEntry, EPOCH } from '../../test/block-entries.ts';
+import { recordingLogger } from '../../test/recording-logger.ts';
+import { watchEpochs } from './epoch-watch.ts';
 import { beginEpoch, type EpochLook } from './scripts.ts';
 
 const redis = useRedis();
@@ -73,3 +76,16 @@ it('where INFO may not be asked for, nothing changes', async () => {
   await redis.client.hset(head, { epoch: 1_000, seq: 7, run: 'another' });
   expect(await at(client)).toEqual({ epoch: 1_000, lastSeq: 7, ended: [] });
 });
+
+it('the watch looks at an outbox again once it is told of an epoch that it did not know', async () => {
+  const watch = watchEpochs({ redis: redis.client, shards: 2, logger: recordingLogger() });
+  onTestFinished(() => watch.close());
+  const other = outboxKeys(1).head;
+  await redis.client.hset(head, { epoch: EPOCH, seq: 1 });
+  watch.saw([blockEntry({ seq: 1 })]);
+  const runOf = async (key: string): Promise<string | null> => redis.client.hget(key, 'run');
+  await expect.poll(() => runOf(head), { timeout: 15_000 }).not.toBeNull();
+  await redis.client.hset(other, { epoch: EPOCH, seq: 1 });
+  watch.saw([blockEntry({ shard: 1, seq: 1 })]);
+  await expect.poll(() => runOf(other), { timeout: 15_000 }).not.toBeNull();
+}, 40_000);

@@ -6,6 +6,9 @@ import { decodeClaim, decodeEntries, decodeStreams } from './stream-reply.ts';
 /** The consumer group that all workers of a deployment share. */
 export const PUMP_GROUP = 'spillway';
 
+/** Longest pause between two looks for what a dead worker left, in multiples of `claimIdleMs`. */
+const CLAIM_PAUSES = 2;
+
 /** Dead workers' consumers are removed after this long. */
 const CONSUMER_FORGOTTEN_MS = 3_600_000;
 
@@ -37,6 +40,7 @@ export class OutboxReader {
   readonly #shardOf: ReadonlyMap<string, number>;
   #groupsMade = false;
   #nextSweep = 0;
+  #sweepPauseMs = 0;
 
   constructor(options: OutboxReaderOptions) {
     this.#options = options;
@@ -62,7 +66,8 @@ export class OutboxReader {
 
   /**
    * Entries that were read long ago and never released; afterwards they are this consumer's. Looks again as soon as it
-   * found some, else twice in `claimIdleMs`; in between it gives nothing and asks nothing.
+   * found some, else after half of `claimIdleMs`, and while it finds none after twice the last pause, up to `CLAIM_PAUSES` times
+   * `claimIdleMs`; in between it gives nothing and asks nothing.
    */
   async claim(): Promise<AuditEntry[]> {
     const { batchSize, claimIdleMs } = this.#options;
@@ -72,7 +77,11 @@ export class OutboxReader {
       if (claimed.length >= batchSize) break;
       claimed.push(...(await this.#claimFrom(stream, batchSize - claimed.length)));
     }
-    if (claimed.length === 0) this.#nextSweep = performance.now() + claimIdleMs / 2;
+    if (claimed.length > 0) this.#sweepPauseMs = 0;
+    else {
+      this.#sweepPauseMs = Math.min(CLAIM_PAUSES * claimIdleMs, Math.max(claimIdleMs / 2, 2 * this.#sweepPauseMs));
+      this.#nextSweep = performance.now() + this.#sweepPauseMs;
+    }
     return claimed;
   }
 

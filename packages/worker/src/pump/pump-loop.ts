@@ -22,6 +22,8 @@ export interface PumpLoopOptions {
   readonly batchSize: number;
   /** How long events gather in the outbox before the next look. */
   readonly lingerMs: number;
+  /** How long at most after looks that found nothing. */
+  readonly idleMs: number;
   readonly logger: WorkerLogger;
   readonly metrics: WorkerMetrics;
   /** Runs the hand-over of a batch, in a span if there is tracing. */
@@ -33,12 +35,15 @@ export interface PumpLoopOptions {
  *
  * One round: wait until the queue has room; take entries that a dead worker left, or else new ones, until there is a
  * batch or nothing more; add them as a job; only then release them. The next round reads while up to four jobs are still
- * being added and released, and begins at once unless the outbox is empty. Whatever goes wrong in between leaves the
+ * being added and released, and begins at once unless the outbox is empty. Then it pauses, up to `idleMs`: while
+ * events come for `lingerMs`, so that a few share a job, and so often again as jobs wait for a sink, since another one would
+ * only wait behind them; while none come for twice the last pause. Whatever goes wrong in between leaves the
  * entries pending in Redis, where a later round or another worker claims them. So an event may be queued twice and is
  * never lost; the sink makes twice the same as once.
  */
 export async function runPumpLoop(options: PumpLoopOptions, stop: AbortSignal): Promise<void> {
-  const { gate, memory, batchSize, lingerMs, logger } = options;
+  const { gate, memory, batchSize, lingerMs, idleMs, logger } = options;
+  let pauseMs = lingerMs;
   const inFlight = new InFlightBatches(options);
   while (!stop.aborted) {
     try {
@@ -50,7 +55,8 @@ export async function runPumpLoop(options: PumpLoopOptions, stop: AbortSignal): 
       for (let start = 0; start < entries.length; start += batchSize) {
         await inFlight.begin(entries.slice(start, start + batchSize));
       }
-      if (!more) await pause(lingerMs, stop);
+      pauseMs = Math.min(idleMs, entries.length > 0 ? lingerMs * (1 + gate.waiting) : Math.max(1, 2 * pauseMs));
+      if (!more) await pause(pauseMs, stop);
     } catch (error) {
       if (!memory.sees(error)) logger.error({ err: error }, 'pump: a round failed, its entries stay in the outbox');
       await pause(RETRY_MS, stop);

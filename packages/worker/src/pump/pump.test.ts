@@ -1,11 +1,11 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { outboxKeys } from '@spillway/redis';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AUDIT_QUEUE, type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
 import { addBlocks, blockFields, outboxLength } from '../../test/block-entries.ts';
 import { type RecordingLogger, recordingLogger } from '../../test/recording-logger.ts';
 import { MemoryWatch } from '../queue/memory-watch.ts';
-import { PUMP_GROUP } from './outbox-reader.ts';
+import { OutboxReader, PUMP_GROUP } from './outbox-reader.ts';
 import { createPump, type Pump, type PumpOptions } from './pump.ts';
 
 const SHARDS = 4;
@@ -131,9 +131,30 @@ describe('createPump', () => {
 
   it('empties a single busy shard without pauses', async () => {
     await addBlocks(redis.client, 1, 3_000, 1);
-    start({ batchSize: 50, lingerMs: 30_000 });
+    start({ batchSize: 50, lingerMs: 30_000, maxWaitingJobs: 100 });
     await expect.poll(() => outboxLength(redis.client, 1), { timeout: 10_000 }).toBe(0);
     expect((await queued()).length).toBe(3_000);
+  });
+
+  it('looks soon again while events come, and more and more seldom while none do', async () => {
+    const read = vi.spyOn(OutboxReader.prototype, 'read');
+    onTestFinished(() => read.mockRestore());
+    start({ lingerMs: 1, idleMs: 60_000 });
+    // 1, 2, 4 … ms: sixteen looks take a minute, which without longer pauses are over at once.
+    await expect.poll(() => read.mock.calls.length, { timeout: 10_000 }).toBeGreaterThan(8);
+    expect(read.mock.calls.length).toBeLessThan(17);
+  });
+
+  it('counts the jobs of an empty queue once while it adds none', async () => {
+    const counts = vi.spyOn(queue, 'getJobCountByTypes');
+    const read = vi.spyOn(OutboxReader.prototype, 'read');
+    onTestFinished(() => read.mockRestore());
+    start({ lingerMs: 50, idleMs: 150 });
+    await expect.poll(() => read.mock.calls.length, { timeout: 10_000 }).toBeGreaterThan(5);
+    expect(counts).toHaveBeenCalledTimes(1);
+    await addBlocks(redis.client, 1, 1, 1);
+    await expect.poll(queued).toEqual([1]);
+    await expect.poll(() => counts.mock.calls.length, { timeout: 10_000 }).toBeGreaterThan(1);
   });
 
   it('goes on after Redis was emptied', async () => {
@@ -186,7 +207,7 @@ describe('createPump', () => {
     ['batchSize', 5_001, 'a whole number from 1 to 5000'],
     ['lingerMs', -1, 'a whole number from 0 to 60000'],
     ['maxWaitingJobs', 0, 'a whole number from 1 to 1000000'],
-    ['resumeWaitingJobs', 200, 'a whole number from 0 to 199'],
+    ['resumeWaitingJobs', 50, 'a whole number from 0 to 49'],
     ['claimIdleMs', Number.NaN, 'a whole number from 1 to 3600000'],
   ])('refuses %s = %s', (option, value, expected) => {
     expect(() => start({ [option]: value })).toThrow(

@@ -15,11 +15,16 @@ import { Backpressure } from './backpressure.ts';
 
 /** How much the pump takes at once. */
 export interface PumpTuning {
-  /** Most events in a job, up to 5,000. @default 500 */
+  /** Most events in a job, up to 5,000. @default 2_000 */
   readonly batchSize?: number;
-  /** How long events gather before the pump looks for them again, in ms, when it found fewer than a job's. @default 250 */
+  /** How long events gather before the pump looks for them again, in ms, when it found fewer than a job's. @default 20 */
   readonly lingerMs?: number;
-  /** With so many jobs waiting in the queue, events stay in the outbox, whose cap bounds them. @default 200 */
+  /**
+   * Longest pause between two looks, in ms: each look that finds nothing doubles the last pause, and events gather longer while
+   * jobs wait for a sink. @default 250, or `lingerMs` if that is longer
+   */
+  readonly idleMs?: number;
+  /** With so many jobs waiting in the queue, events stay in the outbox, whose cap bounds them. @default 50 */
   readonly maxWaitingJobs?: number;
   /** The pump goes on when no more than so many wait. @default half of `maxWaitingJobs` */
   readonly resumeWaitingJobs?: number;
@@ -60,9 +65,10 @@ export interface Pump {
  */
 export function createPump(options: PumpOptions): Pump {
   const { redis, queue, memory, logger, metrics = {}, tracing, namespace = '' } = options;
-  const batchSize = wholeNumber('batchSize', options.batchSize ?? 500, 1, 5_000);
-  const lingerMs = wholeNumber('lingerMs', options.lingerMs ?? 250, 0, 60_000);
-  const maxWaitingJobs = wholeNumber('maxWaitingJobs', options.maxWaitingJobs ?? 200, 1, 1_000_000);
+  const batchSize = wholeNumber('batchSize', options.batchSize ?? 2_000, 1, 5_000);
+  const lingerMs = wholeNumber('lingerMs', options.lingerMs ?? 20, 0, 60_000);
+  const idleMs = wholeNumber('idleMs', options.idleMs ?? Math.max(250, lingerMs), lingerMs, 60_000);
+  const maxWaitingJobs = wholeNumber('maxWaitingJobs', options.maxWaitingJobs ?? 50, 1, 1_000_000);
   const claimIdleMs = wholeNumber('claimIdleMs', options.claimIdleMs ?? 5_000, 1, 3_600_000);
   const shards = wholeNumber('shards', options.shards, 1, MAX_SHARDS);
 
@@ -91,7 +97,10 @@ export function createPump(options: PumpOptions): Pump {
     });
     return {
       reader,
-      done: runPumpLoop({ reader, queue, gate, memory, batchSize, lingerMs, logger, metrics, inSpan }, stop.signal),
+      done: runPumpLoop(
+        { reader, queue, gate, memory, batchSize, lingerMs, idleMs, logger, metrics, inSpan },
+        stop.signal,
+      ),
     };
   });
   return {

@@ -119,9 +119,9 @@ describe('a Redis that is killed', () => {
     await emitBlocks(client, 0, 41, 60);
     await server.kill();
     await server.restart();
+    await client.hset(outboxKeys(0).head, { run: 'another' });
     const none = { pump: { maxWaitingJobs: 1, lingerMs: 10 }, sink: { unavailableDelayMs: 50 } };
     worker = startWorker({ redis: server.url, pool, shards: 1, logger, ...none });
-    await client.hset(outboxKeys(0).head, { run: 'another' });
     await expect
       .poll(async () => Number(await client.hget(outboxKeys(0).head, 'epoch')), patient)
       .toBeGreaterThan(EPOCH);

@@ -135,7 +135,7 @@ export function stretches(events: readonly OutboxEvent[]): StoredStretch[] {
     if (others === undefined) byEpoch.set(outbox, [event]);
     else others.push(event);
   }
-  return [...byEpoch.values()].flatMap((ofEpoch) => risingStretches(ofEpoch.toSorted(byEntry)));
+  return [...byEpoch.values()].flatMap((ofEpoch) => risingStretches(inOrder(ofEpoch)));
 }
 
 function risingStretches(events: readonly OutboxEvent[]): StoredStretch[] {
@@ -149,9 +149,14 @@ function risingStretches(events: readonly OutboxEvent[]): StoredStretch[] {
   return found;
 }
 
-/** Ids of a stream's entries are a time and a number. */
-function byEntry(one: OutboxEvent, other: OutboxEvent): number {
-  const [time = 0, number = 0] = one.entryId.split('-').map(Number);
-  const [otherTime = 0, otherNumber = 0] = other.entryId.split('-').map(Number);
-  return time - otherTime || number - otherNumber;
+/** By the ids of the stream's entries: a time and a number. Each is read once, and entries of one read are in order already. */
+function inOrder(events: readonly OutboxEvent[]): readonly OutboxEvent[] {
+  const placed = events.map((event) => {
+    const [time = 0, number = 0] = event.entryId.split('-').map(Number);
+    return { event, time, number };
+  });
+  const isAhead = (one: (typeof placed)[number], other: (typeof placed)[number]): number =>
+    one.time - other.time || one.number - other.number;
+  const sorted = placed.every((entry, index) => index === 0 || isAhead(placed[index - 1] ?? entry, entry) <= 0);
+  return sorted ? events : placed.toSorted(isAhead).map(({ event }) => event);
 }
