@@ -1,7 +1,6 @@
 import { anyRedisUrl, type Environment, namespace, postgresUrl, readEnvironment, wholeNumber } from '@spillway/runtime';
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
-import type { RedisAddress } from './open-redis.ts';
 
 const databaseVariables = z.object({ DATABASE_URL: postgresUrl });
 const redisVariables = z.object({ REDIS_URL: anyRedisUrl, QUEUE_REDIS_URL: anyRedisUrl.optional() });
@@ -41,4 +40,23 @@ export function readTrailRedises(env: Environment): { readonly trail: RedisAddre
 export function readShards(env: Environment): { readonly shards: number; readonly namespace: string } {
   const { SPILLWAY_SHARDS, SPILLWAY_NAMESPACE } = readEnvironment(shardVariables, env);
   return { shards: SPILLWAY_SHARDS, namespace: SPILLWAY_NAMESPACE };
+}
+
+/** A Redis, of any kind that `parseRedisUrl` reads, and the variable that named it. */
+export interface RedisAddress {
+  readonly variable: string;
+  readonly url: string;
+}
+
+/** Redis can't be reached, or was lost meanwhile. */
+export class RedisUnavailableError extends Error {
+  readonly code = 'redis_unavailable';
+  override readonly name = 'RedisUnavailableError';
+  /** The variable that named it. */
+  readonly variable: string;
+
+  constructor(variable: string, cause: unknown) {
+    super(`${variable}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.variable = variable;
+  }
 }

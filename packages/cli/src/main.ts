@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { exitCodes } from './exit-code.ts';
+import { exitCodes } from './cli-context.ts';
 import { createOutput } from './output.ts';
 import { runCli } from './program.ts';
 

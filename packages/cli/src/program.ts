@@ -3,9 +3,8 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { ConfigError, maskValues } from '@spillway/runtime';
 import { CommanderError } from 'commander';
 import { z } from 'zod';
-import type { CliContext } from './cli-context.ts';
-import { type ExitCode, exitCodeHelp, exitCodes } from './exit-code.ts';
-import { RedisUnavailableError } from './open-redis.ts';
+import { type CliContext, type ExitCode, exitCodeHelp, exitCodes } from './cli-context.ts';
+import { RedisUnavailableError } from './config.ts';
 import type { Output } from './output.ts';
 
 const { version } = z.object({ version: z.string() }).parse(createRequire(import.meta.url)('../package.json'));
@@ -16,12 +15,12 @@ type CommandFactory = (context: CliContext) => CommandUnknownOpts;
 const loaders = new Map<string, () => Promise<CommandFactory>>([
   ['init', async () => (await import('./commands/init.ts')).initCommand],
   ['migrate', async () => (await import('./commands/migrate.ts')).migrateCommand],
-  ['worker', async () => (await import('./commands/worker.ts')).workerCommand],
+  ['worker', async () => (await import('./commands/maintenance.ts')).workerCommand],
   ['maintenance', async () => (await import('./commands/maintenance.ts')).maintenanceCommand],
   ['queries', async () => (await import('./commands/queries.ts')).queriesCommand],
-  ['doctor', async () => (await import('./commands/doctor.ts')).doctorCommand],
-  ['audit', async () => (await import('./commands/audit/audit.ts')).auditCommand],
-  ['key', async () => (await import('./commands/key/key.ts')).keyCommand],
+  ['doctor', async () => (await import('./doctor/doctor.ts')).doctorCommand],
+  ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
+  ['key', async () => (await import('./commands/key.ts')).keyCommand],
   ['subject', async () => (await import('./commands/subject.ts')).subjectCommand],
   ['apply', async () => (await import('./commands/policy-file.ts')).applyCommand],
   ['export', async () => (await import('./commands/policy-file.ts')).exportCommand],

@@ -16,14 +16,14 @@ const isForTests = (file: string): boolean => /\.test(?:-d)?\.ts$|\/(?:testing|c
 
 /** Columns, each in the file of its table, whose names no other thing in these packages has. */
 const renamed = [
-  ['rate-limits.ts', 'blockedUntilMs'],
-  ['rate-limits.ts', 'deniedCount'],
-  ['rate-limits.ts', 'limitCount'],
-  ['circuit-breaker-events.ts', 'breakerEpoch'],
-  ['system-metrics.ts', 'metricValue'],
-  ['audit-dead-letters.ts', 'replayedAtMs'],
-  ['audit-gaps.ts', 'detectedAtMs'],
-  ['alerts.ts', 'openedAtMs'],
+  ['trail.ts', 'blockedUntilMs'],
+  ['trail.ts', 'deniedCount'],
+  ['trail.ts', 'limitCount'],
+  ['trail.ts', 'breakerEpoch'],
+  ['metrics.ts', 'metricValue'],
+  ['audit.ts', 'replayedAtMs'],
+  ['audit.ts', 'detectedAtMs'],
+  ['metrics.ts', 'openedAtMs'],
   ['api-keys.ts', 'lastUsedAtMs'],
 ] as const;
 

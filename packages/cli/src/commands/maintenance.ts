@@ -1,13 +1,18 @@
 import { Argument, Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { insertChange, jobOverview } from '@spillway/db';
-import { type JobReport, jobNames, jobPatterns, readArchiveTables, runJob, tableJobs } from '@spillway/worker';
-import { actor } from '../actor.ts';
-import type { CliContext } from '../cli-context.ts';
-import { type ExitCode, exitCodes } from '../exit-code.ts';
+import {
+  type JobReport,
+  jobNames,
+  jobPatterns,
+  readArchiveTables,
+  runJob,
+  tableJobs,
+  readWorkerConfig,
+} from '@spillway/worker';
+import { actor, type CliContext, type ExitCode, exitCodes, silentLogger } from '../cli-context.ts';
+import { withPool } from '../connections.ts';
 import { table } from '../output.ts';
 import { progressBars } from '../progress-bars.ts';
-import { silentLogger } from '../silent-logger.ts';
-import { withPool } from '../with-pool.ts';
 
 /** `spillway maintenance list`, `history` and `run <job>`. */
 export function maintenanceCommand(context: CliContext): Command {
@@ -107,4 +112,19 @@ function seconds(value: string): number {
   const number = Number(value);
   if (!Number.isFinite(number) || number < 0) throw new InvalidArgumentError('It must be a number of seconds.');
   return number;
+}
+
+/** `spillway worker`. */
+export function workerCommand({ env, runWorker }: CliContext): Command {
+  return new Command('worker')
+    .description('run the worker until SIGTERM or SIGINT: audit trail, schedules, self-observation')
+    .addHelpText(
+      'after',
+      '\nNeeds REDIS_URL and DATABASE_URL; see the README for the other variables. Logs are JSON lines.',
+    )
+    .action(async () => {
+      // The worker's own main would end with 1.
+      readWorkerConfig(env);
+      await runWorker();
+    });
 }

@@ -9,10 +9,9 @@ import {
   fileJsonSchema,
   readPolicyFile,
 } from '@spillway/runtime/file';
-import type { CliContext } from '../cli-context.ts';
-import { exitCodes } from '../exit-code.ts';
+import { type CliContext, exitCodes } from '../cli-context.ts';
 import { printable } from '../output.ts';
-import { withLive } from '../with-live.ts';
+import { withLive } from '../connections.ts';
 
 /** `spillway apply`. */
 export function applyCommand(context: CliContext): Command<[string]> {

@@ -3,7 +3,7 @@ import { type Connection, readBehindMs, transaction, withConnection } from '@spi
 import type { CliContext } from '../cli-context.ts';
 import { readDatabaseUrl, readReplicaUrl } from '../config.ts';
 import { table } from '../output.ts';
-import { withPool } from '../with-pool.ts';
+import { withPool } from '../connections.ts';
 
 /** The guide's monitoring queries, as they stand there. */
 const monitoringQueries = [

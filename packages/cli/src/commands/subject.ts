@@ -1,9 +1,8 @@
 import { Command } from '@commander-js/extra-typings';
-import type { CliContext } from '../cli-context.ts';
-import { exitCodes } from '../exit-code.ts';
+import { type CliContext, exitCodes } from '../cli-context.ts';
 import { printable, table } from '../output.ts';
-import { withLive } from '../with-live.ts';
-import { parseLifetime } from './key/lifetime.ts';
+import { withLive } from '../connections.ts';
+import { parseLifetime } from './key.ts';
 import { reachOf } from './policy-file.ts';
 
 /** `spillway subject`. */

@@ -5,12 +5,11 @@ import {
   listExposures,
   readServer,
   withConnection,
+  readBackendPid,
 } from '@spillway/db';
 import type { MaintainedTable } from '@spillway/worker';
+import { checkArchives, checkPartitions } from './check-partitions.ts';
 import { type Check, check, unreachable } from './check.ts';
-import { checkArchives } from './check-archives.ts';
-import { checkPartitions } from './check-partitions.ts';
-import { findPooling } from './find-pooling.ts';
 
 /** What was found of Postgres. */
 export interface PostgresFindings {
@@ -78,4 +77,20 @@ async function checkPrivileges(connection: Connection): Promise<Check> {
     status: 'fail',
     advice: 'Run spillway migrate as the owner of the tables, which takes them away.',
   });
+}
+
+/** What stands between a client and Postgres. */
+export type Pooling = 'direct' | 'session pooler' | 'transaction pooler';
+
+/**
+ * Finds out by asking for process ids. Postgres tells a new connection its own; a pooler makes one up. A pooler in transaction
+ * mode gives the server connection that one client has just left to the next client, while one in session mode keeps
+ * it for the first. Other clients' traffic may hide that: then a transaction pooler is taken for a session pooler.
+ */
+export async function findPooling(pool: ConnectionSource, connection: Connection): Promise<Pooling> {
+  const pid = await readBackendPid(connection);
+  const told: unknown = Reflect.get(connection, 'processID');
+  if (told === pid) return 'direct';
+  const other = await withConnection(pool, readBackendPid);
+  return other === pid ? 'transaction pooler' : 'session pooler';
 }

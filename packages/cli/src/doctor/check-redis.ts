@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
-import { RedisUnavailableError, type RedisAddress, serversOf, withRedis } from '../open-redis.ts';
+import { type RedisAddress, RedisUnavailableError } from '../config.ts';
+import { serversOf, withRedis } from '../connections.ts';
 import { type Check, check, unreachable } from './check.ts';
 
 /** What was found of one Redis, which may be a Cluster. */

@@ -1,9 +1,8 @@
 import { Command } from '@commander-js/extra-typings';
-import type { CliContext } from '../../cli-context.ts';
-import { gapsCommand, resolveCommand } from './gaps.ts';
-import { reconcileCommand } from './reconcile.ts';
-import { replayCommand } from './replay.ts';
-import { tailCommand } from './tail.ts';
+import type { CliContext } from '../cli-context.ts';
+import { gapsCommand, resolveCommand, reconcileCommand } from './audit/gaps.ts';
+import { replayCommand } from './audit/replay.ts';
+import { tailCommand } from './audit/tail.ts';
 
 /** `spillway audit`. */
 export function auditCommand(context: CliContext): Command {

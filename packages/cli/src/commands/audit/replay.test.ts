@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseSelection } from './dead-letter-selection.ts';
+import { parseSelection } from './replay.ts';
 
 const id = '6f1b0a52-7c0e-8f3a-9d2b-0123456789ab';
 
