@@ -3,7 +3,8 @@ import { findFreePort, startPgBouncer } from '@spillway/embedded';
 import { usePostgres, useRedis } from '@spillway/embedded/testing';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { serve } from './serve.ts';
-import { type Program, startProgram } from '../test/start-program.ts';
+import type { Program } from '@spillway/embedded/testing';
+import { startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

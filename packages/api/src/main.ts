@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { ConfigError } from '@spillway/runtime';
+import { ConfigError, shutDownInOrder } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile, takeFile } from '@spillway/runtime/file';
 import { createPool } from '@spillway/db';
 import { startTelemetry } from '@spillway/runtime';
@@ -87,22 +87,16 @@ async function run(config: ApiConfig): Promise<void> {
   const taking = file && live && takeFile({ file, live, actor: `api:${hostname()}`, logger });
   const worker = await workerInside(config, logger, telemetry.active);
 
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    logger.info({ signal }, 'api: stopping');
-    setTimeout(() => {
-      logger.error('api: ended the hard way');
-      process.exit(1);
-    }, exitDeadlineMs(config)).unref();
-    // Side by side: what the API tells Redis of at its end waits there for the next worker.
-    await Promise.all([taking?.close().then(() => api.close(DRAIN_MS)) ?? api.close(DRAIN_MS), worker?.close()]);
-    await Promise.all([...Object.values(pools).map(async (pool) => pool.end()), telemetry.shutdown()]);
-    logger.info('api: stopped');
-    process.exit(0);
-  };
-  let stopping: Promise<void> | undefined;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => void (stopping ??= stop(signal)));
-  }
+  shutDownInOrder({
+    name: 'api',
+    logger,
+    deadlineMs: exitDeadlineMs(config),
+    close: async () => {
+      // Side by side: what the API tells Redis of at its end waits there for the next worker.
+      await Promise.all([taking?.close().then(() => api.close(DRAIN_MS)) ?? api.close(DRAIN_MS), worker?.close()]);
+      await Promise.all([...Object.values(pools).map(async (pool) => pool.end()), telemetry.shutdown()]);
+    },
+  });
 }
 
 try {

@@ -6,7 +6,8 @@ import { findFreePort } from '@spillway/embedded';
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
-import { type Program, startProgram } from '../test/start-program.ts';
+import type { Program } from '@spillway/embedded/testing';
+import { startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();
 const patience = { timeout: 30_000 };

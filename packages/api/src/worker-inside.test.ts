@@ -5,7 +5,8 @@ import { createLimiter, hotPathOptions } from '@spillway/limiter';
 import { readWorkerConfig, runWorker } from '@spillway/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { serve } from './serve.ts';
-import { type Program, startProgram } from '../test/start-program.ts';
+import type { Program } from '@spillway/embedded/testing';
+import { startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

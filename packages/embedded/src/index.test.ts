@@ -29,6 +29,7 @@ test('the testing subpath exports exactly these names', () => {
       "compiled",
       "documentedRedisUser",
       "redisLibraries",
+      "startProgram",
       "startReplicatedPostgres",
       "useLogins",
       "usePostgres",

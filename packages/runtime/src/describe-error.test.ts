@@ -2,6 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { describeError, maskValues } from './describe-error.ts';
 
 describe('describeError', () => {
+  it('leaves what it described as it is: a logger above another describes once more', () => {
+    const facts = describeError(new Error('lost', { cause: new Error('below') }));
+    expect(describeError(facts)).toBe(facts);
+    expect(describeError({ message: 'postgres://ada:secret@db' })).toEqual({ message: '[object Object]' });
+  });
+
   it('leaves out the arguments of a Redis command, and the detail of Postgres', () => {
     const error = Object.assign(new Error('WRONGPASS invalid username-password pair', { cause: new Error('below') }), {
       command: { name: 'hello', args: ['3', 'AUTH', 'app', 'S3cret'] },

@@ -16,6 +16,19 @@ const MAX_DEPTH = 8;
  * hold its arguments (subjects, and in an AUTH the password), and those of Postgres the values of a row.
  */
 export function describeError(error: unknown, depth = 0): ErrorFacts {
+  if (isDescribed(error)) return error;
+  const facts = factsOf(error, depth);
+  described.add(facts);
+  return facts;
+}
+
+/** Facts that were made here: two loggers, one above the other, each describe what they are given. */
+const described = new WeakSet<object>();
+
+const isDescribed = (value: unknown): value is ErrorFacts =>
+  typeof value === 'object' && value !== null && described.has(value);
+
+function factsOf(error: unknown, depth: number): ErrorFacts {
   if (!(error instanceof Error)) return { message: maskValues(String(error)) };
   const code: unknown = Reflect.get(error, 'code');
   const { cause } = error;

@@ -26,7 +26,7 @@ const LINES_PER_SECOND = 6;
  * many of its own were not. Lines of level debug are all passed on.
  */
 export function guardLogger(logger: GuardedLogger): GuardedLogger {
-  if (guarded.has(logger)) return logger;
+  if (below.has(logger)) return logger;
   const quota = quotaOf(logger);
   const line =
     (level: keyof GuardedLogger): LogLine =>
@@ -39,12 +39,25 @@ export function guardLogger(logger: GuardedLogger): GuardedLogger {
       logger[level]({ ...known, ...error, ...(suppressed > 0 ? { suppressed } : {}) }, text);
     };
   const safe = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
-  guarded.add(safe);
+  below.set(safe, logger);
   return safe;
 }
 
-/** To guard a logger twice is the same as once. */
-const guarded = new WeakSet<object>();
+/**
+ * Writes at level error past every quota: for what ends the process, which nothing could tell later. `err` is passed on as
+ * {@link describeError} tells it.
+ */
+export function fatalLine(logger: GuardedLogger): LogLine {
+  const unbounded = below.get(logger) ?? logger;
+  return (facts: object | string, message?: string): void => {
+    if (typeof facts === 'string') return unbounded.error(facts);
+    const error = 'err' in facts ? { err: describeError(facts.err) } : {};
+    return unbounded.error({ ...facts, ...error }, message);
+  };
+}
+
+/** The logger below each guarded one. To guard a logger twice is the same as once. */
+const below = new WeakMap<object, GuardedLogger>();
 
 /** Parts of one program that are given the same logger share what it may write. */
 const quotas = new WeakMap<object, Quota>();

@@ -16,6 +16,7 @@ it('exports exactly this', () => {
       "postgresUrl",
       "readEnvironment",
       "redisUrl",
+      "shutDownInOrder",
       "startTelemetry",
       "takeTraces",
       "wholeNumber",

@@ -5,6 +5,7 @@ export { guardLogger } from './guard-logger.ts';
 export type { GuardedLogger, LogLine } from './guard-logger.ts';
 export { anyRedisUrl, databaseServer, logLevel, namespace, postgresUrl, redisUrl, wholeNumber } from './fields.ts';
 export type { LogLevel } from './fields.ts';
+export { shutDownInOrder, type ShutdownOptions } from './shutdown.ts';
 export { readEnvironment } from './read-environment.ts';
 export type { Environment } from './read-environment.ts';
 export { type StartTelemetryOptions, startTelemetry, type Telemetry } from './telemetry/start-telemetry.ts';

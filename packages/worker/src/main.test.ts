@@ -1,9 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { startPgBouncer } from '@spillway/embedded';
-import { compiled, useRedis } from '@spillway/embedded/testing';
+import { compiled, startProgram, useRedis } from '@spillway/embedded/testing';
 import { outboxKeys } from '@spillway/redis';
-import { afterEach, expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { PUMP_GROUP } from './pump/outbox-reader.ts';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { startWorker } from './start-worker.ts';
@@ -12,26 +10,11 @@ import { useMigratedPostgres } from '../test/migrated.ts';
 import { recordingLogger } from '../test/recording-logger.ts';
 
 const SHARDS = 4;
-const main = await compiled(new URL('main.ts', import.meta.url));
 const redis = useRedis();
 const postgres = useMigratedPostgres();
-const children: ChildProcess[] = [];
-
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-
-/** Starts the worker's process, as built. */
-function run(env: Record<string, string>): ChildProcess {
-  const child = spawn(process.execPath, [main], {
-    env: { PATH: process.env['PATH'], ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  children.push(child);
-  return child;
-}
-
-const worker = () => run({ REDIS_URL: redis.url, DATABASE_URL: postgres.url, SPILLWAY_SHARDS: String(SHARDS) });
+const main = await compiled(new URL('main.ts', import.meta.url));
+const worker = () =>
+  startProgram(main, { REDIS_URL: redis.url, DATABASE_URL: postgres.url, SPILLWAY_SHARDS: String(SHARDS) });
 
 async function rows(): Promise<number> {
   const result = await postgres.pool.query<{ n: string }>('SELECT count(*) AS n FROM rate_limits_v2');
@@ -42,7 +25,7 @@ it('stores through a PgBouncer in transaction mode when it is told of one', asyn
   const pooler = await startPgBouncer({ databaseUrl: postgres.url });
   onTestFinished(() => pooler.stop());
   await addBlocks(redis.client, 1, 10, SHARDS);
-  run({
+  startProgram(main, {
     REDIS_URL: redis.url,
     DATABASE_URL: pooler.url,
     DATABASE_SERVER: 'pgbouncer',
@@ -53,11 +36,11 @@ it('stores through a PgBouncer in transaction mode when it is told of one', asyn
 
 it('ends with 0 on SIGTERM and leaves nothing that it read behind', async () => {
   await addBlocks(redis.client, 1, 10, SHARDS);
-  const child = worker();
+  const { child, exited } = worker();
   await expect.poll(rows, { timeout: 20_000 }).toBe(10);
   await addBlocks(redis.client, 11, 1_500, SHARDS);
   child.kill('SIGTERM');
-  const [code] = await once(child, 'exit');
+  const code = await exited;
   expect(code).toBe(0);
   for (let shard = 0; shard < SHARDS; shard += 1) {
     const { stream } = outboxKeys(shard);
@@ -77,11 +60,11 @@ it('ends with 0 on SIGTERM and leaves nothing that it read behind', async () => 
 
 it('loses and doubles nothing when it is killed', async () => {
   const logger = recordingLogger();
-  const child = worker();
+  const { child, exited } = worker();
   await addBlocks(redis.client, 1, 3_000, SHARDS);
   await expect.poll(rows, { timeout: 20_000, interval: 1 }).toBeGreaterThan(0);
   child.kill('SIGKILL');
-  await once(child, 'exit');
+  await exited;
   const pump = { claimIdleMs: 50 };
   const next = startWorker({ redis: redis.url, pool: postgres.pool, shards: SHARDS, logger, pump });
   // A job that the dead process had begun is free again when its lock runs out.
@@ -91,10 +74,7 @@ it('loses and doubles nothing when it is killed', async () => {
 }, 90_000);
 
 it('says which variable is wrong and ends with 1', async () => {
-  const child = run({ REDIS_URL: redis.url });
-  const chunks: string[] = [];
-  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => chunks.push(chunk));
-  const [code] = await once(child, 'close');
-  expect(code).toBe(1);
-  expect(chunks.join('')).toBe('DATABASE_URL must be a postgres:// URL, but is not set\n');
+  const { exited, output } = startProgram(main, { REDIS_URL: redis.url });
+  expect(await exited).toBe(1);
+  expect(output()).toBe('DATABASE_URL must be a postgres:// URL, but is not set\n');
 });

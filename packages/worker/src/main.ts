@@ -1,4 +1,4 @@
-import { ConfigError, guardLogger, startTelemetry } from '@spillway/runtime';
+import { ConfigError, guardLogger, shutDownInOrder, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile } from '@spillway/runtime/file';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
@@ -18,23 +18,16 @@ async function run(config: WorkerConfig): Promise<void> {
   });
   const worker = await runWorker({ config, logger, file, telemetry: telemetry.active });
 
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    logger.info({ signal }, 'worker: stopping');
-    const end = performance.now() + config.shutdownTimeoutMs + EXIT_MARGIN_MS / 2;
-    // A socket that never closes must not keep the process from ending.
-    setTimeout(() => {
-      logger.error('worker: ended the hard way');
-      process.exit(1);
-    }, config.shutdownTimeoutMs + EXIT_MARGIN_MS).unref();
-    await worker.close();
-    await runShutdownStep({ name: 'telemetry', finish: async () => telemetry.shutdown(), end }, logger);
-    logger.info('worker: stopped');
-    process.exit(0);
-  };
-  let stopping: Promise<void> | undefined;
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => void (stopping ??= stop(signal)));
-  }
+  shutDownInOrder({
+    name: 'worker',
+    logger,
+    deadlineMs: config.shutdownTimeoutMs + EXIT_MARGIN_MS,
+    close: async () => {
+      const end = performance.now() + config.shutdownTimeoutMs + EXIT_MARGIN_MS / 2;
+      await worker.close();
+      await runShutdownStep({ name: 'telemetry', finish: async () => telemetry.shutdown(), end }, logger);
+    },
+  });
 }
 
 try {

@@ -1,8 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createPool, migrate } from '@spillway/db';
 import { startPostgres, startRedis } from '@spillway/embedded';
-import { compiled, useRedis } from '@spillway/embedded/testing';
+import { compiled, type Program, startProgram, useRedis } from '@spillway/embedded/testing';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
@@ -16,30 +14,20 @@ const main = await compiled(new URL('main.ts', import.meta.url));
 const redis = useRedis();
 const postgres = useMigratedPostgres();
 
-/** The worker's process, with two seconds to shut down, and what it logs. */
-function run(redisUrl: string, databaseUrl: string): { child: ChildProcess; log: () => string } {
-  const child = spawn(process.execPath, [main], {
-    env: {
-      PATH: process.env['PATH'],
-      REDIS_URL: redisUrl,
-      DATABASE_URL: databaseUrl,
-      SPILLWAY_SHARDS: String(SHARDS),
-      SPILLWAY_SHUTDOWN_TIMEOUT_MS: '2000',
-    },
-    stdio: ['ignore', 'pipe', 'inherit'],
+/** The worker's process, with two seconds to shut down. */
+function run(redisUrl: string, databaseUrl: string): Program {
+  return startProgram(main, {
+    REDIS_URL: redisUrl,
+    DATABASE_URL: databaseUrl,
+    SPILLWAY_SHARDS: String(SHARDS),
+    SPILLWAY_SHUTDOWN_TIMEOUT_MS: '2000',
   });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let log = '';
-  child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (log += chunk));
-  return { child, log: () => log };
 }
 
 /** SIGTERM, and the code with which the process ends. Past its deadline it would end with 1. */
-async function terminate(child: ChildProcess): Promise<unknown> {
-  const ended = once(child, 'exit');
+async function terminate({ child, exited }: Program): Promise<number | null> {
   child.kill('SIGTERM');
-  const [code] = await ended;
-  return code;
+  return exited;
 }
 
 it('ends in time on SIGTERM though Redis is dead, and what it had taken is stored by the next worker', async () => {
@@ -48,14 +36,14 @@ it('ends in time on SIGTERM though Redis is dead, and what it had taken is store
   const client = new Redis(server.url, { maxRetriesPerRequest: null });
   client.on('error', () => {});
   onTestFinished(() => client.disconnect());
-  const { child, log } = run(server.url, postgres.url);
+  const worker = run(server.url, postgres.url);
   await addBlocks(client, 1, 10, SHARDS);
   const rows = async (): Promise<number | null> => (await postgres.pool.query('SELECT FROM rate_limits_v2')).rowCount;
   await expect.poll(rows, { timeout: 20_000 }).toBe(10);
   await addBlocks(client, 11, 3_000, SHARDS);
   await server.kill();
-  expect(await terminate(child)).toBe(0);
-  expect(log()).toContain('worker: stopped');
+  expect(await terminate(worker)).toBe(0);
+  expect(worker.output()).toContain('worker: stopped');
 
   await server.restart();
   const next = startWorker({ redis: server.url, pool: postgres.pool, shards: SHARDS, logger: recordingLogger() });
@@ -72,15 +60,15 @@ it('ends in time on SIGTERM though Postgres hangs, and no job fails', async () =
   onTestFinished(() => pool.end());
   const queue = createAuditQueue({ connection: redis.connect({ maxRetriesPerRequest: null }), onError: () => {} });
   onTestFinished(() => queue.close());
-  const { child, log } = run(redis.url, server.url);
+  const worker = run(redis.url, server.url);
   await addBlocks(redis.client, 1, 10, SHARDS);
   const rows = async (): Promise<number | null> => (await pool.query('SELECT FROM rate_limits_v2')).rowCount;
   await expect.poll(rows, { timeout: 20_000 }).toBe(10);
   await server.pause();
   await addBlocks(redis.client, 11, 1_000, SHARDS);
   await expect.poll(() => queue.getActiveCount(), { timeout: 10_000 }).toBeGreaterThan(0);
-  expect(await terminate(child)).toBe(0);
-  expect(log()).toContain('worker: stopped');
+  expect(await terminate(worker)).toBe(0);
+  expect(worker.output()).toContain('worker: stopped');
 
   await server.resume();
   const next = startWorker({ redis: redis.url, pool, shards: SHARDS, logger: recordingLogger() });

@@ -4,6 +4,7 @@ export { documentedRedisUser, type DocumentedRedisUser } from './documented-redi
 export { type LoginFixture, useLogins } from './use-logins.ts';
 export { type ClientOptions, type RedisFixture, useRedis } from './use-redis.ts';
 export { type PostgresFixture, usePostgres, type UsePostgresOptions } from './use-postgres.ts';
+export { type Program, startProgram } from './start-program.ts';
 export { type ReplicatedPostgres, startReplicatedPostgres } from './replicated-postgres.ts';
 export {
   type AnyClient,
