@@ -116,9 +116,9 @@ describe('start', { timeout: 120_000 }, () => {
     expect(await stop(second, 'SIGINT')).toBe(0);
 
     const third = start('--fresh');
-    const anew = await third.ready();
-    expect((await flood(anew.api, 1)).map(({ status }) => status)).toEqual([200]);
-    expect(await ask(anew.postgres, firstMonitoringQuery)).toEqual([{ count: '0' }]);
+    const fresh = await third.ready();
+    expect((await flood(fresh.api, 1)).map(({ status }) => status)).toEqual([200]);
+    expect(await ask(fresh.postgres, firstMonitoringQuery)).toEqual([{ count: '0' }]);
     expect(await stop(third)).toBe(0);
   });
 

@@ -32,7 +32,7 @@ export function note({ incidents, onProgress }: RunContext, what: string): void 
   onProgress(what);
 }
 
-/** Waits for something for so long at most; whether it happened is for the checks to say. */
+/** Waits for a condition at most `limitMs`; the checks report whether it was met. */
 export async function until({ signal }: RunContext, limitMs: number, happened: () => boolean): Promise<void> {
   const end = performance.now() + limitMs;
   while (!happened() && performance.now() < end) await wait(POLL_MS, signal);

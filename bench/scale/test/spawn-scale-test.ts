@@ -41,8 +41,8 @@ export function openHome(): string {
 }
 
 /**
- * Command lines of the processes that were started with this home, by themselves or by whoever started them. A Redis overwrites
- * both with a title; its guard, which outlives it, is among them. Only where /proc is.
+ * Command lines of the processes that were started with this home, by their own or by their parent's. A Redis overwrites
+ * both with a title; its supervisor, which outlives it, is among them. Only where /proc is.
  */
 export function processesOf(home: string): readonly { readonly pid: number; readonly command: string }[] {
   return readdirSync('/proc').flatMap((entry) => {

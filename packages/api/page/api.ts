@@ -22,7 +22,7 @@ export async function send<Data = unknown>(
     const text = await response.text();
     return { ok: true, data: text === '' ? undefined : JSON.parse(text) };
   } catch {
-    return { ok: false, status: 0, reason: 'The server can not be reached.' };
+    return { ok: false, status: 0, reason: 'The server cannot be reached.' };
   }
 }
 

@@ -10,7 +10,7 @@ type Session =
   | { readonly kind: 'out'; readonly notice?: string }
   | { readonly kind: 'in'; readonly scopes: readonly string[] };
 
-/** The page: a login, or the board of whoever is logged in. */
+/** The page: the login form, or the board if there is a session. */
 export function App(): JSX.Element {
   const [session, setSession] = useState<Session>({ kind: 'asking' });
   const [{ range, ...filter }, setAddress] = useAddress();
@@ -36,7 +36,7 @@ export function App(): JSX.Element {
   }
 }
 
-/** What is in the page's address: it survives a reload and can be sent to somebody. Never a subject: addresses are logged. */
+/** The state in the page's address: it survives a reload and can be shared. Never a subject, since addresses are logged. */
 type Address = Filter & { readonly range: RangeName };
 
 function useAddress(): readonly [Address, (part: Partial<Address>) => void] {
@@ -66,6 +66,6 @@ async function currentSession(): Promise<Session> {
     const { scopes }: { readonly scopes: readonly string[] } = await response.json();
     return { kind: 'in', scopes };
   } catch {
-    return { kind: 'out', notice: 'The server can not be reached.' };
+    return { kind: 'out', notice: 'The server cannot be reached.' };
   }
 }

@@ -2,11 +2,11 @@ import { type ComponentChildren, createContext, type JSX } from 'preact';
 import { useCallback, useContext, useEffect, useRef, useState } from 'preact/hooks';
 import type { Answer } from './api.ts';
 
-/** What was said beside yes. */
+/** The fields of a confirmed question. */
 export interface Answers {
   /** Empty when nothing was. */
   readonly why: string;
-  /** How long it is to hold; undefined: until somebody ends it. */
+  /** How long the change applies; undefined: without an end. */
   readonly forMs: number | undefined;
 }
 
@@ -14,7 +14,7 @@ export interface Answers {
 export interface Question {
   /** The button that does it. */
   readonly label: string;
-  /** What will happen, for whom. */
+  /** What will happen, and to which subject. */
   readonly text: string;
   /** What to say when it was done. */
   readonly done: string;
@@ -37,7 +37,7 @@ export function useAsk(): Ask {
 const DONE_MS = 6_000;
 
 /**
- * Holds the one dialog of the page. It stands above the panels, so that new figures can take away the row that it was asked
+ * Holds the one dialog of the page. It is above the panels, so that new figures can remove the row that it was opened
  * from without closing it.
  */
 export function AskProvider({ children }: { readonly children: ComponentChildren }): JSX.Element {
@@ -58,7 +58,7 @@ export function AskProvider({ children }: { readonly children: ComponentChildren
           key={asked.id}
           question={asked.question}
           onLeave={(acted) => {
-            // A browser tells a moment later that a dialog was closed: the next one may be open by then.
+            // A browser reports a closed dialog a moment later: the next one may be open by then.
             setAsked((now) => (now === asked ? undefined : now));
             if (acted) setDone(asked.question.done);
           }}

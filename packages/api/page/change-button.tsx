@@ -21,14 +21,13 @@ const changes = {
   unblock: {
     label: 'Unblock',
     text: (who: string, where: string) =>
-      `${who} may do ${where} again, at once and in the whole fleet. What was used stays used.`,
+      `${who} can use ${where} again, at once and in the whole fleet. Units that were used stay used.`,
     done: (who: string) => `${who} is unblocked. Tables follow in a few seconds.`,
     path: ({ policy }: Place) => `/v1/limits/${encodeURIComponent(policy)}/unblock`,
   },
   reset: {
     label: 'Reset',
-    text: (who: string, where: string) =>
-      `What ${who} used of ${where} is forgotten, and its block too, in the whole fleet.`,
+    text: (who: string, where: string) => `Clears what ${who} used of ${where}, and its block, in the whole fleet.`,
     done: (who: string) => `${who} is reset. Tables follow in a few seconds.`,
     path: ({ policy }: Place) => `/v1/limits/${encodeURIComponent(policy)}/reset`,
   },

@@ -13,7 +13,7 @@ export interface Line {
 }
 
 interface ChartProps {
-  /** Says in words what the lines show, for those who don't see them. */
+  /** A text alternative of the lines, for screen readers. */
   readonly label: string;
   /** Ms since 1970, in order. */
   readonly times: readonly number[];
@@ -26,7 +26,7 @@ const HEIGHT = 150;
 
 /**
  * Lines over time. New figures are put into the plot that is there, which also keeps the cursor; only another theme draws it
- * anew. All charts of the page show the same moment under the cursor.
+ * again. All charts of the page show the same moment under the cursor.
  */
 export function Chart({ label, times, lines, format }: ChartProps): JSX.Element {
   const box = useRef<HTMLDivElement>(null);

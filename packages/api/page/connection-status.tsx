@@ -3,12 +3,12 @@ import { type WorkerState, workerOf } from '../src/dashboard/snapshot-shape.ts';
 import { clock, time, utc, zoneName } from './format.ts';
 import type { SnapshotStream } from './use-snapshot.ts';
 
-/** A replica that is less behind shows what everybody calls now, in ms. */
+/** A replica that is less far behind counts as current, in ms. */
 const SHOWN_FROM_MS = 2_000;
 
 const seconds = (ms: number): number => Math.round(ms / 1000);
 
-/** Whether the figures are those of now. Only a change is announced: the time stands beside it. */
+/** Whether the figures are current. Only a change is announced to screen readers: the time is outside of the status. */
 export function ConnectionStatus({ feed }: { readonly feed: SnapshotStream }): JSX.Element {
   const snapshot = 'snapshot' in feed ? feed.snapshot : undefined;
   const at = snapshot?.nowMs;

@@ -1,4 +1,4 @@
-/** What stands in a cell of a CSV file; null is an empty one. */
+/** A cell of a CSV file; null is an empty one. */
 export type CsvValue = string | number | boolean | null;
 
 /** The columns of a CSV file by their titles, and what each holds of a row. */

@@ -87,7 +87,7 @@ export function History({ breaker, onLeave }: HistoryProps): JSX.Element {
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-/** By hand: who and why. By itself: the reason. Of a failure: what failed. */
+/** The cause of an event. Manual: who and why; automatic: the reason; failure: the error. */
 function causeOf({ metadata: { reason, who, why }, errorMessage }: BreakerEvent): string {
   const byHand = [text(why), text(who) === '' ? '' : `(${text(who)})`];
   return (

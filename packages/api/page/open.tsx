@@ -7,7 +7,7 @@ export interface OpenBreaker {
   readonly preset: string;
 }
 
-/** Opens what stands above the panels, so that new figures can take away the row that it was opened from. */
+/** Opens views above the panels, so that new figures can remove the row that opened them. */
 interface Open {
   readonly openSubject: (subject: string) => void;
   readonly openBreaker: (breaker: OpenBreaker) => void;
@@ -26,7 +26,7 @@ interface OpenProviderProps {
   readonly children: ComponentChildren;
 }
 
-/** Tells the rows of the page how to open things. Both functions must stay the same. */
+/** Gives the page's rows the functions that open views. Both functions must keep their identity. */
 export function OpenProvider({ onSubject, onBreaker, children }: OpenProviderProps): JSX.Element {
   const open = useMemo(() => ({ openSubject: onSubject, openBreaker: onBreaker }), [onSubject, onBreaker]);
   return <Opening.Provider value={open}>{children}</Opening.Provider>;

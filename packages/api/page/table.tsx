@@ -1,14 +1,14 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { type CsvColumns, download } from './csv.ts';
 
-/** A column: its title, and what stands in it. */
+/** A column: its title and its cells. */
 export interface Column<Row> {
   readonly title: string;
   readonly cell: (row: Row) => ComponentChildren;
   readonly number?: boolean;
   /** Holds text that needs all of a phone's width. */
   readonly text?: boolean;
-  /** Holds buttons: they need no title, except for those who hear it. */
+  /** Holds buttons: their title is only for screen readers. */
   readonly buttons?: boolean;
 }
 

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { Filter, RangeName, Snapshot } from '../src/dashboard/snapshot-shape.ts';
 
-/** What the page knows, and whether it still hears. */
+/** The last snapshot, and whether the connection is open. */
 export type SnapshotStream =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live'; readonly snapshot: Snapshot }

@@ -58,7 +58,7 @@ export interface ApiDeps {
   readonly metrics?: ApiMetrics;
   /** Keeps answers for retries with an `Idempotency-Key`. @default none are kept, and each answer says so */
   readonly answers?: Answers;
-  /** `/metrics` is served by somebody else. @default false */
+  /** `/metrics` is served elsewhere. @default false */
   readonly metricsElsewhere?: boolean;
   /** Makes a span of each request, except those that ask for health and metrics. @default false */
   readonly tracing?: boolean;
@@ -70,7 +70,7 @@ export interface ApiDeps {
   readonly reads?: Queryable;
   /** Called when a key was made or ended here. @default nothing */
   readonly onKeysChanged?: () => Promise<void>;
-  /** Handlers of `(request) => Response` form to serve beside the API's own routes; they ask nobody for a key. @default [] */
+  /** Handlers of `(request) => Response` form to serve beside the API's own routes; they need no key. @default [] */
   readonly mount?: readonly MountedHandler[];
   /**
    * Serves `/dashboard`, and lets its sessions use the other routes too. Needs `db`, and reads its figures there unless it

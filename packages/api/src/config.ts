@@ -16,7 +16,7 @@ import { z } from 'zod';
 import type { JwtRules } from './auth/jwt.ts';
 import type { IdempotencyOptions } from './limits/idempotency.ts';
 
-/** What the environment says to anything that serves the API. */
+/** Settings from the environment, for every program that serves the API. */
 export interface ServerConfig {
   /** `PORT`: where to listen. @default 8787 */
   readonly port: number;
@@ -106,7 +106,7 @@ const apiVariables = serverVariables.extend({
 });
 
 /**
- * Reads the variables of whoever can bring up Redis and Postgres itself; an empty one counts as not set.
+ * Reads the variables for a program that starts Redis and Postgres itself; an empty one counts as not set.
  * @throws {ConfigError} for the first variable that is wrong.
  */
 export function readServerConfig(env: Environment): ServerConfig {
@@ -155,7 +155,7 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
   };
 }
 
-/** A key set without issuer and audience would accept tokens that were made for somebody else. */
+/** A key set without issuer and audience would accept tokens that were issued for another service. */
 function jwtRules(variables: z.output<typeof serverVariables>): JwtRules | undefined {
   const { SPILLWAY_JWKS_URL: jwksUrl, SPILLWAY_JWT_ISSUER: issuer, SPILLWAY_JWT_AUDIENCE: audience } = variables;
   if (jwksUrl === undefined && issuer === undefined && audience === undefined) return undefined;

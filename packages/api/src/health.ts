@@ -15,7 +15,7 @@ export interface Checks {
 /** `/healthz`: the process is alive. Depends on nothing, or a Redis outage would get every healthy process restarted. */
 export const livenessHandler: Handler = (context) => context.json({ status: 'alive' });
 
-/** A dependency that answers and can't be worked with; the detail is for everybody to read. */
+/** A dependency that answers but can't be used; the detail is public. */
 export class NotReadyError extends Error {
   override readonly name = 'NotReadyError';
   readonly code = 'not_ready';
@@ -52,7 +52,7 @@ export function readinessHandler(options: {
       return undefined;
     }
     const detail = detailOf(outcome.error, timeoutMs);
-    // Anybody may ask, as often as they like: a line when something changed. What isn't migrated is told where keys are read.
+    // Any client can call this, at any rate: log only changes. A missing migration is logged where keys are read.
     if (known.get(field) !== detail && !(outcome.error instanceof NotReadyError)) {
       logger.warn({ err: outcome.error, dependency: field }, `api: ${field} ${detail}`);
     }

@@ -41,5 +41,5 @@ function explain(reason: ListenErrorReason, host: string, port: number, cause: E
   if (reason === 'host_not_available') {
     return `HOST ${host} is no address of this machine. Set HOST to one that is, such as 127.0.0.1.`;
   }
-  return `HOST ${host}, PORT ${port}: can not listen there (${cause.message})`;
+  return `HOST ${host}, PORT ${port}: cannot listen there (${cause.message})`;
 }

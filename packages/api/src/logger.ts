@@ -4,7 +4,7 @@ import { type DestinationStream, type Logger, pino } from 'pino';
 /** What the API needs of a logger; pino's fits, and so does a child of it. */
 export type ApiLogger = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
 
-/** Where secrets travel. Nothing logs a header today; this holds when somebody does. */
+/** Headers that carry secrets. No code logs a header today; this protects later code. */
 const secretHeaders = ['authorization', 'cookie', 'set-cookie', 'x-api-key'];
 
 /**

@@ -9,7 +9,7 @@ import { ListenError } from './listen-error.ts';
 import { type ApiLogger, createLogger } from './logger.ts';
 import { startApi } from './start-api.ts';
 
-/** How long requests in flight may take once the process is told to stop. */
+/** How long requests in flight may take once the process got a stop signal. */
 const DRAIN_MS = 3_000;
 
 /** How long all of the shutdown may take, whatever has died; with a worker inside, so much beyond the worker's own time. */
@@ -43,7 +43,7 @@ function openPools(config: ApiConfig, logger: ApiLogger): Pools {
   return { pool, figures, reads: createPool({ ...replica, applicationName: 'spillway-api-lists', max: 5 }) };
 }
 
-/** The worker that this process carries, if it is told to. */
+/** The worker inside this process, if `SPILLWAY_WORKER=inside`. */
 async function workerInside(
   { worker }: ApiConfig,
   logger: ApiLogger,

@@ -3,7 +3,7 @@ import type { MiddlewareHandler } from 'hono';
 
 /** What a page needs beyond {@link pageSecurityHeaders}'s least. */
 export interface PageNeeds {
-  /** Pictures that stand in the styles as `data:` URLs. */
+  /** Images in the styles as `data:` URLs. */
   readonly dataImages?: boolean;
   /** Fonts of this host. */
   readonly fonts?: boolean;
@@ -14,7 +14,7 @@ export interface PageNeeds {
 const OWN = ["'self'"];
 const NONE = ["'none'"];
 
-/** Headers of our pages: they ask nobody but us, and nobody frames them. All of them set styles from their scripts. */
+/** Security headers of our pages: they load only from this host, and must not be framed. All of them set styles from scripts. */
 export function pageSecurityHeaders({
   dataImages = false,
   fonts = false,

@@ -107,7 +107,7 @@ export function methodNotAllowedProblem(methods: readonly string[]): Response {
 
 /** 413: the body is larger than any valid one. */
 export function tooLargeProblem(maxBytes: number): Response {
-  // What is left of the body is thrown away for half a second and then cut; nobody should reuse the connection.
+  // The rest of the body is discarded for half a second, then cut; the connection must not be reused.
   return fieldProblem('body-too-large', 'body', `must be at most ${maxBytes} bytes`, { Connection: 'close' });
 }
 

@@ -12,7 +12,7 @@ export const reachSchema: z.ZodType<Reach> = z
   .object({
     otherLimiters: z.number().openapi({
       description:
-        'How many limiters beside the one that answers are on the same Redis, made with `live`, and take this over within a second. Those of other processes of the API count too.',
+        'How many other limiters on the same Redis have `live` and apply this within a second. Those of other API processes count too.',
     }),
     warning: z.string().optional().openapi({ description: 'Present when there are none.' }),
   })

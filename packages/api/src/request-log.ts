@@ -12,7 +12,7 @@ const SLOW_MS = 1_000;
 /** A request that was answered. */
 export interface AnsweredRequest {
   readonly context: Context<ApiEnv>;
-  /** Not the path, because a path may hold anything, a key in the wrong place included. */
+  /** Not the path, because a path can contain anything, including a key in the wrong place. */
   readonly route: string;
   readonly status: number;
   /** By `performance.now()`. */

@@ -17,10 +17,12 @@ export function samePlace<const Place extends Readonly<Record<string, string>>>(
 }
 
 /**
- * What holds for everybody is a policy's to say, and for who may change policies.
+ * A rule for every subject belongs in the policy, and needs the scope that changes policies.
  * @throws {HTTPException} that becomes a 400 for a pattern that every subject fits
  */
 export function refuseEverybody(field: string, pattern: string): void {
   if (!/^\*+$/u.test(pattern)) return;
-  throw problemException(badRequestProblem([{ field, detail: 'must not be everybody: change the policy instead' }]));
+  throw problemException(
+    badRequestProblem([{ field, detail: 'must not match every subject: change the policy instead' }]),
+  );
 }

@@ -40,7 +40,7 @@ describe('serve', () => {
     expect((await fetch(server.url)).headers.get('keep-alive')).toBe('timeout=75');
   });
 
-  it('names PORT and HOST when they can not be had', async () => {
+  it('names PORT and HOST when it cannot listen on them', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;

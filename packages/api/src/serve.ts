@@ -60,7 +60,7 @@ const SWEEP_MS = 25;
 
 /**
  * Opens an HTTP server; resolves when it listens.
- * @throws {ListenError} when the address can't be had.
+ * @throws {ListenError} if the address is not available.
  */
 export async function serve({ fetch, host, port, limits }: ServeOptions): Promise<HttpServer> {
   const listener = getRequestListener(fetch, { errorHandler: answerUnreadable });
@@ -130,7 +130,7 @@ const statuses: ReadonlyMap<unknown, number> = new Map([
 /**
  * Bytes that are no HTTP, or too few of them in time: there is no request to answer to, only a socket. It is destroyed a
  * moment after the answer, whatever the peer does: with a `clientError` handler Node no longer does that itself, and a peer
- * that ignores the end kept its connection, and what it had sent, for ever.
+ * that ignores the end kept its connection, and what it had sent, forever.
  */
 function answerBroken(error: Error, socket: Duplex, lingerMs: number): void {
   const code: unknown = Reflect.get(error, 'code');

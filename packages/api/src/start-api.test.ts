@@ -105,7 +105,7 @@ it('is not ready while Postgres is dead, and decides all the same', async () => 
   expect(await readiness()).toEqual([503, { redis: 'up', postgres: 'down' }]);
   expect(await (await consume('standard', '{"subject":"d"}')).json()).toMatchObject({ reason: 'allowed' });
   const list = await fetch(`${api.url}/v1/audit/blocks`, { headers: { Authorization: `Bearer ${key}` } });
-  expect([list.status, await list.json()]).toMatchObject([503, { title: 'Postgres can not be reached right now' }]);
+  expect([list.status, await list.json()]).toMatchObject([503, { title: 'Postgres cannot be reached right now' }]);
   await postgres.restart();
   await expect.poll(readiness, { timeout: 10_000 }).toEqual([200, { redis: 'up', postgres: 'up' }]);
 });

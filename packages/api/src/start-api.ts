@@ -49,7 +49,7 @@ export interface StartApiOptions {
   readonly host: string;
   /** 0 = a free one. */
   readonly port: number;
-  /** Where to serve `/metrics`, apart from everything else; 0 = a free one. @default on `port`, beside the rest */
+  /** Port of `/metrics` alone; 0: any free port. @default the same as `port` */
   readonly metricsPort?: number | undefined;
   /** As many as the other limiters and the worker have. @default 16 */
   readonly shards?: number;
@@ -60,14 +60,14 @@ export interface StartApiOptions {
   readonly idempotency?: IdempotencyOptions;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
   readonly tracing?: boolean;
-  /** Whose JWTs to accept beside keys. @default nobody's */
+  /** The issuer whose JWTs are accepted in addition to keys. @default none */
   readonly jwt?: JwtRules | undefined;
   /**
    * Encrypts the dashboard's sessions; at least 32 characters, the same in all processes behind one address. @default a
    * random one: sessions end with the process
    */
   readonly sessionSecret?: string | undefined;
-  /** Makes the handlers to serve beside the API, given the API's limiter. @default none */
+  /** Creates additional handlers from the API's limiter. @default none */
   readonly mount?: (limiter: Limiter) => readonly MountedHandler[];
 }
 
@@ -86,7 +86,7 @@ export interface Api {
 
 /**
  * Starts the API with the built-in tiers; resolves when it listens.
- * @throws {ListenError} when the address can't be had; nothing is left open then.
+ * @throws {ListenError} if the address is not available; nothing is left open then.
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
   const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, namespace = '' } = options;
@@ -104,7 +104,8 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const breakers = createBreakers({ ...common, controlOnly: true });
   const exchange = breakerExchange({ redis, ...sharding });
   const maintenance = maintenanceControl({ queues, db: pool });
-  const unreported = (error: unknown): void => logger.warn({ err: error }, 'api: Redis could not be told everything');
+  const unreported = (error: unknown): void =>
+    logger.warn({ err: error }, 'api: pending reports were not sent to Redis');
   const disconnect = async (): Promise<void> => {
     await Promise.all([keys.close(), queues.close(), exchange.close()]);
     await Promise.all([limiter.close().catch(unreported), breakers.close().catch(unreported)]);
@@ -152,7 +153,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
 function toldTo(logger: ApiLogger): Required<FaultListeners> {
   return {
     onError: (err) => logger.warn({ err }, 'api: Redis does not answer as it should'),
-    onRecovered: (outage) => logger.info({ outage }, 'api: Redis decides again'),
+    onRecovered: (outage) => logger.info({ outage }, 'api: Redis is available again'),
   };
 }
 

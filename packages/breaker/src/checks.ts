@@ -35,7 +35,7 @@ export function checkObject(field: string, value: unknown, known: readonly strin
   }
   for (const key of Object.keys(value)) {
     if (!known.includes(key)) {
-      throw new BreakerInputError(`${prefix}${key}`, `is no option: there are ${known.join(', ')}`);
+      throw new BreakerInputError(`${prefix}${key}`, `is not an option; there are ${known.join(', ')}`);
     }
   }
 }
@@ -51,9 +51,9 @@ const CONTROL = /\p{Cc}/u;
  */
 export function checkName(name: unknown): asserts name is string {
   if (typeof name !== 'string' || name.length === 0 || name.length > MAX_NAME_LENGTH) {
-    throw new BreakerInputError('name', `must be a text of 1 to ${MAX_NAME_LENGTH} characters, not ${shown(name)}`);
+    throw new BreakerInputError('name', `must be a string of 1 to ${MAX_NAME_LENGTH} characters, not ${shown(name)}`);
   }
   if (CONTROL.test(name) || !name.isWellFormed()) {
-    throw new BreakerInputError('name', `must not hold control characters or half pairs, as ${shown(name)} does`);
+    throw new BreakerInputError('name', `must not contain control characters or lone surrogates, not ${shown(name)}`);
   }
 }

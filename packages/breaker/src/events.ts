@@ -13,7 +13,7 @@ export interface BreakerEvent extends EventIdentity {
   /** Of transitions: the breaker's epoch, with which they are unique. Null for the others. */
   readonly breakerEpoch: number | null;
   /**
-   * Among others: reason, instance, version; of a forced state who, why and untilMs (0 = for ever); of failures that were
+   * Among others: reason, instance, version; of a forced state who, why and untilMs (0: no end); of failures that were
    * told late lateMs, how long before the event the first of them was.
    */
   readonly metadata: Readonly<Record<string, unknown>>;

@@ -28,18 +28,18 @@ export interface Outage {
   readonly kind: 'begin' | 'end';
 }
 
-/** Told of everything that happens. Called synchronously, `call` on each call: must be quick and must not throw. */
+/** Callbacks for metrics. Called synchronously, `call` for each call: they must be fast and must not throw. */
 export interface BreakerMetrics {
   /** The state that this instance acts on, each time it changes. */
   state(name: string, preset: string, state: StateName): void;
   /** @param durationMs how long the function took; 0 of a refused call */
   call(name: string, preset: string, outcome: CallOutcome, durationMs: number): void;
   /**
-   * A transition of the fleet's breaker, told by the one instance whose command made it. So a counter of each instance is
-   * added up, as Prometheus does with `sum`, and the sum counts each transition once, however many instances hear of it;
-   * those of an instance's own breaker while Redis is away are none of the fleet's, and `state` tells of them. A command
+   * A transition of the fleet's breaker, reported by the one instance whose command caused it. So a counter of each instance is
+   * added up, as Prometheus does with `sum`, and the sum counts each transition once, for any number of instances.
+   * Transitions of the local breaker during an outage are not counted as fleet transitions; `state` reports them. A command
    * that makes two at once (a forced state has ended, and its first report trips) counts from the first to the last. One
-   * whose answer was lost is counted by nobody; `circuit_breaker_events` has them all.
+   * whose reply was lost is not counted; `circuit_breaker_events` has all transitions.
    */
   transition(name: string, preset: string, from: StateName, to: StateName, reason: string): void;
   lease(name: string, preset: string, event: LeaseEvent): void;
@@ -52,7 +52,7 @@ export interface BreakerMetrics {
 const CALLBACKS = ['state', 'call', 'transition', 'lease', 'flush', 'outage'] as const;
 
 /**
- * Checks a caller's metrics and keeps what they throw, or reject with, away from the calls that they are told of. The first
+ * Checks a caller's metrics and keeps their exceptions and rejections away from the calls that they report. The first
  * error becomes a process warning, later ones are dropped: a callback that fails mostly does so every time.
  * @throws {BreakerInputError} when a callback is missing.
  */

@@ -44,7 +44,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 -- Why one field: an entry of seventeen costs Redis and the reader five times as
 -- much. Nobody looks at a part of an event before it is a row.
 --
--- Unsequenced events repeat what a later one says anew (running totals), so a
+-- Unsequenced events are repeated by a later one (running totals), so a
 -- lost one is no gap in the trail.
 
 local outbox_dropped = 0
@@ -128,12 +128,12 @@ const breakerRecord = `-- breaker-record.lua: how a breaker is kept, read and wr
 --   LEASES     sorted set: lease id by expiry (ms); belongs to the half-open
 --              state of the current epoch and goes with it
 --   PULSE      string, a line for each of the shard's last news, the newest first:
---              'noted at (ms) epoch alert until (ms) preset/name'. Whoever knows
+--              'noted at (ms) epoch alert until (ms) preset/name'. A reader that knows
 --              the first line of before sees at a glance what is new for all
---              breakers; whoever doesn't find it has to read them all.
+--              breakers; one that doesn't find it must read them all.
 --
 -- cjson can't tell an empty list from an empty map and writes both as {};
--- whoever reads takes either.
+-- readers accept either.
 
 local RECORD, INSTANCES, LEASES, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local OUTBOX_CAP, CHANNEL, PRESET, NAME = tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
@@ -160,7 +160,7 @@ local function breaker_load()
   return text and cjson.decode(text) or nil
 end
 
--- A state without an end must outlive any pause; all others are born anew
+-- A state without an end must outlive any pause; all others start again
 -- when nobody has used them for a day.
 local function breaker_save(record, now)
   local until_ms = record.state.untilMs
@@ -501,7 +501,7 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: '2ce326e03c53aa822594b9fcd48499205cc5f5f8',
+  sha1: '46b1f5699221edea341e961f9fd06ad6e11051e7',
   source: `${clock}
 ${outbox}
 ${change}

@@ -161,7 +161,7 @@ export class FleetSimulation {
     void victim.engine.member.command(action).catch(() => undefined);
   }
 
-  /** Whoever hears no announcements goes on hearing none: asking now and then must do. */
+  /** An instance that receives no announcements never will: polling must be enough. */
   private calm(): void {
     this.isChaotic = false;
     this.dependencyIsUp = true;

@@ -51,7 +51,7 @@ Exit codes:
   2  the command line or a variable is wrong; nothing was done
   3  done in part, or another process is doing it: run it again
   4  doctor found something to change, or reconcile something missing
-  5  Redis or Postgres can not be reached`;
+  5  Redis or Postgres cannot be reached`;
 
 /** What goes wrong is in the command's report. */
 export const silentLogger: WorkerLogger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };

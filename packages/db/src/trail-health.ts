@@ -11,11 +11,11 @@ export interface TrailHealth {
   readonly nowMs: number;
   /** Events that were refused and wait to be replayed. */
   readonly deadLetters: number;
-  /** Events that the reconcile found to be nowhere, and nobody has looked into (`audit_gaps.resolved_at`). */
+  /** Events that the reconcile found missing, in gaps that are not resolved (`audit_gaps.resolved_at`). */
   readonly missing: number;
   /** Blocks of the last ten minutes that have no row of their own, because too many began in one minute. */
   readonly blocksCapped: number;
-  /** The refused events that `audit_gaps` tells of, by outbox and epoch. */
+  /** The dropped events according to `audit_gaps`, per outbox and epoch. */
   readonly dropped: readonly DroppedEvents[];
   readonly jobs: readonly JobHealth[];
 }
@@ -27,7 +27,7 @@ export interface DroppedEvents {
   readonly count: number;
 }
 
-/** The history of one job, by whomever its runs were asked for. Dry runs don't count. */
+/** The history of one job: its runs, scheduled or requested. Dry runs don't count. */
 export interface JobHealth {
   readonly job: string;
   /** Since its last success, or since its history began, in milliseconds. */
@@ -86,7 +86,7 @@ export async function recordMetrics(db: Queryable, samples: readonly Sample[]): 
 
 const turn = alias(observerTurns, 'turn');
 
-/** Whether it is the caller's turn to record what it saw: nobody had it within the last `restMs`, by Postgres' clock. */
+/** Whether the caller may record its samples: no other process did so within the last `restMs`, by Postgres' clock. */
 export async function takeTurn(db: Queryable, restMs: number): Promise<boolean> {
   const { takenAtMs } = observerTurns;
   const taken = sql`

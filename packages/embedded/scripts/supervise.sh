@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs one server and outlives whoever asked for it, by just long enough to clean up.
+# Runs one server and outlives the process that started it, by just long enough to clean up.
 #
 # Usage: supervise.sh SIGNAL TENTHS SCRAP COMMAND [ARGUMENT…]
 #   SIGNAL  what asks the server to stop cleanly (TERM, INT)

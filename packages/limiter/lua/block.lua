@@ -13,8 +13,8 @@
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end; then
 --        type 'change' with the block before and after it.
---        PUBLISHes '<ARGV[2]> <key>' on the channel before it answers: whoever
---        keeps something of this window in memory lets go of it.
+--        PUBLISHes '<ARGV[2]> <key>' on the channel before it answers: processes
+--        that cache something of this window drop it.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
 local value = redis.call('GET', key)

@@ -109,7 +109,7 @@ export interface Cidr {
  * Reads a list of CIDRs and single addresses, IPv4 and IPv6. What stands for IPv4 (mapped, NAT64, 6to4) becomes
  * that, as {@link Address} does.
  * @param field the option that the list was given as, for the message.
- * @throws {LimiterInputError} when it is no list or an entry is neither, and for `/0`, which would take in everybody.
+ * @throws {LimiterInputError} when it is no list or an entry is neither, and for `/0`, which would match every client.
  */
 export function parseCidrs(field: string, list: unknown): readonly Cidr[] {
   if (!Array.isArray(list)) throw new LimiterInputError(field, `must be a list, not ${shown(list)}`);

@@ -27,15 +27,15 @@ export type Backend =
 /** Options that say how Redis is asked. */
 const OF_REDIS = ['deadlineMs', 'outboxCap', 'namespace', 'trail', 'denyCache', 'onError', 'onRecovered'] as const;
 
-const MEANWHILE = 'Each policy answers as its onUnavailable says until Redis decides again';
+const MEANWHILE = 'Each policy answers by its onUnavailable until Redis is available again';
 
 /** Reads where windows are kept. @throws {LimiterInputError} for none, for both, and for an option without effect. */
 export function backendOf(options: BackendOptions): Backend {
   const { redis, store, onError, onRecovered } = options;
   if (store !== undefined) {
-    if (redis !== undefined) throw new LimiterInputError('store', 'can not be used together with redis');
+    if (redis !== undefined) throw new LimiterInputError('store', 'cannot be used together with redis');
     const useless = OF_REDIS.find((name) => options[name] !== undefined);
-    if (useless !== undefined) throw new LimiterInputError(useless, 'has no effect with store: it is of redis only');
+    if (useless !== undefined) throw new LimiterInputError(useless, 'has no effect with store: it configures redis');
     return { kind: 'store', store };
   }
   for (const [name, listener] of Object.entries({ onError, onRecovered })) checkListener(name, listener);

@@ -24,7 +24,7 @@ export function readByHand({ actor, why }: ByHand, otherwise: string): Required<
 
 function checked(field: string, value: unknown, min: number, max: number): string {
   if (typeof value !== 'string' || value.length < min || value.length > max) {
-    throw new LimiterInputError(field, `must be a text of ${min} to ${max} characters, not ${shown(value)}`);
+    throw new LimiterInputError(field, `must be a string of ${min} to ${max} characters, not ${shown(value)}`);
   }
   if (value !== '') checkText(field, value, 4 * max);
   return value;

@@ -43,7 +43,7 @@ export function toDecision(
 }
 
 /**
- * What a policy says while Redis doesn't answer; a shadow policy refuses nobody. The times are unknown: a second is a
+ * What a policy answers while Redis doesn't; a shadow policy refuses no request. The times are unknown: a second is a
  * polite guess for a refusal.
  */
 export function unavailableDecision(
@@ -102,7 +102,7 @@ export type Listing =
       readonly endsAt: number;
     };
 
-/** The answer for such a subject. Nothing is charged, so the whole limit is left; a shadow policy refuses nobody. */
+/** The answer for such a subject. Nothing is charged, so the whole limit is left; a shadow policy refuses no request. */
 export function listedDecision({ name, limit, mode }: Policy, listing: Listing): Decision {
   if (listing.verdict === 'allow') {
     return {

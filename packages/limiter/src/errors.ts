@@ -68,7 +68,7 @@ export function checkMembers(field: string, value: unknown, names: readonly stri
   }
   for (const name in value) {
     if (!names.includes(name)) {
-      throw new LimiterInputError(`${field}.${name}`, `is no option; there are ${names.join(', ')}`);
+      throw new LimiterInputError(`${field}.${name}`, `is not an option; there are ${names.join(', ')}`);
     }
   }
 }

@@ -79,7 +79,7 @@ describe('a namespace', () => {
     expect((await redis.client.keys('*')).filter((key) => !key.startsWith('{sw:staging:'))).toEqual([]);
   });
 
-  it.each(['Staging', 'a:b', 'a}b', ' ', 'x'.repeat(65), 7, null])('can not be %j', (namespace) => {
+  it.each(['Staging', 'a:b', 'a}b', ' ', 'x'.repeat(65), 7, null])('cannot be %j', (namespace) => {
     const wrong = { namespace } as unknown as { readonly namespace: string };
     expect(() => createLimiter({ redis: client(), policies, ...wrong })).toThrow(/namespace.*must be 1 to 64/u);
     expect(() => livePolicies({ redis: client(), ...wrong })).toThrow(/namespace.*must be 1 to 64/u);

@@ -159,7 +159,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 -- Why one field: an entry of seventeen costs Redis and the reader five times as
 -- much. Nobody looks at a part of an event before it is a row.
 --
--- Unsequenced events repeat what a later one says anew (running totals), so a
+-- Unsequenced events are repeated by a later one (running totals), so a
 -- lost one is no gap in the trail.
 
 local outbox_dropped = 0
@@ -1054,7 +1054,7 @@ end
 
 export const batchSlidingLog: LuaScript = {
   name: 'batch-sliding-log',
-  sha1: '2893bde6f00cca06b1e64f422e934f26185687b3',
+  sha1: 'da6f79846dd8ce99ee5cb42881e54731e698fda1',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1159,7 +1159,7 @@ return answers .. table.concat(rest)
 
 export const batchSlidingWindow: LuaScript = {
   name: 'batch-sliding-window',
-  sha1: 'ba035ddb67f472f55567456c93701987eaccbe9a',
+  sha1: 'b4ac05fccc760473558c256ab211ac6f7dc025ce',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1264,7 +1264,7 @@ return answers .. table.concat(rest)
 
 export const batchFixedWindow: LuaScript = {
   name: 'batch-fixed-window',
-  sha1: 'ea48fbcdb764876a6ff69d434886bcc82aa1d829',
+  sha1: '2549469b4bbaf4c2e835b1bdf0b93c2df2e54c67',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1369,7 +1369,7 @@ return answers .. table.concat(rest)
 
 export const batchTokenBucket: LuaScript = {
   name: 'batch-token-bucket',
-  sha1: '52c5c31ec88ad4ee9e2d80ae41039cf698e54e87',
+  sha1: '630140a7b1404622b687b8a5adef11e3e4ec0de9',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1474,7 +1474,7 @@ return answers .. table.concat(rest)
 
 export const batchConcurrency: LuaScript = {
   name: 'batch-concurrency',
-  sha1: '11124abc51893559152e08ce12971a840c3aef2d',
+  sha1: '17f365f795ddd28ff264383405106fa61549f8f9',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1579,7 +1579,7 @@ return answers .. table.concat(rest)
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: '59adcb6a1d51c92aae60e450ce6ad7efda4b1818',
+  sha1: 'b1fd2eb07dda51698c4626d3b1ab6c0d22107d27',
   source: `${clock}
 ${outbox}
 ${change}
@@ -1595,8 +1595,8 @@ ${blockRecord}
 --        to unblock or reset: 1 when a block was lifted, 0 when there was none
 -- Events type 'block': a new block, or the lifted one with its new end; then
 --        type 'change' with the block before and after it.
---        PUBLISHes '<ARGV[2]> <key>' on the channel before it answers: whoever
---        keeps something of this window in memory lets go of it.
+--        PUBLISHes '<ARGV[2]> <key>' on the channel before it answers: processes
+--        that cache something of this window drop it.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
 local value = redis.call('GET', key)
@@ -1684,7 +1684,7 @@ return 1
 
 export const countDenied: LuaScript = {
   name: 'count-denied',
-  sha1: '59e690b7e72ba2147fcd4ab326c126ea67fdb295',
+  sha1: 'd575c23e1419791d5414ce9e82814ef9361ce8ca',
   source: `${clock}
 ${outbox}
 ${blockRecord}
@@ -1712,7 +1712,7 @@ return counted
 
 export const decisionCounts: LuaScript = {
   name: 'decision-counts',
-  sha1: '0261dd4045330ed3372c4550b8482b7acdc15277',
+  sha1: '9d3a90dcd60b43c2ae49c6b19c2e7d1f30da742a',
   source: `${clock}
 ${outbox}
 -- decision-counts.lua: records how many decisions fell how, for dashboards.
@@ -1825,7 +1825,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: '954e4c5317714f28af62a69491a0bdd789f3546e',
+  sha1: 'd0374b3ae2170288ee117d35dcab6dbb37354dc5',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -2093,7 +2093,7 @@ return pack('>I6' .. string.rep('I4', index), now, unpack(slots)) .. rest
 
 export const liveEntries: LuaScript = {
   name: 'live-entries',
-  sha1: '98a90e3f8429131ff92d0ec055286b92978ad686',
+  sha1: '5512538ae023f25d6d5c86a06ff2359441904113',
   source: `${clock}
 ${outbox}
 ${change}
@@ -2182,7 +2182,7 @@ return { before and 1 or 0, listening(), value }
 
 export const loneSlidingLog: LuaScript = {
   name: 'lone-sliding-log',
-  sha1: 'db31f53ac97a92e8b14d1cc3ea8c1d9f12978f8d',
+  sha1: '5950e35363425016afe56e3d0aa347feb8fdccb8',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2246,7 +2246,7 @@ return answer
 
 export const loneSlidingWindow: LuaScript = {
   name: 'lone-sliding-window',
-  sha1: 'd95c97a914a29978feb34b917855cd21c66178ad',
+  sha1: 'e72ec121495022a3f7797764403b3e68a4c96e2c',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2310,7 +2310,7 @@ return answer
 
 export const loneFixedWindow: LuaScript = {
   name: 'lone-fixed-window',
-  sha1: '9216db57d3873068f93cc17477e3c0e38a172b21',
+  sha1: '3fef9b7f9183bc3c366cf529139bdfeff2f72178',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2374,7 +2374,7 @@ return answer
 
 export const loneTokenBucket: LuaScript = {
   name: 'lone-token-bucket',
-  sha1: '95b06dbbfff697ffbff459f5070f078c2e61de7c',
+  sha1: '88c8db1e9765b6f14a46da11757978466b64eb5e',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2438,7 +2438,7 @@ return answer
 
 export const loneConcurrency: LuaScript = {
   name: 'lone-concurrency',
-  sha1: '9633f68b48eb2f079b8d3036dcaa066bbf60def6',
+  sha1: 'aebc9660d620b843e77cff7bc3ad3f1f67d55297',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2502,7 +2502,7 @@ return answer
 
 export const nearLimit: LuaScript = {
   name: 'near-limit',
-  sha1: '5ac69090af1463d9c85774602f10482296bd8329',
+  sha1: '567909cb66860525600551a9b75510dd1916229f',
   source: `${clock}
 ${outbox}
 ${blockRecord}

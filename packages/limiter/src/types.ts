@@ -14,7 +14,7 @@ import type { RedisFaultCode } from '@spillway/redis';
  */
 
 /**
- * Why a decision fell as it did. `limited`: the window is full. `blocked`: a block runs. `shadow`: it would have been
+ * The reason for the decision. `limited`: the window is full. `blocked`: a block runs. `shadow`: it would have been
  * refused, but the policy only watches. `withheld`: it fits, but another policy of the same `consumeAll` refused, so that
  * nothing was charged. `cost_above_limit`: the limit as it is now, changed live, is below the request's cost, so that it never
  * fits; nothing was charged. `unavailable`: Redis did not decide; `cause` says why. `allow_listed`, `deny_listed`: the subject is on a list

@@ -2,7 +2,7 @@ import type { RedisClient } from './client.ts';
 import { type Connection, connectionOf } from './connection.ts';
 import { faultOf, type RedisFault } from './fault.ts';
 
-/** After an outage of so many deadlines nobody waits any more: the answer is known. */
+/** After an outage of this many deadlines work is no longer queued: it fails at once. */
 const PATIENCE = 2;
 
 /** Work that waits for Redis. */
@@ -16,7 +16,7 @@ export interface Startable {
  * - while the connection is not ready;
  * - while some work is late: sent, past its deadline and not settled, as happens when Redis is frozen;
  * - after work was lost without a reply, with the connection that carried it, until something is answered. A Cluster
- *   client stays ready whatever becomes of one master, and would be sent everything anew each time a connection to a dead
+ *   client stays ready whatever becomes of one master, and would get all work again each time a connection to a dead
  *   one ends. So one piece of work at a time, the *probe*, goes first.
  *
  * A reply ends it, also a late one, and so does a connection that becomes ready, since Redis has answered its handshake.
@@ -112,8 +112,8 @@ export class Availability {
 }
 
 /**
- * Whether the connection is ready, and who waits for it: any number of listeners over one listener of its own. Fifty thousand
- * requests in an outage, or a Cluster's many shards, must not become as many listeners of the client.
+ * Whether the connection is ready, and what waits for it: any number of listeners over one listener of the client. Fifty thousand
+ * requests in an outage, or the shards of a Cluster, must not become as many listeners of the client.
  */
 export class Readiness {
   readonly #client: RedisClient;

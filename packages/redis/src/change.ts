@@ -2,7 +2,7 @@ import { eventFields } from './event-fields.ts';
 import { type EventIdentity, type OutboxEvent, outboxEventId } from './outbox.ts';
 import { builtinModule, programArguments } from './platform.ts';
 
-/** A change that was made by hand, as one outbox event tells it. */
+/** A manual change, as one outbox event describes it. */
 export interface ChangeEvent extends EventIdentity {
   /** The event's id, the same at every delivery. */
   readonly id: string;
@@ -43,7 +43,7 @@ export function parseChangeEvent(event: OutboxEvent): ChangeEvent {
   };
 }
 
-/** What was stored by hand need not be JSON; then it is told as the text that it is. */
+/** A stored value need not be JSON; it is then reported as text. */
 function jsonOrText(text: string): unknown {
   if (text === '') return null;
   try {

@@ -42,7 +42,7 @@ export interface RedisClient {
  * ioredis options for a connection that decides requests. Each one keeps a decision from being late or made twice:
  * nothing queues while the connection is away, nothing that may have run is sent again, and a returning Redis is
  * found within a second. `socketTimeout` gives up a connection whose server has gone silent: without it a frozen master
- * keeps its clients for as long as TCP does, a quarter of an hour, whoever has taken its place.
+ * keeps its clients for as long as TCP does, a quarter of an hour, even if another node has taken over.
  */
 export const hotPathOptions: {
   readonly enableOfflineQueue: false;
@@ -71,7 +71,7 @@ export const hotPathOptions: {
  * - `slotsRefreshInterval`: by default ioredis learns of a new master only when the old one closes its connections or
  *   answers MOVED, and a frozen one does neither.
  * - `enableOfflineQueue` stays true: nodes are connected when they are first needed, and without a queue whatever else is
- *   asked for in these milliseconds would be refused. Who keeps a deadline must stop sending when it passes.
+ *   asked for in these milliseconds would be refused. A caller with its own deadline must stop sending once it has passed.
  */
 export const hotPathClusterOptions: {
   readonly enableOfflineQueue: true;

@@ -14,7 +14,7 @@ import { connectionOf } from './connection.ts';
 import { redisFault } from './fault.ts';
 import * as hotPath from './index.ts';
 import { type RedisClientOrUrl, readRedisOption } from './redis-option.ts';
-import { PreparedArgument } from './script-call.ts';
+import { EncodedArgument } from './script-call.ts';
 import { defineScript } from './script.ts';
 import { type HotPathClient, subscribe } from './subscribe.ts';
 import { luaScript } from '../test/lua-script.ts';
@@ -59,7 +59,7 @@ describe.each(shapes)('a client of $name', ({ connect }) => {
     const script = defineScript(luaScript(`${source} -- ${Math.random()}`), (reply) => reply);
     const bytes = Buffer.from([0, 13, 10, 128, 255]);
     for (let time = 1; time <= 2; time += 1) {
-      const reply = await script.run(client, ['{t}Grüße'], [`日本${time}`, new PreparedArgument(bytes)]);
+      const reply = await script.run(client, ['{t}Grüße'], [`日本${time}`, new EncodedArgument(bytes)]);
       expect(reply).toEqual([
         Buffer.from('{t}Grüße'),
         Buffer.from(`日本${time}`),
@@ -187,7 +187,7 @@ describe.each(redisLibraries(hotPath))('a Sentinel client of $name', ({ connectT
 });
 
 describe('node-redis', () => {
-  it('has its connection left when the server can not write any more', async () => {
+  it('has its connection left when the server cannot write any more', async () => {
     const client = createClient({ url: server.url, ...hotPath.nodeRedisOptions });
     client.on('error', () => undefined);
     await client.connect();
@@ -204,9 +204,7 @@ describe('node-redis', () => {
   it('that was not connected says so', () => {
     const client = optionOf(createClient({ url: server.url }));
     expect(client.status).toBe('wait');
-    expect(connectionOf(client).fault.message).toBe(
-      'Redis can not be reached (connect() of the client was not called)',
-    );
+    expect(connectionOf(client).fault.message).toBe('Redis cannot be reached (connect() of the client was not called)');
   });
 
   it('has its database in the names of channels', () => {
@@ -226,7 +224,7 @@ describe('node-redis', () => {
     [{ customCommand: async () => undefined }, /not a client of Valkey GLIDE/u],
     [{ createScript: () => undefined }, /^is a client of @upstash\/redis, which sends again what may have run/u],
     [{}, /^must be a client of ioredis or node-redis, or a URL, not an object of class Object/u],
-  ])('refuses what can not decide %#', (value, problem) => {
+  ])('refuses what cannot decide %#', (value, problem) => {
     expect(readRedisOption(value)).toMatch(problem);
   });
 });
@@ -241,7 +239,7 @@ describe('a URL', () => {
     expect(hotPath.channelOf(client, 'a')).toBe(`spillway:${db}:a`);
   });
 
-  it('that can not be read, or has a prefix for keys, is refused', () => {
+  it('that cannot be read, or has a prefix for keys, is refused', () => {
     expect(readRedisOption('redis://a b')).toMatch(/^must be a URL that begins with/u);
     expect(readRedisOption(`${server.url}?keyPrefix=app`)).toMatch(/^has the option keyPrefix/u);
   });

@@ -16,7 +16,7 @@ export interface Connection {
   /** Why the client is not ready. */
   readonly fault: RedisFault;
   /**
-   * Hears of an error that a command was rejected with. A connection to a server that can't write is left and made anew: a
+   * Takes the error that a command was rejected with. A connection to a server that can't write is closed and reopened: a
    * name that led to a demoted master may lead to its successor by now.
    */
   rejected(error: unknown): RedisFault;

@@ -111,7 +111,7 @@ class PendingWork<Reply> implements Expiring, Startable {
     );
   }
 
-  /** It could not be encoded. Told in another turn: the caller has not been given back control yet. */
+  /** It could not be encoded. Reported in another turn, since the caller has not got control back yet. */
   #unsent(error: unknown): void {
     this.#availability.unsent();
     queueMicrotask(() => {
@@ -134,7 +134,7 @@ class PendingWork<Reply> implements Expiring, Startable {
     this.#callbacks.onFailure(faultOf('no_answer'), true);
   }
 
-  /** True when somebody still waits for the outcome. */
+  /** True if a caller still waits for the outcome. */
   #settle(answered: boolean): boolean {
     const wasLate = this.#state === 'late';
     this.#state = 'done';

@@ -8,7 +8,7 @@ export interface Expiring {
   after: Expiring | undefined;
 }
 
-/** The longest that the timer runs without a look: so long at most a process is kept alive for nothing. */
+/** Longest time between two checks of the timer, and so the longest that it keeps an idle process alive. */
 const LONGEST_LOOK_MS = 100;
 
 /**

@@ -9,38 +9,38 @@ export interface RecoveredOutage {
   readonly failures: number;
 }
 
-/** Who hears that Redis doesn't decide, and that it does again. */
+/** Callbacks for the begin and the end of an outage. */
 export interface FaultListeners {
   /**
-   * Called once for each cause of an outage, at the first decision that falls without Redis. @default a process warning
-   * for each cause, and one when Redis is back
+   * Called once per cause of an outage, at the first decision without Redis. @default a process warning
+   * per cause, and one when Redis is available again
    */
   readonly onError?: ((error: RedisFault) => void) | undefined;
-  /** Called once when Redis decides again, at least a second after the last failure. @default none */
+  /** Called once when Redis is available again, at least a second after the last failure. @default none */
   readonly onRecovered?: ((outage: RecoveredOutage) => void) | undefined;
 }
 
 /** What a {@link FaultReporter} is made of. */
 export interface FaultReporterOptions extends FaultListeners {
-  /** Who speaks, as `limiter`. */
+  /** Name in the warnings, such as `limiter`. */
   readonly who: string;
-  /** Who decides. @default 'Redis' */
+  /** What makes the decisions. @default 'Redis' */
   readonly decider?: string;
-  /** What happens meanwhile, as a sentence. */
+  /** How decisions are made during the outage, as a sentence. */
   readonly meanwhile: string;
 }
 
-/** Tells that Redis doesn't decide: once for each cause of an outage, and once when it is over. */
+/** Reports an outage: once per cause, and once when it is over. */
 export interface FaultReporter {
   /** Something was decided without Redis. */
   failed(fault: RedisFault): void;
   /** Redis decided. */
   answered(): void;
-  /** Something beside decisions doesn't work, such as hearing of changes: told once for each cause. */
+  /** Something other than a decision failed, such as a subscription: reported once per cause. */
   note(error: unknown, what: string): void;
 }
 
-/** A failure after which Redis has answered for so long, in ms, was the outage's last: one shard's answer is no end of another's outage. */
+/** An outage is over once Redis has answered without a failure for this time, in ms: a reply of one shard doesn't end an outage of another. */
 const QUIET_MS = 1_000;
 
 interface Outage {
@@ -69,7 +69,7 @@ export function faultReporter({
     warn(`a listener failed: ${String(error)}`, 'listener');
   }
 
-  /** Calls a listener in a way that nothing of it reaches the decision. */
+  /** Calls a listener so that its exceptions and rejections don't reach the decision. */
   function tell(listener: () => unknown): void {
     try {
       const result = listener();
@@ -103,7 +103,7 @@ export function faultReporter({
       const durationMs = Math.round(now - sinceMs);
       if (onRecovered !== undefined) tell(() => onRecovered({ durationMs, failures }));
       else if (onError === undefined)
-        warn(`${decider} decides again, after ${durationMs} ms and ${failures} failures`, 'recovered');
+        warn(`${decider} decides again after ${durationMs} ms and ${failures} failures`, 'recovered');
     },
     note(error, what) {
       const fault = redisFault(error);

@@ -1,6 +1,6 @@
 /**
  * Why Redis did not do what it was asked. The first group is an outage, which passes; the second is a fault of the
- * installation, which stays until somebody mends it.
+ * installation, which stays until an operator fixes it.
  *
  * - `not_connected`: there is no connection: a wrong URL, a server that is down, a certificate that is refused.
  * - `no_answer`: no answer within the deadline.
@@ -45,14 +45,14 @@ export type RedisFaultCode =
 export type RedisFaultKind = 'outage' | 'installation';
 
 const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string]>> = {
-  not_connected: ['outage', 'Redis can not be reached'],
-  no_answer: ['outage', 'Redis gave no answer in time'],
+  not_connected: ['outage', 'Redis cannot be reached'],
+  no_answer: ['outage', 'Redis did not answer in time'],
   connection_lost: ['outage', 'the connection to Redis ended before the answer came'],
-  read_only: ['outage', 'this Redis can not write: a replica, or a master without enough replicas'],
+  read_only: ['outage', 'this Redis cannot write: a replica, or a master without enough replicas'],
   loading: ['outage', 'Redis is loading its data'],
   busy: ['outage', 'Redis is busy with a script'],
   out_of_memory: ['outage', 'Redis has reached its maxmemory'],
-  not_persisting: ['outage', 'Redis can not save to its disk and refuses to write'],
+  not_persisting: ['outage', 'Redis cannot save to its disk and refuses to write'],
   cluster_down: ['outage', 'the Redis Cluster does not serve this slot'],
   error_answer: ['outage', 'Redis answered with an error'],
   authentication: ['installation', 'Redis refuses the user or password of the connection'],
@@ -64,11 +64,11 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
   script_error: ['installation', 'a script of Spillway failed in Redis'],
   shards_disagree: [
     'installation',
-    'processes on this Redis have different numbers of shards: set the same everywhere, or part them by namespace',
+    'processes on this Redis have different numbers of shards: set the same number in all of them, or separate them by namespace',
   ],
   client_missing: [
     'installation',
-    'a Redis URL is opened by the package ioredis, which is not installed: run npm install ioredis, or give a client of node-redis',
+    'opening a Redis URL needs the package ioredis, which is not installed: run npm install ioredis, or pass a client of node-redis',
   ],
   client_ended: ['installation', 'the Redis client was ended by its owner'],
   client_error: ['installation', 'the request could not be sent, or its answer could not be read'],

@@ -2,7 +2,7 @@ import { eventFields } from './event-fields.ts';
 import { type OutboxEvent, outboxEventId } from './outbox.ts';
 
 /**
- * An outage as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with more
+ * An outage, as one outbox event describes it: a snapshot with running totals. Of two snapshots with one id the one with more
  * `reports` holds. Times are in ms since 1970 by Redis' clock.
  */
 export interface GapEvent {
@@ -17,7 +17,7 @@ export interface GapEvent {
   /** The first and the last decision without Redis. */
   readonly fromMs: number;
   readonly toMs: number;
-  /** How many instances have told of it so far, and how often. */
+  /** How many instances have reported it so far, and how often. */
   readonly instances: number;
   readonly reports: number;
   /** How many decisions were made without Redis, by what they said. */

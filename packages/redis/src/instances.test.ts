@@ -4,17 +4,17 @@ import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hotPathOptions } from './client.ts';
 import { RedisOptionError } from './errors.ts';
-import { type Instances, instances } from './instances.ts';
+import { type FleetMembership, joinFleet } from './instances.ts';
 
 const redis = useRedis();
 const KEY = '{sw:00}:live:test';
-const open: Instances[] = [];
+const open: FleetMembership[] = [];
 afterEach(async () => {
   await Promise.all(open.splice(0).map((one) => one.close()));
 });
 
-function join(client: Redis = redis.client, ttlMs = 300): Instances {
-  const one = instances({ client, name: 'test', ttlMs });
+function join(client: Redis = redis.client, ttlMs = 300): FleetMembership {
+  const one = joinFleet({ client, name: 'test', ttlMs });
   open.push(one);
   return one;
 }
@@ -68,7 +68,7 @@ describe('instances', () => {
     ['name', { name: 'a:b' }],
     ['ttlMs', { ttlMs: 5 }],
   ])('refuse a bad %s', (option, bad) => {
-    const make = (): unknown => instances({ client: redis.client, name: 'x', ...bad });
+    const make = (): unknown => joinFleet({ client: redis.client, name: 'x', ...bad });
     expect(make).toThrow(RedisOptionError);
     expect(make).toThrow(`"${option}"`);
   });

@@ -5,8 +5,8 @@ import { defineScript } from './script.ts';
 import { live as liveLua } from './scripts.generated.ts';
 import { shardTag } from './shard-of.ts';
 
-/** What {@link instances} needs. */
-export interface InstancesOptions {
+/** What {@link joinFleet} needs. */
+export interface FleetOptions {
   readonly client: RedisClient;
   /** What is counted, such as `limiter`: lower-case letters, digits, `_` and `-`, up to 64. */
   readonly name: string;
@@ -17,7 +17,7 @@ export interface InstancesOptions {
 }
 
 /** This instance among its like. */
-export interface Instances {
+export interface FleetMembership {
   /** A UUID, new at each start. */
   readonly id: string;
   /**
@@ -30,13 +30,13 @@ export interface Instances {
 }
 
 /**
- * The most of three: a Redis that comes back empty counts one instance at first, and whoever believed it would take all of
+ * The most of three: a Redis that comes back empty counts one instance at first, and an instance that trusted it would take all of
  * a limit that many share.
  */
 const REMEMBERED_BEATS = 3;
 const GOODBYE_MS = 500;
 
-const live = defineScript(liveLua, Number);
+const alive = defineScript(liveLua, Number);
 
 /** The sorted set in which instances of that name beat: their ids, each with the time of its last beat in ms. */
 export function instancesKey(name: string, namespace = ''): string {
@@ -48,7 +48,7 @@ export function instancesKey(name: string, namespace = ''): string {
  * Beats that Redis doesn't answer are left out; there is never more than one under way.
  * @throws {RedisOptionError}
  */
-export function instances({ client, name, ttlMs = 6_000, namespace }: InstancesOptions): Instances {
+export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptions): FleetMembership {
   checkKeyName('name', name);
   checkWhole('ttlMs', ttlMs, 100, 3_600_000);
   const id = crypto.randomUUID();
@@ -60,7 +60,7 @@ export function instances({ client, name, ttlMs = 6_000, namespace }: InstancesO
     if (beating || client.status !== 'ready') return;
     beating = true;
     try {
-      counts.push(await live.run(client, [key], [id, 'beat', ttlMs]));
+      counts.push(await alive.run(client, [key], [id, 'beat', ttlMs]));
       if (counts.length > REMEMBERED_BEATS) counts.shift();
     } catch {
       // Redis is away; the next beat asks again.
@@ -82,7 +82,7 @@ export function instances({ client, name, ttlMs = 6_000, namespace }: InstancesO
     async close() {
       clearInterval(timer);
       client.off('ready', onReady);
-      if (client.status === 'ready') await settleWithin(GOODBYE_MS, live.run(client, [key], [id, 'leave', ttlMs]));
+      if (client.status === 'ready') await settleWithin(GOODBYE_MS, alive.run(client, [key], [id, 'leave', ttlMs]));
     },
   };
 }

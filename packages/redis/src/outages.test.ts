@@ -69,7 +69,7 @@ describe('gap.lua', () => {
 });
 
 describe('outageReporter', () => {
-  it('reports when Redis is back, whoever else uses it, and each decision once', async () => {
+  it('reports when Redis is back, whichever part noticed it first, and each decision once', async () => {
     const server = await startRedis();
     const client = new Redis(server.url, hotPathOptions);
     client.on('error', () => undefined);

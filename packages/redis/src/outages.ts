@@ -20,7 +20,7 @@ export interface OutageReporterOptions {
   readonly namespace?: string;
 }
 
-/** Counts what was decided without Redis, and tells the trail of it when Redis is back. */
+/** Counts decisions without Redis, and records them in the trail when Redis is available again. */
 export interface OutageReporter {
   /** Decisions were made without Redis. `answer` is what they said, such as `open`. @param howMany @default 1 */
   count(answer: string, howMany?: number): void;

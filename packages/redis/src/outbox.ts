@@ -8,7 +8,7 @@ export interface OutboxKeys {
   readonly head: string;
 }
 
-/** An event as a script wrote it, before anybody gave it a meaning. */
+/** An event as a script wrote it, not parsed yet. */
 export interface OutboxEvent {
   /** The stream entry's id, to acknowledge it by. */
   readonly entryId: string;
@@ -95,7 +95,7 @@ function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === 'string');
 }
 
-/** What an event is known by, everywhere and for ever. */
+/** What identifies an event, in every store and at any time. */
 export type EventIdentity = Pick<OutboxEvent, 'shard' | 'epoch' | 'seq' | 'atMs'>;
 
 /**

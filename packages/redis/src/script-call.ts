@@ -1,7 +1,7 @@
 import { Command, encode, encodeBytes } from './command.ts';
 
 /** An argument that is encoded once and sent many times. */
-export class PreparedArgument {
+export class EncodedArgument {
   readonly bytes: Buffer;
   /** As it goes over the wire, a character a byte. */
   readonly wire: string;
@@ -12,8 +12,8 @@ export class PreparedArgument {
   }
 }
 
-/** What a script can be given beside its keys. */
-export type ScriptArgument = string | number | PreparedArgument;
+/** An argument of a script. */
+export type ScriptArgument = string | number | EncodedArgument;
 
 /** A script, and how it is named in a command: by its hash, or by its source. */
 export interface ScriptName {
@@ -44,7 +44,7 @@ export class ScriptCall extends Command {
 
   override get parts(): readonly (string | Buffer)[] {
     const { script, command } = this.named;
-    const args = this.arguments.map((arg) => (arg instanceof PreparedArgument ? arg.bytes : String(arg)));
+    const args = this.arguments.map((arg) => (arg instanceof EncodedArgument ? arg.bytes : String(arg)));
     return [command === 'eval' ? script.source : script.sha1, String(this.keys.length), ...this.keys, ...args];
   }
 
@@ -56,7 +56,7 @@ export class ScriptCall extends Command {
     const { keys } = this;
     let wire = `*${3 + keys.length + this.arguments.length}\r\n${this.named.head}${encode(String(keys.length))}`;
     for (const key of keys) wire += encode(key);
-    for (const arg of this.arguments) wire += arg instanceof PreparedArgument ? arg.wire : encode(String(arg));
+    for (const arg of this.arguments) wire += arg instanceof EncodedArgument ? arg.wire : encode(String(arg));
     return Buffer.from(wire, 'latin1');
   }
 

@@ -1,7 +1,7 @@
 import { type RedisServer, startRedis } from '@spillway/embedded';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { PreparedArgument } from './script-call.ts';
+import { EncodedArgument } from './script-call.ts';
 import { defineScript } from './script.ts';
 import { luaScript } from '../test/lua-script.ts';
 
@@ -53,7 +53,7 @@ describe('defineScript', () => {
       (reply) => reply,
     );
     const bytes = Buffer.from([0, 13, 10, 128, 255]);
-    const reply = await script.run(redis, ['{t}Grüße', '{t}日本🎏'], ['', 1.5, new PreparedArgument(bytes)]);
+    const reply = await script.run(redis, ['{t}Grüße', '{t}日本🎏'], ['', 1.5, new EncodedArgument(bytes)]);
     expect(reply).toEqual(Buffer.concat([Buffer.from('{t}Grüße|{t}日本🎏||1.5|'), bytes]));
   });
 });

@@ -44,7 +44,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 -- Why one field: an entry of seventeen costs Redis and the reader five times as
 -- much. Nobody looks at a part of an event before it is a row.
 --
--- Unsequenced events repeat what a later one says anew (running totals), so a
+-- Unsequenced events are repeated by a later one (running totals), so a
 -- lost one is no gap in the trail.
 
 local outbox_dropped = 0
@@ -89,7 +89,7 @@ end
 
 export const gap: LuaScript = {
   name: 'gap',
-  sha1: '1d70a41f79f5108ec4c763723fad68b12ac6bf6e',
+  sha1: '402c4b10a98da5ad9d8594e155729a1f5445b122',
   source: `${clock}
 ${outbox}
 -- gap.lua: records decisions that were made without Redis, one gap an outage.

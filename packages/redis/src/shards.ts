@@ -24,12 +24,12 @@ export interface ShardsWatchOptions {
   readonly shards: number;
   /** @default none */
   readonly namespace?: string;
-  /** Told that other processes have another number: a fault with code `shards_disagree`. */
+  /** Called if other processes have another number, with a fault of code `shards_disagree`. */
   readonly onDisagreement: (fault: RedisFault) => void;
 }
 
 /**
- * Says in Redis how many shards this process has, and hears whether others have another number: then one subject has two
+ * Publishes in Redis how many shards this process has, and checks whether others have another number: then one subject has two
  * windows, and a worker with fewer shards leaves events lying. One script call at the start, one at each connection that
  * becomes ready, and three a minute; nothing while Redis is away.
  * @returns ends it

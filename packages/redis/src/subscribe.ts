@@ -1,7 +1,7 @@
 import type { RedisClient } from './client.ts';
 import { isReplyError } from './fault.ts';
 
-/** A connection that hears what is published: `Redis` or `Cluster` of ioredis, or a wrapped client of another library. */
+/** A connection that receives published messages: `Redis` or `Cluster` of ioredis, or a wrapped client of another library. */
 export interface SubscriberClient {
   readonly status: string;
   /** Those of ioredis' `Redis`. A Cluster subscribes by a connection of its own, and catches what that says. */
@@ -33,10 +33,10 @@ export interface SubscriptionOptions {
   readonly onMessage: (message: string, channel: string) => void;
   /**
    * Called each time the subscription stands, the first time and after every reconnection. What was published in between
-   * was not heard: read the current state now. (A Cluster client that only changes its subscribing node does not tell.)
+   * was missed: read the current state now. (A Cluster client that only changes its subscribing node does not report that.)
    */
   readonly onSubscribed: () => void;
-  /** Called when Redis refuses the subscription, mostly since the user may not hear these channels. @default none */
+  /** Called when Redis refuses the subscription, usually because the user lacks permission for these channels. @default none */
   readonly onRefused?: ((error: unknown) => void) | undefined;
 }
 
@@ -54,7 +54,7 @@ export interface Subscription {
  */
 export function subscribe({ client, channels, onMessage, onSubscribed, onRefused }: SubscriptionOptions): Subscription {
   const connection = client.duplicate();
-  // Each `ready` subscribes below. ioredis would do the same beside it, and nobody could catch the error of a connection
+  // Each `ready` subscribes below. ioredis would do the same in parallel, and the error could not be caught of a connection
   // that is lost in that moment: it would end the process.
   Object.assign(connection.options ?? {}, { autoResubscribe: false });
   let closed = false;
@@ -65,7 +65,7 @@ export function subscribe({ client, channels, onMessage, onSubscribed, onRefused
     try {
       await connection.subscribe(...channels);
     } catch (error) {
-      // The connection went away again, or may not hear this: the next `ready` tries again.
+      // The connection was lost again, or lacks permission: the next `ready` tries again.
       if (isReplyError(error)) onRefused?.(error);
       return;
     }
@@ -77,7 +77,7 @@ export function subscribe({ client, channels, onMessage, onSubscribed, onRefused
   connection.on('message', (channel, message) => {
     if (!closed) onMessage(message, channel);
   });
-  // Reconnecting is the client's business, and an 'error' that nobody hears would end the process.
+  // The client reconnects by itself, and an 'error' without a listener would end the process.
   connection.on('error', () => undefined);
   connection.on('ready', () => void begin());
   // A client made with `lazyConnect` waits for its first command, and so does its duplicate.

@@ -6,7 +6,7 @@
 -- Events none
 --
 -- One script and not two commands: a worker killed between XACK and XDEL would
--- leave an entry that nobody reads again and that fills the outbox for ever.
+-- leave an entry that is never read again and stays in the outbox.
 
 redis.call('XACK', KEYS[1], unpack(ARGV))
 return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))

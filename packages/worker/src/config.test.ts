@@ -81,7 +81,11 @@ describe('readConfig', () => {
       'https://bot:hunter2@hooks.example/x',
       'ALERT_WEBHOOK_URL must be an http:// or https:// URL without a user and a password, which fetch refuses, got "https://***@hooks.example/x"',
     ],
-    ['ALERT_WEBHOOK_URL', 'https://hooks.example/x', 'ALERT_WEBHOOK_SECRET must be set beside ALERT_WEBHOOK_URL'],
+    [
+      'ALERT_WEBHOOK_URL',
+      'https://hooks.example/x',
+      'ALERT_WEBHOOK_SECRET must be set together with ALERT_WEBHOOK_URL',
+    ],
     ['DATABASE_SERVER', 'mysql', 'DATABASE_SERVER must be postgres or pgbouncer'],
     ['WORKER_HTTP_PORT', '0', 'WORKER_HTTP_PORT must be a whole number from 1 to 65535'],
     ['SPILLWAY_ARCHIVE_TABLES', '{', 'SPILLWAY_ARCHIVE_TABLES must be a JSON list of tables to archive (the whole: '],

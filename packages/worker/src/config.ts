@@ -16,7 +16,7 @@ import { archiveTablesField } from './archive-tables-field.ts';
 import { isWebhookUrl } from './alerts/webhook.ts';
 import type { MaintainedTable } from './maintenance/job.ts';
 
-/** What the worker's process is told by its environment. */
+/** The worker's settings from the environment. */
 export interface WorkerConfig {
   /** `REDIS_URL`: the Redis of the limiters, in any form that `parseRedisUrl` reads. */
   readonly redisUrl: string;
@@ -46,7 +46,7 @@ export interface WorkerConfig {
   readonly readyMaxLagMs: number;
   /** `SPILLWAY_ARCHIVE_TABLES`: all tables to archive, the guide's three included. @default the guide's three */
   readonly archiveTables: readonly MaintainedTable[];
-  /** `ALERT_WEBHOOK_URL` and `ALERT_WEBHOOK_SECRET`: who is told of alerts. @default nobody */
+  /** `ALERT_WEBHOOK_URL` and `ALERT_WEBHOOK_SECRET`: the receiver of alerts. @default none */
   readonly webhook: { readonly url: string; readonly secret: string } | undefined;
   /** `SPILLWAY_FILE`: a `spillway.yaml` to apply at the start. @default none */
   readonly file: string | undefined;
@@ -113,9 +113,10 @@ export function readConfig(env: Environment): WorkerConfig {
   };
 }
 
-/** A webhook without a signature is one that anybody can forge. */
+/** A webhook without a signature can be forged by any client. */
 function webhookOf(url: string | undefined, secret: string | undefined): WorkerConfig['webhook'] {
   if (url === undefined) return undefined;
-  if (secret === undefined) throw new ConfigError('ALERT_WEBHOOK_SECRET', 'set beside ALERT_WEBHOOK_URL', undefined);
+  if (secret === undefined)
+    throw new ConfigError('ALERT_WEBHOOK_SECRET', 'set together with ALERT_WEBHOOK_URL', undefined);
   return { url, secret };
 }

@@ -31,7 +31,7 @@ export interface ConnectOptions {
   readonly option: string;
   /** Shown in `CLIENT LIST`. */
   readonly connectionName: string;
-  /** Told about every lost connection and failed attempt; without a listener the library prints them. */
+  /** Called for every lost connection and failed attempt; without a listener the library prints them. */
   readonly onError: (error: Error) => void;
 }
 

@@ -64,7 +64,7 @@ function openPools(config: WorkerConfig, logger: WorkerLogger): Pools {
  * Runs all that a worker's process does, in this process: a process of its own, or one that serves the API too. Opens its own
  * connections; neither Redis nor Postgres has to be up. Any number of processes may.
  *
- * Rejects with Node's error when the address of its health server can't be had; nothing is left open then.
+ * Rejects with Node's error if the address of its health server is not available; nothing is left open then.
  */
 export async function runWorker({ config, logger, file, telemetry = false }: RunWorkerOptions): Promise<RunningWorker> {
   const pools = openPools(config, logger);

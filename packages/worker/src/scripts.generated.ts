@@ -44,7 +44,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 -- Why one field: an entry of seventeen costs Redis and the reader five times as
 -- much. Nobody looks at a part of an event before it is a row.
 --
--- Unsequenced events repeat what a later one says anew (running totals), so a
+-- Unsequenced events are repeated by a later one (running totals), so a
 -- lost one is no gap in the trail.
 
 local outbox_dropped = 0
@@ -89,7 +89,7 @@ end
 
 export const beginEpoch: LuaScript = {
   name: 'begin-epoch',
-  sha1: 'b9f1bedf6e1511daa97a2a475c10da788f459451',
+  sha1: '21b68ca075eecf23672d08e8e334b29a5e747a0c',
   source: `${clock}
 ${outbox}
 -- begin-epoch.lua: begins a new epoch of a shard's outbox when another Redis process gives its numbers now.
@@ -179,7 +179,7 @@ return removed
 
 export const release: LuaScript = {
   name: 'release',
-  sha1: '62b12c19a6fcadf3245253ce4597d03051a4cc6b',
+  sha1: '6c6b79f3cb31d4f43d8c1536b3e1b5cdcc87c094',
   source: `-- release.lua: takes handed-over entries out of a shard's outbox.
 --
 -- KEYS   [1] the outbox stream
@@ -188,7 +188,7 @@ export const release: LuaScript = {
 -- Events none
 --
 -- One script and not two commands: a worker killed between XACK and XDEL would
--- leave an entry that nobody reads again and that fills the outbox for ever.
+-- leave an entry that is never read again and stays in the outbox.
 
 redis.call('XACK', KEYS[1], unpack(ARGV))
 return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))

@@ -54,7 +54,7 @@ export interface MaintenanceOptions {
   readonly observeIntervalMs?: number;
   /** @default see `defaultAlertRules` */
   readonly rules?: readonly AlertRule[];
-  /** Who is told of alerts. @default nobody */
+  /** The receiver of alerts. @default none */
   readonly webhook?: Pick<WebhookOptions, 'url' | 'secret'>;
   /** Longest that `close()` may take, in ms. @default 4_000 */
   readonly closeTimeoutMs?: number;
@@ -72,7 +72,7 @@ export interface Maintenance {
  * Starts schedules, the runs that HTTP asks for, self-observation, alerts and the health server. Any number of workers may: each run is made once. Makes
  * the partitions of this month and the next ones at once, and connects in the background.
  *
- * Rejects with Node's error when the health server's address can't be had.
+ * Rejects with Node's error if the health server's address is not available.
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export async function startMaintenance(options: MaintenanceOptions): Promise<Maintenance> {
@@ -151,7 +151,7 @@ async function ensureAtBoot({ pool, logger }: MaintenanceDeps, tables: readonly 
       );
       if (report !== null && report.created.length > 0) logger.info({ ...report }, 'maintenance: made partitions');
     } catch (error) {
-      // The daily run tries again, and the alert on missing months tells if that is in vain.
+      // The daily run tries again, and the alert on missing months opens if that fails.
       logger.warn({ err: error, table: `${target.schema}.${target.name}` }, 'maintenance: no partitions at boot');
     }
   }

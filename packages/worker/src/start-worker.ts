@@ -34,7 +34,7 @@ export interface WorkerOptions {
   readonly sink?: SinkTuning;
   /** Makes spans of flushes and jobs, see `workerTracing`. @default none */
   readonly tracing?: WorkerTracing;
-  /** Told what the pump and the sink do. @default nobody is */
+  /** Callbacks for metrics of pump and sink. @default none */
   readonly metrics?: WorkerMetrics;
   /** Longest that `close()` may take, in ms, whatever has died. @default 4_000 */
   readonly closeTimeoutMs?: number;

@@ -2,7 +2,7 @@
 export type JobOutcome = 'stored' | 'failed' | 'postponed';
 
 /**
- * What the pump and the sink tell about their own work, as plain callbacks; those that are missing cost nothing. They must
+ * Metrics of pump and sink, as plain callbacks; missing ones cost nothing. They must
  * be quick and must not throw.
  */
 export interface WorkerMetrics {

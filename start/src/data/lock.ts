@@ -5,7 +5,7 @@ import { DataDirectoryError } from './data-directory-error.ts';
 
 /** Keeps a second copy out of a directory. */
 export interface Lock {
-  /** Writes down the servers that work in the directory, for whoever comes after a crash of ours. */
+  /** Writes down the servers that work in the directory, for the next start after a crash of this one. */
   note(servers: readonly number[]): Promise<void>;
   release(): Promise<void>;
 }

@@ -104,7 +104,7 @@ describe('LimitOracle', () => {
     expect(other.admitted(1_090, 1_099)).toBe('over-limit');
   });
 
-  it('accuses whoever lets a blocked user in', () => {
+  it('reports an API that admits a blocked user', () => {
     const oracle = new LimitOracle(rule);
     for (let request = 0; request < 3; request += 1) oracle.admitted(100, 110);
     expect(oracle.refused(120, 130)).toEqual({ block: { sentMs: 120, receivedMs: 130, sure: true } });

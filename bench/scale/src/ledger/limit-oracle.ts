@@ -85,7 +85,7 @@ export class LimitOracle {
   /** The answer got lost: the request may have been charged, refused, or never decided. */
   lost(sentMs: number, lostMs: number): SeenBlock | undefined {
     const latest = lostMs + LOST_GRACE_MS;
-    // Whoever is surely blocked is neither charged nor blocked anew.
+    // A user that is certainly blocked is neither charged nor blocked again.
     if (latest < this.#blockedUntilEarliest) return undefined;
     const full = this.#mayBeFull(sentMs);
     this.#charge(sentMs, latest);

@@ -141,8 +141,8 @@ export class Generator {
 const STICKY_ATTEMPTS = 20;
 
 /**
- * Spreads users over the processes. Half of them are sent to whoever answers, as by most balancers; the others come back to
- * their own process, as by one that goes by a hash of the user, unless that stays away.
+ * Spreads users over the processes. Half of them go to any process, as with most load balancers; the others return to
+ * their own process, as with one that hashes the user, unless that process is down.
  */
 function balancer(ports: readonly number[]): (user: number, attempt: number) => number {
   return (user, attempt) => {

@@ -37,7 +37,7 @@ afterEach(() => {
 it.each([
   ['HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n', 'an answer without Content-Length'],
   ['HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n', 'nobody asked: status 200'],
-])('tells of %j that nobody asked for, and connects anew', async (text, problem) => {
+])('reports the unsolicited answer %j, and reconnects', async (text, problem) => {
   sockets[0]?.write(text);
   await expect.poll(() => heard).toEqual(['opened', expect.stringContaining(problem), 'dropped', 'opened']);
   expect(sockets).toHaveLength(2);

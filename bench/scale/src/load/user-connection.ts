@@ -23,7 +23,7 @@ export interface UserConnectionOptions {
 
 const RETRY_MS = 100;
 
-/** A user's one connection, kept alive and made anew whenever it ends. */
+/** A user's one connection, kept alive, and reopened when it ends. */
 export class UserConnection {
   readonly #options: UserConnectionOptions;
   readonly #reader = new AnswerReader();

@@ -92,7 +92,7 @@ describe('Crowd', () => {
     expect(new Set(floods.map(({ kind }) => kind)).size).toBe(kinds.length);
   });
 
-  it('tells the ledger of answers that got lost, and asks nobody who is not connected', () => {
+  it('reports lost answers to the ledger, and sends nothing for a user without a connection', () => {
     pass(10_000);
     const lost = [...underWay.keys()];
     open.clear();

@@ -175,7 +175,7 @@ export class VirtualUsers {
     return (-Math.log(1 - Math.random()) * profile.readEveryMs) / this.#factor;
   }
 
-  /** Anew for everybody: exponential think times have no memory, so that a new rate holds from this moment on. */
+  /** Draws all think times again: exponential ones have no memory, so the new rate applies from this moment. */
   #enterAll(nowMs: number): void {
     this.#timetable.clear();
     for (let user = 0; user < this.#options.plan.profile.users; user += 1) {

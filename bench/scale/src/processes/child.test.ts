@@ -23,8 +23,8 @@ async function start(program: string, nodeArgs: readonly string[] = []): Promise
 
 const anything = (event: string): string => event;
 
-// A load generator that died while nobody was waiting for it once left the whole scale test waiting for ever.
-it('tells of a death that nobody waited for, and tells whoever waits for the dead, with exit code and last words', async () => {
+// A load generator that died while nobody was waiting for it once left the whole scale test waiting forever.
+it('reports an unexpected exit, and rejects those that wait for the process, with exit code and last output', async () => {
   const { child, deaths } = await start('console.error("so long"); process.exit(7);');
   await expect.poll(() => deaths).toHaveLength(1);
   expect(deaths[0]).toMatchObject({ code: 'child_ended', exitCode: 7, signal: null });

@@ -15,7 +15,7 @@ export function verdictText({ capacity, checks }: Report): string {
     : `${rows.length - passed} of ${rows.length} rows FAILED`;
 }
 
-/** What happens in a run, for whoever has never seen one. */
+/** What happens in a run, for a reader who has never seen one. */
 export const introText: string =
   'Connected users generate, read and sign in at the rates of the profile, and one in a hundred floods. Meanwhile an API process and a ' +
   'worker are killed with SIGKILL, the provider that generates fails for a while, and in the end the load doubles until the machine ' +

@@ -25,7 +25,7 @@ describe('checkBlocks', () => {
 
   it.each([
     ['a row is missing', [seen(100)], [], 'no row'],
-    ['a row is there twice', [seen(100)], [stored(101), stored(102)], 'several rows'],
+    ['a row appears twice', [seen(100)], [stored(101), stored(102)], 'several rows'],
     ['an unsure block has two rows', [seen(100, false)], [stored(101), stored(102)], 'several rows'],
     ['a row tells of a block that nobody saw', [seen(100)], [stored(100), stored(300)], 'nobody saw it'],
     ['a row is somebody else’s', [seen(100)], [stored(100, 8)], 'no row'],

@@ -51,7 +51,7 @@ export function checkBlocks(seen: readonly BlockReport[], stored: readonly Store
   };
 }
 
-/** What the limiter makes of an API key, computed anew: the ledger believes nobody. */
+/** The subject of an API key, computed independently of the limiter. */
 export function subjectOf(user: number): string {
   return `api_key:${createHash('sha256').update(apiKeyOf(user)).digest('hex').slice(0, 32)}`;
 }

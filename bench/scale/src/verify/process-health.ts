@@ -55,7 +55,7 @@ const USER_BYTES = 4 * 1024;
 
 /**
  * Memory that is in use after a garbage collection, at the end of the steady phase and of the run, of the processes that lived
- * that long: a restarted one begins anew. The load generator is among them, with its ledger.
+ * that long: a restarted one begins again at zero. The load generator is among them, with its ledger.
  */
 export function checkMemory({ profile, apiProcesses }: Plan, early: ProcessHealth, late: ProcessHealth): Check {
   const allowed = GROWTH_BYTES + (USER_BYTES * profile.users) / apiProcesses;

@@ -22,7 +22,7 @@ describe('checkTransitions', () => {
   it.each<[string, Partial<TransitionsOptions>, string]>([
     ['a row is missing', { stored: whole.stored.slice(0, 4) }, 'closed after opened'],
     ['two rows are missing', { stored: whole.stored.slice(0, 3) }, 'no row: opened in epoch 30'],
-    ['a row is there twice', { stored: [...whole.stored, row('opened', 30)] }, 'opened after opened'],
+    ['a row appears twice', { stored: [...whole.stored, row('opened', 30)] }, 'opened after opened'],
     ['it never opened', { heard: [], stored: [] }, 'it was never opened'],
     ['it is open in the end', { last: { state: 'open', epoch: 50 } }, 'the breaker is open at the end'],
     ['Redis knows of one more', { last: { state: 'closed', epoch: 60 } }, 'the last row has epoch 50, Redis 60'],

@@ -25,7 +25,7 @@ const successors: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * Whether the trail of the breaker is the whole one: in the order of their epochs the rows are a walk through the breaker's
- * states, from closed to closed and through all of them, without one that is there twice or left out; every state that a
+ * states, from closed to closed and through all of them, without one that appears twice or left out; every state that a
  * process heard of has its row; and none came after the last row, by the epoch that the processes know.
  */
 export function checkTransitions({ heard, stored, last }: TransitionsOptions): Check {

@@ -10,7 +10,7 @@ import { Away } from '../time.tsx';
 
 interface BlockedProps {
   readonly panel: PanelState<BlocksState>;
-  /** Tells whether blocks have no row. */
+  /** Whether some blocks have no row. */
   readonly trail: PanelState<TrailState>;
   readonly nowMs: number;
   readonly mayChange: boolean;
@@ -61,7 +61,7 @@ export function Looked({ newestOnly, capped = null }: LookedProps): JSX.Element 
         ]),
     ...(capped === null || capped === 0
       ? []
-      : [`${capped.toLocaleString('en')} blocks of the last 10 minutes have no row: who they were is not known.`]),
+      : [`${capped.toLocaleString('en')} blocks of the last 10 minutes have no row, so their subjects are not known.`]),
   ];
   return limits.length === 0 ? null : <p class="about looked">{limits.join(' ')}</p>;
 }

@@ -138,7 +138,7 @@ function nextProbe({ state, untilMs }: BreakerState, nowMs: number): ComponentCh
   }
 }
 
-/** Of a forced state who said so and why, of any other the last error. */
+/** For a forced state: actor and reason; for any other: the last error. */
 function Cause({ breaker: { state, who, why, lastError } }: OfOne): JSX.Element {
   const isForced = state === 'forced_open' || state === 'forced_closed';
   const text = isForced ? `${why ?? 'no reason given'}${who === null ? '' : ` (${who})`}` : (lastError ?? '–');

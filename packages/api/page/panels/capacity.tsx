@@ -14,7 +14,7 @@ const plans = [
 
 interface Measure {
   readonly name: string;
-  /** Null where nobody has counted. */
+  /** Null: not counted yet. */
   readonly now: number | null;
   readonly of: 'users' | 'generations' | 'connections';
 }

@@ -14,7 +14,7 @@ interface GapsProps {
   readonly mayChange: boolean;
 }
 
-/** What the trail knows it does not hold, until somebody has looked into it. */
+/** Gaps: events that the trail is known to lack, until they are resolved. */
 export function Gaps({ panel, nowMs, mayChange }: GapsProps): JSX.Element {
   return (
     <Panel
@@ -67,7 +67,7 @@ function numbersOf({ fromSeq, toSeq }: GapState): string {
   return fromSeq === toSeq ? String(fromSeq) : `${fromSeq} to ${toSeq} (${count(toSeq - fromSeq + 1)})`;
 }
 
-/** Asks why, which the trail keeps with who said so. */
+/** Asks for the reason, which the trail keeps with the actor. */
 function Resolve({ gap }: { readonly gap: GapState }): JSX.Element {
   const ask = useAsk();
   const { id, kind, shard } = gap;
@@ -79,7 +79,7 @@ function Resolve({ gap }: { readonly gap: GapState }): JSX.Element {
     fields: ['why'],
     act: async ({ why }: { readonly why: string }) =>
       why === ''
-        ? ({ ok: false, status: 0, reason: 'Say why: the trail keeps it.' } as const)
+        ? ({ ok: false, status: 0, reason: 'Enter a reason: the trail keeps it.' } as const)
         : send('POST', `/v1/audit/gaps/${id}/resolve`, { note: why }),
   } as const;
   return (

@@ -30,7 +30,7 @@ interface SubjectWindow {
   /** Null = never. */
   readonly resetAfterMs: number | null;
   readonly retryAfterMs: number | null;
-  /** Absent: no block runs; null: for ever. */
+  /** Absent: no block is active; null: it has no end. */
   readonly blockedUntilMs?: number | null;
 }
 

@@ -30,7 +30,7 @@ export function SubjectPanel({ subject, nowMs, mayChange, onClose }: SubjectPane
     const readAtMs = Date.now();
     setState(answer.ok ? { kind: 'ready', found: answer.data, readAtMs } : { kind: 'failed', reason: answer.reason });
   };
-  // Who searched hears what was found, and the keyboard goes on from there.
+  // The focus moves to the result: a screen reader reads it, and the keyboard continues from there.
   useEffect(() => {
     title.current?.focus();
     title.current?.scrollIntoView({ block: 'nearest' });

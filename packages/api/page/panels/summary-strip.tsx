@@ -6,7 +6,7 @@ interface SummaryStripProps {
   readonly snapshot: Snapshot;
 }
 
-/** Why a figure can't be had. */
+/** Why a figure is not available. */
 const unknown: Partial<Record<WorkerState['kind'], string>> = {
   gone: 'no worker reports',
   never: 'no worker has reported',
@@ -15,13 +15,13 @@ const unknown: Partial<Record<WorkerState['kind'], string>> = {
 /** One figure of the strip. */
 interface Figure {
   readonly name: string;
-  /** Undefined: it can't be had. */
+  /** Undefined: not available. */
   readonly value: string | undefined;
   readonly note: string;
   readonly tone?: 'allowed' | 'blocked' | 'shadow' | 'bad' | undefined;
 }
 
-/** The strip on top: what somebody woken at night looks at first. */
+/** The strip on top: the figures that an operator on call needs first. */
 export function SummaryStrip({ snapshot }: SummaryStripProps): JSX.Element {
   const worker = workerOf(snapshot);
   const figures = [
@@ -116,7 +116,7 @@ function lost({ trail }: Snapshot, worker: WorkerState): Figure {
   };
 }
 
-/** In a flood that is above the cap blocks are counted and get no row: who they were is not known. */
+/** In a flood above the cap, blocks are counted and get no row: their subjects are not known. */
 function capped({ trail }: Snapshot, worker: WorkerState): Figure {
   const value = worker.kind === 'reporting' ? dataOf(trail)?.blocksCapped : undefined;
   return {

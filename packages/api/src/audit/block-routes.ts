@@ -11,10 +11,10 @@ import { finite } from '../limits/decision-json.ts';
 import { next, pageQuery, timeQuery } from './page-query.ts';
 
 const block = rowSchema(rateLimitsV2, ['key', ...outboxColumns], {
-  blockedUntilMs: milliseconds.openapi({ description: 'Null = for ever.' }),
+  blockedUntilMs: milliseconds.openapi({ description: 'Null: the block has no end.' }),
 }).openapi('Block');
 
-/** `GET /v1/audit/blocks`: who was blocked, newest first. */
+/** `GET /v1/audit/blocks`: the blocks, newest first. */
 export function blockRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
   const route = createRoute({
     method: 'get',

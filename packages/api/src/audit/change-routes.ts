@@ -20,8 +20,8 @@ export function changeRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
     path: '/v1/audit/changes',
     tags: ['audit'],
     operationId: 'listChanges',
-    summary: 'What was changed by hand, by whom, from what to what; newest first',
-    description: 'Breakers that were forced are among /v1/audit/breaker-events, with who and why.',
+    summary: 'Manual changes: actor, action, before and after; newest first',
+    description: 'Forced breakers are in /v1/audit/breaker-events, with `who` and `why`.',
     ...guard('read'),
     request: {
       query: strictObject({

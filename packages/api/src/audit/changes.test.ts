@@ -161,7 +161,7 @@ it('has no row of what was refused or was not there', async () => {
   await expect.poll(async () => (await changes()).map(({ object }) => object), soon).toEqual(['last']);
 });
 
-it('changes what Redis holds while Postgres takes no rows, and makes no key that can not be written down', async () => {
+it('changes what Redis holds while Postgres takes no rows, and makes no key that cannot be written down', async () => {
   await pool.query('ALTER TABLE spillway.changes RENAME TO away');
   expect(await ask('PUT', '/v1/lists/entry', { entry: 'u', verdict: 'deny' })).toMatchObject({ status: 200 });
   expect((await ask('POST', '/v1/keys', { name: 'x', scopes: ['read'] }))['status']).toBeGreaterThanOrEqual(500);

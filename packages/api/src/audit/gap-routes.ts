@@ -16,11 +16,11 @@ const gap = rowSchema(auditGaps, ['seqs', ...outboxColumns], {}).openapi('Gap');
 
 const resolution = strictObject({
   note: boundedText(1_000).openapi({
-    description: 'Why it is resolved. Kept in /v1/audit/changes, with who sent this.',
+    description: 'Why it is resolved. Kept in /v1/audit/changes, with the actor.',
   }),
 }).openapi('GapResolution');
 
-/** `/v1/audit/gaps`: what the trail knows it does not hold, and that somebody has looked into it. */
+/** `/v1/audit/gaps`: events that the trail is known to lack, and resolving them. */
 /** Where gaps are resolved, and where they are read. */
 interface GapDatabases {
   readonly db: ConnectionSource & Queryable;

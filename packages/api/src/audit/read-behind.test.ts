@@ -65,7 +65,7 @@ it('lists are read from the replica, and say how far it is behind', async () => 
   await expect.poll(list).toEqual({ behind: '0', who: ['bob', 'ada'] });
 });
 
-it('a list whose age can not be told is an answer all the same', async () => {
+it('a list whose age cannot be told is an answer all the same', async () => {
   const unasked: Queryable = {
     query: async (statement, values) => {
       const text = typeof statement === 'string' ? statement : statement.text;

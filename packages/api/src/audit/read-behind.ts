@@ -11,7 +11,7 @@ const ASK_EVERY_MS = 1_000;
 /** Adds {@link BEHIND_HEADER} to answers; not where the database turns out to be no replica. */
 export function sayHowFarBehind(reads: Queryable): MiddlewareHandler {
   const behind = keepFor(ASK_EVERY_MS, async () => readBehindMs(reads));
-  // A list that could be read is an answer, also when its age can't be told.
+  // A list that could be read is a valid answer, even if its age is unknown.
   const told = async (): Promise<number | null> => behind().catch(() => Number.POSITIVE_INFINITY);
   return async (context, next) => {
     await next();

@@ -4,12 +4,12 @@ import type { Context } from 'hono';
 import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiEnv } from '../openapi/api-app.ts';
 
-/** A change without its actor, who is the request's. */
+/** A change without its actor, which is the request's principal. */
 export type ChangeOf = Omit<Change, 'actor'>;
 
 /**
- * Makes changes of which Redis knows nothing, and writes down who made them. Changes of limiter and breakers are written
- * down by the scripts that make them: their routes only say who asked, by {@link actorOf}.
+ * Makes changes outside of Redis, and records their actor. Changes of limiter and breakers are recorded
+ * by the scripts that make them: their routes only pass the actor, by {@link actorOf}.
  */
 export interface Recorder {
   /** Makes a change outside of Postgres; without a row of it the change isn't made. */
@@ -44,7 +44,7 @@ export function actorOf(context: Context<ApiEnv>): string {
   return `${principal.kind}:${principal.id}`.slice(0, 200).toWellFormed();
 }
 
-/** Who asks and why, as limiters are told of a change by hand. */
+/** Actor and reason, in the form in which limiters take a manual change. */
 export function byHand(context: Context<ApiEnv>, why?: string | null): ByHand {
   return { actor: actorOf(context), ...omitUndefined({ why: why ?? undefined }) };
 }

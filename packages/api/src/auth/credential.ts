@@ -2,7 +2,7 @@ import type { Context } from 'hono';
 import type { ApiEnv } from '../openapi/api-app.ts';
 import type { Sessions } from './session.ts';
 
-/** What a request brought to say who it is; or what is wrong with that. */
+/** The credential of a request, or what is wrong with it. */
 export type Credential =
   | { readonly kind: 'token'; readonly token: string; readonly from: 'header' | 'session' }
   | { readonly kind: 'none' }

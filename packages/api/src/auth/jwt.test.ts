@@ -88,7 +88,7 @@ it('refuses a forged one: unsigned, signed with a published key as a secret, or 
   for (const forgery of forgeries) expect(await jwt.verify(forgery)).toEqual({ kind: 'unknown' });
 });
 
-it('says that it can not know while the issuer is away', async () => {
+it('says that it cannot know while the issuer is away', async () => {
   const sign = await signer();
   const token = await sign();
   await server.close(0);

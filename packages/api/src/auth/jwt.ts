@@ -12,7 +12,7 @@ export interface JwtRules {
   readonly audience: string;
 }
 
-/** Signatures by a key pair only: with a shared secret whoever can check a token could make one. */
+/** Signatures by a key pair only: with a shared secret, every verifier of a token could also issue one. */
 const algorithms = [
   'RS256',
   'RS384',
@@ -51,8 +51,8 @@ export function jwtAuthenticator({
         return { kind: 'known', principal: { id: payload.sub ?? '', kind: 'jwt', scopes: scopesOf(payload) } };
       } catch (error) {
         if (!isOutage(error)) return unknown;
-        // Once per outage: anybody can send what looks like a token.
-        if (!isAway) logger.warn({ err: error }, 'api: the keys of the JWT issuer could not be had');
+        // Once per outage: any client can send what looks like a token.
+        if (!isAway) logger.warn({ err: error }, 'api: the keys of the JWT issuer could not be fetched');
         isAway = true;
         return { kind: 'unavailable' };
       }

@@ -93,7 +93,7 @@ describe('keyDirectory', () => {
     await expect.poll(() => keys.verify(key)).toMatchObject({ kind: 'known' });
   });
 
-  it('says once per outage that keys can not be read, and how old what it knows is', async () => {
+  it('says once per outage that keys cannot be read, and how old what it knows is', async () => {
     const { key } = await createApiKey(api.pool, decide);
     let away = true;
     let asked = 0;

@@ -75,7 +75,7 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
     }
   }
 
-  /** One at a time; whoever asks during one waits for the one after it, which sees what was written before the question. */
+  /** One at a time. A caller during a refresh waits for the next one, which sees everything that was written before the call. */
   async function refresh(): Promise<void> {
     await refreshing;
     refreshing ??= load().finally(() => (refreshing = undefined));
@@ -98,7 +98,7 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
     const now = performance.now();
     if (now - freshAt > staleMs) return unavailable;
     const key = keys.get(parts.id);
-    // An id that nobody has takes as long as one that somebody has.
+    // An unknown id takes as long as a known one.
     const matches = secretMatches(parts.secret, key?.secretHash ?? noHash);
     if (key === undefined) return outage.isOn() || now - freshAt > 3 * refreshMs ? unavailable : unknown;
     if (!matches || key.endsAt <= now) return unknown;

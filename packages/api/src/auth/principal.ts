@@ -1,6 +1,6 @@
 import { type ApiKeyScope, apiKeyScopes } from '@spillway/db';
 
-/** What somebody may do. */
+/** The rights of a principal. */
 export type Scope = ApiKeyScope;
 
 /** Every scope. */
@@ -15,15 +15,15 @@ export interface Principal {
 }
 
 /**
- * What became of a credential. `unavailable`: nobody could say whether it is valid, because what knows it is away; that is
- * no reason to tell the client that its key is wrong.
+ * The result of checking a credential. `unavailable`: it could not be checked because its source is unavailable, which must
+ * not be reported to the client as a wrong key.
  */
 export type Verdict =
   | { readonly kind: 'known'; readonly principal: Principal }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'unavailable' };
 
-/** Tells who somebody is. */
+/** Authenticates a credential. */
 export interface Authenticator {
   /** @param token what followed `Bearer`. Never rejects. */
   verify(token: string): Promise<Verdict> | Verdict;

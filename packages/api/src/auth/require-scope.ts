@@ -14,7 +14,7 @@ export interface Guarded {
 /** Makes the guard of a route that needs a scope, or one of several. */
 export type Guard = (...wanted: readonly [Scope, ...Scope[]]) => Guarded;
 
-/** Checks who sent a request: sets its principal, or gives the refusal. */
+/** Authenticates a request: sets its principal, or returns the refusal. */
 export type Admission = (context: Context<ApiEnv>) => Promise<Response | undefined>;
 
 /** Makes the admission of a route that needs a scope, or one of several. */
@@ -42,7 +42,7 @@ export function guardWith(admit: Admit): Guard {
         const refused = await admission(context);
         if (refused !== undefined) return refused;
         await next();
-        // What needs a credential is nobody else's to keep.
+        // A response that needs a credential must not be cached for others.
         if (!context.res.headers.has('Cache-Control')) context.header('Cache-Control', 'no-store');
         return undefined;
       },
@@ -85,7 +85,7 @@ export function crossSite(): Response {
   return problem('cross-site', { detail: 'Origin is another site, or missing.' });
 }
 
-/** The refusal of somebody known who lacks a scope. */
+/** The refusal of an authenticated principal that lacks a scope. */
 export function forbidden(...wanted: readonly [Scope, ...Scope[]]): Response {
   return problem(
     'insufficient-scope',

@@ -17,10 +17,10 @@ const COOKIE = 'spillway_session';
 const HOURS = 12;
 
 /**
- * Sessions without a store: the cookie holds the credential itself, encrypted, and each request checks it anew. So a key
+ * Sessions without a store: the cookie holds the credential itself, encrypted, and each request checks it again. So a key
  * that is revoked or loses a scope ends or narrows its sessions within the second in which it ends everywhere else, and any
  * API process with the same secret knows the session. No script can read the cookie, and other sites' requests don't carry it.
- * @param secret at least 32 characters; whoever has it and a cookie has the credential
+ * @param secret at least 32 characters; together with a cookie it reveals the credential
  */
 export function cookieSessions(secret: string): Sessions {
   const key = createHash('sha256').update('spillway session\n').update(secret).digest();

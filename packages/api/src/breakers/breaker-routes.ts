@@ -19,7 +19,7 @@ const shape = {
   fleetState: z.enum(['closed', 'open', 'half_open', 'forced_open', 'forced_closed']),
   epoch: z.number(),
   sinceMs: none,
-  refusesForMs: none.openapi({ description: '0: nothing is refused; null: until somebody ends it.' }),
+  refusesForMs: none.openapi({ description: 'In ms. 0: nothing is refused; null: without an end.' }),
   openings: z.number().openapi({ description: 'In a row.' }),
   reason: words,
   who: words,
@@ -44,7 +44,7 @@ const query = strictObject({
 const ignored = z.unknown().optional().openapi({ description: 'Ignored.' });
 const body = strictObject({
   mode: enumOf(['forced_open', 'forced_closed', 'isolated', 'auto']).openapi({
-    description: 'isolated: open until somebody ends it; auto: closed, and on its own again.',
+    description: 'isolated: open without an end; auto: closed, and automatic again.',
   }),
   why: boundedText(500).nullable().optional(),
   // What GET adds: a breaker that was read can be sent back with a mode.
@@ -63,7 +63,7 @@ const body = strictObject({
     .openapi({ description: 'A forced state ends by itself after so long. Absent = it stays.' }),
 }).openapi('BreakerRequest');
 
-/** `/v1/breakers`: how they stand, and an operator's word over them. */
+/** `/v1/breakers`: their states, and manual control. */
 export function breakerRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
   readRoutes(app, places, guard);
   changeRoute(app, places, guard);
@@ -75,7 +75,7 @@ function readRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
     path: '/v1/breakers',
     operationId: 'listBreakers',
     tags: ['breakers'],
-    summary: 'All breakers that have left an event, as they stand in the fleet',
+    summary: 'All breakers with an event, with their state in the fleet',
     ...guard('read'),
     responses: {
       200: json(z.object({ breakers: z.array(listed) }), 'Those not closed first.'),
@@ -99,7 +99,7 @@ function readRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
     path: '/v1/breakers/{name}',
     operationId: 'getBreaker',
     tags: ['breakers'],
-    summary: 'One breaker, as it stands in the fleet',
+    summary: 'One breaker, with its state in the fleet',
     ...guard('read'),
     request: { params, query },
     responses: { 200: json(view, 'The breaker.'), ...problemResponses(400, 401, 403, 404, 503) },
@@ -135,7 +135,7 @@ function changeRoute(app: ApiApp, places: BreakerSources, guard: Guard): void {
   });
 }
 
-/** No process has used it, and nobody has moved it: Redis holds nothing of it. */
+/** It was never used nor forced: Redis has no record of it. */
 function isUnheardOf({ epoch, version, isStale }: BreakerSnapshot): boolean {
   return epoch === 0 && version === 0 && !isStale;
 }

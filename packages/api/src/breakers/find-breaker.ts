@@ -5,7 +5,7 @@ import { badRequestProblem, problemException, unknownThingProblem } from '../pro
 /** Failures and openings are counted over so long. */
 const DAY_MS = 86_400_000;
 
-/** Where breakers are found: the trail knows which there are, the control how they stand. */
+/** Where breakers are read: the trail lists them, the control reads their states. */
 export interface BreakerSources {
   readonly db: Queryable;
   readonly control: BreakerControl;
@@ -24,7 +24,7 @@ export async function isInTrail(
   return (await knownBreakers(places)).some((known) => known.breakerName === name && known.preset === preset);
 }
 
-/** How a known breaker stands: as Redis says; as the trail does where its preset is one of an application's own. */
+/** The current state of a known breaker: from Redis, or from the trail if its preset is known only to an application. */
 export async function currentState(
   { control }: BreakerSources,
   known: BreakerOverview,

@@ -124,7 +124,7 @@ it('answers 503 to a change while Redis is away, and 200 with what is known to a
   await redis.client.client('PAUSE', 60_000, 'WRITE');
   expect(await ask('/s3?preset=storage', { mode: 'forced_open' })).toMatchObject([
     503,
-    { title: 'Redis can not be reached right now' },
+    { title: 'Redis cannot be reached right now' },
   ]);
   expect(await ask('/s3?preset=storage')).toMatchObject([200, { name: 's3', isStale: true }]);
   await redis.client.client('UNPAUSE');

@@ -29,7 +29,7 @@ export interface DashboardDeps {
   readonly authenticator: Authenticator;
   readonly sessions: Sessions;
   readonly guard: Guard;
-  /** Aborted when the server wants to end: open pages are told to come back, and don't hold it up. */
+  /** Aborted when the server is about to end: open pages are asked to reconnect, and don't delay it. */
   readonly ending: AbortSignal;
   /** How often open pages get new figures, in ms. @default 2000 */
   readonly everyMs?: number;
@@ -100,7 +100,7 @@ function eventRoute(app: ApiApp, deps: DashboardDeps): void {
     }
     const filter = filterOf(context);
     if (filter instanceof Response) return filter;
-    // Hono answers HEAD by the handler of GET, and nobody would ever read or close its stream.
+    // Hono answers HEAD by the handler of GET, and its stream would never be read or closed.
     if (context.req.method === 'HEAD') return context.body(null, 200, { 'Content-Type': 'text/event-stream' });
     const place = streams.open(context.get('principal')?.id ?? '');
     if (place === undefined) return tooManyStreams();
@@ -130,7 +130,7 @@ async function sendFigures(
   const verdict: Verdict =
     credential.kind === 'token' ? await authenticator.verify(credential.token) : { kind: 'unknown' };
   if (verdict.kind === 'unavailable') {
-    await stream.write(': keys can not be checked right now\n\n');
+    await stream.write(': keys cannot be checked right now\n\n');
     return true;
   }
   if (verdict.kind === 'unknown' || !allows(verdict.principal.scopes, 'read')) {

@@ -190,7 +190,7 @@ describe.skipIf(noBrowser !== undefined)(
       await page.keyboard.press('Enter');
       await expect
         .poll(() => page.getByRole('dialog').getByRole('alert').innerText(), soon)
-        .toContain('can not be reached');
+        .toContain('cannot be reached');
       await dashboard.start();
     });
 
@@ -227,7 +227,7 @@ describe.skipIf(noBrowser !== undefined)(
       expect(await violations(await dashboard.open())).toEqual([]);
     });
 
-    it('asks nobody but the server that it came from, and neither does the board of the queues', async () => {
+    it('sends requests only to its own server, and so does the board of the queues', async () => {
       await fillDashboard(dashboard.pool);
       const { page } = await dashboard.logIn('admin');
       await expect.poll(() => page.locator('canvas').count(), soon).toBe(5);

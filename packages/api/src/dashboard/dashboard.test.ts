@@ -159,7 +159,7 @@ describe('/dashboard/events', () => {
     for (const { nextRunMs } of jobs) expect(nextRunMs).toBeGreaterThan(Date.now() - 1_000);
   });
 
-  it('says of a part that can not be read that it can not, and shows the rest', async () => {
+  it('says of a part that cannot be read that it cannot, and shows the rest', async () => {
     await api.pool.query('ALTER TABLE circuit_breaker_events RENAME COLUMN created_at TO made_at');
     const response = await api.app.request('/dashboard/events', { headers: { Cookie: await cookieOf('read') } });
     const { value } = await eventsOf(response).next();
@@ -212,7 +212,7 @@ describe('/dashboard/events', () => {
     }
   });
 
-  it('refuses a range that there is not, and whoever is not logged in', async () => {
+  it('refuses an unknown range, and a request without a session', async () => {
     const headers = { Cookie: await cookieOf('read') };
     expect((await api.app.request('/dashboard/events?range=toString', { headers })).status).toBe(400);
     expect((await api.app.request('/dashboard/events')).status).toBe(401);

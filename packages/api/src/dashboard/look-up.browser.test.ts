@@ -246,7 +246,7 @@ describe.skipIf(noBrowser !== undefined)(
       expect(dashboard.browser.complaints).toEqual([]);
     });
 
-    it('leads from each alert to its runbook, which asks nobody else', async () => {
+    it('leads from each alert to its runbook, which loads nothing from other hosts', async () => {
       await dashboard.pool.query(`
         INSERT INTO spillway.alerts (rule, value, threshold) VALUES ('job_late/cron-archive-data', 9, 8), ('one_of_yours', 2, 1)`);
       const { page } = await dashboard.logIn('read');

@@ -4,7 +4,7 @@ import { fillDashboard } from '../../test/dashboard-rows.ts';
 import { noBrowser } from '../../test/use-browser.ts';
 import { useDashboard } from '../../test/use-dashboard.ts';
 
-/** `SPILLWAY_SCREENSHOTS=1` draws the pictures of the documentation anew. */
+/** `SPILLWAY_SCREENSHOTS=1` redraws the pictures of the documentation. */
 const wanted = process.env['SPILLWAY_SCREENSHOTS'] === '1' && noBrowser === undefined;
 const image = (name: string): string =>
   fileURLToPath(new URL(`../../../../docs/images/dashboard-${name}.png`, import.meta.url));

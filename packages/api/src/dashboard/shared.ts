@@ -1,8 +1,8 @@
 import type { Filter, RangeName, Snapshot } from './snapshot-shape.ts';
 
 /**
- * Reads something at most once at a time, and again `maxAgeMs` after the end of that, whoever asks and however often. While
- * the source is slow all wait for the one read that is under way; a read that failed is not kept.
+ * Shares one read among all callers: at most one is under way, and its result is used for `maxAgeMs` after it ended. While
+ * the source is slow, all wait for the read that is under way; a failed read is not kept.
  */
 export function keepFor<Value>(maxAgeMs: number, read: () => Promise<Value>): () => Promise<Value> {
   let kept: { readonly value: Promise<Value>; readAt: number | undefined } | undefined;

@@ -1,4 +1,4 @@
-/** What the page is told, as JSON. Times are epoch ms; rates are a second. */
+/** The snapshot that the page gets, as JSON. Times are epoch ms; rates are per second. */
 export interface Snapshot {
   readonly nowMs: number;
   /** How far the replica is behind that the figures are from, in ms; null where they are from no replica, or it doesn't say. */
@@ -17,7 +17,7 @@ export interface Snapshot {
   readonly users: Panel<UsersState>;
   readonly breakers: Panel<readonly BreakerState[]>;
   readonly trail: Panel<TrailState>;
-  /** That nobody has resolved, the last found first; 20 at most. */
+  /** Unresolved gaps, the last found first; at most 20. */
   readonly gaps: Panel<readonly GapState[]>;
   readonly jobs: Panel<readonly JobState[]>;
   readonly capacity: Panel<CapacityState>;
@@ -61,7 +61,7 @@ const SETTLE_MS = 5_000;
 
 /**
  * The begins of a range's steps in ms, as the server cuts them. Without the step that still runs, or ended just now: what is
- * counted in it is not all there, and a line that always falls at its end would frighten whoever looks.
+ * counted in it is not all there, and a line that always drops at its end would look like an outage.
  */
 export function stepsOf({ rangeMs, stepMs }: Range, nowMs: number): readonly number[] {
   const running = Math.floor((nowMs - SETTLE_MS) / stepMs) * stepMs;
@@ -97,7 +97,7 @@ export interface ChoicesState {
   readonly actions: readonly string[];
 }
 
-/** Who was blocked and who was refused most, of what passes the filter; 20 of each at most. */
+/** The last blocked and the most refused subjects that pass the filter; at most 20 of each. */
 export interface BlocksState {
   readonly blocked: readonly BlockedState[];
   readonly refused: readonly RefusedState[];
@@ -105,7 +105,7 @@ export interface BlocksState {
   readonly newestOnly: number | null;
 }
 
-/** Somebody who was refused while blocked. */
+/** A subject that was refused while blocked. */
 export interface RefusedState {
   readonly identifier: string;
   readonly blocks: number;
@@ -131,7 +131,7 @@ export interface UserState {
   readonly lastCallAtMs: number;
 }
 
-/** Somebody who was blocked. */
+/** A subject that was blocked. */
 export interface BlockedState {
   readonly identifier: string;
   readonly tier: string;
@@ -139,7 +139,7 @@ export interface BlockedState {
   readonly mode: 'enforce' | 'shadow';
   readonly blocks: number;
   readonly deniedCount: number;
-  /** Null = for ever. */
+  /** Null: it has no end. */
   readonly blockedUntilMs: number | null;
   readonly active: boolean;
 }
@@ -157,7 +157,7 @@ export interface BreakerState {
   readonly failuresPerMinute: number;
   readonly openings: number;
   readonly lastError: string | null;
-  /** Who forced the state, and why; null when nobody did, or nothing was said. */
+  /** The actor and the reason of a forced state; null if it is not forced, or none was given. */
   readonly who: string | null;
   readonly why: string | null;
 }
@@ -173,7 +173,7 @@ export type WorkerState =
   /** The trail's figures could not be read. */
   | { readonly kind: 'unknown' };
 
-/** What a snapshot tells of the workers. */
+/** The state of the workers according to a snapshot. */
 export function workerOf({ trail, nowMs }: Pick<Snapshot, 'trail' | 'nowMs'>): WorkerState {
   if (trail.kind === 'failed') return { kind: 'unknown' };
   const { observedAtMs } = trail.data;

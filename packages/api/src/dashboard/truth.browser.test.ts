@@ -90,7 +90,7 @@ describe.skipIf(noBrowser !== undefined)(
       expect(text).toContain('Clock ahead is 6 s, above 5 s');
     });
 
-    it('tells of the last run of each job, by whomever it was asked for', async () => {
+    it('shows the last run of each job, scheduled or requested', async () => {
       await run(`INSERT INTO spillway.job_runs (job, due_at, trigger, status, started_at, finished_at) VALUES
         ('cron-reconcile-audit', now() - interval '3 hours', 'schedule', 'completed', now() - interval '3 hours', now() - interval '3 hours'),
         ('cron-create-partitions', null, 'http', 'failed', now() - interval '2 hours', now() - interval '2 hours'),
@@ -127,7 +127,7 @@ describe.skipIf(noBrowser !== undefined)(
       await page.getByRole('button', { name: 'Resolve: dropped of shard 3' }).click();
       const dialog = page.getByRole('dialog', { name: 'Resolve' });
       await dialog.getByRole('button', { name: 'Resolve' }).click();
-      await expect.poll(() => dialog.innerText(), soon).toContain('Say why: the trail keeps it.');
+      await expect.poll(() => dialog.innerText(), soon).toContain('Enter a reason: the trail keeps it.');
       const open = 'SELECT FROM spillway.audit_gaps WHERE resolved_at IS NULL';
       expect((await dashboard.pool.query(open)).rowCount).toBe(1);
       await dialog.getByLabel('Reason').fill('the disk was full');

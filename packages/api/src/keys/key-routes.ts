@@ -60,7 +60,7 @@ const rotateBody = strictObject({
     .openapi({ description: 'How long the old key stays valid beside the new one.', default: DAY_MS }),
 }).openapi('RotationRequest');
 
-/** `/v1/keys`: who may use this API. For `admin` only. */
+/** `/v1/keys`: the keys of this API. Needs `admin`. */
 export function keyRoutes(app: ApiApp, deps: KeyRouteDeps, guard: Guard): void {
   createAndRotate(app, deps, guard);
   listAndRevoke(app, deps, guard);

@@ -48,8 +48,8 @@ function oneRoutes(app: ApiApp, deps: DecisionDeps): void {
   const operations = [
     ['consume', 'Charge a request if it fits; under a concurrency policy, take a slot', decided],
     ['peek', 'What consume would answer', decided],
-    ['penalize', 'Charge a subject whether it fits or not, as a penalty', 'How the subject stands now.'],
-    ['reward', 'Give units back: a refund for work that failed', 'How the subject stands now.'],
+    ['penalize', 'Charge a subject whether it fits or not, as a penalty', 'The state of the subject afterwards.'],
+    ['reward', 'Give units back: a refund for work that failed', 'The state of the subject afterwards.'],
   ] as const;
   for (const [operation, summary, answer] of operations) {
     decisionRoute(app, deps, {

@@ -49,7 +49,7 @@ export const decisionSchema: z.ZodType<DecisionJson> = z
     resetAt: milliseconds.openapi({ description: 'When the whole limit is free again, in ms since 1970.' }),
     resetAfterMs: milliseconds,
     retryAfterMs: milliseconds.openapi({ description: 'After how long this very request would be admitted.' }),
-    blockedUntil: milliseconds.optional().openapi({ description: 'Absent when no block runs; null = for ever.' }),
+    blockedUntil: milliseconds.optional().openapi({ description: 'Absent: no block is active; null: it has no end.' }),
     nearLimit: z.boolean().optional().openapi({ description: 'The subject is near its limit now.' }),
     slot: z.string().optional().openapi({ description: 'What a request of a concurrency policy holds; release it.' }),
     headers: z.record(z.string(), z.string()).openapi({

@@ -28,7 +28,7 @@ describe('a batch', () => {
     });
   });
 
-  it('charges nothing when one request can not be read', async () => {
+  it('charges nothing when one request cannot be read', async () => {
     for (const bad of [{ subject: '' }, { subject: 'b', cost: 11 }, { subject: 'b', cots: 1 }, { action: 'x' }, 5]) {
       const response = await post('batch', { requests: [{ subject: 'a' }, bad] });
       expect(response.status).toBe(400);
@@ -83,7 +83,7 @@ it('reset forgets what was used', async () => {
   expect(await answer('peek', { subject: 'a' })).toMatchObject({ allowed: true, remaining: 10 });
 });
 
-it('block refuses a subject for a time or for ever, and unblock lifts it', async () => {
+it('block refuses a subject for a time or without an end, and unblock lifts it', async () => {
   const { blockedUntil } = (await answer('block', { subject: 'a', durationMs: 60_000 })) as { blockedUntil: number };
   expect(blockedUntil).toBeGreaterThan(Date.now() + 30_000);
   expect(await answer('consume', { subject: 'a' })).toMatchObject({ allowed: false, reason: 'blocked', blockedUntil });

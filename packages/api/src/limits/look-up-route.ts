@@ -28,7 +28,7 @@ const MOST_BLOCKS = 200;
 /** Windows that are asked for in one look-up: each is a command for Redis. */
 const MOST_WINDOWS = 200;
 
-/** Actions that somebody else was blocked for in this time are asked for too, in ms. */
+/** Actions for which any subject was blocked within this time are included, in ms. */
 const ACTIONS_OF_MS = 24 * 3_600_000;
 
 const body = strictObject({ subject, action: action.optional() }).openapi('LookUpRequest');
@@ -43,7 +43,7 @@ const window = z.object({
   remaining: z.number(),
   resetAfterMs: milliseconds,
   retryAfterMs: milliseconds,
-  blockedUntilMs: milliseconds.optional().openapi({ description: 'Absent when no block runs; null = for ever.' }),
+  blockedUntilMs: milliseconds.optional().openapi({ description: 'Absent: no block is active; null: it has no end.' }),
 });
 
 const block = z.object({
@@ -54,7 +54,7 @@ const block = z.object({
   requestCount: z.number(),
   deniedCount: z.number(),
   createdAtMs: z.number(),
-  blockedUntilMs: milliseconds.openapi({ description: 'null = for ever.' }),
+  blockedUntilMs: milliseconds.openapi({ description: 'null: it has no end.' }),
 });
 
 const override = z.object({
@@ -71,7 +71,7 @@ const answer = z
     subject: z.string(),
     windows: z.array(window).openapi({
       description:
-        'Under each policy: the default action, the action asked for, those that the subject was blocked for, and those that anybody was blocked for within a day.',
+        'Under each policy: the default action, the requested action, those that the subject was blocked for, and those that any subject was blocked for within a day.',
     }),
     windowsLeftOut: z.number().openapi({ description: `How many more there would be: ${MOST_WINDOWS} are looked at.` }),
     blocks: z.array(block).openapi({ description: `The newest, ${MOST_BLOCKS} at most.` }),

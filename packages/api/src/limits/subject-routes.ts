@@ -13,7 +13,9 @@ import { finite } from './decision-json.ts';
 import { findPolicy } from './find-policy.ts';
 
 const params = z.object({ policy: z.string() });
-const duration = wholeNumber(1, MAX_BLOCK_MS).optional().openapi({ description: 'How long; absent = for ever.' });
+const duration = wholeNumber(1, MAX_BLOCK_MS)
+  .optional()
+  .openapi({ description: 'How long, in ms. Absent: without an end.' });
 const body = strictObject({ subject, action: action.optional(), why }).openapi('SubjectRequest');
 const blockBody = strictObject({ subject, action: action.optional(), durationMs: duration, why }).openapi(
   'BlockRequest',

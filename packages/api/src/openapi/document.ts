@@ -25,7 +25,7 @@ export function openApiDocument(app: ApiApp): object {
   });
 }
 
-/** Registers how a client proves who it is. */
+/** Registers the authentication schemes. */
 export function describeSecurity(app: ApiApp): void {
   app.openAPIRegistry.registerComponent('securitySchemes', 'key', {
     type: 'http',

@@ -77,14 +77,14 @@ export function strictObject<Shape extends z.ZodRawShape>(shape: Shape): z.ZodOb
 /** A number of ms since 1970 or of waiting; null for "no end", since JSON has no Infinity. */
 export const milliseconds: z.ZodType<number | null> = z.number().nullable();
 
-/** Who is limited. */
+/** The subject that is limited. */
 export const subject: z.ZodType<string, string> = boundedText(1024).openapi({ example: 'user-1' });
 
-/** Why somebody changes something, for the trail. */
+/** The reason of a manual change, for the trail. */
 export const why: z.ZodOptional<z.ZodNullable<z.ZodString>> = boundedText(500)
   .nullable()
   .optional()
-  .openapi({ description: 'Up to 500 characters, for the trail.' });
+  .openapi({ description: 'The reason, for the trail: at most 500 characters.' });
 
 /** What the subject wants to do. */
 export const action: z.ZodType<string, string> = boundedText(256).openapi({ example: 'upload' });

@@ -37,7 +37,7 @@ const what = `A subject, a pattern such as org-7:*, an address or a network. ${o
 /** What the routes work with. */
 export type ListRouteDeps = Pick<PolicyRouteDeps, 'live'>;
 
-/** `/v1/lists`: who is always admitted, and who always refused, whatever the policy. */
+/** `/v1/lists`: subjects that are always admitted or always refused, under every policy. */
 export function listRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
   readRoutes(app, deps, guard);
   setRoute(app, deps, guard);
@@ -52,7 +52,10 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     operationId: 'getLists',
     summary: 'Subjects, patterns and networks that are always admitted or always refused',
     ...guard('read'),
-    responses: { 200: json(lists, 'Both lists, and who is blocked everywhere.'), ...problemResponses(401, 403, 503) },
+    responses: {
+      200: json(lists, 'Both lists, and the subjects that are blocked everywhere.'),
+      ...problemResponses(401, 403, 503),
+    },
   });
   app.openapi(all, async (context) => {
     const entries = await deps.live.list();

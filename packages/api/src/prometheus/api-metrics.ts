@@ -17,9 +17,9 @@ export interface ApiMetrics {
   readonly breakers: BreakerMetrics;
   /** Counts requests by method, route and status. */
   readonly countRequests: MiddlewareHandler;
-  /** Tells how old what is known of the keys is, each time that metrics are asked for. */
+  /** Reports the age of the known keys at each scrape. */
   watchKeys(keys: Pick<KeyDirectory, 'ageMs'>): void;
-  /** Answers `GET /metrics`. Asks nobody for a key: what it tells are numbers by policy and route, never a subject. */
+  /** Answers `GET /metrics` without a key: it returns numbers per policy and route, never a subject. */
   readonly scrape: Handler;
 }
 

@@ -16,7 +16,7 @@ import type { WorkerQueues } from './worker-queues.ts';
 const bounded = bodyLimit({ maxSize: MAX_BODY_BYTES, onError: () => tooLargeProblem(MAX_BODY_BYTES) });
 const secured = pageSecurityHeaders({ dataImages: true, fonts: true, base: true });
 
-/** `/queues`: BullMQ's own board of the queues, for those who operate. It looks, and it tries failed jobs again; nothing else. */
+/** `/queues`: BullMQ's own board of the queues, for operators. It shows jobs and retries failed ones; nothing else. */
 export function queueRoutes(app: ApiApp, queues: Pick<WorkerQueues, 'audit' | 'maintenance'>, guard: Guard): void {
   const serverAdapter = new HonoAdapter(serveStatic).setBasePath('/queues');
   createBullBoard({
@@ -40,7 +40,7 @@ export function queueRoutes(app: ApiApp, queues: Pick<WorkerQueues, 'audit' | 'm
   app.route('/queues', serverAdapter.registerPlugin());
 }
 
-/** Whoever opens the board without having signed in gets the page to do so; what isn't a browser gets its 401. */
+/** A browser without a session is sent to the login page; any other client gets 401. */
 const toSignIn: MiddlewareHandler<ApiEnv> = async (context, next) => {
   await next();
   const wantsPage = context.req.method === 'GET' && context.req.header('Accept')?.includes('text/html') === true;

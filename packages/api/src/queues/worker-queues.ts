@@ -46,7 +46,7 @@ const ANSWER_MS = 2_000;
 const READY_MS = 250;
 
 /**
- * Opens the queues on a connection of their own, which gives up at once when Redis is away: somebody waits in front of a browser,
+ * Opens the queues on a connection of their own, which fails at once while Redis is unavailable: a person waits in front of a browser,
  * other than the worker, whose commands wait for Redis to come back.
  */
 export function openWorkerQueues(url: string, namespace: string, logger: ApiLogger): WorkerQueues {

@@ -1,6 +1,6 @@
 import type { LimiterMetrics } from '@spillway/limiter';
 
-/** Tells two sinks of a limiter's metrics the same. */
+/** Passes a limiter's metrics to two sinks. */
 export function bothMetrics(one: LimiterMetrics, other: LimiterMetrics): LimiterMetrics {
   return {
     decision(decision) {

@@ -17,12 +17,12 @@
 --   LEASES     sorted set: lease id by expiry (ms); belongs to the half-open
 --              state of the current epoch and goes with it
 --   PULSE      string, a line for each of the shard's last news, the newest first:
---              'noted at (ms) epoch alert until (ms) preset/name'. Whoever knows
+--              'noted at (ms) epoch alert until (ms) preset/name'. A reader that knows
 --              the first line of before sees at a glance what is new for all
---              breakers; whoever doesn't find it has to read them all.
+--              breakers; one that doesn't find it must read them all.
 --
 -- cjson can't tell an empty list from an empty map and writes both as {};
--- whoever reads takes either.
+-- readers accept either.
 
 local RECORD, INSTANCES, LEASES, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local OUTBOX_CAP, CHANNEL, PRESET, NAME = tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5]
@@ -49,7 +49,7 @@ local function breaker_load()
   return text and cjson.decode(text) or nil
 end
 
--- A state without an end must outlive any pause; all others are born anew
+-- A state without an end must outlive any pause; all others start again
 -- when nobody has used them for a day.
 local function breaker_save(record, now)
   local until_ms = record.state.untilMs

@@ -28,7 +28,7 @@ export interface BreakersParts {
   readonly metrics: BreakerMetrics | undefined;
   readonly maxBreakers: number;
   readonly idleMs: number;
-  /** Who makes the changes that name nobody. */
+  /** Actor of changes that name none. */
   readonly actor: string;
   /** The trail's gap, written once the store is back. */
   readonly outageOf: (instance: string) => OutageCounter;
@@ -53,7 +53,7 @@ export function breakersFrom(parts: BreakersParts): Breakers {
       if (engine === undefined) looks.applyAnnouncement(announcement);
       else engine.member.applyView(view);
     },
-    // What was announced in the meantime was not heard.
+    // Announcements in the meantime were missed.
     () => {
       for (const engine of registry.all()) void engine.member.read();
       looks.again();
@@ -185,7 +185,7 @@ function checkSettings(settings: RunOptions, preset: Preset): void {
   }
 }
 
-/** Calls again and again until it is told to stop. */
+/** Calls repeatedly until it is stopped. */
 function every(runtime: Runtime, ms: number, work: () => void): () => void {
   let cancel = runtime.after(ms, tick);
   function tick(): void {

@@ -15,7 +15,7 @@ export interface ManualChange {
 
 /** A state that a person chooses. */
 export interface ForcedChange extends ManualChange {
-  /** After so many ms, a day at most, the breaker is closed and on its own again. @default it stays until somebody ends it */
+  /** After this time, in ms, at most a day, the breaker closes and decides by itself again. @default no expiry */
   readonly forMs?: number;
 }
 
@@ -28,10 +28,10 @@ export interface Breaker {
   readonly preset: string;
   /** The state that calls of this process meet now. */
   readonly state: StateName;
-  /** All that this process knows of it, without asking anybody. */
+  /** What this process knows about the breaker, without a call to Redis. */
   snapshot(): BreakerSnapshot;
   /**
-   * The same after asking Redis; what was known before if it doesn't answer (`isStale` says so). Of a breaker that nobody has
+   * The same after reading Redis; the last known state if Redis doesn't answer (`isStale` is true then). Of a breaker that was never
    * used it says so (`epoch` is 0), and leaves no trace.
    */
   read(): Promise<BreakerSnapshot>;
@@ -54,7 +54,7 @@ export interface HandleParts {
   readonly engine: () => Engine;
   /** Make none. */
   readonly looks: Looks;
-  /** Who makes the changes that name nobody. */
+  /** Actor of changes that name none. */
   readonly actor: string;
 }
 
@@ -84,13 +84,13 @@ export function breakerHandle({ name, preset, engine, looks, actor }: HandlePart
   };
 }
 
-/** @throws {BreakerInputError} unless it is the name of who makes changes. */
+/** @throws {BreakerInputError} unless it is a valid actor. */
 export function checkActor(field: string, value: unknown): asserts value is string {
   checkText(field, value, 1, MAX_WHO);
 }
 
 function checkText(field: string, value: unknown, min: number, max: number): asserts value is string {
   if (typeof value !== 'string' || value.length < min || value.length > max || !value.isWellFormed()) {
-    throw new BreakerInputError(field, `must be a text of ${min} to ${max} characters, not ${shown(value)}`);
+    throw new BreakerInputError(field, `must be a string of ${min} to ${max} characters, not ${shown(value)}`);
   }
 }

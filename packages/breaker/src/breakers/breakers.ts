@@ -38,7 +38,7 @@ export interface Breakers<PresetName extends string = string> {
   /** All breakers that this process uses, for a health endpoint. */
   snapshot(): readonly BreakerSnapshot[];
   /**
-   * Tells Redis what wasn't told yet, and asks and tells it nothing more. Calls made afterwards go on, and count in this
+   * Sends pending reports to Redis, then stops all communication with it. Later calls still work, and count in this
    * process alone. The Redis client stays open: it is the caller's.
    */
   close(): Promise<void>;

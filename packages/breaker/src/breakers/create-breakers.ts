@@ -19,12 +19,12 @@ import { breakersFrom, noOutage, type OutageCounter } from './breaker-set.ts';
 import type { Breakers } from './breakers.ts';
 import { type BreakerSetOptions, readSetOptions, setOptionNames } from './set-options.ts';
 
-/** What {@link createBreakers} needs beside somewhere to keep the fleet's state. */
+/** Options of {@link createBreakers} besides the place of the fleet's state. */
 export interface BreakersSettings<Presets extends readonly PresetOptions[]>
   extends BreakerSetOptions<Presets>, FaultListeners {
-  /** Whoever has to ask Redis, for a probe or by hand, waits so long at most, 1 to 60,000 ms. @default 100 */
+  /** Longest wait for Redis when a call needs a probe or a person changes the state, 1 to 60,000 ms. @default 100 */
   readonly deadlineMs?: number;
-  /** Hash-tag shards, 1 to 4,096; the same in every process: `onError` is told when others have another number. @default 16 */
+  /** Hash-tag shards, 1 to 4,096; the same in every process: `onError` is called if another process has another number. @default 16 */
   readonly shards?: number;
   /**
    * Parts deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
@@ -104,7 +104,7 @@ function trailCap({ trail = true, outboxCap }: Pick<BreakersSettings<[]>, 'trail
   return trail ? cap : 0;
 }
 
-const MEANWHILE = 'Each process works with breakers of its own until Redis answers again';
+const MEANWHILE = 'Each process uses its local breakers until Redis answers again';
 
 /** Options that say how Redis is asked. */
 const OF_REDIS = ['deadlineMs', 'shards', 'outboxCap', 'namespace', 'trail', 'onError', 'onRecovered'] as const;
@@ -125,9 +125,9 @@ type Backend = { readonly store: BreakerStore } | { readonly client: HotPathClie
 function backendOf(options: BackendOptions): Backend {
   const { redis, store, onError, onRecovered } = options;
   if (store !== undefined) {
-    if (redis !== undefined) throw new BreakerInputError('store', 'can not be used together with redis');
+    if (redis !== undefined) throw new BreakerInputError('store', 'cannot be used together with redis');
     const useless = OF_REDIS.find((name) => options[name] !== undefined);
-    if (useless !== undefined) throw new BreakerInputError(useless, 'has no effect with store: it is of redis only');
+    if (useless !== undefined) throw new BreakerInputError(useless, 'has no effect with store: it configures redis');
     return { store };
   }
   for (const [name, listener] of Object.entries({ onError, onRecovered })) {

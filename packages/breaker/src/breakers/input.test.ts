@@ -30,10 +30,10 @@ describe('createBreakers', () => {
       { presets: [{ ...quick(), trip: { strategy: 'consecutive', failures: '5' } } as unknown as Preset] },
       'trip.failures',
     ],
-    [{ presets: [{ ...quick(), resetTimeout: 5 } as Preset] }, 'resetTimeout is no option: there are name, trip'],
+    [{ presets: [{ ...quick(), resetTimeout: 5 } as Preset] }, 'resetTimeout is not an option; there are name, trip'],
     [{ presets: [undefined as unknown as Preset] }, 'preset must be an object, not undefined'],
-    [{ preset: [] } as object, 'preset is no option: there are redis, store, presets'],
-    [{ presets: [quick(), quick()] }, 'presets holds "quick" twice'],
+    [{ preset: [] } as object, 'preset is not an option; there are redis, store, presets'],
+    [{ presets: [quick(), quick()] }, 'presets contains "quick" twice'],
     [{ deadlineMs: 0 }, 'deadlineMs must be a whole number from 1 to 60000, not 0'],
     [{ shards: 5_000 }, 'shards must be a whole number from 1 to 4096, not 5000'],
     [{ outboxCap: 1.5 }, 'outboxCap must be a whole number'],
@@ -52,12 +52,12 @@ describe('createBreakers', () => {
 describe('run', () => {
   it.each([
     ['a', 'unheard', {}, 'preset must be one of ai_provider, storage, webhook, email, quick, not "unheard"'],
-    ['', 'quick', {}, 'name must be a text of 1 to 128 characters, not ""'],
-    ['a\nb', 'quick', {}, 'name must not hold control characters'],
+    ['', 'quick', {}, 'name must be a string of 1 to 128 characters, not ""'],
+    ['a\nb', 'quick', {}, 'name must not contain control characters'],
     ['a', 'quick', { timeoutMs: 3_000 }, 'timeoutMs must be a whole number from 1 to 2000, not 3000'],
     ['a', 'quick', { timeoutMs: -1 }, 'timeoutMs must be'],
     ['a', 'quick', { timeoutMs: '5' }, 'timeoutMs must be'],
-    ['a', 'quick', { timeout: 5 }, 'timeout is no option: there are signal, timeoutScope, timeoutMs, fallback'],
+    ['a', 'quick', { timeout: 5 }, 'timeout is not an option; there are signal, timeoutScope, timeoutMs, fallback'],
     ['a', 'quick', { timeoutScope: 'everything' }, 'timeoutScope must be one of headers, body, not "everything"'],
     ['a', 'quick', { signal: {} }, 'signal must be an AbortSignal, not a value of type object'],
     ['a', 'quick', { signal: null }, 'signal must be an AbortSignal, not null'],
@@ -92,7 +92,7 @@ describe('get', () => {
     expect(() => breakers.get('a', 'unheard' as 'quick')).toThrow(BreakerInputError);
     expect(() => breakers.get('', 'quick')).toThrow(BreakerInputError);
     const breaker = breakers.get('a', 'quick');
-    await expect(breaker.forceOpen({ who: '' })).rejects.toThrow('who must be a text of 1 to 200 characters');
+    await expect(breaker.forceOpen({ who: '' })).rejects.toThrow('who must be a string of 1 to 200 characters');
     await expect(breaker.forceOpen({ who: 'ada', forMs: 0 })).rejects.toThrow('forMs must be');
     await expect(breaker.reset({ who: 'ada', why: 'x'.repeat(501) })).rejects.toThrow('why must be');
     expect(breaker.state).toBe('closed');

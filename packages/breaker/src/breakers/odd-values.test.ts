@@ -29,7 +29,7 @@ const errors: readonly (readonly [string, object])[] = [
   ),
   ['a throwing cause', new Error('x', { cause: new Proxy(new Error('y'), { get: trap, getPrototypeOf: trap }) })],
   ['a cause that is itself', circular()],
-  ['a text that can not be made', { toString: trap, toJSON: trap, [Symbol.toPrimitive]: trap }],
+  ['a text that cannot be made', { toString: trap, toJSON: trap, [Symbol.toPrimitive]: trap }],
 ];
 
 function revoked(): object {
@@ -131,7 +131,7 @@ it('an asynchronous metrics callback that rejects ends nothing', async () => {
   await own.close();
 });
 
-it('a fallback that throws, or can not be read, is its own error', async () => {
+it('a fallback that throws, or cannot be read, is its own error', async () => {
   const breakers = make();
   await expect(breakers.run('a', 'quick', boom, { fallback: trap })).rejects.toThrow('trap');
   const odd = new Proxy({}, traps);

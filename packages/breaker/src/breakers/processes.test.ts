@@ -84,7 +84,7 @@ describe('eight processes', () => {
     await expect.poll(opened, { timeout: 40_000 }).toBe('open');
   });
 
-  it('do not wait for ever for one that was killed while it probed', { timeout: 60_000 }, async () => {
+  it('do not wait forever for one that was killed while it probed', { timeout: 60_000 }, async () => {
     const [prober, other] = await fleet.start(2, { openMs: 50, timeoutMs: 1_000 });
     await prober?.call('dependency', 'boom', 5);
     await expect.poll(async () => (await other?.snapshot('dependency'))?.fleetState, soon).toBe('open');

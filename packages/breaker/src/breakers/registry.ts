@@ -22,7 +22,7 @@ interface PresetGroup {
 
 /**
  * The breakers of a process: one for each preset and name, made when it is first asked for. A breaker that was let go
- * loses nothing: the fleet's state is in Redis, and is heard anew.
+ * loses nothing: the fleet's state is in Redis and is read again.
  */
 export class Registry {
   readonly #groups: ReadonlyMap<string, PresetGroup>;

@@ -12,13 +12,13 @@ export interface BreakerSnapshot {
   readonly preset: string;
   /** The state that calls of this process meet. */
   readonly state: StateName;
-  /** The fleet's, as last heard. It differs when this process refuses on its own counts, or stands alone. */
+  /** The fleet's state, as last received. It differs if this process refuses by its own counts, or Redis doesn't answer. */
   readonly fleetState: StateName;
-  /** Grows with every transition of the fleet's; 0: nothing was heard yet. */
+  /** Grows with every transition of the fleet's state; 0: not known yet. */
   readonly epoch: number;
-  /** Since when the fleet is in its state; null: nothing was heard yet. */
+  /** Since when the fleet is in its state; null: not known yet. */
   readonly sinceMs: number | null;
-  /** How long refusals last still, in ms; 0: nothing is refused, or nobody can say; null: until somebody ends it. */
+  /** How much longer calls are refused, in ms; 0: none is refused, or the end is not known; null: without an end. */
   readonly refusesForMs: number | null;
   /** Openings in a row. */
   readonly openings: number;
@@ -29,7 +29,7 @@ export interface BreakerSnapshot {
   readonly why: string | null;
   /** True while Redis doesn't answer and this process acts on its own counts. */
   readonly isStale: boolean;
-  /** Version of the preset that the fleet works with; 0: no process that makes calls has been heard of. */
+  /** Version of the preset in use by the fleet; 0: no process that makes calls is known. */
   readonly version: number;
 }
 
@@ -55,7 +55,7 @@ export function snapshotOf({ id, member }: Engine): BreakerSnapshot {
   };
 }
 
-/** What there is to say of a breaker that nobody is known to have used. */
+/** The snapshot of a breaker without any known use. */
 export function unseenSnapshot(name: string, preset: Preset, isAlone: boolean): BreakerSnapshot {
   return {
     name,
@@ -78,7 +78,7 @@ function textOrNull(text: string): string | null {
   return text === '' ? null : text;
 }
 
-/** Most breakers that nobody uses whose first use is waited for. */
+/** Most unused breakers whose first use is watched for. */
 const MAX_WATCHED = 100;
 
 /** What {@link Looks} are made of. */
@@ -91,7 +91,7 @@ export interface LooksOptions {
 }
 
 /**
- * Looks at breakers that this process doesn't call. Of one that nobody has used nothing is made: no engine, no metrics, no
+ * Looks at breakers that this process doesn't call. For an unused one nothing is created: no engine, no metrics, no
  * record in the store, however many names are asked for. One that is found in the store gets an engine, which follows it.
  */
 export class Looks {
@@ -140,7 +140,7 @@ export class Looks {
     if (this.#watched.has(breakerKey({ preset, name }))) this.#use({ preset, name }).member.applyView(view);
   }
 
-  /** What was announced in the meantime was not heard. */
+  /** Announcements in the meantime were missed. */
   again(): void {
     for (const id of this.#watched.values()) void this.look(id);
   }

@@ -93,7 +93,7 @@ export class OutcomeCounter {
   }
 }
 
-/** Who counts outcomes. */
+/** Counts outcomes. */
 export interface Counter {
   readonly classifier: Classifier;
   /** A call that takes as long is slow, in ms; `Infinity` = none is. */
@@ -104,7 +104,7 @@ export interface Counter {
   failed(outcome: Outcome, slow: boolean): void;
   /** A call of an earlier generation ended: it counts for nothing. */
   late(outcome: Outcome): void;
-  /** Told of each call, counted or not; undefined when nobody wants to hear. */
+  /** Called for each call, counted or not; undefined: no listener. */
   readonly onCall: ((outcome: CallOutcome, durationMs: number) => void) | undefined;
 }
 
@@ -112,7 +112,7 @@ export interface Counter {
 export class Generation {
   isCurrent = true;
   readonly counter: Counter;
-  /** For calls that nobody times: one for all calls of the generation. */
+  /** For calls without timing: one for all calls of the generation. */
   readonly plain: CallOptions;
 
   constructor(counter: Counter, timeoutMs: number) {
@@ -121,7 +121,7 @@ export class Generation {
   }
 }
 
-/** An observer for calls that nobody times: one for all calls of a generation. */
+/** An observer for calls without timing: one for all calls of a generation. */
 function counting(generation: Generation): CallObserver {
   const { counter } = generation;
   const { classifier } = counter;

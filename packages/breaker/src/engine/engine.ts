@@ -3,7 +3,7 @@
  *
  *   Engine             lets calls go, or refuses them
  *   ├─ ProbeLeases     asks the store for leases, and settles them
- *   └─ FleetMember     counts outcomes; the only one who talks to the store, and who has a timer
+ *   └─ FleetMember     counts outcomes; the only part that talks to the store and has a timer
  *      ├─ Admission    what calls meet now: the fleet's state, or that of
  *      │  └─ LocalBreaker, this process' own breaker: the same machine as the store's
  *      ├─ FleetView    what the store said last
@@ -20,7 +20,7 @@
  *    member begins a new generation, so that calls under way count for nothing, and the admission starts over.
  * 5. The store is away: a command fails, and the admission goes by its own breaker until the next answer.
  *
- * What the process wants to know of all this (metrics, outages) is told by one sink, EngineEvents.
+ * Everything that the process wants to know (metrics, outages) goes to one sink, EngineEvents.
  */
 import { CircuitOpenError, type Refusal } from '../errors.ts';
 import type { StateName } from '../metrics.ts';
@@ -114,7 +114,7 @@ export class Engine {
 const settled = Promise.resolve();
 
 /**
- * Rejects a microtask from now, when the caller who awaits it has a handler on it already. One that is rejected before
+ * Rejects a microtask from now, when the caller that awaits it has attached its handler. One that is rejected before
  * that goes through the process' bookkeeping of unhandled rejections, there and back, which costs half a µs.
  */
 async function rejectedSoon(error: CircuitOpenError): Promise<never> {

@@ -240,7 +240,7 @@ export class FleetMember implements Counter {
     const isFirst = this.view.epoch === 0;
     if (!this.fleet.take(view)) return;
     this.admission.forgetDenial();
-    // What an instance saw before it had heard of any epoch was seen under this one.
+    // Outcomes from before the first known epoch count under this one.
     if (isFirst && view.kind === 'closed') {
       this.admission.refresh();
       return;

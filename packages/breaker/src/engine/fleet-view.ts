@@ -7,7 +7,7 @@ const BACKLOG_MS = 1_000;
 
 /** What an instance believes of the fleet, and what the store's clock says now by its own monotonic one. */
 export class FleetView {
-  /** The fleet's config: that of the newest version heard of. */
+  /** The fleet's config: that of the newest known version. */
   config: MachineConfig;
   readonly #runtime: Runtime;
   #view: View = unknownView;
@@ -60,14 +60,14 @@ export class FleetView {
     return seeded && this.#view.epoch > 0 && epoch !== this.#view.epoch;
   }
 
-  /** The store answered a command: it may hold back failures from now on, or has told of those that it held back. */
+  /** The store answered a command: it may hold back failures from now on, or has recorded those that it held back. */
   wasAnswered(action: Action): void {
     if (action.type === 'read' && this.#hasBacklog) this.#backlogSinceMs = Infinity;
     if (action.type !== 'report' || action.batch.failures + action.batch.quotas === 0) return;
     this.#backlogSinceMs = Math.min(this.#backlogSinceMs, this.#runtime.now());
   }
 
-  /** Takes a view unless it is older. @returns whether it tells of another state than before */
+  /** Takes a view unless it is older. @returns whether its state differs from the one before */
   take(view: View): boolean {
     if (view.epoch < this.#view.epoch) return false;
     const isLater = view.epoch > this.#view.epoch;

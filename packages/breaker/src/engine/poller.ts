@@ -6,7 +6,7 @@ import type { Runtime } from './types.ts';
 const POLL_MS = 1_500;
 const AWAY_POLL_MS = 400;
 
-/** A breaker that was heard of within this time, in ms, needs no poll: less than a poll's, for timers may be early. */
+/** A breaker with news within this time, in ms, needs no poll. Less than the poll's interval, since timers may be early. */
 const FRESH_MS = 1_300;
 
 /** What a {@member Poller} is made of. */
@@ -18,8 +18,8 @@ export interface PollerOptions {
 }
 
 /**
- * A process' heartbeat: asks the store about all breakers at once, for announcements may be lost. Only those for which there
- * is news are read. While all are heard of by other ways, by their reports, it asks nothing.
+ * One poll per process: it asks the store about all breakers at once, since announcements can be lost. Only those with
+ * news are read. While the replies to reports bring the news of all of them, it doesn't poll.
  */
 export class Poller {
   readonly #options: PollerOptions;
@@ -32,7 +32,7 @@ export class Poller {
     this.#arm();
   }
 
-  /** A breaker lost the store: it is asked for soon. */
+  /** A breaker lost the store: polls soon. */
   pollSoon(): void {
     if (this.#pollsSoon || this.#stopped) return;
     this.#pollsSoon = true;
@@ -56,7 +56,7 @@ export class Poller {
     for (const member of all) if (member.mustRead) void member.read();
     const sinceMs = runtime.now() - FRESH_MS;
     if (all.some((member) => member.isAlone || (member.lastNewsMs <= sinceMs && !member.mustRead))) {
-      // All of them, also those that were heard of just now: the store tells of a change once.
+      // All members, including those with recent news: the store reports a change only once.
       const { changed, unreachable } = await store.poll(all).catch(() => ({ changed: [], unreachable: all }));
       const [news, gone] = [new Set(changed), new Set(unreachable)];
       for (const member of unreachable) member.lost();

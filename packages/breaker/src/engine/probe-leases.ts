@@ -6,7 +6,7 @@ import type { EngineOptions, Permit, ProbeLease } from './types.ts';
 const SETTLE_RETRY_MS = 200;
 const SETTLE_ATTEMPTS = 3;
 
-/** Asks the store for leases to probe, and tells it what the probes came to. */
+/** Requests probe leases from the store, and reports the outcomes of probes. */
 export class ProbeLeases {
   readonly #options: EngineOptions;
   readonly #member: FleetMember;
@@ -21,7 +21,7 @@ export class ProbeLeases {
   }
 
   /**
-   * Asks for a lease, one question at a time. @returns a lease for the caller who asked first, or that the admission has to
+   * Requests a lease, one request at a time. @returns a lease for the caller who asked first, or that the admission has to
    * be looked at again: a denial holds for all
    */
   async ask(): Promise<Permit | undefined> {

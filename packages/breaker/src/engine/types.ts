@@ -14,7 +14,7 @@ export interface Runtime {
   after(delayMs: number, work: () => void): () => void;
 }
 
-/** The process' own. */
+/** The clock, timers and random numbers of the process. */
 export const realRuntime: Runtime = {
   now: () => performance.now(),
   random: Math.random,
@@ -25,7 +25,7 @@ export const realRuntime: Runtime = {
   },
 };
 
-/** The only way up from an engine: what it tells of its breaker. Nothing is asked by it, and nothing must throw. */
+/** The only way up from an engine: callbacks with events of its breaker. They return nothing and must not throw. */
 export interface EngineEvents {
   /** A call ended, or was refused after 0 ms; undefined: not wanted, so that calls need no clock. */
   readonly call: ((outcome: CallOutcome, durationMs: number) => void) | undefined;

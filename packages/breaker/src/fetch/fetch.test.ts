@@ -80,7 +80,7 @@ describe('breakerFetch', () => {
     ['', {}, 'name'],
     ['a', { timeoutScope: 'all' }, 'timeoutScope must be one of headers, body, not "all"'],
     ['a', { fetch: 'undici' }, 'fetch must be a function, not "undici"'],
-    ['a', { timeoutMs: 5 }, 'timeoutMs is no option: there are fetch, timeoutScope'],
+    ['a', { timeoutMs: 5 }, 'timeoutMs is not an option; there are fetch, timeoutScope'],
   ])('refuses %j with %j at construction', (name, options, message) => {
     const make = (): unknown => breakerFetch(closedBreakers().breakers, name, 'webhook', options as object);
     expect(make).toThrow(BreakerInputError);

@@ -24,7 +24,7 @@ export interface TripConfig {
 export interface MachineConfig {
   /**
    * Of two processes with different versions the higher one's config holds, for the whole fleet; of equal versions the one
-   * that spoke last, by anything but a read. Those who only look on have version 0, and those who call have 1 or more.
+   * of the last command other than a read. Control-only processes have version 0; those that make calls have at least 1.
    */
   readonly version: number;
   readonly trip: TripConfig;
@@ -89,7 +89,7 @@ export type OpenReason =
   | 'probes_expired'
   | 'sole_caller';
 
-/** Where a breaker stands. Times are in ms since 1970 by the store's clock; an `untilMs` of 0 is for ever. */
+/** Where a breaker stands. Times are in ms since 1970 by the store's clock; an `untilMs` of 0 means no end. */
 export type MachineState =
   | {
       readonly kind: 'closed';
@@ -157,7 +157,7 @@ export interface BreakerRecord {
   readonly config: MachineConfig;
   readonly state: MachineState;
   readonly instances: Readonly<Record<string, InstanceSeen>>;
-  /** Until when instances that had no failures report their successes quickly: somebody else had some. */
+  /** Until when instances without failures report their successes quickly, because another instance had failures. */
   readonly alertUntilMs: number;
   readonly audit: AuditBacklog;
 }
@@ -166,7 +166,7 @@ export interface BreakerRecord {
 export interface View {
   /** 0: nothing is known yet. */
   readonly epoch: number;
-  /** As in the record: whoever knows of an earlier state asks the store before believing this one. */
+  /** As in the record: an instance that knows an earlier state reads the store before it adopts this one. */
   readonly seeded: boolean;
   readonly kind: MachineState['kind'];
   readonly sinceMs: number;
@@ -212,7 +212,7 @@ export type Action =
   | {
       readonly type: 'force';
       readonly target: ForcedState['kind'];
-      /** How long, 0 = for ever. */
+      /** How long, in ms; 0 = without an end. */
       readonly forMs: number;
       readonly who: string;
       readonly why: string;
@@ -259,7 +259,7 @@ export interface Reply {
   readonly config: MachineConfig;
 }
 
-/** What an instance believes before it has heard of anything. */
+/** What an instance knows at its start: nothing. */
 export const unknownView: View = {
   epoch: 0,
   seeded: false,

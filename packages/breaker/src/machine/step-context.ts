@@ -17,7 +17,7 @@ export interface StepContext {
   readonly command: Command;
   readonly nowMs: number;
   readonly events: AuditEvent[];
-  /** Whether all instances must hear of it at once. */
+  /** Whether the new state is published to all instances. */
   publish: boolean;
   movedFrom: Reply['movedFrom'];
 }
@@ -47,7 +47,7 @@ const EVENT_TYPES = {
   forced_closed: 'closed',
 } as const;
 
-/** Moves the breaker to a state: a new epoch, an event, and everybody hears of it. */
+/** Moves the breaker to a state: a new epoch, an event, and a publication to all instances. */
 export function transition(context: StepContext, state: MachineState, cause: Cause): void {
   const { record, nowMs } = context;
   const epoch = Math.max(nowMs, record.epoch + 1);
@@ -79,7 +79,7 @@ export function closedState(nowMs: number, openings: number): MachineState {
   return { kind: 'closed', sinceMs: nowMs, openings, window: emptyWindow, sickSinceMs: 0, sickAtMs: 0 };
 }
 
-/** The record as instances shall know it. */
+/** The part of the record that instances get. */
 export function viewOf({ epoch, seeded, state, alertUntilMs }: BreakerRecord, nowMs: number): View {
   const { kind, sinceMs } = state;
   const nothing = { untilMs: 0, openings: 0, reason: '', who: '', why: '' } as const;
@@ -106,7 +106,7 @@ export function result(
   return { record, reply, events, publish };
 }
 
-/** What is said of a breaker that nobody has used. */
+/** The answer for a breaker that was never used. */
 export function unseen({ config }: Command, nowMs: number): StepResult {
   const view = { ...unknownView, nowMs };
   const reply: Reply = { verdict: 'done', retryAfterMs: 0, movedFrom: '', view, config };
@@ -127,7 +127,7 @@ export function recordBatch(context: StepContext, batch: Batch): void {
   if (config.recordSuccesses) recordSuccesses(context, batch.successes);
 }
 
-/** Tells of failures that were held back, once their second has passed or when `now` is the time. */
+/** Emits failures that were held back, once their second has passed, or at once if `now` is true. */
 export function flushBacklog(context: StepContext, now: boolean): void {
   const { audit } = context.record;
   const over = context.nowMs - audit.secondMs >= SECOND_MS || context.nowMs < audit.secondMs;

@@ -42,7 +42,7 @@ describe('open and half open', () => {
     expect(bench.record?.state.kind).toBe('closed');
   });
 
-  it('closes when a deploy lowers the probes to those that succeeded, whoever speaks next', () => {
+  it('closes when a deploy lowers the probes to those that succeeded, at the next command of any instance', () => {
     for (const action of [{ type: 'acquire', leaseId: 'p2' }, { type: 'read' }] as const) {
       const bench = halfOpened();
       const { epoch = 0 } = bench.record ?? {};
@@ -153,7 +153,7 @@ describe('forced states', () => {
 });
 
 describe('a store that forgot', () => {
-  it('everything gets an open state back from whoever knows it, under its epoch', () => {
+  it('everything gets an open state back from an instance that knows it, under its epoch', () => {
     const { bench, trip } = opened();
     bench.record = undefined;
     bench.now += 100;
@@ -186,7 +186,7 @@ describe('a store that forgot', () => {
     expect(bench.record).toMatchObject({ epoch: reset.epoch, state: { kind: 'closed' } });
   });
 
-  it('in half open begins to probe anew, under a later epoch', () => {
+  it('in half open begins to probe again, under a later epoch', () => {
     const bench = halfOpened();
     const { epoch = 0 } = bench.record ?? {};
     bench.record = undefined;

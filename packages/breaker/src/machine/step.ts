@@ -3,7 +3,7 @@
  * both pass one suite.
  *
  * CLOSED. Calls flow and instances report what became of them. A report counts when it was made under the current epoch
- * (or under none: by an instance that hasn't heard of any) and wasn't merged before; whatever doesn't count is recorded
+ * (or under none: by an instance that knows no epoch yet) and wasn't merged before; outcomes that don't count are recorded
  * in the trail still. It trips the breaker when the window
  * says so and enough instances have seen failures: CLOSED → OPEN. Otherwise, if it brought failures, all instances are
  * alerted, so that those with successes report them soon.
@@ -28,7 +28,7 @@
  *
  * RESET moves any state to CLOSED with nothing counted and no opening remembered.
  *
- * READ leaves no trace where there is nothing to tell: a breaker that nobody has used stays unknown.
+ * READ leaves no trace if there is no record: an unused breaker stays unknown.
  */
 import { type Batch, batchOf } from './batch.ts';
 import type {
@@ -58,13 +58,13 @@ import { CALLING_MS, isCalling, findTrip, quorumOf, withBatch, withoutStale } fr
 type Of<Kind extends MachineState['kind']> = Extract<MachineState, { kind: Kind }>;
 type ActionOf<Type extends Action['type']> = Extract<Action, { type: Type }>;
 
-/** How long instances report quickly after somebody failed, in ms. */
+/** How long instances report quickly after a failure of any instance, in ms. */
 export const ALERT_MS = 5_000;
 
 /** An instance that hasn't reported for this long, in ms, is forgotten; so are its report numbers. */
 export const FORGET_MS = 60_000;
 
-/** A sick instance that was silent for longer than this, in ms, has to be heard anew: meanwhile nobody may have got through. */
+/** After a silence of more than this, in ms, a sick instance must report again: meanwhile no instance may have reached the store. */
 export const SICK_PAUSE_MS = 5_000;
 
 /** A refused instance asks again after this long at the latest, in ms: probes may be done before they expire. */
@@ -178,7 +178,7 @@ function remembered({ record, nowMs }: StepContext, { openings, sinceMs }: Of<'c
   return Math.max(0, openings - Math.floor(healthyMs / record.config.decayMs));
 }
 
-/** Time passes while an instance is sick: once nobody else has been calling for long enough, its word is the fleet's. */
+/** Counts a report of a sick instance: once no other instance has made calls for long enough, it opens the fleet's breaker. */
 function countSick(context: StepContext, askedMs: number): void {
   const { command, nowMs, record } = context;
   const { state, config, instances, epoch } = record;

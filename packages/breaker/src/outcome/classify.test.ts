@@ -212,7 +212,7 @@ describe('createClassifier', () => {
     [{ isFailure: true }, 'isFailure must be a function, not true'],
     [
       { ignored: [] },
-      'ignored is no option: there are maxRetryAfterMs, quotaMs, ignore, failOn, isFailure, isFailedResult',
+      'ignored is not an option; there are maxRetryAfterMs, quotaMs, ignore, failOn, isFailure, isFailedResult',
     ],
   ])('refuses %j', (options, message) => {
     expect(() => createClassifier(options as ClassifierOptions)).toThrow(new BreakerInputError(...split(message)));

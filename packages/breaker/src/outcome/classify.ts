@@ -141,7 +141,7 @@ function resultText(result: unknown): string {
 const DAY_MS = 86_400_000;
 
 /**
- * A classifier of somebody else's making, kept from hanging calls: where it throws, or gives something else than an
+ * A custom classifier, kept from hanging calls: where it throws, or gives something else than an
  * outcome, the default one decides, and the process is warned once.
  */
 export function guarded(classifier: Classifier): Classifier {

@@ -10,7 +10,7 @@ export function errorText(error: unknown): string {
   try {
     return maskSecrets(texts(error).join(': '));
   } catch {
-    return 'an error whose message can not be read';
+    return 'an error whose message cannot be read';
   }
 }
 

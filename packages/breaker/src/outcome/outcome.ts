@@ -25,7 +25,7 @@ export type Outcome =
     }
   | { readonly kind: 'neutral'; readonly answered?: boolean };
 
-/** `error`: the function threw. `timeout`: it took too long. `result`: what it returned tells of a failure. */
+/** `error`: the function threw. `timeout`: it took too long. `result`: its return value indicates a failure. */
 export type FailureReason = 'error' | 'timeout' | 'result';
 
 /**
@@ -42,7 +42,7 @@ export interface Classifier {
 /** Shared, so that a call that goes well allocates nothing. */
 export const success: Outcome = Object.freeze({ kind: 'success' });
 
-/** Shared, like {@link success}: the dependency was not asked, or nobody waited for its answer. */
+/** Shared, like {@link success}: the dependency was not called, or the caller no longer waited. */
 export const neutral: Outcome = Object.freeze({ kind: 'neutral' });
 
 /** Shared, like {@link success}: the dependency was well, and the request wrong. */

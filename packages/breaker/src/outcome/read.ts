@@ -45,7 +45,7 @@ function below(error: unknown): unknown {
   return member(error, 'cause') ?? member(error, 'lastError') ?? member(error, 'originalError') ?? undefined;
 }
 
-/** A promise where a value was due: what it comes to is nobody's, and its rejection must not end the process. */
+/** A promise where a value was expected: its outcome is ignored, and its rejection must not end the process. */
 export function forget(value: unknown): void {
   if (!isInstance(value, Promise)) return;
   value.catch(() => undefined);

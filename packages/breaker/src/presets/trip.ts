@@ -55,7 +55,7 @@ const MAX_COUNT_WINDOW = 10_000;
 /** @throws {BreakerInputError} naming the option and its value. */
 export function checkTrip(field: string, trip: TripOptions): Trip {
   if (typeof trip !== 'object' || trip === null) {
-    throw new BreakerInputError(field, `must be a strategy with its numbers, not ${shown(trip)}`);
+    throw new BreakerInputError(field, `must be an object with strategy and its numbers, not ${shown(trip)}`);
   }
   const { strategy } = trip;
   if (strategy === 'consecutive') {

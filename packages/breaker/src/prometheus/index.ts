@@ -12,7 +12,7 @@ export interface PrometheusMetricsOptions {
 /** Metrics in a registry, and their end. */
 export interface PrometheusMetrics {
   readonly metrics: BreakerMetrics;
-  /** Takes the metrics out of the registry, once everybody who shares them has called it. */
+  /** Removes the metrics from the registry, once every user that shares them has called it. */
   unregister(): void;
 }
 
@@ -21,7 +21,7 @@ interface Shared {
   users: number;
 }
 
-/** Who shares what: prom-client refuses a name twice, and removing it would cut off everybody. */
+/** The users of each registry's metrics: prom-client rejects a name twice, and removing a metric would cut off all of them. */
 const inUse = new WeakMap<Registry, Map<string, Shared>>();
 
 /**
@@ -33,14 +33,14 @@ const inUse = new WeakMap<Registry, Map<string, Shared>>();
  * const { metrics } = prometheusMetrics({ registry: register });
  * const breakers = createBreakers({ redis, metrics });
  * ```
- * @throws {BreakerInputError} when the registry holds a metric of the same name that is somebody else's.
+ * @throws {BreakerInputError} if the registry has a metric of the same name from another library.
  */
 export function prometheusMetrics(options: PrometheusMetricsOptions): PrometheusMetrics {
   const { registry, prefix = 'spillway_breaker_' } = options;
   const ofRegistry = inUse.get(registry) ?? new Map<string, Shared>();
   inUse.set(registry, ofRegistry);
   const found = ofRegistry.get(prefix);
-  // After a `clear()` what was shared is out of the registry: those who have it keep it, newcomers start anew.
+  // After a `clear()` what was shared is out of the registry: those that have it keep it, new ones start from zero.
   const shared = found !== undefined && isRegistered(registry, found.instruments) ? found : register(registry, prefix);
   ofRegistry.set(prefix, shared);
   shared.users += 1;

@@ -16,7 +16,7 @@ export function withNews<K extends Known>(
   changeLog: string,
   before: string | undefined,
 ): readonly K[] {
-  // Pulses don't expire: without one the shard was emptied, perhaps more than once, or nobody has used it.
+  // Pulses don't expire: without one the shard was emptied, perhaps more than once, or never used.
   if (changeLog === '') return known.filter(({ view }) => view.epoch > 0);
   const lines = changeLog.split('\n');
   const at = before === undefined || before === '' ? -1 : lines.indexOf(before);

@@ -182,7 +182,7 @@ describe.each([
     await under.dispose();
   });
 
-  it('has to hear a sick one anew after it was away: meanwhile nobody may have got through', async () => {
+  it('requires a sick instance to report again after it was away: meanwhile no instance may have reached it', async () => {
     const under = await make();
     await under.setNow(T0);
     const { view } = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: successes(1) }));

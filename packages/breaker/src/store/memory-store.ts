@@ -6,7 +6,7 @@ import { type Announcement, type BreakerAuditEvent, breakerKey, type BreakerStor
 export interface MemoryStoreOptions {
   /** The clock, in ms since 1970. @default Date.now */
   readonly now?: () => number;
-  /** Told of each event of the trail. @default they are dropped */
+  /** Called with each event of the trail. @default events are dropped */
   readonly onEvent?: (event: BreakerAuditEvent) => void;
 }
 

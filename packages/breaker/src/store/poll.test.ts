@@ -48,7 +48,7 @@ describe.each([
     await under.dispose();
   });
 
-  it('names everything once the store was emptied, whoever spoke first afterwards', async () => {
+  it('names everything once the store was emptied, whichever instance reports first afterwards', async () => {
     const under = await make();
     await under.setNow(T0);
     const views = new Map<string, View>();

@@ -32,7 +32,7 @@ describe('keys', () => {
     }
   });
 
-  it('of a breaker that is forced open for ever outlive ten years, nearly', async () => {
+  it('of a breaker that is forced open without an end outlive almost ten years', async () => {
     const forced = { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: '' } as const;
     await make(redis.client).execute(id, { ...read, action: forced });
     expect(await redis.client.pttl(breakerKeys(id, 16)[0])).toBeGreaterThan(9 * 365 * 86_400_000);

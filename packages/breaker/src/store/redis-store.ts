@@ -36,7 +36,7 @@ export interface RedisStoreOptions {
   readonly outboxCap: number;
   /** @default none */
   readonly namespace?: string;
-  /** Told when Redis doesn't answer, and when it does. @default nobody is */
+  /** Called when Redis doesn't answer, and when it does again. @default none */
   readonly faults?: FaultReporter;
   /** Another script than the shipped one: tests bring their own clock. */
   readonly script?: RedisScript<string>;

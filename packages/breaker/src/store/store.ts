@@ -55,11 +55,11 @@ export interface BreakerStore {
   close(): Promise<void>;
 }
 
-/** The store gave no answer in time. */
+/** The store did not answer in time. */
 export class StoreUnavailableError extends Error {
   readonly code = 'store_unavailable';
   override readonly name = 'StoreUnavailableError';
-  /** False: the command was not sent. True: nobody knows whether it was carried out. */
+  /** False: the command was not sent. True: it is not known whether it was carried out. */
   readonly sent: boolean;
 
   constructor(reason: string, sent: boolean, cause?: unknown) {

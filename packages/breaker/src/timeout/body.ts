@@ -1,4 +1,4 @@
-/** Told how the reading of a body ended; one of them, once, unless {@link WatchedBody.fail} came first. */
+/** Called when the reading of a body ends: one of them, once, unless {@link WatchedBody.fail} came first. */
 export interface BodyWatcher {
   /** It was read to its end, or the reader wanted no more of it. */
   ended(): void;
@@ -9,7 +9,7 @@ export interface BodyWatcher {
 export interface WatchedBody {
   /** To be used instead of the one that was given. */
   readonly response: Response;
-  /** Whether somebody waits for the next chunk: then slowness is the sender's, else it is the reader's. */
+  /** Whether a reader waits for the next chunk: if so, the sender is slow, otherwise the reader is. */
   isAwaited(): boolean;
   /** Ends the body with an error, for its reader and for its sender. */
   fail(error: unknown): void;
@@ -74,7 +74,7 @@ export function watchBody(original: ResponseWithBody, watcher: BodyWatcher): Wat
   return { response: rebuilt(original, body), isAwaited: () => awaited, fail };
 }
 
-/** Tells the sender. That this can fail matters to nobody: the stream is over. */
+/** Cancels the sender's stream. A failure is ignored: the stream is over. */
 async function release(source: ReadableStreamDefaultReader<Uint8Array>, reason: unknown): Promise<void> {
   await source.cancel(reason).catch(() => undefined);
 }

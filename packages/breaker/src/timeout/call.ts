@@ -9,7 +9,7 @@ import { type Deadlines, deadlinesOf, type Expiring } from './deadlines.ts';
 /** What a timeout counts: until the promise settles, or until a response's body has been read too. */
 export type TimeoutScope = 'headers' | 'body';
 
-/** Told how a call ended: one of them, exactly once, before the caller hears of it. Must not throw; the process is warned. */
+/** Called when a call ends: one of them, exactly once, before the caller's promise settles. If it throws, the process gets a warning. */
 export interface CallObserver {
   /** @param value what the function's promise resolved to; where the body is covered too, after its end */
   resolved(value: unknown): void;
@@ -46,7 +46,7 @@ export type Callable<T> = (signal: AbortSignal) => PromiseLike<T> | T;
  * A timeout may come late, by 1/16 of its time or 200 ms at most, never early.
  *
  * With `timeoutScope: 'body'` the promise still settles with the headers, and the body goes on being watched: it errors when
- * time is up while its reader waits. A body that nobody is reading then is let go, for the slowness is the reader's.
+ * time is up while its reader waits. A body without a waiting reader is released, since then the reader is slow.
  * @throws {CallTimeoutError} through the promise.
  */
 export function callWithTimeout<T>(
@@ -195,7 +195,7 @@ class Call<T> implements Expiring, Abortable {
     }
   }
 
-  /** It is over, and whatever the function does afterwards, nobody waits for it any more. */
+  /** The call is over; what the function does afterwards is ignored. */
   private fail(error: unknown, callerAborted: boolean): void {
     this.unfollow();
     this.tellRejected(error, callerAborted);
@@ -241,7 +241,7 @@ function isPromise<T>(value: PromiseLike<T> | T): value is Promise<T> {
   return isInstance(value, Promise);
 }
 
-/** Whether a signal fired because its time was up, and not because somebody aborted. */
+/** Whether a signal fired because its time was up, and not by a call of `abort()`. */
 export function isTimeUp(reason: unknown): boolean {
   return textMember(reason, 'name') === 'TimeoutError';
 }

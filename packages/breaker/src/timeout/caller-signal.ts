@@ -25,7 +25,7 @@ export function followSignal(signal: AbortSignal, call: Abortable): void {
   listeners.waiting.add(call);
 }
 
-/** The call is over; it must not hear of the signal any more. */
+/** The call is over: removes the listener from the signal. */
 export function unfollowSignal(signal: AbortSignal, call: Abortable): void {
   const listeners = bySignal.get(signal);
   if (listeners?.waiting.delete(call) !== true) return;

@@ -37,7 +37,7 @@ export class Deadlines {
 
   /** From now on `entry` expires unless it is removed. */
   add(entry: Expiring): void {
-    // A test that swaps the timers takes a running interval away; the next call starts it anew.
+    // A test that swaps the timers takes a running interval away; the next call restarts it.
     if (this.startedWith !== setInterval) this.start();
     entry.index = this.waiting.length;
     this.waiting.push(entry);
@@ -74,7 +74,7 @@ export class Deadlines {
       else if (now - 1 - entry.since >= this.timeoutMs) due.push(entry);
     }
     for (const entry of due) {
-      // One that expired before may have ended others: all hear of the same abort.
+      // One that expired before may have ended others: all get the same abort.
       if (entry.index === -1) continue;
       this.remove(entry);
       entry.expire(this.timeoutMs);

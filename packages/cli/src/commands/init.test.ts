@@ -44,7 +44,7 @@ it.each(files)('init %s overwrites no %s, writes nothing beside it, and names it
   expect(found).toHaveLength(1);
 });
 
-it('writes through no link that leads nowhere yet, and says which file can not be written', async () => {
+it('writes through no link that leads nowhere yet, and says which file cannot be written', async () => {
   const into = await folder();
   await symlink(join(into, 'elsewhere'), join(into, 'server.mjs'));
   expect(await init('hono', '--into', into)).toMatchObject({
@@ -53,7 +53,7 @@ it('writes through no link that leads nowhere yet, and says which file can not b
   });
   await writeFile(join(into, 'supabase'), 'a file');
   const { code, stderr } = await init('supabase', '--into', into, '--json');
-  expect(JSON.parse(stderr)).toMatchObject({ error: expect.stringContaining('can not be written'), exitCode: code });
+  expect(JSON.parse(stderr)).toMatchObject({ error: expect.stringContaining('cannot be written'), exitCode: code });
   expect(await readdir(into)).toEqual(['server.mjs', 'supabase']);
 });
 

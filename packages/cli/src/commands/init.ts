@@ -20,7 +20,7 @@ export class InitError extends Error {
     super(
       code === 'file_exists'
         ? `${file} is there already, and nothing is ever overwritten: move it away, or write elsewhere by --into`
-        : `${file} can not be written: ${why}`,
+        : `${file} cannot be written: ${why}`,
       { cause },
     );
     this.file = file;

@@ -90,7 +90,7 @@ it.each([
     ['create', '--name', 'a', '--scope', 'root'],
     'Allowed choices are decide, report, read, metrics, operate, maintain, admin.',
   ],
-  [['create', '--name', '', '--scope', 'read'], 'It must be a text of 1 to 128 bytes.'],
+  [['create', '--name', '', '--scope', 'read'], 'It must be a string of 1 to 128 bytes.'],
   [['create', '--name', 'a', '--scope', 'read', '--expires-in', 'soon'], 'It must be a number of minutes'],
   [['revoke', 'sw_x'], 'Option "id" must be a UUID, got "(hidden)"\n'],
 ])('%j ends with 2 and says what is wrong', async (args, message) => {

@@ -23,7 +23,7 @@ export function createCommand(
 ): Command<[], { name: string; scope: ApiKeyScope[]; expiresIn?: number; output?: string }> {
   return new Command('create')
     .description('make a key and print it, this once: what is stored is a hash')
-    .requiredOption('--name <name>', 'who uses it', parseName)
+    .requiredOption('--name <name>', 'a name for its user', parseName)
     .addOption(
       new Option('--scope <scopes...>', `what it may do: ${apiKeyScopes.join(', ')}, one or more`)
         .argParser(addScope)
@@ -37,7 +37,7 @@ export function createCommand(
     .option('--output <file>', 'write the key to this new file, which only its owner can read, and print nothing of it')
     .addHelpText('after', help)
     .action(async ({ name, scope, expiresIn, output }) => {
-      // The file is made first: a key that could not be written would be nobody's.
+      // The file is made first: a key that could not be written would be lost.
       if (output !== undefined) await makeFile(output);
       const expiry = expiresIn === undefined ? {} : { expiresInMs: expiresIn };
       const { key, row } = await withPool(context, async (pool) =>
@@ -53,7 +53,7 @@ export function createCommand(
           }),
         ),
       ).catch(async (error: unknown) => {
-        // An empty file would stand in the way of the next attempt.
+        // An empty file would make the next attempt fail.
         if (output !== undefined) await rm(output, { force: true });
         throw error;
       });
@@ -86,7 +86,7 @@ Examples:
 function parseName(value: string): string {
   const bytes = Buffer.byteLength(value);
   if (bytes >= 1 && bytes <= MAX_NAME_BYTES && value.isWellFormed()) return value;
-  throw new InvalidArgumentError(`It must be a text of 1 to ${MAX_NAME_BYTES} bytes.`);
+  throw new InvalidArgumentError(`It must be a string of 1 to ${MAX_NAME_BYTES} bytes.`);
 }
 
 function addScope(value: string, before: ApiKeyScope[] | undefined): ApiKeyScope[] {
@@ -171,7 +171,7 @@ export function revokeCommand(context: CliContext): Command<[string]> {
       '\nNeeds DATABASE_URL: a member of spillway_api, or the owner. Ends with 1 when there is no such key.',
     )
     .action(async (id) => {
-      // Commander would repeat the value: who pastes a key in place of its id shouldn't find it in a log.
+      // Commander would repeat the value: a key that was pasted in place of its id must not end up in a log.
       if (!UUID.test(id)) throw new InvalidOptionError('id', '(hidden)', 'a UUID');
       const revoked = await withPool(context, async (pool) =>
         recordChange(

@@ -29,7 +29,7 @@ export function maintenanceCommand(context: CliContext): Command {
 
 function historyCommand(context: CliContext): Command {
   return new Command('history')
-    .description('the last run of each job, whoever asked for it')
+    .description('the last run of each job, scheduled or requested')
     .addHelpText('after', '\nNeeds DATABASE_URL. All runs are in spillway.job_runs.')
     .action(async () => {
       const runs = await withPool(context, async (pool) => jobOverview(pool));

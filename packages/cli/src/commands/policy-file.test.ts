@@ -197,7 +197,7 @@ it('says what is wrong with line and column, ends with 2, and changes nothing', 
   const { code, stderr } = await run('apply', path);
   expect(code).toBe(2);
   expect(stderr).toContain(`${path}:2:21: policies.uploads.limit must be a whole number from 1`);
-  expect(stderr).toContain(`${path}:3:16: policies.downloads.limt is no option here`);
+  expect(stderr).toContain(`${path}:3:16: policies.downloads.limt is not an option here`);
   expect(await version()).toBeNull();
   expect(await run('apply', '/nowhere.yaml')).toMatchObject({ code: 2, stderr: expect.stringContaining('ENOENT') });
   expect(await spillway(['apply', await fileOf(FILE)], { REDIS_URL: 'redis://127.0.0.1:1' })).toMatchObject({

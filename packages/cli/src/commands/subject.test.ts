@@ -72,7 +72,7 @@ it.each([
   expect((await run(...args)).code).toBe(code);
 });
 
-it('ends with the code of a missing server when Redis can not be reached', async () => {
+it('ends with the code of a missing server when Redis cannot be reached', async () => {
   const ended = await spillway(['subject', 'block', 'u'], { REDIS_URL: 'redis://127.0.0.1:1' });
   expect(ended).toMatchObject({ code: 5 });
 });

@@ -41,7 +41,7 @@ test('a key can be used until it is revoked, and the list keeps it', async () =>
   expect(await revokeApiKey(database.pool, randomUUID())).toBe(false);
 });
 
-test('an expired key can not be used', async () => {
+test('an expired key cannot be used', async () => {
   await insertApiKey(database.pool, key({ expiresInMs: -1 }));
   const { id } = await insertApiKey(database.pool, key({ expiresInMs: 60_000 }));
   expect(await activeIds()).toEqual([id]);

@@ -30,7 +30,7 @@ export interface NewApiKey {
   readonly name: string;
   /** At least one. */
   readonly scopes: readonly ApiKeyScope[];
-  /** How long it is valid, in ms from now by Postgres' clock. @default for ever */
+  /** How long it is valid, in ms from now by Postgres' clock. @default no expiry */
   readonly expiresInMs?: number;
 }
 

@@ -16,7 +16,7 @@ export interface ArchiveChange {
   readonly refused: string | undefined;
 }
 
-/** Longest wait for a lock on the archive or its source, in milliseconds: whoever queues behind it waits no longer. */
+/** Longest wait for a lock on the archive or its source, in milliseconds. Statements that queue behind it wait at most as long. */
 const LOCK_TIMEOUT_MS = 1_000;
 
 /**

@@ -130,7 +130,7 @@ async function detach(
   begun: boolean,
 ): Promise<void> {
   const statement = `ALTER TABLE ${qualified(connection, table.source)} DETACH PARTITION ${qualified(connection, move)}`;
-  // Without CONCURRENTLY it changes the catalog and nothing else, but whoever comes meanwhile waits as long as it does.
+  // Without CONCURRENTLY it changes the catalog and nothing else, but statements that arrive meanwhile wait as long as it does.
   if (hasDefault && !begun)
     await transaction(connection, settings, async () => void (await connection.query(statement)));
   else await connection.query(`${statement} ${begun ? 'FINALIZE' : 'CONCURRENTLY'}`);

@@ -198,7 +198,7 @@ describe('partitions of other kinds', () => {
   });
 });
 
-describe('a partition that can not move whole gives its rows away one by one, and the report says why', () => {
+describe('a partition that cannot move whole gives its rows away one by one, and the report says why', () => {
   test.each([
     [
       'with partitions of its own',

@@ -42,7 +42,7 @@ test('deletes what is older than its time, and keeps what is younger or without 
   await upsertBlocks(database.pool, [
     blockRow({ identifier: 'old', blockedUntilMs: now - 7.01 * DAY_MS, outboxSeq: 1 }),
     blockRow({ identifier: 'young', blockedUntilMs: now - 6.99 * DAY_MS, outboxSeq: 2 }),
-    blockRow({ identifier: 'for ever', blockedUntilMs: Number.POSITIVE_INFINITY, outboxSeq: 3 }),
+    blockRow({ identifier: 'no end', blockedUntilMs: Number.POSITIVE_INFINITY, outboxSeq: 3 }),
   ]);
   await database.pool.query(`
     INSERT INTO circuit_breaker_events (id, breaker_name, event_type, outbox_shard, outbox_epoch, outbox_seq, created_at)
@@ -54,7 +54,7 @@ test('deletes what is older than its time, and keeps what is younger or without 
   await addSamples(2, '29 days');
   expect((await cleanUp()).deleted).toBe(3);
   const { rows } = await database.pool.query('SELECT identifier FROM rate_limits_v2 ORDER BY identifier');
-  expect(rows).toEqual([{ identifier: 'for ever' }, { identifier: 'young' }]);
+  expect(rows).toEqual([{ identifier: 'no end' }, { identifier: 'young' }]);
 });
 
 test('leaves the highest deleted number of each outbox behind, and never a lower one', async () => {

@@ -6,7 +6,7 @@ const database = useDatabase('empty');
 
 function ignore(): void {}
 
-test('survives the end of its idle connections, tells onError, and connects anew', async () => {
+test('survives the end of its idle connections, calls onError, and reconnects', async () => {
   const onError = vi.fn<(error: Error) => void>();
   const pool = createPool({ connectionString: database.url, onError });
   try {

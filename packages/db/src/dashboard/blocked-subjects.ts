@@ -19,7 +19,7 @@ export interface BlockedSubject extends Readonly<Pick<Block, 'identifier' | 'tie
   readonly blocks: number;
   /** Requests refused while blocked. */
   readonly deniedCount: number;
-  /** End of the last block, epoch ms; `Infinity` = for ever. */
+  /** End of the last block, epoch ms; `Infinity`: it has no end. */
   readonly blockedUntilMs: number;
   /** Whether it runs. */
   readonly active: boolean;

@@ -241,7 +241,7 @@ describe('metrics', () => {
 });
 
 describe('jobOverview', () => {
-  it('gives the last run of each job, by whomever it was asked for, with the rows of its tables added up', async () => {
+  it('gives the last run of each job, scheduled or requested, with the rows of its tables added up', async () => {
     await run(1, '8 days', 'completed', { api_call_logs: 9_999 });
     await run(2, '1 day', 'partial', { api_call_logs: 100, audit_logs: 20 });
     await sql(`INSERT INTO spillway.job_runs (job, due_at, trigger, status) VALUES

@@ -8,7 +8,7 @@ import type { AppliedMigration, Migration } from './migration-folder.ts';
 
 /** How long migrations may keep others waiting. */
 export interface ApplySettings {
-  /** Longest wait for one lock, in milliseconds. Whoever queues behind the migration waits no longer. */
+  /** Longest wait for one lock, in milliseconds. Statements that queue behind the migration wait at most as long. */
   readonly lockTimeoutMs: number;
   /** Attempts for each migration. */
   readonly attempts: number;
@@ -18,7 +18,7 @@ export interface ApplySettings {
  * Applies migrations in order.
  *
  * On a database without any of ours, all up to the first one that can't run in a transaction are one transaction: a name that is
- * taken or a missing right leaves nothing behind, and on tables that are new nobody waits for a lock. Later each is a
+ * taken or a missing right leaves nothing behind, and no statement waits for a lock on new tables. Later each is a
  * transaction of its own, since an ALTER TABLE keeps its lock until the end of the transaction.
  *
  * @throws {MigrationError} `name_taken`, `missing_privilege` or `busy`; other errors of Postgres as they are.
@@ -60,7 +60,7 @@ async function applyInTransaction(
       });
       return;
     } catch (error) {
-      // lock_not_available, deadlock_detected. Those who queued behind the lock go first.
+      // lock_not_available, deadlock_detected. Statements that queued behind the lock go first.
       const waited = ['55P03', '40P01'].includes(sqlState(error) ?? '');
       if (!waited || attempt >= attempts) throw explainFailure(error, statement, migrations);
       await sleep(lockTimeoutMs);
@@ -77,7 +77,7 @@ async function isolate(connection: Connection): Promise<void> {
     SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL`);
 }
 
-/** Such a migration begins with what an interrupted attempt may have left. CONCURRENTLY keeps nobody waiting. */
+/** Such a migration begins with what an interrupted attempt may have left. CONCURRENTLY blocks no other statement. */
 async function applyLoose(connection: Connection, migration: Migration | undefined): Promise<void> {
   if (migration === undefined) return;
   let statement = '';
@@ -123,7 +123,7 @@ export async function addToJournal(connection: Connection, { tag, hash }: Applie
 const RETRY_MS = 250;
 
 /**
- * Runs `work` while nobody else migrates this database. It is the lock of the maintenance jobs, which works behind every pooler,
+ * Runs `work` while no other process migrates this database. It is the lock of the maintenance jobs, which works behind every pooler,
  * and asks for it again and again instead of waiting inside Postgres: a waiting statement holds a snapshot, and CREATE INDEX
  * CONCURRENTLY in the holder would wait for that.
  *

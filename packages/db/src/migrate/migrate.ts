@@ -29,7 +29,7 @@ export interface MigrateOptions {
   /** Longest wait for another migrator, in milliseconds. @default 60_000 */
   readonly lockWaitMs?: number;
   /**
-   * Longest wait of a migration for a lock on a table, in milliseconds: whoever queues behind it waits no longer. Then it is
+   * Longest wait of a migration for a lock on a table, in milliseconds; statements that queue behind it wait at most as long. Then it is
    * tried again after a pause of the same length. @default 1_000
    */
   readonly lockTimeoutMs?: number;
@@ -43,7 +43,7 @@ export interface MigrateOptions {
 export interface MigrateReport {
   /** Tags of the migrations applied now, in order; empty when the database was up to date. */
   readonly applied: readonly string[];
-  /** The roles for users who need less than everything. */
+  /** The roles for users with limited rights. */
   readonly roles: RolesReport;
   /** What became of each archive, and whether it fits its live table. */
   readonly archives: readonly ArchiveReport[];
@@ -59,7 +59,7 @@ export interface MigrateReport {
  *
  * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. The first time
  * everything is one transaction, so that a refusal leaves nothing behind; later each migration is one. On a busy database
- * nobody waits for a migration longer than `lockTimeoutMs`.
+ * no statement waits for a migration longer than `lockTimeoutMs`.
  *
  * @throws {MigrationError} with the reason; see {@link MigrationErrorReason}.
  * @throws {PartitionError} when a partition can't be made; the migrations stay applied.
@@ -136,7 +136,7 @@ async function assertSupported(connection: Connection): Promise<void> {
   }
 }
 
-/** A schema `spillway` of somebody else's may be closed to this user, or hold a table `migrations` of another shape. */
+/** A schema `spillway` of another owner may be closed to this user, or hold a table `migrations` of another shape. */
 async function knownMigrations(connection: Connection): ReturnType<typeof readJournal> {
   try {
     return await readJournal(connection);

@@ -60,7 +60,7 @@ export function explainFailure(
   const options = { cause: error };
   const object = objectOf(statement);
   if (TAKEN.has(state)) {
-    const text = `${object} can not be made: ${error.message}. Rename yours (ALTER … RENAME TO …), then migrate again`;
+    const text = `${object} cannot be made: ${error.message}. Rename yours (ALTER … RENAME TO …), then migrate again`;
     return new MigrationError('name_taken', `${text}. Nothing was changed`, tags, options);
   }
   if (state === INSUFFICIENT_PRIVILEGE) {

@@ -34,7 +34,7 @@ export async function attachPartition(connection: Connection, table: Partitioned
 /**
  * Turns row level security on for a partition and takes away what others were granted on it. LIKE copies no row level security,
  * default privileges may have granted a new table to others, and a live table's partition has its own grants. The parent's
- * policies hold for whoever comes through it; only the owner comes another way.
+ * policies apply to every access through the parent; only the owner reaches a partition directly.
  * @param child qualified and quoted
  */
 export async function closeToOthers(connection: Connection, child: string): Promise<void> {

@@ -26,7 +26,7 @@ export interface EnsurePartitionsOptions {
   readonly lockTimeoutMs?: number;
   /** Attempts for each month. @default 20 */
   readonly attempts?: number;
-  /** Pause between attempts, in milliseconds; those who queued behind the lock go first. @default 250 */
+  /** Pause between attempts, in milliseconds; statements that queued behind the lock go first. @default 250 */
   readonly retryDelayMs?: number;
   /** Only report what would be made. @default false */
   readonly dryRun?: boolean;

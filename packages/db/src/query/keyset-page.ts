@@ -1,7 +1,7 @@
 import { and, type Column, desc, eq, gte, lt, type SQL, sql } from 'drizzle-orm';
 import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
 
-/** What every list takes beside its own filters. */
+/** Options of every list besides its own filters. */
 export interface PageOptions {
   /** Rows a page, 1 to 1,000. @default 50 */
   readonly limit?: number;

@@ -93,7 +93,7 @@ function parametersOf(table: PgTable, omit: readonly string[]): Parameter[] {
     .filter(([key]) => !omit.includes(key))
     .map(([key, column]) => {
       const isTime = isEpochMs(column);
-      // Milliseconds travel as float8, which holds Infinity (for ever) and is exact to the microsecond until the year 2255.
+      // Milliseconds travel as float8, which holds Infinity (no end) and is exact to the microsecond until the year 2255.
       const type = isTime ? 'float8' : column.getSQLType();
       return { key, name: column.name, type, isTime, quoting: quotingOf(type) } as const;
     });

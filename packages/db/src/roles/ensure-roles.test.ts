@@ -155,7 +155,7 @@ describe('the reader', () => {
     });
   });
 
-  test('can not write to any table', async () => {
+  test('cannot write to any table', async () => {
     await as('spillway_reader', async (client) => {
       for (const table of Object.keys(tablePrivileges)) {
         await expect(client.query(`INSERT INTO ${table} DEFAULT VALUES`), table).rejects.toMatchObject(denied);
@@ -165,7 +165,7 @@ describe('the reader', () => {
     });
   });
 
-  test('can not write through the functions either', async () => {
+  test('cannot write through the functions either', async () => {
     await as('spillway_reader', async (client) => {
       await expect(upsertBlocks(client, [blockRow()])).rejects.toMatchObject(denied);
       await expect(upsertOutages(client, [gap()])).rejects.toMatchObject(denied);
@@ -176,7 +176,7 @@ describe('the reader', () => {
 });
 
 describe('maintenance', () => {
-  test('makes months, archives, cleans up, sums up and drops months, whoever of its members did what', async () => {
+  test('creates months, archives, cleans up, sums up and drops months, whichever of its members owns them', async () => {
     await database.pool.query(`
       INSERT INTO audit_logs (action, resource_type, created_at)
       SELECT 'login', 'session', now() - interval '400 days' FROM generate_series(1, 50)`);
@@ -203,7 +203,7 @@ describe('maintenance', () => {
   });
 });
 
-describe('where roles can not be made', () => {
+describe('where roles cannot be made', () => {
   let server: PostgresServer;
   let admin: Client;
   beforeAll(async () => {

@@ -10,7 +10,7 @@ import { type Grant, grants, MOVE, OWN, type RoleName, roleNames, tablePrivilege
 export interface RolesReport {
   /** Made now. */
   readonly created: readonly RoleName[];
-  /** Not there, because this user may not make roles. Somebody who may can, and the next `migrate()` grants. */
+  /** Missing, because this user lacks the right to create roles. Once a user with that right has created it, the next `migrate()` grants. */
   readonly missing: readonly RoleName[];
   /** Postgres' words when this user may not grant; undefined when all is granted. */
   readonly refused: string | undefined;
@@ -21,7 +21,7 @@ export interface RolesReport {
 /**
  * Takes away what others were granted, by Postgres' defaults (PUBLIC may call every function) or by default privileges (on
  * Supabase everything in `public` is granted to the browsers' roles). Makes the roles where this user may, and grants them what they need; finds nothing to do when all is there. Roles belong to
- * the whole server, so that of many migrators of many databases one makes each. A managed Postgres that lets nobody make roles
+ * the whole server, so that of many migrators of many databases one makes each. A managed Postgres that lets no user create roles
  * is no reason to fail: everything works as the owner too.
  * @param refresh grant again although it was done before: there are new tables.
  * @param archives tables to archive.

@@ -1,11 +1,11 @@
 import type { Connection, Queryable } from '../connection/connection.ts';
 import { roleNames } from './privileges.ts';
 
-/** Somebody who may do something with an object of Spillway's, and is neither its owner nor one of the four roles. */
+/** A role that has a right on an object of Spillway's, and is neither its owner nor one of the four roles. */
 export interface Exposure {
   /** `TABLE public.rate_limits_v2`, `FUNCTION public.record_metric(…)`, `SCHEMA spillway`. */
   readonly object: string;
-  /** A role's name; `PUBLIC` is everybody. */
+  /** A role's name; `PUBLIC` is every role. */
   readonly grantee: string;
   /** `INSERT, SELECT`; `no row level security` for a table of an exposed schema without it. */
   readonly privileges: string;
@@ -47,7 +47,7 @@ const UNPROTECTED = `
   FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE p.polname = 'spillway' AND NOT c.relrowsecurity ORDER BY 1`;
 
-/** Everything of Spillway's in this database that is open to somebody it should not be open to. */
+/** All objects of Spillway's in this database on which a role has a right that it should not have. */
 export async function listExposures(db: Queryable): Promise<Exposure[]> {
   const granted = await db.query<Exposure>(EXPOSURES, [[...roleNames]]);
   const unprotected = await db.query<Exposure>(UNPROTECTED);

@@ -40,7 +40,7 @@ const ADD = 'INSERT, SELECT (id)';
 /** All that a job does with rows of its own tables. */
 export const OWN = 'SELECT, INSERT, UPDATE, DELETE';
 
-/** Every table has its line, in a test: a new one is nobody's until somebody decided whose it is. */
+/** Every table has its line, in a test: a new one has no rights until a line grants them. */
 export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   // Blocks are written through upsert_blocks(), outages through upsert_outages().
   'public.rate_limits_v2': { maintenance: MOVE, reader: 'SELECT' },
@@ -82,7 +82,7 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   },
   'spillway.system_metric_rollups': { maintenance: OWN, reader: 'SELECT' },
   'spillway.alerts': { maintenance: OWN, reader: 'SELECT' },
-  // Hashes of keys: nobody's dashboard needs them.
+  // Hashes of keys: no dashboard needs them.
   'spillway.api_keys': { api: 'SELECT, INSERT, UPDATE' },
   'public.api_call_logs': { writer: 'INSERT', maintenance: MOVE, reader: 'SELECT' },
   'public.audit_logs': { writer: 'INSERT', maintenance: MOVE, reader: 'SELECT' },

@@ -13,12 +13,12 @@ const NO_TIMEOUTS = `
 export type JobLockResult<T> = { readonly acquired: true; readonly result: T } | { readonly acquired: false };
 
 /**
- * Runs `work` while nobody else, in any process, runs under the same name; doesn't wait. A process that dies gives the
+ * Runs `work` unless another process runs under the same name; doesn't wait. A process that dies gives the
  * lock back by dying.
  *
  * The lock belongs to an idle transaction on a connection of its own, because behind a transaction pooler nothing else
  * stays on one session. It has no snapshot and no transaction id, so it keeps vacuum from nothing. `signal` is aborted when
- * that connection is lost: from then on somebody else may have the lock.
+ * that connection is lost: from then on another process may have the lock.
  */
 export async function withJobLock<T>(
   pool: ConnectionSource,

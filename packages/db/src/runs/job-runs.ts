@@ -13,7 +13,7 @@ export type RunTrigger = (typeof runTriggers)[number];
 const ATTEMPTS = 3;
 const RETRY_AFTER_MS = 600_000;
 
-/** What is said of a run whose end nobody wrote. */
+/** The error of a run whose end was not recorded. */
 const DIED = 'the process died, or lost Postgres';
 
 /** Postgres' clock in epoch milliseconds: the one that decides what is due. */
@@ -83,7 +83,7 @@ export type RunBegin =
       /** Tables of earlier runs that died, found and marked now. */
       readonly crashedTables: number;
     }
-  /** This very run ended before: its end was not heard of. */
+  /** This run has already ended; the caller had missed it. */
   | { readonly kind: 'ended'; readonly id: string; readonly status: RunStatus };
 
 /**
@@ -142,7 +142,7 @@ function beginning(id: string, { job, trigger, dryRun, dueAt }: NewRun): SQL {
 export interface RunEnd {
   readonly status: RunStatus;
   readonly errorMessage?: string | undefined;
-  /** What a job without tables has to tell, as JSON. */
+  /** The result of a job without tables, as JSON. */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 

@@ -86,13 +86,13 @@ export type GapKind = (typeof gapKinds)[number];
  */
 export const apiKeyScopes = ['decide', 'report', 'read', 'metrics', 'operate', 'maintain', 'admin'] as const;
 
-/** How a maintenance run of one table stands. `partial`: in order, but there is more to do. */
+/** The status of a maintenance run of one table. `partial`: in order, but there is more to do. */
 export const archivalRunStatuses = ['running', 'completed', 'partial', 'failed', 'crashed'] as const;
 
 /** What asked for a maintenance run. */
 export const runTriggers = ['schedule', 'http', 'cli'] as const;
 
-/** How a maintenance run stands. `baseline`: no run, but where a job's history begins. */
+/** The status of a maintenance run. `baseline`: no run, but where a job's history begins. */
 export const jobRunStatuses = ['baseline', ...archivalRunStatuses] as const;
 
 /** The condition of a check: the column holds one of these words. */

@@ -24,7 +24,7 @@ import {
 } from './columns.ts';
 
 /**
- * One row per run of a maintenance job, whoever asked for it. The rows of `archive.archival_runs`, one per table of the run, are
+ * One row per run of a maintenance job, scheduled or requested. The rows of `archive.archival_runs`, one per table of the run, are
  * its children. `due_at` is the moment of the schedule that the run is for, by Postgres' clock, and null for a run by hand. What
  * is overdue is decided by these rows; `baseline` marks where a job's history begins.
  */
@@ -44,7 +44,7 @@ export const jobRuns = spillway.table(
     finishedAtMs: epochMs('finished_at'),
     durationMs: bigint('duration_ms', { mode: 'number' }),
     errorMessage: text('error_message'),
-    /** What a job without tables has to tell. */
+    /** The result of a job without tables. */
     details: jsonb('details').notNull().default({}),
   },
   (table) => [

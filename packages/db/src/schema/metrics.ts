@@ -128,7 +128,7 @@ export const alerts = spillway.table(
       .on(table.rule)
       .where(sql`${table.resolvedAtMs} is null`),
     index('alerts_opened_at_idx').on(table.openedAtMs),
-    // What the webhook has yet to be told.
+    // Notifications that are not delivered yet.
     index('alerts_untold_idx')
       .on(table.openedAtMs)
       .where(

@@ -61,7 +61,7 @@ describe('a cap on the rows of a minute', () => {
     expect(await capped()).toMatchObject([{ blocks: 2 }]);
   });
 
-  it('begins anew each minute', async () => {
+  it('begins again each minute', async () => {
     await write(blocks(1, 5), 3);
     await write(blocks(6, 10, { createdAtMs: minuteMs + MINUTE_MS }), 3);
     expect(await stored()).toBe(6);

@@ -6,7 +6,7 @@ import { columnsOf, typed } from '../query/typed.ts';
 import { type InsertRows, unnestInsert } from '../query/unnest-insert.ts';
 import { changes } from '../schema/trail.ts';
 
-/** What somebody changed by hand. Nothing in it may be a secret. */
+/** A manual change. It must not contain a secret. */
 export interface Change {
   /** Who: `api-key:<id>`, `jwt:<subject>`, `cli:<user>@<host>`, `app:<program>@<host>`, or what an application says. */
   readonly actor: string;

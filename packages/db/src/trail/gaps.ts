@@ -113,7 +113,7 @@ export type GapResolution =
   | { readonly kind: 'unknown' };
 
 /**
- * Says that somebody has looked into a gap: it counts for no alert any more. Who and why belongs into `spillway.changes`, in the
+ * Resolves a gap: it no longer counts for an alert. Actor and reason belong into `spillway.changes`, in the
  * same transaction.
  * @param id a UUID.
  */

@@ -41,7 +41,7 @@ export async function createDatabase(url: string, name: string, options: CreateD
   return withDatabase(url, name);
 }
 
-/** Drops a database if it exists, and throws out whoever is connected to it. */
+/** Drops a database if it exists, and ends all connections to it. */
 export async function dropDatabase(url: string, name: string): Promise<void> {
   await withClient(url, (client) => client.query(`DROP DATABASE IF EXISTS ${escapeIdentifier(name)} WITH (FORCE)`));
 }

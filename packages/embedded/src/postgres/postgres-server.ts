@@ -1,13 +1,13 @@
 import type { Server } from '../server.ts';
 import { createDatabase, type CreateDatabaseOptions, dropDatabase, withDatabase } from './databases.ts';
 
-/** A Postgres that is up. Its URL names a superuser (or, for an external one, whoever `DATABASE_URL` names). */
+/** A Postgres that is up. Its URL names a superuser (for an external one, the user in `DATABASE_URL`). */
 export interface PostgresServer extends Server {
   /** The URL of another database of this server; doesn't make it. */
   databaseUrl(name: string): string;
   /** Makes a database, from a template if one is given, and resolves to its URL. */
   createDatabase(name: string, options?: CreateDatabaseOptions): Promise<string>;
-  /** Drops a database if it exists, whoever is connected to it. */
+  /** Drops a database if it exists, and ends its connections. */
   dropDatabase(name: string): Promise<void>;
 }
 

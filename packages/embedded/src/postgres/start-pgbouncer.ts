@@ -124,7 +124,7 @@ function configuration(
     'pool_mode = transaction',
     `default_pool_size = ${poolSize}`,
     `max_client_conn = ${maxClients}`,
-    // Whoever may connect to the loopback address may connect to the Postgres behind it as well.
+    // A process that can connect to the loopback address can connect to the Postgres behind it as well.
     'auth_type = trust',
     `auth_file = ${usersFile(workDirectory)}`,
     `admin_users = ${decodeURIComponent(target.username)}`,

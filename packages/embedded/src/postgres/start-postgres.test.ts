@@ -37,7 +37,7 @@ describe('startPostgres', () => {
     expect(await setting(durable.url, 'synchronous_commit')).toBe('on');
   });
 
-  test('makes databases from templates and drops them whoever is connected', async () => {
+  test('creates databases from templates and drops them in spite of connections', async () => {
     const original = await server.createDatabase('original');
     await withClient(original, (client) => client.query('CREATE TABLE thing AS SELECT 42 AS answer'));
     const copy = await server.createDatabase('copy "of" it', { template: 'original' });

@@ -7,7 +7,7 @@ const POLL_MS = 250;
  * Calls back once, when a package manager that started us has ended.
  *
  * `npx pnpm start` is five processes: npx, a shell, pnpm, a shell, us. A SIGTERM to the first ends npx and its shell, and
- * none of the others hears of it: pnpm and everything under it would run on for ever, with nobody to stop it.
+ * none of the others gets it: pnpm and everything under it would keep running.
  */
 export function whenPackageManagerDies(callback: () => void): void {
   const above = packageManagers();

@@ -21,8 +21,8 @@ export interface ContainerSupervisor {
 
 /**
  * Has a container removed when this process dies in any way. Testcontainers' own reaper (Ryuk) does the same, but
- * it can be switched off, and has to be where its image can't be had. Needs the `docker` program; without it
- * Ryuk is the only guard.
+ * it can be switched off, and must be where its image is not available. Needs the `docker` program; without it
+ * Ryuk is the only supervisor.
  */
 export async function superviseContainer(name: string, scrap: string | undefined): Promise<ContainerSupervisor> {
   const docker = await findProgram(['docker'], readConfig().searchPath);

@@ -9,7 +9,7 @@ export interface WorkDirectory {
   readonly directory: string;
   /** The server's own data directory. Not created here, because initdb wants to do that itself. */
   readonly dataDirectory: string;
-  /** Where the server's output goes; begun anew at each start. */
+  /** Where the server's output goes; emptied at each start. */
   readonly logFile: string;
   /** Whether the directory was made for this run only and goes away with it. */
   readonly throwaway: boolean;

@@ -58,7 +58,7 @@ describe('the broker', () => {
     await Promise.all(leases.map((lease) => lease.release()));
   });
 
-  test('makes a template anew after one that failed half-way', async () => {
+  test('creates a template again after one that failed half-way', async () => {
     const lease = await leaseServerFrom(broker.address, 'postgres');
     const broken = ensureTemplate(lease.url, lease.run, 'fragile', async () => {
       throw new Error('half-way');

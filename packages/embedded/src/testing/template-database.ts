@@ -7,7 +7,7 @@ export type Migrate = (url: string) => Promise<void>;
 const prefix = 'spillway_template';
 
 /**
- * The name of a migrated database to clone, made by whoever comes first; the others wait.
+ * The name of a migrated database to clone, created by the first caller; the others wait.
  *
  * @param url of any database of the server
  * @param run names the test run; templates of different runs never mix

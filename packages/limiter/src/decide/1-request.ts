@@ -167,7 +167,7 @@ function checkSize(combined: unknown): void {
 
 function checkAllDiffer(requests: readonly StoreRequest[]): void {
   if (new Set(requests.map(({ key }) => key)).size < requests.length) {
-    throw new LimiterInputError('requests', 'must not ask for one window twice: add up the costs');
+    throw new LimiterInputError('requests', 'must not name one window twice: add up the costs');
   }
 }
 

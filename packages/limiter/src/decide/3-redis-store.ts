@@ -41,7 +41,7 @@ export interface RedisStoreOptions {
   /** Other scripts than the shipped ones: tests bring their own clock. */
   readonly scripts?: LimiterScripts;
   readonly metrics?: LimiterMetrics | undefined;
-  /** Told when Redis doesn't decide, and when it does. @default nobody is */
+  /** Called when Redis doesn't answer, and when it does again. @default none */
   readonly faults?: Pick<FaultReporter, 'failed' | 'answered'> | undefined;
   /** Local windows kept at most for policies that decide here while Redis is away. @default 100_000 */
   readonly maxLocalWindows?: number;
@@ -125,7 +125,7 @@ interface ByHandParts {
   readonly inPlace: Fallback;
 }
 
-/** What is done to a window by hand: each is part of the trail, and is told to all processes. */
+/** Manual changes of a window: each is part of the trail, and is published to all processes. */
 function changesByHand(parts: ByHandParts): Pick<LimiterStore, 'reset' | 'block' | 'unblock'> {
   const { client, outboxCap, scripts, bounded, channel, inPlace } = parts;
 
@@ -151,7 +151,7 @@ function changesByHand(parts: ByHandParts): Pick<LimiterStore, 'reset' | 'block'
   };
 }
 
-/** What block.lua is told for the trail: who, why, and the window as `policy/action/subject`. */
+/** What block.lua gets for the trail: actor, reason, and the window as `policy/action/subject`. */
 function byHandArguments({ policy, action, subject }: StoreWindow, by: ByHand = {}): readonly string[] {
   const { actor, why } = readByHand(by, by.actor ?? defaultActor());
   return [actor, why, `${policy.name}/${action}/${subject}`];

@@ -94,7 +94,7 @@ function sender<Item, Reply>({ within, protocol, metrics, onAnswer }: BatcherOpt
   /*
    * A batch is sent a second time only where Redis certainly did nothing the first time. Keys that a migrating slot keeps
    * apart go one by one. Without memory to write (Redis looks at its memory once, as a script begins, and refuses the
-   * first write that needs more), the batch is read: whoever is over the limit is refused as ever, and
+   * first write that needs more), the batch is read: a subject over the limit is refused as usual, and
    * only who would have been admitted can't be charged and is left to the fallback.
    */
   function send(batch: readonly Item[], startedAt: number, readOnly = false): void {

@@ -36,7 +36,7 @@ export interface SingleProtocolOptions {
   readonly decideGenerally: (request: StoreRequest, operation: 'consume' | 'peek') => Promise<Decision>;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: BlockedListener;
-  /** Told how many events of a batch found the outbox full. */
+  /** Called with how many events of a batch found the outbox full. */
   readonly onDropped: (count: number) => void;
 }
 
@@ -48,12 +48,12 @@ export function singleProtocol(
   const { client, outboxCap, fallback, decideGenerally, onRefusedWhileBlocked, onDropped } = options;
   const rules = new RuleEncoder(options.spareMs);
   // The argument of a unit under a policy as it is: made once a policy.
-  const known = new WeakMap<Policy, PreparedArgument>();
+  const known = new WeakMap<Policy, EncodedArgument>();
 
   const ruleOf = ({ request, operation }: SingleItem, readOnly: boolean): Buffer =>
     rules.encode(request, modeOf(operation, request.policy, readOnly));
 
-  function alone(item: SingleItem, readOnly: boolean): PreparedArgument {
+  function alone(item: SingleItem, readOnly: boolean): EncodedArgument {
     const { policy, cost, slot } = item.request;
     if (readOnly || cost !== 1 || item.operation === 'peek' || slot !== undefined) {
       return loneArgument(outboxCap, ruleOf(item, readOnly));
@@ -133,7 +133,7 @@ export interface GroupProtocolOptions {
   readonly spareMs: number;
   /** Called for each refusal of a subject that was blocked already. */
   readonly onRefusedWhileBlocked: BlockedListener;
-  /** Told how many events of a batch found the outbox full. */
+  /** Called with how many events of a batch found the outbox full. */
   readonly onDropped: (count: number) => void;
   /** Sends a group once more. */
   readonly resend: (item: GroupItem) => void;

@@ -71,10 +71,10 @@ export class RuleEncoder {
 }
 
 /** The argument of lone.lua. */
-export function loneArgument(outboxCap: number, rule: Buffer): PreparedArgument {
+export function loneArgument(outboxCap: number, rule: Buffer): EncodedArgument {
   const head = Buffer.allocUnsafe(4);
   head.writeUInt32BE(outboxCap, 0);
-  return new PreparedArgument(Buffer.concat([head, rule]));
+  return new EncodedArgument(Buffer.concat([head, rule]));
 }
 
 /** The argument of batch.lua, of runs of requests that one rule describes. */
@@ -82,10 +82,10 @@ export function batchArgument(
   outboxCap: number,
   repeated: boolean,
   runs: readonly { readonly rule: Buffer; readonly count: number }[],
-): PreparedArgument {
+): EncodedArgument {
   const parts = [start(outboxCap, repeated)];
   for (const { rule, count } of runs) parts.push(uint32(count), rule);
-  return new PreparedArgument(Buffer.concat(parts));
+  return new EncodedArgument(Buffer.concat(parts));
 }
 
 /** The argument of group.lua, of runs of groups that the same rules describe. */
@@ -93,13 +93,13 @@ export function groupArgument(
   outboxCap: number,
   repeated: boolean,
   runs: readonly { readonly rules: readonly { policy: Policy; rule: Buffer }[]; readonly count: number }[],
-): PreparedArgument {
+): EncodedArgument {
   const parts = [start(outboxCap, repeated)];
   for (const { rules, count } of runs) {
     parts.push(uint32(count), Buffer.of(rules.length));
     for (const { policy, rule } of rules) parts.push(Buffer.of(algorithmScripts[policy.algorithm].number), rule);
   }
-  return new PreparedArgument(Buffer.concat(parts));
+  return new EncodedArgument(Buffer.concat(parts));
 }
 
 /** `repeated`: a key comes twice, so that each window is to be read by itself. */

@@ -1,7 +1,7 @@
 import {
   type FaultReporter,
-  instances,
-  type Instances,
+  joinFleet,
+  type FleetMembership,
   outageReporter,
   type RedisClient,
   type RedisFault,
@@ -20,7 +20,7 @@ export interface FallbackOptions {
   readonly outboxCap: number;
   /** @default none */
   readonly namespace?: string;
-  /** Told of each decision without Redis. */
+  /** Called for each decision without Redis. */
   readonly faults: Pick<FaultReporter, 'failed'>;
   /** Local windows kept at most; the least used goes first. @default 100_000 */
   readonly maxWindows?: number;
@@ -45,9 +45,9 @@ export function fallback(options: FallbackOptions): Fallback {
   const { instanceTtlMs = 6_000, reportIntervalMs: intervalMs = 1_000 } = options;
   const place = { client, outboxCap, namespace };
   const reporter = outageReporter({ ...place, kind: OUTAGE, instance: crypto.randomUUID(), intervalMs });
-  let others: Instances | undefined;
+  let others: FleetMembership | undefined;
   const decisions = localDecisions<RedisFault>({
-    instances: () => others?.live ?? 1,
+    instances: () => others?.alive ?? 1,
     onFailed: (fault) => faults.failed(fault),
     onDecided: ({ onUnavailable }, { allowed }) =>
       reporter.count(`${onUnavailable}_${allowed ? 'admitted' : 'refused'}`),

@@ -40,7 +40,7 @@ const ask = (limiter: Limiter<Name>, policy: Name, count: number, subject = 'u')
 
 const admitted = (decisions: readonly Decision[]): number => decisions.filter(({ allowed }) => allowed).length;
 
-/** Asks until Redis decides again. */
+/** Asks until Redis is available again. */
 async function untilBack(limiter: Limiter<Name>): Promise<void> {
   await expect
     .poll(async () => (await limiter.peek('open', 'nobody')).reason, { timeout: 15_000, interval: 20 })
@@ -133,7 +133,7 @@ describe('Redis', () => {
     expect((await limiter.peek('wide', 'u')).remaining).toBeGreaterThanOrEqual(9_999 - 50);
   });
 
-  it('that restarts empty begins anew, and its first decisions are exact', async () => {
+  it('that restarts empty begins again, and its first decisions are exact', async () => {
     const server = await redisServer();
     const limiter = await limiterAt(server.url);
     expect(admitted(await ask(limiter, 'open', 15))).toBe(10);

@@ -16,9 +16,9 @@ export interface StoreFault {
 export interface LocalDecisionsOptions<Fault extends StoreFault> {
   /** By how many instances a `local` policy's limit is divided. */
   readonly instances: () => number;
-  /** Told of each decision without the store. */
+  /** Called for each decision without the store. */
   readonly onFailed: (fault: Fault) => void;
-  /** Told of each that is charged, or refused. @default nobody is */
+  /** Called for each that is charged or refused. @default none */
   readonly onDecided?: (policy: Policy, decision: Decision) => void;
   /** Local windows kept at most; the least used goes first. */
   readonly maxWindows: number;
@@ -154,7 +154,7 @@ export function afterClose(): AfterClose {
   function tell(): void {
     if (told) return;
     told = true;
-    warn('A closed limiter is asked for decisions: each policy answers by its onUnavailable', {
+    warn('A closed limiter was asked for a decision: each policy answers by its onUnavailable', {
       code: 'SPILLWAY_LIMITER_CLOSED',
     });
   }

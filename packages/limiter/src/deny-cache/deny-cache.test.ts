@@ -53,7 +53,7 @@ describe('a blocked subject', () => {
     await expect(limiter.consume('logins', 'u', { cost: 2 })).rejects.toMatchObject({ field: 'cost' });
   });
 
-  it('has every refusal counted, whoever decided it', async () => {
+  it('has every refusal counted, whichever process decided it', async () => {
     const limiter = await fleet.join();
     await limiter.consume('logins', 'c');
     const asked = await untilCached(limiter, 'logins', 'c');
@@ -111,7 +111,7 @@ describe('a blocked subject', () => {
     }
   });
 
-  it('has its new end known everywhere when it is blocked anew', async () => {
+  it('has its new end known everywhere when it is blocked again', async () => {
     const [here, there] = [await fleet.join(), await fleet.join()];
     await here.consume('logins', 'u');
     await untilCached(here, 'logins', 'u');
@@ -145,7 +145,7 @@ it('never refuses for a shadow policy', async () => {
   }
 });
 
-it('forgets all when the subscription was cut, and begins anew', async () => {
+it('forgets all when the subscription was cut, and begins again', async () => {
   const [here, there] = [await fleet.join(), await fleet.join()];
   await here.consume('logins', 'u');
   await untilCached(here, 'logins', 'u');

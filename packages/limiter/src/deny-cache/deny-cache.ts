@@ -38,7 +38,7 @@ export interface DenyCache {
  *
  * What is remembered answers as long as the bus is known to hear of unblocked and reset windows. Else Redis is asked: a
  * message that got lost refuses nobody for more than a second and a half. Only when Redis doesn't answer either, what is
- * remembered stands until the block's end. When the subscription stands anew all is
+ * remembered applies until the block's end. After a reconnect all is
  * forgotten, and an answer that was under way while a message came is not remembered.
  *
  * The block's end is counted from when the question was asked, never later than where Redis sees it.

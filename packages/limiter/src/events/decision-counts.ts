@@ -14,7 +14,7 @@ export interface DecisionCounterOptions {
   readonly outboxCap: number;
   /** How long decisions are counted before they are written. */
   readonly everyMs: number;
-  /** Told how many counts found no room. */
+  /** Called with how many counts found no room. */
   readonly onDropped: (count: number) => void;
 }
 
@@ -44,7 +44,7 @@ export function decisionCounter(options: DecisionCounterOptions): DecisionCounte
       const written = await script.run(client, [key], [outboxCap, overMs, ...sums.flat()]);
       if (written < sums.length) onDropped(sums.length - written);
     } catch {
-      // Redis went away under the call. The next counts begin anew.
+      // Redis went away under the call. The next counts begin at zero.
     }
   }
 
@@ -112,7 +112,7 @@ export function countingMetrics({
   if (options === undefined) return { metrics, counter: undefined };
   if (client === undefined) throw new LimiterInputError('recordDecisions', 'needs redis: other stores have no trail');
   if (outboxCap === 0)
-    throw new LimiterInputError('recordDecisions', 'needs the trail: it can not be used with trail: false');
+    throw new LimiterInputError('recordDecisions', 'needs the trail: it cannot be used with trail: false');
   const { everyMs = 10_000 } = options;
   wholeNumberWithin('recordDecisions.everyMs', everyMs, 1_000, 3_600_000);
   const told = metrics ?? NO_METRICS;

@@ -83,7 +83,7 @@ describe('onNearLimit', () => {
     expect(told()).toEqual(['busy', 'other', 'busy']);
   });
 
-  it('can not fail the request, and must be a function', async () => {
+  it('cannot fail the request, and must be a function', async () => {
     const { limiter } = watched({
       onNearLimit: () => {
         throw new Error('mail server down');

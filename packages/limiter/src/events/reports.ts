@@ -119,7 +119,7 @@ export interface NearLimitReporterOptions {
   readonly outboxCap: number;
   /** How long crossings are gathered before they are written. */
   readonly intervalMs: number;
-  /** Told how many crossings found no room. */
+  /** Called with how many crossings found no room. */
   readonly onDropped: (count: number) => void;
 }
 

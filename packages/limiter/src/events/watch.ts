@@ -11,7 +11,7 @@ export interface DecisionWatch {
   all(requests: readonly StoreRequest[], decisions: Promise<readonly Decision[]>): Promise<readonly Decision[]>;
 }
 
-/** Who is told about decisions. */
+/** Callbacks for decisions. */
 export interface WatchOptions {
   readonly metrics: Required<LimiterMetrics> | undefined;
   readonly notice: NearLimitNotice;
@@ -85,7 +85,7 @@ export interface NearLimitCrossing {
   readonly remaining: number;
 }
 
-/** Told of each decision that crosses; passes on what is news. */
+/** Called for each decision that crosses; passes on new ones. */
 export type NearLimitNotice = (window: StoreWindow, decision: Decision) => void;
 
 /** Who gets the news. */

@@ -4,7 +4,7 @@ import { isPreflight } from '../http/headers.ts';
 import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
 import { carryOut, type NodeRequest, nodeRequest } from '../http/node-request.ts';
 
-/** Options of {@link rateLimit}: which policy to check, for whom. */
+/** Options of {@link rateLimit}: which policy to check, for which subject. */
 export interface RateLimitOptions<Req extends IncomingMessage = IncomingMessage> extends GuardOptions<
   NodeRequest<Req>,
   Req

@@ -118,7 +118,7 @@ describe('applyRateLimit', () => {
     expect([nobody.status, nobody.headers.get('Access-Control-Allow-Origin')]).toEqual([400, '*']);
   });
 
-  it('can be configured anew for a while, and puts back what was there', async () => {
+  it('can be configured again for a while, and restores the configuration before', async () => {
     const limiterOfMany = createLimiter({ store: memoryStore(), policies: tiers });
     const limiterOfOne = createLimiter({
       store: memoryStore(),
@@ -134,11 +134,11 @@ describe('applyRateLimit', () => {
 
   it.each<[string, object, string]>([
     ['without identify', { identify: undefined }, 'identify must be given'],
-    ['with an unknown option', { policy: 'auth' }, 'options.policy is no option'],
+    ['with an unknown option', { policy: 'auth' }, 'options.policy is not an option'],
     ['with no limiter', { limiter: {} }, 'limiter must be'],
-    ['with headers that can not be sent', { refusalHeaders: { 'Bad Name': 'x' } }, 'refusalHeaders must be'],
+    ['with headers that cannot be sent', { refusalHeaders: { 'Bad Name': 'x' } }, 'refusalHeaders must be'],
     ['with headers that are none', { refusalHeaders: 'cors' }, 'refusalHeaders must be'],
-  ])('can not be configured %s', (_, wrong, problem) => {
+  ])('cannot be configured %s', (_, wrong, problem) => {
     const limiter = createLimiter({ store: memoryStore(), policies: tiers });
     expect(() => configureRateLimit({ limiter, identify, ...wrong })).toThrow(problem);
   });

@@ -28,7 +28,7 @@ export class RateLimitNotConfiguredError extends Error {
 let configured: FetchRateLimit | undefined;
 
 /**
- * Says once, at start, which limiter {@link applyRateLimit} asks, about whom, and with which headers it refuses. Another call
+ * Sets once, at start, the limiter of {@link applyRateLimit}, the subject, and the headers of refusals. Another call
  * replaces what was said.
  * @example On Supabase: who signed in counts by the token, everybody else by the address that the platform's proxy names
  * ```ts

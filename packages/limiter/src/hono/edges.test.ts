@@ -80,7 +80,7 @@ describe('a preflight of a browser', () => {
     headers: { Origin: 'https://app.example', 'Access-Control-Request-Method': 'POST' },
   };
 
-  it('passes uncharged to the CORS middleware behind the guard, whoever is asking', async () => {
+  it('passes uncharged to the CORS middleware behind the guard, for every client', async () => {
     const limiter = limiterOf();
     const app = new Hono().use(rateLimit({ limiter, policy: 'four' })).use(cors());
     for (let request = 0; request < 6; request += 1) expect((await app.request('/', preflight)).status).toBe(204);
@@ -100,7 +100,7 @@ describe('a preflight of a browser', () => {
   });
 });
 
-describe('an answer that can not be changed', () => {
+describe('an answer that cannot be changed', () => {
   it.each<[string, () => Response, number]>([
     ['a redirect', () => Response.redirect('https://elsewhere.example/', 302), 302],
     ['an error without a status', () => Response.error(), 0],

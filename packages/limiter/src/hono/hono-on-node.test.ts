@@ -60,7 +60,7 @@ describe('rateLimit on @hono/node-server', () => {
     expect(answer.headers.get('X-RateLimit-Remaining')).toBe('1');
   });
 
-  it('refuses with a problem, and whoever does not say who he is', async () => {
+  it('refuses with a problem, also a request without an identity', async () => {
     const url = await listen(appWith());
     for (let request = 0; request < 2; request += 1) await fetch(`${url}/json`, asDemo);
     const refused = await fetch(`${url}/json`, asDemo);

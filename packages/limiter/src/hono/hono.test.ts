@@ -73,7 +73,7 @@ describe('rateLimit', () => {
     expect(told).toEqual(['identify must answer with text, undefined or a promise of them, not 42']);
   });
 
-  it('answers 400 to a subject that can not be used', async () => {
+  it('answers 400 to a subject that cannot be used', async () => {
     const app = appWith({ identify: () => 'x'.repeat(2_000) });
     const response = await app.request('/limited');
     expect(response.status).toBe(400);
@@ -174,7 +174,7 @@ describe('rateLimit', () => {
     [{ onRefused: 'no' as never }, 'onRefused'],
     [{ limiter: undefined as never }, 'limiter'],
     [{ skip: true as never }, 'skip'],
-    [{ limit: 5 } as never, 'limit is no option'],
+    [{ limit: 5 } as never, 'limit is not an option'],
   ])('refuses %j at construction', (extra, field) => {
     expect(() => appWith(extra)).toThrow(field);
   });

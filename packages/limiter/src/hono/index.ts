@@ -9,7 +9,7 @@ import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
 import { nodeRequest, refundUnless, releaseAfter } from '../http/node-request.ts';
 import { problemResponse } from '../http/problem.ts';
 
-/** Options of {@link rateLimit}: which policy to check, for whom. */
+/** Options of {@link rateLimit}: which policy to check, for which subject. */
 export interface RateLimitOptions extends Omit<GuardOptions<Request, Context>, 'identify'> {
   /**
    * Who is asking; the context has what earlier middleware found out. @default the address of the connection, which
@@ -138,7 +138,7 @@ function expose(context: Context, names: readonly string[]): void {
   setHeader(context, EXPOSE_HEADERS, exposeHeaders(context.res.headers.get(EXPOSE_HEADERS), names));
 }
 
-// `context.header` makes a response anew for each header that comes after it; most responses' own headers can be set.
+// `context.header` creates a new response for each header that comes after it; most responses' own headers can be set.
 function setHeader(context: Context, name: string, value: string): void {
   try {
     context.res.headers.set(name, value);

@@ -267,7 +267,7 @@ it.each([
   [{ gatherMs: 1_000 }, 'gatherMs must be a whole number from 0 to 100, not 1000'],
   [{ denyCacheMs: -1 }, 'denyCacheMs must be a whole number from 0 to 60000, not -1'],
   [{ instances: 0.5 }, 'instances must be a whole number from 1 to 1000000, not 0.5'],
-  [{ deadline: 5 }, 'options.deadline is no option'],
+  [{ deadline: 5 }, 'options.deadline is not an option'],
 ])('%j is refused at construction', (options, message) => {
   expect(() => httpStore({ url: 'https://limits.test', key: 'k', ...(options as object) })).toThrow(message);
 });

@@ -17,7 +17,7 @@ import { rememberedBlocks } from './remembered-blocks.ts';
 /** What {@link httpStore} needs. The key needs the scope `decide`; with `operate` too for resets and blocks. */
 export interface HttpStoreOptions extends ApiOptions {
   /**
-   * How long a block is refused here without asking again, in ms, 0 to 60,000: an unblock elsewhere is heard so much later.
+   * How long a block is refused here without asking again, in ms, 0 to 60,000: an unblock elsewhere takes effect that much later.
    * @default 1_000
    */
   readonly denyCacheMs?: number;
@@ -28,7 +28,7 @@ export interface HttpStoreOptions extends ApiOptions {
 const OPTIONS = [...apiOptionNames, 'denyCacheMs', 'instances'];
 
 const MAX_LOCAL_WINDOWS = 10_000;
-const MEANWHILE = 'Each policy answers as its onUnavailable says until the API decides again';
+const MEANWHILE = 'Each policy answers by its onUnavailable until the API is available again';
 
 /**
  * Windows behind Spillway's API, for where no TCP is: edge runtimes, or programs that may not reach Redis. The API's policies

@@ -15,7 +15,7 @@ export interface StoreLimiterOptions<Policies extends readonly PolicyOptions[]> 
   readonly store: LimiterStore;
   /** Those of the API that this program asks for, by their names. A `lease` needs Redis. */
   readonly policies: Policies;
-  /** Callbacks that are told how decisions go. @default none */
+  /** Callbacks for metrics. @default none */
   readonly metrics?: LimiterMetrics;
 }
 

@@ -42,7 +42,8 @@ export function deciding(
 
   async function consume(request: StoreRequest): Promise<Decision> {
     // What the API charges for a lease could not be given back: each request is decided by itself.
-    if (request.isLease === true) throw new LimiterInputError('lease', 'needs Redis: over HTTP the API spends it');
+    if (request.isLease === true)
+      throw new LimiterInputError('lease', 'needs Redis: over HTTP the API spends the lease');
     const known = blocks.refuse(request);
     if (known !== undefined) return known;
     const askedAt = performance.now();

@@ -4,7 +4,7 @@ import type { Decision } from '../types.ts';
 
 const MAX_BLOCKS = 10_000;
 
-/** A block as it was told. Times are by the monotonic clock, counted from when it was asked: never later than where Redis sees the end. */
+/** A block as the API reported it. Times are by the monotonic clock, counted from when it was asked: never later than where Redis sees the end. */
 interface Known {
   readonly decision: Decision;
   readonly cost: number;

@@ -26,7 +26,7 @@ export interface GuardOptions<Req = Request, Of = Req> {
   /** Units, from 1 on. @default 1 */
   readonly cost?: Chosen<number, Of>;
   /**
-   * Who is asking. @default the address of the connection, where the framework tells it; elsewhere it must be given
+   * The subject of a request. @default the address of the connection, if the framework provides it; otherwise required
    */
   readonly identify?: Identify<Req>;
   /** Requests that pass unseen: nothing is charged, and no headers are sent. @default none */
@@ -36,11 +36,11 @@ export interface GuardOptions<Req = Request, Of = Req> {
   /**
    * What becomes of a request for which one of the functions above failed. `throw`: the error goes to the framework.
    * `unavailable`: the request is treated as while Redis is away, by its policies' `onUnavailable`, where `local` refuses;
-   * a warning of the process tells the first such error. @default 'throw'
+   * a process warning reports the first such error. @default 'throw'
    */
   readonly onError?: 'throw' | 'unavailable';
   /**
-   * Refused clients are told to wait longer by a random part of up to this share of their wait, 0 to 1, so that they
+   * Lengthens the wait of refused clients by a random part of at most this share of it, 0 to 1, so that they
    * don't all come back at once. @default 0
    */
   readonly retryJitter?: number;

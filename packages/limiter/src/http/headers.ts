@@ -7,7 +7,7 @@ export type HeaderChoice = 'draft' | 'legacy' | 'both' | 'none';
 
 export const HEADER_CHOICES: readonly HeaderChoice[] = ['draft', 'legacy', 'both', 'none'];
 
-/** All that {@link rateLimitHeaders} may write. A refusal takes away those of a guard in front of it, and tells its own. */
+/** All headers that {@link rateLimitHeaders} may set. A refusal removes those of a guard in front of it, and sets its own. */
 export const ALL_HEADERS: readonly string[] = [
   'RateLimit-Policy',
   'RateLimit',
@@ -21,7 +21,7 @@ const seconds = (ms: number): number => Math.ceil(ms / 1000);
 
 /**
  * The headers that tell a client where it stands: `RateLimit-Policy` and `RateLimit` as the IETF's draft has them, the
- * older `X-RateLimit-*` three, and `Retry-After` on a refusal. Seconds are rounded up, so that whoever waits as told is
+ * older `X-RateLimit-*` three, and `Retry-After` on a refusal. Seconds are rounded up, so that a client that waits this long is
  * not refused again. Without an end there is no time to name, and a shadow policy or an unavailable Redis has nothing to
  * tell. Neither the subject nor anything made of it is in them.
  *
@@ -115,7 +115,7 @@ export function byTightness(one: Decision, other: Decision): number {
 
 /**
  * Asks a refused client to wait longer, by a random part of up to `jitter` of its wait: those refused in one moment
- * would otherwise all be back in one moment. Never shorter, so that whoever waits as told is not refused again; an
+ * would otherwise all be back in one moment. Never shorter, so that a client that waits this long is not refused again; an
  * admitted client's times, and the end of a block, stay as they are.
  *
  * @param jitter from 0 (as it is) to 1 (up to twice as long).

@@ -157,7 +157,7 @@ function withoutDecision<Req, Of>(options: GuardOptions<Req, Of>, error: unknown
   const names = typeof policy === 'string' ? [policy] : typeof policy === 'function' ? [] : policy;
   const admits = names.length > 0 && names.every((name) => limiter.policies.get(name)?.onUnavailable === 'open');
   if (admits) return UNSEEN;
-  const problem = { status: 503, title: 'The request can not be limited now' };
+  const problem = { status: 503, title: 'The request cannot be limited right now' };
   return { kind: 'refused', problem, headers: {}, exposed: NONE };
 }
 
@@ -241,7 +241,7 @@ async function decideTogether(
 }
 
 function badRequest(field: string, detail: string): RateLimitResult {
-  const title = 'The request can not be limited';
+  const title = 'The request cannot be limited';
   const problem = { status: 400, title, detail: `${field} ${detail}`, errors: [{ field, detail }] };
   return { kind: 'refused', problem, headers: {}, exposed: [] };
 }

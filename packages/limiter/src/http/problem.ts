@@ -45,7 +45,7 @@ export function denialProblem(decision: Decision | readonly Decision[]): Problem
     return {
       status: 503,
       type: `${TYPES}#temporary-reduced-capacity`,
-      title: 'Rate limits can not be checked right now',
+      title: 'Rate limits cannot be checked right now',
       error: 'Service unavailable',
       retryAfter,
     };

@@ -55,7 +55,7 @@ describe('the syntax of draft 11', () => {
     );
   });
 
-  it('escapes quotes and backslashes, and percent-encodes what a String can not hold', () => {
+  it('escapes quotes and backslashes, and percent-encodes what a String cannot hold', () => {
     expect(writeLimits([{ name: 'a"b\\c', remaining: 1 }])).toBe(String.raw`"a\"b\\c";r=1`);
     expect(writeLimits([{ name: 'größe\n\uD800', remaining: 1 }])).toBe('"gr%C3%B6%C3%9Fe%0A%EF%BF%BD";r=1');
   });

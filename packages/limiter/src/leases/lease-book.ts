@@ -68,13 +68,13 @@ export class LeaseBook {
     return new Promise((resolve, reject) => {
       leased.waiting.push({ request, resolve, reject });
       if (leased.asking) return;
-      // Whoever asks in the same turn is in the same lease.
+      // Requests of the same turn share the lease.
       leased.asking = true;
       queueMicrotask(() => this.#ask(leased, lease));
     });
   }
 
-  /** Gives back what is held of a window. Whoever waits is answered when the lease on its way is there. */
+  /** Gives back what is held of a window. Requests that wait are answered when the lease in progress arrives. */
   surrender(key: string): Promise<unknown> {
     const leased = this.#keys.get(key);
     if (leased === undefined) return Promise.resolve();

@@ -160,12 +160,12 @@ describe('leases', () => {
     const lease = { size: 5, ttlMs: 100 };
     const length = algorithm === 'quota' ? { period: 'day' } : { windowMs: 1_000 };
     const options = { name: 'p', algorithm, limit: 10, ...length, lease } as PolicyOptions;
-    expect(() => definePolicy(options)).toThrow(`lease can not be had under ${algorithm}`);
+    expect(() => definePolicy(options)).toThrow(`lease is not supported by ${algorithm}`);
   });
 
   it('go with no block', () => {
     const options = { name: 'p', limit: 10, windowMs: 1_000, blockMs: 1, lease: { size: 5, ttlMs: 100 } };
-    expect(() => definePolicy(options)).toThrow('can not be combined with blockMs');
+    expect(() => definePolicy(options)).toThrow('cannot be combined with blockMs');
   });
 });
 

@@ -3,7 +3,7 @@ import type { LimiterStore } from '../store/store.ts';
 import { LeaseBook } from './lease-book.ts';
 import { stretched } from './leased-key.ts';
 
-/** What {@link leases} can be told. */
+/** Options of {@link leases}. */
 export interface LeasesOptions {
   /** Tells of windows that were blocked or reset elsewhere. Without one a block reaches a holder when its lease ends. */
   readonly bus?: Bus;

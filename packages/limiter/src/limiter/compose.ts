@@ -21,7 +21,7 @@ export interface ComposeOptions {
   readonly outboxCap: number;
   readonly shards: number;
   readonly namespace: string;
-  /** Who makes the changes that name nobody. */
+  /** Actor of changes that name none. */
   readonly actor: string;
   readonly metrics: Required<LimiterMetrics> | undefined;
   readonly live: boolean | LiveOptions | undefined;

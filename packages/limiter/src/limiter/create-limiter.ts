@@ -28,7 +28,7 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
    */
   readonly deadlineMs?: number;
   /**
-   * Hash-tag shards, 1 to 4,096; the same in every process: `onError` is told when others have another number. Changing it
+   * Hash-tag shards, 1 to 4,096; the same in every process: `onError` is called if another process has another number. Changing it
    * forgets the running windows. @default 16
    */
   readonly shards?: number;
@@ -49,13 +49,13 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
    * characters. @default the program and its host, `app:server.js@web-3`
    */
   readonly actor?: string;
-  /** Callbacks that are told how decisions go; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
+  /** Callbacks for metrics; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
   readonly metrics?: LimiterMetrics;
   /** Called once a window when a subject comes near a policy's `nearLimit`, in this process' view. @default none */
   readonly onNearLimit?: (crossing: NearLimitCrossing) => void;
   /**
    * Policies, overrides and lists that can be changed while it runs, by `limiter.live`. With `redis` it takes a second
-   * connection, a duplicate of the client, to hear of changes. @default false
+   * connection, a duplicate of the client, to receive changes. @default false
    */
   readonly live?: boolean | LiveOptions;
   /**
@@ -65,7 +65,7 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
   readonly recordDecisions?: boolean | RecordDecisionsOptions;
   /**
    * Refuses blocked subjects in this process, without Redis; with `redis` only. The first block opens a second connection,
-   * a duplicate of the client, to hear of blocks that end early. `maxEntries`: 1 to 1,000,000. 32 MiB at most. @default 100,000 blocks
+   * a duplicate of the client, to learn of blocks that end early. `maxEntries`: 1 to 1,000,000. At most 32 MiB. @default 100,000 blocks
    */
   readonly denyCache?: boolean | { readonly maxEntries: number };
 }

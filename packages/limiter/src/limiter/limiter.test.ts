@@ -50,7 +50,7 @@ describe('bad input to consume', () => {
     await expect(limiter.consume('strict', 'x'.repeat(1024))).resolves.toMatchObject({ allowed: true });
   });
 
-  it('names the duration of a block that can not be', async () => {
+  it('names the duration of a block that cannot be', async () => {
     for (const durationMs of [0, -5, 0.5, 2 ** 32]) {
       expect(await failure(limiter.block('strict', 'u', { durationMs }))).toMatchObject({ field: 'durationMs' });
     }

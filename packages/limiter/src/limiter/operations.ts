@@ -29,7 +29,7 @@ export interface LimiterParts {
   readonly policies: ReadonlyMap<string, Policy>;
   readonly requests: RequestReader;
   readonly live: LivePolicies | undefined;
-  /** Who makes the changes that name nobody. */
+  /** Actor of changes that name none. */
   readonly actor: string;
   readonly counter: Pick<DecisionCounter, 'close'> | undefined;
 }
@@ -93,7 +93,7 @@ function deciding({ decider, requests: reader }: LimiterParts, open: () => Reque
       wholeNumberWithin('maxWaitMs', maxWaitMs, 0, MAX_WAIT_MS);
       const policy = open().find(name, subject);
       const asked = open().request(policy, subject, options);
-      // Waiting is no offence: it starts no block.
+      // Requests made by waitFor() never start a block.
       const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: { ...policy, blockMs: 0 } };
       const attempt = async (): Promise<Decision> => decider.listed(policy, subject) ?? charge(patient);
       return waitInTurn({ key: asked.key, maxWaitMs, signal, attempt });
@@ -140,7 +140,7 @@ function changing({ decider, live, actor }: LimiterParts, open: () => RequestRea
   const everywhere = (): LivePolicies => {
     open();
     if (live !== undefined) return live;
-    throw new LimiterInputError('live', 'must be on: without it this limiter would not refuse the subject itself');
+    throw new LimiterInputError('live', 'must be on: otherwise this limiter itself would not refuse the subject');
   };
   const locate = (name: string, subject: string, options: ChangeOptions): StoreWindow => {
     checkMembers('options', options, CHANGE_OPTIONS);

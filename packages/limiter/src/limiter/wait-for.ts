@@ -16,7 +16,7 @@ const SHORTEST_PAUSE_MS = 5;
 
 /**
  * Makes `waitFor`: asks again when the last answer said that the request would fit, and lets the waiters of one key
- * (in this process) come to their turn in the order in which they came. Whoever's turn has not come after `maxWaitMs`, or
+ * (in this process) are served in their order. A request that has not been served after `maxWaitMs`, or
  * could not come by then, gives up.
  */
 export function waiting(): (wait: Wait) => Promise<Decision> {

@@ -114,7 +114,7 @@ export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOpti
     start() {
       if (timer !== undefined || closed) return;
       timer = setInterval(() => {
-        // Whoever ends the client and forgets the limiter must not be kept alive by its subscription.
+        // The subscription must not keep a process alive that ended the client and left the limiter open.
         if (client.status === 'end') close();
         else void pulse();
       }, PULSE_MS).unref();

@@ -183,7 +183,7 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
   });
 
   it.each([
-    ['a policy that can not be', () => live.setPolicy({ name: 'x', limit: 0, windowMs: 1 }), 'policy x: limit'],
+    ['a policy that cannot be', () => live.setPolicy({ name: 'x', limit: 0, windowMs: 1 }), 'policy x: limit'],
     ['an override of nothing', () => live.setOverride({ policy: 'uploads', subject: 'u' }), 'override'],
     ['a bad name', () => live.setOverride({ policy: 'a:b', subject: 'u', limit: 1 }), 'policy'],
     ['no subject', () => live.setOverride({ policy: 'uploads', subject: '', limit: 1 }), 'subject'],

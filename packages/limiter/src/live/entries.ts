@@ -65,7 +65,7 @@ export interface BlockedSubject {
   readonly blockedUntil: number;
 }
 
-/** An entry that is stored but can't be used, as somebody may have written it by hand. It is ignored. */
+/** An entry that is stored but can't be used, since it may have been written manually. It is ignored. */
 export class LiveEntryError extends Error {
   readonly code = 'live_entry_malformed';
   override readonly name = 'LiveEntryError';
@@ -142,7 +142,7 @@ export function checkAppliedFile(file: { readonly [Key in keyof AppliedFile]?: u
   return { name, sha256: String(sha256), content: String(content), changes: counted };
 }
 
-/** Checks an override, whoever it comes from. @throws {LimiterInputError} naming the option and its value. */
+/** Checks an override from any source. @throws {LimiterInputError} naming the option and its value. */
 export function checkOverride(override: { readonly [Key in keyof Override]?: unknown }): Override {
   checkMembers('override', override, ['policy', 'subject', 'limit', 'windowMs', 'blockMs', 'mode']);
   const { policy, subject, limit, windowMs, blockMs, mode } = override;

@@ -84,7 +84,7 @@ export function checkLiveOptions(options: LiveOptions): LiveOptions {
 /** What {@link liveOver} is made of. */
 export interface LiveParts {
   readonly source: LiveSource;
-  /** Who makes the changes that name nobody. */
+  /** Actor of changes that name none. */
   readonly actor: string;
   /** The policies in code, by which overrides are checked. */
   readonly policies?: ReadonlyMap<string, Policy>;

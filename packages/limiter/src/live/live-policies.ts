@@ -4,11 +4,11 @@ import type { PolicyOptions } from '../policy/policy.ts';
 import type { BlockedEverywhere, BlockEverywhereOptions, ByHand, LiveChange } from '../types.ts';
 import type { AppliedFile, LiveEntries, LiveEntryError, Override, Plan, StoredPreset } from './entries.ts';
 
-/** What {@link livePolicies} can be told. */
+/** Options of {@link livePolicies}. */
 export interface LiveOptions {
   /** Most ms that a change may take before it fails. @default 1000 */
   readonly deadlineMs?: number;
-  /** Hears of each stored entry that is ignored, each time the entries are read. @default nobody hears */
+  /** Called for each stored entry that is ignored, each time the entries are read. @default none */
   readonly onError?: (error: LiveEntryError) => void;
 }
 
@@ -68,7 +68,7 @@ export interface PolicySource {
   readonly live?: LivePolicies;
 }
 
-/** The policy that holds for a subject now, live ones and overrides included; undefined for a name that nobody knows. */
+/** The policy that holds for a subject now, live ones and overrides included; undefined for an unknown name. */
 export function policyFor({ policies, live }: PolicySource, name: string, subject: string): Policy | undefined {
   if (live === undefined) return policies.get(name);
   const policy = live.policy(name) ?? policies.get(name);

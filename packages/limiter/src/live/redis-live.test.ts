@@ -76,7 +76,7 @@ describe('a change', () => {
     await expect.poll(async () => (await limiter.peek('uploads', 'u')).limit, SOON).toBe(33);
   });
 
-  it('holds after Redis was emptied and written anew', async () => {
+  it('holds after Redis was emptied and written again', async () => {
     const limiter = await open();
     await limiter.live.setOverride({ policy: 'uploads', subject: 'u', limit: 20 });
     await (await connect()).flushall();
@@ -123,7 +123,7 @@ describe('a change', () => {
 });
 
 describe('what somebody wrote by hand', () => {
-  it('is ignored where it can not be read, and reported', async () => {
+  it('is ignored where it cannot be read, and reported', async () => {
     const errors: LiveEntryError[] = [];
     const limiter = await open({ onError: (error) => errors.push(error) });
     const bad = {

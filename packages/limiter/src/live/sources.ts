@@ -1,4 +1,4 @@
-import { deadlines, defineScript, instances, instancesKey, type RedisClient, shardTag } from '@spillway/redis';
+import { deadlines, defineScript, joinFleet, instancesKey, type RedisClient, shardTag } from '@spillway/redis';
 import { LimiterUnavailableError } from '../errors.ts';
 import { liveEntries } from '../scripts.generated.ts';
 import type { ByHand, LiveChange } from '../types.ts';
@@ -36,7 +36,7 @@ export function redisLiveSource(options: RedisSourceOptions): LiveSource {
   const liveKey = liveKeyIn(namespace);
   const within = deadlines(client, deadlineMs)(liveKey);
   const keys = [liveKey, `${liveKey}:ends`, instancesKey(LISTENERS, namespace)];
-  const listening = listens ? instances({ client, name: LISTENERS, ttlMs: LISTENS_MS, namespace }) : undefined;
+  const listening = listens ? joinFleet({ client, name: LISTENERS, ttlMs: LISTENS_MS, namespace }) : undefined;
 
   function run(args: readonly (string | number)[]): Promise<readonly unknown[]> {
     return new Promise((resolve, reject) => {

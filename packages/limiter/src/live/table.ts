@@ -180,7 +180,7 @@ export function liveView(source: LiveSource, onError: (error: LiveEntryError) =>
     return running;
   }
 
-  // One reading at a time. Whoever asks while one runs may know of something that it has missed, and gets the next.
+  // One reading at a time. A caller during a reading may know of a change that it has missed, and gets the next one.
   function refresh(): Promise<void> {
     if (running === undefined) return begin();
     next ??= running

@@ -116,7 +116,7 @@ describe('metrics', () => {
     await expect(bare.consume('two', 'u')).resolves.toMatchObject({ allowed: true });
   });
 
-  it('can not fail a decision: the first error they throw becomes a warning', async () => {
+  it('cannot fail a decision: the first error they throw becomes a warning', async () => {
     const warnings: string[] = [];
     const listen = (warning: Error): number => warnings.push(warning.message);
     process.on('warning', listen);

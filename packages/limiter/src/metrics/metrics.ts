@@ -8,7 +8,7 @@ import type { DecisionReason } from '../types.ts';
 export type CacheKind = 'deny' | 'lease';
 
 /**
- * What a limiter tells about its own work, as plain callbacks; those that are missing cost nothing. They are called in
+ * Metrics of a limiter, as plain callbacks; missing ones cost nothing. They are called in
  * the middle of a decision: they must be quick, and what they throw is kept from the request. Nothing in them names a
  * subject, so that any of it can be a label.
  */

@@ -79,7 +79,7 @@ describe('an override', () => {
     ['slots', { limit: 10_001 }, 'limit'],
     ['slots', { blockMs: 1 }, 'blockMs'],
     ['month', { windowMs: 1_000 }, 'windowMs'],
-  ])('of %s by %j is refused: the algorithm can not have it', async (policy, numbers, field) => {
+  ])('of %s by %j is refused: the algorithm cannot have it', async (policy, numbers, field) => {
     const limiter = createLimiter<typeof policies>({ store: memoryStore(), policies, live: true });
     await expect(limiter.live.setOverride({ policy, subject: 'u', ...numbers })).rejects.toMatchObject({
       code: 'invalid_input',

@@ -108,9 +108,9 @@ function checkedLease(policy: Policy, lease: unknown): Lease {
   }
   if (specOf(policy).grainMs === undefined) {
     const leasable = algorithmNames.filter((one) => specOf({ algorithm: one }).grainMs !== undefined);
-    throw new LimiterInputError(field, `can not be had under ${algorithm}, only under ${leasable.join(' and ')}`);
+    throw new LimiterInputError(field, `is not supported by ${algorithm}, only by ${leasable.join(' and ')}`);
   }
-  if (blockMs > 0) throw new LimiterInputError(field, 'can not be combined with blockMs');
+  if (blockMs > 0) throw new LimiterInputError(field, 'cannot be combined with blockMs');
   const size = wholeNumberWithin(`${field}.size`, lease.size, 1, limit);
   const longest = Math.min(windowMs, MAX_WINDOW_MS - windowMs);
   checkMembers(field, lease, ['size', 'ttlMs']);
@@ -167,7 +167,7 @@ export function policiesByName(policies: readonly PolicyOptions[]): ReadonlyMap<
   const map = new Map<string, Policy>();
   for (const options of policies as readonly PolicyOptions[]) {
     const policy = definePolicy(options);
-    if (map.has(policy.name)) throw new LimiterInputError('policies', `holds ${shown(policy.name)} twice`);
+    if (map.has(policy.name)) throw new LimiterInputError('policies', `contains ${shown(policy.name)} twice`);
     map.set(policy.name, policy);
   }
   return map;

@@ -104,7 +104,7 @@ export class MetricNameTakenError extends Error {
 export interface Borrower {
   /** The metric of that name: the one that is in use already, or a new one, which it registers. */
   borrow<M extends Metric>(name: string, kind: abstract new (...args: never[]) => M, make: (name: string) => M): M;
-  /** Gives back all of them; what nobody uses any more leaves the registry. */
+  /** Releases all of them; unused ones are removed from the registry. */
   giveBack(): void;
 }
 
@@ -113,7 +113,7 @@ interface Shared {
   users: number;
 }
 
-/** Who uses what, in each registry: prom-client refuses a name twice, and removing one cuts off everybody. */
+/** The users of each registry's metrics: prom-client rejects a name twice, and removing one would cut off all of them. */
 const inUse = new WeakMap<Registry, Map<string, Shared>>();
 
 /** Makes a {@link Borrower}. */

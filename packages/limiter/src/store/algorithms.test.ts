@@ -248,7 +248,7 @@ describe.each([
     expect(await limiter.consume('p', 'u')).toMatchObject({ allowed: true });
   });
 
-  it('concurrency gives slots back once, whoever asks how often', async () => {
+  it('concurrency gives slots back once, however often it is asked', async () => {
     const limiter = limiterOf({ name: 'p', algorithm: 'concurrency', limit: 2, windowMs: MINUTE });
     const [first, second] = [await limiter.consume('p', 'u'), await limiter.consume('p', 'u')];
     for (let time = 0; time < 3; time += 1) await limiter.release('p', 'u', first.slot ?? '');

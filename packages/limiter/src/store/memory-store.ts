@@ -183,7 +183,7 @@ export interface MemoryWindow {
   readonly current: { policy: Policy };
   counter: Counter;
   blockedUntil: number;
-  /** The block began in shadow mode: it refuses nobody once the policy enforces. */
+  /** The block began in shadow mode: it refuses no request once the policy enforces. */
   watched: boolean;
   /** When the last trace of it may be dropped. */
   expiresAt: number;

@@ -22,7 +22,7 @@
 -- Why one field: an entry of seventeen costs Redis and the reader five times as
 -- much. Nobody looks at a part of an event before it is a row.
 --
--- Unsequenced events repeat what a later one says anew (running totals), so a
+-- Unsequenced events are repeated by a later one (running totals), so a
 -- lost one is no gap in the trail.
 
 local outbox_dropped = 0

@@ -14,8 +14,8 @@ export type ApiFaultCode = Extract<
 >;
 
 const MEANINGS: Readonly<Record<ApiFaultCode, readonly [RedisFault['kind'], string]>> = {
-  not_connected: ['outage', 'the API can not be reached'],
-  no_answer: ['outage', 'the API gave no answer in time'],
+  not_connected: ['outage', 'the API cannot be reached'],
+  no_answer: ['outage', 'the API did not answer in time'],
   busy: ['outage', 'the API asks for fewer requests'],
   error_answer: ['outage', 'the API could not answer'],
   authentication: ['installation', 'the API does not know the key'],
@@ -24,12 +24,12 @@ const MEANINGS: Readonly<Record<ApiFaultCode, readonly [RedisFault['kind'], stri
     'the key lacks a scope: decide for limits, report for breakers, operate for changes by hand',
   ],
   unknown_command: ['installation', 'the API has no such policy, or the URL is not that of an API'],
-  client_error: ['installation', 'the API refuses the request, or its answer can not be read'],
+  client_error: ['installation', 'the API refuses the request, or its answer cannot be read'],
 };
 
 /**
  * What went wrong between Spillway and its API. It carries no key, no subject and no address. `outage`: it passes;
- * `installation`: it stays until somebody mends it.
+ * `installation`: it stays until an operator fixes it.
  */
 export class ApiFault extends Error {
   override readonly name: string = 'ApiFault';

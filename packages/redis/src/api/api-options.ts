@@ -15,7 +15,7 @@ export interface ApiOptions {
    * @default 1; on Cloudflare Workers 0, where one request can't wait for another's trip
    */
   readonly gatherMs?: number;
-  /** Allows an `http://` URL of another host than this one: everybody on the way reads the key. @default false */
+  /** Allows an `http://` URL of another host than this one: every host on the way can read the key. @default false */
   readonly allowPlainHttp?: boolean;
   /** How requests are sent, for a service binding: `env.API.fetch.bind(env.API)`. @default the runtime's `fetch` */
   readonly fetch?: Fetch;

@@ -38,7 +38,7 @@ export interface ApplyReport {
   readonly left: readonly FileChange[];
   /** Whether the file was written down: not where it changed nothing and says what the last one said. */
   readonly recorded: boolean;
-  /** Entries that somebody else changed meanwhile, so that they aren't as the file has them. */
+  /** Entries that another writer changed meanwhile, so that they differ from the file. */
   readonly overtaken: readonly FileChange[];
   /** How many other limiters take changes over; undefined where nothing was changed. */
   readonly otherLimiters: number | undefined;
@@ -55,7 +55,7 @@ export interface ApplyOptions {
 /** What a file and what is set have alike. */
 type Content = Pick<PolicyFile, 'policies' | 'overrides' | 'allowed' | 'denied' | 'plans' | 'presets'>;
 
-/** Tells how a file differs from what is set. */
+/** Compares a file with what is set. */
 export function differenceOf(file: Content, entries: LiveEntries): FileDifference {
   const { sets, unnamed } = compare(file, entries);
   return { sets: sets.map(changeOf), unnamed: unnamed.map(changeOf) };

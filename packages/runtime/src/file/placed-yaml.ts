@@ -72,7 +72,7 @@ export function parseYaml(source: string, file: string): PlacedText {
       const place = issue.path.map((part) => (typeof part === 'number' ? part : String(part)));
       if (issue.code === 'unrecognized_keys') {
         return issue.keys.map((key) =>
-          problemAt([...place, key], 'is no option here', keyOffset(document, [...place, key])),
+          problemAt([...place, key], 'is not an option here', keyOffset(document, [...place, key])),
         );
       }
       const name = issue.code === 'invalid_key';

@@ -60,25 +60,25 @@ breakers:
   it.each([
     ['policies:\n  a: { limit: ten, windowMs: 1 }', '2:15: policies.a.limit must be a whole number from 1 to'],
     ['policies:\n  a: { limit: 10 }', '2:6: policies.a.windowMs must be a whole number'],
-    ['policies:\n  a:\n    limit: 10\n    windowMs: 5\n    burst: 3', '5:12: policies.a.burst is no option'],
-    ['policies:\n  a:\n    limit: 10\n    windowMs: 5\n    lmit: 3', '5:5: policies.a.lmit is no option here'],
+    ['policies:\n  a:\n    limit: 10\n    windowMs: 5\n    burst: 3', '5:12: policies.a.burst is not an option'],
+    ['policies:\n  a:\n    limit: 10\n    windowMs: 5\n    lmit: 3', '5:5: policies.a.lmit is not an option here'],
     ['policies:\n  Big: { limit: 1, windowMs: 1 }', '2:3: policies.Big must be named by'],
     [
       'policies:\n  a: { limit: 1, windowMs: 9, blockMs: 1, lease: { size: 1, ttlMs: 10 } }',
-      '2:50: policies.a.lease can not',
+      '2:50: policies.a.lease cannot',
     ],
-    ['polices:\n  a: 1', '1:1: polices is no option here'],
+    ['polices:\n  a: 1', '1:1: polices is not an option here'],
     ['policies: [a]', '1:11: policies must be a mapping'],
     ['policies:\n  a: 5', '2:6: policies.a must be a mapping'],
     ['overrides:\n  - { policy: a, subject: u }', '2:5: overrides.0 must set at least one'],
     ['overrides:\n  - { policy: a, subject: 7, limit: 1 }', '2:27: overrides.0.subject must be text'],
-    ["overrides:\n  - { policy: a, subject: '*', limit: 1 }", '2:27: overrides.0.subject must not be everybody'],
+    ["overrides:\n  - { policy: a, subject: '*', limit: 1 }", '2:27: overrides.0.subject must not match every subject'],
     [
       'overrides:\n  - { policy: a, subject: u, limit: 1 }\n  - { policy: a, subject: u, limit: 2 }',
-      '3:27: overrides.1.subject is there twice: "u"',
+      '3:27: overrides.1.subject appears twice: "u"',
     ],
     ['lists:\n  deny: [10.0.0.0/33]', '2:10: lists.deny.0 '],
-    ['lists:\n  allow: [10.0.0.1]\n  deny: ["::ffff:10.0.0.1"]', '3:10: lists.deny.0 is there twice: "10.0.0.1"'],
+    ['lists:\n  allow: [10.0.0.1]\n  deny: ["::ffff:10.0.0.1"]', '3:10: lists.deny.0 appears twice: "10.0.0.1"'],
     ['plans:\n  pro: []', '2:8: plans.pro must name a policy'],
     ['plans:\n  pro: [a, a]', '2:8: plans.pro must all be different'],
     ['breakers:\n  s: { openMs: 5 }', '2:6: breakers.s.trip must have strategy'],
@@ -124,10 +124,10 @@ breakers:
     expect(wrong('policies:\n  a: &a { limit: 0, windowMs: 1000 }\n  b: *a\n')).toHaveLength(2);
   });
 
-  it('says that a file can not be read', async () => {
+  it('says that a file cannot be read', async () => {
     await expect(readPolicyFile('/nowhere/spillway.yaml')).rejects.toMatchObject({
       code: 'invalid_policy_file',
-      message: '/nowhere/spillway.yaml:1:1: can not be read (ENOENT)',
+      message: '/nowhere/spillway.yaml:1:1: cannot be read (ENOENT)',
     });
   });
 });

@@ -48,7 +48,7 @@ const MAX_BYTES = 4_194_304;
 export async function readPolicyFile(path: string): Promise<PolicyFile> {
   const bytes = await readFile(path).catch((error: unknown) => {
     const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
-    throw new PolicyFileError(path, [problemOfFile(`can not be read (${String(code ?? error)})`)]);
+    throw new PolicyFileError(path, [problemOfFile(`cannot be read (${String(code ?? error)})`)]);
   });
   return parsePolicyFile(bytes, path);
 }
@@ -134,16 +134,16 @@ function contentOf(shape: FileShape, collect: Collect): Content {
 function uniqueness(): (kind: string, field: string, key: string, shown?: string) => string {
   const seen = new Set<string>();
   return (kind, field, key, shown = key) => {
-    if (seen.has(`${kind} ${key}`)) throw new LimiterInputError(field, `is there twice: ${JSON.stringify(shown)}`);
+    if (seen.has(`${kind} ${key}`)) throw new LimiterInputError(field, `appears twice: ${JSON.stringify(shown)}`);
     seen.add(`${kind} ${key}`);
     return key;
   };
 }
 
-/** What holds for everybody is a policy's to say. */
+/** A rule for every subject belongs in the policy. */
 function notEverybody(field: string, pattern: string): string {
   if (!/^\*+$/u.test(pattern)) return pattern;
-  throw new LimiterInputError(field, 'must not be everybody: change the policy instead');
+  throw new LimiterInputError(field, 'must not match every subject: change the policy instead');
 }
 
 // Which options belong to which algorithm, and which numbers go together, is what definePolicy and definePreset check.

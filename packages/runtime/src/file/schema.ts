@@ -42,7 +42,9 @@ const named = <Value extends z.ZodType>(value: Value): z.ZodOptional<z.ZodRecord
 
 const list = <Value extends z.ZodType>(value: Value): z.ZodArray<Value> => z.array(value, { error: 'must be a list' });
 
-const mode = oneOf(['enforce', 'shadow']).describe('shadow: decides and records, and refuses nobody. Default: enforce');
+const mode = oneOf(['enforce', 'shadow']).describe(
+  'shadow: decides and records, but refuses no request. Default: enforce',
+);
 const limit = whole(1, MAX_LIMIT).describe('Units in a window');
 const windowMs = whole(1, MAX_WINDOW_MS).describe('In ms. Left out for a quota');
 const blockMs = whole(0, MAX_BLOCK_MS).describe('How long a subject is refused after the limit, in ms. Default: 0');
@@ -54,7 +56,7 @@ const policy = members({
   blockMs: blockMs.optional(),
   onUnavailable: oneOf(['open', 'closed', 'local']).describe('While Redis is away. Default: open').optional(),
   mode: mode.optional(),
-  nearLimit: share().describe('Tells of a subject at this share of its limit').optional(),
+  nearLimit: share().describe('Marks decisions from this share of the limit on').optional(),
   lease: members({ size: whole(1, MAX_LIMIT), ttlMs: whole(10, MAX_WINDOW_MS) }).optional(),
   buckets: whole(2, 120).describe('sliding-window').optional(),
   burst: whole(1, MAX_LIMIT).describe('token-bucket. Default: the limit').optional(),
@@ -127,7 +129,7 @@ const planPolicies = z
   .union([name, list(name).min(1, 'must name a policy').max(16, 'must be at most 16 policies')], {
     error: 'must be the name of a policy, or a list of them',
   })
-  .describe('The policies of who has the plan');
+  .describe('The policies of subjects with the plan');
 
 /** A file as it is written. */
 export interface FileShape {

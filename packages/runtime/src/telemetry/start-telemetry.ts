@@ -13,13 +13,13 @@ export interface Telemetry {
   shutdown(): Promise<void>;
 }
 
-/** What it tells of itself. */
+/** Identifies the program in its spans. */
 export interface StartTelemetryOptions {
   /** Name of the service unless `OTEL_SERVICE_NAME` says another. */
   readonly serviceName: string;
   /** `process.env` */
   readonly env: Environment;
-  /** Told why the last spans could not be sent. */
+  /** Called with the reason if the last spans could not be sent. */
   readonly onError: (error: unknown) => void;
 }
 

@@ -7,7 +7,7 @@ const redis = useRedis();
 const ada = { policy: 'auth', subject: 'ada' };
 const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: TraceFlags.SAMPLED };
 
-it('gives the first span of a block to whoever takes it first, once', async () => {
+it('gives the first span of a block to the first taker, once', async () => {
   await noteTrace(redis.client, ada, span);
   await noteTrace(redis.client, ada, { ...span, spanId: 'c'.repeat(16) });
   const blocks = [ada, ada, { policy: 'auth', subject: 'bob' }];

@@ -1,7 +1,7 @@
 import { type Sample, type Violation, openAlert, type Queryable, resolveAlerts } from '@spillway/db';
 import type { JobName } from '../maintenance/job.ts';
 
-/** When a metric is a reason to call somebody. With several samples under different tags, each has an alert of its own. */
+/** When a metric opens an alert. With several samples under different tags, each has its own alert. */
 export interface AlertRule {
   readonly rule: string;
   readonly metric: string;
@@ -21,7 +21,7 @@ function late(job: JobName, afterMs: number): AlertRule {
   return { rule: 'job_late', metric: 'job_last_success_age_ms', tags: { job }, above: afterMs };
 }
 
-/** What is watched unless told otherwise. */
+/** The rules in use by default. */
 export const defaultAlertRules: readonly AlertRule[] = [
   { rule: 'audit_lag', metric: 'audit_oldest_event_age_ms', above: 60_000 },
   { rule: 'audit_dropped', metric: 'audit_dropped_new', above: 0 },

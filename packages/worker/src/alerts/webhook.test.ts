@@ -87,7 +87,7 @@ it('does not insist when the receiver refuses, says so, and tells it the next ti
   await openAlert(postgres.pool, violation);
   await webhook().deliverPending(postgres.pool);
   expect(events()).toHaveLength(1);
-  expect(logger.messages).toEqual(['alert: the webhook could not be told']);
+  expect(logger.messages).toEqual(['alert: the webhook could not be delivered']);
   await webhook().deliverPending(postgres.pool);
   expect(await listPendingNotifications(postgres.pool)).toEqual([]);
 });

@@ -8,7 +8,7 @@ import type { WorkerLogger } from '../logger.ts';
 export interface WebhookOptions {
   /** `https://…` or `http://…`. */
   readonly url: string;
-  /** Shared with the receiver, who checks the signature by it; at least 16 characters. */
+  /** Shared secret by which the receiver verifies the signature; at least 16 characters. */
   readonly secret: string;
   readonly logger: Pick<WorkerLogger, 'warn'>;
   /** Tries after the first that failed. @default 4 */
@@ -17,9 +17,9 @@ export interface WebhookOptions {
   readonly retryDelayMs?: number;
 }
 
-/** Tells a receiver about alerts. */
+/** Sends alerts to a receiver. */
 export interface Webhook {
-  /** Tells what it wasn't told yet. Never rejects: what it couldn't tell now is told the next time. */
+  /** Sends the pending notifications. Never rejects: those that fail are sent again the next time. */
   deliverPending(db: Queryable): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ const TIMEOUT_MS = 5_000;
 /**
  * Makes a webhook. Each alert is posted when it opens and when it is resolved, as JSON; possibly twice, then with the same
  * `alert.id` and `event`. `x-spillway-timestamp` is epoch seconds, and `x-spillway-signature` is `v1=` and the HMAC-SHA256
- * of timestamp, a dot and the body, in hex. Answers of 2xx count as told, other 4xx than 408 and 429 are not tried again.
+ * of timestamp, a dot and the body, in hex. Responses of 2xx count as delivered; those of 4xx other than 408 and 429 are not retried.
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createWebhook(options: WebhookOptions): Webhook {
@@ -45,7 +45,7 @@ export function createWebhook(options: WebhookOptions): Webhook {
         try {
           await pRetry(async () => post(url, secret, alert), { retries, minTimeout, maxTimeout: 10_000 });
         } catch (error) {
-          logger.warn({ err: error, rule: alert.rule }, 'alert: the webhook could not be told');
+          logger.warn({ err: error, rule: alert.rule }, 'alert: the webhook could not be delivered');
           // The others would wait for the same receiver.
           return;
         }

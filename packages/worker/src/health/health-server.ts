@@ -22,7 +22,7 @@ export interface HealthServer {
 
 /**
  * Serves `/healthz` (the process is alive: always 200), `/readyz` (200, or 503 with the reasons) and `/metrics`.
- * Rejects with Node's error when the address can't be had.
+ * Rejects with Node's error if the address is not available.
  */
 export async function serveHealth({ host, port, readiness, registry }: HealthServerOptions): Promise<HealthServer> {
   const server = createServer((request, response) => {

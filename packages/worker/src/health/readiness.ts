@@ -4,7 +4,7 @@ import type { MonitorState } from '../monitor/monitor.ts';
 /** Whether the worker does its work, and if not, why. */
 export interface Readiness {
   readonly ready: boolean;
-  /** How long the oldest event has been on its way, in ms; null when nobody knows. */
+  /** How long the oldest event has been on its way, in ms; null if not known. */
   readonly oldestEventAgeMs: number | null;
   /** One sentence for each reason. */
   readonly reasons: readonly string[];

@@ -22,7 +22,7 @@ function archiveTask(table: MaintainedTable): TableTask {
   };
 }
 
-/** One of the guide's three that has no column of time, or was dropped, is no failure: nobody asked for its archive. */
+/** A default table without its timestamp column, or that was dropped, is skipped: its archive was not requested. */
 async function archiveOrSkip(
   table: MaintainedTable,
   { connection, now, dryRun, signal, timeBudgetMs, record, onProgress }: TaskContext,

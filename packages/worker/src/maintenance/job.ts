@@ -55,7 +55,7 @@ export interface RunOutcome {
   readonly status: RunStatus;
   readonly errorMessage?: string;
   readonly tables?: readonly TableReport[];
-  /** What a job without tables has to tell, as JSON. */
+  /** The result of a job without tables, as JSON. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
@@ -89,7 +89,7 @@ export interface JobProgress {
   readonly table: string;
   /** Rows so far. */
   readonly done: number;
-  /** Rows in all; null when nobody knows. */
+  /** Rows in all; null if not known. */
   readonly total: number | null;
 }
 
@@ -123,7 +123,7 @@ export interface TableReport {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
-/** What a run came to, for the one who asked. */
+/** The result of a run. */
 export interface JobReport {
   readonly job: string;
   /** As in `spillway.job_runs`. When `busy`, the run that is going on; null when it can't be told, or nothing was due. */

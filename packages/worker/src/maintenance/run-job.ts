@@ -14,11 +14,11 @@ export interface RunRequest extends JobOptions {
 const LOOKS = 20;
 const LOOK_MS = 50;
 
-/** Dry runs change nothing, and keep nobody from work. */
+/** Dry runs change nothing and don't block other runs. */
 export const lockName = (job: string, dryRun: boolean): string => (dryRun ? `${job} (dry run)` : job);
 
 /**
- * Runs a job: the one place that takes its lock and writes its row of `spillway.job_runs`, whoever asks. Only one process at a time
+ * Runs a job: the one place that takes its lock and writes its row of `spillway.job_runs`, for every caller. Only one process at a time
  * runs a job. What earlier runs left unfinished when they died is marked; a run of the same id, or for the same moment of
  * the schedule, is taken over as its next attempt.
  *

@@ -28,7 +28,7 @@ import { recordDropped } from './record-dropped.ts';
 import { type MonthsReady, type Observation, type ObservationParts, toObservation } from './observation.ts';
 import { readTrailState } from './trail-state.ts';
 
-/** What is observed, and who is told. */
+/** What the monitor observes, and where it reports. */
 export interface MonitorOptions {
   /** The Redis of the limiters. */
   readonly redis: Redis | Cluster;
@@ -46,7 +46,7 @@ export interface MonitorOptions {
   readonly intervalMs?: number;
   /** @default see {@link defaultAlertRules} */
   readonly rules?: readonly AlertRule[];
-  /** @default nobody is told */
+  /** @default none */
   readonly webhook?: Webhook;
 }
 
@@ -64,7 +64,7 @@ export interface Monitor {
   close(): Promise<void>;
 }
 
-/** A look that takes longer failed, in ms: with Redis away its commands would wait for ever. */
+/** Deadline of one observation, in ms: while Redis is away its commands would wait without an end. */
 const LOOK_TIMEOUT_MS = 5_000;
 
 /** Looks for which what is known of partitions is good: they change by the day. */

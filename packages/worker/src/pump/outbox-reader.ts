@@ -12,7 +12,7 @@ const CLAIM_PAUSES = 2;
 /** Dead workers' consumers are removed after this long. */
 const CONSUMER_FORGOTTEN_MS = 3_600_000;
 
-/** Which outboxes to read, and as whom. */
+/** Which outboxes to read, and the consumer's name. */
 export interface OutboxReaderOptions {
   /** Never waits in Redis, so any number of readers share it. */
   readonly redis: RedisClient;
@@ -24,15 +24,15 @@ export interface OutboxReaderOptions {
   readonly consumer: string;
   /** About how many entries a read or a claim gives. */
   readonly batchSize: number;
-  /** An entry that nobody acknowledged for this long was read by a worker that is gone. */
+  /** An entry without an acknowledgement for this long was read by a dead worker. */
   readonly claimIdleMs: number;
-  /** Told what was read of each outbox, in its order. @default nobody is */
+  /** Called with the entries read from each outbox, in order. @default none */
   readonly onRead?: (entries: readonly AuditEntry[]) => void;
 }
 
 /**
  * Reads outboxes as one consumer of the group. What was read stays pending in Redis until {@link release}; what a
- * consumer read and never released comes back through {@link claim}, to whoever asks.
+ * consumer read and never released comes back through {@link claim}, to any consumer.
  */
 export class OutboxReader {
   readonly #options: OutboxReaderOptions;
@@ -109,7 +109,7 @@ export class OutboxReader {
     );
   }
 
-  /** Signs off. A consumer that still holds entries stays, until somebody claimed them. */
+  /** Removes the consumer. One that still holds entries stays until they are claimed. */
   async signOff(): Promise<void> {
     await this.#forget(this.#options.consumer);
   }

@@ -43,7 +43,7 @@ export interface PumpOptions extends PumpTuning {
   /** As the limiters have it. @default none */
   readonly namespace?: string;
   readonly logger: WorkerLogger;
-  /** @default nobody is told */
+  /** @default none */
   readonly metrics?: WorkerMetrics;
   /** @default no spans */
   readonly tracing?: WorkerTracing;

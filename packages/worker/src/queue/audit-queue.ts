@@ -41,7 +41,7 @@ export interface AuditJobData {
 export type AuditQueue = Queue<AuditJobData, unknown, 'events'>;
 
 /**
- * Attempts are for errors that nobody foresaw (a missing table during a deployment): about 17 minutes of them. An
+ * Attempts are for unforeseen errors (a missing table during a deployment): about 17 minutes of them. An
  * absent Postgres uses none. A job that fails in the end stays, because it holds events that are nowhere else.
  */
 const jobOptions = {
@@ -59,7 +59,7 @@ export interface AuditQueueOptions {
   readonly prefix?: string;
   /** How jobs carry the context of a trace. @default they don't */
   readonly telemetry?: Telemetry;
-  /** Told about connection trouble. */
+  /** Called on connection errors. */
   readonly onError: (error: Error) => void;
 }
 

@@ -91,7 +91,7 @@ async function drainOutboxes(
 }
 
 /**
- * Stores the oldest entries of each outbox, a batch after the other, and takes each out once it is stored, whoever else has it: it
+ * Stores the oldest entries of each outbox, a batch after the other, and removes each once it is stored, even if another consumer holds it: it
  * is stored once, as always.
  */
 export async function* storeOldest(

@@ -74,7 +74,7 @@ it('who is told of a block while Redis is full now and then has a row, and who h
     return rows.map(({ subject }) => subject).toSorted();
   };
   await expect.poll(stored, patient).toEqual(blockedBy(false));
-  // Whoever was refused by a full Redis alone is over the limit, and no block was written of it.
+  // A subject that only a full Redis refused is over the limit, and no block was written for it.
   const rows = new Set(await stored());
   const without = [...told].filter(([subject]) => !rows.has(subject));
   const refusals = without.flatMap(([, all]) => all.filter(({ allowed }) => !allowed));

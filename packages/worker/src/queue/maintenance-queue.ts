@@ -7,7 +7,7 @@ import { DEFAULT_PREFIX } from './audit-queue.ts';
 /** The queue of maintenance jobs: those that are due, and those that were asked for by HTTP. */
 export const MAINTENANCE_QUEUE = 'spillway-maintenance';
 
-/** What one entry of the queue carries: a tick of the schedule, or a run that somebody asked for. */
+/** What one entry of the queue carries: a tick of the schedule, or a requested run. */
 export type MaintenanceJobData =
   | { readonly trigger?: undefined }
   | { readonly trigger: 'http'; readonly dryRun: boolean };

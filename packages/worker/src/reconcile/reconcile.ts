@@ -67,7 +67,7 @@ export interface ReconcileReport {
  * event that moves meanwhile is seen in at least one.
  *
  * An epoch that is over (Redis was emptied, restarted or replaced) is looked at up to the highest number that a worker saw in
- * it. A row of kind `epoch_ended` says how many of these are lost; what was given out unseen nobody can count.
+ * it. A row of kind `epoch_ended` says how many of these are lost; numbers that were assigned unseen can't be counted.
  *
  * @throws the signal's reason when it is aborted, pg's and ioredis' errors.
  */

@@ -16,7 +16,7 @@ import { storeEntries } from '../sink/write-entries.ts';
 export interface ReplayOptions extends DeadLetterFilter {
   /** Does everything and takes it back. @default false */
   readonly dryRun?: boolean;
-  /** Told after each letter. */
+  /** Called after each letter. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 

@@ -3,7 +3,7 @@ import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
 import { type EventTable, withoutNul } from './event-writer.ts';
 
 /**
- * Events of type `breaker`, one row each. A transition is one row whoever reports it, known by preset, name, epoch and type;
+ * Events of type `breaker`, one row each. A transition is one row, whichever instance reports it, identified by preset, name, epoch and type;
  * the others are known by their place in the outbox.
  */
 export const breakerTable: EventTable<BreakerEventRow> = {

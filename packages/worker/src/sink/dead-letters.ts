@@ -16,7 +16,7 @@ export interface DeadLetterPayload {
  * Keeps entries that can't be stored, whole and with the reason. The id is computed from the entry, so that a second
  * delivery adds nothing.
  *
- * @param sourceJob which job brought them, for whoever investigates.
+ * @param sourceJob the job that delivered them, for the investigation.
  */
 export async function keepDeadLetters(
   db: Queryable,

@@ -43,7 +43,7 @@ describe('a decisions event', () => {
     ]);
   });
 
-  it('is counted once when many workers bring the same reports at once, and none of them waits for ever', async () => {
+  it('is counted once when many workers bring the same reports at once, and none of them deadlocks', async () => {
     const entries = Array.from({ length: 60 }, (_, n) =>
       entry(n + 1, { outcome: n % 2 === 0 ? 'allowed' : 'limited', policy: `tier_${n % 5}` }),
     );

@@ -3,7 +3,7 @@ import { eventFields, type OutboxEvent } from '@spillway/redis';
 import { droppedId, endedEpochId } from '../deterministic-uuid.ts';
 import type { EventTable } from './event-writer.ts';
 
-/** Events of type `epoch`: an epoch of an outbox is over, one row of kind `epoch_ended` whoever tells it. */
+/** Events of type `epoch`: an epoch of an outbox is over, one row of kind `epoch_ended`, whichever process reports it. */
 export const endedEpochTable: EventTable<EndedEpochRow> = {
   type: 'epoch',
   parse: toRow,

@@ -19,7 +19,7 @@ export const nearLimitTable: EventTable<MetricRow> = {
 };
 
 /**
- * The value is the share of the limit that is used, so that policies compare. A near limit is no offence: the subject is
+ * The value is the share of the limit that is used, so that policies compare. Coming near a limit is allowed: the subject is
  * kept as a hash, enough to count subjects and to look for a known one.
  */
 function toRow({ id, policy, action, subject, limit, remaining, atMs }: NearLimitEvent): MetricRow {

@@ -51,7 +51,7 @@ async function expectOneAttemptEach(jobs: number): Promise<void> {
 
 /** A Redis that refuses what changes anything, and how it is mended. */
 const refusals: Readonly<Record<string, { refuse(): Promise<unknown>; mend(): Promise<unknown> }>> = {
-  'can not save to its disk (MISCONF)': {
+  'cannot save to its disk (MISCONF)': {
     async refuse() {
       const [, dir = ''] = (await redis.config('GET', 'dir')) as string[];
       // A directory where the snapshot should be: it can't be renamed to there.

@@ -49,7 +49,7 @@ it('while Postgres is away for an hour no job fails and none uses up an attempt,
   for (const job of await queue.getJobs(['waiting', 'active', 'delayed'])) expect(job.attemptsMade).toBe(0);
 
   await expect.poll(rows, { timeout: 60_000 }).toBe(2_000);
-  // Whoever polls here moves the clock a little too.
+  // Each poll here also moves the clock a little.
   expect(refused).toBeGreaterThan(3_500);
   await expect.poll(() => queue.getJobCountByTypes('waiting', 'active', 'delayed', 'failed')).toBe(0);
   expect(await outboxLength(redis.client, 1)).toBe(0);

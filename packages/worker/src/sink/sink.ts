@@ -24,8 +24,8 @@ export interface SinkTuning {
   /** How long a job stays with a worker that gives no sign of life, in ms. @default 5_000 */
   readonly lockMs?: number;
   /**
-   * Most rows of `rate_limits_v2` for blocks that began in one minute, in the whole fleet; null: a row for every block. Whoever
-   * makes up identities makes blocks without end, and each is a row. Blocks beyond are counted in `spillway.audit_gaps`, kind
+   * Most rows of `rate_limits_v2` for blocks that began in one minute, in the whole fleet; null: a row for every block. A client that
+   * invents identities causes any number of blocks, each with a row. Blocks beyond are counted in `spillway.audit_gaps`, kind
    * `blocks_capped`, by outbox and tier, and an alert opens. @default 6_000
    */
   readonly blockRowsPerMinute?: number | null;
@@ -53,7 +53,7 @@ export interface SinkOptions extends SinkTuning {
   readonly pool: Queryable;
   readonly memory: MemoryWatch;
   readonly logger: WorkerLogger;
-  /** @default nobody is told */
+  /** @default none */
   readonly metrics?: WorkerMetrics;
   /** How jobs carry the context of a trace. @default they don't */
   readonly telemetry?: Telemetry;
@@ -63,7 +63,7 @@ export interface SinkOptions extends SinkTuning {
 export interface Sink {
   /** Takes no more jobs, finishes those it has, and resolves. Waits for Redis and Postgres if they are away. */
   close(): Promise<void>;
-  /** Lets go of its connections at once. Its jobs become somebody else's when their locks run out. */
+  /** Closes its connections at once. Other workers take over its jobs when their locks expire. */
   disconnect(): void;
 }
 

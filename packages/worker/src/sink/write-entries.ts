@@ -58,7 +58,7 @@ export async function writeEntries(
 ): Promise<WriteReport> {
   const { rejected, events, ...report } = await storeEntries(db, entries, limits);
   if (rejected.length > 0) await keepDeadLetters(db, sourceJob, rejected);
-  // Last, so that a number that counts as stored is stored. Whoever dies before has the same job done again.
+  // Last, so that a number that counts as stored is stored. A worker that dies before has the same job done again.
   const reusedNumbers = await noteStored(db, stretches(events));
   return { ...report, deadLetters: rejected.length, reusedNumbers };
 }

@@ -20,7 +20,7 @@ export function workerTracing(namespace = ''): WorkerTracing {
   return {
     bullmq: new BullMQOtel({ tracerName: '@spillway/worker' }),
     async flush(redis, entries, work) {
-      // Links are for whoever looks; without them the events must go on all the same.
+      // Links are an aid for readers; without them the events must be stored all the same.
       const found = await takeTraces(redis, blocksOf(entries), namespace).catch(() => []);
       const links = found.map((context): Link => ({ context }));
       const options = { links, attributes: { 'spillway.events': entries.length } };

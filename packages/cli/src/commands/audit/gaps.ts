@@ -38,7 +38,7 @@ export function resolveCommand(context: CliContext): Command<[string], { note: s
   return new Command('resolve')
     .description('say that a gap was looked into: it counts for no alert any more')
     .argument('<id>', 'as `audit gaps` shows it', uuid)
-    .requiredOption('--note <why>', 'why; spillway.changes keeps it, with who you are', why)
+    .requiredOption('--note <why>', 'the reason; spillway.changes keeps it, with the actor', why)
     .addHelpText('after', '\nNeeds DATABASE_URL, of a user that may: the owner, or a member of spillway_maintenance.')
     .action(async (id, { note }) => {
       const result = await withPool(context, async (pool) =>

@@ -42,7 +42,7 @@ describe('byApiKey', () => {
     expect(new Set(subjects)).toEqual(new Set(['api_key:unknown']));
   });
 
-  it('identifies nobody without a key, and asks nobody', () => {
+  it('finds no identity without a key, and calls no verifier', () => {
     const { identify, asked } = watched();
     expect(identify(new Request('http://api.test/'))).toBeUndefined();
     expect(identify(withKey(''))).toBeUndefined();
@@ -58,7 +58,7 @@ describe('byApiKey', () => {
     expect(each.asked).toEqual(['demo', 'demo', 'demo']);
   });
 
-  it('refuses a key that no service gives out for its length, and asks nobody', () => {
+  it('refuses a key that is too long for any service, and calls no verifier', () => {
     const { identify, asked } = watched();
     for (const key of ['k'.repeat(513), 'ü'.repeat(300), 'k'.repeat(15_000)]) {
       expect(() => identify(withKey(key))).toThrow(UnusableIdentityError);
@@ -73,7 +73,7 @@ describe('byApiKey', () => {
     }
   });
 
-  it('fails a request whose key can not be verified now', async () => {
+  it('fails a request whose key cannot be verified now', async () => {
     const identify = byApiKey({ verify: () => Promise.reject(new Error('directory down')) });
     await expect(identify(withKey('demo'))).rejects.toThrow('directory down');
   });
@@ -83,7 +83,7 @@ describe('byApiKey', () => {
     [{}, 'verify'],
     [{ verify: true }, 'verify'],
     [{ verify: known, cacheMs: -1 }, 'cacheMs'],
-    [{ verify: known, ttlMs: 5 }, 'options.ttlMs is no option'],
+    [{ verify: known, ttlMs: 5 }, 'options.ttlMs is not an option'],
   ])('refuses %j at construction', (options, field) => {
     expect(() => byApiKey(options as Parameters<typeof byApiKey>[0])).toThrow(field);
   });

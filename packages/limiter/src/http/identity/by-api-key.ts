@@ -27,8 +27,8 @@ const UNKNOWN = 'api_key:unknown';
 /**
  * The subject by the `X-API-Key` header: `api_key:` and the first 32 hex digits of the key's SHA-256. The key itself gets
  * to `verify` and nowhere else: not into Redis, logs or the audit tables. All keys that `verify` doesn't
- * know are one subject, `api_key:unknown`, so that making one up gives nobody a fresh window. A request without a key
- * identifies nobody; a key of more than 512 bytes gets 400.
+ * know are one subject, `api_key:unknown`, so that an invented key gets no fresh window. A request without a key
+ * has no identity; a key of more than 512 bytes gets 400.
  * @example
  * ```ts
  * const identify = byApiKey({ verify: async (key) => customers.has(await digest(key)) });

@@ -206,7 +206,7 @@ describe('byIp: a Unix socket', () => {
 describe('byIp: what it refuses at construction', () => {
   // Misspelt, no proxy was trusted and all clients behind it were one.
   it('refuses an option that it does not know', () => {
-    expect(String(problemOf({ trustProxies: ['10.0.0.0/8'] }))).toContain('options.trustProxies is no option');
+    expect(String(problemOf({ trustProxies: ['10.0.0.0/8'] }))).toContain('options.trustProxies is not an option');
   });
 
   it.each([

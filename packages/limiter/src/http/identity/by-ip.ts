@@ -45,7 +45,7 @@ const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
  * requests count against the proxy together, which is strict but can't be used to escape.
  *
  * IPv4 addresses inside IPv6 ones (mapped, NAT64, 6to4, Teredo) count as what they are. Without an address of the
- * connection nobody is identified.
+ * connection there is no identity.
  * @example
  * ```ts
  * app.use(rateLimit({ limiter, policy: 'standard', identify: byIp({ trustedProxies: ['10.0.0.0/8'] }) }));

@@ -5,7 +5,7 @@ import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
 export interface JwtClaims {
   /** Who the token is about. */
   readonly sub?: unknown;
-  /** Who says so: another issuer's `sub` is somebody else. */
+  /** The issuer: the same `sub` of another issuer is another subject. */
   readonly iss?: unknown;
 }
 
@@ -24,7 +24,7 @@ const BEARER = /^bearer +([\w.~+/-]+=*)$/i;
 /**
  * The subject by the verified token of `Authorization: Bearer …`: `jwt:ISS|SUB` of its claims, or `jwt:SUB` of one without
  * an issuer, so that user 1 of one issuer isn't user 1 of another. No token, one that doesn't
- * verify and one without `sub` identify nobody; so do all while the verifier can't do its work. The token is passed to
+ * verify and one without `sub` give no identity; nor does any while the verifier fails. The token is passed to
  * `verify` and nowhere else: neither it nor the verifier's error is kept or reported.
  * @example With jose
  * ```ts

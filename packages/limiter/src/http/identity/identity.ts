@@ -20,7 +20,7 @@ export class UnusableIdentityError extends Error {
   override readonly name = 'UnusableIdentityError';
   /** The header or part of the request that is wrong. */
   readonly field: string;
-  /** What is wrong with it, as the client is told. */
+  /** What is wrong with it, as the client sees it. */
   readonly problem: string;
 
   constructor(field: string, problem: string) {
