@@ -1,4 +1,4 @@
-import { faultOf, type PreparedArgument, type RedisClient, type RedisFault, type RedisScript } from '@spillway/redis';
+import { faultOf, type EncodedArgument, type RedisClient, type RedisFault, type RedisScript } from '@spillway/redis';
 import type { Policy } from '../algorithms/registry.ts';
 import { outcomes } from '../decision.ts';
 import type { BlockedListener, Operation, StoreRequest } from '../store/store.ts';

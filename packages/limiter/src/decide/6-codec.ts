@@ -1,4 +1,4 @@
-import { PreparedArgument } from '@spillway/redis';
+import { EncodedArgument } from '@spillway/redis';
 import { type Policy, specOf } from '../algorithms/registry.ts';
 import { outcomes, toDecision } from '../decision.ts';
 import { algorithmScripts } from '../scripts.generated.ts';

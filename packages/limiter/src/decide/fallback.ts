@@ -47,7 +47,7 @@ export function fallback(options: FallbackOptions): Fallback {
   const reporter = outageReporter({ ...place, kind: OUTAGE, instance: crypto.randomUUID(), intervalMs });
   let others: FleetMembership | undefined;
   const decisions = localDecisions<RedisFault>({
-    instances: () => others?.alive ?? 1,
+    instances: () => others?.live ?? 1,
     onFailed: (fault) => faults.failed(fault),
     onDecided: ({ onUnavailable }, { allowed }) =>
       reporter.count(`${onUnavailable}_${allowed ? 'admitted' : 'refused'}`),
@@ -57,7 +57,7 @@ export function fallback(options: FallbackOptions): Fallback {
   return {
     ...decisions,
     countInstances() {
-      others ??= instances({ client, name: INSTANCES, ttlMs: instanceTtlMs, namespace });
+      others ??= joinFleet({ client, name: INSTANCES, ttlMs: instanceTtlMs, namespace });
     },
     async close() {
       await Promise.all([reporter.close(), others?.close()]);
