@@ -6,11 +6,11 @@ it('exports exactly this', () => {
   expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
     [
       "DEFAULT_SHARDS",
+      "EncodedArgument",
       "MAX_SHARDS",
       "MalformedEventError",
       "MalformedOutboxEntryError",
       "NAMESPACE_PATTERN",
-      "PreparedArgument",
       "RedisFault",
       "RedisOptionError",
       "call",
@@ -25,8 +25,8 @@ it('exports exactly this', () => {
       "faultReporter",
       "hotPathClusterOptions",
       "hotPathOptions",
-      "instances",
       "instancesKey",
+      "joinFleet",
       "namespaceProblem",
       "namespacedKey",
       "nodeRedisClusterOptions",

@@ -44,8 +44,8 @@ const specs: Specs = {
   'sliding-window': slidingWindow,
   'fixed-window': fixedWindow,
   'token-bucket': tokenBucket,
-  quota,
   concurrency,
+  quota,
 };
 
 /** All of them, by name. */
