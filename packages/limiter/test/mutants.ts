@@ -23,7 +23,7 @@ interface Mutant {
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const limiter = path.join(root, 'packages/limiter');
-const SEEDS = [1, 2, 3];
+const SEEDS = [1, 2, 3, 4, 5, 6];
 const ROUNDS = 800;
 /** Whoever loops for ever is noticed, too. */
 const HANGS_MS = 60_000;

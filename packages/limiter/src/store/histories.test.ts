@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-it.each([1, 2, 3])(
+it.each([1, 2, 3, 4, 5, 6])(
   'both stores answer alike, alone, in batches and in groups, under policies that change while in use: history %i',
   { timeout: 120_000 },
   async (seed) => {
