@@ -26,12 +26,13 @@ const preset = definePreset({
   quorum: 1,
 });
 
+const fails = () => Promise.reject(new Error('boom'));
+
 /** Breakers of one request, as on workers timers end with it: read before the call, and told of what it came to. */
 async function guarded({ API_URL, API_KEY }, context) {
   const store = breakerStore({ url: API_URL, key: API_KEY, deadlineMs: 5_000 });
   const breakers = createBreakers({ store, presets: [preset] });
   await breakers.get('provider', 'edge').read();
-  const fails = () => Promise.reject(new Error('boom'));
   const answer = await breakers.run('provider', 'edge', fails).catch((error) => error.code ?? error.message);
   const closed = breakers.close();
   context?.waitUntil(closed);

@@ -59,12 +59,7 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
     // What was read while the look was on its way belongs to the epoch that it was read in.
     if (found.ended.length > 0 && known.get(shard)?.epoch === epoch) known.delete(shard);
     learn(shard, found.epoch, found.lastSeq);
-    if (found.ended.length > 0) {
-      logger.warn(
-        { shard, ended: found.ended, next: found.epoch },
-        'pump: Redis is another process than before, a new epoch begins; events that it was never given are lost',
-      );
-    }
+    if (found.ended.length > 0) logger.warn({ shard, ended: found.ended, next: found.epoch }, NEW_EPOCH);
   }
 
   /** An outbox costs Redis three commands, and nothing is to be found while the process is the same and the epochs are known. */
@@ -83,9 +78,7 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
     (looking ??= lookWhereNeeded()
       .catch((error: unknown) => {
         // At maxmemory the trail goes on without; the next look tries again.
-        if (!stop.signal.aborted && !isOutOfMemory(error)) {
-          logger.warn({ err: error }, 'pump: could not look whether Redis is another process than before');
-        }
+        if (!stop.signal.aborted && !isOutOfMemory(error)) logger.warn({ err: error }, NOT_LOOKED);
       })
       .finally(() => (looking = undefined)));
 
@@ -120,6 +113,10 @@ async function processOf(redis: Redis | Cluster): Promise<string | undefined> {
   });
   return /run_id:(\w+)/u.exec(info)?.[1];
 }
+
+const NEW_EPOCH =
+  'pump: Redis is another process than before, a new epoch begins; events that it was never given are lost';
+const NOT_LOOKED = 'pump: could not look whether Redis is another process than before';
 
 /** Of a single server, and of a node of a Cluster. */
 const CONNECTED = ['ready', '+node'] as const;
