@@ -25,7 +25,7 @@ const root = path.resolve(import.meta.dirname, '../../..');
 const limiter = path.join(root, 'packages/limiter');
 const SEEDS = [1, 2, 3, 4, 5, 6];
 const ROUNDS = 800;
-/** Whoever loops for ever is noticed, too. */
+/** Also detects a mutant that loops forever. */
 const HANGS_MS = 60_000;
 const TESTS_MS = 400_000;
 

@@ -33,7 +33,7 @@ describe('createBreakers', () => {
     [{ presets: [{ ...quick(), resetTimeout: 5 } as Preset] }, 'resetTimeout is not an option; there are name, trip'],
     [{ presets: [undefined as unknown as Preset] }, 'preset must be an object, not undefined'],
     [{ preset: [] } as object, 'preset is not an option; there are redis, store, presets'],
-    [{ presets: [quick(), quick()] }, 'presets contains "quick" twice'],
+    [{ presets: [quick(), quick()] }, 'presets holds "quick" twice'],
     [{ deadlineMs: 0 }, 'deadlineMs must be a whole number from 1 to 60000, not 0'],
     [{ shards: 5_000 }, 'shards must be a whole number from 1 to 4096, not 5000'],
     [{ outboxCap: 1.5 }, 'outboxCap must be a whole number'],
