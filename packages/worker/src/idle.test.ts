@@ -32,7 +32,7 @@ it('a worker without events asks Redis for little beside its looks at the outbox
     pool: postgres.pool,
     shards: 16,
     logger: recordingLogger(),
-    // All looks come by the clock, so that their ratio is the same on a slow machine. It was 13 once.
+    // All looks come by the clock, so that their ratio is the same on a slow machine.
     pump: { idleMs: 250 },
   });
   onTestFinished(() => worker.close());
