@@ -41,6 +41,16 @@ async function openLive(): Promise<LivePolicies> {
   return live;
 }
 
+/** What waits for the trail: in the outbox, or in a job that the worker made of it. */
+async function recorded(): Promise<string> {
+  const outbox = await redis.client.xrange('{sw:00}:outbox', '-', '+');
+  const keys = await redis.client.keys('*');
+  const jobs = await Promise.all(
+    keys.map(async (key) => ((await redis.client.type(key)) === 'hash' ? redis.client.hget(key, 'data') : '')),
+  );
+  return JSON.stringify([outbox, jobs]);
+}
+
 const policies = (limit: number): string => `policies:\n  uploads: { limit: ${limit}, windowMs: 60000 }\n`;
 
 it.each(['api', 'worker'] as const)(
@@ -54,8 +64,7 @@ it.each(['api', 'worker'] as const)(
     await expect.poll(limits, patience).toEqual([7]);
     await expect.poll(async () => (await live.list()).file?.name, patience).toBe('spillway.yaml');
     expect((await live.list()).denied).toEqual(['mallory']);
-    const tag = await redis.client.xrange('{sw:00}:outbox', '-', '+');
-    expect(JSON.stringify(tag)).toContain(`${program}:${hostname()}`);
+    await expect.poll(recorded, patience).toContain(`${program}:${hostname()}`);
     first.child.kill('SIGTERM');
     expect(await first.exited).toBe(0);
 

@@ -45,9 +45,9 @@ export const problems = {
   'not-ready': [503, 'Not ready'],
   stopping: [503, 'The service is stopping'],
   'keys-unavailable': [503, 'Keys can not be checked right now'],
-  'redis-unavailable': [503, 'Redis can not be reached right now'],
-  'queue-unavailable': [503, 'The Redis of the queue can not be reached right now'],
-  'postgres-unavailable': [503, 'Postgres can not be reached right now'],
+  'redis-unavailable': [503, 'Redis cannot be reached right now'],
+  'queue-unavailable': [503, 'The Redis of the queue cannot be reached right now'],
+  'postgres-unavailable': [503, 'Postgres cannot be reached right now'],
   'dashboard-not-built': [503, 'The dashboard was not built'],
 } as const;
 

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { BreakerInputError } from '../errors.ts';
 import { callWithTimeout, type CallOptions } from '../timeout/call.ts';
 import { breakerFetch, type CallRunner, type Fetch } from './index.ts';
@@ -35,6 +35,17 @@ describe('breakerFetch', () => {
       ['runware', 'ai_provider', 'headers'],
       ['runware', 'ai_provider', 'headers'],
     ]);
+  });
+
+  it('takes a request of the runtime where a server has put its own class in the place of Request', async () => {
+    const { breakers, runs } = closedBreakers();
+    const request = new Request('http://a.test/y', { signal: AbortSignal.abort(new Error('gone')) });
+    class OfTheServer extends Request {}
+    vi.stubGlobal('Request', OfTheServer);
+    onTestFinished(() => void vi.unstubAllGlobals());
+    const guarded = breakerFetch(breakers, ({ host }) => host, 'ai_provider', { fetch: echo });
+    await expect(guarded(request)).rejects.toThrow('gone');
+    expect(runs).toEqual([['a.test', 'ai_provider', 'headers']]);
   });
 
   it('names the breaker by the URL if told how', async () => {

@@ -1,5 +1,6 @@
 import { checkName, checkObject } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
+import { isOfGlobal } from '../timeout/body.ts';
 import type { TimeoutScope } from '../timeout/call.ts';
 
 /** What is needed of a set of breakers. */
@@ -53,7 +54,7 @@ export function breakerFetch<PresetName extends string>(
     throw new BreakerInputError('timeoutScope', `must be one of headers, body, not ${shown(timeoutScope)}`);
   }
   return async (input, init) => {
-    const breaker = typeof name === 'function' ? name(new URL(input instanceof Request ? input.url : input)) : name;
+    const breaker = typeof name === 'function' ? name(new URL(isOfGlobal(input, Request) ? input.url : input)) : name;
     const signal = signalOf(input, init);
     return breakers.run(
       breaker,
@@ -67,5 +68,5 @@ export function breakerFetch<PresetName extends string>(
 /** As in fetch itself, a signal in `init` replaces the request's, and null takes it away. */
 function signalOf(input: string | URL | Request, init: RequestInit | undefined): AbortSignal | undefined {
   if (init?.signal !== undefined) return init.signal ?? undefined;
-  return input instanceof Request ? input.signal : undefined;
+  return isOfGlobal(input, Request) ? input.signal : undefined;
 }

@@ -195,7 +195,7 @@ it.each([
   [{ url: 'redis://limits.test' }, /^url must be an http or https URL/u],
   [{ key: 'a b' }, /^key must be a key of the API/u],
   [{ deadlineMs: 0 }, /^deadlineMs must be a whole number from 1 to 60000, not 0/u],
-  [{ denyCacheMs: 1 }, /^denyCacheMs is no option/u],
+  [{ denyCacheMs: 1 }, /^denyCacheMs is not an option/u],
 ])('%j is refused at construction', (options, message) => {
   expect(() => httpStore({ url: 'https://limits.test', key: 'k', ...options })).toThrow(message);
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { CallTimeoutError } from '../errors.ts';
 import { callWithTimeout } from './call.ts';
 
@@ -42,6 +42,17 @@ function reset(): void {
 }
 
 describe('a call that covers the body', () => {
+  it('covers it too where a server has put its own class in the place of Response', async () => {
+    class OfTheServer extends Response {}
+    vi.stubGlobal('Response', OfTheServer);
+    onTestFinished(() => void vi.unstubAllGlobals());
+    reset();
+    const response = await callWithTimeout((signal) => fetch(`${origin}/ok`, { signal }), within(10_000));
+    expect(told.resolved).not.toHaveBeenCalled();
+    expect(await response.text()).toBe('first last');
+    expect(told.resolved).toHaveBeenCalledOnce();
+  });
+
   it('is over when the body was read, and the response is as it was', async () => {
     reset();
     const response = await callWithTimeout((signal) => fetch(`${origin}/ok`, { signal }), within(10_000));

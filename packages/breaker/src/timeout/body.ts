@@ -18,10 +18,25 @@ export interface WatchedBody {
 /** A response that streams. */
 export type ResponseWithBody = Response & { readonly body: ReadableStream<Uint8Array> };
 
+/**
+ * Whether a value is of a global class, or of one that it extends. A server may have put a class of its own in the place of
+ * the global one, as @hono/node-server does with Request and Response: what fetch makes is of the class behind it.
+ */
+export function isOfGlobal<Instance>(value: unknown, global: new (...args: never[]) => Instance): value is Instance {
+  for (
+    let one: unknown = global;
+    typeof one === 'function' && one.prototype !== undefined;
+    one = Object.getPrototypeOf(one)
+  ) {
+    if (value instanceof one) return true;
+  }
+  return false;
+}
+
 /** Whether a result has a body that can be watched. Only a `Response` of this process' own fetch can be rebuilt around one. */
 export function hasBody(result: unknown): result is ResponseWithBody {
   try {
-    return result instanceof Response && result.body !== null && !result.bodyUsed && !result.body.locked;
+    return isOfGlobal(result, Response) && result.body !== null && !result.bodyUsed && !result.body.locked;
   } catch {
     return false;
   }

@@ -2,7 +2,7 @@ import { warn } from '@spillway/redis/core';
 import { CallTimeoutError } from '../errors.ts';
 import { errorText } from '../outcome/error-text.ts';
 import { isInstance, textMember } from '../outcome/read.ts';
-import { hasBody, type ResponseWithBody, watchBody, type WatchedBody } from './body.ts';
+import { hasBody, isOfGlobal, type ResponseWithBody, watchBody, type WatchedBody } from './body.ts';
 import { type Abortable, followSignal, unfollowSignal } from './caller-signal.ts';
 import { type Deadlines, deadlinesOf, type Expiring } from './deadlines.ts';
 
@@ -252,5 +252,5 @@ function warnOf(error: unknown): void {
 
 /** Where a Response was promised, one that was rebuilt around its body will do. */
 function standsFor<T>(copy: unknown, original: T): copy is T {
-  return copy instanceof Response && original instanceof Response;
+  return isOfGlobal(copy, Response) && isOfGlobal(original, Response);
 }
