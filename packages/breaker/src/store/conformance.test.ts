@@ -134,25 +134,29 @@ async function openedAfter(
   return undefined;
 }
 
-describe.each([
+type Named = readonly [name: string, make: () => Promise<StoreUnderTest>];
+
+/** Stores that tell at once of what others did. Over HTTP it is heard of by asking. */
+const announcing: readonly Named[] = [
   ['memory', memoryUnderTest],
   ['redis', () => redisUnderTest(redis.url)],
-  ['HTTP', () => httpUnderTest(redis.url)],
-  ...libraries.map(({ name, connect }): [string, () => Promise<StoreUnderTest>] => [
+  ...libraries.map(({ name, connect }): Named => [
     name,
     async () => redisUnderTest(redis.url, await connect(redis.url)),
   ]),
-])('the %s store', (storeName, make) => {
-  const config = { ...baseConfig, quorum: 1 };
-  const command = (instance: string, action: Action, known = unknownView) => ({
-    instance,
-    config,
-    known,
-    random: 0,
-    action,
-  });
+];
 
-  it.skipIf(storeName === 'HTTP')('announces transitions to all who listen', async () => {
+const config = { ...baseConfig, quorum: 1 };
+const command = (instance: string, action: Action, known = unknownView) => ({
+  instance,
+  config,
+  known,
+  random: 0,
+  action,
+});
+
+describe.each(announcing)('the %s store', (_, make) => {
+  it('announces transitions to all who listen', async () => {
     const under = await make();
     const heard: string[] = [];
     let listening = 0;
@@ -170,6 +174,32 @@ describe.each([
     await under.dispose();
   });
 
+  it('keeps, tells and announces nothing of a breaker that was only looked at', async () => {
+    const under = await make();
+    const heard: string[] = [];
+    let listening = 0;
+    const one = under.store.listen(
+      ({ name }) => heard.push(name),
+      () => (listening += 1),
+    );
+    await expect.poll(() => listening).toBe(1);
+    await under.setNow(T0);
+    for (const instance of ['a', 'b']) {
+      const { verdict, view } = await under.store.execute(id, command(instance, { type: 'read' }));
+      expect([verdict, view]).toEqual(['done', { ...unknownView, nowMs: T0 }]);
+    }
+    expect(await under.store.poll([{ id, view: unknownView }])).toMatchObject({ unreachable: [] });
+    expect(await under.store.poll([{ id, view: unknownView }])).toEqual({ changed: [], unreachable: [] });
+    expect(await redis.client.keys('*:cb*')).toEqual([]);
+    const used = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: successes(1) }));
+    await expect.poll(() => heard).toEqual([id.name]);
+    expect(used.view).toMatchObject({ kind: 'closed', seeded: true, epoch: T0 });
+    one.close();
+    await under.dispose();
+  });
+});
+
+describe.each([...announcing, ['HTTP', () => httpUnderTest(redis.url)] satisfies Named])('the %s store', (_, make) => {
   it('opens once those that are sick have been the only callers for ten seconds, and not while others call', async () => {
     const under = await make();
     expect(await openedAfter(under, ['a'], [])).toBe(10_000);
@@ -219,33 +249,6 @@ describe.each([
     expect(await speak('three', 2, 8_000)).toEqual([2, 8_000]);
     await under.dispose();
   });
-
-  it.skipIf(storeName === 'HTTP')(
-    'keeps, tells and announces nothing of a breaker that was only looked at',
-    async () => {
-      const under = await make();
-      const heard: string[] = [];
-      let listening = 0;
-      const one = under.store.listen(
-        ({ name }) => heard.push(name),
-        () => (listening += 1),
-      );
-      await expect.poll(() => listening).toBe(1);
-      await under.setNow(T0);
-      for (const instance of ['a', 'b']) {
-        const { verdict, view } = await under.store.execute(id, command(instance, { type: 'read' }));
-        expect([verdict, view]).toEqual(['done', { ...unknownView, nowMs: T0 }]);
-      }
-      expect(await under.store.poll([{ id, view: unknownView }])).toMatchObject({ unreachable: [] });
-      expect(await under.store.poll([{ id, view: unknownView }])).toEqual({ changed: [], unreachable: [] });
-      expect(await redis.client.keys('*:cb*')).toEqual([]);
-      const used = await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: successes(1) }));
-      await expect.poll(() => heard).toEqual([id.name]);
-      expect(used.view).toMatchObject({ kind: 'closed', seeded: true, epoch: T0 });
-      one.close();
-      await under.dispose();
-    },
-  );
 
   it('opens for an exhausted quota and closes after fewer probes, as told by who deployed last', async () => {
     const under = await make();
