@@ -45,8 +45,6 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
 
   function learn(shard: number, epoch: number, seq: number): void {
     const before = known.get(shard);
-    // An epoch that this process didn't know: its head has to say which process began it.
-    if (before?.epoch !== epoch) process = undefined;
     if (before === undefined || epoch > before.epoch || (epoch === before.epoch && seq > before.seq)) {
       known.set(shard, { epoch, seq });
     }
@@ -67,16 +65,17 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
     const now = await processOf(redis);
     const isDue = performance.now() - lookedAtMs >= FULL_LOOK_MS;
     if (now !== undefined && now === process && !isDue) return;
+    // Set before: what is read while the looks are on their way may ask for another.
     process = now;
     await Promise.all(Array.from({ length: shards }, (_, shard) => look(shard)));
     lookedAtMs = performance.now();
-    process = now;
   }
 
   let looking: Promise<unknown> | undefined;
   const lookAtAll = (): Promise<unknown> =>
     (looking ??= lookWhereNeeded()
       .catch((error: unknown) => {
+        process = undefined;
         // At maxmemory the trail goes on without; the next look tries again.
         if (!stop.signal.aborted && !isOutOfMemory(error)) logger.warn({ err: error }, NOT_LOOKED);
       })
@@ -93,6 +92,8 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
       for (const [shard, id, fields] of entries.slice(-LAST_ENTRIES).toReversed()) {
         const { epoch, seq } = numberOf(shard, id, fields);
         if (seq === 0) continue;
+        // An epoch that this process didn't know: its head has to say which process began it.
+        if (known.get(shard)?.epoch !== epoch) process = undefined;
         learn(shard, epoch, seq);
         return;
       }
