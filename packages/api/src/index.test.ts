@@ -2,17 +2,15 @@ import { expect, it } from 'vitest';
 import * as exported from './index.ts';
 
 it('exports exactly this', () => {
-  expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
-    [
-      "ConfigError",
-      "ListenError",
-      "createApp",
-      "createLogger",
-      "keyDirectory",
-      "readConfig",
-      "readServerConfig",
-      "serve",
-      "startApi",
-    ]
-  `);
+  expect(Object.keys(exported).toSorted()).toEqual([
+    'ConfigError',
+    'ListenError',
+    'createApp',
+    'createLogger',
+    'keyDirectory',
+    'readConfig',
+    'readServerConfig',
+    'serve',
+    'startApi',
+  ]);
 });

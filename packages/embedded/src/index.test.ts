@@ -3,38 +3,34 @@ import * as exported from './index.ts';
 import * as testing from './testing/index.ts';
 
 test('the package exports exactly these names', () => {
-  expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
-    [
-      "LocalServerError",
-      "findFreePort",
-      "identify",
-      "isRunning",
-      "missingPackages",
-      "onStopRequest",
-      "postgresImage",
-      "redisImage",
-      "resolveStack",
-      "startPgBouncer",
-      "startPostgres",
-      "startRedis",
-      "startRedisCluster",
-      "startRedisSentinel",
-    ]
-  `);
+  expect(Object.keys(exported).toSorted()).toEqual([
+    'LocalServerError',
+    'findFreePort',
+    'identify',
+    'isRunning',
+    'missingPackages',
+    'onStopRequest',
+    'postgresImage',
+    'redisImage',
+    'resolveStack',
+    'startPgBouncer',
+    'startPostgres',
+    'startRedis',
+    'startRedisCluster',
+    'startRedisSentinel',
+  ]);
 });
 
 test('the testing subpath exports exactly these names', () => {
-  expect(Object.keys(testing).toSorted()).toMatchInlineSnapshot(`
-    [
-      "compiled",
-      "documentedRedisUser",
-      "redisLibraries",
-      "startProgram",
-      "startReplicatedPostgres",
-      "useLogins",
-      "usePostgres",
-      "useRedis",
-      "workDirectoryRoot",
-    ]
-  `);
+  expect(Object.keys(testing).toSorted()).toEqual([
+    'compiled',
+    'documentedRedisUser',
+    'redisLibraries',
+    'startProgram',
+    'startReplicatedPostgres',
+    'useLogins',
+    'usePostgres',
+    'useRedis',
+    'workDirectoryRoot',
+  ]);
 });

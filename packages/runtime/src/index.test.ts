@@ -2,24 +2,22 @@ import { expect, it } from 'vitest';
 import * as exported from './index.ts';
 
 it('exports exactly this', () => {
-  expect(Object.keys(exported).toSorted()).toMatchInlineSnapshot(`
-    [
-      "ConfigError",
-      "anyRedisUrl",
-      "databaseServer",
-      "describeError",
-      "guardLogger",
-      "logLevel",
-      "maskValues",
-      "namespace",
-      "noteTrace",
-      "postgresUrl",
-      "readEnvironment",
-      "redisUrl",
-      "shutDownInOrder",
-      "startTelemetry",
-      "takeTraces",
-      "wholeNumber",
-    ]
-  `);
+  expect(Object.keys(exported).toSorted()).toEqual([
+    'ConfigError',
+    'anyRedisUrl',
+    'databaseServer',
+    'describeError',
+    'guardLogger',
+    'logLevel',
+    'maskValues',
+    'namespace',
+    'noteTrace',
+    'postgresUrl',
+    'readEnvironment',
+    'redisUrl',
+    'shutDownInOrder',
+    'startTelemetry',
+    'takeTraces',
+    'wholeNumber',
+  ]);
 });

@@ -24,7 +24,9 @@ export interface WorkerFleetOptions {
 /** Workers as processes. */
 export class WorkerFleet {
   readonly #args: readonly string[];
-  readonly #members = new Set<ChildProcess>();
+  readonly #members = new Map<ChildProcess, Work>();
+  /** The work of those that were killed: who comes next does it, so that a queue is never left without a worker. */
+  readonly #vacant: Work[] = [];
   readonly #works: readonly Work[];
   #spawned = 0;
 
@@ -34,23 +36,26 @@ export class WorkerFleet {
     this.#args = [...args, String(lockMs)];
   }
 
-  /** Adds one that lives until it is killed. */
+  /** Adds one that lives until it is killed, in the place of one that was killed if there is one. */
   start(): void {
-    this.#members.add(this.#spawn('none', 0));
+    const work = this.#vacant.shift() ?? this.#nextWork();
+    this.#members.set(this.#spawn('none', 0, work), work);
   }
 
   /** Adds one that dies at a point, after having passed it `passes` times. Resolves when it is dead, to the signal. */
   async sacrifice(point: Point, passes: number): Promise<unknown> {
-    const victim = this.#spawn(point, passes);
+    const victim = this.#spawn(point, passes, this.#nextWork());
     const [, signal] = await once(victim, 'exit');
     return signal;
   }
 
   /** kill -9 for one of those that live. */
   async kill(index: number): Promise<void> {
-    const victim = [...this.#members][index % this.#members.size];
-    if (victim === undefined) return;
+    const member = [...this.#members][index % this.#members.size];
+    if (member === undefined) return;
+    const [victim, work] = member;
     this.#members.delete(victim);
+    this.#vacant.push(work);
     victim.kill('SIGKILL');
     await once(victim, 'exit');
   }
@@ -60,8 +65,11 @@ export class WorkerFleet {
     while (this.#members.size > 0) await this.kill(0);
   }
 
-  #spawn(point: Point | 'none', passes: number): ChildProcess {
-    const work = this.#works[this.#spawned++ % this.#works.length] ?? 'worker';
+  #nextWork(): Work {
+    return this.#works[this.#spawned++ % this.#works.length] ?? 'worker';
+  }
+
+  #spawn(point: Point | 'none', passes: number, work: Work): ChildProcess {
     return spawn(process.execPath, [fixture, ...this.#args, point, String(passes), work], {
       env: { PATH: process.env['PATH'] },
       stdio: 'ignore',
