@@ -3,7 +3,15 @@ import { expect, test } from 'vitest';
 import { folderCycles, importsOf, trackedImports } from './folder-cycles.ts';
 
 /** Where no two folders, and no folder and file beside it, may import each other. The others have some left: ADR 132. */
-const WITHOUT = ['packages/breaker', 'packages/cli', 'packages/db', 'packages/redis', 'packages/runtime', 'start'];
+const WITHOUT = [
+  'packages/breaker',
+  'packages/cli',
+  'packages/db',
+  'packages/limiter',
+  'packages/redis',
+  'packages/runtime',
+  'start',
+];
 
 test('no folder of these packages points at a folder that points back', () => {
   const cycles = folderCycles(trackedImports(fileURLToPath(new URL('..', import.meta.url))));

@@ -1,8 +1,7 @@
 import { warn } from '@spillway/redis/core';
 import { BreakerInputError, shown } from './errors.ts';
-import { errorText } from './outcome/error-text.ts';
+import { errorText, isInstance } from './outcome/error-text.ts';
 import type { Outcome } from './outcome/outcome.ts';
-import { isInstance } from './outcome/read.ts';
 
 /** The states of a breaker, by name. */
 export const STATE_NAMES = ['closed', 'open', 'half_open', 'forced_open', 'forced_closed'] as const;

@@ -1,14 +1,14 @@
-import { hotPathOptions } from '@spillway/redis';
 import type { RedisFixture } from '@spillway/embedded/testing';
+import { hotPathOptions } from '@spillway/redis';
 import { expect } from 'vitest';
-import type { Breakers } from '../src/breakers/breakers.ts';
+import type { Breakers } from '../src/breakers/breaker.ts';
 import { createBreakers } from '../src/breakers/create-breakers.ts';
 import { breakerExchange } from '../src/exchange.ts';
 import { createBreakers as createStoreBreakers, httpStore } from '../src/http-store/index.ts';
 import type { BreakerMetrics } from '../src/metrics.ts';
 import { definePreset, type Preset, type PresetOptions } from '../src/presets/preset.ts';
-import { type PlayedApi, playApi } from './played-api.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
+import { playApi, type PlayedApi } from './played-api.ts';
 
 /** Fails, as the dependency would. */
 export const boom = async (): Promise<never> => {

@@ -6,7 +6,7 @@ import { Redis } from 'ioredis';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { createLimiter } from './limiter/create-limiter.ts';
 import type { Limiter } from './limiter/limiter.ts';
-import { definePolicy } from './policy/policy.ts';
+import { definePolicy } from './policy.ts';
 import { memoryStore } from './store/memory-store.ts';
 
 const POLL = { timeout: 15_000, interval: 20 };

@@ -4,14 +4,20 @@ export {
   nodeRedisClusterOptions,
   nodeRedisOptions,
   openHotPath,
+  RedisFault,
 } from '@spillway/redis';
-export type { HotPathClient, NodeRedisClient, RedisClient, RedisClientOrUrl } from '@spillway/redis';
-export { capacityOf } from './algorithms/registry.ts';
-export { parseBlockEvent } from './events/outbox-events.ts';
-export type { BlockEvent } from './events/outbox-events.ts';
+export type {
+  HotPathClient,
+  NodeRedisClient,
+  RecoveredOutage,
+  RedisClient,
+  RedisClientOrUrl,
+  RedisFaultCode,
+} from '@spillway/redis';
+export { AUTO_LOG_LIMIT, capacityOf, policyAlgorithms } from './algorithms/registry.ts';
+export { parseBlockEvent, parseDecisionCountsEvent, parseNearLimitEvent } from './events/outbox-events.ts';
+export type { BlockEvent, DecisionCountsEvent, NearLimitEvent } from './events/outbox-events.ts';
 export type { RecordDecisionsOptions } from './events/decision-counts.ts';
-export { parseDecisionCountsEvent } from './events/outbox-events.ts';
-export type { DecisionCountsEvent } from './events/outbox-events.ts';
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from './errors.ts';
 export { createLimiter } from './limiter/create-limiter.ts';
 export type { LimiterOptions, LimiterSettings } from './limiter/create-limiter.ts';
@@ -23,24 +29,17 @@ export { livePolicies } from './live/live-over.ts';
 export { entriesFor, type SubjectEntries } from './live/table.ts';
 export type { LivePoliciesOptions } from './live/live-over.ts';
 export { policyFor } from './live/live-policies.ts';
-export type { PolicySource } from './live/live-policies.ts';
-export type { LiveOptions, LivePolicies } from './live/live-policies.ts';
-export type { CacheKind, LimiterMetrics } from './metrics/metrics.ts';
-export { parseNearLimitEvent } from './events/outbox-events.ts';
-export type { NearLimitEvent } from './events/outbox-events.ts';
+export type { LiveOptions, LivePolicies, PolicySource } from './live/live-policies.ts';
+export type { CacheKind, LimiterMetrics } from './metrics.ts';
 export type { NearLimitCrossing } from './events/watch.ts';
 export { MAX_LIMIT, MAX_LOG_LIMIT, MAX_WINDOW_MS } from './algorithms/algorithm.ts';
-export { AUTO_LOG_LIMIT, policyAlgorithms } from './algorithms/registry.ts';
-export { definePolicy, MAX_BLOCK_MS } from './policy/policy.ts';
-export type { PolicyOptions } from './policy/policy.ts';
-export { auth, generation, standard, strict, tiers } from './policy/tiers.ts';
+export { auth, definePolicy, generation, MAX_BLOCK_MS, standard, strict, tiers } from './policy.ts';
+export type { PolicyOptions } from './policy.ts';
 export { memoryStore } from './store/memory-store.ts';
 export type { MemoryStoreOptions } from './store/memory-store.ts';
 export type { LimiterStore, StoreRequest, StoreWindow } from './store/store.ts';
-export type { Held } from './limiter/held-slot.ts';
-export { RedisFault } from '@spillway/redis';
-export type { RecoveredOutage, RedisFaultCode } from '@spillway/redis';
-export type { QuotaPeriod } from './algorithms/quota/calendar.ts';
+export type { Held } from './limiter/waiting.ts';
+export type { QuotaPeriod } from './algorithms/quota/memory.ts';
 export type { Lease, OnUnavailable, PolicyMode } from './algorithms/algorithm.ts';
 export type { Algorithm, AlgorithmRule, Policy } from './algorithms/registry.ts';
 export type {
@@ -56,4 +55,4 @@ export type {
   LiveChange,
   WaitOptions,
 } from './types.ts';
-export { DEFAULT_ACTION } from './window-key.ts';
+export { DEFAULT_ACTION } from './store/store.ts';

@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { SpillwayStore } from './express-rate-limit/index.ts';
 import { createLimiter, type LimiterSettings } from './limiter/create-limiter.ts';
 import { livePolicies } from './live/live-over.ts';
-import { definePolicy, type PolicyOptions } from './policy/policy.ts';
+import { definePolicy, type PolicyOptions } from './policy.ts';
 
 const redis = useRedis();
 const SOON = { timeout: 10_000 };

@@ -2,8 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from './errors.ts';
 import { createLimiter } from './limiter/create-limiter.ts';
 import type { Limiter } from './limiter/limiter.ts';
-import { definePolicy, type PolicyOptions } from './policy/policy.ts';
-import { tiers } from './policy/tiers.ts';
+import { definePolicy, type PolicyOptions, tiers } from './policy.ts';
 import { memoryStore } from './store/memory-store.ts';
 
 const plain = { name: 'p', limit: 2, windowMs: 60_000 } as const;

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { createLimiter } from '../src/limiter/create-limiter.ts';
-import { definePolicy } from '../src/policy/policy.ts';
+import { definePolicy } from '../src/policy.ts';
 
 const REQUESTS = 50_000;
 const DEADLINE_MS = 100;

@@ -1,10 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_SHARDS } from '@spillway/redis';
 import { capacityOf, type Policy } from '../src/algorithms/registry.ts';
-import { definePolicy, type PolicyOptions } from '../src/policy/policy.ts';
-import type { LimiterStore, StoreRequest, StoreWindow } from '../src/store/store.ts';
+import { definePolicy, type PolicyOptions } from '../src/policy.ts';
+import {
+  DEFAULT_ACTION,
+  type LimiterStore,
+  type StoreRequest,
+  type StoreWindow,
+  windowKeys,
+} from '../src/store/store.ts';
 import type { Decision } from '../src/types.ts';
-import { DEFAULT_ACTION, windowKeys } from '../src/window-key.ts';
 import type { StoreUnderTest } from './hand-clock.ts';
 
 /** Where two stores first disagree. */

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { LimiterInputError } from '../src/errors.ts';
 import { createLimiter } from '../src/limiter/create-limiter.ts';
 import type { Limiter } from '../src/limiter/limiter.ts';
-import type { PolicyOptions } from '../src/policy/policy.ts';
+import type { PolicyOptions } from '../src/policy.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
 
 /** How a {@link PlayedApi} answers: by deciding (`decides`), never (`hang`), by a cut (`cut`), a status, or else this text. */

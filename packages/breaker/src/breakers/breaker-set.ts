@@ -7,8 +7,7 @@ import type { BreakerMetrics } from '../metrics.ts';
 import { MAX_TIME_MS, type Preset } from '../presets/preset.ts';
 import type { BreakerStore } from '../store/store.ts';
 import { type Callable, isTimeUp } from '../timeout/call.ts';
-import { breakerHandle } from './breaker.ts';
-import type { Breakers, Fallback, FallbackOptions, RunOptions } from './breakers.ts';
+import { breakerHandle, type Breakers, type Fallback, type FallbackOptions, type RunOptions } from './breaker.ts';
 import { Registry } from './registry.ts';
 import { Looks, snapshotOf } from './snapshots.ts';
 

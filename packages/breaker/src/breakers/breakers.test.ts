@@ -11,7 +11,7 @@ import {
   quick,
   redisFleet,
 } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
+import type { Breakers } from './breaker.ts';
 
 const redis = useRedis();
 

@@ -1,7 +1,7 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { boom, fine, type FleetUnderTest, memoryFleet, outcomeOf, quick, redisFleet } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
+import type { Breakers } from './breaker.ts';
 
 const redis = useRedis();
 const soon = { timeout: 5_000 };

@@ -5,7 +5,7 @@ import { hotPathOptions, type RedisClientOrUrl } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { fine, outcomeOf, quick } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
+import type { Breakers } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const redis = useRedis();

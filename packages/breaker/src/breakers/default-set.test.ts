@@ -1,8 +1,7 @@
 import { afterAll, expect, it } from 'vitest';
-import { memoryStore } from '../store/memory-store.ts';
 import { boom, outcomeOf } from '../../test/breakers.ts';
-import { createBreakers } from './create-breakers.ts';
-import { configureCircuitBreakers, withCircuitBreaker } from './default-set.ts';
+import { memoryStore } from '../store/memory-store.ts';
+import { configureCircuitBreakers, createBreakers, withCircuitBreaker } from './create-breakers.ts';
 
 const breakers = createBreakers({ store: memoryStore() });
 afterAll(() => breakers.close());

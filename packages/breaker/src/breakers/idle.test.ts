@@ -1,11 +1,11 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
+import { fine, quick } from '../../test/breakers.ts';
 import type { Runtime } from '../engine/types.ts';
 import { redisStore } from '../store/redis-store.ts';
-import { fine, quick } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
 import { breakersFrom } from './breaker-set.ts';
+import type { Breakers } from './breaker.ts';
 
 const redis = useRedis();
 const soon = { timeout: 20_000 };

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { machineConfig } from '../presets/machine-config.ts';
+import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
 import { BreakerInputError } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics.ts';
-import { memoryStore } from '../store/memory-store.ts';
-import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
+import { machineConfig } from '../presets/machine-config.ts';
 import type { Preset } from '../presets/preset.ts';
-import type { RunOptions } from './breakers.ts';
+import { memoryStore } from '../store/memory-store.ts';
+import type { RunOptions } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const hang = (): Promise<never> => new Promise(() => undefined);

@@ -1,8 +1,8 @@
-import { hotPathOptions } from '@spillway/redis';
 import { useRedis } from '@spillway/embedded/testing';
+import { hotPathOptions } from '@spillway/redis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
+import type { Breakers } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const redis = useRedis();

@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { fine, outcomeOf, quick } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
+import type { Breakers } from './breaker.ts';
 import { type BreakersSettings, createBreakers } from './create-breakers.ts';
 
 const redis = useRedis();

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
 import type { BreakerMetrics } from '../metrics.ts';
 import type { Classifier, Outcome } from '../outcome/outcome.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
+import type { Breakers } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const trap = (): never => {

@@ -2,9 +2,9 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import type { BreakerMetrics } from '../metrics.ts';
 import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';
-import type { Breakers } from './breakers.ts';
+import type { BreakerMetrics } from '../metrics.ts';
+import type { Breakers } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
 
 let server: RedisServer;

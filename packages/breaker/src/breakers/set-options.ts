@@ -2,10 +2,9 @@ import { defaultActor } from '@spillway/redis/core';
 import { wholeNumberWithin } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
 import { type BreakerMetrics, shieldedMetrics } from '../metrics.ts';
-import { builtInPresets } from '../presets/built-in.ts';
-import { definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
-import { checkActor } from './breaker.ts';
+import { builtInPresets, definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
 import type { BreakersParts } from './breaker-set.ts';
+import { checkActor } from './breaker.ts';
 
 /** What breakers of a process are made with, wherever the fleet's state is kept. */
 export interface BreakerSetOptions<Presets extends readonly PresetOptions[]> {

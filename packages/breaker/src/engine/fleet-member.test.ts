@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
+import { quiet } from '../../test/virtual-fleet.ts';
 import type { Command, Reply } from '../machine/record.ts';
 import { machineConfig } from '../presets/machine-config.ts';
-import { storage } from '../presets/built-in.ts';
+import { storage } from '../presets/preset.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { BreakerId } from '../store/store.ts';
-import { quiet } from '../../test/virtual-fleet.ts';
 import { FleetMember } from './fleet-member.ts';
 import { realRuntime } from './types.ts';
 

@@ -10,10 +10,8 @@ import {
 } from '@spillway/redis/core';
 import { checkObject } from '../checks.ts';
 import { BreakerInputError } from '../errors.ts';
-import { readReply } from '../store/reply.ts';
-import { type BreakerStore, type Known, type PollAnswer, StoreUnavailableError } from '../store/store.ts';
-import { commandTrips } from './commands.ts';
-import { MOST_BREAKERS, type News, type SentView } from './protocol.ts';
+import { type BreakerStore, type Known, type PollAnswer, readReply, StoreUnavailableError } from '../store/store.ts';
+import { commandTrips, MOST_BREAKERS, type News, type SentView } from './protocol.ts';
 
 /**
  * What {@link httpStore} needs. The key needs the scope `report`; with `operate` too for `forceOpen`, `forceClosed` and

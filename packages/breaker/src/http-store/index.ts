@@ -1,10 +1,9 @@
 import { breakersFrom, noOutage } from '../breakers/breaker-set.ts';
-import type { Breakers } from '../breakers/breakers.ts';
+import type { Breakers } from '../breakers/breaker.ts';
 import { type BreakerSetOptions, readSetOptions, setOptionNames } from '../breakers/set-options.ts';
 import { checkObject } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
-import type { BuiltInName } from '../presets/built-in.ts';
-import type { PresetOptions } from '../presets/preset.ts';
+import type { BuiltInName, PresetOptions } from '../presets/preset.ts';
 import type { BreakerStore } from '../store/store.ts';
 
 /** What {@link createBreakers} of this subpath takes. */
@@ -34,13 +33,19 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
 
 export { ApiFault } from '@spillway/redis/core';
 export type { ApiFaultCode } from '@spillway/redis/core';
-export type { Breaker, ForcedChange, ManualChange } from '../breakers/breaker.ts';
-export type { Breakers, Fallback, FallbackOptions, RunOptions } from '../breakers/breakers.ts';
+export type {
+  Breaker,
+  Breakers,
+  Fallback,
+  FallbackOptions,
+  ForcedChange,
+  ManualChange,
+  RunOptions,
+} from '../breakers/breaker.ts';
 export type { BreakerSnapshot } from '../breakers/snapshots.ts';
 export { BreakerInputError, CallTimeoutError, CircuitOpenError } from '../errors.ts';
 export { createClassifier, defaultClassifier } from '../outcome/classify.ts';
-export { builtInPresets } from '../presets/built-in.ts';
-export { definePreset } from '../presets/preset.ts';
+export { builtInPresets, definePreset } from '../presets/preset.ts';
 export type { Preset, PresetOptions } from '../presets/preset.ts';
 export { memoryStore } from '../store/memory-store.ts';
 export { StoreUnavailableError } from '../store/store.ts';

@@ -1,10 +1,9 @@
 import { warn } from '@spillway/redis/core';
 import { checkObject, wholeNumberWithin } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
-import { errorText, maskSecrets } from './error-text.ts';
+import { errorText, forget, isInstance, linksOf, maskSecrets, member, textMember } from './error-text.ts';
 import { answerStatus, httpStatus, ofAnswer, type WaitBounds } from './http.ts';
 import { answered, type Classifier, neutral, type Outcome, success } from './outcome.ts';
-import { forget, isInstance, linksOf, member, textMember } from './read.ts';
 import { failure, isRefusal, isTimeout, ofThrown, opinionOf } from './thrown.ts';
 
 /** A class whose instances are recognised by `instanceof`. */

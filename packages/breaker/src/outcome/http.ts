@@ -1,6 +1,5 @@
-import { truncated } from './error-text.ts';
+import { member, truncated } from './error-text.ts';
 import { answered, type Outcome, success } from './outcome.ts';
-import { member } from './read.ts';
 
 /** Bounds on what a dependency may ask for. */
 export interface WaitBounds {

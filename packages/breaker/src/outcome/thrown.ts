@@ -3,10 +3,9 @@
  * the table in docs/breaker.md says the same for users.
  */
 import { CircuitOpenError } from '../errors.ts';
-import { errorText } from './error-text.ts';
+import { errorText, isInstance, linksOf, member, textMember } from './error-text.ts';
 import { httpStatus, ofAnswer, ofQuota, type WaitBounds, waitOf } from './http.ts';
 import { answered, type FailureReason, neutral, type Outcome } from './outcome.ts';
-import { isInstance, linksOf, member, textMember } from './read.ts';
 
 /** Has an opinion of an error, or none. `text`: what to store of it, masked. */
 type Reader = (error: unknown, bounds: WaitBounds, text: string) => Outcome | undefined;

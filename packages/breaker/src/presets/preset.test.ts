@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BreakerInputError } from '../errors.ts';
-import { builtInPresets } from './built-in.ts';
-import { definePreset, type PresetOptions } from './preset.ts';
+import { builtInPresets, definePreset, type PresetOptions } from './preset.ts';
 
 const consecutive = { name: 'mine', trip: { strategy: 'consecutive', failures: 3 }, openMs: 1_000 } as const;
 const rate = { strategy: 'rate', window: { kind: 'count', calls: 10 }, minimumCalls: 5, failureRate: 0.5 } as const;

@@ -1,10 +1,10 @@
 import { useRedis } from '@spillway/embedded/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Action, unknownView, type View } from '../machine/record.ts';
 import { baseConfig, failures, successes } from '../../test/machine.ts';
 import { httpUnderTest, memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/stores.ts';
-import { withNews } from './change-log.ts';
+import { type Action, unknownView, type View } from '../machine/record.ts';
+import { withNews } from './redis-store.ts';
 
 const redis = useRedis();
 const T0 = 1_800_000_000_000;

@@ -1,10 +1,15 @@
 import { warn } from '@spillway/redis/core';
 import { CallTimeoutError } from '../errors.ts';
-import { errorText } from '../outcome/error-text.ts';
-import { isInstance, textMember } from '../outcome/read.ts';
+import { errorText, isInstance, textMember } from '../outcome/error-text.ts';
 import { hasBody, isOfGlobal, type ResponseWithBody, watchBody, type WatchedBody } from './body.ts';
-import { type Abortable, followSignal, unfollowSignal } from './caller-signal.ts';
-import { type Deadlines, deadlinesOf, type Expiring } from './deadlines.ts';
+import {
+  type Abortable,
+  type Deadlines,
+  deadlinesOf,
+  type Expiring,
+  followSignal,
+  unfollowSignal,
+} from './deadlines.ts';
 
 /** What a timeout counts: until the promise settles, or until a response's body has been read too. */
 export type TimeoutScope = 'headers' | 'body';

@@ -3,9 +3,8 @@ import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
 import { checkAction, checkSubject, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
-import type { StoreRequest, StoreWindow } from '../store/store.ts';
+import { DEFAULT_ACTION, type StoreRequest, type StoreWindow, type WindowKeys } from '../store/store.ts';
 import type { CombinedRequest, ConsumeOptions } from '../types.ts';
-import { DEFAULT_ACTION, type WindowKeys } from '../window-key.ts';
 
 /*
  * The road of a decision, a file a step:

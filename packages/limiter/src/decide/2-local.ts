@@ -4,7 +4,7 @@ import type { DenyCache } from '../deny-cache/deny-cache.ts';
 import type { DecisionWatch } from '../events/watch.ts';
 import type { Leases } from '../leases/leases.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
-import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { LimiterMetrics } from '../metrics.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
 import { type AfterClose, afterClose } from './local-decisions.ts';

@@ -9,13 +9,20 @@ import {
   redisFault,
 } from '@spillway/redis';
 import { type Algorithm, specOf } from '../algorithms/registry.ts';
-import { readByHand } from '../by-hand.ts';
+import { readByHand } from '../checks.ts';
 import { LimiterUnavailableError } from '../errors.ts';
 import { deniedCounter, nearLimitReporter } from '../events/reports.ts';
-import type { LimiterMetrics } from '../metrics/metrics.ts';
-import type { BlockedListener, LimiterStore, Operation, StoreRequest, StoreWindow } from '../store/store.ts';
+import type { LimiterMetrics } from '../metrics.ts';
+import {
+  type BlockedListener,
+  KEYS_CHANNEL,
+  type LimiterStore,
+  type Operation,
+  type StoreRequest,
+  type StoreWindow,
+} from '../store/store.ts';
 import type { ByHand, Decision } from '../types.ts';
-import { batcher } from './4-batch.ts';
+import { acrossShards, batcher } from './4-batch.ts';
 import {
   type GroupItem,
   groupProtocol,
@@ -23,7 +30,6 @@ import {
   singleProtocol,
   type SingleProtocolOptions,
 } from './5-protocol.ts';
-import { acrossShards } from './across-shards.ts';
 import { type Fallback, fallback } from './fallback.ts';
 import { type LimiterScripts, limiterScripts } from './scripts.ts';
 
@@ -51,9 +57,6 @@ export interface RedisStoreOptions {
 const BLOCK_FOREVER = 2 ** 48 - 1;
 
 const REPORT_MS = 1_000;
-
-/** The channel on which block.lua tells of windows that were blocked, unblocked or reset by hand; see `channelOf`. */
-export const KEYS_CHANNEL = 'keys';
 
 const SILENT: Pick<FaultReporter, 'failed' | 'answered'> = { failed: () => undefined, answered: () => undefined };
 

@@ -3,8 +3,7 @@ import { outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/
 import { describe, expect, it } from 'vitest';
 import { type BlockEvent, parseBlockEvent } from '../events/outbox-events.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
-import { tiers } from '../policy/tiers.ts';
+import { definePolicy, tiers } from '../policy.ts';
 
 const policies = [
   ...tiers,

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { connectTo, connectToCluster } from '../../test/clients.ts';
 import { prompt, tally } from '../../test/promptness.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import type { Decision } from '../types.ts';
 
 const DEADLINE_MS = 100;

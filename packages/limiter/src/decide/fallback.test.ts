@@ -2,7 +2,7 @@ import { useRedis } from '@spillway/embedded/testing';
 import { faultOf } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { type Fallback, fallback } from './fallback.ts';
 
 const redis = useRedis();

@@ -8,7 +8,7 @@ import { connectTo } from '../../test/clients.ts';
 import { prompt, tally } from '../../test/promptness.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import type { Decision } from '../types.ts';
 
 const DEADLINE_MS = 100;

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { definePolicy } from '../policy/policy.ts';
-import { windowKeys } from '../window-key.ts';
+import { definePolicy } from '../policy.ts';
+import { windowKeys } from '../store/store.ts';
 import { hotKeys } from './1-request.ts';
 
 const plain = windowKeys(16);

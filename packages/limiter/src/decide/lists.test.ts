@@ -3,7 +3,7 @@ import { limitRequest } from '../http/limit-request.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 
 const policies = [

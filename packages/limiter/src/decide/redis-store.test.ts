@@ -6,8 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { redisUnderTest } from '../../test/hand-clock.ts';
 import { LimiterUnavailableError } from '../errors.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
-import { tiers } from '../policy/tiers.ts';
+import { definePolicy, tiers } from '../policy.ts';
 import * as lua from '../scripts.generated.ts';
 
 const policies = [

@@ -3,9 +3,9 @@ import { redisLibraries } from '@spillway/embedded/testing';
 import * as hotPath from '@spillway/redis';
 import { call, readRedisOption } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
-import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
 import { prompt, tally } from '../../test/promptness.ts';
+import { createLimiter } from '../limiter/create-limiter.ts';
+import { definePolicy } from '../policy.ts';
 
 const DEADLINE_MS = 100;
 const policies = [definePolicy({ name: 'open', limit: 1_000, windowMs: 600_000 })] as const;

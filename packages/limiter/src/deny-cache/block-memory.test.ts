@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { BlockMemory } from './block-memory.ts';
 
 const policy = definePolicy({ name: 'p', limit: 1, windowMs: 1_000 });

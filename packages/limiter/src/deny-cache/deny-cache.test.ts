@@ -6,7 +6,7 @@ import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 import { parseBlockEvent } from '../events/outbox-events.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 
 const policies = [
   definePolicy({ name: 'logins', limit: 1, windowMs: 60_000, blockMs: 60_000 }),

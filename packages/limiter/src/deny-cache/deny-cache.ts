@@ -1,8 +1,13 @@
 import type { Policy } from '../algorithms/registry.ts';
 import type { Bus } from '../live/bus.ts';
-import type { LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
+import {
+  DEFAULT_ACTION,
+  type LimiterStore,
+  parseWindowKey,
+  type StoreRequest,
+  type StoreWindow,
+} from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
-import { DEFAULT_ACTION, parseWindowKey } from '../window-key.ts';
 import { BlockMemory } from './block-memory.ts';
 
 /** What a {@link DenyCache} is made of. */

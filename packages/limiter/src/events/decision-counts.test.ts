@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Policy } from '../algorithms/registry.ts';
 import { LimiterInputError } from '../errors.ts';
 import { createLimiter, type LimiterSettings } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { parseDecisionCountsEvent } from './outbox-events.ts';
 

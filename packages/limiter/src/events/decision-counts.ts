@@ -1,7 +1,7 @@
 import { outboxKeys, type RedisClient, type RedisScript, shardOf } from '@spillway/redis';
 import { wholeNumberWithin } from '../checks.ts';
 import { LimiterInputError, shown } from '../errors.ts';
-import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { LimiterMetrics } from '../metrics.ts';
 import type { DecisionReason } from '../types.ts';
 import { reportTimer } from './reports.ts';
 

@@ -1,6 +1,6 @@
 import { eventFields, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
 import type { PolicyMode } from '../algorithms/algorithm.ts';
-import { parseWindowKey } from '../window-key.ts';
+import { parseWindowKey } from '../store/store.ts';
 
 /**
  * A block as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with the

@@ -1,8 +1,8 @@
-import type { StoreRequest, LimiterStore, StoreWindow } from '../store/store.ts';
-import type { Decision } from '../types.ts';
-import type { LimiterMetrics } from '../metrics/metrics.ts';
-import type { Policy } from '../algorithms/registry.ts';
 import { LRUCache } from 'lru-cache';
+import type { Policy } from '../algorithms/registry.ts';
+import type { LimiterMetrics } from '../metrics.ts';
+import type { LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
+import type { Decision } from '../types.ts';
 
 /** Reports how decisions went that were just asked for. */
 export interface DecisionWatch {

@@ -1,4 +1,4 @@
-import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
+import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions;
@@ -64,4 +64,4 @@ export class SpillwayStore {
   }
 }
 
-export { StoreNotInitializedError, StoreReusedError } from '../hit-counter/hit-counter.ts';
+export { StoreNotInitializedError, StoreReusedError } from '../hit-counter.ts';

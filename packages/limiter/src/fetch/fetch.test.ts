@@ -1,10 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { LimiterInputError } from '../errors.ts';
-import { byApiKey } from '../http/identity/by-api-key.ts';
-import { byJwtSubject } from '../http/identity/by-jwt-subject.ts';
+import { byApiKey, byJwtSubject } from '../http/identity.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
-import { tiers } from '../policy/tiers.ts';
+import { definePolicy, tiers } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { applyRateLimit, configureRateLimit, RateLimitNotConfiguredError } from './index.ts';
 

@@ -1,5 +1,5 @@
 import { oneOf } from '../checks.ts';
-import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter/hit-counter.ts';
+import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions & {
@@ -68,4 +68,4 @@ export class SpillwayStore {
   }
 }
 
-export { StoreNotInitializedError, StoreReusedError } from '../hit-counter/hit-counter.ts';
+export { StoreNotInitializedError, StoreReusedError } from '../hit-counter.ts';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { rateLimit } from './index.ts';
 

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { builtinModule } from '@spillway/redis/core';
 import type { Context, MiddlewareHandler } from 'hono';
+import { byConnection } from '../http/by-ip.ts';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
 import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/headers.ts';
-import { byConnection } from '../http/identity/by-ip.ts';
-import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity/identity.ts';
+import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity.ts';
 import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
 import { nodeRequest, refundUnless, releaseAfter } from '../http/node-request.ts';
 import { problemResponse } from '../http/problem.ts';

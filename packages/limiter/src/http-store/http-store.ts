@@ -11,8 +11,8 @@ import { wholeNumberWithin } from '../checks.ts';
 import { localDecisions } from '../decide/local-decisions.ts';
 import { checkMembers, LimiterInputError } from '../errors.ts';
 import type { LimiterStore } from '../store/store.ts';
+import { rememberedBlocks } from './batches.ts';
 import { changing, deciding, type Parts } from './operations.ts';
-import { rememberedBlocks } from './remembered-blocks.ts';
 
 /** What {@link httpStore} needs. The key needs the scope `decide`; with `operate` too for resets and blocks. */
 export interface HttpStoreOptions extends ApiOptions {

@@ -4,10 +4,9 @@ import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { nearLimitNotice, watchDecisions } from '../events/watch.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { limiterOver } from '../limiter/operations.ts';
-import { type LimiterMetrics, shieldedMetrics } from '../metrics/metrics.ts';
-import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
-import type { LimiterStore } from '../store/store.ts';
-import { windowKeys } from '../window-key.ts';
+import { type LimiterMetrics, shieldedMetrics } from '../metrics.ts';
+import { policiesByName, type PolicyOptions } from '../policy.ts';
+import { type LimiterStore, windowKeys } from '../store/store.ts';
 
 /** What {@link createLimiter} of this subpath takes. */
 export interface StoreLimiterOptions<Policies extends readonly PolicyOptions[]> {
@@ -57,8 +56,7 @@ export function createLimiter(options: StoreLimiterOptions<readonly PolicyOption
 export { ApiFault } from '@spillway/redis/core';
 export type { ApiFaultCode } from '@spillway/redis/core';
 export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from '../errors.ts';
-export { definePolicy } from '../policy/policy.ts';
-export { auth, generation, standard, strict, tiers } from '../policy/tiers.ts';
+export { auth, definePolicy, generation, standard, strict, tiers } from '../policy.ts';
 export { memoryStore } from '../store/memory-store.ts';
 export { httpStore } from './http-store.ts';
 export type { HttpStoreOptions } from './http-store.ts';

@@ -1,11 +1,9 @@
 import { type ApiCalls, ApiFault, faultOfFetch, type FaultReporter, RefusedRequest } from '@spillway/redis/core';
 import type { LocalDecisions } from '../decide/local-decisions.ts';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
-import type { LimiterStore, StoreRequest, StoreWindow } from '../store/store.ts';
+import { DEFAULT_ACTION, type LimiterStore, type StoreRequest, type StoreWindow } from '../store/store.ts';
 import type { ByHand, Decision, DecisionReason } from '../types.ts';
-import { DEFAULT_ACTION } from '../window-key.ts';
-import { batches } from './batches.ts';
-import type { RememberedBlocks } from './remembered-blocks.ts';
+import { batches, type RememberedBlocks } from './batches.ts';
 
 /** What the operations of a store over HTTP are made of. */
 export interface Parts {

@@ -1,6 +1,6 @@
 import type { Policy } from '../algorithms/registry.ts';
-import { hold } from '../limiter/held-slot.ts';
 import type { Limiter } from '../limiter/limiter.ts';
+import { hold } from '../limiter/waiting.ts';
 import type { Decision } from '../types.ts';
 
 /** Whose slots they are. */

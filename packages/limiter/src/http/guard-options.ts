@@ -4,7 +4,7 @@ import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import type { Decision } from '../types.ts';
 import { HEADER_CHOICES, type HeaderChoice } from './headers.ts';
-import type { Identify } from './identity/identity.ts';
+import type { Identify } from './identity.ts';
 import type { Problem } from './problem.ts';
 
 /** A value, or a function that chooses it for a request, once it is known who is asking. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { toDecision, unavailableDecision } from '../decision.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { rateLimitHeaders } from './headers.ts';
 
 const policy = definePolicy({ name: 'standard', limit: 100, windowMs: 60_000 });

@@ -1,6 +1,6 @@
 import type { Policy } from '../algorithms/registry.ts';
 import type { Decision } from '../types.ts';
-import type { RequestHeaders } from './identity/identity.ts';
+import type { RequestHeaders } from './identity.ts';
 
 /** Which headers are sent. `none` leaves out `Retry-After` too. */
 export type HeaderChoice = 'draft' | 'legacy' | 'both' | 'none';

@@ -1,15 +1,17 @@
 export { guard } from './guard.ts';
 export type { FetchGuardOptions, GuardResult } from './guard.ts';
-export { rateLimitHeaders } from './headers.ts';
-export { byApiKey } from './identity/by-api-key.ts';
-export type { ByApiKeyOptions } from './identity/by-api-key.ts';
-export { byIp } from './identity/by-ip.ts';
-export type { ByIpOptions } from './identity/by-ip.ts';
-export { byJwtSubject } from './identity/by-jwt-subject.ts';
-export type { ByJwtSubjectOptions, JwtClaims } from './identity/by-jwt-subject.ts';
-export { firstOf } from './identity/identity.ts';
-export { UnusableIdentityError } from './identity/identity.ts';
-export type { Identify, IdentifyInContext, RequestHeaders } from './identity/identity.ts';
+export { rateLimitHeaders, withRetryJitter } from './headers.ts';
+export { byApiKey, byJwtSubject, firstOf, UnusableIdentityError } from './identity.ts';
+export type {
+  ByApiKeyOptions,
+  ByJwtSubjectOptions,
+  Identify,
+  IdentifyInContext,
+  JwtClaims,
+  RequestHeaders,
+} from './identity.ts';
+export { byIp } from './by-ip.ts';
+export type { ByIpOptions } from './by-ip.ts';
 export type { Chosen, GuardOptions, RateLimitInfo, Refusal } from './guard-options.ts';
 export type { HeaderChoice } from './headers.ts';
 export { plans } from './plans.ts';
@@ -17,4 +19,3 @@ export type { PlansOptions } from './plans.ts';
 export type { NodeRequest } from './node-request.ts';
 export { denialProblem, problemResponse } from './problem.ts';
 export type { Problem } from './problem.ts';
-export { withRetryJitter } from './headers.ts';

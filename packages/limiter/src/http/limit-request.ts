@@ -5,11 +5,11 @@ import { LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { policyFor } from '../live/live-policies.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
+import { byConnection } from './by-ip.ts';
 import { chargedBefore, rememberCharge, type Slots, slotsOf } from './charges.ts';
 import { checkPolicy, type GuardOptions, type RateLimitInfo } from './guard-options.ts';
 import { byTightness, rateLimitHeaders, withRetryJitter } from './headers.ts';
-import { byConnection } from './identity/by-ip.ts';
-import { type IdentifyInContext, type RequestHeaders, UnusableIdentityError } from './identity/identity.ts';
+import { type IdentifyInContext, type RequestHeaders, UnusableIdentityError } from './identity.ts';
 import { denialProblem, type Problem } from './problem.ts';
 
 /** What becomes of a request. */

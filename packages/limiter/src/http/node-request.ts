@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { nodeAddress } from './by-ip.ts';
 import type { Refusal } from './guard-options.ts';
 import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders } from './headers.ts';
-import { nodeAddress } from './identity/by-ip.ts';
 import { type RateLimitResult, warnOfGuard } from './limit-request.ts';
 import { PROBLEM_TYPE, problemBody } from './problem.ts';
 

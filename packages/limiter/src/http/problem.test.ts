@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { toDecision, unavailableDecision } from '../decision.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { guard } from './guard.ts';
 import { denialProblem } from './problem.ts';

@@ -3,7 +3,7 @@ import { parseList } from 'structured-headers';
 import { describe, expect, it } from 'vitest';
 import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import { toDecision } from '../decision.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import type { Decision } from '../types.ts';
 import {
   limitMember,

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { type Fleet, SOON, startFleet } from '../../test/fleet.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 
 const policies = [
   definePolicy({ name: 'huge', limit: 100_000, windowMs: 60_000, lease: { size: 500, ttlMs: 30_000 } }),

@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 
 const START = 1_800_000_000_000;
 const policy = definePolicy({ name: 'p', limit: 10, windowMs: 60_000 });

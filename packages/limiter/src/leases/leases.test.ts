@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
+import { definePolicy, type PolicyOptions } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { type Leases, leases } from './leases.ts';

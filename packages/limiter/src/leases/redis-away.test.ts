@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { connectTo } from '../../test/clients.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import type { Decision } from '../types.ts';
 
 const lease = { size: 10, ttlMs: 5_000 };

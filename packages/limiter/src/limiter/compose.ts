@@ -10,7 +10,7 @@ import { redisBus } from '../live/bus.ts';
 import { checkLiveOptions, liveOver } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
 import { liveKeyIn, memoryLiveSource, redisLiveSource } from '../live/sources.ts';
-import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { LimiterMetrics } from '../metrics.ts';
 import type { LimiterStore } from '../store/store.ts';
 
 /** What {@link compose} needs. */

@@ -1,8 +1,7 @@
 import { DEFAULT_SHARDS, type FaultListeners, MAX_SHARDS, type RedisClientOrUrl } from '@spillway/redis';
 import type { Policy } from '../algorithms/registry.ts';
 import { type Backend, backendOf } from '../backend.ts';
-import { readActor } from '../by-hand.ts';
-import { wholeNumberWithin } from '../checks.ts';
+import { readActor, wholeNumberWithin } from '../checks.ts';
 import { requestReader } from '../decide/1-request.ts';
 import { decider } from '../decide/2-local.ts';
 import { limiterScripts } from '../decide/scripts.ts';
@@ -11,10 +10,9 @@ import { countingMetrics, type RecordDecisionsOptions } from '../events/decision
 import { type NearLimitCrossing, nearLimitNotice, watchDecisions } from '../events/watch.ts';
 import { checkNamespace } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
-import { type LimiterMetrics, shield, shieldedMetrics } from '../metrics/metrics.ts';
-import { policiesByName, type PolicyOptions } from '../policy/policy.ts';
-import type { LimiterStore } from '../store/store.ts';
-import { windowKeys } from '../window-key.ts';
+import { type LimiterMetrics, shield, shieldedMetrics } from '../metrics.ts';
+import { policiesByName, type PolicyOptions } from '../policy.ts';
+import { type LimiterStore, windowKeys } from '../store/store.ts';
 import { compose } from './compose.ts';
 import type { Limiter } from './limiter.ts';
 import { limiterOver } from './operations.ts';

@@ -1,6 +1,5 @@
 import { expectTypeOf, it } from 'vitest';
-import { definePolicy } from '../policy/policy.ts';
-import { tiers } from '../policy/tiers.ts';
+import { definePolicy, tiers } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { Decision } from '../types.ts';
 import { createLimiter } from './create-limiter.ts';

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Policy } from '../algorithms/registry.ts';
 import { LimiterClosedError, LimiterInputError } from '../errors.ts';
-import { definePolicy } from '../policy/policy.ts';
-import { tiers } from '../policy/tiers.ts';
+import { definePolicy, tiers } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { createLimiter } from './create-limiter.ts';
 import type { Limiter } from './limiter.ts';

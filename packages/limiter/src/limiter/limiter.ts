@@ -12,7 +12,7 @@ import type {
   LiveChange,
   WaitOptions,
 } from '../types.ts';
-import type { Held } from './held-slot.ts';
+import type { Held } from './waiting.ts';
 
 /** The options of an operation on one window. */
 export type ActionOption = Pick<ConsumeOptions, 'action'>;

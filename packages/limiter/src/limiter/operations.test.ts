@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { LimiterInputError, LimiterUnavailableError, LimiterWaitError } from '../errors.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { createLimiter } from './create-limiter.ts';
 
 const policies = [

@@ -1,18 +1,16 @@
 import type { Policy } from '../algorithms/registry.ts';
-import { BY_HAND, readByHand } from '../by-hand.ts';
-import { wholeNumberWithin } from '../checks.ts';
+import { BY_HAND, readByHand, wholeNumberWithin } from '../checks.ts';
 import type { RequestReader } from '../decide/1-request.ts';
 import { type Decider, withSlot } from '../decide/2-local.ts';
 import { combine } from '../decision.ts';
 import { checkMembers, LimiterClosedError, LimiterInputError } from '../errors.ts';
 import type { DecisionCounter } from '../events/decision-counts.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
-import { MAX_BLOCK_MS } from '../policy/policy.ts';
+import { MAX_BLOCK_MS } from '../policy.ts';
 import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
-import { hold } from './held-slot.ts';
 import type { ChangeOptions, Limiter } from './limiter.ts';
-import { waiting } from './wait-for.ts';
+import { hold, waiting } from './waiting.ts';
 
 /** The longest that a timer can wait. */
 const MAX_WAIT_MS = 2 ** 31 - 1;

@@ -6,7 +6,7 @@ import {
   subscribe,
   type Subscription,
 } from '@spillway/redis';
-import { KEYS_CHANNEL } from '../decide/3-redis-store.ts';
+import { KEYS_CHANNEL } from '../store/store.ts';
 import { VERSION_FIELD } from './entries.ts';
 
 const CHANGES: readonly KeyChange[] = ['block', 'unblock', 'reset'];

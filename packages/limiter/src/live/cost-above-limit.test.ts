@@ -4,7 +4,7 @@ import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test
 import { LimiterWaitError } from '../errors.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import type { PolicyOptions } from '../policy/policy.ts';
+import type { PolicyOptions } from '../policy.ts';
 import type { LivePolicies } from './live-policies.ts';
 
 const MINUTE = 60_000;

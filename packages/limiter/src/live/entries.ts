@@ -2,9 +2,8 @@ import { MAX_LIMIT, MAX_WINDOW_MS, type PolicyMode } from '../algorithms/algorit
 import type { Policy } from '../algorithms/registry.ts';
 import { checkSubject, oneOf, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { definePolicy, MAX_BLOCK_MS, type PolicyOptions } from '../policy/policy.ts';
+import { definePolicy, MAX_BLOCK_MS, type PolicyOptions } from '../policy.ts';
 import { isGlob, listedNetwork } from './matching.ts';
-import type { StoredEntries } from './sources.ts';
 
 /** Other numbers for some subjects of a policy. What is left out is the policy's. */
 export interface Override {
@@ -40,6 +39,16 @@ export interface AppliedFile {
   readonly content: string;
   /** How many entries were set or removed. */
   readonly changes: number;
+}
+
+/** All fields as they are stored, and when that was. */
+export interface StoredEntries {
+  /** The version is among them. */
+  readonly fields: ReadonlyMap<string, string>;
+  /** The source's clock when they were read, in ms since 1970. */
+  readonly nowMs: number;
+  /** `performance.now()` when they were asked for. */
+  readonly askedAt: number;
 }
 
 /** All that is set. */

@@ -1,10 +1,9 @@
 import { namespaceProblem, type RedisClientOrUrl } from '@spillway/redis';
 import type { Policy } from '../algorithms/registry.ts';
 import { redisOf } from '../backend.ts';
-import { BY_HAND, readActor, readByHand } from '../by-hand.ts';
-import { checkSubject, wholeNumberWithin } from '../checks.ts';
+import { BY_HAND, checkSubject, readActor, readByHand, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
-import { checkNumbers, definePolicy, MAX_BLOCK_MS } from '../policy/policy.ts';
+import { checkNumbers, definePolicy, MAX_BLOCK_MS } from '../policy.ts';
 import type { ByHand } from '../types.ts';
 import { redisBus } from './bus.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Policy } from '../algorithms/registry.ts';
 import type { Listing } from '../decision.ts';
-import type { PolicyOptions } from '../policy/policy.ts';
+import type { PolicyOptions } from '../policy.ts';
 import type { BlockedEverywhere, BlockEverywhereOptions, ByHand, LiveChange } from '../types.ts';
 import type { AppliedFile, LiveEntries, LiveEntryError, Override, Plan, StoredPreset } from './entries.ts';
 

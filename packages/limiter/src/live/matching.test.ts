@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { checkListEntry } from './entries.ts';
 import { canonicalNetwork, compileGlob, networkTable, parseNetwork } from './matching.ts';
 import { entriesFor, liveTable } from './table.ts';

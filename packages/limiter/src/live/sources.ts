@@ -1,9 +1,9 @@
-import { deadlines, defineScript, joinFleet, instancesKey, type RedisClient, shardTag } from '@spillway/redis';
+import { deadlines, defineScript, instancesKey, joinFleet, type RedisClient, shardTag } from '@spillway/redis';
 import { LimiterUnavailableError } from '../errors.ts';
 import { liveEntries } from '../scripts.generated.ts';
 import type { ByHand, LiveChange } from '../types.ts';
 import { type Bus, liveChannelOf } from './bus.ts';
-import { blockValue, VERSION_FIELD } from './entries.ts';
+import { blockValue, type StoredEntries, VERSION_FIELD } from './entries.ts';
 
 /** What {@link redisLiveSource} needs. */
 export interface RedisSourceOptions {
@@ -129,16 +129,6 @@ export function memoryLiveSource(): LiveSource {
     listen: (onVersion) => void listeners.add(onVersion),
     close: async () => listeners.clear(),
   };
-}
-
-/** All fields as they are stored, and when that was. */
-export interface StoredEntries {
-  /** The version is among them. */
-  readonly fields: ReadonlyMap<string, string>;
-  /** The source's clock when they were read, in ms since 1970. */
-  readonly nowMs: number;
-  /** `performance.now()` when they were asked for. */
-  readonly askedAt: number;
 }
 
 /** One entry to write, and what the trail says of it. */

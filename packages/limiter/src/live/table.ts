@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Policy } from '../algorithms/registry.ts';
 import type { Listing } from '../decision.ts';
-import { withNumbers } from '../policy/policy.ts';
+import { withNumbers } from '../policy.ts';
 import { type LiveEntries, type LiveEntryError, type Override, readEntries, VERSION_FIELD } from './entries.ts';
 import { closestFirst, compileGlob, type Glob, isGlob, networkTable, parseNetwork } from './matching.ts';
 import type { LiveSource } from './sources.ts';

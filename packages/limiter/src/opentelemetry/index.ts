@@ -1,5 +1,5 @@
 import { type Meter, metrics as globalMetrics, ValueType } from '@opentelemetry/api';
-import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { LimiterMetrics } from '../metrics.ts';
 
 /** Where the metrics go. */
 export interface OpenTelemetryMetricsOptions {

@@ -6,7 +6,7 @@ import {
 } from '@opentelemetry/sdk-metrics';
 import { expect, it } from 'vitest';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { openTelemetryMetrics } from './index.ts';
 

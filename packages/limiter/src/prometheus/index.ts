@@ -6,7 +6,7 @@ import {
   type Metric,
   type Registry,
 } from 'prom-client';
-import type { LimiterMetrics } from '../metrics/metrics.ts';
+import type { LimiterMetrics } from '../metrics.ts';
 
 /** Where the metrics go and what they are called. */
 export interface PrometheusMetricsOptions {

@@ -2,7 +2,7 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { memoryUnderTest, redisUnderTest } from '../../test/hand-clock.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 
 const START = Date.parse('2026-03-28T12:00:00Z');
 

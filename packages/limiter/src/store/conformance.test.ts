@@ -19,7 +19,7 @@ import {
 } from '../../test/hand-clock.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
+import { definePolicy } from '../policy.ts';
 
 const START = 1_800_000_000_000;
 const MINUTE = 60_000;

@@ -5,7 +5,7 @@ import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test
 import { capacityOf, type Policy } from '../algorithms/registry.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy, type PolicyOptions } from '../policy/policy.ts';
+import { definePolicy, type PolicyOptions } from '../policy.ts';
 
 const START = Date.parse('2026-03-28T12:00:00Z');
 const MINUTE = 60_000;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import type { PolicyOptions } from '../policy/policy.ts';
+import type { PolicyOptions } from '../policy.ts';
 
 const START = Date.parse('2026-03-28T12:00:00Z');
 const MINUTE = 60_000;

@@ -1,5 +1,13 @@
-import type { Charge, Counter, PolicyBase } from '../algorithm.ts';
-import { chargesOf, type Counted, countedOf, counting, type Period } from '../periods.ts';
+import {
+  type Charge,
+  type Counter,
+  type PolicyBase,
+  chargesOf,
+  type Counted,
+  countedOf,
+  counting,
+  type Period,
+} from '../algorithm.ts';
 
 /** A count that begins again a window after its first unit. */
 export function fixedWindow(policy: () => PolicyBase, charges: readonly Charge[]): Counter {

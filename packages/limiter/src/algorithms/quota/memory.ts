@@ -1,6 +1,13 @@
-import type { ChangingPolicy, Charge, Counter } from '../algorithm.ts';
-import { chargesOf, type Counted, countedOf, counting, type Period } from '../periods.ts';
-import { periodStarts, type QuotaPeriod } from './calendar.ts';
+import {
+  type ChangingPolicy,
+  type Charge,
+  type Counter,
+  chargesOf,
+  type Counted,
+  countedOf,
+  counting,
+  type Period,
+} from '../algorithm.ts';
 
 /** A count for each day or month of a calendar. */
 export function quota(
@@ -47,4 +54,97 @@ export function quota(
     },
     charges: (at) => chargesOf(counted, (period) => Math.max(at, period.start) < period.end),
   };
+}
+
+/** A stretch of the calendar. */
+export type QuotaPeriod = 'day' | 'month';
+
+const DAY_MS = 86_400_000;
+
+/** One formatter per zone: to make one costs 50 µs, and there are some 600 zones. */
+const formatters = new Map<string, Intl.DateTimeFormat>();
+
+function formatterOf(timeZone: string): Intl.DateTimeFormat {
+  const known = formatters.get(timeZone);
+  if (known !== undefined) return known;
+  const formatter = new Intl.DateTimeFormat('en-US', {
+    timeZone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: 'numeric',
+    day: 'numeric',
+    hour: 'numeric',
+    minute: 'numeric',
+    second: 'numeric',
+  });
+  formatters.set(timeZone, formatter);
+  return formatter;
+}
+
+/** Whether this runtime knows a time zone of that name. Offsets such as `+01:00` are no names: only newer runtimes take them. */
+export function isTimeZone(name: string): boolean {
+  if (!/^[A-Za-z]/u.test(name)) return false;
+  try {
+    formatterOf(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What the zone's clocks show at `atMs`, to the second, as if it were UTC: ms since 1970. */
+function wallClock(timeZone: string, atMs: number): number {
+  const shown: Partial<Record<Intl.DateTimeFormatPartTypes, number>> = {};
+  for (const { type, value } of formatterOf(timeZone).formatToParts(atMs)) shown[type] = Number(value);
+  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = shown;
+  return Date.UTC(year, month - 1, day, hour, minute, second);
+}
+
+/** How far the zone's clocks are ahead of UTC, in ms. */
+function offset(timeZone: string, atMs: number): number {
+  const second = Math.floor(atMs / 1000) * 1000;
+  return wallClock(timeZone, second) - second;
+}
+
+/** The first moment of the day whose midnight is `midnight` on the zone's clocks. */
+function startOfDay(timeZone: string, midnight: number): number {
+  const before = offset(timeZone, midnight - DAY_MS);
+  const after = offset(timeZone, midnight + DAY_MS);
+  const candidates = [midnight - before, midnight - after].toSorted((one, other) => one - other);
+  const start = candidates.find((atMs) => wallClock(timeZone, atMs) === midnight);
+  if (start !== undefined) return start;
+  // The clocks skip midnight: the day begins when they are set forward, which is between the two.
+  let [earlier = 0, later = 0] = candidates;
+  while (later - earlier > 1) {
+    const middle = Math.floor((earlier + later) / 2);
+    if (offset(timeZone, middle) === after) later = middle;
+    else earlier = middle;
+  }
+  return later;
+}
+
+/** The starts last told of each period and zone: nearly all requests lie in the same one. */
+const lastTold: Record<QuotaPeriod, Map<string, readonly [number, number, number, number]>> = {
+  day: new Map(),
+  month: new Map(),
+};
+
+/**
+ * The starts of the period before the one that `atMs` lies in, of that one, and of the two after it, in ms since 1970.
+ * A day begins at its first moment in the time zone, which need not be midnight.
+ */
+export function periodStarts(
+  period: QuotaPeriod,
+  timeZone: string,
+  atMs: number,
+): readonly [number, number, number, number] {
+  const last = lastTold[period].get(timeZone);
+  if (last !== undefined && last[1] <= atMs && atMs < last[2]) return last;
+  const today = new Date(wallClock(timeZone, Math.floor(atMs / 1000) * 1000));
+  const [year, month, day] = [today.getUTCFullYear(), today.getUTCMonth(), today.getUTCDate()];
+  const start = (step: number): number =>
+    startOfDay(timeZone, period === 'month' ? Date.UTC(year, month + step, 1) : Date.UTC(year, month, day + step));
+  const starts = [start(-1), start(0), start(1), start(2)] as const;
+  lastTold[period].set(timeZone, starts);
+  return starts;
 }

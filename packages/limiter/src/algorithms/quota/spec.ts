@@ -1,8 +1,7 @@
 import { oneOf } from '../../checks.ts';
 import { LimiterInputError, shown } from '../../errors.ts';
 import { type AlgorithmSpec, MAX_LIMIT } from '../algorithm.ts';
-import { isTimeZone, periodStarts, type QuotaPeriod } from './calendar.ts';
-import { quota as counter } from './memory.ts';
+import { isTimeZone, periodStarts, quota as counter, type QuotaPeriod } from './memory.ts';
 
 const DAY_MS = 86_400_000;
 

@@ -1,4 +1,4 @@
-import { type Lease, MAX_LIMIT, MAX_WINDOW_MS, type OnUnavailable, type PolicyMode } from '../algorithms/algorithm.ts';
+import { type Lease, MAX_LIMIT, MAX_WINDOW_MS, type OnUnavailable, type PolicyMode } from './algorithms/algorithm.ts';
 import {
   algorithmNames,
   type AlgorithmOptions,
@@ -7,9 +7,9 @@ import {
   type Policy,
   policyAlgorithms,
   specOf,
-} from '../algorithms/registry.ts';
-import { oneOf, wholeNumberWithin } from '../checks.ts';
-import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+} from './algorithms/registry.ts';
+import { oneOf, wholeNumberWithin } from './checks.ts';
+import { checkMembers, LimiterInputError, shown } from './errors.ts';
 
 /** The longest block that ends: what 4 bytes of ms hold, 49.7 days. */
 export const MAX_BLOCK_MS: number = 2 ** 32 - 2;
@@ -172,3 +172,54 @@ export function policiesByName(policies: readonly PolicyOptions[]): ReadonlyMap<
   }
   return map;
 }
+
+const MINUTE = 60_000;
+
+/**
+ * 10 a minute, then refused for 5 minutes: for what is costly or dangerous. While Redis is away each process decides by its
+ * share of the limit.
+ */
+export const strict: Policy<'strict'> = definePolicy({
+  name: 'strict',
+  limit: 10,
+  windowMs: MINUTE,
+  blockMs: 5 * MINUTE,
+  onUnavailable: 'local',
+});
+
+/** 100 a minute, then refused for 1 minute: for ordinary reads and writes. */
+export const standard: Policy<'standard'> = definePolicy({
+  name: 'standard',
+  limit: 100,
+  windowMs: MINUTE,
+  blockMs: MINUTE,
+});
+
+/**
+ * 20 a minute, then refused for 2 minutes: for work that an AI provider bills. While Redis is away each process decides by
+ * its share of the limit.
+ */
+export const generation: Policy<'generation'> = definePolicy({
+  name: 'generation',
+  limit: 20,
+  windowMs: MINUTE,
+  blockMs: 2 * MINUTE,
+  onUnavailable: 'local',
+});
+
+/** 5 a minute, then refused for 15 minutes; refuses too while Redis is away, since guessing passwords must never be free. */
+export const auth: Policy<'auth'> = definePolicy({
+  name: 'auth',
+  limit: 5,
+  windowMs: MINUTE,
+  blockMs: 15 * MINUTE,
+  onUnavailable: 'closed',
+});
+
+/** The four built-in policies. */
+export const tiers: readonly [typeof strict, typeof standard, typeof generation, typeof auth] = [
+  strict,
+  standard,
+  generation,
+  auth,
+];

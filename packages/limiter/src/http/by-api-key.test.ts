@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { byApiKey } from './by-api-key.ts';
-import { UnusableIdentityError } from './identity.ts';
+import { byApiKey, UnusableIdentityError } from './identity.ts';
 
 const withKey = (key: string): Request => new Request('http://api.test/', { headers: { 'X-API-Key': key } });
 const known = (): boolean => true;

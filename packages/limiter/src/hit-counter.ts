@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { MAX_LIMIT } from '../algorithms/algorithm.ts';
-import type { Policy } from '../algorithms/registry.ts';
-import { checkText, MAX_ACTION_BYTES } from '../checks.ts';
-import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
-import { createLimiter, type LimiterOptions, type LimiterSettings } from '../limiter/create-limiter.ts';
-import type { Limiter } from '../limiter/limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
-import type { Decision } from '../types.ts';
+import { MAX_LIMIT } from './algorithms/algorithm.ts';
+import type { Policy } from './algorithms/registry.ts';
+import { checkText, MAX_ACTION_BYTES } from './checks.ts';
+import { LimiterInputError, LimiterUnavailableError } from './errors.ts';
+import { createLimiter, type LimiterOptions, type LimiterSettings } from './limiter/create-limiter.ts';
+import type { Limiter } from './limiter/limiter.ts';
+import { definePolicy } from './policy.ts';
+import type { Decision } from './types.ts';
 
 /** Where another middleware's hits are counted, and under which name. */
 export type HitCounterOptions = {

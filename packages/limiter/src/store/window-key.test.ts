@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_ACTION, parseWindowKey, windowKeys } from './window-key.ts';
+import { DEFAULT_ACTION, parseWindowKey, windowKeys } from './store.ts';
 
 const policy = fc.stringMatching(/^[a-z0-9_-]{1,8}$/);
 // Few characters, those of the format among them: collisions would show at once.

@@ -1,11 +1,11 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, vi } from 'vitest';
-import { LimiterInputError } from '../errors.ts';
-import { createLimiter } from '../limiter/create-limiter.ts';
-import { definePolicy } from '../policy/policy.ts';
-import { memoryStore } from '../store/memory-store.ts';
+import { LimiterInputError } from './errors.ts';
+import { createLimiter } from './limiter/create-limiter.ts';
 import type { LimiterMetrics } from './metrics.ts';
+import { definePolicy } from './policy.ts';
+import { memoryStore } from './store/memory-store.ts';
 
 const policies = [
   definePolicy({ name: 'two', limit: 2, windowMs: 60_000 }),

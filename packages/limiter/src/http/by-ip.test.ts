@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseWritten } from '../../addresses.ts';
-import { LimiterInputError } from '../../errors.ts';
+import { parseWritten } from '../addresses.ts';
+import { LimiterInputError } from '../errors.ts';
 import { byIp, type ByIpOptions, nodeAddress } from './by-ip.ts';
 
 const PROXIES = ['10.0.0.0/8', '192.0.2.7', '2001:db8:aaaa::/48'];

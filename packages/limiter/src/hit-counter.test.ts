@@ -1,10 +1,10 @@
 import { useRedis } from '@spillway/embedded/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { SpillwayStore as ExpressStore } from '../express-rate-limit/index.ts';
-import { SpillwayStore as HonoStore } from '../hono-rate-limiter/index.ts';
-import { memoryStore } from '../store/memory-store.ts';
+import { SpillwayStore as ExpressStore } from './express-rate-limit/index.ts';
 import { StoreReusedError } from './hit-counter.ts';
+import { SpillwayStore as HonoStore } from './hono-rate-limiter/index.ts';
+import { memoryStore } from './store/memory-store.ts';
 
 const redis = useRedis();
 const open: AnyStore[] = [];

@@ -1,8 +1,8 @@
 import type { RedisFaultCode } from '@spillway/redis';
 import { warn } from '@spillway/redis/core';
-import type { OnUnavailable } from '../algorithms/algorithm.ts';
-import { LimiterInputError, shown } from '../errors.ts';
-import type { DecisionReason } from '../types.ts';
+import type { OnUnavailable } from './algorithms/algorithm.ts';
+import { LimiterInputError, shown } from './errors.ts';
+import type { DecisionReason } from './types.ts';
 
 /** Where an answer came from when Redis wasn't asked for it: a remembered denial, or units debited ahead. */
 export type CacheKind = 'deny' | 'lease';

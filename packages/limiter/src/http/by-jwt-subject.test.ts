@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { byJwtSubject, type ByJwtSubjectOptions, type JwtClaims } from './by-jwt-subject.ts';
+import { byJwtSubject, type ByJwtSubjectOptions, type JwtClaims } from './identity.ts';
 
 const SECRET = 'for this test only';
 

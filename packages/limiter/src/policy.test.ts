@@ -2,9 +2,9 @@ import { type RedisServer, startRedis } from '@spillway/embedded';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { createLimiter } from '../limiter/create-limiter.ts';
-import { memoryStore } from '../store/memory-store.ts';
+import { createLimiter } from './limiter/create-limiter.ts';
 import { definePolicy, withNumbers } from './policy.ts';
+import { memoryStore } from './store/memory-store.ts';
 
 const windowMs = 3_600_000;
 const policies = [

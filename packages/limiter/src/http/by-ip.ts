@@ -1,8 +1,8 @@
 import { warn } from '@spillway/redis/core';
 import ipaddr from 'ipaddr.js';
-import { type Address, anyContains, type Cidr, networkText, parseCidrs, parseHop } from '../../addresses.ts';
-import { wholeNumberWithin } from '../../checks.ts';
-import { checkMembers, LimiterInputError, shown } from '../../errors.ts';
+import { type Address, anyContains, type Cidr, networkText, parseCidrs, parseHop } from '../addresses.ts';
+import { wholeNumberWithin } from '../checks.ts';
+import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { readsHeadersAlone, type RequestHeaders } from './identity.ts';
 
 /** What {@link byIp} believes. */
