@@ -1,5 +1,5 @@
 import { createLimiter, definePolicy } from '@spillway/limiter';
-import { hotPathOptions } from '@spillway/redis';
+import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import type { Effort } from '../effort.ts';
 import { median, quantile } from '../quantile.ts';
@@ -77,7 +77,7 @@ async function blockMany(
   await Promise.all(Array.from({ length: IN_FLIGHT }, loop));
   const after = heapSize();
   for (let shard = 0; shard < SHARDS; shard += 1) {
-    dropped += Number((await client.hget(`{sw:${String(shard).padStart(2, '0')}}:outbox:head`, 'dropped')) ?? 0);
+    dropped += Number((await client.hget(outboxKeys(shard).head, 'dropped')) ?? 0);
   }
   await limiter.close();
   client.disconnect();

@@ -1,4 +1,5 @@
 import { documentedRedisUser, useRedis } from '@spillway/embedded/testing';
+import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';
 import { reconcile } from './reconcile/reconcile.ts';
@@ -39,7 +40,7 @@ it('a worker needs no more rights in Redis than the documented ACL rule gives', 
   await expect.poll(stored, patient).toBe(100);
   await expect.poll(() => outboxLength(redis.client, SHARDS), patient).toBe(0);
   await expect.poll(async () => (await fetch(`${maintenance.url}/readyz`)).status, patient).toBe(200);
-  await expect.poll(() => redis.client.hget('{sw:01}:outbox:head', 'run'), patient).not.toBeNull();
+  await expect.poll(() => redis.client.hget(outboxKeys(1).head, 'run'), patient).not.toBeNull();
   expect(await reconcile({ redis: client, queue, pool: postgres.pool, shards: SHARDS })).toMatchObject({ missing: [] });
   expect(await redis.client.call('ACL', 'LOG')).toEqual([]);
   expect(logger.messages).toEqual([]);
