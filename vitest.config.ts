@@ -46,7 +46,7 @@ const common = {
 export default defineConfig({
   test: {
     reporters: ['default', new CountReporter()],
-    globalSetup: ['./packages/embedded/src/testing/global-setup.ts'],
+    globalSetup: ['./packages/local-servers/src/testing/global-setup.ts'],
     provide: { propertySeed },
     // Half of a run is waiting for servers: on two cores, vitest's default of one worker leaves one idle.
     sequence: { sequencer: SlowestFirst },

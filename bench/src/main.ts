@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { missingPackages } from '@spillway/embedded';
+import { missingPackages } from '@spillway/local-servers';
 import { apiSection } from './api/api-section.ts';
 import { auditSection } from './audit/audit-section.ts';
 import { breakerSection } from './breaker/breaker-section.ts';

@@ -1,4 +1,4 @@
-import type { DebianPackage } from '@spillway/embedded';
+import type { DebianPackage } from '@spillway/local-servers';
 import type { Conditions } from './conditions.ts';
 import type { Effort } from './effort.ts';
 

@@ -1,5 +1,5 @@
 import { insertBreakerEvents, migrate, upsertBlocks } from '@spillway/db';
-import { useLogins, usePostgres } from '@spillway/embedded/testing';
+import { useLogins, usePostgres } from '@spillway/local-servers/testing';
 import { Client } from 'pg';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Panel, readDashboards, withoutMacros } from '../test/dashboards.ts';

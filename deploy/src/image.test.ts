@@ -7,7 +7,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { createPool } from '@spillway/db';
-import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
+import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/local-servers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { deployText, repository } from '../test/deploy-file.ts';
 import { commandOf, environmentOf, readStages } from '../test/dockerfile.ts';

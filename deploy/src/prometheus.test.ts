@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startApi } from '@spillway/api';
 import { createPool, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { startMaintenance, startWorker, workerRegistry } from '@spillway/worker';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';

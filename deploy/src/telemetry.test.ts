@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createApiKey, migrate } from '@spillway/db';
-import { compiled, usePostgres, useRedis } from '@spillway/embedded/testing';
+import { compiled, usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { afterEach, expect, it } from 'vitest';
 import { type CollectedSpan, type Collector, startCollector } from '../test/collector.ts';
 import { repository } from '../test/deploy-file.ts';

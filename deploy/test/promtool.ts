@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { missingPackages } from '@spillway/embedded';
+import { missingPackages } from '@spillway/local-servers';
 import { deployPath } from './deploy-file.ts';
 
 /** Why there is no promtool; undefined when there is. */

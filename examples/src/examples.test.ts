@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { createLimiter, hotPathOptions, tiers } from '@spillway/limiter';
 import { configureRateLimit } from '@spillway/limiter/fetch';
 import { byApiKey } from '@spillway/limiter/http';

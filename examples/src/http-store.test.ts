@@ -1,7 +1,7 @@
 import { createLogger, startApi } from '@spillway/api';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { type PostgresServer, startPostgres } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { type PostgresServer, startPostgres } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { type ApiFault, createLimiter, httpStore, tiers } from '@spillway/limiter/http-store';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { compiled, useRedis } from '@spillway/embedded/testing';
+import { compiled, useRedis } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 
 const redis = useRedis();

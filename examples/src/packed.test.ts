@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe } from 'vitest';
 import { consumersWork, toolsProject } from '../test/consumers-work.ts';
 import { edgeRuntimesWork } from '../test/edge-runtimes-work.ts';

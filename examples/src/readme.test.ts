@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { useRedis } from '@spillway/embedded/testing';
-import { findFreePort } from '@spillway/embedded';
+import { useRedis } from '@spillway/local-servers/testing';
+import { findFreePort } from '@spillway/local-servers';
 import { expect, it, onTestFinished } from 'vitest';
 import { run } from '../test/run-example.ts';
 

@@ -1,4 +1,4 @@
-import type { RedisFixture } from '@spillway/embedded/testing';
+import type { RedisFixture } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type LocalRegistry, startLocalRegistry } from './local-registry.ts';
 import { type Ended, npmInstall, type NpmProject, npmProject } from './npm-project.ts';

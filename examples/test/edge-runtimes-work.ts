@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { startApi, createLogger } from '@spillway/api';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { type PostgresServer, startPostgres } from '@spillway/embedded';
-import type { RedisFixture } from '@spillway/embedded/testing';
+import { type PostgresServer, startPostgres } from '@spillway/local-servers';
+import type { RedisFixture } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NpmProject } from './npm-project.ts';
 

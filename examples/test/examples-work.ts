@@ -1,4 +1,4 @@
-import type { RedisFixture } from '@spillway/embedded/testing';
+import type { RedisFixture } from '@spillway/local-servers/testing';
 import { describe, expect, it, vi } from 'vitest';
 import type { RunExample } from './run-example.ts';
 

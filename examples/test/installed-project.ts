@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { compiled } from '@spillway/embedded/testing';
+import { compiled } from '@spillway/local-servers/testing';
 
 const workspace = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -50,7 +50,7 @@ async function packInto(folder: string): Promise<void> {
     '--recursive',
     '--filter=./packages/*',
     '--filter=./drizzle',
-    '--filter=!./packages/embedded',
+    '--filter=!./packages/local-servers',
     '--filter=./examples',
     'pack',
     `--pack-destination=${folder}`,

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { findFreePort } from '@spillway/embedded';
+import { findFreePort } from '@spillway/local-servers';
 import { npmInstall, npmProject } from './npm-project.ts';
 
 const execute = promisify(execFile);

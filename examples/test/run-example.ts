@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { dirname, join } from 'node:path';
-import { compiled } from '@spillway/embedded/testing';
+import { compiled } from '@spillway/local-servers/testing';
 
 /** An example that runs as its own process, as a reader would run it. */
 export interface RunningExample {

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { serve } from '@spillway/api';
 import { createPool } from '@spillway/db';
-import { workDirectoryRoot, usePostgres, useRedis } from '@spillway/embedded/testing';
+import { workDirectoryRoot, usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import {
   cleanEnvironment,

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ListenError } from '@spillway/api';
 import { ConfigError } from '@spillway/runtime';
-import { onStopRequest } from '@spillway/embedded';
+import { onStopRequest } from '@spillway/local-servers';
 import { parseCommand, usage, type Wishes } from './arguments.ts';
 import { readStartConfig, type StartConfig } from './config.ts';
 import { DataDirectoryError } from './data/data-directory-error.ts';

@@ -1,4 +1,10 @@
-import { type PostgresServer, type RedisServer, resolveStack, startPostgres, startRedis } from '@spillway/embedded';
+import {
+  type PostgresServer,
+  type RedisServer,
+  resolveStack,
+  startPostgres,
+  startRedis,
+} from '@spillway/local-servers';
 import { openRedis } from '@spillway/redis/ioredis';
 import type { DataDirectory } from './data/data-directory.ts';
 import { inStep } from './start-error.ts';

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { serve } from '@spillway/api';
-import { startRedisCluster, startRedisSentinel } from '@spillway/embedded';
-import { compiled } from '@spillway/embedded/testing';
+import { startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
+import { compiled } from '@spillway/local-servers/testing';
 import { vi } from 'vitest';
 
 /** Runs the start command, as built. */

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { onStopRequest } from '@spillway/embedded';
+import { onStopRequest } from '@spillway/local-servers';
 import { type Command, parseCommand, usage } from './arguments.ts';
 import { planRun } from './plan.ts';
 import { profiles } from './profile.ts';

@@ -6,7 +6,7 @@ import {
   startPgBouncer,
   startPostgres,
   startRedis,
-} from '@spillway/embedded';
+} from '@spillway/local-servers';
 import { Client } from 'pg';
 
 /** Redis, and Postgres behind a pooler. */

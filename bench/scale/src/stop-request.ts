@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import type { StopSignal } from '@spillway/embedded';
+import type { StopSignal } from '@spillway/local-servers';
 
 /** Somebody wants the run to end before it has. */
 export class StopRequest extends Error {

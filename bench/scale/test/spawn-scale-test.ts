@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { compiled, workDirectoryRoot } from '@spillway/embedded/testing';
+import { compiled, workDirectoryRoot } from '@spillway/local-servers/testing';
 
 const program = await compiled(new URL('../src/main.ts', import.meta.url));
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { migrate } from '@spillway/db';
-import { startPostgres, startRedis } from '@spillway/embedded';
+import { startPostgres, startRedis } from '@spillway/local-servers';
 import { type Load, startApp, wrk } from '../http/load.ts';
 import { median } from '../quantile.ts';
 import type { Findings, Section } from '../section.ts';

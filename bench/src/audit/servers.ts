@@ -1,5 +1,5 @@
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres, startRedis } from '@spillway/embedded';
+import { startPostgres, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 
 /** A Redis and a Postgres that nobody else uses. */

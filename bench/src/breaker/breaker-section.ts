@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import type { Goal, Section, Table } from '../section.ts';
 import { callCosts, PROCESSES } from './call-costs.ts';
 import { healthy, type HealthyLoad } from './healthy.ts';

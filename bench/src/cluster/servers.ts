@@ -1,4 +1,4 @@
-import { startRedis, startRedisCluster } from '@spillway/embedded';
+import { startRedis, startRedisCluster } from '@spillway/local-servers';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 

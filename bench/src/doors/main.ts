@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import fastifyRateLimit from '@fastify/rate-limit';
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import { createLimiter, hotPathOptions } from '@spillway/limiter';
 import { rateLimit as expressLimit } from '@spillway/limiter/express';
 import { rateLimit as fastifyLimit } from '@spillway/limiter/fastify';

@@ -21,7 +21,7 @@ import {
   readTrailHealth,
   topUsers,
 } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
+import { startPostgres } from '@spillway/local-servers';
 
 import { fill } from './fill.ts';
 

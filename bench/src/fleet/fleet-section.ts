@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import type { Column, Findings, Section, Table } from '../section.ts';
 import { type RedisRecovery, redisRecoveries } from './redis-recovery.ts';
 import { PROCESSES } from './member.ts';

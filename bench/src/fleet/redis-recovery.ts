@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import type { Effort } from '../effort.ts';
 import { quantile } from '../quantile.ts';

@@ -1,5 +1,5 @@
 import { archiveRows, type ArchiveTable, builtInArchives, createPool, migrate, withConnection } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
+import { startPostgres } from '@spillway/local-servers';
 import type { Effort } from '../effort.ts';
 
 type Pool = ReturnType<typeof createPool>;

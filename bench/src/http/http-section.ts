@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import type { Effort } from '../effort.ts';
 import { median } from '../quantile.ts';

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
-import type { DebianPackage } from '@spillway/embedded';
+import type { DebianPackage } from '@spillway/local-servers';
 
 const run = promisify(execFile);
 const NODE_ARGS = ['--conditions=@spillway/source', '--import', 'tsx'];

@@ -1,4 +1,4 @@
-import { startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
+import { startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';

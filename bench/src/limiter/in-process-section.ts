@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import type { Findings, Goal, Section, Table } from '../section.ts';
 import { type InProcess, inProcess, type InProcessName } from './in-process.ts';
 

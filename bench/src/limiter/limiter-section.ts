@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import type { Findings, Goal, Section, Table } from '../section.ts';
 import { type Combined, combined } from './combined.ts';
 import { type Latency, latency } from './latency.ts';

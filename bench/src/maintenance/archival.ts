@@ -7,7 +7,7 @@ import {
   type Queryable,
   withConnection,
 } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
+import { startPostgres } from '@spillway/local-servers';
 import { serverCpu } from './server-cpu.ts';
 
 /** What moving one table came to. */

@@ -1,5 +1,5 @@
 import { cleanUpRows, createPool, migrate, type Queryable, withConnection } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
+import { startPostgres } from '@spillway/local-servers';
 import { quantile } from '../quantile.ts';
 
 /** What cleaning came to, and what writers noticed of it. */

@@ -6,7 +6,7 @@ import { metricStats, type MetricStatsRun } from './metric-stats.ts';
 
 const DEFAULT_BATCH = 5_000;
 
-/** Archival, cleanup under writes and the statistics of a metric, on one embedded Postgres each. */
+/** Archival, cleanup under writes and the statistics of a metric, on one local Postgres each. */
 export const maintenanceSection: Section = {
   name: 'maintenance',
   title: 'Maintenance',

@@ -1,5 +1,5 @@
 import { createPool, ensureMetricDays, migrate, rollUpMetrics, withConnection } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
+import { startPostgres } from '@spillway/local-servers';
 
 /** How long statistics of one metric take. */
 export interface MetricStatsResult {

@@ -1,5 +1,5 @@
 import { archiveRows, type ArchiveTable, createPool, migrate, type Queryable, withConnection } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
+import { startPostgres } from '@spillway/local-servers';
 import { type InsertTimes, whileInserting } from './cleanup.ts';
 
 /** What moving one partition came to, and what others noticed of it. */

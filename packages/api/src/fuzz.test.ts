@@ -1,7 +1,7 @@
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { bearer } from '../test/fixed-keys.ts';
 import { useApi } from '../test/use-api.ts';
 import { queuesOf } from '../test/workers.ts';

@@ -1,5 +1,5 @@
 import { createPool, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
 import { type MemoryLog, memoryLog } from '../test/memory-log.ts';

@@ -2,11 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LivePolicies, livePolicies } from '@spillway/limiter';
-import { findFreePort } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { findFreePort } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
-import type { Program } from '@spillway/embedded/testing';
+import type { Program } from '@spillway/local-servers/testing';
 import { startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();

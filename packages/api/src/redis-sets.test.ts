@@ -1,6 +1,6 @@
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { startRedisCluster, startRedisSentinel } from '@spillway/embedded';
-import { usePostgres } from '@spillway/embedded/testing';
+import { startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
+import { usePostgres } from '@spillway/local-servers/testing';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
 import { memoryLog } from '../test/memory-log.ts';

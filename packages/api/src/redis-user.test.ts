@@ -1,5 +1,5 @@
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { documentedRedisUser, usePostgres, useRedis } from '@spillway/embedded/testing';
+import { documentedRedisUser, usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { AUDIT_QUEUE } from '@spillway/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { startApi } from './start-api.ts';

@@ -1,5 +1,5 @@
 import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
-import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/embedded';
+import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/local-servers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
 import { type MemoryLog, memoryLog } from '../test/memory-log.ts';

@@ -1,4 +1,4 @@
-import { compiled, type Program, startProgram as startMain } from '@spillway/embedded/testing';
+import { compiled, type Program, startProgram as startMain } from '@spillway/local-servers/testing';
 
 const mains = {
   api: await compiled(new URL('../src/main.ts', import.meta.url)),

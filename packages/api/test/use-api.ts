@@ -1,5 +1,5 @@
 import { createPool, migrate } from '@spillway/db';
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 import { createLimiter, definePolicy, type Limiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterEach, beforeEach } from 'vitest';
 import { type ApiDeps, createApp } from '../src/app.ts';

@@ -1,5 +1,5 @@
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import type { Page } from 'playwright-core';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { z } from 'zod';

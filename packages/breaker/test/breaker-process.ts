@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { compiled } from '@spillway/embedded/testing';
+import { compiled } from '@spillway/local-servers/testing';
 import type { BreakerSnapshot } from '../src/breakers/snapshots.ts';
 import type { StateName } from '../src/metrics.ts';
 

@@ -1,4 +1,4 @@
-import type { RedisFixture } from '@spillway/embedded/testing';
+import type { RedisFixture } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { expect } from 'vitest';
 import type { Breakers } from '../src/breakers/breaker.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { ConnectedClient } from '@spillway/embedded/testing';
+import type { ConnectedClient } from '@spillway/local-servers/testing';
 import {
   type LuaScript,
   outboxKeys,

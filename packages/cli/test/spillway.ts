@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
-import { compiled } from '@spillway/embedded/testing';
+import { compiled } from '@spillway/local-servers/testing';
 
 const main = await compiled(new URL('../src/main.ts', import.meta.url));
 

@@ -1,5 +1,5 @@
 import { migrate } from '@spillway/db';
-import { type PostgresFixture, type RedisFixture, usePostgres, useRedis } from '@spillway/embedded/testing';
+import { type PostgresFixture, type RedisFixture, usePostgres, useRedis } from '@spillway/local-servers/testing';
 
 /** A Redis, a migrated database of its own for each test, and the variables that name them. */
 export interface Servers {

@@ -1,5 +1,5 @@
 import { createServer } from 'node:net';
-import { startPostgres } from '@spillway/embedded';
+import { startPostgres } from '@spillway/local-servers';
 import { describe, expect, test } from 'vitest';
 import { classifyDbError } from './classify-db-error.ts';
 import { createPool } from './connection/create-pool.ts';

@@ -1,4 +1,4 @@
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 import type { Pool } from 'pg';
 import { afterEach, beforeEach } from 'vitest';
 import { createPool } from '../src/connection/create-pool.ts';

@@ -1,5 +1,5 @@
-import { startRedis } from '@spillway/embedded';
-import { documentedRedisUser, redisLibraries, useRedis } from '@spillway/embedded/testing';
+import { startRedis } from '@spillway/local-servers';
+import { documentedRedisUser, redisLibraries, useRedis } from '@spillway/local-servers/testing';
 import * as hotPath from '@spillway/redis';
 import { hotPathOptions, type RedisFault } from '@spillway/redis';
 import { Redis } from 'ioredis';

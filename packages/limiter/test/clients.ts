@@ -1,4 +1,4 @@
-import type { RedisCluster } from '@spillway/embedded';
+import type { RedisCluster } from '@spillway/local-servers';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { onTestFinished, vi } from 'vitest';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { RedisCluster, RedisSentinelSet } from '@spillway/embedded';
-import type { ConnectedClient } from '@spillway/embedded/testing';
+import type { RedisCluster, RedisSentinelSet } from '@spillway/local-servers';
+import type { ConnectedClient } from '@spillway/local-servers/testing';
 import { DEFAULT_SHARDS, hotPathClusterOptions, hotPathOptions, type LuaScript, shardTag } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { redisOf } from '../src/backend.ts';

@@ -2,7 +2,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import { memoryUnderTest, redisUnderTest } from './hand-clock.ts';
 import { firstDifference } from './histories.ts';
 

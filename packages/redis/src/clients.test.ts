@@ -4,8 +4,8 @@ import {
   startRedis,
   startRedisCluster,
   startRedisSentinel,
-} from '@spillway/embedded';
-import { redisLibraries } from '@spillway/embedded/testing';
+} from '@spillway/local-servers';
+import { redisLibraries } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
 import { createClient, createClientPool } from 'redis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';

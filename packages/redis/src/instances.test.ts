@@ -1,5 +1,5 @@
-import { useRedis } from '@spillway/embedded/testing';
-import { startRedis } from '@spillway/embedded';
+import { useRedis } from '@spillway/local-servers/testing';
+import { startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hotPathOptions } from './client.ts';

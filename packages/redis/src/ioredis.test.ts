@@ -1,5 +1,5 @@
-import { startRedisCluster, startRedisSentinel } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { Cluster, type Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { hotPathBehaviour, openRedis } from './ioredis.ts';

@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@spillway/local-servers';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { hotPathOptions } from './client.ts';

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { missingPackages } from '@spillway/embedded';
-import { compiled } from '@spillway/embedded/testing';
+import { missingPackages } from '@spillway/local-servers';
+import { compiled } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 const SERVER = '/usr/bin/redis-server';

@@ -1,4 +1,4 @@
-import { compiled, startProgram } from '@spillway/embedded/testing';
+import { compiled, startProgram } from '@spillway/local-servers/testing';
 import { expect, test } from 'vitest';
 
 const fixture = await compiled(new URL('../test/shutdown.fixture.ts', import.meta.url));

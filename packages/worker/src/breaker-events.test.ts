@@ -1,6 +1,6 @@
 import { builtInPresets, createBreakers, definePreset } from '@spillway/breaker';
-import { startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startRedis } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterEach, expect, it, vi } from 'vitest';

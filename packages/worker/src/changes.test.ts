@@ -2,7 +2,7 @@ import { createBreakers } from '@spillway/breaker';
 import type { Queryable } from '@spillway/db';
 import { createLimiter, livePolicies } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import type { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { WorkerFleet } from '../test/chaos/worker-fleet.ts';

@@ -1,6 +1,6 @@
 import { createPool } from '@spillway/db';
 import { createLimiter } from '@spillway/limiter';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WorkerFleet, POINTS } from '../test/chaos/worker-fleet.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { useMigratedPostgres } from '../test/migrated.ts';
 import { recordingLogger } from '../test/recording-logger.ts';

@@ -1,5 +1,5 @@
-import { startPgBouncer } from '@spillway/embedded';
-import { compiled, startProgram, useRedis } from '@spillway/embedded/testing';
+import { startPgBouncer } from '@spillway/local-servers';
+import { compiled, startProgram, useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
 import { PUMP_GROUP } from './pump/outbox-reader.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';

@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';

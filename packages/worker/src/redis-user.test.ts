@@ -1,4 +1,4 @@
-import { documentedRedisUser, useRedis } from '@spillway/embedded/testing';
+import { documentedRedisUser, useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';

@@ -1,5 +1,5 @@
 import { createPool, insertDeadLetter, migrate } from '@spillway/db';
-import { useLogins, usePostgres, useRedis } from '@spillway/embedded/testing';
+import { useLogins, usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import { reconcileJob, tableJobs } from './maintenance/maintenance-jobs.ts';

@@ -1,5 +1,5 @@
-import { startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startRedis } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';

@@ -1,6 +1,6 @@
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres, startRedis } from '@spillway/embedded';
-import { compiled, type Program, startProgram, useRedis } from '@spillway/embedded/testing';
+import { startPostgres, startRedis } from '@spillway/local-servers';
+import { compiled, type Program, startProgram, useRedis } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from './queue/audit-queue.ts';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startRedis } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

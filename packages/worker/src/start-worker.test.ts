@@ -1,6 +1,6 @@
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startPostgres, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';

@@ -1,5 +1,5 @@
 import { migrate } from '@spillway/db';
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 
 /** A migrated database of its own for each test. */
 export function useMigratedPostgres(): ReturnType<typeof usePostgres> {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { compiled } from '@spillway/embedded/testing';
+import { compiled } from '@spillway/local-servers/testing';
 
 /**
  * Starts a program of this folder in a process of its own.

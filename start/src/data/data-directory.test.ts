@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { identify, isRunning } from '@spillway/embedded';
+import { identify, isRunning } from '@spillway/local-servers';
 import { openDataDirectory } from './data-directory.ts';
 
 let folder: string;

@@ -1,6 +1,6 @@
 import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { identify, isRunning, type ProcessIdentity } from '@spillway/embedded';
+import { identify, isRunning, type ProcessIdentity } from '@spillway/local-servers';
 import { DataDirectoryError } from './data-directory-error.ts';
 
 /** Keeps a second copy out of a directory. */

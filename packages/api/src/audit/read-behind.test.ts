@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { createPool, migrate, type Queryable, upsertBlocks } from '@spillway/db';
-import { type ReplicatedPostgres, startReplicatedPostgres } from '@spillway/embedded/testing';
+import { type ReplicatedPostgres, startReplicatedPostgres } from '@spillway/local-servers/testing';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';

@@ -1,7 +1,7 @@
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import { breakerExchange } from '@spillway/breaker/exchange';
 import { expect, it } from 'vitest';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { useApi } from '../../test/use-api.ts';
 import { queuesOf } from '../../test/workers.ts';
 import type { Scope } from './principal.ts';

@@ -1,7 +1,7 @@
 import { definePreset } from '@spillway/breaker';
 import { type Breakers, createBreakers, httpStore } from '@spillway/breaker/http-store';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { startWorker } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { memoryLog } from '../../test/memory-log.ts';

@@ -1,6 +1,6 @@
 import { createBreakers, definePreset } from '@spillway/breaker';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { startWorker } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';

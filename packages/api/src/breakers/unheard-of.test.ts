@@ -1,6 +1,6 @@
 import { createBreakers } from '@spillway/breaker';
 import { insertBreakerEvents } from '@spillway/db';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { afterEach, expect, it } from 'vitest';
 import { useApi } from '../../test/use-api.ts';
 

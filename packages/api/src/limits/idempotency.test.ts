@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { createLimiter, definePolicy, type Limiter } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';

@@ -1,5 +1,5 @@
 import { createPool, withJobLock } from '@spillway/db';
-import { useLogins, useRedis } from '@spillway/embedded/testing';
+import { useLogins, useRedis } from '@spillway/local-servers/testing';
 import { jobNames } from '@spillway/worker';
 import { describe, expect, it } from 'vitest';
 import { openWorkerQueues } from '../queues/worker-queues.ts';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createApiKey, createPool, migrate } from '@spillway/db';
-import { missingPackages, type PostgresServer, startPostgres } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { missingPackages, type PostgresServer, startPostgres } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../app.ts';

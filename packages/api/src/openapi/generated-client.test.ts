@@ -6,7 +6,7 @@ import path from 'node:path';
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import { generateApi } from 'swagger-typescript-api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { bearer } from '../../test/fixed-keys.ts';
 import { useApi } from '../../test/use-api.ts';
 import { workersOf } from '../../test/workers.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { AUDIT_QUEUE, createAuditQueue, MAINTENANCE_QUEUE, requestRun } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { cookieSessions } from '../auth/session.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { boom, fine, type FleetUnderTest, memoryFleet, outcomeOf, quick, redisFleet } from '../../test/breakers.ts';
 import type { Breakers } from './breaker.ts';

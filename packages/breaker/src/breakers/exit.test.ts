@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { hotPathOptions } from '@spillway/redis';
-import { compiled, useRedis } from '@spillway/embedded/testing';
+import { compiled, useRedis } from '@spillway/local-servers/testing';
 import { afterEach, expect, it } from 'vitest';
 import { fine, quick } from '../../test/breakers.ts';
 import { createBreakers } from './create-breakers.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import { fine, quick } from '../../test/breakers.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { boom, fine, metricsWith, outcomeOf, quick } from '../../test/breakers.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';

@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';

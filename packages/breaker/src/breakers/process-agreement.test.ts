@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { acquainted, all, fleetStates, ProcessFleet, snapshots, states } from '../../test/process-fleet.ts';

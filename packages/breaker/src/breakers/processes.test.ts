@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import { type RedisServer, startRedis, startRedisCluster } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { breakerKeys } from '../store/redis-store.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';

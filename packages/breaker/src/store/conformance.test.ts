@@ -1,4 +1,4 @@
-import { redisLibraries, useRedis } from '@spillway/embedded/testing';
+import { redisLibraries, useRedis } from '@spillway/local-servers/testing';
 import * as hotPath from '@spillway/redis';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { baseConfig, failures, successes } from '../../test/machine.ts';

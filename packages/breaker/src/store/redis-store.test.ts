@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startRedis } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, vi } from 'vitest';

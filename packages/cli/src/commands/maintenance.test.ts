@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createPool } from '@spillway/db';
-import { startPgBouncer, startPostgres } from '@spillway/embedded';
+import { startPgBouncer, startPostgres } from '@spillway/local-servers';
 import { expect, it } from 'vitest';
 import { ended, spillway, startSpillway } from '../../test/spillway.ts';
 import { useServers } from '../../test/use-servers.ts';

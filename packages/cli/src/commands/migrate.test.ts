@@ -1,4 +1,4 @@
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 import { expect, it } from 'vitest';
 import { spillway } from '../../test/spillway.ts';
 

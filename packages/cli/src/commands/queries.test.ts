@@ -1,5 +1,5 @@
 import { migrate } from '@spillway/db';
-import { startReplicatedPostgres } from '@spillway/embedded/testing';
+import { startReplicatedPostgres } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { spillway } from '../../test/spillway.ts';
 import { useServers } from '../../test/use-servers.ts';

@@ -1,4 +1,4 @@
-import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/embedded';
+import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { expect, it, onTestFinished } from 'vitest';
 import { rewritingProxy } from '../../test/rewriting-proxy.ts';
 import { spillway } from '../../test/spillway.ts';

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { compiled } from '@spillway/embedded/testing';
+import { compiled } from '@spillway/local-servers/testing';
 import type { PoolClient } from 'pg';
 import { describe, expect, test, vi } from 'vitest';
 import { type Connection, withConnection } from '../connection/connection.ts';

@@ -1,4 +1,4 @@
-import { type PgBouncer, startPgBouncer } from '@spillway/embedded';
+import { type PgBouncer, startPgBouncer } from '@spillway/local-servers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrate } from '../migrate/migrate.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';

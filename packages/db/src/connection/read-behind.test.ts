@@ -1,4 +1,4 @@
-import { type ReplicatedPostgres, startReplicatedPostgres } from '@spillway/embedded/testing';
+import { type ReplicatedPostgres, startReplicatedPostgres } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Pool } from 'pg';
 import { migrate } from '../migrate/migrate.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { compiled } from '@spillway/embedded/testing';
+import { compiled } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dumpSchema } from '../../test/dump-schema.ts';
 import { useDatabase } from '../../test/use-database.ts';

@@ -1,5 +1,5 @@
-import { type PostgresServer, startPostgres } from '@spillway/embedded';
-import { useLogins } from '@spillway/embedded/testing';
+import { type PostgresServer, startPostgres } from '@spillway/local-servers';
+import { useLogins } from '@spillway/local-servers/testing';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { archiveRows } from '../archive/archive-rows.ts';

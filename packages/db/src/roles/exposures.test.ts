@@ -1,4 +1,4 @@
-import { type PostgresServer, startPostgres } from '@spillway/embedded';
+import { type PostgresServer, startPostgres } from '@spillway/local-servers';
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { migrate } from '../migrate/migrate.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
 import { describe, expect, it } from 'vitest';
 import { type BlockEvent, parseBlockEvent } from '../events/outbox-events.ts';

@@ -1,4 +1,4 @@
-import { type RedisCluster, startRedisCluster } from '@spillway/embedded';
+import { type RedisCluster, startRedisCluster } from '@spillway/local-servers';
 import { hotPathClusterOptions, outboxKeys, shardOf, shardTag } from '@spillway/redis';
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';

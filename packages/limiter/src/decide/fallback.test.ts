@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { faultOf } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
 import { createLimiter } from '../limiter/create-limiter.ts';

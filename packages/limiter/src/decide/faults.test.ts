@@ -1,5 +1,5 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
-import { redisLibraries, type RedisLibrary } from '@spillway/embedded/testing';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
+import { redisLibraries, type RedisLibrary } from '@spillway/local-servers/testing';
 import * as hotPath from '@spillway/redis';
 import { outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { Redis } from 'ioredis';

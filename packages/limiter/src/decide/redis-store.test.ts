@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import { type RedisServer, startRedis, startRedisCluster } from '@spillway/local-servers';
 import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';

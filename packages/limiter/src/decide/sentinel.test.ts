@@ -1,5 +1,5 @@
-import { type RedisSentinelSet, startRedisSentinel } from '@spillway/embedded';
-import { redisLibraries } from '@spillway/embedded/testing';
+import { type RedisSentinelSet, startRedisSentinel } from '@spillway/local-servers';
+import { redisLibraries } from '@spillway/local-servers/testing';
 import * as hotPath from '@spillway/redis';
 import { call, readRedisOption } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';

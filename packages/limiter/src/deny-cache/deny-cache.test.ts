@@ -1,4 +1,4 @@
-import { startRedis } from '@spillway/embedded';
+import { startRedis } from '@spillway/local-servers';
 import { hotPathOptions, outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';

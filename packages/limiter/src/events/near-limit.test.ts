@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions, MalformedEventError, outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Hono } from 'hono';
 import { type HonoConfigProps, rateLimiter } from 'hono-rate-limiter';

@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
 import { connectTo } from '../../test/clients.ts';

@@ -1,4 +1,4 @@
-import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@spillway/local-servers';
 import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis, startRedisCluster } from '@spillway/embedded';
+import { type RedisServer, startRedis, startRedisCluster } from '@spillway/local-servers';
 import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { hotPathOptions } from '@spillway/redis';
 import fc from 'fast-check';
 import { Redis } from 'ioredis';

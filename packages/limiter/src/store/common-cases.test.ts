@@ -1,4 +1,4 @@
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { memoryUnderTest, redisUnderTest } from '../../test/hand-clock.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';

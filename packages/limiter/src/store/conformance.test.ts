@@ -5,8 +5,8 @@ import {
   startRedis,
   startRedisCluster,
   startRedisSentinel,
-} from '@spillway/embedded';
-import { redisLibraries } from '@spillway/embedded/testing';
+} from '@spillway/local-servers';
+import { redisLibraries } from '@spillway/local-servers/testing';
 import * as hotPath from '@spillway/redis';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

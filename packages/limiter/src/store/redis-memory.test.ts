@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { startRedis, startRedisCluster } from '@spillway/embedded';
-import { compiled } from '@spillway/embedded/testing';
+import { startRedis, startRedisCluster } from '@spillway/local-servers';
+import { compiled } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 

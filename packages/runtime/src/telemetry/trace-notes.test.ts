@@ -1,5 +1,5 @@
 import { TraceFlags } from '@opentelemetry/api';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { expect, it } from 'vitest';
 import { noteTrace, takeTraces } from './trace-notes.ts';
 

@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { listPendingNotifications, migrate, openAlert, resolveAlerts } from '@spillway/db';
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { recordingLogger, type RecordingLogger } from '../../test/recording-logger.ts';
 import { createWebhook, verifyWebhook, type Webhook } from './webhook.ts';

@@ -1,4 +1,4 @@
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { startMaintenance } from '../start-maintenance.ts';
 import { startWorker } from '../start-worker.ts';

@@ -1,5 +1,5 @@
 import { migrate } from '@spillway/db';
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 import { expect, it } from 'vitest';
 import { recordingLogger } from '../../test/recording-logger.ts';
 import { archiveData } from './maintenance-jobs.ts';

@@ -1,5 +1,5 @@
 import { builtInCleanups, ensureMetricDays, migrate, withConnection, withJobLock } from '@spillway/db';
-import { usePostgres } from '@spillway/embedded/testing';
+import { usePostgres } from '@spillway/local-servers/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type RecordingLogger, recordingLogger } from '../../test/recording-logger.ts';
 import { jobNames, type JobProgress, type MaintainedTable, type MaintenanceDeps } from './job.ts';

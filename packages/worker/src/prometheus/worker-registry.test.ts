@@ -1,5 +1,5 @@
 import { insertDeadLetter, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import { startMaintenance, type MaintenanceOptions } from '../start-maintenance.ts';

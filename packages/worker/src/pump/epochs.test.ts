@@ -1,5 +1,5 @@
-import { startRedis } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startRedis } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys, parseOutboxEntry, type RawEntry } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';

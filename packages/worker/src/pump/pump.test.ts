@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { AUDIT_QUEUE, type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';

@@ -1,5 +1,5 @@
 import { createLimiter, definePolicy, type Decision } from '@spillway/limiter';
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, expect, it } from 'vitest';

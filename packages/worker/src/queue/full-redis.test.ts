@@ -1,5 +1,5 @@
 import type { Queryable } from '@spillway/db';
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type AuditWorker, startWorker } from '../start-worker.ts';

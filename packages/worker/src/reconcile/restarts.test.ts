@@ -1,5 +1,5 @@
 import type { Queryable } from '@spillway/db';
-import { type RedisServer, startRedis } from '@spillway/embedded';
+import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { outboxKeys } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';

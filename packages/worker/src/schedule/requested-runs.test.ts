@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createPool, migrate, readRun } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
-import { useRedis } from '@spillway/embedded/testing';
+import { startPostgres } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../connections.ts';
 import { archiveJob } from '../maintenance/archive-data.ts';

@@ -1,8 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres } from '@spillway/embedded';
-import { usePostgres, useRedis } from '@spillway/embedded/testing';
+import { startPostgres } from '@spillway/local-servers';
+import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { Queue, QueueEvents } from 'bullmq';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../connections.ts';

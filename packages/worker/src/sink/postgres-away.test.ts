@@ -1,5 +1,5 @@
 import type { Queryable } from '@spillway/db';
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { createAuditQueue } from '../queue/audit-queue.ts';
 import { startWorker } from '../start-worker.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, migrate } from '@spillway/db';
-import { startPostgres, startRedis } from '@spillway/embedded';
+import { startPostgres, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from '../../src/queue/audit-queue.ts';

@@ -1,4 +1,4 @@
-import { useRedis } from '@spillway/embedded/testing';
+import { useRedis } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { createAuditQueue } from '../../src/queue/audit-queue.ts';
 import { blockEntry } from '../block-entries.ts';
