@@ -10,6 +10,7 @@ const WITHOUT = [
   'packages/limiter',
   'packages/redis',
   'packages/runtime',
+  'packages/worker',
   'start',
 ];
 

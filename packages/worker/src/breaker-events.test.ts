@@ -5,8 +5,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterEach, expect, it, vi } from 'vitest';
 import { type AuditWorker, startWorker } from './start-worker.ts';
-import { useMigratedPostgres } from '../test/migrated.ts';
-import { recordingLogger } from '../test/recording-logger.ts';
+import { useMigratedPostgres, recordingLogger } from '../test/helpers.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

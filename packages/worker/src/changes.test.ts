@@ -7,8 +7,7 @@ import type { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
 import { WorkerFleet } from '../test/chaos/worker-fleet.ts';
 import { startWorker } from './start-worker.ts';
-import { useMigratedPostgres } from '../test/migrated.ts';
-import { recordingLogger } from '../test/recording-logger.ts';
+import { useMigratedPostgres, recordingLogger } from '../test/helpers.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

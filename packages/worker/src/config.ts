@@ -13,8 +13,8 @@ import {
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
 import { archiveTablesField } from './archive-tables-field.ts';
-import { isWebhookUrl } from './alerts/webhook.ts';
 import type { MaintainedTable } from './maintenance/job.ts';
+import { isWebhookUrl } from './monitor/webhook.ts';
 
 /** The worker's settings from the environment. */
 export interface WorkerConfig {

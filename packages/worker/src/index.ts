@@ -1,17 +1,17 @@
-export { type AlertRule, defaultAlertRules } from './alerts/alert-rules.ts';
+export { type AlertRule, defaultAlertRules } from './monitor/alert-rules.ts';
 export {
   createWebhook,
   type ReceivedWebhook,
   verifyWebhook,
   type Webhook,
   type WebhookOptions,
-} from './alerts/webhook.ts';
+} from './monitor/webhook.ts';
 export { readArchiveTables } from './archive-tables-field.ts';
 export { readConfig as readWorkerConfig, type WorkerConfig } from './config.ts';
-export type { RedisSource } from './connections.ts';
-export { drain, type DrainOptions, type DrainReport } from './drain.ts';
-export { WorkerOptionError } from './errors.ts';
-export type { Readiness } from './health/readiness.ts';
+export type { RedisSource } from './options.ts';
+export { drain, type DrainOptions, type DrainReport } from './recovery/drain.ts';
+export { WorkerOptionError } from './options.ts';
+export type { Readiness } from './monitor/health.ts';
 export type { WorkerLogger } from './logger.ts';
 export {
   type Job,
@@ -38,9 +38,9 @@ export {
 export { runJob, type RunRequest } from './maintenance/run-job.ts';
 export { createPump } from './pump/pump.ts';
 export type { Pump, PumpOptions, PumpTuning } from './pump/pump.ts';
-export type { AuditEntry } from './queue/audit-entry.ts';
-export { AUDIT_QUEUE, createAuditQueue, DEFAULT_PREFIX, queuePrefix } from './queue/audit-queue.ts';
-export type { AuditJobData, AuditQueue, AuditQueueOptions } from './queue/audit-queue.ts';
+export type { AuditEntry } from './outbox.ts';
+export { AUDIT_QUEUE, createAuditQueue, DEFAULT_PREFIX, queuePrefix } from './audit-queue.ts';
+export type { AuditJobData, AuditQueue, AuditQueueOptions } from './audit-queue.ts';
 export {
   createMaintenanceQueue,
   findRequestedRun,
@@ -49,19 +49,19 @@ export {
   type MaintenanceQueue,
   type RequestedRun,
   requestRun,
-} from './queue/maintenance-queue.ts';
-export type { OutboxClient } from './outbox-head.ts';
-export { reconcile } from './reconcile/reconcile.ts';
-export type { ReconcileDeps, ReconcileOptions, ReconcileReport } from './reconcile/reconcile.ts';
-export { replayDeadLetters } from './replay/replay-dead-letters.ts';
-export type { FailedReplay, ReplayOptions, ReplayReport } from './replay/replay-dead-letters.ts';
-export type { DeadLetterPayload } from './sink/dead-letters.ts';
+} from './schedule/maintenance-queue.ts';
+export type { OutboxClient } from './outbox.ts';
+export { reconcile } from './recovery/reconcile.ts';
+export type { ReconcileDeps, ReconcileOptions, ReconcileReport } from './recovery/reconcile.ts';
+export { replayDeadLetters } from './recovery/replay-dead-letters.ts';
+export type { FailedReplay, ReplayOptions, ReplayReport } from './recovery/replay-dead-letters.ts';
+export type { DeadLetterPayload } from './sink/write-entries.ts';
 export { type ScheduledJob, scheduledJobs } from './schedule/due.ts';
 export { createSink } from './sink/sink.ts';
 export type { Sink, SinkOptions, SinkTuning } from './sink/sink.ts';
 export { type Maintenance, type MaintenanceOptions, startMaintenance } from './start-maintenance.ts';
-export { type WorkerRegistry, workerRegistry } from './prometheus/worker-registry.ts';
-export { type WorkerTracing, workerTracing } from './telemetry/worker-tracing.ts';
+export { type WorkerRegistry, workerRegistry } from './worker-metrics.ts';
+export { type WorkerTracing, workerTracing } from './worker-tracing.ts';
 export { type RunningWorker, runWorker, type RunWorkerOptions } from './run-worker.ts';
 export { startWorker } from './start-worker.ts';
 export type { AuditWorker, WorkerOptions } from './start-worker.ts';

@@ -2,8 +2,8 @@ import { ConfigError, guardLogger, shutDownInOrder, startTelemetry } from '@spil
 import { PolicyFileError, readPolicyFile } from '@spillway/runtime/file';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.ts';
-import { runShutdownStep } from './shutdown-step.ts';
 import { runWorker } from './run-worker.ts';
+import { runShutdownStep } from './timing.ts';
 
 /** What the process may take beyond the worker's own time to shut down, in ms. */
 const EXIT_MARGIN_MS = 500;

@@ -2,12 +2,11 @@ import { useRedis } from '@spillway/local-servers/testing';
 import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
-import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
-import { drain } from './drain.ts';
-import { reconcile } from './reconcile/reconcile.ts';
 import { startWorker } from './start-worker.ts';
-import { useMigratedPostgres } from '../test/migrated.ts';
-import { recordingLogger } from '../test/recording-logger.ts';
+import { createAuditQueue, queuePrefix } from './audit-queue.ts';
+import { reconcile } from './recovery/reconcile.ts';
+import { drain } from './recovery/drain.ts';
+import { useMigratedPostgres, recordingLogger } from '../test/helpers.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

@@ -3,12 +3,12 @@ import { createPool } from '@spillway/db';
 import { livePolicies } from '@spillway/limiter';
 import { type PolicyFile, takeFile } from '@spillway/runtime/file';
 import type { WorkerConfig } from './config.ts';
-import { runShutdownStep } from './shutdown-step.ts';
 import type { WorkerLogger } from './logger.ts';
-import { workerRegistry } from './prometheus/worker-registry.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
-import { workerTracing } from './telemetry/worker-tracing.ts';
+import { runShutdownStep } from './timing.ts';
+import { workerRegistry } from './worker-metrics.ts';
+import { workerTracing } from './worker-tracing.ts';
 
 /** Beyond the worker's own time to shut down: for the connections to Postgres, in ms. */
 const POOLS_MARGIN_MS = 250;

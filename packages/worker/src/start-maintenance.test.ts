@@ -7,11 +7,10 @@ import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Maintenance, type MaintenanceOptions, startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
-import { createAuditQueue } from './queue/audit-queue.ts';
-import { recordDropped } from './monitor/record-dropped.ts';
-import { addBlocks, blockEntry } from '../test/block-entries.ts';
-import { useMigratedPostgres } from '../test/migrated.ts';
-import { recordingLogger } from '../test/recording-logger.ts';
+import { createAuditQueue } from './audit-queue.ts';
+import { recordDropped } from './monitor/monitor.ts';
+import { addBlocks, blockEntry } from '../test/entries.ts';
+import { useMigratedPostgres, recordingLogger } from '../test/helpers.ts';
 
 const SHARDS = 4;
 const redis = useRedis();

@@ -8,22 +8,18 @@ import {
   withConnection,
 } from '@spillway/db';
 import type { Registry } from 'prom-client';
-import type { AlertRule } from './alerts/alert-rules.ts';
-import { createWebhook, type WebhookOptions } from './alerts/webhook.ts';
-import { connect, type RedisSource } from './connections.ts';
-import { checkedNamespace, wholeNumber } from './errors.ts';
-import { runShutdownStep } from './shutdown-step.ts';
-import { type HealthServer, serveHealth } from './health/health-server.ts';
-import { readinessOf } from './health/readiness.ts';
 import { type WorkerLogger, workerLogger } from './logger.ts';
 import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
-import { redisNowMs } from './redis-clock.ts';
 import { startMonitor } from './monitor/monitor.ts';
-import { registerTrailGauges } from './prometheus/trail-gauges.ts';
-import { registerTrailMeters } from './telemetry/trail-meters.ts';
-import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
 import { startScheduler } from './schedule/scheduler.ts';
 import { reconcileJob, tableJobs } from './maintenance/maintenance-jobs.ts';
+import { redisNowMs, runShutdownStep } from './timing.ts';
+import { createAuditQueue, queuePrefix } from './audit-queue.ts';
+import { checkedNamespace, wholeNumber, connect, type RedisSource } from './options.ts';
+import type { AlertRule } from './monitor/alert-rules.ts';
+import { createWebhook, type WebhookOptions } from './monitor/webhook.ts';
+import { type HealthServer, serveHealth, readinessOf } from './monitor/health.ts';
+import { registerTrailGauges, registerTrailMeters } from './monitor/trail-metrics.ts';
 
 /** What maintenance connects, and how. */
 export interface MaintenanceOptions {

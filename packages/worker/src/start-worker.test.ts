@@ -5,11 +5,10 @@ import { createLimiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { createAuditQueue } from './queue/audit-queue.ts';
 import { type AuditWorker, startWorker, type WorkerOptions } from './start-worker.ts';
-import { addBlocks, blockEntry, outboxLength } from '../test/block-entries.ts';
-import { useMigratedPostgres } from '../test/migrated.ts';
-import { type RecordingLogger, recordingLogger } from '../test/recording-logger.ts';
+import { createAuditQueue } from './audit-queue.ts';
+import { addBlocks, blockEntry, outboxLength } from '../test/entries.ts';
+import { useMigratedPostgres, type RecordingLogger, recordingLogger } from '../test/helpers.ts';
 
 const SHARDS = 4;
 const redis = useRedis();
@@ -36,6 +35,25 @@ function start(options: Partial<WorkerOptions> = {}): AuditWorker {
 async function count(sql = 'SELECT COUNT(*) FROM rate_limits_v2'): Promise<number> {
   const { rows } = await postgres.pool.query<{ count: string }>(sql);
   return Number(rows[0]?.count);
+}
+
+interface Commands {
+  /** The pump's looks at its outboxes. */
+  readonly looks: number;
+  /** All commands that Redis ran, those of scripts too. */
+  readonly all: number;
+}
+
+async function commands(): Promise<Commands> {
+  const stats = await redis.client.info('commandstats');
+  const counts = Array.from(stats.matchAll(/^cmdstat_(\S+):calls=(\d+)/gmu), ([, name, calls]) => ({
+    name,
+    calls: Number(calls),
+  }));
+  const sum = (some: typeof counts): number => some.reduce((total, { calls }) => total + calls, 0);
+  // This test's own.
+  const others = counts.filter(({ name }) => name !== 'info');
+  return { looks: sum(others.filter(({ name }) => name === 'xreadgroup')), all: sum(others) };
 }
 
 describe('startWorker', () => {
@@ -218,4 +236,25 @@ describe('startWorker', () => {
   ])('refuses a bad %s', (option, options, message) => {
     expect(() => start(options)).toThrow(expect.objectContaining({ code: 'invalid_option', option, message }));
   });
+});
+
+describe('an idle worker', () => {
+  it('a worker without events asks Redis for little beside its looks at the outboxes', async () => {
+    const worker = startWorker({
+      redis: redis.url,
+      pool: postgres.pool,
+      shards: 16,
+      logger: recordingLogger(),
+      // All looks come by the clock, so that their ratio is the same on a slow machine.
+      pump: { idleMs: 250 },
+    });
+    onTestFinished(() => worker.close());
+    const patience = { timeout: 60_000, interval: 500 };
+    const looks = async (): Promise<number> => (await commands()).looks;
+    await expect.poll(looks, patience).toBeGreaterThan(30);
+    const before = await commands();
+    await expect.poll(looks, patience).toBeGreaterThan(before.looks + 40);
+    const after = await commands();
+    expect((after.all - before.all) / (after.looks - before.looks)).toBeLessThan(9);
+  }, 150_000);
 });

@@ -1,16 +1,14 @@
 import type { Queryable } from '@spillway/db';
 import { type RedisClient, type RedisFault, watchShards } from '@spillway/redis';
-import { connect, type RedisSource } from './connections.ts';
-import { checkedNamespace, wholeNumber } from './errors.ts';
-import { runShutdownStep } from './shutdown-step.ts';
 import { type WorkerLogger, workerLogger } from './logger.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
-import { createAuditQueue, queuePrefix } from './queue/audit-queue.ts';
-import { startDrain } from './queue/drain-directly.ts';
-import { MemoryWatch } from './queue/memory-watch.ts';
-import type { WorkerTracing } from './telemetry/worker-tracing.ts';
-import type { WorkerMetrics } from './worker-metrics.ts';
 import { createSink, type SinkTuning, writeLimits } from './sink/sink.ts';
+import { runShutdownStep } from './timing.ts';
+import { createAuditQueue, queuePrefix, MemoryWatch } from './audit-queue.ts';
+import { checkedNamespace, wholeNumber, connect, type RedisSource } from './options.ts';
+import { startDrain } from './recovery/drain.ts';
+import type { WorkerMetrics } from './worker-metrics.ts';
+import type { WorkerTracing } from './worker-tracing.ts';
 
 /** What a worker connects, and how. */
 export interface WorkerOptions {

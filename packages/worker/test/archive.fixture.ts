@@ -1,6 +1,6 @@
 import { createPool } from '@spillway/db';
 import { archiveData } from '../src/maintenance/maintenance-jobs.ts';
-import { recordingLogger } from './recording-logger.ts';
+import { recordingLogger } from './helpers.ts';
 
 /**
  * Runs the archival in a process of its own, to be killed. Writes a line for each batch and the report's status at last.

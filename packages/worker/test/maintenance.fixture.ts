@@ -1,8 +1,8 @@
 import { createPool } from '@spillway/db';
-import { connect } from '../src/connections.ts';
-import { archiveJob } from '../src/maintenance/archive-data.ts';
 import { startScheduler } from '../src/schedule/scheduler.ts';
-import { recordingLogger } from './recording-logger.ts';
+import { connect } from '../src/options.ts';
+import { archiveJob } from '../src/maintenance/maintenance-jobs.ts';
+import { recordingLogger } from './helpers.ts';
 
 /**
  * Runs a scheduler that archives in small batches, in a process of its own, to be killed.

@@ -1,7 +1,7 @@
 import { createPool } from '@spillway/db';
-import { connect } from '../src/connections.ts';
 import { startScheduler } from '../src/schedule/scheduler.ts';
-import { recordingLogger } from './recording-logger.ts';
+import { connect } from '../src/options.ts';
+import { recordingLogger } from './helpers.ts';
 
 /**
  * Runs a scheduler in a process of its own, with jobs that do nothing.

@@ -1,5 +1,4 @@
 import type { ArchiveTable, CleanupRule, ConnectionSource, Queryable, RunStatus, RunTrigger } from '@spillway/db';
-import type { Clock } from './agreed-now.ts';
 import type { WorkerLogger } from '../logger.ts';
 
 /** A job's name: by it a job is scheduled, called by HTTP and by the command line, locked and written down. */
@@ -66,6 +65,9 @@ export interface MaintainedTable extends ArchiveTable {
   /** Takes months out of the target that are older than so many; `drop` deletes their rows. @default none is taken out */
   readonly retire?: { readonly keepMonths: number; readonly action: 'detach' | 'drop' };
 }
+
+/** Reads a clock, in ms since 1970. */
+export type Clock = () => Promise<number>;
 
 /** What jobs on tables work on. */
 export interface MaintenanceDeps {

@@ -1,10 +1,10 @@
 import { builtInCleanups, ensureMetricDays, migrate, withConnection, withJobLock } from '@spillway/db';
 import { usePostgres } from '@spillway/local-servers/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type RecordingLogger, recordingLogger } from '../../test/recording-logger.ts';
 import { jobNames, type JobProgress, type MaintainedTable, type MaintenanceDeps } from './job.ts';
 import { archiveData, cleanupRateLimits, createPartitions, isJobName, tableJobs } from './maintenance-jobs.ts';
 import { lockName } from './run-job.ts';
+import { type RecordingLogger, recordingLogger } from '../../test/helpers.ts';
 
 const postgres = usePostgres({
   migrate: async (url) => {

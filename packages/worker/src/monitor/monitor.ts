@@ -14,19 +14,24 @@ import {
   takeTurn,
   withConnection,
   withJobLock,
+  upsertDropped,
 } from '@spillway/db';
 import type { Cluster, Redis } from 'ioredis';
-import { type AlertRule, defaultAlertRules, updateAlerts } from '../alerts/alert-rules.ts';
-import type { Webhook } from '../alerts/webhook.ts';
-import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
 import type { MaintainedTable } from '../maintenance/job.ts';
-import type { AuditQueue } from '../queue/audit-queue.ts';
-import { repeat } from '../repeat.ts';
-import { withTimeout } from '../with-timeout.ts';
-import { recordDropped } from './record-dropped.ts';
-import { type MonthsReady, type Observation, type ObservationParts, toObservation } from './observation.ts';
-import { readTrailState } from './trail-state.ts';
+import {
+  type MonthsReady,
+  type Observation,
+  type ObservationParts,
+  toObservation,
+  readTrailState,
+} from './observation.ts';
+import { withTimeout, repeat } from '../timing.ts';
+import type { AuditQueue } from '../audit-queue.ts';
+import { wholeNumber } from '../options.ts';
+import { type OutboxHead, droppedId } from '../outbox.ts';
+import { type AlertRule, defaultAlertRules, updateAlerts } from './alert-rules.ts';
+import type { Webhook } from './webhook.ts';
 
 /** What the monitor observes, and where it reports. */
 export interface MonitorOptions {
@@ -206,4 +211,20 @@ function capacityCounter({ pool, logger }: MonitorOptions): () => Promise<void> 
       logger.warn({ err: error, figure }, "observe: the dashboard's capacity could not be counted");
     }
   };
+}
+
+/**
+ * Writes how many events full outboxes refused into `audit_gaps`: a row of kind `dropped` for each shard and epoch, whose
+ * `detail.count` grows. Any number of workers may do it at once and as often as they like.
+ */
+export async function recordDropped(db: Queryable, heads: readonly OutboxHead[]): Promise<void> {
+  await upsertDropped(
+    db,
+    heads.map(({ shard, epoch, dropped }) => ({
+      id: droppedId(shard, epoch),
+      shard,
+      epoch,
+      count: dropped,
+    })),
+  );
 }

@@ -1,7 +1,12 @@
-import { call, outboxKeys, type RedisClient } from '@spillway/redis';
-import type { AuditEntry } from '../queue/audit-entry.ts';
-import { forgetConsumers, release } from './scripts.ts';
-import { decodeClaim, decodeEntries, decodeStreams } from './stream-reply.ts';
+import { call, defineScript, outboxKeys, type RedisClient, type RedisScript } from '@spillway/redis';
+import * as lua from '../scripts.generated.ts';
+import type { AuditEntry } from '../outbox.ts';
+
+/** Acknowledges and deletes entries in one step; replies how many were still there. */
+export const release: RedisScript<number> = defineScript(lua.release, Number);
+
+/** Removes consumers that hold nothing; replies how many. */
+export const forgetConsumers: RedisScript<number> = defineScript(lua.forgetConsumers, Number);
 
 /** The consumer group that all workers of a deployment share. */
 export const PUMP_GROUP = 'spillway';
@@ -168,4 +173,47 @@ export class OutboxReader {
 
 function startsWith(error: unknown, code: string): boolean {
   return error instanceof Error && error.message.startsWith(code);
+}
+
+/** One stream's part of a reply: its key and its entries (id, then names and values in turn). */
+export interface StreamPart {
+  readonly key: string;
+  readonly entries: readonly (readonly [id: string, fields: readonly string[]])[];
+}
+
+/**
+ * Reads the reply of XREADGROUP: nothing, a list of pairs (RESP2), or keys and entries in turn (a RESP3 map that the
+ * client flattened).
+ */
+export function decodeStreams(reply: unknown): readonly StreamPart[] {
+  const parts = list(reply);
+  const pairs = Array.isArray(parts[0]) ? parts.map(list) : inPairs(parts);
+  return pairs.map(([key, entries]) => ({ key: text(key), entries: decodeEntries(entries) }));
+}
+
+/** Reads the reply of XAUTOCLAIM: where to go on (`0-0` = from the beginning again), and what was claimed. */
+export function decodeClaim(reply: unknown): { readonly cursor: string; readonly entries: StreamPart['entries'] } {
+  const [cursor, entries] = list(reply);
+  return { cursor: text(cursor), entries: decodeEntries(entries) };
+}
+
+/** Reads a list of entries, as XRANGE gives it. */
+export function decodeEntries(value: unknown): StreamPart['entries'] {
+  return list(value).flatMap((entry) => {
+    const [id, fields] = list(entry);
+    // Redis 6.2 gives null for an entry that was deleted while it was pending.
+    return fields === null || fields === undefined ? [] : [[text(id), list(fields).map(text)] as const];
+  });
+}
+
+function inPairs(flat: readonly unknown[]): unknown[][] {
+  return Array.from({ length: flat.length / 2 }, (_, index) => flat.slice(2 * index, 2 * index + 2));
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function text(value: unknown): string {
+  return Buffer.isBuffer(value) ? value.toString('utf8') : String(value);
 }

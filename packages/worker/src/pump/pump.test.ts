@@ -1,12 +1,11 @@
 import { useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { AUDIT_QUEUE, type AuditQueue, createAuditQueue } from '../queue/audit-queue.ts';
-import { addBlocks, blockFields, outboxLength } from '../../test/block-entries.ts';
-import { type RecordingLogger, recordingLogger } from '../../test/recording-logger.ts';
-import { MemoryWatch } from '../queue/memory-watch.ts';
 import { OutboxReader, PUMP_GROUP } from './outbox-reader.ts';
 import { createPump, type Pump, type PumpOptions } from './pump.ts';
+import { AUDIT_QUEUE, type AuditQueue, createAuditQueue, MemoryWatch } from '../audit-queue.ts';
+import { addBlocks, blockFields, outboxLength } from '../../test/entries.ts';
+import { type RecordingLogger, recordingLogger } from '../../test/helpers.ts';
 
 const SHARDS = 4;
 const redis = useRedis();

@@ -2,16 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { MAX_SHARDS } from '@spillway/redis';
 import { Cluster, type Redis } from 'ioredis';
-import { wholeNumber } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
-import type { WorkerTracing } from '../telemetry/worker-tracing.ts';
-import type { WorkerMetrics } from '../worker-metrics.ts';
-import type { MemoryWatch } from '../queue/memory-watch.ts';
-import type { AuditQueue } from '../queue/audit-queue.ts';
-import { type PumpLoopOptions, runPumpLoop } from './pump-loop.ts';
+import { type PumpLoopOptions, runPumpLoop, Backpressure } from './pump-loop.ts';
 import { OutboxReader } from './outbox-reader.ts';
 import { watchEpochs } from './epoch-watch.ts';
-import { Backpressure } from './backpressure.ts';
+import type { AuditQueue, MemoryWatch } from '../audit-queue.ts';
+import { wholeNumber } from '../options.ts';
+import type { WorkerMetrics } from '../worker-metrics.ts';
+import type { WorkerTracing } from '../worker-tracing.ts';
 
 /** How much the pump takes at once. */
 export interface PumpTuning {

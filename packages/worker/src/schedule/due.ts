@@ -1,7 +1,7 @@
 import { isDue, type Queryable, readClockMs } from '@spillway/db';
 import { CronExpressionParser } from 'cron-parser';
-import { WorkerOptionError } from '../errors.ts';
 import { type Job, jobNames, jobPatterns } from '../maintenance/job.ts';
+import { WorkerOptionError } from '../options.ts';
 
 /**
  * The latest moment at or before `nowMs` (epoch milliseconds) at which one of the patterns was due, in UTC.

@@ -1,22 +1,26 @@
+import { expect, it, afterEach, beforeEach, describe } from 'vitest';
+import { scheduledJobs, overdueSince } from './due.ts';
 import { once } from 'node:events';
 import { createPool, migrate, readRun } from '@spillway/db';
 import { startPostgres } from '@spillway/local-servers';
 import { useRedis } from '@spillway/local-servers/testing';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connect } from '../connections.ts';
-import { archiveJob } from '../maintenance/archive-data.ts';
 import type { Job, JobName, RunOutcome } from '../maintenance/job.ts';
-import {
-  createMaintenanceQueue,
-  findRequestedRun,
-  type MaintenanceQueue,
-  requestRun,
-} from '../queue/maintenance-queue.ts';
-import { useMigratedPostgres } from '../../test/migrated.ts';
-import { recordingLogger } from '../../test/recording-logger.ts';
-import { runFixture } from '../../test/run-fixture.ts';
-import { overdueSince } from './due.ts';
 import { type Scheduler, type SchedulerOptions, startScheduler } from './scheduler.ts';
+import { createMaintenanceQueue, findRequestedRun, type MaintenanceQueue, requestRun } from './maintenance-queue.ts';
+import { connect } from '../options.ts';
+import { archiveJob } from '../maintenance/maintenance-jobs.ts';
+import { useMigratedPostgres, recordingLogger, runFixture } from '../../test/helpers.ts';
+
+it('each job is due next at its time in UTC: daily and on Sundays, by the earliest of its patterns', () => {
+  const saturday = Date.UTC(2026, 10, 28, 12);
+  const due = scheduledJobs(saturday).map(({ name, nextMs }) => [name, new Date(nextMs).toISOString().slice(0, 16)]);
+  expect(due).toEqual([
+    ['cron-cleanup-rate-limits', '2026-11-29T03:00'],
+    ['cron-create-partitions', '2026-11-29T00:30'],
+    ['cron-archive-data', '2026-11-29T02:00'],
+    ['cron-reconcile-audit', '2026-11-29T04:30'],
+  ]);
+});
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

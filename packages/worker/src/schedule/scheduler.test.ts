@@ -5,15 +5,14 @@ import { startPostgres } from '@spillway/local-servers';
 import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { Queue, QueueEvents } from 'bullmq';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connect } from '../connections.ts';
-import { recordingLogger } from '../../test/recording-logger.ts';
-import { runFixture } from '../../test/run-fixture.ts';
 import type { Job } from '../maintenance/job.ts';
 import { reconcileJob, tableJobs } from '../maintenance/maintenance-jobs.ts';
-import { createAuditQueue, DEFAULT_PREFIX } from '../queue/audit-queue.ts';
-import { MAINTENANCE_QUEUE } from '../queue/maintenance-queue.ts';
 import { latestDue } from './due.ts';
 import { type Scheduler, type SchedulerOptions, startScheduler } from './scheduler.ts';
+import { createAuditQueue, DEFAULT_PREFIX } from '../audit-queue.ts';
+import { MAINTENANCE_QUEUE } from './maintenance-queue.ts';
+import { connect } from '../options.ts';
+import { recordingLogger, runFixture } from '../../test/helpers.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

@@ -1,15 +1,14 @@
 import { classifyDbError, type ConnectionSource, type Queryable } from '@spillway/db';
 import { type Job as QueuedJob, type Queue, Worker } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import { wholeNumber, WorkerOptionError } from '../errors.ts';
 import type { WorkerLogger } from '../logger.ts';
 import type { Job, JobReport } from '../maintenance/job.ts';
 import { runJob, type RunRequest } from '../maintenance/run-job.ts';
-import { DEFAULT_PREFIX } from '../queue/audit-queue.ts';
-import { createMaintenanceQueue, MAINTENANCE_QUEUE, type MaintenanceJobData } from '../queue/maintenance-queue.ts';
-import { restAfterErrors } from '../queue/rest-after-errors.ts';
-import { repeat } from '../repeat.ts';
 import { latestDue, overdueSince } from './due.ts';
+import { repeat } from '../timing.ts';
+import { DEFAULT_PREFIX, restAfterErrors } from '../audit-queue.ts';
+import { createMaintenanceQueue, MAINTENANCE_QUEUE, type MaintenanceJobData } from './maintenance-queue.ts';
+import { wholeNumber, WorkerOptionError } from '../options.ts';
 
 /** What is scheduled where. */
 export interface SchedulerOptions {

@@ -1,6 +1,6 @@
 import { classifyDbError, type Queryable } from '@spillway/db';
 import type { OutboxEvent } from '@spillway/redis';
-import type { AuditEntry } from '../queue/audit-entry.ts';
+import type { AuditEntry } from '../outbox.ts';
 
 /** How many rows events may become. */
 export interface WriteLimits {

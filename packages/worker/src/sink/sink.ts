@@ -1,19 +1,21 @@
-import { classifyDbError, type Queryable, recordMetrics } from '@spillway/db';
+import { classifyDbError, type Queryable, recordMetrics, type Sample } from '@spillway/db';
 import { Worker, type Job, type WorkerOptions as BullOptions, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import { wholeNumber } from '../errors.ts';
-import { isUnmigrated } from '../health/unmigrated.ts';
-import type { WorkerLogger } from '../logger.ts';
-import { AUDIT_QUEUE, countDuplicates, DEFAULT_PREFIX, type AuditJobData } from '../queue/audit-queue.ts';
-import type { MemoryWatch } from '../queue/memory-watch.ts';
-import { restAfterErrors } from '../queue/rest-after-errors.ts';
-import { repeat } from '../repeat.ts';
-import { LagMeter } from './lag-meter.ts';
-import { redisNowMs } from '../redis-clock.ts';
-import { withTimeout } from '../with-timeout.ts';
-import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
+import { type WorkerLogger, isUnmigrated } from '../logger.ts';
 import type { WriteLimits } from './event-writer.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
+import { withTimeout, repeat, redisNowMs } from '../timing.ts';
+import {
+  AUDIT_QUEUE,
+  countDuplicates,
+  DEFAULT_PREFIX,
+  type AuditJobData,
+  type MemoryWatch,
+  restAfterErrors,
+} from '../audit-queue.ts';
+import { wholeNumber } from '../options.ts';
+import type { AuditEntry } from '../outbox.ts';
+import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 
 /** How hard the sink works. */
 export interface SinkTuning {
@@ -214,4 +216,40 @@ function listen(worker: Worker<AuditJobData, WriteReport, 'events'>, memory: Mem
     ),
   );
   worker.on('stalled', (jobId) => logger.warn({ jobId }, 'sink: a job of a dead worker starts again'));
+}
+
+/** Lags that are kept between two samples; of more, those that come later take the place of earlier ones. */
+const MOST = 10_000;
+
+/**
+ * How long events took from the moment at which they happened until they were committed in Postgres, by Redis' clock.
+ * The age of what waits says nothing about it: in health nothing waits.
+ */
+export class LagMeter {
+  #lags: number[] = [];
+  #next = 0;
+  /** How far Redis' clock is ahead of this process', in ms. */
+  redisAheadMs = 0;
+
+  /** Called when entries were committed. A stream's ids begin with the time at which they were made. */
+  committed(entries: readonly AuditEntry[]): void {
+    const nowMs = Date.now() + this.redisAheadMs;
+    for (const [, id] of entries) {
+      const lagMs = Math.max(0, nowMs - Number(id.split('-')[0]));
+      if (!Number.isFinite(lagMs)) continue;
+      this.#lags[this.#next % MOST] = lagMs;
+      this.#next += 1;
+    }
+  }
+
+  /** Samples of what was committed since the last time; none when nothing was. */
+  take(): Sample[] {
+    const lags = this.#lags.toSorted((one, other) => one - other);
+    this.#lags = [];
+    this.#next = 0;
+    return [50, 99].flatMap((percent) => {
+      const value = lags[Math.ceil((lags.length * percent) / 100) - 1];
+      return value === undefined ? [] : [{ name: `audit_event_lag_p${percent}_ms`, value, unit: 'ms', tags: {} }];
+    });
+  }
 }

@@ -1,11 +1,11 @@
 import { createPool, decodePayload } from '@spillway/db';
 import { parseOutboxEntry } from '@spillway/redis';
 import { describe, expect, it } from 'vitest';
-import type { AuditEntry } from '../queue/audit-entry.ts';
-import { useMigratedPostgres } from '../../test/migrated.ts';
-import { blockEntry, type BlockFacts, T0 } from '../../test/block-entries.ts';
-import { blockTable, mergeBlocks } from './block-table.ts';
 import { writeEntries } from './write-entries.ts';
+import type { AuditEntry } from '../outbox.ts';
+import { blockTable, mergeBlocks } from './event-tables.ts';
+import { blockEntry, type BlockFacts, T0 } from '../../test/entries.ts';
+import { useMigratedPostgres } from '../../test/helpers.ts';
 
 const postgres = useMigratedPostgres();
 

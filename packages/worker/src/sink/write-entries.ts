@@ -1,13 +1,5 @@
-import { noteStored, type Queryable, type StoredStretch } from '@spillway/db';
-import { parseOutboxEntry, type OutboxEvent } from '@spillway/redis';
-import type { AuditEntry } from '../queue/audit-entry.ts';
-import { blockTable } from './block-table.ts';
-import { breakerTable } from './breaker-table.ts';
-import { changeTable } from './change-table.ts';
-import { decisionCountsTable } from './decision-counts-table.ts';
-import { keepDeadLetters } from './dead-letters.ts';
-import { nearLimitTable } from './near-limit-table.ts';
-import { endedEpochTable } from './ended-epoch-table.ts';
+import { noteStored, type Queryable, type StoredStretch, insertDeadLetter } from '@spillway/db';
+import { parseOutboxEntry, type OutboxEvent, outboxFields } from '@spillway/redis';
 import {
   eventWriter,
   reasonOf,
@@ -16,7 +8,16 @@ import {
   type Rejection,
   type WriteLimits,
 } from './event-writer.ts';
-import { outageTable } from './outage-table.ts';
+import { type AuditEntry, deterministicUuid, sequenceOf } from '../outbox.ts';
+import {
+  blockTable,
+  breakerTable,
+  nearLimitTable,
+  decisionCountsTable,
+  outageTable,
+  endedEpochTable,
+  changeTable,
+} from './event-tables.ts';
 
 /** The types of events that have a table. */
 const writers: ReadonlyMap<string, EventWriter> = new Map(
@@ -159,4 +160,38 @@ function inOrder(events: readonly OutboxEvent[]): readonly OutboxEvent[] {
     one.time - other.time || one.number - other.number;
   const sorted = placed.every((entry, index) => index === 0 || isAhead(placed[index - 1] ?? entry, entry) <= 0);
   return sorted ? events : placed.toSorted(isAhead).map(({ event }) => event);
+}
+
+/** What `audit_dead_letters.payload` holds of an entry: all of it, so that it can be replayed. */
+export interface DeadLetterPayload {
+  readonly shard: number;
+  readonly entryId: string;
+  /** Names and values in turn. */
+  readonly fields: readonly string[];
+}
+
+/**
+ * Keeps entries that can't be stored, whole and with the reason. The id is computed from the entry, so that a second
+ * delivery adds nothing.
+ *
+ * @param sourceJob the job that delivered them, for the investigation.
+ */
+export async function keepDeadLetters(
+  db: Queryable,
+  sourceJob: string,
+  rejections: readonly Rejection[],
+): Promise<void> {
+  await Promise.all(
+    rejections.map(async ({ entry, reason }) => {
+      const [shard, entryId, fields] = entry;
+      const payload: DeadLetterPayload = { shard, entryId, fields: outboxFields(fields) };
+      await insertDeadLetter(db, {
+        id: deterministicUuid(entry),
+        sourceJob,
+        reason,
+        payload,
+        outbox: sequenceOf(entry),
+      });
+    }),
+  );
 }

@@ -3,13 +3,12 @@ import { createPool, migrate } from '@spillway/db';
 import { startPostgres, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { createAuditQueue } from '../../src/queue/audit-queue.ts';
-import { reconcile } from '../../src/reconcile/reconcile.ts';
-import { outboxLength } from '../block-entries.ts';
 import { WorkerFleet } from './worker-fleet.ts';
-import { faults } from './faults.ts';
-import { seededRandom } from './random.ts';
+import { faults, seededRandom } from './faults.ts';
 import { startTraffic } from './traffic.ts';
+import { createAuditQueue } from '../../src/audit-queue.ts';
+import { reconcile } from '../../src/recovery/reconcile.ts';
+import { outboxLength } from '../entries.ts';
 
 /** `pnpm chaos` runs the long form; `SPILLWAY_CHAOS_SEED` repeats the order and the moments of a run's faults. */
 const long = process.env['SPILLWAY_CHAOS'] === 'long';

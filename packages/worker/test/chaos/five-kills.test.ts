@@ -1,9 +1,9 @@
 import { useRedis } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
-import { createAuditQueue } from '../../src/queue/audit-queue.ts';
-import { blockEntry } from '../block-entries.ts';
-import { useMigratedPostgres } from '../migrated.ts';
 import { WorkerFleet } from './worker-fleet.ts';
+import { createAuditQueue } from '../../src/audit-queue.ts';
+import { blockEntry } from '../entries.ts';
+import { useMigratedPostgres } from '../helpers.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();

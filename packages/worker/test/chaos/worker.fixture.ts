@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, type Queryable } from '@spillway/db';
 import { pino } from 'pino';
 import { OutboxReader } from '../../src/pump/outbox-reader.ts';
-import { drain } from '../../src/drain.ts';
 import { startWorker } from '../../src/start-worker.ts';
+import { drain } from '../../src/recovery/drain.ts';
 
 /**
  * A worker's process that ends itself with SIGKILL at a point that a kill from outside would seldom hit. Arguments:

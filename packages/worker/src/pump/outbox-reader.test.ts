@@ -1,0 +1,72 @@
+import { describe, expect, it, beforeEach } from 'vitest';
+import { decodeClaim, decodeStreams, forgetConsumers, release } from './outbox-reader.ts';
+import { useRedis } from '@spillway/local-servers/testing';
+
+const bytes = (text: string): Buffer => Buffer.from(text);
+const items = [[bytes('1-0'), [bytes('type'), bytes('block')]]];
+const decoded = { key: 'a', entries: [['1-0', ['type', 'block']]] };
+
+describe('decodeStreams', () => {
+  it('reads a list of pairs', () => expect(decodeStreams([[bytes('a'), items]])).toEqual([decoded]));
+  it('reads a flattened map', () =>
+    expect(decodeStreams([bytes('a'), items, bytes('b'), []])).toEqual([decoded, { key: 'b', entries: [] }]));
+  it('reads a reply without streams', () => expect(decodeStreams(null)).toEqual([]));
+});
+
+describe('decodeClaim', () => {
+  it('gives the cursor and leaves out entries that are gone', () =>
+    expect(decodeClaim([bytes('5-0'), [...items, [bytes('2-0'), null]], []])).toEqual({
+      cursor: '5-0',
+      entries: decoded.entries,
+    }));
+});
+
+describe('the scripts of an outbox', () => {
+  const redis = useRedis();
+  const [stream, group] = ['{sw:00}:outbox', 'spillway'];
+  let ids: string[];
+
+  beforeEach(async () => {
+    const added = await Promise.all([1, 2, 3].map((n) => redis.client.xadd(stream, '*', 'n', n)));
+    ids = added.filter((id) => id !== null);
+    await redis.client.xgroup('CREATE', stream, group, '0');
+    await redis.client.xreadgroup('GROUP', group, 'busy', 'STREAMS', stream, '>');
+  });
+
+  const consumers = async (): Promise<unknown[]> =>
+    ((await redis.client.xinfo('CONSUMERS', stream, group)) as unknown[][]).map((consumer) => consumer[1]);
+
+  describe('release', () => {
+    it('takes entries out of group and stream, and is harmless the second time', async () => {
+      expect(await release.run(redis.client, [stream], [group, ...ids.slice(0, 2)])).toBe(2);
+      expect(await redis.client.xlen(stream)).toBe(1);
+      expect((await redis.client.xpending(stream, group))[0]).toBe(1);
+      expect(await release.run(redis.client, [stream], [group, ...ids.slice(0, 2)])).toBe(0);
+    });
+
+    it('takes the largest batch', async () => {
+      const many = Array.from({ length: 5_000 }, (_, index) => `1-${index + 1}`);
+      expect(await release.run(redis.client, [stream], [group, ...many])).toBe(0);
+    });
+  });
+
+  describe('forgetConsumers', () => {
+    it('leaves a consumer that holds entries, however long it is silent', async () => {
+      expect(await forgetConsumers.run(redis.client, [stream], [group, 0, 'busy'])).toBe(0);
+      expect(await consumers()).toEqual(['busy']);
+    });
+
+    it('removes by name, or after a silence, those that hold nothing', async () => {
+      await redis.client.xgroup('CREATECONSUMER', stream, group, 'one');
+      await redis.client.xgroup('CREATECONSUMER', stream, group, 'two');
+      expect(await forgetConsumers.run(redis.client, [stream], [group, 3_600_000, 'one'])).toBe(1);
+      expect(await consumers()).toEqual(['busy', 'two']);
+      expect(await forgetConsumers.run(redis.client, [stream], [group, 0, ''])).toBe(1);
+      expect(await consumers()).toEqual(['busy']);
+    });
+
+    it('has nothing to do where there is no stream', async () => {
+      expect(await forgetConsumers.run(redis.client, ['{sw:01}:outbox'], [group, 0, ''])).toBe(0);
+    });
+  });
+});

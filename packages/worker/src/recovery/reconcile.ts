@@ -1,0 +1,236 @@
+import {
+  endEpochs,
+  findMissing,
+  type GapKind,
+  type GapRange,
+  insertGaps,
+  type KnownSeq,
+  listEpochs,
+  moveWatermarks,
+  type Queryable,
+  type SeqBounds,
+  type StoredEpoch,
+} from '@spillway/db';
+import {
+  type OutboxClient,
+  readHeads,
+  endedEpochId,
+  deterministicUuid,
+  type OutboxHead,
+  sequenceOf,
+} from '../outbox.ts';
+import type { AuditQueue } from '../audit-queue.ts';
+import { outboxKeys } from '@spillway/redis';
+
+/** What {@link reconcile} reads and writes. */
+export interface ReconcileDeps {
+  /** The limiters' Redis. */
+  readonly redis: OutboxClient;
+  readonly queue: AuditQueue;
+  readonly pool: Queryable;
+  readonly shards: number;
+  /** As the limiters have it. @default none */
+  readonly namespace?: string;
+}
+
+/** How to look. */
+export interface ReconcileOptions {
+  /** Finds and writes nothing. @default false */
+  readonly dryRun?: boolean;
+  /** When aborted, the look ends without a report. */
+  readonly signal?: AbortSignal;
+}
+
+/** An epoch that is over. `seq` is its highest number that is stored or on its way. */
+export interface EndedEpoch extends KnownSeq {
+  /**
+   * How many numbers beyond that a worker saw given out: so many events are lost at least, and are among the missing. What
+   * was given out after a worker last looked is lost without a number to miss it by. `unknown` when none ever looked.
+   */
+  readonly lostAtLeast: number | 'unknown';
+}
+
+/** What was found. */
+export interface ReconcileReport {
+  /** Numbers that are nowhere and were not reported before. */
+  readonly missing: readonly GapRange[];
+  /** How many events these are. */
+  readonly missingEvents: number;
+  /** Epochs that are over: Redis was emptied, restarted or replaced by a replica. */
+  readonly ended: readonly EndedEpoch[];
+  /** What was compared. */
+  readonly checked: readonly SeqBounds[];
+  readonly dryRun: boolean;
+}
+
+/**
+ * Compares the numbers that the limiters gave their events with those in the tables, and writes a row of kind `missing`
+ * into `audit_gaps` for each range that is nowhere. A range is reported once. Reads the numbers above `audit_watermarks` only, and
+ * moves these up to the first number of each outbox that is still on its way: Redis may lose that one yet.
+ *
+ * Not missing is what still is on its way (in the outbox, in a job), what is a dead letter, and what was stored and then
+ * cleaned by age. The places are looked at in the order in which events pass through them: counters, outbox, queue, tables. So an
+ * event that moves meanwhile is seen in at least one.
+ *
+ * An epoch that is over (Redis was emptied, restarted or replaced) is looked at up to the highest number that a worker saw in
+ * it. A row of kind `epoch_ended` says how many of these are lost; numbers that were assigned unseen can't be counted.
+ *
+ * @throws the signal's reason when it is aborted, pg's and ioredis' errors.
+ */
+export async function reconcile(
+  deps: ReconcileDeps,
+  { dryRun = false, signal }: ReconcileOptions = {},
+): Promise<ReconcileReport> {
+  const { redis, queue, pool, shards, namespace } = deps;
+  const outboxes = await Promise.all(
+    (await readHeads(redis, shards, namespace)).map(async ({ shard, epoch, seq }) => ({
+      shard,
+      epoch,
+      seq,
+      oldest: await oldestSeqs(redis, { shard, epoch }, namespace),
+    })),
+  );
+  const known = await queuedSeqs(queue, signal);
+  const stored = await listEpochs(pool);
+  const checked = bounds(outboxes, stored);
+  const missing = await findMissing(pool, checked, known, { signal });
+  const ended = endedEpochs(outboxes, stored, known);
+  if (!dryRun) {
+    await report(pool, missing);
+    await reportEnded(pool, ended);
+    // Last: a number below the watermark is never looked at again.
+    await moveWatermarks(pool, settled(checked, known));
+  }
+  const missingEvents = missing.reduce((sum, { fromSeq, toSeq }) => sum + toSeq - fromSeq + 1, 0);
+  return { missing, missingEvents, ended, checked, dryRun };
+}
+
+/** An outbox, and the oldest number of each epoch that is in it still. */
+interface Outbox extends KnownSeq {
+  readonly oldest: ReadonlyMap<number, number>;
+}
+
+/** Each epoch up to what has left the outbox: the present ones to their last number, those that are over to the highest seen. */
+function bounds(outboxes: readonly Outbox[], stored: readonly StoredEpoch[]): SeqBounds[] {
+  const present = new Map(outboxes.map((outbox) => [outbox.shard, outbox]));
+  const past = stored.filter(({ shard, epoch }) => present.get(shard)?.epoch !== epoch);
+  const epochs = [
+    ...outboxes.map(({ shard, epoch, seq }) => ({ shard, epoch, high: seq })),
+    ...past.map(({ shard, epoch, seq, seenSeq }) => ({ shard, epoch, high: Math.max(seq, seenSeq) })),
+  ];
+  return epochs
+    .map(({ shard, epoch, high }) => {
+      const waiting = present.get(shard)?.oldest.get(epoch) ?? Infinity;
+      return { shard, epoch, high: Math.min(high, waiting - 1) };
+    })
+    .filter(({ epoch, high }) => epoch > 0 && high > 0);
+}
+
+/** How far each outbox needs no look any more: all numbers up to there are stored or reported, and none is on its way. */
+function settled(checked: readonly SeqBounds[], known: readonly KnownSeq[]): KnownSeq[] {
+  const lowest = new Map<string, number>();
+  for (const { shard, epoch, seq } of known) {
+    lowest.set(`${shard}/${epoch}`, Math.min(seq, lowest.get(`${shard}/${epoch}`) ?? Infinity));
+  }
+  return checked.map(({ shard, epoch, high }) => {
+    const waiting = lowest.get(`${shard}/${epoch}`) ?? Infinity;
+    return { shard, epoch, seq: Math.min(high, waiting - 1) };
+  });
+}
+
+/** The epochs of these outboxes that are not the present ones. */
+function endedEpochs(
+  outboxes: readonly Outbox[],
+  stored: readonly StoredEpoch[],
+  known: readonly KnownSeq[],
+): EndedEpoch[] {
+  const present = new Map(outboxes.map((outbox) => [outbox.shard, outbox]));
+  const inFlight = new Map<string, number>();
+  for (const { shard, epoch, seq } of known) {
+    inFlight.set(`${shard}/${epoch}`, Math.max(seq, inFlight.get(`${shard}/${epoch}`) ?? 0));
+  }
+  return stored
+    .filter(({ shard, epoch }) => epoch > 0 && (present.get(shard)?.epoch ?? epoch) !== epoch)
+    .map(({ shard, epoch, seq, seenSeq }) => {
+      // What waits in the outbox or the queue isn't lost. Of the outbox the oldest is known: nothing behind it is.
+      const waits = present.get(shard)?.oldest.has(epoch) === true ? seenSeq : 0;
+      const last = Math.max(seq, waits, inFlight.get(`${shard}/${epoch}`) ?? 0);
+      return { shard, epoch, seq: last, lostAtLeast: seenSeq === 0 ? 'unknown' : Math.max(0, seenSeq - last) };
+    });
+}
+
+async function report(db: Queryable, missing: readonly GapRange[]): Promise<void> {
+  await insertGaps(
+    db,
+    missing.map((range) => ({
+      id: deterministicUuid(['missing', range.shard, range.epoch, range.fromSeq, range.toSeq]),
+      kind: 'missing' satisfies GapKind,
+      ...range,
+      detail: { foundBy: 'reconcile' },
+      detectedAtMs: Date.now(),
+    })),
+  );
+}
+
+async function reportEnded(db: Queryable, ended: readonly EndedEpoch[]): Promise<void> {
+  await endEpochs(
+    db,
+    ended.map(({ shard, epoch, seq, lostAtLeast }) => ({
+      id: endedEpochId(shard, epoch),
+      shard,
+      epoch,
+      seenSeq: 0,
+      detail: { lastStoredSeq: seq, lostAtLeast },
+      dropped: null,
+    })),
+  );
+}
+
+/** Entries that are looked at in one go. */
+const PAGE = 100;
+
+/** Jobs that are read in one go; each may hold thousands of events. */
+const JOBS_AT_ONCE = 20;
+
+/**
+ * The number of the oldest event of each epoch that is in a shard's outbox still, down to the epoch `until`. Events stand there
+ * in the order of their epochs, so that nobody reads further than to the first of the present one.
+ */
+export async function oldestSeqs(
+  redis: OutboxClient,
+  { shard, epoch: until }: Pick<OutboxHead, 'shard' | 'epoch'>,
+  namespace = '',
+): Promise<Map<number, number>> {
+  const oldest = new Map<number, number>();
+  let from = '-';
+  for (;;) {
+    const entries = await redis.xrange(outboxKeys(shard, namespace).stream, from, '+', 'COUNT', PAGE);
+    for (const [id, fields] of entries) {
+      const event = sequenceOf([shard, id, fields]);
+      if (event !== undefined && !oldest.has(event.epoch)) oldest.set(event.epoch, event.seq);
+      if (event?.epoch === until) return oldest;
+    }
+    const last = entries.at(-1);
+    if (last === undefined || entries.length < PAGE) return oldest;
+    from = `(${last[0]}`;
+  }
+}
+
+/**
+ * The sequenced events in all jobs that are not completed; those of failed jobs too, because they are in there still.
+ * The jobs are listed in one look, so that none is missed that changes its state meanwhile. One that is gone when it is
+ * read was completed, so its events are in their tables.
+ */
+export async function queuedSeqs(queue: AuditQueue, signal?: AbortSignal): Promise<KnownSeq[]> {
+  const found: KnownSeq[] = [];
+  const ids = await queue.getRanges(['waiting', 'active', 'delayed', 'failed', 'prioritized'], 0, -1);
+  for (let start = 0; start < ids.length; start += JOBS_AT_ONCE) {
+    signal?.throwIfAborted();
+    const jobs = await Promise.all(ids.slice(start, start + JOBS_AT_ONCE).map(async (id) => queue.getJob(id)));
+    for (const entry of jobs.flatMap((job) => job?.data.entries ?? [])) {
+      const event = sequenceOf(entry);
+      if (event !== undefined) found.push(event);
+    }
+  }
+  return found;
+}
