@@ -7,8 +7,8 @@ export {
   resolveAlerts,
   type PendingNotification,
   type Violation,
-} from './alerts.ts';
-export { generateKey, type GeneratedKey, parseKey, type ApiKeyParts, secretMatches } from './api-keys/api-key.ts';
+} from './monitoring.ts';
+export { generateKey, type GeneratedKey, parseKey, type ApiKeyParts, secretMatches } from './api-keys.ts';
 export {
   type ActiveApiKey,
   activeApiKeys,
@@ -26,13 +26,13 @@ export {
   revokeApiKey,
   rotateApiKey,
   touchApiKeys,
-} from './api-keys/api-keys.ts';
-export { ArchiveError, type ArchiveErrorReason } from './archive/archive-error.ts';
+} from './api-keys.ts';
+export { ArchiveError, type ArchiveErrorReason } from './archive/archive-table.ts';
 export type { MovedPartition } from './archive/archive-partitions.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
 export { type ArchiveReport, inspectArchives } from './archive/ensure-archive.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
-export { sqlState, classifyDbError, type DbErrorKind } from './classify-db-error.ts';
+export { sqlState, classifyDbError, type DbErrorKind } from './errors.ts';
 export { cleanUpRows } from './cleanup/clean-up-rows.ts';
 export { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup/cleanup-rule.ts';
 export {
@@ -44,9 +44,9 @@ export {
   readBackendPid,
   readServer,
   type ServerState,
-} from './connection/connection.ts';
-export { createPool, type PoolOptions } from './connection/create-pool.ts';
-export { transaction, type TransactionOptions } from './connection/transaction.ts';
+} from './connection.ts';
+export { createPool, type PoolOptions } from './connection.ts';
+export { transaction, type TransactionOptions } from './connection.ts';
 export {
   blockedActions,
   type BlockedSubject,
@@ -59,7 +59,7 @@ export {
   topUsers,
   type TopUsers,
 } from './dashboard/blocked-subjects.ts';
-export { type BreakerOverview, breakerOverview } from './dashboard/breaker-overview.ts';
+export { type BreakerOverview, breakerOverview } from './dashboard/overviews.ts';
 export {
   type Capacity,
   type CapacityProblem,
@@ -67,11 +67,11 @@ export {
   readCapacity,
   recordCapacity,
 } from './dashboard/capacity.ts';
-export { decisionRates, type DecisionRates, decisionSeries, type DecisionStep } from './dashboard/decisions.ts';
-export { jobOverview, type JobOverview } from './dashboard/job-overview.ts';
-export { type LatestMetric, latestMetrics, metricSeries, type MetricStep } from './dashboard/metric-series.ts';
-export { InvalidOptionError } from './invalid-option-error.ts';
-export { ensureMetricDays, metricDaysReady, type MetricDaysOptions } from './metrics/metric-days.ts';
+export { decisionRates, type DecisionRates, decisionSeries, type DecisionStep } from './dashboard/series.ts';
+export { jobOverview, type JobOverview } from './dashboard/overviews.ts';
+export { type LatestMetric, latestMetrics, metricSeries, type MetricStep } from './dashboard/series.ts';
+export { InvalidOptionError } from './errors.ts';
+export { ensureMetricDays, metricDaysReady, type MetricDaysOptions } from './metrics.ts';
 export {
   insertMetrics,
   listMetrics,
@@ -84,9 +84,9 @@ export {
   type StoredMetric,
   isReservedMetric,
   rollUpMetrics,
-} from './metrics/metrics.ts';
+} from './metrics.ts';
 export { type ApplicationTable, migrate, type MigrateOptions, type MigrateReport } from './migrate/migrate.ts';
-export { MigrationError, type MigrationErrorReason } from './migrate/migration-error.ts';
+export { MigrationError, type MigrationErrorReason } from './migrate/migration-folder.ts';
 export {
   ensurePartitions,
   type EnsurePartitionsOptions,
@@ -98,7 +98,7 @@ export {
   type PartitionErrorReason,
   type TableName,
 } from './partitions/partitioned-table.ts';
-export { listPartitions, monthsReady, type Partition } from './partitions/list-partitions.ts';
+export { listPartitions, monthsReady, type Partition } from './partitions/partitioned-table.ts';
 export {
   retirePartitions,
   type RetirePartitionsOptions,
@@ -114,7 +114,7 @@ export {
   type RunStatus,
   type TableRunEnd,
   type TableRunStart,
-} from './runs/table-runs.ts';
+} from './table-runs.ts';
 export {
   findMissing,
   type FindMissingOptions,
@@ -126,15 +126,15 @@ export {
 } from './trail/find-missing.ts';
 export { type Page, type PageOptions, InvalidCursorError } from './query/keyset-page.ts';
 export type { InsertRows } from './query/unnest-insert.ts';
-export { type BlockRow, listBlocks, type ListBlocksOptions, upsertBlocks } from './trail/blocks.ts';
-export { addDecisions, type DecisionReportRow } from './trail/decisions.ts';
+export { type BlockRow, listBlocks, type ListBlocksOptions, upsertBlocks } from './trail/event-rows.ts';
+export { addDecisions, type DecisionReportRow } from './trail/event-rows.ts';
 export {
   type BreakerEventRow,
   insertBreakerEvents,
   listBreakerEvents,
   type ListBreakerEventsOptions,
   type StoredBreakerEvent,
-} from './trail/breaker-events.ts';
+} from './trail/event-rows.ts';
 export {
   type Change,
   type ChangeRow,
@@ -145,7 +145,7 @@ export {
   recordChange,
   type StoredChange,
 } from './trail/changes.ts';
-export { decodePayload } from './trail/dead-letter-payload.ts';
+export { decodePayload } from './trail/dead-letters.ts';
 export {
   type DeadLetter,
   type DeadLetterFilter,
@@ -173,8 +173,8 @@ export {
   upsertOutages,
 } from './trail/gaps.ts';
 export { endEpochs, type EndedEpochRow, noteSeen, noteStored, type StoredStretch } from './trail/outbox-epochs.ts';
-export { type RecentEvent, recentEvents } from './trail/recent-events.ts';
-export type { OutboxIdentity } from './trail/outbox-identity.ts';
+export { type RecentEvent, recentEvents } from './trail/event-rows.ts';
+export type { OutboxIdentity } from './trail/outbox-epochs.ts';
 export {
   apiKeyScopes,
   archivalRunStatuses,
@@ -186,7 +186,7 @@ export {
 export type { RolesReport } from './roles/ensure-roles.ts';
 export { type Exposure, listExposures } from './roles/exposures.ts';
 export type { RoleName } from './roles/privileges.ts';
-export { type JobLockResult, withJobLock } from './runs/job-lock.ts';
+export { type JobLockResult, withJobLock } from './job-runs.ts';
 export {
   beginRun,
   endRun,
@@ -199,7 +199,7 @@ export {
   type RunEnd,
   runningRun,
   type RunTrigger,
-} from './runs/job-runs.ts';
+} from './job-runs.ts';
 export {
   type JobHealth,
   readTrailHealth,
@@ -207,4 +207,4 @@ export {
   type Sample,
   takeTurn,
   type TrailHealth,
-} from './trail-health.ts';
+} from './monitoring.ts';

@@ -3,11 +3,10 @@ import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api';
 import { describe, expect, test } from 'vitest';
 import { migrationsFolder } from './migrate/migration-folder.ts';
 import * as tables from './schema/index.ts';
-import { upsertBlocks } from './trail/blocks.ts';
-import { insertBreakerEvents } from './trail/breaker-events.ts';
 import { blockRow, breakerEventRow } from '../test/rows.ts';
 import { dumpSchema } from '../test/dump-schema.ts';
 import { useDatabase } from '../test/use-database.ts';
+import { upsertBlocks, insertBreakerEvents } from './trail/event-rows.ts';
 
 const database = useDatabase();
 describe('the schema', () => {

@@ -1,7 +1,6 @@
 import { archiveRows } from '../src/archive/archive-rows.ts';
-import { createPool } from '../src/connection/create-pool.ts';
-import { withConnection } from '../src/connection/connection.ts';
 import { cutoff, orders } from './orders.ts';
+import { withConnection, createPool } from '../src/connection.ts';
 
 /** Archives the orders in a process of its own, to be killed. Writes the number of its server process first. */
 const [connectionString = ''] = process.argv.slice(2);

@@ -1,4 +1,4 @@
-import type { Queryable } from '../src/connection/connection.ts';
+import type { Queryable } from '../src/connection.ts';
 
 /**
  * Tables with columns and constraints as Postgres itself spells them. Partitions are left out, since which there are depends on

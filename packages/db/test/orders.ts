@@ -1,7 +1,7 @@
 import { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from '../src/archive/archive-rows.ts';
 import type { ArchiveTable } from '../src/archive/archive-table.ts';
-import { withConnection } from '../src/connection/connection.ts';
 import type { TestDatabase } from './use-database.ts';
+import { withConnection } from '../src/connection.ts';
 
 /** Rows from before it go into the archive. */
 export const cutoff = new Date('2025-12-10T00:00:00Z');

@@ -1,8 +1,8 @@
 import { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from '../src/archive/archive-rows.ts';
 import type { ArchiveTable } from '../src/archive/archive-table.ts';
-import { withConnection } from '../src/connection/connection.ts';
 import { cutoff, orders } from './orders.ts';
 import type { TestDatabase } from './use-database.ts';
+import { withConnection } from '../src/connection.ts';
 
 /** How the live table is made. */
 export interface PartitionedOrders {

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { BlockRow } from '../src/trail/blocks.ts';
-import type { BreakerEventRow } from '../src/trail/breaker-events.ts';
+import type { BlockRow, BreakerEventRow } from '../src/trail/event-rows.ts';
 
 /** 2025-06-01 12:00:00.123 UTC. */
 export const noonMs = 1_748_779_200_123;

@@ -1,8 +1,8 @@
 import { usePostgres } from '@spillway/local-servers/testing';
 import type { Pool } from 'pg';
 import { afterEach, beforeEach } from 'vitest';
-import { createPool } from '../src/connection/create-pool.ts';
 import { migrate } from '../src/migrate/migrate.ts';
+import { createPool } from '../src/connection.ts';
 
 /** A database of its own for each test. */
 export interface TestDatabase {

@@ -1,10 +1,9 @@
-import type { Connection } from '../connection/connection.ts';
 import { closeToOthers, giveToOwner, partitionName } from '../partitions/attach-partition.ts';
-import { monthsFrom } from '../partitions/list-partitions.ts';
-import { label, qualified, type TableName } from '../partitions/partitioned-table.ts';
+import { label, qualified, type TableName, monthsFrom } from '../partitions/partitioned-table.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
 import { type ColumnInfo, readRelation, type Relation } from './relation.ts';
 import { monthEnd, type RangePartition, readRanges } from './source-partitions.ts';
+import type { Connection } from '../connection.ts';
 
 /** A partition can't become one of the archive; its rows can go there all the same, one by one. */
 export class UnfitError extends Error {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/connection.ts';
 import { migrate, type MigrateOptions } from '../migrate/migrate.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
 import { type ArchiveTable, builtInArchives } from './archive-table.ts';
+import { withConnection } from '../connection.ts';
 
 const database = useDatabase('empty');
 const sql = async (text: string) => (await database.pool.query(text)).rows;

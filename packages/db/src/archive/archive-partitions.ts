@@ -1,11 +1,10 @@
-import type { Connection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
 import { label, qualified, type TableName } from '../partitions/partitioned-table.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
 import { finishMove, type Moved, movePartition, type PartitionMover } from './move-partition.ts';
 import { unfinishedMoves } from './partition-moves.ts';
 import type { Preflight } from './preflight.ts';
 import { type Interval, type RangePartition, readRanges, sortPartitions } from './source-partitions.ts';
+import { type Connection, transaction } from '../connection.ts';
 
 /** A partition that moved as it was. */
 export interface MovedPartition {

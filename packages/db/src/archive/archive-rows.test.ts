@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/connection.ts';
 import { cutoff, orders, ordersToArchive } from '../../test/orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
 import { builtInArchives } from './archive-table.ts';
+import { withConnection } from '../connection.ts';
 
 const database = useDatabase();
 const { archive, census, createOrders, query } = ordersToArchive(database);

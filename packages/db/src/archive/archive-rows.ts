@@ -1,15 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../connection/connection.ts';
-import { sqlState } from '../classify-db-error.ts';
-import { ArchiveError, isRefusal, RefusedRows } from './archive-error.ts';
 import { label } from '../partitions/partitioned-table.ts';
 import { archivePartitions, type MovedPartition } from './archive-partitions.ts';
-import { type ArchiveTable, type CompleteArchiveTable, completeArchiveTable } from './archive-table.ts';
+import {
+  type ArchiveTable,
+  type CompleteArchiveTable,
+  completeArchiveTable,
+  ArchiveError,
+  isRefusal,
+  RefusedRows,
+} from './archive-table.ts';
 import { countBeforeYearOne, countToArchive, readCutoff, TargetMonths } from './old-rows.ts';
 import { followSource } from './ensure-archive.ts';
 import { type Batch, type BatchRange, type Mover, prepareMover } from './move-batch.ts';
 import { type Preflight, preflightArchive } from './preflight.ts';
 import { type Interval, within } from './source-partitions.ts';
+import type { Connection } from '../connection.ts';
+import { sqlState } from '../errors.ts';
 
 /** How far to go, and who wants to know. */
 export interface ArchiveRowsOptions {

@@ -1,10 +1,9 @@
-import type { Connection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
 import { qualified, label } from '../partitions/partitioned-table.ts';
-import { sqlState } from '../classify-db-error.ts';
 import { type CompleteArchiveTable, type ArchiveTable, completeArchiveTable } from './archive-table.ts';
 import { preflightArchive } from './preflight.ts';
 import { readRelation, type Relation, TIME_TYPES } from './relation.ts';
+import { type Connection, transaction } from '../connection.ts';
+import { sqlState } from '../errors.ts';
 
 /** What was done to an archive so that its source fits. */
 export interface ArchiveChange {

@@ -1,10 +1,7 @@
-import type { Connection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
-import { qualified } from '../partitions/partitioned-table.ts';
-import type { Period } from '../partitions/list-partitions.ts';
-import { ArchiveError } from './archive-error.ts';
-import { type CompleteArchiveTable, isOld } from './archive-table.ts';
+import { qualified, type Period } from '../partitions/partitioned-table.ts';
+import { type CompleteArchiveTable, isOld, ArchiveError } from './archive-table.ts';
 import type { Preflight } from './preflight.ts';
+import { type Connection, transaction } from '../connection.ts';
 
 /** What one transaction moved. */
 export interface Batch {

@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
 import { lockCreators } from '../partitions/attach-partition.ts';
-import { sqlState } from '../classify-db-error.ts';
 import { label, qualified } from '../partitions/partitioned-table.ts';
 import { adoptPartition, clearTarget, UnfitError } from './adopt-partition.ts';
-import { ArchiveError } from './archive-error.ts';
-import type { CompleteArchiveTable } from './archive-table.ts';
+import { type CompleteArchiveTable, ArchiveError } from './archive-table.ts';
 import { beginMove, endMove, type PartitionMove, readPlace } from './partition-moves.ts';
 import { type RangePartition, readBound, within } from './source-partitions.ts';
+import { type Connection, transaction } from '../connection.ts';
+import { sqlState } from '../errors.ts';
 
 /** What became of a partition. `unfit`: its rows have to move one by one. `late`: the next run goes on with it. */
 export type Moved =

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { cleanUpRows } from '../cleanup/clean-up-rows.ts';
-import { withConnection } from '../connection/connection.ts';
 import { cutoff, orders, ordersToArchive } from '../../test/orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
+import { withConnection } from '../connection.ts';
 
 const database = useDatabase();
 const { archive, census, createOrders, query } = ordersToArchive(database);

@@ -1,11 +1,9 @@
-import type { Connection, Queryable } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
-import { PartitionError } from '../partitions/partitioned-table.ts';
-import { monthsFrom, type Period } from '../partitions/list-partitions.ts';
-import { sqlState } from '../classify-db-error.ts';
+import { PartitionError, monthsFrom, type Period } from '../partitions/partitioned-table.ts';
 import { type CompleteArchiveTable, isOld } from './archive-table.ts';
 import type { Preflight } from './preflight.ts';
+import { type Connection, type Queryable, transaction } from '../connection.ts';
+import { sqlState } from '../errors.ts';
 
 /**
  * The first day of each month (UTC) that has rows to move, oldest first. Jumps from month to month along the timestamp

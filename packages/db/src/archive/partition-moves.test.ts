@@ -4,12 +4,11 @@ import { createInterface } from 'node:readline';
 import { compiled } from '@spillway/local-servers/testing';
 import type { PoolClient } from 'pg';
 import { describe, expect, test, vi } from 'vitest';
-import { type Connection, withConnection } from '../connection/connection.ts';
-import { createPool } from '../connection/create-pool.ts';
 import { cutoff, orders } from '../../test/orders.ts';
 import { partitionedOrders } from '../../test/partitioned-orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
+import { type Connection, withConnection, createPool } from '../connection.ts';
 
 const fixture = await compiled(new URL('../../test/archive-orders.fixture.ts', import.meta.url));
 const database = useDatabase();

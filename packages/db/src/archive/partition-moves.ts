@@ -1,9 +1,9 @@
 import { and, asc, eq } from 'drizzle-orm';
-import type { Queryable } from '../connection/connection.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
 import { typed } from '../query/typed.ts';
 import { partitionMoves } from '../schema/job-runs.ts';
 import type { CompleteArchiveTable } from './archive-table.ts';
+import type { Queryable } from '../connection.ts';
 
 /** A partition on its way from a live table into its archive. */
 export interface PartitionMove extends TableName {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/connection.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
 import { orders } from '../../test/orders.ts';
 import { partitionedOrders } from '../../test/partitioned-orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
+import { withConnection } from '../connection.ts';
 
 const database = useDatabase();
 const { archive, census, createOrders, partitionsOf, query, run } = partitionedOrders(database);

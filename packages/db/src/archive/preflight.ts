@@ -1,8 +1,8 @@
-import type { Connection } from '../connection/connection.ts';
 import { label, qualified } from '../partitions/partitioned-table.ts';
-import { sqlState } from '../classify-db-error.ts';
 import { type CompleteArchiveTable, FINISHED } from './archive-table.ts';
 import { type ColumnInfo, readRelation, type Relation, TIME_TYPES, rowSecurityProblem } from './relation.ts';
+import type { Connection } from '../connection.ts';
+import { sqlState } from '../errors.ts';
 
 /** What was found before anything is moved. */
 export interface Preflight {

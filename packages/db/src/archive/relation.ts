@@ -1,5 +1,5 @@
-import type { Connection } from '../connection/connection.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
+import type { Connection } from '../connection.ts';
 
 /** A table of the catalog. */
 export interface Relation {

@@ -1,5 +1,5 @@
-import type { Queryable } from '../connection/connection.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
+import type { Queryable } from '../connection.ts';
 
 /** A stretch of time, as text that casts to the column's type in a session in UTC; null where it has no end. */
 export interface Interval {

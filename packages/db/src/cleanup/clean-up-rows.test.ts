@@ -1,10 +1,10 @@
 import { beforeEach, expect, test } from 'vitest';
-import { withConnection } from '../connection/connection.ts';
-import { upsertBlocks } from '../trail/blocks.ts';
 import { blockRow } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { cleanUpRows } from './clean-up-rows.ts';
 import { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup-rule.ts';
+import { withConnection } from '../connection.ts';
+import { upsertBlocks } from '../trail/event-rows.ts';
 
 const database = useDatabase();
 const DAY_MS = 86_400_000;

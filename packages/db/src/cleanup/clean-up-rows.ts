@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readCutoff } from '../archive/old-rows.ts';
 import { RowSecurityError, rowSecurityProblem } from '../archive/relation.ts';
-import type { Connection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
-import { wholeNumber } from '../invalid-option-error.ts';
-import { sqlState } from '../classify-db-error.ts';
 import { type CleanUpOptions, type CleanUpReport, type CleanupRule, checkCleanupRule } from './cleanup-rule.ts';
-import { prepareCleaner } from './delete-batch.ts';
-import { dropOldPartitions } from './drop-partitions.ts';
 import { isPlainTable } from '../partitions/partitioned-table.ts';
+import { type Connection, transaction } from '../connection.ts';
+import { sqlState, wholeNumber } from '../errors.ts';
+import { prepareCleaner, dropOldPartitions } from './delete-rows.ts';
 
 /** Pause after a batch that could not have its locks, in milliseconds. */
 const RETRY_DELAY_MS = 50;

@@ -1,4 +1,3 @@
-import { wholeNumber } from '../invalid-option-error.ts';
 import {
   alerts,
   auditDeadLetters,
@@ -14,6 +13,7 @@ import {
   systemMetrics,
 } from '../schema/index.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
+import { wholeNumber } from '../errors.ts';
 
 /** Which rows of a table are deleted by age. */
 export interface CleanupRule {

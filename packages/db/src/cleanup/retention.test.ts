@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import { withConnection } from '../connection/connection.ts';
-import { ensureMetricDays } from '../metrics/metric-days.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { cleanUpRows } from './clean-up-rows.ts';
 import { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup-rule.ts';
+import { withConnection } from '../connection.ts';
+import { ensureMetricDays } from '../metrics.ts';
 
 const database = useDatabase();
 

@@ -1,8 +1,8 @@
 import { and, eq, gt, sql } from 'drizzle-orm';
-import type { Queryable } from '../connection/connection.ts';
 import { ago, now, read, typed } from '../query/typed.ts';
 import { apiCallLogs } from '../schema/application.ts';
 import { rateLimitsV2 } from '../schema/trail.ts';
+import type { Queryable } from '../connection.ts';
 
 type Block = typeof rateLimitsV2.$inferSelect;
 

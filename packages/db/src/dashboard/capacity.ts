@@ -1,11 +1,10 @@
 import { sql, type SQL } from 'drizzle-orm';
-import { type ConnectionSource, type Queryable, withConnection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
 import { ago, read } from '../query/typed.ts';
 import { apiCallLogs, generations } from '../schema/application.ts';
 import { systemMetrics } from '../schema/metrics.ts';
-import { recordMetrics } from '../trail-health.ts';
-import { latestMetrics } from './metric-series.ts';
+import { type ConnectionSource, type Queryable, withConnection, transaction } from '../connection.ts';
+import { latestMetrics } from './series.ts';
+import { recordMetrics } from '../monitoring.ts';
 
 /** A number that was counted some time ago. */
 export interface Counted {

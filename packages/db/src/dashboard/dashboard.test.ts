@@ -1,15 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
-import { withConnection } from '../connection/connection.ts';
-import { ensureMetricDays } from '../metrics/metric-days.ts';
-import { rollUpMetrics } from '../metrics/metrics.ts';
 import { blockedActions, blocksOverview, topUsers } from './blocked-subjects.ts';
-import { breakerOverview } from './breaker-overview.ts';
-import { addDecisions } from '../trail/decisions.ts';
-import { decisionRates, decisionSeries } from './decisions.ts';
-import { jobOverview } from './job-overview.ts';
-import { latestMetrics, metricSeries } from './metric-series.ts';
+import { withConnection } from '../connection.ts';
+import { breakerOverview, jobOverview } from './overviews.ts';
+import { decisionRates, decisionSeries, latestMetrics, metricSeries } from './series.ts';
+import { rollUpMetrics, ensureMetricDays } from '../metrics.ts';
+import { addDecisions } from '../trail/event-rows.ts';
 
 const database = useDatabase();
 const MINUTE = 60_000;

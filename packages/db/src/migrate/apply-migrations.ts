@@ -1,10 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection, Queryable, ConnectionSource } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
-import { withJobLock } from '../runs/job-lock.ts';
-import { sqlState } from '../classify-db-error.ts';
-import { explainFailure, MigrationError } from './migration-error.ts';
-import type { AppliedMigration, Migration } from './migration-folder.ts';
+import { type AppliedMigration, type Migration, explainFailure, MigrationError } from './migration-folder.ts';
+import { type Connection, type Queryable, type ConnectionSource, transaction } from '../connection.ts';
+import { sqlState } from '../errors.ts';
+import { withJobLock } from '../job-runs.ts';
 
 /** How long migrations may keep others waiting. */
 export interface ApplySettings {

@@ -5,13 +5,13 @@ import { drizzle } from 'drizzle-orm/node-postgres';
 import { migrate as migrateByDrizzle } from 'drizzle-orm/node-postgres/migrator';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { listPartitions } from '../partitions/list-partitions.ts';
-import { upsertBlocks } from '../trail/blocks.ts';
 import { listExposures } from '../roles/exposures.ts';
 import { blockRow } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { migrate } from './migrate.ts';
 import { migrationsFolder } from './migration-folder.ts';
+import { listPartitions } from '../partitions/partitioned-table.ts';
+import { upsertBlocks } from '../trail/event-rows.ts';
 
 const database = useDatabase('empty');
 

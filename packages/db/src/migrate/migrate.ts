@@ -3,16 +3,21 @@ import { Pool } from 'pg';
 import { type ArchiveTable, builtInArchives } from '../archive/archive-table.ts';
 import { type ArchiveReport, ensureArchives, inspectArchives } from '../archive/ensure-archive.ts';
 import { readRelation } from '../archive/relation.ts';
-import { type Connection, type ConnectionSource, type Queryable, withConnection } from '../connection/connection.ts';
-import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
-import { ensureMetricDays } from '../metrics/metric-days.ts';
 import { ensurePartitions, type EnsurePartitionsReport } from '../partitions/ensure-partitions.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
 import { ensureRoles, type RolesReport } from '../roles/ensure-roles.ts';
 import { apiCallLogs, auditLogs, generations } from '../schema/index.ts';
 import { applyMigrations, readJournal, withMigrationLock } from './apply-migrations.ts';
-import { explainFailure, MigrationError } from './migration-error.ts';
-import { migrationsFolder, readMigrationFolder, planMigrations } from './migration-folder.ts';
+import {
+  migrationsFolder,
+  readMigrationFolder,
+  planMigrations,
+  explainFailure,
+  MigrationError,
+} from './migration-folder.ts';
+import { type Connection, type ConnectionSource, type Queryable, withConnection } from '../connection.ts';
+import { InvalidOptionError, wholeNumber } from '../errors.ts';
+import { ensureMetricDays } from '../metrics.ts';
 
 /** The database to migrate, reached directly or through any pooler. Exactly one of the first two. */
 export interface MigrateOptions {

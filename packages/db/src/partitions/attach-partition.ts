@@ -1,6 +1,5 @@
-import type { Connection } from '../connection/connection.ts';
-import type { PartitionedTable, TableName } from './partitioned-table.ts';
-import type { Period } from './list-partitions.ts';
+import type { PartitionedTable, TableName, Period } from './partitioned-table.ts';
+import type { Connection } from '../connection.ts';
 
 /** Makes racing creators take turns per table. The number is the name space, chosen once at random. */
 const ADVISORY_SPACE = 727_401;

@@ -1,9 +1,8 @@
 import type { Pool, PoolClient } from 'pg';
 import { describe, expect, test } from 'vitest';
-import { createPool } from '../connection/create-pool.ts';
-import { withConnection } from '../connection/connection.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { ensurePartitions, type EnsurePartitionsOptions, type EnsurePartitionsReport } from './ensure-partitions.ts';
+import { withConnection, createPool } from '../connection.ts';
 
 /** Sessions of this database that wait for a lock; other files run on the same server. */
 const WAITING = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`;

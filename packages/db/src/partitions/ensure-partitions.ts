@@ -1,10 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
-import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
-import { sqlState } from '../classify-db-error.ts';
 import { attachPartition, lockCreators, partitionName, findCoveringPartition } from './attach-partition.ts';
-import { monthsFrom, type Period } from './list-partitions.ts';
 import {
   PartitionError,
   type PartitionErrorReason,
@@ -12,7 +7,11 @@ import {
   type PartitionedTable,
   readPartitionedTable,
   type TableName,
+  monthsFrom,
+  type Period,
 } from './partitioned-table.ts';
+import { type Connection, transaction } from '../connection.ts';
+import { sqlState, InvalidOptionError, wholeNumber } from '../errors.ts';
 
 /** Which months of which table must exist. */
 export interface EnsurePartitionsOptions {

@@ -1,7 +1,6 @@
-import type { Connection } from '../connection/connection.ts';
-import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
-import { listPartitions, type Partition } from './list-partitions.ts';
-import { PartitionError, type TableName } from './partitioned-table.ts';
+import { PartitionError, type TableName, listPartitions, type Partition } from './partitioned-table.ts';
+import type { Connection } from '../connection.ts';
+import { InvalidOptionError, wholeNumber } from '../errors.ts';
 
 /** Which partitions leave a table, and what becomes of them. */
 export interface RetirePartitionsOptions {

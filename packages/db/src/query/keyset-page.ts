@@ -1,5 +1,5 @@
 import { and, type Column, desc, eq, gte, lt, type SQL, sql } from 'drizzle-orm';
-import { InvalidOptionError, wholeNumber } from '../invalid-option-error.ts';
+import { InvalidOptionError, wholeNumber } from '../errors.ts';
 
 /** Options of every list besides its own filters. */
 export interface PageOptions {

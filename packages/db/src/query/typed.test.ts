@@ -3,13 +3,13 @@ import { eq, gt } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import { Client } from 'pg';
 import { expect, test } from 'vitest';
-import { createApiKey, insertApiKey } from '../api-keys/api-keys.ts';
 import { rateLimitsV2 } from '../schema/index.ts';
 import { blockRow, noonMs } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
-import { listBlocks, upsertBlocks } from '../trail/blocks.ts';
 import { insertChange, listChanges } from '../trail/changes.ts';
 import { listDeadLetters } from '../trail/dead-letters.ts';
+import { listBlocks, upsertBlocks } from '../trail/event-rows.ts';
+import { createApiKey, insertApiKey } from '../api-keys.ts';
 
 const database = useDatabase();
 

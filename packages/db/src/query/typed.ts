@@ -1,7 +1,7 @@
 import { type Column, DrizzleQueryError, getTableColumns, is, type SQL, sql, type Table } from 'drizzle-orm';
 import { type NodePgClient, NodePgDatabase, NodePgSession } from 'drizzle-orm/node-postgres';
 import { PgCustomColumn, PgDialect, PgJsonb } from 'drizzle-orm/pg-core';
-import type { Queryable } from '../connection/connection.ts';
+import type { Queryable } from '../connection.ts';
 
 const dialect = new PgDialect();
 

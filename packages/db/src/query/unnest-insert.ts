@@ -1,7 +1,7 @@
 import { getTableColumns, getTableName, type Table } from 'drizzle-orm';
 import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core';
-import type { Queryable } from '../connection/connection.ts';
 import { isEpochMs } from './typed.ts';
+import type { Queryable } from '../connection.ts';
 
 /** Inserts rows and returns how many were new; with no rows it sends nothing. */
 export type InsertRows<Row> = (db: Queryable, rows: readonly Row[]) => Promise<number>;

@@ -1,10 +1,9 @@
 import { type ArchiveTable, builtInArchives } from '../archive/archive-table.ts';
-import type { Connection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
 import type { TableName } from '../partitions/partitioned-table.ts';
-import { sqlState } from '../classify-db-error.ts';
 import { closeExposures, type Exposure } from './exposures.ts';
 import { type Grant, grants, MOVE, OWN, type RoleName, roleNames, tablePrivileges } from './privileges.ts';
+import { type Connection, transaction } from '../connection.ts';
+import { sqlState } from '../errors.ts';
 
 /** What became of the roles. */
 export interface RolesReport {

@@ -1,5 +1,5 @@
-import type { Connection, Queryable } from '../connection/connection.ts';
 import { roleNames } from './privileges.ts';
+import type { Connection, Queryable } from '../connection.ts';
 
 /** A role that has a right on an object of Spillway's, and is neither its owner nor one of the four roles. */
 export interface Exposure {

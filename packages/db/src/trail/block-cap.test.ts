@@ -3,8 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { blockRow, noonMs } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
-import { type BlockRow, upsertBlocks } from './blocks.ts';
 import { findMissing } from './find-missing.ts';
+import { type BlockRow, upsertBlocks } from './event-rows.ts';
 
 const database = useDatabase();
 const MINUTE_MS = 60_000;

@@ -1,10 +1,9 @@
 import { and, sql } from 'drizzle-orm';
-import { type ConnectionSource, type Queryable, withConnection } from '../connection/connection.ts';
-import { transaction } from '../connection/transaction.ts';
 import { equals, type Page, type PageOptions, readPage } from '../query/keyset-page.ts';
 import { columnsOf, typed } from '../query/typed.ts';
 import { type InsertRows, unnestInsert } from '../query/unnest-insert.ts';
 import { changes } from '../schema/trail.ts';
+import { type ConnectionSource, type Queryable, withConnection, transaction } from '../connection.ts';
 
 /** A manual change. It must not contain a secret. */
 export interface Change {

@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Queryable } from '../connection/connection.ts';
 import { blockRow } from '../../test/rows.ts';
 import { useDatabase } from '../../test/use-database.ts';
-import { upsertBlocks } from './blocks.ts';
 import { insertDeadLetter } from './dead-letters.ts';
 import { findMissing, listEpochs, moveWatermarks } from './find-missing.ts';
 import { insertGaps } from './gaps.ts';
 import { noteStored } from './outbox-epochs.ts';
+import type { Queryable } from '../connection.ts';
+import { upsertBlocks } from './event-rows.ts';
 
 const database = useDatabase();
 const HIGH = 30;

@@ -1,5 +1,4 @@
 import { and, eq, gt, lte, type SQL, sql } from 'drizzle-orm';
-import type { Queryable } from '../connection/connection.ts';
 import { columnsOf, excluded, now, read, typed } from '../query/typed.ts';
 
 import type { GapKind } from '../schema/columns.ts';
@@ -15,6 +14,7 @@ import {
   systemMetrics,
 } from '../schema/index.ts';
 import type { GapRange } from './gaps.ts';
+import type { Queryable } from '../connection.ts';
 
 /** A stretch of one outbox' numbers to look at: from above its watermark through `high`. */
 export interface SeqBounds {

@@ -1,11 +1,11 @@
 import { and, eq, isNotNull, isNull, sql } from 'drizzle-orm';
-import type { Queryable } from '../connection/connection.ts';
 import { equals, type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
 import { columnsOf, excluded, now, typed } from '../query/typed.ts';
 import { type InsertRows, type NewRow, unnestCall, unnestInsert } from '../query/unnest-insert.ts';
 import { auditGaps } from '../schema/audit.ts';
 import type { GapKind } from '../schema/columns.ts';
 import type { Change } from './changes.ts';
+import type { Queryable } from '../connection.ts';
 
 /** Missing sequence numbers of one shard and epoch, both ends included. */
 export interface GapRange {

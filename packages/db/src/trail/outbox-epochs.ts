@@ -1,5 +1,5 @@
-import type { Queryable } from '../connection/connection.ts';
 import type { KnownSeq } from './find-missing.ts';
+import type { Queryable } from '../connection.ts';
 
 const NOTE_STORED = `
   SELECT spillway.note_stored($1::int4[], $2::int8[], $3::int8[], $4::text[], $5::int8[], $6::text[])::int AS reused`;
@@ -77,4 +77,14 @@ export async function endEpochs(db: Queryable, ended: readonly EndedEpochRow[]):
     ended.map(({ dropped }) => dropped?.count ?? null),
   ]);
   return rows[0]?.changed ?? 0;
+}
+
+/** Where an event stood in the outbox; the source of its primary key. */
+export interface OutboxIdentity {
+  /** Number of the hash-tag shard. */
+  readonly outboxShard: number;
+  /** Epoch of the shard's sequence counter; grows when the counter restarts. */
+  readonly outboxEpoch: number;
+  /** Sequence number within the epoch, from 1, without gaps. */
+  readonly outboxSeq: number;
 }

@@ -1,0 +1,158 @@
+import { getSystemErrorMap } from 'node:util';
+
+/**
+ * What the sink does about a failed insert:
+ * - `unavailable`: the database can't take it now. Wait and send the same again, without burning an attempt.
+ * - `bad-row`: the data are at fault. Bisect, dead-letter the row, keep the rest.
+ * - `bug`: our statement or schema is at fault, or we don't know. Fail loudly; neither waiting nor bisecting helps.
+ */
+export type DbErrorKind = 'unavailable' | 'bad-row' | 'bug';
+
+/** Five-character SQLSTATEs first, then two-character classes. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+const KIND_BY_SQLSTATE: ReadonlyMap<string, DbErrorKind> = new Map<string, DbErrorKind>([
+  // A standby that was the primary until the failover.
+  ['25006', 'unavailable'],
+  // idle_in_transaction_session_timeout and transaction_timeout, which a role may carry.
+  ['25P03', 'unavailable'],
+  ['25P04', 'unavailable'],
+  // Lost a race (serialization, deadlock), or waited too long for a lock: nothing wrong with the rows.
+  ['40001', 'unavailable'],
+  ['40003', 'unavailable'],
+  ['40P01', 'unavailable'],
+  ['55P03', 'unavailable'],
+  // admin_shutdown, crash_shutdown, cannot_connect_now, database_dropped, idle_session_timeout, statement_timeout.
+  ['57', 'unavailable'],
+  // Connection lost; out of disk, memory or connections; credentials being rotated; database not there (yet); disk I/O.
+  ['08', 'unavailable'],
+  ['53', 'unavailable'],
+  ['28', 'unavailable'],
+  ['3D', 'unavailable'],
+  ['58', 'unavailable'],
+  // Data exception, integrity violation, and limits such as a value too long for an index (54000).
+  ['22', 'bad-row'],
+  ['23', 'bad-row'],
+  ['54', 'bad-row'],
+]);
+
+/** Names of the system's errors (`ECONNREFUSED`, `EADDRNOTAVAIL`, …): none of them is about rows or statements. */
+const SYSTEM_CODES: ReadonlySet<string> = new Set(Array.from(getSystemErrorMap().values(), ([name]) => name));
+
+/**
+ * Codes of a connection that could not be made for reasons other than the system's: of name look-ups, of TLS, and of
+ * OpenSSL's check of a certificate (which is renewed one day).
+ */
+const CONNECT_CODE =
+  /^(EAI_[A-Z]+|ENOTFOUND|ENODATA|ESERVFAIL|EREFUSED|EBADRESP|ETIMEOUT|ERR_(SSL|TLS)_\w+|(CERT|CRL|OCSP)_\w+|UNABLE_TO_\w+|ERROR_IN_(CERT|CRL)_\w+|\w*SELF_SIGNED_CERT\w*|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|PATH_LENGTH_EXCEEDED)$/u;
+
+/** What has nothing to do with a connection to a database: a port of our own that is taken, a file that is there. */
+const LOCAL_SYSCALL = /^(listen|bind|spawn|open|mkdir|rmdir|unlink|rename|scandir|l?stat)/u;
+
+/** What poolers in front of Postgres (Neon's) say as a mere ERROR with SQLSTATE XX000, which is Postgres' own for a bug. */
+const POOLER_MESSAGES: readonly RegExp[] = [
+  /max(imum)? (number of )?client|too many (database )?connection|connection (slots|limit)|remaining connection/iu,
+  /(control plane|console) request failed|compute (node|time)|endpoint .*(disabled|suspended|not be found)/iu,
+  /(couldn't|could not|unable to|failed to) (connect|acquire|check ?out|wake)|(exceeded|reached) .*(quota|limit)/iu,
+  /tenant or user not found|rate limit|retry later|please retry|db(handler)? (exited|termination)/iu,
+];
+
+/** pg and pg-pool throw plain errors for these; their words are the only mark. */
+const DRIVER_MESSAGES: readonly RegExp[] = [
+  /^timeout exceeded when trying to connect/u,
+  /^timeout expired/u,
+  /^Connection terminated/u,
+  /^Query read timeout/u,
+  /^Client has encountered a connection error/u,
+  /^Client was closed and is not queryable/u,
+  /^The server does not support SSL connections/u,
+  /^There was an error establishing an SSL connection/u,
+  // Credentials, as class 28.
+  /^SASL: /u,
+];
+
+/**
+ * Sorts an error of pg (or one that has it as `cause`, at any depth) into what to do about it.
+ * Anything unknown is a `bug`: a loud failure is looked at, an endless wait is not.
+ */
+export function classifyDbError(error: unknown): DbErrorKind {
+  for (const link of causes(error)) {
+    const kind = classifyLink(link);
+    if (kind !== undefined) return kind;
+  }
+  return 'bug';
+}
+
+function classifyLink(error: Error): DbErrorKind | undefined {
+  const state = sqlState(error);
+  if (state !== undefined) return classifySqlState(state, error);
+  const code = textField(error, 'code') ?? '';
+  if (LOCAL_SYSCALL.test(textField(error, 'syscall') ?? '')) return undefined;
+  if (SYSTEM_CODES.has(code) || CONNECT_CODE.test(code)) return 'unavailable';
+  return DRIVER_MESSAGES.some((message) => message.test(error.message)) ? 'unavailable' : undefined;
+}
+
+function classifySqlState(state: string, error: Error): DbErrorKind {
+  const severity = textField(error, 'severity');
+  // Fatal is what ends a connection or refuses one. It says nothing about a statement, whatever code a pooler chose for it.
+  if (severity === 'FATAL' || severity === 'PANIC') return 'unavailable';
+  // PgBouncer says 08P01 for nearly everything, fatally. As a mere ERROR it is Postgres itself: we sent a wrong message.
+  if (state === '08P01' && severity === 'ERROR') return 'bug';
+  if (state === 'XX000' && POOLER_MESSAGES.some((message) => message.test(error.message))) return 'unavailable';
+  return KIND_BY_SQLSTATE.get(state) ?? KIND_BY_SQLSTATE.get(state.slice(0, 2)) ?? 'bug';
+}
+
+/** Properties that drivers and Node add to plain errors. */
+function textField(error: Error, name: 'code' | 'severity' | 'syscall'): string | undefined {
+  const value: unknown = Reflect.get(error, name);
+  return typeof value === 'string' ? value : undefined;
+}
+
+/**
+ * The SQLSTATE of an error that Postgres sent (five characters, such as `55P03`), or undefined for any other value.
+ * Each SQLSTATE holds a digit, which tells it from Node's `EPIPE`.
+ */
+export function sqlState(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const code: unknown = Reflect.get(error, 'code');
+  return typeof code === 'string' && /^(?=.*\d)[0-9A-Z]{5}$/u.test(code) ? code : undefined;
+}
+
+/** The error and its causes, outermost first. Bounded, since a cause may be its own ancestor. */
+export function* causes(error: unknown): Generator<Error> {
+  let link = error;
+  for (let depth = 0; depth < 8 && link instanceof Error; depth += 1) {
+    yield link;
+    link = link.cause;
+  }
+}
+
+/** A caller passed an option that can't work. The message names the option and the value. */
+export class InvalidOptionError extends Error {
+  override readonly name: string = 'InvalidOptionError';
+  readonly code = 'invalid_option' as const;
+  /** The option's name as the caller writes it. */
+  readonly option: string;
+  /** What was passed. */
+  readonly value: unknown;
+
+  constructor(option: string, value: unknown, expected: string) {
+    super(
+      `Option "${option}" must be ${expected}, got ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`,
+    );
+    this.option = option;
+    this.value = value;
+  }
+}
+
+/**
+ * Returns `value` when it is a whole number from `minimum` to `maximum`, both included.
+ * @throws {InvalidOptionError} otherwise, naming the option.
+ */
+export function wholeNumber(option: string, value: number, minimum: number, maximum: number = LARGEST): number {
+  if (!Number.isSafeInteger(value) || value < minimum || value > maximum) {
+    throw new InvalidOptionError(option, value, `a whole number from ${minimum} to ${maximum}`);
+  }
+  return value;
+}
+
+/** Postgres' and Node's timers hold 31 bits. */
+const LARGEST = 2_147_483_647;
