@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { comparedBlocks, timesTheFastestPeer } from './compared.ts';
-import { withBlocks } from './marked-blocks.ts';
+import { comparedBlocks, timesTheFastestPeer, withBlocks } from './compared.ts';
 import { readRuns } from './results.ts';
 
 const read = (path: string): Promise<string> => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');

@@ -1,5 +1,6 @@
-import { markdownTable } from './figures/index.ts';
-import type { Run, Table } from './section.ts';
+import { markdownTable } from './figures.ts';
+import type { Run } from './results.ts';
+import type { Table } from './section.ts';
 
 /*
  * The figures of docs/compare.md and of the README: the same results as in bench/README.md, a few rows of each table. What is
@@ -120,4 +121,21 @@ function short(cell: Cell | undefined): string {
 
 function digits(cell: Cell | undefined, count: number): string {
   return Number(cell).toFixed(count);
+}
+
+/**
+ * A page whose blocks between `<!-- KIND: NAME -->` and `<!-- /KIND -->` are replaced by these.
+ * @throws {Error} when the page lacks a block, or has one that isn't given: neither may go out of date unseen
+ */
+export function withBlocks(page: string, kind: string, blocks: ReadonlyMap<string, string>): string {
+  const missing = new Set(blocks.keys());
+  const marked = new RegExp(`<!-- ${kind}: (\\S+) -->\\n.*?<!-- /${kind} -->`, 'gsu');
+  const text = page.replace(marked, (_, name: string) => {
+    const block = blocks.get(name);
+    if (block === undefined) throw new Error(`the page has a block "${name}" that nothing writes`);
+    missing.delete(name);
+    return `<!-- ${kind}: ${name} -->\n\n${block}\n\n<!-- /${kind} -->`;
+  });
+  if (missing.size > 0) throw new Error(`the page has no block "${[...missing].join(', ')}"`);
+  return text;
 }

@@ -1,24 +1,21 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { missingPackages } from '@spillway/local-servers';
-import { apiSection } from './api/api-section.ts';
 import { auditSection } from './audit/audit-section.ts';
 import { breakerSection } from './breaker/breaker-section.ts';
-import { chartOf } from './chart.ts';
-import { clusterSection } from './cluster/cluster-section.ts';
-import { watchMachine } from './conditions.ts';
-import { type Effort, quickEffort, wholeEffort } from './effort.ts';
+import { comparedBlocks, withBlocks } from './compared.ts';
 import { fleetSection } from './fleet/fleet-section.ts';
-import { growthSection } from './growth/growth-section.ts';
+import { apiSection } from './http/api-section.ts';
 import { httpSection } from './http/http-section.ts';
+import { clusterSection } from './limiter/cluster-section.ts';
 import { inProcessSection } from './limiter/in-process-section.ts';
 import { limiterSection } from './limiter/limiter-section.ts';
+import { growthSection } from './maintenance/growth-section.ts';
 import { maintenanceSection } from './maintenance/maintenance-section.ts';
-import { comparedBlocks } from './compared.ts';
-import { withBlocks } from './marked-blocks.ts';
-import { chartName, page } from './page.ts';
-import { readRuns, saveRun } from './results.ts';
-import type { Run, Section } from './section.ts';
+import { chartName, chartOf, page } from './page.ts';
+import { readRuns, type Run, saveRun, watchMachine } from './results.ts';
+import { type Effort, quickEffort, wholeEffort } from './rounds.ts';
+import type { Section } from './section.ts';
 
 /*
  * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page, the

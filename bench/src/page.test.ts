@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isMet, page } from './page.ts';
-import { readRuns } from './results.ts';
-import type { Goal, Run } from './section.ts';
+import { readRuns, type Run } from './results.ts';
+import type { Goal } from './section.ts';
 
 const goal: Goal = { name: 'decisions/s, against a peer', measured: 3.5, bound: 4, better: 'more', unit: '×' };
 const calm = { load: 0.1, othersShare: 0.02 };

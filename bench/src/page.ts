@@ -1,6 +1,6 @@
-import { markdownTable } from './figures/index.ts';
-import { conditionsText } from './conditions.ts';
-import type { Goal, Run, Table } from './section.ts';
+import { barChart, markdownTable } from './figures.ts';
+import { conditionsText, type Run } from './results.ts';
+import type { Goal, Table } from './section.ts';
 
 /** The text of bench/README.md: the promises of all sections first, then each section's tables. */
 export function page(runs: ReadonlyMap<string, Run>): string {
@@ -82,4 +82,19 @@ function tableText(section: string, table: Table): string {
     ...(chart === undefined ? [] : [`![${title}](charts/${chartName(section, table)})`]),
     ...(notes === undefined ? [] : [notes]),
   ].join('\n\n');
+}
+
+/** A table's chart as SVG: a bar for each row, the first one set apart. Undefined when the table wants none. */
+export function chartOf({ title, columns, rows, chart }: Table): string | undefined {
+  if (chart === undefined) return undefined;
+  const { label, value, scale = 'linear' } = chart;
+  return barChart({
+    title: `${title}: ${columns[value]?.heading ?? ''}`,
+    bars: rows.flatMap((row) => {
+      const number = row[value];
+      return typeof number === 'number' ? [{ label: String(row[label]).replaceAll('`', ''), value: number }] : [];
+    }),
+    digits: columns[value]?.digits ?? 0,
+    scale,
+  });
 }

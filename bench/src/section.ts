@@ -1,6 +1,5 @@
 import type { DebianPackage } from '@spillway/local-servers';
-import type { Conditions } from './conditions.ts';
-import type { Effort } from './effort.ts';
+import type { Effort } from './rounds.ts';
 
 /** One part of the benches: it measures, and says what came out as plain data. */
 export interface Section {
@@ -53,16 +52,4 @@ export interface Column {
   readonly digits?: number;
   /** Behind each number: `×`. */
   readonly unit?: string;
-}
-
-/** Findings with where and when they were made. */
-export interface Run extends Findings {
-  readonly title: string;
-  readonly date: string;
-  /** Versions and processors: runs of the same are comparable in absolute figures. */
-  readonly machine: string;
-  /** How long the section took, in s. */
-  readonly tookSeconds?: number;
-  /** How busy the machine was with other things; absent in old results. */
-  readonly conditions?: Conditions;
 }

@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
-import { MAX_DURATION_MS, MIN_DURATION_MS } from './plan.ts';
-import { isProfileName, type ProfileName } from './profile.ts';
+import { isProfileName, MAX_DURATION_MS, MIN_DURATION_MS, type ProfileName } from './plan.ts';
 
 /** What the command line asks for. */
 export type Command =

@@ -46,7 +46,7 @@ describe('a scale test that is not wanted any more', { timeout: 120_000 }, () =>
 
   it('ends when its load generator dies, and tells how', async () => {
     await reach('Steady load');
-    const generator = processesOf(home).find(({ command }) => command.includes('/load/main.'));
+    const generator = processesOf(home).find(({ command }) => command.includes('/load/generator.'));
     process.kill(generator?.pid ?? 0, 'SIGSEGV');
     expect(await run.exited, run.stderr()).toBe(2);
     expect(run.stderr()).toContain('load generator ended by SIGSEGV');

@@ -1,8 +1,8 @@
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Report } from './report/report.ts';
 import { openHome, spawnScaleTest } from '../test/spawn-scale-test.ts';
+import type { Report } from './report/report.ts';
 
 async function scaleTest(home: string, ...args: readonly string[]) {
   const { exited, stdout, stderr } = spawnScaleTest(home, ...args);

@@ -1,15 +1,25 @@
-import { availableParallelism } from 'node:os';
-import { onStopRequest } from '@spillway/local-servers';
+import { availableParallelism, constants } from 'node:os';
+import { onStopRequest, type StopSignal } from '@spillway/local-servers';
 import { type Command, parseCommand, usage } from './arguments.ts';
-import { planRun } from './plan.ts';
-import { profiles } from './profile.ts';
-import { reportMarkdown } from './report/markdown.ts';
-import { saveReport } from './report/save.ts';
+import { planRun, profiles } from './plan.ts';
+import { reportMarkdown, saveReport } from './report/pages.ts';
 import { runScaleTest } from './run.ts';
-import { StopRequest } from './stop-request.ts';
 
 /** All of the teardown after a signal, whatever hangs. What is left then ends with its channel, or by its own guard. */
 const EXIT_DEADLINE_MS = 10_000;
+
+/** Somebody wants the run to end before it has. */
+class StopRequest extends Error {
+  readonly code = 'stopped';
+  override readonly name = 'StopRequest';
+  /** As a shell would say it: 130 for SIGINT, 143 for SIGTERM. */
+  readonly exitCode: number;
+
+  constructor(signal: StopSignal) {
+    super(`Stopped by ${signal}: everything that was started is gone, and there is no report`);
+    this.exitCode = 128 + constants.signals[signal];
+  }
+}
 
 /** Aborts once with a {@link StopRequest}, when a signal or the death of our package manager asks for it. */
 function stopRequests(): AbortSignal {

@@ -1,7 +1,8 @@
-import type { Outcomes } from './load/messages.ts';
-import { reasonToEnd } from './ramp.ts';
+import { answersOf, type LoadSecond, type Outcomes } from './load/messages.ts';
+import { GENERATE, type Plan } from './plan.ts';
+import type { Peak } from './report/report.ts';
 import { note, type RunContext, until, wait } from './run-context.ts';
-import { readProcessHealth, type ProcessHealth } from './verify/process-health.ts';
+import { type ProcessHealth, readProcessHealth } from './verify/process-health.ts';
 
 /** Resolves to what the processes say of themselves once their caches have filled. */
 export async function playSteady({ plan, fleet, signal, onProgress }: RunContext): Promise<ProcessHealth> {
@@ -68,4 +69,37 @@ function isSettled({ seconds }: RunContext): boolean {
 /** Answers of a kind that users have got so far. */
 function users({ seconds }: RunContext, outcome: keyof Outcomes): number {
   return seconds.reduce((sum, second) => sum + second.outcomes.reduce((total, each) => total + each[outcome], 0), 0);
+}
+
+/** Answers that may be missing of a second's requests before the machine counts as overloaded. */
+const SHORTFALL = 0.1;
+/** A load generator this busy measures itself. */
+const BUSY = 0.95;
+const HOUR_S = 3_600;
+
+/** Why the ramp should end after these seconds of one step; undefined = go on. */
+export function reasonToEnd(step: readonly LoadSecond[], plan: Plan): string | undefined {
+  const offered = step.reduce((sum, second) => sum + second.offered, 0);
+  const answered = step.reduce((sum, second) => sum + answersOf(second), 0);
+  if (step.length === 0 || offered === 0) return undefined;
+  if (answered < offered * (1 - SHORTFALL)) return 'the fleet could not answer any more';
+  if (step.every(({ cpu }) => cpu > BUSY)) return 'the load generator was busy';
+  if ((2 * offered) / step.length > plan.maxRate) return `the next step would offer more than ${plan.maxRate} a second`;
+  return undefined;
+}
+
+/** The best seconds. Those after a kill are left out: what has waited then is answered in one burst. */
+export function peakOf(all: readonly LoadSecond[], endedBy: string): Peak {
+  const seconds = all.filter(({ phase }) => phase === 'steady' || phase === 'ramp');
+  const best = seconds.reduce<LoadSecond | undefined>(
+    (most, second) => (most === undefined || answersOf(second) > answersOf(most) ? second : most),
+    undefined,
+  );
+  const generations = Math.max(0, ...seconds.map(({ outcomes }) => outcomes[GENERATE].served));
+  return {
+    factor: best?.factor ?? 1,
+    requestsPerSecond: best === undefined ? 0 : answersOf(best),
+    generationsPerHour: generations * HOUR_S,
+    endedBy,
+  };
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { parseCommand } from './arguments.ts';
 import type { LoadSecond } from './load/messages.ts';
-import { MIN_DURATION_MS, planRun } from './plan.ts';
-import { profiles } from './profile.ts';
-import { peakOf, reasonToEnd } from './ramp.ts';
+import { peakOf, reasonToEnd } from './phases.ts';
+import { MIN_DURATION_MS, planRun, profiles } from './plan.ts';
+import { allowOpenFiles, OpenFilesError } from './stack.ts';
 
 const plan = planRun(profiles.scale, 300_000, { cores: 8 });
 const none = { served: 0, limited: 0, cutOff: 0, failed: 0, lost: 0, odd: 0 };
@@ -71,4 +72,41 @@ describe('the ramp', () => {
       endedBy: 'why',
     });
   });
+});
+
+describe('parseCommand', () => {
+  it('has defaults for everything', () => {
+    const defaults = { kind: 'run', profile: 'free', durationMs: 60_000, json: false, out: undefined };
+    expect(parseCommand([])).toEqual(defaults);
+  });
+
+  it('takes what is given, behind the two dashes that pnpm passes on', () => {
+    const args = ['--', '--profile', 'scale', '--duration', '5m', '--json', '--out', 'docs/scale'];
+    const expected = { kind: 'run', profile: 'scale', durationMs: 300_000, json: true, out: 'docs/scale' };
+    expect(parseCommand(args)).toEqual(expected);
+  });
+
+  it.each([
+    [['--profile', 'huge'], '--profile must be free, pro or scale, not "huge"'],
+    [['--profile', 'constructor'], '--profile'],
+    [['--duration', '5'], '--duration must be 12s to 60m, not "5"'],
+    [['--duration', '11s'], '--duration'],
+    [['--duration', '61m'], '--duration'],
+    [['--duration', '-60s'], '--duration'],
+    [['--out', ''], '--out'],
+    [['--fast'], '--fast'],
+    [['scale'], 'scale'],
+  ])('refuses %j', (args, message) => {
+    expect(parseCommand(args)).toMatchObject({ kind: 'mistake', message: expect.stringContaining(message) });
+  });
+});
+
+it('says how to raise the limit where nobody may: more files than any kernel opens', async () => {
+  const refused = allowOpenFiles(1e12);
+  await expect(refused).rejects.toThrow(OpenFilesError);
+  await expect(refused).rejects.toThrow(/ulimit -n 1000000000500/);
+});
+
+it('has nothing to say about a hundred users', async () => {
+  await expect(allowOpenFiles(100)).resolves.toBeUndefined();
 });

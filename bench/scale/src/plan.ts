@@ -1,4 +1,4 @@
-import type { Profile } from './profile.ts';
+import { auth, generation, standard } from '@spillway/limiter';
 
 /*
  * A run in phases:
@@ -75,4 +75,111 @@ export function planRun(profile: Profile, durationMs: number, machine: { readonl
     breakerOpenMs: Math.min(60_000, Math.round(faultsMs / 8)),
     providerMs: 80,
   };
+}
+
+/** A column of the guide's capacity table, and the traffic that fills it. */
+export interface Profile {
+  readonly name: ProfileName;
+  /** As the guide heads the column. */
+  readonly title: string;
+  /** Users who stay connected; the guide's "Concurrent users". */
+  readonly users: number;
+  /** The guide's "Generations/hour". */
+  readonly generationsPerHour: number;
+  /** The guide's "DB connections": at most so many, or a pool whose size doesn't grow with the users. */
+  readonly dbConnections: number | 'pooled';
+  /** A user reads once in so many ms on average. */
+  readonly readEveryMs: number;
+  /** A user signs in once in so many ms on average. */
+  readonly signInEveryMs: number;
+}
+
+/** The guide's three columns. */
+export type ProfileName = 'free' | 'pro' | 'scale';
+
+/** The columns of the guide's capacity table. */
+export const profiles: Readonly<Record<ProfileName, Profile>> = {
+  free: {
+    name: 'free',
+    title: 'Free Tier',
+    users: 100,
+    generationsPerHour: 500,
+    dbConnections: 60,
+    readEveryMs: 5_000,
+    signInEveryMs: 300_000,
+  },
+  pro: {
+    name: 'pro',
+    title: 'Pro Tier',
+    users: 1_000,
+    generationsPerHour: 5_000,
+    dbConnections: 500,
+    readEveryMs: 10_000,
+    signInEveryMs: 600_000,
+  },
+  scale: {
+    name: 'scale',
+    title: 'Scale Target',
+    users: 10_000,
+    generationsPerHour: 50_000,
+    dbConnections: 'pooled',
+    readEveryMs: 15_000,
+    signInEveryMs: 600_000,
+  },
+};
+
+/** Whether it is the name of a profile. */
+export function isProfileName(text: string): text is ProfileName {
+  return Object.hasOwn(profiles, text);
+}
+
+/** What a user can ask for. The numbers index {@link kinds}. */
+export const GENERATE = 0;
+export const READ = 1;
+export const SIGN_IN = 2;
+
+/** One of {@link GENERATE}, {@link READ}, {@link SIGN_IN}. */
+export type Kind = 0 | 1 | 2;
+
+/** What a policy promises. */
+export interface LimitRule {
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly blockMs: number;
+}
+
+/** A kind of request, the tier that limits it, and the action that its blocks are recorded under. */
+export interface KindOfRequest {
+  readonly title: string;
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly tier: string;
+  readonly action: string;
+  readonly rule: LimitRule;
+}
+
+/** The kinds of requests, in the order of their numbers. */
+export const kinds: readonly [KindOfRequest, KindOfRequest, KindOfRequest] = [
+  {
+    title: 'generations',
+    method: 'POST',
+    path: '/functions/v1/generate-content',
+    tier: generation.name,
+    action: 'generate-content',
+    rule: generation,
+  },
+  { title: 'reads', method: 'GET', path: '/api/projects', tier: standard.name, action: 'default', rule: standard },
+  { title: 'sign-ins', method: 'POST', path: '/auth/sign-in', tier: auth.name, action: 'sign-in', rule: auth },
+];
+
+/** The API key of a user. */
+export function apiKeyOf(user: number): string {
+  return `user-${user}`;
+}
+
+/** What a request looks like on the wire: the same bytes each time. */
+export function requestText(kind: Kind, user: number): string {
+  const { method, path } = kinds[kind];
+  const body = method === 'POST' ? 'Content-Length: 0\r\n' : '';
+  return `${method} ${path} HTTP/1.1\r\nHost: api\r\nX-API-Key: ${apiKeyOf(user)}\r\n${body}\r\n`;
 }

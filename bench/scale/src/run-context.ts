@@ -1,10 +1,14 @@
-import type { HeardState } from './app/messages.ts';
-import type { Fleet } from './fleet.ts';
 import type { LoadSecond } from './load/messages.ts';
 import type { Plan } from './plan.ts';
-import type { Incident } from './report/report.ts';
-import type { Sampler } from './samples/sampler.ts';
+import type { Fleet, HeardState } from './processes/fleet.ts';
+import type { Sampler } from './sampler.ts';
 import type { Stack } from './stack.ts';
+
+/** Something that was done to the fleet. */
+export interface Incident {
+  readonly atMs: number;
+  readonly what: string;
+}
 
 /** What a run is told. */
 export interface RunOptions {

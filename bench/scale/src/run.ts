@@ -1,23 +1,16 @@
 import { cpus, totalmem } from 'node:os';
-import type { HeardState } from './app/messages.ts';
-import { startFleet } from './fleet.ts';
 import type { LoadEvent } from './load/messages.ts';
-import { allowOpenFiles } from './open-files.ts';
-import { playFaults, playRamp, playSteady } from './phases.ts';
-import { peakOf } from './ramp.ts';
-import { type RunOptions, type RunContext, untilAborted } from './run-context.ts';
+import { peakOf, playFaults, playRamp, playSteady } from './phases.ts';
+import { type HeardState, startFleet } from './processes/fleet.ts';
 import type { Report } from './report/report.ts';
-import { startSampler } from './samples/sampler.ts';
-import { startStack } from './stack.ts';
-import { checkAnswers } from './verify/answers.ts';
-import { checkBlocks } from './verify/blocks.ts';
-import { readStoredRows } from './verify/stored-rows.ts';
-import { checkFlushLag } from './verify/flush-lag.ts';
+import { type RunContext, type RunOptions, untilAborted } from './run-context.ts';
+import { startSampler } from './sampler.ts';
+import { allowOpenFiles, startStack } from './stack.ts';
+import { checkAnswers, checkSurvival } from './verify/answers.ts';
 import { fillCapacityTable } from './verify/capacity.ts';
-import { checkClock, readClock } from './verify/clock.ts';
-import { checkTransitions } from './verify/transitions.ts';
-import { checkSurvival } from './verify/survival.ts';
-import { checkDegradation, checkMemory, readProcessHealth } from './verify/process-health.ts';
+import { checkClock, checkDegradation, checkMemory, readClock, readProcessHealth } from './verify/process-health.ts';
+import { readStoredRows } from './verify/stored-rows.ts';
+import { checkBlocks, checkFlushLag, checkTransitions } from './verify/trail.ts';
 
 /**
  * Brings everything up, lets the users loose, verifies, and takes everything down again.

@@ -4,13 +4,11 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { floodOf } from './load/virtual-users.ts';
-import { GENERATE, kinds } from './load/traffic.ts';
-import { planRun } from './plan.ts';
-import { profiles } from './profile.ts';
-import type { Report } from './report/report.ts';
 import { openHome, processesOf, type ScaleTestProcess, spawnScaleTest } from '../test/spawn-scale-test.ts';
-import { subjectOf } from './verify/blocks.ts';
+import { floodOf } from './load/virtual-users.ts';
+import { GENERATE, kinds, planRun, profiles } from './plan.ts';
+import type { Report } from './report/report.ts';
+import { subjectOf } from './verify/trail.ts';
 
 const WAIT = { timeout: 60_000, interval: 20 };
 const { profile, abusers } = planRun(profiles.pro, 12_000, { cores: 2 });

@@ -1,10 +1,7 @@
-import { createPool } from '@spillway/db';
-import { startWorker } from '@spillway/worker';
+import { createPool, type Queryable } from '@spillway/db';
+import { type AuditEntry, startWorker } from '@spillway/worker';
 import { Worker } from 'bullmq';
-import { SHARDS } from './events.ts';
-import { manyInserts } from './insert-many.ts';
-import { insertOne } from './insert-one.ts';
-import { silent } from './silent.ts';
+import { block, SHARDS, silent } from './servers.ts';
 
 /**
  * A process that turns events into rows: those in the outboxes (`packed`), a BullMQ job each (`single`), or in its memory (`bare`). Arguments: which,
@@ -49,6 +46,66 @@ async function drainJobs(): Promise<void> {
       if (stored >= events) resolve();
     });
   });
+}
+
+/** Rows a statement: as many as the worker's own writes usually have. */
+const ROWS = 500;
+
+const INSERT = `INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
+   window_start, last_request_at, blocked_until, mode, outbox_shard, outbox_epoch, outbox_seq, created_at, updated_at)
+ SELECT gen_random_uuid(), key, 'generation', 'generate-content', identifier, 20, 60000, 20, 1,
+   at - interval '30 seconds', at, at + interval '2 minutes', 'enforce', shard, epoch, seq, at, at
+ FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::timestamptz[])
+   AS rows (key, identifier, shard, epoch, seq, at)`;
+
+/** What Postgres does alone: makes the rows of so many events ready, and returns what inserts them, over three connections. */
+function manyInserts(db: Queryable, many: number): () => Promise<void> {
+  const batches = Array.from({ length: Math.ceil(many / ROWS) }, (_, batch) =>
+    columns(batch * ROWS + 1, Math.min(many, (batch + 1) * ROWS)),
+  );
+  return async () => {
+    await Promise.all(Array.from({ length: 3 }, async () => insertAll(db, batches)));
+  };
+}
+
+async function insertAll(db: Queryable, batches: unknown[][][]): Promise<void> {
+  for (let batch = batches.pop(); batch !== undefined; batch = batches.pop()) await db.query(INSERT, batch);
+}
+
+function columns(first: number, last: number): unknown[][] {
+  const rows = Array.from({ length: last - first + 1 }, (_, index) => block(first + index));
+  const values = (name: string): string[] => rows.map(({ fields }) => fields[fields.indexOf(name) + 1] ?? '');
+  const keys = values('key');
+  return [
+    keys,
+    keys.map((key) => key.split(':').at(-1)),
+    rows.map(({ shard }) => shard),
+    values('epoch'),
+    values('seq'),
+    values('at').map((at) => new Date(Number(at))),
+  ];
+}
+
+/** What a service without batches writes: one row, one statement, one commit. */
+async function insertOne(db: Queryable, [shard, , fields]: AuditEntry): Promise<void> {
+  const value = (name: string): string => fields[fields.indexOf(name) + 1] ?? '';
+  const ms = (name: string): Date => new Date(Number(value(name)));
+  await db.query(
+    `INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count,
+       window_start, last_request_at, blocked_until, mode, outbox_shard, outbox_epoch, outbox_seq, created_at, updated_at)
+     VALUES (gen_random_uuid(), $1, 'generation', 'generate-content', $2, $3, $4, $5, $6, $7, $8, $9, 'enforce', $10, $11,
+       $12, $13, $13) ON CONFLICT DO NOTHING`,
+    [
+      value('key'),
+      value('key').split(':').at(-1),
+      ...['limit', 'window', 'count', 'denied'].map(value),
+      ...['start', 'last', 'until'].map(ms),
+      shard,
+      value('epoch'),
+      value('seq'),
+      ms('at'),
+    ],
+  );
 }
 
 /** What is in memory is made ready before the clock starts. */

@@ -1,10 +1,8 @@
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import type { Effort } from '../effort.ts';
-import { median, quantile } from '../quantile.ts';
-import { SHARDS } from './events.ts';
-import type { Servers } from './servers.ts';
+import { type Effort, median, quantile } from '../rounds.ts';
+import { type Servers, SHARDS } from './servers.ts';
 
 /** What blocking a subject costs the application. */
 export interface OutboxCost {

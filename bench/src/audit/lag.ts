@@ -3,11 +3,8 @@ import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { startWorker } from '@spillway/worker';
 import { Redis } from 'ioredis';
-import type { Effort } from '../effort.ts';
-import { quantile } from '../quantile.ts';
-import { SHARDS } from './events.ts';
-import type { Servers } from './servers.ts';
-import { silent } from './silent.ts';
+import { type Effort, quantile } from '../rounds.ts';
+import { type Servers, SHARDS, silent } from './servers.ts';
 
 /** How long after its block a row could be read. */
 export interface Lag {

@@ -3,11 +3,8 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type AuditEntry, createAuditQueue, startWorker } from '@spillway/worker';
-import type { Effort } from '../effort.ts';
-import { quantile } from '../quantile.ts';
-import { block, SHARDS } from './events.ts';
-import type { Servers } from './servers.ts';
-import { silent } from './silent.ts';
+import { type Effort, quantile } from '../rounds.ts';
+import { block, type Servers, SHARDS, silent } from './servers.ts';
 
 /** From the kill -9 of a worker until its jobs were completed by another. */
 export interface Recovery {

@@ -1,5 +1,7 @@
 import { createPool, migrate } from '@spillway/db';
 import { startPostgres, startRedis } from '@spillway/local-servers';
+import { outboxKeys, shardOf, shardTag } from '@spillway/redis';
+import type { WorkerLogger } from '@spillway/worker';
 import { Redis } from 'ioredis';
 
 /** A Redis and a Postgres that nobody else uses. */
@@ -39,4 +41,52 @@ export async function startServers(): Promise<Servers> {
       await server.stop();
     },
   };
+}
+
+const ignore = (): void => {};
+
+/** Logs nothing: what a log costs is no part of what is measured. */
+export const silent: WorkerLogger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+/** Shards of the limiters that the events come from. */
+export const SHARDS = 16;
+
+/** Events that are sent before any answer is awaited. */
+const CHUNK = 2_000;
+
+/** Fills the outboxes with so many blocks, each of another subject, as the limiter's script writes them. */
+export async function fillOutboxes(redis: Redis, events: number): Promise<void> {
+  for (let start = 1; start <= events; start += CHUNK) {
+    const pipeline = redis.pipeline();
+    for (let event = start; event < Math.min(events + 1, start + CHUNK); event += 1) {
+      const { shard, fields } = block(event);
+      pipeline.xadd(outboxKeys(shard).stream, '*', 'e', JSON.stringify(fields));
+    }
+    await pipeline.exec();
+  }
+}
+
+/** Names and values of a block that began now, and its shard. */
+export function block(event: number): { readonly shard: number; readonly fields: readonly string[] } {
+  const shard = shardOf(`user-${event}`, SHARDS);
+  const now = Date.now();
+  const named = {
+    type: 'block',
+    epoch: now - 86_400_000,
+    seq: event,
+    at: now,
+    key: `${shardTag(shard)}:w:generation:16:generate-content:user-${event}`,
+    limit: 20,
+    window: 60_000,
+    count: 20,
+    denied: 1,
+    start: now - 30_000,
+    last: now,
+    until: now + 120_000,
+    mode: 0,
+    id_epoch: 0,
+    id_seq: 0,
+    id_at: now,
+  };
+  return { shard, fields: Object.entries(named).flatMap(([name, value]) => [name, String(value)]) };
 }

@@ -3,10 +3,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { AuditEntry } from '@spillway/worker';
 import { Queue } from 'bullmq';
-import type { Effort } from '../effort.ts';
-import { median } from '../quantile.ts';
-import { block, fillOutboxes } from './events.ts';
-import type { Servers } from './servers.ts';
+import { type Effort, median } from '../rounds.ts';
+import { block, fillOutboxes, type Servers } from './servers.ts';
 
 /** How fast events became rows. */
 export interface Throughput {

@@ -1,9 +1,13 @@
-import { describe, expect, test } from 'vitest';
-import type { Conditions } from '../conditions.ts';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BARE } from '../instructions/cases.ts';
-import type { Goal, Run } from '../section.ts';
-import { type Change, compareStates, type CompareOptions, type State } from './compare.ts';
-import { report } from './report.ts';
+import { type Conditions, type Run } from '../results.ts';
+import type { Goal } from '../section.ts';
+import { type Change, type CompareOptions, compareStates, readState, report, type State } from './compare.ts';
 
 const quiet: Conditions = { before: { load: 0, othersShare: 0.01 }, after: { load: 1, othersShare: 0.02 } };
 const busy: Conditions = { before: { load: 9, othersShare: 0.8 }, after: { load: 9, othersShare: 0.8 } };
@@ -95,4 +99,52 @@ test('the report begins with what became worse', () => {
     compareStates({ runs: new Map(), counts }, { runs: new Map(), counts: { ...counts, decision: 2_000 } }),
   );
   expect(text.split('\n')[2]).toBe('| instructions: decision | 1,000 | 2,000 | +100 % | 5 % | **worse** |');
+});
+
+describe('a state of the repository', () => {
+  const main = fileURLToPath(new URL('main.ts', import.meta.url));
+  const kept = { title: 'Limiter', date: '', machine: '', goals: [], tables: [] };
+  let folder = '';
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'spillway-compare-'));
+    await mkdir(path.join(folder, 'results'));
+    await writeFile(path.join(folder, 'results', 'limiter.json'), JSON.stringify(kept));
+    await writeFile(path.join(folder, 'instructions.json'), '{ "one": 1 }');
+  });
+  afterEach(async () => rm(folder, { recursive: true }));
+
+  test('a folder has its results and its counts', async () => {
+    expect(await readState(folder)).toEqual({ runs: new Map([['limiter', kept]]), counts: { one: 1 } });
+  });
+
+  test('a file is the results of one section, or the counts', async () => {
+    const results = await readState(path.join(folder, 'results', 'limiter.json'));
+    expect(results).toEqual({ runs: new Map([['limiter', kept]]), counts: {} });
+    expect(await readState(path.join(folder, 'instructions.json'))).toEqual({ runs: new Map(), counts: { one: 1 } });
+  });
+
+  test('what is no path is a revision of Git, and an error when it is none', async () => {
+    await expect(readState('no-such-revision')).rejects.toThrow('no-such-revision');
+  });
+
+  test('the command fails when an instruction count grew, and says which', async () => {
+    const [before, after] = ['before', 'after'].map((name) => path.join(folder, name, 'instructions.json'));
+    for (const [file = '', decision] of [
+      [before, 100],
+      [after, 200],
+    ] as const) {
+      await mkdir(path.dirname(file));
+      await writeFile(file, JSON.stringify({ 'EVALSHA of return 1': 100, decision }));
+    }
+    expect(runCompare(before, before)).toContain('0 of 2 figures became worse');
+    expect(() => runCompare(before, after)).toThrow(
+      expect.objectContaining({ stdout: expect.stringContaining('| instructions: decision | 100 | 200 |') }),
+    );
+  });
+
+  function runCompare(...args: readonly (string | undefined)[]): string {
+    const node = ['--conditions=@spillway/source', '--import', 'tsx', main];
+    return execFileSync(process.execPath, [...node, ...args.map(String)], { encoding: 'utf8' });
+  }
 });

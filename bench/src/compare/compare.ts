@@ -1,7 +1,11 @@
-import { isQuiet } from '../conditions.ts';
-import type { Counts } from '../instructions/cases.ts';
-import { growth, TOLERANCE } from '../instructions/growth.ts';
-import type { Goal, Run } from '../section.ts';
+import { execFile } from 'node:child_process';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { markdownTable } from '../figures.ts';
+import { type Counts, growth, TOLERANCE } from '../instructions/cases.ts';
+import { isQuiet, type Run } from '../results.ts';
+import type { Goal } from '../section.ts';
 
 /** What became of one number. */
 export interface Change {
@@ -81,4 +85,73 @@ function judge(worseBy: number, allowed: number): Verdict {
   if (worseBy > allowed) return 'worse';
   // As far in the other direction: a third less is half more, seen from the other side.
   return 1 / (1 + worseBy) - 1 > allowed ? 'better' : 'same';
+}
+
+const run = promisify(execFile);
+const COUNTS = 'instructions.json';
+
+/**
+ * Reads what is to be compared: a folder with `results/` and `instructions.json` (as `bench` is), one of their files, or
+ * the folder `bench` as it was at a revision of Git.
+ * @throws {Error} when it is none of them
+ */
+export async function readState(place: string): Promise<State> {
+  const found = await stat(place).catch(() => undefined);
+  if (found?.isDirectory() === true) return stateOf(await filesOf(place), (file) => readFile(file, 'utf8'));
+  if (found !== undefined) return stateOf([place], (file) => readFile(file, 'utf8'));
+  const listed = await git('ls-tree', '--name-only', '-r', '--full-tree', place, 'bench/results', `bench/${COUNTS}`);
+  return stateOf(listed.split('\n').filter(Boolean), (file) => git('show', `${place}:${file}`));
+}
+
+async function filesOf(folder: string): Promise<readonly string[]> {
+  const list = async (place: string): Promise<string[]> => readdir(path.join(folder, place)).catch(() => []);
+  const results = (await list('results')).map((name) => path.join(folder, 'results', name));
+  return (await list('.')).includes(COUNTS) ? [...results, path.join(folder, COUNTS)] : results;
+}
+
+async function stateOf(files: readonly string[], read: (file: string) => Promise<string>): Promise<State> {
+  const runs = new Map<string, Run>();
+  let counts: Counts = {};
+  for (const file of files.filter((name) => name.endsWith('.json'))) {
+    const content = JSON.parse(await read(file));
+    if (path.basename(file) === COUNTS) counts = content;
+    else runs.set(path.basename(file, '.json'), content);
+  }
+  return { runs, counts };
+}
+
+async function git(...args: readonly string[]): Promise<string> {
+  const { stdout } = await run('git', args, { maxBuffer: 2 ** 26 });
+  return stdout;
+}
+
+/** The changes as a table; the worst first. */
+export function report(changes: readonly Change[]): string {
+  const rank = { worse: 0, better: 1, same: 2, 'not judged': 3 };
+  const rows = changes
+    .toSorted((one, other) => rank[one.verdict] - rank[other.verdict])
+    .map(({ what, before, after, worseBy, allowed, verdict }) => [
+      what,
+      figure(before),
+      figure(after),
+      Number.isNaN(worseBy) ? '' : `${worseBy > 0 ? '+' : ''}${Math.round(100 * worseBy)} %`,
+      `${Math.round(100 * allowed)} %`,
+      verdict === 'worse' ? '**worse**' : verdict,
+    ]);
+  return markdownTable(
+    [
+      ['figure', 'left'],
+      ['before', 'right'],
+      ['after', 'right'],
+      ['worse by', 'right'],
+      ['allowed', 'right'],
+      ['verdict', 'left'],
+    ],
+    rows,
+  );
+}
+
+function figure(value: number | undefined): string {
+  if (value === undefined) return '';
+  return value.toLocaleString('en', value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
 }

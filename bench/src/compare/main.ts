@@ -1,7 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { compareStates } from './compare.ts';
-import { readState } from './read-state.ts';
-import { report } from './report.ts';
+import { compareStates, readState, report } from './compare.ts';
 
 /*
  * Says what became worse between two states of bench/results and bench/instructions.json, and fails when something did.

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { BREAKER_CHANGES, makeInstance, now, type Order, type Standing, type Watch } from './instance.ts';
+import { BREAKER_CHANGES, makeInstance, now, type Order, type Standing, type Watch } from './members.ts';
 
 /*
  * One process of a fleet: run with Redis' URL. It says `ready`; told what to watch it says `watching`, and the time when it

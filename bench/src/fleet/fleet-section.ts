@@ -1,8 +1,8 @@
 import { startRedis } from '@spillway/local-servers';
 import type { Column, Findings, Section, Table } from '../section.ts';
-import { type RedisRecovery, redisRecoveries } from './redis-recovery.ts';
-import { PROCESSES } from './member.ts';
+import { PROCESSES } from './members.ts';
 import { propagation, type Propagation } from './propagation.ts';
+import { redisRecoveries, type RedisRecovery } from './redis-recovery.ts';
 
 const KINDS: Readonly<Record<Propagation['kind'], { readonly what: string; readonly boundMs: number }>> = {
   override: { what: 'a live override holds', boundMs: 1_000 },

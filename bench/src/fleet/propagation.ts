@@ -1,7 +1,5 @@
-import type { Effort } from '../effort.ts';
-import { quantile } from '../quantile.ts';
-import { type Instance, makeInstance, now, type Watch } from './instance.ts';
-import { type Member, startMembers } from './member.ts';
+import { type Effort, quantile } from '../rounds.ts';
+import { type Instance, makeInstance, type Member, now, startMembers, type Watch } from './members.ts';
 
 /** How long a change by one process takes to hold in all the others. */
 export interface Propagation {

@@ -4,10 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
-import type { Effort } from '../effort.ts';
-import { quantile } from '../quantile.ts';
-import { type Instance, makeInstance, now } from './instance.ts';
-import { type Member, startMembers } from './member.ts';
+import { type Effort, quantile } from '../rounds.ts';
+import { type Instance, makeInstance, type Member, now, startMembers } from './members.ts';
 
 /** How long after Redis' return all processes of a fleet agree again. */
 export interface RedisRecovery {

@@ -1,15 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
-import type { Effort } from '../effort.ts';
-import { median } from '../quantile.ts';
+import { type Effort, median } from '../rounds.ts';
 import type { Findings, Goal, Section, Table } from '../section.ts';
 import { type RunningApp, startApp, wrk } from './load.ts';
 
 /** What is in front of the app's one route. */
 type Kind = 'none' | 'spillway' | 'hono-rate-limiter';
 
-const server = fileURLToPath(new URL('server.ts', import.meta.url));
+const server = fileURLToPath(new URL('hono-server.ts', import.meta.url));
 const script = fileURLToPath(new URL('many-keys.lua', import.meta.url));
 
 const ROUNDS = 4;

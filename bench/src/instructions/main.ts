@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { type Counts, countCases } from './cases.ts';
+import { countCases, type Counts, growth, TOLERANCE } from './cases.ts';
 import { startCountedRedis } from './counted-redis.ts';
-import { growth, TOLERANCE } from './growth.ts';
 
 /*
  * Counts the Redis server's instructions a decision: a measure that a busy machine leaves alone. Writes

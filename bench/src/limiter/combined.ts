@@ -1,15 +1,10 @@
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import type { Effort } from '../effort.ts';
-import { median, quantile } from '../quantile.ts';
-import type { Contender } from './contenders/contender.ts';
-import { expressRateLimit } from './contenders/express-rate-limit.ts';
-import { honoRateLimiter } from './contenders/hono-rate-limiter.ts';
-import { rateLimiterFlexible } from './contenders/rate-limiter-flexible.ts';
-import { upstash } from './contenders/upstash.ts';
-import { oneByOne } from './latency.ts';
+import { type Effort, median, quantile } from '../rounds.ts';
+import { type Contender, expressRateLimit, honoRateLimiter, rateLimiterFlexible, upstash } from './contenders.ts';
 import { type Load, measure, type Sample } from './measure.ts';
+import { oneByOne } from './one-limit.ts';
 
 /** What three limits of one subject cost, asked for in one go. */
 export interface Combined {

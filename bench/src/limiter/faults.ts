@@ -1,8 +1,8 @@
-import { startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { createLimiter, definePolicy } from '@spillway/limiter';
+import { startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
-import { quantile } from '../quantile.ts';
+import { quantile } from '../rounds.ts';
 
 /*
  * How long decisions take while Redis fails: run by hand, `node --conditions=@spillway/source --import tsx

@@ -1,9 +1,7 @@
 import { startRedis } from '@spillway/local-servers';
 import type { Findings, Goal, Section, Table } from '../section.ts';
 import { type Combined, combined } from './combined.ts';
-import { type Latency, latency } from './latency.ts';
-import { type Footprint, memory } from './memory.ts';
-import { type Result, throughput } from './throughput.ts';
+import { type Footprint, type Latency, latency, memory, type Result, throughput } from './one-limit.ts';
 
 /** The limiter beside its peers and beside the least that Redis can do. */
 export const limiterSection: Section = {

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
-import type { Contender } from './contenders/contender.ts';
+import { cpuSeconds } from '../redis-usage.ts';
+import type { Contender } from './contenders.ts';
 
 /** How hard to press a contender. */
 export interface Load {
@@ -56,13 +57,7 @@ export async function measure(
 }
 
 async function redisCpuSeconds(servers: readonly Redis[]): Promise<readonly number[]> {
-  return Promise.all(servers.map(cpuSecondsOf));
-}
-
-async function cpuSecondsOf(redis: Redis): Promise<number> {
-  const info = await redis.info('cpu');
-  const read = (field: string): number => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1] ?? Number.NaN);
-  return read('used_cpu_sys') + read('used_cpu_user');
+  return Promise.all(servers.map(cpuSeconds));
 }
 
 /** Mulberry32: small, seeded, and unlike a linear congruential generator without short cycles in its low bits. */

@@ -1,7 +1,6 @@
 import type { Findings, Goal, Section, Table } from '../section.ts';
-import { archival, type ArchivalResult } from './archival.ts';
+import { archival, type ArchivalResult, partitionArchival, type PartitionArchivalResult } from './archival.ts';
 import { cleanup, type CleanupResult } from './cleanup.ts';
-import { partitionArchival, type PartitionArchivalResult } from './partition-archival.ts';
 import { metricStats, type MetricStatsRun } from './metric-stats.ts';
 
 const DEFAULT_BATCH = 5_000;

@@ -1,7 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { withBlocks } from '../marked-blocks.ts';
-import { entriesOf, type Size, sizeOf, type Subject } from './measure.ts';
-import { problemsOf, type Sizes, tableOf } from './table.ts';
+import { withBlocks } from '../compared.ts';
+import { entriesOf, problemsOf, type Size, sizeOf, type Sizes, type Subject, tableOf } from './measure.ts';
 
 /*
  * What an import costs: bytes of a bundle and packages of an installation, of each entry and beside the peers. Compares with

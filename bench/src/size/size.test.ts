@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { entriesOf, sizeOf } from './measure.ts';
-import { problemsOf, tableOf } from './table.ts';
+import { entriesOf, problemsOf, sizeOf, tableOf } from './measure.ts';
 
 const size = { minified: 100_000, compressed: 30_000, packages: 12 };
 

@@ -1,11 +1,10 @@
-import { Ledger } from '../ledger/ledger.ts';
 import type { LoadPhase, Plan } from '../plan.ts';
-import { VirtualUsers, type Settled } from './virtual-users.ts';
-import { liveBytes } from '../processes/live-bytes.ts';
-import { latencies, percentiles, record } from './latencies.ts';
+import { liveBytes } from '../vitals.ts';
+import { Ledger } from './ledger.ts';
 import type { LoadCommand, LoadEvent, Outcomes, PhaseTotals } from './messages.ts';
-import { noCounts, Tally } from './tally.ts';
+import { latencies, noCounts, percentiles, record, Tally } from './tally.ts';
 import { UserConnection } from './user-connection.ts';
+import { type Settled, VirtualUsers } from './virtual-users.ts';
 
 const TICK_MS = 4;
 const CONNECT_EVERY_MS = 20;
@@ -157,3 +156,19 @@ type Counts = { -readonly [Name in keyof Outcomes]: number };
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/* The load generator, a process of its own: told what to do, and telling what happened, by its parent's channel. */
+
+const tell = (event: LoadEvent): void => void process.send?.(event);
+const generator = new Generator(tell);
+let plan: Plan | undefined;
+
+process.on('message', (command: LoadCommand) => {
+  if (command.kind === 'connect') plan = command.plan;
+  generator.obey(command, plan);
+});
+// The parent is gone: nobody is left to report to.
+process.on('disconnect', () => process.exit(0));
+// Ctrl-C reaches the whole group; the parent ends us when it has what it wants.
+process.on('SIGINT', () => undefined);
+tell({ kind: 'ready' });

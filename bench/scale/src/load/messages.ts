@@ -1,6 +1,5 @@
-import type { LedgerReport } from '../ledger/ledger.ts';
 import type { LoadPhase, Plan } from '../plan.ts';
-import type { Percentiles } from './latencies.ts';
+import type { LedgerReport } from './ledger.ts';
 
 /** What the load generator is told. */
 export type LoadCommand =
@@ -25,6 +24,16 @@ export interface Outcomes {
   readonly lost: number;
   /** Any other status. */
   readonly odd: number;
+}
+
+/** Percentiles in ms. */
+export interface Percentiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p90: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly max: number;
 }
 
 /** One second of load. */
@@ -81,3 +90,11 @@ export type LoadEvent =
       readonly connections: number;
       readonly garbled: Garbled;
     };
+
+/** How many requests of a second were answered, in whatever way. */
+export function answersOf({ outcomes }: LoadSecond): number {
+  return outcomes.reduce(
+    (sum, { served, limited, cutOff, failed, odd }) => sum + served + limited + cutOff + failed + odd,
+    0,
+  );
+}

@@ -1,9 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Ledger } from '../ledger/ledger.ts';
-import { planRun } from '../plan.ts';
-import { profiles } from '../profile.ts';
-import { VirtualUsers, type Settled } from './virtual-users.ts';
-import { GENERATE, kinds, READ } from './traffic.ts';
+import { GENERATE, kinds, planRun, profiles, READ } from '../plan.ts';
+import { Ledger } from './ledger.ts';
+import { type Settled, VirtualUsers } from './virtual-users.ts';
 
 const plan = planRun({ ...profiles.free, users: 20 }, 60_000, { cores: 2 });
 const firstAbuser = plan.profile.users - plan.abusers;

@@ -1,9 +1,7 @@
-import type { Ledger } from '../ledger/ledger.ts';
-import type { LoadPhase, Plan } from '../plan.ts';
-import { Pacer } from './pacer.ts';
-import { type Counted, outcomeOf, type Outcome, wasAdmitted } from './tally.ts';
-import { Timetable } from './timetable.ts';
-import { GENERATE, type Kind, READ, requestText, SIGN_IN } from './traffic.ts';
+import { GENERATE, type Kind, type LoadPhase, type Plan, READ, requestText, SIGN_IN } from '../plan.ts';
+import type { Ledger } from './ledger.ts';
+import { type Counted, type Outcome, outcomeOf, wasAdmitted } from './tally.ts';
+import { Pacer, Timetable } from './timetable.ts';
 
 /** Where requests go. */
 export interface Wire {

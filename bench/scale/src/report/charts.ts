@@ -1,8 +1,7 @@
 import { lineChart, type LineChartOptions } from '@spillway/bench/figures';
-import type { LoadSecond, Outcomes } from '../load/messages.ts';
-import { GENERATE } from '../load/traffic.ts';
-import { answersOf } from '../ramp.ts';
-import { groups, type Sample } from '../samples/sample.ts';
+import { answersOf, type LoadSecond, type Outcomes } from '../load/messages.ts';
+import { GENERATE } from '../plan.ts';
+import { groups, type Sample } from '../sampler.ts';
 import type { Report } from './report.ts';
 
 /** A chart of values that each moment has. */

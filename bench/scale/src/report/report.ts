@@ -1,22 +1,8 @@
 import type { LoadSecond, PhaseTotals } from '../load/messages.ts';
-import type { ProfileName } from '../profile.ts';
-import type { Sample } from '../samples/sample.ts';
-import type { Check } from '../verify/check.ts';
-
-/** Something that was done to the fleet. */
-export interface Incident {
-  readonly atMs: number;
-  readonly what: string;
-}
-
-/** A row of the guide's capacity table. */
-export interface CapacityRow {
-  readonly metric: string;
-  /** As the guide has them. */
-  readonly targets: Readonly<Record<ProfileName, string>>;
-  readonly measured: string;
-  readonly passed: boolean;
-}
+import type { ProfileName } from '../plan.ts';
+import type { Incident } from '../run-context.ts';
+import type { Sample } from '../sampler.ts';
+import type { CapacityRow, Check } from '../verify/capacity.ts';
 
 /** The most that the machine gave. */
 export interface Peak {

@@ -1,7 +1,9 @@
-import type { Fault } from '../ledger/limit-oracle.ts';
-import type { LedgerReport } from '../ledger/ledger.ts';
-import { kinds } from '../load/traffic.ts';
-import type { Check } from './check.ts';
+import type { LedgerReport } from '../load/ledger.ts';
+import type { Fault } from '../load/limit-oracle.ts';
+import type { Garbled, PhaseTotals } from '../load/messages.ts';
+import { GENERATE, kinds, type Plan } from '../plan.ts';
+import type { Check } from './capacity.ts';
+import type { StoredRows } from './stored-rows.ts';
 
 /** What users were answered, against what the policies promise them. */
 export function checkAnswers(ledger: LedgerReport): readonly Check[] {
@@ -44,5 +46,62 @@ function faultCheck(ledger: LedgerReport, { name, promised, faults }: FaultCheck
 }
 
 function total(counts: readonly number[]): string {
-  return counts.reduce((sum, count) => sum + count, 0).toLocaleString('en');
+  return count(sum(counts, (each) => each));
+}
+
+/** What is looked at to tell whether the kills lost anything. */
+export interface SurvivalOptions {
+  readonly plan: Plan;
+  /** At the end, when there was time to connect. */
+  readonly connections: number;
+  readonly phases: readonly PhaseTotals[];
+  readonly garbled: Garbled;
+  readonly ledger: LedgerReport;
+  readonly rows: StoredRows;
+}
+
+/** Nothing that anybody was told has happened is gone, and everybody is back. */
+export function checkSurvival({ plan, connections, phases, garbled, ledger, rows }: SurvivalOptions): readonly Check[] {
+  const served = sum(phases, ({ outcomes, flood }) => outcomes[GENERATE].served + flood[GENERATE].served);
+  // It may have been stored before the answer got lost, and may not.
+  const uncertain = ledger.lost[GENERATE];
+  const odd = sum(phases, ({ outcomes, flood }) =>
+    [...outcomes, ...flood].reduce((soFar, each) => soFar + each.odd, 0),
+  );
+  const lost = ledger.lost.reduce((soFar, each) => soFar + each, 0);
+  return [
+    {
+      name: 'Every generation that was answered is in Postgres',
+      promised: `${count(served)} answered, ${uncertain} whose answer got lost`,
+      found: `${count(rows.generations)} rows`,
+      passed: rows.generations >= served && rows.generations <= served + uncertain,
+    },
+    {
+      name: 'The audit trail has no gap, no dead letter and nothing left on its way',
+      promised: 'none',
+      found: `${rows.gaps} gaps, ${rows.deadLetters} dead letters, ${rows.onTheWay} events on their way`,
+      passed: rows.gaps === 0 && rows.deadLetters === 0 && rows.onTheWay === 0,
+    },
+    {
+      name: 'After one API process and one worker were killed, every user is connected again',
+      promised: `${count(plan.profile.users)} users`,
+      found: `${count(connections)} connected at the end; ${lost} answers were lost with the process`,
+      passed: connections === plan.profile.users,
+    },
+    {
+      name: 'Every other request got an answer that a route gives',
+      promised: 'none of another status, nothing that is no answer',
+      found: `${odd} of another status, ${garbled.count} that could not be read or that nobody asked for`,
+      passed: odd === 0 && garbled.count === 0,
+      details: garbled.examples,
+    },
+  ];
+}
+
+function sum<Item>(items: readonly Item[], of: (item: Item) => number): number {
+  return items.reduce((soFar, item) => soFar + of(item), 0);
+}
+
+function count(number: number): string {
+  return number.toLocaleString('en');
 }

@@ -1,9 +1,15 @@
 import type { LoadSecond, PhaseTotals } from '../load/messages.ts';
-import { GENERATE } from '../load/traffic.ts';
-import type { Plan } from '../plan.ts';
-import { type Profile, profiles } from '../profile.ts';
-import type { CapacityRow } from '../report/report.ts';
-import type { Sample } from '../samples/sample.ts';
+import { GENERATE, type Plan, type Profile, type ProfileName, profiles } from '../plan.ts';
+import type { Sample } from '../sampler.ts';
+
+/** A row of the guide's capacity table. */
+export interface CapacityRow {
+  readonly metric: string;
+  /** As the guide has them. */
+  readonly targets: Readonly<Record<ProfileName, string>>;
+  readonly measured: string;
+  readonly passed: boolean;
+}
 
 /** What the capacity table is filled from. */
 export interface CapacityOptions {
@@ -56,4 +62,16 @@ export function fillCapacityTable({
 
 function targets(textOf: (profile: Profile) => string): CapacityRow['targets'] {
   return { free: textOf(profiles.free), pro: textOf(profiles.pro), scale: textOf(profiles.scale) };
+}
+
+/** One thing that has to hold, and what was found. */
+export interface Check {
+  readonly name: string;
+  /** What was promised. */
+  readonly promised: string;
+  /** What was found. */
+  readonly found: string;
+  readonly passed: boolean;
+  /** Examples of what went wrong. */
+  readonly details?: readonly string[];
 }

@@ -1,11 +1,10 @@
-import { createAuditQueue } from '@spillway/worker';
 import { DEFAULT_SHARDS, outboxKeys } from '@spillway/redis';
+import { createAuditQueue } from '@spillway/worker';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
-import type { Stack } from '../stack.ts';
 import { wait } from '../run-context.ts';
-import type { StoredBlock } from './blocks.ts';
-import type { StoredTransition } from './transitions.ts';
+import type { Stack } from '../stack.ts';
+import type { StoredBlock, StoredTransition } from './trail.ts';
 
 /** What is in Redis and Postgres when all is over. */
 export interface StoredRows {
