@@ -205,3 +205,20 @@ it.each(redisLibraries(hotPath))('hears of live changes and of blocks that end e
   await other?.reset('b', 'u');
   await expect.poll(() => reason('u'), POLL).toBe('allowed');
 });
+
+it('writes nothing more on a client whose owner quits, so that the reply to QUIT is not lost', async () => {
+  const client = clientOf(redis.url, { socketTimeout: 10_000 });
+  const limiter = createLimiter({ redis: client, policies, live: true, recordDecisions: true, deadlineMs: 50 });
+  onTestFinished(() => limiter.close());
+  await expect.poll(() => reasonOf(limiter), POLL).toBe('limited');
+  await limiter.block('p', 'blocked');
+  const sent = vi.spyOn(client, 'sendCommand');
+  // For longer than beats, pulses and reports wait.
+  await redis.client.client('PAUSE', 2_500, 'ALL');
+  const quit = client.quit();
+  expect((await limiter.consume('p', 'v')).reason).toBe('unavailable');
+  await limiter.consume('p', 'blocked');
+  expect(await quit).toBe('OK');
+  const names = sent.mock.calls.map(([command]) => command.name);
+  expect(names.slice(names.indexOf('quit'))).toEqual(['quit']);
+});

@@ -1,4 +1,4 @@
-import type { RedisClient } from './client.ts';
+import { isReady, type RedisClient } from './client.ts';
 import { type Connection, connectionOf } from './connection.ts';
 import { faultOf, type RedisFault } from './fault.ts';
 
@@ -127,7 +127,7 @@ export class Readiness {
   }
 
   get isReady(): boolean {
-    return this.#client.status === 'ready';
+    return isReady(this.#client);
   }
 
   /** Why the connection is not ready. */

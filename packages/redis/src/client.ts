@@ -39,6 +39,15 @@ export interface RedisClient {
 }
 
 /**
+ * Whether a command may be written now: the client is connected, and its owner has not told it to quit. A client of ioredis stays
+ * `ready` until the server has closed the connection. A server that closes while something that came after QUIT lies unread resets
+ * the connection: the reply to QUIT is lost, and the owner's `quit()` rejects.
+ */
+export function isReady(client: Pick<RedisClient, 'status'>): boolean {
+  return client.status === 'ready' && !('manuallyClosing' in client && client.manuallyClosing === true);
+}
+
+/**
  * ioredis options for a connection that decides requests. Each one keeps a decision from being late or made twice:
  * nothing queues while the connection is away, nothing that may have run is sent again, and a returning Redis is
  * found within a second. `socketTimeout` gives up a connection whose server has gone silent: without it a frozen master

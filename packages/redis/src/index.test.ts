@@ -25,6 +25,7 @@ it('exports exactly this', () => {
     'hotPathClusterOptions',
     'hotPathOptions',
     'instancesKey',
+    'isReady',
     'joinFleet',
     'namespaceProblem',
     'namespacedKey',

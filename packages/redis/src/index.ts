@@ -1,7 +1,7 @@
 export { defaultActor, parseChangeEvent } from './change.ts';
 export type { ChangeEvent } from './change.ts';
 export type { NodeRedisClient } from './adapters/node-redis-kinds.ts';
-export { hotPathClusterOptions, hotPathOptions, nodeRedisClusterOptions, nodeRedisOptions } from './client.ts';
+export { hotPathClusterOptions, hotPathOptions, isReady, nodeRedisClusterOptions, nodeRedisOptions } from './client.ts';
 export type { RedisClient, RedisCommand } from './client.ts';
 export { call } from './command.ts';
 export { connectionOf } from './connection.ts';

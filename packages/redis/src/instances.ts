@@ -1,5 +1,5 @@
 import { settleWithin } from './settle-within.ts';
-import type { RedisClient } from './client.ts';
+import { isReady, type RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
 import { live as liveLua } from './scripts.generated.ts';
@@ -57,7 +57,7 @@ export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptio
   let beating = false;
 
   async function beat(): Promise<void> {
-    if (beating || client.status !== 'ready') return;
+    if (beating || !isReady(client)) return;
     beating = true;
     try {
       counts.push(await alive.run(client, [key], [id, 'beat', ttlMs]));
@@ -70,7 +70,7 @@ export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptio
   }
 
   const onReady = (): void => void beat();
-  if (client.status === 'ready') onReady();
+  if (isReady(client)) onReady();
   else client.once('ready', onReady);
   const timer = setInterval(onReady, ttlMs / 3).unref();
 
@@ -82,7 +82,7 @@ export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptio
     async close() {
       clearInterval(timer);
       client.off('ready', onReady);
-      if (client.status === 'ready') await settleWithin(GOODBYE_MS, alive.run(client, [key], [id, 'leave', ttlMs]));
+      if (isReady(client)) await settleWithin(GOODBYE_MS, alive.run(client, [key], [id, 'leave', ttlMs]));
     },
   };
 }

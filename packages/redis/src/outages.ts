@@ -1,5 +1,5 @@
 import { settleWithin } from './settle-within.ts';
-import type { RedisClient } from './client.ts';
+import { isReady, type RedisClient } from './client.ts';
 import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
 import { gap as gapLua } from './scripts.generated.ts';
@@ -66,7 +66,7 @@ export function outageReporter(options: OutageReporterOptions): OutageReporter {
   }
 
   function report(): void {
-    if (client.status === 'ready') reporting ??= send().finally(() => (reporting = undefined));
+    if (isReady(client)) reporting ??= send().finally(() => (reporting = undefined));
     if (unanswered !== undefined || current !== undefined) arm();
   }
 

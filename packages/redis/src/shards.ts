@@ -1,4 +1,4 @@
-import type { RedisClient } from './client.ts';
+import { isReady, type RedisClient } from './client.ts';
 import { faultOf, type RedisFault } from './fault.ts';
 import { defineScript } from './script.ts';
 import { shardTag } from './shard-of.ts';
@@ -39,7 +39,7 @@ export function watchShards({ client, shards, namespace = '', onDisagreement }: 
   let saying = false;
 
   async function say(): Promise<void> {
-    if (saying || client.status !== 'ready') return;
+    if (saying || !isReady(client)) return;
     saying = true;
     try {
       const others = (await sayShards.run(client, [key], [shards, HOLDS_MS])).filter((number) => number !== shards);

@@ -3,7 +3,7 @@ import { documentedRedisUser, redisLibraries, useRedis } from '@spillway/local-s
 import * as hotPath from '@spillway/redis';
 import { hotPathOptions, type RedisClientOrUrl } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import { fine, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
@@ -109,4 +109,20 @@ it.each(redisLibraries(hotPath))('hear of each other over $name', async (library
   await expect.poll(async () => [await call(one), await call(other)]).toEqual(['fine', 'fine']);
   await one.get('a', 'quick').forceOpen({ who: 'ada', why: 'maintenance' });
   await expect.poll(() => other.get('a', 'quick').state).toBe('forced_open');
+});
+
+it('write nothing more on a client whose owner quits, so that the reply to QUIT is not lost', async () => {
+  const client = clientOf(redis.url, { socketTimeout: 10_000 });
+  const breakers = breakersOf(client);
+  await expect.poll(() => client.status).toBe('ready');
+  expect(await call(breakers)).toBe('fine');
+  const sent = vi.spyOn(client, 'sendCommand');
+  // For longer than beats and looks wait.
+  await redis.client.client('PAUSE', 2_500, 'ALL');
+  const quit = client.quit();
+  await call(breakers);
+  expect(await outcomeOf(breakers.run('b', 'quick', fine))).toBe('fine');
+  expect(await quit).toBe('OK');
+  const names = sent.mock.calls.map(([command]) => command.name);
+  expect(names.slice(names.indexOf('quit'))).toEqual(['quit']);
 });

@@ -1,4 +1,4 @@
-import type { RedisClient, RedisScript } from '@spillway/redis';
+import { isReady, type RedisClient, type RedisScript } from '@spillway/redis';
 
 /** What a {@link ReportTimer} waits for, and what it then does. */
 export interface ReportTimerOptions {
@@ -24,7 +24,7 @@ export function reportTimer({ client, everyMs, report }: ReportTimerOptions): Re
   function arm(): void {
     timer ??= setTimeout(() => {
       timer = undefined;
-      if (client.status === 'ready') void report();
+      if (isReady(client)) void report();
       else arm();
     }, everyMs).unref();
   }
@@ -33,7 +33,7 @@ export function reportTimer({ client, everyMs, report }: ReportTimerOptions): Re
     arm,
     async close(pending) {
       clearTimeout(timer);
-      if (pending && client.status === 'ready') await report();
+      if (pending && isReady(client)) await report();
     },
   };
 }

@@ -2,6 +2,7 @@ import {
   call,
   channelOf,
   type DuplicableClient,
+  isReady,
   type RedisClient,
   subscribe,
   type Subscription,
@@ -83,7 +84,7 @@ export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOpti
 
   async function pulse(): Promise<void> {
     // One at a time: a frozen Redis must not gather pulses.
-    if (beating || client.status !== 'ready') return;
+    if (beating || !isReady(client)) return;
     beating = true;
     try {
       const [version] = await Promise.all([
