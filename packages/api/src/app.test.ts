@@ -79,9 +79,9 @@ describe('POST /v1/limits/:policy/consume', () => {
     const response = await app().request('/v1/limits/ten/consume', json({ subject: 'user:1' }));
     expect(await response.json()).toMatchObject({
       allowed: false,
-      blockedUntil: null,
+      blockedUntilMs: null,
       retryAfterMs: null,
-      resetAt: null,
+      resetAtMs: null,
     });
   });
 

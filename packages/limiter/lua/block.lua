@@ -52,7 +52,7 @@ end
 local function told(blocked_until)
   local ends = string.format('%.0f', blocked_until)
   if blocked_until <= now then ends = 'null' elseif blocked_until == BLOCK_FOREVER then ends = '"forever"' end
-  return string.format('{"blockedUntil":%s,"units":%.0f}', ends, units())
+  return string.format('{"blockedUntilMs":%s,"units":%.0f}', ends, units())
 end
 
 local function record_change(after)

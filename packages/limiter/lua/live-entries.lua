@@ -61,10 +61,10 @@ else
   redis.call('ZREM', ends, field)
   if operation == 'block' then
     local duration = tonumber(value)
-    value = '{"blockedUntil":"forever"}'
+    value = '{"blockedUntilMs":"forever"}'
     if duration > 0 then
       redis.call('ZADD', ends, now + duration, field)
-      value = string.format('{"blockedUntil":%.0f}', now + duration)
+      value = string.format('{"blockedUntilMs":%.0f}', now + duration)
     end
   end
   redis.call('HSET', key, field, value)

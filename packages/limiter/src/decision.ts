@@ -29,17 +29,26 @@ export function toDecision(
   nowMs: number,
   blockLeftMs: number = retryAfterMs,
 ): Decision {
-  const resetAt = nowMs + resetAfterMs;
+  const resetAtMs = nowMs + resetAfterMs;
   if (outcome === outcomes.allowed) {
-    return { allowed: true, policy: name, reason: 'allowed', limit, remaining, resetAt, resetAfterMs, retryAfterMs };
+    return { allowed: true, policy: name, reason: 'allowed', limit, remaining, resetAtMs, resetAfterMs, retryAfterMs };
   }
   if (outcome === outcomes.withheld) {
-    return { allowed: false, policy: name, reason: 'withheld', limit, remaining, resetAt, resetAfterMs, retryAfterMs };
+    return {
+      allowed: false,
+      policy: name,
+      reason: 'withheld',
+      limit,
+      remaining,
+      resetAtMs,
+      resetAfterMs,
+      retryAfterMs,
+    };
   }
   const allowed = mode === 'shadow';
   const reason = allowed ? 'shadow' : outcome === outcomes.limited ? 'limited' : 'blocked';
-  const decision: Decision = { allowed, policy: name, reason, limit, remaining, resetAt, resetAfterMs, retryAfterMs };
-  return outcome === outcomes.limited ? decision : { ...decision, blockedUntil: nowMs + blockLeftMs };
+  const decision: Decision = { allowed, policy: name, reason, limit, remaining, resetAtMs, resetAfterMs, retryAfterMs };
+  return outcome === outcomes.limited ? decision : { ...decision, blockedUntilMs: nowMs + blockLeftMs };
 }
 
 /**
@@ -60,7 +69,7 @@ export function unavailableDecision(
     cause,
     limit,
     remaining: allowed ? limit : 0,
-    resetAt: Date.now() + wait,
+    resetAtMs: Date.now() + wait,
     resetAfterMs: wait,
     retryAfterMs: wait,
   };
@@ -74,7 +83,7 @@ export function withheldUnasked({ name, limit }: Policy): Decision {
     reason: 'withheld',
     limit,
     remaining: limit,
-    resetAt: Date.now(),
+    resetAtMs: Date.now(),
     resetAfterMs: 0,
     retryAfterMs: 0,
   };
@@ -97,7 +106,7 @@ export type Listing =
   | {
       readonly verdict: 'blocked';
       /** In ms since 1970 by Redis' clock, or `Infinity`. */
-      readonly blockedUntil: number;
+      readonly blockedUntilMs: number;
       /** The same by `performance.now()`. */
       readonly endsAt: number;
     };
@@ -111,7 +120,7 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
       reason: 'allow_listed',
       limit,
       remaining: limit,
-      resetAt: Date.now(),
+      resetAtMs: Date.now(),
       resetAfterMs: 0,
       retryAfterMs: 0,
     };
@@ -119,7 +128,7 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
   const allowed = mode === 'shadow';
   const blocked = listing.verdict === 'blocked' ? listing : undefined;
   const left = blocked === undefined ? Infinity : Math.max(0, Math.ceil(blocked.endsAt - performance.now()));
-  const end = blocked?.blockedUntil ?? Infinity;
+  const end = blocked?.blockedUntilMs ?? Infinity;
   const reason = blocked === undefined ? 'deny_listed' : 'blocked';
   return {
     allowed,
@@ -127,10 +136,10 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
     reason: allowed ? 'shadow' : reason,
     limit,
     remaining: 0,
-    resetAt: end,
+    resetAtMs: end,
     resetAfterMs: left,
     retryAfterMs: left,
-    ...(blocked === undefined ? {} : { blockedUntil: end }),
+    ...(blocked === undefined ? {} : { blockedUntilMs: end }),
   };
 }
 

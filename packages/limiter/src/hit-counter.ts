@@ -196,7 +196,7 @@ export class HitCounter {
   }
 }
 
-// Counted from now, not `resetAt`: the middlewares subtract their own clock, which may not be Redis'.
+// Counted from now, not `resetAtMs`: the middlewares subtract their own clock, which may not be Redis'.
 function hitsOf({ allowed, remaining, resetAfterMs }: Decision): Hits {
   const totalHits = allowed ? MAX_LIMIT - remaining : ABOVE_EVERY_LIMIT;
   return { totalHits, resetTime: new Date(Date.now() + resetAfterMs) };

@@ -1579,7 +1579,7 @@ return answers .. table.concat(rest)
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: 'b1fd2eb07dda51698c4626d3b1ab6c0d22107d27',
+  sha1: '0ce05202cfade2e18d5537c500b98a7191e9b677',
   source: `${clock}
 ${outbox}
 ${change}
@@ -1634,7 +1634,7 @@ end
 local function told(blocked_until)
   local ends = string.format('%.0f', blocked_until)
   if blocked_until <= now then ends = 'null' elseif blocked_until == BLOCK_FOREVER then ends = '"forever"' end
-  return string.format('{"blockedUntil":%s,"units":%.0f}', ends, units())
+  return string.format('{"blockedUntilMs":%s,"units":%.0f}', ends, units())
 end
 
 local function record_change(after)
@@ -2093,7 +2093,7 @@ return pack('>I6' .. string.rep('I4', index), now, unpack(slots)) .. rest
 
 export const liveEntries: LuaScript = {
   name: 'live-entries',
-  sha1: '5512538ae023f25d6d5c86a06ff2359441904113',
+  sha1: '35b644822f3458969da4074c7fedc9249f0ca9d5',
   source: `${clock}
 ${outbox}
 ${change}
@@ -2157,10 +2157,10 @@ else
   redis.call('ZREM', ends, field)
   if operation == 'block' then
     local duration = tonumber(value)
-    value = '{"blockedUntil":"forever"}'
+    value = '{"blockedUntilMs":"forever"}'
     if duration > 0 then
       redis.call('ZADD', ends, now + duration, field)
-      value = string.format('{"blockedUntil":%.0f}', now + duration)
+      value = string.format('{"blockedUntilMs":%.0f}', now + duration)
     end
   end
   redis.call('HSET', key, field, value)

@@ -49,7 +49,7 @@ export interface Decision {
   /** Units left after this decision. */
   readonly remaining: number;
   /** When the whole limit is free again, in ms since 1970 by Redis' clock; `Infinity` behind a block without an end. */
-  readonly resetAt: number;
+  readonly resetAtMs: number;
   /** The same, counted from the decision: needs no clock that agrees with Redis'. */
   readonly resetAfterMs: number;
   /**
@@ -58,7 +58,7 @@ export interface Decision {
    */
   readonly retryAfterMs: number;
   /** End of the block, in ms since 1970 by Redis' clock; `Infinity` = no end. Absent when no block runs. */
-  readonly blockedUntil?: number;
+  readonly blockedUntilMs?: number;
   /** True when the request was admitted and its subject is near the limit now, by the policy's `nearLimit`. */
   readonly nearLimit?: boolean;
   /** What an admitted request of a `concurrency` policy holds, until `release` or until the policy's `windowMs` are over. */
@@ -126,7 +126,7 @@ export interface LiveChange {
 /** A {@link LiveChange} that blocks a subject everywhere. */
 export interface BlockedEverywhere extends LiveChange {
   /** The end, in ms since 1970 by Redis' clock, or `Infinity`. */
-  readonly blockedUntil: number;
+  readonly blockedUntilMs: number;
 }
 
 /** How long {@link ConsumeOptions a request} may wait until it fits. */

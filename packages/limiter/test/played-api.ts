@@ -101,7 +101,7 @@ export async function playApi(policies: readonly PolicyOptions[], key = 'right')
     if (operation === 'unblock') return { wasBlocked: await limiter.unblock(policy, subject, options) };
     if (operation === 'block') {
       const time = durationMs === undefined ? {} : { durationMs };
-      return { blockedUntil: await limiter.block(policy, subject, { ...options, ...time }) };
+      return { blockedUntilMs: await limiter.block(policy, subject, { ...options, ...time }) };
     }
     if (operation === 'peek' || operation === 'penalize' || operation === 'reward') {
       return limiter[operation](policy, subject, options);

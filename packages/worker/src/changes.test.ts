@@ -88,9 +88,9 @@ it('a policy, override, list entry or block of everything that the library chang
     ['unlist', 'list', '10.0.0.1', 'deny', null],
     ['remove_override', 'override', 'uploads/org-7:*', { blockMs: 5 }, null],
     ['remove_policy', 'policy', 'uploads', limit(30), null],
-    ['block_everywhere', 'block', 'u', null, { blockedUntil: until }],
-    ['unblock_everywhere', 'block', 'u', { blockedUntil: until }, null],
-    ['block_everywhere', 'block', 'v', null, { blockedUntil: 'forever' }],
+    ['block_everywhere', 'block', 'u', null, { blockedUntilMs: until }],
+    ['unblock_everywhere', 'block', 'u', { blockedUntilMs: until }, null],
+    ['block_everywhere', 'block', 'v', null, { blockedUntilMs: 'forever' }],
   ]);
 }, 30_000);
 
@@ -116,13 +116,13 @@ it.each(algorithms)(
     await limiter.reset(name, 'u', { action: 'put' });
     work();
     const object = `${name}/put/u`;
-    const free = { blockedUntil: null, units: 3 };
-    const blocked = { blockedUntil: expect.any(Number) as unknown, units: 3 };
+    const free = { blockedUntilMs: null, units: 3 };
+    const blocked = { blockedUntilMs: expect.any(Number) as unknown, units: 3 };
     await expect.poll(told, soon).toEqual([
       ['block', 'block', object, free, blocked],
       ['unblock', 'block', object, blocked, free],
-      ['block', 'block', object, free, { blockedUntil: 'forever', units: 3 }],
-      ['reset', 'block', object, { blockedUntil: 'forever', units: 3 }, null],
+      ['block', 'block', object, free, { blockedUntilMs: 'forever', units: 3 }],
+      ['reset', 'block', object, { blockedUntilMs: 'forever', units: 3 }, null],
     ]);
   },
   30_000,

@@ -8,20 +8,20 @@ const rule = { limit: 3, windowMs: 1_000, blockMs: 2_000 };
 class TextbookLimiter {
   readonly #limit: number;
   #units: number[] = [];
-  #blockedUntil = 0;
+  #blockedUntilMs = 0;
 
   constructor(limit: number = rule.limit) {
     this.#limit = limit;
   }
 
   decide(now: number): { readonly allowed: boolean; readonly blockBegins: boolean } {
-    if (now < this.#blockedUntil) return { allowed: false, blockBegins: false };
+    if (now < this.#blockedUntilMs) return { allowed: false, blockBegins: false };
     this.#units = this.#units.filter((unit) => unit > now - rule.windowMs);
     if (this.#units.length < this.#limit) {
       this.#units.push(now);
       return { allowed: true, blockBegins: false };
     }
-    this.#blockedUntil = now + rule.blockMs;
+    this.#blockedUntilMs = now + rule.blockMs;
     return { allowed: false, blockBegins: true };
   }
 }

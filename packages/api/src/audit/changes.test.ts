@@ -88,7 +88,7 @@ it('tells of each policy, override and list entry, and each block of everything,
   await ask('POST', '/v1/subjects/block', { subject: 'u', durationMs: 60_000, why: 'spam' });
   await ask('POST', '/v1/subjects/unblock', { subject: 'u' });
   work();
-  const blocked = { blockedUntil: expect.any(Number) as unknown };
+  const blocked = { blockedUntilMs: expect.any(Number) as unknown };
   const told = async (): Promise<unknown[]> =>
     (await changes()).map(({ action, object, before, after, note }) => [action, object, before, after, note]);
   await expect.poll(told, soon).toEqual([
@@ -112,7 +112,7 @@ it('tells of each policy, override and list entry, and each block of everything,
 it('tells of blocks, resets, breakers, keys and jobs once each, and holds no secret', async () => {
   const standard = '/v1/limits/standard';
   expect(await ask('POST', `${standard}/block`, { subject: 'u', durationMs: 60_000, why: 'spam' })).toMatchObject({
-    blockedUntil: expect.any(Number),
+    blockedUntilMs: expect.any(Number),
   });
   expect(await ask('POST', `${standard}/unblock`, { subject: 'u' })).toMatchObject({ wasBlocked: true });
   await ask('POST', `${standard}/consume`, { subject: 'u', action: 'sign-in', cost: 2 });
@@ -140,7 +140,7 @@ it('tells of blocks, resets, breakers, keys and jobs once each, and holds no sec
       ]),
     );
   expect(await told()).toHaveLength(8);
-  expect(await changes('?action=reset')).toMatchObject([{ before: { blockedUntil: null, units: 2 }, after: null }]);
+  expect(await changes('?action=reset')).toMatchObject([{ before: { blockedUntilMs: null, units: 2 }, after: null }]);
   expect(await changes('?action=block')).toMatchObject([{ note: 'spam' }]);
   const text = JSON.stringify(await changes());
   for (const secret of [made['key'], successor['key']]) expect(text).not.toContain(String(secret).slice(-43));
@@ -204,16 +204,16 @@ it('each answer to a change says how many other limiters take it over, and warns
 
 it('a subject that is blocked everywhere by HTTP is refused by the application and by the API until it is unblocked', async () => {
   const limiter = await application();
-  const { blockedUntil } = await ask('POST', '/v1/subjects/block', {
+  const { blockedUntilMs } = await ask('POST', '/v1/subjects/block', {
     subject: 'ip:203.0.113.7',
     durationMs: 3_600_000,
   });
-  const refused = { allowed: false, reason: 'blocked', blockedUntil };
+  const refused = { allowed: false, reason: 'blocked', blockedUntilMs };
   await expect.poll(() => limiter.consume('standard', 'ip:203.0.113.7'), soon).toMatchObject(refused);
   const body = { subject: 'ip:203.0.113.7', action: 'upload' };
   expect(await ask('POST', '/v1/limits/strict/consume', body)).toMatchObject(refused);
-  expect(await ask('GET', '/v1/lists')).toMatchObject({ blocked: [{ subject: 'ip:203.0.113.7', blockedUntil }] });
+  expect(await ask('GET', '/v1/lists')).toMatchObject({ blocked: [{ subject: 'ip:203.0.113.7', blockedUntilMs }] });
   expect(await ask('POST', '/v1/subjects/unblock', { subject: 'ip:203.0.113.7' })).toMatchObject({ wasBlocked: true });
   await expect.poll(async () => (await limiter.consume('standard', 'ip:203.0.113.7')).allowed, soon).toBe(true);
-  expect(await ask('POST', '/v1/subjects/block', { subject: 'u' })).toMatchObject({ blockedUntil: null });
+  expect(await ask('POST', '/v1/subjects/block', { subject: 'u' })).toMatchObject({ blockedUntilMs: null });
 });

@@ -15,10 +15,10 @@ export interface DecisionJson {
   readonly cause?: string | undefined;
   readonly limit: number;
   readonly remaining: number;
-  readonly resetAt: Milliseconds;
+  readonly resetAtMs: Milliseconds;
   readonly resetAfterMs: Milliseconds;
   readonly retryAfterMs: Milliseconds;
-  readonly blockedUntil?: Milliseconds | undefined;
+  readonly blockedUntilMs?: Milliseconds | undefined;
   readonly nearLimit?: boolean | undefined;
   readonly slot?: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
@@ -46,10 +46,12 @@ export const decisionSchema: z.ZodType<DecisionJson> = z
     cause: z.string().optional().openapi({ description: 'Why Redis did not decide; absent when it did.' }),
     limit: z.number(),
     remaining: z.number(),
-    resetAt: milliseconds.openapi({ description: 'When the whole limit is free again, in ms since 1970.' }),
+    resetAtMs: milliseconds.openapi({ description: 'When the whole limit is free again, in ms since 1970.' }),
     resetAfterMs: milliseconds,
     retryAfterMs: milliseconds.openapi({ description: 'After how long this very request would be admitted.' }),
-    blockedUntil: milliseconds.optional().openapi({ description: 'Absent: no block is active; null: it has no end.' }),
+    blockedUntilMs: milliseconds
+      .optional()
+      .openapi({ description: 'Absent: no block is active; null: it has no end.' }),
     nearLimit: z.boolean().optional().openapi({ description: 'The subject is near its limit now.' }),
     slot: z.string().optional().openapi({ description: 'What a request of a concurrency policy holds; release it.' }),
     headers: z.record(z.string(), z.string()).openapi({
@@ -80,13 +82,13 @@ export const combinedSchema: z.ZodType<CombinedJson> = z
 
 /** Turns a decision into what is sent: whole numbers, and null where a time never comes. */
 export function toDecisionJson(decision: Decision, policy: Policy): DecisionJson {
-  const { resetAt, resetAfterMs, retryAfterMs, blockedUntil, ...rest } = decision;
+  const { resetAtMs, resetAfterMs, retryAfterMs, blockedUntilMs, ...rest } = decision;
   return {
     ...rest,
-    resetAt: finite(resetAt),
+    resetAtMs: finite(resetAtMs),
     resetAfterMs: finite(resetAfterMs),
     retryAfterMs: finite(retryAfterMs),
-    ...(blockedUntil === undefined ? {} : { blockedUntil: finite(blockedUntil) }),
+    ...(blockedUntilMs === undefined ? {} : { blockedUntilMs: finite(blockedUntilMs) }),
     // About the subject, and so not in the headers of this answer: they would slow down the caller, which serves others too.
     headers: rateLimitHeaders(decision, policy),
   };

@@ -84,13 +84,19 @@ it('reset forgets what was used', async () => {
 });
 
 it('block refuses a subject for a time or without an end, and unblock lifts it', async () => {
-  const { blockedUntil } = (await answer('block', { subject: 'a', durationMs: 60_000 })) as { blockedUntil: number };
-  expect(blockedUntil).toBeGreaterThan(Date.now() + 30_000);
-  expect(await answer('consume', { subject: 'a' })).toMatchObject({ allowed: false, reason: 'blocked', blockedUntil });
+  const { blockedUntilMs } = (await answer('block', { subject: 'a', durationMs: 60_000 })) as {
+    blockedUntilMs: number;
+  };
+  expect(blockedUntilMs).toBeGreaterThan(Date.now() + 30_000);
+  expect(await answer('consume', { subject: 'a' })).toMatchObject({
+    allowed: false,
+    reason: 'blocked',
+    blockedUntilMs,
+  });
   expect(await answer('unblock', { subject: 'a' })).toEqual({ wasBlocked: true });
   expect(await answer('unblock', { subject: 'a' })).toEqual({ wasBlocked: false });
   expect(await answer('consume', { subject: 'a' })).toMatchObject({ allowed: true });
-  expect(await answer('block', { subject: 'a' })).toEqual({ blockedUntil: null });
+  expect(await answer('block', { subject: 'a' })).toEqual({ blockedUntilMs: null });
 });
 
 it('a slot of a concurrency policy is held until it is released', async () => {
@@ -133,7 +139,7 @@ it('penalize charges what does not fit, and reward gives units back', async () =
 it('sends times as whole milliseconds', async () => {
   await api.limiter.block('ten', 'a', { durationMs: 12_345 });
   const decision = (await answer('consume', { subject: 'a' })) as Record<string, number>;
-  for (const name of ['resetAt', 'resetAfterMs', 'retryAfterMs', 'blockedUntil']) {
+  for (const name of ['resetAtMs', 'resetAfterMs', 'retryAfterMs', 'blockedUntilMs']) {
     expect([name, decision[name]]).toEqual([name, expect.toSatisfy(Number.isInteger)]);
   }
 });

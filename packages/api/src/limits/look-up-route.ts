@@ -135,7 +135,7 @@ async function lookUp({ limiter, db }: LookUpDeps, who: string, asked: string | 
     overrides: [...overrides],
     allowed: [...allowed],
     denied: [...denied],
-    ...(everywhere === undefined ? {} : { blockedEverywhereUntilMs: finite(everywhere.blockedUntil) }),
+    ...(everywhere === undefined ? {} : { blockedEverywhereUntilMs: finite(everywhere.blockedUntilMs) }),
   };
 }
 
@@ -149,7 +149,7 @@ async function entriesOf({ live }: Limiter, who: string): Promise<Entries> {
 
 async function windowOf(limiter: Limiter, who: string, policy: string, of: string) {
   const { allowed, reason, limit, remaining, ...times } = await limiter.peek(policy, who, { action: of });
-  const { blockedUntil } = times;
+  const { blockedUntilMs } = times;
   return {
     policy,
     action: of,
@@ -160,6 +160,6 @@ async function windowOf(limiter: Limiter, who: string, policy: string, of: strin
     remaining,
     resetAfterMs: finite(times.resetAfterMs),
     retryAfterMs: finite(times.retryAfterMs),
-    ...(blockedUntil === undefined ? {} : { blockedUntilMs: finite(blockedUntil) }),
+    ...(blockedUntilMs === undefined ? {} : { blockedUntilMs: finite(blockedUntilMs) }),
   };
 }

@@ -59,13 +59,13 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
     operationId: 'block',
     summary: 'Refuse a subject under one policy and action from now on',
     request: { params, body: jsonBody(blockBody) },
-    responses: { 200: json(z.object({ blockedUntil: milliseconds }), 'The end; null = never.'), ...refused },
+    responses: { 200: json(z.object({ blockedUntilMs: milliseconds }), 'The end; null = never.'), ...refused },
   });
   app.openapi(block, async (context) => {
     const { subject: who, why: reason, ...options } = context.req.valid('json');
     const { name } = findPolicy(limiter, context.req.valid('param').policy, who);
     const end = await limiter.block(name, who, { ...omitUndefined(options), ...byHand(context, reason) });
-    return context.json({ blockedUntil: finite(end) }, 200);
+    return context.json({ blockedUntilMs: finite(end) }, 200);
   });
 
   const unblock = createRoute({
@@ -94,14 +94,14 @@ function everywhereRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
     summary: 'Refuse a subject under every policy and action, for a time or until it is unblocked',
     request: { body: jsonBody(everywhereBody) },
     responses: {
-      200: json(z.object({ blockedUntil: milliseconds }).and(reachSchema), 'The end; null = never.'),
+      200: json(z.object({ blockedUntilMs: milliseconds }).and(reachSchema), 'The end; null = never.'),
       ...refusedEverywhere,
     },
   });
   app.openapi(block, async (context) => {
     const { subject: who, why: reason, durationMs } = context.req.valid('json');
     const done = await live.blockEverywhere(who, { ...omitUndefined({ durationMs }), ...byHand(context, reason) });
-    return context.json({ blockedUntil: finite(done.blockedUntil), ...reachOf(done) }, 200);
+    return context.json({ blockedUntilMs: finite(done.blockedUntilMs), ...reachOf(done) }, 200);
   });
 
   const unblock = createRoute({

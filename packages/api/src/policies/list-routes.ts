@@ -18,7 +18,7 @@ const named = z.object({ entry, verdict }).openapi('ListEntry');
 const body = strictObject({ entry, verdict, why, ...reachIgnored }).openapi('ListEntryRequest');
 const blocked = z.object({
   subject: z.string(),
-  blockedUntil: milliseconds.openapi({ description: 'null = until it is unblocked.' }),
+  blockedUntilMs: milliseconds.openapi({ description: 'null = until it is unblocked.' }),
 });
 const lists = z
   .object({
@@ -61,7 +61,7 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     const entries = await deps.live.list();
     const blocks = entries.blocked.map((block) => ({
       ...block,
-      blockedUntil: finite(block.blockedUntil),
+      blockedUntilMs: finite(block.blockedUntilMs),
     }));
     return context.json({ allowed: [...entries.allowed], denied: [...entries.denied], blocked: blocks }, 200);
   });

@@ -23,8 +23,8 @@ function blockCommand(context: CliContext): Command<[string], { for?: number; wh
     .addHelpText('after', help)
     .action(async (subject, { for: durationMs, why }) => {
       const options = { ...(durationMs === undefined ? {} : { durationMs }), ...reasonOf(why) };
-      const done = await withLive(context, (live) => live.blockEverywhere(subject, options));
-      const end = Number.isFinite(done.blockedUntil) ? new Date(done.blockedUntil).toISOString() : undefined;
+      const { blockedUntilMs, ...done } = await withLive(context, (live) => live.blockEverywhere(subject, options));
+      const end = Number.isFinite(blockedUntilMs) ? new Date(blockedUntilMs).toISOString() : undefined;
       const said = `Blocked ${printable(subject)} ${end === undefined ? 'until it is unblocked' : `until ${end}`}.`;
       context.output.result({ subject, ...done, blockedUntil: end ?? null }, `${said} ${reachOf(done)}`);
     });
@@ -51,9 +51,9 @@ function listCommand(context: CliContext): Command {
     .addHelpText('after', '\nNeeds REDIS_URL.')
     .action(async () => {
       const { blocked } = await withLive(context, (live) => live.list());
-      const rows = blocked.map(({ subject, blockedUntil }) => ({
+      const rows = blocked.map(({ subject, blockedUntilMs }) => ({
         subject,
-        blockedUntil: Number.isFinite(blockedUntil) ? new Date(blockedUntil).toISOString() : null,
+        blockedUntil: Number.isFinite(blockedUntilMs) ? new Date(blockedUntilMs).toISOString() : null,
       }));
       context.output.result({ blocked: rows }, rows.length === 0 ? 'Nobody is blocked everywhere.' : table(rows));
     });

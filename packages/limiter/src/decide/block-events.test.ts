@@ -38,7 +38,7 @@ describe('block events', () => {
       requestCount: 20,
       deniedCount: 1,
       mode: 'enforce',
-      blockedUntilMs: denied.blockedUntil,
+      blockedUntilMs: denied.blockedUntilMs,
     });
     expect((events[0]?.blockedUntilMs as number) - (events[0]?.createdAtMs ?? 0)).toBe(120_000);
     await limiter.close();

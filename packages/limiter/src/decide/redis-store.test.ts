@@ -183,7 +183,7 @@ describe('the clock', () => {
       }
       expect(decisions.filter(({ allowed }) => allowed)).toHaveLength(20);
       const [first, last] = [decisions[0], decisions[21]];
-      expect(Math.abs((last?.blockedUntil ?? 0) - (first?.resetAt ?? 0) - 60_000)).toBeLessThan(10_000);
+      expect(Math.abs((last?.blockedUntilMs ?? 0) - (first?.resetAtMs ?? 0) - 60_000)).toBeLessThan(10_000);
     } finally {
       vi.useRealTimers();
     }

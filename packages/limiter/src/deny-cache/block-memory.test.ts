@@ -11,10 +11,10 @@ const blockOf = (subject: string, key = `key of ${subject}`) => ({
   subject,
   action,
   policy,
-  blockedUntil: 0,
+  blockedUntilMs: 0,
   endsAt: 0,
   fitsAt: 0,
-  resetAt: 0,
+  resetAtMs: 0,
   cost: 1,
 });
 const knows = (memory: BlockMemory, subject: string): boolean => memory.find(policy, subject, action) !== undefined;

@@ -8,14 +8,14 @@ export interface Block {
   /** The block holds for other policies of the key too, but this one's answer may be another (shadow, a new limit). */
   readonly policy: Policy;
   /** By the store's clock. */
-  readonly blockedUntil: number;
+  readonly blockedUntilMs: number;
   /** By the monotonic clock: a wall clock that steps must not lengthen a block. */
   readonly endsAt: number;
   /** When a request of `cost` would be admitted: the window may be full for longer than the block lasts. The same clock. */
   readonly fitsAt: number;
   readonly cost: number;
   /** When the window is empty and the block over, by the store's clock. */
-  readonly resetAt: number;
+  readonly resetAtMs: number;
 }
 
 /** Most blocks of one subject: a client that chooses its actions must not make each look-up longer. */
@@ -117,12 +117,12 @@ export class BlockMemory {
   }
 
   /** When it ends, by the store's clock. */
-  blockedUntil(entry: number): number {
+  blockedUntilMs(entry: number): number {
     return this.#number(entry, BLOCKED_UNTIL);
   }
 
   /** When the window is empty and the block over, by the store's clock. */
-  resetAt(entry: number): number {
+  resetAtMs(entry: number): number {
     return this.#number(entry, RESET_AT);
   }
 
@@ -146,7 +146,7 @@ export class BlockMemory {
    */
   add(block: Block, askedAt: number): boolean {
     if (askedAt <= this.#forgotAt) return false;
-    const { key, subject, action, policy, endsAt, fitsAt, cost, blockedUntil, resetAt } = block;
+    const { key, subject, action, policy, endsAt, fitsAt, cost, blockedUntilMs, resetAtMs } = block;
     this.remove(subject, key);
     const bytes = bytesOf(key, subject, action);
     while (this.size > 0 && (this.size >= this.#maxEntries || this.#bytes + bytes > MAX_BYTES)) this.#makeRoom();
@@ -158,7 +158,7 @@ export class BlockMemory {
     this.#actions[entry] = action;
     this.#policies[entry] = policy;
     const next = this.#subjects.get(subject) ?? NONE;
-    this.#numbers.set([endsAt, fitsAt, cost, blockedUntil, resetAt, 0, 0, next], entry * WIDTH);
+    this.#numbers.set([endsAt, fitsAt, cost, blockedUntilMs, resetAtMs, 0, 0, next], entry * WIDTH);
     this.#subjects.set(subject, entry);
     this.#bytes += bytes;
     return true;

@@ -47,7 +47,7 @@ describe('a blocked subject', () => {
     expect((await fleet.scriptCalls()) - before).toBeLessThan(3);
     const last = decisions.at(-1);
     expect(last).toMatchObject({ allowed: false, reason: 'blocked', limit: 1, remaining: 0 });
-    expect(Math.abs((last?.blockedUntil ?? 0) - (begun.blockedUntil ?? 0))).toBeLessThanOrEqual(2);
+    expect(Math.abs((last?.blockedUntilMs ?? 0) - (begun.blockedUntilMs ?? 0))).toBeLessThanOrEqual(2);
     expect(last?.retryAfterMs).toBeLessThanOrEqual(begun.retryAfterMs);
     expect(await limiter.peek('logins', 'u')).toMatchObject({ allowed: false, reason: 'blocked' });
     await expect(limiter.consume('logins', 'u', { cost: 2 })).rejects.toMatchObject({ field: 'cost' });
@@ -68,7 +68,7 @@ describe('a blocked subject', () => {
     const limiter = await fleet.join();
     await limiter.consume('blink', 'u', {});
     await untilCached(limiter, 'blink', 'u');
-    const until = (await limiter.peek('blink', 'u')).blockedUntil ?? 0;
+    const until = (await limiter.peek('blink', 'u')).blockedUntilMs ?? 0;
     await expect.poll(async () => (await limiter.consume('blink', 'u')).allowed, SOON).toBe(true);
     const [seconds = 0, micros = 0] = await fleet.admin.time();
     expect(seconds * 1_000 + micros / 1_000).toBeGreaterThanOrEqual(until);

@@ -79,13 +79,17 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
       if (entry === undefined || now >= memory.endsAt(entry)) return undefined;
       return policy.mode === 'shadow' ? undefined : refusal(memory, entry, policy, now);
     },
-    remember({ policy, subject, action, key, cost }, { blockedUntil, retryAfterMs, resetAt, resetAfterMs }, askedAtMs) {
-      if (policy.mode === 'shadow' || blockedUntil === undefined) return;
+    remember(
+      { policy, subject, action, key, cost },
+      { blockedUntilMs, retryAfterMs, resetAtMs, resetAfterMs },
+      askedAtMs,
+    ) {
+      if (policy.mode === 'shadow' || blockedUntilMs === undefined) return;
       // The first block opens the subscription: who never blocks anybody needs none.
       bus.start();
       if (askedAtMs >= bus.trustedUntil) return;
-      const leftMs = blockedUntil === Infinity ? Infinity : blockedUntil - (resetAt - resetAfterMs);
-      const ends = { blockedUntil, endsAt: askedAtMs + leftMs, fitsAt: askedAtMs + retryAfterMs, cost, resetAt };
+      const leftMs = blockedUntilMs === Infinity ? Infinity : blockedUntilMs - (resetAtMs - resetAfterMs);
+      const ends = { blockedUntilMs, endsAt: askedAtMs + leftMs, fitsAt: askedAtMs + retryAfterMs, cost, resetAtMs };
       memory.add({ key, subject, action, policy, ...ends }, askedAtMs);
     },
     forget: ({ subject, key }) => memory.forget(subject, key),
@@ -105,19 +109,19 @@ function isWaitKnown(memory: BlockMemory, entry: number, cost: number): boolean 
 
 /** Each its own: a shared one would have to be frozen, and be kept alive by a block that is older, which costs more. */
 function refusal(memory: BlockMemory, entry: number, policy: Policy, now: number): Decision {
-  const [resetAt, blockedUntil] = [memory.resetAt(entry), memory.blockedUntil(entry)];
+  const [resetAtMs, blockedUntilMs] = [memory.resetAtMs(entry), memory.blockedUntilMs(entry)];
   const left = Math.ceil(memory.fitsAt(entry) - now);
-  const emptyMs = Math.ceil(memory.endsAt(entry) - now + resetAt - blockedUntil);
+  const emptyMs = Math.ceil(memory.endsAt(entry) - now + resetAtMs - blockedUntilMs);
   return {
     allowed: false,
     policy: policy.name,
     reason: 'blocked',
     limit: policy.limit,
     remaining: 0,
-    resetAt,
-    resetAfterMs: resetAt === Infinity ? Infinity : Math.max(left, emptyMs),
+    resetAtMs,
+    resetAfterMs: resetAtMs === Infinity ? Infinity : Math.max(left, emptyMs),
     retryAfterMs: left,
-    blockedUntil,
+    blockedUntilMs,
   };
 }
 

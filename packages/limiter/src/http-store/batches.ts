@@ -141,9 +141,9 @@ export function rememberedBlocks(trustMs: number): RememberedBlocks {
       return block === undefined ? undefined : refusalOf(block, now);
     },
     remember({ key, cost }, decision, askedAt) {
-      const { blockedUntil, allowed, resetAt, resetAfterMs } = decision;
-      if (blockedUntil === undefined || allowed || askedAt <= forgotAt) return;
-      const leftMs = blockedUntil === Infinity ? Infinity : blockedUntil - (resetAt - resetAfterMs);
+      const { blockedUntilMs, allowed, resetAtMs, resetAfterMs } = decision;
+      if (blockedUntilMs === undefined || allowed || askedAt <= forgotAt) return;
+      const leftMs = blockedUntilMs === Infinity ? Infinity : blockedUntilMs - (resetAtMs - resetAfterMs);
       known.set(key, { decision, cost, askedAt, endsAt: askedAt + leftMs });
     },
     forget(key) {

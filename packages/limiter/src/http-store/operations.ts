@@ -105,7 +105,7 @@ export function changing({
     const { policy, subject, action, key, slot } = request;
     await change(operation, { policy, subject, action, key }, { slot }, readNothing);
     const { name, limit } = policy;
-    const times = { resetAt: Date.now(), resetAfterMs: 0, retryAfterMs: 0 };
+    const times = { resetAtMs: Date.now(), resetAfterMs: 0, retryAfterMs: 0 };
     return { allowed: true, policy: name, reason: 'allowed', limit, remaining: limit, ...times };
   }
 
@@ -148,9 +148,9 @@ function readNothing(answer: unknown): void {
 
 /** @throws {ApiFault} */
 function readEnd(answer: unknown): number {
-  const until = memberOf(answer, 'blockedUntil');
+  const until = memberOf(answer, 'blockedUntilMs');
   if (until === null) return Infinity;
-  if (typeof until !== 'number') throw new ApiFault('client_error', 'blockedUntil');
+  if (typeof until !== 'number') throw new ApiFault('client_error', 'blockedUntilMs');
   return until;
 }
 
@@ -199,7 +199,7 @@ export function readDecisions(answer: unknown, count: number): readonly Decision
  */
 export function readDecision(answer: unknown): Decision {
   if (!isObject(answer)) throw new ApiFault('client_error', 'decision');
-  const { allowed, policy, reason, blockedUntil, nearLimit, slot, source } = answer;
+  const { allowed, policy, reason, blockedUntilMs, nearLimit, slot, source } = answer;
   if (typeof allowed !== 'boolean' || typeof policy !== 'string' || !isReason(reason)) {
     throw new ApiFault('client_error', 'decision');
   }
@@ -210,11 +210,11 @@ export function readDecision(answer: unknown): Decision {
     reason,
     limit: numberOf(answer, 'limit'),
     remaining: numberOf(answer, 'remaining'),
-    resetAt: timeOf(answer, 'resetAt'),
+    resetAtMs: timeOf(answer, 'resetAtMs'),
     resetAfterMs: timeOf(answer, 'resetAfterMs'),
     retryAfterMs: timeOf(answer, 'retryAfterMs'),
     ...(source === 'local' ? { source } : {}),
-    ...(blockedUntil === undefined ? {} : { blockedUntil: timeOf(answer, 'blockedUntil') }),
+    ...(blockedUntilMs === undefined ? {} : { blockedUntilMs: timeOf(answer, 'blockedUntilMs') }),
     ...(typeof nearLimit === 'boolean' ? { nearLimit } : {}),
     ...(typeof slot === 'string' ? { slot } : {}),
   };

@@ -41,7 +41,7 @@ export function rateLimitHeaders(
 /** Nearly all requests have one policy. */
 function headersOfOne(decision: Decision, policy: Policy, choice: HeaderChoice): Record<string, string> {
   if (policy.mode === 'shadow') return {};
-  const { allowed, limit, remaining, reason, resetAt, retryAfterMs } = decision;
+  const { allowed, limit, remaining, reason, resetAtMs, retryAfterMs } = decision;
   if (reason === 'unavailable') return retryAfter(allowed ? Infinity : retryAfterMs);
   const headers: Record<string, string> = {};
   if (choice !== 'legacy') {
@@ -51,7 +51,7 @@ function headersOfOne(decision: Decision, policy: Policy, choice: HeaderChoice):
   if (choice !== 'draft') {
     headers['X-RateLimit-Limit'] = String(limit);
     headers['X-RateLimit-Remaining'] = String(remaining);
-    if (Number.isFinite(resetAt)) headers['X-RateLimit-Reset'] = String(seconds(resetAt));
+    if (Number.isFinite(resetAtMs)) headers['X-RateLimit-Reset'] = String(seconds(resetAtMs));
   }
   if (!allowed && Number.isFinite(retryAfterMs)) headers['Retry-After'] = String(seconds(retryAfterMs));
   return headers;
@@ -95,11 +95,11 @@ function limitText(decision: Decision): string {
 }
 
 /** The three headers that say one limit only. */
-function legacyHeaders({ limit, remaining, resetAt }: Decision): Record<string, string> {
+function legacyHeaders({ limit, remaining, resetAtMs }: Decision): Record<string, string> {
   return {
     'X-RateLimit-Limit': String(limit),
     'X-RateLimit-Remaining': String(remaining),
-    ...(Number.isFinite(resetAt) ? { 'X-RateLimit-Reset': String(seconds(resetAt)) } : {}),
+    ...(Number.isFinite(resetAtMs) ? { 'X-RateLimit-Reset': String(seconds(resetAtMs)) } : {}),
   };
 }
 
@@ -122,14 +122,14 @@ export function byTightness(one: Decision, other: Decision): number {
  * @param random a number from 0 to below 1.
  */
 export function withRetryJitter(decision: Decision, jitter: number, random: () => number = Math.random): Decision {
-  const { allowed, retryAfterMs, resetAt, resetAfterMs } = decision;
+  const { allowed, retryAfterMs, resetAtMs, resetAfterMs } = decision;
   // What is withheld has nothing to wait for: its `retryAfterMs` is 0.
   if (allowed || jitter === 0 || !Number.isFinite(retryAfterMs)) return decision;
   const extraMs = Math.floor(random() * jitter * retryAfterMs);
   return {
     ...decision,
     retryAfterMs: retryAfterMs + extraMs,
-    resetAt: resetAt + extraMs,
+    resetAtMs: resetAtMs + extraMs,
     resetAfterMs: resetAfterMs + extraMs,
   };
 }

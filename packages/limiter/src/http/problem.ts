@@ -29,8 +29,8 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
 
 /**
  * What a refused client gets as body. The problem types are those of the IETF's draft: 429 `quota-exceeded` when a
- * window is full, 429 `abnormal-usage-detected` behind a block or for who is on the deny list, 503 `temporary-reduced-capacity` when no decision could
- * be had. `violated-policies` names all that refuse; the figures are of the one with the longest wait. `error` and
+ * window is full, 429 `abnormal-usage-detected` behind a block or for who is on the deny list, 503 `temporary-reduced-capacity` when no decision was
+ * available. `violated-policies` names all that refuse; the figures are of the one with the longest wait. `error` and
  * `retryAfter` (seconds) are there for clients that read plain JSON.
  *
  * @param decision one, or those of one request that several policies decided, of which at least one refuses.
@@ -50,7 +50,7 @@ export function denialProblem(decision: Decision | readonly Decision[]): Problem
       retryAfter,
     };
   }
-  const { limit, remaining, blockedUntil } = longest;
+  const { limit, remaining, blockedUntilMs } = longest;
   const listed = violated.some(({ reason }) => reason === 'deny_listed');
   const blocked = violated.some(({ reason }) => reason === 'blocked');
   return {
@@ -66,8 +66,8 @@ export function denialProblem(decision: Decision | readonly Decision[]): Problem
     limit,
     remaining,
     retryAfter,
-    ...(blockedUntil !== undefined && Number.isFinite(blockedUntil)
-      ? { blockedUntil: new Date(blockedUntil).toISOString() }
+    ...(blockedUntilMs !== undefined && Number.isFinite(blockedUntilMs)
+      ? { blockedUntil: new Date(blockedUntilMs).toISOString() }
       : {}),
   };
 }

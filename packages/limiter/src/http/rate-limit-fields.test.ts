@@ -103,7 +103,7 @@ describe('withRetryJitter', () => {
     expect(withRetryJitter(refused, 0.5, () => 0.5)).toMatchObject({
       retryAfterMs: 12_500,
       resetAfterMs: 12_500,
-      resetAt: 12_500,
+      resetAtMs: 12_500,
     });
     expect(withRetryJitter(refused, 0, () => 0.99)).toBe(refused);
   });
@@ -113,6 +113,6 @@ describe('withRetryJitter', () => {
     expect(withRetryJitter(admitted, 1, () => 0.99)).toBe(admitted);
     const forever = toDecision(rule, 3, 0, Infinity, Infinity, 0);
     expect(withRetryJitter(forever, 1, () => 0.99)).toBe(forever);
-    expect(withRetryJitter(toDecision(rule, 3, 0, 5_000, 5_000, 0), 1, () => 0.5).blockedUntil).toBe(5_000);
+    expect(withRetryJitter(toDecision(rule, 3, 0, 5_000, 5_000, 0), 1, () => 0.5).blockedUntilMs).toBe(5_000);
   });
 });

@@ -158,9 +158,9 @@ export class LeaseBook {
       return;
     }
     const { window, policy } = leased;
-    const { resetAt, resetAfterMs } = decision;
-    const charged = chargedAtMs(stretched({ ...window, cost: units }).policy, resetAt);
-    leased.parcels.push({ units, chargedAtMs: charged, resetAt, resetAfterMs, ...times });
+    const { resetAtMs, resetAfterMs } = decision;
+    const charged = chargedAtMs(stretched({ ...window, cost: units }).policy, resetAtMs);
+    leased.parcels.push({ units, chargedAtMs: charged, resetAtMs, resetAfterMs, ...times });
     leased.left = decision.remaining;
     leased.want = Math.min(policy.lease?.size ?? 1, Math.max(leased.want, units) * 2);
     if (leased.gone || times.expiresAt <= this.#now()) this.#decideSingly(leased);

@@ -8,7 +8,7 @@ export interface Parcel {
   /** By the store's clock, as are the others to do with the store. */
   readonly chargedAtMs: number;
   /** When they have left the window, and how long that was from `askedAt` on. */
-  readonly resetAt: number;
+  readonly resetAtMs: number;
   readonly resetAfterMs: number;
   readonly askedAt: number;
   readonly expiresAt: number;
@@ -86,7 +86,7 @@ export class LeasedKey {
     while (this.parcels[0]?.units === 0) this.parcels.shift();
   }
 
-  #decision({ resetAt, resetAfterMs, askedAt }: Parcel, now: number): Decision {
+  #decision({ resetAtMs, resetAfterMs, askedAt }: Parcel, now: number): Decision {
     const { name, limit } = this.policy;
     return {
       allowed: true,
@@ -94,7 +94,7 @@ export class LeasedKey {
       reason: 'allowed',
       limit,
       remaining: Math.min(limit, this.left + this.held),
-      resetAt,
+      resetAtMs,
       resetAfterMs: Math.max(0, Math.ceil(askedAt + resetAfterMs - now)),
       retryAfterMs: 0,
     };
@@ -120,8 +120,8 @@ export function stretched(request: StoreRequest): StoreRequest {
   return { ...request, policy: whole };
 }
 
-/** When units were charged that leave the window at `resetAt`: of a bucket its beginning. Both by the store's clock. */
-export function chargedAtMs(policy: Policy, resetAt: number): number {
+/** When units were charged that leave the window at `resetAtMs`: of a bucket its beginning. Both by the store's clock. */
+export function chargedAtMs(policy: Policy, resetAtMs: number): number {
   const grainMs = specOf(policy).grainMs?.(policy) ?? 0;
-  return resetAt - policy.windowMs - Math.max(0, grainMs - 1);
+  return resetAtMs - policy.windowMs - Math.max(0, grainMs - 1);
 }

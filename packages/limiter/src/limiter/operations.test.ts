@@ -179,9 +179,9 @@ describe('acquire', () => {
     const limiter = overRedis();
     const [one, two] = [await limiter.acquire('renders', 'u'), await limiter.acquire('renders', 'u')];
     await expect(limiter.acquire('renders', 'u')).resolves.toBeUndefined();
-    const later = (one?.decision.resetAt ?? 0) + 600;
+    const later = (one?.decision.resetAtMs ?? 0) + 600;
     await expect
-      .poll(async () => (await limiter.peek('renders', 'u')).resetAt, { timeout: 5_000 })
+      .poll(async () => (await limiter.peek('renders', 'u')).resetAtMs, { timeout: 5_000 })
       .toBeGreaterThan(later);
     expect(await limiter.peek('renders', 'u')).toMatchObject({ allowed: false, remaining: 0 });
     await one?.release();

@@ -58,12 +58,12 @@ describe.each([
   it('is refused under every policy and action, by every operation that admits, until it is unblocked', async () => {
     const limiter = await open();
     await limiter.consume('leased', 'u');
-    const { blockedUntil, existed } = await limiter.blockEverywhere('u', { durationMs: MINUTE });
+    const { blockedUntilMs, existed } = await limiter.blockEverywhere('u', { durationMs: MINUTE });
     expect(existed).toBe(false);
     await limiter.live.setPolicy({ name: 'later', limit: 5, windowMs: 1_000 });
     for (const name of ['uploads', 'logins', 'leased', 'renders', 'later'] as 'uploads'[]) {
       for (const action of ['default', 'put']) {
-        const refused = { allowed: false, reason: 'blocked', policy: name, remaining: 0, blockedUntil };
+        const refused = { allowed: false, reason: 'blocked', policy: name, remaining: 0, blockedUntilMs };
         expect(await limiter.consume(name, 'u', { action })).toMatchObject(refused);
         expect(await limiter.peek(name, 'u', { action })).toMatchObject(refused);
       }
@@ -90,7 +90,7 @@ describe.each([
     expect(refusal).toMatchObject({ reason: 'blocked' });
     expect(refusal.retryAfterMs).toBeGreaterThan(0);
     expect(refusal.retryAfterMs).toBeLessThanOrEqual(400);
-    expect(refusal.resetAt).toBe(refusal.blockedUntil);
+    expect(refusal.resetAtMs).toBe(refusal.blockedUntilMs);
     // Waits for what each refusal says and asks again.
     expect(await limiter.waitFor('uploads', 'u', { maxWaitMs: 10_000 })).toMatchObject({ allowed: true, remaining: 9 });
     expect(await limiter.live.list()).toMatchObject({ blocked: [] });
@@ -98,12 +98,14 @@ describe.each([
 
   it('is refused for ever without a duration, and the last word holds', async () => {
     const limiter = await open();
-    expect(await limiter.blockEverywhere('u')).toMatchObject({ blockedUntil: Infinity });
-    expect(await limiter.consume('uploads', 'u')).toMatchObject({ retryAfterMs: Infinity, resetAt: Infinity });
+    expect(await limiter.blockEverywhere('u')).toMatchObject({ blockedUntilMs: Infinity });
+    expect(await limiter.consume('uploads', 'u')).toMatchObject({ retryAfterMs: Infinity, resetAtMs: Infinity });
     const again = await limiter.blockEverywhere('u', { durationMs: MINUTE });
     expect(again).toMatchObject({ existed: true });
-    expect((await limiter.consume('uploads', 'u')).blockedUntil).toBe(again.blockedUntil);
-    expect(await limiter.live.list()).toMatchObject({ blocked: [{ subject: 'u', blockedUntil: again.blockedUntil }] });
+    expect((await limiter.consume('uploads', 'u')).blockedUntilMs).toBe(again.blockedUntilMs);
+    expect(await limiter.live.list()).toMatchObject({
+      blocked: [{ subject: 'u', blockedUntilMs: again.blockedUntilMs }],
+    });
   });
 
   it('is refused whatever list it is on, and is on that list still afterwards', async () => {
@@ -128,12 +130,12 @@ describe.each([
   it('keeps the blocks of single policies, before, during and after', async () => {
     const limiter = await open();
     await limiter.consume('logins', 'u');
-    const { blockedUntil: own } = await limiter.consume('logins', 'u');
+    const { blockedUntilMs: own } = await limiter.consume('logins', 'u');
     await limiter.consume('logins', 'u');
-    const { blockedUntil } = await limiter.blockEverywhere('u', { durationMs: 10 * MINUTE });
-    expect(await limiter.consume('logins', 'u')).toMatchObject({ reason: 'blocked', blockedUntil });
+    const { blockedUntilMs } = await limiter.blockEverywhere('u', { durationMs: 10 * MINUTE });
+    expect(await limiter.consume('logins', 'u')).toMatchObject({ reason: 'blocked', blockedUntilMs });
     await limiter.unblockEverywhere('u');
-    expect(await limiter.consume('logins', 'u')).toMatchObject({ reason: 'blocked', blockedUntil: own });
+    expect(await limiter.consume('logins', 'u')).toMatchObject({ reason: 'blocked', blockedUntilMs: own });
     expect(await limiter.consume('uploads', 'u')).toMatchObject({ allowed: true });
   });
 
@@ -162,9 +164,9 @@ it('a block of everything is heard by every limiter with live, also where a bloc
   const [here, there] = [await inRedis(), await inRedis()];
   await there.consume('logins', 'u');
   for (let times = 0; times < 3; times += 1) await there.consume('logins', 'u');
-  const { blockedUntil } = await here.blockEverywhere('u', { durationMs: 10 * MINUTE });
-  await expect.poll(async () => (await there.consume('logins', 'u')).blockedUntil, SOON).toBe(blockedUntil);
-  expect(await there.consume('uploads', 'u')).toMatchObject({ reason: 'blocked', blockedUntil });
+  const { blockedUntilMs } = await here.blockEverywhere('u', { durationMs: 10 * MINUTE });
+  await expect.poll(async () => (await there.consume('logins', 'u')).blockedUntilMs, SOON).toBe(blockedUntilMs);
+  expect(await there.consume('uploads', 'u')).toMatchObject({ reason: 'blocked', blockedUntilMs });
   await here.unblockEverywhere('u');
   await expect.poll(async () => (await there.consume('uploads', 'u')).allowed, SOON).toBe(true);
 });

@@ -71,7 +71,7 @@ export interface LiveEntries {
 export interface BlockedSubject {
   readonly subject: string;
   /** In ms since 1970 by Redis' clock, or `Infinity`. */
-  readonly blockedUntil: number;
+  readonly blockedUntilMs: number;
 }
 
 /** An entry that is stored but can't be used, since it may have been written manually. It is ignored. */
@@ -203,7 +203,7 @@ export function readEntries(
       onError(new LiveEntryError(field, error));
     }
   }
-  return { ...entries, blocked: entries.blocked.filter(({ blockedUntil }) => blockedUntil > nowMs) };
+  return { ...entries, blocked: entries.blocked.filter(({ blockedUntilMs }) => blockedUntilMs > nowMs) };
 }
 
 interface Building {
@@ -231,7 +231,7 @@ function readEntry(field: string, value: string, into: Building): void {
     (value === 'allow' ? into.allowed : into.denied).push(checkListEntry(name));
   } else if (kind === 'b:') {
     checkSubject(name);
-    into.blocked.push({ subject: name, blockedUntil: readBlockValue(value) });
+    into.blocked.push({ subject: name, blockedUntilMs: readBlockValue(value) });
   } else if (kind === 'n:') {
     into.plans.push(checkPlan({ ...parseObject(value), name }));
   } else if (kind === 'k:') {
@@ -244,15 +244,15 @@ function readEntry(field: string, value: string, into: Building): void {
 }
 
 /** The stored text of a block: live-entries.lua writes the same. */
-export function blockValue(blockedUntil: number): string {
-  return JSON.stringify({ blockedUntil: blockedUntil === Infinity ? 'forever' : blockedUntil });
+export function blockValue(blockedUntilMs: number): string {
+  return JSON.stringify({ blockedUntilMs: blockedUntilMs === Infinity ? 'forever' : blockedUntilMs });
 }
 
 /** The end of a stored block. */
 export function readBlockValue(json: string): number {
-  const { blockedUntil }: { readonly blockedUntil?: unknown } = parseObject(json);
-  if (blockedUntil === 'forever') return Infinity;
-  return wholeNumberWithin('blockedUntil', blockedUntil, 1, Number.MAX_SAFE_INTEGER);
+  const { blockedUntilMs }: { readonly blockedUntilMs?: unknown } = parseObject(json);
+  if (blockedUntilMs === 'forever') return Infinity;
+  return wholeNumberWithin('blockedUntilMs', blockedUntilMs, 1, Number.MAX_SAFE_INTEGER);
 }
 
 function readPolicy(name: string, json: string): Policy {

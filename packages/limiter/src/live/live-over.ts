@@ -201,7 +201,7 @@ function blockChanges(write: Write): Pick<LivePolicies, 'blockEverywhere' | 'unb
       if (durationMs !== 'forever') wholeNumberWithin('durationMs', durationMs, 1, MAX_BLOCK_MS);
       const value = { blockMs: durationMs === 'forever' ? Infinity : durationMs };
       const written = await write({ ...blockEntry(subject), value, action: 'block_everywhere' }, by);
-      return { ...changeOf(written), blockedUntil: readBlockValue(written.value) };
+      return { ...changeOf(written), blockedUntilMs: readBlockValue(written.value) };
     },
     async unblockEverywhere(subject, by) {
       checkSubject(subject);

@@ -137,13 +137,13 @@ describe('the entries of a subject', () => {
   it('are all that fit: several patterns, a network, its block, of each policy', () => {
     const subject = 'ip:10.0.0.7';
     const overrides = ['*', 'ip:10.*', subject, 'ip:11.*'].map((text) => ({ policy: 'p', subject: text, limit: 1 }));
-    const blocked = [subject, 'ip:10.0.0.8'].map((text) => ({ subject: text, blockedUntil: Infinity }));
+    const blocked = [subject, 'ip:10.0.0.8'].map((text) => ({ subject: text, blockedUntilMs: Infinity }));
     const all = { policies: [], overrides, allowed: ['10.0.0.0/8', '11.0.0.0/8'], denied: ['ip:*', 'x'], blocked };
     expect(entriesFor(all, subject)).toEqual({
       overrides: [subject, 'ip:10.*', '*'].map((text) => ({ policy: 'p', subject: text, limit: 1 })),
       allowed: ['10.0.0.0/8'],
       denied: ['ip:*'],
-      blocked: [{ subject, blockedUntil: Infinity }],
+      blocked: [{ subject, blockedUntilMs: Infinity }],
     });
   });
 });

@@ -45,7 +45,7 @@ export function liveTable(
   }
   const effective = new WeakMap<Policy, Map<Override, Policy>>();
   const lists = listMatcher(allowed, denied);
-  const blocks = new Map(blocked.map(({ subject, blockedUntil }) => [subject, blockOf(blockedUntil, clockOffset)]));
+  const blocks = new Map(blocked.map(({ subject, blockedUntilMs }) => [subject, blockOf(blockedUntilMs, clockOffset)]));
 
   return {
     policy: (name) => live.get(name),
@@ -99,8 +99,8 @@ function matcher<Value extends object | string>(
 /** What {@link liveTable} says of a block. */
 type Block = Extract<Listing, { verdict: 'blocked' }>;
 
-function blockOf(blockedUntil: number, clockOffset: number): Block {
-  return { verdict: 'blocked', blockedUntil, endsAt: blockedUntil + clockOffset };
+function blockOf(blockedUntilMs: number, clockOffset: number): Block {
+  return { verdict: 'blocked', blockedUntilMs, endsAt: blockedUntilMs + clockOffset };
 }
 
 const ALLOW: Listing = { verdict: 'allow' };

@@ -89,7 +89,7 @@ describe.each(stores)('the %s store', (_name, open) => {
       [true, 4_095],
       [true, 4_094],
     ]);
-    for (const { resetAt } of answers) expect(resetAt).toBe(now + MINUTE);
+    for (const { resetAtMs } of answers) expect(resetAtMs).toBe(now + MINUTE);
   });
 
   it('admits exactly the limit in a window', async () => {
@@ -119,9 +119,9 @@ describe.each(stores)('the %s store', (_name, open) => {
   });
 
   it('tells when the whole limit is free again', async () => {
-    expect(await limiter.consume('plain', 'u')).toMatchObject({ resetAt: START + MINUTE, resetAfterMs: MINUTE });
+    expect(await limiter.consume('plain', 'u')).toMatchObject({ resetAtMs: START + MINUTE, resetAfterMs: MINUTE });
     await under.setNow(START + 15_000);
-    expect(await limiter.peek('plain', 'u')).toMatchObject({ resetAt: START + MINUTE, resetAfterMs: 45_000 });
+    expect(await limiter.peek('plain', 'u')).toMatchObject({ resetAtMs: START + MINUTE, resetAfterMs: 45_000 });
   });
 
   it('peeks without charging or blocking', async () => {
@@ -136,20 +136,20 @@ describe.each(stores)('the %s store', (_name, open) => {
 
   it('blocks from the first denial for the policy’s block duration, and not a millisecond longer', async () => {
     await limiter.consume('blocking', 'u', { cost: 3 });
-    const blockedUntil = START + 1_000 + 5 * MINUTE;
+    const blockedUntilMs = START + 1_000 + 5 * MINUTE;
     await under.setNow(START + 1_000);
     expect(await limiter.consume('blocking', 'u')).toMatchObject({
       allowed: false,
       reason: 'blocked',
       remaining: 0,
       retryAfterMs: 5 * MINUTE,
-      blockedUntil,
+      blockedUntilMs,
     });
     await under.setNow(START + 2 * MINUTE);
-    expect(await limiter.consume('blocking', 'u')).toMatchObject({ allowed: false, reason: 'blocked', blockedUntil });
-    await under.setNow(blockedUntil - 1);
+    expect(await limiter.consume('blocking', 'u')).toMatchObject({ allowed: false, reason: 'blocked', blockedUntilMs });
+    await under.setNow(blockedUntilMs - 1);
     expect(await limiter.consume('blocking', 'u')).toMatchObject({ allowed: false, retryAfterMs: 1 });
-    await under.setNow(blockedUntil);
+    await under.setNow(blockedUntilMs);
     expect(await limiter.consume('blocking', 'u')).toMatchObject({ allowed: true, remaining: 2 });
   });
 
@@ -189,7 +189,7 @@ describe.each(stores)('the %s store', (_name, open) => {
     expect(await limiter.consume('plain', 'u')).toMatchObject({
       allowed: false,
       retryAfterMs: Infinity,
-      blockedUntil: Infinity,
+      blockedUntilMs: Infinity,
     });
   });
 

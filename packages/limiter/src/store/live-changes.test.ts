@@ -170,7 +170,7 @@ describe('a policy that is changed while in use, its algorithm too', () => {
           await under().setNow((now += waitMs));
           const limiter = limiterOf(under(), { ...policy, mode: 'enforce' });
           await limiter.reward('p', subject);
-          const refusal = { allowed: false, reason: 'blocked', blockedUntil: Infinity, retryAfterMs: Infinity };
+          const refusal = { allowed: false, reason: 'blocked', blockedUntilMs: Infinity, retryAfterMs: Infinity };
           expect(await limiter.consume('p', subject)).toMatchObject(refusal);
           expect(await limiter.peek('p', subject)).toMatchObject(refusal);
         }

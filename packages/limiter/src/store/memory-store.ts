@@ -57,16 +57,16 @@ export function memoryStore({ now = Date.now }: MemoryStoreOptions = {}): Limite
     async block({ policy, key }, durationMs) {
       const at = now();
       const window = windows.open({ key, policy }, at);
-      window.blockedUntil = at + durationMs;
+      window.blockedUntilMs = at + durationMs;
       window.watched = false;
-      window.expiresAt = Math.max(window.expiresAt, window.blockedUntil);
-      return window.blockedUntil;
+      window.expiresAt = Math.max(window.expiresAt, window.blockedUntilMs);
+      return window.blockedUntilMs;
     },
     async unblock({ key }) {
       const window = windows.get(key);
-      const ran = window !== undefined && window.blockedUntil > now();
+      const ran = window !== undefined && window.blockedUntilMs > now();
       // One that is over is left: a clock that steps back finds it again.
-      if (ran) window.blockedUntil = 0;
+      if (ran) window.blockedUntilMs = 0;
       return ran;
     },
     async giveBack({ policy, key, cost }, chargedAtMs) {
@@ -85,10 +85,10 @@ function judge(window: MemoryWindow, request: StoreRequest, operation: Operation
   if (operation !== 'peek') window.counter.settle?.(at);
   if (asks && window.watched && request.policy.mode !== 'shadow') {
     // What was only watched refuses nobody when the policy enforces. Of a look the window is a copy.
-    window.blockedUntil = 0;
+    window.blockedUntilMs = 0;
     window.watched = false;
   }
-  if (asks && window.blockedUntil > at) return { outcome: outcomes.blocked, at, request, window };
+  if (asks && window.blockedUntilMs > at) return { outcome: outcomes.blocked, at, request, window };
   const fits = window.counter.used(at) + request.cost <= capacityOf(request.policy);
   return { outcome: fits || !asks ? outcomes.allowed : outcomes.limited, at, request, window };
 }
@@ -97,9 +97,9 @@ function refuse({ outcome, at, request, window }: Verdict, operation: Operation,
   const { policy, cost } = request;
   const { counter } = window;
   if (outcome === outcomes.limited && policy.blockMs > 0 && operation === 'consume') {
-    window.blockedUntil = at + policy.blockMs;
+    window.blockedUntilMs = at + policy.blockMs;
     window.watched = policy.mode === 'shadow';
-    window.expiresAt = Math.max(window.expiresAt, window.blockedUntil);
+    window.expiresAt = Math.max(window.expiresAt, window.blockedUntilMs);
     return behindBlock(outcomes.blockBegins, at, request, window, now);
   }
   if (outcome === outcomes.blocked) return behindBlock(outcome, at, request, window, now);
@@ -117,10 +117,10 @@ function behindBlock(
   outcome: Outcome,
   at: number,
   { policy, cost }: StoreRequest,
-  { counter, blockedUntil }: MemoryWindow,
+  { counter, blockedUntilMs }: MemoryWindow,
   now: number,
 ): Decision {
-  const left = blockedUntil - now;
+  const left = blockedUntilMs - now;
   const used = counter.used(at);
   const reset = used > 0 ? at - now + counter.resetAfter(at) : 0;
   const retry = used + cost > capacityOf(policy) ? at - now + counter.retryAfter(at, cost) : 0;
@@ -142,7 +142,7 @@ function admit(verdict: Verdict, operation: Operation, now: number): Decision {
   if (operation === 'renew' && counter.renew?.(at, slot) === false) {
     return toDecision(request.policy, outcomes.limited, remaining(request.policy, counter, at), 0, 0, now);
   }
-  const blocked = window.blockedUntil > at;
+  const blocked = window.blockedUntilMs > at;
   if (operation === 'consume') counter.add(at, request.cost, slot, blocked);
   if (operation === 'charge') counter.add(at, penalty(request, counter.used(at)), slot, blocked);
   if (operation !== 'peek') forgetEndedBlock(window, at);
@@ -156,15 +156,15 @@ function penalty({ policy, cost }: StoreRequest, used: number): number {
 
 /** Whatever is written writes no block that is over: not even a clock that steps back finds it again. */
 function forgetEndedBlock(window: MemoryWindow, at: number): void {
-  if (window.blockedUntil <= at) {
-    window.blockedUntil = 0;
+  if (window.blockedUntilMs <= at) {
+    window.blockedUntilMs = 0;
     window.watched = false;
   }
 }
 
 function settled(verdict: Verdict, now: number): Decision {
   const { at, window } = verdict;
-  window.expiresAt = Math.max(window.blockedUntil, at + window.counter.resetAfter(at));
+  window.expiresAt = Math.max(window.blockedUntilMs, at + window.counter.resetAfter(at));
   return answer(verdict, outcomes.allowed, now);
 }
 
@@ -182,7 +182,7 @@ export interface MemoryWindow {
   /** The policy as the last request had it. */
   readonly current: { policy: Policy };
   counter: Counter;
-  blockedUntil: number;
+  blockedUntilMs: number;
   /** The block began in shadow mode: it refuses no request once the policy enforces. */
   watched: boolean;
   /** When the last trace of it may be dropped. */
@@ -230,7 +230,7 @@ export function memoryWindows(): MemoryWindows {
       const expiresAt = at + policy.windowMs;
       const current = { policy };
       const counter = specOf(policy).counter(() => current.policy, [], at);
-      const fresh: MemoryWindow = { current, counter, blockedUntil: 0, watched: false, expiresAt };
+      const fresh: MemoryWindow = { current, counter, blockedUntilMs: 0, watched: false, expiresAt };
       windows.set(key, fresh);
       return fresh;
     },
