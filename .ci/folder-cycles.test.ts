@@ -9,6 +9,7 @@ const WITHOUT = [
   'packages/cli',
   'packages/db',
   'packages/limiter',
+  'packages/local-servers',
   'packages/redis',
   'packages/runtime',
   'packages/worker',

@@ -1,3 +1,4 @@
+import { invalidOption } from './errors.ts';
 /** The environment, as `process.env` has it. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,4 +31,16 @@ export function readConfig(env: Environment = process.env): LocalServersConfig {
     workDirectoryRoot: env['SPILLWAY_WORK_DIRECTORY_ROOT'] || undefined,
     searchPath: env['PATH'] || undefined,
   };
+}
+
+/**
+ * What runs the servers: Docker containers, local processes, or somebody else (their addresses come from
+ * `REDIS_URL` and `DATABASE_URL`, and they are never stopped by us).
+ */
+export type Stack = 'containers' | 'local' | 'external';
+
+/** @throws LocalServerError `invalid_option` for anything that is not a {@link Stack} */
+export function parseStack(option: string, value: string): Stack {
+  if (value === 'containers' || value === 'local' || value === 'external') return value;
+  throw invalidOption(option, value, "'containers', 'local' or 'external'");
 }

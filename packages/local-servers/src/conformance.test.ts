@@ -3,14 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { readConfig } from './config.ts';
+import { readConfig, type Stack } from './config.ts';
 import { withClient } from './postgres/databases.ts';
 import { startPostgres } from './postgres/start-postgres.ts';
-import { connectOnce } from './redis/redis-probe.ts';
-import { startRedis } from './redis/start-redis.ts';
+import { startRedis, connectOnce } from './redis/start-redis.ts';
 import type { Server } from './server.ts';
-import { containersUsable } from './stack/containers-usable.ts';
-import type { Stack } from './stack/stack.ts';
+import { containersUsable } from './container/docker.ts';
 
 /** One kind of server: how to start it, and how to leave something in it. */
 interface Kind {

@@ -1,16 +1,16 @@
 export { LocalServerError, type LocalServerErrorCode, type LocalServerErrorDetails } from './errors.ts';
-export type { OnProgress } from './apt.ts';
-export { type DebianPackage, missingPackages } from './debian-package.ts';
+export type { OnProgress } from './programs.ts';
+export { type DebianPackage, missingPackages } from './programs.ts';
 export type { Environment } from './config.ts';
 export { findFreePort } from './port.ts';
 export type { Server } from './server.ts';
-export type { Stack } from './stack/stack.ts';
-export { resolveStack, type ResolveStackOptions } from './stack/resolve-stack.ts';
+export type { Stack } from './config.ts';
+export { resolveStack, type ResolveStackOptions } from './stack.ts';
 export { startRedis, type RedisOptions, type RedisServer } from './redis/start-redis.ts';
 export { startPostgres, type PostgresOptions } from './postgres/start-postgres.ts';
-export type { PostgresServer } from './postgres/postgres-server.ts';
+export type { PostgresServer } from './postgres/databases.ts';
 export type { CreateDatabaseOptions } from './postgres/databases.ts';
-export { postgresImage, redisImage } from './runner/container-images.ts';
+export { postgresImage, redisImage } from './container/docker.ts';
 export {
   startRedisCluster,
   type RedisCluster,
@@ -23,8 +23,8 @@ export {
   type RedisSentinelOptions,
   type RedisSentinelSet,
 } from './redis/start-redis-sentinel.ts';
-export { onStopRequest, type StopRequestOptions, type StopSignal } from './processes/on-stop-request.ts';
-export { identify, isRunning, type ProcessIdentity } from './processes/process-identity.ts';
+export { onStopRequest, type StopRequestOptions, type StopSignal } from './process/on-stop-request.ts';
+export { identify, isRunning, type ProcessIdentity } from './process/processes.ts';
 export type { RedisSetOptions } from './redis/redis-nodes.ts';
 export {
   startPgBouncer,

@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { canInstallWithApt } from '../apt.ts';
 import { readConfig } from '../config.ts';
-import { findProgram } from '../programs.ts';
-import { withClient } from './databases.ts';
-import type { PostgresServer } from './postgres-server.ts';
+import { findProgram, canInstallWithApt } from '../programs.ts';
+import { withClient, type PostgresServer } from './databases.ts';
 import { type PgBouncer, startPgBouncer } from './start-pgbouncer.ts';
 import { startPostgres } from './start-postgres.ts';
 

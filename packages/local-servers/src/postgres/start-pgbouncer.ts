@@ -1,15 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { canInstallWithApt, installWithApt, type OnProgress } from '../apt.ts';
 import { readConfig } from '../config.ts';
 import { LocalServerError, invalidOption } from '../errors.ts';
 import { checkPort, loopback, startOnPort } from '../port.ts';
-import { findProgram } from '../programs.ts';
-import { type WorkDirectory, openWorkDirectory } from '../runner/work-directory.ts';
-import { LocalRunner } from '../runner/local-runner.ts';
-import { ManagedServer, type Server } from '../server.ts';
+import { findProgram, canInstallWithApt, installWithApt, type OnProgress } from '../programs.ts';
+import { LocalRunner } from '../process/local-runner.ts';
+import { ManagedServer, type Server, type WorkDirectory, openWorkDirectory } from '../server.ts';
 import { withClient, withDatabase } from './databases.ts';
-import { findRunAs, giveTo } from './unprivileged.ts';
+import { findRunAs, giveTo } from './data-directory.ts';
 
 /** The database behind the pooler: by URL, or a server of this package. */
 export type PgBouncerTarget =

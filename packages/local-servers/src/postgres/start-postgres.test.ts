@@ -2,8 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { withClient } from './databases.ts';
-import type { PostgresServer } from './postgres-server.ts';
+import { withClient, type PostgresServer } from './databases.ts';
 import { startPostgres } from './start-postgres.ts';
 
 async function setting(url: string, name: string): Promise<string | undefined> {

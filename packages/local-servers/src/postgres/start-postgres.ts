@@ -1,22 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { readConfig } from '../config.ts';
+import { readConfig, type Stack } from '../config.ts';
 import { invalidOption } from '../errors.ts';
 import { checkPort, loopback, startOnPort } from '../port.ts';
-import { requireContainerEngine } from '../runner/container-engine.ts';
-import { containerDeadlineMs, postgresImage } from '../runner/container-images.ts';
-import { ContainerRunner } from '../runner/container-runner.ts';
-import { closeWorkDirectory, type WorkDirectory, openWorkDirectory } from '../runner/work-directory.ts';
-import { LocalRunner } from '../runner/local-runner.ts';
-import type { Runner } from '../runner/runner.ts';
-import { ManagedServer } from '../server.ts';
-import { ExternalServer } from '../stack/external-server.ts';
-import { resolveStack } from '../stack/resolve-stack.ts';
-import type { Stack } from '../stack/stack.ts';
-import { ensureDatabase, withClient, withDatabase } from './databases.ts';
-import { ensureDataDirectory, superuser } from './initdb.ts';
-import { type PostgresBinaries, requirePostgres } from './postgres-binaries.ts';
-import { type PostgresServer, withDatabases } from './postgres-server.ts';
-import { type RunAs, findRunAs } from './unprivileged.ts';
+import { requireContainerEngine, containerDeadlineMs, postgresImage } from '../container/docker.ts';
+import { ContainerRunner } from '../container/container-runner.ts';
+import { LocalRunner } from '../process/local-runner.ts';
+import { ManagedServer, type Runner, closeWorkDirectory, type WorkDirectory, openWorkDirectory } from '../server.ts';
+import { resolveStack, ExternalServer } from '../stack.ts';
+import { ensureDatabase, withClient, withDatabase, type PostgresServer, withDatabases } from './databases.ts';
+import { ensureDataDirectory, superuser, type RunAs, findRunAs } from './data-directory.ts';
+import { type PostgresBinaries, requirePostgres } from '../programs.ts';
 
 /** What kind of Postgres to start. */
 export interface PostgresOptions {

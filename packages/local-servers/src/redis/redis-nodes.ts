@@ -1,14 +1,12 @@
-import type { OnProgress } from '../apt.ts';
 import { LocalServerError } from '../errors.ts';
 import { findFreePort } from '../port.ts';
-import { redisImage } from '../runner/container-images.ts';
-import { requireContainerEngine } from '../runner/container-engine.ts';
-import { ContainerRunner } from '../runner/container-runner.ts';
+import { requireContainerEngine, redisImage } from '../container/docker.ts';
+import { ContainerRunner } from '../container/container-runner.ts';
 import type { Server } from '../server.ts';
-import { resolveStack } from '../stack/resolve-stack.ts';
-import type { Stack } from '../stack/stack.ts';
-import { launchRedis, type RedisLaunch, type RedisSite } from './launch-redis.ts';
-import { requireRedisProgram } from './redis-binary.ts';
+import { resolveStack } from '../stack.ts';
+import { type OnProgress, requireRedisProgram } from '../programs.ts';
+import type { Stack } from '../config.ts';
+import { launchRedis, type RedisLaunch, type RedisSite } from './start-redis.ts';
 
 /** Options that all sets of Redis processes share. */
 export interface RedisSetOptions {

@@ -1,7 +1,7 @@
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { connectOnce } from './redis-probe.ts';
 import { startRedisCluster, type RedisCluster } from './start-redis-cluster.ts';
+import { connectOnce } from './start-redis.ts';
 
 describe('startRedisCluster', () => {
   let cluster: RedisCluster;

@@ -1,9 +1,8 @@
 import type { Redis } from 'ioredis';
-import { pollUntil } from '../deadline.ts';
 import { LocalServerError, invalidOption } from '../errors.ts';
-import type { Server } from '../server.ts';
+import { type Server, pollUntil } from '../server.ts';
 import { buildRedisSet, type RedisSet, type RedisSetOptions } from './redis-nodes.ts';
-import { connectOnce } from './redis-probe.ts';
+import { connectOnce } from './start-redis.ts';
 
 /** What kind of cluster to start. */
 export interface RedisClusterOptions extends RedisSetOptions {

@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { childrenOf } from '../runner/process-tree.ts';
-import { connectOnce } from './redis-probe.ts';
-import { startRedis } from './start-redis.ts';
+import { childrenOf } from '../process/processes.ts';
+import { startRedis, connectOnce } from './start-redis.ts';
 
 describe('startRedis', () => {
   test.each([[0], [1.5], [65_536], [-1], [Number.NaN]])('refuses port %s before anything is started', async (port) => {

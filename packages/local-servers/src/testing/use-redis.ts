@@ -1,6 +1,9 @@
 import { Redis, type RedisOptions } from 'ioredis';
-import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { leaseServer, type LeasedServer } from './lease-server.ts';
+import { afterAll, beforeAll, beforeEach, inject } from 'vitest';
+import { connectOnce, type RedisServer, startRedis } from '../redis/start-redis.ts';
+import { resolveStack } from '../stack.ts';
+import { takeTurn } from './shared-by-run.ts';
+import { readFile } from 'node:fs/promises';
 
 /** ioredis' options, without the one that changes the type of every reply. */
 export type ClientOptions = Omit<RedisOptions, 'replyMapping'>;
@@ -20,8 +23,7 @@ export interface RedisFixture {
 /**
  * Gives this file a Redis that no other file uses meanwhile, emptied (FLUSHALL) before each test.
  *
- * With the global setup wired, files take turns on as many Redis as run at once; the next file gets this one with
- * data and scripts removed, but not its configuration. A test that changes the configuration, freezes, kills or
+ * The next file of this process gets the same one with data and scripts removed, but not its configuration. A test that changes the configuration, freezes, kills or
  * restarts Redis starts its own with `startRedis()`.
  *
  * @example
@@ -31,7 +33,7 @@ export interface RedisFixture {
  * });
  */
 export function useRedis(): RedisFixture {
-  let borrowed: LeasedServer | undefined;
+  let borrowed: RedisLease | undefined;
   let client: Redis | undefined;
   const clients = new Set<Redis>();
   const url = (): string => loaded(borrowed).url;
@@ -43,7 +45,7 @@ export function useRedis(): RedisFixture {
     return another;
   };
   beforeAll(async () => {
-    borrowed = await leaseServer('redis');
+    borrowed = await leaseRedis(inject('spillwayRun'));
     client = connect();
   });
   beforeEach(async () => {
@@ -73,4 +75,55 @@ export function useRedis(): RedisFixture {
 function loaded<T>(value: T | undefined): T {
   if (value === undefined) throw new Error('useRedis(): the server is there inside hooks and tests only');
   return value;
+}
+
+/** A Redis that a test file has for itself. */
+interface RedisLease {
+  readonly url: string;
+  /** Gives it back. */
+  release(): Promise<void>;
+}
+
+/** Servers of this process that no file has: they end with the process. */
+const idle: RedisServer[] = [];
+
+/** A Redis that no other file has until it is given back: an idle one, or a new one. Files take turns on an external one. */
+export async function leaseRedis(run: string): Promise<RedisLease> {
+  if ((await resolveStack({ purpose: 'test' })) === 'external') {
+    const release = await takeTurn(run, 'redis');
+    return { url: (await startRedis({ stack: 'external' })).url, release };
+  }
+  const server = idle.pop() ?? (await startRedis());
+  return { url: server.url, release: () => giveBack(server) };
+}
+
+/** Only a Redis that answers and is empty goes to the next file; a test may have frozen or killed it. */
+async function giveBack(server: RedisServer): Promise<void> {
+  const redis = connectOnce(server.host, server.port);
+  try {
+    await redis.flushall();
+    await redis.script('FLUSH');
+    idle.push(server);
+  } catch {
+    await server.stop();
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** Who has a rule of its own in docs/operations.md: applications, the worker and the API. */
+export type DocumentedRedisUser = 'app' | 'worker' | 'api';
+
+/**
+ * The rule of a Redis user as docs/operations.md has it, for `ACL SETUSER NAME …rule`; its password is `pw`. So what the
+ * documentation says is what tests try.
+ * @param namespace '' or 'staging': the two that the page writes out
+ * @throws Error when the page has no such line
+ */
+export async function documentedRedisUser(user: DocumentedRedisUser, namespace: '' | 'staging'): Promise<string[]> {
+  const page = await readFile(new URL('../../../../docs/operations.md', import.meta.url), 'utf8');
+  const name = namespace === '' ? `spillway-${user}` : `spillway-${namespace}-${user}`;
+  const line = page.split('\n').find((each) => each.startsWith(`ACL SETUSER ${name} `));
+  if (line === undefined) throw new Error(`docs/operations.md has no rule for ${name}`);
+  return line.replace('>PASSWORD', '>pw').split(' ').slice(3);
 }

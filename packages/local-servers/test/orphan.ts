@@ -1,6 +1,6 @@
-import { startPostgres } from '../postgres/start-postgres.ts';
-import { startRedis } from '../redis/start-redis.ts';
-import type { Stack } from '../stack/stack.ts';
+import { startPostgres } from '../src/postgres/start-postgres.ts';
+import { startRedis } from '../src/redis/start-redis.ts';
+import type { Stack } from '../src/config.ts';
 
 /** Run as a process of its own: starts both servers, reports them in one line, and then waits to be killed. */
 const stack: Stack = process.argv[2] === 'containers' ? 'containers' : 'local';

@@ -3,12 +3,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readConfig } from '../config.ts';
-import { startPostgres } from '../postgres/start-postgres.ts';
-import { startRedis } from '../redis/start-redis.ts';
-import { dockerAnswers } from './docker-engine.ts';
-import { ExternalServer } from './external-server.ts';
-import { resolveStack } from './resolve-stack.ts';
+import { readConfig } from './config.ts';
+import { startPostgres } from './postgres/start-postgres.ts';
+import { startRedis } from './redis/start-redis.ts';
+import { resolveStack, ExternalServer } from './stack.ts';
+import { dockerAnswers } from './container/docker.ts';
 
 /** Nothing listens on port 1. */
 const noDocker = { DOCKER_HOST: 'tcp://127.0.0.1:1' };

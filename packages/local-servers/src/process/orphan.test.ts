@@ -5,16 +5,16 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readConfig } from '../config.ts';
-import { containersUsable } from '../stack/containers-usable.ts';
-import { workDirectoryRoot } from './work-directory.ts';
-import { childrenOf } from './process-tree.ts';
+import { childrenOf } from './processes.ts';
+import { workDirectoryRoot } from '../server.ts';
+import { containersUsable } from '../container/docker.ts';
 
 interface Report {
   readonly pid?: number;
   readonly port: number;
 }
 
-const fixture = fileURLToPath(new URL('orphan.fixture.ts', import.meta.url));
+const fixture = fileURLToPath(new URL('../../test/orphan.ts', import.meta.url));
 const packageDirectory = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Starts the fixture with a temporary directory of its own, so that what it leaves behind can be seen. */

@@ -2,12 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { StartedTestContainer, WaitStrategy } from 'testcontainers';
 import { LocalServerError } from '../errors.ts';
-import { type ContainerEngine, requireContainerEngine } from './container-engine.ts';
-import { type ContainerSupervisor, superviseContainer } from './container-supervisor.ts';
-import { decodeDockerLog } from './docker-log.ts';
-import { closeWorkDirectory, type WorkDirectory } from './work-directory.ts';
+import { type ContainerEngine, requireContainerEngine } from './docker.ts';
 import type { PublishedContainer, PublishedPort } from './published-container.ts';
-import type { Runner } from './runner.ts';
+import { type Runner, closeWorkDirectory, type WorkDirectory } from '../server.ts';
+import { spawn } from 'node:child_process';
+import { Socket } from 'node:net';
+import { readConfig } from '../config.ts';
+import { findProgram } from '../programs.ts';
 
 /** What to run. */
 export interface ContainerRunnerOptions {
@@ -169,4 +170,63 @@ export class ContainerRunner implements Runner {
     }
     return this.#container;
   }
+}
+
+/**
+ * Waits for the end of the lifeline on fd 0, then removes the container; twice, because the engine may have been
+ * in the middle of making it. Arguments: the docker program, the container's name, a directory to remove or ''.
+ */
+const script = `
+read -r _
+for _ in 1 2; do "$1" rm --force --volumes "$2" >/dev/null 2>&1; sleep 1; done
+[ -z "$3" ] || rm -rf "$3"
+`;
+
+/** Watches over one container. */
+export interface ContainerSupervisor {
+  /** Ends the watch; the container is left to the caller. */
+  dismiss(): void;
+}
+
+/**
+ * Has a container removed when this process dies in any way. Testcontainers' own reaper (Ryuk) does the same, but
+ * it can be switched off, and must be where its image is not available. Needs the `docker` program; without it
+ * Ryuk is the only supervisor.
+ */
+export async function superviseContainer(name: string, scrap: string | undefined): Promise<ContainerSupervisor> {
+  const docker = await findProgram(['docker'], readConfig().searchPath);
+  if (docker === undefined) return { dismiss: () => {} };
+  const child = spawn('/bin/sh', ['-c', script, 'sh', docker, name, scrap ?? ''], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+  });
+  child.on('error', () => {});
+  child.stdin.on('error', () => {});
+  child.unref();
+  if (child.stdin instanceof Socket) child.stdin.unref();
+  return {
+    dismiss: () => {
+      child.kill('SIGKILL');
+      child.stdin.destroy();
+    },
+  };
+}
+
+/** Bytes before each piece of a container's output: one for the stream, three unused, four for the length. */
+const headerBytes = 8;
+
+/**
+ * Takes apart what the engine answers for the logs of a container without a terminal: pieces of stdout and stderr,
+ * each behind a header (Docker Engine API, "Attach to a container", stream format).
+ *
+ * @returns the lines, without the empty last one
+ */
+export function decodeDockerLog(log: Buffer): readonly string[] {
+  let text = '';
+  for (let at = 0; at + headerBytes <= log.length;) {
+    const length = log.readUInt32BE(at + 4);
+    text += log.toString('utf8', at + headerBytes, at + headerBytes + length);
+    at += headerBytes + length;
+  }
+  return text === '' ? [] : text.trimEnd().split('\n');
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { decodeDockerLog } from './docker-log.ts';
+import { decodeDockerLog } from './container-runner.ts';
 
 function piece(stream: number, text: string): Buffer {
   const header = Buffer.alloc(8);
