@@ -1,6 +1,5 @@
 import type { JSX } from 'preact';
-import { send } from './api.ts';
-import { type Question, type Answers, useAsk } from './ask.tsx';
+import { type Question, type Answers, useAsk, send } from './ask.tsx';
 
 /** A window of the subject. */
 interface Place {

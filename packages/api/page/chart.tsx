@@ -1,10 +1,10 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import uPlot from 'uplot';
 import { clock, duration, utc } from './format.ts';
+import uPlot from 'uplot';
 
 /** One line of a chart. */
-export interface Line {
+interface Line {
   readonly name: string;
   /** A custom property of the style sheet, as `--allowed`. */
   readonly color: string;

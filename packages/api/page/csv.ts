@@ -1,5 +1,5 @@
 /** A cell of a CSV file; null is an empty one. */
-export type CsvValue = string | number | boolean | null;
+type CsvValue = string | number | boolean | null;
 
 /** The columns of a CSV file by their titles, and what each holds of a row. */
 export type CsvColumns<Row> = Readonly<Record<string, (row: Row) => CsvValue>>;

@@ -1,12 +1,9 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { send } from './api.ts';
 import { type CsvColumns, isoTime } from './csv.ts';
 import { count } from './format.ts';
-import type { OpenBreaker } from './open.tsx';
-import { Nothing } from './panel.tsx';
-import { type Column, Table } from './table.tsx';
-import { Moment } from './time.tsx';
+import { Nothing, Moment, type Column, Table, type OpenBreaker } from './panel.tsx';
+import { send } from './ask.tsx';
 
 /** An event as `GET /v1/audit/breaker-events` gives it. */
 interface BreakerEvent {

@@ -1,13 +1,10 @@
 import { EventEmitter, once } from 'node:events';
-import { createLimiter, definePolicy, type Limiter, tiers } from '@spillway/limiter';
-import { memoryStore } from '@spillway/limiter';
+import { createLimiter, definePolicy, type Limiter, tiers, memoryStore } from '@spillway/limiter';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { createApp } from './app.ts';
+import { createApp, type MountedHandler } from './app.ts';
 import type { Checks } from './health.ts';
-import type { MountedHandler } from './mount.ts';
 import type { ApiApp } from './openapi/api-app.ts';
-import { bearer, fixedKeys } from '../test/fixed-keys.ts';
-import { type MemoryLog, memoryLog } from '../test/memory-log.ts';
+import { bearer, fixedKeys, type MemoryLog, memoryLog } from '../test/use-api.ts';
 
 const up = async (): Promise<void> => undefined;
 

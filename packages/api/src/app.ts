@@ -6,42 +6,38 @@ import type { MiddlewareHandler } from 'hono';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { archivalRunRoutes } from './audit/archival-run-routes.ts';
-import { blockRoutes } from './audit/block-routes.ts';
-import { breakerEventRoutes } from './audit/breaker-event-routes.ts';
-import { changeRoutes } from './audit/change-routes.ts';
-import { deadLetterRoutes } from './audit/dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
 import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
-import type { Authenticator } from './auth/principal.ts';
-import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';
-import { breakerRoutes } from './breakers/breaker-routes.ts';
+import { admitBy, type Guard, guardWith, type Authenticator } from './auth/require-scope.ts';
+import { breakerRoutes, type BreakerControl } from './breakers/breaker-routes.ts';
 import { commandRoutes } from './breakers/command-routes.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
 import { type Checks, describeHealth, livenessHandler, readinessHandler } from './health.ts';
-import { keyRoutes } from './keys/key-routes.ts';
 import { consumeRoutes } from './limits/consume-routes.ts';
 import type { Answers } from './limits/idempotency.ts';
 import { lookUpRoute } from './limits/look-up-route.ts';
 import { subjectRoutes } from './limits/subject-routes.ts';
-import type { ApiLogger } from './logger.ts';
-import type { MaintenanceControl } from './maintenance/maintenance-control.ts';
-import { maintenanceRoutes } from './maintenance/maintenance-routes.ts';
-import { metricRoutes } from './metrics/metric-routes.ts';
-import { type MountedHandler, mountHandlers } from './mount.ts';
+import { type ApiLogger, requestLog } from './logger.ts';
 import { type ApiApp, newApiApp } from './openapi/api-app.ts';
-import { docsPage } from './openapi/docs-page.ts';
-import { describeSecurity, openApiDocument } from './openapi/document.ts';
+import { describeSecurity, openApiDocument, docsPage } from './openapi/document.ts';
 import { listRoutes } from './policies/list-routes.ts';
 import { overrideRoutes } from './policies/override-routes.ts';
 import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, problem, toProblem } from './problems.ts';
-import type { ApiMetrics } from './prometheus/api-metrics.ts';
-import { sayHowFarBehind } from './audit/read-behind.ts';
-import { queueRoutes } from './queues/queue-routes.ts';
-import type { WorkerQueues } from './queues/worker-queues.ts';
-import { requestLog } from './request-log.ts';
-import type { BreakerControl } from './breakers/find-breaker.ts';
+import { boundedRequest } from './read-body.ts';
+import {
+  blockRoutes,
+  breakerEventRoutes,
+  archivalRunRoutes,
+  changeRoutes,
+  deadLetterRoutes,
+  sayHowFarBehind,
+} from './audit/trail-routes.ts';
+import type { ApiMetrics } from './telemetry.ts';
+import { queueRoutes, type WorkerQueues } from './queues.ts';
+import { type MaintenanceControl, maintenanceRoutes } from './maintenance-routes.ts';
+import { keyRoutes } from './key-routes.ts';
+import { metricRoutes } from './metric-routes.ts';
 
 /** What the application works with. The routes of a part that is absent are not served. */
 export interface ApiDeps {
@@ -167,4 +163,23 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'chan
   if (dashboard !== undefined)
     dashboardRoutes(app, { db, ...dashboard, tiers: [...deps.limiter.policies.keys()], logger, authenticator, guard });
   keyRoutes(app, { db, record: recorder(db), onChange: onKeysChanged }, guard);
+}
+
+/** A handler in the form of an edge function, and where it is served. */
+export interface MountedHandler {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** A Hono path, such as `/functions/v1/generate-content`. */
+  readonly path: string;
+  readonly handle: (request: Request) => Promise<Response>;
+}
+
+/** Adds the handlers to an application. */
+function mountHandlers(app: ApiApp, handlers: readonly MountedHandler[]): void {
+  for (const { method, path, handle } of handlers) {
+    app.on(method, path, async (context) => {
+      const response = await handle(boundedRequest(context.req.raw));
+      // The headers of a response that came from `fetch` can't be changed, and middleware adds some.
+      return new Response(response.body, response);
+    });
+  }
 }

@@ -1,10 +1,8 @@
 import { createBreakers, memoryStore } from '@spillway/breaker';
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { useRedis } from '@spillway/local-servers/testing';
-import { bearer } from '../test/fixed-keys.ts';
-import { useApi } from '../test/use-api.ts';
-import { queuesOf } from '../test/workers.ts';
+import { useApi, bearer, queuesOf } from '../test/use-api.ts';
+import fc from 'fast-check';
 
 const redis = useRedis();
 const api = useApi((_, tools) => ({

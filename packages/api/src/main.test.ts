@@ -1,9 +1,8 @@
 import { migrate } from '@spillway/db';
 import { findFreePort, startPgBouncer } from '@spillway/local-servers';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { usePostgres, useRedis, type Program } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished, vi } from 'vitest';
 import { serve } from './serve.ts';
-import type { Program } from '@spillway/local-servers/testing';
 import { startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();

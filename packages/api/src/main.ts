@@ -1,13 +1,12 @@
 import { hostname } from 'node:os';
-import { ConfigError, shutDownInOrder } from '@spillway/runtime';
+import { ConfigError, shutDownInOrder, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile, takeFile } from '@spillway/runtime/file';
 import { createPool } from '@spillway/db';
-import { startTelemetry } from '@spillway/runtime';
 import { type RunningWorker, runWorker } from '@spillway/worker';
 import { type ApiConfig, readConfig } from './config.ts';
-import { ListenError } from './listen-error.ts';
 import { type ApiLogger, createLogger } from './logger.ts';
 import { startApi } from './start-api.ts';
+import { ListenError } from './serve.ts';
 
 /** How long requests in flight may take once the process got a stop signal. */
 const DRAIN_MS = 3_000;

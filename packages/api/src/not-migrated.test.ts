@@ -2,7 +2,7 @@ import { createPool, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
-import { type MemoryLog, memoryLog } from '../test/memory-log.ts';
+import { type MemoryLog, memoryLog } from '../test/use-api.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({ scope: 'test' });

@@ -3,10 +3,9 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type LivePolicies, livePolicies } from '@spillway/limiter';
 import { findFreePort } from '@spillway/local-servers';
-import { useRedis } from '@spillway/local-servers/testing';
+import { useRedis, type Program } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { expect, it, onTestFinished } from 'vitest';
-import type { Program } from '@spillway/local-servers/testing';
 import { startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();

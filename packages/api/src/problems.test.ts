@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import path from 'node:path';
 import { expect, it } from 'vitest';
 import { useApi } from '../test/use-api.ts';
 import { problem, problems, problemType } from './problems.ts';
+import path from 'node:path';
 
 const api = useApi();
 

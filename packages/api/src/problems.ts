@@ -3,7 +3,16 @@ import { classifyDbError, InvalidCursorError, InvalidOptionError } from '@spillw
 import { LimiterClosedError, LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
 import { problemResponse } from '@spillway/limiter/http';
 import { HTTPException } from 'hono/http-exception';
-import { QueueUnavailableError } from './queues/worker-queues.ts';
+
+/** The queue's Redis gives no answer. */
+export class QueueUnavailableError extends Error {
+  readonly code = 'queue_unavailable';
+  override readonly name = 'QueueUnavailableError';
+
+  constructor(cause?: unknown) {
+    super('the Redis of the queue gives no answer', { cause });
+  }
+}
 
 /** What is wrong with one part of a request. Field and detail, read together, make a sentence. */
 export interface FieldError {
@@ -52,7 +61,7 @@ export const problems = {
 } as const;
 
 /** The name of a problem, which ends its type. */
-export type ProblemName = keyof typeof problems;
+type ProblemName = keyof typeof problems;
 
 /** Something that a request may name and that may not exist. */
 type Thing = {

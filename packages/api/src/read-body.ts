@@ -1,5 +1,5 @@
 import type { HonoRequest, MiddlewareHandler } from 'hono';
-import { fieldProblem, problemException, tooLargeProblem } from './problems.ts';
+import { fieldProblem, problemException, tooLargeProblem, badRequestProblem } from './problems.ts';
 
 /** The largest request body, in bytes: a batch of decisions about long subjects fits. */
 export const MAX_BODY_BYTES: number = 256 * 1024;
@@ -8,7 +8,7 @@ export const MAX_BODY_BYTES: number = 256 * 1024;
 const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/iu;
 
 /** Whether a route does without a body. */
-export interface ReadBodyOptions {
+interface ReadBodyOptions {
   /** An absent or empty body counts as `{}`. @default false */
   readonly optional?: boolean;
   /** The largest body, in bytes. @default 262144 */
@@ -115,4 +115,20 @@ function decode(bytes: ArrayBuffer | Uint8Array): string | undefined {
 
 function refuse(field: string, detail: string, name: 'invalid-request' | 'not-json' = 'invalid-request'): Response {
   return fieldProblem(name, field, detail);
+}
+
+/**
+ * Where a change belongs, which a path says, and its body may say again: so that an answer of GET can be sent back.
+ * @returns the place
+ * @throws {HTTPException} that becomes a 400 when they differ
+ */
+export function samePlace<const Place extends Readonly<Record<string, string>>>(
+  body: { readonly [Name in keyof Place]?: unknown },
+  place: Place,
+): Place {
+  const errors = Object.keys(place)
+    .filter((name) => body[name] !== undefined && body[name] !== place[name])
+    .map((name) => ({ field: name, detail: 'must be absent or as in the path' }));
+  if (errors.length > 0) throw problemException(badRequestProblem(errors));
+  return place;
 }

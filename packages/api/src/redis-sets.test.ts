@@ -3,7 +3,7 @@ import { startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { usePostgres } from '@spillway/local-servers/testing';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
-import { memoryLog } from '../test/memory-log.ts';
+import { memoryLog } from '../test/use-api.ts';
 
 const postgres = usePostgres({
   scope: 'test',

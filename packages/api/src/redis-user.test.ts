@@ -3,7 +3,7 @@ import { documentedRedisUser, usePostgres, useRedis } from '@spillway/local-serv
 import { AUDIT_QUEUE } from '@spillway/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { startApi } from './start-api.ts';
-import { memoryLog } from '../test/memory-log.ts';
+import { memoryLog } from '../test/use-api.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

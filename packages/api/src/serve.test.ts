@@ -2,8 +2,7 @@ import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { ListenError } from './listen-error.ts';
-import { type HttpServer, serve } from './serve.ts';
+import { type HttpServer, serve, ListenError } from './serve.ts';
 
 const fetchNothing = (): Response => new Response();
 const servers: HttpServer[] = [];

@@ -2,7 +2,6 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
-import { ListenError } from './listen-error.ts';
 import { problem, problemType } from './problems.ts';
 
 /** What to serve, and where. */
@@ -16,7 +15,7 @@ export interface ServeOptions {
 }
 
 /** What one client, and all together, may hold of the server. */
-export interface ServeLimits {
+interface ServeLimits {
   /** From the first byte of a request to the end of its headers, in ms. @default 15000 */
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the end of its body, in ms. @default 30000 */
@@ -145,4 +144,50 @@ function answerBroken(error: Error, socket: Duplex, lingerMs: number): void {
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
   const cut = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(cut));
+}
+
+/**
+ * Why no server could be opened:
+ * - `port_taken`: something else listens there.
+ * - `port_not_permitted`: ports below 1024 may need privileges.
+ * - `host_not_available`: this machine doesn't have the address.
+ * - `other`: see `cause`.
+ */
+export type ListenErrorReason = 'port_taken' | 'port_not_permitted' | 'host_not_available' | 'other';
+
+const reasons: ReadonlyMap<unknown, ListenErrorReason> = new Map([
+  ['EADDRINUSE', 'port_taken'],
+  ['EACCES', 'port_not_permitted'],
+  ['EADDRNOTAVAIL', 'host_not_available'],
+  ['ENOTFOUND', 'host_not_available'],
+]);
+
+/** The HTTP server could not be opened. The message names the variable to change. */
+export class ListenError extends Error {
+  readonly code = 'listen_failed';
+  override readonly name = 'ListenError';
+  readonly reason: ListenErrorReason;
+  readonly host: string;
+  readonly port: number;
+
+  constructor(host: string, port: number, cause: Error) {
+    const reason = reasons.get(Reflect.get(cause, 'code')) ?? 'other';
+    super(explain(reason, host, port, cause), { cause });
+    this.reason = reason;
+    this.host = host;
+    this.port = port;
+  }
+}
+
+function explain(reason: ListenErrorReason, host: string, port: number, cause: Error): string {
+  if (reason === 'port_taken') {
+    return `PORT ${port} is taken: something else listens on ${host}:${port}. Stop it, or set PORT to another port.`;
+  }
+  if (reason === 'port_not_permitted') {
+    return `PORT ${port} is not permitted to this user. Set PORT to one from 1024 on.`;
+  }
+  if (reason === 'host_not_available') {
+    return `HOST ${host} is no address of this machine. Set HOST to one that is, such as 127.0.0.1.`;
+  }
+  return `HOST ${host}, PORT ${port}: cannot listen there (${cause.message})`;
 }

@@ -4,8 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLimiter, definePolicy, memoryStore } from '@spillway/limiter';
 import { createApp } from './app.ts';
 import { type HttpServer, serve } from './serve.ts';
-import { bearer, fixedKeys } from '../test/fixed-keys.ts';
-import { memoryLog } from '../test/memory-log.ts';
+import { bearer, fixedKeys, memoryLog } from '../test/use-api.ts';
 
 const limits = { headersTimeoutMs: 200, requestTimeoutMs: 300, checkEveryMs: 50, lingerMs: 50, maxConnections: 12 };
 const KIB = 1_024;

@@ -2,7 +2,7 @@ import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/local-servers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Api, startApi } from './start-api.ts';
-import { type MemoryLog, memoryLog } from '../test/memory-log.ts';
+import { type MemoryLog, memoryLog } from '../test/use-api.ts';
 
 let redis: RedisServer;
 let postgres: PostgresServer;

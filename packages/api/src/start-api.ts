@@ -8,22 +8,18 @@ import type { FaultListeners } from '@spillway/redis';
 import { hotPathBehaviour, openRedis } from '@spillway/redis/ioredis';
 import { type Handler, Hono } from 'hono';
 import type { Cluster, Redis } from 'ioredis';
-import { createApp } from './app.ts';
+import { createApp, type MountedHandler } from './app.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
 import { type IdempotencyOptions, redisAnswers } from './limits/idempotency.ts';
-import { cookieSessions } from './auth/session.ts';
-import { NotReadyError } from './health.ts';
-import { maintenanceControl } from './maintenance/maintenance-control.ts';
-import type { MountedHandler } from './mount.ts';
-import { isNotMigrated, NOT_MIGRATED } from './not-migrated.ts';
-import { type ApiMetrics, apiMetrics } from './prometheus/api-metrics.ts';
-import { bothMetrics } from './telemetry/both-metrics.ts';
-import { tracedLimiter } from './telemetry/traced-limiter.ts';
-import { openWorkerQueues } from './queues/worker-queues.ts';
+import { NotReadyError, isNotMigrated, NOT_MIGRATED } from './health.ts';
 import { type HttpServer, serve, type ServeOptions } from './serve.ts';
-import { authenticator } from './auth/principal.ts';
+import { cookieSessions } from './auth/credential.ts';
+import { bothMetrics, tracedLimiter, type ApiMetrics, apiMetrics } from './telemetry.ts';
+import { openWorkerQueues } from './queues.ts';
+import { maintenanceControl } from './maintenance-routes.ts';
+import { authenticator } from './auth/require-scope.ts';
 
 /** What the API connects, and where it listens. */
 export interface StartApiOptions {

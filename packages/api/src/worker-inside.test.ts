@@ -1,11 +1,10 @@
 import { createPool, migrate } from '@spillway/db';
 import { findFreePort } from '@spillway/local-servers';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { usePostgres, useRedis, type Program } from '@spillway/local-servers/testing';
 import { createLimiter, hotPathOptions } from '@spillway/limiter';
 import { readWorkerConfig, runWorker } from '@spillway/worker';
 import { expect, it, onTestFinished } from 'vitest';
 import { serve } from './serve.ts';
-import type { Program } from '@spillway/local-servers/testing';
 import { startProgram } from '../test/start-program.ts';
 
 const redis = useRedis();

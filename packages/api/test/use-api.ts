@@ -3,15 +3,19 @@ import { usePostgres } from '@spillway/local-servers/testing';
 import { createLimiter, definePolicy, type Limiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterEach, beforeEach } from 'vitest';
 import { type ApiDeps, createApp } from '../src/app.ts';
-import type { Scope } from '../src/auth/principal.ts';
-import type { ApiApp } from '../src/openapi/api-app.ts';
-import { bearer, fixedKeys } from './fixed-keys.ts';
-import { type MemoryLog, memoryLog } from './memory-log.ts';
+import { type ApiApp, type Scope, scopes } from '../src/openapi/api-app.ts';
+import type { Authenticator } from '../src/auth/require-scope.ts';
+import type { LogLevel } from '@spillway/runtime';
+import type { Logger } from 'pino';
+import { createLogger } from '../src/logger.ts';
+import { startMaintenance } from '@spillway/worker';
+import { openWorkerQueues } from '../src/queues.ts';
+import { maintenanceControl } from '../src/maintenance-routes.ts';
 
 type TestPool = ReturnType<typeof createPool>;
 
 /** An application on a limiter in memory and a database of its own. */
-export interface TestApi {
+interface TestApi {
   readonly app: ApiApp;
   readonly pool: TestPool;
   readonly limiter: Limiter;
@@ -23,7 +27,7 @@ export interface TestApi {
 const up = async (): Promise<void> => undefined;
 
 /** What an application's parts are made with. */
-export interface ApiTools {
+interface ApiTools {
   readonly pool: TestPool;
   /** Called when the test is over, last come first served; the pool is open still. */
   readonly onClose: (close: () => Promise<void>) => void;
@@ -83,4 +87,58 @@ export function useApi(more: (pool: TestPool, tools: ApiTools) => Partial<ApiDep
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       }),
   };
+}
+
+/** Knows three keys by heart, each named like the one scope that it has. */
+export const fixedKeys: Authenticator = {
+  verify: (token) => {
+    const scope = scopes.find((one) => one === token);
+    if (scope === undefined) return { kind: 'unknown' };
+    return { kind: 'known', principal: { id: token, kind: 'api-key', scopes: [scope] } };
+  },
+};
+
+/** The header that one of the fixed keys travels in. */
+export function bearer(scope: Scope): { readonly Authorization: string } {
+  return { Authorization: `Bearer ${scope}` };
+}
+
+/** A logger whose lines can be looked at. */
+export interface MemoryLog {
+  readonly logger: Logger;
+  /** Everything logged so far, as it was written. */
+  text(): string;
+  lines(): Record<string, unknown>[];
+}
+
+/** Makes a logger that keeps its lines in memory. */
+export function memoryLog(level: LogLevel = 'debug'): MemoryLog {
+  const written: string[] = [];
+  return {
+    logger: createLogger({ name: 'test', level }, { write: (line) => written.push(line) }),
+    text: () => written.join(''),
+    lines: () => written.map((line) => JSON.parse(line) as Record<string, unknown>),
+  };
+}
+
+/** What {@link queuesOf} connects. */
+interface QueueOptions extends ApiTools {
+  readonly redisUrl: string;
+  /** @default 0: it is answered at once */
+  readonly answerWithinMs?: number;
+}
+
+/** The workers' queues, without a worker: what is asked for waits. */
+export function queuesOf({ pool, onClose, redisUrl, answerWithinMs = 0 }: QueueOptions) {
+  const queues = openWorkerQueues(redisUrl, '', memoryLog().logger);
+  onClose(() => queues.close());
+  return { queues, maintenance: maintenanceControl({ queues, db: pool, answerWithinMs }) } satisfies Partial<ApiDeps>;
+}
+
+/** The same with a worker that does maintenance, and time to wait for it. */
+export function workersOf({ answerWithinMs = 30_000, ...options }: QueueOptions): ReturnType<typeof queuesOf> {
+  const { redisUrl: redis, pool, onClose } = options;
+  const worker = startMaintenance({ redis, pool, shards: 1, logger: memoryLog().logger });
+  onClose(async () => (await worker).close());
+  return queuesOf({ ...options, answerWithinMs });
 }

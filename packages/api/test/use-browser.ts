@@ -1,9 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { missingPackages } from '@spillway/local-servers';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { type BrowserContext, chromium, type Page, type Locator } from 'playwright-core';
 import { afterAll, afterEach, beforeAll } from 'vitest';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { pageFolder } from '../src/dashboard/dashboard-routes.ts';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
 
 const executablePath = process.env['CHROMIUM_PATH'] ?? '/usr/bin/chromium';
 
@@ -72,3 +77,59 @@ export function useBrowser(): TestBrowser {
     },
   };
 }
+
+const run = promisify(execFile);
+
+/** Builds the dashboard's page where it was not, or where its source is newer. */
+export async function buildPage(): Promise<void> {
+  const root = path.resolve(pageFolder, '../..');
+  const source = path.join(root, 'page');
+  const files = await readdir(source, { recursive: true });
+  const inputs = [...files.map((file) => path.join(source, file)), path.join(root, '../../docs/operations.md')];
+  const changed = await Promise.all(inputs.map(changedAt));
+  if ((await changedAt(path.join(pageFolder, 'index.html'))) > Math.max(...changed)) return;
+  await run(path.join(root, 'node_modules/.bin/vite'), ['build', '--logLevel', 'warn'], { cwd: root });
+}
+
+/** Ms since 1970; 0: it isn't there. */
+async function changedAt(file: string): Promise<number> {
+  const found = await stat(file).catch(() => undefined);
+  return found?.mtimeMs ?? 0;
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** The rules of WCAG 2.2 A and AA, and good practice, that the page breaks. */
+export async function violations(page: Page): Promise<unknown> {
+  await page.evaluate(axe);
+  return page.evaluate(`axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+    .then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html).slice(0, 3)]))`);
+}
+
+/** What the focus is on: its name, or its text. */
+export const focused = (page: Page): Promise<unknown> =>
+  page.evaluate('document.activeElement.ariaLabel ?? document.activeElement.textContent');
+
+/** Whether the page scrolls sideways. */
+export const isWider = (page: Page): Promise<unknown> =>
+  page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
+
+/** Figures come every two seconds. */
+export const soon = { timeout: 10_000, interval: 50 };
+
+/** The cells of the row that begins with this, as a person reads them. */
+export async function cells(page: Page, table: string, row: string): Promise<readonly string[]> {
+  const found = page.getByRole('table', { name: table }).getByRole('row').filter({ hasText: row });
+  return (await found.getByRole('cell').allInnerTexts()).map((text) => text.replaceAll(/\s+/gu, ' ').trim());
+}
+
+/** A panel by its title. */
+export const panel = (page: Page, name: string): Locator => page.getByRole('region', { name, exact: true });
+
+/** A figure of the strip on top. */
+export const beat = (page: Page, name: string): Promise<string> =>
+  page
+    .locator('.summary-strip div', { has: page.getByText(name, { exact: true }) })
+    .locator('dd')
+    .first()
+    .innerText();

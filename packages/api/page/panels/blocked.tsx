@@ -3,10 +3,7 @@ import type { BlockedState, BlocksState, Panel as PanelState, TrailState } from 
 import { ChangeButton } from '../change-button.tsx';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count } from '../format.ts';
-import { SubjectName } from '../open.tsx';
-import { Nothing, Panel } from '../panel.tsx';
-import { type Column, Table } from '../table.tsx';
-import { Away } from '../time.tsx';
+import { Nothing, Panel, Away, type Column, Table, SubjectName } from '../panel.tsx';
 
 interface BlockedProps {
   readonly panel: PanelState<BlocksState>;

@@ -1,13 +1,9 @@
 import type { ComponentChildren, JSX } from 'preact';
 import type { BreakerState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
-import { send } from '../api.ts';
-import { type Question, useAsk } from '../ask.tsx';
+import { type Question, useAsk, send } from '../ask.tsx';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, rate } from '../format.ts';
-import { useOpen } from '../open.tsx';
-import { Nothing, Panel } from '../panel.tsx';
-import { type Column, Table } from '../table.tsx';
-import { Away, Since } from '../time.tsx';
+import { Nothing, Panel, Away, Since, type Column, Table, useOpen } from '../panel.tsx';
 
 interface BreakersProps {
   readonly panel: PanelState<readonly BreakerState[]>;

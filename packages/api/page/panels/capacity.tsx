@@ -2,8 +2,7 @@ import type { JSX } from 'preact';
 import type { CapacityState, CountedState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import type { CsvColumns } from '../csv.ts';
 import { count, relative } from '../format.ts';
-import { Panel } from '../panel.tsx';
-import { type Column, Table } from '../table.tsx';
+import { Panel, type Column, Table } from '../panel.tsx';
 
 /** What each plan is made for; a target of null is no number. */
 const plans = [

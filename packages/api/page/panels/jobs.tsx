@@ -2,9 +2,7 @@ import type { JSX } from 'preact';
 import type { JobState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, duration } from '../format.ts';
-import { Nothing, Panel } from '../panel.tsx';
-import { type Column, Table } from '../table.tsx';
-import { Away, Moment } from '../time.tsx';
+import { Nothing, Panel, Away, Moment, type Column, Table } from '../panel.tsx';
 
 interface JobsProps {
   readonly panel: PanelState<readonly JobState[]>;

@@ -1,9 +1,7 @@
 import type { JSX } from 'preact';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, duration } from '../format.ts';
-import { Nothing } from '../panel.tsx';
-import { type Column, Table } from '../table.tsx';
-import { Away, Moment } from '../time.tsx';
+import { Nothing, Away, Moment, type Column, Table } from '../panel.tsx';
 import { ChangeButton } from '../change-button.tsx';
 
 /** What `POST /v1/subjects/look-up` answers. */

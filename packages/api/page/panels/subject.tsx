@@ -1,9 +1,7 @@
 import type { JSX, TargetedSubmitEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { send } from '../api.ts';
-import { Nothing } from '../panel.tsx';
-import { textOf } from '../ask.tsx';
-import { Moment } from '../time.tsx';
+import { Nothing, Moment } from '../panel.tsx';
+import { textOf, send } from '../ask.tsx';
 import { type LookUp, SubjectTables } from './subject-tables.tsx';
 import { ChangeButton } from '../change-button.tsx';
 

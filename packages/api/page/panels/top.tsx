@@ -8,10 +8,7 @@ import type {
 } from '../../src/dashboard/snapshot-shape.ts';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, rate } from '../format.ts';
-import { SubjectName } from '../open.tsx';
-import { Nothing, Panel } from '../panel.tsx';
-import { type Column, Table } from '../table.tsx';
-import { Away } from '../time.tsx';
+import { Nothing, Panel, Away, type Column, Table, SubjectName } from '../panel.tsx';
 import { Looked } from './blocked.tsx';
 
 /** Who was refused most while blocked, all tiers and actions of the filter together. */

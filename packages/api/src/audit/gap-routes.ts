@@ -2,15 +2,13 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { type ConnectionSource, gapChange, listGaps, type Queryable, resolveGap } from '@spillway/db';
 import { auditGaps, gapKinds } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
-import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { queryBoolean, strictObject, boundedText, uuid } from '../openapi/fields.ts';
+import { queryBoolean, strictObject, boundedText, uuid, omitUndefined } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
-import { outboxColumns, rowSchema } from '../openapi/row-schema.ts';
 import { problem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { next, pageQuery, timeQuery } from './page-query.ts';
 import { recorder } from './recorder.ts';
+import { outboxColumns, rowSchema, next, pageQuery, timeQuery } from '../openapi/rows.ts';
 
 const gap = rowSchema(auditGaps, ['seqs', ...outboxColumns], {}).openapi('Gap');
 

@@ -5,8 +5,7 @@ import { createLimiter, memoryStore, tiers } from '@spillway/limiter';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApp } from '../app.ts';
 import { snapshotReader } from '../dashboard/snapshot.ts';
-import { bearer, fixedKeys } from '../../test/fixed-keys.ts';
-import { memoryLog } from '../../test/memory-log.ts';
+import { bearer, fixedKeys, memoryLog } from '../../test/use-api.ts';
 
 type Pool = ReturnType<typeof createPool>;
 

@@ -1,8 +1,8 @@
 import { type Change, type ConnectionSource, type Queryable, recordChange } from '@spillway/db';
 import type { ByHand } from '@spillway/limiter';
 import type { Context } from 'hono';
-import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiEnv } from '../openapi/api-app.ts';
+import { omitUndefined } from '../openapi/fields.ts';
 
 /** A change without its actor, which is the request's principal. */
 export type ChangeOf = Omit<Change, 'actor'>;

@@ -1,9 +1,9 @@
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type HttpServer, serve } from '../serve.ts';
-import { memoryLog } from '../../test/memory-log.ts';
 import { jwtAuthenticator } from './jwt.ts';
-import { type Authenticator, authenticator } from './principal.ts';
+import { type Authenticator, authenticator } from './require-scope.ts';
+import { memoryLog } from '../../test/use-api.ts';
 
 const issuer = 'https://issuer.test';
 const audience = 'spillway';

@@ -1,7 +1,6 @@
 import { createApiKey, generateKey, type Queryable, revokeApiKey } from '@spillway/db';
 import { afterEach, describe, expect, it } from 'vitest';
-import { memoryLog } from '../../test/memory-log.ts';
-import { useApi } from '../../test/use-api.ts';
+import { useApi, memoryLog } from '../../test/use-api.ts';
 import { type KeyDirectory, keyDirectory, type KeyDirectoryOptions } from './key-directory.ts';
 
 const api = useApi();

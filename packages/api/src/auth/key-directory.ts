@@ -8,8 +8,8 @@ import {
   touchApiKeys,
 } from '@spillway/db';
 import type { ApiLogger } from '../logger.ts';
-import { isNotMigrated, NOT_MIGRATED } from '../not-migrated.ts';
-import type { Authenticator, Verdict } from './principal.ts';
+import { isNotMigrated, NOT_MIGRATED } from '../health.ts';
+import type { Authenticator, Verdict } from './require-scope.ts';
 
 /** Where keys come from, and how fresh they are. */
 export interface KeyDirectoryOptions {

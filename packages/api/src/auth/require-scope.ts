@@ -1,9 +1,7 @@
 import type { Context, MiddlewareHandler } from 'hono';
-import type { ApiEnv } from '../openapi/api-app.ts';
+import type { ApiEnv, Principal, Scope } from '../openapi/api-app.ts';
 import { fieldProblem, problem } from '../problems.ts';
-import type { Sessions } from './session.ts';
-import { type Credential, credentialOf } from './credential.ts';
-import { allows, type Authenticator, type Principal, type Scope, type Verdict } from './principal.ts';
+import { type Credential, credentialOf, type Sessions } from './credential.ts';
 
 /** What a guarded route says of itself: the middleware that guards it, and the OpenAPI description of that. */
 export interface Guarded {
@@ -15,16 +13,16 @@ export interface Guarded {
 export type Guard = (...wanted: readonly [Scope, ...Scope[]]) => Guarded;
 
 /** Authenticates a request: sets its principal, or returns the refusal. */
-export type Admission = (context: Context<ApiEnv>) => Promise<Response | undefined>;
+type Admission = (context: Context<ApiEnv>) => Promise<Response | undefined>;
 
 /** Makes the admission of a route that needs a scope, or one of several. */
 export type Admit = (...wanted: readonly [Scope, ...Scope[]]) => Admission;
 
 /** Admits by what follows `Authorization: Bearer`, and by the dashboard's sessions where there are any. */
-export function admitBy(authenticator: Authenticator, sessions?: Sessions): Admit {
+export function admitBy(keys: Authenticator, sessions?: Sessions): Admit {
   return (...wanted) =>
     async (context) => {
-      const result = await identify(authenticator, await credentialOf(context, sessions));
+      const result = await identify(keys, await credentialOf(context, sessions));
       if (result instanceof Response) return result;
       if (!allows(result.scopes, ...wanted)) return forbidden(...wanted);
       context.set('principal', result);
@@ -55,7 +53,7 @@ export function securityOf(...wanted: readonly [Scope, ...Scope[]]): { key: stri
   return wanted.map((scope) => ({ key: [scope] }));
 }
 
-async function identify(authenticator: Authenticator, credential: Credential): Promise<Principal | Response> {
+async function identify(keys: Authenticator, credential: Credential): Promise<Principal | Response> {
   switch (credential.kind) {
     case 'none':
       return unauthorized('is missing: it must be Bearer and a key');
@@ -64,7 +62,7 @@ async function identify(authenticator: Authenticator, credential: Credential): P
     case 'cross-site':
       return crossSite();
     default:
-      return principalOf(await authenticator.verify(credential.token));
+      return principalOf(await keys.verify(credential.token));
   }
 }
 
@@ -92,4 +90,32 @@ export function forbidden(...wanted: readonly [Scope, ...Scope[]]): Response {
     { detail: `This needs a key with the scope ${wanted.join(' or ')}.` },
     { 'WWW-Authenticate': `Bearer realm="spillway", error="insufficient_scope", scope="${wanted.join(' ')}"` },
   );
+}
+
+/**
+ * The result of checking a credential. `unavailable`: it could not be checked because its source is unavailable, which must
+ * not be reported to the client as a wrong key.
+ */
+export type Verdict =
+  | { readonly kind: 'known'; readonly principal: Principal }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'unavailable' };
+
+/** Authenticates a credential. */
+export interface Authenticator {
+  /** @param token what followed `Bearer`. Never rejects. */
+  verify(token: string): Promise<Verdict> | Verdict;
+}
+
+/** Whether these scopes include one of the wanted ones. */
+export function allows(granted: readonly Scope[], ...wanted: readonly Scope[]): boolean {
+  return granted.includes('admin') || wanted.some((scope) => granted.includes(scope));
+}
+
+/** Keys begin with `sw_`, and everything else that looks like a JWT goes to the issuer's rules, if there is an issuer. */
+export function authenticator(keys: Authenticator, jwt?: Authenticator): Authenticator {
+  return {
+    verify: (token) =>
+      jwt !== undefined && /^[\w-]+\.[\w-]+\.[\w-]+$/u.test(token) ? jwt.verify(token) : keys.verify(token),
+  };
 }

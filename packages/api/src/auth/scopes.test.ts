@@ -2,9 +2,8 @@ import { createBreakers, memoryStore } from '@spillway/breaker';
 import { breakerExchange } from '@spillway/breaker/exchange';
 import { expect, it } from 'vitest';
 import { useRedis } from '@spillway/local-servers/testing';
-import { useApi } from '../../test/use-api.ts';
-import { queuesOf } from '../../test/workers.ts';
-import type { Scope } from './principal.ts';
+import { useApi, queuesOf } from '../../test/use-api.ts';
+import type { Scope } from '../openapi/api-app.ts';
 
 const redis = useRedis();
 const api = useApi((_, tools) => ({

@@ -1,15 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Breaker, BreakerSnapshot } from '@spillway/breaker';
+import { type Breaker, type BreakerSnapshot, BreakerInputError, type Breakers } from '@spillway/breaker';
 import { actorOf } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { strictObject, enumOf, boundedText, wholeNumber } from '../openapi/fields.ts';
+import { strictObject, enumOf, boundedText, wholeNumber, omitUndefined } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { badRequestProblem, problemException, unknownThingProblem } from '../problems.ts';
-import { readBody } from '../read-body.ts';
-import { samePlace } from '../same-place.ts';
-import { type BreakerSources, findBreaker, isInTrail, knownBreakers, currentState } from './find-breaker.ts';
+import { readBody, samePlace } from '../read-body.ts';
+import { type BreakerOverview, breakerOverview, type Queryable } from '@spillway/db';
 
 const none = z.number().nullable();
 const words = z.string().nullable();
@@ -149,3 +147,63 @@ async function change(handle: Breaker, who: string, { mode, why, forMs }: z.outp
   else if (mode === 'forced_closed') await handle.forceClosed({ ...by, ...omitUndefined({ forMs }) });
   else await handle.forceOpen({ ...by, ...omitUndefined({ forMs }) });
 }
+
+/** Failures and openings are counted over so long. */
+const DAY_MS = 86_400_000;
+
+/** Where breakers are read: the trail lists them, the control reads their states. */
+interface BreakerSources {
+  readonly db: Queryable;
+  readonly control: BreakerControl;
+}
+
+/** Every breaker that has left an event, with what happened to it in a day. */
+async function knownBreakers({ db }: BreakerSources): Promise<readonly BreakerOverview[]> {
+  return breakerOverview(db, DAY_MS);
+}
+
+/** Whether the breaker has left an event. */
+async function isInTrail(places: BreakerSources, { name, preset }: Pick<Breaker, 'name' | 'preset'>): Promise<boolean> {
+  return (await knownBreakers(places)).some((known) => known.breakerName === name && known.preset === preset);
+}
+
+/** The current state of a known breaker: from Redis, or from the trail if its preset is known only to an application. */
+async function currentState(
+  { control }: BreakerSources,
+  known: BreakerOverview,
+): Promise<Omit<BreakerSnapshot, 'state' | 'version'>> {
+  let breaker: Breaker;
+  try {
+    breaker = control.get(known.breakerName, known.preset);
+  } catch (error) {
+    if (!(error instanceof BreakerInputError)) throw error;
+    return stateFromEvents(known);
+  }
+  return breaker.read();
+}
+
+function stateFromEvents(known: BreakerOverview): Omit<BreakerSnapshot, 'state' | 'version'> {
+  const { breakerName: name, preset, state, sinceMs, untilMs, reason } = known;
+  const refuses = state !== 'closed' && state !== 'forced_closed';
+  const refusesForMs = !refuses ? 0 : untilMs === null ? null : Math.max(0, Math.ceil(untilMs - Date.now()));
+  const unknown = { epoch: 0, openings: 0, who: null, why: null };
+  return { name, preset, fleetState: state, sinceMs, refusesForMs, reason, ...unknown, isStale: true };
+}
+
+/**
+ * The breaker that a request names. One dependency may have a breaker under several presets, so the preset can be left out
+ * only while the trail knows a single one.
+ * @throws {HTTPException} that becomes a 400 or 404
+ */
+async function findBreaker(places: BreakerSources, name: string, preset?: string): Promise<Breaker> {
+  if (preset !== undefined) return places.control.get(name, preset);
+  const found = (await knownBreakers(places)).filter(({ breakerName }) => breakerName === name);
+  const [one, another] = found;
+  if (one === undefined) throw problemException(unknownThingProblem('breaker'));
+  if (another === undefined) return places.control.get(name, one.preset);
+  const detail = `must say which: ${found.map((each) => each.preset).join(', ')}`;
+  throw problemException(badRequestProblem([{ field: 'preset', detail }]));
+}
+
+/** What the API asks of the breakers. A change holds for the whole fleet. */
+export type BreakerControl = Pick<Breakers, 'get'>;

@@ -4,9 +4,9 @@ import { createApiKey, createPool, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { startWorker } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { memoryLog } from '../../test/memory-log.ts';
-import type { Scope } from '../auth/principal.ts';
 import { type Api, startApi } from '../start-api.ts';
+import type { Scope } from '../openapi/api-app.ts';
+import { memoryLog } from '../../test/use-api.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

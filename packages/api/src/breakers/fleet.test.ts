@@ -5,7 +5,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { startWorker } from '@spillway/worker';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { type Api, startApi } from '../start-api.ts';
-import { memoryLog } from '../../test/memory-log.ts';
+import { memoryLog } from '../../test/use-api.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

@@ -6,19 +6,24 @@ import { serveStatic } from '@hono/node-server/serve-static';
 import type { Queryable } from '@spillway/db';
 import type { Context, MiddlewareHandler } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
-import { credentialOf, isSameOrigin, MAX_TOKEN } from '../auth/credential.ts';
-import { allows, type Authenticator, type Verdict } from '../auth/principal.ts';
-import { crossSite, forbidden, type Guard, principalOf } from '../auth/require-scope.ts';
+import { credentialOf, isSameOrigin, MAX_TOKEN, type Sessions } from '../auth/credential.ts';
+import {
+  crossSite,
+  forbidden,
+  type Guard,
+  principalOf,
+  allows,
+  type Authenticator,
+  type Verdict,
+} from '../auth/require-scope.ts';
 import type { ApiLogger } from '../logger.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { boundedText } from '../openapi/fields.ts';
-import { pageSecurityHeaders } from '../page-security.ts';
 import { badRequestProblem, problem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { eventStreams, type StreamBounds } from './event-streams.ts';
-import type { Sessions } from '../auth/session.ts';
 import { snapshotReader } from './snapshot.ts';
 import { sharedSnapshots } from './shared.ts';
+import { pageSecurityHeaders } from '../openapi/document.ts';
 
 /** What the dashboard works with. */
 export interface DashboardDeps {
@@ -162,4 +167,56 @@ function filterOf(context: Context<ApiEnv>): Filter | Response {
 
 function isRange(name: string): name is RangeName {
   return Object.hasOwn(RANGES, name);
+}
+
+/** Streams that are open, and the bounds on them. */
+interface EventStreams {
+  /**
+   * Takes a place for a stream of this client; undefined when it, or all together, have as many as they may. The place must
+   * be given back by `end`.
+   */
+  open(client: string): EventStream | undefined;
+}
+
+/** The place of one stream. */
+interface EventStream {
+  /** Aborted when the server wants to end. */
+  readonly ending: AbortSignal;
+  end(): void;
+}
+
+/** How many streams may be open at once. */
+interface StreamBounds {
+  /** Of one key or token subject. @default 32 */
+  readonly perClient?: number;
+  /** Of all together. @default 256 */
+  readonly total?: number;
+}
+
+/**
+ * Counts open streams. There is one listener on the server's signal however many streams come and go: one for each, never
+ * removed, kept every page that was ever closed.
+ */
+function eventStreams(ending: AbortSignal, { perClient = 32, total = 256 }: StreamBounds = {}): EventStreams {
+  const open = new Set<AbortController>();
+  const counts = new Map<string, number>();
+  ending.addEventListener('abort', () => open.forEach((stream) => stream.abort()), { once: true });
+  return {
+    open(client) {
+      const count = counts.get(client) ?? 0;
+      if (ending.aborted || count >= perClient || open.size >= total) return undefined;
+      const controller = new AbortController();
+      open.add(controller);
+      counts.set(client, count + 1);
+      return {
+        ending: controller.signal,
+        end() {
+          if (!open.delete(controller)) return;
+          const left = (counts.get(client) ?? 0) - 1;
+          if (left > 0) counts.set(client, left);
+          else counts.delete(client);
+        },
+      };
+    },
+  };
 }

@@ -1,10 +1,7 @@
 import { revokeApiKey } from '@spillway/db';
 import { describe, expect, it } from 'vitest';
-import { fillDashboard, reportDecisions } from '../../test/dashboard-rows.ts';
-import { focused, isWider, violations } from '../../test/page-checks.ts';
-import { beat, cells, panel, soon } from '../../test/page-parts.ts';
-import { noBrowser } from '../../test/use-browser.ts';
-import { useDashboard } from '../../test/use-dashboard.ts';
+import { noBrowser, focused, isWider, violations, beat, cells, panel, soon } from '../../test/use-browser.ts';
+import { useDashboard, fillDashboard, reportDecisions } from '../../test/use-dashboard.ts';
 
 describe.skipIf(noBrowser !== undefined)(
   `the dashboard in Chromium${noBrowser === undefined ? '' : ` (skipped: ${noBrowser})`}`,

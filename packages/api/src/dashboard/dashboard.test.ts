@@ -1,10 +1,9 @@
 import type { Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
-import type { Verdict } from '../auth/principal.ts';
-import { fixedKeys } from '../../test/fixed-keys.ts';
-import { useApi } from '../../test/use-api.ts';
-import { cookieSessions } from '../auth/session.ts';
-import { reportDecisions } from '../../test/dashboard-rows.ts';
+import { useApi, fixedKeys } from '../../test/use-api.ts';
+import { cookieSessions } from '../auth/credential.ts';
+import type { Verdict } from '../auth/require-scope.ts';
+import { reportDecisions } from '../../test/use-dashboard.ts';
 
 const SECRET = 'a secret of thirty-two characters';
 const revoked = new Set<string>();

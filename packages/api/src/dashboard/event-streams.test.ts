@@ -1,10 +1,11 @@
 import { getEventListeners } from 'node:events';
 import type { Filter, RangeName, Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
-import type { Scope, Verdict } from '../auth/principal.ts';
 import { useApi } from '../../test/use-api.ts';
-import { cookieSessions } from '../auth/session.ts';
 import { type Filtered, sharedSnapshots, type SnapshotReader } from './shared.ts';
+import { cookieSessions } from '../auth/credential.ts';
+import type { Scope } from '../openapi/api-app.ts';
+import type { Verdict } from '../auth/require-scope.ts';
 
 let ending = new AbortController();
 let granted: readonly Scope[] = ['read'];

@@ -3,11 +3,8 @@ import { Redis } from 'ioredis';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { fillDashboard } from '../../test/dashboard-rows.ts';
-import { focused, isWider, violations } from '../../test/page-checks.ts';
-import { cells, panel, soon } from '../../test/page-parts.ts';
-import { noBrowser } from '../../test/use-browser.ts';
-import { useDashboard } from '../../test/use-dashboard.ts';
+import { noBrowser, focused, isWider, violations, cells, panel, soon } from '../../test/use-browser.ts';
+import { useDashboard, fillDashboard } from '../../test/use-dashboard.ts';
 
 /** Half an hour off, so that a time in UTC can't pass for it. */
 const ZONE = 'Asia/Kolkata';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { useApi } from '../../test/use-api.ts';
-import { cookieSessions } from '../auth/session.ts';
+import { cookieSessions } from '../auth/credential.ts';
 
 const api = useApi(() => ({
   dashboard: { sessions: cookieSessions('a secret of thirty-two characters'), ending: new AbortController().signal },

@@ -1,8 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { fillDashboard } from '../../test/dashboard-rows.ts';
 import { noBrowser } from '../../test/use-browser.ts';
-import { useDashboard } from '../../test/use-dashboard.ts';
+import { useDashboard, fillDashboard } from '../../test/use-dashboard.ts';
 
 /** `SPILLWAY_SCREENSHOTS=1` redraws the pictures of the documentation. */
 const wanted = process.env['SPILLWAY_SCREENSHOTS'] === '1' && noBrowser === undefined;

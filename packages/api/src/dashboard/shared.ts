@@ -32,7 +32,7 @@ export interface SnapshotReader {
 }
 
 /** Snapshots that all open pages share. */
-export interface Snapshots {
+interface Snapshots {
   /** One whose parts were complete at most `maxAgeMs` ago, those behind a filter 5 s, or the one that is being read. */
   read(range: RangeName, filter: Filter): Promise<Snapshot>;
 }

@@ -70,7 +70,7 @@ export function stepsOf({ rangeMs, stepMs }: Range, nowMs: number): readonly num
 }
 
 /** Decisions of all tiers, a second. */
-export interface RatesState {
+interface RatesState {
   readonly allowed: number;
   readonly blocked: number;
   readonly shadow: number;
@@ -201,7 +201,7 @@ export interface TrailState {
 }
 
 /** The worst p99 of one step. */
-export interface TrailPoint {
+interface TrailPoint {
   readonly atMs: number;
   readonly max: number;
 }

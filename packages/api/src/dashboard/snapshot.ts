@@ -1,16 +1,16 @@
-import type {
-  AlertState,
-  BlocksState,
-  ChoicesState,
-  Filter,
-  GapState,
-  JobState,
-  Panel,
-  RangeName,
-  Snapshot,
-  TrailState,
+import {
+  type AlertState,
+  type BlocksState,
+  type ChoicesState,
+  type Filter,
+  type GapState,
+  type JobState,
+  type Panel,
+  type RangeName,
+  type Snapshot,
+  type TrailState,
+  RANGES,
 } from './snapshot-shape.ts';
-import { RANGES } from './snapshot-shape.ts';
 import {
   blockedActions,
   blocksOverview,
@@ -29,13 +29,12 @@ import {
   topUsers,
 } from '@spillway/db';
 import { defaultAlertRules, scheduledJobs } from '@spillway/worker';
-import { finite } from '../limits/decision-json.ts';
-import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiLogger } from '../logger.ts';
 import { type Filtered, keepFor, type SnapshotReader } from './shared.ts';
+import { omitUndefined, finite } from '../openapi/fields.ts';
 
 /** Where snapshots come from. */
-export interface SnapshotDeps {
+interface SnapshotDeps {
   readonly db: Queryable;
   readonly logger: ApiLogger;
   /** The policies in code, to filter by before any of them blocked somebody. */

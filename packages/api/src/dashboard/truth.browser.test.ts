@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fillDashboard } from '../../test/dashboard-rows.ts';
-import { beat, cells, panel, soon } from '../../test/page-parts.ts';
-import { noBrowser } from '../../test/use-browser.ts';
-import { useDashboard } from '../../test/use-dashboard.ts';
+import { noBrowser, beat, cells, panel, soon } from '../../test/use-browser.ts';
+import { useDashboard, fillDashboard } from '../../test/use-dashboard.ts';
 
 describe.skipIf(noBrowser !== undefined)(
   `what the dashboard says of itself${noBrowser === undefined ? '' : ` (skipped: ${noBrowser})`}`,

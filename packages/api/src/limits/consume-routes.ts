@@ -2,11 +2,14 @@ import { z } from '@hono/zod-openapi';
 import { capacityOf, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
 import { rateLimitHeaders } from '@spillway/limiter/http';
 import { securityOf } from '../auth/require-scope.ts';
-import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
-import { combinedSchema, decisionSchema, finite, toDecisionJson } from './decision-json.ts';
+import { type DecisionDeps, decisionRoute, findPolicy } from './decision-route.ts';
+import { omitUndefined, finite } from '../openapi/fields.ts';
 import {
+  combinedSchema,
+  decisionSchema,
+  toDecisionJson,
   batchRequest,
   combinedOf,
   combinedRequest,
@@ -14,9 +17,7 @@ import {
   decisionRequest,
   limiterRequest,
   slotRequest,
-} from './decision-request.ts';
-import { type DecisionDeps, decisionRoute } from './decision-route.ts';
-import { findPolicy } from './find-policy.ts';
+} from './decision-schema.ts';
 
 const params = z.object({ policy: z.string() });
 const batch = z.object({ decisions: z.array(decisionSchema) }).openapi('Batch');

@@ -1,14 +1,13 @@
 import type { z } from '@hono/zod-openapi';
-import type { Limiter } from '@spillway/limiter';
+import { type Limiter, type Policy, policyFor } from '@spillway/limiter';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Admit } from '../auth/require-scope.ts';
-import type { ApiLogger } from '../logger.ts';
+import { type ApiLogger, logRequest } from '../logger.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
-import { toFieldErrors } from '../openapi/field-errors.ts';
-import { badRequestProblem, toProblem } from '../problems.ts';
+import { badRequestProblem, toProblem, problemException, unknownPolicyProblem } from '../problems.ts';
 import { readJson } from '../read-body.ts';
-import { logRequest } from '../request-log.ts';
 import { type Answers, idempotencyKeyOf, once } from './idempotency.ts';
+import { toFieldErrors } from '../openapi/fields.ts';
 
 /** What the routes of decisions work with. */
 export interface DecisionDeps {
@@ -22,7 +21,7 @@ export interface DecisionDeps {
 }
 
 /** One route of decisions. */
-export interface DecisionRoute<Body> {
+interface DecisionRoute<Body> {
   /** As OpenAPI has it; its path and its `request.body` are what is served. */
   readonly description: Parameters<ApiApp['openAPIRegistry']['registerPath']>[0];
   readonly schema: z.ZodType<Body>;
@@ -33,7 +32,7 @@ export interface DecisionRoute<Body> {
 }
 
 /** What a decision route sends: text that is JSON, and headers of its own. */
-export interface DecisionAnswer {
+interface DecisionAnswer {
   readonly json?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
@@ -103,4 +102,11 @@ function responseOf({ json, headers }: DecisionAnswer, requestId: string): Respo
 function withHeaders(response: Response, requestId: string): Response {
   for (const [name, value] of Object.entries(headersOf(requestId))) response.headers.set(name, value);
   return response;
+}
+
+/** The policy that a path names, as it holds for a subject now. @throws {HTTPException} that becomes a 404 */
+export function findPolicy(limiter: Limiter, name: string, subject: string): Policy {
+  const policy = policyFor(limiter, name, subject);
+  if (policy === undefined) throw problemException(unknownPolicyProblem(limiter.policies.keys()));
+  return policy;
 }

@@ -3,12 +3,12 @@ import { createLimiter, definePolicy, type Limiter } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { bearer } from '../../test/fixed-keys.ts';
-import { memoryLog } from '../../test/memory-log.ts';
 import { createApp } from '../app.ts';
-import { authenticator, type Scope } from '../auth/principal.ts';
 import { type HttpServer, serve } from '../serve.ts';
 import { type IdempotencyOptions, redisAnswers } from './idempotency.ts';
+import { authenticator } from '../auth/require-scope.ts';
+import type { Scope } from '../openapi/api-app.ts';
+import { bearer, memoryLog } from '../../test/use-api.ts';
 
 const SOON = { timeout: 15_000, interval: 20 };
 const policies = [

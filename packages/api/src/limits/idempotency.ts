@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { DEFAULT_SHARDS, deadlines, defineScript, type RedisClient, shardOf, shardTag } from '@spillway/redis';
 import type { HonoRequest } from 'hono';
-import type { Principal } from '../auth/principal.ts';
 import { fieldProblem, problem, toProblem } from '../problems.ts';
 import { claim as claimLua, settle as settleLua } from '../scripts.generated.ts';
+import type { Principal } from '../openapi/api-app.ts';
 
 /*
  * `Idempotency-Key`, as the IETF's draft has it (draft-ietf-httpapi-idempotency-key-header). A request with a key takes the key in
@@ -23,7 +23,7 @@ export interface IdempotencyOptions {
 }
 
 /** A request that a client named. */
-export interface NamedRequest {
+interface NamedRequest {
   readonly key: string;
   /** Keys of different principals are different keys. */
   readonly principal: Principal | undefined;
@@ -32,7 +32,7 @@ export interface NamedRequest {
 }
 
 /** What became of a request's claim. */
-export type Claimed =
+type Claimed =
   | { readonly kind: 'mine'; settle(answer: string | undefined): Promise<boolean> }
   | { readonly kind: 'answered'; readonly answer: string }
   | { readonly kind: 'in-progress' }
@@ -122,7 +122,7 @@ export function idempotencyKeyOf(req: HonoRequest): string | Response | undefine
 }
 
 /** An answer, and what a retry with the key would get. */
-export interface OnceAnswer {
+interface OnceAnswer {
   readonly json: string;
   readonly headers: { readonly 'Idempotency-Result': 'stored' | 'replayed' | 'not-stored' };
 }

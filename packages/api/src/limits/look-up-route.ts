@@ -10,13 +10,12 @@ import {
 } from '@spillway/limiter';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { action, strictObject, milliseconds, subject } from '../openapi/fields.ts';
+import { action, strictObject, milliseconds, subject, finite } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { readBody } from '../read-body.ts';
-import { finite } from './decision-json.ts';
 
 /** What the route works with. */
-export interface LookUpDeps {
+interface LookUpDeps {
   readonly limiter: Limiter;
   /** Where the blocks are read. */
   readonly db: Queryable;

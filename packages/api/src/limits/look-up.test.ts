@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { definePolicy } from '@spillway/limiter';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Scope } from '../auth/principal.ts';
 import { useApi } from '../../test/use-api.ts';
+import type { Scope } from '../openapi/api-app.ts';
 
 const api = useApi();
 const found = z.looseObject({

@@ -3,14 +3,21 @@ import { type Limiter, type LivePolicies, MAX_BLOCK_MS } from '@spillway/limiter
 import type { MiddlewareHandler } from 'hono';
 import { byHand } from '../audit/recorder.ts';
 import type { Guard, Guarded } from '../auth/require-scope.ts';
-import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { action, strictObject, milliseconds, subject, why, wholeNumber } from '../openapi/fields.ts';
+import {
+  action,
+  strictObject,
+  milliseconds,
+  subject,
+  why,
+  wholeNumber,
+  omitUndefined,
+  finite,
+} from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
-import { reachOf, reachSchema } from '../reach.ts';
 import { readBody } from '../read-body.ts';
-import { finite } from './decision-json.ts';
-import { findPolicy } from './find-policy.ts';
+import { findPolicy } from './decision-route.ts';
+import { reachOf, reachSchema } from '../policies/reach.ts';
 
 const params = z.object({ policy: z.string() });
 const duration = wholeNumber(1, MAX_BLOCK_MS)

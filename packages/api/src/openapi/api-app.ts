@@ -1,8 +1,22 @@
+import { type ApiKeyScope, apiKeyScopes } from '@spillway/db';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { getPath } from 'hono/utils/url';
-import type { Principal } from '../auth/principal.ts';
 import { badRequestProblem } from '../problems.ts';
-import { toFieldErrors } from './field-errors.ts';
+import { toFieldErrors } from './fields.ts';
+
+/** The rights of a principal. */
+export type Scope = ApiKeyScope;
+
+/** Every scope. */
+export const scopes: readonly [Scope, ...Scope[]] = apiKeyScopes;
+
+/** Who sent a request. */
+export interface Principal {
+  /** A key's id, or a token's subject. */
+  readonly id: string;
+  readonly kind: 'api-key' | 'jwt';
+  readonly scopes: readonly Scope[];
+}
 
 /** What the middleware leaves for the handlers. */
 export interface ApiEnv {

@@ -1,4 +1,9 @@
+import path from 'node:path';
 import type { ApiApp } from './api-app.ts';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { secureHeaders } from 'hono/secure-headers';
+import type { MiddlewareHandler } from 'hono';
 
 /** The OpenAPI 3.1 document of all routes that the application has by now. */
 export function openApiDocument(app: ApiApp): object {
@@ -34,5 +39,95 @@ export function describeSecurity(app: ApiApp): void {
 prefix \`spillway:\`. Each route says which scope it needs. \`decide\`: decisions. \`read\`: the trail, policies, breakers and metrics.
 \`metrics\`: recording samples. \`operate\`: blocks, resets, overrides, lists, breakers. \`maintain\`: maintenance jobs.
 \`admin\`: everything, policies and keys included.`,
+  });
+}
+
+/** What the page loads, all of it from the `swagger-ui-dist` package on this machine. */
+const assets: ReadonlyMap<string, string> = new Map([
+  ['swagger-ui.css', 'text/css; charset=utf-8'],
+  ['swagger-ui-bundle.js', 'text/javascript; charset=utf-8'],
+  ['favicon-32x32.png', 'image/png'],
+]);
+
+const page = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Spillway API</title>
+<link rel="stylesheet" href="/docs/swagger-ui.css">
+<link rel="icon" type="image/png" href="/docs/favicon-32x32.png">
+</head>
+<body>
+<div id="docs"></div>
+<script src="/docs/swagger-ui-bundle.js"></script>
+<script src="/docs/init.js"></script>
+</body>
+</html>
+`;
+
+/** In a file of its own, so that the page needs no inline script. Without `validatorUrl: null` it would ask a server elsewhere. */
+const script = `window.ui = SwaggerUIBundle({
+  url: '/openapi.json',
+  dom_id: '#docs',
+  deepLinking: true,
+  persistAuthorization: false,
+  validatorUrl: null,
+});
+`;
+
+const secured = pageSecurityHeaders({ dataImages: true });
+
+/** `/docs`: the OpenAPI document as a page, served without any other site. */
+export function docsPage(app: ApiApp): void {
+  const folder = path.dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'));
+  const loaded = new Map<string, Promise<Uint8Array<ArrayBuffer>>>();
+  const load = (name: string): Promise<Uint8Array<ArrayBuffer>> => {
+    const present = loaded.get(name) ?? readFile(path.join(folder, name)).then((bytes) => Uint8Array.from(bytes));
+    loaded.set(name, present);
+    return present;
+  };
+  app.get('/docs', secured, (context) => context.html(page));
+  app.get('/docs/init.js', secured, (context) =>
+    context.body(script, 200, { 'Content-Type': 'text/javascript; charset=utf-8' }),
+  );
+  for (const [name, type] of assets) {
+    app.get(`/docs/${name}`, secured, async (context) =>
+      context.body(await load(name), 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=86400' }),
+    );
+  }
+}
+
+/** What a page needs beyond {@link pageSecurityHeaders}'s least. */
+interface PageNeeds {
+  /** Images in the styles as `data:` URLs. */
+  readonly dataImages?: boolean;
+  /** Fonts of this host. */
+  readonly fonts?: boolean;
+  /** A `<base>` that points to this host. */
+  readonly base?: boolean;
+}
+
+const OWN = ["'self'"];
+const NONE = ["'none'"];
+
+/** Security headers of our pages: they load only from this host, and must not be framed. All of them set styles from scripts. */
+export function pageSecurityHeaders({
+  dataImages = false,
+  fonts = false,
+  base = false,
+}: PageNeeds = {}): MiddlewareHandler {
+  return secureHeaders({
+    contentSecurityPolicy: {
+      defaultSrc: NONE,
+      scriptSrc: OWN,
+      styleSrc: [...OWN, "'unsafe-inline'"],
+      imgSrc: dataImages ? [...OWN, 'data:'] : OWN,
+      ...(fonts ? { fontSrc: OWN } : {}),
+      connectSrc: OWN,
+      baseUri: base ? OWN : NONE,
+      formAction: NONE,
+      frameAncestors: NONE,
+    },
   });
 }

@@ -2,14 +2,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { createBreakers, memoryStore } from '@spillway/breaker';
 import { generateApi } from 'swagger-typescript-api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { useRedis } from '@spillway/local-servers/testing';
-import { bearer } from '../../test/fixed-keys.ts';
-import { useApi } from '../../test/use-api.ts';
-import { workersOf } from '../../test/workers.ts';
+import { useApi, bearer, workersOf } from '../../test/use-api.ts';
+import path from 'node:path';
 
 const redis = useRedis();
 const api = useApi((_, tools) => ({

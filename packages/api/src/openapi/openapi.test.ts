@@ -1,6 +1,8 @@
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { expect, it } from 'vitest';
 import { useApi } from '../../test/use-api.ts';
+import { Hono } from 'hono';
+import { pageSecurityHeaders } from './document.ts';
 
 const api = useApi();
 
@@ -44,4 +46,23 @@ it('/docs loads nothing from elsewhere', async () => {
     expect([link, asset.status]).toEqual([link, 200]);
     expect((await asset.arrayBuffer()).byteLength).toBeGreaterThan(50);
   }
+});
+
+async function policyOf(...needs: Parameters<typeof pageSecurityHeaders>): Promise<string | null> {
+  const app = new Hono().get('/', pageSecurityHeaders(...needs), (context) => context.text(''));
+  return (await app.request('/')).headers.get('Content-Security-Policy');
+}
+
+it('lets a page load from this host alone, and be framed by nobody', async () => {
+  expect(await policyOf()).toBe(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'; connect-src 'self'; " +
+      "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  );
+});
+
+it('allows what a page needs beyond that, and no more', async () => {
+  expect(await policyOf({ dataImages: true, fonts: true, base: true })).toBe(
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; " +
+      "connect-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'",
+  );
 });

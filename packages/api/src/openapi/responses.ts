@@ -48,7 +48,7 @@ export function problemResponses(...statuses: readonly Refusal[]): object {
 }
 
 /** A JSON answer. */
-export interface JsonResponse<Schema extends z.ZodType> {
+interface JsonResponse<Schema extends z.ZodType> {
   readonly description: string;
   readonly content: { readonly 'application/json': { readonly schema: Schema } };
 }
@@ -59,7 +59,7 @@ export function json<Schema extends z.ZodType>(schema: Schema, description: stri
 }
 
 /** A JSON body. */
-export interface JsonRequest<Schema extends z.ZodType> {
+interface JsonRequest<Schema extends z.ZodType> {
   readonly required: true;
   readonly content: { readonly 'application/json': { readonly schema: Schema } };
 }

@@ -1,15 +1,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { strictObject, milliseconds, enumOf, boundedText, why } from '../openapi/fields.ts';
+import { strictObject, milliseconds, enumOf, boundedText, why, finite } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
-import { refuseEverybody } from '../same-place.ts';
+import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
 import { byHand } from '../audit/recorder.ts';
-import { finite } from '../limits/decision-json.ts';
 import { onCondition, type PolicyRouteDeps } from './policy-routes.ts';
-import { reachIgnored, reachOf, reachSchema } from '../reach.ts';
 
 const entry = boundedText(1024).openapi({ example: '10.0.0.0/8' });
 const verdict = enumOf(['allow', 'deny']);
@@ -35,7 +33,7 @@ const path = '/v1/lists/entry';
 const what = `A subject, a pattern such as org-7:*, an address or a network. ${onCondition}`;
 
 /** What the routes work with. */
-export type ListRouteDeps = Pick<PolicyRouteDeps, 'live'>;
+type ListRouteDeps = Pick<PolicyRouteDeps, 'live'>;
 
 /** `/v1/lists`: subjects that are always admitted or always refused, under every policy. */
 export function listRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {

@@ -2,13 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type PolicyOptions } from '@spillway/limiter';
 import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
-import { omitUndefined } from '../omit-undefined.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { problem, problemException, unknownThingProblem } from '../problems.ts';
-import { readBody } from '../read-body.ts';
-import { samePlace } from '../same-place.ts';
-import { reachOf, reachSchema } from '../reach.ts';
+import { readBody, samePlace } from '../read-body.ts';
 import {
   policyName,
   policyRequest,
@@ -17,6 +14,8 @@ import {
   policyView,
   toPolicyView,
 } from './policy-schema.ts';
+import { omitUndefined } from '../openapi/fields.ts';
+import { reachOf, reachSchema } from './reach.ts';
 
 /** What the routes work with: a limiter that was made with `live`. */
 export interface PolicyRouteDeps {

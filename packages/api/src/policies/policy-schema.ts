@@ -1,8 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { MAX_BLOCK_MS, MAX_LIMIT, MAX_WINDOW_MS, type Lease, type Policy, type PolicyOptions } from '@spillway/limiter';
-import { omitUndefined } from '../omit-undefined.ts';
-import { reachIgnored } from '../reach.ts';
-import { strictObject, mustBe, enumOf, boundedText, wholeNumber } from '../openapi/fields.ts';
+import { strictObject, mustBe, enumOf, boundedText, wholeNumber, omitUndefined } from '../openapi/fields.ts';
+import { reachIgnored } from './reach.ts';
 
 /** A policy's name. */
 export const policyName: z.ZodString = z

@@ -1,0 +1,222 @@
+import { createRoute, z } from '@hono/zod-openapi';
+import {
+  listBlocks,
+  type Queryable,
+  listBreakerEvents,
+  type ArchivalRun,
+  listArchivalRuns,
+  listChanges,
+  listDeadLetters,
+  readBehindMs,
+} from '@spillway/db';
+import {
+  blockModes,
+  rateLimitsV2,
+  breakerEventTypes,
+  circuitBreakerEvents,
+  archivalRuns,
+  archivalRunStatuses,
+  changes,
+  auditDeadLetters,
+} from '@spillway/db/schema';
+import type { Guard } from '../auth/require-scope.ts';
+import type { ApiApp } from '../openapi/api-app.ts';
+import {
+  queryBoolean,
+  strictObject,
+  milliseconds,
+  enumOf,
+  boundedText,
+  omitUndefined,
+  uuid,
+  finite,
+} from '../openapi/fields.ts';
+import { json, problemResponses } from '../openapi/responses.ts';
+import { outboxColumns, rowSchema, next, pageQuery, timeQuery } from '../openapi/rows.ts';
+import type { MiddlewareHandler } from 'hono';
+import { keepFor } from '../dashboard/shared.ts';
+
+const block = rowSchema(rateLimitsV2, ['key', ...outboxColumns], {
+  blockedUntilMs: milliseconds.openapi({ description: 'Null: the block has no end.' }),
+}).openapi('Block');
+
+/** `GET /v1/audit/blocks`: the blocks, newest first. */
+export function blockRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/blocks',
+    tags: ['audit'],
+    operationId: 'listBlocks',
+    summary: 'Blocks, newest first',
+    ...guard('read'),
+    request: {
+      query: strictObject({
+        ...pageQuery,
+        ...timeQuery,
+        tier: boundedText(64).optional(),
+        action: boundedText(256).optional(),
+        identifier: boundedText(1024).optional(),
+        mode: enumOf(blockModes).optional(),
+        active: queryBoolean().optional().openapi({ description: 'true: still in force; false: expired.' }),
+      }),
+    },
+    responses: {
+      200: json(z.object({ rows: z.array(block), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listBlocks(db, omitUndefined(context.req.valid('query')));
+    // Parsing leaves out what ties a row to the outbox.
+    const rows = page.rows.map((row) => block.parse({ ...row, blockedUntilMs: finite(row.blockedUntilMs) }));
+    return context.json({ rows, next: page.next }, 200);
+  });
+}
+
+const event = rowSchema(circuitBreakerEvents, outboxColumns, {}).openapi('BreakerEvent');
+
+/** `GET /v1/audit/breaker-events`: what happened to breakers, newest first. */
+export function breakerEventRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/breaker-events',
+    tags: ['audit'],
+    operationId: 'listBreakerEvents',
+    summary: 'Breaker events, newest first',
+    ...guard('read'),
+    request: {
+      query: strictObject({
+        ...pageQuery,
+        ...timeQuery,
+        breakerName: boundedText(256).optional(),
+        preset: boundedText(64).optional(),
+        eventType: enumOf(breakerEventTypes).optional(),
+      }),
+    },
+    responses: {
+      200: json(z.object({ rows: z.array(event), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listBreakerEvents(db, omitUndefined(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}
+
+/** One table of a run, as it is answered. */
+export const archivalRun: z.ZodType<ArchivalRun> = rowSchema(archivalRuns, [], {}).openapi('ArchivalRun');
+
+/** `GET /v1/audit/archival-runs`: what maintenance did, the last begun first. */
+export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/archival-runs',
+    tags: ['audit'],
+    operationId: 'listArchivalRuns',
+    summary: 'Maintenance runs, the last begun first',
+    ...guard('read', 'maintain'),
+    request: {
+      query: strictObject({
+        ...pageQuery,
+        ...timeQuery,
+        jobName: boundedText(64).optional(),
+        tableName: boundedText(128).optional(),
+        status: enumOf(archivalRunStatuses).optional(),
+        runId: uuid().optional(),
+      }),
+    },
+    responses: {
+      200: json(z.object({ rows: z.array(archivalRun), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listArchivalRuns(db, omitUndefined(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}
+
+const change = rowSchema(changes, outboxColumns, {
+  actor: z.string().openapi({ description: 'Who: `api-key:<id>`, `jwt:<subject>` or `cli:<user>@<host>`.' }),
+}).openapi('Change');
+
+/** `GET /v1/audit/changes`: what was changed by hand, newest first. */
+export function changeRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/changes',
+    tags: ['audit'],
+    operationId: 'listChanges',
+    summary: 'Manual changes: actor, action, before and after; newest first',
+    description: 'Forced breakers are in /v1/audit/breaker-events, with `who` and `why`.',
+    ...guard('read'),
+    request: {
+      query: strictObject({
+        ...pageQuery,
+        ...timeQuery,
+        actor: boundedText(512).optional(),
+        action: boundedText(64).optional(),
+        objectKind: boundedText(64).optional(),
+        object: boundedText(2048).optional(),
+      }),
+    },
+    responses: {
+      200: json(z.object({ rows: z.array(change), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listChanges(db, omitUndefined(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}
+
+const letter = rowSchema(auditDeadLetters, outboxColumns, {}).openapi('DeadLetter');
+
+/** `GET /v1/audit/dead-letters`: events that Postgres refused, newest first. */
+export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/dead-letters',
+    tags: ['audit'],
+    operationId: 'listDeadLetters',
+    summary: 'Events that Postgres refused, newest first',
+    ...guard('read'),
+    request: {
+      query: strictObject({
+        ...pageQuery,
+        ...timeQuery,
+        sourceJob: boundedText(128).optional(),
+        waiting: queryBoolean().optional().openapi({ description: 'true: not replayed yet; false: replayed.' }),
+      }),
+    },
+    responses: {
+      200: json(z.object({ rows: z.array(letter), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listDeadLetters(db, omitUndefined(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}
+
+/** The header of an answer that was read from a replica: how far it is behind, in ms. */
+const BEHIND_HEADER = 'Spillway-Behind-Ms';
+
+/** How often a replica is asked, in ms. */
+const ASK_EVERY_MS = 1_000;
+
+/** Adds {@link BEHIND_HEADER} to answers; not where the database turns out to be no replica. */
+export function sayHowFarBehind(reads: Queryable): MiddlewareHandler {
+  const behind = keepFor(ASK_EVERY_MS, async () => readBehindMs(reads));
+  // A list that could be read is a valid answer, even if its age is unknown.
+  const told = async (): Promise<number | null> => behind().catch(() => Number.POSITIVE_INFINITY);
+  return async (context, answer) => {
+    await answer();
+    if (!context.res.ok || context.req.method !== 'GET') return;
+    const ms = await told();
+    if (ms !== null) context.header(BEHIND_HEADER, Number.isFinite(ms) ? String(Math.ceil(ms)) : 'unknown');
+  };
+}

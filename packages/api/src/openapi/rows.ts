@@ -1,0 +1,75 @@
+import { z } from '@hono/zod-openapi';
+import { type Column, getTableColumns, type Table } from 'drizzle-orm';
+import { boundedText, queryWholeNumber } from './fields.ts';
+
+/** Where an event stood in the outbox: of no use to a client. */
+export const outboxColumns: readonly ['outboxShard', 'outboxEpoch', 'outboxSeq'] = [
+  'outboxShard',
+  'outboxEpoch',
+  'outboxSeq',
+];
+
+/** What the members of a row's object are. */
+type Members<Row, Over extends z.ZodRawShape> = {
+  readonly [Key in keyof Row & string]: Key extends keyof Over ? Over[Key] : z.ZodType<Row[Key]>;
+};
+
+/**
+ * The schema of an object that has the columns of a table, by the names and with the types that drizzle gives its rows.
+ * drizzle-zod would take each of our times, a type of our own, for anything.
+ *
+ * @param omit columns that are not shown
+ * @param over schemas for columns that are shown otherwise, or that need more said
+ */
+export function rowSchema<
+  T extends Table,
+  Omitted extends keyof T['$inferSelect'] & string,
+  Over extends z.ZodRawShape,
+>(
+  table: T,
+  omit: readonly Omitted[],
+  over: Over & Record<Exclude<keyof Over, keyof T['$inferSelect']>, never>,
+): z.ZodObject<Members<Omit<T['$inferSelect'], Omitted>, Over>>;
+export function rowSchema(table: Table, omit: readonly string[], over: z.ZodRawShape): z.ZodObject {
+  const hidden = new Set<string>(omit);
+  const members = Object.entries(getTableColumns(table))
+    .filter(([key]) => !hidden.has(key))
+    .map(([key, column]) => [key, over[key] ?? schemaOf(column)]);
+  return z.object(Object.fromEntries(members));
+}
+
+function schemaOf(column: Column): z.ZodType {
+  const schema = typeOf(column);
+  return column.notNull || column.dataType === 'json' ? schema : schema.nullable();
+}
+
+function typeOf(column: Column): z.ZodType {
+  if (column.dataType === 'string') return z.string();
+  // A time is epoch milliseconds.
+  if (column.dataType === 'number' || column.getSQLType() === 'timestamp with time zone') return z.number();
+  if (column.dataType === 'boolean') return z.boolean();
+  if (column.dataType === 'json') return z.unknown();
+  if (column.getSQLType() === 'text[]') return z.array(z.string());
+  throw new TypeError(`no JSON is known for ${column.name} of type ${column.getSQLType()}`);
+}
+
+/** The year 9999. */
+const LATEST_MS = 253_402_300_799_999;
+
+/** A whole number in a query string, or nothing. */
+type OptionalNumber = z.ZodOptional<z.ZodType<number, string>>;
+
+/** What pages every list. */
+export const pageQuery: { readonly limit: OptionalNumber; readonly after: z.ZodOptional<z.ZodString> } = {
+  limit: queryWholeNumber(1, 1_000).optional().openapi({ default: 50 }),
+  after: boundedText(128).optional().openapi({ description: '`next` of the page before.' }),
+};
+
+/** The stretch of time of a list. */
+export const timeQuery: { readonly sinceMs: OptionalNumber; readonly untilMs: OptionalNumber } = {
+  sinceMs: queryWholeNumber(0, LATEST_MS).optional().openapi({ description: 'From this time on, in ms since 1970.' }),
+  untilMs: queryWholeNumber(0, LATEST_MS).optional().openapi({ description: 'Before this time.' }),
+};
+
+/** The cursor of the following page; null on the last one. */
+export const next: z.ZodType<string | null> = z.string().nullable();
