@@ -42,6 +42,40 @@ prefix \`spillway:\`. Each route says which scope it needs. \`decide\`: decision
   });
 }
 
+/** What a page needs beyond {@link pageSecurityHeaders}'s least. */
+interface PageNeeds {
+  /** Images in the styles as `data:` URLs. */
+  readonly dataImages?: boolean;
+  /** Fonts of this host. */
+  readonly fonts?: boolean;
+  /** A `<base>` that points to this host. */
+  readonly base?: boolean;
+}
+
+const OWN = ["'self'"];
+const NONE = ["'none'"];
+
+/** Security headers of our pages: they load only from this host, and must not be framed. All of them set styles from scripts. */
+export function pageSecurityHeaders({
+  dataImages = false,
+  fonts = false,
+  base = false,
+}: PageNeeds = {}): MiddlewareHandler {
+  return secureHeaders({
+    contentSecurityPolicy: {
+      defaultSrc: NONE,
+      scriptSrc: OWN,
+      styleSrc: [...OWN, "'unsafe-inline'"],
+      imgSrc: dataImages ? [...OWN, 'data:'] : OWN,
+      ...(fonts ? { fontSrc: OWN } : {}),
+      connectSrc: OWN,
+      baseUri: base ? OWN : NONE,
+      formAction: NONE,
+      frameAncestors: NONE,
+    },
+  });
+}
+
 /** What the page loads, all of it from the `swagger-ui-dist` package on this machine. */
 const assets: ReadonlyMap<string, string> = new Map([
   ['swagger-ui.css', 'text/css; charset=utf-8'],
@@ -96,38 +130,4 @@ export function docsPage(app: ApiApp): void {
       context.body(await load(name), 200, { 'Content-Type': type, 'Cache-Control': 'public, max-age=86400' }),
     );
   }
-}
-
-/** What a page needs beyond {@link pageSecurityHeaders}'s least. */
-interface PageNeeds {
-  /** Images in the styles as `data:` URLs. */
-  readonly dataImages?: boolean;
-  /** Fonts of this host. */
-  readonly fonts?: boolean;
-  /** A `<base>` that points to this host. */
-  readonly base?: boolean;
-}
-
-const OWN = ["'self'"];
-const NONE = ["'none'"];
-
-/** Security headers of our pages: they load only from this host, and must not be framed. All of them set styles from scripts. */
-export function pageSecurityHeaders({
-  dataImages = false,
-  fonts = false,
-  base = false,
-}: PageNeeds = {}): MiddlewareHandler {
-  return secureHeaders({
-    contentSecurityPolicy: {
-      defaultSrc: NONE,
-      scriptSrc: OWN,
-      styleSrc: [...OWN, "'unsafe-inline'"],
-      imgSrc: dataImages ? [...OWN, 'data:'] : OWN,
-      ...(fonts ? { fontSrc: OWN } : {}),
-      connectSrc: OWN,
-      baseUri: base ? OWN : NONE,
-      formAction: NONE,
-      frameAncestors: NONE,
-    },
-  });
 }
