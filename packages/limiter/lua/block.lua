@@ -33,6 +33,7 @@ local body = value and string.sub(value, 19) or ''
 redis.pcall('PUBLISH', ARGV[3], ARGV[2] .. ' ' .. key)
 
 local function save(blocked_until, ttl)
+  ttl = math.min(ttl, FOREVER_TTL_MS)
   redis.call('SET', key, struct.pack('>I6I6I6', tagged_base, blocked_until, now + ttl) .. body, 'PX', ttl_ms(ttl))
 end
 

@@ -33,8 +33,7 @@ local function take_over(w, from, rule)
   end
   w.base, w.body = base, body
   if rule.mode ~= 2 then
-    window_save(w.key, base + rule.number * TAG, w.blocked, body, 2 * rule.window, w.shadow)
-    w.expires = now + 2 * rule.window
+    w.expires = window_save(w.key, base + rule.number * TAG, w.blocked, body, 2 * rule.window, w.shadow)
   end
   return true
 end
@@ -73,7 +72,7 @@ while from <= #rules do
   for _ = 1, turns do
     local last = index + groups * size
     -- By the place of a group's first request. others: some are not written here.
-    local refused, stale, others
+    local refused, others
     if repeated then
       for at = index + 1, last do slots[at] = call('GET', keys[at]) end
     end
@@ -116,10 +115,6 @@ while from <= #rules do
               number = number, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
               text = text,
             })
-            if w.stale then
-              stale = stale or { false, false, false, false }
-              stale[at - place + 1] = true
-            end
           end
           bytes_of[at], units_of[at] = w, false
           if refuses then
@@ -169,14 +164,9 @@ while from <= #rules do
 --- @paste check
 --- @paste refuse
 --- @end
-          local outcome = stale and stale[at - place + 1] and 5 or units and 4 or 1
-          slots[at], long = pack('>I1I4I6I6', outcome, left > 0 and left or 0, reset, units and 0 or retry), true
+          slots[at], long = pack('>I1I4I6I6', units and 4 or 1, left > 0 and left or 0, reset, units and 0 or retry), true
         elseif not units then
-          if stale and stale[at - place + 1] then
-            w.outcome = 5
-          elseif w.outcome == 0 and withheld then
-            w.outcome = 4
-          end
+          if w.outcome == 0 and withheld then w.outcome = 4 end
           slots[at], long = w.outcome == 0 and admit(w, w.rule) or refuse(w, w.rule, outbox_cap), true
         end
       end

@@ -102,6 +102,26 @@ describe('metrics', () => {
     await limiter.close();
   });
 
+  it('are told of dropped events however the request that blocks was sent', async () => {
+    const { metrics, calls } = recording();
+    const client = await connected();
+    const limiter = createLimiter({ redis: client, policies, metrics, outboxCap: 1, shards: 1, deadlineMs: 10_000 });
+    const dropped = () => calls.filter(([name]) => name === 'dropped').length;
+    for (const user of ['first', 'a', 'b', 'c']) await limiter.consume('blocking', user);
+    await limiter.consume('blocking', 'first');
+    expect(dropped()).toBe(0);
+    await limiter.consume('blocking', 'a');
+    expect(dropped()).toBe(1);
+    await Promise.all(['b', 'd'].map((user) => limiter.consume('blocking', user)));
+    expect(dropped()).toBe(2);
+    await limiter.consumeAll([
+      { policy: 'blocking', subject: 'c' },
+      { policy: 'two', subject: 'c' },
+    ]);
+    expect(dropped()).toBe(3);
+    await limiter.close();
+  });
+
   it('are called as members of the object they came in, with all of them missing if need be', async () => {
     class Mine {
       readonly outcomes: string[] = [];

@@ -39,7 +39,7 @@ const window = `-- window.lua: how every algorithm keeps what it knows of one su
 -- Provides
 --   HEADER, FOREVER      length of a window's header; "for ever" among blocked-until times and in a reply's 6 bytes
 --   TAG, SHADOW          see below
---   window_save(key, tagged_base, blocked, body, ttl, shadow)
+--   window_save(key, tagged_base, blocked, body, ttl, shadow)    -> when it expires
 --   save(w, rule, base, body, ttl)    the same for what an algorithm writes; w and rule: general.lua
 --
 -- A window is one string: 6 bytes base time (ms) plus TAG times the number of its
@@ -63,8 +63,10 @@ local max, min = math.max, math.min
 
 local function window_save(key, tagged_base, blocked, body, ttl, shadow)
   if blocked - now > ttl then ttl = blocked - now end
+  if ttl > FOREVER - now then ttl = FOREVER - now end
   local header = pack('>I6I6I6', tagged_base, shadow and blocked + SHADOW or blocked, now + ttl)
   call('SET', key, header .. body, 'PX', ttl_ms(ttl))
+  return now + ttl
 end
 
 -- Writes a window; w is afterwards as if read back. A block that runs stays.
@@ -126,7 +128,7 @@ local function write(w, rule, first, added)
 end
 
 function algorithm.add(w, rule)
-  local cuts = w.blocked > w.at or w.first * 2 >= rule.limit
+  local cuts = w.blocked > w.at or w.first * 2 >= rule.limit or w.at - w.base >= 549755813888
   write(w, rule, cuts and w.first or 0, rule.cost)
 end
 
@@ -339,8 +341,8 @@ local function judge(key, value, rule)
   algorithm.read(w, rule)
   w.capacity = w.capacity or rule.limit
   if w.changed and mode ~= 2 then
-    window_save(key, w.base + rule.number * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
-    w.expires = now + rule.window
+    local ttl = w.at - now + algorithm.reset(w, rule)
+    w.expires = window_save(key, w.base + rule.number * TAG, w.blocked, w.body, ttl, w.shadow)
   end
   if w.shadow and not watches and mode < 3 then
     -- What was only watched refuses no request when the policy enforces.
@@ -375,6 +377,11 @@ local function refuse(w, rule, outbox_cap)
     block_save(w.key, w.at, w.blocked, outbox_cap, {
       limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
     })
+  elseif rule.mode < 2 and w.used > 0 and w.expires < now + reset then
+    -- The window was made longer: what has been used must outlive the shorter one, in a block too.
+    local ttl = min(reset, FOREVER - now)
+    call('SETRANGE', w.key, 12, pack('>I6', now + ttl))
+    call('PEXPIRE', w.key, ttl_ms(ttl))
   end
   if outcome > 1 then
     -- The longer of block and window: a block may be shorter. In the place of the units that remain, which are none,
@@ -382,11 +389,6 @@ local function refuse(w, rule, outbox_cap)
     if w.blocked == FOREVER then return reply(outcome, 4294967295, FOREVER, FOREVER) end
     local left = w.blocked - now
     return reply(outcome, min(left, 4294967294), max(left, reset), max(left, retry))
-  end
-  -- The window was made longer: what has been used must outlive the shorter one.
-  if rule.mode < 2 and w.used > 0 and w.expires < now + reset then
-    call('SETRANGE', w.key, 12, pack('>I6', now + reset))
-    call('PEXPIRE', w.key, ttl_ms(reset))
   end
   return reply(1, w.capacity - w.used, reset, retry)
 end
@@ -496,7 +498,6 @@ local algorithm = { number = 1 }
 
 -- Index of the bucket that holds now what bucket \`index\` of width \`width\` held.
 local function moved(w, index, width)
-  if width == w.width then return index end
   return floor(min((index + 1) * width - 1, w.at) / w.width)
 end
 
@@ -1003,17 +1004,14 @@ function algorithm.read(w, rule)
     units, ends, last = unpack_at('>I4I6I6', w.body)
   end
   w.start, w.ends = period_of(w.at, rule)
-  if units and w.at < ends then
-    if not w.start then w.start, w.ends = w.base, ends end
-    if w.start == w.base and w.ends == ends then
-      w.used, w.last = units, last
-    elseif last >= w.start then
-      -- Counted in another period, before the policy was changed: too many rather than too few.
-      w.used, w.last, w.base, w.changed = units, last, w.start, true
-      w.body = pack('>I4I6I6', units, w.ends, last)
-    end
-  elseif not w.start then
+  if not w.start then
     w.stale, w.start, w.ends = true, w.at, w.at
+  elseif units and w.at < ends and last >= w.start then
+    w.used, w.last = units, last
+    if w.start ~= w.base or w.ends ~= ends then
+      -- Counted in another period, before the policy was changed: too many rather than too few.
+      w.base, w.body, w.changed = w.start, pack('>I4I6I6', units, w.ends, last), true
+    end
   end
 end
 
@@ -1054,7 +1052,7 @@ end
 
 export const batchSlidingLog: LuaScript = {
   name: 'batch-sliding-log',
-  sha1: 'da6f79846dd8ce99ee5cb42881e54731e698fda1',
+  sha1: '45ac31b7abdc2503ca47d5ef004adad4d1f36184',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1159,7 +1157,7 @@ return answers .. table.concat(rest)
 
 export const batchSlidingWindow: LuaScript = {
   name: 'batch-sliding-window',
-  sha1: 'b4ac05fccc760473558c256ab211ac6f7dc025ce',
+  sha1: '5749e6a0388e1ed0f8e32964d3651c7bf2191403',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1264,7 +1262,7 @@ return answers .. table.concat(rest)
 
 export const batchFixedWindow: LuaScript = {
   name: 'batch-fixed-window',
-  sha1: '2549469b4bbaf4c2e835b1bdf0b93c2df2e54c67',
+  sha1: 'a05b92419fe80dee2163b7607e4886642df7a443',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1369,7 +1367,7 @@ return answers .. table.concat(rest)
 
 export const batchTokenBucket: LuaScript = {
   name: 'batch-token-bucket',
-  sha1: '630140a7b1404622b687b8a5adef11e3e4ec0de9',
+  sha1: 'ea068602565daa80b16a57f929ca54fd61f653e8',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1474,7 +1472,7 @@ return answers .. table.concat(rest)
 
 export const batchConcurrency: LuaScript = {
   name: 'batch-concurrency',
-  sha1: '17f365f795ddd28ff264383405106fa61549f8f9',
+  sha1: '050d50813be1f1f5aba90189a8cdc1a54d1fa010',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1579,7 +1577,7 @@ return answers .. table.concat(rest)
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: '0ce05202cfade2e18d5537c500b98a7191e9b677',
+  sha1: 'daa05dda156a493ab6f6fd6c70ca58bc8c26f475',
   source: `${clock}
 ${outbox}
 ${change}
@@ -1615,6 +1613,7 @@ local body = value and string.sub(value, 19) or ''
 redis.pcall('PUBLISH', ARGV[3], ARGV[2] .. ' ' .. key)
 
 local function save(blocked_until, ttl)
+  ttl = math.min(ttl, FOREVER_TTL_MS)
   redis.call('SET', key, struct.pack('>I6I6I6', tagged_base, blocked_until, now + ttl) .. body, 'PX', ttl_ms(ttl))
 end
 
@@ -1825,7 +1824,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: 'd0374b3ae2170288ee117d35dcab6dbb37354dc5',
+  sha1: '1fcd5d712c864c94f34e2b849620e4c5a90b3693',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -1861,8 +1860,7 @@ local function take_over(w, from, rule)
   end
   w.base, w.body = base, body
   if rule.mode ~= 2 then
-    window_save(w.key, base + rule.number * TAG, w.blocked, body, 2 * rule.window, w.shadow)
-    w.expires = now + 2 * rule.window
+    w.expires = window_save(w.key, base + rule.number * TAG, w.blocked, body, 2 * rule.window, w.shadow)
   end
   return true
 end
@@ -1927,7 +1925,7 @@ while from <= #rules do
   for _ = 1, turns do
     local last = index + groups * size
     -- By the place of a group's first request. others: some are not written here.
-    local refused, stale, others
+    local refused, others
     if repeated then
       for at = index + 1, last do slots[at] = call('GET', keys[at]) end
     end
@@ -1995,10 +1993,6 @@ end
               number = number, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
               text = text,
             })
-            if w.stale then
-              stale = stale or { false, false, false, false }
-              stale[at - place + 1] = true
-            end
           end
           bytes_of[at], units_of[at] = w, false
           if refuses then
@@ -2060,14 +2054,9 @@ elseif number == 4 then
 ${concurrencyCheck}
 ${concurrencyRefuse}
 end
-          local outcome = stale and stale[at - place + 1] and 5 or units and 4 or 1
-          slots[at], long = pack('>I1I4I6I6', outcome, left > 0 and left or 0, reset, units and 0 or retry), true
+          slots[at], long = pack('>I1I4I6I6', units and 4 or 1, left > 0 and left or 0, reset, units and 0 or retry), true
         elseif not units then
-          if stale and stale[at - place + 1] then
-            w.outcome = 5
-          elseif w.outcome == 0 and withheld then
-            w.outcome = 4
-          end
+          if w.outcome == 0 and withheld then w.outcome = 4 end
           slots[at], long = w.outcome == 0 and admit(w, w.rule) or refuse(w, w.rule, outbox_cap), true
         end
       end
@@ -2182,7 +2171,7 @@ return { before and 1 or 0, listening(), value }
 
 export const loneSlidingLog: LuaScript = {
   name: 'lone-sliding-log',
-  sha1: '5950e35363425016afe56e3d0aa347feb8fdccb8',
+  sha1: 'd51f57440c5a28fa7efdcdfd66c88e9180ec48b0',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2246,7 +2235,7 @@ return answer
 
 export const loneSlidingWindow: LuaScript = {
   name: 'lone-sliding-window',
-  sha1: 'e72ec121495022a3f7797764403b3e68a4c96e2c',
+  sha1: '6bb0127812673195fa70a913a72fe5e3d787b0f0',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2310,7 +2299,7 @@ return answer
 
 export const loneFixedWindow: LuaScript = {
   name: 'lone-fixed-window',
-  sha1: '3fef9b7f9183bc3c366cf529139bdfeff2f72178',
+  sha1: 'c165571508bb0688db129574e63e7b35a4b4f254',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2374,7 +2363,7 @@ return answer
 
 export const loneTokenBucket: LuaScript = {
   name: 'lone-token-bucket',
-  sha1: '88c8db1e9765b6f14a46da11757978466b64eb5e',
+  sha1: '80a20625f52b198a5bd735c1d6200a7787a0c02a',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2438,7 +2427,7 @@ return answer
 
 export const loneConcurrency: LuaScript = {
   name: 'lone-concurrency',
-  sha1: 'aebc9660d620b843e77cff7bc3ad3f1f67d55297',
+  sha1: '3bfb85bb78ca2ea3c4f24d956f92b464fefffabb',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --

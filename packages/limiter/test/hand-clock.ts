@@ -9,11 +9,17 @@ import { redisStore } from '../src/decide/3-redis-store.ts';
 import { scriptsWith } from '../src/decide/scripts.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
 import type { LimiterStore } from '../src/store/store.ts';
+import { snapshot, type Snapshot } from './kept-windows.ts';
+
+/** What the scripts of tests add to each time to live: no window is gone before the clock is turned. */
+export const SPARE_MS = 86_400_000;
 
 /** A store whose time stands still until it is told to move. For the tests of this package. */
 export interface StoreUnderTest {
   readonly store: LimiterStore;
   setNow(ms: number): Promise<void>;
+  /** What Redis keeps of windows. */
+  snapshot?(): Promise<Snapshot>;
   /** Empties it. */
   clear(): Promise<void>;
   dispose(): Promise<void>;
@@ -92,7 +98,7 @@ function underTest(
   decides?: ConnectedClient,
   change: (source: string) => string = (source) => source,
 ): StoreUnderTest {
-  const scripts = scriptsWith({ set: (script) => handTurned(script, change), spareMs: 86_400_000 });
+  const scripts = scriptsWith({ set: (script) => handTurned(script, change), spareMs: SPARE_MS });
   const store = redisStore({
     client: redisOf(decides?.client ?? client).client,
     deadlineMs: 5_000,
@@ -105,6 +111,7 @@ function underTest(
       const clocks = Array.from({ length: DEFAULT_SHARDS }, (_, shard) => `${shardTag(shard)}:hand-clock`);
       await Promise.all(clocks.map((clock) => client.set(clock, ms)));
     },
+    snapshot: () => snapshot((script) => masters()[0]?.eval(script, 0) ?? Promise.reject(new Error('no master'))),
     clear: async () => {
       await Promise.all(masters().map((master) => master.flushall()));
     },

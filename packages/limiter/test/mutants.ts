@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startRedis } from '@spillway/local-servers';
 import { memoryUnderTest, redisUnderTest } from './hand-clock.ts';
-import { firstDifference } from './histories.ts';
+import { firstDifference, histories } from './histories.ts';
 
 /*
  * `pnpm mutants [TEXT…]` breaks the rules of the Lua in mutants.txt one by one, and fails unless a test notices each. With TEXT
@@ -23,7 +23,10 @@ interface Mutant {
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const limiter = path.join(root, 'packages/limiter');
-const SEEDS = [1, 2, 3, 4, 5, 6];
+const PLAYED = [
+  ...[1, 2, 3, 4, 5, 6].map((seed) => ['mixed', seed] as const),
+  ...[1, 2].flatMap((seed) => (['stretched', 'calendars'] as const).map((name) => [name, seed] as const)),
+];
 const ROUNDS = 800;
 /** Also detects a mutant that loops forever. */
 const HANGS_MS = 60_000;
@@ -77,13 +80,16 @@ async function triedInProcess(mutant: Mutant): Promise<string | undefined> {
 }
 
 async function playedTo(url: string, mutant: Mutant): Promise<string | undefined> {
-  for (const seed of SEEDS) {
+  for (const [name, seed] of PLAYED) {
     const redis = await redisUnderTest(url, undefined, mutation(mutant));
     await redis.clear();
     const late = new Promise<'hangs'>((resolve) => setTimeout(resolve, HANGS_MS, 'hangs').unref());
-    const found = await Promise.race([firstDifference([redis, memoryUnderTest()], seed, ROUNDS), late]);
+    const found = await Promise.race([
+      firstDifference([redis, memoryUnderTest()], seed, ROUNDS, histories[name]),
+      late,
+    ]);
     if (found !== 'hangs') await redis.dispose();
-    if (found !== undefined) return `histories, ${seed}`;
+    if (found !== undefined) return `histories, ${name} ${seed}`;
   }
   return undefined;
 }

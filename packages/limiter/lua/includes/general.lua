@@ -66,8 +66,8 @@ local function judge(key, value, rule)
   algorithm.read(w, rule)
   w.capacity = w.capacity or rule.limit
   if w.changed and mode ~= 2 then
-    window_save(key, w.base + rule.number * TAG, w.blocked, w.body, w.at - now + algorithm.reset(w, rule), w.shadow)
-    w.expires = now + rule.window
+    local ttl = w.at - now + algorithm.reset(w, rule)
+    w.expires = window_save(key, w.base + rule.number * TAG, w.blocked, w.body, ttl, w.shadow)
   end
   if w.shadow and not watches and mode < 3 then
     -- What was only watched refuses no request when the policy enforces.
@@ -102,6 +102,11 @@ local function refuse(w, rule, outbox_cap)
     block_save(w.key, w.at, w.blocked, outbox_cap, {
       limit = rule.limit, window = rule.window, count = w.used, denied = 1, mode = rule.mode, start = w.start,
     })
+  elseif rule.mode < 2 and w.used > 0 and w.expires < now + reset then
+    -- The window was made longer: what has been used must outlive the shorter one, in a block too.
+    local ttl = min(reset, FOREVER - now)
+    call('SETRANGE', w.key, 12, pack('>I6', now + ttl))
+    call('PEXPIRE', w.key, ttl_ms(ttl))
   end
   if outcome > 1 then
     -- The longer of block and window: a block may be shorter. In the place of the units that remain, which are none,
@@ -109,11 +114,6 @@ local function refuse(w, rule, outbox_cap)
     if w.blocked == FOREVER then return reply(outcome, 4294967295, FOREVER, FOREVER) end
     local left = w.blocked - now
     return reply(outcome, min(left, 4294967294), max(left, reset), max(left, retry))
-  end
-  -- The window was made longer: what has been used must outlive the shorter one.
-  if rule.mode < 2 and w.used > 0 and w.expires < now + reset then
-    call('SETRANGE', w.key, 12, pack('>I6', now + reset))
-    call('PEXPIRE', w.key, ttl_ms(reset))
   end
   return reply(1, w.capacity - w.used, reset, retry)
 end

@@ -4,7 +4,7 @@
 -- Provides
 --   HEADER, FOREVER      length of a window's header; "for ever" among blocked-until times and in a reply's 6 bytes
 --   TAG, SHADOW          see below
---   window_save(key, tagged_base, blocked, body, ttl, shadow)
+--   window_save(key, tagged_base, blocked, body, ttl, shadow)    -> when it expires
 --   save(w, rule, base, body, ttl)    the same for what an algorithm writes; w and rule: general.lua
 --
 -- A window is one string: 6 bytes base time (ms) plus TAG times the number of its
@@ -28,8 +28,10 @@ local max, min = math.max, math.min
 
 local function window_save(key, tagged_base, blocked, body, ttl, shadow)
   if blocked - now > ttl then ttl = blocked - now end
+  if ttl > FOREVER - now then ttl = FOREVER - now end
   local header = pack('>I6I6I6', tagged_base, shadow and blocked + SHADOW or blocked, now + ttl)
   call('SET', key, header .. body, 'PX', ttl_ms(ttl))
+  return now + ttl
 end
 
 -- Writes a window; w is afterwards as if read back. A block that runs stays.

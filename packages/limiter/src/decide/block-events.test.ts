@@ -1,7 +1,8 @@
 import { useRedis } from '@spillway/local-servers/testing';
-import { outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
+import { type OutboxEvent, outboxKeys, parseOutboxEntry, type RawEntry, shardOf } from '@spillway/redis';
 import { describe, expect, it } from 'vitest';
 import { type BlockEvent, parseBlockEvent } from '../events/outbox-events.ts';
+import { redisUnderTest } from '../../test/hand-clock.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy, tiers } from '../policy.ts';
 
@@ -13,11 +14,19 @@ const policies = [
 const redis = useRedis();
 const make = () => createLimiter({ redis: redis.client, policies, deadlineMs: 1_000 });
 
-async function blockEvents(subject: string): Promise<BlockEvent[]> {
+async function entriesOf(subject: string): Promise<OutboxEvent[]> {
   const shard = shardOf(subject, 16);
   const entries = await redis.client.xrange(outboxKeys(shard).stream, '-', '+');
   const events = entries.map((entry) => parseOutboxEntry(shard, entry as RawEntry));
-  return events.filter(({ type }) => type === 'block').map(parseBlockEvent);
+  return events.filter(({ type }) => type === 'block');
+}
+
+const blockEvents = async (subject: string): Promise<BlockEvent[]> => (await entriesOf(subject)).map(parseBlockEvent);
+
+/** The record of a subject's block: its key, its fields, and for how long it is kept, in ms. */
+async function recordOf(subject: string) {
+  const [key = ''] = await redis.client.keys(`{sw:*}:b:*:${subject}`);
+  return { key, fields: await redis.client.hgetall(key), livesMs: await redis.client.pttl(key) };
 }
 
 describe('block events', () => {
@@ -50,7 +59,9 @@ describe('block events', () => {
     for (let guess = 0; guess < 8; guess += 1) await limiter.consume('auth', 'guesser');
     await limiter.close();
     const [first, last] = await blockEvents('guesser');
-    expect(first).toMatchObject({ seq: 1, deniedCount: 1 });
+    expect(first).toMatchObject({ seq: 1, deniedCount: 1, lastRequestAtMs: first?.createdAtMs });
+    // Only the first event has a number of the trail: a later one that is lost is no gap.
+    expect((await entriesOf('guesser')).map(({ seq }) => seq)).toEqual([1, 0]);
     expect(last).toMatchObject({ id: first?.id, seq: 1, deniedCount: 8, createdAtMs: first?.createdAtMs });
     expect(last?.updatedAtMs).toBeGreaterThanOrEqual(first?.updatedAtMs ?? Infinity);
   });
@@ -87,6 +98,55 @@ describe('block events', () => {
     expect(ended).toMatchObject({ id: begun?.id, blockedUntilMs: ended?.updatedAtMs });
     expect(more).toEqual([]);
     await expect(limiter.consume('standard', 'r')).resolves.toMatchObject({ allowed: true, remaining: 99 });
+  });
+
+  const algorithms = ['sliding-log', 'sliding-window', 'fixed-window', 'token-bucket'] as const;
+  it.each(algorithms)('say since when the units count: %s', async (algorithm) => {
+    const options = { name: 'p', algorithm, limit: 3, windowMs: 60_000, blockMs: 300_000 } as const;
+    const under = await redisUnderTest(redis.url);
+    const limiter = createLimiter({ store: under.store, policies: [definePolicy(options)] });
+    const start = Date.parse('2026-03-28T12:00:00Z');
+    for (const afterMs of [0, 20_000]) {
+      await under.setNow(start + afterMs);
+      await limiter.consume('p', algorithm);
+    }
+    await limiter.consume('p', algorithm);
+    await under.setNow(start + 30_000);
+    // A bucket was full when its level, refilled since, says: here when the first unit was taken.
+    await limiter.consume('p', algorithm, { cost: 3 });
+    const [event] = await blockEvents(algorithm);
+    expect(event).toMatchObject({ createdAtMs: start + 30_000, windowStartMs: start });
+    await under.dispose();
+  });
+
+  it('leave a record that outlives its block by a minute, and one of ten years when it has no end', async () => {
+    const limiter = make();
+    await limiter.consume('auth', 'short', { cost: 5 });
+    const { blockedUntilMs = 0, resetAtMs } = await limiter.consume('auth', 'short');
+    const { fields, livesMs } = await recordOf('short');
+    expect(fields).toMatchObject({ until: String(blockedUntilMs), denied: '1' });
+    const blockMs = blockedUntilMs - Number(fields['id_at']);
+    expect(resetAtMs).toBeGreaterThanOrEqual(blockedUntilMs);
+    expect(livesMs).toBeGreaterThan(blockMs + 30_000);
+    expect(livesMs).toBeLessThanOrEqual(blockMs + 60_000);
+    await limiter.block('auth', 'ever');
+    const tenYearsMs = 315_360_000_000;
+    expect((await recordOf('ever')).livesMs).toBeLessThanOrEqual(tenYearsMs);
+    expect((await recordOf('ever')).livesMs).toBeGreaterThan(tenYearsMs - 60_000);
+    await limiter.close();
+  });
+
+  it('that found no room leave no record of the block before', async () => {
+    const limiter = createLimiter({ redis: redis.client, policies, outboxCap: 1, deadlineMs: 5_000 });
+    await limiter.consume('watched', 'twice');
+    await limiter.consume('watched', 'twice');
+    expect((await recordOf('twice')).fields).toMatchObject({ mode: '1' });
+    // Enforced, the shadow block refuses nothing, and the next refusal begins a block of its own.
+    const enforced = definePolicy({ name: 'watched', limit: 1, windowMs: 60_000, blockMs: 60_000 });
+    const other = createLimiter({ redis: redis.client, policies: [enforced], outboxCap: 1, deadlineMs: 5_000 });
+    expect(await other.consume('watched', 'twice')).toMatchObject({ allowed: false });
+    expect((await recordOf('twice')).key).toBe('');
+    await Promise.all([limiter.close(), other.close()]);
   });
 
   it('above the cap are counted as dropped, and the block holds', async () => {

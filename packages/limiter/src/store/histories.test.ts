@@ -1,7 +1,7 @@
 import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { memoryUnderTest, redisUnderTest } from '../../test/hand-clock.ts';
-import { firstDifference } from '../../test/histories.ts';
+import { firstDifference, histories } from '../../test/histories.ts';
 
 let server: RedisServer;
 beforeAll(async () => {
@@ -9,12 +9,16 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-it.each([1, 2, 3, 4, 5, 6])(
-  'both stores answer alike, alone, in batches and in groups, under policies that change while in use: history %i',
+const played = [1, 2, 3, 4, 5, 6].map((seed) => ['mixed', seed] as const);
+const more = (['stretched', 'calendars'] as const).flatMap((name) => [1, 2].map((seed) => [name, seed] as const));
+
+it.each([...played, ...more])(
+  'both stores answer alike, alone, in batches and in groups, under policies that change while in use, and Redis keeps each window as long as it counts: history %s %i',
   { timeout: 120_000 },
-  async (seed) => {
+  async (name, seed) => {
     const redis = await redisUnderTest(server.url);
-    expect(await firstDifference([redis, memoryUnderTest()], seed, 800)).toBeUndefined();
+    await redis.clear();
+    expect(await firstDifference([redis, memoryUnderTest()], seed, 800, histories[name])).toBeUndefined();
     await redis.dispose();
   },
 );

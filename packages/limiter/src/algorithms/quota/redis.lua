@@ -27,17 +27,14 @@ function algorithm.read(w, rule)
     units, ends, last = unpack_at('>I4I6I6', w.body)
   end
   w.start, w.ends = period_of(w.at, rule)
-  if units and w.at < ends then
-    if not w.start then w.start, w.ends = w.base, ends end
-    if w.start == w.base and w.ends == ends then
-      w.used, w.last = units, last
-    elseif last >= w.start then
-      -- Counted in another period, before the policy was changed: too many rather than too few.
-      w.used, w.last, w.base, w.changed = units, last, w.start, true
-      w.body = pack('>I4I6I6', units, w.ends, last)
-    end
-  elseif not w.start then
+  if not w.start then
     w.stale, w.start, w.ends = true, w.at, w.at
+  elseif units and w.at < ends and last >= w.start then
+    w.used, w.last = units, last
+    if w.start ~= w.base or w.ends ~= ends then
+      -- Counted in another period, before the policy was changed: too many rather than too few.
+      w.base, w.body, w.changed = w.start, pack('>I4I6I6', units, w.ends, last), true
+    end
   end
 end
 

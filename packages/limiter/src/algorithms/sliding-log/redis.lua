@@ -113,7 +113,7 @@ local function write(w, rule, first, added)
 end
 
 function algorithm.add(w, rule)
-  local cuts = w.blocked > w.at or w.first * 2 >= rule.limit
+  local cuts = w.blocked > w.at or w.first * 2 >= rule.limit or w.at - w.base >= 549755813888
   write(w, rule, cuts and w.first or 0, rule.cost)
 end
 

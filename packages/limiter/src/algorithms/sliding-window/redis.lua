@@ -72,7 +72,6 @@ local algorithm = { number = NUMBER }
 
 -- Index of the bucket that holds now what bucket `index` of width `width` held.
 local function moved(w, index, width)
-  if width == w.width then return index end
   return floor(min((index + 1) * width - 1, w.at) / w.width)
 end
 
