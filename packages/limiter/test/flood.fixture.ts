@@ -1,6 +1,6 @@
 /*
  * A process that floods a limiter and tells what became of its heap: run with --expose-gc, on the URL of a Redis, or of a
- * Cluster's nodes separated by commas. Each line on stdin is a round of 50,000 concurrent requests; the answer is a line of JSON.
+ * Cluster's nodes separated by commas. Each line on stdin is a round of so many concurrent requests; the answer is a line of JSON.
  */
 import { createInterface } from 'node:readline';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
@@ -8,7 +8,6 @@ import { Cluster, Redis } from 'ioredis';
 import { createLimiter } from '../src/limiter/create-limiter.ts';
 import { definePolicy } from '../src/policy.ts';
 
-const REQUESTS = 50_000;
 const DEADLINE_MS = 100;
 const urls = (process.argv[2] ?? '').split(',');
 const [url = ''] = urls;
@@ -21,7 +20,7 @@ const policies = [
 ] as const;
 const limiter = createLimiter({ redis: client, policies, deadlineMs: DEADLINE_MS });
 
-async function round(): Promise<Record<string, number>> {
+async function round(requests: number): Promise<Record<string, number>> {
   const reasons: Record<string, number> = {};
   const startedAt = performance.now();
   const one = async (index: number): Promise<void> => {
@@ -29,7 +28,7 @@ async function round(): Promise<Record<string, number>> {
     const reason = decision.source ?? decision.reason;
     reasons[reason] = (reasons[reason] ?? 0) + 1;
   };
-  await Promise.all(Array.from({ length: REQUESTS }, (_, index) => one(index)));
+  await Promise.all(Array.from({ length: requests }, (_, index) => one(index)));
   const tookMs = Math.round(performance.now() - startedAt);
   // Late work is let go with its connection, a second after it went silent.
   await new Promise((resolve) => setTimeout(resolve, 1_300));
@@ -38,6 +37,6 @@ async function round(): Promise<Record<string, number>> {
   return { ...reasons, tookMs, heapMb: Math.round(process.memoryUsage().heapUsed / 1e5) / 10 };
 }
 
-createInterface({ input: process.stdin }).on('line', () => {
-  void round().then((report) => process.stdout.write(`${JSON.stringify(report)}\n`));
+createInterface({ input: process.stdin }).on('line', (requests) => {
+  void round(Number(requests)).then((report) => process.stdout.write(`${JSON.stringify(report)}\n`));
 });

@@ -13,8 +13,8 @@ const SLACK_MB = 15;
 
 type Report = Readonly<Record<string, number>>;
 
-/** Starts the flooding process. Each call is a round. */
-function flooding(...urls: readonly string[]): () => Promise<Report> {
+/** Starts the flooding process. Each call is a round of so many requests at once. */
+function flooding(...urls: readonly string[]): (requests?: number) => Promise<Report> {
   const child: ChildProcess = spawn(process.execPath, ['--expose-gc', fixture, urls.join(',')], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
@@ -22,8 +22,8 @@ function flooding(...urls: readonly string[]): () => Promise<Report> {
   const { stdin, stdout } = child;
   if (stdin === null || stdout === null) throw new Error('the flood has no pipes');
   const lines = createInterface({ input: stdout });
-  return async () => {
-    stdin.write('\n');
+  return async (requests = 50_000) => {
+    stdin.write(`${requests}\n`);
     const [line] = await once(lines, 'line');
     return JSON.parse(String(line));
   };
@@ -45,12 +45,12 @@ describe('memory stays flat under 50,000 concurrent requests', { timeout: 120_00
       onTestFinished(() => server.stop());
       const flood = flooding(server.url);
       const healthy = await flood();
-      let last = healthy;
       await server[fault]();
       expect(await growth(flood)).toBeLessThan(SLACK_MB);
       await (fault === 'kill' ? server.restart() : server.resume());
-      await expect.poll(async () => (last = await flood())['allowed'] ?? 0, { timeout: 30_000 }).toBeGreaterThan(0);
-      expect(last['heapMb']).toBeLessThan((healthy['heapMb'] ?? 0) + SLACK_MB);
+      // On a busy machine no request of 50,000 may have its answer within the deadline: all of a few must.
+      await expect.poll(() => flood(100), { timeout: 60_000 }).toMatchObject({ allowed: 100 });
+      expect((await flood())['heapMb']).toBeLessThan((healthy['heapMb'] ?? 0) + SLACK_MB);
     },
   );
 
