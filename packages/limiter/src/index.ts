@@ -14,7 +14,8 @@ export type {
   RedisClientOrUrl,
   RedisFaultCode,
 } from '@spillway/redis';
-export { AUTO_LOG_LIMIT, capacityOf, policyAlgorithms } from './algorithms/registry.ts';
+export { capacityOf } from './algorithms/algorithm.ts';
+export { AUTO_LOG_LIMIT, policyAlgorithms } from './algorithms/registry.ts';
 export { parseBlockEvent, parseDecisionCountsEvent, parseNearLimitEvent } from './events/outbox-events.ts';
 export type { BlockEvent, DecisionCountsEvent, NearLimitEvent } from './events/outbox-events.ts';
 export type { RecordDecisionsOptions } from './events/decision-counts.ts';

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_SHARDS } from '@spillway/redis';
-import { capacityOf, type Policy } from '../src/algorithms/registry.ts';
+import { capacityOf } from '../src/algorithms/algorithm.ts';
+import type { Policy } from '../src/algorithms/registry.ts';
 import { definePolicy, type PolicyOptions } from '../src/policy.ts';
 import {
   DEFAULT_ACTION,

@@ -46,6 +46,11 @@ export interface PolicyBase<Name extends string = string> {
   readonly lease?: Lease;
 }
 
+/** The most units that one request can get: the limit, or the burst of a policy that has one. */
+export function capacityOf({ limit, burst = limit }: { readonly limit: number; readonly burst?: number }): number {
+  return burst;
+}
+
 /** A policy as its own algorithm sees it. */
 export type PolicyOf<Rule> = PolicyBase & Rule;
 
@@ -96,8 +101,6 @@ export interface AlgorithmSpec<Rule extends { readonly algorithm: string }> {
   /** Checks what its options mean together. @throws {LimiterInputError} */
   check?(policy: PolicyOf<Rule>, field: (option: string) => string): void;
 
-  /** The most units that one request can get. */
-  capacity(policy: PolicyOf<Rule>): number;
   /** Its own options after a live change of the common ones, from `base` to `next`, cut to what they can be. Absent: as they were. */
   changed?(base: PolicyOf<Rule>, next: PolicyOf<Rule>): PolicyOf<Rule>;
   /** Its own options in one of `count` equal shares of the policy. Absent: as they were. */

@@ -59,11 +59,6 @@ export function specOf({ algorithm }: { readonly algorithm: Algorithm }): Algori
   return specs[algorithm];
 }
 
-/** The most units that one request can get: the limit, or the burst of a token bucket. */
-export function capacityOf(policy: Policy): number {
-  return specOf(policy).capacity(policy);
-}
-
 /** Up to this limit `auto` is the exact sliding log, beyond it the sliding window in buckets. */
 export const AUTO_LOG_LIMIT = 1_000;
 

@@ -1,5 +1,5 @@
-import { MAX_LIMIT } from '../algorithms/algorithm.ts';
-import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
+import { capacityOf, MAX_LIMIT } from '../algorithms/algorithm.ts';
+import { type Policy, specOf } from '../algorithms/registry.ts';
 import { checkAction, checkSubject, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
@@ -20,7 +20,7 @@ import type { CombinedRequest, ConsumeOptions } from '../types.ts';
  */
 
 /** @throws {LimiterInputError} unless `cost` is a whole number from 1 to what the policy can ever admit. */
-export function checkCost(cost: unknown, policy: Policy): asserts cost is number {
+function checkCost(cost: unknown, policy: Policy): asserts cost is number {
   if (cost !== 1) wholeNumberWithin('cost', cost, 1, capacityOf(policy));
 }
 

@@ -1,4 +1,5 @@
-import { capacityOf, type Policy } from '../algorithms/registry.ts';
+import { capacityOf } from '../algorithms/algorithm.ts';
+import type { Policy } from '../algorithms/registry.ts';
 import { listedDecision, withheld, withheldUnasked } from '../decision.ts';
 import type { DenyCache } from '../deny-cache/deny-cache.ts';
 import type { DecisionWatch } from '../events/watch.ts';

@@ -1,7 +1,8 @@
 import type { RedisFaultCode } from '@spillway/redis';
 import { warn } from '@spillway/redis/core';
 import { LRUCache } from 'lru-cache';
-import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
+import { capacityOf } from '../algorithms/algorithm.ts';
+import { type Policy, specOf } from '../algorithms/registry.ts';
 import { unavailableDecision, withheld } from '../decision.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';

@@ -1,5 +1,5 @@
-import { checkAction } from '../checks.ts';
-import { checkCost } from '../decide/1-request.ts';
+import { capacityOf } from '../algorithms/algorithm.ts';
+import { checkAction, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import type { Decision } from '../types.ts';
@@ -84,7 +84,7 @@ export function checkGuardOptions<Req, Of>(options: GuardOptions<Req, Of>, funct
   if (typeof policy !== 'function') {
     for (const name of checkPolicy(limiter, policy)) {
       const known = limiter.policies.get(name);
-      if (known !== undefined && typeof cost === 'number') checkCost(cost, known);
+      if (known !== undefined && typeof cost === 'number') wholeNumberWithin('cost', cost, 1, capacityOf(known));
     }
   }
   if (typeof cost !== 'function' && typeof cost !== 'number' && cost !== undefined) {

@@ -1,5 +1,5 @@
-import type { Counter } from '../algorithms/algorithm.ts';
-import { capacityOf, type Policy, specOf } from '../algorithms/registry.ts';
+import { capacityOf, type Counter } from '../algorithms/algorithm.ts';
+import { type Policy, specOf } from '../algorithms/registry.ts';
 import { type Outcome, outcomes, toDecision } from '../decision.ts';
 import type { Decision } from '../types.ts';
 import type { LimiterStore, Operation, StoreRequest } from './store.ts';

@@ -23,7 +23,6 @@ export const concurrency: AlgorithmSpec<ConcurrencyRule> = {
   holdsSlots: true,
   sentAlike: true,
   rule: () => ({ algorithm: 'concurrency' }),
-  capacity: ({ limit }) => limit,
   parameter: () => 0,
   text: (_policy, { slot }) => slot ?? ' '.repeat(SLOT_BYTES),
   counter,

@@ -20,7 +20,6 @@ export const fixedWindow: AlgorithmSpec<FixedWindowRule> = {
   holdsSlots: false,
   sentAlike: true,
   rule: () => ({ algorithm: 'fixed-window' }),
-  capacity: ({ limit }) => limit,
   parameter: () => 0,
   text: ({ windowMs }, { spareMs }) => String(windowMs + spareMs),
   counter,

@@ -38,7 +38,6 @@ export const quota: AlgorithmSpec<QuotaRule> = {
   },
   // Its nominal length: what headers say, and no more.
   windowMs: ({ period }) => (period === 'month' ? 30 * DAY_MS : DAY_MS),
-  capacity: ({ limit }) => limit,
   parameter: () => 0,
   text: ({ period, timeZone }, { nowMs }) => periodStarts(period, timeZone, nowMs).join(' '),
   counter,

@@ -20,7 +20,6 @@ export const slidingLog: AlgorithmSpec<SlidingLogRule> = {
   holdsSlots: false,
   sentAlike: true,
   rule: () => ({ algorithm: 'sliding-log' }),
-  capacity: ({ limit }) => limit,
   grainMs: () => 0,
   parameter: () => 0,
   text: ({ windowMs }, { spareMs }) => String(2 * windowMs + spareMs),

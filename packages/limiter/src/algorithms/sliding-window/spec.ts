@@ -33,7 +33,6 @@ export const slidingWindow: AlgorithmSpec<SlidingWindowRule> = {
     algorithm: 'sliding-window',
     buckets: wholeNumberWithin(field('buckets'), buckets, 2, MAX_BUCKETS),
   }),
-  capacity: ({ limit }) => limit,
   grainMs: bucketMs,
   parameter: ({ buckets }) => buckets,
   text: (policy, { spareMs }) => String(policy.windowMs + 2 * bucketMs(policy) + spareMs),

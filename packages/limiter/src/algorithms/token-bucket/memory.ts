@@ -1,4 +1,4 @@
-import type { ChangingPolicy, Charge, Counter } from '../algorithm.ts';
+import { capacityOf, type ChangingPolicy, type Charge, type Counter } from '../algorithm.ts';
 
 /**
  * A level that leaks, in units times window. It is scaled when a live change makes the window another.
@@ -7,7 +7,7 @@ export function tokenBucket(
   policy: () => ChangingPolicy<{ readonly burst: number }>,
   charges: readonly Charge[],
 ): Counter {
-  const capacity = (): number => policy().burst ?? policy().limit;
+  const capacity = (): number => capacityOf(policy());
   let level = 0;
   let updatedAt = -Infinity;
   let scaledBy = 0;

@@ -37,7 +37,6 @@ export const tokenBucket: AlgorithmSpec<TokenBucketRule> = {
       `must be at most ${most} with this limit and windowMs, not ${burst}: burst × windowMs at most 2^52, refilled in 34 years`,
     );
   },
-  capacity: ({ burst }) => burst,
   /** A burst that is the limit stays so, and one above it stays what it is. */
   changed(base, next) {
     const { limit, windowMs } = next;
