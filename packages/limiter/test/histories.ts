@@ -224,9 +224,9 @@ export async function firstDifference(
     }
     const after = await redis?.snapshot?.();
     if (before !== undefined && after !== undefined) {
-      const asked = calls.map((call) => call.asked);
-      const wrong = wrongAbout({ before, after, nowMs: now, spareMs: SPARE_MS, asked, answers: one });
-      if (wrong !== undefined) return { round, asked: asked.map(({ key }) => key).join(' '), answers: [wrong, one] };
+      const about = calls.map((call) => call.asked);
+      const wrong = wrongAbout({ before, after, nowMs: now, spareMs: SPARE_MS, asked: about, answers: one });
+      if (wrong !== undefined) return { round, asked: about.map(({ key }) => key).join(' '), answers: [wrong, one] };
     }
     const [decided] = one;
     if (typeof decided === 'object' && decided !== null && 'retryAfterMs' in decided) last = decided as Decision;

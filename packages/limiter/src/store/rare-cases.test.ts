@@ -12,6 +12,9 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
 
+const quotaOf = (period: 'day' | 'month', timeZone = 'UTC'): Partial<PolicyOptions> =>
+  ({ algorithm: 'quota', period, timeZone, windowMs: undefined }) as Partial<PolicyOptions>;
+
 let server: RedisServer;
 beforeAll(async () => {
   server = await startRedis();
@@ -152,7 +155,7 @@ describe.each([
   });
 
   it('a quota begins on the very ms of its period, and a clock that steps back begins none again', async () => {
-    const limiter = limiterOf({ algorithm: 'quota', period: 'day', windowMs: undefined } as Partial<PolicyOptions>);
+    const limiter = limiterOf(quotaOf('day'));
     const midnight = Date.parse('2026-03-29T00:00:00Z');
     await limiter.consume('p', 'u', { cost: 4 });
     await under.setNow(midnight - 1);
@@ -164,19 +167,16 @@ describe.each([
   });
 
   it('a quota of another calendar keeps the units of its own period, and no others', async () => {
-    const of = (period: 'day' | 'month', timeZone: string) =>
-      limiterOf({ algorithm: 'quota', period, timeZone, windowMs: undefined } as Partial<PolicyOptions>);
-    await of('month', 'UTC').consume('p', 'u', { cost: 2 });
-    expect(await of('day', 'Asia/Kathmandu').consume('p', 'u')).toMatchObject({ remaining: 1 });
+    await limiterOf(quotaOf('month', 'UTC')).consume('p', 'u', { cost: 2 });
+    expect(await limiterOf(quotaOf('day', 'Asia/Kathmandu')).consume('p', 'u')).toMatchObject({ remaining: 1 });
     await under.setNow(START + DAY);
-    expect(await of('month', 'UTC').consume('p', 'u')).toMatchObject({ remaining: 3 });
+    expect(await limiterOf(quotaOf('month', 'UTC')).consume('p', 'u')).toMatchObject({ remaining: 3 });
     await under.setNow(START + 2 * DAY);
-    expect(await of('day', 'UTC').peek('p', 'u')).toMatchObject({ remaining: 4 });
+    expect(await limiterOf(quotaOf('day', 'UTC')).peek('p', 'u')).toMatchObject({ remaining: 4 });
   });
 
   it('a quota that is over is not charged to the log that follows it', async () => {
-    const quota = { algorithm: 'quota', period: 'day', windowMs: undefined } as Partial<PolicyOptions>;
-    await limiterOf(quota).consume('p', 'u', { cost: 3 });
+    await limiterOf(quotaOf('day')).consume('p', 'u', { cost: 3 });
     await under.setNow(START + DAY);
     expect(await limiterOf({ windowMs: 3 * DAY }).peek('p', 'u')).toMatchObject({ remaining: 4 });
   });
@@ -241,13 +241,13 @@ describe('by the clock of Redis', () => {
     return () => redis.disconnect();
   });
   const time = async (): Promise<number> => {
-    const [seconds, micros] = await redis.time();
-    return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+    const [seconds = 0, micros = 0] = await redis.time();
+    return seconds * 1_000 + Math.floor(micros / 1_000);
   };
 
   it('a unit is counted at its ms', async () => {
     const limiter = createLimiter({ redis, policies: [definePolicy({ name: 'p', limit: 4, windowMs: HOUR })] });
-    const [before] = [await time()];
+    const before = await time();
     await limiter.consume('p', 'ms');
     const window = await redis.getBuffer((await redis.keys('*:ms'))[0] ?? '');
     const base = window?.readUIntBE(0, 6) ?? 0;
