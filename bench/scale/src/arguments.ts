@@ -7,6 +7,10 @@ export type Command =
       readonly kind: 'run';
       readonly profile: ProfileName;
       readonly durationMs: number;
+      /** Whether Redis is a Cluster of three masters. */
+      readonly cluster: boolean;
+      /** Whether the load stays the profile's, and what is held is compared. */
+      readonly soak: boolean;
       /** Whether the report goes to stdout as JSON. */
       readonly json: boolean;
       /** Where the report's files go; undefined = nowhere. */
@@ -18,10 +22,12 @@ export type Command =
 /** What `--help` prints. */
 export const usage: string = `Runs a fleet on this machine, lets its users loose on it, and compares the answers with what is stored.
 
-  npx pnpm@12 scale-test [--profile free|pro|scale] [--duration 60s] [--json] [--out DIR]
+  npx pnpm@12 scale-test [--profile free|pro|scale] [--duration 60s] [--cluster] [--soak] [--json] [--out DIR]
 
   --profile   how many users and generations an hour, by the guide's capacity table (free)
   --duration  how long users send requests, ${MIN_DURATION_MS / 1_000}s to ${MAX_DURATION_MS / 60_000}m (60s); start and verification come on top
+  --cluster   Redis is a Cluster of three masters
+  --soak      the profile's load all the time (30m), and whether memory, handles, keys and connections end where they began
   --json      the report as JSON on stdout; progress goes to stderr
   --out       writes report.html, report.md and report.json into this directory
   --help      this text
@@ -38,7 +44,9 @@ export function parseCommand(args: readonly string[]): Command {
       args: given,
       options: {
         profile: { type: 'string', default: 'free' },
-        duration: { type: 'string', default: '60s' },
+        duration: { type: 'string' },
+        cluster: { type: 'boolean', default: false },
+        soak: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         out: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
@@ -46,12 +54,21 @@ export function parseCommand(args: readonly string[]): Command {
     });
     if (values.help) return { kind: 'help' };
     if (!isProfileName(values.profile)) return mistake('--profile', values.profile, 'free, pro or scale');
-    const durationMs = parseDuration(values.duration);
+    const { duration = values.soak ? '30m' : '60s' } = values;
+    const durationMs = parseDuration(duration);
     if (durationMs === undefined || durationMs < MIN_DURATION_MS || durationMs > MAX_DURATION_MS) {
-      return mistake('--duration', values.duration, `${MIN_DURATION_MS / 1_000}s to ${MAX_DURATION_MS / 60_000}m`);
+      return mistake('--duration', duration, `${MIN_DURATION_MS / 1_000}s to ${MAX_DURATION_MS / 60_000}m`);
     }
     if (values.out === '') return mistake('--out', values.out, 'a directory');
-    return { kind: 'run', profile: values.profile, durationMs, json: values.json, out: values.out };
+    return {
+      kind: 'run',
+      profile: values.profile,
+      durationMs,
+      cluster: values.cluster,
+      soak: values.soak,
+      json: values.json,
+      out: values.out,
+    };
   } catch (error) {
     return { kind: 'mistake', message: error instanceof Error ? error.message : String(error) };
   }

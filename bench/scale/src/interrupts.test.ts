@@ -32,9 +32,9 @@ describe('a scale test that is not wanted any more', { timeout: 120_000 }, () =>
 
   it.each([
     ['while the servers come up', 'Starting Redis', 'SIGTERM', 143],
-    ['while the fleet comes up', 'Starting 2 API processes', 'SIGINT', 130],
+    ['while the fleet comes up', 'Starting 2 application processes', 'SIGINT', 130],
     ['under steady load', 'Steady load', 'SIGTERM', 143],
-    ['while a killed process is replaced', 'kill -9 of an API process', 'SIGINT', 130],
+    ['while a killed process is replaced', 'kill -9 of an application process', 'SIGINT', 130],
     ['while the stored rows are compared', 'Draining', 'SIGTERM', 143],
   ] as const)('ends %s, takes everything with it, and says so', async (_, line, signal, code) => {
     await reach(line);

@@ -1,7 +1,7 @@
 import { availableParallelism, constants } from 'node:os';
 import { onStopRequest, type StopSignal } from '@spillway/local-servers';
 import { type Command, parseCommand, usage } from './arguments.ts';
-import { planRun, profiles } from './plan.ts';
+import { planRun, planSoak, profiles } from './plan.ts';
 import { reportMarkdown, saveReport } from './report/pages.ts';
 import { runScaleTest } from './run.ts';
 
@@ -36,10 +36,10 @@ function stopRequests(): AbortSignal {
   return abort.signal;
 }
 
-async function run({ profile, durationMs, out, json }: Command & { kind: 'run' }): Promise<void> {
+async function run({ profile, durationMs, cluster, soak, out, json }: Command & { kind: 'run' }): Promise<void> {
   const signal = stopRequests();
   try {
-    const plan = planRun(profiles[profile], durationMs, { cores: availableParallelism() });
+    const plan = (soak ? planSoak : planRun)(profiles[profile], durationMs, { cores: availableParallelism(), cluster });
     const report = await runScaleTest({ plan, onProgress: console.error, signal });
     if (out !== undefined) await saveReport(report, out);
     console.log(json ? JSON.stringify(report) : reportMarkdown(report));

@@ -2,6 +2,7 @@ import { answersOf, type LoadSecond, type Outcomes } from './load/messages.ts';
 import { GENERATE, type Plan } from './plan.ts';
 import type { Peak } from './report/report.ts';
 import { note, type RunContext, until, wait } from './run-context.ts';
+import { type Census, readCensus } from './verify/census.ts';
 import { type ProcessHealth, readProcessHealth } from './verify/process-health.ts';
 
 /** Resolves to what the processes say of themselves once their caches have filled. */
@@ -21,25 +22,81 @@ export async function playFaults(context: RunContext): Promise<void> {
   const part = plan.faultsMs / 6;
   fleet.load.tell({ kind: 'phase', phase: 'faults', factor: 1 });
   await Promise.all([wait(part, signal), until(context, SETTLE_MS, () => isSettled(context))]);
-  note(context, 'kill -9 of an API process');
-  await Promise.all([fleet.replaceApi(0), wait(part, signal)]);
+  note(context, 'kill -9 of an application process');
+  await Promise.all([fleet.replaceApp(0), wait(part, signal)]);
   note(context, 'kill -9 of a worker');
   await Promise.all([fleet.replaceWorker(0), wait(part, signal)]);
+  await playOutage(context, part);
+  await wait(part, signal);
+}
+
+/** The provider fails for so long, and until users have met an open breaker; then it works, for as long, and until the breaker has closed. */
+async function playOutage(context: RunContext, ms: number): Promise<void> {
+  const { plan, fleet, heard, signal } = context;
+  const [before, cutOff] = [heard.length, users(context, 'cutOff')];
   note(context, 'the provider fails');
   fleet.provider.tell({ kind: 'fail' });
-  await wait(part, signal);
+  await wait(ms, signal);
   // A process refuses on its own counts before the fleet does; the fleet wants to hear of failures from two.
-  await until(
-    context,
-    BREAKER_MS,
-    () => context.heard.some(({ state }) => state === 'open') && users(context, 'cutOff') > 0,
-  );
+  const isOpen = (): boolean => heard.slice(before).some(({ state }) => state === 'open');
+  await until(context, BREAKER_MS, () => isOpen() && users(context, 'cutOff') > cutOff);
   note(context, 'the provider works again');
   fleet.provider.tell({ kind: 'heal' });
   await Promise.all([
-    wait(2 * part, signal),
-    until(context, plan.breakerOpenMs + BREAKER_MS, () => context.heard.at(-1)?.state === 'closed'),
+    wait(ms, signal),
+    until(context, plan.breakerOpenMs + BREAKER_MS, () => heard.at(-1)?.state === 'closed'),
   ]);
+}
+
+/** What a soak found. */
+export interface Soak {
+  readonly before: Census;
+  readonly after: Census;
+  /** How long users asked for what the profile says. */
+  readonly steadyMs: number;
+  /** Between the two censuses. */
+  readonly seconds: number;
+}
+
+/** The profile's load for a long time, with an outage of the provider in each round; before and after it nobody asks, and all is counted. */
+export async function playSoak(context: RunContext): Promise<Soak> {
+  const { soak, signal } = { ...context, ...context.plan };
+  if (soak === undefined) throw new Error('the plan is of no soak');
+  const began = performance.now();
+  let steadyMs = await playRound(context, soak.warmUpMs, soak.outageMs);
+  const before = await takeCensus(context);
+  const counted = performance.now();
+  while (performance.now() < began + soak.durationMs) {
+    signal.throwIfAborted();
+    const leftMs = began + soak.durationMs - performance.now();
+    steadyMs += await playRound(context, Math.min(soak.roundMs, leftMs), soak.outageMs);
+  }
+  const seconds = Math.round((performance.now() - counted) / 1_000);
+  return { before, after: await takeCensus(context), steadyMs, seconds };
+}
+
+/** @returns for how long the load was the profile's */
+async function playRound(context: RunContext, ms: number, outageMs: number): Promise<number> {
+  const { fleet, signal } = context;
+  const began = performance.now();
+  note(context, `the profile's load for ${Math.round(ms / 1_000)} s`);
+  fleet.load.tell({ kind: 'phase', phase: 'steady', factor: 1 });
+  await wait(ms, signal);
+  const steadyMs = performance.now() - began;
+  fleet.load.tell({ kind: 'phase', phase: 'faults', factor: 1 });
+  await playOutage(context, outageMs);
+  return steadyMs;
+}
+
+async function takeCensus(context: RunContext): Promise<Census> {
+  const { plan, fleet, stack, signal } = context;
+  note(context, 'nobody asks');
+  const paused = fleet.load.next((event) => (event.kind === 'paused' ? true : undefined));
+  fleet.load.tell({ kind: 'pause' });
+  await paused;
+  await wait(plan.soak?.restMs ?? 0, signal);
+  const { vitals } = await readProcessHealth(fleet);
+  return readCensus(stack, vitals);
 }
 
 /** Doubles the load step by step; resolves to why it went no further. */

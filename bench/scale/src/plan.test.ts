@@ -76,13 +76,40 @@ describe('the ramp', () => {
 
 describe('parseCommand', () => {
   it('has defaults for everything', () => {
-    const defaults = { kind: 'run', profile: 'free', durationMs: 60_000, json: false, out: undefined };
+    const defaults = {
+      kind: 'run',
+      profile: 'free',
+      durationMs: 60_000,
+      cluster: false,
+      soak: false,
+      json: false,
+      out: undefined,
+    };
     expect(parseCommand([])).toEqual(defaults);
   });
 
   it('takes what is given, behind the two dashes that pnpm passes on', () => {
-    const args = ['--', '--profile', 'scale', '--duration', '5m', '--json', '--out', 'docs/scale'];
-    const expected = { kind: 'run', profile: 'scale', durationMs: 300_000, json: true, out: 'docs/scale' };
+    const args = [
+      '--',
+      '--profile',
+      'scale',
+      '--duration',
+      '5m',
+      '--cluster',
+      '--soak',
+      '--json',
+      '--out',
+      'docs/scale',
+    ];
+    const expected = {
+      kind: 'run',
+      profile: 'scale',
+      durationMs: 300_000,
+      cluster: true,
+      soak: true,
+      json: true,
+      out: 'docs/scale',
+    };
     expect(parseCommand(args)).toEqual(expected);
   });
 

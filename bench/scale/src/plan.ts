@@ -6,7 +6,7 @@ import { auth, generation, standard } from '@spillway/limiter';
  * - connect: users connect, a few hundred at a time.
  * - steady:  everybody does what the profile says. What the capacity table promises is measured here.
  * - faults:  the same traffic with generations at a rate that trips a breaker. The provider fails for a third of it; one
- *            API process and one worker are killed.
+ *            application process and one worker are killed.
  * - ramp:    everything doubles step by step until the machine has no more to give or the time is up.
  * - drain:   nobody sends any more; what is on its way arrives, and the answers are compared with the stored rows.
  */
@@ -32,14 +32,18 @@ export interface Plan {
   /** Users who flood, without any think time but this, in ms. */
   readonly abusers: number;
   readonly abuserEveryMs: number;
-  readonly apiProcesses: number;
+  readonly appProcesses: number;
   readonly workers: number;
+  /** Whether Redis is a Cluster of three masters. */
+  readonly cluster: boolean;
   /** Connections of the pooler to Postgres. */
   readonly poolSize: number;
   /** How long the breaker stays open at first, in ms. The guide's 60 s where the run is long enough to see it close. */
   readonly breakerOpenMs: number;
   /** How long the provider takes for a generation, in ms. */
   readonly providerMs: number;
+  /** Absent for a run in phases. */
+  readonly soak?: SoakPlan;
 }
 
 const HOUR_MS = 3_600_000;
@@ -50,8 +54,43 @@ export const MIN_DURATION_MS = 12_000;
 /** The longest run, in ms: what the load generator keeps of it has to fit in memory. */
 export const MAX_DURATION_MS: number = HOUR_MS;
 
+/** A long run under the profile's load. Before it and after it all that is held is counted. */
+export interface SoakPlan {
+  readonly durationMs: number;
+  /** How long caches may fill before the first census. */
+  readonly warmUpMs: number;
+  /** Between two outages of the provider. */
+  readonly roundMs: number;
+  readonly outageMs: number;
+  /** How long nobody asks before a census: in a long soak until the windows have expired. */
+  readonly restMs: number;
+}
+
+/** From this on a soak is long. */
+const LONG_MS = 600_000;
+
+/** Plans a soak of a profile. */
+export function planSoak(profile: Profile, durationMs: number, machine: Machine): Plan {
+  const isLong = durationMs >= LONG_MS;
+  const soak = {
+    durationMs,
+    warmUpMs: isLong ? 180_000 : Math.round(durationMs * 0.3),
+    roundMs: isLong ? 240_000 : Math.round(durationMs * 0.3),
+    outageMs: isLong ? 10_000 : 1_000,
+    restMs: isLong ? 75_000 : 6_000,
+  };
+  return { ...planRun(profile, durationMs, machine), soak };
+}
+
+/** What a run is planned for. */
+export interface Machine {
+  readonly cores: number;
+  /** @default false */
+  readonly cluster?: boolean;
+}
+
 /** Plans a run of a profile whose load phases last `durationMs` together. */
-export function planRun(profile: Profile, durationMs: number, machine: { readonly cores: number }): Plan {
+export function planRun(profile: Profile, durationMs: number, machine: Machine): Plan {
   const steadyMs = Math.round(durationMs * 0.4);
   const faultsMs = Math.round(durationMs * 0.4);
   const rampMs = durationMs - steadyMs - faultsMs;
@@ -69,8 +108,9 @@ export function planRun(profile: Profile, durationMs: number, machine: { readonl
     abusers: Math.max(3, Math.round(profile.users / 100)),
     abuserEveryMs: 100,
     // The load generator and the servers need cores too.
-    apiProcesses: Math.min(8, Math.max(2, machine.cores - 2)),
+    appProcesses: Math.min(8, Math.max(2, machine.cores - 2)),
     workers: 2,
+    cluster: machine.cluster ?? false,
     poolSize: 20,
     breakerOpenMs: Math.min(60_000, Math.round(faultsMs / 8)),
     providerMs: 80,

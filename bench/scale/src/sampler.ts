@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { DEFAULT_SHARDS, outboxKeys } from '@spillway/redis';
-import { Redis } from 'ioredis';
+import { openRedis } from '@spillway/redis/ioredis';
+import { type Cluster, Redis } from 'ioredis';
 import { Client } from 'pg';
 import type { Fleet } from './processes/fleet.ts';
 import { FLEET_ROLE, type Stack } from './stack.ts';
@@ -13,6 +14,12 @@ export interface Sampler {
 
 const EVERY_MS = 1_000;
 
+/** A server that is gone ends the run: nobody waits for it to come back. */
+const observing = {
+  server: { maxRetriesPerRequest: 3 },
+  cluster: { redisOptions: { maxRetriesPerRequest: 3 } },
+} as const;
+
 /** What is looked at, and who is told when that fails. */
 export interface SamplerOptions {
   readonly stack: Stack;
@@ -23,11 +30,13 @@ export interface SamplerOptions {
 
 /** Starts looking. */
 export async function startSampler({ stack, fleet, onFailure }: SamplerOptions): Promise<Sampler> {
-  const redis = new Redis(stack.redis.url, { maxRetriesPerRequest: 3 });
+  const redis = openRedis(stack.redisUrl, observing);
+  const servers = stack.redis.map(({ url }) => new Redis(url, observing.server));
   const postgres = new Client({ connectionString: stack.observerUrl });
   const pooler = new Client({ connectionString: stack.pgbouncer.adminUrl });
   // Without a listener the end of a server would be the end of this process; the next look fails anyway.
-  for (const client of [redis, postgres, pooler]) client.on('error', () => undefined);
+  const observers: readonly NodeJS.EventEmitter[] = [redis, ...servers, postgres, pooler];
+  for (const observer of observers) observer.on('error', () => undefined);
   await Promise.all([postgres.connect(), pooler.connect()]);
   const meters = Object.fromEntries(groups.map((group) => [group, new ProcessMeter()]));
   const samples: Sample[] = [];
@@ -36,7 +45,7 @@ export async function startSampler({ stack, fleet, onFailure }: SamplerOptions):
     const pids = pidsOf(stack, fleet);
     const [usages, usedBytes, dbConnections, clients, outbox] = await Promise.all([
       Promise.all(groups.map(async (group) => [group, (await meters[group]?.look(pids[group])) ?? nothing] as const)),
-      readUsedBytes(redis),
+      readUsedBytes(servers),
       countConnections(postgres),
       countClients(pooler),
       readOutboxes(redis),
@@ -66,7 +75,7 @@ export async function startSampler({ stack, fleet, onFailure }: SamplerOptions):
     stop: async () => {
       stopped.abort();
       await looping;
-      redis.disconnect();
+      for (const client of [redis, ...servers]) client.disconnect();
       await Promise.all([postgres.end(), pooler.end()]);
     },
   };
@@ -77,6 +86,7 @@ const empty: Readonly<Record<Group, Usage>> = {
   redis: nothing,
   postgres: nothing,
   pgbouncer: nothing,
+  app: nothing,
   api: nothing,
   worker: nothing,
   provider: nothing,
@@ -89,18 +99,20 @@ function isComplete(usage: Readonly<Record<string, Usage>>): usage is Record<Gro
 
 function pidsOf(stack: Stack, fleet: Fleet): Readonly<Record<Group, readonly (number | undefined)[]>> {
   return {
-    redis: [stack.redis.pid],
+    redis: stack.redis.map(({ pid }) => pid),
     postgres: [stack.postgres.pid],
     pgbouncer: [stack.pgbouncer.pid],
-    api: fleet.apis.map(({ pid }) => pid),
+    app: fleet.apps.map(({ pid }) => pid),
+    api: [fleet.api.pid],
     worker: fleet.workers.map(({ pid }) => pid),
     provider: [fleet.provider.pid],
     load: [fleet.load.pid],
   };
 }
 
-async function readUsedBytes(redis: Redis): Promise<number> {
-  return Number(/^used_memory:(\d+)/m.exec(await redis.info('memory'))?.[1]);
+async function readUsedBytes(servers: readonly Redis[]): Promise<number> {
+  const infos = await Promise.all(servers.map((server) => server.info('memory')));
+  return infos.reduce((sum, info) => sum + Number(/^used_memory:(\d+)/m.exec(info)?.[1]), 0);
 }
 
 async function countConnections(postgres: Client): Promise<number> {
@@ -121,7 +133,7 @@ async function countClients(pooler: Client): Promise<Pick<Sample, 'poolerClients
   return { poolerClients: sum((row) => row.cl_active) + waiting, poolerWaiting: waiting };
 }
 
-async function readOutboxes(redis: Redis): Promise<Pick<Sample, 'flushLagMs' | 'outboxEvents'>> {
+async function readOutboxes(redis: Redis | Cluster): Promise<Pick<Sample, 'flushLagMs' | 'outboxEvents'>> {
   const streams = Array.from({ length: DEFAULT_SHARDS }, (_, shard) => outboxKeys(shard).stream);
   const [[seconds = 0, micros = 0], lengths, heads] = await Promise.all([
     redis.time().then((time) => time.map(Number)),
@@ -193,7 +205,7 @@ async function readOr(path: string): Promise<string> {
 }
 
 /** Groups of processes. */
-export const groups = ['redis', 'postgres', 'pgbouncer', 'api', 'worker', 'provider', 'load'] as const;
+export const groups = ['redis', 'postgres', 'pgbouncer', 'app', 'api', 'worker', 'provider', 'load'] as const;
 
 /** One of {@link groups}. */
 export type Group = (typeof groups)[number];

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
-import { migrate } from '@spillway/db';
+import { createApiKey, migrate } from '@spillway/db';
 import {
   type PgBouncer,
   type PostgresServer,
@@ -9,16 +9,22 @@ import {
   startPgBouncer,
   startPostgres,
   startRedis,
+  startRedisCluster,
 } from '@spillway/local-servers';
 import { Client } from 'pg';
 
 /** Redis, and Postgres behind a pooler. */
 export interface Stack {
-  readonly redis: RedisServer;
+  /** A server's, or a Cluster's. */
+  readonly redisUrl: string;
+  /** The server, or the masters of the Cluster. */
+  readonly redis: readonly Pick<RedisServer, 'pid' | 'url'>[];
   readonly postgres: PostgresServer;
   readonly pgbouncer: PgBouncer;
   /** To Postgres itself, as a superuser: for looking on. */
   readonly observerUrl: string;
+  /** A key of the API that may decide and report. */
+  readonly apiKey: string;
   stop(): Promise<void>;
 }
 
@@ -30,25 +36,50 @@ export const FLEET_ROLE = 'spillway_fleet';
  * connections as the pool has: Postgres itself refuses one more, so that none between two looks goes unseen.
  * @throws the reason of the abort, between two steps; nothing is left running then
  */
-export async function startStack(poolSize: number, signal: AbortSignal): Promise<Stack> {
+export async function startStack({ poolSize, cluster }: StackOptions, signal: AbortSignal): Promise<Stack> {
   const started: { stop(): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
     for (const server of started.toReversed()) await server.stop();
   };
   try {
     const [redis, postgres] = await Promise.all([
-      keep(startRedis({ stack: 'local', appendOnly: true }), started),
+      keep(cluster ? startMasters() : startSingle(), started),
       keep(startPostgres({ stack: 'local' }), started),
     ]);
     signal.throwIfAborted();
-    const fleetUrl = await prepareDatabase(postgres.url, poolSize);
+    const { fleetUrl, apiKey } = await prepareDatabase(postgres.url, poolSize);
     signal.throwIfAborted();
     const pgbouncer = await keep(startPgBouncer({ databaseUrl: fleetUrl, poolSize }), started);
-    return { redis, postgres, pgbouncer, observerUrl: postgres.url, stop };
+    return { redisUrl: redis.url, redis: redis.servers, postgres, pgbouncer, observerUrl: postgres.url, apiKey, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/** What {@link startStack} starts. */
+export interface StackOptions {
+  /** Connections of the pooler to Postgres. */
+  readonly poolSize: number;
+  /** Whether Redis is a Cluster of three masters. */
+  readonly cluster: boolean;
+}
+
+interface StartedRedis {
+  readonly url: string;
+  readonly servers: Stack['redis'];
+  stop(): Promise<void>;
+}
+
+async function startSingle(): Promise<StartedRedis> {
+  const server = await startRedis({ stack: 'local', appendOnly: true });
+  return { url: server.url, servers: [server], stop: () => server.stop() };
+}
+
+async function startMasters(): Promise<StartedRedis> {
+  const { nodes, stop } = await startRedisCluster({ stack: 'local', masters: 3, args: ['--appendonly', 'yes'] });
+  const places = nodes.map(({ url }) => new URL(url).host);
+  return { url: `redis-cluster://${places.join(',')}`, servers: nodes, stop };
 }
 
 async function keep<Server extends { stop(): Promise<void> }>(
@@ -60,21 +91,23 @@ async function keep<Server extends { stop(): Promise<void> }>(
   return server;
 }
 
-async function prepareDatabase(superuserUrl: string, poolSize: number): Promise<string> {
+async function prepareDatabase(superuserUrl: string, poolSize: number): Promise<{ fleetUrl: string; apiKey: string }> {
   const url = new URL(superuserUrl);
   url.username = FLEET_ROLE;
   const admin = new Client({ connectionString: superuserUrl });
   await admin.connect();
+  let apiKey: string;
   try {
     await admin.query(`CREATE ROLE ${FLEET_ROLE} LOGIN`);
     await admin.query(`ALTER DATABASE ${decodeURIComponent(url.pathname.slice(1))} OWNER TO ${FLEET_ROLE}`);
     await admin.query(`ALTER SCHEMA public OWNER TO ${FLEET_ROLE}`);
     await migrate({ connectionString: url.href });
+    apiKey = (await createApiKey(admin, { name: 'scale test', scopes: ['decide', 'report'] })).key;
     await admin.query(`ALTER ROLE ${FLEET_ROLE} CONNECTION LIMIT ${poolSize}`);
   } finally {
     await admin.end();
   }
-  return url.href;
+  return { fleetUrl: url.href, apiKey };
 }
 
 const run = promisify(execFile);

@@ -1,9 +1,10 @@
 /*
  * What the bench of the HTTP API presses, by its first argument: `bare` is a route that reads JSON and answers with a
  * decision that was made before, on the same server; `decides` and `batch` are the API with its keys in Postgres, deciding in
- * Redis. The others are the URLs of a Redis and of a Postgres. Prints the URL of the route and a key.
+ * Redis; `breakers` is the API for breakers over HTTP. The others are the URLs of a Redis and of a Postgres. Prints the URL of the route and a key.
  */
 import { createApp, createLogger, keyDirectory, serve } from '@spillway/api';
+import { breakerExchange } from '@spillway/breaker/exchange';
 import { createApiKey, createPool } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
@@ -23,8 +24,9 @@ const app = createApp({
   checks: { redis: up, postgres: up },
   logger,
   db: pool,
+  ...(kind === 'breakers' ? { exchange: breakerExchange({ redis }) } : {}),
 });
-const { key } = await createApiKey(pool, { name: kind, scopes: ['decide'] });
+const { key } = await createApiKey(pool, { name: kind, scopes: ['decide', 'report'] });
 const path = `/v1/limits/standard/${kind === 'batch' ? 'batch' : 'consume'}`;
 const answer = await app.request('/v1/limits/standard/peek', {
   method: 'POST',

@@ -1,5 +1,5 @@
 import type { LoadPhase, Plan } from '../plan.ts';
-import { liveBytes } from '../vitals.ts';
+import { readVitals } from '../vitals.ts';
 import { Ledger } from './ledger.ts';
 import type { LoadCommand, LoadEvent, Outcomes, PhaseTotals } from './messages.ts';
 import { latencies, noCounts, percentiles, record, Tally } from './tally.ts';
@@ -37,7 +37,8 @@ export class Generator {
   obey(command: LoadCommand, plan: Plan | undefined): void {
     if (command.kind === 'connect') void this.#connect(command.plan, command.ports);
     else if (command.kind === 'drain') void this.#drain();
-    else if (command.kind === 'vitals') this.#tell({ kind: 'vitals', liveBytes: liveBytes() });
+    else if (command.kind === 'pause') void this.#pause();
+    else if (command.kind === 'vitals') this.#tell({ kind: 'vitals', ...readVitals() });
     else if (plan !== undefined) this.#enter(plan, command.phase, command.factor);
   }
 
@@ -119,13 +120,23 @@ export class Generator {
     this.#latency.reset();
   }
 
-  async #drain(): Promise<void> {
-    this.#phase = 'drain';
+  async #pause(): Promise<void> {
+    await this.#settle();
+    this.#tell({ kind: 'paused' });
+  }
+
+  /** Nobody sends any more; waits for answers and connections. */
+  async #settle(): Promise<void> {
     this.#virtualUsers?.stop();
     const end = performance.now() + DRAIN_MS;
     const users = this.#connections.length;
     const isSettled = (): boolean => this.#virtualUsers?.busy === 0 && this.#open === users;
     while (!isSettled() && performance.now() < end) await pause(CONNECT_EVERY_MS);
+  }
+
+  async #drain(): Promise<void> {
+    this.#phase = 'drain';
+    await this.#settle();
     const connections = this.#open;
     for (const [user, connection] of this.#connections.entries()) {
       this.#virtualUsers?.dropped(user);

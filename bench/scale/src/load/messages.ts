@@ -1,4 +1,5 @@
 import type { LoadPhase, Plan } from '../plan.ts';
+import type { Vitals } from '../vitals.ts';
 import type { LedgerReport } from './ledger.ts';
 
 /** What the load generator is told. */
@@ -6,6 +7,8 @@ export type LoadCommand =
   | { readonly kind: 'connect'; readonly plan: Plan; readonly ports: readonly number[] }
   /** `factor`: all rates times this. */
   | { readonly kind: 'phase'; readonly phase: LoadPhase; readonly factor: number }
+  /** No requests until the next phase: waits for the answers to those under way, then tells. */
+  | { readonly kind: 'pause' }
   /** No more requests: waits for the answers to those under way and for everybody to be connected, then reports. */
   | { readonly kind: 'drain' }
   | { readonly kind: 'vitals' };
@@ -79,9 +82,9 @@ export interface Garbled {
 export type LoadEvent =
   | { readonly kind: 'ready' }
   | { readonly kind: 'connected' }
+  | { readonly kind: 'paused' }
   | { readonly kind: 'second'; readonly second: LoadSecond }
-  /** Live bytes of its heap and of its buffers, after a garbage collection. */
-  | { readonly kind: 'vitals'; readonly liveBytes: number }
+  | (Vitals & { readonly kind: 'vitals' })
   | {
       readonly kind: 'report';
       readonly ledger: LedgerReport;

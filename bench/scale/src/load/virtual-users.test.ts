@@ -124,6 +124,25 @@ describe('Crowd', () => {
     expect(virtualUsers.overdue).toBe(0);
   });
 
+  it('sends nothing in a pause, and afterwards at its rates, without what came due meanwhile', () => {
+    pass(10_000);
+    virtualUsers.stop();
+    answerAll();
+    pass(60_000);
+    expect(underWay.size).toBe(0);
+    virtualUsers.setPhase(performance.now(), 'steady', 1);
+    const before = settled.length;
+    pass(4);
+    answerAll();
+    // 17 users who read every five seconds: hardly one in four ms, and two hundred in a minute.
+    expect(settled.length - before).toBeLessThan(5);
+    for (let second = 0; second < 20; second += 1) {
+      pass(1_000);
+      answerAll();
+    }
+    expect(settled.filter(({ flood }) => !flood).length).toBeGreaterThan(40);
+  });
+
   it('sends nothing after the end', () => {
     pass(5_000);
     virtualUsers.stop();

@@ -89,10 +89,13 @@ export class VirtualUsers {
     return this.#underWay.size;
   }
 
+  /** From now on, also after {@link stop}. */
   setPhase(nowMs: number, phase: LoadPhase, factor: number): void {
     const { generationRate, faultGenerationRate, signInRate } = this.#options.plan;
     this.#phase = phase;
-    if (factor !== this.#factor) {
+    const resumed = this.#stopped;
+    this.#stopped = false;
+    if (factor !== this.#factor || resumed) {
       this.#factor = factor;
       this.#enterAll(nowMs);
     }
@@ -100,7 +103,7 @@ export class VirtualUsers {
     this.#signIns.setRate(nowMs, signInRate * factor);
   }
 
-  /** Nobody sends any more; what is under way is still told. */
+  /** Nobody sends until the next phase; what is under way is still told. */
   stop(): void {
     this.#stopped = true;
   }

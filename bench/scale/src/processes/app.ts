@@ -1,16 +1,17 @@
 import { serve } from '@hono/node-server';
-import { configureCircuitBreakers, createBreakers, withCircuitBreaker } from '@spillway/breaker';
+import { type Breakers, configureCircuitBreakers, createBreakers, withCircuitBreaker } from '@spillway/breaker';
 import { circuitOpenHandler } from '@spillway/breaker/hono';
+import { createBreakers as breakersOver, httpStore as breakerStore } from '@spillway/breaker/http-store';
 import { createPool } from '@spillway/db';
-import { createLimiter, tiers } from '@spillway/limiter';
-import { hotPathOptions } from '@spillway/redis';
-import { Redis } from 'ioredis';
-import { liveBytes } from '../vitals.ts';
+import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
+import { createLimiter as limiterOver, httpStore as limiterStore } from '@spillway/limiter/http-store';
+import { hotPathBehaviour, openRedis } from '@spillway/redis/ioredis';
+import { readVitals } from '../vitals.ts';
 import type { AppEvent, AppQuestion } from './fleet.ts';
 import { aiProviderOpenFor, createApp, heardState, onTransition, readConfig } from './routes.ts';
 
 /*
- * One API process. A decision may take as long as the machine is slow: the test wants to know whether decisions are right,
+ * One application process. A decision may take as long as the machine is slow: the test wants to know whether decisions are right,
  * and one that is made without Redis is nobody's.
  */
 const DECISION_DEADLINE_MS = 10_000;
@@ -21,11 +22,9 @@ const IDLE_MS = 3_600_000;
 const config = readConfig(process.env);
 const tell = (event: AppEvent): void => void process.send?.(event);
 const complain = (server: string, { message }: Error): void => void process.stderr.write(`${server}: ${message}\n`);
-const redis = new Redis(config.redisUrl, { ...hotPathOptions, socketTimeout: DECISION_DEADLINE_MS });
-redis.on('error', (error) => complain('Redis', error));
 const db = createPool({
   connectionString: config.databaseUrl,
-  applicationName: 'scale-api',
+  applicationName: 'scale-app',
   server: 'pgbouncer',
   max: 20,
   onError: (error) => complain('Postgres', error),
@@ -33,23 +32,54 @@ const db = createPool({
 
 let decidedWithoutRedis = 0;
 let droppedEvents = 0;
-const limiter = createLimiter({
-  redis,
-  policies: tiers,
-  deadlineMs: DECISION_DEADLINE_MS,
-  metrics: {
-    fallback: () => (decidedWithoutRedis += 1),
-    dropped: (count) => (droppedEvents += count),
-  },
-});
+let apiTrips = 0;
+/** What this process decides with, and how it lets go of it. */
+interface Tools {
+  readonly limiter: Limiter;
+  readonly breakers: Breakers<'ai_provider'>;
+  disconnect(): void;
+}
 
-const breakers = createBreakers({
-  redis,
+const limiterMetrics = {
+  fallback: (): void => void (decidedWithoutRedis += 1),
+  dropped: (count: number): void => void (droppedEvents += count),
+};
+const breakerOptions = {
   presets: [aiProviderOpenFor(config.breakerOpenMs)],
-  deadlineMs: DECISION_DEADLINE_MS,
   // The snapshot is that of after the transition once the callback has returned.
   metrics: onTransition(() => queueMicrotask(() => tell({ kind: 'breaker', heard: heardState(breakers) }))),
-});
+} as const;
+
+function overRedis(): Tools {
+  const redis = openRedis(config.redisUrl, hotPathBehaviour('scale-app'));
+  redis.on('error', (error) => complain('Redis', error));
+  const shared = { redis, deadlineMs: DECISION_DEADLINE_MS };
+  return {
+    limiter: createLimiter({ ...shared, policies: tiers, metrics: limiterMetrics }),
+    breakers: createBreakers({ ...shared, ...breakerOptions }),
+    disconnect: () => redis.disconnect(),
+  };
+}
+
+/** As on an edge runtime: nothing but `fetch`, and Spillway's API decides. */
+function overHttp(api: NonNullable<typeof config.api>): Tools {
+  const shared = {
+    ...api,
+    deadlineMs: DECISION_DEADLINE_MS,
+    onError: (error: Error) => complain('API', error),
+    fetch: async (url: string, init: RequestInit) => {
+      apiTrips += 1;
+      return fetch(url, init);
+    },
+  };
+  return {
+    limiter: limiterOver({ store: limiterStore(shared), policies: tiers, metrics: limiterMetrics }),
+    breakers: breakersOver({ store: breakerStore(shared), ...breakerOptions }),
+    disconnect: () => undefined,
+  };
+}
+
+const { limiter, breakers, disconnect } = config.api === undefined ? overRedis() : overHttp(config.api);
 configureCircuitBreakers(breakers);
 
 async function generate(user: string): Promise<string> {
@@ -76,7 +106,7 @@ if ('requestTimeout' in server) server.requestTimeout = IDLE_MS;
 
 process.on('message', ({ kind }: AppQuestion) => {
   if (kind !== 'vitals') return;
-  tell({ kind, liveBytes: liveBytes(), decidedWithoutRedis, droppedEvents, breaker: heardState(breakers) });
+  tell({ kind, ...readVitals(), decidedWithoutRedis, droppedEvents, apiTrips, breaker: heardState(breakers) });
 });
 
 let stopping: Promise<void> | undefined;
@@ -84,7 +114,7 @@ async function stop(): Promise<void> {
   server.close();
   if ('closeAllConnections' in server) server.closeAllConnections();
   await Promise.all([limiter.close(), breakers.close()]);
-  redis.disconnect();
+  disconnect();
   await db.end();
   process.exit(0);
 }

@@ -1,24 +1,28 @@
+import { findFreePort } from '@spillway/local-servers';
 import type { LoadCommand, LoadEvent } from '../load/messages.ts';
 import type { Plan } from '../plan.ts';
 import type { Stack } from '../stack.ts';
+import type { Vitals } from '../vitals.ts';
 import { type Child, type ChildError, startChild } from './child.ts';
 
-/** One API process. */
-export type ApiProcess = Child<AppQuestion, AppEvent>;
-/** One worker. */
-export type WorkerProcess = Child<WorkerQuestion, WorkerEvent>;
+/** One application process. */
+export type AppProcess = Child<AppQuestion, AppEvent>;
+/** A worker, or Spillway's API. */
+export type ProgramProcess = Child<ProgramQuestion, ProgramEvent>;
 /** The load generator. */
 export type LoadProcess = Child<LoadCommand, LoadEvent>;
 
 /** All processes but the servers. */
 export interface Fleet {
-  readonly apis: ApiProcess[];
-  readonly workers: WorkerProcess[];
+  readonly apps: AppProcess[];
+  readonly workers: ProgramProcess[];
+  /** Spillway's API: each second application process decides and breaks circuits through it. */
+  readonly api: ProgramProcess;
   readonly provider: Child<ProviderCommand, ProviderEvent>;
   readonly load: LoadProcess;
   readonly ports: readonly number[];
-  /** Kills an API process (kill -9) and starts another in its place, as a supervisor would. */
-  replaceApi(index: number): Promise<void>;
+  /** Kills an application process (kill -9) and starts another in its place, as a supervisor would. */
+  replaceApp(index: number): Promise<void>;
   replaceWorker(index: number): Promise<void>;
   /** Kills all of them: what they knew has been verified by then, or nobody wants to know. */
   stop(): Promise<void>;
@@ -51,9 +55,9 @@ const LOAD_HEAP_MB = 1_024;
 
 /** Starts everything that has to be there before users come. */
 export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: FleetOptions): Promise<Fleet> {
-  const { redis, pgbouncer } = stack;
+  const { pgbouncer } = stack;
   const { kept, stop } = keepAll(signal);
-  const servers = { REDIS_URL: redis.url, DATABASE_URL: pgbouncer.url, DATABASE_SERVER: 'pgbouncer' };
+  const servers = { REDIS_URL: stack.redisUrl, DATABASE_URL: pgbouncer.url, DATABASE_SERVER: 'pgbouncer' };
   const env = { ...servers, LOG_LEVEL: 'warn', NODE_ENV: 'production', BREAKER_OPEN_MS: String(plan.breakerOpenMs) };
   try {
     const provider = kept(
@@ -64,35 +68,36 @@ export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: Fl
         onDeath,
       }),
     );
+    const apiPort = await findFreePort();
     const providerUrl = `http://127.0.0.1:${await provider.next(portOf)}`;
-    const { startApi, startWorker } = starters({
+    const { startApp, startProgram } = starters({
       env: { ...env, PROVIDER_URL: providerUrl },
+      edge: { SPILLWAY_URL: `http://127.0.0.1:${apiPort}`, SPILLWAY_KEY: stack.apiKey },
       kept,
       onBreaker,
       onDeath,
     });
-    const apis = Array.from({ length: plan.apiProcesses }, (_, index) => startApi(index, 0));
+    const api = startProgram('api', '@spillway/api', { PORT: String(apiPort) });
+    const startWorker = (index: number): ProgramProcess =>
+      // The ledger wants a row for every block.
+      startProgram(`worker ${index + 1}`, '@spillway/worker', { SPILLWAY_BLOCK_ROWS_PER_MINUTE: '0' });
+    await api.next(({ kind }) => (kind === 'started' ? true : undefined));
+    const apps = Array.from({ length: plan.appProcesses }, (_, index) => startApp(index, 0));
     const workers = Array.from({ length: plan.workers }, (_, index) => startWorker(index));
-    const load = kept(
-      startChild<LoadCommand, LoadEvent>({
-        name: 'load generator',
-        entry: entry('../load/generator'),
-        nodeArgs: [`--max-old-space-size=${LOAD_HEAP_MB}`],
-        onDeath,
-      }),
-    );
+    const load = startLoad(kept, onDeath);
     const ready = load.next((event) => (event.kind === 'ready' ? true : undefined));
-    const [ports] = await Promise.all([Promise.all(apis.map((api) => api.next(portOf))), ready]);
+    const [ports] = await Promise.all([Promise.all(apps.map((app) => app.next(portOf))), ready]);
     return {
-      apis,
+      apps,
       workers,
+      api,
       provider,
       load,
       ports,
-      replaceApi: async (index) => {
-        await apis[index]?.kill();
-        const next = startApi(index, ports[index] ?? 0);
-        apis[index] = next;
+      replaceApp: async (index) => {
+        await apps[index]?.kill();
+        const next = startApp(index, ports[index] ?? 0);
+        apps[index] = next;
         await next.next(portOf);
       },
       replaceWorker: async (index) => {
@@ -105,6 +110,17 @@ export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: Fl
     await stop();
     throw error;
   }
+}
+
+function startLoad(kept: StartersOptions['kept'], onDeath: FleetOptions['onDeath']): LoadProcess {
+  return kept(
+    startChild<LoadCommand, LoadEvent>({
+      name: 'load generator',
+      entry: entry('../load/generator'),
+      nodeArgs: [`--max-old-space-size=${LOAD_HEAP_MB}`],
+      onDeath,
+    }),
+  );
 }
 
 function portOf(event: AppEvent | ProviderEvent): number | undefined {
@@ -137,30 +153,29 @@ function keepAll(signal: AbortSignal): Kept {
 
 interface StartersOptions extends Pick<FleetOptions, 'onBreaker' | 'onDeath'> {
   readonly env: Readonly<Record<string, string>>;
+  /** Of the processes that reach Spillway over HTTP. */
+  readonly edge: Readonly<Record<string, string>>;
   readonly kept: <Process extends Killable>(process: Process) => Process;
 }
 
 interface Starters {
-  readonly startApi: (index: number, port: number) => ApiProcess;
-  readonly startWorker: (index: number) => WorkerProcess;
+  readonly startApp: (index: number, port: number) => AppProcess;
+  readonly startProgram: (name: string, program: string, env: Readonly<Record<string, string>>) => ProgramProcess;
 }
 
-function starters({ env, kept, onBreaker, onDeath }: StartersOptions): Starters {
-  // The ledger wants a row for every block.
-  const workerEnv = { ...env, SPILLWAY_BLOCK_ROWS_PER_MINUTE: '0' };
+function starters({ env, edge, kept, onBreaker, onDeath }: StartersOptions): Starters {
   return {
-    startApi: (index, port) => {
-      const name = `api ${index + 1}`;
-      const api = kept(
-        startChild<AppQuestion, AppEvent>({ name, entry: entry('app'), env: { ...env, PORT: String(port) }, onDeath }),
-      );
-      api.listen((event) => {
+    startApp: (index, port) => {
+      const name = `app ${index + 1}`;
+      const own = { ...env, ...(index % 2 === 1 ? edge : {}), PORT: String(port) };
+      const app = kept(startChild<AppQuestion, AppEvent>({ name, entry: entry('app'), env: own, onDeath }));
+      app.listen((event) => {
         if (event.kind === 'breaker') onBreaker(event.heard);
       });
-      return api;
+      return app;
     },
-    startWorker: (index) =>
-      kept(startChild({ name: `worker ${index + 1}`, entry: entry('worker'), env: workerEnv, onDeath })),
+    startProgram: (name, program, own) =>
+      kept(startChild({ name, entry: entry('program'), args: [program], env: { ...env, ...own }, onDeath })),
   };
 }
 
@@ -171,24 +186,24 @@ export interface HeardState {
   readonly epoch: number;
 }
 
-/** What an API process is asked. */
+/** What an application process is asked. */
 export type AppQuestion = { readonly kind: 'vitals' };
 
 /** What it answers, and that it listens. */
 export type AppEvent =
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'breaker'; readonly heard: HeardState }
-  | {
+  | (Vitals & {
       readonly kind: 'vitals';
-      /** Live bytes of the heap and of buffers, after a garbage collection. */
-      readonly liveBytes: number;
       /** Decisions that were made without Redis, since the start. */
       readonly decidedWithoutRedis: number;
       /** Audit events that found the outbox full, since the start. */
       readonly droppedEvents: number;
+      /** Requests to Spillway's API, since the start. */
+      readonly apiTrips: number;
       /** What this process knows of the fleet's breaker. */
       readonly breaker: HeardState;
-    };
+    });
 
 /** What the provider is told: whether to do its work. */
 export type ProviderCommand = { readonly kind: 'fail' } | { readonly kind: 'heal' };
@@ -196,8 +211,8 @@ export type ProviderCommand = { readonly kind: 'fail' } | { readonly kind: 'heal
 /** What it tells. */
 export type ProviderEvent = { readonly kind: 'listening'; readonly port: number };
 
-/** What a worker is asked. */
-export type WorkerQuestion = { readonly kind: 'vitals' };
+/** What the program of a package is asked. */
+export type ProgramQuestion = { readonly kind: 'vitals' };
 
-/** What it answers: live bytes of its heap and of its buffers, after a garbage collection. */
-export type WorkerEvent = { readonly kind: 'vitals'; readonly liveBytes: number };
+/** What it answers, and that it has started. */
+export type ProgramEvent = (Vitals & { readonly kind: 'vitals' }) | { readonly kind: 'started' };

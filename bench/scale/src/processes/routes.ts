@@ -3,7 +3,7 @@ import type { Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
 import { rateLimit } from '@spillway/limiter/hono';
 import { byApiKey } from '@spillway/limiter/http';
-import { type Environment, postgresUrl, readEnvironment, redisUrl, wholeNumber } from '@spillway/runtime';
+import { anyRedisUrl, type Environment, postgresUrl, readEnvironment, wholeNumber } from '@spillway/runtime';
 import { Hono } from 'hono';
 import { z } from 'zod';
 import type { HeardState } from './fleet.ts';
@@ -81,15 +81,19 @@ export interface AppConfig {
   readonly providerUrl: string;
   /** `PORT`, on the loopback address. 0 = a free one. */
   readonly port: number;
+  /** `SPILLWAY_URL` and `SPILLWAY_KEY`: the API to decide through; undefined = Redis decides. */
+  readonly api: { readonly url: string; readonly key: string } | undefined;
   /** `BREAKER_OPEN_MS` */
   readonly breakerOpenMs: number;
 }
 
 const appVariables = z.object({
-  REDIS_URL: redisUrl,
+  REDIS_URL: anyRedisUrl,
   DATABASE_URL: postgresUrl,
   PROVIDER_URL: z.string(),
   PORT: wholeNumber(0, 65_535),
+  SPILLWAY_URL: z.string().optional(),
+  SPILLWAY_KEY: z.string().optional(),
   BREAKER_OPEN_MS: wholeNumber(1, 86_400_000),
 });
 
@@ -101,6 +105,10 @@ export function readConfig(env: Environment): AppConfig {
     databaseUrl: variables.DATABASE_URL,
     providerUrl: variables.PROVIDER_URL,
     port: variables.PORT,
+    api:
+      variables.SPILLWAY_URL === undefined || variables.SPILLWAY_KEY === undefined
+        ? undefined
+        : { url: variables.SPILLWAY_URL, key: variables.SPILLWAY_KEY },
     breakerOpenMs: variables.BREAKER_OPEN_MS,
   };
 }

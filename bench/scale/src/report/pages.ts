@@ -39,7 +39,7 @@ export function reportHtml(report: Report): string {
 <style>${style}</style>
 <h1>${escaped(headline(report))}</h1>
 <p class="verdict ${report.passed ? 'pass' : 'fail'}">${escaped(verdictText(report))}</p>
-<p>${escaped(introText)}</p>
+<p>${escaped(introText(report))}</p>
 <p>${escaped(circumstances(report))}</p>
 <h2>Capacity</h2>
 ${htmlTable(capacityTable(report))}
@@ -91,7 +91,7 @@ export function reportMarkdown(report: Report): string {
 
 **${verdictText(report)}**
 
-${introText}
+${introText(report)}
 
 ${circumstances(report)}
 
@@ -128,6 +128,8 @@ import path from 'node:path';
 /** Writes the report's files into a directory, which is made if need be. */
 export async function saveReport(report: Report, directory: string): Promise<void> {
   await mkdir(directory, { recursive: true });
+  // Charts and data of one kind are enough.
+  if (report.kind !== 'run') return writeFile(path.join(directory, `${report.kind}.md`), reportMarkdown(report));
   const files: Readonly<Record<string, string>> = {
     'report.html': reportHtml(report),
     'report.json': `${JSON.stringify(report)}\n`,

@@ -17,6 +17,8 @@ export interface Peak {
 /** All that a run found. Plain data: pages and charts are made of it. */
 export interface Report {
   readonly profile: ProfileName;
+  /** A run in phases, one with a Cluster, or a soak. */
+  readonly kind: 'run' | 'cluster' | 'soak';
   /** ISO 8601, UTC. */
   readonly date: string;
   readonly machine: string;

@@ -117,8 +117,14 @@ export interface ReportTable {
 }
 
 /** The heading: what was tested, and the verdict. */
-export function headline({ profile, passed }: Report): string {
-  return `Scale test: ${profiles[profile].title}, ${passed ? 'passed' : 'FAILED'}`;
+const titles: Readonly<Record<Report['kind'], string>> = {
+  run: 'Scale test',
+  cluster: 'Scale test with a Redis Cluster',
+  soak: 'Soak',
+};
+
+export function headline({ kind, profile, passed }: Report): string {
+  return `${titles[kind]}: ${profiles[profile].title}, ${passed ? 'passed' : 'FAILED'}`;
 }
 
 /** How many rows passed. */
@@ -131,8 +137,17 @@ export function verdictText({ capacity, checks }: Report): string {
 }
 
 /** What happens in a run, for a reader who has never seen one. */
-export const introText: string =
-  'Connected users generate, read and sign in at the rates of the profile, and one in a hundred floods. Meanwhile an API process and a ' +
+export function introText({ kind }: Report): string {
+  return kind === 'soak' ? soakIntro : phasesIntro;
+}
+
+const soakIntro =
+  'Connected users generate, read and sign in at the rates of the profile, and one in a hundred floods, for a long time; the provider that ' +
+  'generates fails for a while in each round. After the first round and after the last nobody asks for a while, and what processes and servers ' +
+  'hold then is compared. What each user was answered is compared with the limits, and with the rows in Postgres.';
+
+const phasesIntro =
+  'Connected users generate, read and sign in at the rates of the profile, and one in a hundred floods. Meanwhile an application process and a ' +
   'worker are killed with SIGKILL, the provider that generates fails for a while, and in the end the load doubles until the machine ' +
   'gives no more. What each user was answered is then compared with the limits, and with the rows in Postgres.';
 
@@ -142,10 +157,11 @@ export function circumstances({ date, machine, durationMs, fleet }: Report): str
 }
 
 /** How far the ramp went. */
-export function peakText({ peak }: Report): string {
+export function peakText({ kind, peak }: Report): string {
   const { requestsPerSecond, generationsPerHour, factor, endedBy } = peak;
   const requests = requestsPerSecond.toLocaleString('en');
   const generations = generationsPerHour.toLocaleString('en');
+  if (kind === 'soak') return `In its best second the fleet answered ${requests} requests.`;
   return (
     `In its best seconds the fleet answered ${requests} requests a second and served generations at ${generations} an hour. ` +
     `The ramp went to ${factor} times the profile's rates and ended because ${endedBy}.`

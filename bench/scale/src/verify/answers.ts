@@ -83,7 +83,10 @@ export function checkSurvival({ plan, connections, phases, garbled, ledger, rows
       passed: rows.gaps === 0 && rows.deadLetters === 0 && rows.onTheWay === 0,
     },
     {
-      name: 'After one API process and one worker were killed, every user is connected again',
+      name:
+        plan.soak === undefined
+          ? 'After one application process and one worker were killed, every user is connected again'
+          : 'Every user is connected at the end',
       promised: `${count(plan.profile.users)} users`,
       found: `${count(connections)} connected at the end; ${lost} answers were lost with the process`,
       passed: connections === plan.profile.users,

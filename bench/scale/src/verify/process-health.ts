@@ -1,39 +1,51 @@
 import type { LoadEvent } from '../load/messages.ts';
 import type { Plan } from '../plan.ts';
 import type { Child } from '../processes/child.ts';
-import type { AppEvent, Fleet, HeardState, WorkerEvent } from '../processes/fleet.ts';
+import type { AppEvent, Fleet, HeardState, ProgramEvent } from '../processes/fleet.ts';
+import type { Vitals } from '../vitals.ts';
 import type { Check } from './capacity.ts';
 
 /** What the processes say of themselves. */
 export interface ProcessHealth {
   /** By process id. */
-  readonly memory: ReadonlyMap<number, { readonly name: string; readonly liveBytes: number }>;
+  readonly vitals: ReadonlyMap<number, Vitals & { readonly name: string }>;
   readonly decidedWithoutRedis: number;
   readonly droppedEvents: number;
+  /** Requests to Spillway's API. */
+  readonly apiTrips: number;
   /** The latest that any process knows of the fleet's breaker. */
   readonly breaker: HeardState;
 }
 
-/** Asks all API processes, workers and the load generator. */
-export async function readProcessHealth({ apis, workers, load }: Fleet): Promise<ProcessHealth> {
-  const ofApis = await Promise.all(
-    apis.map((api) => ask<AppVitals, AppEvent>(api, (event) => (event.kind === 'vitals' ? event : undefined))),
+/** Asks all application processes, Spillway's API, workers and the load generator. */
+export async function readProcessHealth({ apps, api, workers, load }: Fleet): Promise<ProcessHealth> {
+  const ofApps = await Promise.all(
+    apps.map((app) => ask<AppVitals, AppEvent>(app, (event) => (event.kind === 'vitals' ? event : undefined))),
   );
   const others = await Promise.all([
-    ...workers.map((worker) => ask<WorkerEvent>(worker, (event) => event)),
+    ...[api, ...workers].map((program) =>
+      ask<ProgramVitals, ProgramEvent>(program, (event) => (event.kind === 'vitals' ? event : undefined)),
+    ),
     ask<LoadVitals, LoadEvent>(load, (event) => (event.kind === 'vitals' ? event : undefined)),
   ]);
   return {
-    memory: new Map([...ofApis, ...others].map(({ pid, name, answer: { liveBytes } }) => [pid, { name, liveBytes }])),
-    decidedWithoutRedis: ofApis.reduce((total, { answer }) => total + answer.decidedWithoutRedis, 0),
-    droppedEvents: ofApis.reduce((total, { answer }) => total + answer.droppedEvents, 0),
-    breaker: ofApis
+    vitals: new Map(
+      [...ofApps, ...others].map(({ pid, name, answer: { liveBytes, rssBytes, openFiles } }) => [
+        pid,
+        { name, liveBytes, rssBytes, openFiles },
+      ]),
+    ),
+    decidedWithoutRedis: ofApps.reduce((total, { answer }) => total + answer.decidedWithoutRedis, 0),
+    droppedEvents: ofApps.reduce((total, { answer }) => total + answer.droppedEvents, 0),
+    apiTrips: ofApps.reduce((total, { answer }) => total + answer.apiTrips, 0),
+    breaker: ofApps
       .map(({ answer: { breaker } }) => breaker)
       .reduce((latest, each) => (each.epoch > latest.epoch ? each : latest), { state: 'unknown', epoch: -1 }),
   };
 }
 
 type AppVitals = AppEvent & { kind: 'vitals' };
+type ProgramVitals = ProgramEvent & { kind: 'vitals' };
 type LoadVitals = LoadEvent & { kind: 'vitals' };
 
 async function ask<Answer, Event = Answer>(
@@ -55,29 +67,37 @@ const USER_BYTES = 4 * 1024;
  * Memory that is in use after a garbage collection, at the end of the steady phase and of the run, of the processes that lived
  * that long: a restarted one begins again at zero. The load generator is among them, with its ledger.
  */
-export function checkMemory({ profile, apiProcesses }: Plan, early: ProcessHealth, late: ProcessHealth): Check {
-  const allowed = GROWTH_BYTES + (USER_BYTES * profile.users) / apiProcesses;
-  const lived = [...late.memory].flatMap(([pid, { name, liveBytes: after }]) => {
-    const before = early.memory.get(pid)?.liveBytes;
+export function checkMemory({ profile, appProcesses }: Plan, early: ProcessHealth, late: ProcessHealth): Check {
+  const allowed = GROWTH_BYTES + (USER_BYTES * profile.users) / appProcesses;
+  const lived = [...late.vitals].flatMap(([pid, { name, liveBytes: after }]) => {
+    const before = early.vitals.get(pid)?.liveBytes;
     return before === undefined ? [] : [{ name, before, after }];
   });
   const grown = lived.filter(({ before, after }) => after > before + allowed);
   return {
-    name: 'Memory of API processes, workers and the load generator is flat',
+    name: 'Memory of application processes, of the API, of workers and of the load generator is flat',
     promised: `at most ${megabytes(allowed)} more than at the end of the steady phase, after a garbage collection`,
     found: lived.map(({ name, before, after }) => `${name} ${megabytes(before)} → ${megabytes(after)}`).join(', '),
     passed: lived.length > 0 && grown.length === 0,
   };
 }
 
-/** Decisions and events that would make the other checks meaningless. */
-export function checkDegradation({ decidedWithoutRedis, droppedEvents }: ProcessHealth): Check {
-  return {
-    name: 'No decision was made without Redis, no audit event was dropped',
-    promised: 'none',
-    found: `${decidedWithoutRedis} decisions, ${droppedEvents} events`,
-    passed: decidedWithoutRedis === 0 && droppedEvents === 0,
-  };
+/** What would make the other checks meaningless. */
+export function checkDegradation({ decidedWithoutRedis, droppedEvents, apiTrips }: ProcessHealth): readonly Check[] {
+  return [
+    {
+      name: 'No decision was made without Redis, no audit event was dropped',
+      promised: 'none',
+      found: `${decidedWithoutRedis} decisions, ${droppedEvents} events`,
+      passed: decidedWithoutRedis === 0 && droppedEvents === 0,
+    },
+    {
+      name: "Each second application process decided through Spillway's API",
+      promised: 'at least one request',
+      found: `${apiTrips.toLocaleString('en')} requests`,
+      passed: apiTrips > 0,
+    },
+  ];
 }
 
 function megabytes(bytes: number): string {

@@ -1,6 +1,7 @@
 import { DEFAULT_SHARDS, outboxKeys } from '@spillway/redis';
+import { openRedis } from '@spillway/redis/ioredis';
 import { createAuditQueue } from '@spillway/worker';
-import { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { Client } from 'pg';
 import { wait } from '../run-context.ts';
 import type { Stack } from '../stack.ts';
@@ -53,8 +54,9 @@ async function count(client: Client, table: string): Promise<number> {
   return rows[0]?.count ?? 0;
 }
 
-async function awaitArrival({ redis: { url } }: Stack, signal: AbortSignal): Promise<number> {
-  const redis = new Redis(url, { maxRetriesPerRequest: null });
+async function awaitArrival({ redisUrl }: Stack, signal: AbortSignal): Promise<number> {
+  const patient = { maxRetriesPerRequest: null } as const;
+  const redis = openRedis(redisUrl, { server: patient, cluster: { redisOptions: patient } });
   const queue = createAuditQueue({ connection: redis, onError: () => undefined });
   const end = performance.now() + ARRIVAL_MS;
   try {
@@ -69,7 +71,7 @@ async function awaitArrival({ redis: { url } }: Stack, signal: AbortSignal): Pro
   }
 }
 
-async function countEvents(redis: Redis, queue: ReturnType<typeof createAuditQueue>): Promise<number> {
+async function countEvents(redis: Redis | Cluster, queue: ReturnType<typeof createAuditQueue>): Promise<number> {
   const streams = Array.from({ length: DEFAULT_SHARDS }, (_, shard) => outboxKeys(shard).stream);
   const lengths = await Promise.all(streams.map((stream) => redis.xlen(stream)));
   const jobs = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
