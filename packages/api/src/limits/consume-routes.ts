@@ -17,10 +17,11 @@ import {
   decisionRequest,
   limiterRequest,
   slotRequest,
+  batchSchema,
+  toDecisionFields,
 } from './decision-schema.ts';
 
 const params = z.object({ policy: z.string() });
-const batch = z.object({ decisions: z.array(decisionSchema) }).openapi('Batch');
 const common = { method: 'post' as const, tags: ['limits'], security: securityOf('decide') };
 const refused = problemResponses(400, 401, 403, 404, 413, 415, 503);
 const refusedOnce = problemResponses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503);
@@ -83,11 +84,13 @@ function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
       summary: 'Up to 100 requests under one policy in one trip, each decided on its own',
       description: 'Decided in their order. One that can not be read refuses all of it, and nothing is charged then.',
       request: { params, body: jsonBody(batchRequest), ...named },
-      responses: { 200: json(batch, 'One decision per request, in their order.'), ...refusedOnce },
+      responses: { 200: json(batchSchema, 'One decision per request, in their order.'), ...refusedOnce },
     },
     schema: batchRequest,
     charges: true,
-    handle: async ({ requests }, name) => ({ json: await consumeEach(limiter, name, requests) }),
+    handle: async ({ requests, headers = false }, name) => ({
+      json: await consumeEach(limiter, name, requests, headers),
+    }),
   });
   decisionRoute(app, deps, {
     description: {
@@ -103,7 +106,7 @@ function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
     handle: async ({ requests }) => {
       const policies = requests.map(({ policy, subject }) => findPolicy(limiter, policy, subject));
       const { decisions, retryAfterMs, ...rest } = await limiter.consumeAll(requests.map(combinedOf));
-      const each = decisions.map((decision, index) => toDecisionJson(decision, at(policies, index)));
+      const each = decisions.map(toDecisionFields);
       const headers = rateLimitHeaders(decisions, policies);
       return { json: JSON.stringify({ ...rest, retryAfterMs: finite(retryAfterMs), decisions: each, headers }) };
     },
@@ -138,7 +141,12 @@ function slotRoutes(app: ApiApp, deps: DecisionDeps): void {
 }
 
 /** All in one event-loop turn, so that they travel to Redis together. */
-async function consumeEach(limiter: Limiter, name: string, requests: readonly DecisionRequest[]): Promise<string> {
+async function consumeEach(
+  limiter: Limiter,
+  name: string,
+  requests: readonly DecisionRequest[],
+  headers: boolean,
+): Promise<string> {
   const policies = requests.map(({ subject }) => findPolicy(limiter, name, subject));
   // Before anything is charged: what the schema can't know.
   for (const [index, { cost = 1 }] of requests.entries()) {
@@ -149,7 +157,9 @@ async function consumeEach(limiter: Limiter, name: string, requests: readonly De
     requests.map(async (request) => limiter.consume(name, ...limiterRequest(request))),
   );
   return JSON.stringify({
-    decisions: decisions.map((decision, index) => toDecisionJson(decision, at(policies, index))),
+    decisions: headers
+      ? decisions.map((decision, index) => toDecisionJson(decision, at(policies, index)))
+      : decisions.map(toDecisionFields),
   });
 }
 
