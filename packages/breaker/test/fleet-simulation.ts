@@ -105,14 +105,14 @@ export class FleetSimulation {
       listen: () => ({ isLive: true, close: () => undefined }),
       close: async () => undefined,
     };
-    const alone = (isAlone: boolean): void => void (isAlone && poller.pollSoon());
+    const stale = (isStale: boolean): void => void (isStale && poller.pollSoon());
     const engine = new Engine({
       id,
       preset,
       store,
       runtime,
       instance: name,
-      events: { ...quiet, alone },
+      events: { ...quiet, stale },
     });
     const poller = new Poller({ store, runtime, members: () => [engine.member] });
     const instance: Instance = { name, engine, alive: true, pathIsBroken: false, hears: true, lastEpoch: 0 };
@@ -262,7 +262,7 @@ export class FleetSimulation {
     const seen = this.living.map(({ engine }) => `${engine.member.view.epoch} ${engine.stateName}`);
     if (new Set(seen).size > 1) this.violations.push(`no agreement: ${seen.join(', ')}`);
     for (const { name, engine } of this.living) {
-      if (engine.member.isAlone) this.violations.push(`${name} stands alone still`);
+      if (engine.member.isStale) this.violations.push(`${name} is stale still`);
       if (engine.stateName !== 'closed') this.violations.push(`${name} is stuck in ${engine.stateName}`);
     }
   }

@@ -22,8 +22,8 @@ export const quiet: EngineEvents = {
   transition: nothing,
   lease: nothing,
   flush: nothing,
-  alone: nothing,
-  decidedAlone: nothing,
+  stale: nothing,
+  decidedLocally: nothing,
 };
 
 /** `answers are lost`: it does what it is told. `silent`: it does nothing and says nothing. */

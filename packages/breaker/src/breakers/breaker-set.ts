@@ -88,13 +88,13 @@ function registryOf(
   hurry: () => void,
 ): Registry {
   const { presets, store, metrics, maxBreakers, idleMs } = parts;
-  let aloneCount = 0;
+  let staleCount = 0;
 
-  function onAlone(alone: boolean): void {
-    aloneCount += alone ? 1 : -1;
-    if (alone) hurry();
-    if (alone && aloneCount === 1) metrics?.outage({ kind: 'begin' });
-    if (!alone && aloneCount === 0) metrics?.outage({ kind: 'end' });
+  function onStale(stale: boolean): void {
+    staleCount += stale ? 1 : -1;
+    if (stale) hurry();
+    if (stale && staleCount === 1) metrics?.outage({ kind: 'begin' });
+    if (!stale && staleCount === 0) metrics?.outage({ kind: 'end' });
   }
 
   return new Registry({
@@ -110,12 +110,12 @@ function registryOf(
         instance,
         events: {
           ...metricsOf(name, preset.name, metrics),
-          alone: onAlone,
-          decidedAlone: (answer, calls) => outage.count(answer, calls),
+          stale: onStale,
+          decidedLocally: (answer, calls) => outage.count(answer, calls),
         },
       }),
     onEvicted({ id, member }) {
-      if (member.isAlone) onAlone(false);
+      if (member.isStale) onStale(false);
       void member.drain();
       member.stop();
       metrics?.forget?.(id.name, id.preset);
@@ -123,7 +123,7 @@ function registryOf(
   });
 }
 
-type MetricEvents = Omit<EngineEvents, 'alone' | 'decidedAlone'>;
+type MetricEvents = Omit<EngineEvents, 'stale' | 'decidedLocally'>;
 
 const nothing = (): void => undefined;
 const unmeasured: MetricEvents = {

@@ -50,7 +50,7 @@ async function instance(
 const call = (breakers: Breakers<'quick'>, fn: () => Promise<unknown>): Promise<unknown> =>
   outcomeOf(breakers.run('a', 'quick', fn));
 const snapshots = (...fleet: Breakers<'quick'>[]) => fleet.map((breakers) => breakers.get('a', 'quick').snapshot());
-const alone = (...fleet: Breakers<'quick'>[]): boolean[] => snapshots(...fleet).map(({ isStale }) => isStale);
+const stale = (...fleet: Breakers<'quick'>[]): boolean[] => snapshots(...fleet).map(({ isStale }) => isStale);
 
 function outages(): { metrics: BreakerMetrics; told: string[] } {
   const told: string[] = [];
@@ -66,12 +66,12 @@ it('goes on alone while Redis is dead: same thresholds, own counts, and back to 
   expect(await call(sick, fine)).toBe('circuit_open');
   expect(await call(well, fine)).toBe('fine');
   await call(well, boom);
-  await expect.poll(() => alone(sick, well), soon).toEqual([true, true]);
+  await expect.poll(() => stale(sick, well), soon).toEqual([true, true]);
   expect(told).toEqual(['begin']);
   // It finds out by itself that the dependency is well again.
   await expect.poll(() => call(sick, fine), soon).toBe('fine');
   await server.restart();
-  await expect.poll(() => alone(sick, well), soon).toEqual([false, false]);
+  await expect.poll(() => stale(sick, well), soon).toEqual([false, false]);
   await expect.poll(() => told).toEqual(['begin', 'end']);
   const epochs = (): Set<number> => new Set(snapshots(sick, well).map(({ epoch }) => epoch));
   await expect.poll(() => epochs().size, soon).toBe(1);
@@ -81,7 +81,7 @@ it('makes the fleet open when Redis is back and two instances still refuse on th
   const [one, two] = [await instance(), await instance()];
   await server.kill();
   for (const each of [one, two]) for (let times = 0; times < 3; times += 1) await call(each, boom);
-  await expect.poll(() => alone(one, two), soon).toEqual([true, true]);
+  await expect.poll(() => stale(one, two), soon).toEqual([true, true]);
   await server.restart();
   const fleetStates = (): string[] => snapshots(one, two).map(({ fleetState }) => fleetState);
   await expect.poll(fleetStates, soon).toEqual(['open', 'open']);
@@ -94,9 +94,9 @@ it('keeps refusing from where the fleet stood, and lets probes through by its ow
   await server.pause();
   expect(await call(two, fine)).toBe('circuit_open');
   await expect.poll(() => call(two, fine), soon).toBe('fine');
-  expect(alone(two)).toEqual([true]);
+  expect(stale(two)).toEqual([true]);
   await server.resume();
-  await expect.poll(() => alone(one, two), soon).toEqual([false, false]);
+  await expect.poll(() => stale(one, two), soon).toEqual([false, false]);
 });
 
 it.each(['forceOpen', 'forceClosed'] as const)('knows of %s still when all that Redis held is gone', async (force) => {

@@ -74,11 +74,11 @@ it.each(['nothing', 'an older state'] as const)(
     );
 
     await server.kill();
-    const alone = async (): Promise<boolean[]> =>
+    const stale = async (): Promise<boolean[]> =>
       (await Promise.all(names.map((name) => snapshots(everybody, name)))).flat().map(({ isStale }) => isStale);
-    await expect.poll(alone, soon).toEqual(all(32, true));
+    await expect.poll(stale, soon).toEqual(all(32, true));
     await server.restart();
-    await expect.poll(alone, soon).toEqual(all(32, false));
+    await expect.poll(stale, soon).toEqual(all(32, false));
     await expect.poll(seen, soon).toEqual(agreed);
     for (const [index, name] of names.entries()) {
       const epochs = new Set((await snapshots(everybody, name)).map(({ epoch }) => epoch));

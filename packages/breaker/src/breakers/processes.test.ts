@@ -102,11 +102,11 @@ describe('eight processes', () => {
     await server.kill();
     for (const each of everybody)
       expect((await each.call('dependency', 'fine', 100)).outcomes).toEqual(all(100, 'fine'));
-    const alone = async (): Promise<boolean[]> =>
+    const stale = async (): Promise<boolean[]> =>
       (await snapshots(everybody, 'dependency')).map(({ isStale }) => isStale);
-    await expect.poll(alone, soon).toEqual(all(4, true));
+    await expect.poll(stale, soon).toEqual(all(4, true));
     await server.restart();
-    await expect.poll(alone, soon).toEqual(all(4, false));
+    await expect.poll(stale, soon).toEqual(all(4, false));
     // What went well meanwhile may be told between the failures, and ends their run: then they go on.
     await expect
       .poll(async () => {

@@ -50,13 +50,13 @@ export function snapshotOf({ id, member }: Engine): BreakerSnapshot {
     reason: textOrNull(reason),
     who: textOrNull(who),
     why: textOrNull(why),
-    isStale: member.isAlone,
+    isStale: member.isStale,
     version: member.fleet.config.version,
   };
 }
 
 /** The snapshot of a breaker without any known use. */
-export function unseenSnapshot(name: string, preset: Preset, isAlone: boolean): BreakerSnapshot {
+export function unseenSnapshot(name: string, preset: Preset, isStale: boolean): BreakerSnapshot {
   return {
     name,
     preset: preset.name,
@@ -69,7 +69,7 @@ export function unseenSnapshot(name: string, preset: Preset, isAlone: boolean): 
     reason: null,
     who: null,
     why: null,
-    isStale: isAlone,
+    isStale: isStale,
     version: preset.version,
   };
 }

@@ -36,7 +36,7 @@ export class Admission {
   readonly #local: LocalBreaker;
   readonly #ramping: Ramping;
   readonly #underWay: ProbesUnderWay;
-  #alone = false;
+  #isStale = false;
   /** Whether the own breaker stands where the fleet stood when the store went away. */
   #adopted = false;
   #deniedUntilMs = -Infinity;
@@ -141,7 +141,7 @@ export class Admission {
   /** The fleet moved: what was counted before is over. */
   begin(view: View): void {
     this.#local.reset();
-    this.#adopted = this.#alone && view.kind !== 'closed';
+    this.#adopted = this.#isStale && view.kind !== 'closed';
     if (this.#adopted) this.#local.adopt(view, this.#options.fleet.serverNowMs);
     this.refresh();
   }
@@ -153,13 +153,13 @@ export class Admission {
   }
 
   /** The store stopped answering, or answers again. */
-  setAlone(alone: boolean): void {
-    this.#alone = alone;
+  setStale(stale: boolean): void {
+    this.#isStale = stale;
     const { current, serverNowMs } = this.#options.fleet;
-    if (alone && current.kind !== 'closed') {
+    if (stale && current.kind !== 'closed') {
       this.#local.adopt(current, serverNowMs);
       this.#adopted = true;
-    } else if (!alone && this.#adopted) {
+    } else if (!stale && this.#adopted) {
       this.#local.reset();
       this.#adopted = false;
     }
@@ -175,13 +175,13 @@ export class Admission {
     this.stateName = name;
     const passes = (name === 'closed' && !this.#ramping.isOn) || name === 'forced_closed';
     // A forced state that ends by itself does so by the own clock while the store is away: then each call looks.
-    const lasts = name === 'closed' || !this.#alone;
+    const lasts = name === 'closed' || !this.#isStale;
     this.isPassing = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
     if (name !== before) events.state(name);
   }
 
   get #actsLocally(): boolean {
-    return this.#alone || this.#options.fleet.current.kind === 'closed';
+    return this.#isStale || this.#options.fleet.current.kind === 'closed';
   }
 }
 

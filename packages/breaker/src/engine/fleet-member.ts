@@ -33,7 +33,7 @@ export class FleetMember implements Counter {
   /** The calls that begin now. */
   generation: Generation;
   /** Whether the store doesn't answer. */
-  isAlone = false;
+  isStale = false;
   /** It sends and takes nothing more. */
   isClosed = false;
   /** When the store last answered, in ms of the monotonic clock. */
@@ -116,7 +116,7 @@ export class FleetMember implements Counter {
   /** A call was refused. */
   refused(): void {
     this.onCall?.('refused', 0);
-    if (this.isAlone) this.#options.events.decidedAlone('refused', 1);
+    if (this.isStale) this.#options.events.decidedLocally('refused', 1);
   }
 
   /** Reports what there is to report, unless a report is on its way: its arrival sees to the rest. */
@@ -163,7 +163,7 @@ export class FleetMember implements Counter {
         if (this.isClosed) return;
         const { askedMs } = this.admission;
         await this.trySend(this.#isSick ? { type: 'read', sick: true, askedMs } : { type: 'read' });
-      } while (this.#readsAgain && !this.isAlone);
+      } while (this.#readsAgain && !this.isStale);
     } finally {
       // In the same step as the last look at whether to read again.
       this.#reading = undefined;
@@ -172,14 +172,14 @@ export class FleetMember implements Counter {
 
   /** A poll was answered for this breaker. `changed`: the store may know something else. */
   polled(changed: boolean): void {
-    if (this.isAlone) void this.flush();
-    if (changed || this.isAlone) void this.read();
+    if (this.isStale) void this.flush();
+    if (changed || this.isStale) void this.read();
     else this.lastNewsMs = this.now();
   }
 
   /** A poll was not answered for this breaker. */
   lost(): void {
-    this.#setAlone(true);
+    this.#setStale(true);
   }
 
   /** Takes a view that was announced. */
@@ -201,7 +201,7 @@ export class FleetMember implements Counter {
     this.isClosed = true;
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.admission.setAlone(true);
+    this.admission.setStale(true);
   }
 
   /** Sends a command, and takes its answer. @returns the answer, or whether the command may have reached the store */
@@ -209,7 +209,7 @@ export class FleetMember implements Counter {
     try {
       return await this.#send(action);
     } catch (error) {
-      this.#setAlone(true);
+      this.#setStale(true);
       return error instanceof StoreUnavailableError && !error.sent ? 'unsent' : 'unanswered';
     }
   }
@@ -232,7 +232,7 @@ export class FleetMember implements Counter {
     }
     if (movedFrom !== '') this.#options.events.transition(movedFrom, view.kind, view.reason);
     this.#take(view);
-    this.#setAlone(false);
+    this.#setStale(false);
   }
 
   #take(view: View): void {
@@ -258,13 +258,13 @@ export class FleetMember implements Counter {
     this.generation = new Generation(this, this.#options.preset.timeoutMs);
   }
 
-  #setAlone(alone: boolean): void {
-    if (alone === this.isAlone || this.isClosed) return;
-    this.isAlone = alone;
-    this.admission.setAlone(alone);
-    this.#options.events.alone(alone);
+  #setStale(stale: boolean): void {
+    if (stale === this.isStale || this.isClosed) return;
+    this.isStale = stale;
+    this.admission.setStale(stale);
+    this.#options.events.stale(stale);
     // What couldn't be reported in the meantime.
-    if (!alone) this.#hasten('failure');
+    if (!stale) this.#hasten('failure');
   }
 
   /** Feeds what was counted to the own breaker, and to the next report. */
@@ -272,7 +272,7 @@ export class FleetMember implements Counter {
     if (this.#outcomes.isEmpty) return;
     const batch = this.#outcomes.take();
     const { successes, failures, quotas, slow } = batch;
-    if (this.isAlone) this.#options.events.decidedAlone('passed', successes + failures + quotas);
+    if (this.isStale) this.#options.events.decidedLocally('passed', successes + failures + quotas);
     this.#reports.add(batch);
     const tripped = this.admission.report(batch);
     if (failures + quotas + slow > 0) this.#hasten(tripped ? 'tripped' : 'failure');

@@ -27,7 +27,7 @@ export class LocalBreaker {
 
   constructor(config: MachineConfig, runtime: Runtime) {
     this.#runtime = runtime;
-    this.#config = alone(config);
+    this.#config = quorumOfOne(config);
   }
 
   get state(): MachineState {
@@ -40,7 +40,7 @@ export class LocalBreaker {
   }
 
   configure(config: MachineConfig): void {
-    this.#config = alone(config);
+    this.#config = quorumOfOne(config);
   }
 
   #act(action: Action, known: View = unknownView): Reply {
@@ -106,7 +106,7 @@ export class LocalBreaker {
   }
 }
 
-function alone(config: MachineConfig): MachineConfig {
+function quorumOfOne(config: MachineConfig): MachineConfig {
   return { ...config, quorum: 1, recordFailures: false, recordSuccesses: false };
 }
 

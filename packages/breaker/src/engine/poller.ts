@@ -55,14 +55,14 @@ export class Poller {
     const all = members();
     for (const member of all) if (member.mustRead) void member.read();
     const sinceMs = runtime.now() - FRESH_MS;
-    if (all.some((member) => member.isAlone || (member.lastNewsMs <= sinceMs && !member.mustRead))) {
+    if (all.some((member) => member.isStale || (member.lastNewsMs <= sinceMs && !member.mustRead))) {
       // All members, including those with recent news: the store reports a change only once.
       const { changed, unreachable } = await store.poll(all).catch(() => ({ changed: [], unreachable: all }));
       const [news, gone] = [new Set(changed), new Set(unreachable)];
       for (const member of unreachable) member.lost();
       for (const member of all) if (!gone.has(member)) member.polled(news.has(member));
     }
-    this.#pollsSoon = all.some((member) => member.isAlone);
+    this.#pollsSoon = all.some((member) => member.isStale);
     this.#arm();
   }
 }

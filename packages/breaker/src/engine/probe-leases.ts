@@ -64,7 +64,7 @@ export class ProbeLeases {
       return;
     }
     this.#member.admission.settle(lease, outcome);
-    if (this.#member.isAlone) this.#options.events.decidedAlone('passed', 1);
+    if (this.#member.isStale) this.#options.events.decidedLocally('passed', 1);
     this.#member.late(outcome);
   }
 

@@ -26,7 +26,7 @@ it('has what failed while the store was away for a minute, local probes included
   expect(recorded()).toBe(0);
   setTrouble('none');
   await time.advanceTo(70_000);
-  expect(engine?.member.isAlone).toBe(false);
+  expect(engine?.member.isStale).toBe(false);
   expect(recorded()).toBe(failed());
   expect(events.some(({ metadata }) => Number(metadata['lateMs']) > 40_000)).toBe(true);
 });

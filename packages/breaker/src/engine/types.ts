@@ -36,9 +36,9 @@ export interface EngineEvents {
   lease(event: LeaseEvent): void;
   flush(flush: Flush): void;
   /** The store stopped answering for this breaker, or answers again. */
-  alone(isAlone: boolean): void;
+  stale(isStale: boolean): void;
   /** Calls that passed or were refused while the store did not answer. */
-  decidedAlone(answer: 'passed' | 'refused', calls: number): void;
+  decidedLocally(answer: 'passed' | 'refused', calls: number): void;
 }
 
 /** What an engine is made of. */
