@@ -38,6 +38,9 @@ const TOOLS = {
   'webpack-cli': '6',
   bun: '1.4.5',
   deno: '2.9.6',
+  // What the edge functions of `spillway init supabase` import.
+  jose: '6',
+  '@supabase/supabase-js': '2',
 };
 
 /** What a program complains about, '' when it ended well. */

@@ -32,7 +32,7 @@ function userName(): string {
 /**
  * What the process ends with:
  * - `ok` 0: done.
- * - `failed` 1: it went wrong.
+ * - `failed` 1: failed.
  * - `usage` 2: the command line or a variable is wrong; nothing was done.
  * - `partial` 3: done in part, or somebody else is doing it; run it again.
  * - `unhealthy` 4: `doctor` found something to change, or `audit reconcile` something missing.
@@ -47,9 +47,9 @@ export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
 export const exitCodeHelp = `
 Exit codes:
   0  done
-  1  it went wrong
+  1  failed
   2  the command line or a variable is wrong; nothing was done
-  3  done in part, or another process is doing it: run it again
+  3  done in part, or another process is running it: run the command again
   4  doctor found something to change, or reconcile something missing
   5  Redis or Postgres cannot be reached`;
 

@@ -11,7 +11,7 @@ const { version } = z.object({ version: z.string() }).parse(createRequire(import
 
 type CommandFactory = (context: CliContext) => CommandUnknownOpts;
 
-/** Loaded when they are asked for: what one of them needs (a queue, a pool, a limiter) the others shall not wait for. */
+/** Loaded when they are asked for: a command must not wait for what only another one needs (a queue, a pool, a limiter). */
 const loaders = new Map<string, () => Promise<CommandFactory>>([
   ['init', async () => (await import('./commands/init.ts')).initCommand],
   ['migrate', async () => (await import('./commands/migrate.ts')).migrateCommand],
@@ -34,7 +34,7 @@ async function loadCommands(argv: readonly string[]): Promise<readonly CommandFa
 }
 
 /**
- * Runs a command line and returns what to end with. Never rejects: what goes wrong is said on stderr, as JSON with `--json`.
+ * Runs a command line and returns what to end with. Never rejects: errors are printed on stderr, as JSON with `--json`.
  * @param argv without the program's own name.
  */
 export async function runCli(argv: readonly string[], context: Omit<CliContext, 'end'>): Promise<ExitCode> {
@@ -78,7 +78,7 @@ function settle(command: CommandUnknownOpts, output: Output): void {
       writeOut: (text) => output.stdout.write(text),
       writeErr: (text) => output.json || output.stderr.write(text),
     })
-    .showHelpAfterError('(--help tells more)');
+    .showHelpAfterError('(--help has the details)');
   for (const each of command.commands) {
     if (each.commands.length === 0) each.option('--json', 'print JSON instead of tables');
     settle(each, output);

@@ -20,7 +20,7 @@ import { commandTrips, MOST_BREAKERS, type News, type SentView } from './protoco
 export type HttpStoreOptions = ApiOptions;
 
 const WHO = 'Spillway breakers';
-const MEANWHILE = 'Each process works with breakers of its own until the API answers again';
+const MEANWHILE = 'Each process uses its local breakers until the API answers again';
 
 /**
  * Breakers behind Spillway's API, for where no TCP is: edge runtimes, or programs that may not reach Redis. Commands of one

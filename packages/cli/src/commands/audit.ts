@@ -7,7 +7,7 @@ import { tailCommand } from './audit/tail.ts';
 /** `spillway audit`. */
 export function auditCommand(context: CliContext): Command {
   return new Command('audit')
-    .description('look at the audit trail and repair it')
+    .description('inspect and repair the audit trail')
     .addCommand(tailCommand(context))
     .addCommand(replayCommand(context))
     .addCommand(reconcileCommand(context))

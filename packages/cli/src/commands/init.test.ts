@@ -38,7 +38,7 @@ it.each(files)('init %s overwrites no %s, writes nothing beside it, and names it
   await mkdir(join(path, '..'), { recursive: true });
   await writeFile(path, 'mine');
   const { code, stderr } = await init(start, '--into', into);
-  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(`${path} is there already`) });
+  expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining(`${path} exists already`) });
   expect(await readFile(path, 'utf8')).toBe('mine');
   const found = (await readdir(into, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
   expect(found).toHaveLength(1);

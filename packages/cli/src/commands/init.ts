@@ -19,7 +19,7 @@ export class InitError extends Error {
     const why = cause instanceof Error ? cause.message : String(cause);
     super(
       code === 'file_exists'
-        ? `${file} is there already, and nothing is ever overwritten: move it away, or write elsewhere by --into`
+        ? `${file} exists already, and no file is ever overwritten: move it away, or choose another folder by --into`
         : `${file} cannot be written: ${why}`,
       { cause },
     );
@@ -68,7 +68,7 @@ export function initCommand({
   output,
 }: CliContext): Command<[(typeof names)[number]], { into: string; dryRun?: true | undefined }> {
   return new Command('init')
-    .description('write a working start; nothing is ever overwritten')
+    .description('write a working program to start from; never overwrites a file')
     .addArgument(new Argument('<start>', 'what to begin with').choices(names))
     .option('--into <folder>', 'where to write', '.')
     .option('--dry-run', 'show the files and write none')

@@ -22,7 +22,7 @@ export function createCommand(
   context: CliContext,
 ): Command<[], { name: string; scope: ApiKeyScope[]; expiresIn?: number; output?: string }> {
   return new Command('create')
-    .description('make a key and print it, this once: what is stored is a hash')
+    .description('create a key and print it once: only a hash is stored')
     .requiredOption('--name <name>', 'a name for its user', parseName)
     .addOption(
       new Option('--scope <scopes...>', `what it may do: ${apiKeyScopes.join(', ')}, one or more`)
@@ -34,7 +34,7 @@ export function createCommand(
       'such as 90d, 12h or 30m; without it the key is valid until it is revoked',
       parseLifetime,
     )
-    .option('--output <file>', 'write the key to this new file, which only its owner can read, and print nothing of it')
+    .option('--output <file>', 'write the key to this new file, readable by its owner only, instead of printing it')
     .addHelpText('after', help)
     .action(async ({ name, scope, expiresIn, output }) => {
       // The file is made first: a key that could not be written would be lost.
@@ -121,8 +121,8 @@ const PAGE = 500;
 /** `spillway key list`. */
 export function listCommand(context: CliContext): Command<[], { active?: true }> {
   return new Command('list')
-    .description('the keys, newest first, without their secrets')
-    .option('--active', 'only those that can be used now')
+    .description('list the keys, newest first, without their secrets')
+    .option('--active', 'only keys that are valid now')
     .addHelpText('after', '\nNeeds DATABASE_URL: a member of spillway_api, or the owner.')
     .action(async ({ active }) => {
       const rows = await withPool(context, async (pool) => {
@@ -164,8 +164,8 @@ const UUID = /^[\da-f]{8}-([\da-f]{4}-){3}[\da-f]{12}$/iu;
 /** `spillway key revoke`. */
 export function revokeCommand(context: CliContext): Command<[string]> {
   return new Command('revoke')
-    .description('end a key, within a second on every API; ending it again changes nothing')
-    .argument('<id>', 'its id, as key list shows it')
+    .description('revoke a key, within a second on every API; revoking it again changes nothing')
+    .argument('<id>', 'the id that `key list` shows')
     .addHelpText(
       'after',
       '\nNeeds DATABASE_URL: a member of spillway_api, or the owner. Ends with 1 when there is no such key.',
@@ -188,7 +188,7 @@ export function revokeCommand(context: CliContext): Command<[string]> {
 /** `spillway key`. */
 export function keyCommand(context: CliContext): Command {
   return new Command('key')
-    .description('make, list and end keys of the API; the first one too')
+    .description('create, list and revoke API keys, the first one included')
     .addCommand(createCommand(context))
     .addCommand(listCommand(context))
     .addCommand(revokeCommand(context));

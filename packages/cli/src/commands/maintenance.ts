@@ -16,12 +16,12 @@ import { progressBars } from '../progress-bars.ts';
 
 /** `spillway maintenance list`, `history` and `run <job>`. */
 export function maintenanceCommand(context: CliContext): Command {
-  const list = new Command('list').description('the jobs and their schedules in UTC').action(() => {
+  const list = new Command('list').description('list the jobs and their schedules in UTC').action(() => {
     const jobs = jobNames.map((job) => ({ job, schedule: jobPatterns[job].join(', ') }));
     context.output.result(jobs, table(jobs));
   });
   return new Command('maintenance')
-    .description('clean up, make partitions, archive')
+    .description('clean up, create partitions, archive')
     .addCommand(list)
     .addCommand(historyCommand(context))
     .addCommand(runCommand(context));
@@ -29,7 +29,7 @@ export function maintenanceCommand(context: CliContext): Command {
 
 function historyCommand(context: CliContext): Command {
   return new Command('history')
-    .description('the last run of each job, scheduled or requested')
+    .description('show the last run of each job, scheduled or requested')
     .addHelpText('after', '\nNeeds DATABASE_URL. All runs are in spillway.job_runs.')
     .action(async () => {
       const runs = await withPool(context, async (pool) => jobOverview(pool));
@@ -50,10 +50,10 @@ const runnable = jobNames.filter((name) => name !== 'cron-reconcile-audit');
 function runCommand(context: CliContext): Command<[string], { dryRun?: true; timeBudget?: number }> {
   const { output, signal, end } = context;
   return new Command('run')
-    .description('run a job now, in this process; Ctrl-C ends it after the batch at hand')
+    .description('run a job now, in this process; Ctrl-C ends it after the current batch')
     .addArgument(new Argument('<job>', 'its name').choices(runnable))
-    .option('--dry-run', 'only look and report')
-    .option('--time-budget <seconds>', 'stop after so many seconds; the next run goes on', seconds)
+    .option('--dry-run', 'report what it would do')
+    .option('--time-budget <seconds>', 'stop after this time; the next run continues', seconds)
     .addHelpText(
       'after',
       '\nNeeds DATABASE_URL. A run has a row in spillway.job_runs and one a table in archive.archival_runs.',

@@ -7,7 +7,7 @@ import { readArchiveTables } from '@spillway/worker/archive-tables';
 /** `spillway migrate`. */
 export function migrateCommand({ env, output }: CliContext): Command {
   return new Command('migrate')
-    .description('bring the database to this version and make the partitions of this month and the next three')
+    .description('migrate the database to this version, and create the partitions of this month and the next three')
     .addHelpText(
       'after',
       '\nNeeds DATABASE_URL, of the owner of the tables; a pooler is fine. Any number may run at once.\nMakes the archives of SPILLWAY_ARCHIVE_TABLES too.',

@@ -61,6 +61,7 @@ it('applies a file, writes down who applied which, and changes nothing the secon
   expect(first).toMatchObject({ code: 0, stderr: '' });
   expect(first.stdout).toContain('+ policy uploads: ');
   expect(first.stdout).toContain('Set 7, removed 0.');
+  expect(first.stdout).toContain('Breaker presets hold from the next start of each program that reads them.');
 
   const live = await openLive();
   expect(await live.list()).toMatchObject({
@@ -127,7 +128,7 @@ it('leaves what the file does not name and says so, and removes it with --prune'
   const path = await fileOf(FILE);
   const kept = await run('apply', path);
   expect(kept.stdout).toContain(
-    'Not in the file, and left: policy old, plan gone, list 198.51.100.0/24. --prune removes',
+    'Not in the file, and kept: policy old, plan gone, list 198.51.100.0/24. --prune removes',
   );
   expect(kept.stdout).toContain('~ list 10.0.0.0/8: "deny" → "allow"');
   expect((await live.list()).policies.map(({ name }) => name)).toContain('old');
@@ -186,7 +187,7 @@ it('reaches limiters that run, and a plan of the file is what a guard asks for',
   const limiter = createLimiter<typeof policies>({ redis: client, policies, live: true, deadlineMs: 5_000 });
   onTestFinished(() => limiter.close());
   const { stdout } = await run('apply', await fileOf(FILE));
-  expect(stdout).toContain('1 limiters take it over.');
+  expect(stdout).toContain('1 limiter applies it.');
   await expect.poll(async () => (await limiter.peek('uploads', 'ada')).limit, { timeout: 15_000 }).toBe(10);
   expect(limiter.live.plan('pro')).toEqual(['uploads', 'bills']);
   expect(await limiter.consume('uploads', 'bot-1')).toMatchObject({ allowed: false, reason: 'deny_listed' });

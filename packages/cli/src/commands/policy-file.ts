@@ -16,10 +16,10 @@ import { withLive } from '../connections.ts';
 /** `spillway apply`. */
 export function applyCommand(context: CliContext): Command<[string]> {
   return new Command('apply')
-    .description('set what a spillway.yaml has: policies, overrides, lists, plans, breaker presets')
+    .description('apply a spillway.yaml: policies, overrides, lists, plans, breaker presets')
     .argument('<file>', 'a spillway.yaml')
-    .option('--diff', 'only show what would change')
-    .option('--prune', 'remove what the file does not name, too')
+    .option('--diff', 'show what would change, and change nothing')
+    .option('--prune', 'also remove entries that the file does not name')
     .addHelpText('after', applyHelp)
     .action(async (path, { diff = false, prune = false }) => {
       const file = await readPolicyFile(path);
@@ -40,9 +40,9 @@ export function applyCommand(context: CliContext): Command<[string]> {
 /** `spillway export`. */
 export function exportCommand(context: CliContext): Command {
   return new Command('export')
-    .description('print what is set as a spillway.yaml; to apply that file changes nothing')
+    .description('print the current entries as a spillway.yaml; applying that file changes nothing')
     .option('--schema', 'print the JSON schema of the file instead, for editors; needs no server')
-    .addHelpText('after', '\nNeeds REDIS_URL, the Redis of the limiters. Blocks are no part of it.')
+    .addHelpText('after', '\nNeeds REDIS_URL, the Redis of the limiters. The file contains no blocks.')
     .action(async ({ schema = false }) => {
       if (schema) {
         const json = fileJsonSchema();
@@ -57,26 +57,37 @@ export function exportCommand(context: CliContext): Command {
 
 const applyHelp = `
 Needs REDIS_URL, the Redis of the limiters, and no database. Each change holds within a second in all limiters that are made with
-live: true, and is a row of spillway.changes; so is the file, with its SHA-256 and the user of this machine. What is so already
-is not touched, and what the file does not name stays, unless --prune. Blocks are never touched. An apply that was interrupted
-is finished by the next one. Breaker presets are kept for programs to define at their start.`;
+live: true, and is a row of spillway.changes; so is the file, with its SHA-256 and the user of this machine. Entries that
+already match are not written again, and entries that the file does not name stay, unless --prune is given. Blocks are never
+changed. If an apply is interrupted, the next one sets the rest. Breaker presets hold from the next start of each program that reads
+them.`;
 
 function reportText({ set, removed, left, overtaken, recorded, otherLimiters }: ApplyReport): string {
   return [
     ...set.map(line),
     ...removed.map(line),
     set.length + removed.length === 0 ? 'Nothing to change.' : `Set ${set.length}, removed ${removed.length}.`,
-    ...(set.length + removed.length === 0 && recorded ? ['Wrote down the file.'] : []),
+    ...(set.length + removed.length === 0 && recorded ? ['Recorded the file.'] : []),
     ...leftText(left),
-    ...(overtaken.length > 0 ? [`Somebody else changed ${overtaken.length} of these meanwhile: apply again.`] : []),
+    ...presetText([...set, ...removed]),
+    ...(overtaken.length > 0
+      ? [`Another process changed ${overtaken.length} of these in the meantime: apply the file again.`]
+      : []),
     ...(otherLimiters === undefined || set.length + removed.length === 0 ? [] : [reachOf({ otherLimiters })]),
   ].join('\n');
 }
 
+/** A breaker's preset is fixed when it is made: unlike a policy, a changed one does not reach it. */
+function presetText(changes: readonly FileChange[]): string[] {
+  if (!changes.some(({ kind }) => kind === 'preset')) return [];
+  return ['Breaker presets hold from the next start of each program that reads them.'];
+}
+
 /** What a change reaches, in words. */
 export function reachOf({ otherLimiters }: { readonly otherLimiters: number }): string {
-  if (otherLimiters > 0) return `${otherLimiters} limiters take it over.`;
-  return 'But no limiter takes it over now: none on this Redis is made with live: true.';
+  if (otherLimiters === 1) return '1 limiter applies it.';
+  if (otherLimiters > 1) return `${otherLimiters} limiters apply it.`;
+  return 'But no limiter applies it now: none on this Redis has live: true.';
 }
 
 function differenceText({ sets, unnamed }: FileDifference, prune: boolean): string {
@@ -92,7 +103,7 @@ function leftText(left: readonly FileChange[]): string[] {
   if (left.length === 0) return [];
   const names = left.slice(0, 10).map(({ kind, name }) => `${kind} ${printable(name)}`);
   const more = left.length > names.length ? `, and ${left.length - names.length} more` : '';
-  return [`Not in the file, and left: ${names.join(', ')}${more}. --prune removes them.`];
+  return [`Not in the file, and kept: ${names.join(', ')}${more}. --prune removes them.`];
 }
 
 /** `+` is new, `-` is removed, `~` is changed. */

@@ -24,7 +24,7 @@ it('blocks a subject everywhere for a time, lists it and unblocks it, and the tr
   const limiter = await application();
   const blocked = await run('block', 'ip:203.0.113.7', '--for', '2h', '--why', 'spam');
   expect(blocked).toMatchObject({ code: 0, stderr: '' });
-  expect(blocked.stdout).toMatch(/^Blocked ip:203\.0\.113\.7 until .*Z\. 1 limiters take it over\.\n$/);
+  expect(blocked.stdout).toMatch(/^Blocked ip:203\.0\.113\.7 until .*Z\. 1 limiter applies it\.\n$/);
   await expect.poll(() => limiter.consume('uploads', 'ip:203.0.113.7'), soon).toMatchObject({ reason: 'blocked' });
   const { stdout } = await run('list', '--json');
   const until: unknown = expect.stringMatching(/Z$/);
@@ -45,9 +45,9 @@ it('blocks a subject everywhere for a time, lists it and unblocks it, and the tr
   ]);
 }, 60_000);
 
-it('says plainly when no limiter takes it over', async () => {
+it('says plainly when no limiter applies it', async () => {
   const { code, stdout } = await run('block', 'u');
-  expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('no limiter takes it over') });
+  expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('no limiter applies it now') });
   const json = await run('block', 'u', '--json');
   expect(JSON.parse(json.stdout)).toEqual({ subject: 'u', existed: true, otherLimiters: 0, blockedUntil: null });
 });

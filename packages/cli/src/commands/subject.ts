@@ -8,7 +8,7 @@ import { reachOf } from './policy-file.ts';
 /** `spillway subject`. */
 export function subjectCommand(context: CliContext): Command {
   return new Command('subject')
-    .description('refuse a subject everywhere, and see who is refused')
+    .description('block a subject everywhere, and list blocked subjects')
     .addCommand(blockCommand(context))
     .addCommand(unblockCommand(context))
     .addCommand(listCommand(context));
@@ -16,10 +16,10 @@ export function subjectCommand(context: CliContext): Command {
 
 function blockCommand(context: CliContext): Command<[string], { for?: number; why?: string }> {
   return new Command('block')
-    .description('refuse it everywhere, for a time or until it is unblocked')
-    .argument('<subject>', 'as limiters are asked for it, such as ip:203.0.113.7; * has no meaning')
-    .option('--for <time>', 'such as 30m, 12h or 7d, up to 49d', parseLifetime)
-    .option('--why <text>', 'for the trail')
+    .description('refuse a subject under every policy and action, for a time or until it is unblocked')
+    .argument('<subject>', 'the subject as the limiters get it, such as ip:203.0.113.7; * is no pattern')
+    .option('--for <time>', 'such as 30m, 12h or 7d, at most 49d', parseLifetime)
+    .option('--why <text>', 'the reason, for the trail')
     .addHelpText('after', help)
     .action(async (subject, { for: durationMs, why }) => {
       const options = { ...(durationMs === undefined ? {} : { durationMs }), ...reasonOf(why) };
@@ -32,9 +32,9 @@ function blockCommand(context: CliContext): Command<[string], { for?: number; wh
 
 function unblockCommand(context: CliContext): Command<[string], { why?: string }> {
   return new Command('unblock')
-    .description('end that block; blocks of single policies stay')
-    .argument('<subject>', 'as it was blocked')
-    .option('--why <text>', 'for the trail')
+    .description('end such a block; blocks of single policies stay')
+    .argument('<subject>', 'the subject that was blocked')
+    .option('--why <text>', 'the reason, for the trail')
     .addHelpText('after', `${help} Ends with 1 when there is no such block.`)
     .action(async (subject, { why }) => {
       const done = await withLive(context, (live) => live.unblockEverywhere(subject, reasonOf(why)));
@@ -47,7 +47,7 @@ function unblockCommand(context: CliContext): Command<[string], { why?: string }
 
 function listCommand(context: CliContext): Command {
   return new Command('list')
-    .description('show who is blocked everywhere')
+    .description('list the subjects that are blocked everywhere')
     .addHelpText('after', '\nNeeds REDIS_URL.')
     .action(async () => {
       const { blocked } = await withLive(context, (live) => live.list());
@@ -55,7 +55,7 @@ function listCommand(context: CliContext): Command {
         subject,
         blockedUntil: Number.isFinite(blockedUntilMs) ? new Date(blockedUntilMs).toISOString() : null,
       }));
-      context.output.result({ blocked: rows }, rows.length === 0 ? 'Nobody is blocked everywhere.' : table(rows));
+      context.output.result({ blocked: rows }, rows.length === 0 ? 'No subject is blocked everywhere.' : table(rows));
     });
 }
 

@@ -13,7 +13,7 @@ const MAX_SKEW_MS = 1_000;
 /** `spillway doctor`. */
 export function doctorCommand({ env, output, end }: CliContext): Command {
   return new Command('doctor')
-    .description('look at Redis and Postgres and say what to change')
+    .description('check Redis, Postgres and the clocks, and print what to change')
     .addHelpText(
       'after',
       '\nNeeds REDIS_URL and DATABASE_URL. Ends with 4 when a check fails; warnings are no failure.',

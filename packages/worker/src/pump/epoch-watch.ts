@@ -139,8 +139,8 @@ async function processOf(redis: Redis | Cluster): Promise<string | undefined> {
 }
 
 const NEW_EPOCH =
-  'pump: Redis is another process than before, a new epoch begins; events that it was never given are lost';
-const NOT_LOOKED = 'pump: could not look whether Redis is another process than before';
+  'pump: Redis was restarted or replaced, and a new epoch begins; events that Redis had not kept are lost';
+const NOT_LOOKED = 'pump: could not check whether Redis was restarted or replaced';
 
 /** Of a single server, and of a node of a Cluster. */
 const CONNECTED = ['ready', '+node'] as const;

@@ -12,8 +12,8 @@ const MOST = 1_000;
 /** `spillway audit gaps`. */
 export function gapsCommand(context: CliContext): Command<[], { all?: true }> {
   return new Command('gaps')
-    .description('what the trail knows it does not hold, the last found first')
-    .option('--all', 'those that were resolved too')
+    .description('list the known gaps of the trail, the latest first')
+    .option('--all', 'include resolved gaps')
     .addHelpText('after', `\nNeeds DATABASE_URL. Shows ${MOST} at most.`)
     .action(async ({ all = false }) => {
       const { rows } = await withPool(context, async (pool) =>
@@ -36,7 +36,7 @@ export function gapsCommand(context: CliContext): Command<[], { all?: true }> {
 export function resolveCommand(context: CliContext): Command<[string], { note: string }> {
   const { output, end } = context;
   return new Command('resolve')
-    .description('say that a gap was looked into: it counts for no alert any more')
+    .description('mark a gap as resolved, so that it no longer counts for alerts')
     .argument('<id>', 'as `audit gaps` shows it', uuid)
     .requiredOption('--note <why>', 'the reason; spillway.changes keeps it, with the actor', why)
     .addHelpText('after', '\nNeeds DATABASE_URL, of a user that may: the owner, or a member of spillway_maintenance.')
@@ -72,8 +72,8 @@ function why(value: string): string {
 export function reconcileCommand(context: CliContext): Command<[], { dryRun?: true }> {
   const { output, end } = context;
   return new Command('reconcile')
-    .description('look for events that the limiters numbered and that are nowhere')
-    .option('--dry-run', 'only look: leave no row in audit_gaps')
+    .description('find events whose number was assigned and that are stored nowhere')
+    .option('--dry-run', 'report only: write no row to audit_gaps')
     .addHelpText('after', help)
     .action(async ({ dryRun = false }) => {
       const report = await look(context, dryRun);
@@ -129,5 +129,5 @@ async function look(context: CliContext, dryRun: boolean): Promise<ReconcileRepo
 
 function formatHuman({ missing, missingEvents, checked }: ReconcileReport): string {
   if (missing.length === 0) return `Nothing new is missing. Looked at ${checked.length} outboxes.`;
-  return `${table(missing.map((each) => ({ ...each })))}\n${missingEvents} events are missing.`;
+  return `${table(missing.map((each) => ({ ...each })))}\n${missingEvents} missing.`;
 }

@@ -130,7 +130,7 @@ it('replay stores a dead letter after the fix, and not before', async () => {
   expect(JSON.parse(run.stdout)).toEqual({ selected: 1, replayed: [id], failed: [], dryRun: false });
   expect(await storedBlocks()).toBe(10);
   const again = await spillway(['audit', 'replay', '2026-01-01..'], env());
-  expect(again).toMatchObject({ code: 0, stdout: 'No dead letter waits there.\n' });
+  expect(again).toMatchObject({ code: 0, stdout: 'There is no such dead letter.\n' });
 });
 
 it('reconcile ends with 5 when Redis is away', async () => {

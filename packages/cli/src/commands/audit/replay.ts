@@ -9,9 +9,9 @@ import { progressBars } from '../../progress-bars.ts';
 export function replayCommand(context: CliContext): Command<[DeadLetterSelection], { dryRun?: true }> {
   const { output, end } = context;
   return new Command('replay')
-    .description('store dead letters again, once their cause is gone')
-    .argument('<id|range>', 'id of one, or from..to, either of which may be missing; moments are UTC', parseSelection)
-    .option('--dry-run', 'try, report, and take it back')
+    .description('store dead letters again, after their cause was repaired')
+    .argument('<id|range>', 'an id, or from..to, either of which may be omitted; times are UTC', parseSelection)
+    .option('--dry-run', 'report what would be stored, then roll back')
     .addHelpText('after', help)
     .action(async (selection, { dryRun = false }) => {
       const bars = progressBars(output);
@@ -33,7 +33,7 @@ Examples:
   spillway audit replay ..                                      all that wait`;
 
 function formatHuman({ selected, replayed, failed, dryRun }: ReplayReport): string {
-  if (selected === 0) return 'No dead letter waits there.';
+  if (selected === 0) return 'There is no such dead letter.';
   const summary = `${dryRun ? 'Would store' : 'Stored'} ${replayed.length} of ${selected}.`;
   return failed.length === 0 ? summary : `${table(failed.map((each) => ({ ...each })))}\n${summary}`;
 }

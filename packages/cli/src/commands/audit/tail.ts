@@ -10,8 +10,8 @@ export function tailCommand(context: CliContext): Command<[], { since: number; i
   const { output, signal } = context;
   return new Command('tail')
     .description('show blocks and breaker events as they arrive, until Ctrl-C')
-    .option('--since <seconds>', 'begin with those of the last seconds', whole, 0)
-    .option('--interval <ms>', 'time between two looks', whole, 500)
+    .option('--since <seconds>', 'start with the events of the last seconds', whole, 0)
+    .option('--interval <ms>', 'time between two queries', whole, 500)
     .addHelpText('after', '\nNeeds DATABASE_URL. With --json each event is a line.')
     .action(async ({ since, interval }) =>
       withPool(context, async (pool) => {
