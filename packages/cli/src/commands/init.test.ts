@@ -49,7 +49,7 @@ it('writes through no link that leads nowhere yet, and says which file cannot be
   await symlink(join(into, 'elsewhere'), join(into, 'server.mjs'));
   expect(await init('hono', '--into', into)).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining('server.mjs is there'),
+    stderr: expect.stringContaining('server.mjs exists'),
   });
   await writeFile(join(into, 'supabase'), 'a file');
   const { code, stderr } = await init('supabase', '--into', into, '--json');

@@ -66,7 +66,7 @@ it('reconcile names exactly the event that was deleted by hand, and once', async
 
   const run = await spillway(['audit', 'reconcile'], env());
   expect(run).toMatchObject({ code: 4, stderr: '' });
-  expect(run.stdout).toContain('1 events are missing.');
+  expect(run.stdout).toContain('1 missing.');
   const { rows } = await servers.postgres.pool.query(
     'SELECT kind, shard, from_seq::int AS seq FROM spillway.audit_gaps',
   );
