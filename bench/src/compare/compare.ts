@@ -66,7 +66,7 @@ function goalChange(what: string, before: Goal | undefined, after: Goal | undefi
   const allowed = 2 * Math.max(before?.noise ?? DEFAULT_NOISE, after?.noise ?? DEFAULT_NOISE);
   const [was, is] = [before?.measured ?? Number.NaN, after?.measured ?? Number.NaN];
   const worseBy = (after?.better === 'more' ? was / is : is / was) - 1;
-  const verdict = judged ? judge(worseBy, allowed) : 'not judged';
+  const verdict = judged ? verdictOf(worseBy, allowed) : 'not judged';
   return { what, before: before?.measured, after: after?.measured, worseBy, allowed, verdict };
 }
 
@@ -74,13 +74,13 @@ function countChanges(older: Counts, newer: Counts): Change[] {
   const names = [...new Set([...Object.keys(older), ...Object.keys(newer)])];
   return names.map((name) => {
     const worseBy = growth(name, older, newer);
-    const verdict = judge(worseBy, TOLERANCE);
+    const verdict = verdictOf(worseBy, TOLERANCE);
     const what = `instructions: ${name}`;
     return { what, before: older[name], after: newer[name], worseBy, allowed: TOLERANCE, verdict };
   });
 }
 
-function judge(worseBy: number, allowed: number): Verdict {
+function verdictOf(worseBy: number, allowed: number): Verdict {
   if (Number.isNaN(worseBy)) return 'not judged';
   if (worseBy > allowed) return 'worse';
   // As far in the other direction: a third less is half more, seen from the other side.

@@ -55,7 +55,7 @@ const CALLBACKS = ['state', 'call', 'transition', 'lease', 'flush', 'outage'] as
  * error becomes a process warning, later ones are dropped: a callback that fails mostly does so every time.
  * @throws {BreakerInputError} when a callback is missing.
  */
-export function shieldedMetrics(metrics: BreakerMetrics): BreakerMetrics {
+export function safeMetrics(metrics: BreakerMetrics): BreakerMetrics {
   if (typeof metrics !== 'object' || metrics === null) {
     throw new BreakerInputError('metrics', `must be an object, not ${shown(metrics)}`);
   }

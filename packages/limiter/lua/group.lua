@@ -46,7 +46,7 @@ return algorithm
 --- @end
 end
 --- @include "includes/general.lua"
-return judge, admit, refuse, events_dropped
+return evaluate, admit, refuse, events_dropped
 end
 
 local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
@@ -60,7 +60,7 @@ local slots = repeated and {} or call('MGET', unpack(keys))
 local bytes_of, units_of = { unpack(keys) }, { unpack(keys) }
 -- How it is to be written, and the reset where it is not a window: most requests need none of them.
 local ttl_of, offset_of, reset_of, long
-local judge, admit, refuse, events_dropped
+local evaluate, admit, refuse, events_dropped
 
 local index, from = 0, 6
 while from <= #rules do
@@ -110,8 +110,8 @@ while from <= #rules do
           others = true
           local w, refuses = false, mode == 0
           if not left or block > 0 then
-            if not judge then judge, admit, refuse, events_dropped = rare() end
-            w, refuses = judge(keys[at], value, {
+            if not evaluate then evaluate, admit, refuse, events_dropped = rare() end
+            w, refuses = evaluate(keys[at], value, {
               number = number, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
               text = text,
             })

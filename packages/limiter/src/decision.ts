@@ -76,7 +76,7 @@ export function unavailableDecision(
 }
 
 /** The answer to a request that was not asked about, since another of its group was refused first: nothing is charged. */
-export function withheldUnasked({ name, limit }: Policy): Decision {
+export function withheldWithoutStore({ name, limit }: Policy): Decision {
   return {
     allowed: false,
     policy: name,

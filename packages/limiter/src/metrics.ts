@@ -37,7 +37,7 @@ const callbacks = ['decision', 'nearLimit', 'batch', 'cacheHit', 'fallback', 'dr
  * Checks a caller's metrics, fills the gaps and shields decisions from what they throw.
  * @throws {LimiterInputError} when it isn't an object of functions.
  */
-export function shieldedMetrics(metrics: LimiterMetrics): Required<LimiterMetrics> {
+export function safeMetrics(metrics: LimiterMetrics): Required<LimiterMetrics> {
   if (typeof metrics !== 'object' || metrics === null) {
     throw new LimiterInputError('metrics', `must be an object, not ${shown(metrics)}`);
   }
@@ -47,14 +47,14 @@ export function shieldedMetrics(metrics: LimiterMetrics): Required<LimiterMetric
       throw new LimiterInputError(`metrics.${name}`, `must be a function, not ${shown(callback)}`);
     }
   }
-  const shielded = shield('a metrics callback');
+  const caught = catchErrors('a metrics callback');
   return {
-    decision: shielded((decision) => metrics.decision?.(decision)),
-    nearLimit: shielded((policy) => metrics.nearLimit?.(policy)),
-    batch: shielded((batch) => metrics.batch?.(batch)),
-    cacheHit: shielded((kind) => metrics.cacheHit?.(kind)),
-    fallback: shielded((policy, answer, cause) => metrics.fallback?.(policy, answer, cause)),
-    dropped: shielded((count) => metrics.dropped?.(count)),
+    decision: caught((decision) => metrics.decision?.(decision)),
+    nearLimit: caught((policy) => metrics.nearLimit?.(policy)),
+    batch: caught((batch) => metrics.batch?.(batch)),
+    cacheHit: caught((kind) => metrics.cacheHit?.(kind)),
+    fallback: caught((policy, answer, cause) => metrics.fallback?.(policy, answer, cause)),
+    dropped: caught((count) => metrics.dropped?.(count)),
   };
 }
 
@@ -62,7 +62,7 @@ export function shieldedMetrics(metrics: LimiterMetrics): Required<LimiterMetric
  * Makes a wrapper that keeps what a caller's callbacks throw away from the request they are called in. The first error
  * becomes a process warning, later ones are dropped: a callback that fails mostly does so every time.
  */
-export function shield(
+export function catchErrors(
   what: string,
 ): <Args extends readonly unknown[]>(callback: (...args: Args) => void) => (...args: Args) => void {
   let warned = false;

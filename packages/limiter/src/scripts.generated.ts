@@ -278,7 +278,7 @@ const general = `-- general.lua: decides any request by its algorithm: what the 
 -- of it; and take_over(w, from, rule), which makes a window of another algorithm one of this, or nil.
 --
 -- Provides
---   judge(key, value, rule)        -> w with its outcome, of what GET answered; and true when that refuses a group
+--   evaluate(key, value, rule)        -> w with its outcome, of what GET answered; and true when that refuses a group
 --   admit(w, rule)                 charges what fits -> 17 bytes of the reply
 --   refuse(w, rule, outbox_cap)    -> 17 bytes of the reply; may begin a block
 --   decide(key, value, rule, outbox_cap)    does all three
@@ -328,7 +328,7 @@ local function reply(outcome, remaining, reset, retry)
   return pack('>I1I4I6I6', outcome, max(0, remaining), max(0, reset), max(0, retry))
 end
 
-local function judge(key, value, rule)
+local function evaluate(key, value, rule)
   rule.algorithm = algorithm_of(rule.number)
   -- 6 is a look at a policy that only watches.
   local mode, algorithm, w, number = rule.mode, rule.algorithm, window_of(key, value, rule)
@@ -420,7 +420,7 @@ local function admit(w, rule)
 end
 
 local function decide(key, value, rule, outbox_cap)
-  local w = judge(key, value, rule)
+  local w = evaluate(key, value, rule)
   if w.outcome == 0 then return admit(w, rule) end
   return refuse(w, rule, outbox_cap)
 end
@@ -1052,7 +1052,7 @@ end
 
 export const batchSlidingLog: LuaScript = {
   name: 'batch-sliding-log',
-  sha1: '45ac31b7abdc2503ca47d5ef004adad4d1f36184',
+  sha1: '9d06ec0a22d0db894bf0b433f4a94f63089b688b',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1157,7 +1157,7 @@ return answers .. table.concat(rest)
 
 export const batchSlidingWindow: LuaScript = {
   name: 'batch-sliding-window',
-  sha1: '5749e6a0388e1ed0f8e32964d3651c7bf2191403',
+  sha1: '12a1de0715756df4def46ef98873bca719805cab',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1262,7 +1262,7 @@ return answers .. table.concat(rest)
 
 export const batchFixedWindow: LuaScript = {
   name: 'batch-fixed-window',
-  sha1: 'a05b92419fe80dee2163b7607e4886642df7a443',
+  sha1: '15ffb18bf4e3b1ff665870a71f23213638c79a03',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1367,7 +1367,7 @@ return answers .. table.concat(rest)
 
 export const batchTokenBucket: LuaScript = {
   name: 'batch-token-bucket',
-  sha1: 'ea068602565daa80b16a57f929ca54fd61f653e8',
+  sha1: '2582289b0c18dd1878cbd909fc3560f14263767d',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1472,7 +1472,7 @@ return answers .. table.concat(rest)
 
 export const batchConcurrency: LuaScript = {
   name: 'batch-concurrency',
-  sha1: '050d50813be1f1f5aba90189a8cdc1a54d1fa010',
+  sha1: '847976cd34f40f6467239506454b8f95e011f4f1',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1824,7 +1824,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: '1fcd5d712c864c94f34e2b849620e4c5a90b3693',
+  sha1: 'ca97275f0b05ed6beec26fdfeb7a921d9484dfd1',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -1899,7 +1899,7 @@ return algorithm
 end
 end
 ${general}
-return judge, admit, refuse, events_dropped
+return evaluate, admit, refuse, events_dropped
 end
 
 local pack, unpack_at, call = struct.pack, struct.unpack, redis.call
@@ -1913,7 +1913,7 @@ local slots = repeated and {} or call('MGET', unpack(keys))
 local bytes_of, units_of = { unpack(keys) }, { unpack(keys) }
 -- How it is to be written, and the reset where it is not a window: most requests need none of them.
 local ttl_of, offset_of, reset_of, long
-local judge, admit, refuse, events_dropped
+local evaluate, admit, refuse, events_dropped
 
 local index, from = 0, 6
 while from <= #rules do
@@ -1988,8 +1988,8 @@ end
           others = true
           local w, refuses = false, mode == 0
           if not left or block > 0 then
-            if not judge then judge, admit, refuse, events_dropped = rare() end
-            w, refuses = judge(keys[at], value, {
+            if not evaluate then evaluate, admit, refuse, events_dropped = rare() end
+            w, refuses = evaluate(keys[at], value, {
               number = number, limit = limit, window = window, block = block, mode = mode, cost = cost, extra = extra,
               text = text,
             })
@@ -2171,7 +2171,7 @@ return { before and 1 or 0, listening(), value }
 
 export const loneSlidingLog: LuaScript = {
   name: 'lone-sliding-log',
-  sha1: 'd51f57440c5a28fa7efdcdfd66c88e9180ec48b0',
+  sha1: 'e02a97bed1966302a1df63bcd1e06464dbc551a5',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2235,7 +2235,7 @@ return answer
 
 export const loneSlidingWindow: LuaScript = {
   name: 'lone-sliding-window',
-  sha1: '6bb0127812673195fa70a913a72fe5e3d787b0f0',
+  sha1: '930d1b6e3bb192d16e5f845f128360bf47a367b6',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2299,7 +2299,7 @@ return answer
 
 export const loneFixedWindow: LuaScript = {
   name: 'lone-fixed-window',
-  sha1: 'c165571508bb0688db129574e63e7b35a4b4f254',
+  sha1: 'b4b08fe1a2b92d037936f09cb8e60b364fd6a897',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2363,7 +2363,7 @@ return answer
 
 export const loneTokenBucket: LuaScript = {
   name: 'lone-token-bucket',
-  sha1: '80a20625f52b198a5bd735c1d6200a7787a0c02a',
+  sha1: 'eb67b2bf0f7c03cce3eaf0e89d1b6d89163999b0',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2427,7 +2427,7 @@ return answer
 
 export const loneConcurrency: LuaScript = {
   name: 'lone-concurrency',
-  sha1: '3bfb85bb78ca2ea3c4f24d956f92b464fefffabb',
+  sha1: 'feba0135015e30b9502520e56ef196caf4695a8b',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --

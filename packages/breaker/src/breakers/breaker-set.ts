@@ -85,14 +85,14 @@ function registryOf(
   instance: string,
   outage: OutageCounter,
   runtime: Runtime,
-  hurry: () => void,
+  pollSoon: () => void,
 ): Registry {
   const { presets, store, metrics, maxBreakers, idleMs } = parts;
   let staleCount = 0;
 
   function onStale(stale: boolean): void {
     staleCount += stale ? 1 : -1;
-    if (stale) hurry();
+    if (stale) pollSoon();
     if (stale && staleCount === 1) metrics?.outage({ kind: 'begin' });
     if (!stale && staleCount === 0) metrics?.outage({ kind: 'end' });
   }

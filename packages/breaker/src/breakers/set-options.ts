@@ -1,7 +1,7 @@
 import { defaultActor } from '@spillway/redis/core';
 import { wholeNumberWithin } from '../checks.ts';
 import { BreakerInputError, shown } from '../errors.ts';
-import { type BreakerMetrics, shieldedMetrics } from '../metrics.ts';
+import { type BreakerMetrics, safeMetrics } from '../metrics.ts';
 import { builtInPresets, definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
 import type { BreakersParts } from './breaker-set.ts';
 import { checkActor } from './breaker.ts';
@@ -47,7 +47,7 @@ export function readSetOptions(
   wholeNumberWithin('maxBreakers', maxBreakers, 1, 10_000_000);
   wholeNumberWithin('idleMs', idleMs, 1_000, MAX_TIME_MS);
   const presets = presetsOf(options.presets ?? [], options.controlOnly ?? false);
-  const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
+  const metrics = options.metrics === undefined ? undefined : safeMetrics(options.metrics);
   return { presets, metrics, maxBreakers, idleMs, actor };
 }
 

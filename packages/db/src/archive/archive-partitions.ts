@@ -54,13 +54,13 @@ export async function archivePartitions(
   const { over, record } = course;
   const hasDefault = defaultPartition !== null;
   const mover: PartitionMover = { connection, table, timestampType, hasDefault, over, record };
-  const tally = new Tally(course.onMoved);
+  const progress = new MoveProgress(course.onMoved);
   const unfinished = preflight.hasPartitions ? await unfinishedMoves(connection, table) : [];
   for (const move of unfinished) {
-    if (course.dryRun) tally.add(move, { kind: 'late', why: 'an earlier run was interrupted' });
-    else tally.add(move, await finishMove(mover, move));
+    if (course.dryRun) progress.add(move, { kind: 'late', why: 'an earlier run was interrupted' });
+    else progress.add(move, await finishMove(mover, move));
   }
-  if (!wholePartitions) return { ...tally.report, waiting: [], whole: [], byRows: [{ from: null, to: null }] };
+  if (!wholePartitions) return { ...progress.report, waiting: [], whole: [], byRows: [{ from: null, to: null }] };
   const partitions = await transaction(connection, { timeZone: 'UTC' }, async () =>
     readRanges(connection, qualified(connection, table.source)),
   );
@@ -69,13 +69,13 @@ export async function archivePartitions(
   for (const partition of old) {
     const begun = unfinished.some((move) => label(move) === label(partition));
     const known = begun ? undefined : untouchable(partition);
-    if (known !== undefined) tally.add(partition, known);
+    if (known !== undefined) progress.add(partition, known);
     else if (course.dryRun) whole.push(partition);
-    else if (over()) tally.complete = false;
-    else if (!begun) tally.add(partition, await movePartition(mover, partition));
+    else if (over()) progress.complete = false;
+    else if (!begun) progress.add(partition, await movePartition(mover, partition));
   }
-  const unfit = old.filter((partition) => tally.unfit.has(label(partition)));
-  return { ...tally.report, waiting: waiting.map(label), whole, byRows: [...byRows, ...unfit] };
+  const unfit = old.filter((partition) => progress.unfit.has(label(partition)));
+  return { ...progress.report, waiting: waiting.map(label), whole, byRows: [...byRows, ...unfit] };
 }
 
 /** What a look at the catalog tells. */
@@ -88,7 +88,7 @@ function untouchable({ kind, mine, detaching }: RangePartition): Moved | undefin
 }
 
 /** What became of each. */
-class Tally {
+class MoveProgress {
   readonly unfit = new Set<string>();
   complete = true;
   readonly #moved: MovedPartition[] = [];

@@ -223,7 +223,7 @@ async function moveAll(
     if (performance.now() >= deadline) return 'time_budget';
     const range: BatchRange = { from, size, except: refused.places, exceptMonths: months.missing };
     try {
-      const batch: Batch = await persist(() => mover.move(range, record), months);
+      const batch: Batch = await withRetries(() => mover.move(range, record), months);
       if (batch.moved > 0) onBatch(batch);
       else if (from === null) return 'done';
       from = batch.last;
@@ -240,7 +240,7 @@ async function moveAll(
 }
 
 /** Tries again after what passes by itself, and after making a month whose first row came since the start. */
-async function persist(move: () => Promise<Batch>, months: TargetMonths): Promise<Batch> {
+async function withRetries(move: () => Promise<Batch>, months: TargetMonths): Promise<Batch> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await move();

@@ -3,7 +3,7 @@
 -- of it; and take_over(w, from, rule), which makes a window of another algorithm one of this, or nil.
 --
 -- Provides
---   judge(key, value, rule)        -> w with its outcome, of what GET answered; and true when that refuses a group
+--   evaluate(key, value, rule)        -> w with its outcome, of what GET answered; and true when that refuses a group
 --   admit(w, rule)                 charges what fits -> 17 bytes of the reply
 --   refuse(w, rule, outbox_cap)    -> 17 bytes of the reply; may begin a block
 --   decide(key, value, rule, outbox_cap)    does all three
@@ -53,7 +53,7 @@ local function reply(outcome, remaining, reset, retry)
   return pack('>I1I4I6I6', outcome, max(0, remaining), max(0, reset), max(0, retry))
 end
 
-local function judge(key, value, rule)
+local function evaluate(key, value, rule)
   rule.algorithm = algorithm_of(rule.number)
   -- 6 is a look at a policy that only watches.
   local mode, algorithm, w, number = rule.mode, rule.algorithm, window_of(key, value, rule)
@@ -145,7 +145,7 @@ local function admit(w, rule)
 end
 
 local function decide(key, value, rule, outbox_cap)
-  local w = judge(key, value, rule)
+  local w = evaluate(key, value, rule)
   if w.outcome == 0 then return admit(w, rule) end
   return refuse(w, rule, outbox_cap)
 end

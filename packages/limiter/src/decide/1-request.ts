@@ -71,7 +71,7 @@ export function requestReader(
   keyOf: WindowKeys,
   live?: LivePolicies,
 ): RequestReader {
-  const findKey = hotKeys(keyOf);
+  const findKey = cachedWindowKeys(keyOf);
 
   function find(name: string, subject: string): Policy {
     const base = live?.policy(name) ?? policies.get(name);
@@ -174,13 +174,13 @@ function checkAllDiffer(requests: readonly StoreRequest[]): void {
 const MAX_KEPT = 20_000;
 
 /** Finds or makes the key of a window. */
-export type KeyFinder = (policy: Policy, action: string, subject: string) => string;
+export type WindowKeyFinder = (policy: Policy, action: string, subject: string) => string;
 
 /**
  * Keeps the keys of leased policies, whose windows are mostly decided in this process. Joining a key is cheap, but looking
  * the joined text up in a Map is not: it has to be copied together and hashed.
  */
-export function hotKeys(keyOf: WindowKeys): KeyFinder {
+export function cachedWindowKeys(keyOf: WindowKeys): WindowKeyFinder {
   const kept = new WeakMap<Policy, Map<string, string>>();
   return (policy, action, subject) => {
     if (policy.lease === undefined || action !== DEFAULT_ACTION) return keyOf(policy.name, action, subject);

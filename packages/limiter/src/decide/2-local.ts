@@ -1,6 +1,6 @@
 import { capacityOf } from '../algorithms/algorithm.ts';
 import type { Policy } from '../algorithms/registry.ts';
-import { listedDecision, withheld, withheldUnasked } from '../decision.ts';
+import { listedDecision, withheld, withheldWithoutStore } from '../decision.ts';
 import type { DenyCache } from '../deny-cache/deny-cache.ts';
 import type { DecisionWatch } from '../events/watch.ts';
 import type { Leases } from '../leases/leases.ts';
@@ -137,7 +137,7 @@ async function decideTogether(
     const early = known[index];
     const answer = answers.get(request);
     if (answer !== undefined) return withSlot(answer, request);
-    return early === undefined || (early.allowed && groupRefused) ? withheldUnasked(request.policy) : early;
+    return early === undefined || (early.allowed && groupRefused) ? withheldWithoutStore(request.policy) : early;
   });
 }
 

@@ -1,5 +1,5 @@
 import { type Deadline, type RedisClient, type RedisFault, redisFault } from '@spillway/redis';
-import { unavailableDecision, withheld, withheldUnasked } from '../decision.ts';
+import { unavailableDecision, withheld, withheldWithoutStore } from '../decision.ts';
 import type { LimiterMetrics } from '../metrics.ts';
 import type { StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
@@ -192,7 +192,7 @@ export function acrossShards({ consumeTogether, reward }: ShardOperations): Shar
       });
     }
     if (refused) await giveBack(charged, answers, reward);
-    return requests.map((request) => answers.get(request) ?? withheldUnasked(request.policy));
+    return requests.map((request) => answers.get(request) ?? withheldWithoutStore(request.policy));
   };
 }
 
@@ -203,7 +203,7 @@ async function giveBack(
 ): Promise<void> {
   await Promise.allSettled(
     charged.map(async (request) => {
-      const decision = answers.get(request) ?? withheldUnasked(request.policy);
+      const decision = answers.get(request) ?? withheldWithoutStore(request.policy);
       answers.set(request, withheld(decision));
       answers.set(request, withheld(await reward(request)));
     }),

@@ -5,7 +5,7 @@ import type { BlockedListener, Operation, StoreRequest } from '../store/store.ts
 import type { Decision } from '../types.ts';
 import type { Protocol } from './4-batch.ts';
 import {
-  admittedIn,
+  decodeCompact,
   alike,
   batchArgument,
   groupArgument,
@@ -89,7 +89,7 @@ export function singleProtocol(
     settle(batch, reply, readOnly, askedAtMs) {
       // Only a request that was charged is answered by a number: never one that was only looked at.
       if (typeof reply === 'number') {
-        for (const { request, resolve } of batch) resolve(admittedIn(request.policy, reply));
+        for (const { request, resolve } of batch) resolve(decodeCompact(request.policy, reply));
         return;
       }
       const answers = new ReplyReader(reply, batch.length);

@@ -130,10 +130,10 @@ export function runsOf<Item>(
 }
 
 const TIME_BYTES = 6;
-/** Bytes a request, in front of all others: the units that remain, or {@link ELSEWHERE}. */
+/** Bytes a request, in front of all others: the units that remain, or {@link SEE_TAIL}. */
 const UNITS_BYTES = 4;
 /** Said instead of units of a request that has {@link ANSWER_BYTES} behind all units. */
-const ELSEWHERE = 0xffffffff;
+const SEE_TAIL = 0xffffffff;
 const ANSWER_BYTES = 17;
 /** All bits set: no end. */
 const FOREVER = 2 ** 48 - 1;
@@ -158,7 +158,7 @@ export class ReplyReader {
   next(policy: Policy): Decision {
     const units = this.#reply.readUInt32BE(this.#units);
     this.#units += UNITS_BYTES;
-    if (units === ELSEWHERE) return this.#answer(policy);
+    if (units === SEE_TAIL) return this.#answer(policy);
     this.outcome = outcomes.allowed;
     return admittedWith(policy, units, this.nowMs);
   }
@@ -191,7 +191,7 @@ function admittedWith(policy: Policy, remaining: number, nowMs: number): Decisio
 }
 
 /** What lone.lua answers by a number: remaining × 2^41 + server time. */
-export function admittedIn(policy: Policy, reply: number): Decision {
+export function decodeCompact(policy: Policy, reply: number): Decision {
   const remaining = Math.floor(reply / 2 ** 41);
   return admittedWith(policy, remaining, reply - remaining * 2 ** 41);
 }

@@ -51,7 +51,7 @@ export interface DenyCache {
 export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
   const reports = deniedReports(() => memory);
   const memory = new BlockMemory(maxEntries, reports.report);
-  bus.listen({ onKey: (_change, key) => forgetKey(key), onGap: () => memory.forgetAll() });
+  bus.listen({ onKey: (_change, key) => forgetKey(key), onMissed: () => memory.forgetAll() });
 
   // A message says no more than the key.
   function forgetKey(key: string): void {
@@ -69,7 +69,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
         memory.remove(subject, memory.keyOf(entry));
         return undefined;
       }
-      if (now >= bus.trustedUntil || !isWaitKnown(memory, entry, cost)) return undefined;
+      if (now >= bus.freshUntil || !isWaitKnown(memory, entry, cost)) return undefined;
       if (counted && memory.countDenied(entry)) reports.later(entry);
       return Promise.resolve(refusal(memory, entry, policy, now));
     },
@@ -87,7 +87,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
       if (policy.mode === 'shadow' || blockedUntilMs === undefined) return;
       // The first block opens the subscription: who never blocks anybody needs none.
       bus.start();
-      if (askedAtMs >= bus.trustedUntil) return;
+      if (askedAtMs >= bus.freshUntil) return;
       const leftMs = blockedUntilMs === Infinity ? Infinity : blockedUntilMs - (resetAtMs - resetAfterMs);
       const ends = { blockedUntilMs, endsAt: askedAtMs + leftMs, fitsAt: askedAtMs + retryAfterMs, cost, resetAtMs };
       memory.add({ key, subject, action, policy, ...ends }, askedAtMs);

@@ -3,8 +3,8 @@ import { decider } from '../decide/2-local.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { nearLimitNotice, watchDecisions } from '../events/watch.ts';
 import type { Limiter } from '../limiter/limiter.ts';
-import { limiterOver } from '../limiter/operations.ts';
-import { type LimiterMetrics, shieldedMetrics } from '../metrics.ts';
+import { limiterFrom } from '../limiter/operations.ts';
+import { type LimiterMetrics, safeMetrics } from '../metrics.ts';
 import { policiesByName, type PolicyOptions } from '../policy.ts';
 import { type LimiterStore, windowKeys } from '../store/store.ts';
 
@@ -40,9 +40,9 @@ export function createLimiter(options: StoreLimiterOptions<readonly PolicyOption
     if (lease !== undefined)
       throw new LimiterInputError('policies', `holds ${shown(name)} with a lease, which needs Redis`);
   }
-  const metrics = options.metrics === undefined ? undefined : shieldedMetrics(options.metrics);
+  const metrics = options.metrics === undefined ? undefined : safeMetrics(options.metrics);
   const watch = watchDecisions({ metrics, notice: nearLimitNotice({ store, onNearLimit: undefined }) });
-  return limiterOver({
+  return limiterFrom({
     decider: decider({ store, live: undefined, denyCache: undefined, leases: undefined, watch, metrics }),
     policies,
     requests: requestReader(policies, windowKeys(1), undefined),

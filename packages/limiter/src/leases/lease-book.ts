@@ -1,7 +1,7 @@
 import type { Lease } from '../algorithms/algorithm.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
-import { chargedAtMs, LeasedKey, type Parcel, stretched } from './leased-key.ts';
+import { chargedAtMs, LeasedKey, type LeaseGrant, withLeaseTtl } from './leased-key.ts';
 
 /** What a {@link LeaseBook} is made of. */
 export interface LeaseBookOptions {
@@ -21,7 +21,7 @@ const SWEEP_MS = 50;
 /** How many keys are looked at to find one that nobody uses, when a new one needs its place. */
 const EVICTION_LOOKS = 16;
 
-type Times = Pick<Parcel, 'askedAt' | 'expiresAt'>;
+type Times = Pick<LeaseGrant, 'askedAt' | 'expiresAt'>;
 
 /**
  * All that a process holds, and how it comes and goes.
@@ -54,7 +54,7 @@ export class LeaseBook {
 
   decide(request: StoreRequest, lease: Lease): Promise<Decision> {
     const leased = this.#find(request, lease);
-    if (leased === undefined) return this.#inner.consume(stretched(request));
+    if (leased === undefined) return this.#inner.consume(withLeaseTtl(request));
     const at = this.#now();
     leased.usedAt = at;
     if (leased.waiting.length === 0) {
@@ -75,7 +75,7 @@ export class LeaseBook {
   }
 
   /** Gives back what is held of a window. Requests that wait are answered when the lease in progress arrives. */
-  surrender(key: string): Promise<unknown> {
+  returnLease(key: string): Promise<unknown> {
     const leased = this.#keys.get(key);
     if (leased === undefined) return Promise.resolve();
     leased.gone = true;
@@ -86,7 +86,7 @@ export class LeaseBook {
   /** Lets go of what is held of a window that was reset: nothing of it is left to be given back. */
   drop(key: string): void {
     this.#keys.get(key)?.takeOut(this.#now(), true);
-    void this.surrender(key);
+    void this.returnLease(key);
   }
 
   /** Gives back what has expired and forgets keys that are out of use. Runs by itself. */
@@ -100,7 +100,7 @@ export class LeaseBook {
 
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    await Promise.all([...this.#keys.keys()].map((key) => this.surrender(key)));
+    await Promise.all([...this.#keys.keys()].map((key) => this.returnLease(key)));
   }
 
   #find(request: StoreRequest, { size }: Lease): LeasedKey | undefined {
@@ -108,7 +108,7 @@ export class LeaseBook {
     const leased = this.#keys.get(key);
     // What is dearer than a lease waits for the one on its way too: it may need what that brings.
     if (leased !== undefined && leased.policy === policy && (cost <= size || leased.asking)) return leased;
-    if (leased !== undefined) void this.surrender(key);
+    if (leased !== undefined) void this.returnLease(key);
     return cost <= size ? this.#open(request) : undefined;
   }
 
@@ -146,7 +146,7 @@ export class LeaseBook {
     const { window } = leased;
     const askedAt = this.#now();
     leased.asking = true;
-    this.#inner.consume(stretched({ ...window, cost: units, isLease: true })).then(
+    this.#inner.consume(withLeaseTtl({ ...window, cost: units, isLease: true })).then(
       (decision) => this.#arrive(leased, units, { askedAt, expiresAt: askedAt + ttlMs }, decision),
       () => this.#decideSingly(leased),
     );
@@ -159,8 +159,8 @@ export class LeaseBook {
     }
     const { window, policy } = leased;
     const { resetAtMs, resetAfterMs } = decision;
-    const charged = chargedAtMs(stretched({ ...window, cost: units }).policy, resetAtMs);
-    leased.parcels.push({ units, chargedAtMs: charged, resetAtMs, resetAfterMs, ...times });
+    const charged = chargedAtMs(withLeaseTtl({ ...window, cost: units }).policy, resetAtMs);
+    leased.grants.push({ units, chargedAtMs: charged, resetAtMs, resetAfterMs, ...times });
     leased.left = decision.remaining;
     leased.want = Math.min(policy.lease?.size ?? 1, Math.max(leased.want, units) * 2);
     if (leased.gone || times.expiresAt <= this.#now()) this.#decideSingly(leased);
@@ -175,7 +175,7 @@ export class LeaseBook {
       for (const { request, resolve } of waiting.splice(0)) resolve(this.#decideAway(request, decision));
       return;
     }
-    const isAnswer = waiting.length === 1 && waiting[0]?.request.cost === units && leased.parcels.length === 0;
+    const isAnswer = waiting.length === 1 && waiting[0]?.request.cost === units && leased.grants.length === 0;
     if (!isAnswer) {
       this.#decideSingly(leased);
       return;
@@ -189,7 +189,7 @@ export class LeaseBook {
     const { decideAway } = this.#inner;
     return decideAway === undefined || answer.cause === undefined
       ? answer
-      : decideAway.call(this.#inner, stretched(request), answer.cause);
+      : decideAway.call(this.#inner, withLeaseTtl(request), answer.cause);
   }
 
   #serve(leased: LeasedKey): void {
@@ -214,7 +214,7 @@ export class LeaseBook {
     leased.asking = false;
     void this.#giveBack(leased, leased.takeOut(this.#now(), true));
     for (const { request, resolve, reject } of leased.waiting.splice(0)) {
-      this.#inner.consume(stretched(request)).then(resolve, reject);
+      this.#inner.consume(withLeaseTtl(request)).then(resolve, reject);
     }
   }
 
@@ -226,14 +226,14 @@ export class LeaseBook {
     void this.#giveBack(leased, expired);
   }
 
-  async #giveBack({ window }: LeasedKey, parcels: readonly Parcel[]): Promise<void> {
+  async #giveBack({ window }: LeasedKey, grants: readonly LeaseGrant[]): Promise<void> {
     const { giveBack } = this.#inner;
-    const returned = parcels.filter(({ units }) => units > 0);
+    const returned = grants.filter(({ units }) => units > 0);
     if (giveBack === undefined || returned.length === 0) return;
     // What can't be given back stays charged until it leaves the window.
     await Promise.allSettled(
       returned.map(({ units, chargedAtMs: charged }) =>
-        giveBack.call(this.#inner, stretched({ ...window, cost: units }), charged),
+        giveBack.call(this.#inner, withLeaseTtl({ ...window, cost: units }), charged),
       ),
     );
   }

@@ -3,7 +3,7 @@ import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { Decision } from '../types.ts';
 
 /** Units that were charged in one go and may be spent for a while.  */
-export interface Parcel {
+export interface LeaseGrant {
   units: number;
   /** By the store's clock, as are the others to do with the store. */
   readonly chargedAtMs: number;
@@ -26,7 +26,7 @@ export class LeasedKey {
   readonly window: StoreWindow;
   readonly policy: Policy;
   /** Oldest first; more than one only while what is left of the older is too little for the next request. */
-  readonly parcels: Parcel[] = [];
+  readonly grants: LeaseGrant[] = [];
   readonly waiting: Waiter[] = [];
   /** A lease is on its way. */
   asking = false;
@@ -45,48 +45,47 @@ export class LeasedKey {
 
   get held(): number {
     let units = 0;
-    for (const parcel of this.parcels) units += parcel.units;
+    for (const grant of this.grants) units += grant.units;
     return units;
   }
 
   /** Nothing held and nothing on its way. */
   get isIdle(): boolean {
-    return this.parcels.length === 0 && !this.asking;
+    return this.grants.length === 0 && !this.asking;
   }
 
-  /** When the oldest parcel expires. */
+  /** When the oldest grant expires. */
   get firstExpiresAt(): number {
-    return this.parcels[0]?.expiresAt ?? Infinity;
+    return this.grants[0]?.expiresAt ?? Infinity;
   }
 
-  /** Spends `cost` of the units held, if there are as many. Expired parcels must have been taken out. */
+  /** Spends `cost` of the units held, if there are as many. Expired grants must have been taken out. */
   spend(cost: number, now: number): Decision | undefined {
-    const first = this.parcels[0];
+    const first = this.grants[0];
     if (first === undefined || (first.units < cost && this.held < cost)) return undefined;
     let due = cost;
-    for (const parcel of this.parcels) {
-      const part = Math.min(due, parcel.units);
-      parcel.units -= part;
+    for (const grant of this.grants) {
+      const part = Math.min(due, grant.units);
+      grant.units -= part;
       due -= part;
     }
-    const newest = this.parcels.at(-1) ?? first;
+    const newest = this.grants.at(-1) ?? first;
     if (first.units === 0) this.dropEmpty();
     return this.#decision(newest, now);
   }
 
-  /** Takes out the parcels whose time is up, and those that `all` asks for. */
-  takeOut(now: number, all: boolean): readonly Parcel[] {
-    const out = this.parcels.filter(({ expiresAt }) => all || expiresAt <= now);
-    if (out.length > 0)
-      this.parcels.splice(0, this.parcels.length, ...this.parcels.filter((one) => !out.includes(one)));
+  /** Takes out the grants whose time is up, and those that `all` asks for. */
+  takeOut(now: number, all: boolean): readonly LeaseGrant[] {
+    const out = this.grants.filter(({ expiresAt }) => all || expiresAt <= now);
+    if (out.length > 0) this.grants.splice(0, this.grants.length, ...this.grants.filter((one) => !out.includes(one)));
     return out;
   }
 
   dropEmpty(): void {
-    while (this.parcels[0]?.units === 0) this.parcels.shift();
+    while (this.grants[0]?.units === 0) this.grants.shift();
   }
 
-  #decision({ resetAtMs, resetAfterMs, askedAt }: Parcel, now: number): Decision {
+  #decision({ resetAtMs, resetAfterMs, askedAt }: LeaseGrant, now: number): Decision {
     const { name, limit } = this.policy;
     return {
       allowed: true,
@@ -108,7 +107,7 @@ const known = new WeakMap<Policy, Policy>();
  * unit is spent at most that long after it was charged, so whatever is spent in a trailing window still counts in the
  * store: never more than the limit.
  */
-export function stretched(request: StoreRequest): StoreRequest {
+export function withLeaseTtl(request: StoreRequest): StoreRequest {
   const { policy } = request;
   if (policy.lease === undefined) return request;
   let whole = known.get(policy);

@@ -1,7 +1,7 @@
 import type { Bus } from '../live/bus.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { LeaseBook } from './lease-book.ts';
-import { stretched } from './leased-key.ts';
+import { withLeaseTtl } from './leased-key.ts';
 
 /** Options of {@link leases}. */
 export interface LeasesOptions {
@@ -27,7 +27,7 @@ export interface Leases extends Pick<
 /**
  * Leases in front of a store: units are charged in advance, spent here, and what is unspent goes back when the lease ends.
  *
- * In the store units count for the lease's time longer than the window (see {@link stretched}): however many processes hold
+ * In the store units count for the lease's time longer than the window (see {@link withLeaseTtl}): however many processes hold
  * units, **never more than the limit is admitted in any trailing window**. The price is that units come free that much later.
  * Each process holds at most `size` units of a window, those on their way included.
  *
@@ -37,7 +37,7 @@ export interface Leases extends Pick<
 export function leases(inner: LimiterStore, options: LeasesOptions = {}): Leases {
   const { bus, onHit = () => undefined, maxKeys = 10_000, now = () => performance.now() } = options;
   const book = new LeaseBook({ inner, maxKeys, now, onOpen: () => bus?.start(), onHit });
-  bus?.listen({ onKey: (change, key) => (change === 'reset' ? book.drop(key) : void book.surrender(key)) });
+  bus?.listen({ onKey: (change, key) => (change === 'reset' ? book.drop(key) : void book.returnLease(key)) });
   return {
     sweep: () => book.sweep(),
     consume: (request) => {
@@ -46,26 +46,26 @@ export function leases(inner: LimiterStore, options: LeasesOptions = {}): Leases
     },
     consumeAll(requests) {
       // What is held goes first: together with what is there it may be enough.
-      for (const { policy, key } of requests) if (policy.lease !== undefined) void book.surrender(key);
-      return inner.consumeAll(requests.map(stretched));
+      for (const { policy, key } of requests) if (policy.lease !== undefined) void book.returnLease(key);
+      return inner.consumeAll(requests.map(withLeaseTtl));
     },
     async peek(request) {
-      const decision = await inner.peek(stretched(request));
+      const decision = await inner.peek(withLeaseTtl(request));
       const held = book.held(request.key);
       if (held === 0 || (decision.reason !== 'allowed' && decision.reason !== 'limited')) return decision;
       const remaining = Math.min(decision.limit, decision.remaining + held);
       if (remaining < request.cost) return { ...decision, remaining };
       return { ...decision, remaining, allowed: true, reason: 'allowed', retryAfterMs: 0 };
     },
-    charge: (request) => inner.charge(stretched(request)),
-    reward: (request) => inner.reward(stretched(request)),
+    charge: (request) => inner.charge(withLeaseTtl(request)),
+    reward: (request) => inner.reward(withLeaseTtl(request)),
     async reset(window, by) {
       book.drop(window.key);
       await inner.reset(window, by);
     },
     async block(window, durationMs, by) {
       const until = await inner.block(window, durationMs, by);
-      void book.surrender(window.key);
+      void book.returnLease(window.key);
       return until;
     },
     /** Gives back all that is held. */

@@ -7,7 +7,7 @@ import { type DenyCache, denyCache } from '../deny-cache/deny-cache.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { type Leases, leases } from '../leases/leases.ts';
 import { redisBus } from '../live/bus.ts';
-import { checkLiveOptions, liveOver } from '../live/live-over.ts';
+import { checkLiveOptions, liveFrom } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
 import { liveKeyIn, memoryLiveSource, redisLiveSource } from '../live/sources.ts';
 import type { LimiterMetrics } from '../metrics.ts';
@@ -50,7 +50,7 @@ export function compose({ backend, ...options }: ComposeOptions): Composed {
   const maxEntries = denyEntries(options.denyCache);
   if (backend.kind === 'store') {
     const source = liveOptions && memoryLiveSource();
-    const live = source && liveOver({ source, policies: options.policies, actor: options.actor, ...liveOptions });
+    const live = source && liveFrom({ source, policies: options.policies, actor: options.actor, ...liveOptions });
     const { store } = backend;
     return { store, leases: leases(store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
   }
@@ -98,7 +98,7 @@ function onRedis(
   if (liveOptions === undefined) return { ...parts, live: undefined };
   const { deadlineMs: changeMs = LIVE_DEADLINE_MS } = liveOptions;
   const source = redisLiveSource({ client, bus, namespace, deadlineMs: changeMs, outboxCap, listens: true });
-  return { ...parts, live: liveOver({ source, policies, actor, ...liveOptions }) };
+  return { ...parts, live: liveFrom({ source, policies, actor, ...liveOptions }) };
 }
 
 function leaseHits(metrics: ComposeOptions['metrics']): () => void {

@@ -10,12 +10,12 @@ import { countingMetrics, type RecordDecisionsOptions } from '../events/decision
 import { type NearLimitCrossing, nearLimitNotice, watchDecisions } from '../events/watch.ts';
 import { checkNamespace } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
-import { type LimiterMetrics, shield, shieldedMetrics } from '../metrics.ts';
+import { type LimiterMetrics, catchErrors, safeMetrics } from '../metrics.ts';
 import { policiesByName, type PolicyOptions } from '../policy.ts';
 import { type LimiterStore, windowKeys } from '../store/store.ts';
 import { compose } from './compose.ts';
 import type { Limiter } from './limiter.ts';
-import { limiterOver } from './operations.ts';
+import { limiterFrom } from './operations.ts';
 
 /** What {@link createLimiter} needs beside somewhere to keep windows. */
 export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {
@@ -141,7 +141,7 @@ function limiterOn(
     shards,
     namespace,
     outboxCap,
-    metrics: options.metrics === undefined ? undefined : shieldedMetrics(options.metrics),
+    metrics: options.metrics === undefined ? undefined : safeMetrics(options.metrics),
   });
   const onNearLimit = checkedListener(options.onNearLimit);
   const parts = compose({
@@ -159,7 +159,7 @@ function limiterOn(
   const { live } = parts;
   const watch = watchDecisions({ metrics, notice: nearLimitNotice({ store: parts.store, onNearLimit }) });
   const requests = requestReader(policies, windowKeys(shards, namespace), live);
-  return limiterOver({ decider: decider({ ...parts, watch, metrics }), policies, requests, live, actor, counter });
+  return limiterFrom({ decider: decider({ ...parts, watch, metrics }), policies, requests, live, actor, counter });
 }
 
 function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {
@@ -167,7 +167,7 @@ function checkedListener<Event>(listener: ((event: Event) => void) | undefined):
   if (typeof listener !== 'function') {
     throw new LimiterInputError('onNearLimit', `must be a function, not ${shown(listener)}`);
   }
-  return shield('onNearLimit')(listener);
+  return catchErrors('onNearLimit')(listener);
 }
 
 const OPTIONS = [

@@ -37,7 +37,7 @@ type Managing = Pick<Limiter, 'release' | 'renew' | 'penalize' | 'reward'>;
 type Changing = Pick<Limiter, 'reset' | 'block' | 'unblock' | 'blockEverywhere' | 'unblockEverywhere'>;
 
 /** The limiter's operations: each reads its input, and asks the decider. */
-export function limiterOver(parts: LimiterParts): Limiter {
+export function limiterFrom(parts: LimiterParts): Limiter {
   const { decider, policies, live, counter } = parts;
   let closed = false;
   const open = (): RequestReader => {

@@ -26,7 +26,7 @@ export interface BusListener {
   /** A window was blocked, unblocked or reset by hand, here or elsewhere. */
   readonly onKey?: (change: KeyChange, key: string) => void;
   /** Messages may have been missed: nothing that is remembered is sure. */
-  readonly onGap?: () => void;
+  readonly onMissed?: () => void;
   /** The version of the live entries, heard or read; it may be an old one. */
   readonly onVersion?: (version: string) => void;
 }
@@ -37,7 +37,7 @@ export interface Bus {
    * The time of `performance.now()` until which what was published is known to have come, but for the last second and a
    * half; 0 when nothing is known.
    */
-  readonly trustedUntil: number;
+  readonly freshUntil: number;
   listen(listener: BusListener): void;
   /** Opens the connection, the first time that it is called. */
   start(): void;
@@ -66,19 +66,19 @@ export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOpti
   const liveChannel = liveChannelOf(client, liveKey, namespace);
   let subscription: Subscription | undefined;
   let timer: NodeJS.Timeout | undefined;
-  let trustedUntil = 0;
+  let freshUntil = 0;
   let beating = false;
   let closed = false;
 
   function hear(message: string, channel: string): void {
-    if (channel === pulseChannel) trustedUntil = Math.max(trustedUntil, Number(message) + TRUST_MS);
+    if (channel === pulseChannel) freshUntil = Math.max(freshUntil, Number(message) + TRUST_MS);
     else if (channel === liveChannel) for (const { onVersion } of listeners) onVersion?.(message);
     else readChange(message, (change, key) => listeners.forEach(({ onKey }) => onKey?.(change, key)));
   }
 
   function gap(): void {
-    trustedUntil = 0;
-    for (const { onGap } of listeners) onGap?.();
+    freshUntil = 0;
+    for (const { onMissed } of listeners) onMissed?.();
     void pulse();
   }
 
@@ -102,14 +102,14 @@ export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOpti
 
   function close(): void {
     closed = true;
-    trustedUntil = 0;
+    freshUntil = 0;
     clearInterval(timer);
     subscription?.close();
   }
 
   return {
-    get trustedUntil() {
-      return trustedUntil;
+    get freshUntil() {
+      return freshUntil;
     },
     listen: (listener) => void listeners.push(listener),
     start() {

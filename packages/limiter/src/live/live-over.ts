@@ -60,7 +60,7 @@ export function livePolicies({
     await source.close();
     release();
   };
-  return liveOver({ source: { ...source, close }, actor: by, ...options });
+  return liveFrom({ source: { ...source, close }, actor: by, ...options });
 }
 
 /** @throws {LimiterInputError} unless it can be part of keys and channels */
@@ -80,7 +80,7 @@ export function checkLiveOptions(options: LiveOptions): LiveOptions {
   return options;
 }
 
-/** What {@link liveOver} is made of. */
+/** What {@link liveFrom} is made of. */
 export interface LiveParts {
   readonly source: LiveSource;
   /** Actor of changes that name none. */
@@ -93,7 +93,7 @@ export interface LiveParts {
 type Write = (entry: EntryWrite, by: ByHand | undefined) => Promise<Written>;
 
 /** {@link LivePolicies} over any source. The source is closed with them. */
-export function liveOver({ source, actor, policies, onError = () => undefined }: LiveParts): LivePolicies {
+export function liveFrom({ source, actor, policies, onError = () => undefined }: LiveParts): LivePolicies {
   const view = liveView(source, onError);
 
   async function write(entry: EntryWrite, by: ByHand = {}): Promise<Written> {

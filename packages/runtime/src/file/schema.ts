@@ -27,7 +27,7 @@ const name = z
   .regex(/^[a-z0-9_-]{1,64}$/u, 'must be named by 1 to 64 of a-z, 0-9, _ and -');
 
 /** An object that has these members and no other. */
-function members<Shape extends z.core.$ZodLooseShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+function strictObject<Shape extends z.core.$ZodLooseShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
   return z.strictObject(shape, {
     error: ({ code }) => (code === 'invalid_type' ? 'must be a mapping (`name: value`)' : undefined),
   });
@@ -49,7 +49,7 @@ const limit = whole(1, MAX_LIMIT).describe('Units in a window');
 const windowMs = whole(1, MAX_WINDOW_MS).describe('In ms. Left out for a quota');
 const blockMs = whole(0, MAX_BLOCK_MS).describe('How long a subject is refused after the limit, in ms. Default: 0');
 
-const policy = members({
+const policy = strictObject({
   algorithm: oneOf(policyAlgorithms).optional(),
   limit,
   windowMs: windowMs.optional(),
@@ -57,14 +57,14 @@ const policy = members({
   onUnavailable: oneOf(['open', 'closed', 'local']).describe('While Redis is away. Default: open').optional(),
   mode: mode.optional(),
   nearLimit: share().describe('Marks decisions from this share of the limit on').optional(),
-  lease: members({ size: whole(1, MAX_LIMIT), ttlMs: whole(10, MAX_WINDOW_MS) }).optional(),
+  lease: strictObject({ size: whole(1, MAX_LIMIT), ttlMs: whole(10, MAX_WINDOW_MS) }).optional(),
   buckets: whole(2, 120).describe('sliding-window').optional(),
   burst: whole(1, MAX_LIMIT).describe('token-bucket. Default: the limit').optional(),
   period: oneOf(['day', 'month']).describe('quota').optional(),
   timeZone: text(64).describe('quota. Default: UTC').optional(),
 }).describe('What definePolicy takes');
 
-const override = members({
+const override = strictObject({
   policy: name,
   subject: text(1024).describe('A subject, or a pattern such as org-7:*'),
   limit: limit.optional(),
@@ -77,8 +77,8 @@ const rateWindow = z
   .discriminatedUnion(
     'kind',
     [
-      members({ kind: z.literal('count'), calls: whole(1, 10_000) }),
-      members({ kind: z.literal('time'), windowMs: whole(1, DAY_MS) }),
+      strictObject({ kind: z.literal('count'), calls: whole(1, 10_000) }),
+      strictObject({ kind: z.literal('time'), windowMs: whole(1, DAY_MS) }),
     ],
     { error: 'must have kind: count with calls, or kind: time with windowMs' },
   )
@@ -87,12 +87,12 @@ const rateWindow = z
 const trip = z.discriminatedUnion(
   'strategy',
   [
-    members({
+    strictObject({
       strategy: z.literal('consecutive'),
       failures: whole(1, 10_000),
       forgetAfterMs: whole(1, DAY_MS).optional(),
     }),
-    members({
+    strictObject({
       strategy: z.literal('rate'),
       window: rateWindow,
       minimumCalls: whole(1, 1_000_000),
@@ -104,9 +104,9 @@ const trip = z.discriminatedUnion(
   },
 );
 
-const preset = members({
+const preset = strictObject({
   trip: trip.describe('What opens the breaker'),
-  slowCalls: members({ durationMs: whole(1, DAY_MS), rate: share() }).optional(),
+  slowCalls: strictObject({ durationMs: whole(1, DAY_MS), rate: share() }).optional(),
   openMs: whole(1, DAY_MS).describe('How long the first opening lasts, in ms'),
   maxOpenMs: whole(1, DAY_MS).optional(),
   openBackoff: z.number({ error: 'must be a number' }).min(1).max(10).optional(),
@@ -117,7 +117,7 @@ const preset = members({
     .describe('A call that takes longer is a failure, in ms; false: it may take any time')
     .optional(),
   quorum: z.number({ error: 'must be a number' }).gt(0).max(10_000).optional(),
-  ramp: members({ durationMs: whole(1, DAY_MS), startShare: share() }).optional(),
+  ramp: strictObject({ durationMs: whole(1, DAY_MS), startShare: share() }).optional(),
   record: list(oneOf(['transitions', 'failures', 'successes'])).optional(),
   mode: oneOf(['enforce', 'metrics-only']).optional(),
   version: whole(1, 2 ** 31 - 1)
@@ -141,10 +141,10 @@ export interface FileShape {
 }
 
 /** The shape of `spillway.yaml`; finer rules are those of `definePolicy`, `definePreset` and the live policies. */
-export const fileSchema: z.ZodType<FileShape> = members({
+export const fileSchema: z.ZodType<FileShape> = strictObject({
   policies: named(policy).describe('Policies (tiers) by name'),
   overrides: list(override).optional(),
-  lists: members({
+  lists: strictObject({
     allow: list(text(1024)).describe('Always admitted: subjects, patterns, addresses, networks').optional(),
     deny: list(text(1024)).describe('Always refused').optional(),
   }).optional(),
