@@ -32,15 +32,17 @@ function linksOf(text: string): readonly Link[] {
     }));
 }
 
-/** The anchors of a page's headings, as GitHub makes them. */
+/** A heading's anchor, as GitHub makes it. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(' ', '-');
+
+/** The anchors of a page's headings. */
 function anchorsOf(text: string): ReadonlySet<string> {
   const prose = text.replaceAll(/^```.*?^```/gmsu, '');
   const headings = [...prose.matchAll(/^#{1,6} (?<heading>.+)$/gmu)].map((match) => match.groups?.['heading'] ?? '');
-  const anchorOf = (heading: string): string =>
-    heading
-      .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
-      .replaceAll(' ', '-');
   return new Set(headings.map(anchorOf));
 }
 
