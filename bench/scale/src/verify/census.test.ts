@@ -6,7 +6,7 @@ const held = { name: 'app 1', liveBytes: 30 * MB, rssBytes: 100 * MB, openFiles:
 const census: Census = {
   vitals: new Map([[1, held]]),
   redisClients: 20,
-  lastingKeys: 40,
+  lastingKeys: ['outbox', 'queue'],
   keptJobs: 10,
   expiringKeys: 100,
   poolerClients: 10,
@@ -22,15 +22,21 @@ describe('checkSoak', () => {
   it('passes what is as it was, and what became less', () => {
     expect(failedAfter({})).toEqual([]);
     expect(
-      failedAfter({ redisClients: 19, lastingKeys: 39, vitals: new Map([[1, { ...held, rssBytes: MB }]]) }),
+      failedAfter({ redisClients: 19, lastingKeys: ['outbox'], vitals: new Map([[1, { ...held, rssBytes: MB }]]) }),
     ).toEqual([]);
+  });
+
+  it('names a key that is new and never expires', () => {
+    const after = { ...census, lastingKeys: [...census.lastingKeys, 'forgotten'] };
+    const checks = checkSoak({ before: census, after, users: 100, seconds: 60 });
+    expect(checks.flatMap(({ details = [] }) => details)).toEqual(['it never expires, and is new: forgotten']);
   });
 
   it.each<[string, Partial<Census>]>([
     ['Memory in use', { vitals: new Map([[1, { ...held, liveBytes: 39 * MB }]]) }],
     ['Resident memory', { vitals: new Map([[1, { ...held, rssBytes: 165 * MB }]]) }],
     ['Open files and sockets', { vitals: new Map([[1, { ...held, openFiles: 73 }]]) }],
-    ['Keys of Redis', { lastingKeys: 41 }],
+    ['Keys of Redis', { lastingKeys: ['outbox', 'queue', 'forgotten'] }],
     ['Keys of Redis', { keptJobs: 1_001 }],
     ['Keys of Redis', { expiringKeys: 901 }],
     ['Connections', { redisClients: 21 }],

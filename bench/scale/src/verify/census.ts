@@ -10,7 +10,7 @@ export interface Census {
   readonly vitals: ReadonlyMap<number, Vitals & { readonly name: string }>;
   readonly redisClients: number;
   /** Keys of Redis that never expire, but the last jobs of the queue. */
-  readonly lastingKeys: number;
+  readonly lastingKeys: readonly string[];
   /** Jobs that the queue keeps of those that are done. */
   readonly keptJobs: number;
   /** Keys that expire: windows, blocks, what the breakers count. */
@@ -38,7 +38,7 @@ export async function readCensus(stack: Stack, vitals: Census['vitals']): Promis
     return {
       vitals,
       redisClients: clients.flat().filter((line) => line.startsWith('id=')).length,
-      lastingKeys: sum(({ lasting }) => lasting),
+      lastingKeys: counts.flatMap(({ lasting }) => lasting),
       keptJobs: sum(({ jobs }) => jobs),
       expiringKeys: sum(({ expiring }) => expiring),
       poolerClients: pools.filter(({ user }) => user === FLEET_ROLE).length,
@@ -51,7 +51,7 @@ export async function readCensus(stack: Stack, vitals: Census['vitals']): Promis
 }
 
 interface KeyCount {
-  readonly lasting: number;
+  readonly lasting: readonly string[];
   readonly jobs: number;
   readonly expiring: number;
 }
@@ -60,7 +60,8 @@ interface KeyCount {
 const JOB = /^\{[^}]+\}:[^:]+:\d+$/u;
 
 async function countKeys(redis: Redis): Promise<KeyCount> {
-  let [lasting, jobs, expiring] = [0, 0, 0];
+  const lasting: string[] = [];
+  let [jobs, expiring] = [0, 0];
   let cursor = '0';
   do {
     const [next, keys] = await redis.scan(cursor, 'COUNT', 1_000);
@@ -70,7 +71,7 @@ async function countKeys(redis: Redis): Promise<KeyCount> {
       if (ttl >= 0) expiring += 1;
       else if (JOB.test(key)) jobs += 1;
       // Expired between the two looks.
-      else if (ttl === -1) lasting += 1;
+      else if (ttl === -1) lasting.push(key);
     }
   } while (cursor !== '0');
   return { lasting, jobs, expiring };
@@ -125,16 +126,19 @@ export function checkSoak({ before, after, users, seconds }: SoakOptions): reado
 }
 
 function serverChecks(before: Census, after: Census, users: number): readonly Check[] {
-  const told = (name: keyof Omit<Census, 'vitals'>): string => `${before[name]} → ${after[name]}`;
+  const told = (name: keyof Omit<Census, 'vitals' | 'lastingKeys'>): string => `${before[name]} → ${after[name]}`;
+  const known = new Set(before.lastingKeys);
+  const added = after.lastingKeys.filter((key) => !known.has(key));
   return [
     {
       name: 'Keys of Redis ended where they began',
       promised: `none more that never expires, at most ${MOST_JOBS} kept jobs, at most ${KEYS_A_USER} that expire for a user`,
-      found: `${told('lastingKeys')} that never expire, ${told('keptJobs')} jobs, ${told('expiringKeys')} that expire`,
+      found: `${before.lastingKeys.length} → ${after.lastingKeys.length} that never expire, ${told('keptJobs')} jobs, ${told('expiringKeys')} that expire`,
       passed:
-        after.lastingKeys <= before.lastingKeys &&
+        after.lastingKeys.length <= before.lastingKeys.length &&
         after.keptJobs <= MOST_JOBS &&
         after.expiringKeys <= KEYS_A_USER * users,
+      details: added.slice(0, 20).map((key) => `it never expires, and is new: ${key}`),
     },
     {
       name: 'Connections ended where they began',
