@@ -53,14 +53,14 @@ export function workerRegistry(): WorkerRegistry {
   const refused = counter('dead_lettered_events', 'Events that Postgres refused and this worker kept as dead letters.');
   const jobs = new Counter({
     name: 'spillway_worker_jobs_total',
-    help: 'Jobs by outcome; postponed ones come again.',
+    help: 'Jobs by outcome; postponed ones are retried.',
     labelNames: ['outcome'] as const,
     registers,
   });
   for (const outcome of ['stored', 'failed', 'postponed'] as const) jobs.inc({ outcome }, 0);
   const durations = new Histogram({
     name: 'spillway_worker_sink_duration_seconds',
-    help: 'How long the sink had a job.',
+    help: 'Time that the sink took for a job.',
     buckets: JOB_BUCKETS,
     registers,
   });

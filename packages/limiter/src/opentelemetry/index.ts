@@ -30,7 +30,7 @@ export function openTelemetryMetrics(options: OpenTelemetryMetricsOptions = {}):
     });
 
   const decisions = counter('decisions', '{decision}', 'Decisions by policy and outcome.');
-  const durations = duration('decision.duration', 'From the call to the answer.');
+  const durations = duration('decision.duration', 'Time from a call to its decision.');
   const nearLimit = counter('near_limit', '{decision}', 'Admitted requests of subjects near their limit.');
   const batchSize = meter.createHistogram('spillway.limiter.batch.size', {
     unit: '{request}',
@@ -39,7 +39,7 @@ export function openTelemetryMetrics(options: OpenTelemetryMetricsOptions = {}):
     advice: { explicitBucketBoundaries: [1, 2, 4, 8, 16, 32, 64] },
   });
   const batchTimes = duration('batch.duration', 'From sending a batch to its reply.');
-  const cacheHits = counter('cache.hits', '{decision}', 'Decisions made without asking Redis.');
+  const cacheHits = counter('cache.hits', '{decision}', 'Decisions made in the process, without a call to Redis.');
   const fallbacks = counter('fallbacks', '{decision}', 'Decisions made without Redis.');
   const dropped = counter('events.dropped', '{event}', 'Audit events lost because the outbox was full.');
   return {

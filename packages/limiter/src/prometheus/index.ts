@@ -62,12 +62,18 @@ export function prometheusMetrics(options: PrometheusMetricsOptions): Prometheus
     );
 
   const decisions = counter('decisions_total', 'Decisions by policy and outcome.', ['policy', 'outcome']);
-  const durations = histogram('decision_duration_seconds', 'From the call to the answer.', durationBuckets, ['policy']);
+  const durations = histogram('decision_duration_seconds', 'Time from a call to its decision.', durationBuckets, [
+    'policy',
+  ]);
   const nearLimit = counter('near_limit_total', 'Admitted requests of subjects near their limit.', ['policy']);
   const batchSize = histogram('batch_size', 'Requests decided by one script call.', [1, 2, 4, 8, 16, 32, 64]);
-  const batchTimes = histogram('batch_duration_seconds', 'From sending a batch to its reply.', durationBuckets);
-  const cacheHits = counter('cache_hits_total', 'Decisions made without asking Redis.', ['kind']);
-  const fallbacks = counter('fallbacks_total', 'Decisions made without Redis.', ['policy', 'answer', 'cause']);
+  const batchTimes = histogram('batch_duration_seconds', 'Time from sending a batch to its reply.', durationBuckets);
+  const cacheHits = counter('cache_hits_total', 'Decisions made in the process, without a call to Redis.', ['kind']);
+  const fallbacks = counter('fallbacks_total', 'Decisions made while Redis was unavailable.', [
+    'policy',
+    'answer',
+    'cause',
+  ]);
   const dropped = counter('dropped_events_total', 'Audit events lost because the outbox was full.');
   return {
     metrics: {

@@ -33,22 +33,45 @@ const JOB_LABEL = 'maintenance_job';
 const ofFleet = 'All workers report the same.';
 
 export const trailMetrics: readonly TrailMetric[] = [
-  seconds('audit_oldest_event_age_ms', 'oldest_event_age_seconds', `Age of the oldest event on its way. ${ofFleet}`),
+  seconds(
+    'audit_oldest_event_age_ms',
+    'oldest_event_age_seconds',
+    `Age of the oldest event that is not stored yet. ${ofFleet}`,
+  ),
   seconds('audit_flush_lag_ms', 'flush_lag_seconds', `Age of the oldest event in the outboxes. ${ofFleet}`),
   seconds('audit_queue_age_ms', 'queue_age_seconds', `Age of the oldest event in the queue. ${ofFleet}`),
   gauge('audit_outbox_events', 'outbox_events', `Events in the outboxes. ${ofFleet}`),
-  gauge('audit_queue_jobs', 'queue_jobs', `Jobs of events that wait or run. ${ofFleet}`),
-  gauge('audit_failed_jobs', 'failed_jobs', `Jobs that failed for good and hold their events. ${ofFleet}`),
+  gauge('audit_queue_jobs', 'queue_jobs', `Jobs of events that are waiting or running. ${ofFleet}`),
+  gauge('audit_failed_jobs', 'failed_jobs', `Jobs that are no longer retried and keep their events. ${ofFleet}`),
   gauge('audit_dead_letters', 'dead_letters', `Refused events that wait to be replayed. ${ofFleet}`),
   total('audit_dropped_total', 'dropped_events_total', `Events lost because an outbox was full. ${ofFleet}`),
-  gauge('audit_blocks_capped', 'blocks_capped', `Blocks of ten minutes without a row of their own. ${ofFleet}`),
-  gauge('audit_missing_events', 'missing_events', `Events that the reconcile found nowhere. ${ofFleet}`),
-  total('audit_duplicates_total', 'duplicate_events_total', `Events that came again and changed nothing. ${ofFleet}`),
+  gauge('audit_blocks_capped', 'blocks_capped', `Blocks of the last ten minutes that have no row. ${ofFleet}`),
+  gauge('audit_missing_events', 'missing_events', `Events that the reconcile job found nowhere. ${ofFleet}`),
+  total(
+    'audit_duplicates_total',
+    'duplicate_events_total',
+    `Events that were delivered again and changed nothing. ${ofFleet}`,
+  ),
   seconds('clock_skew_ms', 'clock_skew_seconds', 'How far a clock is ahead of that of Postgres.', 'clock'),
-  gauge('partition_months_ready', 'partition_months_ready', `Months of an archive after this one. ${ofFleet}`, 'table'),
-  gauge('partition_days_ready', 'partition_days_ready', `Days of a table after this one. ${ofFleet}`, 'table'),
-  seconds('job_last_success_age_ms', 'job_last_success_age_seconds', `Since a job last succeeded. ${ofFleet}`, 'job'),
-  seconds('job_duration_ms', 'job_duration_seconds', `How long a job's last success took. ${ofFleet}`, 'job'),
+  gauge(
+    'partition_months_ready',
+    'partition_months_ready',
+    `Partitions of an archive for the months after this one. ${ofFleet}`,
+    'table',
+  ),
+  gauge(
+    'partition_days_ready',
+    'partition_days_ready',
+    `Partitions of a table for the days after this one. ${ofFleet}`,
+    'table',
+  ),
+  seconds(
+    'job_last_success_age_ms',
+    'job_last_success_age_seconds',
+    `Time since a job last succeeded. ${ofFleet}`,
+    'job',
+  ),
+  seconds('job_duration_ms', 'job_duration_seconds', `Duration of a job's last success. ${ofFleet}`, 'job'),
 ];
 
 /**
@@ -59,7 +82,7 @@ export function registerTrailGauges(registry: Registry, state: () => MonitorStat
   for (const metric of trailMetrics) registerOne(registry, metric, state);
   const age = new Gauge({
     name: 'spillway_worker_observed_age_seconds',
-    help: 'How long ago this worker last looked at the trail.',
+    help: 'Time since this worker last measured the trail.',
     registers: [registry],
     collect() {
       age.reset();
