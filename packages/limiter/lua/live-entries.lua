@@ -12,11 +12,13 @@
 --        last beat a limiter counts as alive (ms), [6] id of the limiter that
 --        asks, or '', [7] the entry's field, [8] to set: its value; to block: how
 --        long (ms), 0 = until it is removed, [9] actor, [10] note, [11] action,
---        [12] kind of object, [13] object, [14] before, JSON, if there is no entry
+--        [12] kind of object, [13] object, [14] before, JSON, if there is no entry,
+--        [15] what must be stored now: '' = anything, '-' = nothing, else '=' and
+--        the entry's value
 -- Reply  to read: the time (ms), then fields and values in turn
 --        else: 1 when the entry was there before, 0 when it was not, -1 when
---        there is no room for one more (nothing was written then); how many other
---        limiters listen; the entry's value
+--        there is no room for one more, -2 when something else than [15] is stored
+--        (nothing was written then); how many other limiters listen; the entry's value
 -- Events type 'change', unless an entry to remove was not there.
 --        PUBLISHes the new version on the channel.
 --
@@ -51,6 +53,8 @@ if #over > 0 then
 end
 
 local before = redis.call('HGET', key, field)
+local expected = ARGV[15]
+if expected ~= '' and expected ~= (before and '=' .. before or '-') then return { -2, 0, '' } end
 if operation == 'remove' then
   if not before then return { 0, listening(), '' } end
   value = ''

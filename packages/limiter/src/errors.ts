@@ -36,6 +36,19 @@ export class LimiterUnavailableError extends Error {
   }
 }
 
+/** A live entry was not changed, since it is not (or no more) what the option `onlyIf` wants it to be. */
+export class LiveConflictError extends Error {
+  readonly code = 'entry_changed';
+  override readonly name = 'LiveConflictError';
+  /** The policy, `policy/subject` of the override, or the list entry. */
+  readonly object: string;
+
+  constructor(object: string) {
+    super(`${shown(object)} was not changed: it is not what onlyIf wants`);
+    this.object = object;
+  }
+}
+
 /** `waitFor` gave up: the request would not fit in time. */
 export class LimiterWaitError extends Error {
   readonly code = 'wait_exceeded';

@@ -23,6 +23,7 @@ it('exports exactly this', () => {
       'LimiterInputError',
       'LimiterUnavailableError',
       'LimiterWaitError',
+      'LiveConflictError',
       'LiveEntryError',
       'MAX_BLOCK_MS',
       'MAX_LIMIT',

@@ -19,7 +19,13 @@ export { AUTO_LOG_LIMIT, policyAlgorithms } from './algorithms/registry.ts';
 export { parseBlockEvent, parseDecisionCountsEvent, parseNearLimitEvent } from './events/outbox-events.ts';
 export type { BlockEvent, DecisionCountsEvent, NearLimitEvent } from './events/outbox-events.ts';
 export type { RecordDecisionsOptions } from './events/decision-counts.ts';
-export { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LimiterWaitError } from './errors.ts';
+export {
+  LimiterClosedError,
+  LimiterInputError,
+  LimiterUnavailableError,
+  LimiterWaitError,
+  LiveConflictError,
+} from './errors.ts';
 export { createLimiter } from './limiter/create-limiter.ts';
 export type { LimiterOptions, LimiterSettings } from './limiter/create-limiter.ts';
 export type { ActionOption, ChangeOptions, Limiter } from './limiter/limiter.ts';
@@ -54,6 +60,7 @@ export type {
   Decision,
   DecisionReason,
   LiveChange,
+  LiveChangeOptions,
   WaitOptions,
 } from './types.ts';
 export { DEFAULT_ACTION } from './store/store.ts';

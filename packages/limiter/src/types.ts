@@ -112,6 +112,16 @@ export interface BlockOptions extends ByHand {
 /** How to block a subject under every policy and action. */
 export type BlockEverywhereOptions = Omit<BlockOptions, 'action'>;
 
+/** How to change a live entry. */
+export interface LiveChangeOptions<Entry> extends ByHand {
+  /**
+   * Makes the change only if this holds for the entry that is stored at that moment, undefined where there is none; otherwise
+   * it rejects with `LiveConflictError`. Look and change are one step: of two changes that want the same entry one is made.
+   * @default the change is made, whatever is stored
+   */
+  readonly onlyIf?: (stored: Entry | undefined) => boolean;
+}
+
 /** What came of a change of the live policies. */
 export interface LiveChange {
   /** Whether there was such an entry before. */

@@ -166,6 +166,55 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
     });
   });
 
+  it('are changed only while onlyIf holds for what is stored, and nothing is changed otherwise', async () => {
+    const policy = { name: 'uploads', limit: 11, windowMs: 60_000 };
+    const absent = { onlyIf: (stored: unknown) => stored === undefined };
+    await live.setPolicy(policy, absent);
+    const conflict = { code: 'entry_changed', object: 'uploads' };
+    await expect(live.setPolicy({ ...policy, limit: 12 }, absent)).rejects.toMatchObject(conflict);
+    await live.setPolicy({ ...policy, limit: 13 }, { onlyIf: (stored) => stored?.limit === 11 });
+    await expect(live.removePolicy('uploads', { onlyIf: (stored) => stored?.limit === 11 })).rejects.toMatchObject(
+      conflict,
+    );
+    expect(await live.list()).toMatchObject({ policies: [{ limit: 13 }] });
+    await live.removePolicy('uploads', { onlyIf: (stored) => stored?.limit === 13 });
+
+    const override = { policy: 'uploads', subject: 'a:b', limit: 3 };
+    await live.setOverride(override, absent);
+    await expect(live.setOverride(override, absent)).rejects.toMatchObject({ object: 'uploads/a:b' });
+    await live.removeOverride(override, { onlyIf: (stored) => stored?.subject === 'a:b' && stored.limit === 3 });
+    await live.deny('10.1.2.3/8', absent);
+    await expect(live.allow('10.0.0.0/8', absent)).rejects.toMatchObject({ object: '10.0.0.0/8' });
+    await live.allow('10.0.0.0/8', { onlyIf: (stored) => stored === 'deny' });
+    await expect(live.unlist('10.0.0.0/8', { onlyIf: (stored) => stored === 'deny' })).rejects.toMatchObject({
+      code: 'entry_changed',
+    });
+    expect(await live.list()).toMatchObject({ policies: [], overrides: [], allowed: ['10.0.0.0/8'], denied: [] });
+  });
+
+  it('are changed once by changes that race and want the same', async () => {
+    const race = async (work: (limit: number) => Promise<unknown>): Promise<number> => {
+      const settled = await Promise.allSettled(Array.from({ length: 20 }, (_, index) => work(index + 1)));
+      return settled.filter(({ status }) => status === 'fulfilled').length;
+    };
+    const absent = { onlyIf: (stored: unknown) => stored === undefined };
+    expect(await race((limit) => live.setPolicy({ name: 'raced', limit, windowMs: 1_000 }, absent))).toBe(1);
+    const before = (await live.list()).policies[0]?.limit;
+    const same = { onlyIf: (stored: { readonly limit?: number } | undefined) => stored?.limit === before };
+    expect(await race((limit) => live.setPolicy({ name: 'raced', limit: limit + 100, windowMs: 1_000 }, same))).toBe(1);
+    expect(await race((limit) => live.setOverride({ policy: 'raced', subject: 'u', limit }, absent))).toBe(1);
+    expect(await race(() => live.deny('mallory', absent))).toBe(1);
+  });
+
+  it('refuse an onlyIf that is no function, and one where it has no meaning', async () => {
+    const bad = { onlyIf: 'W/"1"' } as object;
+    await expect(live.deny('x', bad)).rejects.toMatchObject({ code: 'invalid_input', field: 'onlyIf' });
+    await expect(live.unblockEverywhere('x', { onlyIf: () => true } as object)).rejects.toMatchObject({
+      code: 'invalid_input',
+      field: 'options.onlyIf',
+    });
+  });
+
   it('keep plans, presets and the file that they came from', async () => {
     await live.setPlan({ name: 'pro', policies: ['uploads', 'logins'] });
     expect(live.plan('pro')).toEqual(['uploads', 'logins']);

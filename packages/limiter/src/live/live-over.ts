@@ -2,9 +2,9 @@ import { namespaceProblem, type RedisClientOrUrl } from '@spillway/redis';
 import type { Policy } from '../algorithms/registry.ts';
 import { redisOf } from '../backend.ts';
 import { BY_HAND, checkSubject, readActor, readByHand, wholeNumberWithin } from '../checks.ts';
-import { checkMembers, LimiterInputError, shown } from '../errors.ts';
+import { checkMembers, LimiterInputError, LiveConflictError, shown } from '../errors.ts';
 import { checkNumbers, definePolicy, MAX_BLOCK_MS } from '../policy.ts';
-import type { ByHand } from '../types.ts';
+import type { ByHand, LiveChangeOptions } from '../types.ts';
 import { redisBus } from './bus.ts';
 import {
   checkAppliedFile,
@@ -14,6 +14,7 @@ import {
   checkPolicyName,
   checkPreset,
   fields,
+  type LiveEntries,
   type LiveEntryError,
   type Override,
   readBlockValue,
@@ -90,19 +91,51 @@ export interface LiveParts {
   readonly onError?: (error: LiveEntryError) => void;
 }
 
-type Write = (entry: EntryWrite, by: ByHand | undefined) => Promise<Written>;
+/** @param pick the entry itself, of entries that hold no other; a change without it takes no `onlyIf` */
+type Write = <Entry = never>(
+  entry: EntryWrite,
+  by: LiveChangeOptions<Entry> | undefined,
+  pick?: (entries: LiveEntries) => Entry | undefined,
+) => Promise<Written>;
+
+/** How often a change is tried while others write the same entry and `onlyIf` still holds. */
+const MOST_ATTEMPTS = 16;
 
 /** {@link LivePolicies} over any source. The source is closed with them. */
 export function liveFrom({ source, actor, policies, onError = () => undefined }: LiveParts): LivePolicies {
   const view = liveView(source, onError);
 
-  async function write(entry: EntryWrite, by: ByHand = {}): Promise<Written> {
-    checkMembers('options', by, BY_HAND);
-    const written = await source.write(entry, readByHand(by, actor));
+  const write: Write = async (entry, by = {}, pick) => {
+    checkMembers('options', by, pick === undefined ? BY_HAND : [...BY_HAND, 'onlyIf']);
+    const { onlyIf } = by;
+    if (onlyIf !== undefined && typeof onlyIf !== 'function') {
+      throw new LimiterInputError('onlyIf', `must be a function, not ${shown(onlyIf)}`);
+    }
+    const holds = onlyIf && ((stored: LiveEntries) => onlyIf(pick?.(stored)));
+    const written = await attempt(entry, readByHand(by, actor), holds);
     if (written === 'full') {
       throw new LimiterInputError('live', `holds ${MAX_ENTRIES} entries and has no room for one more`);
     }
+    if (written === 'changed') throw new LiveConflictError(entry.object);
     await view.refresh();
+    return written;
+  };
+
+  /** Looks, and writes if nothing was written since; else it looks again. */
+  async function attempt(
+    entry: EntryWrite,
+    by: Required<ByHand>,
+    holds: ((stored: LiveEntries) => boolean) | undefined,
+  ): Promise<Written | 'full' | 'changed'> {
+    if (holds === undefined) return source.write(entry, by);
+    let written: Written | 'full' | 'changed' = 'changed';
+    for (let attempts = 0; attempts < MOST_ATTEMPTS && written === 'changed'; attempts += 1) {
+      const { fields: all, ...read } = await source.load();
+      const expected = all.get(entry.field) ?? null;
+      const alone = new Map(expected === null ? [] : [[entry.field, expected]]);
+      if (!holds(readEntries({ ...read, fields: alone }, onError))) return 'changed';
+      written = await source.write({ ...entry, expected }, by);
+    }
     return written;
   }
 
@@ -139,6 +172,15 @@ const blockEntry = (subject: string): EntryPlace => ({
   object: subject,
 });
 
+type Verdict = 'allow' | 'deny';
+
+const onlyPolicy = ({ policies: [policy] }: LiveEntries): Policy | undefined => policy;
+const onlyOverride = ({ overrides: [override] }: LiveEntries): Override | undefined => override;
+const onlyVerdict = ({ allowed, denied }: LiveEntries): Verdict | undefined => {
+  if (allowed.length > 0) return 'allow';
+  return denied.length > 0 ? 'deny' : undefined;
+};
+
 function policyChanges(
   write: Write,
   inCode: (name: string) => Policy | undefined,
@@ -149,11 +191,12 @@ function policyChanges(
       const code = inCode(policy.name);
       const instead = code === undefined ? {} : { instead: JSON.stringify(code) };
       const value = JSON.stringify(policy);
-      return changeOf(await write({ ...policyEntry(policy.name), value, action: 'set_policy', ...instead }, by));
+      const entry = { ...policyEntry(policy.name), value, action: 'set_policy', ...instead };
+      return changeOf(await write(entry, by, onlyPolicy));
     },
     async removePolicy(name, by) {
       checkPolicyName(name);
-      return changeOf(await write({ ...policyEntry(name), action: 'remove_policy' }, by));
+      return changeOf(await write({ ...policyEntry(name), action: 'remove_policy' }, by, onlyPolicy));
     },
   };
 }
@@ -168,22 +211,27 @@ function overrideChanges(
       const base = baseOf(policy);
       if (base !== undefined) checkNumbers(base, override);
       const value = JSON.stringify(patch);
-      return changeOf(await write({ ...overrideEntry({ policy, subject }), value, action: 'set_override' }, by));
+      const entry = { ...overrideEntry({ policy, subject }), value, action: 'set_override' };
+      return changeOf(await write(entry, by, onlyOverride));
     },
     async removeOverride({ policy, subject }, by) {
       checkPolicyName(policy);
       const place = { policy, subject: checkedText(subject) };
-      return changeOf(await write({ ...overrideEntry(place), action: 'remove_override' }, by));
+      return changeOf(await write({ ...overrideEntry(place), action: 'remove_override' }, by, onlyOverride));
     },
   };
 }
 
 function listChanges(write: Write): Pick<LivePolicies, 'allow' | 'deny' | 'unlist'> {
-  const change = async (entry: string, verdict: 'allow' | 'deny' | undefined, by?: ByHand): Promise<Written> => {
+  const change = async (
+    entry: string,
+    verdict: Verdict | undefined,
+    by?: LiveChangeOptions<Verdict>,
+  ): Promise<Written> => {
     const object = checkListEntry(entry);
     const value = verdict === undefined ? {} : { value: verdict };
     const action = verdict ?? 'unlist';
-    return write({ field: fields.list(object), ...value, action, objectKind: 'list', object }, by);
+    return write({ field: fields.list(object), ...value, action, objectKind: 'list', object }, by, onlyVerdict);
   };
   return {
     allow: async (entry, by) => changeOf(await change(entry, 'allow', by)),

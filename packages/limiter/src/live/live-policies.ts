@@ -1,7 +1,7 @@
 import type { Policy } from '../algorithms/registry.ts';
 import type { Listing } from '../decision.ts';
 import type { PolicyOptions } from '../policy.ts';
-import type { BlockedEverywhere, BlockEverywhereOptions, ByHand, LiveChange } from '../types.ts';
+import type { BlockedEverywhere, BlockEverywhereOptions, ByHand, LiveChange, LiveChangeOptions } from '../types.ts';
 import type { AppliedFile, LiveEntries, LiveEntryError, Override, Plan, StoredPreset } from './entries.ts';
 
 /** Options of {@link livePolicies}. */
@@ -15,22 +15,23 @@ export interface LiveOptions {
 /**
  * Policies, overrides, lists and blocks that hold within a second in all limiters of the Redis that are made with `live`.
  * Each change is a row of `spillway.changes`, with who made it. Setters return when they hold in this process, reject with
- * `LimiterInputError` for bad input and with `LimiterUnavailableError` when Redis is away.
+ * `LimiterInputError` for bad input, with `LiveConflictError` when `onlyIf` does not hold, and with `LimiterUnavailableError`
+ * when Redis is away.
  */
 export interface LivePolicies {
   /** Puts a policy in the place of the one of that name in code, or adds a new one. */
-  setPolicy(policy: PolicyOptions, by?: ByHand): Promise<LiveChange>;
+  setPolicy(policy: PolicyOptions, by?: LiveChangeOptions<Policy>): Promise<LiveChange>;
   /** Back to the code's policy. */
-  removePolicy(name: string, by?: ByHand): Promise<LiveChange>;
+  removePolicy(name: string, by?: LiveChangeOptions<Policy>): Promise<LiveChange>;
   /** Gives some subjects other numbers; what they used stays used. */
-  setOverride(override: Override, by?: ByHand): Promise<LiveChange>;
-  removeOverride(place: Pick<Override, 'policy' | 'subject'>, by?: ByHand): Promise<LiveChange>;
+  setOverride(override: Override, by?: LiveChangeOptions<Override>): Promise<LiveChange>;
+  removeOverride(place: Pick<Override, 'policy' | 'subject'>, by?: LiveChangeOptions<Override>): Promise<LiveChange>;
   /** Always admits a subject, a pattern of subjects (`org-*`), an address or a network (`10.0.0.0/8`), uncounted. */
-  allow(entry: string, by?: ByHand): Promise<LiveChange>;
+  allow(entry: string, by?: LiveChangeOptions<'allow' | 'deny'>): Promise<LiveChange>;
   /** Always refuses it. */
-  deny(entry: string, by?: ByHand): Promise<LiveChange>;
+  deny(entry: string, by?: LiveChangeOptions<'allow' | 'deny'>): Promise<LiveChange>;
   /** Takes an entry off both lists. */
-  unlist(entry: string, by?: ByHand): Promise<LiveChange>;
+  unlist(entry: string, by?: LiveChangeOptions<'allow' | 'deny'>): Promise<LiveChange>;
   /**
    * Refuses a subject under every policy and action, for `durationMs` or until it is unblocked, whatever list it is on.
    * The subject is taken as it is: `*` and addresses have no meaning here.

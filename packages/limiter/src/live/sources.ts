@@ -27,6 +27,7 @@ const LISTENERS = 'live-policies';
 const LISTENS_MS = 6_000;
 
 const FULL = -1;
+const CHANGED = -2;
 
 const script = defineScript(liveEntries, (reply): readonly unknown[] => (Array.isArray(reply) ? reply : []));
 
@@ -52,12 +53,13 @@ export function redisLiveSource(options: RedisSourceOptions): LiveSource {
       const [now, ...flat] = await run(['read']);
       return { fields: pairs(flat), nowMs: Number(now), askedAt };
     },
-    async write({ field, value, action, objectKind, object, instead = '' }, { actor, why }) {
+    async write({ field, value, action, objectKind, object, instead = '', expected }, { actor, why }) {
       const channel = liveChannelOf(client, liveKey, namespace);
       const where = [MAX_ENTRIES, outboxCap, channel, LISTENS_MS, listening?.id ?? '', field];
-      const change = [actor, why, action, objectKind, object, instead];
+      const change = [actor, why, action, objectKind, object, instead, expectedArgument(expected)];
       const [was, others, stored] = await run([operationOf(value), ...where, argumentOf(value), ...change]);
       if (was === FULL) return 'full';
+      if (was === CHANGED) return 'changed';
       return { existed: was === 1, otherLimiters: Number(others), value: String(stored) };
     },
     listen(onVersion) {
@@ -74,6 +76,11 @@ export function redisLiveSource(options: RedisSourceOptions): LiveSource {
 function operationOf(value: EntryWrite['value']): 'remove' | 'set' | 'block' {
   if (value === undefined) return 'remove';
   return typeof value === 'string' ? 'set' : 'block';
+}
+
+function expectedArgument(expected: EntryWrite['expected']): string {
+  if (expected === undefined) return '';
+  return expected === null ? '-' : `=${expected}`;
 }
 
 function argumentOf(value: EntryWrite['value'] = ''): string | number {
@@ -111,8 +118,9 @@ export function memoryLiveSource(): LiveSource {
       nowMs: Date.now(),
       askedAt: performance.now(),
     }),
-    async write({ field, value }) {
+    async write({ field, value, expected }) {
       removeOver();
+      if (expected !== undefined && expected !== (entries.get(field) ?? null)) return 'changed';
       const existed = entries.has(field);
       if (value !== undefined && !existed && entries.size >= MAX_ENTRIES) return 'full';
       entries.delete(field);
@@ -141,6 +149,8 @@ export interface EntryWrite {
   readonly object: string;
   /** What holds where there is no entry, as JSON. */
   readonly instead?: string;
+  /** The stored value without which nothing is written; null = no entry. @default whatever is stored */
+  readonly expected?: string | null;
 }
 
 /** What came of a write: with what is stored now, empty for nothing. */
@@ -151,8 +161,11 @@ export interface Written extends LiveChange {
 /** Where live entries are kept. Redis and memory pass one conformance suite. */
 export interface LiveSource {
   load(): Promise<StoredEntries>;
-  /** Writes an entry and records it in the trail, if there is one. Gives `full` when there was no room. */
-  write(entry: EntryWrite, by: Required<ByHand>): Promise<Written | 'full'>;
+  /**
+   * Writes an entry and records it in the trail, if there is one. Gives `full` when there was no room, and `changed` when
+   * another value than the expected one is stored.
+   */
+  write(entry: EntryWrite, by: Required<ByHand>): Promise<Written | 'full' | 'changed'>;
   /** Calls back with a version that may be new. Called more often than needed, never too seldom. */
   listen(onVersion: (version: string) => void): void;
   close(): Promise<void>;
