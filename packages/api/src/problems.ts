@@ -1,6 +1,6 @@
 import { BreakerInputError, StoreUnavailableError } from '@spillway/breaker';
 import { classifyDbError, InvalidCursorError, InvalidOptionError } from '@spillway/db';
-import { LimiterClosedError, LimiterInputError, LimiterUnavailableError } from '@spillway/limiter';
+import { LimiterClosedError, LimiterInputError, LimiterUnavailableError, LiveConflictError } from '@spillway/limiter';
 import { problemResponse } from '@spillway/limiter/http';
 import { HTTPException } from 'hono/http-exception';
 
@@ -44,6 +44,7 @@ export const problems = {
   'method-not-allowed': [405, 'Method not allowed'],
   'gap-resolved': [409, 'The gap is resolved already'],
   'request-in-progress': [409, 'A request with this Idempotency-Key is in progress'],
+  'precondition-failed': [412, 'It is not what If-Match or If-None-Match say'],
   'body-too-large': [413, 'The body is too large'],
   'not-json': [415, 'The body is not JSON'],
   'idempotency-key-reused': [422, 'The Idempotency-Key was used for another request'],
@@ -120,6 +121,11 @@ export function tooLargeProblem(maxBytes: number): Response {
   return fieldProblem('body-too-large', 'body', `must be at most ${maxBytes} bytes`, { Connection: 'close' });
 }
 
+/** 412: what is there now is not what the request's conditions want. */
+function preconditionFailed(): Response {
+  return problem('precondition-failed', { detail: 'Nothing was changed: get it again, and change that.' });
+}
+
 /** Makes a problem document something to throw, where a handler may return nothing but its answer. */
 export function problemException(response: Response): HTTPException {
   // Its own status is never looked at: the response has one.
@@ -144,6 +150,7 @@ export function toProblem(error: unknown): Response {
   if (error instanceof InvalidOptionError) {
     return badRequestProblem([{ field: error.option, detail: 'is out of range' }]);
   }
+  if (error instanceof LiveConflictError) return preconditionFailed();
   const away = unavailability(error);
   return away === undefined ? problem('internal-error') : problem(away, {}, { 'Retry-After': '1' });
 }

@@ -23,7 +23,7 @@ const meanings: Readonly<Record<Refusal, string>> = {
   403: 'The key lacks the scope.',
   404: 'There is no such thing.',
   409: 'It was done before, or is being done.',
-  412: 'It was changed meanwhile.',
+  412: 'It is not what `If-Match` or `If-None-Match` say.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
   422: 'The Idempotency-Key was used for another request.',
@@ -38,6 +38,11 @@ interface RefusalResponse {
   readonly content: { readonly 'application/problem+json': { readonly schema: z.ZodType } };
 }
 
+/** The answer of a conditional GET to a client that has it already. */
+export const notModified: Record<304, { readonly description: string }> = {
+  304: { description: 'It is what `If-None-Match` names; no body.' },
+};
+
 /** The refusals of a route, for its OpenAPI description. */
 export function problemResponses<const Status extends Refusal>(
   ...statuses: readonly Status[]
@@ -47,15 +52,23 @@ export function problemResponses(...statuses: readonly Refusal[]): object {
   return Object.fromEntries(statuses.map((status) => [status, { description: meanings[status], content }]));
 }
 
+/** Headers of an answer, as the OpenAPI document describes them. */
+type Headers = Record<string, { readonly description: string; readonly schema: { readonly type: 'string' } }>;
+
 /** A JSON answer. */
 interface JsonResponse<Schema extends z.ZodType> {
   readonly description: string;
+  readonly headers?: Headers;
   readonly content: { readonly 'application/json': { readonly schema: Schema } };
 }
 
 /** Describes a JSON answer. */
-export function json<Schema extends z.ZodType>(schema: Schema, description: string): JsonResponse<Schema> {
-  return { description, content: { 'application/json': { schema } } };
+export function json<Schema extends z.ZodType>(
+  schema: Schema,
+  description: string,
+  headers: Headers = {},
+): JsonResponse<Schema> {
+  return { description, headers, content: { 'application/json': { schema } } };
 }
 
 /** A JSON body. */

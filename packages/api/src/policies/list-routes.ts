@@ -1,8 +1,10 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { checkListEntry } from '@spillway/limiter';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, milliseconds, enumOf, boundedText, why, finite } from '../openapi/fields.ts';
-import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
+import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
@@ -27,6 +29,13 @@ const lists = z
       .openapi({ description: 'Subjects that are blocked everywhere: POST /v1/subjects/block.' }),
   })
   .openapi('Lists');
+
+type Verdict = z.output<typeof verdict>;
+
+/** What GET answers of an entry that is on this list, or on none. Networks have their one canonical form, as they are stored. */
+function shownOf(at: string): (stored: Verdict | undefined) => z.output<typeof named> | undefined {
+  return (stored) => (stored === undefined ? undefined : { entry: at, verdict: stored });
+}
 
 /** The entry is in the query or the body: proxies rewrite slashes of paths, and paths land in logs. */
 const path = '/v1/lists/entry';
@@ -71,15 +80,19 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     operationId: 'getListEntry',
     summary: 'Which list an entry is on',
     ...guard('read'),
-    request: { query },
-    responses: { 200: json(named, 'The entry.'), ...problemResponses(400, 401, 403, 404, 503) },
+    request: { query, headers: ifChanged },
+    responses: {
+      200: json(named, 'The entry.', etagHeader),
+      ...notModified,
+      ...problemResponses(400, 401, 403, 404, 503),
+    },
   });
   app.openapi(one, async (context) => {
-    const { entry: asked } = context.req.valid('query');
+    const at = checkListEntry(context.req.valid('query').entry);
     const { allowed, denied } = await deps.live.list();
-    if (allowed.includes(asked)) return context.json({ entry: asked, verdict: 'allow' as const }, 200);
-    if (denied.includes(asked)) return context.json({ entry: asked, verdict: 'deny' as const }, 200);
-    throw problemException(unknownThingProblem('entry'));
+    const found = shownOf(at)(allowed.includes(at) ? 'allow' : denied.includes(at) ? 'deny' : undefined);
+    if (found === undefined) throw problemException(unknownThingProblem('entry'));
+    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
   });
 }
 
@@ -94,18 +107,20 @@ function setRoute(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     description: what,
     security,
     middleware: [middleware, readBody()],
-    request: { body: jsonBody(body) },
+    request: { headers: ifUnchanged, body: jsonBody(body) },
     responses: {
-      200: json(named.and(reachSchema), 'It holds.'),
-      ...problemResponses(400, 401, 403, 413, 415, 503),
+      200: json(named.and(reachSchema), 'It holds.', etagHeader),
+      ...problemResponses(400, 401, 403, 412, 413, 415, 503),
     },
   });
   app.openapi(put, async (context) => {
-    const { entry: at, verdict: as, why: reason } = context.req.valid('json');
-    refuseEverybody('entry', at);
-    const by = byHand(context, reason);
+    const { entry: asked, verdict: as, why: reason } = context.req.valid('json');
+    refuseEverybody('entry', asked);
+    const at = checkListEntry(asked);
+    const by = { ...byHand(context, reason), ...conditionOf(context, shownOf(at)) };
     const change = await (as === 'allow' ? deps.live.allow(at, by) : deps.live.deny(at, by));
-    return context.json({ entry: at, verdict: as, ...reachOf(change) }, 200);
+    const view = { entry: at, verdict: as };
+    return context.json({ ...view, ...reachOf(change) }, 200, { ETag: etagOf(view) });
   });
 }
 
@@ -117,11 +132,12 @@ function removeRoute(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     operationId: 'removeListEntry',
     summary: 'Take an entry off both lists',
     ...guard('operate'),
-    request: { query },
-    responses: { 200: json(reachSchema, 'Taken off.'), ...problemResponses(400, 401, 403, 404, 503) },
+    request: { query, headers: ifUnchanged },
+    responses: { 200: json(reachSchema, 'Taken off.'), ...problemResponses(400, 401, 403, 404, 412, 503) },
   });
   app.openapi(remove, async (context) => {
-    const change = await deps.live.unlist(context.req.valid('query').entry, byHand(context));
+    const at = checkListEntry(context.req.valid('query').entry);
+    const change = await deps.live.unlist(at, { ...byHand(context), ...conditionOf(context, shownOf(at)) });
     if (!change.existed) throw problemException(unknownThingProblem('entry'));
     return context.json(reachOf(change), 200);
   });

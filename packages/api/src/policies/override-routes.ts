@@ -4,7 +4,8 @@ import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, enumOf, subject, wholeNumber, omitUndefined } from '../openapi/fields.ts';
-import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
+import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody, samePlace } from '../read-body.ts';
 import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
@@ -77,14 +78,18 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'getOverride',
     summary: 'One exception, as it can be sent back',
     ...guard('read'),
-    request: { params, query },
-    responses: { 200: json(shown, 'The exception.'), ...problemResponses(400, 401, 403, 404, 503) },
+    request: { params, query, headers: ifChanged },
+    responses: {
+      200: json(shown, 'The exception.', etagHeader),
+      ...notModified,
+      ...problemResponses(400, 401, 403, 404, 503),
+    },
   });
   app.openapi(one, async (context) => {
     const { subject: who } = context.req.valid('query');
     const found = (await of(context.req.valid('param').policy)).find((override) => override.subject === who);
     if (found === undefined) throw problemException(unknownThingProblem('override'));
-    return context.json(found, 200);
+    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
   });
 }
 
@@ -99,10 +104,10 @@ function setRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     description: `What they used stays used. ${onCondition}`,
     security,
     middleware: [middleware, readBody()],
-    request: { params, body: jsonBody(body) },
+    request: { params, headers: ifUnchanged, body: jsonBody(body) },
     responses: {
-      200: json(shown.and(reachSchema), 'As it is now.'),
-      ...problemResponses(400, 401, 403, 404, 413, 415, 503),
+      200: json(shown.and(reachSchema), 'As it is now.', etagHeader),
+      ...problemResponses(400, 401, 403, 404, 412, 413, 415, 503),
     },
   });
   app.openapi(put, async (context) => {
@@ -110,8 +115,9 @@ function setRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     const override: Override = { ...omitUndefined(rules), ...samePlace(rules, context.req.valid('param')) };
     refuseEverybody('subject', override.subject);
     await findPolicyView(deps, override.policy);
-    const change = await deps.live.setOverride(override, byHand(context));
-    return context.json({ ...override, ...reachOf(change) }, 200);
+    const condition = conditionOf<Override>(context, (stored) => stored);
+    const change = await deps.live.setOverride(override, { ...byHand(context), ...condition });
+    return context.json({ ...override, ...reachOf(change) }, 200, { ETag: etagOf(override) });
   });
 }
 
@@ -123,12 +129,13 @@ function removeRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'removeOverride',
     summary: 'Let the policy count for them again',
     ...guard('operate'),
-    request: { params, query },
-    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 503) },
+    request: { params, query, headers: ifUnchanged },
+    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 412, 503) },
   });
   app.openapi(remove, async (context) => {
     const place = { ...context.req.valid('param'), ...context.req.valid('query') };
-    const change = await deps.live.removeOverride(place, byHand(context));
+    const condition = conditionOf<Override>(context, (stored) => stored);
+    const change = await deps.live.removeOverride(place, { ...byHand(context), ...condition });
     if (!change.existed) throw problemException(unknownThingProblem('override'));
     return context.json(reachOf(change), 200);
   });

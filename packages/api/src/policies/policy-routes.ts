@@ -3,7 +3,8 @@ import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type P
 import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
+import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
 import { problem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody, samePlace } from '../read-body.ts';
 import {
@@ -44,12 +45,17 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'listPolicies',
     summary: 'All policies, as they hold now',
     ...guard('read'),
+    request: { headers: ifChanged },
     responses: {
-      200: json(z.object({ policies: z.array(policyView) }), 'By name.'),
+      200: json(z.object({ policies: z.array(policyView) }), 'By name.', etagHeader),
+      ...notModified,
       ...problemResponses(401, 403, 503),
     },
   });
-  app.openapi(list, async (context) => context.json({ policies: await listPolicies(deps) }, 200));
+  app.openapi(list, async (context) => {
+    const policies = { policies: await listPolicies(deps) };
+    return isKnown(context, policies) ? context.body(null, 304) : context.json(policies, 200);
+  });
 
   const one = createRoute({
     method: 'get',
@@ -58,10 +64,17 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'getPolicy',
     summary: 'One policy, as it holds now',
     ...guard('read'),
-    request: { params },
-    responses: { 200: json(policyView, 'The policy.'), ...problemResponses(400, 401, 403, 404, 503) },
+    request: { params, headers: ifChanged },
+    responses: {
+      200: json(policyView, 'The policy.', etagHeader),
+      ...notModified,
+      ...problemResponses(400, 401, 403, 404, 503),
+    },
   });
-  app.openapi(one, async (context) => context.json(await findPolicyView(deps, context.req.valid('param').policy), 200));
+  app.openapi(one, async (context) => {
+    const policy = await findPolicyView(deps, context.req.valid('param').policy);
+    return isKnown(context, policy) ? context.body(null, 304) : context.json(policy, 200);
+  });
 }
 
 function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
@@ -75,17 +88,21 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     description: `The answer of GET, changed, can be sent back. ${onCondition}`,
     security,
     middleware: [middleware, readBody()],
-    request: { params, body: jsonBody(policyRequest) },
+    request: { params, headers: ifUnchanged, body: jsonBody(policyRequest) },
     responses: {
-      200: json(policyView.and(reachSchema), 'As it is now.'),
-      ...problemResponses(400, 401, 403, 413, 415, 503),
+      200: json(policyView.and(reachSchema), 'As it is now.', etagHeader),
+      ...problemResponses(400, 401, 403, 412, 413, 415, 503),
     },
   });
   app.openapi(put, async (context) => {
     const { name } = samePlace(context.req.valid('json'), { name: context.req.valid('param').policy });
     const policy = checked(await withLease(deps, name, context.req.valid('json')));
-    const change = await deps.live.setPolicy(policy, byHand(context));
-    return context.json({ ...toPolicyView(policy, 'live'), ...reachOf(change) }, 200);
+    const change = await deps.live.setPolicy(policy, {
+      ...byHand(context),
+      ...conditionOf(context, shownOf(deps, name)),
+    });
+    const view = toPolicyView(policy, 'live');
+    return context.json({ ...view, ...reachOf(change) }, 200, { ETag: etagOf(view) });
   });
 
   const remove = createRoute({
@@ -95,12 +112,13 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'removePolicy',
     summary: 'Remove a policy that was set here; one in code counts again',
     ...guard('admin'),
-    request: { params },
-    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 503) },
+    request: { params, headers: ifUnchanged },
+    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 412, 503) },
   });
   app.openapi(remove, async (context) => {
     const { policy: name } = context.req.valid('param');
-    const change = await deps.live.removePolicy(name, byHand(context));
+    const condition = conditionOf(context, shownOf(deps, name));
+    const change = await deps.live.removePolicy(name, { ...byHand(context), ...condition });
     if (!change.existed) throw problemException(problem('policy-not-live'));
     return context.json(reachOf(change), 200);
   });
@@ -112,6 +130,12 @@ export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise
   for (const policy of policies.values()) all.set(policy.name, toPolicyView(policy, 'code'));
   for (const policy of (await live.list()).policies) all.set(policy.name, toPolicyView(policy, 'live'));
   return [...all.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** What GET answers where this policy is stored under the name, or none. */
+function shownOf({ policies }: PolicyRouteDeps, name: string): (stored: Policy | undefined) => PolicyView | undefined {
+  const code = policies.get(name);
+  return (stored) => (stored === undefined ? code && toPolicyView(code, 'code') : toPolicyView(stored, 'live'));
 }
 
 /** As it is now; undefined when there is none. */
