@@ -47,6 +47,7 @@ const KEY_MS = 30 * 86_400_000;
 export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { config, wishes, teardown, onProgress, signal } = options;
   const { host, port, shards, namespace, queueRedisUrl, jwt, sessionSecret, idempotency, archiveTables } = config;
+  const { requestsPerMinute, attempts } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
@@ -92,6 +93,8 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     jwt,
     sessionSecret,
     idempotency,
+    requestsPerMinute,
+    attempts,
     logger,
     mount: (limiter) => {
       // The one key that the commands to try have; all others are one client.

@@ -1,3 +1,4 @@
+import { type AttemptBounds, boundedVerify, type CountRequest, type Verify } from './auth/bounds.ts';
 import type { BreakerExchange } from '@spillway/breaker/exchange';
 import type { ConnectionSource, Queryable } from '@spillway/db';
 import type { Limiter } from '@spillway/limiter';
@@ -8,7 +9,8 @@ import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { gapRoutes } from './audit/gap-routes.ts';
 import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
-import { admitBy, type Guard, guardWith, type Authenticator } from './auth/require-scope.ts';
+import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';
+import { type Authenticator, type ApiApp, newApiApp } from './openapi/api-app.ts';
 import { breakerRoutes, type BreakerControl } from './breakers/breaker-routes.ts';
 import { commandRoutes } from './breakers/command-routes.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
@@ -18,7 +20,6 @@ import type { Answers } from './limits/idempotency.ts';
 import { lookUpRoute } from './limits/look-up-route.ts';
 import { subjectRoutes } from './limits/subject-routes.ts';
 import { type ApiLogger, requestLog } from './logger.ts';
-import { type ApiApp, newApiApp } from './openapi/api-app.ts';
 import { describeSecurity, openApiDocument, docsPage } from './openapi/document.ts';
 import { listRoutes } from './policies/list-routes.ts';
 import { overrideRoutes } from './policies/override-routes.ts';
@@ -60,6 +61,10 @@ export interface ApiDeps {
   readonly tracing?: boolean;
   /** Says whose key it is. Every route below /v1 and /functions/v1 that is ours asks it. */
   readonly authenticator: Authenticator;
+  /** What is done for clients that can't prove who they are. @default all defaults */
+  readonly attempts?: AttemptBounds;
+  /** Counts the requests of each key, but not those for decisions and of breakers. @default they are not counted */
+  readonly countRequest?: CountRequest;
   /** Where the trail, the metrics and the keys are. */
   readonly db?: ConnectionSource & Queryable;
   /** Where the lists of the trail are read; answers say how far behind it is. @default `db` */
@@ -92,7 +97,8 @@ export interface ApiDeps {
 export function createApp(deps: ApiDeps): ApiApp {
   const { limiter, checks, logger, authenticator, mount = [], readyTimeoutMs = 1_000 } = deps;
   const app = newApiApp();
-  const admit = admitBy(authenticator, deps.dashboard?.sessions);
+  const verify = boundedVerify(authenticator, deps.attempts);
+  const admit = admitBy(verify, deps.dashboard?.sessions);
   const around = aroundRoutes(deps);
   // Before all middleware: see decisionRoute.
   consumeRoutes(app, { limiter, logger, admit, around, answers: deps.answers });
@@ -118,10 +124,10 @@ export function createApp(deps: ApiDeps): ApiApp {
   describeHealth(app);
   app.get('/healthz', livenessHandler);
   app.get('/readyz', readinessHandler({ checks, timeoutMs: readyTimeoutMs, logger }));
-  const guard = guardWith(admit);
+  const guard = guardWith(admit, deps.countRequest);
   const record = deps.db === undefined ? noRecorder : recorder(deps.db);
   subjectRoutes(app, limiter, guard);
-  optionalRoutes(app, deps, record, guard);
+  optionalRoutes(app, deps, record, guard, verify);
   mountHandlers(app, mount);
   docsPage(app);
   // Made once, when every route is there.
@@ -138,7 +144,13 @@ function aroundRoutes({ metrics, tracing }: ApiDeps): MiddlewareHandler[] {
   ];
 }
 
-function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'change'>, guard: Guard): void {
+function optionalRoutes(
+  app: ApiApp,
+  deps: ApiDeps,
+  record: Pick<Recorder, 'change'>,
+  guard: Guard,
+  verify: Verify,
+): void {
   const { db, breakers, exchange, maintenance, onKeysChanged = async () => undefined } = deps;
   const { policies, live } = deps.limiter;
   if (live !== undefined) {
@@ -161,7 +173,15 @@ function optionalRoutes(app: ApiApp, deps: ApiDeps, record: Pick<Recorder, 'chan
   metricRoutes(app, db, guard);
   const { dashboard, logger, authenticator } = deps;
   if (dashboard !== undefined)
-    dashboardRoutes(app, { db, ...dashboard, tiers: [...deps.limiter.policies.keys()], logger, authenticator, guard });
+    dashboardRoutes(app, {
+      db,
+      ...dashboard,
+      tiers: [...deps.limiter.policies.keys()],
+      logger,
+      authenticator,
+      verify,
+      guard,
+    });
   keyRoutes(app, { db, record: recorder(db), onChange: onKeysChanged }, guard);
 }
 

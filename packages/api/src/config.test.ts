@@ -9,6 +9,8 @@ describe('readConfig', () => {
     expect(readConfig(urls)).toEqual({
       port: 8787,
       host: '127.0.0.1',
+      requestsPerMinute: 3_000,
+      attempts: { failuresPerMinute: 60, trustedProxies: [] },
       shards: 16,
       namespace: '',
       jwt: undefined,
@@ -58,6 +60,11 @@ describe('readConfig', () => {
   it.each([
     ['PORT', 'http'],
     ['PORT', '0'],
+    ['SPILLWAY_API_REQUESTS_PER_MINUTE', '-1'],
+    ['SPILLWAY_API_FAILURES_PER_MINUTE', '0'],
+    ['SPILLWAY_TRUSTED_PROXIES', '10.0.0.0/33'],
+    ['SPILLWAY_TRUSTED_PROXIES', '10.0.0.1;10.0.0.2'],
+    ['SPILLWAY_TRUSTED_PROXIES', '0.0.0.0/0,'],
     ['SPILLWAY_IDEMPOTENCY_TTL_MS', '0'],
     ['SPILLWAY_IDEMPOTENCY_MAX_BYTES', '1k'],
     ['PORT', '65536'],

@@ -1,3 +1,5 @@
+import { byIp } from '@spillway/limiter/http';
+import type { AttemptBounds } from './auth/bounds.ts';
 import {
   anyRedisUrl,
   ConfigError,
@@ -37,6 +39,13 @@ export interface ServerConfig {
   readonly sessionSecret: string | undefined;
   /** `SPILLWAY_IDEMPOTENCY_TTL_MS` and `SPILLWAY_IDEMPOTENCY_MAX_BYTES`: how answers are kept for retries. @default 10 minutes, 128 MiB */
   readonly idempotency: Required<Pick<IdempotencyOptions, 'ttlMs' | 'maxBytes'>>;
+  /** `SPILLWAY_API_REQUESTS_PER_MINUTE`: requests of one key but for decisions; 0: not counted. @default 3000 */
+  readonly requestsPerMinute: number;
+  /**
+   * `SPILLWAY_API_FAILURES_PER_MINUTE` and `SPILLWAY_TRUSTED_PROXIES` (addresses and CIDRs, separated by commas): how many credentials
+   * that are not valid an address may send. @default 60, and no proxy is trusted
+   */
+  readonly attempts: Required<AttemptBounds>;
   /** `LOG_LEVEL`; undefined when not set. */
   readonly logLevel: LogLevel | undefined;
   /** `REDIS_URL`: a server, a Cluster or a master that sentinels know; undefined when not set. */
@@ -68,6 +77,21 @@ export interface ApiConfig extends ServerConfig {
   readonly worker: WorkerConfig | undefined;
 }
 
+/** Addresses and CIDRs; checked by what reads them. */
+const proxies = z
+  .string()
+  .transform((text) => text.split(',').map((each) => each.trim()))
+  .refine(areProxies, 'addresses and CIDRs, separated by commas, such as 10.0.0.0/8,2001:db8::1');
+
+function areProxies(trustedProxies: readonly string[]): boolean {
+  try {
+    byIp({ trustedProxies });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const serverVariables = z.object({
   PORT: wholeNumber(1, 65_535).default(8787),
   METRICS_PORT: wholeNumber(1, 65_535).optional(),
@@ -89,6 +113,9 @@ const serverVariables = z.object({
   SPILLWAY_SESSION_SECRET: z.string().min(32, 'at least 32 characters').optional(),
   SPILLWAY_IDEMPOTENCY_TTL_MS: wholeNumber(1_000, 86_400_000).default(600_000),
   SPILLWAY_IDEMPOTENCY_MAX_BYTES: wholeNumber(1_048_576, 1_099_511_627_776).default(134_217_728),
+  SPILLWAY_API_REQUESTS_PER_MINUTE: wholeNumber(0, 1_000_000).default(3_000),
+  SPILLWAY_API_FAILURES_PER_MINUTE: wholeNumber(1, 1_000_000).default(60),
+  SPILLWAY_TRUSTED_PROXIES: proxies.default([]),
   LOG_LEVEL: logLevel.optional(),
   REDIS_URL: anyRedisUrl.optional(),
   QUEUE_REDIS_URL: anyRedisUrl.optional(),
@@ -147,6 +174,11 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     idempotency: {
       ttlMs: variables.SPILLWAY_IDEMPOTENCY_TTL_MS,
       maxBytes: variables.SPILLWAY_IDEMPOTENCY_MAX_BYTES,
+    },
+    requestsPerMinute: variables.SPILLWAY_API_REQUESTS_PER_MINUTE,
+    attempts: {
+      failuresPerMinute: variables.SPILLWAY_API_FAILURES_PER_MINUTE,
+      trustedProxies: variables.SPILLWAY_TRUSTED_PROXIES,
     },
     logLevel: variables.LOG_LEVEL,
     redisUrl: variables.REDIS_URL,

@@ -66,6 +66,7 @@ async function run(config: ApiConfig): Promise<void> {
   const pools = openPools(config, logger);
   const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, namespace, jwt, sessionSecret, idempotency } =
     config;
+  const { requestsPerMinute, attempts } = config;
   const api = await startApi({
     redisUrl,
     queueRedisUrl,
@@ -77,6 +78,8 @@ async function run(config: ApiConfig): Promise<void> {
     jwt,
     sessionSecret,
     idempotency,
+    requestsPerMinute,
+    attempts,
     ...pools,
     logger,
     tracing: telemetry.active,

@@ -49,6 +49,8 @@ export const problems = {
   'not-json': [415, 'The body is not JSON'],
   'idempotency-key-reused': [422, 'The Idempotency-Key was used for another request'],
   'too-many-idempotency-keys': [429, 'Too many Idempotency-Keys are kept'],
+  'too-many-requests': [429, 'Too many requests'],
+  'too-many-attempts': [429, 'Too many credentials that are not valid'],
   'too-many-streams': [429, 'Too many streams'],
   'internal-error': [500, 'Internal error'],
   'run-failed': [500, 'The run failed'],

@@ -1,3 +1,4 @@
+import { type AttemptBounds, countRequests, OWN_POLICY } from './auth/bounds.ts';
 import { randomBytes } from 'node:crypto';
 import { createBreakers } from '@spillway/breaker';
 import { breakerExchange } from '@spillway/breaker/exchange';
@@ -54,6 +55,10 @@ export interface StartApiOptions {
   readonly logger: ApiLogger;
   /** How answers are kept for retries with an `Idempotency-Key`. @default all defaults */
   readonly idempotency?: IdempotencyOptions;
+  /** Requests of one key a minute, but for decisions; 0: not counted. @default 3000 */
+  readonly requestsPerMinute?: number;
+  /** What is done for clients that can't prove who they are. @default all defaults */
+  readonly attempts?: AttemptBounds;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
   readonly tracing?: boolean;
   /** The issuer whose JWTs are accepted in addition to keys. @default none */
@@ -93,6 +98,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const metrics = apiMetrics();
   const sharding = { namespace, ...(shards === undefined ? {} : { shards }) };
   const limiter = apiLimiter(redis, metrics, options);
+  const own = ownLimiter(redis, options);
   const queues = openWorkerQueues(options.queueRedisUrl ?? redisUrl, namespace, logger);
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
@@ -104,7 +110,11 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     logger.warn({ err: error }, 'api: pending reports were not sent to Redis');
   const disconnect = async (): Promise<void> => {
     await Promise.all([keys.close(), queues.close(), exchange.close()]);
-    await Promise.all([limiter.close().catch(unreported), breakers.close().catch(unreported)]);
+    await Promise.all([
+      own?.close().catch(unreported),
+      limiter.close().catch(unreported),
+      breakers.close().catch(unreported),
+    ]);
     endOutages();
     redis.disconnect();
   };
@@ -115,6 +125,8 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     metrics,
     metricsElsewhere: metricsPort !== undefined,
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
+    ...(options.attempts === undefined ? {} : { attempts: options.attempts }),
+    ...(own === undefined ? {} : { countRequest: countRequests(own) }),
     db: pool,
     ...(options.reads === undefined ? {} : { reads: options.reads }),
     onKeysChanged: keys.refresh,
@@ -164,6 +176,22 @@ function apiLimiter(
     live: true,
     metrics: tracing === true ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
     recordDecisions: true,
+    namespace,
+    ...toldTo(logger),
+    ...(shards === undefined ? {} : { shards }),
+  });
+}
+
+/** Counts the API's own requests. While Redis is away this process counts by its share of the limit. */
+function ownLimiter(
+  redis: Redis | Cluster,
+  { requestsPerMinute = 3_000, namespace = '', shards, logger }: StartApiOptions,
+): Limiter | undefined {
+  if (requestsPerMinute === 0) return undefined;
+  const policy = { name: OWN_POLICY, limit: requestsPerMinute, windowMs: 60_000, onUnavailable: 'local' } as const;
+  return createLimiter({
+    redis,
+    policies: [policy],
     namespace,
     ...toldTo(logger),
     ...(shards === undefined ? {} : { shards }),

@@ -2,7 +2,8 @@ import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from '
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type HttpServer, serve } from '../serve.ts';
 import { jwtAuthenticator } from './jwt.ts';
-import { type Authenticator, authenticator } from './require-scope.ts';
+import type { Authenticator } from '../openapi/api-app.ts';
+import { authenticator } from './require-scope.ts';
 import { memoryLog } from '../../test/use-api.ts';
 
 const issuer = 'https://issuer.test';

@@ -1,7 +1,6 @@
 import { createRemoteJWKSet, customFetch, errors, type JWTPayload, jwtVerify } from 'jose';
 import type { ApiLogger } from '../logger.ts';
-import type { Authenticator, Verdict } from './require-scope.ts';
-import { type Scope, scopes } from '../openapi/api-app.ts';
+import { type Authenticator, type Verdict, type Scope, scopes } from '../openapi/api-app.ts';
 
 /** Whose tokens to accept. */
 export interface JwtRules {

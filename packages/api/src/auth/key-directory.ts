@@ -9,7 +9,7 @@ import {
 } from '@spillway/db';
 import type { ApiLogger } from '../logger.ts';
 import { isNotMigrated, NOT_MIGRATED } from '../health.ts';
-import type { Authenticator, Verdict } from './require-scope.ts';
+import type { Authenticator, Verdict } from '../openapi/api-app.ts';
 
 /** Where keys come from, and how fresh they are. */
 export interface KeyDirectoryOptions {

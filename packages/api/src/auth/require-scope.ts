@@ -1,5 +1,6 @@
+import { type CountRequest, type TooManyAttempts, tooManyAttempts, type Verify } from './bounds.ts';
 import type { Context, MiddlewareHandler } from 'hono';
-import type { ApiEnv, Principal, Scope } from '../openapi/api-app.ts';
+import type { ApiEnv, Authenticator, Principal, Scope, Verdict } from '../openapi/api-app.ts';
 import { fieldProblem, problem } from '../problems.ts';
 import { type Credential, credentialOf, type Sessions } from './credential.ts';
 
@@ -19,10 +20,10 @@ type Admission = (context: Context<ApiEnv>) => Promise<Response | undefined>;
 export type Admit = (...wanted: readonly [Scope, ...Scope[]]) => Admission;
 
 /** Admits by what follows `Authorization: Bearer`, and by the dashboard's sessions where there are any. */
-export function admitBy(keys: Authenticator, sessions?: Sessions): Admit {
+export function admitBy(verify: Verify, sessions?: Sessions): Admit {
   return (...wanted) =>
     async (context) => {
-      const result = await identify(keys, await credentialOf(context, sessions));
+      const result = await identify(verify, context, await credentialOf(context, sessions));
       if (result instanceof Response) return result;
       if (!allows(result.scopes, ...wanted)) return forbidden(...wanted);
       context.set('principal', result);
@@ -30,14 +31,18 @@ export function admitBy(keys: Authenticator, sessions?: Sessions): Admit {
     };
 }
 
-/** The same as middleware of routes, with its OpenAPI description. */
-export function guardWith(admit: Admit): Guard {
+/** The same as middleware of routes, with its OpenAPI description. Who is admitted is counted, but for what breakers send. */
+export function guardWith(admit: Admit, count: CountRequest = async () => undefined): Guard {
   return (...wanted) => {
     const admission = admit(...wanted);
+    const counted = async (context: Context<ApiEnv>): Promise<Response | undefined> => {
+      const principal = context.get('principal');
+      return principal === undefined || wanted.includes('report') ? undefined : count(principal);
+    };
     return {
       security: securityOf(...wanted),
       middleware: async (context, next) => {
-        const refused = await admission(context);
+        const refused = (await admission(context)) ?? (await counted(context));
         if (refused !== undefined) return refused;
         await next();
         // A response that needs a credential must not be cached for others.
@@ -53,7 +58,11 @@ export function securityOf(...wanted: readonly [Scope, ...Scope[]]): { key: stri
   return wanted.map((scope) => ({ key: [scope] }));
 }
 
-async function identify(keys: Authenticator, credential: Credential): Promise<Principal | Response> {
+async function identify(
+  verify: Verify,
+  context: Context<ApiEnv>,
+  credential: Credential,
+): Promise<Principal | Response> {
   switch (credential.kind) {
     case 'none':
       return unauthorized('is missing: it must be Bearer and a key');
@@ -62,12 +71,13 @@ async function identify(keys: Authenticator, credential: Credential): Promise<Pr
     case 'cross-site':
       return crossSite();
     default:
-      return principalOf(await keys.verify(credential.token));
+      return principalOf(await verify(context, credential.token));
   }
 }
 
 /** Who it is, or the refusal. */
-export function principalOf(verdict: Verdict): Principal | Response {
+export function principalOf(verdict: Verdict | TooManyAttempts): Principal | Response {
+  if (verdict.kind === 'too-many') return tooManyAttempts(verdict);
   if (verdict.kind === 'known') return verdict.principal;
   if (verdict.kind === 'unknown') return unauthorized('holds a key that is not valid', 'invalid_token');
   return problem('keys-unavailable', {}, { 'Retry-After': '1' });
@@ -90,21 +100,6 @@ export function forbidden(...wanted: readonly [Scope, ...Scope[]]): Response {
     { detail: `This needs a key with the scope ${wanted.join(' or ')}.` },
     { 'WWW-Authenticate': `Bearer realm="spillway", error="insufficient_scope", scope="${wanted.join(' ')}"` },
   );
-}
-
-/**
- * The result of checking a credential. `unavailable`: it could not be checked because its source is unavailable, which must
- * not be reported to the client as a wrong key.
- */
-export type Verdict =
-  | { readonly kind: 'known'; readonly principal: Principal }
-  | { readonly kind: 'unknown' }
-  | { readonly kind: 'unavailable' };
-
-/** Authenticates a credential. */
-export interface Authenticator {
-  /** @param token what followed `Bearer`. Never rejects. */
-  verify(token: string): Promise<Verdict> | Verdict;
 }
 
 /** Whether these scopes include one of the wanted ones. */

@@ -1,3 +1,4 @@
+import type { Verify } from '../auth/bounds.ts';
 import { fileURLToPath } from 'node:url';
 import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -7,17 +8,9 @@ import type { Queryable } from '@spillway/db';
 import type { Context, MiddlewareHandler } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
 import { credentialOf, isSameOrigin, MAX_TOKEN, type Sessions } from '../auth/credential.ts';
-import {
-  crossSite,
-  forbidden,
-  type Guard,
-  principalOf,
-  allows,
-  type Authenticator,
-  type Verdict,
-} from '../auth/require-scope.ts';
+import { crossSite, forbidden, type Guard, principalOf, allows } from '../auth/require-scope.ts';
+import type { Authenticator, Verdict, ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import type { ApiLogger } from '../logger.ts';
-import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { boundedText } from '../openapi/fields.ts';
 import { badRequestProblem, problem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
@@ -32,6 +25,8 @@ export interface DashboardDeps {
   /** Names of the policies in code. */
   readonly tiers: readonly string[];
   readonly authenticator: Authenticator;
+  /** Checks the key of a login. */
+  readonly verify: Verify;
   readonly sessions: Sessions;
   readonly guard: Guard;
   /** Aborted when the server is about to end: open pages are asked to reconnect, and don't delay it. */
@@ -70,7 +65,7 @@ const sameOrigin: MiddlewareHandler<ApiEnv> = async (context, next) => {
   return undefined;
 };
 
-function sessionRoutes(app: ApiApp, { authenticator, sessions, guard }: DashboardDeps): void {
+function sessionRoutes(app: ApiApp, { verify, sessions, guard }: DashboardDeps): void {
   app.get('/dashboard/session', guard('read').middleware, (context) =>
     context.json({ scopes: context.get('principal')?.scopes ?? [] }),
   );
@@ -80,7 +75,7 @@ function sessionRoutes(app: ApiApp, { authenticator, sessions, guard }: Dashboar
     if (typeof key !== 'string' || key === '' || key.length > MAX_TOKEN / 4) {
       return badRequestProblem([{ field: 'key', detail: 'must be an API key' }]);
     }
-    const principal = principalOf(await authenticator.verify(key));
+    const principal = principalOf(await verify(context, key));
     if (principal instanceof Response) {
       return principal.status === 401 ? problem('not-authenticated', { detail: 'This key is not valid.' }) : principal;
     }

@@ -2,7 +2,7 @@ import type { Snapshot } from './snapshot-shape.ts';
 import { describe, expect, it } from 'vitest';
 import { useApi, fixedKeys } from '../../test/use-api.ts';
 import { cookieSessions } from '../auth/credential.ts';
-import type { Verdict } from '../auth/require-scope.ts';
+import type { Verdict } from '../openapi/api-app.ts';
 import { reportDecisions } from '../../test/use-dashboard.ts';
 
 const SECRET = 'a secret of thirty-two characters';

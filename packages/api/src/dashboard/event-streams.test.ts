@@ -4,8 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { useApi } from '../../test/use-api.ts';
 import { type Filtered, sharedSnapshots, type SnapshotReader } from './shared.ts';
 import { cookieSessions } from '../auth/credential.ts';
-import type { Scope } from '../openapi/api-app.ts';
-import type { Verdict } from '../auth/require-scope.ts';
+import type { Scope, Verdict } from '../openapi/api-app.ts';
 
 let ending = new AbortController();
 let granted: readonly Scope[] = ['read'];

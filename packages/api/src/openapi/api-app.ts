@@ -18,6 +18,21 @@ export interface Principal {
   readonly scopes: readonly Scope[];
 }
 
+/**
+ * The result of checking a credential. `unavailable`: it could not be checked because its source is unavailable, which must
+ * not be reported to the client as a wrong key.
+ */
+export type Verdict =
+  | { readonly kind: 'known'; readonly principal: Principal }
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'unavailable' };
+
+/** Authenticates a credential. */
+export interface Authenticator {
+  /** @param token what followed `Bearer`. Never rejects. */
+  verify(token: string): Promise<Verdict> | Verdict;
+}
+
 /** What the middleware leaves for the handlers. */
 export interface ApiEnv {
   readonly Variables: {
