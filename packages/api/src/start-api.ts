@@ -9,7 +9,7 @@ import type { FaultListeners } from '@spillway/redis';
 import { hotPathBehaviour, openRedis } from '@spillway/redis/ioredis';
 import { type Handler, Hono } from 'hono';
 import type { Cluster, Redis } from 'ioredis';
-import { createApp, type MountedHandler } from './app.ts';
+import { type ApiDeps, createApp, type MountedHandler } from './app.ts';
 import { jwtAuthenticator, type JwtRules } from './auth/jwt.ts';
 import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
@@ -98,7 +98,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
   const metrics = apiMetrics();
   const sharding = { namespace, ...(shards === undefined ? {} : { shards }) };
   const limiter = apiLimiter(redis, metrics, options);
-  const own = ownLimiter(redis, options);
+  const bounds = ownBounds(redis, options);
   const queues = openWorkerQueues(options.queueRedisUrl ?? redisUrl, namespace, logger);
   const keys = keyDirectory({ db: pool, logger });
   metrics.watchKeys(keys);
@@ -110,11 +110,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     logger.warn({ err: error }, 'api: pending reports were not sent to Redis');
   const disconnect = async (): Promise<void> => {
     await Promise.all([keys.close(), queues.close(), exchange.close()]);
-    await Promise.all([
-      own?.close().catch(unreported),
-      limiter.close().catch(unreported),
-      breakers.close().catch(unreported),
-    ]);
+    await Promise.all([bounds, limiter, breakers].map(async (each) => each.close().catch(unreported)));
     endOutages();
     redis.disconnect();
   };
@@ -125,8 +121,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     metrics,
     metricsElsewhere: metricsPort !== undefined,
     authenticator: authenticator(keys, jwt && jwtAuthenticator({ ...jwt, logger })),
-    ...(options.attempts === undefined ? {} : { attempts: options.attempts }),
-    ...(own === undefined ? {} : { countRequest: countRequests(own) }),
+    ...bounds.deps,
     db: pool,
     ...(options.reads === undefined ? {} : { reads: options.reads }),
     onKeysChanged: keys.refresh,
@@ -139,12 +134,8 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     checks: { redis: async () => void (await redis.ping()), postgres: async () => checkMigrated(pool) },
     mount: mount?.(limiter) ?? [],
   });
-  const server = await serveBoth({ fetch: app.fetch, scrape: metrics.scrape, host, port, metricsPort }).catch(
-    async (error: unknown) => {
-      await disconnect();
-      throw error;
-    },
-  );
+  const { scrape } = metrics;
+  const server = await serveBoth({ fetch: app.fetch, scrape, host, port, metricsPort, disconnect });
   let closing: Promise<void> | undefined;
   return {
     url: server.url,
@@ -182,20 +173,16 @@ function apiLimiter(
   });
 }
 
-/** Counts the API's own requests. While Redis is away this process counts by its share of the limit. */
-function ownLimiter(
+/** What bounds the API itself. While Redis is away this process counts requests by its share of the limit. */
+function ownBounds(
   redis: Redis | Cluster,
-  { requestsPerMinute = 3_000, namespace = '', shards, logger }: StartApiOptions,
-): Limiter | undefined {
-  if (requestsPerMinute === 0) return undefined;
+  { requestsPerMinute = 3_000, attempts = {}, namespace = '', shards, logger }: StartApiOptions,
+): { readonly deps: Pick<ApiDeps, 'attempts' | 'countRequest'>; close(): Promise<void> } {
+  if (requestsPerMinute === 0) return { deps: { attempts }, close: async () => undefined };
   const policy = { name: OWN_POLICY, limit: requestsPerMinute, windowMs: 60_000, onUnavailable: 'local' } as const;
-  return createLimiter({
-    redis,
-    policies: [policy],
-    namespace,
-    ...toldTo(logger),
-    ...(shards === undefined ? {} : { shards }),
-  });
+  const sharding = { namespace, ...(shards === undefined ? {} : { shards }) };
+  const limiter = createLimiter({ redis, policies: [policy], ...toldTo(logger), ...sharding });
+  return { deps: { attempts, countRequest: countRequests(limiter) }, close: async () => limiter.close() };
 }
 
 /** Serves the API, and its metrics with it or on a port of their own. @throws {ListenError} and leaves nothing open */
@@ -205,13 +192,19 @@ async function serveBoth(options: {
   readonly host: string;
   readonly port: number;
   readonly metricsPort: number | undefined;
+  /** Called when it can't be opened. */
+  readonly disconnect: () => Promise<void>;
 }): Promise<HttpServer & Pick<Api, 'metricsUrl'>> {
-  const { fetch, scrape, host, port, metricsPort } = options;
-  const server = await serve({ fetch, host, port });
+  const { fetch, scrape, host, port, metricsPort, disconnect } = options;
+  const server = await serve({ fetch, host, port }).catch(async (error: unknown) => {
+    await disconnect();
+    throw error;
+  });
   if (metricsPort === undefined) return { ...server, metricsUrl: `${server.url}/metrics` };
   const scrapes = new Hono().get('/metrics', scrape);
   const other = await serve({ fetch: scrapes.fetch, host, port: metricsPort }).catch(async (error: unknown) => {
     await server.close(0);
+    await disconnect();
     throw error;
   });
   return {

@@ -53,6 +53,12 @@ const statusOf = async (...asked: Parameters<typeof ask>): Promise<number> => (a
 const peek = '/v1/limits/ten/peek';
 const decision = { body: { subject: 'a' } };
 
+const login = async (): Promise<number> => {
+  const headers = { 'Content-Type': 'application/json', 'Sec-Fetch-Site': 'same-origin' };
+  const init = { method: 'POST', headers, body: JSON.stringify({ key: 'a.b.x' }) };
+  return (await api.app.request('/dashboard/session', init)).status;
+};
+
 describe('an address that sends credentials that are not valid', () => {
   it('gets 429 after some of them, for every route, and no further signature is checked', async () => {
     for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -117,11 +123,6 @@ describe('an address that sends credentials that are not valid', () => {
   });
 
   it('is bounded at the dashboard’s login as well', async () => {
-    const login = async (): Promise<number> => {
-      const headers = { 'Content-Type': 'application/json', 'Sec-Fetch-Site': 'same-origin' };
-      const init = { method: 'POST', headers, body: JSON.stringify({ key: 'a.b.x' }) };
-      return (await api.app.request('/dashboard/session', init)).status;
-    };
     const statuses = [await login(), await login(), await login(), await login()];
     expect(statuses).toEqual([401, 401, 401, 429]);
   });

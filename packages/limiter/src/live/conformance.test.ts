@@ -31,6 +31,12 @@ const kinds: readonly [string, () => LiveLimiter][] = [
   ['redis', () => createLimiter<typeof policies>({ redis, policies, live: true, deadlineMs: 2_000 })],
 ];
 
+/** How many of twenty changes at once are made. */
+const race = async (work: (limit: number) => Promise<unknown>): Promise<number> => {
+  const settled = await Promise.allSettled(Array.from({ length: 20 }, (_, index) => work(index + 1)));
+  return settled.filter(({ status }) => status === 'fulfilled').length;
+};
+
 describe.each(kinds)('live policies in %s', (_name, open) => {
   let limiter: LiveLimiter;
   let live: LivePolicies;
@@ -193,10 +199,6 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
   });
 
   it('are changed once by changes that race and want the same', async () => {
-    const race = async (work: (limit: number) => Promise<unknown>): Promise<number> => {
-      const settled = await Promise.allSettled(Array.from({ length: 20 }, (_, index) => work(index + 1)));
-      return settled.filter(({ status }) => status === 'fulfilled').length;
-    };
     const absent = { onlyIf: (stored: unknown) => stored === undefined };
     expect(await race((limit) => live.setPolicy({ name: 'raced', limit, windowMs: 1_000 }, absent))).toBe(1);
     const before = (await live.list()).policies[0]?.limit;
