@@ -19,12 +19,13 @@ const WINDOW_MS = 60_000;
 const app = new Hono();
 const apiKey = ({ req }: Context): string => req.header('x-api-key') ?? '';
 
-if (kind === 'spillway') {
+if (kind === 'spillway' || kind === 'spillway-draft') {
   const limiter = createLimiter({
     redis: new Redis(redisUrl, hotPathOptions),
     policies: [definePolicy({ name: 'bench', limit: LIMIT, windowMs: WINDOW_MS })],
   });
-  app.use(rateLimit({ limiter, policy: 'bench', identify: byApiKey({ verify: () => true }) }));
+  const headers = kind === 'spillway' ? 'both' : 'draft';
+  app.use(rateLimit({ limiter, policy: 'bench', headers, identify: byApiKey({ verify: () => true }) }));
 }
 if (kind === 'hono-rate-limiter') {
   const redis = new Redis(redisUrl, { enableAutoPipelining: true });

@@ -3,10 +3,10 @@ import { startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { type Effort, median } from '../rounds.ts';
 import type { Findings, Goal, Section, Table } from '../section.ts';
-import { type RunningApp, startApp, wrk } from './load.ts';
+import { type Load, type RunningApp, startApp, wrk } from './load.ts';
 
 /** What is in front of the app's one route. */
-type Kind = 'none' | 'spillway' | 'hono-rate-limiter';
+type Kind = 'none' | 'spillway' | 'spillway-draft' | 'hono-rate-limiter';
 
 const server = fileURLToPath(new URL('hono-server.ts', import.meta.url));
 const script = fileURLToPath(new URL('many-keys.lua', import.meta.url));
@@ -27,6 +27,8 @@ interface Result {
   readonly requestsPerSecond: number;
   /** Beside the app without a limiter in the same round, the median of the rounds. */
   readonly share: number;
+  /** CPU of the app's process a request, in µs. */
+  readonly cpuMicros: number;
 }
 
 /** What the middleware costs an app over HTTP. */
@@ -36,7 +38,7 @@ export const httpSection: Section = {
   needs: [wrk],
   async measure(effort): Promise<Findings> {
     const redis = await startRedis();
-    const kinds: readonly Kind[] = ['none', 'spillway', 'hono-rate-limiter'];
+    const kinds: readonly Kind[] = ['none', 'spillway', 'spillway-draft', 'hono-rate-limiter'];
     const apps = await Promise.all(
       kinds.map(async (kind) => Object.assign(await startApp({ server, args: [kind, redis.url], script }), { kind })),
     );
@@ -49,6 +51,8 @@ export const httpSection: Section = {
         goals: [
           goal(results, 'generations', 'a route that reads JSON'),
           goal(results, '', 'a route that does nothing'),
+          addedGoal(results, 'spillway', '', 0.25),
+          addedGoal(results, 'spillway-draft', " with `headers: 'draft'`", 0.18),
         ],
         tables: [table(results)],
       };
@@ -65,6 +69,15 @@ function goal(results: readonly Result[], route: Route, what: string): Goal {
   return { name, measured: 100 * own, bound: 85, better: 'more', unit: '%' };
 }
 
+/** What the middleware adds to a request that reads JSON, as a multiple of what the peer's adds. */
+function addedGoal(results: readonly Result[], kind: Kind, how: string, bound: number): Goal {
+  const cpu = (of: Kind): number =>
+    results.find((result) => result.route === 'generations' && result.kind === of)?.cpuMicros ?? Number.NaN;
+  const added = (cpu(kind) - cpu('none')) / (cpu('hono-rate-limiter') - cpu('none'));
+  const name = `CPU that \`rateLimit()\`${how} adds to a request that reads JSON, against a peer's`;
+  return { name, measured: added, bound, better: 'less', unit: '×', noise: 0.3 };
+}
+
 async function compare(
   redisUrl: string,
   apps: readonly (RunningApp & { readonly kind: Kind })[],
@@ -72,27 +85,29 @@ async function compare(
   effort: Effort,
 ): Promise<readonly Result[]> {
   const admin = new Redis(redisUrl);
-  const rounds = new Map<Kind, number[]>(apps.map(({ kind }) => [kind, []]));
+  const rounds = new Map<Kind, Load[]>(apps.map(({ kind }) => [kind, []]));
   for (const app of apps) await app.press(2, route);
   for (let round = 0; round < effort.rounds(ROUNDS); round += 1) {
     for (const { kind, press } of apps) {
       await admin.flushall();
-      rounds.get(kind)?.push((await press(SECONDS, route)).requestsPerSecond);
+      rounds.get(kind)?.push(await press(SECONDS, route));
     }
   }
   admin.disconnect();
   const bare = rounds.get('none') ?? [];
-  return [...rounds].map(([kind, rates]) => ({
+  return [...rounds].map(([kind, loads]) => ({
     route,
     kind,
-    requestsPerSecond: median(rates),
-    share: median(rates.map((rate, round) => rate / (bare[round] ?? Number.NaN))),
+    requestsPerSecond: median(loads.map(({ requestsPerSecond }) => requestsPerSecond)),
+    share: median(loads.map((load, round) => load.requestsPerSecond / (bare[round]?.requestsPerSecond ?? Number.NaN))),
+    cpuMicros: median(loads.map(({ cpuMicros }) => cpuMicros)),
   }));
 }
 
 const NAMES: Readonly<Record<Kind, string>> = {
   none: 'no limiter',
   spillway: 'Spillway `rateLimit()`',
+  'spillway-draft': "Spillway `rateLimit({ headers: 'draft' })`",
   'hono-rate-limiter': 'hono-rate-limiter, Redis store',
 };
 
@@ -106,12 +121,14 @@ keys; limit 100 a minute. Medians of ${ROUNDS} rounds of ${SECONDS} s, the apps 
       { heading: 'middleware' },
       { heading: 'requests/s', digits: 0 },
       { heading: 'share', digits: 0, unit: ' %' },
+      { heading: 'CPU µs a request', digits: 1 },
     ],
-    rows: results.map(({ route, kind, requestsPerSecond, share }) => [
+    rows: results.map(({ route, kind, requestsPerSecond, share, cpuMicros }) => [
       ROUTES[route],
       NAMES[kind],
       Math.round(requestsPerSecond),
       100 * share,
+      cpuMicros,
     ]),
     chart: { label: 1, value: 2 },
   };

@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DebianPackage } from '@spillway/local-servers';
 
@@ -14,6 +15,8 @@ export interface Load {
   readonly requestsPerSecond: number;
   /** 99 of 100 answers came within so long, in ms. */
   readonly p99Ms: number;
+  /** CPU of the server a request, in µs; NaN where the kernel doesn't tell (no /proc). */
+  readonly cpuMicros: number;
 }
 
 /** A server in a process of its own. */
@@ -40,10 +43,13 @@ export async function startApp({ server, args, script }: AppOptions): Promise<Ru
   return {
     async press(seconds, path = '') {
       const options = ['--threads', '1', '--connections', '64', '--duration', `${seconds}s`, '--script', script];
+      const cpuBefore = cpuMicrosOf(child.pid);
       const { stdout } = await run('wrk', [...options, `${url}${path}`, '--', ...rest]);
       const wrong = /^wrong answers: (\d+)$/m.exec(stdout)?.[1];
       if (wrong !== '0') throw new Error(`${args[0]}: ${wrong} answers were wrong`);
+      const made = Number(/^ +(\d+) requests in /m.exec(stdout)?.[1] ?? Number.NaN);
       return {
+        cpuMicros: (cpuMicrosOf(child.pid) - cpuBefore) / made,
         requestsPerSecond: Number(/^Requests\/sec:\s+([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN),
         p99Ms: Number(/^p99 us: ([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN) / 1_000,
       };
@@ -53,4 +59,18 @@ export async function startApp({ server, args, script }: AppOptions): Promise<Ru
       await once(child, 'exit');
     },
   };
+}
+
+/** The kernel counts a process' time in hundredths of a second. */
+const TICK_MICROS = 10_000;
+
+/** All CPU that a process has used. */
+function cpuMicrosOf(pid: number | undefined): number {
+  try {
+    // The program's name, in brackets, may hold blanks: fields are counted from behind it.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+    return (Number(fields[11]) + Number(fields[12])) * TICK_MICROS;
+  } catch {
+    return Number.NaN;
+  }
 }

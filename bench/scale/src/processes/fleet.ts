@@ -81,12 +81,12 @@ export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: Fl
     const startWorker = (index: number): ProgramProcess =>
       // The ledger wants a row for every block.
       startProgram(`worker ${index + 1}`, '@spillway/worker', { SPILLWAY_BLOCK_ROWS_PER_MINUTE: '0' });
-    await api.next(({ kind }) => (kind === 'started' ? true : undefined));
     const apps = Array.from({ length: plan.appProcesses }, (_, index) => startApp(index, 0));
     const workers = Array.from({ length: plan.workers }, (_, index) => startWorker(index));
     const load = startLoad(kept, onDeath);
     const ready = load.next((event) => (event.kind === 'ready' ? true : undefined));
-    const [ports] = await Promise.all([Promise.all(apps.map((app) => app.next(portOf))), ready]);
+    const started = api.next(({ kind }) => (kind === 'started' ? true : undefined));
+    const [ports] = await Promise.all([Promise.all(apps.map((app) => app.next(portOf))), ready, started]);
     return {
       apps,
       workers,
