@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { folderCycles, importsOf, trackedImports } from './folder-cycles.ts';
@@ -20,6 +21,22 @@ const WITHOUT = [
 test('no folder of these packages points at a folder that points back', () => {
   const cycles = folderCycles(trackedImports(fileURLToPath(new URL('..', import.meta.url))));
   expect(cycles.filter(({ folder }) => WITHOUT.some((each) => `${folder}/`.startsWith(`${each}/`)))).toEqual([]);
+});
+
+test('AGENTS.md names the folders of each package, and no others', () => {
+  const root = new URL('..', import.meta.url);
+  const rows = new Map(
+    [...readFileSync(new URL('AGENTS.md', root), 'utf8').matchAll(/^\| ([a-z-]+) \| (.*`.*) \|$/gmu)].map(
+      ([, name = '', text = '']) => [name, [...text.matchAll(/`([a-z-]+)`/gu)].map(([, folder]) => folder)],
+    ),
+  );
+  for (const name of readdirSync(new URL('packages/', root))) {
+    const inside = readdirSync(new URL(`packages/${name}/src/`, root), { withFileTypes: true });
+    const folders = inside.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    const files = inside.map((entry) => entry.name.replace(/\.ts$/u, ''));
+    expect(rows.get(name), name).toEqual(expect.arrayContaining(folders));
+    expect(files, name).toEqual(expect.arrayContaining(rows.get(name) ?? []));
+  }
 });
 
 test('finds folders that import each other by way of a third, and a file beside them', () => {

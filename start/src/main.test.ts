@@ -186,7 +186,7 @@ describe('start', { timeout: 120_000 }, () => {
     await expect.poll(() => processesUsing(dataDir), WAIT).toEqual([]);
     // The pipes close when the last process that holds them has ended.
     await started.exited;
-    expect(started.output()).toContain('Stopping');
+    expect(started.output()).toContain('Spillway: stopping');
   });
 
   it('names PORT when it is taken, and starts nothing', async () => {

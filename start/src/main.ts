@@ -1,14 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { ListenError } from '@spillway/api';
-import { ConfigError } from '@spillway/runtime';
-import { onStopRequest } from '@spillway/local-servers';
-import { parseCommand, usage, type Wishes } from './arguments.ts';
-import { readStartConfig, type StartConfig } from './config.ts';
-import { DataDirectoryError } from './data/data-directory-error.ts';
+import { ConfigError, guardLogger, type LogLine, shutDownInOrder } from '@spillway/runtime';
+import { readStartConfig, type StartConfig, parseCommand, usage, type Wishes } from './config.ts';
 import { launch } from './launch.ts';
-import { StartError } from './start-error.ts';
+import { StartError, createTeardown } from './steps.ts';
 import { summary } from './summary.ts';
-import { createTeardown } from './teardown.ts';
+import { DataDirectoryError } from './data-directory.ts';
 
 /** All of the shutdown, whatever hangs. What is left then is ended by the servers' own guards. */
 const EXIT_DEADLINE_MS = 4_700;
@@ -16,31 +13,35 @@ const EXIT_DEADLINE_MS = 4_700;
 /** How long a step of the start that can't be interrupted may go on after a signal. */
 const ABORT_MS = 1_500;
 
+/** A line for the person who started it. */
+const toTerminal: LogLine = (facts: object | string, message?: string) => {
+  if (typeof facts === 'string') console.log(facts);
+  else if ('err' in facts) console.error(message, facts.err);
+  else console.log(`\n${message ?? ''}`);
+};
+
 async function start(config: StartConfig, wishes: Wishes): Promise<void> {
   const teardown = createTeardown((name, error) => console.error(`Could not stop ${name}:`, error));
   const abort = new AbortController();
   const { signal } = abort;
   const launched = launch({ config, wishes, teardown, signal, onProgress: (line) => console.log(line) });
 
-  const stop = async (): Promise<void> => {
-    console.log('\nStopping');
-    setTimeout(() => process.exit(1), EXIT_DEADLINE_MS).unref();
-    abort.abort();
-    await Promise.race([launched.catch(() => undefined), delay(ABORT_MS)]);
-    await teardown.run();
-    process.exit(0);
-  };
-  onStopRequest({
-    underPackageManager: config.underPackageManager,
-    stop: () => void stop(),
-    // The guards stop the servers when we are gone.
-    insist: () => process.exit(130),
+  shutDownInOrder({
+    name: 'Spillway',
+    logger: guardLogger({ debug: toTerminal, info: toTerminal, warn: toTerminal, error: toTerminal }),
+    deadlineMs: EXIT_DEADLINE_MS,
+    terminal: { underPackageManager: config.underPackageManager },
+    close: async () => {
+      abort.abort();
+      await Promise.race([launched.catch(() => undefined), delay(ABORT_MS)]);
+      await teardown.run();
+    },
   });
 
   try {
     console.log(summary(await launched, { searchPath: config.searchPath, cwd: process.cwd() }));
   } catch (error) {
-    // Then `stop` is at work and ends the process.
+    // Then the shutdown is under way and ends the process.
     if (signal.aborted) return;
     await teardown.run();
     throw error;

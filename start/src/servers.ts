@@ -6,9 +6,8 @@ import {
   startRedis,
 } from '@spillway/local-servers';
 import { openRedis } from '@spillway/redis/ioredis';
-import type { DataDirectory } from './data/data-directory.ts';
-import { inStep } from './start-error.ts';
-import type { Teardown } from './teardown.ts';
+import type { DataDirectory } from './data-directory.ts';
+import { inStep, type Teardown } from './steps.ts';
 
 /** The two servers that everything else stands on. */
 export interface Servers {

@@ -7,7 +7,7 @@ const countBlocks = "SELECT COUNT(*) FROM rate_limits_v2 WHERE blocked_until > n
 const showBlocks =
   'SELECT identifier, tier, action, blocked_until FROM rate_limits_v2 ORDER BY created_at DESC LIMIT 10;';
 
-const queryProgram = fileURLToPath(new URL('../dist/query/main.js', import.meta.url));
+const queryProgram = fileURLToPath(new URL('../dist/query.js', import.meta.url));
 
 /** What to print when everything is up: where it is, and four commands to try. */
 export function summary(addresses: Addresses, options: { readonly searchPath: string; readonly cwd: string }): string {

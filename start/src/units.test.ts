@@ -1,12 +1,10 @@
 import path from 'node:path';
 import { ConfigError } from '@spillway/runtime';
 import { describe, expect, it } from 'vitest';
-import { parseCommand } from './arguments.ts';
-import { readStartConfig } from './config.ts';
+import { readStartConfig, parseCommand } from './config.ts';
 import { loadOf } from './load.ts';
-import { inStep } from './start-error.ts';
+import { inStep, createTeardown } from './steps.ts';
 import { summary } from './summary.ts';
-import { createTeardown } from './teardown.ts';
 
 describe('parseCommand', () => {
   it.each([
@@ -75,7 +73,7 @@ describe('summary', () => {
   it('gives commands that need no psql where there is none', () => {
     const text = summary(addresses, options);
     expect(text).toContain('localhost:9000/functions/v1/generate-content; done');
-    expect(text).toContain(`node start/dist/query/main.js 'postgres://postgres@127.0.0.1:2/spillway' "SELECT COUNT(*)`);
+    expect(text).toContain(`node start/dist/query.js 'postgres://postgres@127.0.0.1:2/spillway' "SELECT COUNT(*)`);
     expect(text).toContain('postgresql-client');
   });
 

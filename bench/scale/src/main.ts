@@ -1,5 +1,5 @@
 import { availableParallelism, constants } from 'node:os';
-import { onStopRequest, type StopSignal } from '@spillway/local-servers';
+import { onStopRequest, type StopSignal } from '@spillway/runtime';
 import { type Command, parseCommand, usage } from './arguments.ts';
 import { planRun, planSoak, profiles } from './plan.ts';
 import { reportMarkdown, saveReport } from './report/pages.ts';
@@ -25,13 +25,12 @@ class StopRequest extends Error {
 function stopRequests(): AbortSignal {
   const abort = new AbortController();
   onStopRequest({
-    underPackageManager: process.env['npm_lifecycle_event'] !== undefined,
+    terminal: { underPackageManager: process.env['npm_lifecycle_event'] !== undefined },
     stop: (signal) => {
       const request = new StopRequest(signal);
       setTimeout(() => process.exit(request.exitCode), EXIT_DEADLINE_MS).unref();
       abort.abort(request);
     },
-    insist: (signal) => process.exit(new StopRequest(signal).exitCode),
   });
   return abort.signal;
 }

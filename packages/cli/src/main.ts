@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-import { exitCodes } from './cli-context.ts';
-import { createOutput } from './output.ts';
+import { onStopRequest } from '@spillway/runtime';
+import { exitCodes, createOutput } from './cli-context.ts';
 import { runCli } from './program.ts';
 
 const stop = new AbortController();
-// The first signal asks a command to end after what it is at; Node's own answer to the second one ends it at once.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+// The first signal asks a command to end after what it is at. Under npx Ctrl-C comes twice, which counts as one.
+onStopRequest({ stop: () => stop.abort() });
 
 // Who reads us may stop before we do: `spillway audit tail | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

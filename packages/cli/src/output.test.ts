@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { createOutput, printable, table } from './output.ts';
+import { createOutput, printable, table } from './cli-context.ts';
 
 it.each([
   ['\u001b]52;c;aGk=\u0007', String.raw`\u{1b}]52;c;aGk=\u{7}`],

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
-import { createOutput } from './output.ts';
 import { runCli } from './program.ts';
 import { type Ended, spillway } from '../test/spillway.ts';
+import { createOutput } from './cli-context.ts';
 
 /** As `spillway`, in this process: most of what is told here needs no other. */
 async function run(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {

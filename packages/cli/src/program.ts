@@ -3,9 +3,8 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { ConfigError, maskValues } from '@spillway/runtime';
 import { CommanderError } from 'commander';
 import { z } from 'zod';
-import { type CliContext, type ExitCode, exitCodeHelp, exitCodes } from './cli-context.ts';
+import { type CliContext, type ExitCode, exitCodeHelp, exitCodes, type Output } from './cli-context.ts';
 import { RedisUnavailableError } from './config.ts';
-import type { Output } from './output.ts';
 
 const { version } = z.object({ version: z.string() }).parse(createRequire(import.meta.url)('../package.json'));
 
@@ -19,7 +18,7 @@ const loaders = new Map<string, () => Promise<CommandFactory>>([
   ['maintenance', async () => (await import('./commands/maintenance.ts')).maintenanceCommand],
   ['queries', async () => (await import('./commands/queries.ts')).queriesCommand],
   ['doctor', async () => (await import('./doctor/doctor.ts')).doctorCommand],
-  ['audit', async () => (await import('./commands/audit.ts')).auditCommand],
+  ['audit', async () => (await import('./commands/audit/audit.ts')).auditCommand],
   ['key', async () => (await import('./commands/key.ts')).keyCommand],
   ['subject', async () => (await import('./commands/subject.ts')).subjectCommand],
   ['apply', async () => (await import('./commands/policy-file.ts')).applyCommand],

@@ -1,6 +1,6 @@
 import type { JobProgress } from '@spillway/worker';
 import { MultiBar, Presets, type SingleBar } from 'cli-progress';
-import type { Output } from './output.ts';
+import type { Output } from './cli-context.ts';
 
 /** A bar for each table. */
 export interface ProgressBars {

@@ -6,10 +6,7 @@ test('the package exports exactly these names', () => {
   expect(Object.keys(exported).toSorted()).toEqual([
     'LocalServerError',
     'findFreePort',
-    'identify',
-    'isRunning',
     'missingPackages',
-    'onStopRequest',
     'postgresImage',
     'redisImage',
     'resolveStack',

@@ -23,8 +23,6 @@ export {
   type RedisSentinelOptions,
   type RedisSentinelSet,
 } from './redis/start-redis-sentinel.ts';
-export { onStopRequest, type StopRequestOptions, type StopSignal } from './process/on-stop-request.ts';
-export { identify, isRunning, type ProcessIdentity } from './process/processes.ts';
 export type { RedisSetOptions } from './redis/redis-nodes.ts';
 export {
   startPgBouncer,

@@ -1,5 +1,4 @@
-import { eventFields } from './event-fields.ts';
-import { type EventIdentity, type OutboxEvent, outboxEventId } from './outbox.ts';
+import { type EventIdentity, type OutboxEvent, outboxEventId, eventFields } from './outbox.ts';
 import { builtinModule, programArguments } from './platform.ts';
 
 /** A manual change, as one outbox event describes it. */

@@ -14,8 +14,7 @@ import { connectionOf } from './connection.ts';
 import { redisFault } from './fault.ts';
 import * as hotPath from './index.ts';
 import { type RedisClientOrUrl, readRedisOption } from './redis-option.ts';
-import { EncodedArgument } from './script-call.ts';
-import { defineScript } from './script.ts';
+import { defineScript, EncodedArgument } from './script.ts';
 import { type HotPathClient, subscribe } from './subscribe.ts';
 import { luaScript } from '../test/lua-script.ts';
 

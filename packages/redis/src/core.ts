@@ -3,8 +3,8 @@
  */
 export { apiCalls, RefusedRequest } from './api/api-calls.ts';
 export type { ApiCalls, Fetch } from './api/api-calls.ts';
-export { ApiFault, faultOfFetch } from './api/api-fault.ts';
-export type { ApiFaultCode } from './api/api-fault.ts';
+export { ApiFault, faultOfFetch } from './api/api-calls.ts';
+export type { ApiFaultCode } from './api/api-calls.ts';
 export { apiOptionNames, readApiOptions } from './api/api-options.ts';
 export type { ApiOptions, CheckedApiOptions } from './api/api-options.ts';
 export { defaultActor } from './change.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
-import { type Expiring, ExpiryQueue } from './expiry-queue.ts';
+import { type Expiring, ExpiryQueue } from './deadline.ts';
 
 let expired: [name: string, atMs: number][];
 let begunAtMs: number;

@@ -3,8 +3,8 @@ import { startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { afterEach, describe, expect, it } from 'vitest';
 import { hotPathOptions } from './client.ts';
-import { RedisOptionError } from './errors.ts';
 import { type FleetMembership, joinFleet } from './instances.ts';
+import { RedisOptionError } from './option-checks.ts';
 
 const redis = useRedis();
 const KEY = '{sw:00}:live:test';

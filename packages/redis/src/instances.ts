@@ -1,9 +1,8 @@
-import { settleWithin } from './settle-within.ts';
 import { isReady, type RedisClient } from './client.ts';
-import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
 import { live as liveLua } from './scripts.generated.ts';
 import { shardTag } from './shard-of.ts';
+import { checkKeyName, checkWhole } from './option-checks.ts';
 
 /** What {@link joinFleet} needs. */
 export interface FleetOptions {
@@ -85,4 +84,16 @@ export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptio
       if (isReady(client)) await settleWithin(GOODBYE_MS, alive.run(client, [key], [id, 'leave', ttlMs]));
     },
   };
+}
+
+/** Waits for work to end, in whatever way, but no longer than `ms`. Never rejects. */
+export async function settleWithin(ms: number, work: Promise<unknown>): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    work.then(end, end);
+  });
 }

@@ -3,12 +3,11 @@ import { useRedis } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 import { hotPathOptions } from './client.ts';
-import { RedisOptionError } from './errors.ts';
-import { type GapEvent, parseGapEvent } from './gap-event.ts';
 import { outageReporter } from './outages.ts';
-import { outboxKeys, parseOutboxEntry, type RawEntry } from './outbox.ts';
+import { outboxKeys, parseOutboxEntry, type RawEntry, type GapEvent, parseGapEvent } from './outbox.ts';
 import { defineScript } from './script.ts';
 import { gap } from './scripts.generated.ts';
+import { RedisOptionError } from './option-checks.ts';
 
 const redis = useRedis();
 const KEY = '{sw:00}:outage:test_outage';

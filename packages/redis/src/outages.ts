@@ -1,9 +1,9 @@
-import { settleWithin } from './settle-within.ts';
 import { isReady, type RedisClient } from './client.ts';
-import { checkKeyName, checkWhole } from './errors.ts';
 import { defineScript } from './script.ts';
 import { gap as gapLua } from './scripts.generated.ts';
 import { shardTag } from './shard-of.ts';
+import { settleWithin } from './instances.ts';
+import { checkKeyName, checkWhole } from './option-checks.ts';
 
 /** What {@link outageReporter} needs. */
 export interface OutageReporterOptions {

@@ -122,3 +122,97 @@ function wholeNumber(entryId: string, field: string, value: string | undefined):
   if (value === undefined || !/^\d{1,15}$/.test(value)) throw new MalformedOutboxEntryError(entryId, field, value);
   return Number(value);
 }
+
+/** An event that doesn't say what an event of its type says. `code` is `malformed_event`. */
+export class MalformedEventError extends Error {
+  readonly code = 'malformed_event';
+  override readonly name = 'MalformedEventError';
+  /** The event's type, such as `block`. */
+  readonly type: string;
+  readonly field: string;
+
+  constructor(type: string, field: string, value: string | undefined) {
+    super(`${type} event: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
+    this.type = type;
+    this.field = field;
+  }
+}
+
+/** Reads an event's own fields. */
+export interface EventFields {
+  /** @param pattern what it must look like. @default anything, also nothing */
+  text(field: string, pattern?: RegExp): string;
+  /** A whole number of at most 15 digits. */
+  number(field: string): number;
+  /**
+   * Whom a snapshot with running totals is about: the event that opened it. That is the event itself where `id_seq` is 0,
+   * and else the one that `id_epoch`, `id_seq` and `id_at` name.
+   */
+  opening(): EventIdentity;
+}
+
+/** Makes an {@link EventFields}, all of which throw {@link MalformedEventError} naming the field. */
+export function eventFields(event: OutboxEvent): EventFields {
+  const text = (field: string, pattern?: RegExp): string => {
+    const value = event.fields[field];
+    if (value === undefined || pattern?.test(value) === false) throw new MalformedEventError(event.type, field, value);
+    return value;
+  };
+  const number = (field: string): number => Number(text(field, /^\d{1,15}$/u));
+  return {
+    text,
+    number,
+    opening() {
+      const { shard, epoch, seq, atMs } = event;
+      if (number('id_seq') === 0) return { shard, epoch, seq, atMs };
+      return { shard, epoch: number('id_epoch'), seq: number('id_seq'), atMs: number('id_at') };
+    },
+  };
+}
+
+/**
+ * An outage, as one outbox event describes it: a snapshot with running totals. Of two snapshots with one id the one with more
+ * `reports` holds. Times are in ms since 1970 by Redis' clock.
+ */
+export interface GapEvent {
+  /** The outage's id, the same in all its snapshots. */
+  readonly id: string;
+  /** Identity of the event that opened it. */
+  readonly shard: number;
+  readonly epoch: number;
+  readonly seq: number;
+  /** Such as `limiter_outage`. */
+  readonly kind: string;
+  /** The first and the last decision without Redis. */
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** How many instances have reported it so far, and how often. */
+  readonly instances: number;
+  readonly reports: number;
+  /** How many decisions were made without Redis, by what they said. */
+  readonly decisions: Readonly<Record<string, number>>;
+  readonly createdAtMs: number;
+}
+
+const ANSWER = 'a:';
+
+/** Reads an event of type `gap`. @throws {MalformedEventError} */
+export function parseGapEvent(event: OutboxEvent): GapEvent {
+  const { text, number, opening } = eventFields(event);
+  const kind = text('kind', /./u);
+  const { shard, epoch, seq, atMs } = opening();
+  const answers = Object.keys(event.fields).filter((field) => field.startsWith(ANSWER));
+  return {
+    id: outboxEventId({ shard, epoch, seq, atMs }),
+    shard,
+    epoch,
+    seq,
+    kind,
+    fromMs: number('from'),
+    toMs: number('to'),
+    instances: number('instances'),
+    reports: number('reports'),
+    decisions: Object.fromEntries(answers.map((field) => [field.slice(ANSWER.length), number(field)])),
+    createdAtMs: atMs,
+  };
+}

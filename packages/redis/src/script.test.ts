@@ -1,8 +1,7 @@
 import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { EncodedArgument } from './script-call.ts';
-import { defineScript } from './script.ts';
+import { defineScript, EncodedArgument } from './script.ts';
 import { luaScript } from '../test/lua-script.ts';
 
 let server: RedisServer;

@@ -1,7 +1,6 @@
 import type { RedisClient } from './client.ts';
-import { send } from './command.ts';
+import { send, Command, encode, encodeBytes } from './command.ts';
 import { connectionOf } from './connection.ts';
-import { type ScriptArgument, ScriptCall, scriptName } from './script-call.ts';
 
 /** The text of a Lua script. Those of the packages are generated from the files in their folders `lua`. */
 export interface LuaScript {
@@ -46,4 +45,75 @@ export function defineScript<Reply>(
 
 function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
+/** An argument that is encoded once and sent many times. */
+export class EncodedArgument {
+  readonly bytes: Buffer;
+  /** As it goes over the wire, a character a byte. */
+  readonly wire: string;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    this.wire = encodeBytes(bytes);
+  }
+}
+
+/** An argument of a script. */
+export type ScriptArgument = string | number | EncodedArgument;
+
+/** A script, and how it is named in a command: by its hash, or by its source. */
+export interface ScriptName {
+  readonly script: { readonly source: string; readonly sha1: string };
+  readonly command: 'evalsha' | 'eval';
+  /** The encoded name of the command and its script, the same for all calls. */
+  readonly head: string;
+}
+
+const NO_PARTS: readonly never[] = [];
+
+/**
+ * EVALSHA or EVAL as a command that encodes itself: one string, one buffer. ioredis looks at each argument of its own
+ * commands several times and joins a buffer from pieces when one of them is binary, which is most of what a lone call costs
+ * here.
+ */
+export class ScriptCall extends Command {
+  readonly named: ScriptName;
+  readonly keys: readonly string[];
+  readonly arguments: readonly ScriptArgument[];
+
+  constructor(named: ScriptName, keys: readonly string[], args: readonly ScriptArgument[]) {
+    super(named.command, NO_PARTS);
+    this.named = named;
+    this.keys = keys;
+    this.arguments = args;
+  }
+
+  override get parts(): readonly (string | Buffer)[] {
+    const { script, command } = this.named;
+    const args = this.arguments.map((arg) => (arg instanceof EncodedArgument ? arg.bytes : String(arg)));
+    return [command === 'eval' ? script.source : script.sha1, String(this.keys.length), ...this.keys, ...args];
+  }
+
+  override get key(): string | undefined {
+    return this.keys[0];
+  }
+
+  override toWritable(): Buffer {
+    const { keys } = this;
+    let wire = `*${3 + keys.length + this.arguments.length}\r\n${this.named.head}${encode(String(keys.length))}`;
+    for (const key of keys) wire += encode(key);
+    for (const arg of this.arguments) wire += arg instanceof EncodedArgument ? arg.wire : encode(String(arg));
+    return Buffer.from(wire, 'latin1');
+  }
+
+  override getKeys(): string[] {
+    return [...this.keys];
+  }
+}
+
+/** How a script is called by its hash, or by its source. */
+export function scriptName(script: ScriptName['script'], command: ScriptName['command']): ScriptName {
+  const text = command === 'eval' ? script.source : script.sha1;
+  return { script, command, head: encode(command.toUpperCase()) + encode(text) };
 }

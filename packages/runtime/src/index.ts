@@ -1,12 +1,22 @@
-export { ConfigError } from './config-error.ts';
-export { describeError, maskValues } from './describe-error.ts';
-export type { ErrorFacts } from './describe-error.ts';
+export { ConfigError } from './read-environment.ts';
+export { describeError, maskValues } from './guard-logger.ts';
+export type { ErrorFacts } from './guard-logger.ts';
 export { guardLogger } from './guard-logger.ts';
 export type { GuardedLogger, LogLine } from './guard-logger.ts';
-export { anyRedisUrl, databaseServer, logLevel, namespace, postgresUrl, redisUrl, wholeNumber } from './fields.ts';
-export type { LogLevel } from './fields.ts';
-export { shutDownInOrder, type ShutdownOptions } from './shutdown.ts';
+export {
+  anyRedisUrl,
+  databaseServer,
+  logLevel,
+  namespace,
+  postgresUrl,
+  redisUrl,
+  wholeNumber,
+} from './read-environment.ts';
+export type { LogLevel } from './read-environment.ts';
+export { isRunning, processIdentity, type ProcessIdentity } from './processes.ts';
+export { onStopRequest, shutDownInOrder, type ShutdownOptions } from './shutdown.ts';
+export type { StopRequestOptions, StopSignal, Terminal } from './shutdown.ts';
 export { readEnvironment } from './read-environment.ts';
 export type { Environment } from './read-environment.ts';
-export { type StartTelemetryOptions, startTelemetry, type Telemetry } from './telemetry/start-telemetry.ts';
-export { type Blocked, type NoteRedis, noteTrace, takeTraces } from './telemetry/trace-notes.ts';
+export { type StartTelemetryOptions, startTelemetry, type Telemetry } from './telemetry.ts';
+export { type Blocked, type NoteRedis, noteTrace, takeTraces } from './telemetry.ts';

@@ -3,8 +3,11 @@ import { expect, test } from 'vitest';
 
 const fixture = await compiled(new URL('../test/shutdown.fixture.ts', import.meta.url));
 
-async function startFixture(closing: 'quick' | 'fails' | 'late' | 'hangs') {
-  const program = startProgram(fixture, {}, [closing]);
+async function startFixture(
+  closing: 'quick' | 'fails' | 'late' | 'hangs',
+  startedBy: 'service' | 'person' = 'service',
+) {
+  const program = startProgram(fixture, {}, [closing, startedBy]);
   await expect.poll(() => program.output()).toContain('listening');
   const port = /"port":(\d+)/u.exec(program.output())?.[1];
   const get = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${port}${path}`)).text();
@@ -17,6 +20,24 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s closes and ends with 0', async (si
   expect(await exited).toBe(0);
   expect(output()).toContain(`{"signal":"${signal}","message":"fixture: stopping"}`);
   expect(output()).toContain('fixture: stopped');
+});
+
+test('a signal that comes twice at once, as Ctrl-C does under npx, counts once', async () => {
+  const { child, exited, output } = await startFixture('quick');
+  child.kill('SIGINT');
+  child.kill('SIGTERM');
+  expect(await exited).toBe(0);
+  expect(output().match(/: stopping/gu)).toHaveLength(1);
+});
+
+test('a terminal that is closed ends what a person started, and leaves a service to Node', async () => {
+  const [person, service] = await Promise.all([startFixture('quick', 'person'), startFixture('quick')]);
+  person.child.kill('SIGHUP');
+  expect(await person.exited).toBe(0);
+  expect(person.output()).toContain('{"signal":"SIGHUP","message":"fixture: stopping"}');
+  service.child.kill('SIGHUP');
+  expect(await service.exited).toBeNull();
+  expect(service.output()).not.toContain('stopping');
 });
 
 test('a request in flight is answered before the process ends', async () => {

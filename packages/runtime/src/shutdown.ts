@@ -1,5 +1,46 @@
 import { constants } from 'node:os';
 import { fatalLine, type GuardedLogger } from './guard-logger.ts';
+import { whenPackageManagerDies } from './processes.ts';
+
+/** By what a program is asked to end: a supervisor, Ctrl-C, a terminal that was closed. */
+export type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
+
+/** A person starts the program: SIGHUP ends it too. For a service it stays as it is, so that `nohup` works. */
+export interface Terminal {
+  /** Whether a package manager started this program: then the death of any of those above it counts as a SIGTERM. */
+  readonly underPackageManager: boolean;
+}
+
+/** What {@link onStopRequest} does. */
+export interface StopRequestOptions {
+  /** Called once, by the first request. */
+  readonly stop: (signal: StopSignal) => void;
+  /** Of a program that a person starts. @default none: a service */
+  readonly terminal?: Terminal | undefined;
+}
+
+/**
+ * A signal this soon after the first is the same one: Ctrl-C reaches the whole process group, and npm or pnpm passes it on
+ * to their child once more. In ms.
+ */
+const SAME_SIGNAL_MS = 500;
+
+/**
+ * Takes over the signals that ask this process to end. The first calls `stop`; another, half a second later or more, ends the
+ * process at once, with 128 plus the signal's number.
+ */
+export function onStopRequest({ stop, terminal }: StopRequestOptions): void {
+  let askedAtMs: number | undefined;
+  const ask = (signal: StopSignal): void => {
+    if (askedAtMs === undefined) {
+      askedAtMs = performance.now();
+      stop(signal);
+    } else if (performance.now() - askedAtMs >= SAME_SIGNAL_MS) process.exit(128 + constants.signals[signal]);
+  };
+  const signals: readonly StopSignal[] = ['SIGTERM', 'SIGINT', ...(terminal === undefined ? [] : ['SIGHUP' as const])];
+  for (const signal of signals) process.on(signal, () => ask(signal));
+  if (terminal?.underPackageManager === true) whenPackageManagerDies(() => ask('SIGTERM'));
+}
 
 /** What ends a process in order. */
 export interface ShutdownOptions {
@@ -10,15 +51,9 @@ export interface ShutdownOptions {
   readonly deadlineMs: number;
   /** Ends the program's work. Called once. A rejection is logged, and the process ends with 1. */
   readonly close: () => Promise<void>;
+  /** Of a program that a person starts. @default none: a service */
+  readonly terminal?: Terminal;
 }
-
-/**
- * A signal this soon after the first is the same one: Ctrl-C reaches the whole process group, and npm or pnpm passes it on
- * to their child once more. In ms.
- */
-const SAME_SIGNAL_MS = 500;
-
-const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
 /**
  * Takes over how this process ends; call it once, when everything runs.
@@ -29,13 +64,13 @@ const SIGNALS = ['SIGTERM', 'SIGINT'] as const;
  *   then exit code 1. What happens after such an error is unknown, but what was read and not yet stored can still be handed over.
  * - After `deadlineMs`, or when `close` rejects: exit code 1.
  */
-export function shutDownInOrder({ name, logger, deadlineMs, close }: ShutdownOptions): void {
+export function shutDownInOrder({ name, logger, deadlineMs, close, terminal }: ShutdownOptions): void {
   const fatal = fatalLine(logger);
   let exitCode = 0;
-  let stoppingSinceMs: number | undefined;
+  let stopping = false;
 
   const stop = async (): Promise<void> => {
-    stoppingSinceMs = performance.now();
+    stopping = true;
     // A socket that never closes must not keep the process from ending.
     setTimeout(() => {
       fatal(`${name}: not stopped in time, exiting`);
@@ -51,20 +86,17 @@ export function shutDownInOrder({ name, logger, deadlineMs, close }: ShutdownOpt
     process.exit(exitCode);
   };
 
-  for (const signal of SIGNALS) {
-    process.on(signal, () => {
-      if (stoppingSinceMs === undefined) {
-        logger.info({ signal }, `${name}: stopping`);
-        void stop();
-      } else if (performance.now() - stoppingSinceMs >= SAME_SIGNAL_MS) {
-        process.exit(128 + constants.signals[signal]);
-      }
-    });
-  }
+  onStopRequest({
+    terminal,
+    stop: (signal) => {
+      logger.info({ signal }, `${name}: stopping`);
+      if (!stopping) void stop();
+    },
+  });
   // Rejections that nothing handles come here too, as Node's default has it; a falsy reason as an error that names it.
   process.on('uncaughtException', (error: unknown) => {
     exitCode = 1;
     fatal({ err: error }, `${name}: uncaught error, stopping`);
-    if (stoppingSinceMs === undefined) void stop();
+    if (!stopping) void stop();
   });
 }

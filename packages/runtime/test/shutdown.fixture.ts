@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { guardLogger, type LogLine, shutDownInOrder } from '../src/index.ts';
 
 /** A program that says its port, or what it logs, a line each, and fails on request: `GET /KIND`. */
-const [closing = 'quick'] = process.argv.slice(2);
+const [closing = 'quick', startedBy = 'service'] = process.argv.slice(2);
 
 const line: LogLine = (facts: object | string, message?: string) =>
   void process.stdout.write(
@@ -41,6 +41,7 @@ const server = createServer((request, response) => {
 shutDownInOrder({
   name: 'fixture',
   logger,
+  ...(startedBy === 'person' && { terminal: { underPackageManager: false } }),
   deadlineMs: closing === 'late' ? 300 : 60_000,
   close: async () => {
     if (closing === 'fails') throw new Error('close failed');

@@ -3,8 +3,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Argument, Command } from '@commander-js/extra-typings';
 import { z } from 'zod';
-import type { CliContext } from '../cli-context.ts';
-import { printable } from '../output.ts';
+import { type CliContext, printable } from '../cli-context.ts';
 
 const { version } = z.object({ version: z.string() }).parse(createRequire(import.meta.url)('../../package.json'));
 

@@ -10,9 +10,8 @@ import {
   listApiKeys,
   revokeApiKey,
 } from '@spillway/db';
-import { actor, type CliContext, exitCodes } from '../cli-context.ts';
+import { actor, type CliContext, exitCodes, table } from '../cli-context.ts';
 import { withPool } from '../connections.ts';
-import { table } from '../output.ts';
 
 /** The longest that a name may be, in bytes, as for the API. */
 const MAX_NAME_BYTES = 128;

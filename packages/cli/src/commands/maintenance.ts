@@ -9,9 +9,8 @@ import {
   tableJobs,
   readWorkerConfig,
 } from '@spillway/worker';
-import { actor, type CliContext, type ExitCode, exitCodes, silentLogger } from '../cli-context.ts';
+import { actor, type CliContext, type ExitCode, exitCodes, silentLogger, table } from '../cli-context.ts';
 import { withPool } from '../connections.ts';
-import { table } from '../output.ts';
 import { progressBars } from '../progress-bars.ts';
 
 /** `spillway maintenance list`, `history` and `run <job>`. */

@@ -9,8 +9,7 @@ import {
   fileJsonSchema,
   readPolicyFile,
 } from '@spillway/runtime/file';
-import { type CliContext, exitCodes } from '../cli-context.ts';
-import { printable } from '../output.ts';
+import { type CliContext, exitCodes, printable } from '../cli-context.ts';
 import { withLive } from '../connections.ts';
 
 /** `spillway apply`. */

@@ -1,5 +1,5 @@
 import { migrate } from '@spillway/db';
-import { startReplicatedPostgres } from '@spillway/local-servers/testing';
+import { startReplicatedPostgres, usePostgres } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { spillway } from '../../test/spillway.ts';
 import { useServers } from '../../test/use-servers.ts';
@@ -39,3 +39,16 @@ it('reads a replica where DATABASE_READ_URL names one, and says how far it is be
     .toEqual({ blocks: [{ count: 0 }], breakers: [], archival: [], behindMs: 0 });
   expect((await spillway(['queries'], env)).stdout).toContain('From a replica, 0 ms behind');
 }, 120_000);
+
+const postgres = usePostgres({ scope: 'file' });
+
+it.each([
+  [['queries']],
+  [['key', 'create', '--name', 'ops', '--scope', 'admin']],
+  [['key', 'list']],
+  [['maintenance', 'run', 'cron-cleanup-rate-limits']],
+])('%j says of a database without our tables that it is not migrated', async (args) => {
+  const { code, stdout, stderr } = await spillway(args, { DATABASE_URL: postgres.url });
+  expect(code).toBe(1);
+  expect(`${stdout}${stderr}`.replaceAll(/[\s│]+/gu, ' ')).toContain('run spillway migrate');
+});

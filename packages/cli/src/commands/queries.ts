@@ -1,8 +1,7 @@
 import { Command } from '@commander-js/extra-typings';
 import { type Connection, readBehindMs, transaction, withConnection } from '@spillway/db';
-import type { CliContext } from '../cli-context.ts';
+import { type CliContext, table } from '../cli-context.ts';
 import { readDatabaseUrl, readReplicaUrl } from '../config.ts';
-import { table } from '../output.ts';
 import { withPool } from '../connections.ts';
 
 /** The guide's monitoring queries, as they stand there. */

@@ -1,6 +1,5 @@
 import { Command } from '@commander-js/extra-typings';
-import { type CliContext, exitCodes } from '../cli-context.ts';
-import { printable, table } from '../output.ts';
+import { type CliContext, exitCodes, printable, table } from '../cli-context.ts';
 import { withLive } from '../connections.ts';
 import { parseLifetime } from './key.ts';
 import { reachOf } from './policy-file.ts';

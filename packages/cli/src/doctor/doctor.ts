@@ -1,11 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
-import { type CliContext, exitCodes } from '../cli-context.ts';
+import { type CliContext, exitCodes, table } from '../cli-context.ts';
 import { readDatabaseUrl, readTrailRedises } from '../config.ts';
 import { readArchiveTables } from '@spillway/worker/archive-tables';
 import { type Check, check } from './check.ts';
 import { checkPostgres } from './check-postgres.ts';
 import { checkRedis } from './check-redis.ts';
-import { table } from '../output.ts';
 
 /** Clocks may differ so much, in ms. */
 const MAX_SKEW_MS = 1_000;

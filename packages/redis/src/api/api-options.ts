@@ -1,6 +1,5 @@
 import { isCloudflareWorker } from '../platform.ts';
-import type { Fetch } from './api-calls.ts';
-import type { ApiFault } from './api-fault.ts';
+import type { Fetch, ApiFault } from './api-calls.ts';
 
 /** How the API is asked: what the stores over HTTP of limiter and breaker have in common. */
 export interface ApiOptions {

@@ -1,7 +1,7 @@
 export { applyFile, differenceOf } from './apply-file.ts';
 export type { ApplyOptions, ApplyReport, FileChange, FileDifference } from './apply-file.ts';
-export { exportFile } from './export-file.ts';
-export { takeFile, type TakeFileOptions } from './file-at-start.ts';
+export { exportFile } from './policy-file.ts';
+export { takeFile, type TakeFileOptions } from './apply-file.ts';
 export { PolicyFileError } from './placed-yaml.ts';
 export type { FileProblem } from './placed-yaml.ts';
 export { parsePolicyFile, readPolicyFile } from './policy-file.ts';

@@ -1,10 +1,9 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { gapChange, listGaps, recordChange, resolveGap, insertChange } from '@spillway/db';
 import { createAuditQueue, queuePrefix, reconcileJob, type ReconcileReport, runJob } from '@spillway/worker';
-import { actor, type CliContext, exitCodes, silentLogger } from '../../cli-context.ts';
+import { actor, type CliContext, exitCodes, silentLogger, table } from '../../cli-context.ts';
 import { readShards, readTrailRedises } from '../../config.ts';
 import { withPool, withRedis } from '../../connections.ts';
-import { table } from '../../output.ts';
 
 /** Gaps that are shown at once. */
 const MOST = 1_000;

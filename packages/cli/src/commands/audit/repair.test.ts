@@ -4,6 +4,7 @@ import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
 import { ended, spillway, startSpillway } from '../../../test/spillway.ts';
 import { useServers } from '../../../test/use-servers.ts';
+import { parseSelection } from './replay.ts';
 
 const SHARDS = 2;
 const servers = useServers();
@@ -136,4 +137,29 @@ it('replay stores a dead letter after the fix, and not before', async () => {
 it('reconcile ends with 5 when Redis is away', async () => {
   const { code, stderr } = await spillway(['audit', 'reconcile'], { ...env(), REDIS_URL: 'redis://127.0.0.1:1' });
   expect({ code, stderr }).toEqual({ code: 5, stderr: expect.stringMatching(/^REDIS_URL: .*ECONNREFUSED/u) });
+});
+
+const id = '6f1b0a52-7c0e-8f3a-9d2b-0123456789ab';
+
+it.each([
+  [id, { ids: [id] }],
+  ['2026-01-31..2026-02-01', { from: new Date('2026-01-31T00:00:00Z'), to: new Date('2026-02-01T00:00:00Z') }],
+  ['2026-01-31T10:00..', { from: new Date('2026-01-31T10:00:00Z') }],
+  ['..2026-01-31T10:00:00.5+02:00', { to: new Date('2026-01-31T08:00:00.500Z') }],
+  ['..', {}],
+])('reads %s', (text, selection) => {
+  expect(parseSelection(text)).toEqual(selection);
+});
+
+it.each([
+  '',
+  'all',
+  '2026-01-31',
+  '2026-02-01..2026-01-31',
+  '2026-01-31..2026-01-31',
+  '2026-13-01..',
+  'a..b',
+  '1..2..3',
+])('refuses %j', (text) => {
+  expect(() => parseSelection(text)).toThrow('It must be a UUID, or two moments in order');
 });

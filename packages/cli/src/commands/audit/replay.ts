@@ -1,8 +1,7 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { replayDeadLetters, type ReplayReport } from '@spillway/worker';
-import { type CliContext, type ExitCode, exitCodes } from '../../cli-context.ts';
+import { type CliContext, type ExitCode, exitCodes, table } from '../../cli-context.ts';
 import { withPool } from '../../connections.ts';
-import { table } from '../../output.ts';
 import { progressBars } from '../../progress-bars.ts';
 
 /** `spillway audit replay`. */

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { type Queryable, type RecentEvent, recentEvents } from '@spillway/db';
-import type { CliContext } from '../../cli-context.ts';
+import { type CliContext, printable } from '../../cli-context.ts';
 import { withPool } from '../../connections.ts';
-import { printable } from '../../output.ts';
+import { gapsCommand, resolveCommand, reconcileCommand } from './gaps.ts';
+import { replayCommand } from './replay.ts';
 
 /** `spillway audit tail`. */
 export function tailCommand(context: CliContext): Command<[], { since: number; interval: number }> {
@@ -84,4 +85,15 @@ export class TrailTail {
       detail,
     }));
   }
+}
+
+/** `spillway audit`. */
+export function auditCommand(context: CliContext): Command {
+  return new Command('audit')
+    .description('inspect and repair the audit trail')
+    .addCommand(tailCommand(context))
+    .addCommand(replayCommand(context))
+    .addCommand(reconcileCommand(context))
+    .addCommand(gapsCommand(context))
+    .addCommand(resolveCommand(context));
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { identify, isRunning } from '@spillway/local-servers';
+import { isRunning, processIdentity } from '@spillway/runtime';
 import { openDataDirectory } from './data-directory.ts';
 
 let folder: string;
@@ -70,8 +70,8 @@ describe('openDataDirectory', () => {
   it('takes over from a dead copy, once the servers of that are gone', async () => {
     await (await openDataDirectory(folder, false)).lock.release();
     const [owner, server] = await Promise.all([spawnIdle(), spawnIdle()]);
-    const identity = identify(server.pid);
-    const holder = { owner: identify(owner.pid), servers: [identity] };
+    const identity = processIdentity(server.pid);
+    const holder = { owner: processIdentity(owner.pid), servers: [identity] };
     writeFileSync(path.join(folder, 'lock'), JSON.stringify(holder));
     await expect(openDataDirectory(folder, false)).rejects.toMatchObject({ reason: 'in_use' });
 

@@ -1,7 +1,47 @@
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile, link, readFile, rename } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { identify, isRunning, type ProcessIdentity } from '@spillway/local-servers';
-import { DataDirectoryError } from './data-directory-error.ts';
+import { isRunning, processIdentity, type ProcessIdentity } from '@spillway/runtime';
+
+/** A directory that is ours alone until the lock is released. */
+export interface DataDirectory {
+  readonly path: string;
+  readonly redis: string;
+  readonly postgres: string;
+  readonly lock: Lock;
+}
+
+/** Says that a directory is ours, and may be wiped when somebody asks for it. */
+const MARKER = '.spillway';
+const LOCK = 'lock';
+
+/**
+ * Opens the directory in which the servers keep their data; makes it where it is missing.
+ * @param fresh whether to wipe it first
+ * @throws {DataDirectoryError} `in_use` while another copy runs on it; `not_ours` when it holds something without the
+ *   marker that we leave, so that a mistyped path never costs somebody's files.
+ */
+export async function openDataDirectory(directory: string, fresh: boolean): Promise<DataDirectory> {
+  await mkdir(directory, { recursive: true });
+  const entries = await readdir(directory);
+  if (!entries.includes(MARKER)) {
+    if (entries.length > 0) throw new DataDirectoryError('not_ours', directory, 'holds files that are not ours');
+    await writeFile(path.join(directory, MARKER), 'Data of a local Spillway. `npx pnpm@12 start --fresh` wipes it.\n');
+  }
+  const lock = await takeLock(path.join(directory, LOCK));
+  if (fresh) await wipe(directory);
+  return {
+    path: directory,
+    redis: path.join(directory, 'redis'),
+    postgres: path.join(directory, 'postgres'),
+    lock,
+  };
+}
+
+async function wipe(directory: string): Promise<void> {
+  const entries = (await readdir(directory)).filter((entry) => entry !== MARKER && entry !== LOCK);
+  await Promise.all(entries.map((entry) => rm(path.join(directory, entry), { recursive: true, force: true })));
+}
 
 /** Keeps a second copy out of a directory. */
 export interface Lock {
@@ -28,7 +68,7 @@ const POLL_MS = 50;
  * @throws {DataDirectoryError} `in_use`
  */
 export async function takeLock(file: string): Promise<Lock> {
-  const owner = identify(process.pid);
+  const owner = processIdentity(process.pid);
   const draft = `${file}.${process.pid}`;
   await write(draft, { owner, servers: [] });
   try {
@@ -41,7 +81,7 @@ export async function takeLock(file: string): Promise<Lock> {
   }
   return {
     note: async (servers) => {
-      await write(draft, { owner, servers: servers.map(identify) });
+      await write(draft, { owner, servers: servers.map(processIdentity) });
       await rename(draft, file);
     },
     release: () => rm(file, { force: true }),
@@ -126,4 +166,26 @@ function isHolder(value: unknown): value is Holder {
 function isIdentity(value: unknown): value is ProcessIdentity {
   if (typeof value !== 'object' || value === null || !('pid' in value && 'born' in value)) return false;
   return Number.isInteger(value.pid) && typeof value.born === 'string';
+}
+
+/**
+ * Why a data directory can't be used:
+ * - `in_use`: another copy runs on it, or what a crashed one left behind still does.
+ * - `not_ours`: it holds something, and not ours. It might be wiped one day, so it must be.
+ */
+export type DataDirectoryErrorReason = 'in_use' | 'not_ours';
+
+/** The data directory can't be used; nothing in it was touched. */
+export class DataDirectoryError extends Error {
+  readonly code = 'data_directory';
+  override readonly name = 'DataDirectoryError';
+  readonly reason: DataDirectoryErrorReason;
+  readonly path: string;
+
+  constructor(reason: DataDirectoryErrorReason, directory: string, detail: string) {
+    const way = reason === 'in_use' ? 'Stop it, or set SPILLWAY_DATA_DIR' : 'Set SPILLWAY_DATA_DIR';
+    super(`${directory}: ${detail}. ${way} to another directory.`);
+    this.reason = reason;
+    this.path = directory;
+  }
 }

@@ -1,13 +1,13 @@
 /*
  * Runs one SQL statement and prints its rows, for machines without psql:
  *
- *     node start/dist/query/main.js 'postgres://…' "SELECT …"
+ *     node start/dist/query.js 'postgres://…' "SELECT …"
  */
 import { createPool } from '@spillway/db';
 
 const [connectionString, sql] = process.argv.slice(2);
 if (connectionString === undefined || sql === undefined) {
-  console.error('usage: node start/dist/query/main.js \'postgres://…\' "SELECT …"');
+  console.error('usage: node start/dist/query.js \'postgres://…\' "SELECT …"');
   process.exitCode = 2;
 } else {
   try {
