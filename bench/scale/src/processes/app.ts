@@ -51,7 +51,12 @@ const breakerOptions = {
 } as const;
 
 function overRedis(): Tools {
-  const redis = openRedis(config.redisUrl, hotPathBehaviour('scale-app'));
+  const hot = hotPathBehaviour('scale-app');
+  const slow = { socketTimeout: DECISION_DEADLINE_MS };
+  const redis = openRedis(config.redisUrl, {
+    server: { ...hot.server, ...slow },
+    cluster: { ...hot.cluster, redisOptions: { ...hot.cluster.redisOptions, ...slow } },
+  });
   redis.on('error', (error) => complain('Redis', error));
   const shared = { redis, deadlineMs: DECISION_DEADLINE_MS };
   return {

@@ -77,7 +77,11 @@ export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: Fl
       onBreaker,
       onDeath,
     });
-    const api = startProgram('api', '@spillway/api', { PORT: String(apiPort) });
+    const api = startProgram('api', '@spillway/api', {
+      PORT: String(apiPort),
+      // Few processes stand for a fleet here: they may report as often as they like.
+      SPILLWAY_API_REQUESTS_PER_MINUTE: '0',
+    });
     const startWorker = (index: number): ProgramProcess =>
       // The ledger wants a row for every block.
       startProgram(`worker ${index + 1}`, '@spillway/worker', { SPILLWAY_BLOCK_ROWS_PER_MINUTE: '0' });
