@@ -90,6 +90,16 @@ describe.each([
     expect(await changed.consume('p', 'u')).toMatchObject({ allowed: true, remaining: 2 });
   });
 
+  it('a sliding window forgets the buckets that it no longer has', async () => {
+    const before = limiterOf({ algorithm: 'sliding-window', windowMs: 2_000, buckets: 8 });
+    await before.consume('p', 'u', { cost: 2 });
+    await under.setNow(START + 1_500);
+    await before.consume('p', 'u');
+    await under.setNow(START + 1_750);
+    const changed = limiterOf({ algorithm: 'sliding-window', buckets: 4 });
+    expect(await changed.consume('p', 'u')).toMatchObject({ allowed: true, remaining: 2 });
+  });
+
   it('a log whose bytes look like buckets is taken over by a sliding window', async () => {
     // Seven units are as long as four buckets, and the second one, 1 ms after the first, reads as a width of 256 ms.
     const log = limiterOf({ limit: 8, windowMs: 1_024 });
@@ -254,6 +264,19 @@ describe('by the clock of Redis', () => {
     expect(base).toBeGreaterThanOrEqual(before);
     expect(base).toBeLessThanOrEqual(await time());
     await limiter.close();
+  });
+
+  it('a log that was made longer says in its header when Redis deletes it', async () => {
+    for (const windowMs of [60_000, HOUR]) {
+      const limiter = createLimiter({ redis, policies: [definePolicy({ name: 'p', limit: 1, windowMs })] });
+      await limiter.consume('p', 'longer');
+      await limiter.close();
+    }
+    const [key = ''] = await redis.keys('*:longer');
+    const deletedAtMs = await redis.pexpiretime(key);
+    const header = await redis.getBuffer(key);
+    expect(deletedAtMs).toBeGreaterThan((await time()) + HOUR / 2);
+    expect(Math.abs((header?.readUIntBE(12, 6) ?? 0) - deletedAtMs)).toBeLessThan(10);
   });
 
   it('a bucket that is given back more than it lacks is full', async () => {
