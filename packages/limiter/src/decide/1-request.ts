@@ -38,7 +38,7 @@ export function checkSlot(slot: unknown): asserts slot is string {
 
 /** Turns what callers pass into requests that a store takes. All of it throws `LimiterInputError`. */
 export interface RequestReader {
-  /** The policy that holds for a subject now: a live one or the code's, with the subject's overrides. */
+  /** The policy that holds for a subject now: a live one or the code's, with the subject's overrides. What is made of it checks the subject. */
   find(policy: string, subject: string): Policy;
   /** The same, of an algorithm with slots; or of what a live change has made of such a policy. */
   findWithSlots(policy: string, subject: string): Policy;
@@ -71,15 +71,24 @@ export function requestReader(
   keyOf: WindowKeys,
   live?: LivePolicies,
 ): RequestReader {
-  const findKey = cachedWindowKeys(keyOf);
+  /*
+   * A subject is checked where its key is made: whose block or leased window is known was checked before. With lists and overrides, which
+   * are looked up by subject, it is checked first.
+   */
+  const checkedKey: WindowKeys = (name, action, subject) => {
+    if (live === undefined) checkSubject(subject);
+    return keyOf(name, action, subject);
+  };
+  const findKey = cachedWindowKeys(checkedKey);
 
   function find(name: string, subject: string): Policy {
     const base = live?.policy(name) ?? policies.get(name);
     if (base === undefined) {
       throw new LimiterInputError('policy', `must be one of ${[...policies.keys()].join(', ')}, not ${shown(name)}`);
     }
+    if (live === undefined) return base;
     checkSubject(subject);
-    return live === undefined ? base : live.resolve(base, subject);
+    return live.resolve(base, subject);
   }
 
   function findWithSlots(name: string, subject: string): Policy {
@@ -91,7 +100,7 @@ export function requestReader(
 
   function locate(policy: Policy, subject: string, action: string = DEFAULT_ACTION): StoreWindow {
     if (action !== DEFAULT_ACTION) checkAction(action);
-    return { policy, subject, action, key: keyOf(policy.name, action, subject) };
+    return { policy, subject, action, key: checkedKey(policy.name, action, subject) };
   }
 
   function make(policy: Policy, subject: string, { action = DEFAULT_ACTION, cost = 1 }: ConsumeOptions): StoreRequest {
