@@ -71,14 +71,7 @@ export function requestReader(
   keyOf: WindowKeys,
   live?: LivePolicies,
 ): RequestReader {
-  /*
-   * A subject is checked where its key is made: whose block or leased window is known was checked before. With lists and overrides, which
-   * are looked up by subject, it is checked first.
-   */
-  const checkedKey: WindowKeys = (name, action, subject) => {
-    if (live === undefined) checkSubject(subject);
-    return keyOf(name, action, subject);
-  };
+  const checkedKey = checkedKeys(keyOf, live !== undefined);
   const findKey = cachedWindowKeys(checkedKey);
 
   function find(name: string, subject: string): Policy {
@@ -136,6 +129,18 @@ export function requestReader(
     },
     together: (combined) =>
       readTogether(combined, ({ policy, subject, ...options }) => request(find(policy, subject), subject, options)),
+  };
+}
+
+/**
+ * A subject is checked where its key is made: one whose block or leased window is known was checked before. With live lists and
+ * overrides, which are looked up by subject, it is checked first.
+ */
+function checkedKeys(keyOf: WindowKeys, isChecked: boolean): WindowKeys {
+  if (isChecked) return keyOf;
+  return (name, action, subject) => {
+    checkSubject(subject);
+    return keyOf(name, action, subject);
   };
 }
 
