@@ -27,6 +27,7 @@ import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, problem, toProblem } from './problems.ts';
 import { boundedRequest } from './read-body.ts';
 import {
+  alertRoutes,
   blockRoutes,
   breakerEventRoutes,
   archivalRunRoutes,
@@ -164,7 +165,14 @@ function optionalRoutes(
   if (db === undefined) return;
   const { reads = db } = deps;
   if (deps.reads !== undefined) app.use('/v1/audit/*', sayHowFarBehind(deps.reads));
-  for (const list of [blockRoutes, breakerEventRoutes, archivalRunRoutes, changeRoutes, deadLetterRoutes]) {
+  for (const list of [
+    alertRoutes,
+    blockRoutes,
+    breakerEventRoutes,
+    archivalRunRoutes,
+    changeRoutes,
+    deadLetterRoutes,
+  ]) {
     list(app, reads, guard);
   }
   lookUpRoute(app, { limiter: deps.limiter, db: reads }, guard);

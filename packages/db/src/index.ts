@@ -1,6 +1,7 @@
 export {
   type Alert,
   listAlerts,
+  type ListAlertsOptions,
   listPendingNotifications,
   markDelivered,
   openAlert,

@@ -16,14 +16,23 @@ test('a rule has one open alert, however many open it at once, and a new one aft
   const opened = await Promise.all(Array.from({ length: 10 }, async () => openAlert(database.pool, violation)));
   expect(opened.filter(Boolean)).toHaveLength(1);
   expect(await openAlert(database.pool, { ...violation, value: 120 })).toBe(false);
-  expect(await listAlerts(database.pool)).toMatchObject([
-    { rule: 'lag', value: 120, threshold: 60, resolvedAtMs: null },
-  ]);
+  expect(await listAlerts(database.pool)).toMatchObject({
+    rows: [{ rule: 'lag', value: 120, threshold: 60, resolvedAtMs: null }],
+    next: null,
+  });
   expect(await resolveAlerts(database.pool, ['lag', 'other'])).toEqual(['lag']);
   expect(await resolveAlerts(database.pool, ['lag'])).toEqual([]);
   expect(await openAlert(database.pool, violation)).toBe(true);
-  expect(await listAlerts(database.pool)).toHaveLength(2);
-  expect(await listAlerts(database.pool, { openOnly: true })).toHaveLength(1);
+  const count = async (options: Parameters<typeof listAlerts>[1]): Promise<number> =>
+    (await listAlerts(database.pool, options)).rows.length;
+  expect(await count({})).toBe(2);
+  expect(await count({ open: true })).toBe(1);
+  expect(await count({ open: false, rule: 'lag' })).toBe(1);
+  expect(await count({ rule: 'other' })).toBe(0);
+  const first = await listAlerts(database.pool, { limit: 1 });
+  const second = await listAlerts(database.pool, { limit: 1, after: first.next ?? '' });
+  expect([first, second].map(({ rows }) => rows[0]?.resolvedAtMs === null)).toEqual([true, false]);
+  expect(second.next).toBeNull();
 });
 
 test('remembers what the webhook was told: first the opening, then the end', async () => {

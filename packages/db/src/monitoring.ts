@@ -1,5 +1,6 @@
-import { sql, and, asc, desc, eq, isNotNull, isNull, or } from 'drizzle-orm';
+import { sql, and, asc, eq, isNotNull, isNull, or } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/pg-core';
+import { equals, type Page, type PageOptions, readPage, when } from './query/keyset-page.ts';
 import { bare, excluded, read, anyOf, columnsOf, typed } from './query/typed.ts';
 import { auditDeadLetters, auditGaps } from './schema/audit.ts';
 import { jobRuns, observerTurns } from './schema/job-runs.ts';
@@ -136,17 +137,30 @@ export async function resolveAlerts(db: Queryable, rules: readonly string[]): Pr
   return rows.map((row) => row.rule);
 }
 
-/** Alerts, newest first. */
-export async function listAlerts(
-  db: Queryable,
-  { openOnly = false, limit = 50 }: { readonly openOnly?: boolean; readonly limit?: number } = {},
-): Promise<Alert[]> {
-  return typed(db)
-    .select(shown)
-    .from(alerts)
-    .where(openOnly ? isNull(resolvedAtMs) : undefined)
-    .orderBy(desc(openedAtMs))
-    .limit(limit);
+/** Which alerts, and from where on. */
+export interface ListAlertsOptions extends PageOptions {
+  /** true: not resolved yet; false: resolved. @default both */
+  readonly open?: boolean;
+  /** The rule, with its tags: `job_late/cron-archive-data`. */
+  readonly rule?: string;
+}
+
+/** One page of alerts, the last opened first, filtered. */
+export async function listAlerts(db: Queryable, options: ListAlertsOptions = {}): Promise<Page<Alert>> {
+  return readPage(alerts, 'openedAtMs', options, async (page) =>
+    typed(db)
+      .select(shown)
+      .from(alerts)
+      .where(
+        and(
+          page.where,
+          equals(rule, options.rule),
+          when(options.open, (open) => (open ? isNull(resolvedAtMs) : isNotNull(resolvedAtMs))),
+        ),
+      )
+      .orderBy(...page.orderBy)
+      .limit(page.limit),
+  );
 }
 
 /** What the webhook wasn't told yet, oldest first. */

@@ -1,5 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import {
+  listAlerts,
   listBlocks,
   type Queryable,
   listBreakerEvents,
@@ -10,6 +11,7 @@ import {
   readBehindMs,
 } from '@spillway/db';
 import {
+  alerts,
   blockModes,
   rateLimitsV2,
   breakerEventTypes,
@@ -198,6 +200,42 @@ export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void
   });
   app.openapi(route, async (context) => {
     const page = await listDeadLetters(db, omitUndefined(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}
+
+const alert = rowSchema(alerts, ['notifiedOpenedAtMs', 'notifiedResolvedAtMs'], {
+  rule: z.string().openapi({
+    description: 'With its tags: `job_late/cron-archive-data`. docs/operations.md has a runbook for each.',
+  }),
+  resolvedAtMs: z.number().nullable().openapi({ description: 'Null: it is open.' }),
+}).openapi('Alert');
+
+/** `GET /v1/audit/alerts`: the thresholds that were crossed, the last first. */
+export function alertRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
+  const route = createRoute({
+    method: 'get',
+    path: '/v1/audit/alerts',
+    tags: ['audit'],
+    operationId: 'listAlerts',
+    summary: 'Alerts, the last opened first',
+    description: 'An alert ends by itself when its value is back within the threshold.',
+    ...guard('read'),
+    request: {
+      query: strictObject({
+        ...pageQuery,
+        ...timeQuery,
+        open: queryBoolean().optional().openapi({ description: 'true: not resolved yet; false: resolved.' }),
+        rule: boundedText(256).optional(),
+      }),
+    },
+    responses: {
+      200: json(z.object({ rows: z.array(alert), next }), 'One page.'),
+      ...problemResponses(400, 401, 403, 503),
+    },
+  });
+  app.openapi(route, async (context) => {
+    const page = await listAlerts(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
   });
 }

@@ -166,8 +166,8 @@ async function readChoices(db: Queryable, rangeMs: number, tiers: readonly strin
 const ruleNames: ReadonlySet<string> = new Set(defaultAlertRules.map(({ rule }) => rule));
 
 async function readAlerts(db: Queryable): Promise<readonly AlertState[]> {
-  const open = await listAlerts(db, { openOnly: true });
-  return open.map(({ rule, openedAtMs, value, threshold, details }) => {
+  const { rows } = await listAlerts(db, { open: true });
+  return rows.map(({ rule, openedAtMs, value, threshold, details }) => {
     // With its tags: `job_late/cron-archive-data`.
     const [name = ''] = rule.split('/');
     return {

@@ -7,7 +7,7 @@ import type { MiddlewareHandler } from 'hono';
 
 /** The OpenAPI 3.1 document of all routes that the application has by now. */
 export function openApiDocument(app: ApiApp): object {
-  return app.getOpenAPI31Document({
+  const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {
       title: 'Spillway',
@@ -28,6 +28,47 @@ export function openApiDocument(app: ApiApp): object {
       { name: 'health', description: 'What a load balancer asks.' },
     ],
   });
+  for (const [path, operations] of Object.entries(document.paths ?? {})) {
+    for (const operation of [operations.get, operations.post, operations.put, operations.delete]) {
+      if (operation !== undefined) describeCommon(path, operation);
+    }
+  }
+  return document;
+}
+
+type Operation = NonNullable<NonNullable<ReturnType<ApiApp['getOpenAPI31Document']>['paths']>[string]['get']>;
+
+const text = { type: 'string' } as const;
+const requestId = { description: 'Of this request: its own, or the one that was sent.', schema: text };
+const retryAfter = { description: 'Seconds until it makes sense to ask again.', schema: text };
+const challenge = { description: 'What the key lacks (RFC 6750).', schema: text };
+const idempotencyResult = {
+  description: 'What a retry with the Idempotency-Key would get; absent without the header.',
+  schema: { type: 'string' as const, enum: ['stored', 'replayed', 'not-stored'] },
+};
+
+/** Adds what all routes have in common: the headers of their answers, and 429 where a key is needed. */
+function describeCommon(path: string, operation: Operation): void {
+  const responses = (operation.responses ??= {});
+  const problemOf: unknown = { schema: { $ref: '#/components/schemas/Problem' } };
+  if ((operation.security ?? []).length > 0) {
+    responses['429'] ??= {
+      description: 'Too many requests; `Retry-After` says when to ask again.',
+      content: { 'application/problem+json': Object(problemOf) },
+    };
+  }
+  const charges = /^\/v1\/limits\/.*(?:consume|consume-all|batch|penalize|reward)$/u.test(path);
+  for (const [status, response] of Object.entries(responses)) {
+    if ('$ref' in response) continue;
+    response.headers = {
+      ...response.headers,
+      'X-Request-Id': requestId,
+      ...(['409', '429', '503'].includes(status) ? { 'Retry-After': retryAfter } : {}),
+      ...(['401', '403'].includes(status) ? { 'WWW-Authenticate': challenge } : {}),
+      ...(charges && status === '200' ? { 'Idempotency-Result': idempotencyResult } : {}),
+      ...(status === '202' ? { Location: { description: 'Where the run is.', schema: text } } : {}),
+    };
+  }
 }
 
 /** Registers the authentication schemes. */

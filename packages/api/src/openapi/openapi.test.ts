@@ -9,6 +9,18 @@ const api = useApi();
 const documentOf = async (): Promise<Record<string, unknown>> =>
   (await (await api.app.request('/openapi.json')).json()) as Record<string, unknown>;
 
+interface Described {
+  readonly operationId: string;
+  readonly security: readonly unknown[];
+  readonly responses: Readonly<Record<string, { readonly headers?: object }>>;
+}
+
+interface Schema {
+  readonly type?: string | readonly string[];
+  readonly format?: string;
+  readonly description?: string;
+}
+
 it('/openapi.json is a valid OpenAPI 3.1 document', async () => {
   const document = await documentOf();
   expect(document['openapi']).toBe('3.1.0');
@@ -31,6 +43,65 @@ it('says of every refusal that it is a problem document', async () => {
   const refusals = [...text.matchAll(/"(4\d\d|5\d\d)":\{"description":"[^"]*","content":\{"([^"]+)"/g)];
   expect(refusals.length).toBeGreaterThan(50);
   expect(new Set(refusals.map(([, , type]) => type))).toEqual(new Set(['application/problem+json']));
+});
+
+it('says of every route that needs a key that it may be 429, and when to ask again', async () => {
+  const { paths } = (await documentOf()) as { paths: Record<string, Record<string, Described>> };
+  const guarded = Object.values(paths)
+    .flatMap((methods) => Object.values(methods))
+    .filter(({ security }) => security.length > 0);
+  expect(guarded.length).toBeGreaterThan(40);
+  for (const { operationId, responses } of guarded) {
+    const { headers } = responses['429'] ?? {};
+    expect([operationId, Object.keys(headers ?? {})]).toEqual([operationId, expect.arrayContaining(['Retry-After'])]);
+  }
+});
+
+it('an answer has the headers that the document names', async () => {
+  const { paths } = (await documentOf()) as { paths: Record<string, Record<string, Described>> };
+  const headersOf = (path: string, method: string, status: number): readonly string[] =>
+    Object.keys(paths[path]?.[method]?.responses[String(status)]?.headers ?? {});
+  const asked = [
+    ['get', '/v1/policies/{policy}', await api.ask('GET', '/v1/policies/ten')],
+    ['get', '/v1/policies/{policy}', await api.app.request('/v1/policies/ten')],
+    ['get', '/v1/keys', await api.ask('GET', '/v1/keys', { as: 'read' })],
+    ['put', '/v1/lists/entry', await api.ask('PUT', '/v1/lists/entry', { body: { entry: 'u', verdict: 'deny' } })],
+    ['get', '/healthz', await api.app.request('/healthz')],
+  ] as const;
+  const rare = ['Retry-After', 'Idempotency-Result'];
+  for (const [method, path, response] of asked) {
+    const named = headersOf(path, method, response.status);
+    expect([path, named]).toEqual([path, expect.arrayContaining(['X-Request-Id'])]);
+    const missing = named.filter((name) => !rare.includes(name) && !response.headers.has(name));
+    expect([path, response.status, missing]).toEqual([path, response.status, []]);
+  }
+});
+
+/** All members and parameters of the document, by name. */
+function membersOf(node: unknown): [string, Schema][] {
+  if (typeof node !== 'object' || node === null) return [];
+  const { properties, in: place, name, schema } = node as Record<string, unknown>;
+  const own = Object.entries((properties ?? {}) as Record<string, Schema>);
+  const parameter: [string, Schema][] = place === undefined ? [] : [[String(name), schema as Schema]];
+  return [...own, ...parameter, ...Object.values(node).flatMap(membersOf)];
+}
+
+it('a time is a number of milliseconds, and its name says so', async () => {
+  const members = membersOf(await documentOf());
+  const times = members.filter(([name]) =>
+    /(?:At|Until|Since|Date|Timestamp|Duration|Timeout|Expiry|Deadline|After|Ms)$/u.test(name),
+  );
+  expect(times.length).toBeGreaterThan(40);
+  for (const [name, { type, format, description }] of times) {
+    if (description === 'Ignored.') continue;
+    const types = [type].flat().filter((each) => each !== 'null');
+    expect([name, types, format]).toEqual([
+      expect.stringMatching(/Ms$/u),
+      [expect.stringMatching(/^(?:number|integer)$/u)],
+      undefined,
+    ]);
+  }
+  expect(members.filter(([, { format }]) => /date|time/u.test(format ?? ''))).toEqual([]);
 });
 
 it('/docs loads nothing from elsewhere', async () => {
