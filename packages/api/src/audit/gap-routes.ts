@@ -18,13 +18,13 @@ const resolution = strictObject({
   }),
 }).openapi('GapResolution');
 
-/** `/v1/audit/gaps`: events that the trail is known to lack, and resolving them. */
 /** Where gaps are resolved, and where they are read. */
 interface GapDatabases {
   readonly db: ConnectionSource & Queryable;
   readonly reads: Queryable;
 }
 
+/** `/v1/audit/gaps`: events that the trail is known to lack, and resolving them. */
 export function gapRoutes(app: ApiApp, { db, reads }: GapDatabases, guard: Guard): void {
   listRoute(app, reads, guard);
   resolveRoute(app, db, guard);

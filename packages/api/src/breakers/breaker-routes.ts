@@ -6,6 +6,7 @@ import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, enumOf, boundedText, wholeNumber, omitUndefined } from '../openapi/fields.ts';
 import { refuseConditions } from '../openapi/etag.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { badRequestProblem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody, samePlace } from '../read-body.ts';
 import { type BreakerOverview, breakerOverview, type Queryable } from '@spillway/db';
@@ -76,21 +77,24 @@ function readRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
     tags: ['breakers'],
     summary: 'All breakers with an event, with their state in the fleet',
     ...guard('read'),
+    request: { query: strictObject(pageQuery) },
     responses: {
-      200: json(z.object({ breakers: z.array(listed) }), 'Those not closed first.'),
-      ...problemResponses(401, 403, 503),
+      200: json(z.object({ rows: z.array(listed), next }), 'One page, by name and preset.'),
+      ...problemResponses(400, 401, 403, 503),
     },
   });
   app.openapi(list, async (context) => {
     const known = await knownBreakers(places);
-    const breakers = await Promise.all(
-      known.map(async (overview) => {
+    const nameOf = ({ breakerName, preset }: BreakerOverview): string => `${breakerName}\0${preset}`;
+    const page = pageOf(known, nameOf, context.req.valid('query'));
+    const rows = await Promise.all(
+      page.rows.map(async (overview) => {
         const { failures, openings, lastError } = overview;
         const now = view.parse(await currentState(places, overview));
         return Object.assign(now, { failures, timesOpened: openings, lastError });
       }),
     );
-    return context.json({ breakers }, 200);
+    return context.json({ rows, next: page.next }, 200);
   });
 
   const one = createRoute({

@@ -30,7 +30,7 @@ it('lists those that the trail knows, as they stand in the fleet now', async () 
   await insertBreakerEvents(api.pool, [event({}), event({ breakerName: 's3', preset: 'storage', errorMessage: null })]);
   await put('s3?preset=storage', { mode: 'forced_closed' });
   expect(await get()).toMatchObject({
-    breakers: [
+    rows: [
       {
         name: 'runware',
         preset: 'ai_provider',
@@ -47,7 +47,7 @@ it('lists those that the trail knows, as they stand in the fleet now', async () 
 it('lists one whose preset is an application’s own as the trail has it', async () => {
   const opened = { preset: 'own', eventType: 'opened' as const, breakerEpoch: 7, errorMessage: null };
   await insertBreakerEvents(api.pool, [event({ ...opened, metadata: { reason: 'failures', openForMs: 60_000 } })]);
-  const { breakers: listed } = (await get()) as { breakers: unknown[] };
+  const { rows: listed } = (await get()) as { rows: unknown[] };
   expect(listed).toMatchObject([
     { name: 'runware', preset: 'own', fleetState: 'open', reason: 'failures', isStale: true },
   ]);

@@ -69,10 +69,7 @@ it('a breaker that is forced open by HTTP refuses in every process, and the trai
         metadata: { reason: 'forced', who: `api-key:${key.row.id}`, why: change.why },
       },
     ]);
-  expect(await ask()).toMatchObject([
-    200,
-    { breakers: [{ name: 'runware', fleetState: 'forced_open', isStale: false }] },
-  ]);
+  expect(await ask()).toMatchObject([200, { rows: [{ name: 'runware', fleetState: 'forced_open', isStale: false }] }]);
   const scraped = await (await fetch(`${api.url}/metrics`)).text();
   expect(scraped).toContain('spillway_breaker_state{breaker="runware",preset="ai_provider",state="forced_open"} 1\n');
 

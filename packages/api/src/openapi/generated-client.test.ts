@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { createBreakers, memoryStore } from '@spillway/breaker';
@@ -40,6 +40,30 @@ async function readDocument(): Promise<{ readonly paths: Record<string, Record<s
   return document as { readonly paths: Record<string, Record<string, Operation>> };
 }
 
+/** What somebody writes against the generated types: compiled, and never run. */
+const byHand = `
+import { Api } from './client';
+const api = new Api({ baseUrl: 'http://127.0.0.1:8787', securityWorker: () => ({ headers: { Authorization: 'Bearer sw_1' } }) });
+export async function ask(): Promise<string> {
+  const { data: decision } = await api.limits.consume('strict', { subject: 'user-1', cost: 2 });
+  const retryAfterMs: number | null = decision.retryAfterMs;
+  if (!decision.allowed) return \`\${decision.reason}: \${retryAfterMs ?? 'never'}\`;
+  const { data: many } = await api.limits.consumeBatch('strict', { requests: [{ subject: 'a' }, { subject: 'b', action: 'x' }] });
+  const each: boolean[] = many.decisions.map(({ allowed }) => allowed);
+  const { data: policy } = await api.policies.getPolicy('strict');
+  await api.policies.setPolicy('strict', { limit: policy.limit + each.length, windowMs: 60_000 });
+  await api.policies.setOverride('strict', { subject: 'org-7:*', limit: 5 });
+  const { data: page } = await api.audit.listAlerts({ open: true, limit: 10 });
+  const next: string | null = page.next;
+  const opened: number[] = page.rows.map(({ openedAtMs }) => openedAtMs);
+  // @ts-expect-error a misspelt member
+  await api.limits.consume('strict', { subjekt: 'user-1' });
+  // @ts-expect-error a verdict that does not exist
+  await api.policies.setListEntry({ entry: '10.0.0.0/8', verdict: 'perhaps' });
+  return \`\${next} \${opened.length}\`;
+}
+`;
+
 it('a client that is generated from /openapi.json compiles, and calls every route', { timeout: 120_000 }, async () => {
   const document = await readDocument();
   await generateApi({
@@ -52,7 +76,11 @@ it('a client that is generated from /openapi.json compiles, and calls every rout
   });
   const tsc = path.join(path.dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin/tsc');
   const options = ['--noEmit', '--strict', '--target', 'es2022', '--lib', 'es2023,dom'];
-  execFileSync(process.execPath, [tsc, ...options, path.join(output, 'client.d.ts')], { stdio: 'pipe' });
+  writeFileSync(path.join(output, 'by-hand.ts'), byHand);
+  const files = ['client.d.ts', 'by-hand.ts'].map((name) => path.join(output, name));
+  const compiled = spawnSync(process.execPath, [tsc, ...options, ...files], { encoding: 'utf8' });
+  expect(compiled.stdout).toBe('');
+  expect(compiled.status).toBe(0);
 
   const { Api } = (await import(/* @vite-ignore */ path.join(output, 'client.js'))) as GeneratedModule;
   const client = new Api({
@@ -131,7 +159,7 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   const changed = await call('breakers', 'setBreaker', 'runware', { mode: 'forced_open' }, { preset: 'ai_provider' });
   expect(changed).toMatchObject({ fleetState: 'forced_open', who: 'api-key:admin' });
   await call('breakers', 'getBreaker', 'runware', { preset: 'ai_provider' });
-  expect(await call('breakers', 'listBreakers')).toEqual({ breakers: [] });
+  expect(await call('breakers', 'listBreakers')).toEqual({ rows: [], next: null });
 
   await call('metrics', 'recordMetric', { name: 'lag', value: 1.5, tags: { shard: 1 } });
   expect(await call('metrics', 'listMetrics', { metricName: 'lag' })).toMatchObject({ rows: [{ metricValue: 1.5 }] });
@@ -143,7 +171,7 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('maintenance', 'runJob', 'cron-archive-data', {});
   await call('maintenance', 'getMaintenanceRun', (run as { readonly id: string }).id);
 
-  for (const list of ['listBlocks', 'listBreakerEvents', 'listDeadLetters', 'listGaps', 'listChanges']) {
+  for (const list of ['listAlerts', 'listBlocks', 'listBreakerEvents', 'listDeadLetters', 'listGaps', 'listChanges']) {
     const page = await call('audit', list, { limit: 5 });
     // The calls before have changed things.
     expect(page).toEqual(list === 'listChanges' ? expect.anything() : { rows: [], next: null });

@@ -15,6 +15,22 @@ interface Described {
   readonly responses: Readonly<Record<string, { readonly headers?: object }>>;
 }
 
+interface Listing {
+  readonly operationId: string;
+  readonly parameters?: readonly { readonly name: string }[];
+  readonly responses: Readonly<
+    Record<
+      string,
+      {
+        readonly content?: Record<
+          string,
+          { readonly schema: { readonly $ref?: string; readonly properties?: object } }
+        >;
+      }
+    >
+  >;
+}
+
 interface Schema {
   readonly type?: string | readonly string[];
   readonly format?: string;
@@ -85,6 +101,29 @@ function membersOf(node: unknown): [string, Schema][] {
   const parameter: [string, Schema][] = place === undefined ? [] : [[String(name), schema as Schema]];
   return [...own, ...parameter, ...Object.values(node).flatMap(membersOf)];
 }
+
+it('no answer that is an object may be null in its stead', async () => {
+  const { components } = JSON.parse(JSON.stringify(await documentOf()));
+  const named = Object.entries<Schema>(components.schemas);
+  expect(named.filter(([, { type }]) => [type].flat().includes('null')).map(([name]) => name)).toEqual([]);
+});
+
+it('every list is paged in the same way', async () => {
+  const { paths, components } = JSON.parse(JSON.stringify(await documentOf()));
+  let lists = 0;
+  for (const [path, { get }] of Object.entries<{ get?: Listing }>(paths)) {
+    const { schema } = get?.responses['200']?.content?.['application/json'] ?? {};
+    const { properties = {} } =
+      schema?.$ref === undefined ? (schema ?? {}) : components.schemas[schema.$ref.split('/').at(-1) ?? ''];
+    // The lists of a GET of one thing, such as a run's tables, are parts of it.
+    if (get === undefined || !get.operationId.startsWith('list')) continue;
+    lists += 1;
+    expect([path, Object.keys(properties)]).toEqual([path, ['rows', 'next']]);
+    const names = (get.parameters ?? []).map(({ name }) => name);
+    expect([path, names]).toEqual([path, expect.arrayContaining(['limit', 'after'])]);
+  }
+  expect(lists).toBeGreaterThan(10);
+});
 
 it('a time is a number of milliseconds, and its name says so', async () => {
   const members = membersOf(await documentOf());

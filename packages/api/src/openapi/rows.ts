@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { type Column, getTableColumns, type Table } from 'drizzle-orm';
+import { badRequestProblem, problemException } from '../problems.ts';
 import { boundedText, queryWholeNumber } from './fields.ts';
 
 /** Where an event stood in the outbox: of no use to a client. */
@@ -62,7 +63,7 @@ type OptionalNumber = z.ZodOptional<z.ZodType<number, string>>;
 /** What pages every list. */
 export const pageQuery: { readonly limit: OptionalNumber; readonly after: z.ZodOptional<z.ZodString> } = {
   limit: queryWholeNumber(1, 1_000).optional().openapi({ default: 50 }),
-  after: boundedText(128).optional().openapi({ description: '`next` of the page before.' }),
+  after: boundedText(2_048).optional().openapi({ description: '`next` of the page before.' }),
 };
 
 /** The stretch of time of a list. */
@@ -73,3 +74,32 @@ export const timeQuery: { readonly sinceMs: OptionalNumber; readonly untilMs: Op
 
 /** The cursor of the following page; null on the last one. */
 export const next: z.ZodType<string | null> = z.string().nullable();
+
+/**
+ * One page of things that are kept by name and not by time, in the order of their names. A cursor is the last name of a page, so
+ * that what is added or removed meanwhile shifts nothing.
+ * @throws {HTTPException} that becomes a 400 for an `after` that no page returned
+ */
+export function pageOf<Row>(
+  all: readonly Row[],
+  nameOf: (row: Row) => string,
+  { limit = 50, after }: { readonly limit?: number | undefined; readonly after?: string | undefined },
+): { readonly rows: Row[]; readonly next: string | null } {
+  const last = after === undefined ? undefined : nameIn(after);
+  const behind = all
+    .filter((row) => last === undefined || nameOf(row) > last)
+    .toSorted((one, other) => (nameOf(one) < nameOf(other) ? -1 : 1));
+  const rows = behind.slice(0, limit);
+  const end = rows.at(-1);
+  return { rows, next: end === undefined || behind.length <= limit ? null : cursorOf(nameOf(end)) };
+}
+
+function cursorOf(name: string): string {
+  return Buffer.from(`name:${name}`).toString('base64url');
+}
+
+function nameIn(cursor: string): string {
+  const name = Buffer.from(cursor, 'base64url').toString();
+  if (name.startsWith('name:') && cursorOf(name.slice(5)) === cursor) return name.slice(5);
+  throw problemException(badRequestProblem([{ field: 'after', detail: 'is not a cursor that a page returned' }]));
+}

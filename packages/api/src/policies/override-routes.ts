@@ -6,6 +6,7 @@ import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, enumOf, subject, wholeNumber, omitUndefined } from '../openapi/fields.ts';
 import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
 import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody, samePlace } from '../read-body.ts';
 import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
@@ -26,18 +27,20 @@ const body = strictObject({ ...numbers, ...reachIgnored, policy: policyName.opti
   { description: 'What is left out is as the policy says.' },
 );
 
-const shown: z.ZodType<Override> = z.custom<Override>().openapi('Override', {
-  type: 'object',
-  required: ['policy', 'subject'],
-  properties: {
-    policy: { type: 'string' },
-    subject: { type: 'string', description: 'A subject, or a pattern in which `*` stands for any characters.' },
-    limit: { type: 'integer' },
-    windowMs: { type: 'integer' },
-    blockMs: { type: 'integer' },
-    mode: { type: 'string', enum: ['enforce', 'shadow'] },
-  },
-});
+const shown: z.ZodType<Override> = z
+  .custom<Override>((value) => typeof value === 'object' && value !== null)
+  .openapi('Override', {
+    type: 'object',
+    required: ['policy', 'subject'],
+    properties: {
+      policy: { type: 'string' },
+      subject: { type: 'string', description: 'A subject, or a pattern in which `*` stands for any characters.' },
+      limit: { type: 'integer' },
+      windowMs: { type: 'integer' },
+      blockMs: { type: 'integer' },
+      mode: { type: 'string', enum: ['enforce', 'shadow'] },
+    },
+  });
 
 /** The subject is in the query or the body: proxies rewrite slashes of paths, and paths land in logs. */
 const path = '/v1/policies/{policy}/override';
@@ -61,15 +64,19 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'listOverrides',
     summary: 'All exceptions from a policy',
     ...guard('read'),
-    request: { params },
+    request: { params, query: strictObject(pageQuery) },
     responses: {
-      200: json(z.object({ overrides: z.array(shown) }), 'All.'),
+      200: json(z.object({ rows: z.array(shown), next }), 'One page, by subject.'),
       ...problemResponses(400, 401, 403, 404, 503),
     },
   });
-  app.openapi(list, async (context) =>
-    context.json({ overrides: [...(await of(context.req.valid('param').policy))] }, 200),
-  );
+  app.openapi(list, async (context) => {
+    const overrides = await of(context.req.valid('param').policy);
+    return context.json(
+      pageOf(overrides, (override) => override.subject, context.req.valid('query')),
+      200,
+    );
+  });
 
   const one = createRoute({
     method: 'get',

@@ -25,7 +25,7 @@ describe('/v1/policies', () => {
     await put('/v1/policies/exports', { algorithm: 'token-bucket', limit: 100, windowMs: 60_000, burst: 5 });
     const answer = await api.ask('POST', '/v1/limits/exports/consume', { body: { subject: 'a', cost: 5 } });
     expect(await answer.json()).toMatchObject({ allowed: true, policy: 'exports' });
-    const { policies: all } = (await get('/v1/policies')) as { policies: { name: string; source: string }[] };
+    const { rows: all } = (await get('/v1/policies')) as { rows: { name: string; source: string }[] };
     expect(all.map(({ name, source }) => [name, source])).toEqual([
       ['exports', 'live'],
       ['ten', 'code'],
@@ -80,7 +80,12 @@ describe('/v1/policies/{policy}/overrides', () => {
     expect(await consume('ten', 'org/7:ann')).toMatchObject({ limit: 20 });
     expect(await consume('ten', 'vip')).toMatchObject({ limit: 100 });
     expect(await consume('ten', 'somebody')).toMatchObject({ limit: 10 });
-    expect(await get('/v1/policies/ten/overrides')).toMatchObject({ overrides: [{}, {}] });
+    expect(await get('/v1/policies/ten/overrides')).toMatchObject({ rows: [{}, {}], next: null });
+    const first = (await get('/v1/policies/ten/overrides?limit=1')) as { rows: { subject: string }[]; next: string };
+    const second = await get(`/v1/policies/ten/overrides?limit=1&after=${first.next}`);
+    expect(second).toMatchObject({ rows: [{}], next: null });
+    expect(second).not.toMatchObject({ rows: first.rows });
+    expect((await api.ask('GET', '/v1/policies/ten/overrides?after=abc')).status).toBe(400);
     expect((await api.ask('DELETE', at('vip'))).status).toBe(200);
     expect((await api.ask('DELETE', at('vip'))).status).toBe(404);
     expect(await consume('ten', 'vip')).toMatchObject({ limit: 10 });

@@ -5,6 +5,7 @@ import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
 import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody, samePlace } from '../read-body.ts';
 import {
@@ -15,7 +16,7 @@ import {
   policyView,
   toPolicyView,
 } from './policy-schema.ts';
-import { omitUndefined } from '../openapi/fields.ts';
+import { omitUndefined, strictObject } from '../openapi/fields.ts';
 import { reachOf, reachSchema } from './reach.ts';
 
 /** What the routes work with: a limiter that was made with `live`. */
@@ -45,16 +46,16 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'listPolicies',
     summary: 'All policies, as they hold now',
     ...guard('read'),
-    request: { headers: ifChanged },
+    request: { query: strictObject(pageQuery), headers: ifChanged },
     responses: {
-      200: json(z.object({ policies: z.array(policyView) }), 'By name.', etagHeader),
+      200: json(z.object({ rows: z.array(policyView), next }), 'One page, by name.', etagHeader),
       ...notModified,
-      ...problemResponses(401, 403, 503),
+      ...problemResponses(400, 401, 403, 503),
     },
   });
   app.openapi(list, async (context) => {
-    const policies = { policies: await listPolicies(deps) };
-    return isKnown(context, policies) ? context.body(null, 304) : context.json(policies, 200);
+    const page = pageOf(await listPolicies(deps), ({ name }) => name, context.req.valid('query'));
+    return isKnown(context, page) ? context.body(null, 304) : context.json(page, 200);
   });
 
   const one = createRoute({

@@ -94,27 +94,29 @@ export function toPolicyView(policy: Policy, source: PolicyView['source']): Poli
 }
 
 /** {@link PolicyView} for the OpenAPI document. */
-export const policyView: z.ZodType<PolicyView> = z.custom<PolicyView>().openapi('Policy', {
-  type: 'object',
-  required: ['name', 'algorithm', 'limit', 'blockMs', 'onUnavailable', 'mode', 'source'],
-  properties: {
-    name: { type: 'string' },
-    algorithm: { type: 'string' },
-    limit: { type: 'integer' },
-    windowMs: { type: 'integer', description: 'Absent for quotas.' },
-    blockMs: { type: 'integer' },
-    onUnavailable: { type: 'string', enum: ['open', 'closed', 'local'] },
-    mode: { type: 'string', enum: ['enforce', 'shadow'] },
-    nearLimit: { type: 'number' },
-    lease: {
-      type: 'object',
-      required: ['size', 'ttlMs'],
-      properties: { size: { type: 'integer' }, ttlMs: { type: 'integer' } },
+export const policyView: z.ZodType<PolicyView> = z
+  .custom<PolicyView>((value) => typeof value === 'object' && value !== null)
+  .openapi('Policy', {
+    type: 'object',
+    required: ['name', 'algorithm', 'limit', 'blockMs', 'onUnavailable', 'mode', 'source'],
+    properties: {
+      name: { type: 'string' },
+      algorithm: { type: 'string' },
+      limit: { type: 'integer' },
+      windowMs: { type: 'integer', description: 'Absent for quotas.' },
+      blockMs: { type: 'integer' },
+      onUnavailable: { type: 'string', enum: ['open', 'closed', 'local'] },
+      mode: { type: 'string', enum: ['enforce', 'shadow'] },
+      nearLimit: { type: 'number' },
+      lease: {
+        type: 'object',
+        required: ['size', 'ttlMs'],
+        properties: { size: { type: 'integer' }, ttlMs: { type: 'integer' } },
+      },
+      buckets: { type: 'integer' },
+      burst: { type: 'integer' },
+      period: { type: 'string', enum: ['day', 'month'] },
+      timeZone: { type: 'string' },
+      source: { type: 'string', enum: ['code', 'live'], description: '`live`: set here, for the whole fleet.' },
     },
-    buckets: { type: 'integer' },
-    burst: { type: 'integer' },
-    period: { type: 'string', enum: ['day', 'month'] },
-    timeZone: { type: 'string' },
-    source: { type: 'string', enum: ['code', 'live'], description: '`live`: set here, for the whole fleet.' },
-  },
-});
+  });

@@ -174,3 +174,42 @@ describe('a name with slashes', () => {
     expect([...new Set(named)].toSorted()).toEqual(['{id}', '{name}', '{policy}']);
   });
 });
+
+/** For each path that has GET and PUT: where it is got and put, and what makes it exist. */
+const editable: Readonly<Record<string, { readonly at: string; readonly put: string; readonly first: object }>> = {
+  '/v1/policies/{policy}': {
+    at: '/v1/policies/exports',
+    put: '/v1/policies/exports',
+    first: { limit: 5, windowMs: 1_000, nearLimit: 0.5, lease: { size: 2, ttlMs: 100 } },
+  },
+  '/v1/policies/{policy}/override': {
+    at: '/v1/policies/ten/override?subject=org-7:*',
+    put: '/v1/policies/ten/override',
+    first: { subject: 'org-7:*', limit: 5, mode: 'shadow' },
+  },
+  '/v1/lists/entry': {
+    at: '/v1/lists/entry?entry=10.1.2.3/8',
+    put: '/v1/lists/entry',
+    first: { entry: '10.1.2.3/8', verdict: 'deny' },
+  },
+  '/v1/breakers/{name}': {
+    at: '/v1/breakers/runware?preset=ai_provider',
+    put: '/v1/breakers/runware',
+    first: { preset: 'ai_provider', mode: 'isolated' },
+  },
+};
+
+it('whatever the document says can be got and put can be got and put back', async () => {
+  const document = JSON.parse(await (await api.app.request('/openapi.json')).text());
+  const paths = Object.entries<object>(document.paths).filter(([, methods]) => 'get' in methods && 'put' in methods);
+  expect(Object.keys(editable).toSorted()).toEqual(paths.map(([path]) => path).toSorted());
+  for (const [path, { at, put: target, first }] of Object.entries(editable)) {
+    await put(target, first);
+    const read = await get(at);
+    // A breaker is told what to do: its mode is no part of its state.
+    const command = path === '/v1/breakers/{name}' ? { mode: 'isolated' } : {};
+    await put(target, { ...read, ...command });
+    const { epoch: _epoch, sinceMs: _since, ...state } = read;
+    expect([path, await get(at)]).toEqual([path, expect.objectContaining(state)]);
+  }
+});
