@@ -85,7 +85,6 @@ function readRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
   });
   app.openapi(list, async (context) => {
     const known = await knownBreakers(places);
-    const nameOf = ({ breakerName, preset }: BreakerOverview): string => `${breakerName}\0${preset}`;
     const page = pageOf(known, nameOf, context.req.valid('query'));
     const rows = await Promise.all(
       page.rows.map(async (overview) => {
@@ -138,6 +137,8 @@ function changeRoute(app: ApiApp, places: BreakerSources, guard: Guard): void {
     return context.json(view.parse(await handle.read()), 200);
   });
 }
+
+const nameOf = ({ breakerName, preset }: BreakerOverview): string => `${breakerName}\0${preset}`;
 
 /** It was never used nor forced: Redis has no record of it. */
 function isUnheardOf({ epoch, version, isStale }: BreakerSnapshot): boolean {

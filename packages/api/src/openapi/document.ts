@@ -28,9 +28,9 @@ export function openApiDocument(app: ApiApp): object {
       { name: 'health', description: 'What a load balancer asks.' },
     ],
   });
-  for (const [path, operations] of Object.entries(document.paths ?? {})) {
+  for (const [route, operations] of Object.entries(document.paths ?? {})) {
     for (const operation of [operations.get, operations.post, operations.put, operations.delete]) {
-      if (operation !== undefined) describeCommon(path, operation);
+      if (operation !== undefined) describeCommon(route, operation);
     }
   }
   return document;
@@ -48,7 +48,7 @@ const idempotencyResult = {
 };
 
 /** Adds what all routes have in common: the headers of their answers, and 429 where a key is needed. */
-function describeCommon(path: string, operation: Operation): void {
+function describeCommon(route: string, operation: Operation): void {
   const responses = (operation.responses ??= {});
   const problemOf: unknown = { schema: { $ref: '#/components/schemas/Problem' } };
   if ((operation.security ?? []).length > 0) {
@@ -57,7 +57,7 @@ function describeCommon(path: string, operation: Operation): void {
       content: { 'application/problem+json': Object(problemOf) },
     };
   }
-  const charges = /^\/v1\/limits\/.*(?:consume|consume-all|batch|penalize|reward)$/u.test(path);
+  const charges = /^\/v1\/limits\/.*(?:consume|consume-all|batch|penalize|reward)$/u.test(route);
   for (const [status, response] of Object.entries(responses)) {
     if ('$ref' in response) continue;
     response.headers = {
