@@ -55,7 +55,7 @@ const queries: Readonly<Record<string, (db: Queryable) => Promise<unknown>>> = {
   'lag, 7 days': async (db) => metricSeries(db, 'audit_event_lag_p99_ms', 168 * HOUR, 2 * HOUR),
   jobs: jobOverview,
   capacity: readCapacity,
-  alerts: async (db) => listAlerts(db, { openOnly: true }),
+  alerts: async (db) => listAlerts(db, { open: true }),
   'vitals (worker)': readTrailHealth,
   'list: newest blocks': async (db) => listBlocks(db),
   'list: blocks of an identifier': async (db) => listBlocks(db, { identifier: 'user-4815' }),
