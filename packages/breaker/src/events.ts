@@ -1,4 +1,4 @@
-import { eventFields, type EventIdentity, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
+import { EventFields, type EventIdentity, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
 
 /** Something that happened to a breaker, as one outbox event tells it. */
 export interface BreakerEvent extends EventIdentity {
@@ -25,25 +25,25 @@ export const BREAKER_EVENT = 'breaker';
 /** Reads an event of type `breaker`. @throws {MalformedEventError} of @spillway/redis */
 export function parseBreakerEvent(event: OutboxEvent): BreakerEvent {
   const { shard, epoch, seq, atMs } = event;
-  const { text, number } = eventFields(event);
-  const eventType = text('event');
+  const fields = new EventFields(event);
+  const eventType = fields.text('event');
   if (!isEventType(eventType)) throw new MalformedEventError(event.type, 'event', eventType);
   const isTransition = eventType !== 'failure' && eventType !== 'success';
-  const breakerEpoch = number('breaker_epoch');
-  const message = text('message');
+  const breakerEpoch = fields.number('breaker_epoch');
+  const message = fields.text('message');
   return {
     id: outboxEventId(event),
     shard,
     epoch,
     seq,
     atMs,
-    breakerName: text('name'),
-    preset: text('preset'),
+    breakerName: fields.text('name'),
+    preset: fields.text('preset'),
     eventType,
-    failureCount: number('failure_count'),
+    failureCount: fields.number('failure_count'),
     errorMessage: message === '' ? null : message,
     breakerEpoch: isTransition ? breakerEpoch : null,
-    metadata: { preset: text('preset'), ...parseMetadata(event.type, text('metadata')) },
+    metadata: { preset: fields.text('preset'), ...parseMetadata(event.type, fields.text('metadata')) },
   };
 }
 

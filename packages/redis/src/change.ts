@@ -1,4 +1,4 @@
-import { type EventIdentity, type OutboxEvent, outboxEventId, eventFields } from './outbox.ts';
+import { type EventIdentity, type OutboxEvent, outboxEventId, EventFields } from './outbox.ts';
 import { builtinModule, programArguments } from './platform.ts';
 
 /** A manual change, as one outbox event describes it. */
@@ -23,22 +23,22 @@ export interface ChangeEvent extends EventIdentity {
 
 /** Reads an event of type `change`. @throws {MalformedEventError} */
 export function parseChangeEvent(event: OutboxEvent): ChangeEvent {
-  const { text } = eventFields(event);
+  const fields = new EventFields(event);
   const { shard, epoch, seq, atMs } = event;
-  const note = text('note');
+  const note = fields.text('note');
   return {
     id: outboxEventId(event),
     shard,
     epoch,
     seq,
     atMs,
-    actor: text('actor', /./su),
+    actor: fields.text('actor', /./su),
     note: note === '' ? null : note,
-    action: text('action', /./su),
-    objectKind: text('kind', /./su),
-    object: text('object', /./su),
-    before: jsonOrText(text('before')),
-    after: jsonOrText(text('after')),
+    action: fields.text('action', /./su),
+    objectKind: fields.text('kind', /./su),
+    object: fields.text('object', /./su),
+    before: jsonOrText(fields.text('before')),
+    after: jsonOrText(fields.text('after')),
   };
 }
 

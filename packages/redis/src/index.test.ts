@@ -6,6 +6,7 @@ it('exports exactly this', () => {
   expect(Object.keys(exported).toSorted()).toEqual([
     'DEFAULT_SHARDS',
     'EncodedArgument',
+    'EventFields',
     'MAX_SHARDS',
     'MalformedEventError',
     'MalformedOutboxEntryError',
@@ -19,7 +20,6 @@ it('exports exactly this', () => {
     'deadlines',
     'defaultActor',
     'defineScript',
-    'eventFields',
     'faultOf',
     'faultReporter',
     'hotPathClusterOptions',

@@ -9,7 +9,7 @@ import {
   outboxFields,
   parseOutboxEntry,
   type RawEntry,
-  eventFields,
+  EventFields,
   MalformedEventError,
 } from './outbox.ts';
 import { defineScript, type RedisScript } from './script.ts';
@@ -147,9 +147,9 @@ describe('outboxFields', () => {
 });
 
 const event = (fields: Readonly<Record<string, string>>) =>
-  eventFields({ entryId: '1-0', shard: 3, epoch: 10, seq: 7, atMs: 1_000, type: 'block', fields });
+  new EventFields({ entryId: '1-0', shard: 3, epoch: 10, seq: 7, atMs: 1_000, type: 'block', fields });
 
-describe('eventFields', () => {
+describe('EventFields', () => {
   it('reads texts and whole numbers', () => {
     const read = event({ who: '', count: '42' });
     expect([read.text('who'), read.text('count', /^\d+$/u), read.number('count')]).toEqual(['', '42', 42]);

@@ -118,8 +118,10 @@ function hex(value: number, digits: number): string {
   return value.toString(16).padStart(digits, '0');
 }
 
+const NUMBER = /^\d{1,15}$/;
+
 function wholeNumber(entryId: string, field: string, value: string | undefined): number {
-  if (value === undefined || !/^\d{1,15}$/.test(value)) throw new MalformedOutboxEntryError(entryId, field, value);
+  if (value === undefined || !NUMBER.test(value)) throw new MalformedOutboxEntryError(entryId, field, value);
   return Number(value);
 }
 
@@ -138,36 +140,41 @@ export class MalformedEventError extends Error {
   }
 }
 
-/** Reads an event's own fields. */
-export interface EventFields {
+/**
+ * Reads an event's own fields. Each method throws {@link MalformedEventError} naming the field. A class, since a worker makes one
+ * for each event: closures made here were a tenth of its time.
+ */
+export class EventFields {
+  readonly #event: OutboxEvent;
+
+  constructor(event: OutboxEvent) {
+    this.#event = event;
+  }
+
   /** @param pattern what it must look like. @default anything, also nothing */
-  text(field: string, pattern?: RegExp): string;
+  text(field: string, pattern?: RegExp): string {
+    const value = this.#event.fields[field];
+    if (value === undefined || pattern?.test(value) === false) {
+      throw new MalformedEventError(this.#event.type, field, value);
+    }
+    return value;
+  }
+
   /** A whole number of at most 15 digits. */
-  number(field: string): number;
+  number(field: string): number {
+    return Number(this.text(field, NUMBER));
+  }
+
   /**
    * Whom a snapshot with running totals is about: the event that opened it. That is the event itself where `id_seq` is 0,
    * and else the one that `id_epoch`, `id_seq` and `id_at` name.
    */
-  opening(): EventIdentity;
-}
-
-/** Makes an {@link EventFields}, all of which throw {@link MalformedEventError} naming the field. */
-export function eventFields(event: OutboxEvent): EventFields {
-  const text = (field: string, pattern?: RegExp): string => {
-    const value = event.fields[field];
-    if (value === undefined || pattern?.test(value) === false) throw new MalformedEventError(event.type, field, value);
-    return value;
-  };
-  const number = (field: string): number => Number(text(field, /^\d{1,15}$/u));
-  return {
-    text,
-    number,
-    opening() {
-      const { shard, epoch, seq, atMs } = event;
-      if (number('id_seq') === 0) return { shard, epoch, seq, atMs };
-      return { shard, epoch: number('id_epoch'), seq: number('id_seq'), atMs: number('id_at') };
-    },
-  };
+  opening(): EventIdentity {
+    const { shard, epoch, seq, atMs } = this.#event;
+    const openedBy = this.number('id_seq');
+    if (openedBy === 0) return { shard, epoch, seq, atMs };
+    return { shard, epoch: this.number('id_epoch'), seq: openedBy, atMs: this.number('id_at') };
+  }
 }
 
 /**
@@ -198,9 +205,9 @@ const ANSWER = 'a:';
 
 /** Reads an event of type `gap`. @throws {MalformedEventError} */
 export function parseGapEvent(event: OutboxEvent): GapEvent {
-  const { text, number, opening } = eventFields(event);
-  const kind = text('kind', /./u);
-  const { shard, epoch, seq, atMs } = opening();
+  const fields = new EventFields(event);
+  const kind = fields.text('kind', /./u);
+  const { shard, epoch, seq, atMs } = fields.opening();
   const answers = Object.keys(event.fields).filter((field) => field.startsWith(ANSWER));
   return {
     id: outboxEventId({ shard, epoch, seq, atMs }),
@@ -208,11 +215,11 @@ export function parseGapEvent(event: OutboxEvent): GapEvent {
     epoch,
     seq,
     kind,
-    fromMs: number('from'),
-    toMs: number('to'),
-    instances: number('instances'),
-    reports: number('reports'),
-    decisions: Object.fromEntries(answers.map((field) => [field.slice(ANSWER.length), number(field)])),
+    fromMs: fields.number('from'),
+    toMs: fields.number('to'),
+    instances: fields.number('instances'),
+    reports: fields.number('reports'),
+    decisions: Object.fromEntries(answers.map((field) => [field.slice(ANSWER.length), fields.number(field)])),
     createdAtMs: atMs,
   };
 }

@@ -1,4 +1,4 @@
-import { eventFields, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
+import { EventFields, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
 import type { PolicyMode } from '../algorithms/algorithm.ts';
 import { parseWindowKey } from '../store/store.ts';
 
@@ -39,10 +39,10 @@ const FOREVER = 2 ** 48 - 1;
 
 /** Reads an event of type `block`. @throws {MalformedEventError} of @spillway/redis */
 export function parseBlockEvent(event: OutboxEvent): BlockEvent {
-  const { number, opening } = eventFields(event);
+  const fields = new EventFields(event);
   const { key, policy, action, subject } = windowOf(event);
-  const { shard, epoch, seq, atMs } = opening();
-  const until = number('until');
+  const { shard, epoch, seq, atMs } = fields.opening();
+  const until = fields.number('until');
   return {
     id: outboxEventId({ shard, epoch, seq, atMs }),
     shard,
@@ -52,14 +52,14 @@ export function parseBlockEvent(event: OutboxEvent): BlockEvent {
     tier: policy,
     action,
     identifier: subject,
-    limitCount: number('limit'),
-    windowMs: number('window'),
-    requestCount: number('count'),
-    deniedCount: number('denied'),
-    windowStartMs: number('start'),
-    lastRequestAtMs: number('last'),
+    limitCount: fields.number('limit'),
+    windowMs: fields.number('window'),
+    requestCount: fields.number('count'),
+    deniedCount: fields.number('denied'),
+    windowStartMs: fields.number('start'),
+    lastRequestAtMs: fields.number('last'),
     blockedUntilMs: until === FOREVER ? 'forever' : until,
-    mode: number('mode') === 1 ? 'shadow' : 'enforce',
+    mode: fields.number('mode') === 1 ? 'shadow' : 'enforce',
     createdAtMs: atMs,
     updatedAtMs: event.atMs,
   };
@@ -76,7 +76,7 @@ export interface EventWindow {
 
 /** Reads an event's field `key`. @throws {MalformedEventError} when it is no window's key. */
 export function windowOf(event: OutboxEvent): EventWindow {
-  const key = eventFields(event).text('key');
+  const key = new EventFields(event).text('key');
   const window = parseWindowKey(key);
   if (window === undefined) throw new MalformedEventError(event.type, 'key', key);
   return { key, ...window };
@@ -99,15 +99,15 @@ export interface NearLimitEvent {
 
 /** Reads an event of type `near_limit`. @throws {MalformedEventError} of @spillway/redis */
 export function parseNearLimitEvent(event: OutboxEvent): NearLimitEvent {
-  const { number } = eventFields(event);
+  const fields = new EventFields(event);
   const { policy, action, subject } = windowOf(event);
   return {
     id: outboxEventId(event),
     policy,
     action,
     subject,
-    limit: number('limit'),
-    remaining: number('remaining'),
+    limit: fields.number('limit'),
+    remaining: fields.number('remaining'),
     atMs: event.atMs,
   };
 }
@@ -128,13 +128,13 @@ export interface DecisionCountsEvent {
 
 /** Reads an event of type `decisions`. @throws {MalformedEventError} of @spillway/redis */
 export function parseDecisionCountsEvent(event: OutboxEvent): DecisionCountsEvent {
-  const { text, number } = eventFields(event);
+  const fields = new EventFields(event);
   return {
     id: outboxEventId(event),
-    policy: text('policy', /^[a-z0-9_-]{1,64}$/u),
-    outcome: text('outcome', /^[a-z_]{1,32}$/u),
-    count: number('count'),
-    overMs: number('over'),
+    policy: fields.text('policy', /^[a-z0-9_-]{1,64}$/u),
+    outcome: fields.text('outcome', /^[a-z_]{1,32}$/u),
+    count: fields.number('count'),
+    overMs: fields.number('over'),
     atMs: event.atMs,
   };
 }

@@ -24,7 +24,7 @@ import {
 import { type EventTable, withoutNul } from './event-writer.ts';
 import { type BreakerEvent, parseBreakerEvent } from '@spillway/breaker/events';
 import { createHash } from 'node:crypto';
-import { type GapEvent, parseGapEvent, eventFields, type OutboxEvent, parseChangeEvent } from '@spillway/redis';
+import { type GapEvent, parseGapEvent, EventFields, type OutboxEvent, parseChangeEvent } from '@spillway/redis';
 import { droppedId, endedEpochId } from '../outbox.ts';
 
 /** Events of type `block`: snapshots of a block with running totals, one row per block, as far as the limit of rows goes. */
@@ -211,17 +211,17 @@ export const endedEpochTable: EventTable<EndedEpochRow> = {
 };
 
 function toEndedEpochRow(event: OutboxEvent): EndedEpochRow {
-  const { text, number } = eventFields(event);
+  const fields = new EventFields(event);
   const { shard, atMs } = event;
-  const epoch = number('ended');
-  const isDroppedKnown = text('dropped') !== '';
+  const epoch = fields.number('ended');
+  const isDroppedKnown = fields.text('dropped') !== '';
   return {
     id: endedEpochId(shard, epoch),
     shard,
     epoch,
-    seenSeq: number('seen'),
-    detail: { nextEpoch: number('next'), endedAt: new Date(atMs).toISOString() },
-    dropped: isDroppedKnown ? { id: droppedId(shard, epoch), count: number('dropped') } : null,
+    seenSeq: fields.number('seen'),
+    detail: { nextEpoch: fields.number('next'), endedAt: new Date(atMs).toISOString() },
+    dropped: isDroppedKnown ? { id: droppedId(shard, epoch), count: fields.number('dropped') } : null,
   };
 }
 

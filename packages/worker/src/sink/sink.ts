@@ -235,7 +235,7 @@ export class LagMeter {
   committed(entries: readonly AuditEntry[]): void {
     const nowMs = Date.now() + this.redisAheadMs;
     for (const [, id] of entries) {
-      const lagMs = Math.max(0, nowMs - Number(id.split('-')[0]));
+      const lagMs = Math.max(0, nowMs - Number.parseInt(id, 10));
       if (!Number.isFinite(lagMs)) continue;
       this.#lags[this.#next % MOST] = lagMs;
       this.#next += 1;

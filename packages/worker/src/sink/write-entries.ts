@@ -1,13 +1,6 @@
 import { noteStored, type Queryable, type StoredStretch, insertDeadLetter } from '@spillway/db';
 import { parseOutboxEntry, type OutboxEvent, outboxFields } from '@spillway/redis';
-import {
-  eventWriter,
-  reasonOf,
-  type Delivery,
-  type EventWriter,
-  type Rejection,
-  type WriteLimits,
-} from './event-writer.ts';
+import { eventBatch, type EventBatch, reasonOf, type Rejection, type WriteLimits } from './event-writer.ts';
 import { type AuditEntry, deterministicUuid, sequenceOf } from '../outbox.ts';
 import {
   blockTable,
@@ -19,18 +12,16 @@ import {
   changeTable,
 } from './event-tables.ts';
 
-/** The types of events that have a table. */
-const writers: ReadonlyMap<string, EventWriter> = new Map(
-  [
-    eventWriter(blockTable),
-    eventWriter(breakerTable),
-    eventWriter(nearLimitTable),
-    eventWriter(decisionCountsTable),
-    eventWriter(outageTable),
-    eventWriter(endedEpochTable),
-    eventWriter(changeTable),
-  ].map((writer) => [writer.type, writer]),
-);
+/** Makes an empty batch for each type of events that has a table. */
+const batchOf: ReadonlyMap<string, () => EventBatch> = new Map([
+  [blockTable.type, () => eventBatch(blockTable)],
+  [breakerTable.type, () => eventBatch(breakerTable)],
+  [nearLimitTable.type, () => eventBatch(nearLimitTable)],
+  [decisionCountsTable.type, () => eventBatch(decisionCountsTable)],
+  [outageTable.type, () => eventBatch(outageTable)],
+  [endedEpochTable.type, () => eventBatch(endedEpochTable)],
+  [changeTable.type, () => eventBatch(changeTable)],
+]);
 
 /** What a job came to. */
 export interface WriteReport {
@@ -57,18 +48,21 @@ export async function writeEntries(
   entries: readonly AuditEntry[],
   limits: WriteLimits = NO_LIMITS,
 ): Promise<WriteReport> {
-  const { rejected, events, ...report } = await storeEntries(db, entries, limits);
+  const { rejected, numbers, ...report } = await storeEntries(db, entries, limits);
   if (rejected.length > 0) await keepDeadLetters(db, sourceJob, rejected);
   // Last, so that a number that counts as stored is stored. A worker that dies before has the same job done again.
-  const reusedNumbers = await noteStored(db, stretches(events));
+  const reusedNumbers = await noteStored(db, stretches(numbers));
   return { ...report, deadLetters: rejected.length, reusedNumbers };
 }
+
+/** Where an event stood in its outbox. */
+type NumberedEvent = Pick<OutboxEvent, 'shard' | 'epoch' | 'seq' | 'entryId'>;
 
 /** What became of some entries. */
 interface StoredEntries extends Pick<WriteReport, 'written' | 'duplicates'> {
   readonly rejected: readonly Rejection[];
-  /** All that could be read, stored or not. */
-  readonly events: readonly OutboxEvent[];
+  /** Those with a number that could be read, stored or not. */
+  readonly numbers: readonly NumberedEvent[];
 }
 
 /**
@@ -80,41 +74,43 @@ export async function storeEntries(
   entries: readonly AuditEntry[],
   limits: WriteLimits = NO_LIMITS,
 ): Promise<StoredEntries> {
-  const { byWriter, unreadable } = sortEntries(entries);
+  const { batches, rejected, numbers } = readEntries(entries);
   let [written, duplicates] = [0, 0];
-  const rejected = [...unreadable];
-  for (const [writer, deliveries] of byWriter) {
-    const report = await writer.store(db, deliveries, limits);
+  for (const batch of batches) {
+    const report = await batch.store(db, limits);
     written += report.written;
     duplicates += report.duplicates;
     rejected.push(...report.rejected);
   }
-  const events = [...byWriter.values()].flatMap((deliveries) => deliveries.map(({ event }) => event));
-  return { written, duplicates, rejected, events };
+  return { written, duplicates, rejected, numbers };
 }
 
-function sortEntries(entries: readonly AuditEntry[]): {
-  byWriter: Map<EventWriter, Delivery[]>;
-  unreadable: Rejection[];
+/** One entry after the other: what is alive while Postgres works is copied by each collection of garbage. */
+function readEntries(entries: readonly AuditEntry[]): {
+  batches: Iterable<EventBatch>;
+  rejected: Rejection[];
+  numbers: NumberedEvent[];
 } {
-  const byWriter = new Map<EventWriter, Delivery[]>();
-  const unreadable: Rejection[] = [];
+  const byType = new Map<string, EventBatch>();
+  const rejected: Rejection[] = [];
+  const numbers: NumberedEvent[] = [];
   for (const entry of entries) {
     const event = readEvent(entry);
     if (typeof event === 'string') {
-      unreadable.push({ entry, reason: event });
+      rejected.push({ entry, reason: event });
       continue;
     }
-    const writer = writers.get(event.type);
-    if (writer === undefined) {
-      unreadable.push({ entry, reason: `unknown event type ${JSON.stringify(event.type)}` });
+    const { type, shard, epoch, seq, entryId } = event;
+    const batch = byType.get(type) ?? batchOf.get(type)?.();
+    if (batch === undefined) {
+      rejected.push({ entry, reason: `unknown event type ${JSON.stringify(type)}` });
       continue;
     }
-    const deliveries = byWriter.get(writer);
-    if (deliveries === undefined) byWriter.set(writer, [{ entry, event }]);
-    else deliveries.push({ entry, event });
+    byType.set(type, batch);
+    batch.add(entry, event);
+    if (seq > 0) numbers.push({ shard, epoch, seq, entryId });
   }
-  return { byWriter, unreadable };
+  return { batches: byType.values(), rejected, numbers };
 }
 
 /** The event, or why there is none. */
@@ -127,10 +123,9 @@ function readEvent([shard, id, fields]: AuditEntry): OutboxEvent | string {
 }
 
 /** The numbers of events, as stretches of one outbox and epoch in the order of the outbox, within which they rise. */
-export function stretches(events: readonly OutboxEvent[]): StoredStretch[] {
-  const byEpoch = new Map<string, OutboxEvent[]>();
+function stretches(events: readonly NumberedEvent[]): StoredStretch[] {
+  const byEpoch = new Map<string, NumberedEvent[]>();
   for (const event of events) {
-    if (event.seq === 0) continue;
     const outbox = `${event.shard}/${event.epoch}`;
     const others = byEpoch.get(outbox);
     if (others === undefined) byEpoch.set(outbox, [event]);
@@ -139,27 +134,33 @@ export function stretches(events: readonly OutboxEvent[]): StoredStretch[] {
   return [...byEpoch.values()].flatMap((ofEpoch) => risingStretches(inOrder(ofEpoch)));
 }
 
-function risingStretches(events: readonly OutboxEvent[]): StoredStretch[] {
+function risingStretches(events: readonly NumberedEvent[]): StoredStretch[] {
   const found: StoredStretch[] = [];
-  for (const { shard, epoch, ...entry } of events) {
-    const stretch = found.at(-1);
-    if (stretch === undefined || (entry.seq <= stretch.last.seq && entry.entryId !== stretch.last.entryId)) {
-      found.push({ shard, epoch, first: entry, last: entry });
-    } else found[found.length - 1] = { ...stretch, last: entry };
+  let [first] = events;
+  let last = first;
+  for (const event of events) {
+    if (first === undefined || last === undefined) break;
+    if (event.seq <= last.seq && event.entryId !== last.entryId) {
+      found.push({ shard: first.shard, epoch: first.epoch, first, last });
+      first = event;
+    }
+    last = event;
+  }
+  if (first !== undefined && last !== undefined) {
+    found.push({ shard: first.shard, epoch: first.epoch, first, last });
   }
   return found;
 }
 
-/** By the ids of the stream's entries: a time and a number. Each is read once, and entries of one read are in order already. */
-function inOrder(events: readonly OutboxEvent[]): readonly OutboxEvent[] {
-  const placed = events.map((event) => {
-    const [time = 0, number = 0] = event.entryId.split('-').map(Number);
-    return { event, time, number };
-  });
-  const isAhead = (one: (typeof placed)[number], other: (typeof placed)[number]): number =>
-    one.time - other.time || one.number - other.number;
-  const sorted = placed.every((entry, index) => index === 0 || isAhead(placed[index - 1] ?? entry, entry) <= 0);
-  return sorted ? events : placed.toSorted(isAhead).map(({ event }) => event);
+/** By the ids of the stream's entries: a time and a number. Those of one read are in order already, as a rule. */
+function inOrder(events: readonly NumberedEvent[]): readonly NumberedEvent[] {
+  const times = events.map(({ entryId }) => Number.parseInt(entryId, 10));
+  const numbers = events.map(({ entryId }) => Number(entryId.slice(entryId.indexOf('-') + 1)));
+  const ahead = (one: number, other: number): number =>
+    (times[one] ?? 0) - (times[other] ?? 0) || (numbers[one] ?? 0) - (numbers[other] ?? 0);
+  if (events.every((_, index) => index === 0 || ahead(index - 1, index) <= 0)) return events;
+  const places = events.map((_, index) => index).toSorted(ahead);
+  return places.flatMap((place) => events[place] ?? []);
 }
 
 /** What `audit_dead_letters.payload` holds of an entry: all of it, so that it can be replayed. */
