@@ -11,8 +11,8 @@ export const DEFAULT_SHARDS = 16;
 export const MAX_SHARDS = 4096;
 
 /** How often a process says how many shards it has, and how long that holds, in ms. */
-const SAY_EVERY_MS = 20_000;
-const HOLDS_MS = 60_000;
+const SAY_EVERY_MS = 60_000;
+const HOLDS_MS = 180_000;
 
 const sayShards = defineScript(shardsLua, (reply) =>
   Array.isArray(reply) ? reply.map(Number).filter((number) => number > 0) : [],
@@ -31,7 +31,7 @@ export interface ShardsWatchOptions {
 /**
  * Publishes in Redis how many shards this process has, and checks whether others have another number: then one subject has two
  * windows, and a worker with fewer shards leaves events lying. One script call at the start, one at each connection that
- * becomes ready, and three a minute; nothing while Redis is away.
+ * becomes ready, and one a minute; nothing while Redis is away.
  * @returns ends it
  */
 export function watchShards({ client, shards, namespace = '', onDisagreement }: ShardsWatchOptions): () => void {

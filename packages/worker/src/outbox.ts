@@ -17,14 +17,10 @@ export interface OutboxHead {
   readonly dropped: number;
 }
 
-/** Reads the counters of all shards. */
-export async function readHeads(redis: OutboxClient, shards: number, namespace = ''): Promise<OutboxHead[]> {
-  return Promise.all(
-    Array.from({ length: shards }, async (_, shard) => {
-      const [epoch, seq, dropped] = await redis.hmget(outboxKeys(shard, namespace).head, 'epoch', 'seq', 'dropped');
-      return { shard, epoch: Number(epoch ?? 0), seq: Number(seq ?? 0), dropped: Number(dropped ?? 0) };
-    }),
-  );
+/** Reads the counters of a shard. */
+export async function readHead(redis: Pick<OutboxClient, 'hmget'>, shard: number, namespace = ''): Promise<OutboxHead> {
+  const [epoch, seq, dropped] = await redis.hmget(outboxKeys(shard, namespace).head, 'epoch', 'seq', 'dropped');
+  return { shard, epoch: Number(epoch ?? 0), seq: Number(seq ?? 0), dropped: Number(dropped ?? 0) };
 }
 
 /**

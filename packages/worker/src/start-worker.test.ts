@@ -240,21 +240,15 @@ describe('startWorker', () => {
 
 describe('an idle worker', () => {
   it('a worker without events asks Redis for little beside its looks at the outboxes', async () => {
-    const worker = startWorker({
-      redis: redis.url,
-      pool: postgres.pool,
-      shards: 16,
-      logger: recordingLogger(),
-      // All looks come by the clock, so that their ratio is the same on a slow machine.
-      pump: { idleMs: 250 },
-    });
+    const worker = startWorker({ redis: redis.url, pool: postgres.pool, shards: 16, logger: recordingLogger() });
     onTestFinished(() => worker.close());
     const patience = { timeout: 60_000, interval: 500 };
     const looks = async (): Promise<number> => (await commands()).looks;
-    await expect.poll(looks, patience).toBeGreaterThan(30);
+    // Those of the start, one after the other, before it waits in Redis.
+    await expect.poll(looks, patience).toBeGreaterThan(7);
     const before = await commands();
-    await expect.poll(looks, patience).toBeGreaterThan(before.looks + 40);
+    await expect.poll(looks, patience).toBeGreaterThan(before.looks + 5);
     const after = await commands();
-    expect((after.all - before.all) / (after.looks - before.looks)).toBeLessThan(9);
+    expect((after.all - before.all) / (after.looks - before.looks)).toBeLessThan(30);
   }, 150_000);
 });

@@ -2,11 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { WorkerLogger } from './logger.ts';
 
-/** What `work` comes to, or an error when it takes longer than `timeoutMs`; the work goes on by itself. */
+/** An answer that took too long. */
+export class TimeoutError extends Error {
+  readonly code = 'timeout';
+  override readonly name = 'TimeoutError';
+}
+
+/** What `work` comes to, or a {@link TimeoutError} when it takes longer than `timeoutMs`; the work goes on by itself. */
 export async function withTimeout<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   const timer = new AbortController();
   const late = delay(timeoutMs, null, { signal: timer.signal, ref: false }).then(() => {
-    throw new Error(`no answer within ${timeoutMs} ms`);
+    throw new TimeoutError(`no answer within ${timeoutMs} ms`);
   });
   try {
     return await Promise.race([work, late]);

@@ -30,6 +30,15 @@ const silent = async (): Promise<() => void> => {
   await holder.query('LOCK TABLE spillway.api_keys IN ACCESS EXCLUSIVE MODE');
   return () => holder.release(true);
 };
+function countedDb(): { db: Queryable; asked: () => number } {
+  let asked = 0;
+  const query = async (...args: Parameters<Queryable['query']>) => {
+    asked += 1;
+    return api.pool.query(...args);
+  };
+  return { db: { query } as Queryable, asked: () => asked };
+}
+
 describe('keyDirectory', () => {
   it('knows a key by its secret, all of it', async () => {
     const { key, row } = await createApiKey(api.pool, decide);
@@ -55,16 +64,28 @@ describe('keyDirectory', () => {
     await expect.poll(() => keys.verify(key)).toEqual({ kind: 'unknown' });
   });
 
-  it('looks for changes twice a second unless told otherwise, so that a revocation holds within one', async () => {
-    let questions = 0;
-    const db: Queryable = {
-      query: async (...args: Parameters<Queryable['query']>) => {
-        questions += 1;
-        return api.pool.query(...args);
-      },
-    } as Queryable;
-    open({ db });
-    await expect.poll(() => questions, { timeout: 5_000, interval: 10 }).toBeGreaterThanOrEqual(3);
+  it('looks for changes twice a second while keys are used, unless told otherwise, so that a revocation holds within one', async () => {
+    const { key } = await createApiKey(api.pool, decide);
+    const { db, asked } = countedDb();
+    await open({ db }).verify(key);
+    await expect.poll(asked, { timeout: 15_000, interval: 10 }).toBeGreaterThanOrEqual(6);
+  });
+
+  it('looks seldom while no key is used, and the first use after that sees what was revoked and made meanwhile', async () => {
+    const { key, row } = await createApiKey(api.pool, decide);
+    const { db, asked } = countedDb();
+    const keys = open({ db, refreshMs: 20, idleMs: 0 });
+    expect(await keys.verify(key)).toMatchObject({ kind: 'known' });
+    const before = asked();
+    let ticks = 0;
+    const clock = setInterval(() => (ticks += 1), 20);
+    await expect.poll(() => ticks, soon).toBeGreaterThan(30);
+    clearInterval(clock);
+    expect(asked() - before).toBeLessThan(ticks / 4);
+    await revokeApiKey(api.pool, row.id);
+    const made = await createApiKey(api.pool, decide);
+    expect(await keys.verify(key)).toEqual({ kind: 'unknown' });
+    expect(await keys.verify(made.key)).toMatchObject({ kind: 'known' });
   });
 
   it('lets a key end when its time is over, without a look into Postgres', async () => {

@@ -15,8 +15,10 @@ import type { Authenticator, Verdict } from '../openapi/api-app.ts';
 export interface KeyDirectoryOptions {
   readonly db: Queryable;
   readonly logger: ApiLogger;
-  /** How often to look for changes, in ms. With half a second a revocation is known everywhere within one. @default 500 */
+  /** How often to look for changes while keys are used, in ms. With half a second a revocation is known everywhere within one. @default 500 */
   readonly refreshMs?: number;
+  /** Without a use of a key for so long, in ms, looks become seldom, and the next use waits for one. @default 30_000 */
+  readonly idleMs?: number;
   /** How long the last known keys stay valid while Postgres is away, in ms. @default 900000 */
   readonly staleMs?: number;
   /** How often to write which keys were used, in ms. @default 60000 */
@@ -41,17 +43,20 @@ interface KnownKey extends ActiveApiKey {
 const unknown: Verdict = { kind: 'unknown' };
 const unavailable: Verdict = { kind: 'unavailable' };
 
+/** While no key is used, one look in so many is made. */
+const IDLE_LOOKS = 40;
+
 /** A look for changes without an answer for so long has failed, in ms: the next one takes another connection. */
 const LOOK_MS = 2_000;
 
 /**
- * Every valid key is kept in memory, and a small query notices a change to any of them. So a check costs no round trip, a
- * flood of made-up keys reaches no database, and it works through a transaction pooler, where LISTEN doesn't. While
+ * Every valid key is kept in memory, and a small query notices a change to any of them. So a check costs no round trip, but for the
+ * first one after half a minute without; a flood of made-up keys reaches no database, and it works through a transaction pooler, where LISTEN doesn't. While
  * Postgres is away the last known keys hold for `staleMs`: decisions go on, as they do without it in every other way. A key
  * that is not among them may have been made since, so it is not called invalid then.
  */
 export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
-  const { logger, refreshMs = 500, staleMs = 900_000, touchMs = 60_000 } = options;
+  const { logger, refreshMs = 500, idleMs = 30_000, staleMs = 900_000, touchMs = 60_000 } = options;
   const db = within(options.db, LOOK_MS);
   let keys: ReadonlyMap<string, KnownKey> = new Map();
   let version: string | undefined;
@@ -59,6 +64,7 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
   const outage = toldOnce(logger, staleMs);
   let refreshing: Promise<void> | undefined;
   const used = new Set<string>();
+  const use = useOf(idleMs);
 
   async function load(): Promise<void> {
     const askedAt = performance.now();
@@ -82,19 +88,18 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
     await refreshing;
   }
 
-  async function touch(): Promise<void> {
-    const ids = [...used];
-    used.clear();
-    await touchApiKeys(db, ids).catch((error: unknown) => logger.debug({ err: error }, 'api: use of keys not noted'));
-  }
-
-  const timers = [setInterval(() => void refresh(), refreshMs), setInterval(() => void touch(), touchMs)];
+  const touch = async (): Promise<void> => noteUse(db, used, logger);
+  const look = (): void => {
+    if (use.isLookDue() || version === undefined || outage.isOn()) void refresh();
+  };
+  const timers = [setInterval(look, refreshMs), setInterval(() => void touch(), touchMs)];
   for (const timer of timers) timer.unref();
 
   async function verify(token: string): Promise<Verdict> {
     const parts = parseKey(token);
     if (parts === undefined) return unknown;
-    if (version === undefined) await refresh();
+    if (version === undefined || (use.isIdle() && !outage.isOn())) await refresh();
+    use.now();
     const now = performance.now();
     if (now - freshAt > staleMs) return unavailable;
     const key = keys.get(parts.id);
@@ -114,6 +119,29 @@ export function keyDirectory(options: KeyDirectoryOptions): KeyDirectory {
       for (const timer of timers) clearInterval(timer);
       await refreshing;
       if (used.size > 0) await touch();
+    },
+  };
+}
+
+async function noteUse(db: Queryable, used: Set<string>, logger: ApiLogger): Promise<void> {
+  const ids = [...used];
+  used.clear();
+  await touchApiKeys(db, ids).catch((error: unknown) => logger.debug({ err: error }, 'api: use of keys not noted'));
+}
+
+/** When keys were used last, and whether a look for changes is due: each one while they are used, else one in `IDLE_LOOKS`. */
+function useOf(idleMs: number): { now(): void; isIdle(): boolean; isLookDue(): boolean } {
+  let usedAt = Number.NEGATIVE_INFINITY;
+  let looksLeft = IDLE_LOOKS;
+  const isIdle = (): boolean => performance.now() - usedAt > idleMs;
+  return {
+    now: () => void (usedAt = performance.now()),
+    isIdle,
+    isLookDue() {
+      looksLeft -= 1;
+      if (isIdle() && looksLeft > 0) return false;
+      looksLeft = IDLE_LOOKS;
+      return true;
     },
   };
 }

@@ -51,24 +51,27 @@ test('moves the rows of the three built-in tables as they are, and no unfinished
   ).toEqual(before);
 });
 
-test('moves 5,000 rows a transaction unless told otherwise, and counts them inside it', async () => {
+test('moves 5,000 rows a transaction unless told otherwise, counts them inside it, and waits for no disk', async () => {
   await createOrders(1);
   await database.pool.query(`
-    CREATE TABLE batches (rows int, xid xid8);
+    CREATE TABLE batches (rows int, xid xid8, waits text);
     INSERT INTO orders SELECT n, '2025-11-01 00:00+00' FROM generate_series(1, 5001) AS n`);
   await withConnection(database.pool, async (connection) => {
     const record = async (moved: number): Promise<void> => {
-      await connection.query('INSERT INTO batches VALUES ($1, pg_current_xact_id())', [moved]);
+      const values = `($1, pg_current_xact_id(), current_setting('synchronous_commit'))`;
+      await connection.query(`INSERT INTO batches VALUES ${values}`, [moved]);
     };
     const { batchSize: _, ...table } = orders;
     await archiveRows(connection, table, { cutoff, record });
   });
   // Rows know the transaction that stored them.
   expect(
-    await query(`SELECT rows, (SELECT count(*)::int FROM cold.orders WHERE xmin = xid::xid) AS stored FROM batches`),
+    await query(
+      `SELECT rows, waits, (SELECT count(*)::int FROM cold.orders WHERE xmin = xid::xid) AS stored FROM batches`,
+    ),
   ).toEqual([
-    { rows: 5_000, stored: 5_000 },
-    { rows: 1, stored: 1 },
+    { rows: 5_000, waits: 'off', stored: 5_000 },
+    { rows: 1, waits: 'off', stored: 1 },
   ]);
 });
 

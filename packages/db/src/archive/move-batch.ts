@@ -87,7 +87,16 @@ function statementsOf(connection: Connection, table: CompleteArchiveTable, prefl
   };
 }
 
-const settings = { lockTimeoutMs: LOCK_TIMEOUT_MS, statementTimeoutMs: STATEMENT_TIMEOUT_MS, timeZone: 'UTC' };
+/**
+ * A crash of Postgres may undo the last moves, each of them whole: their rows are in the source again and move the next time. Whatever
+ * tells that the run is over commits after them and waits for the disk, for them too.
+ */
+const settings = {
+  lockTimeoutMs: LOCK_TIMEOUT_MS,
+  statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  timeZone: 'UTC',
+  synchronousCommit: 'off',
+} as const;
 
 /**
  * Makes the mover of a table: pick, delete and store in one statement, so that a row is in exactly one of the two tables

@@ -13,7 +13,7 @@ import { VERSION_FIELD } from './entries.ts';
 const CHANGES: readonly KeyChange[] = ['block', 'unblock', 'reset'];
 
 /** How often a bus makes sure that it hears, and reads the version of the live entries. */
-const PULSE_MS = 500;
+const PULSE_MS = 1_000;
 
 /** How long after a heard pulse everything counts as heard. */
 const TRUST_MS = 1_500;
@@ -58,7 +58,7 @@ export interface BusOptions {
 /**
  * A bus over Redis' publish and subscribe. A subscription can be deaf without knowing (a cut network, a proxy that went
  * away), so the bus publishes a pulse to itself over the connection that decides, and trusts what it heard only as long
- * as it hears its pulses. Two commands each half second, whatever the load.
+ * as it hears its pulses. Two commands a second, whatever the load.
  */
 export function redisBus({ client, namespace = '', liveKey, onRefused }: BusOptions): Bus {
   const listeners: BusListener[] = [];

@@ -24,7 +24,7 @@ export function liveKeyIn(namespace = ''): string {
 
 /** What the limiters that listen are counted as, and for how long after their last beat, in ms. */
 const LISTENERS = 'live-policies';
-const LISTENS_MS = 6_000;
+const LISTENS_MS = 18_000;
 
 const FULL = -1;
 const CHANGED = -2;

@@ -24,7 +24,8 @@ import {
   type Observation,
   type ObservationParts,
   toObservation,
-  readTrailState,
+  trailReader,
+  type TrailState,
 } from './observation.ts';
 import { withTimeout, repeat } from '../timing.ts';
 import type { AuditQueue } from '../audit-queue.ts';
@@ -92,10 +93,11 @@ export function startMonitor(options: MonitorOptions): Monitor {
   const stop = new AbortController();
   const countCapacity = capacityCounter(options);
   const readPartitions = partitionReader(options);
+  const readTrail = trailReader(options);
   let last: { observation: Observation; at: number } | { error: unknown } | undefined;
   const done = repeat(intervalMs, stop.signal, async () => {
     try {
-      const observation = await withTimeout(LOOK_TIMEOUT_MS, observe(options, readPartitions));
+      const observation = await withTimeout(LOOK_TIMEOUT_MS, observe(options, readTrail, readPartitions));
       last = { observation, at: performance.now() };
       await record(options, observation, intervalMs, countCapacity);
     } catch (error) {
@@ -119,11 +121,11 @@ export function startMonitor(options: MonitorOptions): Monitor {
 type Partitions = Pick<ObservationParts, 'monthsReady' | 'metricDaysReady'>;
 
 async function observe(
-  options: MonitorOptions,
+  { pool }: MonitorOptions,
+  readTrail: () => Promise<TrailState>,
   readPartitions: (nowMs: number) => Promise<Partitions>,
 ): Promise<Observation> {
-  const { redis, queueRedis, queue, pool, shards, namespace = '' } = options;
-  const trail = await readTrailState({ redis, queueRedis, queue, shards, namespace });
+  const trail = await readTrail();
   const vitals = await readTrailHealth(pool);
   const workerNowMs = Date.now();
   return toObservation({

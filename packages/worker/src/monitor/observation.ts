@@ -1,5 +1,5 @@
 import type { Sample, TrailHealth } from '@spillway/db';
-import { type OutboxHead, readHeads } from '../outbox.ts';
+import { type OutboxHead, readHead } from '../outbox.ts';
 import { outboxKeys } from '@spillway/redis';
 import type { Cluster, Redis } from 'ioredis';
 import { redisNowMs } from '../timing.ts';
@@ -114,46 +114,92 @@ export interface TrailSource {
   readonly namespace?: string;
 }
 
-/** Reads it; waits as long as Redis makes it wait. */
-export async function readTrailState(source: TrailSource): Promise<TrailState> {
+/** Makes what reads it, and waits as long as Redis makes it wait. It remembers outboxes in which nothing happens. */
+export function trailReader(source: TrailSource): () => Promise<TrailState> {
   const { redis, queueRedis, queue, shards, namespace = '' } = source;
-  const [nowMs, heads, outboxes, waiting, counts, duplicates] = await Promise.all([
-    redisNowMs(redis),
-    readHeads(redis, shards, namespace),
-    Promise.all(
-      Array.from({ length: shards }, async (_, shard) => readOutbox(redis, outboxKeys(shard, namespace).stream)),
-    ),
-    // Oldest first of each state.
-    Promise.all((['waiting', 'active', 'delayed'] as const).map(async (state) => queue.getJobs([state], 0, 0, true))),
-    queue.getJobCounts('waiting', 'active', 'delayed', 'failed'),
-    readDuplicates(queueRedis, queue),
-  ]);
-  // A job may be removed while it is read.
-  const entries = waiting.flat().map((job) => job?.data.entries[0]?.[1]);
-  return {
-    redisNowMs: nowMs,
-    outboxEvents: outboxes.reduce((sum, { events }) => sum + events, 0),
-    oldestOutboxMs: earliest(outboxes.map(({ oldest }) => oldest)),
-    oldestQueueMs: earliest(entries),
-    queueJobs: (counts['waiting'] ?? 0) + (counts['active'] ?? 0) + (counts['delayed'] ?? 0),
-    failedJobs: counts['failed'] ?? 0,
-    dropped: heads.reduce((sum, { dropped }) => sum + dropped, 0),
-    heads,
-    duplicates,
+  const outboxes = Array.from({ length: shards }, (_, shard) => outboxWatch(redis, shard, namespace));
+  return async () => {
+    const [nowMs, seen, queued, duplicates] = await Promise.all([
+      redisNowMs(redis),
+      Promise.all(outboxes.map(async (look) => look())),
+      readQueue(queue),
+      readDuplicates(queueRedis, queue),
+    ]);
+    const heads = seen.map(({ head }) => head);
+    return {
+      redisNowMs: nowMs,
+      outboxEvents: seen.reduce((sum, { events }) => sum + events, 0),
+      oldestOutboxMs: earliest(seen.map(({ oldest }) => oldest)),
+      dropped: heads.reduce((sum, { dropped }) => sum + dropped, 0),
+      heads,
+      duplicates,
+      ...queued,
+    };
   };
 }
+
+async function readQueue(queue: AuditQueue): Promise<Pick<TrailState, 'oldestQueueMs' | 'queueJobs' | 'failedJobs'>> {
+  const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
+  const states = (['waiting', 'active', 'delayed'] as const).filter((state) => (counts[state] ?? 0) > 0);
+  // Oldest first of each state.
+  const oldest = await Promise.all(states.map(async (state) => queue.getJobs([state], 0, 0, true)));
+  return {
+    // A job may be removed while it is read.
+    oldestQueueMs: earliest(oldest.flat().map((job) => job?.data.entries[0]?.[1])),
+    queueJobs: states.reduce((sum, state) => sum + (counts[state] ?? 0), 0),
+    failedJobs: counts['failed'] ?? 0,
+  };
+}
+
+/** Looks at an outbox in which nothing happens for which its counters are not read again. */
+const LOOKS_PER_HEAD = 12;
 
 interface OutboxState {
   readonly events: number;
   /** The first entry's id. */
   readonly oldest: string | undefined;
+  /** The id that was given last. */
+  readonly last: string | undefined;
+}
+
+/**
+ * Looks at one outbox. Its counters move with an entry or, while it is full, with an event that was dropped: where it was
+ * empty and is empty, and no entry came, they are what they were. What was changed by hand is seen some looks later.
+ */
+function outboxWatch(
+  redis: Redis | Cluster,
+  shard: number,
+  namespace: string,
+): () => Promise<OutboxState & { readonly head: OutboxHead }> {
+  const { stream } = outboxKeys(shard, namespace);
+  let before: (OutboxState & { readonly head: OutboxHead }) | undefined;
+  let looksLeft = 0;
+  return async () => {
+    const state = await readOutbox(redis, stream);
+    const isStill = state.events === 0 && before?.events === 0 && state.last === before.last;
+    looksLeft -= 1;
+    const known = isStill && looksLeft > 0 ? before?.head : undefined;
+    if (known === undefined) looksLeft = LOOKS_PER_HEAD;
+    const head = known ?? (await readHead(redis, shard, namespace));
+    before = { ...state, head };
+    return before;
+  };
 }
 
 async function readOutbox(redis: Redis | Cluster, stream: string): Promise<OutboxState> {
-  const events = await redis.xlen(stream);
-  if (events === 0) return { events, oldest: undefined };
-  const [first] = await redis.xrange(stream, '-', '+', 'COUNT', 1);
-  return { events, oldest: first?.[0] };
+  const flat = await redis.xinfo('STREAM', stream).catch((error: unknown) => {
+    // Before the first event and the first worker there is no stream.
+    if (error instanceof Error && error.message.includes('no such key')) return [];
+    throw error;
+  });
+  const facts: readonly unknown[] = Array.isArray(flat) ? flat : [];
+  const fact = (name: string): unknown => facts[facts.indexOf(name) + 1];
+  const [last, first] = facts.length === 0 ? [] : [fact('last-generated-id'), fact('first-entry')];
+  return {
+    events: facts.length === 0 ? 0 : Number(fact('length')),
+    oldest: Array.isArray(first) ? String(first[0]) : undefined,
+    last: typeof last === 'string' ? last : undefined,
+  };
 }
 
 /** A stream's ids begin with the time at which they were made. */

@@ -1,8 +1,9 @@
-import { defineScript, outboxKeys, parseOutboxEntry, type RedisScript } from '@spillway/redis';
+import type { KnownSeq } from '@spillway/db';
+import { defineScript, outboxKeys, type RedisScript } from '@spillway/redis';
 import { Cluster, type Redis } from 'ioredis';
 import type { WorkerLogger } from '../logger.ts';
 import * as lua from '../scripts.generated.ts';
-import type { AuditEntry } from '../outbox.ts';
+import { type AuditEntry, sequenceOf } from '../outbox.ts';
 import { repeat } from '../timing.ts';
 import { isOutOfMemory } from '../audit-queue.ts';
 
@@ -61,6 +62,7 @@ export interface EpochWatch {
  */
 export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOptions): EpochWatch {
   const stop = new AbortController();
+  const headOf = (shard: number): string => outboxKeys(shard, namespace).head;
   const known = new Map<number, { readonly epoch: number; readonly seq: number }>();
   /** Which process it was when all outboxes were looked at last; undefined when they must be looked at. */
   let process: string | undefined;
@@ -75,7 +77,7 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
 
   async function look(shard: number): Promise<void> {
     const { epoch, seq } = known.get(shard) ?? { epoch: 0, seq: 0 };
-    const found = await beginEpoch.run(redis, [outboxKeys(shard, namespace).head], [epoch, seq]);
+    const found = await beginEpoch.run(redis, [headOf(shard)], [epoch, seq]);
     if (found === null) return;
     // What was read while the look was on its way belongs to the epoch that it was read in.
     if (found.ended.length > 0 && known.get(shard)?.epoch === epoch) known.delete(shard);
@@ -86,11 +88,13 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
   /** An outbox costs Redis three commands, and nothing is to be found while the process is the same and the epochs are known. */
   async function lookWhereNeeded(): Promise<void> {
     const now = await processOf(redis);
-    const isDue = performance.now() - lookedAtMs >= FULL_LOOK_MS;
-    if (now !== undefined && now === process && !isDue) return;
-    // Set before: what is read while the looks are on their way may ask for another.
-    process = now;
-    await Promise.all(Array.from({ length: shards }, (_, shard) => look(shard)));
+    const isSame = now !== undefined && now === process;
+    if (isSame && performance.now() - lookedAtMs < FULL_LOOK_MS) return;
+    process = now; // Before: what is read while the looks are on their way may ask for another.
+    const lookOnce = async (_: unknown, shard: number): Promise<void> => {
+      if (!isSame || !(await isAsKnown(redis, headOf(shard), now, known.get(shard)?.epoch))) await look(shard);
+    };
+    await Promise.all(Array.from({ length: shards }, lookOnce));
     lookedAtMs = performance.now();
   }
 
@@ -112,20 +116,23 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
   void repeat(LOOK_MS, stop.signal, async () => void (await lookAtAll()));
   return {
     saw(entries) {
-      for (const [shard, id, fields] of entries.slice(-LAST_ENTRIES).toReversed()) {
-        const { epoch, seq } = numberOf(shard, id, fields);
-        if (seq === 0) continue;
-        // An epoch that this process didn't know: its head has to say which process began it.
-        if (known.get(shard)?.epoch !== epoch) process = undefined;
-        learn(shard, epoch, seq);
-        return;
-      }
+      const last = lastNumbered(entries);
+      if (last === undefined) return;
+      // An epoch that this process didn't know: its head has to say which process began it.
+      if (known.get(last.shard)?.epoch !== last.epoch) process = undefined;
+      learn(last.shard, last.epoch, last.seq);
     },
     close() {
       stop.abort();
       for (const event of CONNECTED) redis.off(event, soon);
     },
   };
+}
+
+/** Whether the process `run` gives the numbers of the epoch that is known, so that a look would find nothing. */
+async function isAsKnown(redis: Redis | Cluster, head: string, run: string, known?: number): Promise<boolean> {
+  const [epoch, began] = await redis.hmget(head, 'epoch', 'run');
+  return epoch === null || epoch === undefined ? known === undefined : began === run && Number(epoch) === known;
 }
 
 /** The id of the process that answers; undefined where it may not be asked, and in a Cluster, where many do. */
@@ -145,11 +152,11 @@ const NOT_LOOKED = 'pump: could not check whether Redis was restarted or replace
 /** Of a single server, and of a node of a Cluster. */
 const CONNECTED = ['ready', '+node'] as const;
 
-/** Where an entry stands; number 0 for one that has none, or is no event. */
-function numberOf(...[shard, id, fields]: AuditEntry): { readonly epoch: number; readonly seq: number } {
-  try {
-    return parseOutboxEntry(shard, [id, fields]);
-  } catch {
-    return { epoch: 0, seq: 0 };
+/** Where the last of these entries of one outbox stands that has a number. */
+function lastNumbered(entries: readonly AuditEntry[]): KnownSeq | undefined {
+  for (const entry of entries.slice(-LAST_ENTRIES).toReversed()) {
+    const known = sequenceOf(entry);
+    if (known !== undefined) return known;
   }
+  return undefined;
 }

@@ -1,5 +1,9 @@
-import { describe, expect, it, beforeEach } from 'vitest';
-import { decodeClaim, decodeStreams, forgetConsumers, release } from './outbox-reader.ts';
+import { describe, expect, it, beforeEach, onTestFinished } from 'vitest';
+import { decodeClaim, decodeStreams, forgetConsumers, OutboxReader, release } from './outbox-reader.ts';
+import { createPump, type Pump } from './pump.ts';
+import { createAuditQueue, MemoryWatch } from '../audit-queue.ts';
+import { recordingLogger } from '../../test/helpers.ts';
+import { outboxKeys } from '@spillway/redis';
 import { useRedis } from '@spillway/local-servers/testing';
 
 const bytes = (text: string): Buffer => Buffer.from(text);
@@ -68,5 +72,68 @@ describe('the scripts of an outbox', () => {
     it('has nothing to do where there is no stream', async () => {
       expect(await forgetConsumers.run(redis.client, ['{sw:01}:outbox'], [group, 0, ''])).toBe(0);
     });
+  });
+});
+
+describe('a pump that has had no event for a while', () => {
+  const redis = useRedis();
+  const shards = [0, 1];
+  const streams = shards.map((shard) => outboxKeys(shard).stream);
+
+  function idlePump(): Pump {
+    const logger = recordingLogger();
+    const queue = createAuditQueue({ connection: redis.connect({ maxRetriesPerRequest: null }), onError: () => {} });
+    const connection = redis.connect({ maxRetriesPerRequest: null });
+    const options = { redis: connection, queue, memory: new MemoryWatch(logger), shards: shards.length, logger };
+    const pump = createPump({ ...options, lingerMs: 10, idleMs: 10 });
+    onTestFinished(async () => {
+      await pump.close();
+      await queue.close();
+    });
+    return pump;
+  }
+
+  /** Connections that wait in Redis for an event. */
+  const waiting = async (): Promise<string[]> => {
+    const clients = String(await redis.client.client('LIST')).split('\n');
+    return clients.filter((line) => /name=spillway-pump-wait .* flags=b/u.test(line));
+  };
+  const patient = { timeout: 20_000 };
+
+  it('waits in Redis, and takes what comes without another look', async () => {
+    idlePump();
+    await expect.poll(waiting, patient).toHaveLength(1);
+    await redis.client.xadd(streams[1] ?? '', '*', 'n', 1);
+    await expect.poll(() => redis.client.xlen(streams[1] ?? ''), patient).toBe(0);
+    await expect.poll(waiting, patient).toHaveLength(1);
+  });
+
+  it.each([
+    ['its connection was cut', async () => redis.client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')],
+    ['Redis was emptied', async () => redis.client.flushall()],
+    ['its stream was deleted', async () => redis.client.del(...streams)],
+  ])('goes on after %s', async (_, disturb) => {
+    idlePump();
+    await expect.poll(waiting, patient).toHaveLength(1);
+    await disturb();
+    await redis.client.xadd(streams[0] ?? '', '*', 'n', 1);
+    await expect.poll(() => redis.client.xlen(streams[0] ?? ''), patient).toBe(0);
+    await expect.poll(waiting, patient).toHaveLength(1);
+  });
+
+  it('takes at its end what Redis gave to a wait that was cut off', async () => {
+    const waiter = redis.connect({ maxRetriesPerRequest: null });
+    const options = { redis: redis.client, shards, consumer: 'one', batchSize: 10, claimIdleMs: 60_000 };
+    const reader = new OutboxReader({ ...options, waiter });
+    const stop = new AbortController();
+    await reader.read();
+    expect(await reader.cutOff()).toEqual([]);
+    const wait = reader.wait(stop.signal);
+    stop.abort();
+    waiter.disconnect();
+    expect(await wait).toEqual([]);
+    const id = await redis.client.xadd(streams[0] ?? '', '*', 'n', 1);
+    await redis.client.xreadgroup('GROUP', 'spillway', 'one', 'STREAMS', streams[0] ?? '', '>');
+    expect(await reader.cutOff()).toEqual([[0, id, ['n', '1']]]);
   });
 });

@@ -1,6 +1,8 @@
+import type { Redis } from 'ioredis';
 import { call, defineScript, outboxKeys, type RedisClient, type RedisScript } from '@spillway/redis';
 import * as lua from '../scripts.generated.ts';
 import type { AuditEntry } from '../outbox.ts';
+import { TimeoutError, withTimeout } from '../timing.ts';
 
 /** Acknowledges and deletes entries in one step; replies how many were still there. */
 export const release: RedisScript<number> = defineScript(lua.release, Number);
@@ -12,7 +14,11 @@ export const forgetConsumers: RedisScript<number> = defineScript(lua.forgetConsu
 export const PUMP_GROUP = 'spillway';
 
 /** Longest pause between two looks for what a dead worker left, in multiples of `claimIdleMs`. */
-const CLAIM_PAUSES = 2;
+const CLAIM_PAUSES = 6;
+
+/** How long one command waits in Redis for an event, and how much longer its answer may take, in ms. */
+const WAIT_MS = 5_000;
+const ANSWER_MS = 5_000;
 
 /** Dead workers' consumers are removed after this long. */
 const CONSUMER_FORGOTTEN_MS = 3_600_000;
@@ -31,8 +37,15 @@ export interface OutboxReaderOptions {
   readonly batchSize: number;
   /** An entry without an acknowledgement for this long was read by a dead worker. */
   readonly claimIdleMs: number;
+  /** Waits in Redis for events: used by nothing else, and not in Redis Cluster. @default none, and {@link OutboxReader.wait} isn't called */
+  readonly waiter?: Redis | undefined;
   /** Called with the entries read from each outbox, in order. @default none */
   readonly onRead?: (entries: readonly AuditEntry[]) => void;
+}
+
+interface Entries {
+  readonly entries: AuditEntry[];
+  readonly more: boolean;
 }
 
 /**
@@ -46,6 +59,7 @@ export class OutboxReader {
   #groupsMade = false;
   #nextSweep = 0;
   #sweepPauseMs = 0;
+  #wasCut = false;
 
   constructor(options: OutboxReaderOptions) {
     this.#options = options;
@@ -54,15 +68,49 @@ export class OutboxReader {
   }
 
   /** New entries, at most a few times the batch size; `more` when an outbox holds others. */
-  async read(): Promise<{ entries: AuditEntry[]; more: boolean }> {
-    const { redis, consumer, batchSize, shards } = this.#options;
+  async read(): Promise<Entries> {
+    return this.#read(this.#options.redis, '>');
+  }
+
+  /** Whether {@link wait} may be called. */
+  get canWait(): boolean {
+    return this.#options.waiter !== undefined;
+  }
+
+  /**
+   * Waits in Redis until there are new entries, for 5 seconds at most; none after that, when `stop` was aborted and the waiting
+   * connection closed, or when there is no answer.
+   */
+  async wait(stop: AbortSignal): Promise<AuditEntry[]> {
+    const { waiter } = this.#options;
+    if (waiter === undefined) return [];
+    try {
+      const { entries } = await withTimeout(WAIT_MS + ANSWER_MS, this.#read(waiter, '>', ['BLOCK', WAIT_MS]));
+      return entries;
+    } catch (error) {
+      if (stop.aborted) this.#wasCut = true;
+      else if (error instanceof TimeoutError) waiter.disconnect(true);
+      else throw error;
+      return [];
+    }
+  }
+
+  /** What Redis may have given to a {@link wait} that was cut off: it is this consumer's, and no answer told of it. */
+  async cutOff(): Promise<AuditEntry[]> {
+    if (!this.#wasCut) return [];
+    return (await this.#read(this.#options.redis, '0')).entries;
+  }
+
+  async #read(redis: RedisClient, from: '>' | '0', options: readonly (string | number)[] = []): Promise<Entries> {
+    const { consumer, batchSize, shards, onRead } = this.#options;
     const streams = [...this.#shardOf.keys()];
     // COUNT is per stream. Shards are seldom equally busy, so each may fill a quarter of what all of them could.
     const count = Math.ceil((4 * batchSize) / Math.max(4, shards.length));
-    const args = ['GROUP', PUMP_GROUP, consumer, 'COUNT', count, 'STREAMS', ...streams, ...streams.map(() => '>')];
+    const where = ['STREAMS', ...streams, ...streams.map(() => from)];
+    const args = ['GROUP', PUMP_GROUP, consumer, ...options, 'COUNT', count, ...where];
     const parts = decodeStreams(await this.#withGroups(() => call(redis, 'XREADGROUP', args, streams[0])));
     const read = parts.map(({ key, entries }) => this.#tag(key, entries));
-    for (const entries of read) this.#options.onRead?.(entries);
+    for (const entries of read) onRead?.(entries);
     return {
       entries: read.flat(),
       more: parts.some(({ entries }) => entries.length >= count),
@@ -143,7 +191,8 @@ export class OutboxReader {
     try {
       return await command();
     } catch (error) {
-      if (!startsWith(error, 'NOGROUP')) throw error;
+      // UNBLOCKED: a stream vanished while a command waited for it.
+      if (!startsWith(error, 'NOGROUP') && !startsWith(error, 'UNBLOCKED')) throw error;
       await this.#makeGroups();
       return command();
     }

@@ -35,13 +35,14 @@ export interface PumpLoopOptions {
  * batch or nothing more; add them as a job; only then release them. The next round reads while up to four jobs are still
  * being added and released, and begins at once unless the outbox is empty. Then it pauses, up to `idleMs`: while
  * events come for `lingerMs`, so that a few share a job, and so often again as jobs wait for a sink, since another one would
- * only wait behind them; while none come for twice the last pause. Whatever goes wrong in between leaves the
+ * only wait behind them; while none come for twice the last pause. Once that would be `idleMs` it waits in Redis instead, which
+ * answers as soon as there is an event; in Redis Cluster, where outboxes lie on several servers, it goes on looking. Whatever goes wrong in between leaves the
  * entries pending in Redis, where a later round or another worker claims them. So an event may be queued twice and is
  * never lost; the sink makes twice the same as once.
  */
 export async function runPumpLoop(options: PumpLoopOptions, stop: AbortSignal): Promise<void> {
-  const { gate, memory, batchSize, lingerMs, idleMs, logger } = options;
-  let pauseMs = lingerMs;
+  const { reader, gate, memory, batchSize, lingerMs, idleMs, logger } = options;
+  let [pauseMs, isIdle] = [lingerMs, false];
   const inFlight = new InFlightBatches(options);
   while (!stop.aborted) {
     try {
@@ -49,24 +50,38 @@ export async function runPumpLoop(options: PumpLoopOptions, stop: AbortSignal): 
         await pause(RETRY_MS, stop);
         continue;
       }
-      const { entries, more } = await collect(options);
+      const woken = isIdle ? await reader.wait(stop) : [];
+      if (woken.length > 0) await pause(lingerMs, stop);
+      const { entries, more } = await collect(options, woken);
       for (let start = 0; start < entries.length; start += batchSize) {
         await inFlight.begin(entries.slice(start, start + batchSize));
       }
       pauseMs = Math.min(idleMs, entries.length > 0 ? lingerMs * (1 + gate.waiting) : Math.max(1, 2 * pauseMs));
-      if (!more) await pause(pauseMs, stop);
+      isIdle = reader.canWait && entries.length === 0 && pauseMs === idleMs;
+      if (!more && !isIdle) await pause(pauseMs, stop);
     } catch (error) {
       if (!memory.sees(error)) logger.error({ err: error }, 'pump: a round failed, its entries stay in the outbox');
       await pause(RETRY_MS, stop);
     }
   }
   await inFlight.finished();
+  try {
+    const cutOff = await reader.cutOff();
+    if (cutOff.length > 0) await inFlight.begin(cutOff);
+    await inFlight.finished();
+  } catch (error) {
+    if (!memory.sees(error)) logger.warn({ err: error }, 'pump: could not look for what it was given at its end');
+  }
 }
 
-async function collect({ reader, batchSize }: PumpLoopOptions): Promise<{ entries: AuditEntry[]; more: boolean }> {
+async function collect(
+  { reader, batchSize }: PumpLoopOptions,
+  woken: readonly AuditEntry[],
+): Promise<{ entries: AuditEntry[]; more: boolean }> {
   const claimed = await reader.claim();
-  if (claimed.length > 0) return { entries: claimed, more: true };
-  const { entries, more } = await reader.read();
+  if (claimed.length > 0) return { entries: [...woken, ...claimed], more: true };
+  const { entries: read, more } = await reader.read();
+  const entries = [...woken, ...read];
   let last = more;
   while (last && entries.length < batchSize) {
     const next = await reader.read();

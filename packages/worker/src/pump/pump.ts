@@ -19,7 +19,8 @@ export interface PumpTuning {
   readonly lingerMs?: number;
   /**
    * Longest pause between two looks, in ms: each look that finds nothing doubles the last pause, and events gather longer while
-   * jobs wait for a sink. @default 250, or `lingerMs` if that is longer
+   * jobs wait for a sink. After that it waits in Redis for the next event, except in Redis Cluster. @default 250, or `lingerMs` if
+   * that is longer
    */
   readonly idleMs?: number;
   /** With so many jobs waiting in the queue, events stay in the outbox, whose cap bounds them. @default 50 */
@@ -32,7 +33,7 @@ export interface PumpTuning {
 
 /** What the pump moves from where to where. */
 export interface PumpOptions extends PumpTuning {
-  /** The Redis of the limiters. The pump's commands never wait in it. */
+  /** The Redis of the limiters. The pump's commands never wait in it: those that do have one more connection like this one. */
   readonly redis: Redis | Cluster;
   readonly queue: AuditQueue;
   readonly memory: MemoryWatch;
@@ -82,6 +83,9 @@ export function createPump(options: PumpOptions): Pump {
   const gate = new Backpressure({ queue, maxWaitingJobs, resumeWaitingJobs, logger });
   const inSpan: PumpLoopOptions['inSpan'] = async (batch, work) =>
     tracing === undefined ? work() : tracing.flush(redis, batch, work);
+  const waiter = redis instanceof Cluster ? undefined : redis.duplicate({ connectionName: 'spillway-pump-wait' });
+  // The pump's own connection leads to the same server and warns: this one may not use up the lines that a fault has.
+  waiter?.on('error', (error: Error) => logger.debug({ err: error }, 'pump: Redis connection'));
   const epochs = watchEpochs({ redis, shards, namespace, logger });
   const lanes = laneShards(redis, shards).map((laneOf) => {
     const reader = new OutboxReader({
@@ -91,6 +95,7 @@ export function createPump(options: PumpOptions): Pump {
       consumer,
       batchSize,
       claimIdleMs,
+      waiter,
       onRead: epochs.saw,
     });
     return {
@@ -101,15 +106,16 @@ export function createPump(options: PumpOptions): Pump {
       ),
     };
   });
+  const end = (): void => {
+    epochs.close();
+    stop.abort();
+    waiter?.disconnect();
+  };
   return {
     consumer,
-    disconnect: () => {
-      epochs.close();
-      stop.abort();
-    },
+    disconnect: end,
     async close() {
-      epochs.close();
-      stop.abort();
+      end();
       await Promise.all(lanes.map(({ done }) => done));
       await Promise.all(lanes.map(({ reader }) => reader.signOff()));
     },

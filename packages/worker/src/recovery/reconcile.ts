@@ -13,7 +13,7 @@ import {
 } from '@spillway/db';
 import {
   type OutboxClient,
-  readHeads,
+  readHead,
   endedEpochId,
   deterministicUuid,
   type OutboxHead,
@@ -83,12 +83,10 @@ export async function reconcile(
 ): Promise<ReconcileReport> {
   const { redis, queue, pool, shards, namespace } = deps;
   const outboxes = await Promise.all(
-    (await readHeads(redis, shards, namespace)).map(async ({ shard, epoch, seq }) => ({
-      shard,
-      epoch,
-      seq,
-      oldest: await oldestSeqs(redis, { shard, epoch }, namespace),
-    })),
+    Array.from({ length: shards }, async (_, shard) => {
+      const { epoch, seq } = await readHead(redis, shard, namespace);
+      return { shard, epoch, seq, oldest: await oldestSeqs(redis, { shard, epoch }, namespace) };
+    }),
   );
   const known = await queuedSeqs(queue, signal);
   const stored = await listEpochs(pool);

@@ -25,13 +25,15 @@ export function latestDue(patterns: readonly string[], nowMs: number): Date {
  * The moment for which a job is to be run, by the clock and the history of Postgres; null when there is none. Of several that
  * were missed only the latest counts.
  * @param retryAfterMs pause before a failed run is tried again. @default 600_000
+ * @param nowMs Postgres' clock, where it was read a moment ago. @default it is read
  */
 export async function overdueSince(
   db: Queryable,
   { name, patterns }: Job,
   retryAfterMs?: number,
+  nowMs?: number,
 ): Promise<Date | null> {
-  const dueAt = latestDue(patterns, await readClockMs(db));
+  const dueAt = latestDue(patterns, nowMs ?? (await readClockMs(db)));
   return (await isDue(db, name, dueAt, retryAfterMs)) ? dueAt : null;
 }
 

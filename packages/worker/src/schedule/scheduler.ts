@@ -1,4 +1,4 @@
-import { classifyDbError, type ConnectionSource, type Queryable } from '@spillway/db';
+import { classifyDbError, type ConnectionSource, type Queryable, readClockMs } from '@spillway/db';
 import { type Job as QueuedJob, type Queue, Worker } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import type { WorkerLogger } from '../logger.ts';
@@ -102,11 +102,12 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   restAfterErrors(worker, 1_000);
 
   const checks = repeat(checkIntervalMs, stop.signal, async () => {
-    for (const job of jobs) {
-      await restore(queue, job).catch(onError);
-      await addOverdue(options, queue, job).catch((error: unknown) =>
-        logger.warn({ err: error, job: job.name }, 'schedule: could not look whether a job is overdue'),
-      );
+    for (const job of jobs) await restore(queue, job).catch(onError);
+    try {
+      const nowMs = await readClockMs(options.pool);
+      for (const job of jobs) await addOverdue(options, queue, job, nowMs);
+    } catch (error) {
+      logger.warn({ err: error }, 'schedule: could not look whether a job is overdue');
     }
   });
   return {
@@ -168,8 +169,13 @@ async function restore(queue: Queue, { name, patterns }: Job): Promise<void> {
 }
 
 /** Many may add it: while the tick of a moment exists, another of the same name is none. */
-async function addOverdue({ pool, retryAfterMs }: SchedulerOptions, queue: Queue, job: Job): Promise<void> {
-  const dueAt = await overdueSince(pool, job, retryAfterMs);
+async function addOverdue(
+  { pool, retryAfterMs }: SchedulerOptions,
+  queue: Queue,
+  job: Job,
+  nowMs: number,
+): Promise<void> {
+  const dueAt = await overdueSince(pool, job, retryAfterMs, nowMs);
   if (dueAt === null) return;
   const options = { ...tickOptions, removeOnComplete: true, removeOnFail: true };
   await queue.add(job.name, {}, { ...options, jobId: `${job.name}.${dueAt.getTime()}` });

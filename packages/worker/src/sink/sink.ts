@@ -77,7 +77,7 @@ export interface Sink {
  */
 const recovery = (lockMs: number): Pick<BullOptions, 'lockDuration' | 'stalledInterval' | 'maxStalledCount'> => ({
   lockDuration: lockMs,
-  stalledInterval: Math.ceil(lockMs / 2.5),
+  stalledInterval: Math.ceil(0.8 * lockMs),
   maxStalledCount: 1_000,
 });
 
@@ -89,6 +89,12 @@ const CLOCK_TIMEOUT_MS = 1_000;
 
 /** How often the events' lag is recorded, in ms. */
 const LAG_INTERVAL_MS = 10_000;
+
+/**
+ * How long one command of an idle sink waits in Redis for a job, in seconds. A job that is added ends the wait; it is an end in itself
+ * only for one whose announcement was lost.
+ */
+const DRAIN_DELAY_S = 15;
 
 /** A week of minutes, for the queue's throughput. */
 const METRIC_POINTS = 7 * 24 * 60;
@@ -153,6 +159,7 @@ export function createSink(options: SinkOptions): Sink {
     ...recovery(lockMs),
     // The library's pause after a lost connection is 15 s.
     runRetryDelay: 1_000,
+    drainDelay: DRAIN_DELAY_S,
     metrics: { maxDataPoints: METRIC_POINTS },
     ...(options.telemetry === undefined ? {} : { telemetry: options.telemetry }),
   });
