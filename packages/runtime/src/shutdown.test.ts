@@ -22,12 +22,13 @@ test.each(['SIGTERM', 'SIGINT'] as const)('%s closes and ends with 0', async (si
   expect(output()).toContain('fixture: stopped');
 });
 
-test('a signal that comes twice at once, as Ctrl-C does under npx, counts once', async () => {
-  const { child, exited, output } = await startFixture('quick');
+test('a signal that comes twice at once, as Ctrl-C does under npx, counts once: the close goes on to its deadline', async () => {
+  const { child, exited, output } = await startFixture('late');
   child.kill('SIGINT');
   child.kill('SIGTERM');
-  expect(await exited).toBe(0);
+  expect(await exited).toBe(1);
   expect(output().match(/: stopping/gu)).toHaveLength(1);
+  expect(output()).toContain('fixture: not stopped in time, exiting');
 });
 
 test('a terminal that is closed ends what a person started, and leaves a service to Node', async () => {
