@@ -192,3 +192,21 @@ describe('POST /v1/audit/gaps/{id}/resolve', () => {
     expect((await page('/v1/audit/changes')).rows).toEqual([]);
   });
 });
+
+it('/v1/audit/alerts lists alerts, the last opened first: open ones, resolved ones, and those of a rule', async () => {
+  await api.pool.query(`
+    INSERT INTO spillway.alerts (rule, value, threshold, opened_at, resolved_at) VALUES
+      ('audit_oldest_event', 90, 60, now(), NULL),
+      ('job_late/cron-archive-data', 9, 8, now() - interval '1 hour', now())`);
+  const rulesOf = async (query: string): Promise<readonly unknown[]> => {
+    const response = await api.ask('GET', `/v1/audit/alerts${query}`, { as: 'read' });
+    const { rows } = (await response.json()) as { rows: { rule: string; openedAtMs: number }[] };
+    for (const row of rows) expect(row).not.toHaveProperty('notifiedOpenedAtMs');
+    return rows.map(({ rule }) => rule);
+  };
+  expect(await rulesOf('')).toEqual(['audit_oldest_event', 'job_late/cron-archive-data']);
+  expect(await rulesOf('?open=true')).toEqual(['audit_oldest_event']);
+  expect(await rulesOf('?open=false')).toEqual(['job_late/cron-archive-data']);
+  expect(await rulesOf('?rule=job_late/cron-archive-data')).toEqual(['job_late/cron-archive-data']);
+  expect((await api.ask('GET', '/v1/audit/alerts', { as: 'decide' })).status).toBe(403);
+});
