@@ -77,7 +77,7 @@ describe('a Redis that is killed', () => {
       },
     ]);
     expect(Number(await client.hget(outboxKeys(0).head, 'epoch'))).toBeGreaterThan(EPOCH);
-    await expect.poll(() => logger.messages.join('\n'), patient).toContain('another process');
+    await expect.poll(() => logger.messages.join('\n'), patient).toContain('a new epoch begins');
   });
 
   it('and lost its data: what a worker had seen and nobody stored is told, number by number', async () => {
