@@ -1,13 +1,13 @@
 import { Cluster, Redis } from 'ioredis';
-import { openWith, type RedisBehaviour } from './url-client.ts';
+import { openWith, type RedisBehaviour } from './open-ioredis.ts';
 
 /*
  * The entry point `@spillway/redis/ioredis`, for programs that bring ioredis with them. It is the only module that imports
  * ioredis when it is loaded.
  */
 
-export { hotPathBehaviour } from './url-client.ts';
-export type { RedisBehaviour } from './url-client.ts';
+export { hotPathBehaviour } from './open-ioredis.ts';
+export type { RedisBehaviour } from './open-ioredis.ts';
 
 /**
  * Makes a client of what a URL names: a server, a Cluster or a master that sentinels know, see `parseRedisUrl`. It is

@@ -1,10 +1,10 @@
 import type { EventEmitter } from 'node:events';
-import type { Cluster, Redis, ClusterOptions, RedisOptions } from 'ioredis';
-import { type RedisClient, type RedisCommand, hotPathClusterOptions, hotPathOptions } from './client.ts';
+import type { Cluster, Redis } from 'ioredis';
+import type { RedisClient, RedisCommand } from './client.ts';
 import { faultOf } from './fault.ts';
+import { hotPathBehaviour, type Ioredis, notARedisUrl, openWith } from './open-ioredis.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { DuplicableClient, HotPathClient, SubscriberClient } from './subscribe.ts';
-import { RedisOptionError } from './option-checks.ts';
 
 // eslint-disable-next-line typescript/no-explicit-any -- what an event brings is known by its name only
 type Listener = (...args: readonly any[]) => void;
@@ -156,71 +156,4 @@ function optionsIn(url: string): NonNullable<RedisClient['options']> {
   const { pathname, searchParams } = new URL(url);
   const named = pathname.length > 1 ? pathname.slice(1) : searchParams.get('db');
   return { db: Number(named ?? 0) || 0, keyPrefix: searchParams.get('keyPrefix') ?? undefined };
-}
-
-/** Replies as RESP2 has them. */
-interface LegacyReplies {
-  readonly replyMapping?: 'legacy';
-}
-
-/** Options of a connection to one server. */
-type ServerOptions = Omit<RedisOptions, 'replyMapping'> & LegacyReplies;
-
-/** How a connection behaves, whichever kind of Redis the URL turns out to name. */
-export interface RedisBehaviour {
-  /** Of one server, and of a master that sentinels know. */
-  readonly server: ServerOptions;
-  /** Of a Cluster; its `redisOptions` are those of each node. */
-  readonly cluster: Omit<ClusterOptions, 'redisOptions'> & {
-    readonly redisOptions?: Omit<NonNullable<ClusterOptions['redisOptions']>, 'replyMapping'> & LegacyReplies;
-  };
-}
-
-/** The classes of ioredis that connections are made of. */
-export interface Ioredis {
-  readonly Redis: typeof Redis;
-  readonly Cluster: typeof Cluster;
-}
-
-/** Makes a client of what a URL names, see `openRedis`. @throws {RedisOptionError} for another URL */
-export function openWith(library: Ioredis, url: string, { server, cluster }: RedisBehaviour): Redis | Cluster {
-  const target = parseRedisUrl(url);
-  if (target === undefined) throw notARedisUrl();
-  if (target.kind === 'server') return new library.Redis(target.url, server);
-  const { tls, username, password } = target;
-  const access = {
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(tls ? { tls: {} } : {}),
-  };
-  if (target.kind === 'cluster') {
-    // A certificate names hosts: an address that was looked up is not in it.
-    const named: Pick<ClusterOptions, 'dnsLookup'> = tls ? { dnsLookup: (host, give) => give(null, host) } : {};
-    return new library.Cluster([...target.nodes], {
-      ...cluster,
-      ...named,
-      redisOptions: { ...cluster.redisOptions, ...access },
-    });
-  }
-  const { sentinels, name, db, sentinelUsername, sentinelPassword } = target;
-  const secure = tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {};
-  const asked = {
-    ...(sentinelUsername === undefined ? {} : { sentinelUsername }),
-    ...(sentinelPassword === undefined ? {} : { sentinelPassword }),
-  };
-  return new library.Redis({ ...server, ...access, ...secure, ...asked, sentinels: [...sentinels], name, db });
-}
-
-/** How a connection that decides behaves. @param connectionName shown in `CLIENT LIST`. @default none */
-export function hotPathBehaviour(connectionName?: string): RedisBehaviour {
-  const named = connectionName === undefined ? {} : { connectionName };
-  return {
-    server: { ...hotPathOptions, ...named },
-    cluster: { ...hotPathClusterOptions, redisOptions: { ...hotPathClusterOptions.redisOptions, ...named } },
-  };
-}
-
-/** The value may hold a password and is not repeated. */
-export function notARedisUrl(): RedisOptionError {
-  return new RedisOptionError('url', 'a redis://, redis-cluster:// or redis-sentinel:// URL', '(hidden)');
 }
