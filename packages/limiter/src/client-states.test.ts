@@ -222,3 +222,17 @@ it('writes nothing more on a client whose owner quits, so that the reply to QUIT
   const names = sent.mock.calls.map(([command]) => command.name);
   expect(names.slice(names.indexOf('quit'))).toEqual(['quit']);
 });
+
+it('leaves few listeners on a client, however many limiters share it, and none once they are closed', async () => {
+  const client = clientOf(redis.url, { lazyConnect: true });
+  const before = (['ready', 'end', 'error'] as const).map((event) => client.listenerCount(event));
+  const limiters = Array.from({ length: 8 }, () =>
+    createLimiter({ redis: client, policies, live: true, recordDecisions: true, deadlineMs: 1_000 }),
+  );
+  const events = ['ready', 'end', 'error'] as const;
+  const reasons = await Promise.all(limiters.map(async (limiter) => (await limiter.consume('p', 'u')).allowed));
+  expect(reasons.filter(Boolean)).toHaveLength(1);
+  for (const event of events) expect(client.listenerCount(event)).toBeLessThanOrEqual(4);
+  await Promise.all(limiters.map(async (limiter) => limiter.close()));
+  expect(events.map((event) => client.listenerCount(event))).toEqual(before);
+});

@@ -1,4 +1,4 @@
-import { isReady, type RedisClient } from './client.ts';
+import { isReady, listenTo, type RedisClient } from './client.ts';
 import { type Connection, connectionOf } from './connection.ts';
 import { faultOf, type RedisFault } from './fault.ts';
 
@@ -145,7 +145,8 @@ export class Readiness {
     this.#listeners.add(listener);
     if (this.#listening) return;
     this.#listening = true;
-    this.#client.once('ready', () => {
+    const stop = listenTo(this.#client, 'ready', () => {
+      stop();
       this.#listening = false;
       const listeners = [...this.#listeners];
       this.#listeners.clear();

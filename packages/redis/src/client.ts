@@ -47,6 +47,60 @@ export function isReady(client: Pick<RedisClient, 'status'>): boolean {
   return client.status === 'ready' && !('manuallyClosing' in client && client.manuallyClosing === true);
 }
 
+/** A client's events, as far as {@link listenTo} needs them. */
+interface Emits<Event extends string> {
+  on(event: Event, listener: () => void): unknown;
+  off(event: Event, listener: () => void): unknown;
+}
+
+/** Those who listen to one event of a client, and its one listener. */
+interface Listening {
+  readonly listeners: Set<() => void>;
+  readonly hear: () => void;
+}
+
+const listening = new WeakMap<object, Map<string, Listening>>();
+
+/**
+ * Calls `listener` at each such event of a client, until what it returns is called. However many listen, the client has one
+ * listener of ours: of an eleventh Node warns as of a leak, and a few limiters and breakers that share a client come to that.
+ */
+export function listenTo<Event extends 'ready' | 'end'>(
+  client: Emits<Event>,
+  event: Event,
+  listener: () => void,
+): () => void {
+  const events = listening.get(client) ?? new Map<string, Listening>();
+  listening.set(client, events);
+  const { listeners, hear } = events.get(event) ?? listenOnce(client, event, events);
+  // Its own function each time, since one listener may be given twice.
+  const own = (): void => listener();
+  listeners.add(own);
+  return () => {
+    listeners.delete(own);
+    if (listeners.size > 0 || events.get(event)?.hear !== hear) return;
+    client.off(event, hear);
+    events.delete(event);
+  };
+}
+
+function listenOnce<Event extends 'ready' | 'end'>(
+  client: Emits<Event>,
+  event: Event,
+  events: Map<string, Listening>,
+): Listening {
+  const listeners = new Set<() => void>();
+  const hear = (): void => {
+    // Those of now: one of them may listen again.
+    const current = [...listeners];
+    for (const each of current) each();
+  };
+  const made = { listeners, hear };
+  events.set(event, made);
+  client.on(event, hear);
+  return made;
+}
+
 /**
  * ioredis options for a connection that decides requests. Each one keeps a decision from being late or made twice:
  * nothing queues while the connection is away, nothing that may have run is sent again, and a returning Redis is

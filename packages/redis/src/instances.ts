@@ -1,4 +1,4 @@
-import { isReady, type RedisClient } from './client.ts';
+import { isReady, listenTo, type RedisClient } from './client.ts';
 import { defineScript } from './script.ts';
 import { live as liveLua } from './scripts.generated.ts';
 import { shardTag } from './shard-of.ts';
@@ -68,10 +68,14 @@ export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptio
     }
   }
 
-  const onReady = (): void => void beat();
+  let stop: (() => void) | undefined;
+  const onReady = (): void => {
+    stop?.();
+    void beat();
+  };
   if (isReady(client)) onReady();
-  else client.once('ready', onReady);
-  const timer = setInterval(onReady, ttlMs / 3).unref();
+  else stop = listenTo(client, 'ready', onReady);
+  const timer = setInterval(() => void beat(), ttlMs / 3).unref();
 
   return {
     id,
@@ -80,7 +84,7 @@ export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptio
     },
     async close() {
       clearInterval(timer);
-      client.off('ready', onReady);
+      stop?.();
       if (isReady(client)) await settleWithin(GOODBYE_MS, alive.run(client, [key], [id, 'leave', ttlMs]));
     },
   };

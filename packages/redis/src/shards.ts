@@ -1,4 +1,4 @@
-import { isReady, type RedisClient } from './client.ts';
+import { isReady, listenTo, type RedisClient } from './client.ts';
 import { faultOf, type RedisFault } from './fault.ts';
 import { defineScript } from './script.ts';
 import { shardTag } from './shard-of.ts';
@@ -53,11 +53,11 @@ export function watchShards({ client, shards, namespace = '', onDisagreement }: 
   }
 
   const onReady = (): void => void say();
-  client.on('ready', onReady);
+  const stop = listenTo(client, 'ready', onReady);
   const timer = setInterval(onReady, SAY_EVERY_MS).unref();
   onReady();
   return () => {
     clearInterval(timer);
-    client.off('ready', onReady);
+    stop();
   };
 }

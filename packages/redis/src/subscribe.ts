@@ -1,4 +1,4 @@
-import type { RedisClient } from './client.ts';
+import { listenTo, type RedisClient } from './client.ts';
 import { isReplyError } from './fault.ts';
 
 /** A connection that receives published messages: `Redis` or `Cluster` of ioredis, or a wrapped client of another library. */
@@ -87,8 +87,7 @@ export function subscribe({ client, channels, onMessage, onSubscribed, onRefused
     // What it could not do the next `ready` does.
     if (connection.status === 'end') connection.connect().catch(() => undefined);
   };
-  client.on('end', end);
-  client.on('ready', open);
+  const stops = [listenTo(client, 'end', end), listenTo(client, 'ready', open)];
   if (client.status === 'end') end();
   return {
     get isLive() {
@@ -96,8 +95,7 @@ export function subscribe({ client, channels, onMessage, onSubscribed, onRefused
     },
     close() {
       closed = true;
-      client.off('end', end);
-      client.off('ready', open);
+      for (const stop of stops) stop();
       connection.disconnect();
     },
   };
