@@ -8,8 +8,8 @@ const page = async (): Promise<string> => readFile(`${repository}docs/operations
 
 it('docs/operations.md names variables, alerts, metrics, roles and files that there are', async () => {
   const text = await page();
-  const configs = ['api/src', 'worker/src', 'runtime/src/telemetry'].map(async (folder) =>
-    variablesOf(`packages/${folder}/config.ts`),
+  const configs = ['api/src/config.ts', 'worker/src/config.ts', 'runtime/src/telemetry.ts'].map(async (file) =>
+    variablesOf(`packages/${file}`),
   );
   // The last is the SDK's own.
   const read = new Set([...(await Promise.all(configs)).flat(), 'OTEL_TRACES_SAMPLER']);

@@ -16,7 +16,7 @@ const isForTests = (file: string): boolean => /\.test(?:-d)?\.ts$|\/(?:testing|c
 
 /** Columns, each in the file of its table, whose names no other thing in these packages has. */
 const renamed = [
-  ['trail.ts', 'blockedUntilMs'],
+  ['trail.ts', 'windowStartMs'],
   ['trail.ts', 'deniedCount'],
   ['trail.ts', 'limitCount'],
   ['trail.ts', 'breakerEpoch'],

@@ -45,6 +45,9 @@ const window = z.object({
   blockedUntilMs: milliseconds.optional().openapi({ description: 'Absent: no block is active; null: it has no end.' }),
 });
 
+/** A row of the trail. A column that is renamed is an error here. */
+type BlockRow = Awaited<ReturnType<typeof listBlocks>>['rows'][number];
+
 const block = z.object({
   id: z.string(),
   tier: z.string(),
@@ -54,7 +57,7 @@ const block = z.object({
   deniedCount: z.number(),
   createdAtMs: z.number(),
   blockedUntilMs: milliseconds.openapi({ description: 'null: it has no end.' }),
-});
+} satisfies Partial<Record<keyof BlockRow, z.ZodType>>);
 
 const override = z.object({
   policy: z.string(),
