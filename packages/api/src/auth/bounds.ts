@@ -61,22 +61,29 @@ export function boundedVerify(
     return fresh;
   }
 
+  function failed(failures: Failures, verdict: Verdict): Verdict | TooManyAttempts {
+    if (failures.count >= failuresPerMinute) return tooMany(failures.endsAt - performance.now());
+    failures.count += 1;
+    return verdict;
+  }
+
   return async (context, token) => {
-    const isKey = token.startsWith('sw_');
+    if (token.startsWith('sw_')) {
+      // A decision has one: whose address it is matters only when it isn't valid.
+      const verdict = await keys.verify(token);
+      return verdict.kind === 'unknown' ? failed(failuresOf(context), verdict) : verdict;
+    }
     const failures = failuresOf(context);
-    const isOver = (): boolean => failures.count >= failuresPerMinute;
-    if (!isKey && !valid.has(token)) {
-      if (isOver()) return tooMany(failures.endsAt - performance.now());
+    if (!valid.has(token)) {
+      if (failures.count >= failuresPerMinute) return tooMany(failures.endsAt - performance.now());
       if (failures.checking >= MOST_AT_ONCE) return tooMany(1_000);
     }
     failures.checking += 1;
     const verdict = await Promise.resolve(keys.verify(token)).finally(() => (failures.checking -= 1));
-    if (verdict.kind === 'known' && !isKey) remember(valid, token, true);
+    if (verdict.kind === 'known') remember(valid, token, true);
     if (verdict.kind !== 'unknown') return verdict;
     valid.delete(token);
-    if (isOver()) return tooMany(failures.endsAt - performance.now());
-    failures.count += 1;
-    return verdict;
+    return failed(failures, verdict);
   };
 }
 
