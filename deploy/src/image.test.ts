@@ -94,7 +94,7 @@ it('holds the versions of the lockfile', async () => {
 
 it('migrates as the owner, decides as api, stores as worker, and stops in order', async () => {
   const stages = await readStages();
-  // Users as compose.yaml makes them; the embedded server trusts local connections, so passwords don't matter.
+  // Users as compose.yaml makes them; the local server trusts local connections, so passwords don't matter.
   const [, users = ''] = /<<'SQL'\n(.*)\nSQL/su.exec(await deployText('postgres/init.sh')) ?? [];
   await owner.query(users.replaceAll(/:'\w+'/gu, "'secret'"));
   const limits =

@@ -75,7 +75,7 @@ function propagationTable(found: readonly Propagation[]): Table {
     ]),
     notes: `The limit that a process resolves for a subject is looked at, the answer of \`consume\` to a subject whose block the process
 had in its memory, and the state by which a breaker decides. A message over Redis' publish and subscribe tells all; who misses
-it finds the change by asking, within half a second for live policies and within 1.5 s for breakers.`,
+it finds the change by asking, within a second for live policies and within 1.5 s for breakers.`,
   };
 }
 

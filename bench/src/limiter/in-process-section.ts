@@ -109,7 +109,7 @@ for up to 5 s), or under the same policy without a lease. Up to a million decisi
       commandsPerThousand,
       name.includes('lease') ? valueOr(fall(results, name, subjects, inFlight), '') : '',
     ]),
-    notes: `Commands are those that clients sent, those of the pulse that keeps the memory honest included (two each half second,
+    notes: `Commands are those that clients sent, those of the pulse that keeps the memory honest included (two a second,
 whatever the load). Many blocked subjects drawn at random are slower than one, and so is the Map: their texts and
 numbers don't stay in the processor's cache.
 

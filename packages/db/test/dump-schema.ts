@@ -95,7 +95,7 @@ const COMMENTS = `
 
 /**
  * The schema as text, the same for the same schema: Postgres' own renderings, in a fixed order. It stands in for pg_dump, which
- * the embedded Postgres doesn't bring along, and which refuses servers newer than itself.
+ * the Postgres from npm doesn't bring along, and which refuses servers newer than itself.
  */
 export async function dumpSchema(db: Queryable): Promise<string> {
   const sections = [];

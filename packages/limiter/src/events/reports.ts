@@ -63,6 +63,24 @@ function tagOf(key: string): string {
   return key.slice(0, key.indexOf('}'));
 }
 
+/**
+ * Says it of one batch after the other: of ten thousand blocked subjects at once it would keep Redis from decisions for as long as
+ * a deadline. A batch that failed after it was sent is not sent again, since it may have been carried out.
+ * @returns what there was no connection for
+ */
+async function sendInTurn<Entry extends readonly [key: string, ...rest: unknown[]]>(
+  client: RedisClient,
+  entries: readonly Entry[],
+  send: (batch: readonly Entry[]) => Promise<unknown>,
+): Promise<readonly Entry[]> {
+  const left: Entry[] = [];
+  for (const batch of chunks(entries, client.isCluster === true)) {
+    if (isReady(client)) await send(batch).catch(() => undefined);
+    else left.push(...batch);
+  }
+  return left;
+}
+
 /** What a {@link DeniedCounter} is made of. */
 export interface DeniedCounterOptions {
   readonly client: RedisClient;
@@ -80,31 +98,38 @@ export interface DeniedCounter {
   close(): Promise<void>;
 }
 
-/**
- * Makes a {@link DeniedCounter}. Refusals counted while the connection is away wait for it; those of a report that
- * failed after it was sent are not sent again, since it may have been carried out.
- */
+/** Makes a {@link DeniedCounter}. Refusals that are counted while the connection is away wait for it. */
 export function deniedCounter({ client, script, outboxCap, intervalMs }: DeniedCounterOptions): DeniedCounter {
   const counts = new Map<string, number>();
+  let closed = false;
 
   async function report(): Promise<void> {
-    const batches = [...chunks(counts, client.isCluster === true)];
+    const counted = [...counts];
     counts.clear();
-    // One after the other: ten thousand blocked subjects at once would keep Redis from decisions for as long as a deadline.
-    for (const batch of batches) {
-      const keys = batch.map(([key]) => key);
-      await script.run(client, keys, [outboxCap, ...batch.map(([, count]) => count)]).catch(() => undefined);
-    }
+    const left = await sendInTurn(client, counted, async (batch) =>
+      script.run(
+        client,
+        batch.map(([key]) => key),
+        [outboxCap, ...batch.map(([, count]) => count)],
+      ),
+    );
+    for (const [key, count] of left) add(key, count);
   }
 
   const timer = reportTimer({ client, everyMs: intervalMs, report });
+
+  function add(key: string, count = 1): void {
+    if (outboxCap === 0) return;
+    counts.set(key, (counts.get(key) ?? 0) + count);
+    if (!closed) timer.arm();
+  }
+
   return {
-    add(key, count = 1) {
-      if (outboxCap === 0) return;
-      counts.set(key, (counts.get(key) ?? 0) + count);
-      timer.arm();
+    add,
+    close() {
+      closed = true;
+      return timer.close(counts.size > 0);
     },
-    close: () => timer.close(counts.size > 0),
   };
 }
 
@@ -131,13 +156,11 @@ type Crossing = readonly [key: string, limit: number, remaining: number];
 /** Most crossings that wait while Redis is away. */
 const MAX_WAITING = 10_000;
 
-/**
- * Makes a {@link NearLimitReporter}. Crossings wait for a connection that is away, as many as there is room for; those of
- * a call that failed after it was sent are not sent again, since it may have been carried out.
- */
+/** Makes a {@link NearLimitReporter}. Crossings wait for a connection that is away, as many as there is room for. */
 export function nearLimitReporter(options: NearLimitReporterOptions): NearLimitReporter {
   const { client, script, outboxCap, intervalMs, onDropped } = options;
   let waiting: Crossing[] = [];
+  let closed = false;
 
   async function write(batch: readonly Crossing[]): Promise<void> {
     const keys = batch.map(([key]) => key);
@@ -151,20 +174,27 @@ export function nearLimitReporter(options: NearLimitReporterOptions): NearLimitR
   async function report(): Promise<void> {
     const all = waiting;
     waiting = [];
-    await Promise.allSettled([...chunks(all, client.isCluster === true)].map(write));
+    for (const crossing of await sendInTurn(client, all, write)) keep(crossing);
   }
 
   const timer = reportTimer({ client, everyMs: intervalMs, report });
+
+  function keep(crossing: Crossing): void {
+    if (waiting.length === MAX_WAITING) {
+      onDropped(1);
+      return;
+    }
+    waiting.push(crossing);
+    if (!closed) timer.arm();
+  }
+
   return {
     add(key, limit, remaining) {
-      if (outboxCap === 0) return;
-      if (waiting.length === MAX_WAITING) {
-        onDropped(1);
-        return;
-      }
-      waiting.push([key, limit, remaining]);
-      timer.arm();
+      if (outboxCap > 0) keep([key, limit, remaining]);
     },
-    close: () => timer.close(waiting.length > 0),
+    close() {
+      closed = true;
+      return timer.close(waiting.length > 0);
+    },
   };
 }
