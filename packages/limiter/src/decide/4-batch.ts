@@ -12,7 +12,7 @@ import type { Decision } from '../types.ts';
  *
  * A batch is cut at MAX_BATCH: with two in flight Redis works on one while this process reads the other, which gave 600k
  * decisions/s where one batch of 256 gave 450k (ADR 2). A full one doesn't wait for the end of the turn, so that Redis
- * starts while this process still collects the next (ADR 25); in a Cluster the shards part it first.
+ * starts while this process still collects the next (ADR 20); in a Cluster the shards part it first.
  */
 const MAX_BATCH = 64;
 
