@@ -133,6 +133,23 @@ describe('rateLimit for Express', () => {
     expect([answer.status, await answer.json()]).toEqual([500, { failed: 'directory down' }]);
   });
 
+  // Nest's `switchToHttp()` gives these in a resolver of GraphQL or behind a WebSocket: the promise rejected, and nobody heard.
+  it.each<[string, unknown, unknown, string]>([
+    ['no request', undefined, undefined, "request must be one of Node's HTTP server, not undefined"],
+    ['a message', { data: 'hello' }, {}, 'request must be'],
+    ['a Request', new Request('http://app.test/'), new Response(), 'request must be'],
+    ['no response', { headers: {}, socket: {} }, undefined, 'response must be'],
+    ['a Response', { headers: {}, socket: {} }, new Response(), 'response must be'],
+  ])('hands %s to Express as an error, uncharged', async (_name, request, response, problem) => {
+    const limiter = twoAMinute();
+    const charges = vi.spyOn(limiter, 'consume');
+    const told: unknown[] = [];
+    const limit = rateLimit({ limiter, policy: 'two', identify: () => 'u' });
+    await limit(request as never, response as never, (error) => told.push(error));
+    expect(told.map(String)).toEqual([expect.stringContaining(problem)]);
+    expect(charges).not.toHaveBeenCalled();
+  });
+
   it('leaves alone an answer that somebody else has begun', async () => {
     const handled: string[] = [];
     const app = express();

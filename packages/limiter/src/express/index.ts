@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
 import { isPreflight } from '../http/headers.ts';
-import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
-import { carryOut, type NodeRequest, nodeRequest } from '../http/node-request.ts';
+import { limitRequest } from '../http/limit-request.ts';
+import { carryOut, checkResponse, type NodeRequest, nodeRequest } from '../http/node-request.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for which subject. */
 export interface RateLimitOptions<Req extends IncomingMessage = IncomingMessage> extends GuardOptions<
@@ -54,27 +54,29 @@ export type RateLimitMiddleware<Req extends IncomingMessage = IncomingMessage> =
 export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
   options: RateLimitOptions<Req>,
 ): RateLimitMiddleware<Req> {
-  const { onRefused, chargeIf, ...guarded } = options;
   checkGuardOptions(options, ['onRefused', 'chargeIf']);
+  const { onRefused, chargeIf, ...guarded } = options;
   return async (raw, response, next) => {
-    let result: RateLimitResult;
-    const request = nodeRequest(raw);
-    if (isPreflight(raw.method, request)) {
-      next();
-      return;
-    }
+    let mayGoOn: boolean;
     try {
-      result = await limitRequest(request, guarded, { of: raw, once: raw });
+      mayGoOn = await limit(raw, response, next);
     } catch (error) {
       next(error);
       return;
     }
+    if (mayGoOn) next();
+  };
+
+  async function limit(raw: Req, response: ServerResponse, next: (error?: unknown) => void): Promise<boolean> {
+    const request = nodeRequest(raw);
+    checkResponse(response);
+    if (isPreflight(raw.method, request)) return true;
+    const result = await limitRequest(request, guarded, { of: raw, once: raw });
     if (result.rateLimit !== undefined) Object.assign(raw, { rateLimit: result.rateLimit });
-    const mayGoOn = carryOut(result, response, {
+    return carryOut(result, response, {
       ...(chargeIf === undefined ? {} : { chargeIf: () => chargeIf(response) }),
       ...(onRefused === undefined ? {} : { onRefused: (refusal) => void answer(refusal) }),
     });
-    if (mayGoOn) next();
 
     async function answer(refusal: Refusal): Promise<void> {
       try {
@@ -83,7 +85,7 @@ export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
         next(error);
       }
     }
-  };
+  }
 }
 
 export type { NodeRequest } from '../http/node-request.ts';

@@ -41,8 +41,8 @@ export type RateLimitHook = (request: FastifyRequest, reply: FastifyReply) => Pr
  * @throws {LimiterInputError} at construction, when an option can't be used.
  */
 export function rateLimit(options: RateLimitOptions): RateLimitHook {
-  const { onRefused, chargeIf, ...guarded } = options;
   checkGuardOptions(options, ['onRefused', 'chargeIf']);
+  const { onRefused, chargeIf, ...guarded } = options;
   return async (raw, reply) => {
     const request = nodeRequest(raw);
     if (isPreflight(raw.method, request)) return undefined;

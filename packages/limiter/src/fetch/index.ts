@@ -1,6 +1,5 @@
-import { LimiterInputError, shown } from '../errors.ts';
 import { checkEdgeOptions } from '../http/guard-options.ts';
-import { type FetchGuardOptions, refusal } from '../http/guard.ts';
+import { checkHeaders, checkIdentify, type FetchGuardOptions, refusal } from '../http/guard.ts';
 import { isPreflight } from '../http/headers.ts';
 import { limitRequest } from '../http/limit-request.ts';
 
@@ -39,29 +38,13 @@ let configured: FetchRateLimit | undefined;
  */
 export function configureRateLimit(options: FetchRateLimit): () => void {
   checkEdgeOptions(options, OPTIONS);
-  const { identify, refusalHeaders = {} } = options;
-  if (identify === undefined) {
-    throw new LimiterInputError(
-      'identify',
-      'must be given, for example byJwtSubject({ verify }): a Request does not tell the address of its connection',
-    );
-  }
-  checkHeaders(refusalHeaders);
+  checkIdentify(options.identify);
+  checkHeaders(options.refusalHeaders);
   const before = configured;
   configured = options;
   return () => {
     configured = before;
   };
-}
-
-function checkHeaders(headers: unknown): void {
-  try {
-    if (typeof headers !== 'object' || headers === null) throw new TypeError(`it is ${shown(headers)}`);
-    void new Headers(Object.entries(headers));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new LimiterInputError('refusalHeaders', `must be an object of header names and their values: ${why}`);
-  }
 }
 
 /**

@@ -73,6 +73,16 @@ describe('rateLimit', () => {
     expect(told).toEqual(['identify must answer with text, undefined or a promise of them, not 42']);
   });
 
+  it.each([undefined, null, 'no', { status: 429 }])('fails the request when onRefused answers with %j', async (own) => {
+    const app = appWith({ onRefused: () => own as never, identify: () => undefined });
+    app.onError((error, context) => context.text(error.message, 500));
+    const response = await app.request('/limited');
+    expect([response.status, await response.text()]).toEqual([
+      500,
+      expect.stringContaining('onRefused must answer with a Response'),
+    ]);
+  });
+
   it('answers 400 to a subject that cannot be used', async () => {
     const app = appWith({ identify: () => 'x'.repeat(2_000) });
     const response = await app.request('/limited');
@@ -161,6 +171,7 @@ describe('rateLimit', () => {
     [{ policy: 'tow' }, 'policy'],
     [{ policy: [] }, 'policy'],
     [{ policy: ['two', 'tow'] }, 'policy'],
+    [{ policy: ['two', 'two'] }, 'policy must not name "two" twice'],
     [{ cost: 3 }, 'cost'],
     [{ action: '' }, 'action'],
     [{ retryJitter: 1.5 }, 'retryJitter'],

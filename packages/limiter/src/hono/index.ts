@@ -3,6 +3,7 @@ import { builtinModule } from '@spillway/redis/core';
 import type { Context, MiddlewareHandler } from 'hono';
 import { byConnection } from '../http/by-ip.ts';
 import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from '../http/guard-options.ts';
+import { ownResponse } from '../http/guard.ts';
 import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/headers.ts';
 import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity.ts';
 import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
@@ -51,7 +52,7 @@ const refused = new WeakSet<Context>();
  * nothing tells the address.
  */
 export function rateLimit(given: RateLimitOptions): MiddlewareHandler {
-  const { identify, ...chosen } = given;
+  const { identify, ...chosen } = given ?? {};
   const { onRefused, chargeIf, ...asked } = chosen;
   const identified = identify === undefined ? {} : { identify: inContext(identify) };
   checkGuardOptions<RequestHeaders, Context>({ ...chosen, ...identified }, ['onRefused', 'chargeIf']);
@@ -112,9 +113,9 @@ async function refuse(context: Context, result: Refused, { node, onRefused }: An
   expose(context, result.exposed);
   const { problem, headers, rateLimit: decided } = result;
   if (onRefused === undefined) return problemResponse(problem, headers);
-  const own = await onRefused(context, decided === undefined ? { problem } : { problem, rateLimit: decided });
-  // What `fetch` or `Response.redirect` made can't be changed.
-  const response = new Response(own.body, own);
+  const response = ownResponse(
+    await onRefused(context, decided === undefined ? { problem } : { problem, rateLimit: decided }),
+  );
   for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
   return response;
 }
@@ -129,7 +130,8 @@ const SWITCHING_PROTOCOLS = 101;
 
 function setHeaders(context: Context, { headers, exposed }: Pass): void {
   if (context.res.status === SWITCHING_PROTOCOLS) return;
-  for (const [name, value] of Object.entries(headers)) setHeader(context, name, value);
+  // As on Node, the handler has the last word, and a guard behind this one.
+  for (const name in headers) if (!context.res.headers.has(name)) setHeader(context, name, headers[name] ?? '');
   expose(context, exposed);
 }
 

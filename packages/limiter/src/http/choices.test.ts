@@ -130,6 +130,29 @@ describe.each(Object.entries(frameworks))('a guard of %s', (_, start) => {
     expect(await statuses(unknown, 2)).toEqual([503, 503]);
     expect(warned).toHaveBeenCalledWith(expect.stringContaining('plans are down'), expect.anything());
   });
+
+  // Those were found by consume() and gave 500, whatever `onError` said.
+  it.each<[string, Choices]>([
+    ['a cost that is no number', { cost: () => Number.NaN }],
+    ['a cost of nothing', { cost: () => 0 }],
+    ['a part of a unit', { cost: () => 1.5 }],
+    ['a cost above the limit', { cost: () => 99 }],
+    ['an empty action', { action: () => '' }],
+    ['a long action', { action: () => 'x'.repeat(300) }],
+    ['a policy twice', { policy: () => ['closed', 'closed'] }],
+  ])('goes by onUnavailable where a function chose %s, and fails otherwise', async (_name, choices) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    onTestFinished(() => warned.mockRestore());
+    const away = await start(
+      limiterOf(),
+      { policy: () => 'closed', ...choices, onError: 'unavailable' },
+      () => expect.unreachable(),
+    );
+    expect(await statuses(away, 2)).toEqual([503, 503]);
+    expect(warned).toHaveBeenCalledOnce();
+    const thrown = await start(limiterOf(), choices, () => expect.unreachable());
+    expect(await statuses(thrown, 1)).toEqual([500]);
+  });
 });
 
 it('a subject that is too long gets 400, and is kept by no function that chooses', async () => {

@@ -34,9 +34,9 @@ export interface GuardOptions<Req = Request, Of = Req> {
   /** Which rate limit headers are sent: the IETF draft's, the three `X-RateLimit-…`, both or none. @default 'both' */
   readonly headers?: HeaderChoice;
   /**
-   * What becomes of a request for which one of the functions above failed. `throw`: the error goes to the framework.
-   * `unavailable`: the request is treated as while Redis is away, by its policies' `onUnavailable`, where `local` refuses;
-   * a process warning reports the first such error. @default 'throw'
+   * What becomes of a request for which one of the functions above failed, or gave what can't be used. `throw`: the error goes
+   * to the framework. `unavailable`: the request is treated as while Redis is away, by its policies' `onUnavailable`, where
+   * `local` refuses; a process warning reports each such error once, 20 of a limiter at most. @default 'throw'
    */
   readonly onError?: 'throw' | 'unavailable';
   /**
@@ -75,10 +75,15 @@ const CHOICES = ['policy', 'action', 'cost', 'skip', 'headers', 'onError'] as co
 /**
  * Checks at construction what would otherwise fail every request.
  * @param functions further options of an adapter, which are functions.
+ * @param others further options, which the adapter checks itself.
  * @throws {LimiterInputError} naming the option.
  */
-export function checkGuardOptions<Req, Of>(options: GuardOptions<Req, Of>, functions: readonly string[] = []): void {
-  checkEdgeOptions(options, [...EDGE_OPTIONS, ...CHOICES, ...functions]);
+export function checkGuardOptions<Req, Of>(
+  options: GuardOptions<Req, Of>,
+  functions: readonly string[],
+  others: readonly string[] = [],
+): void {
+  checkEdgeOptions(options, [...EDGE_OPTIONS, ...CHOICES, ...functions, ...others]);
   for (const name of ['skip', ...functions]) checkFunction(name, Reflect.get(options, name));
   const { limiter, policy, action, cost, headers = 'both', onError = 'throw' } = options;
   if (typeof policy !== 'function') {
@@ -95,7 +100,7 @@ export function checkGuardOptions<Req, Of>(options: GuardOptions<Req, Of>, funct
   checkOneOf('onError', onError, ['throw', 'unavailable']);
 }
 
-/** The names of one policy or of several. @throws {LimiterInputError} for one that the limiter doesn't have. */
+/** The names of one policy or of several. @throws {LimiterInputError} for one that the limiter doesn't have, or that is named twice. */
 export function checkPolicy(limiter: Limiter, policy: unknown): readonly string[] {
   const names: readonly unknown[] | undefined = Array.isArray(policy)
     ? policy
@@ -106,6 +111,8 @@ export function checkPolicy(limiter: Limiter, policy: unknown): readonly string[
     throw new LimiterInputError('policy', `must be a name or a list of names, not ${shown(policy)}`);
   }
   if (names.length === 0) throw new LimiterInputError('policy', 'must name at least one policy');
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new LimiterInputError('policy', `must not name ${shown(twice)} twice`);
   return names.map((name) => {
     if (typeof name === 'string' && (limiter.policies.has(name) || limiter.live?.policy(name) !== undefined))
       return name;

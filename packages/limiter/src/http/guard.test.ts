@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
@@ -76,5 +76,45 @@ describe('guard', () => {
       expect(result.kind === 'refused' && result.response.status).toBe(400);
     }
     expect(subjects).toEqual([]);
+  });
+
+  // They went unnoticed, or failed with a TypeError at the first refusal.
+  it.each<[object, string]>([
+    [{ headers: 'drafts' }, 'headers must be one of'],
+    [{ retryJitter: 5 }, 'retryJitter must be'],
+    [{ onError: 'admit' }, 'onError must be one of'],
+    [{ onRefused: 5 }, 'onRefused must be a function'],
+    [{ skip: true }, 'skip must be a function'],
+    [{ polcy: 'one' }, 'options.polcy is not an option'],
+    [{ policy: ['one', 'one'] }, 'policy must not name "one" twice'],
+    [{ refusalHeaders: { 'Bad Name': 'x' } }, 'refusalHeaders must be'],
+    [{ identify: undefined }, 'identify must be given'],
+    [{ limiter: undefined }, 'limiter must be'],
+  ])('refuses the options %j at the first request, admitted or not', async (wrong, problem) => {
+    const { limiter } = watchedLimiter();
+    await expect(guard(request, { limiter, policy: 'one', identify: () => 'ada', ...wrong })).rejects.toThrow(problem);
+  });
+
+  it('fails the request when onRefused answers with something else than a Response', async () => {
+    const { limiter } = watchedLimiter();
+    const onRefused = (): never => undefined as never;
+    const asked = guard(request, { limiter, policy: 'one', identify: () => undefined, onRefused });
+    await expect(asked).rejects.toThrow('onRefused must answer with a Response, not undefined');
+  });
+
+  it('warns of an error once, though its options are new for each request', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    onTestFinished(() => warned.mockRestore());
+    const { limiter } = watchedLimiter();
+    let asked = 0;
+    const skip = (): never => {
+      throw new Error(`no answer for request ${(asked += 1)}`);
+    };
+    for (let round = 0; round < 30; round += 1) {
+      await guard(request, { limiter, policy: 'one', identify: () => 'ada', skip, onError: 'unavailable' });
+      const cost = (): number => Number.NaN;
+      await guard(request, { limiter, policy: 'one', identify: () => 'ada', cost, onError: 'unavailable' });
+    }
+    expect(warned).toHaveBeenCalledTimes(20);
   });
 });

@@ -1,4 +1,5 @@
-import type { GuardOptions, RateLimitInfo, Refusal } from './guard-options.ts';
+import { LimiterInputError, shown } from '../errors.ts';
+import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal } from './guard-options.ts';
 import { EXPOSE_HEADERS, exposeHeaders, isPreflight } from './headers.ts';
 import { limitRequest, type RateLimitResult } from './limit-request.ts';
 import { problemResponse } from './problem.ts';
@@ -35,12 +36,44 @@ export interface FetchGuardOptions extends GuardOptions {
   readonly onRefused?: (request: Request, refusal: Refusal) => Response | Promise<Response>;
 }
 
+/** Options that were checked: most guards keep theirs, others make them for each request. */
+const checked = new WeakSet<object>();
+
+function checkOptions(options: FetchGuardOptions): void {
+  checkGuardOptions(options, ['onRefused'], ['refusalHeaders']);
+  checkIdentify(options.identify);
+  checkHeaders(options.refusalHeaders);
+  checked.add(options);
+}
+
+/** @throws {LimiterInputError} without one: a `Request` doesn't tell the address of its connection. */
+export function checkIdentify(identify: unknown): void {
+  if (identify !== undefined) return;
+  throw new LimiterInputError(
+    'identify',
+    'must be given, for example byJwtSubject({ verify }): a Request does not tell the address of its connection',
+  );
+}
+
+/** Checks `refusalHeaders`. @throws {LimiterInputError} */
+export function checkHeaders(headers: unknown): void {
+  if (headers === undefined) return;
+  try {
+    if (typeof headers !== 'object' || headers === null) throw new TypeError(`it is ${shown(headers)}`);
+    void new Headers(Object.entries(headers));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LimiterInputError('refusalHeaders', `must be an object of header names and their values: ${why}`);
+  }
+}
+
 /**
  * Decides a fetch-style request. A request that doesn't say who it is, or says it in a way that can't be used, gets 400.
  * A browser's preflight passes uncharged.
  * @throws {LimiterInputError} when an option is missing or wrong, which is the program's fault.
  */
 export async function guard(request: Request, options: FetchGuardOptions): Promise<GuardResult> {
+  if (!checked.has(options)) checkOptions(options);
   if (isPreflight(request.method, request)) return { kind: 'pass', headers: {}, exposed: [] };
   const result = await limitRequest(request, options, { of: request });
   if (result.kind === 'refused') return { kind: 'refused', response: await refusal(request, result, options) };
@@ -56,12 +89,27 @@ export async function refusal(
   { problem, headers, exposed, rateLimit }: Refused,
   { onRefused, refusalHeaders = {} }: Pick<FetchGuardOptions, 'onRefused' | 'refusalHeaders'>,
 ): Promise<Response> {
-  const own = await onRefused?.(request, rateLimit === undefined ? { problem } : { problem, rateLimit });
-  // What `fetch` or `Response.redirect` made can't be changed.
-  const response = own === undefined ? problemResponse(problem) : new Response(own.body, own);
+  const response =
+    onRefused === undefined
+      ? problemResponse(problem)
+      : ownResponse(await onRefused(request, rateLimit === undefined ? { problem } : { problem, rateLimit }));
   for (const [name, value] of Object.entries({ ...refusalHeaders, ...headers })) response.headers.set(name, value);
   if (exposed.length > 0) {
     response.headers.set(EXPOSE_HEADERS, exposeHeaders(response.headers.get(EXPOSE_HEADERS), exposed));
   }
   return response;
+}
+
+/**
+ * What an `onRefused` answered, as a response whose headers can be set: those of what `fetch` or `Response.redirect` made can't.
+ * @throws {LimiterInputError} unless it is a response.
+ */
+export function ownResponse(own: unknown): Response {
+  if (!isResponse(own)) throw new LimiterInputError('onRefused', `must answer with a Response, not ${shown(own)}`);
+  return new Response(own.body, own);
+}
+
+// A runtime may have several classes of responses: @hono/node-server has one of its own.
+function isResponse(value: unknown): value is Response {
+  return typeof value === 'object' && value !== null && 'body' in value && 'headers' in value && 'status' in value;
 }

@@ -68,31 +68,24 @@ export async function limitRequest<Req extends RequestHeaders, Of>(
   options: GuardOptions<Req, Of>,
   place: RequestPlace<Of>,
 ): Promise<RateLimitResult> {
+  const { skip } = options;
   const { once } = place;
   const identify: IdentifyInContext<Req> = options.identify ?? byConnection;
   try {
-    let subject: string | undefined | null;
-    let asked: Asked;
-    try {
-      const { skip } = options;
-      if (skip !== undefined && (await skip(place.of))) return UNSEEN;
-      const named = identify(request, place.context);
-      // Most identities are known at once: they don't pay for the few that have to be waited for.
-      subject = typeof named === 'string' || named === undefined ? named : await named;
-      if (subject === undefined || subject === null) {
-        return badRequest('identity', 'is missing: the request does not say who is asking');
-      }
-      if (typeof subject !== 'string') {
-        throw new LimiterInputError(
-          'identify',
-          `must answer with text, undefined or a promise of them, not ${shown(subject)}`,
-        );
-      }
-      asked = isFixed(options) ? options : await choose(options, place.of, subject);
-    } catch (error) {
-      if (options.onError !== 'unavailable' || isOfTheRequest(error)) throw error;
-      return withoutDecision(options, error);
+    if (skip !== undefined && (await skip(place.of))) return UNSEEN;
+    const named = identify(request, place.context);
+    // Most identities are known at once: they don't pay for the few that have to be waited for.
+    const subject: string | null | undefined = typeof named === 'string' ? named : await named;
+    if (subject === undefined || subject === null) {
+      return badRequest('identity', 'is missing: the request does not say who is asking');
     }
+    if (typeof subject !== 'string') {
+      throw new LimiterInputError(
+        'identify',
+        `must answer with text, undefined or a promise of them, not ${shown(subject)}`,
+      );
+    }
+    const asked = isFixed(options) ? options : await choose(options, place.of, subject);
     if (once !== undefined && chargedBefore(once, asked, subject)) return UNSEEN;
     // Nearly all requests have one policy: no function in between that would have to be waited for.
     // Policies are looked up in the turn in which the limiter is asked: when it answers, a live change may have come.
@@ -104,15 +97,12 @@ export async function limitRequest<Req extends RequestHeaders, Of>(
     } else ruling = await decideTogether(asked.policy, subject, asked, options.retryJitter);
     return resultOf(ruling, { request, options, asked, subject, once });
   } catch (error) {
-    if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
+    // The client is at fault, whatever `onError` says.
     if (error instanceof UnusableIdentityError) return badRequest(error.field, error.problem);
+    if (error instanceof LimiterInputError && error.field === 'subject') return badRequest('subject', error.problem);
+    if (options.onError === 'unavailable') return withoutDecision(options, error);
     throw error;
   }
-}
-
-/** Whether the client is at fault, which gets 400 whatever `onError` says. */
-function isOfTheRequest(error: unknown): boolean {
-  return error instanceof UnusableIdentityError || (error instanceof LimiterInputError && error.field === 'subject');
 }
 
 function isFixed<Req, Of>(options: GuardOptions<Req, Of>): options is GuardOptions<Req, Of> & Asked {
@@ -137,23 +127,34 @@ async function choose<Req, Of>(options: GuardOptions<Req, Of>, of: Of, subject: 
   };
 }
 
-/** Guards whose first failed function was told. */
-const told = new WeakSet<object>();
-
 /** Tells, by a warning of the process, that a function of a guard failed where no request could fail with it. */
 export function warnOfGuard(error: unknown): void {
-  const why = error instanceof Error ? error.message : String(error);
-  const text = `a function of a rate limit guard failed: ${why}`;
+  const text = `a function of a rate limit guard failed: ${messageOf(error)}`;
   warn(text, { code: 'rate_limit_guard_failed' });
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Errors of one limiter's guards that are told. Messages that name a subject would have no end. */
+const MAX_TOLD = 20;
+
+/** What was told, by limiter: the options of a guard may be new for each request. */
+const told = new WeakMap<Limiter, Set<string>>();
+
+function warnOnce(limiter: Limiter, error: unknown): void {
+  const messages = told.get(limiter) ?? new Set<string>();
+  if (messages.size === 0) told.set(limiter, messages);
+  const message = messageOf(error);
+  if (messages.size >= MAX_TOLD || messages.has(message)) return;
+  messages.add(message);
+  warnOfGuard(error);
+}
+
 /** The answer for a request for which one of the guard's functions failed: that of the policies while Redis is away. */
-function withoutDecision<Req, Of>(options: GuardOptions<Req, Of>, error: unknown): RateLimitResult {
-  const { limiter, policy } = options;
-  if (!told.has(options)) {
-    told.add(options);
-    warnOfGuard(error);
-  }
+function withoutDecision<Req, Of>({ limiter, policy }: GuardOptions<Req, Of>, error: unknown): RateLimitResult {
+  warnOnce(limiter, error);
   const names = typeof policy === 'string' ? [policy] : typeof policy === 'function' ? [] : policy;
   const admits = names.length > 0 && names.every((name) => limiter.policies.get(name)?.onUnavailable === 'open');
   if (admits) return UNSEEN;

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { LimiterInputError, shown } from '../errors.ts';
 import { nodeAddress } from './by-ip.ts';
 import type { Refusal } from './guard-options.ts';
 import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders } from './headers.ts';
@@ -35,9 +36,26 @@ class NodeHeaders implements Pick<Headers, 'get'> {
   }
 }
 
-/** Makes a {@link NodeRequest}. */
+/**
+ * Makes a {@link NodeRequest}. A guard may be handed something else where a framework speaks more than HTTP: the context of a
+ * GraphQL resolver, a WebSocket.
+ * @throws {LimiterInputError} unless it is a request with headers and a socket.
+ */
 export function nodeRequest<Raw extends RawRequest>(raw: Raw): NodeRequest<Raw> {
+  if (!isObject(raw) || !isObject(raw.headers) || !isObject(raw.socket)) {
+    throw new LimiterInputError('request', `must be one of Node's HTTP server, not ${shown(raw)}`);
+  }
   return { headers: new NodeHeaders(raw), remoteAddress: nodeAddress(raw.socket), raw };
+}
+
+/** @throws {LimiterInputError} unless it is a response whose headers can be set. */
+export function checkResponse(response: unknown): void {
+  if (isObject(response) && 'setHeader' in response) return;
+  throw new LimiterInputError('response', `must be one of Node's HTTP server, not ${shown(response)}`);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 /** How a guard on Node's own response is carried out. */
@@ -99,6 +117,9 @@ export async function refundUnless(
 
 /** Calls `release` when the answer has ended, or its connection is gone, which may have happened already. */
 export function releaseAfter(response: ServerResponse, release: () => void): void {
-  if (response.closed || response.destroyed) release();
+  // Over HTTP/2 the response doesn't tell, but its stream does.
+  const tells: { readonly closed?: boolean; readonly destroyed?: boolean } =
+    'stream' in response && isObject(response.stream) ? response.stream : response;
+  if (tells.closed === true || tells.destroyed === true) release();
   else response.once('close', release);
 }
