@@ -138,25 +138,27 @@ describe('rateLimit on @hono/node-server', () => {
 });
 
 // Elsewhere the outer guard's figures and the guard's own headers won.
-it.each(['on Node', 'elsewhere'])('the guard next to the handler, and the handler itself, have the last word: %s', async (where) => {
-  const one = definePolicy({ name: 'one', limit: 1, windowMs: 60_000 });
-  const identify = ({ url }: Request): string => url;
-  for (const order of [
-    ['two', 'one'],
-    ['one', 'two'],
-  ]) {
-    const app = new Hono();
-    const limiter = limiterOf(two, one);
-    for (const policy of order) app.use(rateLimit({ limiter, policy, identify }));
-    app.get('/json', (context) => context.json({ title: 'in' }));
-    app.get('/upstream', () => new Response('in', { headers: { 'X-RateLimit-Limit': '5000' } }));
-    const url = where === 'on Node' ? await listen(app) : 'http://app.test';
-    const ask = async (path: string): Promise<Response> =>
-      where === 'on Node' ? fetch(url + path) : app.request(url + path);
-    expect((await ask('/json')).headers.get('RateLimit-Policy')).toContain(`"${order[1]}"`);
-    expect((await ask('/upstream')).headers.get('X-RateLimit-Limit')).toBe('5000');
-  }
-});
+it.each(['on Node', 'elsewhere'])(
+  'the guard next to the handler, and the handler itself, have the last word: %s',
+  async (where) => {
+    const one = definePolicy({ name: 'one', limit: 1, windowMs: 60_000 });
+    for (const order of [
+      ['two', 'one'],
+      ['one', 'two'],
+    ]) {
+      const app = new Hono();
+      const limiter = limiterOf(two, one);
+      for (const policy of order) app.use(rateLimit({ limiter, policy, identify: ({ url }) => url }));
+      app.get('/json', (context) => context.json({ title: 'in' }));
+      app.get('/upstream', () => new Response('in', { headers: { 'X-RateLimit-Limit': '5000' } }));
+      const url = where === 'on Node' ? await listen(app) : 'http://app.test';
+      const ask = async (path: string): Promise<Response> =>
+        where === 'on Node' ? fetch(url + path) : app.request(url + path);
+      expect((await ask('/json')).headers.get('RateLimit-Policy')).toContain(`"${order[1]}"`);
+      expect((await ask('/upstream')).headers.get('X-RateLimit-Limit')).toBe('5000');
+    }
+  },
+);
 
 it('elsewhere a slot is given back when the handler has answered or failed', async () => {
   const limiter = limiterOf(slots);

@@ -143,10 +143,8 @@ describe.each(Object.entries(frameworks))('a guard of %s', (_, start) => {
   ])('goes by onUnavailable where a function chose %s, and fails otherwise', async (_name, choices) => {
     const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
     onTestFinished(() => warned.mockRestore());
-    const away = await start(
-      limiterOf(),
-      { policy: () => 'closed', ...choices, onError: 'unavailable' },
-      () => expect.unreachable(),
+    const away = await start(limiterOf(), { policy: () => 'closed', ...choices, onError: 'unavailable' }, () =>
+      expect.unreachable(),
     );
     expect(await statuses(away, 2)).toEqual([503, 503]);
     expect(warned).toHaveBeenCalledOnce();

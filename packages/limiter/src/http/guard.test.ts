@@ -97,8 +97,12 @@ describe('guard', () => {
 
   it('fails the request when onRefused answers with something else than a Response', async () => {
     const { limiter } = watchedLimiter();
-    const onRefused = (): never => undefined as never;
-    const asked = guard(request, { limiter, policy: 'one', identify: () => undefined, onRefused });
+    const asked = guard(request, {
+      limiter,
+      policy: 'one',
+      identify: () => undefined,
+      onRefused: () => undefined as never,
+    });
     await expect(asked).rejects.toThrow('onRefused must answer with a Response, not undefined');
   });
 
@@ -112,8 +116,13 @@ describe('guard', () => {
     };
     for (let round = 0; round < 30; round += 1) {
       await guard(request, { limiter, policy: 'one', identify: () => 'ada', skip, onError: 'unavailable' });
-      const cost = (): number => Number.NaN;
-      await guard(request, { limiter, policy: 'one', identify: () => 'ada', cost, onError: 'unavailable' });
+      await guard(request, {
+        limiter,
+        policy: 'one',
+        identify: () => 'ada',
+        cost: () => Number.NaN,
+        onError: 'unavailable',
+      });
     }
     expect(warned).toHaveBeenCalledTimes(20);
   });
