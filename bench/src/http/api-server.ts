@@ -10,7 +10,9 @@ import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Hono } from 'hono';
 import { Redis } from 'ioredis';
+import { tellCpu } from './load.ts';
 
+tellCpu();
 const [kind = '', redisUrl = '', postgresUrl = '', together = '1'] = process.argv.slice(2);
 const logger = createLogger({ name: 'bench', level: 'warn' });
 const pool = createPool({ connectionString: postgresUrl, onError: () => undefined });

@@ -12,7 +12,9 @@ import { type Context, Hono } from 'hono';
 import { rateLimiter, RedisStore } from 'hono-rate-limiter';
 import { Redis } from 'ioredis';
 import { peerReply } from '../limiter/contenders.ts';
+import { tellCpu } from './load.ts';
 
+tellCpu();
 const [kind = 'none', redisUrl = ''] = process.argv.slice(2);
 const LIMIT = 100;
 const WINDOW_MS = 60_000;

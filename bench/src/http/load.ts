@@ -1,6 +1,5 @@
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { DebianPackage } from '@spillway/local-servers';
 
@@ -15,7 +14,7 @@ export interface Load {
   readonly requestsPerSecond: number;
   /** 99 of 100 answers came within so long, in ms. */
   readonly p99Ms: number;
-  /** CPU of the server a request, in µs; NaN where the kernel doesn't tell (no /proc). */
+  /** CPU of the server a request, in µs: all its threads, so garbage collection too. */
   readonly cpuMicros: number;
 }
 
@@ -28,7 +27,7 @@ export interface RunningApp {
 
 /** What {@link startApp} runs. */
 export interface AppOptions {
-  /** Path of a program that prints its URL. */
+  /** Path of a program that calls {@link tellCpu} and prints its URL. */
   readonly server: string;
   readonly args: readonly string[];
   /** Path of the script for wrk; it prints `wrong answers: N` and `p99 us: N`. It gets what follows the URL in the line. */
@@ -37,19 +36,21 @@ export interface AppOptions {
 
 /** Starts an app. {@link wrk} must be there. */
 export async function startApp({ server, args, script }: AppOptions): Promise<RunningApp> {
-  const child = spawn(process.execPath, [...NODE_ARGS, server, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const [line]: unknown[] = await once(child.stdout, 'data');
+  const child = spawn(process.execPath, [...NODE_ARGS, server, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  const [line]: unknown[] = await once(child.stdout ?? child, 'data');
   const [url = '', ...rest] = String(line).trim().split(' ');
   return {
     async press(seconds, path = '') {
       const options = ['--threads', '1', '--connections', '64', '--duration', `${seconds}s`, '--script', script];
-      const cpuBefore = cpuMicrosOf(child.pid);
+      const cpuBefore = await cpuMicrosOf(child);
       const { stdout } = await run('wrk', [...options, `${url}${path}`, '--', ...rest]);
       const wrong = /^wrong answers: (\d+)$/m.exec(stdout)?.[1];
       if (wrong !== '0') throw new Error(`${args[0]}: ${wrong} answers were wrong`);
       const made = Number(/^ +(\d+) requests in /m.exec(stdout)?.[1] ?? Number.NaN);
       return {
-        cpuMicros: (cpuMicrosOf(child.pid) - cpuBefore) / made,
+        cpuMicros: ((await cpuMicrosOf(child)) - cpuBefore) / made,
         requestsPerSecond: Number(/^Requests\/sec:\s+([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN),
         p99Ms: Number(/^p99 us: ([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN) / 1_000,
       };
@@ -61,16 +62,17 @@ export async function startApp({ server, args, script }: AppOptions): Promise<Ru
   };
 }
 
-/** The kernel counts a process' time in hundredths of a second. */
-const TICK_MICROS = 10_000;
+/** All CPU that an app has used. */
+async function cpuMicrosOf(app: ChildProcess): Promise<number> {
+  app.send('cpu');
+  const [micros]: unknown[] = await once(app, 'message');
+  return Number(micros);
+}
 
-/** All CPU that a process has used. */
-function cpuMicrosOf(pid: number | undefined): number {
-  try {
-    // The program's name, in brackets, may hold blanks: fields are counted from behind it.
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-    return (Number(fields[11]) + Number(fields[12])) * TICK_MICROS;
-  } catch {
-    return Number.NaN;
-  }
+/** Lets a process tell the one that started it how much CPU it has used: the kernel's own files count in hundredths of a second. */
+export function tellCpu(): void {
+  process.on('message', () => {
+    const { user, system } = process.cpuUsage();
+    process.send?.(user + system);
+  });
 }
