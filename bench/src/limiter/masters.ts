@@ -13,6 +13,7 @@ export interface Deployment extends Sample {
   readonly masters: number;
   readonly policy: PolicyName;
   readonly subjects: number;
+  readonly inFlight: number;
   /** Commands that clients sent, per 1,000 decisions, of all rounds together. */
   readonly commandsPerThousand: number;
 }
@@ -36,7 +37,6 @@ const policies = [
   definePolicy({ name: 'leases', ...HOT, lease: { size: 5_000, ttlMs: 5_000 } }),
 ] as const;
 
-const IN_FLIGHT = 256;
 const ROUNDS = 3;
 
 /** Many subjects, and a single one that everybody wants. */
@@ -52,11 +52,10 @@ export const hotCases: readonly Case[] = [
   { policy: 'leases', subjects: 1, decisions: 500_000 },
 ];
 
-/** Each case on the same servers; medians of rounds. */
+/** Each case on the same servers, with so many decisions in flight; medians of rounds. */
 export async function deployments(
   servers: Servers,
-  cases: readonly Case[],
-  effort: Effort,
+  { cases, inFlight, effort }: { cases: readonly Case[]; inFlight: number; effort: Effort },
 ): Promise<readonly Deployment[]> {
   const redis = servers.connect();
   if (redis.status !== 'ready') await once(redis, 'ready');
@@ -72,7 +71,7 @@ export async function deployments(
       const { reason } = await limiter.consume(policy, subject);
       if (reason !== 'allowed') throw new Error(`a decision was ${reason}`);
     };
-    const load: Load = { inFlight: IN_FLIGHT, subjects, decisions: effort.amount(decisions) };
+    const load: Load = { inFlight, subjects, decisions: effort.amount(decisions) };
     const rounds = effort.rounds(ROUNDS);
     const samples: Sample[] = [];
     await measure(servers.urls, { decide }, { ...load, decisions: load.decisions / 2 });
@@ -84,6 +83,7 @@ export async function deployments(
       masters: servers.masters,
       policy,
       subjects,
+      inFlight,
       commandsPerThousand,
       ...middle(samples),
     });
