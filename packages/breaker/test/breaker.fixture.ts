@@ -2,7 +2,7 @@ import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { createBreakers } from '../src/breakers/create-breakers.ts';
 import { definePreset } from '../src/presets/preset.ts';
-import type { FromParent, ToParent } from './breaker-process.ts';
+import type { FromParent, ToParent } from './process-fleet.ts';
 
 /*
  * A process with breakers that does what its parent tells it to.

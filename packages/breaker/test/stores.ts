@@ -14,7 +14,7 @@ import { type BreakerEvent, BREAKER_EVENT, parseBreakerEvent } from '../src/even
 import { breaker } from '../src/scripts.generated.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
 import { exchangeOver } from '../src/exchange.ts';
-import { httpStore } from '../src/http-store/http-store.ts';
+import { httpStore } from '../src/http-store/index.ts';
 import { redisStore, type RedisStore } from '../src/store/redis-store.ts';
 import { breakerScript } from '../src/store/redis-store.ts';
 import type { BreakerStore } from '../src/store/store.ts';

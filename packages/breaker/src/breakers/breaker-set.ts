@@ -1,8 +1,7 @@
-import { checkObject, oneOf, wholeNumberWithin } from '../checks.ts';
+import { BreakerInputError, checkObject, oneOf, shown, wholeNumberWithin } from '../errors.ts';
 import { Engine } from '../engine/engine.ts';
 import { Poller } from '../engine/poller.ts';
 import { type EngineEvents, realRuntime, type Runtime } from '../engine/types.ts';
-import { BreakerInputError, shown } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics.ts';
 import { MAX_TIME_MS, type Preset } from '../presets/preset.ts';
 import type { BreakerStore } from '../store/store.ts';

@@ -1,6 +1,5 @@
-import { wholeNumberWithin } from '../checks.ts';
+import { BreakerInputError, shown, wholeNumberWithin } from '../errors.ts';
 import type { Engine } from '../engine/engine.ts';
-import { BreakerInputError, shown } from '../errors.ts';
 import type { StateName } from '../metrics.ts';
 import { MAX_TIME_MS } from '../presets/preset.ts';
 import type { Callable, TimeoutScope } from '../timeout/call.ts';

@@ -9,8 +9,7 @@ import {
   readRedisOption,
   type RedisClientOrUrl,
 } from '@spillway/redis';
-import { checkObject, wholeNumberWithin } from '../checks.ts';
-import { BreakerInputError, shown } from '../errors.ts';
+import { BreakerInputError, checkObject, shown, wholeNumberWithin } from '../errors.ts';
 import type { BuiltInName, PresetOptions } from '../presets/preset.ts';
 import { redisStore } from '../store/redis-store.ts';
 import type { BreakerStore } from '../store/store.ts';

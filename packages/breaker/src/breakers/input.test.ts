@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
-import { BreakerInputError } from '../errors.ts';
+import { BreakerInputError, checkName } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics.ts';
 import { machineConfig } from '../presets/machine-config.ts';
 import type { Preset } from '../presets/preset.ts';
@@ -133,4 +133,18 @@ it('keeps what a metrics callback throws away from the calls, and warns once', a
   expect(await outcomeOf(own.run('a', 'quick', boom))).toBe('boom');
   await own.close();
   expect(warn).toHaveBeenCalledOnce();
+});
+
+describe('checkName', () => {
+  it.each(['a', 'runware', 'POST https://hooks.example/a?b=c', 'größe 🌊', 'x'.repeat(128)])('takes %j', (name) => {
+    expect(() => checkName(name)).not.toThrow();
+  });
+
+  it.each(['', 'x'.repeat(129), 'a\nb', 'a\0', '\u007F', '\u0085', '\uD83C', undefined, null, 7, {}])(
+    'refuses %j and says what it was',
+    (name) => {
+      expect(() => checkName(name)).toThrow(BreakerInputError);
+      expect(() => checkName(name)).toThrow(/^name must/);
+    },
+  );
 });

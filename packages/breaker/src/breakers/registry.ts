@@ -1,6 +1,5 @@
-import { checkName } from '../checks.ts';
+import { BreakerInputError, checkName, shown } from '../errors.ts';
 import type { Engine } from '../engine/engine.ts';
-import { BreakerInputError, shown } from '../errors.ts';
 import type { Preset } from '../presets/preset.ts';
 
 /** What a {@link Registry} is made of. */

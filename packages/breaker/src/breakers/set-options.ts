@@ -1,6 +1,5 @@
 import { defaultActor } from '@spillway/redis/core';
-import { wholeNumberWithin } from '../checks.ts';
-import { BreakerInputError, shown } from '../errors.ts';
+import { BreakerInputError, shown, wholeNumberWithin } from '../errors.ts';
 import { type BreakerMetrics, safeMetrics } from '../metrics.ts';
 import { builtInPresets, definePreset, MAX_TIME_MS, type Preset, type PresetOptions } from '../presets/preset.ts';
 import type { BreakersParts } from './breaker-set.ts';

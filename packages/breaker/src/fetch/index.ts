@@ -1,5 +1,4 @@
-import { checkName, checkObject } from '../checks.ts';
-import { BreakerInputError, shown } from '../errors.ts';
+import { BreakerInputError, checkName, checkObject, shown } from '../errors.ts';
 import { isOfGlobal } from '../timeout/body.ts';
 import type { TimeoutScope } from '../timeout/call.ts';
 

@@ -1,6 +1,5 @@
 import { warn } from '@spillway/redis/core';
-import { checkObject, wholeNumberWithin } from '../checks.ts';
-import { BreakerInputError, shown } from '../errors.ts';
+import { BreakerInputError, checkObject, shown, wholeNumberWithin } from '../errors.ts';
 import { errorText, forget, isInstance, linksOf, maskSecrets, member, textMember } from './error-text.ts';
 import { answerStatus, httpStatus, ofAnswer, type WaitBounds } from './http.ts';
 import { answered, type Classifier, neutral, type Outcome, success } from './outcome.ts';

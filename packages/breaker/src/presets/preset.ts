@@ -1,5 +1,4 @@
-import { checkObject, fraction, numberWithin, oneOf, wholeNumberWithin } from '../checks.ts';
-import { BreakerInputError, shown } from '../errors.ts';
+import { BreakerInputError, checkObject, fraction, numberWithin, oneOf, shown, wholeNumberWithin } from '../errors.ts';
 import { defaultClassifier } from '../outcome/classify.ts';
 import type { Classifier } from '../outcome/outcome.ts';
 import { checkSlowCalls, checkTrip, type SlowCalls, type Trip, type TripOptions } from './trip.ts';

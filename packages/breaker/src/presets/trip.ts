@@ -1,5 +1,4 @@
-import { BreakerInputError, shown } from '../errors.ts';
-import { checkObject, fraction, wholeNumberWithin } from '../checks.ts';
+import { BreakerInputError, checkObject, fraction, shown, wholeNumberWithin } from '../errors.ts';
 
 /** What a failure rate is measured over: the last `calls` calls, or those of the last `windowMs`. */
 export type RateWindow =

@@ -1,12 +1,14 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { startRedis } from '@spillway/local-servers';
-import { documentedRedisUser, redisLibraries, useRedis } from '@spillway/local-servers/testing';
-import * as hotPath from '@spillway/redis';
+import { compiled, documentedRedisUser, redisLibraries, useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions, type RedisClientOrUrl } from '@spillway/redis';
+import * as hotPath from '@spillway/redis';
 import { Redis } from 'ioredis';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { fine, outcomeOf, quick } from '../../test/breakers.ts';
 import type { Breakers } from './breaker.ts';
-import { createBreakers } from './create-breakers.ts';
+import { type BreakersSettings, createBreakers } from './create-breakers.ts';
 
 const redis = useRedis();
 
@@ -125,4 +127,114 @@ it('write nothing more on a client whose owner quits, so that the reply to QUIT 
   expect(await quit).toBe('OK');
   const names = sent.mock.calls.map(([command]) => command.name);
   expect(names.slice(names.indexOf('quit'))).toEqual(['quit']);
+});
+
+const soon = { timeout: 10_000 };
+
+function namespaced(options: Partial<BreakersSettings<[]>> = {}): Breakers<'quick'> {
+  const client = new Redis(redis.url, hotPathOptions);
+  onTestFinished(() => client.disconnect());
+  const breakers = createBreakers({ redis: client, deadlineMs: 5_000, ...options, presets: [quick()] });
+  onTestFinished(() => breakers.close());
+  return breakers as Breakers<'quick'>;
+}
+
+it('in two namespaces of one Redis see nothing of each other, and within one all', async () => {
+  const production = namespaced();
+  const [staging, neighbour] = [namespaced({ namespace: 'staging' }), namespaced({ namespace: 'staging' })];
+  expect(await Promise.all([call(production), call(neighbour)])).toEqual(['fine', 'fine']);
+  await staging.get('a', 'quick').forceOpen({ who: 'ada', why: 'staging only' });
+  await expect.poll(() => neighbour.get('a', 'quick').state, soon).toBe('forced_open');
+  expect(await call(production)).toBe('fine');
+  expect(await production.get('a', 'quick').read()).toMatchObject({ state: 'closed' });
+  const keys = (await redis.client.keys('*')).filter((key) => !key.startsWith('{sw:staging:'));
+  expect(
+    keys.every((key) => /^\{sw:\d+\}:/u.test(key)),
+    keys.join(' '),
+  ).toBe(true);
+  expect((await redis.client.pubsub('CHANNELS')) as string[]).toEqual(
+    expect.arrayContaining(['spillway:0:breakers', 'spillway:staging@0:breakers']),
+  );
+});
+
+it('without a trail open and close as ever, and write no event', async () => {
+  const breakers = namespaced({ trail: false });
+  for (let round = 0; round < 20; round += 1) {
+    await breakers.get('a', 'quick').forceOpen({ who: 'ada', why: 'x'.repeat(200) });
+    await breakers.get('a', 'quick').reset({ who: 'ada' });
+  }
+  expect(await call(breakers)).toBe('fine');
+  await breakers.close();
+  expect(await redis.client.keys('*outbox*')).toEqual([]);
+});
+
+it('with another number of shards than others say so', async () => {
+  const told: string[] = [];
+  expect(await call(namespaced({ shards: 4 }))).toBe('fine');
+  await expect.poll(() => redis.client.keys('{sw:00}:shards'), soon).toHaveLength(1);
+  const odd = namespaced({ onError: ({ code }) => void told.push(code) });
+  expect(await call(odd)).toBe('fine');
+  await expect.poll(() => told, soon).toEqual(['shards_disagree']);
+});
+
+it.each([{ namespace: 'Prod' }, { namespace: 'a b' }, { trail: 'off' }, { trail: false, outboxCap: 9 }])(
+  'refuse %j by the name of the option',
+  (options) => {
+    const [name] = 'outboxCap' in options ? ['outboxCap'] : Object.keys(options);
+    expect(() => namespaced(options as object)).toThrow(
+      expect.objectContaining({ code: 'invalid_input', field: name }),
+    );
+  },
+);
+
+const index = await compiled(new URL('../index.ts', import.meta.url));
+const here = fileURLToPath(new URL('../..', import.meta.url));
+const children: ReturnType<typeof spawn>[] = [];
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+/** Ends with its exit code: 0 when it ended by itself. */
+function codeOf(program: string): Promise<number | null> {
+  const text = `
+    import { Redis } from 'ioredis';
+    import { createBreakers } from '${index}';
+    import { hotPathOptions } from '@spillway/redis';
+    const redis = new Redis('${redis.url}', hotPathOptions);
+    redis.on('error', () => undefined);
+    await new Promise((resolve) => redis.once('ready', resolve));
+    const breakers = createBreakers({ redis });
+    const fails = async () => { throw new Error('down'); };
+    ${program}
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', text], {
+    cwd: here,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  children.push(child);
+  return new Promise((resolve) => child.once('exit', resolve));
+}
+
+it.each([
+  ['was used once', `await breakers.run('x', 'ai_provider', async () => 1); await redis.quit();`],
+  ['was looked at', `await breakers.get('x', 'ai_provider').read(); await redis.quit();`],
+  ['was cut off', `await breakers.run('x', 'ai_provider', async () => 1); redis.disconnect();`],
+  [
+    'is open',
+    `for (let i = 0; i < 9; i += 1) await breakers.run('x', 'ai_provider', fails).catch(() => 0); await redis.quit();`,
+  ],
+  ['was closed', `await breakers.run('x', 'ai_provider', async () => 1); await breakers.close(); await redis.quit();`],
+])('a process whose breaker %s ends by itself once its Redis client has ended', async (_, program) => {
+  expect(await codeOf(program)).toBe(0);
+});
+
+it('closed breakers leave no listener on the client', async () => {
+  const client = redis.connect(hotPathOptions);
+  await expect.poll(() => client.status).toBe('ready');
+  const counts = (): number[] => client.eventNames().map((event) => client.listenerCount(event));
+  const before = counts();
+  const breakers = createBreakers({ redis: client, presets: [quick()] });
+  await breakers.run('a', 'quick', fine);
+  await breakers.close();
+  expect(counts()).toEqual(before);
 });
