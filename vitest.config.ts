@@ -2,8 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
-import { CountReporter } from './.ci/count-reporter.ts';
-import { SlowestFirst } from './.ci/slowest-first.ts';
+import { CountReporter, SlowestFirst } from './.ci/vitest-run.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {

@@ -14,8 +14,7 @@ import { growthSection } from './maintenance/growth-section.ts';
 import { maintenanceSection } from './maintenance/maintenance-section.ts';
 import { chartName, chartOf, page } from './page.ts';
 import { readRuns, type Run, saveRun, watchMachine } from './results.ts';
-import { type Effort, quickEffort, wholeEffort } from './rounds.ts';
-import type { Section } from './section.ts';
+import { type Effort, quickEffort, type Section, wholeEffort } from './section.ts';
 
 /*
  * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page, the

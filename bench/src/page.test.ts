@@ -1,7 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it, test } from 'vitest';
+import { comparedBlocks, timesTheFastestPeer, withBlocks } from './compared.ts';
+import * as figures from './figures.ts';
 import { isMet, page } from './page.ts';
 import { readRuns, type Run } from './results.ts';
-import type { Goal } from './section.ts';
+import { type Goal, median, quantile } from './section.ts';
 
 const goal: Goal = { name: 'decisions/s, against a peer', measured: 3.5, bound: 4, better: 'more', unit: '×' };
 const calm = { load: 0.1, othersShare: 0.02 };
@@ -64,4 +67,82 @@ test('no goal has a peer in its name: another peer may be the fastest in the nex
   expect(names.length).toBeGreaterThan(20);
   const peers = /cockatiel|opossum|flexible|express|fastify|upstash|hono-rate|rate-limit-redis|levee|bottleneck/iu;
   expect(names.filter((name) => peers.test(name))).toEqual([]);
+});
+
+test('exports what it means to', () => {
+  expect(Object.keys(figures).toSorted()).toEqual(['barChart', 'lineChart', 'markdownTable']);
+});
+
+test('bars carry their names and their values', () => {
+  const svg = figures.barChart({
+    title: 'decisions/s',
+    digits: 1,
+    bars: [
+      { label: 'ours', value: 1_234.56 },
+      { label: 'theirs', value: 7 },
+    ],
+  });
+  for (const text of ['<svg', 'decisions/s', 'ours', '1,234.6', 'theirs', '7.0']) expect(svg).toContain(text);
+});
+
+test('lines carry their legend, and the marks their names', () => {
+  const points = [
+    [0, 1],
+    [1, 0],
+    [2, 10],
+  ] as const;
+  const marks = [{ seconds: 1, label: 'kill -9' }];
+  for (const scale of ['linear', 'log'] as const) {
+    const svg = figures.lineChart({ title: 'Latency', unit: 'ms', lines: [{ label: 'p99', points }], marks, scale });
+    for (const text of ['<svg', 'Latency', 'p99', 'kill -9', 'ms']) expect(svg).toContain(text);
+    expect(svg).not.toContain('NaN');
+  }
+});
+
+test('tables align numbers to the right', () => {
+  const columns = [
+    ['name', 'left'],
+    ['n', 'right'],
+  ] as const;
+  expect(figures.markdownTable(columns, [['a', '1']])).toBe('| name | n |\n| --- | ---: |\n| a | 1 |');
+});
+
+const read = (path: string): Promise<string> => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
+
+describe('the figures in the documentation', () => {
+  it('are those of bench/results, in docs/compare.md', async () => {
+    const before = await read('docs/compare.md');
+    expect(withBlocks(before, 'bench', comparedBlocks(await readRuns()))).toBe(before);
+  });
+
+  it('are those of bench/results, in the README', async () => {
+    const [, times] = /([\d.]+) times the fastest peer/u.exec(await read('README.md')) ?? [];
+    expect(times).toBe(timesTheFastestPeer(await readRuns()));
+  });
+
+  it('change with the results', async () => {
+    const before = await read('docs/compare.md');
+    const runs = structuredClone(await readRuns());
+    const faster = JSON.stringify([...runs]).replace('"Spillway","exact sliding log",', '$&1');
+    expect(withBlocks(before, 'bench', comparedBlocks(new Map(JSON.parse(faster))))).not.toBe(before);
+  });
+
+  it('are missed when the results have no such row', async () => {
+    const runs = JSON.stringify([...(await readRuns())]).replaceAll('"opossum"', '"another"');
+    expect(() => comparedBlocks(new Map(JSON.parse(runs)))).toThrow('no row "opossum"');
+  });
+});
+
+test('a quantile is the value that the share of the others lies below, whatever their order', () => {
+  const values = [5, 1, 4, 2, 3];
+  expect([0, 0.5, 0.99, 1].map((share) => quantile(values, share))).toEqual([1, 3, 5, 5]);
+  expect(values).toEqual([5, 1, 4, 2, 3]);
+});
+
+test('the median of an even number of values is the upper one of the middle', () => {
+  expect(median([10, 1, 2, 3])).toBe(3);
+});
+
+test('of nothing there is no quantile', () => {
+  expect(quantile([], 0.5)).toBeNaN();
 });

@@ -2,8 +2,7 @@ import { insertBreakerEvents, migrate, upsertBlocks } from '@spillway/db';
 import { useLogins, usePostgres } from '@spillway/local-servers/testing';
 import { Client } from 'pg';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Panel, readDashboards, withoutMacros } from '../test/dashboards.ts';
-import { deployYaml } from '../test/deploy-file.ts';
+import { deployYaml, type Panel, readDashboards, withoutMacros } from '../test/deploy-files.ts';
 
 const postgres = usePostgres({
   migrate: async (url) => {

@@ -9,9 +9,7 @@ import { text } from 'node:stream/consumers';
 import { createPool } from '@spillway/db';
 import { type PostgresServer, type RedisServer, startPostgres, startRedis } from '@spillway/local-servers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { deployText, repository } from '../test/deploy-file.ts';
-import { commandOf, environmentOf, readStages } from '../test/dockerfile.ts';
-import { podOf } from '../test/manifests.ts';
+import { commandOf, deployText, environmentOf, podOf, readStages, repository } from '../test/deploy-files.ts';
 
 // The steps of the Dockerfile without Docker: what `pnpm deploy` makes, run against real servers as the users of compose.yaml.
 let app: string;

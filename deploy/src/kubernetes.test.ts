@@ -2,10 +2,20 @@ import { spawnSync } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { workerRegistry } from '@spillway/worker';
 import { afterAll, describe, expect, it } from 'vitest';
-import { deployPath, deployText, deployYaml, repository } from '../test/deploy-file.ts';
-import { environmentOf, last, readStages } from '../test/dockerfile.ts';
-import { type Container, type Manifest, podOf, readManifests } from '../test/manifests.ts';
-import { variablesOf } from '../test/variables.ts';
+import {
+  type Container,
+  deployPath,
+  deployText,
+  deployYaml,
+  environmentOf,
+  last,
+  type Manifest,
+  podOf,
+  readManifests,
+  readStages,
+  repository,
+  variablesOf,
+} from '../test/deploy-files.ts';
 
 const parts = ['api', 'worker', 'migrate'] as const;
 

@@ -1,15 +1,37 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startApi } from '@spillway/api';
 import { createPool, migrate } from '@spillway/db';
+import { missingPackages } from '@spillway/local-servers';
 import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { startMaintenance, startWorker, workerRegistry } from '@spillway/worker';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { readDashboards, withoutMacros } from '../test/dashboards.ts';
-import { deployFiles, deployYaml } from '../test/deploy-file.ts';
-import { promtool, promtoolMissing } from '../test/promtool.ts';
+import {
+  deployFiles,
+  deployPath,
+  deployText,
+  deployYaml,
+  readDashboards,
+  repository,
+  variablesOf,
+  withoutMacros,
+} from '../test/deploy-files.ts';
+
+/** Why there is no promtool; undefined when there is. */
+const promtoolMissing: string | undefined =
+  spawnSync('promtool', ['--version']).status === 0
+    ? undefined
+    : await missingPackages([{ name: 'prometheus', file: '/usr/bin/promtool' }]);
+
+/** Runs it in deploy/prometheus; what it said, and whether it was content. */
+function promtool(...args: readonly string[]): { readonly ok: boolean; readonly output: string } {
+  const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: deployPath('prometheus'), encoding: 'utf8' });
+  return { ok: status === 0, output: `${stdout}${stderr}` };
+}
 
 interface RuleFile {
   readonly groups: readonly {
@@ -139,4 +161,50 @@ describe('the metrics of the rules and the dashboards', () => {
     expect(used.length).toBeGreaterThan(40);
     expect([...new Set(used)].filter((name) => !known.has(name) && name !== 'spillway')).toEqual([]);
   });
+});
+
+const page = async (): Promise<string> => readFile(`${repository}docs/operations.md`, 'utf8');
+
+it('docs/operations.md names variables, alerts, metrics, roles and files that there are', async () => {
+  const text = await page();
+  const configs = ['api/src/config.ts', 'worker/src/config.ts', 'runtime/src/telemetry.ts'].map(async (file) =>
+    variablesOf(`packages/${file}`),
+  );
+  // The last is the SDK's own.
+  const read = new Set([...(await Promise.all(configs)).flat(), 'OTEL_TRACES_SAMPLER']);
+  const variables = [...text.matchAll(/`([A-Z][A-Z\d]*_[A-Z\d_]+)/gu)].map(([, name = '']) => name);
+  expect(variables.length).toBeGreaterThan(5);
+  expect(variables.filter((name) => !read.has(name))).toEqual([]);
+
+  const rules = await Promise.all((await deployFiles('prometheus/rules', '.yml')).map(deployText));
+  for (const [alert] of text.matchAll(/Spillway[A-Z]\w+/gu)) expect(rules.join('\n')).toContain(`alert: ${alert}\n`);
+  for (const [metric] of text.matchAll(/spillway_worker_\w+[a-z]/gu)) expect(rules.join('\n')).toContain(metric);
+
+  const privileges = await readFile(`${repository}packages/db/src/roles/privileges.ts`, 'utf8');
+  for (const [, role = ''] of text.matchAll(/`(spillway_(?:writer|maintenance|reader|api))`/gu))
+    expect(privileges).toContain(`'${role}'`);
+
+  const links = [...text.matchAll(/\]\((\.\.\/[^)#]+|[\w/.-]+\.md)/gu)].map(([, link = '']) => link);
+  const paths = [...text.matchAll(/`((?:packages|deploy)\/[\w/.-]+)`/gu)].map(([, found = '']) => `../${found}`);
+  for (const link of [...links, ...paths]) expect(existsSync(`${repository}docs/${link}`), link).toBe(true);
+});
+
+it('docs/operations.md tells of every variable that API and worker read', async () => {
+  const text = await page();
+  const [, section = ''] = /## Variables\n(.*?)\n## /su.exec(text) ?? [];
+  const told = new Set([...section.matchAll(/`([A-Z][A-Z\d_]+)`/gu)].map(([, name]) => name));
+  const read = (
+    await Promise.all(['api', 'worker'].map(async (name) => variablesOf(`packages/${name}/src/config.ts`)))
+  ).flat();
+  expect(read.filter((name) => !told.has(name))).toEqual([]);
+});
+
+it('has room in the Redis of compose.yaml for outboxes that are full, as docs/operations.md reckons it', async () => {
+  const [, bytes = ''] = /(\d+) bytes an event/u.exec(await page()) ?? [];
+  const [, megabytes = ''] = /full, 16 shards × 100,000 events: (\d+) MiB/u.exec(await page()) ?? [];
+  const full = Number(bytes) * 16 * 100_000;
+  // To the nearest ten.
+  expect(Math.round(full / 2 ** 20 / 10) * 10).toBe(Number(megabytes));
+  const [, gigabytes = ''] = /--maxmemory\s+- (\d+)gb/u.exec(await deployText('compose.yaml')) ?? [];
+  expect(Number(gigabytes) * 1e9).toBeGreaterThan(full);
 });

@@ -5,7 +5,7 @@ import { createApiKey, migrate } from '@spillway/db';
 import { compiled, usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { afterEach, expect, it } from 'vitest';
 import { type CollectedSpan, type Collector, startCollector } from '../test/collector.ts';
-import { repository } from '../test/deploy-file.ts';
+import { repository } from '../test/deploy-files.ts';
 
 const redis = useRedis();
 const postgres = usePostgres({

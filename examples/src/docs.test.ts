@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { asModule, type DocBlock, docBlocks } from '../test/doc-blocks.ts';
+import { findFreePort } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { run } from '../test/run-example.ts';
 
 // Beside node_modules, so that the blocks find what an application has installed.
 const folder = fileURLToPath(new URL('../dist/doc-blocks/', import.meta.url));
@@ -62,4 +65,76 @@ function atItsPage(line: string): string {
     const [page, start] = blocks[Number(index)]?.where.split(':') ?? [];
     return page === undefined ? whole : `${page}:${Number(start) + Number(row)}`;
   });
+}
+
+const redis = useRedis();
+
+it("the README's first program works as pasted", async () => {
+  const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
+  const [, program = ''] = /^```ts\n(.*?)^```$/msu.exec(readme) ?? [];
+  const place = new URL('../dist/readme/', import.meta.url);
+  await mkdir(place, { recursive: true });
+  const file = new URL('app.mts', place);
+  await writeFile(file, program);
+
+  const port = String(await findFreePort());
+  const args = ['--conditions=@spillway/source', '--import', 'tsx', file.pathname];
+  const app = run(process.execPath, args, { REDIS_URL: redis.url, PORT: port });
+  onTestFinished(async () => {
+    app.child.kill('SIGKILL');
+    await app.exited();
+  });
+  const ask = async (): Promise<Response> => fetch(`http://127.0.0.1:${port}/api/hello`);
+  await expect.poll(async () => (await ask().catch(() => undefined))?.text()).toBe('hello');
+  const statuses = new Set<number>();
+  for (let request = 0; request < 99; request += 1) statuses.add((await ask()).status);
+  expect([...statuses]).toEqual([200]);
+  const refusal = await ask();
+  expect(refusal.status).toBe(429);
+  expect(Number(refusal.headers.get('Retry-After'))).toBeGreaterThan(0);
+  expect(refusal.headers.get('RateLimit')).toMatch(/^"standard";r=0;t=\d+$/);
+});
+
+const workspace = fileURLToPath(new URL('../../', import.meta.url));
+
+/** A TypeScript example on a page. */
+interface DocBlock {
+  /** The page and the line on which the block begins, as `README.md:61`. */
+  readonly where: string;
+  readonly code: string;
+}
+
+/** All `ts` blocks of the READMEs and of docs/, apart from decision records, which tell of the past. */
+async function docBlocks(): Promise<readonly DocBlock[]> {
+  const inDocs = await readdir(join(workspace, 'docs'), { recursive: true });
+  const pages = inDocs.filter((path) => path.endsWith('.md') && !/^(?:adr|reference)\b|node_modules/u.test(path));
+  const packages = (await readdir(join(workspace, 'packages'))).map((name) =>
+    join(workspace, 'packages', name, 'README.md'),
+  );
+  const readmes = packages.filter((path) => existsSync(path)).toSorted();
+  const paths = [
+    join(workspace, 'README.md'),
+    ...readmes,
+    ...pages.toSorted().map((page) => join(workspace, 'docs', page)),
+  ];
+  const found = await Promise.all(paths.map(async (path) => blocksOf(path, await readFile(path, 'utf8'))));
+  return found.flat();
+}
+
+function blocksOf(path: string, text: string): readonly DocBlock[] {
+  return [...text.matchAll(/^```ts\n(?<code>.*?)^```$/gmsu)].map((match) => ({
+    where: `${relative(workspace, path)}:${text.slice(0, match.index).split('\n').length}`,
+    code: match.groups?.['code'] ?? '',
+  }));
+}
+
+/**
+ * A module of its own from a block: imports at the top, the rest inside a function, since a handler's body returns.
+ * Lines keep their numbers.
+ */
+function asModule({ code }: DocBlock): string {
+  const end = [...code.matchAll(/^(?:import .*|\} from .*)$/gmu)].at(-1);
+  const split = end === undefined ? 0 : end.index + end[0].length;
+  const imports = code.slice(0, split);
+  return `${imports} export async function block(): Promise<unknown> { ${code.slice(split)} return undefined; }\n`;
 }

@@ -3,8 +3,7 @@ import { afterAll, beforeAll, describe } from 'vitest';
 import { consumersWork, toolsProject } from '../test/consumers-work.ts';
 import { edgeRuntimesWork } from '../test/edge-runtimes-work.ts';
 import { examplesWork } from '../test/examples-work.ts';
-import { type InstalledProject, installTarballs } from '../test/installed-project.ts';
-import type { NpmProject } from '../test/npm-project.ts';
+import { type InstalledProject, installTarballs, type NpmProject } from '../test/npm-project.ts';
 import { run, type RunExample } from '../test/run-example.ts';
 
 const redis = useRedis();

@@ -1,7 +1,13 @@
 import type { RedisFixture } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LocalRegistry, startLocalRegistry } from './local-registry.ts';
-import { type Ended, npmInstall, type NpmProject, npmProject } from './npm-project.ts';
+import {
+  type Ended,
+  type LocalRegistry,
+  npmInstall,
+  type NpmProject,
+  npmProject,
+  startLocalRegistry,
+} from './npm-project.ts';
 import { run } from './run-example.ts';
 
 /** A program for an empty project: two of three requests are admitted, over a URL. */

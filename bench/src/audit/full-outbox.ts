@@ -1,7 +1,7 @@
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import { type Effort, median, quantile } from '../rounds.ts';
+import { type Effort, median, quantile } from '../section.ts';
 import { type Servers, SHARDS } from './servers.ts';
 
 /** What blocking a subject costs the application. */

@@ -3,7 +3,7 @@ import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { startWorker } from '@spillway/worker';
 import { Redis } from 'ioredis';
-import { type Effort, quantile } from '../rounds.ts';
+import { type Effort, quantile } from '../section.ts';
 import { type Servers, SHARDS, silent } from './servers.ts';
 
 /** How long after its block a row could be read. */

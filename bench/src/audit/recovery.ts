@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type AuditEntry, createAuditQueue, startWorker } from '@spillway/worker';
-import { type Effort, quantile } from '../rounds.ts';
+import { type Effort, quantile } from '../section.ts';
 import { block, type Servers, SHARDS, silent } from './servers.ts';
 
 /** From the kill -9 of a worker until its jobs were completed by another. */

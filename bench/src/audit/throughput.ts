@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { AuditEntry } from '@spillway/worker';
 import { Queue } from 'bullmq';
-import { type Effort, median } from '../rounds.ts';
+import { type Effort, median } from '../section.ts';
 import { block, fillOutboxes, type Servers } from './servers.ts';
 
 /** How fast events became rows. */

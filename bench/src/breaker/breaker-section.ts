@@ -2,8 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startRedis } from '@spillway/local-servers';
-import { median } from '../rounds.ts';
-import type { Goal, Section, Table } from '../section.ts';
+import { type Goal, median, type Section, type Table } from '../section.ts';
 import type { CallCost } from './one-process.ts';
 import { healthy, type HealthyLoad, type TransitionCost, transitions } from './redis-load.ts';
 

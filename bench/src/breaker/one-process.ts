@@ -1,7 +1,7 @@
 /*
  * Measures calls in a process of its own: run with the URL of a Redis. Prints what `inProcess` found, as JSON.
  */
-import { median } from '../rounds.ts';
+import { median } from '../section.ts';
 import {
   bare,
   cockatielConsecutive,

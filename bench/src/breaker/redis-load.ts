@@ -2,7 +2,7 @@ import { createBreakers, definePreset } from '@spillway/breaker';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { redisCost } from '../redis-usage.ts';
-import { quantile } from '../rounds.ts';
+import { quantile } from '../section.ts';
 import { work } from './contenders.ts';
 
 /** What Redis has to do for calls that all succeed. */

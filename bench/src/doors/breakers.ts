@@ -16,7 +16,7 @@ import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
 import { Redis } from 'ioredis';
 import CircuitBreaker from 'opossum';
 import { redisCost } from '../redis-usage.ts';
-import { median } from '../rounds.ts';
+import { median } from '../section.ts';
 
 const CALLS = 50_000;
 /** Failures are some fifty times dearer. */

@@ -24,7 +24,7 @@ import { Redis } from 'ioredis';
 import inject, { type DispatchFunc } from 'light-my-request';
 import { RedisStore } from 'rate-limit-redis';
 import { peerReply } from '../limiter/contenders.ts';
-import { median } from '../rounds.ts';
+import { median } from '../section.ts';
 
 const LIMIT = 1_000_000;
 const WINDOW_MS = 60_000;

@@ -1,4 +1,4 @@
-import { type Effort, quantile } from '../rounds.ts';
+import { type Effort, quantile } from '../section.ts';
 import { type Instance, makeInstance, type Member, now, startMembers, type Watch } from './members.ts';
 
 /** How long a change by one process takes to hold in all the others. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type RedisServer, startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
-import { type Effort, quantile } from '../rounds.ts';
+import { type Effort, quantile } from '../section.ts';
 import { type Instance, makeInstance, type Member, now, startMembers } from './members.ts';
 
 /** How long after Redis' return all processes of a fleet agree again. */

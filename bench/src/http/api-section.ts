@@ -1,8 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { migrate } from '@spillway/db';
 import { startPostgres, startRedis } from '@spillway/local-servers';
-import { median } from '../rounds.ts';
-import type { Findings, Section } from '../section.ts';
+import { type Findings, median, type Section } from '../section.ts';
 import { type Load, startApp, wrk } from './load.ts';
 
 const ROUNDS = 4;

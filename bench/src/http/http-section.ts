@@ -1,8 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
-import { type Effort, median } from '../rounds.ts';
-import type { Findings, Goal, Section, Table } from '../section.ts';
+import { type Effort, type Findings, type Goal, median, type Section, type Table } from '../section.ts';
 import { type Load, type RunningApp, startApp, wrk } from './load.ts';
 
 /** What is in front of the app's one route. */

@@ -1,6 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { countCases, type Counts, growth, TOLERANCE } from './cases.ts';
-import { startCountedRedis } from './counted-redis.ts';
+import { countCases, type Counts, growth, startCountedRedis, TOLERANCE } from './cases.ts';
 
 /*
  * Counts the Redis server's instructions a decision: a measure that a busy machine leaves alone. Writes

@@ -1,7 +1,7 @@
 import { createLimiter, definePolicy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
-import { type Effort, median, quantile } from '../rounds.ts';
+import { type Effort, median, quantile } from '../section.ts';
 import { type Contender, expressRateLimit, honoRateLimiter, rateLimiterFlexible, upstash } from './contenders.ts';
 import { type Load, measure, type Sample } from './measure.ts';
 import { oneByOne } from './one-limit.ts';

@@ -2,7 +2,7 @@ import { createLimiter, definePolicy } from '@spillway/limiter';
 import { startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
-import { quantile } from '../rounds.ts';
+import { quantile } from '../section.ts';
 
 /*
  * How long decisions take while Redis fails: run by hand, `node --conditions=@spillway/source --import tsx

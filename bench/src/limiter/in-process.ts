@@ -4,7 +4,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { RateLimiterRedis } from 'rate-limiter-flexible';
 import { commandsSent } from '../redis-usage.ts';
-import { type Effort, median } from '../rounds.ts';
+import { type Effort, median } from '../section.ts';
 import { measure } from './measure.ts';
 
 /** How fast decisions are that this process takes by itself, and how seldom Redis is asked. */

@@ -4,7 +4,7 @@ import { startRedis, startRedisCluster } from '@spillway/local-servers';
 import { hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { commandsSent } from '../redis-usage.ts';
-import { type Effort, median } from '../rounds.ts';
+import { type Effort, median } from '../section.ts';
 import { type Load, measure, type Sample } from './measure.ts';
 
 /** One way to run Redis under one load. */

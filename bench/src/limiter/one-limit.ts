@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import { type Effort, median, quantile } from '../rounds.ts';
+import { type Effort, median, quantile } from '../section.ts';
 import {
   bareScript,
   type Contender,

@@ -1,6 +1,6 @@
 import { cleanUpRows, createPool, migrate, type Queryable, withConnection } from '@spillway/db';
 import { startPostgres } from '@spillway/local-servers';
-import { quantile } from '../rounds.ts';
+import { quantile } from '../section.ts';
 
 /** What cleaning came to, and what writers noticed of it. */
 export interface CleanupResult {

@@ -1,7 +1,6 @@
 import { archiveRows, type ArchiveTable, builtInArchives, createPool, migrate, withConnection } from '@spillway/db';
 import { startPostgres } from '@spillway/local-servers';
-import type { Effort } from '../rounds.ts';
-import type { Findings, Section, Table } from '../section.ts';
+import type { Effort, Findings, Section, Table } from '../section.ts';
 
 /** Rows an hour: the guide's scale target, and a hundred times that. */
 const RATES: readonly number[] = [50_000, 5_000_000];

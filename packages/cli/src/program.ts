@@ -13,10 +13,10 @@ type CommandFactory = (context: CliContext) => CommandUnknownOpts;
 /** Loaded when they are asked for: a command must not wait for what only another one needs (a queue, a pool, a limiter). */
 const loaders = new Map<string, () => Promise<CommandFactory>>([
   ['init', async () => (await import('./commands/init.ts')).initCommand],
-  ['migrate', async () => (await import('./commands/migrate.ts')).migrateCommand],
+  ['migrate', async () => (await import('./commands/database.ts')).migrateCommand],
   ['worker', async () => (await import('./commands/maintenance.ts')).workerCommand],
   ['maintenance', async () => (await import('./commands/maintenance.ts')).maintenanceCommand],
-  ['queries', async () => (await import('./commands/queries.ts')).queriesCommand],
+  ['queries', async () => (await import('./commands/database.ts')).queriesCommand],
   ['doctor', async () => (await import('./doctor/doctor.ts')).doctorCommand],
   ['audit', async () => (await import('./commands/audit/audit.ts')).auditCommand],
   ['key', async () => (await import('./commands/key.ts')).keyCommand],

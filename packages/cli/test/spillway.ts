@@ -1,6 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
-import { compiled } from '@spillway/local-servers/testing';
+import { migrate } from '@spillway/db';
+import {
+  compiled,
+  type PostgresFixture,
+  type RedisFixture,
+  usePostgres,
+  useRedis,
+} from '@spillway/local-servers/testing';
 
 const main = await compiled(new URL('../src/main.ts', import.meta.url));
 
@@ -40,4 +47,30 @@ export async function ended(child: ChildProcess): Promise<Ended> {
   const code = new Promise<number | null>((resolve) => child.once('close', resolve));
   const said = await Promise.all([text(stdout), text(stderr)]);
   return { code: await code, stdout: said[0], stderr: said[1] };
+}
+
+/** A Redis, a migrated database of its own for each test, and the variables that name them. */
+export interface Servers {
+  readonly redis: RedisFixture;
+  readonly postgres: PostgresFixture;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Read the fields inside tests only. */
+export function useServers(): Servers {
+  const redis = useRedis();
+  const postgres = usePostgres({
+    migrate: async (url) => {
+      await migrate({ connectionString: url });
+    },
+    template: 'cli',
+    scope: 'test',
+  });
+  return {
+    redis,
+    postgres,
+    get env() {
+      return { REDIS_URL: redis.url, DATABASE_URL: postgres.url };
+    },
+  };
 }

@@ -130,7 +130,7 @@ describe('a column that is renamed in the schema', () => {
 /** Files that hold the words for another reason than to name our columns. */
 const others = new Set([
   // The monitoring queries are texts for psql.
-  'packages/cli/src/commands/queries.ts',
+  'packages/cli/src/commands/database.ts',
   // The default column of an application's own tables.
   'packages/db/src/archive/archive-table.ts',
   'packages/db/src/migrate/migrate.ts',

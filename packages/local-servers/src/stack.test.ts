@@ -1,13 +1,17 @@
-import { createServer } from 'node:http';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { readConfig } from './config.ts';
+import { decodeDockerLog } from './container/container-runner.ts';
+import { dockerAnswers } from './container/docker.ts';
+import { LocalServerError } from './errors.ts';
+import { findFreePort, startOnPort } from './port.ts';
 import { startPostgres } from './postgres/start-postgres.ts';
 import { startRedis } from './redis/start-redis.ts';
-import { resolveStack, ExternalServer } from './stack.ts';
-import { dockerAnswers } from './container/docker.ts';
+import { ExternalServer, resolveStack } from './stack.ts';
 
 /** Nothing listens on port 1. */
 const noDocker = { DOCKER_HOST: 'tcp://127.0.0.1:1' };
@@ -113,5 +117,66 @@ describe('ExternalServer', () => {
     if (readConfig().databaseUrl === undefined) {
       await expect(startPostgres({ stack: 'external' })).rejects.toMatchObject({ code: 'invalid_option' });
     }
+  });
+});
+
+function piece(stream: number, text: string): Buffer {
+  const header = Buffer.alloc(8);
+  header[0] = stream;
+  header.writeUInt32BE(Buffer.byteLength(text), 4);
+  return Buffer.concat([header, Buffer.from(text)]);
+}
+
+test('joins the pieces of both streams and splits them into lines', () => {
+  const log = Buffer.concat([piece(1, 'one\ntw'), piece(1, 'o\n'), piece(2, 'größer\n')]);
+  expect(decodeDockerLog(log)).toEqual(['one', 'two', 'größer']);
+});
+
+test('takes what is there of a log that was cut off', () => {
+  expect(decodeDockerLog(piece(1, 'whole line').subarray(0, 12))).toEqual(['whol']);
+  expect(decodeDockerLog(Buffer.alloc(5))).toEqual([]);
+});
+
+describe('findFreePort', () => {
+  test('gives a different port to each caller, outside the range of outgoing connections', async () => {
+    const ports = await Promise.all(Array.from({ length: 200 }, () => findFreePort()));
+    expect(new Set(ports).size).toBe(200);
+    expect(Math.max(...ports)).toBeLessThan(32_768);
+  });
+});
+
+describe('startOnPort', () => {
+  test('moves on to another port when somebody was faster', async () => {
+    const tried: number[] = [];
+    const result = await startOnPort(undefined, async (port) => {
+      tried.push(port);
+      if (tried.length < 3) throw new LocalServerError('port_taken', 'taken');
+      return port;
+    });
+    expect(new Set(tried).size).toBe(3);
+    expect(result).toBe(tried[2]);
+  });
+
+  test('does not move on from a port that was asked for, nor after any other error', async () => {
+    const tried: (number | string)[] = [];
+    const fail = (code: 'port_taken' | 'start_failed') => async (port: number) => {
+      tried.push(port);
+      throw new LocalServerError(code, 'no');
+    };
+    await expect(startOnPort(7777, fail('port_taken'))).rejects.toMatchObject({ code: 'port_taken' });
+    expect(tried).toEqual([7777]);
+    await expect(startOnPort(undefined, fail('start_failed'))).rejects.toMatchObject({ code: 'start_failed' });
+    expect(tried).toHaveLength(2);
+  });
+
+  test('leaves room for the second port of a cluster node', async () => {
+    const port = await findFreePort({ clusterBus: true });
+    const bus = createTcpServer();
+    onTestFinished(() => void bus.close());
+    await new Promise<void>((resolve, reject) => {
+      bus.once('error', reject);
+      bus.listen(port + 10_000, '127.0.0.1', resolve);
+    });
+    expect(bus.listening).toBe(true);
   });
 });

@@ -1,4 +1,8 @@
-import { describe, expect, it } from 'vitest';
+import { startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
+import { Cluster, type Redis } from 'ioredis';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { hotPathBehaviour, openRedis } from './ioredis.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
 describe('parseRedisUrl', () => {
@@ -58,4 +62,58 @@ describe('parseRedisUrl', () => {
   ])('makes nothing of %j', (url) => {
     expect(parseRedisUrl(url)).toBeUndefined();
   });
+});
+
+const redis = useRedis();
+const connected = { timeout: 20_000 };
+
+function opened(url: string): Redis | Cluster {
+  const client = openRedis(url, hotPathBehaviour('opened'));
+  client.on('error', () => undefined);
+  onTestFinished(() => client.disconnect());
+  return client;
+}
+
+async function works(client: Redis | Cluster): Promise<void> {
+  await expect.poll(() => client.status, connected).toBe('ready');
+  await client.set('{spillway}:opened', '1');
+  expect(await client.get('{spillway}:opened')).toBe('1');
+}
+
+it('opens a server, which is asked once and at once', async () => {
+  const client = opened(redis.url);
+  await works(client);
+  expect(await client.client('GETNAME')).toBe('opened');
+  expect(client.options).toMatchObject({ enableOfflineQueue: false });
+});
+
+it('opens a Cluster by some of its nodes', { timeout: 120_000 }, async () => {
+  const cluster = await startRedisCluster();
+  onTestFinished(() => cluster.stop());
+  const client = opened(`redis-cluster://${cluster.nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`);
+  await works(client);
+  expect(client).toBeInstanceOf(Cluster);
+  expect(client.options).toMatchObject({ retryDelayOnFailover: 0, redisOptions: { maxRetriesPerRequest: 0 } });
+});
+
+it('opens the master that sentinels know', { timeout: 120_000 }, async () => {
+  const set = await startRedisSentinel();
+  onTestFinished(() => set.stop());
+  const nodes = set.sentinels.map(({ host, port }) => `${host}:${port}`).join(',');
+  const client = opened(`redis-sentinel://${nodes}/${set.name}`);
+  await works(client);
+  expect(client.options).toMatchObject({ name: set.name, maxRetriesPerRequest: 0 });
+});
+
+it('gives user, password and TLS to every node', () => {
+  const client = openRedis('rediss-cluster://ann:s3cr%40t@127.0.0.1:1', { server: {}, cluster: { lazyConnect: true } });
+  expect(client.options).toMatchObject({ redisOptions: { username: 'ann', password: 's3cr@t', tls: {} } });
+  const master = openRedis('rediss-sentinel://:pw@127.0.0.1:1/m/2', { server: { lazyConnect: true }, cluster: {} });
+  expect(master.options).toMatchObject({ password: 'pw', db: 2, tls: {}, enableTLSForSentinelMode: true });
+});
+
+it('refuses another URL, and does not repeat it', () => {
+  expect(() => openRedis('http://:secret@127.0.0.1', hotPathBehaviour())).toThrow(
+    'option "url" must be a redis://, redis-cluster:// or redis-sentinel:// URL, got "(hidden)"',
+  );
 });

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { activeApiKeys, listChanges, parseKey, secretMatches } from '@spillway/db';
 import { expect, it, onTestFinished } from 'vitest';
-import { type Ended, spillway } from '../../test/spillway.ts';
-import { useServers } from '../../test/use-servers.ts';
+import { type Ended, spillway, useServers } from '../../test/spillway.ts';
 import { parseLifetime } from './key.ts';
 
 it.each([

@@ -3,8 +3,7 @@ import { createServer } from 'node:net';
 import { createPool } from '@spillway/db';
 import { startPgBouncer, startPostgres } from '@spillway/local-servers';
 import { expect, it } from 'vitest';
-import { ended, spillway, startSpillway } from '../../test/spillway.ts';
-import { useServers } from '../../test/use-servers.ts';
+import { ended, spillway, startSpillway, useServers } from '../../test/spillway.ts';
 
 const servers = useServers();
 

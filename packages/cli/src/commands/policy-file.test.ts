@@ -7,8 +7,7 @@ import { createLimiter, livePolicies, type LivePolicies } from '@spillway/limite
 import { hotPathOptions } from '@spillway/redis';
 import { drain } from '@spillway/worker';
 import { expect, it, onTestFinished } from 'vitest';
-import { type Ended, spillway, startSpillway } from '../../test/spillway.ts';
-import { useServers } from '../../test/use-servers.ts';
+import { type Ended, spillway, startSpillway, useServers } from '../../test/spillway.ts';
 
 const servers = useServers();
 

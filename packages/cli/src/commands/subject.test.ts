@@ -4,8 +4,7 @@ import { createLimiter, type Limiter, type LivePolicies } from '@spillway/limite
 import { hotPathOptions } from '@spillway/redis';
 import { startWorker } from '@spillway/worker';
 import { expect, it, onTestFinished } from 'vitest';
-import { spillway } from '../../test/spillway.ts';
-import { useServers } from '../../test/use-servers.ts';
+import { spillway, useServers } from '../../test/spillway.ts';
 
 const servers = useServers();
 const soon = { timeout: 15_000 };

@@ -1,8 +1,8 @@
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import { startPgBouncer, startRedis, startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { expect, it, onTestFinished } from 'vitest';
-import { rewritingProxy } from '../../test/rewriting-proxy.ts';
-import { spillway } from '../../test/spillway.ts';
-import { useServers } from '../../test/use-servers.ts';
+import { spillway, useServers } from '../../test/spillway.ts';
 
 const servers = useServers();
 
@@ -174,3 +174,33 @@ it('tells a pooler in transaction mode from a direct connection', async () => {
   }
   expect(await doctor({})).toMatchObject({ checks: { 'DATABASE_URL pooling': ['ok', 'direct'] } });
 });
+
+/**
+ * A server in front of another that changes what the other answers, until the test ends: a real Redis of another version, or
+ * a Postgres with another clock, as far as its client can tell.
+ * @param target a URL with the host and port of the other
+ * @param rewrite gets the bytes of an answer as latin1; it must keep their number where the protocol counts them
+ * @returns the same URL with the port of the proxy
+ */
+async function rewritingProxy(target: string, rewrite: (answer: string) => string): Promise<string> {
+  const { port, hostname } = new URL(target);
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const other = connect(Number(port), hostname);
+    for (const socket of [client, other]) sockets.add(socket.on('error', () => socket.destroy()));
+    client.pipe(other);
+    other.on('data', (bytes) => client.write(Buffer.from(rewrite(bytes.toString('latin1')), 'latin1')));
+    other.on('close', () => client.end());
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const address = server.address();
+  if (typeof address !== 'object' || address === null) throw new Error('the proxy has no port');
+  const url = new URL(target);
+  url.hostname = '127.0.0.1';
+  url.port = String(address.port);
+  return url.href;
+}

@@ -1,7 +1,10 @@
+import type { ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { expect, it } from 'vitest';
-import { ended, startSpillway } from '../../../test/spillway.ts';
-import { useServers } from '../../../test/use-servers.ts';
+import { createLimiter, definePolicy } from '@spillway/limiter';
+import { outboxKeys } from '@spillway/redis';
+import { afterEach, expect, it } from 'vitest';
+import { ended, spillway, startSpillway, useServers } from '../../../test/spillway.ts';
+import { parseSelection } from './replay.ts';
 
 const servers = useServers();
 
@@ -57,4 +60,161 @@ it('speaks lines to people', async () => {
     .toMatch(/^\S+Z {2}block {2}user-1 {2}generation\/upload {2}enforce until .*\n$/u);
   child.kill('SIGTERM');
   expect(await ended(child)).toMatchObject({ code: 0, stderr: '' });
+});
+
+const SHARDS = 2;
+let worker: ChildProcess | undefined;
+
+afterEach(() => worker?.kill('SIGKILL'));
+
+const env = (): Record<string, string> => ({ ...servers.env, SPILLWAY_SHARDS: String(SHARDS) });
+
+/** Blocks these subjects for an hour, through a limiter. */
+async function block(subjects: readonly string[]): Promise<void> {
+  const policy = definePolicy({ name: 'upload', limit: 1, windowMs: 60_000, blockMs: 3_600_000 });
+  const limiter = createLimiter({ redis: servers.redis.client, policies: [policy], shards: SHARDS });
+  for (const subject of subjects) {
+    await limiter.consume('upload', subject);
+    await limiter.consume('upload', subject);
+  }
+  await limiter.close();
+}
+
+async function outboxes(): Promise<{ stream: string; id: string; seq: number; shard: number }[]> {
+  const found = [];
+  for (let shard = 0; shard < SHARDS; shard += 1) {
+    const { stream } = outboxKeys(shard);
+    for (const [index, [id]] of (await servers.redis.client.xrange(stream, '-', '+')).entries()) {
+      found.push({ stream, id, shard, seq: index + 1 });
+    }
+  }
+  return found;
+}
+
+/** Runs the worker until the outboxes are empty and so many blocks are stored. */
+async function drain(blocks: number): Promise<void> {
+  const child = startSpillway(['worker'], env());
+  worker = child;
+  const end = ended(child);
+  await expect.poll(outboxes, { timeout: 20_000 }).toEqual([]);
+  await expect.poll(storedBlocks, { timeout: 20_000 }).toBe(blocks);
+  child.kill('SIGTERM');
+  expect(await end).toMatchObject({ code: 0 });
+}
+
+const subjects = (count: number): string[] => Array.from({ length: count }, (_, index) => `user-${index}`);
+
+async function storedBlocks(): Promise<number> {
+  return (await servers.postgres.pool.query('SELECT FROM rate_limits_v2')).rowCount ?? 0;
+}
+
+it('reconcile names exactly the event that was deleted by hand, and once', async () => {
+  await block(subjects(10));
+  const [victim] = (await outboxes()).slice(3, 4);
+  if (victim === undefined) throw new Error('no event');
+  await servers.redis.client.xdel(victim.stream, victim.id);
+  await drain(9);
+
+  const missing = [expect.objectContaining({ shard: victim.shard, fromSeq: victim.seq, toSeq: victim.seq })];
+  const dry = await spillway(['audit', 'reconcile', '--dry-run', '--json'], env());
+  expect(dry).toMatchObject({ code: 4, stderr: '' });
+  expect(JSON.parse(dry.stdout)).toMatchObject({ missing, missingEvents: 1, dryRun: true });
+
+  const run = await spillway(['audit', 'reconcile'], env());
+  expect(run).toMatchObject({ code: 4, stderr: '' });
+  expect(run.stdout).toContain('1 missing.');
+  const { rows } = await servers.postgres.pool.query(
+    'SELECT kind, shard, from_seq::int AS seq FROM spillway.audit_gaps',
+  );
+  expect(rows).toEqual([{ kind: 'missing', shard: victim.shard, seq: victim.seq }]);
+
+  expect(await spillway(['audit', 'reconcile'], env())).toMatchObject({
+    code: 0,
+    stdout: 'Nothing new is missing. Looked at 2 outboxes.\n',
+  });
+  const runs = await servers.postgres.pool.query(
+    "SELECT trigger, status, dry_run FROM spillway.job_runs WHERE trigger = 'cli' ORDER BY started_at",
+  );
+  expect(runs.rows).toEqual(
+    [true, false, false].map((looked) => ({ trigger: 'cli', status: 'completed', dry_run: looked })),
+  );
+});
+
+it('gaps shows what is open, and resolve closes it with who and why, once', async () => {
+  const id = '6f1b0a52-7c0e-4f3a-9d2b-0123456789ab';
+  await servers.postgres.pool.query(
+    `INSERT INTO spillway.audit_gaps (id, kind, shard, epoch, from_seq, to_seq) VALUES ($1, 'missing', 1, 7, 3, 4)`,
+    [id],
+  );
+  expect((await spillway(['audit', 'gaps'], env())).stdout).toContain(id);
+  const resolve = ['audit', 'resolve', id, '--note'];
+  expect(await spillway([...resolve, ' '], env())).toMatchObject({ code: 2 });
+  expect(await spillway(['audit', 'resolve', id], env())).toMatchObject({ code: 2 });
+  expect(await spillway(['audit', 'resolve', 'x', '--note', 'y'], env())).toMatchObject({ code: 2 });
+  expect(await spillway([...resolve, 'deleted by hand'], env())).toMatchObject({ code: 0, stderr: '' });
+  expect((await spillway([...resolve, 'again'], env())).stdout).toMatch(/^It was resolved before, at 20/u);
+  expect(await spillway(['audit', 'gaps'], env())).toMatchObject({ code: 0, stdout: 'No gap is open.\n' });
+  expect(JSON.parse((await spillway(['audit', 'gaps', '--all', '--json'], env())).stdout)).toMatchObject([{ id }]);
+  const nobody = await spillway(['audit', 'resolve', id.replace('6', '7'), '--note', 'y'], env());
+  expect(nobody).toMatchObject({ code: 1, stderr: expect.stringContaining('There is no gap') as string });
+  const { rows } = await servers.postgres.pool.query('SELECT actor, action, object, note FROM spillway.changes');
+  expect(rows).toEqual([
+    { actor: expect.stringMatching(/^cli:/u), action: 'resolve_gap', object: id, note: 'deleted by hand' },
+  ]);
+}, 120_000);
+
+it('replay stores a dead letter after the fix, and not before', async () => {
+  await servers.postgres.pool.query(
+    "ALTER TABLE rate_limits_v2 ADD CONSTRAINT no_seven CHECK (identifier <> 'user-7')",
+  );
+  await block(subjects(10));
+  await drain(9);
+  const { rows } = await servers.postgres.pool.query<{ id: string }>('SELECT id FROM spillway.audit_dead_letters');
+  expect(rows).toHaveLength(1);
+  const id = rows[0]?.id ?? '';
+
+  const early = await spillway(['audit', 'replay', id], env());
+  expect(early.code).toBe(1);
+  expect(early.stdout).toContain('"no_seven"');
+
+  await servers.postgres.pool.query('ALTER TABLE rate_limits_v2 DROP CONSTRAINT no_seven');
+  const dry = await spillway(['audit', 'replay', id, '--dry-run'], env());
+  expect(dry).toMatchObject({ code: 0, stdout: 'Would store 1 of 1.\n', stderr: '' });
+  expect(await storedBlocks()).toBe(9);
+
+  const run = await spillway(['audit', 'replay', '..', '--json'], env());
+  expect(JSON.parse(run.stdout)).toEqual({ selected: 1, replayed: [id], failed: [], dryRun: false });
+  expect(await storedBlocks()).toBe(10);
+  const again = await spillway(['audit', 'replay', '2026-01-01..'], env());
+  expect(again).toMatchObject({ code: 0, stdout: 'There is no such dead letter.\n' });
+});
+
+it('reconcile ends with 5 when Redis is away', async () => {
+  const { code, stderr } = await spillway(['audit', 'reconcile'], { ...env(), REDIS_URL: 'redis://127.0.0.1:1' });
+  expect({ code, stderr }).toEqual({ code: 5, stderr: expect.stringMatching(/^REDIS_URL: .*ECONNREFUSED/u) });
+});
+
+const id = '6f1b0a52-7c0e-8f3a-9d2b-0123456789ab';
+
+it.each([
+  [id, { ids: [id] }],
+  ['2026-01-31..2026-02-01', { from: new Date('2026-01-31T00:00:00Z'), to: new Date('2026-02-01T00:00:00Z') }],
+  ['2026-01-31T10:00..', { from: new Date('2026-01-31T10:00:00Z') }],
+  ['..2026-01-31T10:00:00.5+02:00', { to: new Date('2026-01-31T08:00:00.500Z') }],
+  ['..', {}],
+])('reads %s', (text, selection) => {
+  expect(parseSelection(text)).toEqual(selection);
+});
+
+it.each([
+  '',
+  'all',
+  '2026-01-31',
+  '2026-02-01..2026-01-31',
+  '2026-01-31..2026-01-31',
+  '2026-13-01..',
+  'a..b',
+  '1..2..3',
+])('refuses %j', (text) => {
+  expect(() => parseSelection(text)).toThrow('It must be a UUID, or two moments in order');
 });

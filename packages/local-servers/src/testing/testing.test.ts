@@ -6,7 +6,8 @@ import { withClient, withDatabase } from '../postgres/databases.ts';
 import { connectOnce } from '../redis/start-redis.ts';
 import { runOf, servePostgres, sharedPostgres, takeTurn } from './shared-by-run.ts';
 import { ensureTemplate } from './template-database.ts';
-import { leaseRedis } from './use-redis.ts';
+import { usePostgres } from './use-postgres.ts';
+import { leaseRedis, useRedis } from './use-redis.ts';
 
 async function runFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'spillway-tests-'));
@@ -24,9 +25,9 @@ async function redisDo<T>(url: string, use: (redis: ReturnType<typeof connectOnc
   }
 }
 
-async function template(name: string, migrate: (url: string) => Promise<void>): Promise<string> {
+async function template(name: string, fill: (url: string) => Promise<void>): Promise<string> {
   const run = inject('spillwayRun');
-  return ensureTemplate(await sharedPostgres(run), runOf(run), name, migrate);
+  return ensureTemplate(await sharedPostgres(run), runOf(run), name, fill);
 }
 
 describe('the Postgres of a run', () => {
@@ -146,4 +147,64 @@ test('a turn belongs to one at a time, and one that is not ended fails the other
   await (
     await takeTurn(folder, 'redis')
   )();
+});
+
+let migrations = 0;
+async function migrate(url: string): Promise<void> {
+  migrations += 1;
+  await withClient(url, (client) => client.query('CREATE TABLE thing (id int PRIMARY KEY)'));
+}
+
+describe('a database for each test', () => {
+  const postgres = usePostgres({ migrate, scope: 'test' });
+
+  test.each([[1], [2]])('is migrated and empty, round %i', async () => {
+    expect((await postgres.pool.query('SELECT * FROM thing')).rowCount).toBe(0);
+    await postgres.pool.query('INSERT INTO thing VALUES (1)');
+    expect(migrations).toBe(1);
+  });
+
+  test('can have another one beside it', async () => {
+    await postgres.pool.query('INSERT INTO thing VALUES (1)');
+    const other = await postgres.createDatabase();
+    expect(other).not.toBe(postgres.url);
+    expect(await withClient(other, async (client) => (await client.query('SELECT * FROM thing')).rowCount)).toBe(0);
+  });
+});
+
+describe('a database for the file', () => {
+  const postgres = usePostgres();
+
+  test('is empty at first', async () => {
+    const { rowCount } = await postgres.pool.query('CREATE TABLE mine AS SELECT 1');
+    expect(rowCount).toBe(1);
+  });
+
+  test('is the same in the next test', async () => {
+    expect((await postgres.pool.query('SELECT * FROM mine')).rowCount).toBe(1);
+  });
+});
+
+test('a template name must be fit for a database name', () => {
+  expect(() => usePostgres({ template: 'no spaces' })).toThrow(/template must be .* got "no spaces"/);
+});
+
+const redis = useRedis();
+
+test('gives an empty Redis', async () => {
+  expect(await redis.client.dbsize()).toBe(0);
+  await redis.client.set('left', 'over');
+  expect(new URL(redis.url).port).toBe(String(redis.port));
+});
+
+test('gives an empty Redis to the next test as well', async () => {
+  expect(await redis.client.dbsize()).toBe(0);
+});
+
+test('makes more clients of the same Redis', async () => {
+  const other = redis.connect({ db: 1 });
+  await other.set('key', 'value');
+  await redis.client.select(1);
+  expect(await redis.client.get('key')).toBe('value');
+  await redis.client.select(0);
 });
