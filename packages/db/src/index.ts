@@ -149,11 +149,13 @@ export {
 export { decodePayload } from './trail/dead-letters.ts';
 export {
   type DeadLetter,
-  type DeadLetterFilter,
+  type DeadLetterSelection,
   insertDeadLetter,
   listDeadLetters,
   type ListDeadLettersOptions,
   markReplayed,
+  readDeadLetter,
+  replayedDeadLetters,
   type StoredDeadLetter,
   takeDeadLetter,
   waitingDeadLetters,
@@ -193,6 +195,8 @@ export {
   endRun,
   isDue,
   type JobRun,
+  listJobRuns,
+  type ListJobRunsOptions,
   type NewRun,
   readClockMs,
   readRun,
@@ -200,6 +204,7 @@ export {
   type RunEnd,
   runningRun,
   type RunTrigger,
+  setRunDetails,
 } from './job-runs.ts';
 export {
   type JobHealth,

@@ -1,5 +1,6 @@
 import { and, desc, eq, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/pg-core';
+import { equals, type Page, type PageOptions, readPage } from './query/keyset-page.ts';
 import { bare, columnsOf, read, typed } from './query/typed.ts';
 import { archivalRuns, jobRuns } from './schema/job-runs.ts';
 import type { runTriggers } from './schema/columns.ts';
@@ -142,7 +143,7 @@ function beginning(id: string, { job, trigger, dryRun, dueAt }: NewRun): SQL {
 export interface RunEnd {
   readonly status: RunStatus;
   readonly errorMessage?: string | undefined;
-  /** The result of a job without tables, as JSON. */
+  /** The result of a job without tables, as JSON. @default what the run has written by then */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -153,11 +154,20 @@ export async function endRun(db: Queryable, id: string, { status, errorMessage, 
     .set({
       status,
       errorMessage: errorMessage ?? null,
-      details: details ?? {},
+      ...(details === undefined ? {} : { details }),
       finishedAtMs: sql`clock_timestamp()`,
       durationMs: sql`round(extract(epoch FROM clock_timestamp() - ${jobRuns.startedAtMs}) * 1000)`,
     })
     .where(eq(jobRuns.id, id));
+}
+
+/** Writes what a run has come to so far; within a batch's transaction it is right whatever dies when. */
+export async function setRunDetails(
+  db: Queryable,
+  id: string,
+  details: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  await typed(db).update(jobRuns).set({ details }).where(eq(jobRuns.id, id));
 }
 
 /** The id of the run that is going on, by what its row says; undefined when there is none. */
@@ -177,6 +187,35 @@ export type JobRun = Readonly<typeof jobRuns.$inferSelect> & {
   /** What was done table by table, in all attempts. */
   readonly tables: readonly ArchivalRun[];
 };
+
+/** Which runs, and from where on. */
+export interface ListJobRunsOptions extends PageOptions {
+  readonly job?: string;
+  readonly status?: string;
+  readonly trigger?: string;
+}
+
+/** One page of runs, the last begun first, filtered; without their tables. */
+export async function listJobRuns(
+  db: Queryable,
+  options: ListJobRunsOptions = {},
+): Promise<Page<Omit<JobRun, 'tables'>>> {
+  return readPage(jobRuns, 'startedAtMs', options, async ({ where, orderBy, limit }) =>
+    typed(db)
+      .select(columnsOf(jobRuns))
+      .from(jobRuns)
+      .where(
+        and(
+          where,
+          equals(jobRuns.job, options.job),
+          equals(jobRuns.status, options.status),
+          equals(jobRuns.trigger, options.trigger),
+        ),
+      )
+      .orderBy(...orderBy)
+      .limit(limit),
+  );
+}
 
 /** More tables than this has no run. */
 const MOST_TABLES = 1_000;

@@ -23,6 +23,7 @@ export {
   type JobReport,
   type MaintainedTable,
   type MaintenanceDeps,
+  REPLAY_JOB,
   type RunContext,
   type RunOutcome,
   type TableReport,
@@ -33,6 +34,7 @@ export {
   createPartitions,
   isJobName,
   reconcileJob,
+  replayJob,
   tableJobs,
 } from './maintenance/maintenance-jobs.ts';
 export { runJob, type RunRequest } from './maintenance/run-job.ts';
@@ -49,12 +51,12 @@ export {
   type MaintenanceQueue,
   type RequestedRun,
   requestRun,
+  type RunToRequest,
 } from './schedule/maintenance-queue.ts';
 export type { OutboxClient } from './outbox.ts';
 export { reconcile } from './recovery/reconcile.ts';
 export type { ReconcileDeps, ReconcileOptions, ReconcileReport } from './recovery/reconcile.ts';
-export { replayDeadLetters } from './recovery/replay-dead-letters.ts';
-export type { FailedReplay, ReplayOptions, ReplayReport } from './recovery/replay-dead-letters.ts';
+export { type LetterReason, MOST_LETTERS, type ReplayReport, type ReplaySelection } from './recovery/replay-dead-letters.ts';
 export type { DeadLetterPayload } from './sink/write-entries.ts';
 export { type ScheduledJob, scheduledJobs } from './schedule/due.ts';
 export { createSink } from './sink/sink.ts';

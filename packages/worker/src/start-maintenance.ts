@@ -12,7 +12,7 @@ import { type WorkerLogger, workerLogger } from './logger.ts';
 import type { MaintainedTable, MaintenanceDeps } from './maintenance/job.ts';
 import { startMonitor } from './monitor/monitor.ts';
 import { startScheduler } from './schedule/scheduler.ts';
-import { reconcileJob, tableJobs } from './maintenance/maintenance-jobs.ts';
+import { reconcileJob, replayJob, tableJobs } from './maintenance/maintenance-jobs.ts';
 import { redisNowMs, runShutdownStep } from './timing.ts';
 import { createAuditQueue, queuePrefix } from './audit-queue.ts';
 import { checkedNamespace, wholeNumber, connect, type RedisSource } from './options.ts';
@@ -102,8 +102,12 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   });
   if (options.telemetry === true) registerTrailMeters(() => observer.state());
   if (options.registry !== undefined) registerTrailGauges(options.registry, () => observer.state());
-  const scheduled = [...tableJobs(deps), reconcileJob({ redis: trail, queue, pool, shards, namespace })];
-  const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, jobs: scheduled });
+  const all = [
+    ...tableJobs(deps),
+    reconcileJob({ redis: trail, queue, pool, shards, namespace }),
+    replayJob(deps),
+  ];
+  const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, jobs: all });
   const atBoot = ensureAtBoot(deps, tables);
   const shutDown = async (health: HealthServer | undefined): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;

@@ -1,4 +1,4 @@
-import { and, asc, eq, gte, isNotNull, isNull, lt, sql } from 'drizzle-orm';
+import { and, asc, count, eq, gte, isNotNull, isNull, lt, type SQL, sql } from 'drizzle-orm';
 import { equals, type Page, type PageOptions, readPage, when } from '../query/keyset-page.ts';
 import { anyOf, columnsOf, typed } from '../query/typed.ts';
 import { auditDeadLetters } from '../schema/audit.ts';
@@ -70,42 +70,70 @@ export async function listDeadLetters(
   return { rows: rows.map((row) => Object.assign(row, { payload: decodePayload(row.payload) })), next };
 }
 
-/** Which dead letters are meant; all that wait, when nothing is said. */
-export interface DeadLetterFilter {
-  readonly ids?: readonly string[] | undefined;
-  /** Kept at or after this moment. */
-  readonly from?: Date | undefined;
-  /** Kept before this moment. */
-  readonly to?: Date | undefined;
+/** One dead letter; undefined when there is none of this id. */
+export async function readDeadLetter(db: Queryable, letterId: string): Promise<StoredDeadLetter | undefined> {
+  const [row] = await typed(db).select(columns).from(auditDeadLetters).where(eq(id, letterId));
+  return row && Object.assign(row, { payload: decodePayload(row.payload) });
 }
 
-/** The ids of the letters that wait for a replay, oldest first. */
-export async function waitingDeadLetters(db: Queryable, { ids, from, to }: DeadLetterFilter): Promise<string[]> {
+/** Which dead letters a replay takes. Absent members select nothing away: without any, all that wait are selected. */
+export interface DeadLetterSelection {
+  readonly ids?: readonly string[] | undefined;
+  readonly sourceJob?: string | undefined;
+  /** Kept at or after this time, in epoch ms. */
+  readonly sinceMs?: number | undefined;
+  /** Kept before this time, in epoch ms. */
+  readonly untilMs?: number | undefined;
+}
+
+function waitingOf({ ids, sourceJob: from, sinceMs, untilMs }: DeadLetterSelection): SQL | undefined {
+  return and(
+    isNull(replayedAtMs),
+    when(ids, (some) => anyOf(id, some)),
+    equals(sourceJob, from),
+    when(sinceMs, (ms) => gte(createdAtMs, ms)),
+    when(untilMs, (ms) => lt(createdAtMs, ms)),
+  );
+}
+
+/** The ids of the selected letters that wait for a replay, oldest first, and how many there are in all. */
+export async function waitingDeadLetters(
+  db: Queryable,
+  selection: DeadLetterSelection,
+  limit: number,
+): Promise<{ readonly ids: readonly string[]; readonly total: number }> {
+  const where = waitingOf(selection);
   const rows = await typed(db)
     .select({ id })
     .from(auditDeadLetters)
-    .where(
-      and(
-        isNull(replayedAtMs),
-        when(ids, (some) => anyOf(id, some)),
-        when(from, (date) => gte(createdAtMs, date.getTime())),
-        when(to, (date) => lt(createdAtMs, date.getTime())),
-      ),
-    )
-    .orderBy(asc(createdAtMs), asc(id));
-  return rows.map((row) => row.id);
+    .where(where)
+    .orderBy(asc(createdAtMs), asc(id))
+    .limit(limit);
+  const ids = rows.map((row) => row.id);
+  if (ids.length < limit) return { ids, total: ids.length };
+  const [all] = await typed(db).select({ total: count() }).from(auditDeadLetters).where(where);
+  return { ids, total: Math.max(all?.total ?? 0, ids.length) };
+}
+
+/** Those of the ids that are letters which were replayed. */
+export async function replayedDeadLetters(db: Queryable, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const rows = await typed(db)
+    .select({ id })
+    .from(auditDeadLetters)
+    .where(and(anyOf(id, ids), isNotNull(replayedAtMs)));
+  return new Set(rows.map((row) => row.id));
 }
 
 /** A dead letter that was taken for a replay. */
 export type WaitingLetter = Pick<StoredDeadLetter, 'id' | 'payload'>;
 
-/** Locks a letter until the end of the transaction; undefined when it was replayed, or another replay has it. */
+/** Locks a letter until the end of the transaction, after another replay that has it; undefined when it was replayed. */
 export async function takeDeadLetter(db: Queryable, letterId: string): Promise<WaitingLetter | undefined> {
   const [row] = await typed(db)
     .select({ payload: columns.payload })
     .from(auditDeadLetters)
     .where(and(eq(id, letterId), isNull(replayedAtMs)))
-    .for('update', { skipLocked: true });
+    .for('update');
   return row && { id: letterId, payload: decodePayload(row.payload) };
 }
 

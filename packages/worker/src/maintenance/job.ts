@@ -1,5 +1,6 @@
 import type { ArchiveTable, CleanupRule, ConnectionSource, Queryable, RunStatus, RunTrigger } from '@spillway/db';
 import type { WorkerLogger } from '../logger.ts';
+import type { ReplaySelection } from '../recovery/replay-dead-letters.ts';
 
 /** A job's name: by it a job is scheduled, called by HTTP and by the command line, locked and written down. */
 export type JobName =
@@ -27,11 +28,14 @@ export const jobNames: readonly JobName[] = [
   'cron-reconcile-audit',
 ];
 
+/** The job that stores dead letters again. It has no schedule: it runs when it is requested, for the letters that are selected. */
+export const REPLAY_JOB = 'replay-dead-letters';
+
 /** A job. */
 export interface Job {
   /** Unique, without colons. */
   readonly name: string;
-  /** When it is due: one or more times five or six cron fields, in UTC. */
+  /** When it is due: five or six cron fields, in UTC, each time; none: it runs only when it is requested. */
   readonly patterns: readonly string[];
   /** Does the work. What rejects becomes a failed run, unless Postgres could not be reached. */
   run(context: RunContext): Promise<RunOutcome>;
@@ -42,6 +46,8 @@ export interface RunContext {
   /** The run's id in `spillway.job_runs`. */
   readonly runId: string;
   readonly dryRun: boolean;
+  /** Which dead letters {@link REPLAY_JOB} takes. */
+  readonly selection?: ReplaySelection | undefined;
   /** Aborted when the run should end after the batch at hand: the process wants to end, or lost the lock. */
   readonly signal: AbortSignal;
   /** Time for the run, in milliseconds; Infinity without a limit. */
@@ -101,6 +107,8 @@ export interface JobOptions {
   readonly trigger?: RunTrigger;
   /** Look and report, change nothing but the history. @default false */
   readonly dryRun?: boolean;
+  /** Which dead letters {@link REPLAY_JOB} takes, which fails without. @default none; other jobs take none */
+  readonly selection?: ReplaySelection;
   /** The run stops after so many milliseconds and goes on the next time. @default no limit */
   readonly timeBudgetMs?: number;
   /** When aborted, the run stops after the batch at hand. */

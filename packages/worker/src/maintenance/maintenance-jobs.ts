@@ -4,6 +4,7 @@ import {
   type JobOptions,
   jobPatterns,
   type JobReport,
+  REPLAY_JOB,
   type MaintenanceDeps,
   type MaintainedTable,
 } from './job.ts';
@@ -21,8 +22,11 @@ import {
   ArchiveError,
   archiveRows,
   type ArchiveRowsReport,
+  readRun,
+  setRunDetails,
 } from '@spillway/db';
 import { runTables, type TableTask, type TaskContext } from './run-tables.ts';
+import { replayDeadLetters, type ReplayReport } from '../recovery/replay-dead-letters.ts';
 import { reconcile, type ReconcileDeps, type ReconcileReport } from '../recovery/reconcile.ts';
 
 /** The guide's three jobs, on tables. */
@@ -44,6 +48,42 @@ export function reconcileJob(deps: ReconcileDeps, onReport?: (report: ReconcileR
       return { status: 'completed', details };
     },
   };
+}
+
+/**
+ * `replay-dead-letters`: stores the selected dead letters again. The run's details are the {@link ReplayReport}, page by page. It is
+ * `partial` as long as a selected letter waits: Postgres refused it again, or it was not tried.
+ */
+export function replayJob({ pool }: Pick<MaintenanceDeps, 'pool'>): Job {
+  return {
+    name: REPLAY_JOB,
+    patterns: [],
+    run: async ({ runId, dryRun, selection, signal, timeBudgetMs, onProgress }) => {
+      if (selection === undefined) throw new Error('a replay needs to be told which dead letters to take');
+      const report = await replayDeadLetters(pool, {
+        selection,
+        dryRun,
+        signal,
+        timeBudgetMs,
+        before: replayedBefore(dryRun ? {} : (await readRun(pool, runId))?.details),
+        record: async (db, soFar) => setRunDetails(db, runId, { ...soFar }),
+        onProgress: (done, total) => onProgress({ table: 'spillway.audit_dead_letters', done, total }),
+      });
+      const { refused, left } = report;
+      if (refused + left === 0) return { status: 'completed', details: { ...report } };
+      const why = [
+        ...(refused === 0 ? [] : [`${refused} refused again`]),
+        ...(left === 0 ? [] : [`${left} not tried`]),
+      ].join(', ');
+      return { status: 'partial', details: { ...report }, errorMessage: `dead letters that still wait: ${why}` };
+    },
+  };
+}
+
+/** What earlier attempts of a run have replayed, by its details; a dry run's are made again. */
+function replayedBefore(details: unknown): Pick<ReplayReport, 'replayed' | 'replayedIds'> {
+  const { replayed, replayedIds } = Object(details) as Partial<ReplayReport>;
+  return replayed === undefined || replayedIds === undefined ? { replayed: 0, replayedIds: [] } : { replayed, replayedIds };
 }
 
 /** Moves old rows of each table into its archive, as a run of `cron-archive-data`. */

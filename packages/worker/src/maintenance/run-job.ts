@@ -60,7 +60,7 @@ async function settle(
   { pool, logger }: Pick<MaintenanceDeps, 'pool' | 'logger'>,
   job: Job,
   { id: runId, attempt, crashedTables }: Extract<RunBegin, { kind: 'begun' }>,
-  { dryRun = false, timeBudgetMs = Infinity, signal, onProgress = () => {} }: RunRequest,
+  { dryRun = false, selection, timeBudgetMs = Infinity, signal, onProgress = () => {} }: RunRequest,
   lost: AbortSignal,
 ): Promise<Settled> {
   const about = { job: job.name, runId, attempt };
@@ -69,6 +69,7 @@ async function settle(
   const outcome = await outcomeOf(job, {
     runId,
     dryRun,
+    selection,
     timeBudgetMs,
     onProgress,
     signal: signal === undefined ? lost : AbortSignal.any([lost, signal]),

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Queue } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import type { JobName } from '../maintenance/job.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { type JobName, REPLAY_JOB } from '../maintenance/job.ts';
+import type { ReplaySelection } from '../recovery/replay-dead-letters.ts';
 import { DEFAULT_PREFIX } from '../audit-queue.ts';
 
 /** The queue of maintenance jobs: those that are due, and those that were asked for by HTTP. */
@@ -10,7 +12,12 @@ export const MAINTENANCE_QUEUE = 'spillway-maintenance';
 /** What one entry of the queue carries: a tick of the schedule, or a requested run. */
 export type MaintenanceJobData =
   | { readonly trigger?: undefined }
-  | { readonly trigger: 'http'; readonly dryRun: boolean };
+  | {
+      readonly trigger: 'http';
+      readonly dryRun: boolean;
+      /** Of a replay: which dead letters it takes. */
+      readonly selection?: ReplaySelection;
+    };
 
 /** The queue, with its jobs' shape. */
 export type MaintenanceQueue = Queue<MaintenanceJobData>;
@@ -30,24 +37,36 @@ export function createMaintenanceQueue(options: {
   return queue;
 }
 
+/** A run to ask for. */
+export type RunToRequest =
+  | { readonly job: JobName; readonly dryRun: boolean }
+  | { readonly job: typeof REPLAY_JOB; readonly dryRun: boolean; readonly selection: ReplaySelection };
+
+/** What came of asking. `occupied`: a request for the same job waits or runs that selects something else; nothing was added. */
+export interface Requested {
+  readonly kind: 'requested' | 'occupied';
+  /** A row of `spillway.job_runs` will have it, unless another process runs the job already. */
+  readonly runId: string;
+}
+
 /**
- * Asks a worker to run a job. While such a request waits or runs, another one is the same.
- * @returns the run's id: a row of `spillway.job_runs` will have it, unless another process runs the job already
+ * Asks a worker to run a job. While a request for it waits or runs, another one is the same, so that at most one of each job and one
+ * dry run are in the queue.
  */
-export async function requestRun(queue: MaintenanceQueue, job: JobName, dryRun: boolean): Promise<string> {
+export async function requestRun(queue: MaintenanceQueue, { job, ...what }: RunToRequest): Promise<Requested> {
   const jobId = randomUUID();
-  const added = await queue.add(
-    job,
-    { trigger: 'http', dryRun },
-    {
-      jobId,
-      deduplication: { id: dryRun ? `${job}.dry-run` : job },
-      attempts: 1,
-      removeOnComplete: { count: 200 },
-      removeOnFail: { count: 200 },
-    },
-  );
-  return added.id ?? jobId;
+  const data: MaintenanceJobData = { trigger: 'http', ...what };
+  const added = await queue.add(job, data, {
+    jobId,
+    deduplication: { id: what.dryRun ? `${job}.dry-run` : job },
+    attempts: 1,
+    removeOnComplete: { count: 200 },
+    removeOnFail: { count: 200 },
+  });
+  const runId = added.id ?? jobId;
+  if (runId === jobId || job !== REPLAY_JOB) return { kind: 'requested', runId };
+  const known = await queue.getJob(runId);
+  return { kind: isDeepStrictEqual(known?.data, data) ? 'requested' : 'occupied', runId };
 }
 
 /** What the queue knows of a requested run. */

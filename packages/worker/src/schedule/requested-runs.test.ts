@@ -1,10 +1,12 @@
 import { expect, it, afterEach, beforeEach, describe } from 'vitest';
 import { scheduledJobs, overdueSince } from './due.ts';
 import { once } from 'node:events';
-import { createPool, migrate, readRun } from '@spillway/db';
+import { createPool, migrate, readRun, withJobLock } from '@spillway/db';
 import { startPostgres } from '@spillway/local-servers';
 import { useRedis } from '@spillway/local-servers/testing';
-import type { Job, JobName, RunOutcome } from '../maintenance/job.ts';
+import { type Job, type JobName, REPLAY_JOB, type RunOutcome } from '../maintenance/job.ts';
+import { lockName } from '../maintenance/run-job.ts';
+import type { ReplaySelection } from '../recovery/replay-dead-letters.ts';
 import { type Scheduler, type SchedulerOptions, startScheduler } from './scheduler.ts';
 import { createMaintenanceQueue, findRequestedRun, type MaintenanceQueue, requestRun } from './maintenance-queue.ts';
 import { connect } from '../options.ts';
@@ -62,6 +64,8 @@ function noting(work: () => Promise<RunOutcome> = async () => ({ status: 'comple
   };
 }
 
+const ask = async (dryRun = false): Promise<string> => (await requestRun(queue, { job: NAME, dryRun })).runId;
+
 async function history(): Promise<unknown[]> {
   const { rows } = await postgres.pool.query(
     `SELECT id, trigger, status, attempts FROM spillway.job_runs WHERE status <> 'baseline' ORDER BY started_at`,
@@ -79,7 +83,7 @@ const overdue = async (): Promise<unknown> =>
 
 describe('a run that was asked for', () => {
   it('is one, however often it is asked for while it waits, and is made by one of several workers', async () => {
-    const ids = await Promise.all([1, 2, 3].map(async () => requestRun(queue, NAME, false)));
+    const ids = await Promise.all([1, 2, 3].map(async () => ask()));
     const [id = ''] = ids;
     expect(new Set(ids).size).toBe(1);
     expect(await findRequestedRun(queue, id)).toEqual({ kind: 'queued', job: NAME, dryRun: false });
@@ -87,11 +91,11 @@ describe('a run that was asked for', () => {
     await expect.poll(history, LATE).toEqual([{ id, trigger: 'http', status: 'completed', attempts: 1 }]);
     expect(runs).toEqual([id]);
     // The next one is another.
-    await expect.poll(() => requestRun(queue, NAME, false), LATE).not.toBe(id);
+    await expect.poll(() => ask(), LATE).not.toBe(id);
   });
 
   it('is another one than a dry run', async () => {
-    expect(await requestRun(queue, NAME, true)).not.toBe(await requestRun(queue, NAME, false));
+    expect(await ask(true)).not.toBe(await ask());
   });
 
   it('while the schedule runs it is that run', async () => {
@@ -104,7 +108,7 @@ describe('a run that was asked for', () => {
     start(job);
     start(job);
     await expect.poll(() => runs.length, LATE).toBe(1);
-    const asked = await requestRun(queue, NAME, false);
+    const asked = await ask();
     await expect.poll(() => findRequestedRun(queue, asked), LATE).toEqual({ kind: 'joined', runId: runs[0] });
     gate.abort();
     const row = { id: runs[0], trigger: 'schedule', status: 'completed', attempts: 1 };
@@ -118,7 +122,7 @@ describe('a run that was asked for', () => {
       if (!gate.signal.aborted) await once(gate.signal, 'abort');
       return { status: 'completed' };
     });
-    const asked = await requestRun(queue, NAME, false);
+    const asked = await ask();
     start(held);
     start(held);
     await expect.poll(() => runs.length, LATE).toBe(1);
@@ -134,7 +138,7 @@ describe('a run that was asked for', () => {
   it('that fails is a failed job of the queue, which can be tried again in the same row', async () => {
     let works = false;
     start(noting(async () => (works ? { status: 'completed' } : { status: 'failed', errorMessage: 'disk full' })));
-    const id = await requestRun(queue, NAME, false);
+    const id = await ask();
     await expect.poll(async () => (await queue.getJob(id))?.failedReason, LATE).toBe('disk full');
     expect(await readRun(postgres.pool, id)).toMatchObject({ status: 'failed', errorMessage: 'disk full' });
     works = true;
@@ -150,7 +154,7 @@ describe('a run that was asked for', () => {
       CREATE TRIGGER slow AFTER DELETE ON api_call_logs FOR EACH STATEMENT EXECUTE FUNCTION slow()`);
     const child = await runFixture('maintenance.fixture.ts', [redis.url, postgres.url]);
     const ended = once(child, 'exit');
-    const id = await requestRun(queue, NAME, false);
+    const id = await ask();
     const moved = async (): Promise<number> =>
       (await postgres.pool.query('SELECT FROM archive.api_call_logs')).rowCount ?? 0;
     await expect.poll(moved, LATE).toBeGreaterThan(0);
@@ -168,6 +172,49 @@ describe('a run that was asked for', () => {
     expect(run?.tables.reduce((sum, { archivedCount }) => sum + archivedCount, 0)).toBe(100);
   }, 90_000);
 
+  it('of a replay is one with the same that is asked for meanwhile, and not with one of other letters', async () => {
+    const replay = async (selection: ReplaySelection, dryRun = false) =>
+      requestRun(queue, { job: REPLAY_JOB, dryRun, selection });
+    const { kind, runId } = await replay({ ids: ['a'], limit: 5 });
+    expect(kind).toBe('requested');
+    expect(await replay({ limit: 5, ids: ['a'] })).toEqual({ kind, runId });
+    for (const other of [{}, { ids: ['b'], limit: 5 }, { ids: ['a'] }]) {
+      expect(await replay(other)).toEqual({ kind: 'occupied', runId });
+    }
+    expect(await replay({ ids: ['b'] }, true)).toMatchObject({ kind: 'requested' });
+    expect(await queue.getJobCountByTypes('waiting')).toBe(2);
+  });
+
+  it('of a replay waits while another process replays other letters, and is made afterwards with its own', async () => {
+    const selections: unknown[] = [];
+    const job: Job = {
+      name: REPLAY_JOB,
+      patterns: [],
+      run: async ({ selection }) => {
+        selections.push(selection);
+        return { status: 'completed' };
+      },
+    };
+    const { runId } = await requestRun(queue, { job: REPLAY_JOB, dryRun: false, selection: { limit: 7 } });
+    await withJobLock(postgres.pool, lockName(REPLAY_JOB, false), async () => {
+      await postgres.pool.query(`INSERT INTO spillway.job_runs (job, trigger) VALUES ('${REPLAY_JOB}', 'cli')`);
+      start(job);
+      const looked = async (): Promise<number> => Number((await queue.getJob(runId))?.attemptsStarted);
+      await expect.poll(looked, LATE).toBeGreaterThan(1);
+      expect(selections).toEqual([]);
+    });
+    await expect.poll(async () => (await readRun(postgres.pool, runId))?.status, LATE).toBe('completed');
+    expect(selections).toEqual([{ limit: 7 }]);
+  });
+
+  it('is all that runs a job without a schedule', async () => {
+    start({ ...noting(), patterns: [] });
+    const id = await ask();
+    await expect.poll(() => runs, LATE).toEqual([id]);
+    expect(await queue.getJobSchedulers()).toEqual([]);
+    expect(await history()).toMatchObject([{ id, trigger: 'http' }]);
+  });
+
   it('waits in the queue while Postgres is away', async () => {
     const server = await startPostgres({ durable: true });
     await migrate({ connectionString: server.url });
@@ -175,7 +222,7 @@ describe('a run that was asked for', () => {
     await server.kill();
     const logger = recordingLogger();
     const scheduler = start(noting(), { pool, logger });
-    const id = await requestRun(queue, NAME, false);
+    const id = await ask();
     await expect.poll(() => logger.messages, LATE).toContain('schedule: Postgres is unavailable');
     await expect.poll(() => findRequestedRun(queue, id), LATE).toMatchObject({ kind: 'queued' });
     await server.restart();

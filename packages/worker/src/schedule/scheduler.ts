@@ -1,5 +1,6 @@
 import { classifyDbError, type ConnectionSource, type Queryable, readClockMs } from '@spillway/db';
-import { type Job as QueuedJob, type Queue, Worker } from 'bullmq';
+import { type Job as QueuedJob, type Queue, WaitingError, Worker } from 'bullmq';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import type { WorkerLogger } from '../logger.ts';
 import type { Job, JobReport } from '../maintenance/job.ts';
@@ -48,7 +49,11 @@ const REST_MS = 2_000;
 /** Ticks are repeated by the next check, so none has to be kept or tried again. */
 const tickOptions = { attempts: 1, removeOnComplete: { count: 100 }, removeOnFail: { count: 100 } } as const;
 
+/** Pause before a run looks again whether another process still runs its job, in ms. */
+const BUSY_MS = 1_000;
+
 type MaintenanceJob = QueuedJob<MaintenanceJobData>;
+type RequestedData = Extract<MaintenanceJobData, { trigger: 'http' }>;
 
 /**
  * Runs jobs when they are due and when they were asked for by HTTP. Any number of processes may; each moment of a schedule is run
@@ -63,15 +68,16 @@ type MaintenanceJob = QueuedJob<MaintenanceJobData>;
 export function startScheduler(options: SchedulerOptions): Scheduler {
   const { connection, prefix = DEFAULT_PREFIX, jobs, logger } = options;
   const checkIntervalMs = wholeNumber('checkIntervalMs', options.checkIntervalMs ?? 30_000, 10, 3_600_000);
-  for (const { name, patterns } of jobs) {
+  const scheduled = jobs.filter(({ patterns }) => patterns.length > 0);
+  for (const { name } of jobs) {
     if (name === '' || name.includes(':')) throw new WorkerOptionError('name', name, 'not empty and without colons');
-    latestDue(patterns, 0);
   }
+  for (const { patterns } of scheduled) latestDue(patterns, 0);
   const stop = new AbortController();
   const onError = (error: Error): void => logger.warn({ err: error }, 'schedule: Redis connection');
   const queue = createMaintenanceQueue({ connection, prefix, onError });
 
-  const work = async (queued: MaintenanceJob): Promise<unknown> => {
+  const work = async (queued: MaintenanceJob, token?: string): Promise<unknown> => {
     const job = jobs.find(({ name }) => name === queued.name);
     // Of a newer or older version of the worker; its own process will see to it.
     if (job === undefined) return null;
@@ -80,12 +86,14 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     const progress = throttledProgress(queued);
     try {
       const report = await runJob(options, job, {
-        ...(asked ? askedRun(queued, data.dryRun) : dueRun(options, job)),
+        ...(asked ? askedRun(queued, data) : dueRun(options, job)),
         signal: stop.signal,
         onProgress: progress.report,
         timeBudgetMs: TIME_BUDGET_MS,
       });
       await progress.flush();
+      // The run that goes on was asked for other letters.
+      if (asked && data.selection !== undefined && report.status === 'busy') await waitAgain(queued, token, stop.signal);
       return resultOf(report, asked);
     } catch (error) {
       if (classifyDbError(error) !== 'unavailable') throw error;
@@ -102,10 +110,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   restAfterErrors(worker, 1_000);
 
   const checks = repeat(checkIntervalMs, stop.signal, async () => {
-    for (const job of jobs) await restore(queue, job).catch(onError);
+    for (const job of scheduled) await restore(queue, job).catch(onError);
     try {
       const nowMs = await readClockMs(options.pool);
-      for (const job of jobs) await addOverdue(options, queue, job, nowMs);
+      for (const job of scheduled) await addOverdue(options, queue, job, nowMs);
     } catch (error) {
       logger.warn({ err: error }, 'schedule: could not look whether a job is overdue');
     }
@@ -141,8 +149,15 @@ function openWorker(
   return worker;
 }
 
-function askedRun({ id }: MaintenanceJob, dryRun: boolean): RunRequest {
-  return { trigger: 'http', dryRun, ...(id === undefined ? {} : { runId: id }) };
+function askedRun({ id }: MaintenanceJob, { trigger, ...what }: RequestedData): RunRequest {
+  return { trigger, ...what, ...(id === undefined ? {} : { runId: id }) };
+}
+
+/** Puts a run back into the queue, to be tried again once the lock may be free. */
+async function waitAgain(queued: MaintenanceJob, token: string | undefined, signal: AbortSignal): Promise<never> {
+  await delay(BUSY_MS, null, { signal }).catch(() => null);
+  await queued.moveToWait(token);
+  throw new WaitingError();
 }
 
 function dueRun({ pool, retryAfterMs }: SchedulerOptions, job: Job): RunRequest {
