@@ -7,6 +7,7 @@ import type { MiddlewareHandler } from 'hono';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
+import { deadLetterRoutes, replayRoute } from './audit/dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
 import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
 import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';
@@ -32,12 +33,12 @@ import {
   breakerEventRoutes,
   archivalRunRoutes,
   changeRoutes,
-  deadLetterRoutes,
   sayHowFarBehind,
 } from './audit/trail-routes.ts';
 import type { ApiMetrics } from './telemetry.ts';
 import { queueRoutes, type WorkerQueues } from './queues.ts';
-import { type MaintenanceControl, maintenanceRoutes } from './maintenance-routes.ts';
+import { maintenanceRoutes } from './maintenance-routes.ts';
+import type { MaintenanceControl } from './maintenance-runs.ts';
 import { keyRoutes } from './key-routes.ts';
 import { metricRoutes } from './metric-routes.ts';
 
@@ -161,7 +162,10 @@ function optionalRoutes(
   }
   if (exchange !== undefined) commandRoutes(app, exchange, guard);
   if (deps.queues !== undefined) queueRoutes(app, deps.queues, guard);
-  if (maintenance !== undefined) maintenanceRoutes(app, { control: maintenance, record }, guard);
+  if (maintenance !== undefined) {
+    maintenanceRoutes(app, { control: maintenance, record }, guard);
+    replayRoute(app, { control: maintenance, record }, guard);
+  }
   if (db === undefined) return;
   const { reads = db } = deps;
   if (deps.reads !== undefined) app.use('/v1/audit/*', sayHowFarBehind(deps.reads));

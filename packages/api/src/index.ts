@@ -14,6 +14,6 @@ export { ListenError, serve } from './serve.ts';
 export type { ListenErrorReason, HttpServer, ServeOptions } from './serve.ts';
 export { createLogger } from './logger.ts';
 export type { ApiLogger } from './logger.ts';
-export type { MaintenanceControl } from './maintenance-routes.ts';
+export type { MaintenanceControl } from './maintenance-runs.ts';
 export { startApi } from './start-api.ts';
 export type { Api, StartApiOptions } from './start-api.ts';

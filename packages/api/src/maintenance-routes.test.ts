@@ -4,7 +4,7 @@ import { jobNames } from '@spillway/worker';
 import { describe, expect, it } from 'vitest';
 import { useApi, memoryLog, queuesOf, workersOf } from '../test/use-api.ts';
 import { openWorkerQueues } from './queues.ts';
-import { maintenanceControl } from './maintenance-routes.ts';
+import { maintenanceControl } from './maintenance-runs.ts';
 
 const redis = useRedis();
 
@@ -177,7 +177,7 @@ describe("the API's user", () => {
     const login = createPool({ connectionString: url, onError: () => undefined });
     const queues = openWorkerQueues(redis.url, '', memoryLog().logger);
     const control = maintenanceControl({ queues, db: login });
-    const id = await control.start(job, { dryRun: false });
+    const { runId: id } = await control.start({ job, dryRun: false });
     await expect.poll(() => control.find(id), { timeout: 20_000 }).toMatchObject({ id, status: 'completed' });
     for (const statement of [
       'DELETE FROM api_call_logs',

@@ -62,7 +62,7 @@ it('lists the audit queue and its jobs', async () => {
 
 it('lists the maintenance queue and the progress of its jobs', async () => {
   const { maintenance } = queuesOfWorkers;
-  const id = await requestRun(maintenance, 'cron-archive-data', false);
+  const { runId: id } = await requestRun(maintenance, { job: 'cron-archive-data', dryRun: false });
   const progress = { table: 'public.audit_logs', done: 5_000, total: 12_000 };
   await (await maintenance.getJob(id))?.updateProgress(progress);
   const response = await api.ask('GET', `/queues/api/queues?activeQueue=${MAINTENANCE_QUEUE}&status=waiting`);

@@ -19,7 +19,7 @@ import { type HttpServer, serve, type ServeOptions } from './serve.ts';
 import { cookieSessions } from './auth/credential.ts';
 import { bothMetrics, tracedLimiter, type ApiMetrics, apiMetrics } from './telemetry.ts';
 import { openWorkerQueues } from './queues.ts';
-import { maintenanceControl } from './maintenance-routes.ts';
+import { maintenanceControl } from './maintenance-runs.ts';
 import { authenticator } from './auth/require-scope.ts';
 
 /** What the API connects, and where it listens. */

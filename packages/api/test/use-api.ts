@@ -9,7 +9,7 @@ import type { Logger } from 'pino';
 import { createLogger } from '../src/logger.ts';
 import { startMaintenance } from '@spillway/worker';
 import { openWorkerQueues } from '../src/queues.ts';
-import { maintenanceControl } from '../src/maintenance-routes.ts';
+import { maintenanceControl } from '../src/maintenance-runs.ts';
 
 type TestPool = ReturnType<typeof createPool>;
 

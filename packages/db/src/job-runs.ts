@@ -1,4 +1,4 @@
-import { and, desc, eq, type SQL, sql } from 'drizzle-orm';
+import { and, desc, eq, ne, type SQL, sql } from 'drizzle-orm';
 import { alias } from 'drizzle-orm/pg-core';
 import { equals, type Page, type PageOptions, readPage } from './query/keyset-page.ts';
 import { bare, columnsOf, read, typed } from './query/typed.ts';
@@ -195,7 +195,7 @@ export interface ListJobRunsOptions extends PageOptions {
   readonly trigger?: string;
 }
 
-/** One page of runs, the last begun first, filtered; without their tables. */
+/** One page of runs, the last begun first, filtered; without their tables, and without the marks where histories begin. */
 export async function listJobRuns(
   db: Queryable,
   options: ListJobRunsOptions = {},
@@ -207,6 +207,7 @@ export async function listJobRuns(
       .where(
         and(
           where,
+          ne(jobRuns.status, 'baseline'),
           equals(jobRuns.job, options.job),
           equals(jobRuns.status, options.status),
           equals(jobRuns.trigger, options.trigger),

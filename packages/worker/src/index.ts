@@ -49,6 +49,7 @@ export {
   MAINTENANCE_QUEUE,
   type MaintenanceJobData,
   type MaintenanceQueue,
+  type Requested,
   type RequestedRun,
   requestRun,
   type RunToRequest,
@@ -56,7 +57,12 @@ export {
 export type { OutboxClient } from './outbox.ts';
 export { reconcile } from './recovery/reconcile.ts';
 export type { ReconcileDeps, ReconcileOptions, ReconcileReport } from './recovery/reconcile.ts';
-export { type LetterReason, MOST_LETTERS, type ReplayReport, type ReplaySelection } from './recovery/replay-dead-letters.ts';
+export {
+  type LetterReason,
+  MOST_LETTERS,
+  type ReplayReport,
+  type ReplaySelection,
+} from './recovery/replay-dead-letters.ts';
 export type { DeadLetterPayload } from './sink/write-entries.ts';
 export { type ScheduledJob, scheduledJobs } from './schedule/due.ts';
 export { createSink } from './sink/sink.ts';

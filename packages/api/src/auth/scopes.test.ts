@@ -68,6 +68,9 @@ const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[
   operate: [
     'DELETE /v1/lists/entry',
     'DELETE /v1/policies/ten/override',
+    'GET /v1/maintenance/runs',
+    'GET /v1/maintenance/runs/ten',
+    'POST /v1/audit/dead-letters/replay',
     'POST /v1/audit/gaps/ten/resolve',
     'POST /v1/limits/ten/block',
     'POST /v1/limits/ten/reset',
@@ -80,10 +83,12 @@ const rights: Readonly<Record<Exclude<Scope, 'admin' | 'read'>, readonly string[
   ],
   maintain: [
     'GET /v1/audit/archival-runs',
+    'GET /v1/maintenance/runs',
     'GET /v1/maintenance/runs/ten',
     'POST /functions/v1/cron-archive-data',
     'POST /functions/v1/cron-cleanup-rate-limits',
     'POST /functions/v1/cron-create-partitions',
+    'POST /v1/audit/dead-letters/replay',
     'POST /v1/audit/gaps/ten/resolve',
     'POST /v1/maintenance/ten',
   ],
@@ -126,8 +131,8 @@ it('says of every route in the document which scope it needs', async () => {
       const route = `${method.toUpperCase()} ${path.replaceAll(/\{\w+\}/g, 'ten')}`;
       if (open.has(route)) continue;
       const named = security.flatMap(({ key }) => key);
-      const two = /archival-runs|maintenance\/runs|resolve/u.test(route);
-      expect([route, named.length]).toEqual([route, two ? 2 : 1]);
+      const several = /archival-runs|resolve|replay/u.test(route) ? 2 : 1;
+      expect([route, named.length]).toEqual([route, route.includes('maintenance/runs') ? 3 : several]);
       const [scope = ''] = named;
       if (scope in rights) expect(rights[scope as 'decide']).toContain(route);
     }

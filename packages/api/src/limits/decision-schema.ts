@@ -7,7 +7,8 @@ import {
   type Milliseconds,
   action,
   strictObject,
-  mustBe,
+  listOf,
+  trueOrFalse,
   subject,
   boundedText,
   wholeNumber,
@@ -157,9 +158,8 @@ export const batchRequest: z.ZodType<{
   readonly requests: readonly DecisionRequest[];
   readonly headers?: boolean | undefined;
 }> = strictObject({
-  requests: listOf(decisionRequest, MOST_REQUESTS),
-  headers: z
-    .boolean({ error: mustBe('true or false') })
+  requests: listOf(decisionRequest, MOST_REQUESTS, 'requests'),
+  headers: trueOrFalse
     .optional()
     .openapi({ description: 'Whether each decision comes with the headers for its subject.', default: false }),
 }).openapi('BatchRequest');
@@ -178,7 +178,7 @@ const togetherRequest: z.ZodType<TogetherRequest> = strictObject({
 
 /** Several requests of which all are charged or none. */
 export const combinedRequest: z.ZodType<{ readonly requests: readonly TogetherRequest[] }> = strictObject({
-  requests: listOf(togetherRequest, MOST_TOGETHER),
+  requests: listOf(togetherRequest, MOST_TOGETHER, 'requests'),
 }).openapi('CombinedRequest');
 
 /** A slot that a decision named. */
@@ -207,11 +207,4 @@ export function limiterRequest({
 /** One of several, as `consumeAll` takes it. */
 export function combinedOf({ policy, subject: who, ...options }: TogetherRequest): CombinedRequest {
   return { policy, subject: who, ...omitUndefined(options) };
-}
-
-function listOf<Request>(request: z.ZodType<Request>, most: number): z.ZodType<readonly Request[]> {
-  return z
-    .array(request, { error: mustBe('a list') })
-    .min(1, 'must hold at least one request')
-    .max(most, `must hold at most ${most} requests`);
 }

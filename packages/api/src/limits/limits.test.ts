@@ -39,8 +39,8 @@ describe('a batch', () => {
   });
 
   it.each([
-    [{ requests: [] }, 'must hold at least one request'],
-    [{ requests: Array.from({ length: 101 }, () => ({ subject: 'a' })) }, 'must hold at most 100 requests'],
+    [{ requests: [] }, 'must hold 1 to 100 requests'],
+    [{ requests: Array.from({ length: 101 }, () => ({ subject: 'a' })) }, 'must hold 1 to 100 requests'],
     [{ requests: 'a' }, 'must be a list'],
   ])('is refused when it is %j', async (body, detail) => {
     const response = await post('batch', body);

@@ -61,6 +61,17 @@ export function uuid(): z.ZodType<string, string> {
     .openapi({ format: 'uuid' });
 }
 
+/** `true` or `false`, in a body. */
+export const trueOrFalse: z.ZodBoolean = z.boolean({ error: mustBe('true or false') });
+
+/** A list of one to so many. @param noun what it holds, in the plural */
+export function listOf<Item>(item: z.ZodType<Item>, most: number, noun: string): z.ZodType<readonly Item[]> {
+  return z
+    .array(item, { error: mustBe('a list') })
+    .min(1, `must hold 1 to ${most} ${noun}`)
+    .max(most, `must hold 1 to ${most} ${noun}`);
+}
+
 /** One of these words. */
 export function enumOf<const Words extends readonly [string, ...string[]]>(
   words: Words,

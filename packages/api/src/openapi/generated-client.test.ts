@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { createBreakers, memoryStore } from '@spillway/breaker';
+import { insertDeadLetter } from '@spillway/db';
 import { generateApi } from 'swagger-typescript-api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { useRedis } from '@spillway/local-servers/testing';
@@ -55,12 +56,15 @@ export async function ask(): Promise<string> {
   await api.policies.setOverride('strict', { subject: 'org-7:*', limit: 5 });
   const { data: page } = await api.audit.listAlerts({ open: true, limit: 10 });
   const next: string | null = page.next;
+  const { data: run } = await api.audit.replayDeadLetters({ sinceMs: 0, limit: 100 });
+  const stored: number | undefined = run.details.replayed;
+  const refused: string[] = (run.details.refusals ?? []).map(({ id, reason }) => \`\${id}: \${reason}, \${stored}\`);
   const opened: number[] = page.rows.map(({ openedAtMs }) => openedAtMs);
   // @ts-expect-error a misspelt member
   await api.limits.consume('strict', { subjekt: 'user-1' });
   // @ts-expect-error a verdict that does not exist
   await api.policies.setListEntry({ entry: '10.0.0.0/8', verdict: 'perhaps' });
-  return \`\${next} \${opened.length}\`;
+  return \`\${next} \${opened.length} \${refused.join()}\`;
 }
 `;
 
@@ -169,6 +173,9 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('maintenance', 'cleanUpRateLimits', { dryRun: true });
   const run = await call('maintenance', 'archiveData', {});
   await call('maintenance', 'runJob', 'cron-archive-data', {});
+  expect(await call('maintenance', 'listMaintenanceRuns', { job: 'cron-create-partitions' })).toMatchObject({
+    rows: [{ status: 'completed', trigger: 'http' }],
+  });
   await call('maintenance', 'getMaintenanceRun', (run as { readonly id: string }).id);
 
   for (const list of ['listAlerts', 'listBlocks', 'listBreakerEvents', 'listDeadLetters', 'listGaps', 'listChanges']) {
@@ -179,6 +186,9 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   const gap = '6f1b0a52-7c0e-4f3a-9d2b-0123456789ab';
   await api.pool.query(`INSERT INTO spillway.audit_gaps (id, kind) VALUES ($1, 'missing')`, [gap]);
   await call('audit', 'resolveGap', gap, { note: 'looked into' });
+  await insertDeadLetter(api.pool, { id: gap, sourceJob: 'audit', reason: 'no such mode', payload: {} });
+  expect(await call('audit', 'getDeadLetter', gap)).toMatchObject({ reason: 'no such mode' });
+  expect(await call('audit', 'replayDeadLetters', { ids: [gap] })).toMatchObject({ details: { refused: 1 } });
   await call('audit', 'listArchivalRuns', { status: 'completed' });
 
   const { id } = (await call('keys', 'createKey', { name: 'a', scopes: ['read'] })) as { id: string };

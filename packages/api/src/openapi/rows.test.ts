@@ -2,11 +2,13 @@ import { z } from '@hono/zod-openapi';
 import { getTableColumns, is } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
 import { expect, it } from 'vitest';
-import { useApi } from '../../test/use-api.ts';
+import { useRedis } from '@spillway/local-servers/testing';
+import { queuesOf, useApi } from '../../test/use-api.ts';
 import { outboxColumns, rowSchema } from './rows.ts';
 import * as tables from '@spillway/db/schema';
 
-const api = useApi();
+const redis = useRedis();
+const api = useApi((_, tools) => queuesOf({ ...tools, redisUrl: redis.url }));
 
 it('an object has every column of its table but those left out, and null where the table allows it', () => {
   const schema = rowSchema(tables.auditGaps, ['seqs', ...outboxColumns], {});
@@ -39,6 +41,7 @@ it.each([
   ['DeadLetter', tables.auditDeadLetters, outboxColumns],
   ['Change', tables.changes, outboxColumns],
   ['ArchivalRun', tables.archivalRuns, []],
+  ['MaintenanceRunRow', tables.jobRuns, []],
   ['Metric', tables.systemMetrics, outboxColumns],
   ['Key', tables.apiKeys, ['secretHash']],
 ])('the document describes %s with the columns of its table', async (name, table, hidden) => {

@@ -55,7 +55,7 @@ function typeOf(column: Column): z.ZodType {
 }
 
 /** The year 9999. */
-const LATEST_MS = 253_402_300_799_999;
+export const LATEST_MS = 253_402_300_799_999;
 
 /** A whole number in a query string, or nothing. */
 type OptionalNumber = z.ZodOptional<z.ZodType<number, string>>;

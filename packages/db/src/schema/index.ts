@@ -30,6 +30,8 @@ export {
   blockModes,
   breakerEventTypes,
   gapKinds,
+  jobRunStatuses,
+  runTriggers,
   archive,
   spillway,
 } from './columns.ts';

@@ -54,7 +54,7 @@ export function reconcileJob(deps: ReconcileDeps, onReport?: (report: ReconcileR
  * `replay-dead-letters`: stores the selected dead letters again. The run's details are the {@link ReplayReport}, page by page. It is
  * `partial` as long as a selected letter waits: Postgres refused it again, or it was not tried.
  */
-export function replayJob({ pool }: Pick<MaintenanceDeps, 'pool'>): Job {
+export function replayJob({ pool }: Pick<MaintenanceDeps, 'pool'>, onReport?: (report: ReplayReport) => void): Job {
   return {
     name: REPLAY_JOB,
     patterns: [],
@@ -69,6 +69,7 @@ export function replayJob({ pool }: Pick<MaintenanceDeps, 'pool'>): Job {
         record: async (db, soFar) => setRunDetails(db, runId, { ...soFar }),
         onProgress: (done, total) => onProgress({ table: 'spillway.audit_dead_letters', done, total }),
       });
+      onReport?.(report);
       const { refused, left } = report;
       if (refused + left === 0) return { status: 'completed', details: { ...report } };
       const why = [
@@ -82,8 +83,12 @@ export function replayJob({ pool }: Pick<MaintenanceDeps, 'pool'>): Job {
 
 /** What earlier attempts of a run have replayed, by its details; a dry run's are made again. */
 function replayedBefore(details: unknown): Pick<ReplayReport, 'replayed' | 'replayedIds'> {
-  const { replayed, replayedIds } = Object(details) as Partial<ReplayReport>;
-  return replayed === undefined || replayedIds === undefined ? { replayed: 0, replayedIds: [] } : { replayed, replayedIds };
+  const none = { replayed: 0, replayedIds: [] };
+  if (typeof details !== 'object' || details === null) return none;
+  if (!('replayed' in details && 'replayedIds' in details)) return none;
+  const { replayed, replayedIds } = details;
+  if (typeof replayed !== 'number' || !Array.isArray(replayedIds)) return none;
+  return { replayed, replayedIds: replayedIds.map(String) };
 }
 
 /** Moves old rows of each table into its archive, as a run of `cron-archive-data`. */

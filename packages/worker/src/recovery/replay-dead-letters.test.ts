@@ -86,7 +86,11 @@ describe('a replay of dead letters', () => {
     const nobody = randomUUID();
     expect(await replay({ selection: { ids: [first, nobody] } })).toMatchObject({
       status: 'completed',
-      details: { selected: 1, replayedIds: [first], skipped: [{ id: nobody, reason: expect.stringContaining('does not exist') }] },
+      details: {
+        selected: 1,
+        replayedIds: [first],
+        skipped: [{ id: nobody, reason: expect.stringContaining('does not exist') }],
+      },
     });
     expect(await replay({ selection: { ids: [first, second] } })).toMatchObject({
       details: { selected: 1, replayedIds: [second], skipped: [{ id: first, reason: 'was replayed before' }] },
@@ -125,7 +129,13 @@ describe('a replay of dead letters', () => {
     await fix();
     const ids = await letterIds();
     const runId = randomUUID();
-    await beginRun(postgres.pool, { id: runId, job: 'replay-dead-letters', trigger: 'http', dryRun: false, dueAt: null });
+    await beginRun(postgres.pool, {
+      id: runId,
+      job: 'replay-dead-letters',
+      trigger: 'http',
+      dryRun: false,
+      dueAt: null,
+    });
     const first = await replay({ selection: { ids: ids.slice(0, 2) } });
     await postgres.pool.query(`UPDATE spillway.job_runs SET status = 'running' WHERE id = $1`, [runId]);
     await setRunDetails(postgres.pool, runId, first.details ?? {});

@@ -196,10 +196,10 @@ describe('a run that was asked for', () => {
       },
     };
     const { runId } = await requestRun(queue, { job: REPLAY_JOB, dryRun: false, selection: { limit: 7 } });
+    const looked = async (): Promise<number> => Number((await queue.getJob(runId))?.attemptsStarted);
     await withJobLock(postgres.pool, lockName(REPLAY_JOB, false), async () => {
       await postgres.pool.query(`INSERT INTO spillway.job_runs (job, trigger) VALUES ('${REPLAY_JOB}', 'cli')`);
       start(job);
-      const looked = async (): Promise<number> => Number((await queue.getJob(runId))?.attemptsStarted);
       await expect.poll(looked, LATE).toBeGreaterThan(1);
       expect(selections).toEqual([]);
     });

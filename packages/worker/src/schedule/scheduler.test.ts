@@ -141,7 +141,6 @@ describe('the schedules', () => {
 
   it.each([
     ['pattern', noting('x', 'daily'), 'pattern'],
-    ['list of patterns', noting('x'), 'patterns'],
     ['name', noting('a:b', YEARLY), 'name'],
   ])('refuse a bad %s', (_, schedule, option) => {
     expect(() => start([schedule])).toThrow(expect.objectContaining({ code: 'invalid_option', option }));

@@ -8,7 +8,12 @@ import { runJob, type RunRequest } from '../maintenance/run-job.ts';
 import { latestDue, overdueSince } from './due.ts';
 import { repeat } from '../timing.ts';
 import { DEFAULT_PREFIX, restAfterErrors } from '../audit-queue.ts';
-import { createMaintenanceQueue, MAINTENANCE_QUEUE, type MaintenanceJobData } from './maintenance-queue.ts';
+import {
+  createMaintenanceQueue,
+  MAINTENANCE_QUEUE,
+  type MaintenanceJobData,
+  type MaintenanceQueue,
+} from './maintenance-queue.ts';
 import { wholeNumber, WorkerOptionError } from '../options.ts';
 
 /** What is scheduled where. */
@@ -93,7 +98,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       });
       await progress.flush();
       // The run that goes on was asked for other letters.
-      if (asked && data.selection !== undefined && report.status === 'busy') await waitAgain(queued, token, stop.signal);
+      if (asked && data.selection !== undefined && report.status === 'busy')
+        await waitAgain(queued, token, stop.signal);
       return resultOf(report, asked);
     } catch (error) {
       if (classifyDbError(error) !== 'unavailable') throw error;
@@ -109,15 +115,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   worker.on('error', onError);
   restAfterErrors(worker, 1_000);
 
-  const checks = repeat(checkIntervalMs, stop.signal, async () => {
-    for (const job of scheduled) await restore(queue, job).catch(onError);
-    try {
-      const nowMs = await readClockMs(options.pool);
-      for (const job of scheduled) await addOverdue(options, queue, job, nowMs);
-    } catch (error) {
-      logger.warn({ err: error }, 'schedule: could not look whether a job is overdue');
-    }
-  });
+  const checks = repeat(checkIntervalMs, stop.signal, async () => checkSchedules(options, queue, scheduled, onError));
   return {
     async close() {
       stop.abort();
@@ -130,6 +128,22 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       void worker.disconnect().catch(() => {});
     },
   };
+}
+
+/** Puts back schedules that Redis lost, and adds a tick for what is overdue. */
+async function checkSchedules(
+  options: SchedulerOptions,
+  queue: MaintenanceQueue,
+  scheduled: readonly Job[],
+  onError: (error: Error) => void,
+): Promise<void> {
+  for (const job of scheduled) await restore(queue, job).catch(onError);
+  try {
+    const nowMs = await readClockMs(options.pool);
+    for (const job of scheduled) await addOverdue(options, queue, job, nowMs);
+  } catch (error) {
+    options.logger.warn({ err: error }, 'schedule: could not look whether a job is overdue');
+  }
 }
 
 function openWorker(

@@ -183,10 +183,35 @@ it('replay stores a dead letter after the fix, and not before', async () => {
   expect(await storedBlocks()).toBe(9);
 
   const run = await spillway(['audit', 'replay', '..', '--json'], env());
-  expect(JSON.parse(run.stdout)).toEqual({ selected: 1, replayed: [id], failed: [], dryRun: false });
+  expect(JSON.parse(run.stdout)).toMatchObject({
+    selected: 1,
+    replayed: 1,
+    replayedIds: [id],
+    refused: 0,
+    left: 0,
+  });
   expect(await storedBlocks()).toBe(10);
   const again = await spillway(['audit', 'replay', '2026-01-01..'], env());
   expect(again).toMatchObject({ code: 0, stdout: 'There is no such dead letter.\n' });
+  const runs = await servers.postgres.pool.query(
+    "SELECT trigger, status, dry_run FROM spillway.job_runs WHERE job = 'replay-dead-letters' ORDER BY started_at",
+  );
+  expect(runs.rows.map(({ trigger, status, dry_run: looked }) => [trigger, status, looked])).toEqual([
+    ['cli', 'partial', false],
+    ['cli', 'completed', true],
+    ['cli', 'completed', false],
+    ['cli', 'completed', false],
+  ]);
+  const changes = await servers.postgres.pool.query(
+    "SELECT actor, action, object, after FROM spillway.changes WHERE action = 'run_job' ORDER BY created_at",
+  );
+  expect(changes.rows).toHaveLength(4);
+  expect(changes.rows[0]).toEqual({
+    actor: expect.stringMatching(/^cli:/u),
+    action: 'run_job',
+    object: 'replay-dead-letters',
+    after: { dryRun: false, selection: { ids: [id], limit: 100_000 } },
+  });
 });
 
 it('reconcile ends with 5 when Redis is away', async () => {
@@ -198,9 +223,13 @@ const id = '6f1b0a52-7c0e-8f3a-9d2b-0123456789ab';
 
 it.each([
   [id, { ids: [id] }],
-  ['2026-01-31..2026-02-01', { from: new Date('2026-01-31T00:00:00Z'), to: new Date('2026-02-01T00:00:00Z') }],
-  ['2026-01-31T10:00..', { from: new Date('2026-01-31T10:00:00Z') }],
-  ['..2026-01-31T10:00:00.5+02:00', { to: new Date('2026-01-31T08:00:00.500Z') }],
+  [id.toUpperCase(), { ids: [id] }],
+  [
+    '2026-01-31..2026-02-01',
+    { sinceMs: Date.parse('2026-01-31T00:00:00Z'), untilMs: Date.parse('2026-02-01T00:00:00Z') },
+  ],
+  ['2026-01-31T10:00..', { sinceMs: Date.parse('2026-01-31T10:00:00Z') }],
+  ['..2026-01-31T10:00:00.5+02:00', { untilMs: Date.parse('2026-01-31T08:00:00.500Z') }],
   ['..', {}],
 ])('reads %s', (text, selection) => {
   expect(parseSelection(text)).toEqual(selection);
