@@ -3,11 +3,34 @@ import type { Run } from './results.ts';
 import type { Table } from './section.ts';
 
 /*
- * The figures of docs/compare.md and of the README: the same results as in bench/README.md, a few rows of each table. What is
+ * The figures of the README and of the pages in docs/: the same results as in bench/README.md, a few rows of each table. What is
  * not measured yet stays out, so that no figure is written by hand.
  */
 
 type Cell = string | number;
+
+/**
+ * Texts of pages with the figures of `runs`, by path from the top of the repository.
+ *
+ * @throws {Error} when the results have no such row, or a page has no place for its figures
+ */
+export async function withFigures(
+  read: (path: string) => Promise<string>,
+  runs: ReadonlyMap<string, Run>,
+): Promise<ReadonlyMap<string, string>> {
+  const blocks = new Map([
+    ['docs/compare.md', comparedBlocks(runs)],
+    ['docs/operations.md', new Map([['sizing', sizing(runs)]])],
+    ['docs/scaling.md', new Map([['year', year(runOf(runs, 'growth'))]])],
+  ]);
+  const pages = new Map<string, string>();
+  for (const [path, ofPage] of blocks) pages.set(path, withBlocks(await read(path), 'bench', ofPage));
+  const readme = await read('README.md');
+  if (!TIMES.test(readme)) throw new Error('README.md does not say how many times the fastest peer');
+  return pages.set('README.md', readme.replace(TIMES, `${timesTheFastestPeer(runs)} $1`));
+}
+
+const TIMES = /[\d.]+ (times the fastest peer)/u;
 
 /** The blocks of docs/compare.md, by the name in their marks. @throws {Error} when the results have no such row */
 export function comparedBlocks(runs: ReadonlyMap<string, Run>): ReadonlyMap<string, string> {
@@ -21,11 +44,61 @@ export function comparedBlocks(runs: ReadonlyMap<string, Run>): ReadonlyMap<stri
 }
 
 /** How many times the decisions of its fastest peer Spillway makes; rounded down, as the README says it. */
-export function timesTheFastestPeer(runs: ReadonlyMap<string, Run>): string {
+function timesTheFastestPeer(runs: ReadonlyMap<string, Run>): string {
   const { rows } = tableOf(runOf(runs, 'limiter'), 'Decisions');
   const peers = rows.filter(([who, algorithm]) => who !== 'Spillway' && algorithm !== 'none');
   const ratio = Math.min(...peers.map((row) => Number(row[5])));
   return (Math.floor(ratio * 10) / 10).toFixed(1);
+}
+
+/** What one server of each kind needs. */
+function sizing(runs: ReadonlyMap<string, Run>): string {
+  const limiter = runOf(runs, 'limiter');
+  const [, , perSecond, , redisCpu] = rowOf(tableOf(limiter, 'Decisions').rows, ['Spillway']);
+  const { rows } = tableOf(limiter, 'Memory');
+  const key = (limit: number): string => whole(rowOf(rows, ['Spillway', limit])[2]);
+  const bytes = tableOf(runOf(runs, 'growth'), 'Bytes a row').rows;
+  const range = (column: number): string => {
+    const values = bytes.map((row) => Number(row[column]));
+    return `${whole(Math.min(...values))} to ${whole(Math.max(...values))}`;
+  };
+  return table(
+    ['measured'],
+    ['figure'],
+    [
+      ['CPU of Redis per decision, in batches, µs', digits(redisCpu, 2)],
+      ['decisions/s of one client and one Redis on two cores', short(perSecond)],
+      ['bytes per window at its limit of 10', key(10)],
+      ['of 100', key(100)],
+      ['of 1,000', key(1_000)],
+      ['of 100,000, which counts in buckets', key(100_000)],
+      ['bytes per row in Postgres, live with its indexes', range(1)],
+      ['archived', range(3)],
+    ],
+  );
+}
+
+/** What a year of generations takes at the guide's rate, and at a hundred times that. */
+function year(run: Run): string {
+  const [, live, , archived] = rowOf(tableOf(run, 'Bytes a row').rows, ['generations']);
+  const { rows } = tableOf(run, 'A year');
+  return table(
+    ['rows/hour'],
+    [
+      'bytes a row, live',
+      'archived',
+      'million rows a month',
+      'live, GiB',
+      'archived a month, GiB',
+      'both after a year, GiB',
+      'minutes per weekly run',
+    ],
+    rows
+      .filter(([name]) => name === 'generations')
+      .map(([, perHour, ...figures]) =>
+        [whole(perHour)].concat([live, archived, ...figures].map((figure) => measured(figure))),
+      ),
+  );
 }
 
 function decisions(run: Run): string {
@@ -117,6 +190,16 @@ function rowOf(rows: readonly (readonly Cell[])[], begin: readonly Cell[]): read
 function short(cell: Cell | undefined): string {
   const value = Number(cell);
   return value >= 1_000_000 ? `${(value / 1_000_000).toFixed(1)}M` : `${Math.round(value / 1_000)}k`;
+}
+
+/** 15,246.8 is 15,247; 21.71 is 21.7. */
+function measured(cell: Cell | undefined): string {
+  const value = Number(cell);
+  return value < 100 ? value.toLocaleString('en', { maximumSignificantDigits: 3 }) : whole(cell);
+}
+
+function whole(cell: Cell | undefined): string {
+  return Number(cell).toLocaleString('en', { maximumFractionDigits: 0 });
 }
 
 function digits(cell: Cell | undefined, count: number): string {

@@ -3,7 +3,7 @@ import { cpus } from 'node:os';
 import { missingPackages } from '@spillway/local-servers';
 import { auditSection } from './audit/audit-section.ts';
 import { breakerSection } from './breaker/breaker-section.ts';
-import { comparedBlocks, withBlocks } from './compared.ts';
+import { withFigures } from './compared.ts';
 import { fleetSection } from './fleet/fleet-section.ts';
 import { apiSection } from './http/api-section.ts';
 import { httpSection } from './http/http-section.ts';
@@ -18,7 +18,7 @@ import { type Effort, quickEffort, type Section, wholeEffort } from './section.t
 
 /*
  * Measures the sections named on the command line, or all, keeps what they found in bench/results, and writes the page, the
- * charts and the tables of docs/compare.md from all that is kept. With `--quick` it keeps and writes nothing, and prints what it found.
+ * charts and the figures of README and docs/ from all that is kept. With `--quick` it keeps and writes nothing, and prints what it found.
  */
 const sections: readonly Section[] = [
   limiterSection,
@@ -33,6 +33,7 @@ const sections: readonly Section[] = [
   clusterSection,
 ];
 
+const place = (path: string): URL => new URL(`../../${path}`, import.meta.url);
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const wanted = args.filter((arg) => arg !== '--quick');
@@ -66,8 +67,8 @@ for (const section of sections) {
 }
 if (!quick) {
   await writeFile(new URL('../README.md', import.meta.url), await kept());
-  const compare = new URL('../../docs/compare.md', import.meta.url);
-  await writeFile(compare, withBlocks(await readFile(compare, 'utf8'), 'bench', comparedBlocks(await readRuns())));
+  const pages = await withFigures((path) => readFile(place(path), 'utf8'), await readRuns());
+  for (const [path, text] of pages) await writeFile(place(path), text);
 }
 console.log(page(measured));
 

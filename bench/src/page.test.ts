@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, it, test } from 'vitest';
-import { comparedBlocks, timesTheFastestPeer, withBlocks } from './compared.ts';
+import { comparedBlocks, withBlocks, withFigures } from './compared.ts';
 import * as figures from './figures.ts';
 import { isMet, page } from './page.ts';
 import { readRuns, type Run } from './results.ts';
@@ -109,15 +109,40 @@ test('tables align numbers to the right', () => {
 
 const read = (path: string): Promise<string> => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
 
+/** The file of a decision, by its number. */
+const decisionFile = async (number: string): Promise<string> =>
+  (await readdir(new URL('../../docs/adr/', import.meta.url))).find((name) => name.startsWith(number)) ?? '';
+
+/** Cells of the lines of tables in a page. */
+const cells = (page: string): readonly (readonly string[])[] =>
+  page.split('\n').flatMap((line) => (line.startsWith('| ') ? [line.split('|').map((cell) => cell.trim())] : []));
+
 describe('the figures in the documentation', () => {
-  it('are those of bench/results, in docs/compare.md', async () => {
-    const before = await read('docs/compare.md');
-    expect(withBlocks(before, 'bench', comparedBlocks(await readRuns()))).toBe(before);
+  it('are those of bench/results', async () => {
+    const pages = await withFigures(read, await readRuns());
+    expect([...pages.keys()]).toEqual(['docs/compare.md', 'docs/operations.md', 'docs/scaling.md', 'README.md']);
+    for (const [path, text] of pages) expect(text, path).toBe(await read(path));
   });
 
-  it('are those of bench/results, in the README', async () => {
-    const [, times] = /([\d.]+) times the fastest peer/u.exec(await read('README.md')) ?? [];
-    expect(times).toBe(timesTheFastestPeer(await readRuns()));
+  it('are those of ADR 124 where guards are compared, which no section measures', async () => {
+    const decision = cells(await read(`docs/adr/${await decisionFile('0124')}`));
+    const compared = cells(await read('docs/compare.md'));
+    const added = (row: string): readonly string[] =>
+      compared.find(([, name = '']) => name.startsWith(row))?.slice(2, 4) ?? [];
+    for (const [row, of] of [
+      ['Hono, beside', 'Hono, without'],
+      ['Express 5, beside', 'Express 5'],
+      ['Fastify, beside', 'Fastify'],
+      ['a decision over HTTP', '`httpStore`, without'],
+    ] as const) {
+      const figures =
+        decision.find(([, name = '', alone]) => name.startsWith(of) && alone !== undefined)?.slice(3, 5) ?? [];
+      expect(added(row).map(Number), row).toEqual(figures.map(Number));
+      expect(
+        figures.every((figure) => Number(figure) > 0),
+        of,
+      ).toBe(true);
+    }
   });
 
   it('change with the results', async () => {
