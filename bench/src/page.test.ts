@@ -114,8 +114,8 @@ const decisionFile = async (number: string): Promise<string> =>
   (await readdir(new URL('../../docs/adr/', import.meta.url))).find((name) => name.startsWith(number)) ?? '';
 
 /** Cells of the lines of tables in a page. */
-const cells = (page: string): readonly (readonly string[])[] =>
-  page.split('\n').flatMap((line) => (line.startsWith('| ') ? [line.split('|').map((cell) => cell.trim())] : []));
+const cells = (text: string): readonly (readonly string[])[] =>
+  text.split('\n').flatMap((line) => (line.startsWith('| ') ? [line.split('|').map((cell) => cell.trim())] : []));
 
 describe('the figures in the documentation', () => {
   it('are those of bench/results', async () => {
@@ -135,11 +135,11 @@ describe('the figures in the documentation', () => {
       ['Fastify, beside', 'Fastify'],
       ['a decision over HTTP', '`httpStore`, without'],
     ] as const) {
-      const figures =
+      const measured =
         decision.find(([, name = '', alone]) => name.startsWith(of) && alone !== undefined)?.slice(3, 5) ?? [];
-      expect(added(row).map(Number), row).toEqual(figures.map(Number));
+      expect(added(row).map(Number), row).toEqual(measured.map(Number));
       expect(
-        figures.every((figure) => Number(figure) > 0),
+        measured.every((figure) => Number(figure) > 0),
         of,
       ).toBe(true);
     }

@@ -17,7 +17,7 @@ export class BreakerInputError extends Error {
 /** The states in which calls may be refused. */
 export type RefusingState = 'open' | 'half_open' | 'forced_open';
 
-/** What {@link CircuitOpenError} tells. */
+/** The facts of a {@link CircuitOpenError}. */
 export interface Refusal {
   /** The breaker's name. */
   readonly breaker: string;

@@ -1,12 +1,12 @@
 import { EventFields, type EventIdentity, MalformedEventError, type OutboxEvent, outboxEventId } from '@spillway/redis';
 
-/** Something that happened to a breaker, as one outbox event tells it. */
+/** Something that happened to a breaker, as one outbox event describes it. */
 export interface BreakerEvent extends EventIdentity {
   readonly id: string;
   readonly breakerName: string;
   readonly preset: string;
   readonly eventType: 'opened' | 'half_open' | 'closed' | 'failure' | 'success';
-  /** Of a transition: the failures that brought it about. Of a failure: how many it stands for. */
+  /** Of a transition: the failures that caused it. Of a failure: how many failures it counts. */
   readonly failureCount: number;
   /** Secrets masked, at most 500 characters. */
   readonly errorMessage: string | null;
@@ -14,7 +14,7 @@ export interface BreakerEvent extends EventIdentity {
   readonly breakerEpoch: number | null;
   /**
    * Among others: reason, instance, version; of a forced state who, why and untilMs (0: no end); of failures that were
-   * told late lateMs, how long before the event the first of them was.
+   * reported late lateMs, how long before the event the first of them was.
    */
   readonly metadata: Readonly<Record<string, unknown>>;
 }

@@ -13,7 +13,7 @@ import { maskSecrets } from './outcome/error-text.ts';
 import { redisStore, type RedisStore } from './store/redis-store.ts';
 import { StoreUnavailableError } from './store/store.ts';
 
-/** What {@link breakerExchange} needs; the same as `createBreakers` beside it. */
+/** Options of {@link breakerExchange}; the same as those of `createBreakers` on that Redis. */
 export interface ExchangeOptions {
   readonly redis: RedisClientOrUrl;
   /** A command is given up after this many ms. @default 100 */
@@ -26,21 +26,21 @@ export interface ExchangeOptions {
   readonly outboxCap?: number;
 }
 
-/** Who sends commands. */
+/** The sender of commands. */
 export interface Sender {
-  /** Id of this life of the process. */
+  /** Id of the process, new at each start. */
   readonly instance: string;
-  /** Who it is, for the trail, if it may move breakers by hand; undefined: it may not. */
+  /** The actor in the trail, if the sender may force and reset breakers; undefined: it may not. */
   readonly actor: string | undefined;
 }
 
-/** Carries out what breakers in other processes ask of the fleet's, for an API in front of Redis. Keeps nothing of them. */
+/** Carries out commands of breakers in other processes, for an API in front of Redis. It keeps no state of them. */
 export interface BreakerExchange {
   /** Carries out commands of one process in their order. Never rejects: what Redis did not do is in the answers. */
   carryOut(sender: Sender, commands: readonly SentCommand[]): Promise<readonly CommandAnswer[]>;
-  /** What happened to breakers since the last question. Never rejects. */
+  /** Which breakers changed since the last question. Never rejects. */
   news(breakers: readonly SentView[], seen: News['seen']): Promise<News>;
-  /** Lets go of a connection that was made of a URL. */
+  /** Closes a connection that was made of a URL. */
   close(): Promise<void>;
 }
 

@@ -5,9 +5,10 @@ import type { Outcome } from './outcome/outcome.ts';
 
 /** The states of a breaker, by name. */
 export const STATE_NAMES = ['closed', 'open', 'half_open', 'forced_open', 'forced_closed'] as const;
+/** A state of a breaker. */
 export type StateName = (typeof STATE_NAMES)[number];
 
-/** What became of a call; `refused`: the function wasn't called. */
+/** The outcome of a call; `refused`: the function wasn't called. */
 export type CallOutcome = Outcome['kind'] | 'refused';
 export const CALL_OUTCOMES: readonly CallOutcome[] = ['success', 'failure', 'quota', 'neutral', 'refused'];
 

@@ -21,7 +21,7 @@ const active = sql`(${revokedAtMs} is null and (${expiresAtMs} is null or ${expi
 /** A moment so many milliseconds from now; null = never. */
 const fromNow = (ms: number | null): SQL => sql`now() + ${ms}::float8 * interval '1 millisecond'`;
 
-/** A key to be. The caller made id and secret. */
+/** A key to store. The caller generates id and secret. */
 export interface NewApiKey {
   /** UUID. */
   readonly id: string;
@@ -125,7 +125,9 @@ export async function revokeApiKey(db: Queryable, keyId: string): Promise<boolea
   return rowCount === 1;
 }
 
-/** Notes that keys are in use. Those of the last half minute are left alone: twenty processes make one write of it. */
+/**
+ * Notes that keys are in use. Keys used within the last half minute are skipped, so that twenty processes cause one write.
+ */
 export async function touchApiKeys(db: Queryable, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
   const builder = typed(db);
@@ -232,7 +234,7 @@ function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
-/** Compares in a time that tells nothing about where they differ. */
+/** Compares in constant time. */
 export function secretMatches(secret: string, hash: Buffer): boolean {
   const given = hashSecret(secret);
   return given.length === hash.length && timingSafeEqual(given, hash);

@@ -2,9 +2,9 @@ import { getSystemErrorMap } from 'node:util';
 
 /**
  * What the sink does about a failed insert:
- * - `unavailable`: the database can't take it now. Wait and send the same again, without burning an attempt.
+ * - `unavailable`: the database can't take it now. Wait and send the same again, without using up an attempt.
  * - `bad-row`: the data are at fault. Bisect, dead-letter the row, keep the rest.
- * - `bug`: our statement or schema is at fault, or we don't know. Fail loudly; neither waiting nor bisecting helps.
+ * - `bug`: our statement or schema is at fault, or the cause is unknown. Fail loudly; neither waiting nor bisecting helps.
  */
 export type DbErrorKind = 'unavailable' | 'bad-row' | 'bug';
 
@@ -71,7 +71,7 @@ const DRIVER_MESSAGES: readonly RegExp[] = [
 
 /**
  * Sorts an error of pg (or one that has it as `cause`, at any depth) into what to do about it.
- * Anything unknown is a `bug`: a loud failure is looked at, an endless wait is not.
+ * Anything unknown is a `bug`: a failure is noticed, an endless wait is not.
  */
 export function classifyDbError(error: unknown): DbErrorKind {
   for (const link of causes(error)) {

@@ -105,7 +105,7 @@ const { notifiedOpenedAtMs: _opened, notifiedResolvedAtMs: _resolved, ...shown }
 /** A threshold that was crossed. */
 export type Alert = Readonly<Omit<typeof alerts.$inferSelect, 'notifiedOpenedAtMs' | 'notifiedResolvedAtMs'>>;
 
-/** What there is to tell the webhook about an alert. */
+/** A notification about an alert, for the webhook. */
 export interface PendingNotification extends Alert {
   readonly event: 'opened' | 'resolved';
 }
@@ -163,7 +163,7 @@ export async function listAlerts(db: Queryable, options: ListAlertsOptions = {})
   );
 }
 
-/** What the webhook wasn't told yet, oldest first. */
+/** Notifications that the webhook has not received yet, oldest first. */
 export async function listPendingNotifications(db: Queryable): Promise<PendingNotification[]> {
   const event = sql<
     PendingNotification['event']
@@ -176,7 +176,7 @@ export async function listPendingNotifications(db: Queryable): Promise<PendingNo
     .limit(100);
 }
 
-/** Remembers that the webhook was told. */
+/** Marks a notification as delivered. */
 export async function markDelivered(db: Queryable, alert: Pick<PendingNotification, 'id' | 'event'>): Promise<void> {
   const told = alert.event === 'opened' ? 'notifiedOpenedAtMs' : 'notifiedResolvedAtMs';
   await typed(db)

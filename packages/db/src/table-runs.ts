@@ -17,7 +17,7 @@ export interface TableRunStart {
   readonly dryRun: boolean;
 }
 
-/** The same as it ended. */
+/** The end of such a part. */
 export interface TableRunEnd {
   readonly status: RunStatus;
   /** Rows; set only when the counts were not kept batch by batch. */

@@ -100,7 +100,7 @@ export function combine(decisions: readonly Decision[]): CombinedDecision {
   };
 }
 
-/** What the live entries say of a subject, whatever the policy: on a list, or blocked everywhere until `endsAt`. */
+/** The state of a subject in the live entries, under every policy: on a list, or blocked everywhere until `endsAt`. */
 export type Listing =
   | { readonly verdict: 'allow' | 'deny' }
   | {

@@ -19,7 +19,7 @@ export class LimiterInputError extends Error {
 }
 
 /**
- * Redis did not do it, and the call has no policy that could answer in its place (reset, block, unblock). `cause` says why;
+ * Redis did not carry out the call, and no policy can answer in its place (reset, block, unblock). `cause` says why;
  * a command that Redis did not answer in time may have been carried out.
  */
 export class LimiterUnavailableError extends Error {
@@ -36,7 +36,7 @@ export class LimiterUnavailableError extends Error {
   }
 }
 
-/** A live entry was not changed, since it is not (or no more) what the option `onlyIf` wants it to be. */
+/** A live entry was not changed, since the stored entry does not meet the option `onlyIf`. */
 export class LiveConflictError extends Error {
   readonly code = 'entry_changed';
   override readonly name = 'LiveConflictError';

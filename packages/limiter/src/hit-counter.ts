@@ -53,7 +53,7 @@ interface Running {
   readonly uncounted: LRUCache<string, number>;
 }
 
-/** A middleware asked for a count before it said how to count. */
+/** A middleware asked for a count before it called `init`. */
 export class StoreNotInitializedError extends Error {
   readonly code = 'store_not_initialized';
   override readonly name = 'StoreNotInitializedError';
@@ -63,7 +63,7 @@ export class StoreNotInitializedError extends Error {
   }
 }
 
-/** One store was given to two middlewares: which of two windows holds is not decidable. */
+/** One store was given to two middlewares: which of two windows applies is not decidable. */
 export class StoreReusedError extends Error {
   readonly code = 'store_reused';
   override readonly name = 'StoreReusedError';
@@ -171,7 +171,7 @@ export class HitCounter {
     await limiter.reset(this.#policy, subjectOf(key), { action: this.#action });
   }
 
-  /** Lets go of timers; the Redis client stays open. */
+  /** Stops timers; the Redis client stays open. */
   async close(): Promise<void> {
     await this.#running?.limiter.close();
   }

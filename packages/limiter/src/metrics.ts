@@ -4,16 +4,16 @@ import type { OnUnavailable } from './algorithms/algorithm.ts';
 import { LimiterInputError, shown } from './errors.ts';
 import type { DecisionReason } from './types.ts';
 
-/** Where an answer came from when Redis wasn't asked for it: a remembered denial, or units debited ahead. */
+/** The source of a decision without Redis: a cached block, or leased units. */
 export type CacheKind = 'deny' | 'lease';
 
 /**
  * Metrics of a limiter, as plain callbacks; missing ones cost nothing. They are called in
- * the middle of a decision: they must be quick, and what they throw is kept from the request. Nothing in them names a
- * subject, so that any of it can be a label.
+ * the middle of a decision: they must be fast, and an error that they throw doesn't reach the request. No value names a
+ * subject, so each can be a label.
  */
 export interface LimiterMetrics {
-  /** A decision fell. `durationMs` is the time from the call to the answer, the wait for the batch included. */
+  /** A decision was made. `durationMs` is the time from the call to the answer, the wait for the batch included. */
   readonly decision?: (decision: {
     readonly policy: string;
     readonly outcome: DecisionReason;
@@ -27,7 +27,7 @@ export interface LimiterMetrics {
   readonly cacheHit?: (kind: CacheKind) => void;
   /** Redis did not decide, for this cause, and the policy answered in its place. */
   readonly fallback?: (policy: string, answer: OnUnavailable, cause: RedisFaultCode) => void;
-  /** So many audit events found the outbox full and are lost. */
+  /** `count` audit events were dropped, since the outbox was full. */
   readonly dropped?: (count: number) => void;
 }
 

@@ -82,7 +82,7 @@ export interface CombinedRequest<Name extends string = string> extends ConsumeOp
   readonly subject: string;
 }
 
-/** What a request may say beside who it is. */
+/** Options of a request. */
 export interface ConsumeOptions {
   /** @default 'default' */
   readonly action?: string;
@@ -93,7 +93,7 @@ export interface ConsumeOptions {
   readonly cost?: number;
 }
 
-/** Who makes a change by hand, and why: both go into the audit trail. */
+/** Author and reason of a manual change, for the audit trail. */
 export interface ByHand {
   /** 1 to 200 characters, such as `user:ada@example.com`. @default the limiter's `actor` */
   readonly actor?: string;
@@ -101,7 +101,7 @@ export interface ByHand {
   readonly why?: string;
 }
 
-/** How to block by hand. */
+/** Options of a manual block. */
 export interface BlockOptions extends ByHand {
   /** @default 'default' */
   readonly action?: string;
@@ -116,13 +116,13 @@ export type BlockEverywhereOptions = Omit<BlockOptions, 'action'>;
 export interface LiveChangeOptions<Entry> extends ByHand {
   /**
    * Makes the change only if this holds for the entry that is stored at that moment, undefined where there is none; otherwise
-   * it rejects with `LiveConflictError`. Look and change are one step: of two changes that want the same entry one is made.
+   * it rejects with `LiveConflictError`. Check and change are atomic: of two changes that expect the same entry one is made.
    * @default the change is made, whatever is stored
    */
   readonly onlyIf?: (stored: Entry | undefined) => boolean;
 }
 
-/** What came of a change of the live policies. */
+/** The result of a change of the live policies. */
 export interface LiveChange {
   /** Whether there was such an entry before. */
   readonly existed: boolean;

@@ -52,7 +52,7 @@ function jsonOrText(text: string): unknown {
   }
 }
 
-/** Who changes something unless the program says otherwise: `app:<program>@<host>`, such as `app:server.js@web-3`. */
+/** The actor of a change for which the program names none: `app:<program>@<host>`, such as `app:server.js@web-3`. */
 export function defaultActor(): string {
   const [runtime = 'unknown', program = runtime] = programArguments();
   return `app:${program.slice(1 + Math.max(program.lastIndexOf('/'), program.lastIndexOf('\\')))}@${hostName()}`

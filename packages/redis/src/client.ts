@@ -7,8 +7,8 @@ export interface RedisCommand {
 }
 
 /**
- * What Spillway needs of a Redis connection. `Redis` and `Cluster` of ioredis and iovalkey fit as they are, so that nothing
- * stands between a decision and its socket; the clients of other libraries are wrapped (see `readRedisOption`).
+ * What Spillway needs of a Redis connection. `Redis` and `Cluster` of ioredis and iovalkey fit as they are, so a decision
+ * is written without a wrapper; the clients of other libraries are wrapped (see `readRedisOption`).
  */
 export interface RedisClient {
   /**
@@ -25,7 +25,7 @@ export interface RedisClient {
   };
   /** Of an open connection: the database that was selected. */
   readonly condition?: { readonly select?: number | undefined } | null;
-  /** Sends a command and settles its `promise`. Whatever becomes of the connection, it is written at most once. */
+  /** Sends a command and settles its `promise`. It is written at most once, even if the connection is lost. */
   sendCommand(command: RedisCommand): unknown;
   /** Opens the connection of a client that waits for its first command (`lazyConnect`). */
   connect?(): Promise<unknown>;
@@ -39,9 +39,9 @@ export interface RedisClient {
 }
 
 /**
- * Whether a command may be written now: the client is connected, and its owner has not told it to quit. A client of ioredis stays
- * `ready` until the server has closed the connection. A server that closes while something that came after QUIT lies unread resets
- * the connection: the reply to QUIT is lost, and the owner's `quit()` rejects.
+ * Whether a command may be written now: the client is connected, and its owner has not told it to quit. A client of ioredis
+ * stays `ready` until the server has closed the connection. A server that closes while a command sent after QUIT is unread
+ * resets the connection: the reply to QUIT is lost, and the owner's `quit()` rejects.
  */
 export function isReady(client: Pick<RedisClient, 'status'>): boolean {
   return client.status === 'ready' && !('manuallyClosing' in client && client.manuallyClosing === true);
@@ -128,13 +128,13 @@ export const hotPathOptions: {
 /**
  * The same for `new Cluster(nodes, hotPathClusterOptions)`.
  *
- * - `retryDelayOnFailover: 0`: by default ioredis sends what a closed connection left unanswered to another node, and a
- *   decision that had been made there is made twice.
- * - `retryDelayOnClusterDown: 0`: what can't be decided now is answered now, and not decided later.
+ * - `retryDelayOnFailover: 0`: by default ioredis sends what a closed connection left unanswered to another node, so a
+ *   decision that was made there is made twice.
+ * - `retryDelayOnClusterDown: 0`: a request that can't be decided now is answered now, not decided later.
  * - `slotsRefreshInterval`: by default ioredis learns of a new master only when the old one closes its connections or
  *   answers MOVED, and a frozen one does neither.
- * - `enableOfflineQueue` stays true: nodes are connected when they are first needed, and without a queue whatever else is
- *   asked for in these milliseconds would be refused. A caller with its own deadline must stop sending once it has passed.
+ * - `enableOfflineQueue` stays true: nodes are connected when they are first needed, and without a queue all other requests
+ *   of these milliseconds would be refused. A caller with its own deadline must stop sending once it has passed.
  */
 export const hotPathClusterOptions: {
   readonly enableOfflineQueue: true;

@@ -7,8 +7,8 @@ const LEAVE_EVERY_MS = 1_000;
 /** What Spillway knows of a client beyond its status, and does for it. One for each client: see {@link connectionOf}. */
 export interface Connection {
   /**
-   * Listens to the client's errors, so that it is known why there is no connection, until what it returns is called. So
-   * ioredis doesn't print them. However many listen, the client has one listener.
+   * Listens to the client's errors, which say why there is no connection, until the returned function is called. ioredis
+   * then doesn't print them. The client has one listener for all that watch it.
    */
   watch(): () => void;
   /** Opens the connection of a client with `lazyConnect` that has not been used. */

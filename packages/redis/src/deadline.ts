@@ -8,7 +8,7 @@ import { faultOf, isReplyError, type RedisFault, redisFault } from './fault.ts';
  */
 export type OnFailure = (fault: RedisFault, wasSent: boolean, error?: unknown) => void;
 
-/** Gives work a time limit, and keeps it from a Redis that doesn't answer. */
+/** Bounds the time of requests to Redis, and sends none while Redis doesn't answer. */
 export interface Deadline {
   /**
    * Runs `work` once Redis can take it. Exactly one of the two callbacks is called, once, at most `deadlineMs` (and a

@@ -14,7 +14,7 @@
  * - `authentication`: a wrong or missing user or password.
  * - `access_denied`: an ACL rule or the protected mode denies a command, a key or a channel.
  * - `unknown_command`: the server, or a proxy in front of it, doesn't know the command.
- * - `script_error`: a script of Spillway's failed or is not the one that was meant.
+ * - `script_error`: a script of Spillway's failed, or is not the expected one.
  * - `shards_disagree`: other processes have another number of `shards`: one subject has two windows, and events may lie
  *   where no worker looks.
  * - `client_missing`: `redis` is a URL, and the package ioredis, which opens it, is not installed.
@@ -75,13 +75,13 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
 };
 
 /**
- * What went wrong between Spillway and Redis. It carries no argument, key, user name or address: an error answer can quote
+ * A fault between Spillway and Redis. It contains no argument, key, user name or address: an error answer can quote
  * them, so only its first word is repeated. One object stands for all faults with the same code and detail.
  */
 export class RedisFault extends Error {
   override readonly name: string = 'RedisFault';
   readonly code: RedisFaultCode;
-  /** `installation`: it will not pass by itself. */
+  /** `installation`: it stays until an operator fixes it. */
   readonly kind: RedisFaultKind;
   /** The first word of Redis' error answer, or the code of the system's error, such as `ECONNREFUSED`. */
   readonly detail?: string;
@@ -139,7 +139,10 @@ export function faultOf(code: RedisFaultCode, detail?: string): RedisFault {
   return fault;
 }
 
-/** What an error of a Redis client says, whatever its version and whether a script or the server wrapped it. */
+/**
+ * The fault that an error of a Redis client describes, for each version of the client, and also if a script or the server
+ * wrapped it.
+ */
 export function redisFault(error: unknown): RedisFault {
   if (error instanceof RedisFault) return error;
   if (!(error instanceof Error)) return faultOf('connection_lost');

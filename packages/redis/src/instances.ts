@@ -15,7 +15,7 @@ export interface FleetOptions {
   readonly namespace?: string;
 }
 
-/** This instance among its like. */
+/** This instance in its fleet. */
 export interface FleetMembership {
   /** A UUID, new at each start. */
   readonly id: string;
@@ -37,14 +37,14 @@ const GOODBYE_MS = 500;
 
 const alive = defineScript(liveLua, Number);
 
-/** The sorted set in which instances of that name beat: their ids, each with the time of its last beat in ms. */
+/** The sorted set of the instances of that name: their ids, each with the time of its last report in ms. */
 export function instancesKey(name: string, namespace = ''): string {
   return `${shardTag(0, namespace)}:live:${name}`;
 }
 
 /**
- * Counts the living instances of something: each beats in Redis, one script call a beat, and learns how many others did.
- * Beats that Redis doesn't answer are left out; there is never more than one under way.
+ * Counts the running instances of a program: each one reports to Redis at intervals, one script call per report, and reads
+ * how many others did. A report that Redis doesn't answer is skipped; at most one is under way.
  * @throws {RedisOptionError}
  */
 export function joinFleet({ client, name, ttlMs = 6_000, namespace }: FleetOptions): FleetMembership {

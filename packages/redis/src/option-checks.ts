@@ -21,7 +21,7 @@ export function namespacedKey(name: string, namespace = ''): string {
 }
 
 /**
- * The name of a channel of the client's database. Publish and subscribe know no databases, so the number is part of the
+ * The name of a channel of the client's database. Publish and subscribe ignore databases, so the number is part of the
  * name: environments in two databases of one Redis don't get each other's messages.
  */
 export function channelOf(client: RedisClient, name: string, namespace = ''): string {

@@ -42,7 +42,7 @@ interface Stretch {
 
 /**
  * Makes an {@link OutageReporter}. All instances that report one outage make one gap (gap.lua). A report without a reply is
- * sent again under the same number, so that it counts once. It holds one number an answer, however long the outage is.
+ * sent again under the same number, so that it counts once. It keeps one counter per answer, for an outage of any length.
  * @throws {RedisOptionError}
  */
 export function outageReporter(options: OutageReporterOptions): OutageReporter {

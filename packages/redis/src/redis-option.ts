@@ -11,10 +11,10 @@ import { UrlClient } from './url-client.ts';
  */
 export type RedisClientOrUrl = HotPathClient | NodeRedisClient | string;
 
-/** What an option `redis` comes to. */
+/** An option `redis` after it was read. */
 export interface RedisOption {
   readonly client: HotPathClient;
-  /** Ends a connection that was made of a URL; a client that came as one stays its owner's. */
+  /** Closes a connection that was made of a URL; a client that was passed in stays open. */
   release(): void;
 }
 

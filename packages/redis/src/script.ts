@@ -10,7 +10,7 @@ export interface LuaScript {
   readonly sha1: string;
 }
 
-/** A Lua script as a value: its text, and how its reply reads. */
+/** A Lua script as a value: its text, and the decoder of its reply. */
 export interface RedisScript<Reply> extends LuaScript {
   /**
    * Runs the script by its hash, and by its source only when Redis answers NOSCRIPT: a script that may have run is

@@ -29,10 +29,10 @@ export interface ShardsWatchOptions {
 }
 
 /**
- * Publishes in Redis how many shards this process has, and checks whether others have another number: then one subject has two
- * windows, and a worker with fewer shards leaves events lying. One script call at the start, one at each connection that
- * becomes ready, and one a minute; nothing while Redis is away.
- * @returns ends it
+ * Publishes in Redis how many shards this process has, and checks whether others have another number: then one subject has
+ * two windows, and a worker with fewer shards never reads some events. One script call at the start, one at each connection
+ * that becomes ready, and one a minute; nothing while Redis is away.
+ * @returns a function that stops it
  */
 export function watchShards({ client, shards, namespace = '', onDisagreement }: ShardsWatchOptions): () => void {
   const key = `${shardTag(0, namespace)}:shards`;

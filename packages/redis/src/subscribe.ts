@@ -32,7 +32,7 @@ export interface SubscriptionOptions {
   readonly channels: readonly string[];
   readonly onMessage: (message: string, channel: string) => void;
   /**
-   * Called each time the subscription stands, the first time and after every reconnection. What was published in between
+   * Called each time the subscription is active, the first time and after every reconnection. What was published in between
    * was missed: read the current state now. (A Cluster client that only changes its subscribing node does not report that.)
    */
   readonly onSubscribed: () => void;
@@ -48,9 +48,9 @@ export interface Subscription {
 }
 
 /**
- * Listens to channels over a connection of its own, and begins again whenever Redis is back. Publish and subscribe
+ * Listens to channels over a connection of its own, and subscribes again whenever Redis is available. Publish and subscribe
  * deliver at most once: take a message as a hint that comes fast, and read the truth in `onSubscribed` and now and then.
- * Its connection ends with the client's, so that it doesn't keep a process that is done, and opens again with it.
+ * Its connection ends with the client's, so that it doesn't keep a finished process alive, and reopens with it.
  */
 export function subscribe({ client, channels, onMessage, onSubscribed, onRefused }: SubscriptionOptions): Subscription {
   const connection = client.duplicate();

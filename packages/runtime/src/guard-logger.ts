@@ -18,10 +18,10 @@ const LINES_PER_PERIOD = 3;
 const LINES_PER_SECOND = 6;
 
 /**
- * A logger that is safe to give errors to, and that no repeated fault can flood, whatever the logger below does with an
- * error: `err` is passed on as {@link describeError} tells it. Of one message, of one job, table or rule, 3 lines in
- * 10 s are passed on, and of all warnings and errors 6 in a second; the next line that is passed on says as `suppressed` how
- * many of its own were not. Lines of level debug are all passed on.
+ * A logger that passes errors on without the values in them, and limits repeated lines: `err` is passed on as
+ * {@link describeError} returns it. Of one message, of one job, table or rule, 3 lines in 10 s are passed on, and of all warnings
+ * and errors 6 in a second; the next line that is passed on says as `suppressed` how many of its own were not. Lines of
+ * level debug are all passed on.
  */
 export function guardLogger(logger: GuardedLogger): GuardedLogger {
   if (below.has(logger)) return logger;
@@ -95,7 +95,7 @@ class Quota {
   }
 }
 
-/** An error as it may be logged or printed: what went wrong, without what it went wrong with. */
+/** An error as it may be logged or printed: what went wrong, without the values involved. */
 export interface ErrorFacts {
   /** The error's name. */
   readonly type?: string;

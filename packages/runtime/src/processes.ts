@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 
-/** A process, told apart from a later one with the same number. */
+/** A process, distinguished from a later one with the same number. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** The boot and the clock tick it began at; empty where the system doesn't say (only Linux does, in /proc). */
   readonly born: string;
 }
 
-/** Who has this number now. */
+/** The process that has this number now. */
 export function processIdentity(pid: number): ProcessIdentity {
   return { pid, born: birth(pid) ?? '' };
 }

@@ -89,7 +89,7 @@ export const anyRedisUrl: z.ZodString = z
   .string(ANY_REDIS)
   .refine((url) => parseRedisUrl(url) !== undefined, ANY_REDIS);
 
-/** What parts deployments on one Redis, in keys and channels. */
+/** The name that separates deployments on one Redis, in keys and channels. */
 export const namespace: z.ZodString = z.string().regex(NAMESPACE_PATTERN, '1 to 64 of a-z, 0-9, _ and -');
 
 /** Where a Postgres database is; `postgresql://` is the same scheme. */

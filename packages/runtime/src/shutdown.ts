@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import { fatalLine, type GuardedLogger } from './guard-logger.ts';
 import { whenPackageManagerDies } from './processes.ts';
 
-/** By what a program is asked to end: a supervisor, Ctrl-C, a terminal that was closed. */
+/** The signals that ask a program to end: from a supervisor, by Ctrl-C, by a terminal that was closed. */
 export type StopSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
 
 /** A person starts the program: SIGHUP ends it too. For a service it stays as it is, so that `nohup` works. */

@@ -77,7 +77,7 @@ export interface NoteRedis {
   getdel(key: string): Promise<string | null>;
 }
 
-/** Who was blocked: what a decision knows and its event says too. */
+/** Policy and subject of a block, which the decision and its event share. */
 export interface Blocked {
   readonly policy: string;
   readonly subject: string;

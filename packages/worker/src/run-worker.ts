@@ -113,7 +113,7 @@ export async function runWorker({ config, logger, file, telemetry = false }: Run
   return { close: () => (closing ??= shutDown()) };
 }
 
-/** Takes the file over with a connection of its own, for as long as that takes. @returns ends it */
+/** Takes the file over with a connection of its own, for as long as that takes. @returns a function that stops it */
 function applyAtStart(
   file: PolicyFile,
   { redisUrl, namespace }: WorkerConfig,

@@ -114,7 +114,7 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   return { close: () => (closing ??= shutDown()) };
 }
 
-/** Logs once that other processes have another number of shards. @returns ends it */
+/** Logs once that other processes have another number of shards. @returns a function that stops it */
 function watchOthers(own: {
   readonly redis: RedisClient;
   readonly shards: number;

@@ -22,7 +22,7 @@ export interface WorkerMetrics {
 
 /** A worker's metrics, and the registry that holds them. */
 export interface WorkerRegistry {
-  /** For `startMaintenance`, which adds what the observer sees and serves all at `/metrics`. */
+  /** For `startMaintenance`, which adds the monitor's measurements and serves all at `/metrics`. */
   readonly registry: Registry;
   /** For `startWorker`. */
   readonly metrics: WorkerMetrics;

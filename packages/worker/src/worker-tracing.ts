@@ -6,7 +6,7 @@ import type { Telemetry } from 'bullmq';
 import { BullMQOtel } from 'bullmq-otel';
 import type { AuditEntry } from './outbox.ts';
 
-/** How a worker's spans come about. */
+/** Makes a worker's spans. */
 export interface WorkerTracing {
   /** For BullMQ's queue and worker: the job carries the context of the flush, and its span goes on from it. */
   readonly bullmq: Telemetry;

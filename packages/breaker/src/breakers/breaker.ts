@@ -5,7 +5,7 @@ import { MAX_TIME_MS } from '../presets/preset.ts';
 import type { Callable, TimeoutScope } from '../timeout/call.ts';
 import type { BreakerSnapshot, Looks } from './snapshots.ts';
 
-/** Who moves a breaker by hand, and why: both go into the audit trail. */
+/** Author and reason of a manual change, for the audit trail. */
 export interface ManualChange {
   /** 1 to 200 characters, such as `user:ada@example.com`. @default the breakers' `actor` */
   readonly who?: string;
@@ -13,14 +13,14 @@ export interface ManualChange {
   readonly why?: string;
 }
 
-/** A state that a person chooses. */
+/** Options of `forceOpen` and `forceClosed`. */
 export interface ForcedChange extends ManualChange {
   /** After this time, in ms, at most a day, the breaker closes and decides by itself again. @default no expiry */
   readonly forMs?: number;
 }
 
 /**
- * One breaker, to look at and to move by hand. A change holds for the whole fleet, and is a row of
+ * One breaker: its state, and manual changes of it. A change holds for the whole fleet, and is a row of
  * `circuit_breaker_events` and one of `spillway.changes`.
  */
 export interface Breaker {
@@ -31,15 +31,17 @@ export interface Breaker {
   /** What this process knows about the breaker, without a call to Redis. */
   snapshot(): BreakerSnapshot;
   /**
-   * The same after reading Redis; the last known state if Redis doesn't answer (`isStale` is true then). Of a breaker that was never
-   * used it says so (`epoch` is 0), and leaves no trace.
+   * The same after reading Redis; the last known state if Redis doesn't answer (`isStale` is true then). A breaker that was
+   * never used has `epoch` 0; reading it creates nothing.
    */
   read(): Promise<BreakerSnapshot>;
   /** Refuses all calls. @throws {StoreUnavailableError} @throws {BreakerInputError} */
   forceOpen(change?: ForcedChange): Promise<void>;
-  /** Lets all calls pass, whatever becomes of them. @throws {StoreUnavailableError} @throws {BreakerInputError} */
+  /** Lets all calls pass, whatever their outcomes. @throws {StoreUnavailableError} @throws {BreakerInputError} */
   forceClosed(change?: ForcedChange): Promise<void>;
-  /** Closes it with nothing counted, also when it was forced. @throws {StoreUnavailableError} @throws {BreakerInputError} */
+  /**
+   * Closes it and clears its counts, also if it was forced. @throws {StoreUnavailableError} @throws {BreakerInputError}
+   */
   reset(change?: ManualChange): Promise<void>;
 }
 
@@ -97,7 +99,10 @@ function checkText(field: string, value: unknown, min: number, max: number): ass
 
 /** Options of a single call. */
 export interface RunOptions {
-  /** The caller's own: the call ends when it aborts, and counts as nothing; as a timeout when its own time was up. */
+  /**
+   * The caller's signal. If it aborts, the call ends and is not counted; that of an `AbortSignal.timeout` counts as a
+   * timeout.
+   */
   readonly signal?: AbortSignal | undefined;
   /** Whether the timeout and the outcome cover the reading of a response's body too. @default 'headers' */
   readonly timeoutScope?: TimeoutScope | undefined;
@@ -105,12 +110,12 @@ export interface RunOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What a run gives instead of an error: a value, or a function that makes one of the error, or throws. */
+/** The result of a call in place of an error: a value, or a function of the error that returns one or throws. */
 export type Fallback<T> = T | ((error: unknown) => T | PromiseLike<T>);
 
-/** Options of a call that never rejects but by its caller's abort, or by what the fallback throws. */
+/** Options of a call that rejects only if its caller aborts it or the fallback throws. */
 export interface FallbackOptions<F> extends RunOptions {
-  /** What to give instead of an error: a value, or a function of the error. */
+  /** The result in place of an error: a value, or a function of the error. */
   readonly fallback: Fallback<F>;
 }
 
@@ -126,7 +131,9 @@ export interface Breakers<PresetName extends string = string> {
    */
   run<T>(name: string, preset: PresetName, fn: Callable<T>, options?: RunOptions): Promise<T>;
   run<T, F>(name: string, preset: PresetName, fn: Callable<T>, options: FallbackOptions<F>): Promise<T | F>;
-  /** One breaker, to look at and to move by hand. @throws {BreakerInputError} for an unknown preset or a bad name */
+  /**
+   * One breaker: its state, and manual changes of it. @throws {BreakerInputError} for an unknown preset or a bad name
+   */
   get(name: string, preset: PresetName): Breaker;
   /** All breakers that this process uses, for a health endpoint. */
   snapshot(): readonly BreakerSnapshot[];

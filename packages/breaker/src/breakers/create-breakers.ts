@@ -26,13 +26,13 @@ export interface BreakersSettings<Presets extends readonly PresetOptions[]>
   /** Hash-tag shards, 1 to 4,096; the same in every process: `onError` is called if another process has another number. @default 16 */
   readonly shards?: number;
   /**
-   * Parts deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
+   * Separates deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
    * `redis` only. The same for limiters, breakers, worker, API and CLI that belong together. @default none
    */
   readonly namespace?: string;
   /**
-   * Whether events are written for the audit trail. `false` where no worker runs: nothing waits in Redis for one; with
-   * `redis` only. @default true
+   * Whether events are written for the audit trail. `false` if no worker runs: then no event is kept in Redis; with `redis`
+   * only. @default true
    */
   readonly trail?: boolean;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100_000 */
@@ -53,10 +53,10 @@ const OPTIONS = [
 ];
 
 /**
- * The state in Redis or in a store of your own making. `redis`: a client, which stays its owner's, or a URL (`redis://`,
- * `rediss://`, `redis-cluster://`, `redis-sentinel://`), whose connection ioredis makes, with `hotPathOptions`, and `close()`
- * ends. A client is `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey, best with `hotPathOptions`; or of node-redis 5 or
- * 6 (client, Cluster, Sentinel), best with `nodeRedisOptions`.
+ * Where the state is kept: in Redis or in a custom store. `redis`: a client, which `close()` leaves open, or a URL
+ * (`redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`), whose connection ioredis makes, with
+ * `hotPathOptions`, and `close()` ends. A client is `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey, best with
+ * `hotPathOptions`; or of node-redis 5 or 6 (client, Cluster, Sentinel), best with `nodeRedisOptions`.
  */
 export type BreakersOptions<Presets extends readonly PresetOptions[]> = BreakersSettings<Presets> &
   ({ readonly redis: RedisClientOrUrl } | { readonly store: BreakerStore });
@@ -151,14 +151,14 @@ export class BreakersNotConfiguredError extends Error {
   }
 }
 
-/** A database client, which breakers that keep their state in tables are handed with each call. */
+/** A database client, as libraries that keep a breaker's state in tables take it with each call. */
 export interface DatabaseClient {
   from(table: string): unknown;
 }
 
 let configured: Breakers | undefined;
 
-/** Says once, at start, which breakers {@link withCircuitBreaker} uses. */
+/** Sets the breakers of {@link withCircuitBreaker}, once, at start. */
 export function configureCircuitBreakers(breakers: Breakers): void {
   configured = breakers;
 }

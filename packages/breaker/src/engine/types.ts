@@ -47,7 +47,7 @@ export interface EngineOptions {
   readonly preset: Preset;
   readonly store: BreakerStore;
   readonly runtime: Runtime;
-  /** Id of this life of the process. */
+  /** Id of the process, new at each start. */
   readonly instance: string;
   readonly events: EngineEvents;
 }

@@ -25,8 +25,8 @@ export interface BreakerFetchOptions {
 
 /**
  * A `fetch` behind a breaker. A response is passed on whatever its status; 5xx, 408 and network errors count as failures,
- * and 429 opens the breaker for the whole fleet for its `Retry-After`. A signal in the request works as ever; its abort counts as nothing,
- * and that of an `AbortSignal.timeout` as a timeout.
+ * and 429 opens the breaker for the whole fleet for its `Retry-After`. The request's own signal still works: its abort is
+ * not counted, and that of an `AbortSignal.timeout` counts as a timeout.
  * @param name the breaker's, or a function that names one by the URL, such as `({ host }) => host`
  * @example
  * ```ts

@@ -23,7 +23,7 @@ export interface StoreBreakersOptions<Presets extends readonly PresetOptions[]> 
 }
 
 /**
- * Makes breakers without Redis: for edge runtimes, whose bundles then hold neither a Redis client nor a module of Node's.
+ * Makes breakers without Redis: for edge runtimes. Its bundle contains neither a Redis client nor a module of Node's.
  * @example
  * ```ts
  * const breakers = createBreakers({ store: httpStore({ url, key: breakersKey }) });
@@ -51,8 +51,9 @@ const WHO = 'Spillway breakers';
 const MEANWHILE = 'Each process uses its local breakers until the API answers again';
 
 /**
- * Breakers behind Spillway's API, for where no TCP is: edge runtimes, or programs that may not reach Redis. Commands of one
- * turn share a trip. Nothing is announced over HTTP: what others do is asked for every 1.5 s, for all breakers at once.
+ * Breakers behind Spillway's API, for edge runtimes without TCP and programs that may not reach Redis. Commands of one turn
+ * share a request. Nothing is announced over HTTP: changes by other processes are polled every 1.5 s, for all breakers at
+ * once.
  * @example
  * ```ts
  * const breakers = createBreakers({ store: httpStore({ url: 'https://limits.example.com', key: breakersKey }) });

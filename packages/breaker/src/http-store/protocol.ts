@@ -9,8 +9,9 @@ import type { BreakerId, WireReply } from '../store/store.ts';
  * POST /v1/breakers/news      { breakers: SentView[], seen }         ->  News
  */
 
-/** Most commands in one trip, and most breakers in one question for news. */
+/** Most commands in one request. */
 export const MOST_COMMANDS = 32;
+/** Most breakers in one question for news. */
 export const MOST_BREAKERS = 500;
 
 /** A command to one breaker. Its chance is drawn by the API. */
@@ -20,17 +21,17 @@ export interface SentCommand extends BreakerId {
   readonly action: Action;
 }
 
-/** What became of a command. `unavailable`: the API's Redis did not answer; `unsent`: it was not carried out. */
+/** The result of a command. `unavailable`: the API's Redis did not answer; `unsent`: it was not carried out. */
 export type CommandAnswer = WireReply | { readonly unavailable: 'unsent' | 'unanswered' };
 
 /** What a process knows of a breaker. */
 export interface SentView extends BreakerId, Pick<View, 'epoch' | 'alertUntilMs'> {}
 
-/** Which of the breakers may have changed, and of which nothing could be heard: their places in the question. */
+/** Breakers that may have changed, and breakers whose state is not available, by their places in the question. */
 export interface News {
   readonly changed: readonly number[];
   readonly unreachable: readonly number[];
-  /** By shard, up to where its news were told. It is sent back with the next question. */
+  /** Per shard, the last change reported. It is sent with the next question. */
   readonly seen: Readonly<Record<string, string>>;
 }
 

@@ -191,7 +191,7 @@ export interface ProbeOutcome {
   readonly message: string;
 }
 
-/** What instances and people ask of a breaker. */
+/** A command of an instance or an operator to a breaker. */
 export type Action =
   | {
       readonly type: 'read';

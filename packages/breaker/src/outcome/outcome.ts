@@ -1,10 +1,10 @@
 /**
  * What a call means to its breaker.
  * - `success` and `failure` are counted.
- * - `quota`: the dependency is well but wants no more of us for a while (429). It opens the breaker for that while and is
- *   told apart from failures: it says nothing about health.
- * - `neutral` counts as nothing. With `answered` the dependency was well enough to say that the request was wrong, which at
- *   a probe speaks for it as a success does; without it the dependency was not asked, or its answer not awaited.
+ * - `quota`: the dependency works but accepts no more calls for a time (429). It opens the breaker for that time and is not
+ *   a failure.
+ * - `neutral` counts as nothing. With `answered` the dependency answered that the request was wrong, which at a probe
+ *   counts as a success; without it the dependency was not called, or its answer not awaited.
  */
 export type Outcome =
   | { readonly kind: 'success' }

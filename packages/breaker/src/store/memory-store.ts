@@ -2,7 +2,7 @@ import type { BreakerRecord } from '../machine/record.ts';
 import { step } from '../machine/step.ts';
 import { type Announcement, type BreakerAuditEvent, breakerKey, type BreakerStore } from './store.ts';
 
-/** What {@link memoryStore} may be given. */
+/** Options of {@link memoryStore}. */
 export interface MemoryStoreOptions {
   /** The clock, in ms since 1970. @default Date.now */
   readonly now?: () => number;
@@ -18,7 +18,9 @@ export interface MemoryStore extends BreakerStore {
   peek(name: string, preset: string): BreakerRecord | undefined;
 }
 
-/** Breakers in this process, for one that stands alone and for tests. Several sets of breakers may share it. */
+/**
+ * Breakers of one process, for tests and for a service that runs as one process. Several sets of breakers may share it.
+ */
 export function memoryStore({ now = Date.now, onEvent }: MemoryStoreOptions = {}): MemoryStore {
   const records = new Map<string, BreakerRecord>();
   const listeners = new Set<(announcement: Announcement) => void>();

@@ -43,13 +43,13 @@ export interface BreakerStore {
    */
   execute(id: BreakerId, command: Command): Promise<Reply>;
   /**
-   * Asks about all breakers of a process at once. What it names as changed has to be read, and then it may turn out to be
-   * known already; of breakers that the process begins to use it may say so once too often. Never rejects.
+   * Asks which breakers of a process have changed. A breaker that it names must be read, and may turn out to be unchanged.
+   * Never rejects.
    */
   poll<K extends Known>(known: readonly K[]): Promise<PollAnswer<K>>;
   /**
-   * Hears announcements. They are hints that come fast and may be lost: `onListening` is called each time that listening
-   * begins, and what was announced before has to be read then.
+   * Receives announcements. They are fast hints that may be lost: `onListening` is called each time that listening begins,
+   * and the breakers must be read then.
    */
   listen(onAnnouncement: (announcement: Announcement) => void, onListening: () => void): Listening;
   close(): Promise<void>;

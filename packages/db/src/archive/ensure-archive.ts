@@ -109,7 +109,7 @@ export interface ArchiveReport {
   readonly archivable: boolean;
   /** One sentence for each reason why nothing can be archived. */
   readonly problems: readonly string[];
-  /** One sentence for each thing that works but somebody should know. */
+  /** One sentence for each thing that works but needs attention. */
   readonly warnings: readonly string[];
 }
 

@@ -26,7 +26,7 @@ export interface Preflight {
   readonly where: string;
   /** One sentence for each reason not to move anything. */
   readonly problems: readonly string[];
-  /** One sentence for each thing that works but somebody should know. */
+  /** One sentence for each thing that works but needs attention. */
   readonly warnings: readonly string[];
 }
 

@@ -52,8 +52,8 @@ const supersededRun = `EXISTS (
     AND ${newer(jobRuns.status)} = 'completed' AND (${newer(jobRuns.dueAtMs)} IS NOT NULL OR ${run(jobRuns.dueAtMs)} IS NULL))`;
 
 /**
- * Blocks a week after they expired; breaker events and metrics a month after they happened, what was resolved and who resolved it
- * for as long as somebody may ask.
+ * Blocks a week after they expired, breaker events and metrics a month after they happened; what was resolved, and the
+ * history of runs, after months.
  */
 export const builtInCleanups: readonly CleanupRule[] = [
   {
@@ -124,7 +124,7 @@ export function checkCleanupRule({ retentionDays }: CleanupRule): void {
   wholeNumber('retentionDays', retentionDays, 0, 36_500);
 }
 
-/** How far to go, and who wants to know. */
+/** Bounds and callbacks of a run. */
 export interface CleanUpOptions {
   /** The moment that counts as now. @default Postgres' clock */
   readonly now?: Date;

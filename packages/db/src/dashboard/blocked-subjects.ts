@@ -32,7 +32,7 @@ export interface RefusedSubject extends Readonly<Pick<Block, 'identifier'>> {
   readonly tiers: readonly string[];
 }
 
-/** What the blocks of a stretch of time tell. */
+/** Blocked and refused subjects of a time range. */
 export interface BlocksOverview {
   /** Running blocks first, then by refused requests. */
   readonly blocked: readonly BlockedSubject[];

@@ -6,7 +6,7 @@ import { type ConnectionSource, type Queryable, withConnection, transaction } fr
 import { latestMetrics } from './series.ts';
 import { recordMetrics } from '../monitoring.ts';
 
-/** A number that was counted some time ago. */
+/** A count and its time. */
 export interface Counted {
   readonly value: number;
   /** When it was counted, epoch ms by Postgres' clock. */

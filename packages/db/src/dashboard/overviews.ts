@@ -6,14 +6,14 @@ import { alias } from 'drizzle-orm/pg-core';
 import { archivalRuns, jobRuns } from '../schema/job-runs.ts';
 import type { JobRun, RunTrigger } from '../job-runs.ts';
 
-/** A breaker, as its events tell. */
+/** A breaker, as its events describe it. */
 export interface BreakerOverview {
   readonly breakerName: string;
   readonly preset: string;
   readonly state: 'closed' | 'open' | 'half_open' | 'forced_open' | 'forced_closed';
   /** Since when, epoch ms. */
   readonly sinceMs: number;
-  /** When it is to let a probe through, or a force ends, epoch ms; null when it is closed or nobody said. */
+  /** When it is to let a probe through, or a force ends, epoch ms; null if it is closed or the time is unknown. */
   readonly untilMs: number | null;
   /** Why it is in this state. */
   readonly reason: string | null;
@@ -24,7 +24,7 @@ export interface BreakerOverview {
   readonly openings: number;
   /** Masked text of the last error; null when none was recorded. */
   readonly lastError: string | null;
-  /** Who moved it by hand into this state, and why; null when nobody did, or nothing was said. */
+  /** The actor who forced this state, and the reason; null if there is none. */
   readonly who: string | null;
   readonly why: string | null;
 }

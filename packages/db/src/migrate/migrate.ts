@@ -59,12 +59,12 @@ export interface MigrateReport {
 }
 
 /**
- * Brings a database to this version's schema, takes away what others were granted on it, makes the archives like their live
+ * Brings a database to this version's schema, revokes the grants of other roles on it, makes the archives like their live
  * tables, the roles where this user may, the archive partitions of this month and the next three, and days of samples.
  *
- * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. The first time
- * everything is one transaction, so that a refusal leaves nothing behind; later each migration is one. On a busy database
- * no statement waits for a migration longer than `lockTimeoutMs`.
+ * Any number of processes may call it at once, at every boot: one works, the others wait and find nothing to do. The first
+ * time everything is one transaction, so that a refusal leaves nothing behind; later each migration is one. On a busy
+ * database no statement waits for a migration longer than `lockTimeoutMs`.
  *
  * @throws {MigrationError} with the reason; see {@link MigrationErrorReason}.
  * @throws {PartitionError} when a partition can't be made; the migrations stay applied.

@@ -6,8 +6,8 @@ import { apiKeyScopes, quoted, spillway, createdAtMs, epochMs } from './columns.
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' });
 
 /**
- * Who may use the HTTP API. The secret itself is stored nowhere: `secret_hash` is its SHA-256. A revoked or expired row
- * stays, since it says who had access and when.
+ * Keys of the HTTP API. The secret itself is stored nowhere: `secret_hash` is its SHA-256. A revoked or expired row
+ * stays, as a record of who had access and when.
  */
 export const apiKeys = spillway.table(
   'api_keys',

@@ -94,6 +94,7 @@ const archivedAt = () => timestamptz('archived_at').notNull().defaultNow();
 // a partitioned table's key must hold the partition column. BRIN: rows arrive in time order, and a
 // month of them is described by a few pages.
 
+/** Calls older than 30 days, by month. */
 export const archivedApiCallLogs = archive.table(
   'api_call_logs',
   { ...apiCallLogColumns(), archivedAt: archivedAt() },
@@ -103,6 +104,7 @@ export const archivedApiCallLogs = archive.table(
   ],
 );
 
+/** Entries older than 90 days, by month. */
 export const archivedAuditLogs = archive.table(
   'audit_logs',
   { ...auditLogColumns(), archivedAt: archivedAt() },
@@ -112,6 +114,7 @@ export const archivedAuditLogs = archive.table(
   ],
 );
 
+/** Finished generations older than 180 days, by month. */
 export const archivedGenerations = archive.table(
   'generations',
   { ...generationColumns(), archivedAt: archivedAt() },

@@ -38,8 +38,8 @@ const int8multirange = customType<{ data: string }>({ dataType: () => 'int8multi
 
 /**
  * What the trail knows it does not hold: missing sequence numbers (shard, epoch, from_seq to to_seq, both included),
- * events dropped at the outbox's cap, blocks beyond the cap of rows per minute (`seqs` holds their numbers), epochs that ended,
- * numbers that were given out twice, and outages during which instances decided alone (no range).
+ * events dropped at the outbox's cap, blocks beyond the cap of rows per minute (`seqs` holds their numbers), epochs that
+ * ended, numbers that were assigned twice, and outages during which instances decided alone (no range).
  * `kind` is free text, so that a new producer needs no migration. The outbox columns are null for rows that the
  * reconcile found, since no outbox entry made them.
  */
@@ -78,7 +78,7 @@ export const auditGaps = spillway.table(
 );
 
 /**
- * How far the numbers of an outbox need no look any more: each up to `through_seq` was found or reported missing by a reconcile, or
+ * How far the numbers of an outbox are examined: each up to `through_seq` was found or reported missing by a reconcile, or
  * was deleted by age. The reconcile reads the numbers above. Written by the reconcile, and in the transaction that deletes.
  */
 export const auditWatermarks = spillway.table(
@@ -93,8 +93,8 @@ export const auditWatermarks = spillway.table(
 );
 
 /**
- * How far the numbers of an outbox have come, kept where no failover of Redis reaches: `stored_seq` is the highest one that is
- * stored, `stored_entry` the id of its outbox entry, and `seen_seq` the highest that a worker saw given out. Numbers above
+ * How far the numbers of an outbox have come, kept where no failover of Redis reaches: `stored_seq` is the highest one that
+ * is stored, `stored_entry` the id of its outbox entry, and `seen_seq` the highest that a worker saw assigned. Numbers above
  * `stored_seq` of an epoch that is over are lost. The migration adds `fillfactor = 50`: each batch of the sink changes a row
  * an outbox.
  */

@@ -105,8 +105,8 @@ export const systemMetricRollupState = spillway.table(
 );
 
 /**
- * Thresholds that were crossed. A rule has at most one open row; it is resolved when the value is back. What the webhook
- * was told is remembered in the row, so that a worker that dies between the two tells it later.
+ * Thresholds that were crossed. A rule has at most one open row; it is resolved when the value is back. The row says which
+ * notifications the webhook has received, so that another worker sends those of one that died.
  */
 export const alerts = spillway.table(
   'alerts',

@@ -139,8 +139,8 @@ export const changes = spillway.table(
 );
 
 /**
- * What limiters reported: how many decisions of one policy fell one way in one process, over a few seconds. Each report is here
- * once, by which `add_decisions()` knows whether it was counted.
+ * What limiters reported: how many decisions of one policy had one outcome in one process, over a few seconds. Each report
+ * is stored once, so that `add_decisions()` knows whether it was counted.
  */
 export const decisionReports = spillway.table(
   'decision_reports',

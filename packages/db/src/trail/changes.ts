@@ -42,7 +42,7 @@ export const insertChanges: InsertRows<ChangeRow> = unnestInsert(changes);
 
 const { outboxShard: _shard, outboxEpoch: _epoch, outboxSeq: _seq, ...shown } = columnsOf(changes);
 
-/** Writes one down. */
+/** Stores a change. */
 export async function insertChange(db: Queryable, change: Change): Promise<void> {
   await typed(db)
     .insert(changes)
@@ -50,8 +50,8 @@ export async function insertChange(db: Queryable, change: Change): Promise<void>
 }
 
 /**
- * Makes a change and writes it down, both or neither. A change elsewhere (in Redis) is made once the row is written and
- * before it is committed: one that can't be written down is not made, and one that fails leaves no row.
+ * Makes a change and stores its row, both or neither. A change elsewhere (in Redis) is made after the row is written and
+ * before it is committed: a change whose row can't be written is not made, and one that fails leaves no row.
  * @param change the row, or a function that makes it of what `work` returned, for work within the same transaction
  */
 export async function recordChange<Result>(

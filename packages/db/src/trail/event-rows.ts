@@ -105,7 +105,7 @@ export async function listBreakerEvents(
   );
 }
 
-/** How many decisions of one policy fell one way in one process, as a row of `spillway.decision_reports`. */
+/** How many decisions of one policy had one outcome in one process, as a row of `spillway.decision_reports`. */
 export type DecisionReportRow = NewRow<typeof decisionReports>;
 
 /**

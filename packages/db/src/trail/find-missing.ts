@@ -30,7 +30,7 @@ export interface KnownSeq {
   readonly seq: number;
 }
 
-/** How to look for missing numbers. */
+/** Options of the search for missing numbers. */
 export interface FindMissingOptions {
   /** How many numbers of one outbox a statement looks at. @default 100_000 */
   readonly pageSize?: number;
@@ -140,8 +140,8 @@ async function readWatermarks(db: Queryable): Promise<KnownSeq[]> {
 }
 
 /**
- * Says that the numbers of these outboxes up to `seq` need no look any more. A watermark never falls. Each outbox and epoch at most
- * once a call.
+ * Marks the numbers of these outboxes up to `seq` as examined. A watermark never falls. Each outbox and epoch at most once
+ * per call.
  */
 export async function moveWatermarks(db: Queryable, marks: readonly KnownSeq[]): Promise<void> {
   const { shard, epoch, throughSeq } = auditWatermarks;
@@ -160,7 +160,7 @@ export async function moveWatermarks(db: Queryable, marks: readonly KnownSeq[]):
 
 /** An epoch of an outbox: `seq` is its highest number that is stored. */
 export interface StoredEpoch extends KnownSeq {
-  /** The highest number that was seen given out; 0 when none was. */
+  /** The highest number that was seen assigned; 0 if none was. */
   readonly seenSeq: number;
 }
 

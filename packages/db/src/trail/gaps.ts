@@ -105,7 +105,7 @@ export async function listGaps(db: Queryable, options: ListGapsOptions = {}): Pr
   );
 }
 
-/** What came of resolving a gap. */
+/** The result of resolving a gap. */
 export type GapResolution =
   | { readonly kind: 'resolved'; readonly gap: StoredGap }
   /** Somebody was first: nothing was changed. */
@@ -125,7 +125,7 @@ export async function resolveGap(db: Queryable, id: string): Promise<GapResoluti
   return { kind: rowCount === 0 ? 'resolved_before' : 'resolved', gap };
 }
 
-/** The row of `spillway.changes` for it, but for who it was; undefined when nothing was changed. */
+/** The row of `spillway.changes` for it, without its actor; undefined if nothing was changed. */
 export function gapChange(result: GapResolution, note: string): Omit<Change, 'actor'> | undefined {
   if (result.kind !== 'resolved') return undefined;
   const { id, kind, shard, epoch, fromSeq, toSeq, resolvedAtMs } = result.gap;

@@ -24,7 +24,7 @@ export interface StoredStretch {
 /**
  * Keeps the highest number of each outbox and epoch that is stored, in `spillway.audit_epochs`. Stretches of one outbox and
  * epoch are given in the order of the outbox. A stretch that begins at or below a number of an earlier entry has numbers that
- * a failover or a restart of Redis gave out twice: `audit_gaps` tells of them as `seq_reused`.
+ * a failover or a restart of Redis assigned twice: `audit_gaps` has them as `seq_reused`.
  * @returns how many stretches had such numbers.
  */
 export async function noteStored(db: Queryable, stretches: readonly StoredStretch[]): Promise<number> {
@@ -40,7 +40,7 @@ export async function noteStored(db: Queryable, stretches: readonly StoredStretc
   return rows[0]?.reused ?? 0;
 }
 
-/** Keeps the highest number of each outbox and epoch that was seen given out, stored or not. */
+/** Keeps the highest number of each outbox and epoch that was seen assigned, stored or not. */
 export async function noteSeen(db: Queryable, seen: readonly KnownSeq[]): Promise<void> {
   if (seen.length === 0) return;
   await db.query(NOTE_SEEN, [
@@ -56,7 +56,7 @@ export interface EndedEpochRow {
   readonly id: string;
   readonly shard: number;
   readonly epoch: number;
-  /** The highest number that was seen given out in it; 0 when none was. */
+  /** The highest number that was seen assigned in it; 0 if none was. */
   readonly seenSeq: number;
   /** Is added to what the row says already. */
   readonly detail: Readonly<Record<string, unknown>>;

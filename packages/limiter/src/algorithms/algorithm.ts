@@ -13,12 +13,12 @@ export const MAX_LOG_LIMIT = 10_000;
 export const MAX_WINDOW_MS: number = 2 ** 35;
 
 /**
- * What a policy answers while Redis doesn't: `open` admits, `closed` refuses, `local` decides in this process by windows
- * of the limit divided by the number of live instances.
+ * How a policy decides while Redis doesn't answer: `open` admits, `closed` refuses, `local` decides in this process by
+ * windows of the limit divided by the number of live instances.
  */
 export type OnUnavailable = 'open' | 'closed' | 'local';
 
-/** `shadow` decides and records as `enforce` does, and admits all the same. */
+/** `shadow` decides and records as `enforce` does, but admits every request. */
 export type PolicyMode = 'enforce' | 'shadow';
 
 /** How units of a policy are leased to a process, which then spends them without asking Redis. */

@@ -6,7 +6,7 @@ import { slidingLog, type SlidingLogOptions, type SlidingLogRule } from './slidi
 import { slidingWindow, type SlidingWindowOptions, type SlidingWindowRule } from './sliding-window/spec.ts';
 import { tokenBucket, type TokenBucketOptions, type TokenBucketRule } from './token-bucket/spec.ts';
 
-/** What a {@link Policy} has beside what every policy has, by its algorithm. */
+/** The members of a {@link Policy} that depend on its algorithm. */
 export type AlgorithmRule =
   | SlidingLogRule
   | SlidingWindowRule

@@ -3,7 +3,7 @@ import type { PolicyMode } from '../algorithms/algorithm.ts';
 import { parseWindowKey } from '../store/store.ts';
 
 /**
- * A block as one outbox event tells it: a snapshot with running totals. Of two snapshots with one id the one with the
+ * A block, as one outbox event describes it: a snapshot with running totals. Of two snapshots with one id the one with the
  * later `updatedAtMs` holds. Times are in ms since 1970 by Redis' clock.
  */
 export interface BlockEvent {
@@ -82,7 +82,7 @@ export function windowOf(event: OutboxEvent): EventWindow {
   return { key, ...window };
 }
 
-/** A subject that came near its limit, as one outbox event tells it. */
+/** A subject that came near its limit, as one outbox event describes it. */
 export interface NearLimitEvent {
   /** The event's id, the same at every delivery. */
   readonly id: string;
@@ -112,15 +112,15 @@ export function parseNearLimitEvent(event: OutboxEvent): NearLimitEvent {
   };
 }
 
-/** How many decisions of one policy fell one way in one process, as one outbox event tells it. */
+/** How many decisions of one policy had one outcome in one process, as one outbox event describes it. */
 export interface DecisionCountsEvent {
   /** The event's id, the same at every delivery. */
   readonly id: string;
   readonly policy: string;
-  /** Why they fell so: a `DecisionReason`. */
+  /** Their reason, a `DecisionReason`. */
   readonly outcome: string;
   readonly count: number;
-  /** Over how many ms they were counted; they ended at `atMs`. */
+  /** Length of the time in which they were counted, in ms; it ended at `atMs`. */
   readonly overMs: number;
   /** Ms since 1970 by Redis' clock. */
   readonly atMs: number;

@@ -10,7 +10,7 @@ export type SpillwayStoreOptions = HitCounterOptions;
  * Hits are counted in fixed windows, as the middleware means it: a window begins with its first hit, and hits go on
  * counting past the limit until it ends. Any `limit` will do, a function too, and any key; a `windowMs` with a fraction is
  * rounded up. While Redis is away `increment` rejects within the deadline, and the middleware's own `passOnStoreError`
- * says what then. For limits that hold in every trailing window use `rateLimit` of `@spillway/limiter/express`.
+ * decides then. For limits that hold in every trailing window use `rateLimit` of `@spillway/limiter/express`.
  *
  * There is no `resetAll`: it would have to scan all of Redis.
  * @example
@@ -43,7 +43,7 @@ export class SpillwayStore {
     return this.#counter.increment(key);
   }
 
-  /** Takes a hit back. */
+  /** Subtracts a hit. */
   decrement(key: string): Promise<void> {
     return this.#counter.decrement(key);
   }
@@ -58,7 +58,7 @@ export class SpillwayStore {
     return this.#counter.resetKey(key);
   }
 
-  /** Lets go of timers; the Redis client stays open. */
+  /** Stops timers; the Redis client stays open. */
   shutdown(): Promise<void> {
     return this.#counter.close();
   }

@@ -42,9 +42,9 @@ export type RateLimitMiddleware<Req extends IncomingMessage = IncomingMessage> =
 
 /**
  * Express middleware that lets a request pass only within the policy. Refused ones get 429 as problem+json; all get the
- * rate limit headers, and a browser's preflight passes uncharged. Without `identify` the address of the connection is asking:
- * behind a proxy give `byIp({ trustedProxies })`. Errors of the limiter's caller (a cost above the limit) and of `identify` go to `next`. Middleware
- * that sets CORS headers belongs in front of it.
+ * rate limit headers, and a browser's preflight passes uncharged. Without `identify` the subject is the address of the
+ * connection: behind a proxy pass `byIp({ trustedProxies })`. Errors of the limiter's caller (a cost above the limit) and
+ * of `identify` go to `next`. Middleware that sets CORS headers belongs in front of it.
  * @example By address, behind proxies in 10.0.0.0/8
  * ```ts
  * app.use('/api', rateLimit({ limiter, policy: 'standard', identify: byIp({ trustedProxies: ['10.0.0.0/8'] }) }));

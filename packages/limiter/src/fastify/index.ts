@@ -32,7 +32,7 @@ export type RateLimitHook = (request: FastifyRequest, reply: FastifyReply) => Pr
 /**
  * Fastify hook that lets a request pass only within the policy, for a whole scope or for one route. Refused ones get 429
  * as problem+json; all get the rate limit headers, and a browser's preflight passes uncharged. Without `identify` the
- * address of the connection is asking: behind a proxy give `byIp({ trustedProxies })`.
+ * subject is the address of the connection: behind a proxy pass `byIp({ trustedProxies })`.
  * @example
  * ```ts
  * app.addHook('onRequest', rateLimit({ limiter, policy: 'standard' }));

@@ -49,8 +49,8 @@ export function configureRateLimit(options: FetchRateLimit): () => void {
 
 /**
  * For handlers of the form `(request) => Response`: answers `null` when the request may go on and the refusal to send
- * otherwise. A browser's preflight may go on, uncharged. Of an answer's end it hears nothing: a slot of a `concurrency` policy is held for that policy's `windowMs`. The
- * other guards, or `limiter.acquire`, give slots back.
+ * otherwise. A browser's preflight may go on, uncharged. The end of an answer is not known: a slot of a `concurrency`
+ * policy is held for that policy's `windowMs`. The other guards, or `limiter.acquire`, give slots back.
  * @example
  * ```ts
  * const rateLimitResponse = await applyRateLimit(req, 'generation', 'generate-content');

@@ -47,7 +47,7 @@ export class SpillwayStore {
     return this.#counter.increment(key);
   }
 
-  /** Takes a hit back. */
+  /** Subtracts a hit. */
   decrement(key: string): Promise<void> {
     return this.#counter.decrement(key);
   }
@@ -62,7 +62,7 @@ export class SpillwayStore {
     return this.#counter.resetKey(key);
   }
 
-  /** Lets go of timers; the Redis client stays open. */
+  /** Stops timers; the Redis client stays open. */
   shutdown(): Promise<void> {
     return this.#counter.close();
   }

@@ -31,8 +31,8 @@ const MAX_LOCAL_WINDOWS = 10_000;
 const MEANWHILE = 'Each policy answers by its onUnavailable until the API is available again';
 
 /**
- * Windows behind Spillway's API, for where no TCP is: edge runtimes, or programs that may not reach Redis. The API's policies
- * decide; of a policy here the name says which, and `onUnavailable` what holds while the API is away.
+ * Windows behind Spillway's API, for edge runtimes without TCP and programs that may not reach Redis. The API's policy of
+ * the same name decides; while the API is away, `onUnavailable` of the policy given here does.
  * @example
  * ```ts
  * const store = httpStore({ url: 'https://limits.example.com', key: limitsKey });

@@ -12,14 +12,14 @@ import { type LimiterStore, windowKeys } from '../store/store.ts';
 export interface StoreLimiterOptions<Policies extends readonly PolicyOptions[]> {
   /** `httpStore({ url, key })`, or `memoryStore()`. */
   readonly store: LimiterStore;
-  /** Those of the API that this program asks for, by their names. A `lease` needs Redis. */
+  /** Policies of the API that this program uses, by their names. A `lease` needs Redis. */
   readonly policies: Policies;
   /** Callbacks for metrics. @default none */
   readonly metrics?: LimiterMetrics;
 }
 
 /**
- * Makes a limiter without Redis: for edge runtimes, whose bundles then hold neither a Redis client nor a module of Node's.
+ * Makes a limiter without Redis: for edge runtimes. Its bundle contains neither a Redis client nor a module of Node's.
  * @example
  * ```ts
  * const limiter = createLimiter({ store: httpStore({ url, key: limitsKey }), policies: tiers });

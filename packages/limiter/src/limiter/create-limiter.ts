@@ -17,42 +17,42 @@ import { compose } from './compose.ts';
 import type { Limiter } from './limiter.ts';
 import { limiterFrom } from './operations.ts';
 
-/** What {@link createLimiter} needs beside somewhere to keep windows. */
+/** Options of {@link createLimiter} besides the place of the windows. */
 export interface LimiterSettings<Policies extends readonly PolicyOptions[]> extends FaultListeners {
-  /** Made by `definePolicy`, or what that takes: each is checked and completed here. */
+  /** Policies made by `definePolicy`, or its options: each is checked and completed here. */
   readonly policies: Policies;
   /**
-   * Every decision is there after this many ms, whatever Redis does; with `redis` only. @default 100
+   * Every decision returns within this many ms, even if Redis is down or hung; with `redis` only. @default 100
    */
   readonly deadlineMs?: number;
   /**
-   * Hash-tag shards, 1 to 4,096; the same in every process: `onError` is called if another process has another number. Changing it
-   * forgets the running windows. @default 16
+   * Hash-tag shards, 1 to 4,096; the same in every process: `onError` is called if another process has another number.
+   * Changing it discards the running windows. @default 16
    */
   readonly shards?: number;
   /**
-   * Parts deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
+   * Separates deployments that share one Redis: it is in every key and every channel, 1 to 64 of a-z, 0-9, `_` and `-`; with
    * `redis` only. The same for limiters, breakers, worker, API and CLI that belong together. @default none
    */
   readonly namespace?: string;
   /**
-   * Whether blocks and other events are written for the audit trail. `false` where no worker runs: nothing waits in Redis for
-   * one; with `redis` only. @default true
+   * Whether blocks and other events are written for the audit trail. `false` if no worker runs: then no event is kept in
+   * Redis; with `redis` only. @default true
    */
   readonly trail?: boolean;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped; with `redis` only. @default 100000 */
   readonly outboxCap?: number;
   /**
-   * Who changes windows and live policies through this limiter, for the trail, unless the call says so itself: 1 to 200
-   * characters. @default the program and its host, `app:server.js@web-3`
+   * Author, in the trail, of manual changes through this limiter, unless the call names one: 1 to 200 characters. @default
+   * the program and its host, `app:server.js@web-3`
    */
   readonly actor?: string;
   /** Callbacks for metrics; see the subpaths `/prometheus` and `/opentelemetry`. @default none */
   readonly metrics?: LimiterMetrics;
-  /** Called once a window when a subject comes near a policy's `nearLimit`, in this process' view. @default none */
+  /** Called once per window when a subject reaches a policy's `nearLimit`, as this process sees it. @default none */
   readonly onNearLimit?: (crossing: NearLimitCrossing) => void;
   /**
-   * Policies, overrides and lists that can be changed while it runs, by `limiter.live`. With `redis` it takes a second
+   * Enables `limiter.live`: policies, overrides and lists that can be changed at run time. With `redis` it takes a second
    * connection, a duplicate of the client, to receive changes. @default false
    */
   readonly live?: boolean | LiveOptions;
@@ -69,10 +69,10 @@ export interface LimiterSettings<Policies extends readonly PolicyOptions[]> exte
 }
 
 /**
- * Windows in Redis or in a store of your own making. `redis`: a client, which stays its owner's, or a URL (`redis://`,
- * `rediss://`, `redis-cluster://`, `redis-sentinel://`), whose connection ioredis makes, with `hotPathOptions`, and `close()`
- * ends. A client is `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey, best with `hotPathOptions`; or of node-redis 5 or
- * 6 (client, Cluster, Sentinel), best with `nodeRedisOptions`.
+ * Where windows are kept: in Redis or in a custom store. `redis`: a client, which `close()` leaves open, or a URL
+ * (`redis://`, `rediss://`, `redis-cluster://`, `redis-sentinel://`), whose connection ioredis makes, with
+ * `hotPathOptions`, and `close()` ends. A client is `Redis` or `Cluster` of ioredis 5 or 6 or of iovalkey, best with
+ * `hotPathOptions`; or of node-redis 5 or 6 (client, Cluster, Sentinel), best with `nodeRedisOptions`.
  */
 export type LimiterOptions<Policies extends readonly PolicyOptions[]> = LimiterSettings<Policies> &
   ({ readonly redis: RedisClientOrUrl } | { readonly store: LimiterStore });

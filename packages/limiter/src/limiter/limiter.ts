@@ -17,14 +17,14 @@ import type { Held } from './waiting.ts';
 /** The options of an operation on one window. */
 export type ActionOption = Pick<ConsumeOptions, 'action'>;
 
-/** The options of a change by hand of one window. */
+/** Options of a manual change of one window. */
 export type ChangeOptions = ActionOption & ByHand;
 
-/** Decides who may pass. Bad input rejects with `LimiterInputError`. */
+/** Decides whether requests may pass. Bad input rejects with `LimiterInputError`. */
 export interface Limiter<Name extends string = string> {
-  /** Those in code. What holds for a subject may be another: see {@link live}. */
+  /** The policies in code. A live policy or an override may apply to a subject instead: see {@link live}. */
   readonly policies: ReadonlyMap<string, Policy>;
-  /** Policies, overrides and lists that can be changed while it runs; absent unless it was made with `live`. */
+  /** Policies, overrides and lists that can be changed at run time; absent unless the limiter was made with `live`. */
   readonly live?: LivePolicies;
   /** Charges a request if it fits. A denial charges nothing and starts the policy's block, if it has one. */
   consume(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
@@ -51,25 +51,25 @@ export interface Limiter<Name extends string = string> {
    * ```
    */
   acquire(policy: Name, subject: string, options?: ConsumeOptions): Promise<Held | undefined>;
-  /** Gives back the slot that a decision named. @throws LimiterUnavailableError */
+  /** Releases the slot that a decision named. @throws LimiterUnavailableError */
   release(policy: Name, subject: string, slot: string, options?: ActionOption): Promise<void>;
-  /** Holds the slot that a decision named for the policy's `windowMs` from now. @throws LimiterUnavailableError */
+  /** Renews the slot that a decision named, for the policy's `windowMs` from now. @throws LimiterUnavailableError */
   renew(policy: Name, subject: string, slot: string, options?: ActionOption): Promise<void>;
   /** Charges a subject whether it fits or not, as a penalty. @throws LimiterUnavailableError */
   penalize(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
   /**
-   * Gives units back, of a log or of buckets the oldest, so that no unit leaves the window before its time: a refund for work
-   * that failed. A fixed window, a quota and a token bucket don't know which units they are. @throws LimiterUnavailableError
+   * Returns units, as a refund for work that failed. A log and buckets return the oldest ones, so that no other unit leaves
+   * the window early; a fixed window, a quota and a token bucket reduce their count. @throws LimiterUnavailableError
    */
   reward(policy: Name, subject: string, options?: ConsumeOptions): Promise<Decision>;
-  /** Forgets what a subject used, and its block. @throws LimiterUnavailableError */
+  /** Deletes a subject's usage and its block. @throws LimiterUnavailableError */
   reset(policy: Name, subject: string, options?: ChangeOptions): Promise<void>;
   /**
    * Refuses a subject under one policy and action from now on; {@link blockEverywhere} under all.
    * @returns the end in ms since 1970, or `Infinity`. @throws LimiterUnavailableError
    */
   block(policy: Name, subject: string, options?: BlockOptions): Promise<number>;
-  /** Lifts a block; what was used stays used. @returns whether there was one. @throws LimiterUnavailableError */
+  /** Lifts a block; the usage stays. @returns whether there was one. @throws LimiterUnavailableError */
   unblock(policy: Name, subject: string, options?: ChangeOptions): Promise<boolean>;
   /**
    * Refuses a subject under every policy and action, in all limiters of this Redis that are made with `live`; the answer says
@@ -82,6 +82,6 @@ export interface Limiter<Name extends string = string> {
   blockEverywhere(subject: string, options?: BlockEverywhereOptions): Promise<BlockedEverywhere>;
   /** Ends such a block; blocks of single policies stay. @throws LimiterUnavailableError */
   unblockEverywhere(subject: string, by?: ByHand): Promise<LiveChange>;
-  /** Reports what is still to be reported. The Redis client stays open. */
+  /** Sends pending reports, then stops. A client that was passed in stays open. */
   close(): Promise<void>;
 }

@@ -79,7 +79,7 @@ function pause(ms: number, signal: AbortSignal | undefined, early?: Promise<unkn
 /** A slot that is held and kept alive until it is released. */
 export interface Held {
   readonly decision: Decision;
-  /** Gives the slot back. Doing it twice is the same as once. */
+  /** Releases the slot. A second call does nothing. */
   release(): Promise<void>;
 }
 

@@ -5,7 +5,7 @@ import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { definePolicy, MAX_BLOCK_MS, type PolicyOptions } from '../policy.ts';
 import { isGlob, listedNetwork } from './matching.ts';
 
-/** Other numbers for some subjects of a policy. What is left out is the policy's. */
+/** Other options for some subjects of a policy. An option that is left out is the policy's. */
 export interface Override {
   readonly policy: string;
   /** A subject, or a pattern in which `*` stands for any run of characters. */
@@ -16,7 +16,7 @@ export interface Override {
   readonly mode?: PolicyMode;
 }
 
-/** A plan that users have, and the policies that hold for who has it. */
+/** A plan, and the policies that apply to its users. */
 export interface Plan {
   /** Lower-case letters, digits, `_` and `-`, up to 64. */
   readonly name: string;
@@ -24,18 +24,18 @@ export interface Plan {
   readonly policies: readonly string[];
 }
 
-/** A breaker preset, as `definePreset` of @spillway/breaker takes it. The limiter keeps it and looks at its name alone. */
+/** A breaker preset, as `definePreset` of @spillway/breaker takes it. The limiter stores it and reads only its name. */
 export interface StoredPreset {
   readonly name: string;
   readonly [option: string]: unknown;
 }
 
-/** The file that entries were set by. */
+/** The policy file that was applied last. */
 export interface AppliedFile {
   readonly name: string;
   /** SHA-256 of its bytes, in hexadecimal. */
   readonly sha256: string;
-  /** SHA-256 of what it says, whatever its layout and comments. */
+  /** SHA-256 of its content, independent of layout and comments. */
   readonly content: string;
   /** How many entries were set or removed. */
   readonly changes: number;
@@ -51,7 +51,7 @@ export interface StoredEntries {
   readonly askedAt: number;
 }
 
-/** All that is set. */
+/** All live entries. */
 export interface LiveEntries {
   readonly policies: readonly Policy[];
   readonly overrides: readonly Override[];

@@ -24,11 +24,13 @@ import type { LiveOptions, LivePolicies } from './live-policies.ts';
 import { type EntryWrite, liveKeyIn, type LiveSource, MAX_ENTRIES, redisLiveSource, type Written } from './sources.ts';
 import { liveView } from './table.ts';
 
-/** What {@link livePolicies} takes beside where the entries are. */
+/** Options of {@link livePolicies} besides the place of the entries. */
 export interface LivePoliciesOptions extends LiveOptions {
-  /** The limiters'. @default none */
+  /** Namespace of the limiters. @default none */
   readonly namespace?: string;
-  /** Who makes the changes, for the trail: 1 to 200 characters. @default the program and its host, `app:server.js@web-3` */
+  /**
+   * Author of the changes in the trail: 1 to 200 characters. @default the program and its host, `app:server.js@web-3`
+   */
   readonly actor?: string;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100000 */
   readonly outboxCap?: number;

@@ -14,23 +14,23 @@ export interface LiveOptions {
 
 /**
  * Policies, overrides, lists and blocks that hold within a second in all limiters of the Redis that are made with `live`.
- * Each change is a row of `spillway.changes`, with who made it. Setters return when they hold in this process, reject with
- * `LimiterInputError` for bad input, with `LiveConflictError` when `onlyIf` does not hold, and with `LimiterUnavailableError`
- * when Redis is away.
+ * Each change is a row of `spillway.changes`, with its actor. Setters resolve once the change holds in this process; they
+ * reject with `LimiterInputError` for bad input, with `LiveConflictError` when `onlyIf` does not hold, and with
+ * `LimiterUnavailableError` when Redis is away.
  */
 export interface LivePolicies {
-  /** Puts a policy in the place of the one of that name in code, or adds a new one. */
+  /** Replaces the code's policy of that name, or adds a policy. */
   setPolicy(policy: PolicyOptions, by?: LiveChangeOptions<Policy>): Promise<LiveChange>;
-  /** Back to the code's policy. */
+  /** Removes a live policy: the code's applies again. */
   removePolicy(name: string, by?: LiveChangeOptions<Policy>): Promise<LiveChange>;
-  /** Gives some subjects other numbers; what they used stays used. */
+  /** Sets other options for some subjects; their usage stays. */
   setOverride(override: Override, by?: LiveChangeOptions<Override>): Promise<LiveChange>;
   removeOverride(place: Pick<Override, 'policy' | 'subject'>, by?: LiveChangeOptions<Override>): Promise<LiveChange>;
   /** Always admits a subject, a pattern of subjects (`org-*`), an address or a network (`10.0.0.0/8`), uncounted. */
   allow(entry: string, by?: LiveChangeOptions<'allow' | 'deny'>): Promise<LiveChange>;
   /** Always refuses it. */
   deny(entry: string, by?: LiveChangeOptions<'allow' | 'deny'>): Promise<LiveChange>;
-  /** Takes an entry off both lists. */
+  /** Removes an entry from both lists. */
   unlist(entry: string, by?: LiveChangeOptions<'allow' | 'deny'>): Promise<LiveChange>;
   /**
    * Refuses a subject under every policy and action, for `durationMs` or until it is unblocked, whatever list it is on.
@@ -39,15 +39,15 @@ export interface LivePolicies {
   blockEverywhere(subject: string, options?: BlockEverywhereOptions): Promise<BlockedEverywhere>;
   /** Ends that block. Blocks of single policies stay. */
   unblockEverywhere(subject: string, by?: ByHand): Promise<LiveChange>;
-  /** Says which policies hold for who has a plan: see the option `live` of `plans`. */
+  /** Sets the policies of a plan: see the option `live` of `plans`. */
   setPlan(plan: Plan, by?: ByHand): Promise<LiveChange>;
   removePlan(name: string, by?: ByHand): Promise<LiveChange>;
-  /** Keeps a breaker preset beside the policies, for programs to define at their start. Breakers that run keep theirs. */
+  /** Stores a breaker preset, which programs read at their start. Running breakers keep theirs. */
   setPreset(preset: StoredPreset, by?: ByHand): Promise<LiveChange>;
   removePreset(name: string, by?: ByHand): Promise<LiveChange>;
-  /** Writes down which file was applied: in `list()`, and as a row of the trail. */
+  /** Records which file was applied: in `list()`, and as a row of the trail. */
   recordFile(file: AppliedFile, by?: ByHand): Promise<LiveChange>;
-  /** All that is set, read now. */
+  /** Reads all live entries. */
   list(): Promise<LiveEntries>;
   /** Reads the entries now; until the first reading the code's policies hold. */
   refresh(): Promise<void>;
@@ -57,9 +57,9 @@ export interface LivePolicies {
   policy(name: string): Policy | undefined;
   /** The policies of a plan now; undefined for a name that is no plan. */
   plan(name: string): readonly string[] | undefined;
-  /** What is said of a subject now, whatever the policy: that it is blocked everywhere, or what the lists say. */
+  /** Whether a subject is blocked everywhere or on a list now; undefined: neither. */
   listed(subject: string): Listing | undefined;
-  /** A limiter closes its own. */
+  /** Stops reading the entries. A limiter's `close()` includes it. */
   close(): Promise<void>;
 }
 

@@ -121,7 +121,7 @@ function isNetwork(entry: string): boolean {
   return !isGlob(entry) && parseNetwork(entry) !== undefined;
 }
 
-/** The entries that fit some subjects and no others. */
+/** Entries that apply to some subjects only. */
 export type SubjectEntries = Pick<LiveEntries, 'overrides' | 'allowed' | 'denied' | 'blocked'>;
 
 /** A name before a pattern, and the closest pattern first. */
@@ -130,7 +130,7 @@ function byCloseness(one: string, other: string): number {
 }
 
 /**
- * The entries that fit a subject: its overrides, the closest first, what the lists say of it, and its block everywhere. More than
+ * The entries that fit a subject: its overrides, the closest first, its list entries, and its block everywhere. More than
  * one may fit; of the overrides of a policy the first holds.
  */
 export function entriesFor({ overrides, allowed, denied, blocked }: SubjectEntries, subject: string): SubjectEntries {

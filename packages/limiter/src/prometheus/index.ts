@@ -22,7 +22,7 @@ export interface PrometheusMetricsOptions {
 export interface PrometheusMetrics {
   /** For the limiter's option of the same name. */
   readonly metrics: LimiterMetrics;
-  /** Takes out what no other limiter of this process uses; twice is the same as once. */
+  /** Removes the metrics that no other limiter of this process uses. A second call does nothing. */
   unregister(): void;
 }
 

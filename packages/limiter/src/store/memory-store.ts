@@ -4,7 +4,7 @@ import { type Outcome, outcomes, toDecision } from '../decision.ts';
 import type { Decision } from '../types.ts';
 import type { LimiterStore, Operation, StoreRequest } from './store.ts';
 
-/** How a {@link memoryStore} tells the time. */
+/** Options of {@link memoryStore}. */
 export interface MemoryStoreOptions {
   /** Milliseconds since 1970. @default Date.now */
   readonly now?: () => number;

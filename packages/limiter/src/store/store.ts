@@ -8,16 +8,18 @@ export interface StoreWindow {
   readonly policy: Policy;
   readonly subject: string;
   readonly action: string;
-  /** All three as one text: no two windows have the same. */
+  /** All three as one text, unique per window. */
   readonly key: string;
 }
 
 /** One request as a store sees it: checked, and the same object from the caller to the store. */
 export interface StoreRequest extends StoreWindow {
   readonly cost: number;
-  /** Who holds a slot of a `concurrency` policy: 8 characters of A-Z, a-z, 0-9, `_` and `-`. */
+  /** The holder of a slot of a `concurrency` policy: 8 characters of A-Z, a-z, 0-9, `_` and `-`. */
   readonly slot?: string;
-  /** Units for several requests to come. While Redis is away nothing answers for it: each of them is decided by itself. */
+  /**
+   * Units for several later requests. While Redis is away it gets no answer: each of those requests is decided separately.
+   */
   readonly isLease?: true;
 }
 
@@ -41,7 +43,7 @@ export interface LimiterStore {
   reward(request: StoreRequest): Promise<Decision>;
   /** Gives a slot its full time again; not allowed when it has been lost. @throws LimiterUnavailableError */
   renew(request: StoreRequest): Promise<Decision>;
-  /** Forgets a window and its block. `by` is for the trail. @throws LimiterUnavailableError */
+  /** Deletes a window and its block. `by` is for the trail. @throws LimiterUnavailableError */
   reset(window: StoreWindow, by?: ByHand): Promise<void>;
   /**
    * Refuses requests of the window for `durationMs` (`Infinity` = for ever).
@@ -54,8 +56,8 @@ export interface LimiterStore {
   /** Notes in the audit trail that a window has come near its limit; a store without a trail has no such thing. */
   nearLimit?(window: StoreWindow, limit: number, remaining: number): void;
   /**
-   * Gives back `cost` units that were charged at `chargedAtMs` by the store's clock and that nobody used. What can't be
-   * found there stays charged. A store without it keeps unused leases charged until they leave the window.
+   * Gives back `cost` units that were charged at `chargedAtMs` by the store's clock and not used. Units that are not found
+   * there stay charged. A store without it keeps unused leases charged until they leave the window.
    */
   giveBack?(request: StoreRequest, chargedAtMs: number): Promise<void>;
   /**
@@ -65,7 +67,7 @@ export interface LimiterStore {
   decideAway?(request: StoreRequest, cause: RedisFaultCode): Promise<Decision>;
   /** Counts refusals of a blocked key that a cache in front of the store decided. */
   countDenied?(key: string, count: number): void;
-  /** Sends what is still to be sent and lets go of timers. The client stays open: it is its owner's. */
+  /** Sends pending reports and stops timers. The client stays open: it is the caller's. */
   close(): Promise<void>;
 }
 

@@ -20,7 +20,7 @@ export interface ApiCallsOptions {
   readonly onAnswer: () => void;
 }
 
-/** A fault of one request, which says nothing of the API as a whole. */
+/** A fault of one request; the API itself is available. */
 export class RefusedRequest extends Error {
   readonly fault: ApiFault;
   /** Names of the fields that the API refused. */
@@ -46,8 +46,8 @@ export interface ApiCalls {
 }
 
 /**
- * Calls with a deadline. After a failure the API counts as away: one request at a time tries it, every {@link RETRY_MS}, and all
- * others are told at once. Nothing is sent twice: a request without an answer may have been carried out.
+ * Calls with a deadline. After a failure the API counts as away: one request at a time tries it, every {@link RETRY_MS},
+ * and all others fail at once. Nothing is sent twice: a request without an answer may have been carried out.
  */
 export function apiCalls({ url, key, deadlineMs, fetch, onAnswer }: ApiCallsOptions): ApiCalls {
   let away: { readonly fault: ApiFault; nextAt: number } | undefined;
@@ -173,7 +173,7 @@ const MEANINGS: Readonly<Record<ApiFaultCode, readonly [RedisFault['kind'], stri
 };
 
 /**
- * What went wrong between Spillway and its API. It carries no key, no subject and no address. `outage`: it passes;
+ * A fault between Spillway and its API. It contains no key, subject or address. `outage`: it passes;
  * `installation`: it stays until an operator fixes it.
  */
 export class ApiFault extends Error {

@@ -1,13 +1,13 @@
 import { isCloudflareWorker } from '../platform.ts';
 import type { Fetch, ApiFault } from './api-calls.ts';
 
-/** How the API is asked: what the stores over HTTP of limiter and breaker have in common. */
+/** Options that the HTTP stores of limiter and breaker have in common. */
 export interface ApiOptions {
   /** Where the API is: `https://limits.example.com`, with a path in front if it has one. */
   readonly url: string;
   /** A key of the API. No message repeats it. */
   readonly key: string;
-  /** Every answer is there after this many ms, whatever the API does, 1 to 60,000. @default 500 */
+  /** Every call returns within this many ms, even if the API is down or hung, 1 to 60,000. @default 500 */
   readonly deadlineMs?: number;
   /**
    * How long requests are gathered for one trip while others are under way, in ms, 0 to 100. 0: those of one turn only.

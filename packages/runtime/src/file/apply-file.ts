@@ -26,19 +26,19 @@ export interface FileChange {
 
 /** How a file differs from what is set. */
 export interface FileDifference {
-  /** What the file has and isn't set so. */
+  /** Entries of the file that are missing or differ. */
   readonly sets: readonly FileChange[];
-  /** What is set and the file doesn't name. */
+  /** Entries that are set and the file doesn't name. */
   readonly unnamed: readonly FileChange[];
 }
 
-/** What came of applying a file. */
+/** The result of applying a file. */
 export interface ApplyReport {
   readonly set: readonly FileChange[];
   readonly removed: readonly FileChange[];
-  /** What is set still and the file doesn't name. */
+  /** Entries that stay although the file doesn't name them. */
   readonly left: readonly FileChange[];
-  /** Whether the file was written down: not where it changed nothing and says what the last one said. */
+  /** Whether the file was recorded: not if it changed nothing and has the content of the last one. */
   readonly recorded: boolean;
   /** Entries that another writer changed meanwhile, so that they differ from the file. */
   readonly overtaken: readonly FileChange[];
@@ -89,11 +89,12 @@ function compare(file: Content, entries: LiveEntries): Record<'sets' | 'unnamed'
 }
 
 /**
- * Sets what a file has, entry by entry, each with its row of the trail, and at the end writes down which file it was and who applied
- * it. Entries that are so already aren't touched; what the file doesn't name stays, unless `prune`. Interrupted at any point, the
+ * Writes the entries of a file one by one, each with its row of the trail; the last write records the file and its actor.
+ * Equal entries aren't written; entries that the file doesn't name stay, unless `prune`. Interrupted at any point, the
  * entries so far hold, and applying the file again does the rest.
  *
- * Rejects with `LimiterUnavailableError` when Redis is away, and with `LimiterInputError` where there is no room for an entry.
+ * Rejects with `LimiterUnavailableError` when Redis is away, and with `LimiterInputError` where there is no room for an
+ * entry.
  */
 export async function applyFile(
   live: LivePolicies,
@@ -229,8 +230,8 @@ export interface TakeFileOptions {
 }
 
 /**
- * Applies a file at a program's start, in the background and until Redis is there: unless it says what the file said that was applied
- * last. So a program that starts again takes nothing back that was changed by hand meanwhile. Removes nothing.
+ * Applies a file at a program's start, in the background and until Redis is there: unless its content is that of the file
+ * applied last. So a restart reverts no manual change. Removes nothing.
  */
 export function takeFile({ file, live, actor, logger }: TakeFileOptions): { close(): Promise<void> } {
   const stop = new AbortController();

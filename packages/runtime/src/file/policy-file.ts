@@ -54,7 +54,7 @@ export async function readPolicyFile(path: string): Promise<PolicyFile> {
   return parsePolicyFile(bytes, path);
 }
 
-/** The same of bytes in hand. @throws {PolicyFileError} with line and column of each problem. */
+/** Reads the bytes of a `spillway.yaml`. @throws {PolicyFileError} with line and column of each problem. */
 export function parsePolicyFile(bytes: Uint8Array | string, path: string): PolicyFile {
   const buffer = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;
   if (buffer.byteLength > MAX_BYTES) {
@@ -191,8 +191,8 @@ export function plainPreset({ classifier: _classifier, timeoutMs, ...preset }: P
 const SCHEMA_LINE = '# yaml-language-server: $schema=./node_modules/@spillway/cli/spillway.schema.json';
 
 /**
- * What is set, as a `spillway.yaml`: to apply it changes nothing. Blocks are no part of it. In the order of names, so that two exports
- * can be compared line by line.
+ * All entries as a `spillway.yaml`: applying it changes nothing. Blocks are no part of it. In the order of names, so that
+ * two exports can be compared line by line.
  */
 export function exportFile(entries: LiveEntries): string {
   const { policies, overrides, allowed, denied, plans, presets } = storedContent(entries);

@@ -105,7 +105,7 @@ export interface ReceivedWebhook {
   readonly toleranceMs?: number;
 }
 
-/** For receivers: whether a message is from us and young. Takes the same time for every wrong signature. */
+/** For receivers: whether a message has a valid signature and is recent. Compares in constant time. */
 export function verifyWebhook(received: ReceivedWebhook): boolean {
   const { secret, timestamp, signature, body, nowMs = Date.now(), toleranceMs = 300_000 } = received;
   if (!(Math.abs(nowMs - Number(timestamp) * 1_000) <= toleranceMs)) return false;

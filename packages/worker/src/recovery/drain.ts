@@ -29,7 +29,7 @@ export interface DrainOptions extends Pick<SinkTuning, 'blockRowsPerMinute'> {
   readonly budgetMs?: number;
 }
 
-/** What a pass came to. */
+/** The result of a pass. */
 export interface DrainReport {
   /** Events that were taken out of the outboxes. */
   readonly events: number;

@@ -65,12 +65,13 @@ export interface ReconcileReport {
 
 /**
  * Compares the numbers that the limiters gave their events with those in the tables, and writes a row of kind `missing`
- * into `audit_gaps` for each range that is nowhere. A range is reported once. Reads the numbers above `audit_watermarks` only, and
- * moves these up to the first number of each outbox that is still on its way: Redis may lose that one yet.
+ * into `audit_gaps` for each range that is found nowhere. A range is reported once. Reads the numbers above
+ * `audit_watermarks` only, and moves these up to the first number of each outbox that is still on its way: Redis may lose
+ * that one yet.
  *
- * Not missing is what still is on its way (in the outbox, in a job), what is a dead letter, and what was stored and then
- * cleaned by age. The places are looked at in the order in which events pass through them: counters, outbox, queue, tables. So an
- * event that moves meanwhile is seen in at least one.
+ * Numbers on their way (in the outbox, in a job), those of dead letters, and those that were stored and then deleted by age
+ * are not missing. The places are looked at in the order in which events pass through them: counters, outbox, queue,
+ * tables. So an event that moves meanwhile is seen in at least one.
  *
  * An epoch that is over (Redis was emptied, restarted or replaced) is looked at up to the highest number that a worker saw in
  * it. A row of kind `epoch_ended` says how many of these are lost; numbers that were assigned unseen can't be counted.

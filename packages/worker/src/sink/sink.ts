@@ -17,13 +17,13 @@ import { wholeNumber } from '../options.ts';
 import type { AuditEntry } from '../outbox.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 
-/** How hard the sink works. */
+/** Jobs at once, delays and the cap of rows. */
 export interface SinkTuning {
   /** Jobs at once; each uses one connection of the pool. @default 2 */
   readonly concurrency?: number;
   /** How long jobs wait when Postgres can't take them, in ms, before the next try. @default 1_000 */
   readonly unavailableDelayMs?: number;
-  /** How long a job stays with a worker that gives no sign of life, in ms. @default 5_000 */
+  /** How long a job stays with a worker that no longer renews its lock, in ms. @default 5_000 */
   readonly lockMs?: number;
   /**
    * Most rows of `rate_limits_v2` for blocks that began in one minute, in the whole fleet; null: a row for every block. A client that
@@ -63,7 +63,7 @@ export interface SinkOptions extends SinkTuning {
 
 /** A running sink. */
 export interface Sink {
-  /** Takes no more jobs, finishes those it has, and resolves. Waits for Redis and Postgres if they are away. */
+  /** Stops taking jobs, finishes those in progress, then resolves. Waits for Redis and Postgres if they are away. */
   close(): Promise<void>;
   /** Closes its connections at once. Other workers take over its jobs when their locks expire. */
   disconnect(): void;
@@ -104,9 +104,9 @@ type AuditJob = Job<AuditJobData, WriteReport, 'events'>;
 /**
  * Starts writing queued events into Postgres. Any number of sinks share the work.
  *
- * While Postgres is away or not migrated no job fails and none uses up an attempt: the queue rests and tries again. Rows that Postgres
- * refuses become dead letters. Everything else is a fault of ours: the job is tried again with growing delays and stays
- * in the queue as failed.
+ * While Postgres is away or not migrated no job fails and none uses up an attempt: the queue pauses and tries again. Rows
+ * that Postgres refuses become dead letters. Everything else is a fault of ours: the job is tried again with growing delays
+ * and stays in the queue as failed.
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createSink(options: SinkOptions): Sink {

@@ -56,7 +56,7 @@ export function quota(
   };
 }
 
-/** A stretch of the calendar. */
+/** One period of the calendar. */
 export type QuotaPeriod = 'day' | 'month';
 
 const DAY_MS = 86_400_000;
