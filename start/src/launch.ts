@@ -132,7 +132,7 @@ const MAINTENANCE_CONNECTIONS = 8;
 /** A partition's detachment waits for the transactions that use it, in ms. */
 const MAINTENANCE_STATEMENT_MS = 60_000;
 
-/** Starts what the worker's process has: the way of events into Postgres, schedules and self-observation. */
+/** Starts what the worker's process has: the way of events into Postgres, schedules and monitor. */
 export async function startBackground(options: BackgroundOptions): Promise<void> {
   const {
     redisUrl,

@@ -90,7 +90,7 @@ export function exchangeOver(
 /**
  * A command as it may be carried out for its sender. What a process believes is put back where Redis lost it, so of one that
  * may not move breakers by hand a belief in a forced state counts for nothing, and its report, which then has no epoch, is
- * recorded and not counted. Who changes by hand is who sends it, and messages are masked, whatever sent them.
+ * recorded and not counted. The actor of a manual change is the sender, and messages are masked, whatever sent them.
  */
 function believed(sender: Sender, { known, action }: SentCommand): Pick<SentCommand, 'known' | 'action'> {
   const own = mastered(sender, action);

@@ -41,7 +41,7 @@ it('tells of all commands and of the exit codes in its help', async () => {
     '  migrate [options]       migrate the database to this version, and create the',
     '                          partitions of this month and the next three',
     '  worker [options]        run the worker until SIGTERM or SIGINT: audit trail,',
-    '                          schedules, self-observation',
+    '                          schedules, monitor',
     '  maintenance             clean up, create partitions, archive',
     '  queries [options]       run the monitoring queries: blocks, breaker events,',
     '                          archival history',

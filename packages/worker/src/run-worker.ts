@@ -29,7 +29,7 @@ export interface RunWorkerOptions {
   readonly telemetry?: boolean;
 }
 
-/** The whole of a worker: trail, schedules, self-observation and its connections. */
+/** The whole of a worker: trail, schedules, monitor and its connections. */
 export interface RunningWorker {
   /**
    * Hands over what was read, ends after the batches at hand, and disconnects; within `shutdownTimeoutMs` and a quarter of a

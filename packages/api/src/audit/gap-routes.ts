@@ -37,7 +37,7 @@ function resolveRoute(app: ApiApp, db: ConnectionSource & Queryable, guard: Guar
     path: '/v1/audit/gaps/{id}/resolve',
     tags: ['audit'],
     operationId: 'resolveGap',
-    summary: 'Say that a gap was looked into, and why: it counts for no alert any more',
+    summary: 'Resolve a gap with a reason: it no longer counts for alerts',
     security,
     middleware: [middleware, readBody()],
     request: { params: z.object({ id: uuid() }), body: jsonBody(resolution) },

@@ -113,12 +113,12 @@ export function countRequests(limiter: Pick<Limiter, 'consume'>): CountRequest {
 }
 
 function tooManyRequests(ms: number): Response {
-  const detail = 'This key has asked as often as it may within a minute.';
+  const detail = 'This key has sent as many requests as it may within a minute.';
   return problem('too-many-requests', { detail }, { 'Retry-After': String(Math.ceil(ms / 1_000)) });
 }
 
 /** 429: the address has sent too many credentials that are not valid. */
 export function tooManyAttempts({ retryAfterMs }: TooManyAttempts): Response {
-  const detail = 'Too many credentials from this address were not valid.';
+  const detail = 'This address has sent too many invalid credentials.';
   return problem('too-many-attempts', { detail }, { 'Retry-After': String(Math.ceil(retryAfterMs / 1_000)) });
 }

@@ -49,18 +49,18 @@ const body = strictObject({
   why: boundedText(500).nullable().optional(),
   // What GET adds: a breaker that was read can be sent back with a mode.
   name: boundedText(128).optional().openapi({ description: 'As in the path.' }),
-  preset: boundedText(64).optional().openapi({ description: 'As in the query, or in its place.' }),
+  preset: boundedText(64).optional().openapi({ description: 'As in the query, or instead of it.' }),
   fleetState: ignored,
   epoch: ignored,
   sinceMs: ignored,
   refusesForMs: ignored,
   openings: ignored,
   reason: ignored,
-  who: z.unknown().optional().openapi({ description: 'Ignored: it is who sends this.' }),
+  who: z.unknown().optional().openapi({ description: 'Ignored: the actor is the sender.' }),
   isStale: ignored,
   forMs: wholeNumber(1, 86_400_000)
     .optional()
-    .openapi({ description: 'A forced state ends by itself after so long. Absent = it stays.' }),
+    .openapi({ description: 'A forced state ends after this time. Absent: no expiry.' }),
 }).openapi('BreakerRequest');
 
 /** `/v1/breakers`: their states, and manual control. */
@@ -121,7 +121,7 @@ function changeRoute(app: ApiApp, places: BreakerSources, guard: Guard): void {
     path: '/v1/breakers/{name}',
     operationId: 'setBreaker',
     tags: ['breakers'],
-    summary: 'Force a breaker open or closed, isolate it, or give it back to itself, in the whole fleet',
+    summary: 'Force a breaker open or closed, isolate it, or return it to automatic control, in the whole fleet',
     security,
     middleware: [middleware, readBody()],
     request: { params, query, body: jsonBody(body) },

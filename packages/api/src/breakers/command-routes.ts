@@ -101,15 +101,17 @@ function note(most: number): z.ZodString {
 }
 
 const config = strictObject({
-  version: wholeNumber(0, 2 ** 31 - 1).openapi({ description: 'Of two the higher holds; 0 of who calls nothing.' }),
+  version: wholeNumber(0, 2 ** 31 - 1).openapi({
+    description: 'The higher of two holds; 0: a process that makes no calls.',
+  }),
   trip: strictObject({
-    failures: wholeNumber(0, 10_000).openapi({ description: 'In a row; 0: they trip nothing.' }),
+    failures: wholeNumber(0, 10_000).openapi({ description: 'Failures in a row; 0: they never trip.' }),
     forgetMs: span,
     over: enumOf(['time', 'count']),
     size: span,
     staleMs: span,
     minimumCalls: wholeNumber(1, 1_000_000),
-    failureRate: numberWithin(0, 2).openapi({ description: 'A share; 2: none trips.' }),
+    failureRate: numberWithin(0, 2).openapi({ description: 'A share; 2: it never trips.' }),
     slowRate: numberWithin(0, 2),
   }),
   trips: flag,
@@ -163,12 +165,12 @@ const batch = strictObject({
   quotaMs: span,
   samples: z.array(note(500), { error: mustBe('a list') }).max(10, 'must hold at most 10 messages'),
 }).openapi('BreakerBatch', {
-  description: 'What some calls came to; leading and trailing failures are those in a row at its ends.',
+  description: 'Outcomes of some calls; leading and trailing failures are those in a row at the two ends.',
 });
 
 const kinds = ['success', 'failure', 'quota', 'answered', 'neutral'] as const;
 const leaseId = boundedText(128);
-const who = z.unknown().optional().openapi({ description: 'Ignored: it is who sends this.' });
+const who = z.unknown().optional().openapi({ description: 'Ignored: the actor is the sender.' });
 const action = z
   .discriminatedUnion(
     'type',

@@ -142,7 +142,7 @@ async function sendFigures(
 }
 
 function tooManyStreams(): Response {
-  const detail = 'This key, or all together, have as many pages open as may be. Close one.';
+  const detail = 'Too many pages are open, with this key or in all. Close one.';
   return problem('too-many-streams', { detail }, { 'Retry-After': '5' });
 }
 

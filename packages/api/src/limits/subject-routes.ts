@@ -46,7 +46,7 @@ function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
     method: 'post',
     path: '/v1/limits/{policy}/reset',
     operationId: 'reset',
-    summary: 'Forget what a subject used, and its block',
+    summary: 'Delete a subject’s usage and its block',
     request: { params, body: jsonBody(body) },
     responses: { 204: { description: 'Forgotten.' }, ...refused },
   });
@@ -80,7 +80,7 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
     method: 'post',
     path: '/v1/limits/{policy}/unblock',
     operationId: 'unblock',
-    summary: 'Lift a block; what was used stays used',
+    summary: 'Lift a block; the usage stays',
     request: { params, body: jsonBody(body) },
     responses: { 200: json(z.object({ wasBlocked: z.boolean() }), 'Whether there was a block.'), ...refused },
   });

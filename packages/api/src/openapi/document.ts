@@ -23,9 +23,9 @@ export function openApiDocument(app: ApiApp): object {
       { name: 'breakers', description: 'Circuit breakers across the fleet.' },
       { name: 'audit', description: 'The trail in Postgres.' },
       { name: 'metrics', description: 'Samples and their statistics.' },
-      { name: 'maintenance', description: 'What cron calls.' },
-      { name: 'keys', description: 'Who may use this API.' },
-      { name: 'health', description: 'What a load balancer asks.' },
+      { name: 'maintenance', description: 'Maintenance jobs, for cron.' },
+      { name: 'keys', description: 'Keys of this API.' },
+      { name: 'health', description: 'Health, for load balancers.' },
     ],
   });
   for (const [route, operations] of Object.entries(document.paths ?? {})) {

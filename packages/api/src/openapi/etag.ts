@@ -46,7 +46,7 @@ export const ifChanged: z.ZodObject = z.object({
 /** The request headers of a conditional change. */
 export const ifUnchanged: z.ZodObject = z.object({
   'If-Match': z.string().optional().openapi({
-    description: 'The tag of what is to be changed, or *: 412 if it is another one now. Absent: whatever it is.',
+    description: 'The tag of what is to be changed, or *: 412 if it is another one now. Absent: no condition.',
   }),
   'If-None-Match': z.string().optional().openapi({ description: '*: 412 if there is one already.' }),
 });
@@ -85,7 +85,7 @@ export function conditionOf<Stored>(
 export function refuseConditions(context: Context<ApiEnv>): void {
   for (const name of ['If-Match', 'If-None-Match'] as const) {
     if (context.req.header(name) === undefined) continue;
-    throw problemException(fieldProblem('invalid-request', name, 'is not heeded here: it must be absent'));
+    throw problemException(fieldProblem('invalid-request', name, 'is not supported here: it must be absent'));
   }
 }
 

@@ -22,14 +22,14 @@ const meanings: Readonly<Record<Refusal, string>> = {
   401: 'No key, or one that is not valid.',
   403: 'The key lacks the scope.',
   404: 'There is no such thing.',
-  409: 'It was done before, or is being done.',
-  412: 'It is not what `If-Match` or `If-None-Match` say.',
+  409: 'It was done before, or is in progress.',
+  412: 'The stored entry does not meet `If-Match` or `If-None-Match`.',
   413: 'The body is too large.',
   415: 'The body is not JSON.',
   422: 'The Idempotency-Key was used for another request.',
   429: 'Too many requests; `Retry-After` says when to ask again.',
   500: 'It was tried, and failed.',
-  503: 'What answers this is away right now.',
+  503: 'A service that this route needs is unavailable.',
 };
 
 /** How a route describes one of its refusals. */

@@ -24,7 +24,7 @@ const numbers = {
 };
 const body = strictObject({ ...numbers, ...reachIgnored, policy: policyName.optional(), subject }).openapi(
   'OverrideRequest',
-  { description: 'What is left out is as the policy says.' },
+  { description: 'An option that is left out is the policy’s.' },
 );
 
 const shown: z.ZodType<Override> = z
@@ -107,8 +107,8 @@ function setRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     path,
     tags: ['policies'],
     operationId: 'setOverride',
-    summary: 'Give a subject, or all that fit a pattern such as org-7:*, other numbers',
-    description: `What they used stays used. ${onCondition}`,
+    summary: 'Set other options for a subject, or for all that match a pattern such as org-7:*',
+    description: `Their usage stays. ${onCondition}`,
     security,
     middleware: [middleware, readBody()],
     request: { params, headers: ifUnchanged, body: jsonBody(body) },
@@ -134,7 +134,7 @@ function removeRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     path,
     tags: ['policies'],
     operationId: 'removeOverride',
-    summary: 'Let the policy count for them again',
+    summary: 'Remove an exception: the policy applies again',
     ...guard('operate'),
     request: { params, query, headers: ifUnchanged },
     responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 412, 503) },

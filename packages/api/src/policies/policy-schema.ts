@@ -26,7 +26,7 @@ const common = {
     .optional()
     .openapi({
       description:
-        'Units that a process takes in advance; null = none. Absent = as the policy has it whose place this one takes.',
+        'Units that a process takes in advance; null = none. Absent: as in the policy that this one replaces.',
     }),
   // What GET adds: a policy that was read can be changed and sent back.
   name: policyName.optional().openapi({ description: 'As in the path.' }),

@@ -96,7 +96,7 @@ function register(registry: Registry, prefix: string): Shared {
     transitions_total: new Counter(
       options('transitions_total', 'Transitions that this instance made.', ['from', 'to', 'reason']),
     ),
-    probe_leases_total: new Counter(options('probe_leases_total', 'What became of leases for probes.', ['event'])),
+    probe_leases_total: new Counter(options('probe_leases_total', 'Outcomes of leases for probes.', ['event'])),
     flush_duration_seconds: new Histogram({
       ...bare('flush_duration_seconds', 'From sending a report to its reply.'),
       buckets: flushBuckets,

@@ -18,7 +18,7 @@ export class InitError extends Error {
     const why = cause instanceof Error ? cause.message : String(cause);
     super(
       code === 'file_exists'
-        ? `${file} exists already, and no file is ever overwritten: move it away, or choose another folder by --into`
+        ? `${file} exists already, and no file is ever overwritten: move it, or choose another folder with --into`
         : `${file} cannot be written: ${why}`,
       { cause },
     );

@@ -116,7 +116,7 @@ function seconds(value: string): number {
 /** `spillway worker`. */
 export function workerCommand({ env, runWorker }: CliContext): Command {
   return new Command('worker')
-    .description('run the worker until SIGTERM or SIGINT: audit trail, schedules, self-observation')
+    .description('run the worker until SIGTERM or SIGINT: audit trail, schedules, monitor')
     .addHelpText(
       'after',
       '\nNeeds REDIS_URL and DATABASE_URL; see the README for the other variables. Logs are JSON lines.',

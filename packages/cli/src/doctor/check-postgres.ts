@@ -77,10 +77,10 @@ async function checkPrivileges(connection: Connection): Promise<Check> {
     .slice(0, 5)
     .map(({ object, grantee, privileges }) => `${grantee}: ${privileges} on ${object}`);
   const more = exposures.length > shown.length ? [`and ${exposures.length - shown.length} more`] : [];
-  const found = exposures.length === 0 ? "open to nobody but Spillway's roles" : [...shown, ...more].join('; ');
+  const found = exposures.length === 0 ? "open to Spillway's roles only" : [...shown, ...more].join('; ');
   return check('DATABASE_URL privileges', found, exposures.length === 0, {
     status: 'fail',
-    advice: 'Run spillway migrate as the owner of the tables, which takes them away.',
+    advice: 'Run spillway migrate as the owner of the tables, which revokes them.',
   });
 }
 

@@ -80,8 +80,7 @@ export async function archivePartitions(
 
 /** What a look at the catalog tells. */
 function untouchable({ kind, mine, detaching }: RangePartition): Moved | undefined {
-  if (detaching)
-    return { kind: 'late', why: 'somebody has half detached it: ALTER TABLE … DETACH PARTITION … FINALIZE' };
+  if (detaching) return { kind: 'late', why: 'it is half detached: ALTER TABLE … DETACH PARTITION … FINALIZE' };
   if (kind === 'p') return { kind: 'unfit', why: 'it is partitioned itself' };
   if (kind !== 'r') return { kind: 'unfit', why: 'it is a foreign table' };
   return mine ? undefined : { kind: 'unfit', why: 'this user is not its owner' };

@@ -6,7 +6,7 @@ import { auditDeadLetters, auditGaps } from '../schema/audit.ts';
  * - maintenance: the worker's jobs. Moves, deletes and sums up by age; owns the archives and system_metrics, as attaching a
  *   partition demands.
  * - reader: dashboards. Reads everything but keys.
- * - api: the keys of the HTTP API, metrics that are posted to it, changes by hand, and that a gap is resolved. Its user is a member of
+ * - api: the keys of the HTTP API, metrics that are posted to it, manual changes, and resolved gaps. Its user is a member of
  *   reader too, and can neither change nor delete what is in the trail or in the archives, nor archive.
  */
 export const roleNames = ['spillway_writer', 'spillway_maintenance', 'spillway_reader', 'spillway_api'] as const;

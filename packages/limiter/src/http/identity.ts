@@ -91,7 +91,7 @@ async function orElse(
   return (await named) ?? next();
 }
 
-/** How {@link byApiKey} tells keys that were given out from made-up ones. */
+/** How {@link byApiKey} verifies keys. */
 export interface ByApiKeyOptions {
   /**
    * Whether this key was given out and still holds. The request waits for it, so it needs a deadline of its own where it
@@ -130,7 +130,7 @@ export function byApiKey(
   if (typeof verify !== 'function') {
     throw new LimiterInputError(
       'verify',
-      `must be a function that tells keys that were given out from made-up ones, not ${shown(verify)}`,
+      `must be a function that returns whether a key is valid, not ${shown(verify)}`,
     );
   }
   wholeNumberWithin('cacheMs', cacheMs, 0, 86_400_000);

@@ -77,7 +77,7 @@ export async function limitRequest<Req extends RequestHeaders, Of>(
     // Most identities are known at once: they don't pay for the few that have to be waited for.
     const subject: string | null | undefined = typeof named === 'string' ? named : await named;
     if (subject === undefined || subject === null) {
-      return badRequest('identity', 'is missing: the request does not say who is asking');
+      return badRequest('identity', 'is missing: the request has no identity');
     }
     if (typeof subject !== 'string') {
       throw new LimiterInputError(

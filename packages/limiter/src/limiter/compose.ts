@@ -40,7 +40,7 @@ const DENY_ENTRIES = 100_000;
 const LIVE_DEADLINE_MS = 1_000;
 
 const UNHEARD =
-  'Changes and blocks by hand are not heard at once, and blocks are not remembered in this process: allow the channels &spillway:*';
+  'This process receives manual changes and blocks late, and caches no blocks: allow the channels &spillway:*';
 
 const DISAGREED = 'One subject has two windows, each with the whole limit';
 

@@ -239,7 +239,7 @@ function readEntry(field: string, value: string, into: Building): void {
   } else if (field === fields.file()) {
     into.file = checkAppliedFile(parseObject(value));
   } else {
-    throw new TypeError('it is of no known kind');
+    throw new TypeError('its kind is unknown');
   }
 }
 
@@ -258,7 +258,7 @@ export function readBlockValue(json: string): number {
 function readPolicy(name: string, json: string): Policy {
   const options = { ...parseObject(json), name };
   if (isPolicyShaped(options)) return definePolicy(options);
-  throw new TypeError('it is no policy');
+  throw new TypeError('it is not a policy');
 }
 
 /** Whether it has what a policy can't do without; definePolicy checks the values of all there is. */
@@ -269,5 +269,5 @@ function isPolicyShaped(options: { readonly name: string }): options is PolicyOp
 function parseObject(json: string): object {
   const value: unknown = JSON.parse(json);
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw new TypeError('it is no JSON object');
+  throw new TypeError('it is not a JSON object');
 }

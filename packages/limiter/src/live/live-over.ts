@@ -28,9 +28,7 @@ import { liveView } from './table.ts';
 export interface LivePoliciesOptions extends LiveOptions {
   /** Namespace of the limiters. @default none */
   readonly namespace?: string;
-  /**
-   * Author of the changes in the trail: 1 to 200 characters. @default the program and its host, `app:server.js@web-3`
-   */
+  /** Author in the trail, 1 to 200 characters. @default the program and its host, `app:server.js@web-3` */
   readonly actor?: string;
   /** Most audit events that may wait in one shard's outbox; more are counted as dropped. @default 100000 */
   readonly outboxCap?: number;

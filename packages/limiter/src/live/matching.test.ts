@@ -78,7 +78,7 @@ describe('a list of networks', () => {
   it.each(['2001:db8:1:2::99', '2001:db8:7:2::/64', '2001:db8::/57'])(
     'refuses %s, which is less than one client, and names what to write',
     (entry) => {
-      expect(() => checkListEntry(entry)).toThrow(/would match nobody.*Name "2001:db8:.*\/56", or "ip:2001:db8:/);
+      expect(() => checkListEntry(entry)).toThrow(/would match no subject.*Name "2001:db8:.*\/56", or "ip:2001:db8:/);
     },
   );
 

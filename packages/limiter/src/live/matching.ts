@@ -35,7 +35,7 @@ export function listedNetwork(text: string): string | undefined {
   const client = canonicalNetwork({ base: network.base, bits: CLIENT_BITS });
   throw new LimiterInputError(
     'entry',
-    `would match nobody: byIp counts a /${CLIENT_BITS} of IPv6 as one client. Name "${client}", or ` +
+    `would match no subject: byIp counts a /${CLIENT_BITS} of IPv6 as one client. Name "${client}", or ` +
       `"${IP_PREFIX}${stored}" where its ipv6Prefix is ${network.bits} or more`,
   );
 }

@@ -166,7 +166,7 @@ const MEANINGS: Readonly<Record<ApiFaultCode, readonly [RedisFault['kind'], stri
   authentication: ['installation', 'the API does not know the key'],
   access_denied: [
     'installation',
-    'the key lacks a scope: decide for limits, report for breakers, operate for changes by hand',
+    'the key lacks a scope: decide for limits, report for breakers, operate for manual changes',
   ],
   unknown_command: ['installation', 'the API has no such policy, or the URL is not that of an API'],
   client_error: ['installation', 'the API refuses the request, or its answer cannot be read'],

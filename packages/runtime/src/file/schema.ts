@@ -71,7 +71,7 @@ const override = strictObject({
   windowMs: windowMs.optional(),
   blockMs: blockMs.optional(),
   mode: mode.optional(),
-}).describe('Other numbers for a subject; what is left out is as the policy has it');
+}).describe('Other options for a subject; an option that is left out is the policy’s');
 
 const rateWindow = z
   .discriminatedUnion(

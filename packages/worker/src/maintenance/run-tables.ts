@@ -161,7 +161,7 @@ export async function agreedNow(db: Queryable, clocks: Readonly<Record<string, C
     const ms = await withTimeout(READ_TIMEOUT_MS, read()).catch(() => undefined);
     if (ms !== undefined) readings.push([name, ms]);
   }
-  if (readings.length < 2) throw new Error('no second clock gives an answer: nothing is deleted or archived');
+  if (readings.length < 2) throw new Error('no second clock answered: nothing is deleted or archived');
   const earliest = Math.min(...readings.map(([, ms]) => ms));
   const latest = Math.max(...readings.map(([, ms]) => ms));
   if (!(latest - earliest <= TOLERANCE_MS)) {

@@ -102,7 +102,7 @@ export function startMonitor(options: MonitorOptions): Monitor {
       await record(options, observation, intervalMs, countCapacity);
     } catch (error) {
       last = { error };
-      logger.warn({ err: error }, 'observe: could not look');
+      logger.warn({ err: error }, 'monitor: could not measure the trail');
     }
   });
   return {
@@ -210,7 +210,7 @@ function capacityCounter({ pool, logger }: MonitorOptions): () => Promise<void> 
     for (const { figure, error } of await recordCapacity(pool, CAPACITY_EVERY_MS * 0.9)) {
       if (told.has(figure)) continue;
       told.add(figure);
-      logger.warn({ err: error, figure }, "observe: the dashboard's capacity could not be counted");
+      logger.warn({ err: error, figure }, "monitor: the dashboard's capacity could not be counted");
     }
   };
 }

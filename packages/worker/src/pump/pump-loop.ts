@@ -70,7 +70,8 @@ export async function runPumpLoop(options: PumpLoopOptions, stop: AbortSignal): 
     if (cutOff.length > 0) await inFlight.begin(cutOff);
     await inFlight.finished();
   } catch (error) {
-    if (!memory.sees(error)) logger.warn({ err: error }, 'pump: could not look for what it was given at its end');
+    if (!memory.sees(error))
+      logger.warn({ err: error }, 'pump: could not read the entries that Redis gave it at its end');
   }
 }
 

@@ -63,7 +63,7 @@ function uuid(value: string): string {
 }
 
 function why(value: string): string {
-  if (value.trim() === '') throw new InvalidArgumentError('It must say why.');
+  if (value.trim() === '') throw new InvalidArgumentError('It must be a text that gives the reason.');
   return value;
 }
 
@@ -77,7 +77,7 @@ export function reconcileCommand(context: CliContext): Command<[], { dryRun?: tr
     .action(async ({ dryRun = false }) => {
       const report = await look(context, dryRun);
       if (report === 'busy') {
-        output.result({ status: 'busy' }, 'Another process is at it.');
+        output.result({ status: 'busy' }, 'Another process is reconciling already.');
         end(exitCodes.partial);
         return;
       }

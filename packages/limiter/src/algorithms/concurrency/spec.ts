@@ -18,7 +18,7 @@ export interface ConcurrencyOptions extends WindowOption {
 export const concurrency: AlgorithmSpec<ConcurrencyRule> = {
   name: 'concurrency',
   options: [],
-  refuses: { blockMs: 'must be 0: who waits for a slot has done nothing wrong' },
+  refuses: { blockMs: 'must be 0: a policy of slots does not block' },
   maxLimit: MAX_LOG_LIMIT,
   holdsSlots: true,
   sentAlike: true,
