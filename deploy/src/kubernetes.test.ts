@@ -157,7 +157,7 @@ it('scales workers by a metric that they have and that the adapter passes on', a
   expect(await deployText('kubernetes/prometheus-adapter.yaml')).toContain(`as: ${name}\n`);
   // The registry alone has the pump's and the sink's; what the observer sees is in the test of the rules' metrics.
   expect(await workerRegistry().registry.metrics()).toContain('spillway_worker_jobs_total');
-  expect(await deployText('prometheus/rules/audit.rules.yml')).toContain(`max(${name})`);
+  expect(await deployText('prometheus/rules.yml')).toContain(`max(${name})`);
 });
 
 it('lets out what the secrets of the example point at, and closes everything else', async () => {
