@@ -20,9 +20,9 @@ const loaders = new Map<string, () => Promise<CommandFactory>>([
   ['doctor', async () => (await import('./doctor/doctor.ts')).doctorCommand],
   ['audit', async () => (await import('./commands/audit/audit.ts')).auditCommand],
   ['key', async () => (await import('./commands/key.ts')).keyCommand],
-  ['subject', async () => (await import('./commands/subject.ts')).subjectCommand],
-  ['apply', async () => (await import('./commands/policy-file.ts')).applyCommand],
-  ['export', async () => (await import('./commands/policy-file.ts')).exportCommand],
+  ['subject', async () => (await import('./commands/live.ts')).subjectCommand],
+  ['apply', async () => (await import('./commands/live.ts')).applyCommand],
+  ['export', async () => (await import('./commands/live.ts')).exportCommand],
 ]);
 
 /** The command that a command line names; all of them where it names none, since help and suggestions list them. */

@@ -46,7 +46,7 @@ export { memoryStore } from './store/memory-store.ts';
 export type { MemoryStoreOptions } from './store/memory-store.ts';
 export type { LimiterStore, StoreRequest, StoreWindow } from './store/store.ts';
 export type { Held } from './limiter/waiting.ts';
-export type { QuotaPeriod } from './algorithms/quota/memory.ts';
+export type { QuotaPeriod } from './algorithms/quota/quota.ts';
 export type { Lease, OnUnavailable, PolicyMode } from './algorithms/algorithm.ts';
 export type { Algorithm, AlgorithmRule, Policy } from './algorithms/registry.ts';
 export type {

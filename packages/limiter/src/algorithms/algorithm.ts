@@ -1,6 +1,6 @@
 /*
- * What an algorithm is to the rest of the limiter. Each has a folder: `spec.ts` says how its policies are checked and sent,
- * `memory.ts` counts in this process, `redis.lua` in Redis, `README.md` explains it. `registry.ts` lists them.
+ * What an algorithm is to the rest of the limiter. Each has a folder: `NAME.ts` explains it, says how its policies are checked
+ * and sent, and counts in this process; `redis.lua` counts in Redis. `registry.ts` lists them.
  */
 
 /** The highest limit of an algorithm that keeps counts. */

@@ -1,10 +1,10 @@
 import type { AlgorithmSpec, PolicyBase, WindowOption } from './algorithm.ts';
-import { concurrency, type ConcurrencyOptions, type ConcurrencyRule } from './concurrency/spec.ts';
-import { fixedWindow, type FixedWindowOptions, type FixedWindowRule } from './fixed-window/spec.ts';
-import { quota, type QuotaOptions, type QuotaRule } from './quota/spec.ts';
-import { slidingLog, type SlidingLogOptions, type SlidingLogRule } from './sliding-log/spec.ts';
-import { slidingWindow, type SlidingWindowOptions, type SlidingWindowRule } from './sliding-window/spec.ts';
-import { tokenBucket, type TokenBucketOptions, type TokenBucketRule } from './token-bucket/spec.ts';
+import { concurrency, type ConcurrencyOptions, type ConcurrencyRule } from './concurrency/concurrency.ts';
+import { fixedWindow, type FixedWindowOptions, type FixedWindowRule } from './fixed-window/fixed-window.ts';
+import { quota, type QuotaOptions, type QuotaRule } from './quota/quota.ts';
+import { slidingLog, type SlidingLogOptions, type SlidingLogRule } from './sliding-log/sliding-log.ts';
+import { slidingWindow, type SlidingWindowOptions, type SlidingWindowRule } from './sliding-window/sliding-window.ts';
+import { tokenBucket, type TokenBucketOptions, type TokenBucketRule } from './token-bucket/token-bucket.ts';
 
 /** The members of a {@link Policy} that depend on its algorithm. */
 export type AlgorithmRule =

@@ -4,7 +4,7 @@ import { readConfig } from '../config.ts';
 import { LocalServerError, invalidOption } from '../errors.ts';
 import { checkPort, loopback, startOnPort } from '../port.ts';
 import { findProgram, canInstallWithApt, installWithApt, type OnProgress } from '../programs.ts';
-import { LocalRunner } from '../process/local-runner.ts';
+import { LocalRunner } from '../process.ts';
 import { ManagedServer, type Server, type WorkDirectory, openWorkDirectory } from '../server.ts';
 import { withClient, withDatabase } from './databases.ts';
 import { findRunAs, giveTo } from './data-directory.ts';

@@ -4,7 +4,7 @@ import { invalidOption } from '../errors.ts';
 import { checkPort, loopback, startOnPort } from '../port.ts';
 import { requireContainerEngine, containerDeadlineMs, postgresImage } from '../container/docker.ts';
 import { ContainerRunner } from '../container/container-runner.ts';
-import { LocalRunner } from '../process/local-runner.ts';
+import { LocalRunner } from '../process.ts';
 import { ManagedServer, type Runner, closeWorkDirectory, type WorkDirectory, openWorkDirectory } from '../server.ts';
 import { resolveStack, ExternalServer } from '../stack.ts';
 import { ensureDatabase, withClient, withDatabase, type PostgresServer, withDatabases } from './databases.ts';

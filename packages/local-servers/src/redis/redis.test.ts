@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { childrenOf } from '../process/processes.ts';
+import { childrenOf } from '../process.ts';
 import { type RedisCluster, startRedisCluster } from './start-redis-cluster.ts';
 import { type RedisSentinelSet, startRedisSentinel } from './start-redis-sentinel.ts';
 import { connectOnce, startRedis } from './start-redis.ts';

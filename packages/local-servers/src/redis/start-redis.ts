@@ -6,7 +6,7 @@ import { resolveStack, ExternalServer } from '../stack.ts';
 import { type InstallOptions, requireRedisProgram } from '../programs.ts';
 import { mkdir } from 'node:fs/promises';
 import { ContainerRunner } from '../container/container-runner.ts';
-import { LocalRunner } from '../process/local-runner.ts';
+import { LocalRunner } from '../process.ts';
 import { Redis } from 'ioredis';
 
 /** A Redis that is up. Its URL has the form `redis://127.0.0.1:PORT`. */

@@ -1,4 +1,4 @@
--- Slots that are held: README.md beside this file. How sections work: ../README.md.
+-- Slots that are held: concurrency.ts beside this file. How sections work: ../README.md.
 --
 -- The rule's text is the holder's id of 8 characters; one holder may have several slots.
 -- Body: 14 bytes a slot, the first to end first: 6 bytes end of its time (ms), 8 bytes holder.

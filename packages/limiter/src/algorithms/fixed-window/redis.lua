@@ -1,4 +1,4 @@
--- The fixed window: README.md beside this file. How sections work: ../README.md.
+-- The fixed window: fixed-window.ts beside this file. How sections work: ../README.md.
 --
 -- Base: begin of the window. Body: 4 bytes units, 6 bytes time of the last unit (ms).
 --- @number 2

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Temporal } from 'temporal-polyfill';
 import { describe, expect, it } from 'vitest';
-import { isTimeZone, periodStarts } from './memory.ts';
+import { isTimeZone, periodStarts } from './quota.ts';
 
 const iso = (starts: readonly number[]): string[] => starts.map((start) => new Date(start).toISOString());
 

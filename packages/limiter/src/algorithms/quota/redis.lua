@@ -1,4 +1,4 @@
--- The quota of a calendar's day or month: README.md beside this file. How sections work: ../README.md.
+-- The quota of a calendar's day or month: quota.ts beside this file. How sections work: ../README.md.
 --
 -- The rule's text holds the starts of a few periods around the client's idea of now, in ms separated by blanks: the period
 -- that the server's time lies in is taken. When there is none, w.stale is set: the client, which then knows the

@@ -1,4 +1,4 @@
--- The exact sliding log: README.md beside this file. How sections work: ../README.md.
+-- The exact sliding log: sliding-log.ts beside this file. How sections work: ../README.md.
 --
 -- Body: 5 bytes for each admitted unit, its time less the base, oldest first. Offsets are 40 bits, 34 years: a window whose
 -- base is half of that ago is written on a new base, by the general way.

@@ -1,4 +1,4 @@
--- The sliding window in buckets: README.md beside this file. How sections work: ../README.md.
+-- The sliding window in buckets: sliding-window.ts beside this file. How sections work: ../README.md.
 --
 -- Body: 6 bytes index of the newest bucket, 5 bytes width of a bucket (ms), 4 bytes sum of the counts, then 4 bytes for
 -- each of the buckets' counts (the rule's extra and one more), newest first. The newest bucket's count and the sum stand

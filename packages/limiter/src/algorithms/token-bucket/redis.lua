@@ -1,4 +1,4 @@
--- The token bucket: README.md beside this file. How sections work: ../README.md.
+-- The token bucket: token-bucket.ts beside this file. How sections work: ../README.md.
 --
 -- Base: time of the level. Body: 8 bytes level (double, in units × window), 5 bytes window (ms) by which it is scaled.
 -- The time to live is set a window further ahead than the level needs, so that it is moved on once a window at most.

@@ -1,4 +1,64 @@
-import type { ChangingPolicy, Charge, Counter } from '../algorithm.ts';
+import { wholeNumberWithin } from '../../checks.ts';
+import {
+  type AlgorithmSpec,
+  type ChangingPolicy,
+  type Charge,
+  type Counter,
+  MAX_LIMIT,
+  type PolicyOf,
+  type WindowOption,
+} from '../algorithm.ts';
+
+/*
+ * Sliding window in buckets
+ *
+ * For limits too large for a log. The window is cut into buckets of equal width, counted from 1970 on, so that a trailing window touches at
+ * most one more. All buckets that it touches count whole, the oldest too: never are more than the limit admitted in any trailing window, at the
+ * price that units leave up to one bucket's width late. Weighing the oldest bucket instead, as is common, admits up to twice the limit.
+ *
+ * Where the window or the number of buckets has changed since, the units of a bucket count as if they had come in its last moment.
+ */
+
+const MAX_BUCKETS = 120;
+
+/** Into how many buckets a window is cut unless its policy says so. */
+const DEFAULT_BUCKETS = 20;
+
+/** The rule of a policy that counts units by stretches of its window. */
+export interface SlidingWindowRule {
+  readonly algorithm: 'sliding-window';
+  /** Into how many the window is cut. */
+  readonly buckets: number;
+}
+
+/** Never above the limit in any trailing window; units leave up to one bucket late. */
+export interface SlidingWindowOptions extends WindowOption {
+  readonly algorithm: 'sliding-window';
+  /** Into how many the window is cut, 2 to 120. @default 20 */
+  readonly buckets?: number;
+}
+
+/** The sliding window in buckets. */
+export const slidingWindow: AlgorithmSpec<SlidingWindowRule> = {
+  name: 'sliding-window',
+  options: ['buckets'],
+  refuses: {},
+  maxLimit: MAX_LIMIT,
+  holdsSlots: false,
+  sentAlike: true,
+  rule: ({ buckets = DEFAULT_BUCKETS }, field) => ({
+    algorithm: 'sliding-window',
+    buckets: wholeNumberWithin(field('buckets'), buckets, 2, MAX_BUCKETS),
+  }),
+  grainMs: bucketMs,
+  parameter: ({ buckets }) => buckets,
+  text: (policy, { spareMs }) => String(policy.windowMs + 2 * bucketMs(policy) + spareMs),
+  counter,
+};
+
+function bucketMs({ windowMs, buckets }: PolicyOf<SlidingWindowRule>): number {
+  return Math.ceil(windowMs / buckets);
+}
 
 /** Units by the index of their bucket, oldest first, and how wide the buckets are. */
 interface Buckets {
@@ -9,7 +69,7 @@ interface Buckets {
 }
 
 /** Counts by bucket. */
-export function slidingWindow(
+function counter(
   policy: () => ChangingPolicy<{ readonly buckets: number }>,
   charges: readonly Charge[],
   now: number,

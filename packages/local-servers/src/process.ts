@@ -1,14 +1,14 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import path from 'node:path';
-import { LocalServerError } from '../errors.ts';
-import { freeze, slay, thaw } from './processes.ts';
-import { type Runner, closeWorkDirectory, type WorkDirectory, pollUntil } from '../server.ts';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { LocalServerError } from './errors.ts';
+import { closeWorkDirectory, pollUntil, type Runner, type WorkDirectory } from './server.ts';
 
 /** How much of a server's log is worth quoting in an error. */
 const quotedLines = 15;
@@ -107,7 +107,7 @@ export class LocalRunner implements Runner {
   }
 }
 
-const guardScript = fileURLToPath(new URL('../../scripts/supervise.sh', import.meta.url));
+const guardScript = fileURLToPath(new URL('../scripts/supervise.sh', import.meta.url));
 
 /** What a guarded server is and how it likes to be stopped. */
 export interface SupervisedCommand {
@@ -195,4 +195,62 @@ function isReadable(stream: unknown): stream is Readable {
 function unreference(child: ChildProcess): void {
   child.unref();
   for (const stream of child.stdio) if (stream instanceof Socket) stream.unref();
+}
+
+const run = promisify(execFile);
+
+/**
+ * Direct children of a process. Postgres gives each backend a session of its own, so signalling the
+ * process group would miss them.
+ */
+export async function childrenOf(pid: number): Promise<readonly number[]> {
+  try {
+    const list = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return list.split(' ').filter(Boolean).map(Number);
+  } catch {
+    // No /proc (macOS), a kernel without the file, or the process is gone: ask ps.
+    return childrenByPs(pid);
+  }
+}
+
+async function childrenByPs(pid: number): Promise<readonly number[]> {
+  try {
+    const { stdout } = await run('ps', ['-A', '-o', 'ppid=', '-o', 'pid=']);
+    return stdout
+      .split('\n')
+      .map((line) => line.trim().split(/\s+/).map(Number))
+      .flatMap(([parent, child]) => (parent === pid && child !== undefined ? [child] : []));
+  } catch {
+    return [];
+  }
+}
+
+/** Sends a signal; a process that is already gone is fine. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+/** Freezes a server: the parent first, so that it can't start another child in between. */
+export async function freeze(pid: number): Promise<void> {
+  signal(pid, 'SIGSTOP');
+  for (const child of await childrenOf(pid)) signal(child, 'SIGSTOP');
+}
+
+/** Undoes {@link freeze}: children first, so that the parent wakes up to working ones. */
+export async function thaw(pid: number): Promise<void> {
+  for (const child of await childrenOf(pid)) signal(child, 'SIGCONT');
+  signal(pid, 'SIGCONT');
+}
+
+/** Ends a server and its children at once. Works on frozen ones too. */
+export async function slay(pid: number): Promise<void> {
+  // Stopped first: a Postgres that sees one backend die would start others while the list is worked off.
+  signal(pid, 'SIGSTOP');
+  const children = await childrenOf(pid);
+  signal(pid, 'SIGKILL');
+  for (const child of children) signal(child, 'SIGKILL');
 }

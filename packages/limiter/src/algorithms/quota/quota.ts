@@ -1,16 +1,71 @@
+import { oneOf } from '../../checks.ts';
+import { LimiterInputError, shown } from '../../errors.ts';
 import {
+  type AlgorithmSpec,
   type ChangingPolicy,
   type Charge,
-  type Counter,
   chargesOf,
   type Counted,
   countedOf,
+  type Counter,
   counting,
+  MAX_LIMIT,
   type Period,
 } from '../algorithm.ts';
 
+/*
+ * Quota
+ *
+ * A counter for each day or month of a calendar. Calendars and time zones are the client's, the time is the server's: the client sends the starts
+ * of a few periods around its own idea of now, and the period that the server's time lies in is taken. When there is none, the
+ * client, which then knows the server's time, asks again.
+ *
+ * When the period is another than the one that was counted in, since the policy was changed, its units count if the last of them came in the
+ * new one: too many rather than too few, and never beyond the new period's end.
+ */
+
+const DAY_MS = 86_400_000;
+
+/** The rule of a policy that counts by the calendar. */
+export interface QuotaRule {
+  readonly algorithm: 'quota';
+  readonly period: QuotaPeriod;
+  /** An IANA name, as `Europe/Berlin`. */
+  readonly timeZone: string;
+}
+
+/** Begins again with each day or month of a time zone. */
+export interface QuotaOptions {
+  readonly algorithm: 'quota';
+  readonly period: QuotaPeriod;
+  /** An IANA name, as `Europe/Berlin`. @default 'UTC' */
+  readonly timeZone?: string;
+}
+
 /** A count for each day or month of a calendar. */
-export function quota(
+export const quota: AlgorithmSpec<QuotaRule> = {
+  name: 'quota',
+  options: ['period', 'timeZone'],
+  refuses: { windowMs: 'must be left out for a quota, whose window is the calendar’s' },
+  maxLimit: MAX_LIMIT,
+  holdsSlots: false,
+  sentAlike: false,
+  rule({ period, timeZone = 'UTC' }, field) {
+    const checked = oneOf(field('period'), period, ['day', 'month']);
+    if (typeof timeZone !== 'string' || !isTimeZone(timeZone)) {
+      throw new LimiterInputError(field('timeZone'), `must be the name of a time zone, not ${shown(timeZone)}`);
+    }
+    return { algorithm: 'quota', period: checked, timeZone };
+  },
+  // Its nominal length: what headers say, and no more.
+  windowMs: ({ period }) => (period === 'month' ? 30 * DAY_MS : DAY_MS),
+  parameter: () => 0,
+  text: ({ period, timeZone }, { nowMs }) => periodStarts(period, timeZone, nowMs).join(' '),
+  counter,
+};
+
+/** A count for each day or month of a calendar. */
+function counter(
   policy: () => ChangingPolicy<{ readonly period: QuotaPeriod; readonly timeZone: string }>,
   charges: readonly Charge[],
   now: number,
@@ -59,8 +114,6 @@ export function quota(
 /** One period of the calendar. */
 export type QuotaPeriod = 'day' | 'month';
 
-const DAY_MS = 86_400_000;
-
 /** One formatter per zone: to make one costs 50 µs, and there are some 600 zones. */
 const formatters = new Map<string, Intl.DateTimeFormat>();
 
@@ -94,9 +147,9 @@ export function isTimeZone(name: string): boolean {
 
 /** What the zone's clocks show at `atMs`, to the second, as if it were UTC: ms since 1970. */
 function wallClock(timeZone: string, atMs: number): number {
-  const shown: Partial<Record<Intl.DateTimeFormatPartTypes, number>> = {};
-  for (const { type, value } of formatterOf(timeZone).formatToParts(atMs)) shown[type] = Number(value);
-  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = shown;
+  const fields: Partial<Record<Intl.DateTimeFormatPartTypes, number>> = {};
+  for (const { type, value } of formatterOf(timeZone).formatToParts(atMs)) fields[type] = Number(value);
+  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = fields;
   return Date.UTC(year, month - 1, day, hour, minute, second);
 }
 

@@ -4,18 +4,18 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { readConfig } from '../config.ts';
-import { childrenOf } from './processes.ts';
-import { workDirectoryRoot } from '../server.ts';
-import { containersUsable } from '../container/docker.ts';
+import { readConfig } from './config.ts';
+import { childrenOf } from './process.ts';
+import { workDirectoryRoot } from './server.ts';
+import { containersUsable } from './container/docker.ts';
 
 interface Report {
   readonly pid?: number;
   readonly port: number;
 }
 
-const fixture = fileURLToPath(new URL('../../test/orphan.ts', import.meta.url));
-const packageDirectory = fileURLToPath(new URL('../..', import.meta.url));
+const fixture = fileURLToPath(new URL('../test/orphan.ts', import.meta.url));
+const packageDirectory = fileURLToPath(new URL('..', import.meta.url));
 
 /** Starts the fixture with a temporary directory of its own, so that what it leaves behind can be seen. */
 function startParent(...args: readonly string[]): { parent: ChildProcess; reports: Promise<readonly Report[]> } {

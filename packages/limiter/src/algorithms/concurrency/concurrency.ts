@@ -1,7 +1,41 @@
-import type { Counter, PolicyBase } from '../algorithm.ts';
+import { type AlgorithmSpec, type Counter, MAX_LOG_LIMIT, type PolicyBase, type WindowOption } from '../algorithm.ts';
+
+/*
+ * Concurrency
+ *
+ * Slots that are held until they are released or their time is up. The limit is how many may be held at once, the window how long a slot
+ * lasts without being renewed: a holder that dies loses its slots after that. One holder may have several.
+ */
+
+/** Bytes of a slot's id. */
+const SLOT_BYTES = 8;
+
+/** The rule of a policy that limits how many go on at once. */
+export interface ConcurrencyRule {
+  readonly algorithm: 'concurrency';
+}
+
+/** Limits how many go on at once. */
+export interface ConcurrencyOptions extends WindowOption {
+  readonly algorithm: 'concurrency';
+}
+
+/** Slots that are held for a time. */
+export const concurrency: AlgorithmSpec<ConcurrencyRule> = {
+  name: 'concurrency',
+  options: [],
+  refuses: { blockMs: 'must be 0: a policy of slots does not block' },
+  maxLimit: MAX_LOG_LIMIT,
+  holdsSlots: true,
+  sentAlike: true,
+  rule: () => ({ algorithm: 'concurrency' }),
+  parameter: () => 0,
+  text: (_policy, { slot }) => slot ?? ' '.repeat(SLOT_BYTES),
+  counter,
+};
 
 /** Slots with an end. */
-export function concurrency(policy: () => PolicyBase): Counter {
+function counter(policy: () => PolicyBase): Counter {
   let slots: { holder: string; ends: number }[] = [];
   let updatedAt = -Infinity;
   const live = (at: number): typeof slots =>
