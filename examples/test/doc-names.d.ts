@@ -2,6 +2,7 @@
 import type { Breakers, Preset } from '@spillway/breaker';
 import type { Limiter, RedisClient, tiers } from '@spillway/limiter';
 import type { JwtClaims } from '@spillway/limiter/http';
+import type { Response as ExpressResponse } from 'express';
 import type { Hono } from 'hono';
 import type { Redis } from 'ioredis';
 
@@ -16,6 +17,7 @@ declare global {
   const userId: string;
   const runwareApiUrl: string;
   const options: RequestInit;
+  const response: ExpressResponse;
   const limitsKey: string;
   const breakersKey: string;
   const prompt: string;
