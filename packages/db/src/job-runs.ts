@@ -74,7 +74,7 @@ export interface NewRun {
   readonly dueAt: Date | null;
 }
 
-/** What came of beginning it. */
+/** The result of beginning a run. */
 export type RunBegin =
   | {
       readonly kind: 'begun';
@@ -88,8 +88,9 @@ export type RunBegin =
   | { readonly kind: 'ended'; readonly id: string; readonly status: RunStatus };
 
 /**
- * Writes that a run begins, or that its next attempt does; call it with the job's lock in hand: what is said to run then is a dead
- * process's, and is marked as crashed. Counts of its tables are those of the batches that were committed.
+ * Writes that a run begins, or that its next attempt does; call it with the job's lock in hand: a row that still says
+ * `running` is then a dead process's, and is marked as crashed. Counts of its tables are those of the batches that were
+ * committed.
  */
 export async function beginRun(db: Queryable, run: NewRun): Promise<RunBegin> {
   const found = run.dueAt === null ? undefined : await runOf(db, run.job, run.dueAt);
@@ -237,15 +238,14 @@ const NO_TIMEOUTS = `
   SELECT set_config(name, '0', true) FROM pg_catalog.pg_settings
   WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')`;
 
-/** What came of asking for the lock. */
+/** The result of asking for the lock. */
 export type JobLockResult<T> = { readonly acquired: true; readonly result: T } | { readonly acquired: false };
 
 /**
- * Runs `work` unless another process runs under the same name; doesn't wait. A process that dies gives the
- * lock back by dying.
+ * Runs `work` unless another process runs under the same name; doesn't wait. The lock of a process that dies is released.
  *
  * The lock belongs to an idle transaction on a connection of its own, because behind a transaction pooler nothing else
- * stays on one session. It has no snapshot and no transaction id, so it keeps vacuum from nothing. `signal` is aborted when
+ * stays on one session. It has no snapshot and no transaction id, so it does not hold back vacuum. `signal` is aborted when
  * that connection is lost: from then on another process may have the lock.
  */
 export async function withJobLock<T>(

@@ -40,13 +40,13 @@ export interface MaintenanceOptions {
   readonly tables?: readonly MaintainedTable[];
   /** Where to answer `/healthz`, `/readyz` and `/metrics`. @default nowhere */
   readonly http?: { readonly host: string; readonly port: number };
-  /** What `/metrics` answers besides; what the observer sees is put into it. @default there is no such page */
+  /** What `/metrics` answers besides; the monitor adds its measurements. @default there is no such page */
   readonly registry?: Registry;
-  /** What the observer sees becomes metrics of OpenTelemetry too. @default false */
+  /** Whether the monitor's measurements become metrics of OpenTelemetry too. @default false */
   readonly telemetry?: boolean;
   /** `/readyz` fails when the oldest event is older, in ms. @default 60_000 */
   readonly readyMaxLagMs?: number;
-  /** How often the worker looks at itself, in ms. @default 10_000 */
+  /** How often the worker measures the trail's health, in ms. @default 10_000 */
   readonly observeIntervalMs?: number;
   /** @default see `defaultAlertRules` */
   readonly rules?: readonly AlertRule[];

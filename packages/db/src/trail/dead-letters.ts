@@ -137,7 +137,7 @@ export async function takeDeadLetter(db: Queryable, letterId: string): Promise<W
   return row && { id: letterId, payload: decodePayload(row.payload) };
 }
 
-/** Says that a letter's event is where it belongs now. */
+/** Marks a letter's event as stored. */
 export async function markReplayed(db: Queryable, letterId: string): Promise<void> {
   await typed(db)
     .update(auditDeadLetters)

@@ -2,7 +2,7 @@ import type { ArchiveTable, CleanupRule, ConnectionSource, Queryable, RunStatus,
 import type { WorkerLogger } from '../logger.ts';
 import type { ReplaySelection } from '../recovery/replay-dead-letters.ts';
 
-/** A job's name: by it a job is scheduled, called by HTTP and by the command line, locked and written down. */
+/** A job's name in the schedule, over HTTP, on the command line, in its lock and in its history. */
 export type JobName =
   | 'cron-cleanup-rate-limits'
   | 'cron-create-partitions'
@@ -10,8 +10,8 @@ export type JobName =
   | 'cron-reconcile-audit';
 
 /**
- * Each job's schedule, as cron fields in UTC. A job with several patterns is due at each moment of each. The months are looked
- * after daily too: one whose first day was missed would otherwise be without its partitions until the next.
+ * Each job's schedule, as cron fields in UTC. A job with several patterns is due at each moment of each. Partitions are
+ * also made daily: a month whose first day was missed would otherwise lack its partitions until the next.
  */
 export const jobPatterns: Readonly<Record<JobName, readonly string[]>> = {
   'cron-cleanup-rate-limits': ['0 3 * * *'],
@@ -55,7 +55,7 @@ export interface RunContext {
   readonly onProgress: (progress: JobProgress) => void;
 }
 
-/** What a run came to. */
+/** The result of a run. */
 export interface RunOutcome {
   readonly status: RunStatus;
   readonly errorMessage?: string;
@@ -136,7 +136,7 @@ export interface TableReport {
 /** The result of a run. */
 export interface JobReport {
   readonly job: string;
-  /** As in `spillway.job_runs`. When `busy`, the run that is going on; null when it can't be told, or nothing was due. */
+  /** As in `spillway.job_runs`. When `busy`, the run in progress; null if it is unknown, or nothing was due. */
   readonly runId: string | null;
   /**
    * `busy`: another process is running the job, and nothing was done. `not_due`: a schedule's run that another process made.

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { beginRun, classifyDbError, endRun, type RunBegin, runningRun, withJobLock } from '@spillway/db';
 import type { Job, JobOptions, JobReport, MaintenanceDeps, RunContext, RunOutcome } from './job.ts';
 
-/** What only schedule and queue say of a run. */
+/** Options of a run that only schedule and queue set. */
 export interface RunRequest extends JobOptions {
   /** The run's id, so that a request which is delivered twice is one run. @default a new one */
   readonly runId?: string;

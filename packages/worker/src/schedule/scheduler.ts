@@ -142,7 +142,7 @@ async function checkSchedules(
     const nowMs = await readClockMs(options.pool);
     for (const job of scheduled) await addOverdue(options, queue, job, nowMs);
   } catch (error) {
-    options.logger.warn({ err: error }, 'schedule: could not look whether a job is overdue');
+    options.logger.warn({ err: error }, 'schedule: could not check whether a job is overdue');
   }
 }
 
