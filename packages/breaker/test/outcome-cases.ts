@@ -1,15 +1,6 @@
 import { CallTimeoutError, CircuitOpenError } from '../src/errors.ts';
-
-/** What a function gave, or threw. */
-export type Given = { readonly gave: unknown } | { readonly threw: unknown; readonly callerAborted?: boolean };
-
-class Named extends Error {
-  constructor(name: string, members: object = {}, message = name) {
-    super(message);
-    Object.defineProperty(this, 'name', { value: name });
-    Object.assign(this, members);
-  }
-}
+import { coded, type Given, Named, threw } from './outcome-givens.ts';
+import { serviceCases } from './service-cases.ts';
 
 /** An instance of a class of that name, whose `name` says only 'Error', as the generated AI SDKs have it. */
 function instanceOf(className: string, members: object): Error {
@@ -17,12 +8,10 @@ function instanceOf(className: string, members: object): Error {
   return Object.assign(new made('refused'), members);
 }
 
-const threw = (...errors: readonly unknown[]): Given[] => errors.map((error) => ({ threw: error }));
 const gave = (...results: readonly unknown[]): Given[] => results.map((result) => ({ gave: result }));
 const refusal = new CircuitOpenError({ breaker: 'b', preset: 'p', state: 'open', retryAfterMs: 1 });
 const timeUp = new DOMException('The operation was aborted due to timeout', 'TimeoutError');
 const abort = new DOMException('This operation was aborted', 'AbortError');
-const coded = (code: string, members: object = {}): Error => Object.assign(new Error(code), { code, ...members });
 const answer = (status: number, headers: Record<string, string> = {}): Response =>
   new Response(null, { status, headers });
 
@@ -213,4 +202,5 @@ export const outcomeCases: Readonly<Record<string, () => readonly Given[]>> = {
   'pg, postgres.js: `ECONNREFUSED`': () => threw(coded('ECONNREFUSED'), new AggregateError([coded('ECONNREFUSED')])),
   'mysql2: `23000`: a unique constraint': () => threw(coded('ER_DUP_ENTRY', { sqlState: '23000', errno: 1062 })),
   'mysql2: `08004`: too many connections': () => threw(coded('ER_CON_COUNT_ERROR', { sqlState: '08004', errno: 1040 })),
+  ...serviceCases,
 };

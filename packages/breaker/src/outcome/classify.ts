@@ -1,9 +1,9 @@
 import { warn } from '@spillway/redis/core';
 import { BreakerInputError, checkObject, shown, wholeNumberWithin } from '../errors.ts';
 import { errorText, forget, isInstance, linksOf, maskSecrets, member, textMember } from './error-text.ts';
-import { answerStatus, httpStatus, ofAnswer, type WaitBounds } from './http.ts';
+import { answerStatus, failure, httpStatus, ofAnswer, type WaitBounds } from './http.ts';
 import { answered, type Classifier, neutral, type Outcome, success } from './outcome.ts';
-import { failure, isRefusal, isTimeout, ofThrown, opinionOf } from './thrown.ts';
+import { isRefusal, isTimeout, ofThrown, opinionOf } from './thrown.ts';
 
 /** A class whose instances are recognised by `instanceof`. */
 export type ErrorClass = abstract new (...args: never[]) => Error;

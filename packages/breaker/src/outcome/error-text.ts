@@ -159,7 +159,11 @@ export function linksOf(error: unknown): readonly unknown[] {
 }
 
 function below(error: unknown): unknown {
-  return member(error, 'cause') ?? member(error, 'lastError') ?? member(error, 'originalError') ?? undefined;
+  for (const key of ['cause', 'lastError', 'originalError', 'networkError']) {
+    const found = member(error, key) ?? undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** A promise where a value was expected: its outcome is ignored, and its rejection must not end the process. */

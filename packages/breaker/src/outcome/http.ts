@@ -1,5 +1,5 @@
 import { member, truncated } from './error-text.ts';
-import { answered, type Outcome, success } from './outcome.ts';
+import { answered, type FailureReason, type Outcome, success } from './outcome.ts';
 
 /** Bounds on what a dependency may ask for. */
 export interface WaitBounds {
@@ -7,6 +7,14 @@ export interface WaitBounds {
   readonly maxRetryAfterMs: number;
   /** How long a 429 without `Retry-After` opens, in ms; 0 = it is neutral. */
   readonly quotaMs: number;
+}
+
+/** Has an opinion of an error, or none. `text`: what to store of it, masked. */
+export type Reader = (error: unknown, bounds: WaitBounds, text: string) => Outcome | undefined;
+
+/** A failure that says why. */
+export function failure(message: string, reason: FailureReason): Outcome {
+  return { kind: 'failure', reason, message };
 }
 
 /** An HTTP status as a number; some clients write it as text. Undefined when `value` is none. */
@@ -41,8 +49,8 @@ export function ofAnswer(
   if (!fails && status !== 403) return answered;
   const waitMs = waitOf(sources, bounds);
   if (!fails) return waitMs === undefined ? answered : ofQuota(waitMs, bounds, message);
-  const failure = { kind: 'failure', reason: 'result', message: truncated(message) } as const;
-  return waitMs === undefined || waitMs === 0 ? failure : { ...failure, retryAfterMs: waitMs };
+  const failed = { kind: 'failure', reason: 'result', message: truncated(message) } as const;
+  return waitMs === undefined || waitMs === 0 ? failed : { ...failed, retryAfterMs: waitMs };
 }
 
 /** The dependency wants no more of us: for as long as it says, or else for the quota's time. */

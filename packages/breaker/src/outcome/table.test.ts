@@ -7,7 +7,8 @@ import ky from 'ky';
 import superagent from 'superagent';
 import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Given, outcomeCases } from '../../test/outcome-cases.ts';
+import { outcomeCases } from '../../test/outcome-cases.ts';
+import type { Given } from '../../test/outcome-givens.ts';
 import { defaultClassifier } from './classify.ts';
 import type { Outcome } from './outcome.ts';
 

@@ -4,11 +4,9 @@
  */
 import { CircuitOpenError } from '../errors.ts';
 import { errorText, isInstance, linksOf, member, textMember } from './error-text.ts';
-import { httpStatus, ofAnswer, ofQuota, type WaitBounds, waitOf } from './http.ts';
-import { answered, type FailureReason, neutral, type Outcome } from './outcome.ts';
-
-/** Has an opinion of an error, or none. `text`: what to store of it, masked. */
-type Reader = (error: unknown, bounds: WaitBounds, text: string) => Outcome | undefined;
+import { failure, httpStatus, ofAnswer, ofQuota, type Reader, type WaitBounds, waitOf } from './http.ts';
+import { answered, neutral, type Outcome } from './outcome.ts';
+import { ofDirectory, ofFileServer, ofFirebase, ofGraphql, ofMongo, ofNumberedSql, ofStore } from './services.ts';
 
 const TIMEOUT_NAMES = new Set(['TimeoutError', 'TaskCancelledError', 'RequestTimeout', 'RequestTimeoutException']);
 const TIMEOUT_CODES = new Set([
@@ -17,6 +15,7 @@ const TIMEOUT_CODES = new Set([
   'ECONNABORTED',
   'ESOCKETTIMEDOUT',
   'ETIMEDOUT',
+  'ETIMEOUT',
   'RequestTimeout',
   'RequestTimeoutException',
   'UND_ERR_BODY_TIMEOUT',
@@ -69,11 +68,6 @@ export function opinionOf(links: readonly unknown[], bounds: WaitBounds, text: s
     }
   }
   return undefined;
-}
-
-/** A failure that says why. */
-export function failure(message: string, reason: FailureReason): Outcome {
-  return { kind: 'failure', reason, message };
 }
 
 /** `AbortSignal.timeout` and p-timeout reject with the name, sockets with a code, axios hides it in the signal it was given. */
@@ -203,6 +197,10 @@ const ofHttp: Reader = (error, bounds, text) => {
     member(member(error, '$metadata'), 'httpStatusCode'),
     member(member(error, '$response'), 'statusCode'),
     member(member(error, 'context'), 'status'),
+    member(member(error, 'data'), 'httpStatus'),
+    member(member(error, 'meta'), 'statusCode'),
+    member(error, 'httpStatus'),
+    member(error, 'httpStatusCode'),
     typeof code === 'number' ? code : undefined,
   ];
   const status = places.map(httpStatus).find((found) => found !== undefined);
@@ -210,7 +208,22 @@ const ofHttp: Reader = (error, bounds, text) => {
   return ofAnswer(status, headersOf(error), bounds, `HTTP ${status}: ${text}`);
 };
 
-const READERS: readonly Reader[] = [ofThrottle, ofLateRequest, ofPrisma, ofSql, ofSmtp, ofGrpc, ofHttp];
+const READERS: readonly Reader[] = [
+  ofThrottle,
+  ofLateRequest,
+  ofPrisma,
+  ofNumberedSql,
+  ofSql,
+  ofSmtp,
+  ofMongo,
+  ofFileServer,
+  ofDirectory,
+  ofFirebase,
+  ofGraphql,
+  ofGrpc,
+  ofHttp,
+  ofStore,
+];
 
 const REFUSAL_CODES = new Set([
   'circuit_open',
