@@ -104,6 +104,41 @@ export async function readBackendPid(db: Queryable): Promise<number | undefined>
   return rows[0]?.pid;
 }
 
+/**
+ * Settings of a role or a database that change what a statement of ours means, or how a value of it is read: each as Postgres
+ * has it by default. With `array_nulls` off, for instance, no row that has a null can be inserted.
+ */
+const PINNED: Readonly<Record<string, string>> = {
+  array_nulls: 'on',
+  bytea_output: 'hex',
+  datestyle: 'ISO, MDY',
+  extra_float_digits: '1',
+  intervalstyle: 'postgres',
+  quote_all_identifiers: 'off',
+  row_security: 'on',
+  standard_conforming_strings: 'on',
+  transform_null_equals: 'off',
+  'plpgsql.extra_errors': 'none',
+  'plpgsql.variable_conflict': 'error',
+};
+
+/** Sets those that differ. A server that no longer knows one has it as it should be. */
+function pin(isLocal: boolean): string {
+  const values = Object.entries(PINNED).map(([name, value]) => `('${name}', '${value}')`);
+  return `SELECT pg_catalog.set_config(name, value, ${String(isLocal)}) FROM (VALUES ${values.join(', ')}) AS pinned (name, value)
+    WHERE pg_catalog.current_setting(name, true) OPERATOR(pg_catalog.<>) value`;
+}
+
+/** Both in one round trip. */
+const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED; ${pin(true)}`;
+
+/** Pins the settings, and the isolation of statements without a transaction, for as long as the connection lives. */
+async function pinSession(connection: Queryable): Promise<void> {
+  await connection.query(`${pin(false)}
+    UNION ALL SELECT pg_catalog.set_config('default_transaction_isolation', 'read committed', false)
+    WHERE pg_catalog.current_setting('default_transaction_isolation') OPERATOR(pg_catalog.<>) 'read committed'`);
+}
+
 /** Settings that hold until the end of the transaction, and therefore also behind a transaction pooler. */
 export interface TransactionOptions {
   /** Longest wait for one lock, in milliseconds; then SQLSTATE 55P03. @default the session's setting */
@@ -128,7 +163,7 @@ export async function transaction<T>(
   options: TransactionOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  await connection.query('BEGIN');
+  await connection.query(BEGIN);
   try {
     await applySettings(connection, options);
     const result = await work();
@@ -220,5 +255,7 @@ function poolConfig(options: PoolOptions): PoolConfig {
     connectionTimeoutMillis: wholeNumber('connectTimeoutMs', options.connectTimeoutMs ?? 5_000, 1),
     idleTimeoutMillis: wholeNumber('idleTimeoutMs', options.idleTimeoutMs ?? 30_000, 1),
     keepAlive: true,
+    // A pooler gives the connection to others after each transaction: there only transactions are pinned.
+    ...(server === 'postgres' ? { onConnect: pinSession } : {}),
   };
 }

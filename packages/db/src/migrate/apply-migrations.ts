@@ -68,8 +68,7 @@ async function applyInTransaction(
 
 /** Nothing that a user or a database has set may change what a migration means. Names are qualified; one that isn't fails. */
 async function isolate(connection: Connection): Promise<void> {
-  await connection.query(`
-    SELECT set_config('search_path', 'pg_catalog, pg_temp', true), set_config('standard_conforming_strings', 'on', true)`);
+  await connection.query(`SELECT set_config('search_path', 'pg_catalog, pg_temp', true)`);
   // Postgres 17 and later.
   await connection.query(`
     SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) IS NOT NULL`);
