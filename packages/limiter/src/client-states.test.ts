@@ -129,6 +129,45 @@ it('leaves a master that was demoted, and tells when it is over', async () => {
   await expect.poll(async () => (await reasonOf(limiter), recovered.mock.calls.length), POLL).toBe(1);
 });
 
+it('decides, counts and lifts blocks over a client with stringNumbers', async () => {
+  const told: RedisFault[] = [];
+  const limiter = limiterOf(clientOf(redis.url, { stringNumbers: true }), told);
+  await expect.poll(() => reasonOf(limiter), POLL).toBe('limited');
+  expect(await limiter.consume('p', 'new')).toMatchObject({ reason: 'allowed', remaining: 0 });
+  await limiter.block('p', 'u');
+  expect(await limiter.unblock('p', 'u')).toBe(true);
+  expect(told.filter(({ kind }) => kind === 'installation')).toEqual([]);
+});
+
+it('never decides in database 0 when the database of the URL is refused, and tells', async () => {
+  const server = await startRedis({ args: ['--databases', '4'] });
+  onTestFinished(() => server.stop());
+  const told: RedisFault[] = [];
+  const limiter = limiterOf(`${server.url}/9`, told);
+  await expect.poll(async () => (await limiter.consume('p', 'u')).cause, POLL).toBe('database_refused');
+  expect(told.find(({ code }) => code === 'database_refused')).toMatchObject({ kind: 'installation' });
+  const admin = clientOf(server.url);
+  await vi.waitUntil(() => admin.status === 'ready', POLL);
+  expect(await admin.dbsize()).toBe(0);
+  // An owner's own client stays as it is, and the process is warned.
+  const warnings: string[] = [];
+  const listen = (warning: Error): number => warnings.push(warning.message);
+  process.on('warning', listen);
+  onTestFinished(() => void process.off('warning', listen));
+  limiterOf(clientOf(`${server.url}/9`));
+  await expect.poll(() => warnings.join(), POLL).toContain('commands of this client go to database 0');
+});
+
+it('tells that a client which subscribes, or is inside MULTI, cannot decide', async () => {
+  const subscribed = clientOf(redis.url, { protocol: 2, enableOfflineQueue: true });
+  await subscribed.subscribe('news');
+  const limiter = limiterOf(subscribed);
+  expect(await limiter.consume('p', 'u')).toMatchObject({ reason: 'unavailable', cause: 'client_in_use' });
+  const queueing = clientOf(redis.url, { enableOfflineQueue: true });
+  await queueing.multi({ pipeline: false });
+  expect(await limiterOf(queueing).consume('p', 'u')).toMatchObject({ reason: 'unavailable', cause: 'client_error' });
+});
+
 it('settles what could not be encoded by the policy, and goes on', async () => {
   const client = clientOf(redis.url);
   const limiter = limiterOf(client);

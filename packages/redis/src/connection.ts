@@ -1,5 +1,6 @@
 import type { RedisClient } from './client.ts';
 import { faultOf, type RedisFault, redisFault } from './fault.ts';
+import { warn } from './platform.ts';
 
 /** A connection that can't write is left for a new one at most so often, in ms. */
 const LEAVE_EVERY_MS = 1_000;
@@ -40,6 +41,7 @@ function connect(client: RedisClient): Connection {
   let last: RedisFault | undefined;
   let leftAtMs = -Infinity;
   let watchers = 0;
+  let warned = false;
 
   function onError(error: unknown): void {
     const fault = redisFault(error);
@@ -48,6 +50,10 @@ function connect(client: RedisClient): Connection {
   }
 
   function onReady(): void {
+    if (last?.code === 'database_refused' && !warned) {
+      warned = true;
+      warn(`${last.message}. The commands of this client go to database 0`);
+    }
     last = undefined;
   }
 

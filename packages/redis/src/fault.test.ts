@@ -20,6 +20,7 @@ it.each([
   ["ERR unknown command 'EVALSHA', with args beginning with: 'secret'", 'unknown_command'],
   ["ERR unsupported command 'evalsha'", 'unknown_command'],
   ["ERR user_script:5: Script attempted to access nonexistent global variable 'make_log'", 'script_error'],
+  ["ERR Can't execute 'evalsha': only (P|S)SUBSCRIBE / PING / QUIT are allowed in this context", 'client_in_use'],
   ['ERR max number of clients reached', 'error_answer'],
 ])('%s is %s, and nothing of its text is repeated', (message, code) => {
   const fault = redisFault(reply(message));

@@ -18,6 +18,8 @@
  * - `shards_disagree`: other processes have another number of `shards`: one subject has two windows, and events may lie
  *   where no worker looks.
  * - `client_missing`: `redis` is a URL, and the package ioredis, which opens it, is not installed.
+ * - `client_in_use`: the client listens to channels or MONITOR, where it can't decide.
+ * - `database_refused`: the server refuses the database of the connection (SELECT), whose commands would go to database 0.
  * - `client_ended`: the owner of the client ended it.
  * - `client_error`: the request could not be encoded, or its answer not be read.
  */
@@ -38,6 +40,8 @@ export type RedisFaultCode =
   | 'script_error'
   | 'shards_disagree'
   | 'client_missing'
+  | 'client_in_use'
+  | 'database_refused'
   | 'client_ended'
   | 'client_error';
 
@@ -69,6 +73,14 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
   client_missing: [
     'installation',
     'opening a Redis URL needs the package ioredis, which is not installed: run npm install ioredis, or pass a client of node-redis',
+  ],
+  client_in_use: [
+    'installation',
+    'the Redis client subscribes or monitors and can do nothing else: give Spillway one of its own (client.duplicate())',
+  ],
+  database_refused: [
+    'installation',
+    'Redis refuses the database of the connection: many hosted servers and every Cluster have only database 0',
   ],
   client_ended: ['installation', 'the Redis client was ended by its owner'],
   client_error: ['installation', 'the request could not be sent, or its answer could not be read'],
@@ -120,6 +132,7 @@ const PLAIN_ERRORS: readonly (readonly [RegExp, RedisFaultCode])[] = [
   [/ACL failure|user executing the script can't|no permissions/iu, 'access_denied'],
   [/invalid password|without any password|AUTH/u, 'authentication'],
   [/user_script|(?:running|compiling) script|Lua/u, 'script_error'],
+  [/allowed in this context/u, 'client_in_use'],
   [/(?:unknown|unsupported) (?:sub)?command|not supported|not allowed/iu, 'unknown_command'],
 ];
 
@@ -146,17 +159,19 @@ export function faultOf(code: RedisFaultCode, detail?: string): RedisFault {
 export function redisFault(error: unknown): RedisFault {
   if (error instanceof RedisFault) return error;
   if (!(error instanceof Error)) return faultOf('connection_lost');
-  if (isAnswer(error)) return faultOfAnswer(error.message);
+  if (isAnswer(error)) return isOfSelect(error) ? faultOf('database_refused') : faultOfAnswer(error.message);
   // A Cluster client quotes the error of the node that it asked last, and fetch what it met.
   const lastNodeError = 'lastNodeError' in error ? error.lastNodeError : undefined;
   const code = 'code' in error ? error.code : undefined;
   if (lastNodeError !== undefined) return redisFault(lastNodeError);
   if (error.cause instanceof Error && QUOTES_ITS_CAUSE.test(error.message)) return redisFault(error.cause);
   if (NEVER_CONNECTED.test(error.message)) return faultOf('not_connected');
+  if (IN_USE.test(error.message)) return faultOf('client_in_use');
   const answer = /Redirections?\..*ReplyError: (.*)/isu.exec(error.message)?.[1];
   if (answer !== undefined) return faultOfAnswer(answer);
   if (typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,60}$/u.test(code)) {
-    return faultOf(code.startsWith('ERR_') && error instanceof TypeError ? 'client_error' : 'not_connected', code);
+    const isOurs = code.startsWith('ERR_') && (error instanceof TypeError || error instanceof RangeError);
+    return faultOf(isOurs ? 'client_error' : 'not_connected', code);
   }
   if (UNREADABLE.has(error.name)) return faultOf('client_error', error.name);
   return faultOf('connection_lost');
@@ -167,6 +182,15 @@ const QUOTES_ITS_CAUSE = /^(?:Too many Cluster redirections|fetch failed|(?:Mast
 
 /** Errors of node-redis without a code that say why there is no connection. */
 const NEVER_CONNECTED = /^(?:Connection timeout|All the root nodes are unavailable)$/u;
+
+/** What ioredis rejects a command with that its connection can't send in its mode. */
+const IN_USE = /^Connection (?:in subscriber|is in monitoring) mode/u;
+
+/** ioredis says which command an answer was to. It selects the database when it connects, and goes on without. */
+function isOfSelect(error: Error): boolean {
+  const command: unknown = 'command' in error ? error.command : undefined;
+  return typeof command === 'object' && command !== null && 'name' in command && command.name === 'select';
+}
 
 /** Classes in which node-redis wraps an error answer. A bundler may rename them: then the text tells. */
 const ANSWER_CLASSES: ReadonlySet<string> = new Set(['ErrorReply', 'SimpleError', 'BlobError']);

@@ -3,6 +3,7 @@
  */
 import type { Cluster, ClusterOptions, Redis, RedisOptions } from 'ioredis';
 import { hotPathClusterOptions, hotPathOptions } from './client.ts';
+import { redisFault } from './fault.ts';
 import { RedisOptionError } from './option-checks.ts';
 import { parseRedisUrl } from './redis-url.ts';
 
@@ -30,8 +31,20 @@ export interface Ioredis {
   readonly Cluster: typeof Cluster;
 }
 
-/** Makes a client of what a URL names, see `openRedis`. @throws {RedisOptionError} for another URL */
-export function openWith(library: Ioredis, url: string, { server, cluster }: RedisBehaviour): Redis | Cluster {
+/**
+ * Makes a client of what a URL names, see `openRedis`. Where its database is refused ioredis would go on in database 0, among the
+ * keys of another environment: that connection is left, and another is tried.
+ * @throws {RedisOptionError} for another URL
+ */
+export function openWith(library: Ioredis, url: string, behaviour: RedisBehaviour): Redis | Cluster {
+  const client = make(library, url, behaviour);
+  client.on('error', (error: unknown) => {
+    if (redisFault(error).code === 'database_refused') client.disconnect(true);
+  });
+  return client;
+}
+
+function make(library: Ioredis, url: string, { server, cluster }: RedisBehaviour): Redis | Cluster {
   const target = parseRedisUrl(url);
   if (target === undefined) throw notARedisUrl();
   if (target.kind === 'server') return new library.Redis(target.url, server);

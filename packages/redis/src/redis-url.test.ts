@@ -59,6 +59,16 @@ describe('parseRedisUrl', () => {
     'redis-sentinel://a/main/x',
     'redis-sentinel://a b/main',
     'redis-cluster://me:%zz@a',
+    'redis://me:%zz@a',
+    'redis://me:12#3@a',
+    'redis://a#b',
+    'redis://a/x',
+    'redis://a/-1',
+    'rediss://a/1.5',
+    'redis://a/1/2',
+    'redis://a/NaN',
+    'redis://a?db=x',
+    'redis://a?db=',
   ])('makes nothing of %j', (url) => {
     expect(parseRedisUrl(url)).toBeUndefined();
   });

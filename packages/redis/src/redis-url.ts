@@ -37,11 +37,11 @@ const PORTS = { cluster: 6_379, sentinel: 26_379 } as const;
  * - `redis-cluster://user:password@host:6379,host:6379`: some nodes of a Cluster, which name the others
  * - `redis-sentinel://user:password@host:26379,host:26379/NAME/0`: sentinels, the master's name, a database
  *
- * each with `rediss` for TLS, to sentinels too. User and password are those of the data nodes, percent-encoded; sentinels
+ * each with `rediss` for TLS, to sentinels too. User and password are those of the data nodes, percent-encoded (`#` as `%23`); sentinels
  * that ask for some have theirs as `?sentinelUsername=…&sentinelPassword=…`. Undefined when it is none of them.
  */
 export function parseRedisUrl(url: string): RedisTarget | undefined {
-  if (/^rediss?:\/\/./u.test(url)) return URL.canParse(url) ? { kind: 'server', url } : undefined;
+  if (/^rediss?:\/\/./u.test(url)) return isServer(url) ? { kind: 'server', url } : undefined;
   const [, scheme, kind, username, password, hosts = '', path = '', query] = SET.exec(url) ?? [];
   if (kind !== 'cluster' && kind !== 'sentinel') return undefined;
   if (!isEncoded(username) || !isEncoded(password)) return undefined;
@@ -60,6 +60,23 @@ export function parseRedisUrl(url: string): RedisTarget | undefined {
   const asked = sentinelAccess(query);
   if (name === undefined || asked === undefined) return undefined;
   return { kind, sentinels: [first, ...rest], name, db: Number(db), ...access, ...asked };
+}
+
+/**
+ * Whether ioredis reads it as it was meant: a database that is no number would end the process, and what follows a `#` in a
+ * password would be ignored.
+ */
+function isServer(url: string): boolean {
+  if (!URL.canParse(url)) return false;
+  const { username, password, pathname, searchParams } = new URL(url);
+  const named = searchParams.get('db') ?? '0';
+  return (
+    !url.includes('#') &&
+    isEncoded(username) &&
+    isEncoded(password) &&
+    /^(?:\/(?:\d{1,4})?)?$/u.test(pathname) &&
+    /^\d{1,4}$/u.test(named)
+  );
 }
 
 const SENTINEL_PARAMETERS = ['sentinelUsername', 'sentinelPassword'] as const;

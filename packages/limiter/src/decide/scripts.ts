@@ -46,7 +46,9 @@ export function scriptsWith({ set, spareMs }: ScriptClock): LimiterScripts {
   const packed = (script: LuaScript): RedisScript<Buffer> => defineScript(set(script), asBuffer);
   const counting = (script: LuaScript): RedisScript<number> => defineScript(set(script), asNumber);
   const single = (lone: LuaScript, batch: LuaScript): SingleScripts => ({
-    lone: defineScript(set(lone), (reply) => (typeof reply === 'number' ? reply : asBuffer(reply))),
+    lone: defineScript(set(lone), (reply) =>
+      typeof reply === 'number' ? reply : typeof reply === 'string' ? asNumber(reply) : asBuffer(reply),
+    ),
     batch: packed(batch),
   });
   const singles = algorithmNames.flatMap((name): [Algorithm, SingleScripts][] => {
@@ -74,7 +76,9 @@ function asBuffer(reply: unknown): Buffer {
   throw new UnexpectedReplyError(`expected a string, got ${typeof reply}`);
 }
 
+/** ioredis' option `stringNumbers` makes text of each integer. */
 function asNumber(reply: unknown): number {
   if (typeof reply === 'number') return reply;
+  if (typeof reply === 'string' && /^-?\d+$/u.test(reply)) return Number(reply);
   throw new UnexpectedReplyError(`expected an integer, got ${typeof reply}`);
 }
