@@ -256,6 +256,7 @@ function poolConfig(options: PoolOptions): PoolConfig {
     idleTimeoutMillis: wholeNumber('idleTimeoutMs', options.idleTimeoutMs ?? 30_000, 1),
     keepAlive: true,
     // A pooler gives the connection to others after each transaction: there only transactions are pinned.
+    // oxlint-disable-next-line typescript/no-misused-promises -- pg waits for it, which its types don't say
     ...(server === 'postgres' ? { onConnect: pinSession } : {}),
   };
 }
