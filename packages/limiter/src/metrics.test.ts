@@ -1,10 +1,19 @@
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics';
 import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { describe, expect, it, vi } from 'vitest';
 import { LimiterInputError } from './errors.ts';
 import { createLimiter } from './limiter/create-limiter.ts';
 import type { LimiterMetrics } from './metrics.ts';
+import { openTelemetryMetrics } from './opentelemetry/index.ts';
 import { definePolicy } from './policy.ts';
+import { MetricNameTakenError, prometheusMetrics } from './prometheus/index.ts';
 import { memoryStore } from './store/memory-store.ts';
 
 const policies = [
@@ -159,4 +168,120 @@ describe('metrics', () => {
     expect(make).toThrow(LimiterInputError);
     expect(make).toThrow(field);
   });
+});
+
+const pair = definePolicy({ name: 'pair', limit: 2, windowMs: 60_000, nearLimit: 0.5 });
+
+describe('prometheusMetrics', () => {
+  it('shows in the registry’s own output what a limiter decided', async () => {
+    const registry = new Registry();
+    const { metrics } = prometheusMetrics({ registry });
+    const limiter = createLimiter({ store: memoryStore(), policies: [pair], metrics });
+    for (let request = 0; request < 5; request += 1) await limiter.consume('pair', '192.0.2.1');
+    metrics.batch?.({ size: 3, durationMs: 1 });
+    metrics.cacheHit?.('deny');
+    metrics.fallback?.('pair', 'open', 'read_only');
+    metrics.dropped?.(7);
+    const lines = (await registry.metrics()).split('\n');
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        '# TYPE spillway_limiter_decisions_total counter',
+        'spillway_limiter_decisions_total{policy="pair",outcome="allowed"} 2',
+        'spillway_limiter_decisions_total{policy="pair",outcome="limited"} 3',
+        'spillway_limiter_near_limit_total{policy="pair"} 2',
+        '# TYPE spillway_limiter_decision_duration_seconds histogram',
+        'spillway_limiter_decision_duration_seconds_count{policy="pair"} 5',
+        'spillway_limiter_batch_size_bucket{le="2"} 0',
+        'spillway_limiter_batch_size_bucket{le="4"} 1',
+        'spillway_limiter_batch_duration_seconds_bucket{le="0.001"} 1',
+        'spillway_limiter_cache_hits_total{kind="deny"} 1',
+        'spillway_limiter_fallbacks_total{policy="pair",answer="open",cause="read_only"} 1',
+        'spillway_limiter_dropped_events_total 7',
+      ]),
+    );
+    expect(lines.join('\n')).not.toContain('192.0.2.1');
+  });
+
+  it('lets two limiters share a registry, and unregisters when the last has gone', async () => {
+    const registry = new Registry();
+    const one = prometheusMetrics({ registry });
+    const other = prometheusMetrics({ registry });
+    for (const { metrics } of [one, other]) metrics.dropped?.(1);
+    expect(await registry.metrics()).toContain('spillway_limiter_dropped_events_total 2');
+    one.unregister();
+    one.unregister();
+    other.metrics.dropped?.(1);
+    expect(await registry.metrics()).toContain('spillway_limiter_dropped_events_total 3');
+    other.unregister();
+    expect(registry.getMetricsAsArray()).toEqual([]);
+    prometheusMetrics({ registry });
+    expect(registry.getMetricsAsArray()).toHaveLength(8);
+  });
+
+  it('survives a registry that was cleared meanwhile, and leaves alone what came after', async () => {
+    const registry = new Registry();
+    const before = prometheusMetrics({ registry });
+    registry.clear();
+    const after = prometheusMetrics({ registry });
+    before.unregister();
+    after.metrics.dropped?.(1);
+    expect(await registry.metrics()).toContain('spillway_limiter_dropped_events_total 1');
+  });
+
+  it.each([
+    ['kind', (registry: Registry) => new Gauge({ name: 'x_decisions_total', help: 'mine', registers: [registry] })],
+    ['owner', (registry: Registry) => new Counter({ name: 'x_decisions_total', help: 'mine', registers: [registry] })],
+  ])('refuses a name that a metric of another %s has', (_what, take) => {
+    const registry = new Registry();
+    take(registry);
+    expect(() => prometheusMetrics({ registry, prefix: 'x_' })).toThrow(MetricNameTakenError);
+    expect(() => prometheusMetrics({ registry, prefix: 'y_' })).not.toThrow();
+  });
+});
+
+it('reaches an SDK’s exporter under semantic names, durations in seconds', async () => {
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 });
+  const provider = new MeterProvider({ readers: [reader] });
+  const metrics = openTelemetryMetrics({ meter: provider.getMeter('test') });
+  const limiter = createLimiter({ store: memoryStore(), policies: [pair], metrics });
+  for (let request = 0; request < 3; request += 1) await limiter.consume('pair', '192.0.2.1');
+  metrics.batch?.({ size: 3, durationMs: 1.5 });
+  metrics.cacheHit?.('lease');
+  metrics.fallback?.('pair', 'closed', 'no_answer');
+  metrics.dropped?.(7);
+  await reader.forceFlush();
+
+  const found = exporter.getMetrics().flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics));
+  const points = Object.fromEntries(
+    found.map(({ descriptor, dataPoints }) => [
+      `${descriptor.name} ${descriptor.unit}`,
+      dataPoints.map(({ attributes, value }) => [
+        Object.values(attributes).join(' '),
+        typeof value === 'object' ? ('count' in value ? value.count : 0) : value,
+      ]),
+    ]),
+  );
+  expect(points).toEqual({
+    'spillway.limiter.decisions {decision}': [
+      ['pair allowed', 2],
+      ['pair limited', 1],
+    ],
+    'spillway.limiter.decision.duration s': [['pair', 3]],
+    'spillway.limiter.near_limit {decision}': [['pair', 2]],
+    'spillway.limiter.batch.size {request}': [['', 1]],
+    'spillway.limiter.batch.duration s': [['', 1]],
+    'spillway.limiter.cache.hits {decision}': [['lease', 1]],
+    'spillway.limiter.fallbacks {decision}': [['pair closed no_answer', 1]],
+    'spillway.limiter.events.dropped {event}': [['', 7]],
+  });
+  const batch = found.find(({ descriptor }) => descriptor.name === 'spillway.limiter.batch.duration');
+  expect(batch?.dataPoints[0]?.value).toMatchObject({ sum: 0.0015 });
+  expect(JSON.stringify(found)).not.toContain('192.0.2.1');
+  await provider.shutdown();
+});
+
+it('does nothing, and fails nobody, in an application without an SDK', async () => {
+  const limiter = createLimiter({ store: memoryStore(), policies: [pair], metrics: openTelemetryMetrics() });
+  await expect(limiter.consume('pair', 'u')).resolves.toMatchObject({ allowed: true });
 });

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cachedWindowKeys } from '../decide/1-request.ts';
+import { definePolicy } from '../policy.ts';
 import { DEFAULT_ACTION, parseWindowKey, windowKeys } from './store.ts';
 
 const policy = fc.stringMatching(/^[a-z0-9_-]{1,8}$/);
@@ -45,4 +47,17 @@ describe('parseWindowKey', () => {
       expect(parseWindowKey(key)).toBeUndefined();
     },
   );
+});
+
+const plain = windowKeys(16);
+const leased = definePolicy({ name: 'p', limit: 10, windowMs: 1_000, lease: { size: 5, ttlMs: 100 } });
+
+it('a kept key is the one that would be made, for tricky names and for more than can be kept', () => {
+  const find = cachedWindowKeys(plain);
+  const subjects = ['__proto__', 'a:b', ...Array.from({ length: 45_000 }, (_, user) => `u${user}`), '__proto__', 'u0'];
+  for (const subject of subjects) {
+    const key = plain('p', 'default', subject);
+    if (find(leased, 'default', subject) !== key) expect.fail(subject);
+  }
+  expect(find(leased, 'other', 'u0')).toBe(plain('p', 'other', 'u0'));
 });
