@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 /*
@@ -75,6 +75,7 @@ function reachable(nodes: ReadonlyMap<string, ReadonlyMap<string, string>>, star
 /** Sources that are tracked, and what each imports. */
 export function trackedImports(root: string): ReadonlyMap<string, readonly string[]> {
   const files = execFileSync('git', ['ls-files', '*.ts', '*.tsx'], { cwd: root, encoding: 'utf8' }).trim().split('\n');
-  const sources = files.filter((file) => !/\.test(?:-d)?\.tsx?$/u.test(file));
+  // Git still lists a file that was removed a moment ago.
+  const sources = files.filter((file) => !/\.test(?:-d)?\.tsx?$/u.test(file) && existsSync(join(root, file)));
   return new Map(sources.map((file) => [file, importsOf(file, readFileSync(join(root, file), 'utf8'))]));
 }

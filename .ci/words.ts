@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
 /** A word or phrase of docs/style.md that is in a text. */
@@ -45,7 +45,7 @@ export function wordsInRepository(root: string): readonly string[] {
   if (words.length === 0) throw new Error('docs/style.md has no table under "Words we don\'t use"');
   const files = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0');
   return files
-    .filter((file) => file !== '' && !EXEMPT.test(file))
+    .filter((file) => file !== '' && !EXEMPT.test(file) && existsSync(path.join(root, file)))
     .flatMap((file) =>
       findWords(readFileSync(path.join(root, file), 'utf8'), words).map(
         (found) => `${file}:${found.line}: ${found.words}`,

@@ -8,7 +8,7 @@ import { createBreakers as createStoreBreakers, httpStore } from '../src/http-st
 import type { BreakerMetrics } from '../src/metrics.ts';
 import { definePreset, type Preset, type PresetOptions } from '../src/presets/preset.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
-import { playApi, type PlayedApi } from './played-api.ts';
+import { playApi, type PlayedApi } from './stores.ts';
 
 /** Fails, as the dependency would. */
 export const boom = async (): Promise<never> => {

@@ -10,10 +10,8 @@ import {
   type PollAnswer,
   StoreUnavailableError,
 } from '../src/store/store.ts';
-import { deployments, type Instance, type SimulationReport } from './simulated-instance.ts';
-import { StoreWitness } from './store-witness.ts';
-import { quiet } from './virtual-fleet.ts';
-import { random, VirtualTime } from './virtual-time.ts';
+import { deployments, type Instance, type SimulationReport, StoreWitness } from './simulation-parts.ts';
+import { quiet, random, VirtualTime } from './virtual-fleet.ts';
 
 const T0 = 1_800_000_000_000;
 const DEADLINE_MS = 100;

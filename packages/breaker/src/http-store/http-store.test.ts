@@ -3,7 +3,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
 import { baseConfig, failures, successes } from '../../test/machine.ts';
-import { playApi, type PlayedApi } from '../../test/played-api.ts';
+import { playApi, type PlayedApi } from '../../test/stores.ts';
 import type { Breakers } from '../breakers/breaker.ts';
 import { type BreakerExchange, breakerExchange } from '../exchange.ts';
 import { type Action, unknownView, type View } from '../machine/record.ts';
