@@ -7,7 +7,7 @@ import type { MiddlewareHandler } from 'hono';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { deadLetterRoutes, replayRoute } from './audit/dead-letter-routes.ts';
+import { deadLetterRoutes, replayRoute } from './dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
 import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
 import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';

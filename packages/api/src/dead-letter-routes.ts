@@ -2,9 +2,9 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { listDeadLetters, type Queryable, readDeadLetter } from '@spillway/db';
 import { auditDeadLetters } from '@spillway/db/schema';
 import { MOST_LETTERS, REPLAY_JOB } from '@spillway/worker';
-import type { Guard } from '../auth/require-scope.ts';
-import { askForRun, type MaintenanceRouteDeps, runView } from '../maintenance-runs.ts';
-import type { ApiApp } from '../openapi/api-app.ts';
+import type { Guard } from './auth/require-scope.ts';
+import { askForRun, type MaintenanceRouteDeps, runView } from './maintenance-runs.ts';
+import type { ApiApp } from './openapi/api-app.ts';
 import {
   boundedText,
   listOf,
@@ -15,11 +15,11 @@ import {
   uuid,
   wholeNumber,
   why,
-} from '../openapi/fields.ts';
-import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
-import { LATEST_MS, next, outboxColumns, pageQuery, rowSchema, timeQuery } from '../openapi/rows.ts';
-import { problemException, unknownThingProblem } from '../problems.ts';
-import { readBody } from '../read-body.ts';
+} from './openapi/fields.ts';
+import { json, jsonBody, problemResponses } from './openapi/responses.ts';
+import { LATEST_MS, next, outboxColumns, pageQuery, rowSchema, timeQuery } from './openapi/rows.ts';
+import { problemException, unknownThingProblem } from './problems.ts';
+import { readBody } from './read-body.ts';
 
 const letter = rowSchema(auditDeadLetters, outboxColumns, {}).openapi('DeadLetter');
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { insertDeadLetter, withJobLock } from '@spillway/db';
 import { useRedis } from '@spillway/local-servers/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { queuesOf, useApi, workersOf } from '../../test/use-api.ts';
+import { queuesOf, useApi, workersOf } from '../test/use-api.ts';
 
 const redis = useRedis();
 const PATH = '/v1/audit/dead-letters/replay';
