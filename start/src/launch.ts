@@ -1,4 +1,4 @@
-import { createLogger, serve, startApi } from '@spillway/api';
+import { apiOptions, createLogger, serve, startApi } from '@spillway/api';
 import { createApiKey, createPool, migrate, revokeApiKey } from '@spillway/db';
 import { generateContent } from '@spillway/examples/generate-content';
 import { configureRateLimit } from '@spillway/limiter/fetch';
@@ -44,8 +44,7 @@ const KEY_MS = 30 * 86_400_000;
  */
 export async function launch(options: LaunchOptions): Promise<Addresses> {
   const { config, wishes, teardown, onProgress, signal } = options;
-  const { host, port, shards, namespace, queueRedisUrl, jwt, sessionSecret, idempotency, archiveTables } = config;
-  const { requestsPerMinute, attempts } = config;
+  const { host, port, shards, namespace, queueRedisUrl, archiveTables } = config;
   const logger = createLogger({ name: 'spillway', level: config.logLevel ?? 'warn' }, process.stderr);
 
   // Before anything else is started or wiped: a taken port is the likeliest mistake.
@@ -81,18 +80,9 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
     teardown,
   });
   const api = await startApi({
+    ...apiOptions(config),
     redisUrl: redis.url,
-    queueRedisUrl,
     pool,
-    host,
-    port,
-    shards,
-    namespace,
-    jwt,
-    sessionSecret,
-    idempotency,
-    requestsPerMinute,
-    attempts,
     logger,
     mount: (limiter) => {
       // The one key that the commands to try have; all others are one client.

@@ -16,7 +16,14 @@ import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { readWorkerConfig, type WorkerConfig } from '@spillway/worker';
 import { z } from 'zod';
 import type { JwtRules } from './auth/jwt.ts';
+import type { ServeLimits } from './serve.ts';
 import type { IdempotencyOptions } from './limits/idempotency.ts';
+
+/** What operators set of {@link ServeLimits}. */
+type ConnectionLimits = Pick<
+  ServeLimits,
+  'headersTimeoutMs' | 'requestTimeoutMs' | 'keepAliveTimeoutMs' | 'idleTimeoutMs' | 'maxConnections'
+>;
 
 /** Settings from the environment, for every program that serves the API. */
 export interface ServerConfig {
@@ -41,6 +48,13 @@ export interface ServerConfig {
   readonly idempotency: Required<Pick<IdempotencyOptions, 'ttlMs' | 'maxBytes'>>;
   /** `SPILLWAY_API_REQUESTS_PER_MINUTE`: requests of one key but for decisions; 0: not counted. @default 3000 */
   readonly requestsPerMinute: number;
+  /** `SPILLWAY_API_DEADLINE_MS`: longest wait for Redis of a decision, and of counting a request. @default 100 */
+  readonly deadlineMs: number;
+  /**
+   * `SPILLWAY_API_HEADERS_TIMEOUT_MS`, `SPILLWAY_API_REQUEST_TIMEOUT_MS`, `SPILLWAY_API_KEEP_ALIVE_TIMEOUT_MS`,
+   * `SPILLWAY_API_IDLE_TIMEOUT_MS` and `SPILLWAY_API_MAX_CONNECTIONS`: what a connection may hold. @default 15 s, 30 s, 75 s, 120 s and 4096
+   */
+  readonly connections: ConnectionLimits;
   /**
    * `SPILLWAY_API_FAILURES_PER_MINUTE` and `SPILLWAY_TRUSTED_PROXIES` (addresses and CIDRs, separated by commas): how many credentials
    * that are not valid an address may send. @default 60, and no proxy is trusted
@@ -114,6 +128,12 @@ const serverVariables = z.object({
   SPILLWAY_IDEMPOTENCY_TTL_MS: wholeNumber(1_000, 86_400_000).default(600_000),
   SPILLWAY_IDEMPOTENCY_MAX_BYTES: wholeNumber(1_048_576, 1_099_511_627_776).default(134_217_728),
   SPILLWAY_API_REQUESTS_PER_MINUTE: wholeNumber(0, 1_000_000).default(3_000),
+  SPILLWAY_API_DEADLINE_MS: wholeNumber(1, 60_000).default(100),
+  SPILLWAY_API_HEADERS_TIMEOUT_MS: wholeNumber(1_000, 600_000).default(15_000),
+  SPILLWAY_API_REQUEST_TIMEOUT_MS: wholeNumber(1_000, 600_000).default(30_000),
+  SPILLWAY_API_KEEP_ALIVE_TIMEOUT_MS: wholeNumber(1_000, 3_600_000).default(75_000),
+  SPILLWAY_API_IDLE_TIMEOUT_MS: wholeNumber(10_000, 3_600_000).default(120_000),
+  SPILLWAY_API_MAX_CONNECTIONS: wholeNumber(1, 1_000_000).default(4_096),
   SPILLWAY_API_FAILURES_PER_MINUTE: wholeNumber(1, 1_000_000).default(60),
   SPILLWAY_TRUSTED_PROXIES: proxies.default([]),
   LOG_LEVEL: logLevel.optional(),
@@ -157,6 +177,25 @@ export function readConfig(env: Environment): ApiConfig {
   };
 }
 
+/** What `startApi` takes of the settings. */
+export function apiOptions(config: ServerConfig): Omit<ServerConfig, 'redisUrl' | 'databaseUrl' | 'logLevel'> {
+  return {
+    host: config.host,
+    port: config.port,
+    metricsPort: config.metricsPort,
+    shards: config.shards,
+    namespace: config.namespace,
+    queueRedisUrl: config.queueRedisUrl,
+    jwt: config.jwt,
+    sessionSecret: config.sessionSecret,
+    idempotency: config.idempotency,
+    requestsPerMinute: config.requestsPerMinute,
+    deadlineMs: config.deadlineMs,
+    connections: config.connections,
+    attempts: config.attempts,
+  };
+}
+
 /** The rows are stored by a user of their own where there is one: the one that the routes connect as needs no such rights. */
 function workerInside(env: Environment, databaseUrl: string | undefined): WorkerConfig {
   return readWorkerConfig(databaseUrl === undefined ? env : { ...env, DATABASE_URL: databaseUrl });
@@ -176,6 +215,8 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
       maxBytes: variables.SPILLWAY_IDEMPOTENCY_MAX_BYTES,
     },
     requestsPerMinute: variables.SPILLWAY_API_REQUESTS_PER_MINUTE,
+    deadlineMs: variables.SPILLWAY_API_DEADLINE_MS,
+    connections: connectionLimits(variables),
     attempts: {
       failuresPerMinute: variables.SPILLWAY_API_FAILURES_PER_MINUTE,
       trustedProxies: variables.SPILLWAY_TRUSTED_PROXIES,
@@ -184,6 +225,23 @@ function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig
     redisUrl: variables.REDIS_URL,
     queueRedisUrl: variables.QUEUE_REDIS_URL,
     databaseUrl: variables.DATABASE_URL,
+  };
+}
+
+/** Node refuses headers that may take longer than their request. */
+function connectionLimits(variables: z.output<typeof serverVariables>): ConnectionLimits {
+  const headersTimeoutMs = variables.SPILLWAY_API_HEADERS_TIMEOUT_MS;
+  const requestTimeoutMs = variables.SPILLWAY_API_REQUEST_TIMEOUT_MS;
+  if (headersTimeoutMs > requestTimeoutMs) {
+    const expected = `at most SPILLWAY_API_REQUEST_TIMEOUT_MS, which is ${requestTimeoutMs}`;
+    throw new ConfigError('SPILLWAY_API_HEADERS_TIMEOUT_MS', expected, String(headersTimeoutMs));
+  }
+  return {
+    headersTimeoutMs,
+    requestTimeoutMs,
+    keepAliveTimeoutMs: variables.SPILLWAY_API_KEEP_ALIVE_TIMEOUT_MS,
+    idleTimeoutMs: variables.SPILLWAY_API_IDLE_TIMEOUT_MS,
+    maxConnections: variables.SPILLWAY_API_MAX_CONNECTIONS,
   };
 }
 

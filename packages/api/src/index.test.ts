@@ -5,6 +5,7 @@ it('exports exactly this', () => {
   expect(Object.keys(exported).toSorted()).toEqual([
     'ConfigError',
     'ListenError',
+    'apiOptions',
     'createApp',
     'createLogger',
     'keyDirectory',

@@ -7,7 +7,7 @@ export type { KeyDirectory, KeyDirectoryOptions } from './auth/key-directory.ts'
 export type { JwtRules } from './auth/jwt.ts';
 export type { Authenticator, Verdict, Principal, Scope } from './openapi/api-app.ts';
 export type { BreakerControl } from './breakers/breaker-routes.ts';
-export { readConfig, readServerConfig } from './config.ts';
+export { apiOptions, readConfig, readServerConfig } from './config.ts';
 export type { ApiConfig, ServerConfig } from './config.ts';
 export type { Checks } from './health.ts';
 export { ListenError, serve } from './serve.ts';

@@ -3,7 +3,7 @@ import { ConfigError, shutDownInOrder, startTelemetry } from '@spillway/runtime'
 import { PolicyFileError, readPolicyFile, takeFile } from '@spillway/runtime/file';
 import { createPool } from '@spillway/db';
 import { type RunningWorker, runWorker } from '@spillway/worker';
-import { type ApiConfig, readConfig } from './config.ts';
+import { type ApiConfig, apiOptions, readConfig } from './config.ts';
 import { type ApiLogger, createLogger } from './logger.ts';
 import { startApi } from './start-api.ts';
 import { ListenError } from './serve.ts';
@@ -64,22 +64,9 @@ async function run(config: ApiConfig): Promise<void> {
     onError: (error) => logger.warn({ err: error }, 'api: OpenTelemetry'),
   });
   const pools = openPools(config, logger);
-  const { redisUrl, queueRedisUrl, host, port, metricsPort, shards, namespace, jwt, sessionSecret, idempotency } =
-    config;
-  const { requestsPerMinute, attempts } = config;
   const api = await startApi({
-    redisUrl,
-    queueRedisUrl,
-    host,
-    port,
-    metricsPort,
-    shards,
-    namespace,
-    jwt,
-    sessionSecret,
-    idempotency,
-    requestsPerMinute,
-    attempts,
+    ...apiOptions(config),
+    redisUrl: config.redisUrl,
     ...pools,
     logger,
     tracing: telemetry.active,

@@ -15,8 +15,8 @@ export interface ServeOptions {
 }
 
 /** What one client, and all together, may hold of the server. */
-interface ServeLimits {
-  /** From the first byte of a request to the end of its headers, in ms. @default 15000 */
+export interface ServeLimits {
+  /** From the first byte of a request to the end of its headers, in ms; at most `requestTimeoutMs`. @default 15000 */
   readonly headersTimeoutMs: number;
   /** From the first byte of a request to the end of its body, in ms. @default 30000 */
   readonly requestTimeoutMs: number;

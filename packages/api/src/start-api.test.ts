@@ -86,6 +86,33 @@ it('while Redis is frozen: is not ready, decides by a share of its own where the
   await expect.poll(readiness, { timeout: 10_000 }).toEqual([200, { redis: 'up', postgres: 'up' }]);
 });
 
+const ask = (url: string): Promise<unknown> =>
+  fetch(`${url}/v1/limits/auth/consume`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+    body: '{"subject":"patient"}',
+  }).then(async (response) => response.json());
+
+it('waits for Redis and keeps connections as long as it is told to', async () => {
+  const patient = await startApi({
+    redisUrl: redis.url,
+    pool,
+    host: '127.0.0.1',
+    port: 0,
+    deadlineMs: 60_000,
+    connections: { keepAliveTimeoutMs: 5_000 },
+    logger: memoryLog().logger,
+  });
+  expect((await fetch(`${patient.url}/healthz`)).headers.get('Keep-Alive')).toBe('timeout=5');
+  expect(await ask(patient.url)).toMatchObject({ reason: 'allowed', remaining: 4 });
+  await redis.pause();
+  const waiting = ask(patient.url);
+  await expect.poll(() => ask(api.url), { timeout: 10_000 }).toMatchObject({ reason: 'unavailable' });
+  await redis.resume();
+  expect(await waiting).toMatchObject({ reason: 'allowed', remaining: 3 });
+  await patient.close(0);
+});
+
 it('is not ready while Redis is dead, says so once in the log, and finds it again', async () => {
   const before = log.lines().length;
   await redis.kill();

@@ -15,7 +15,7 @@ import { keyDirectory } from './auth/key-directory.ts';
 import type { ApiLogger } from './logger.ts';
 import { type IdempotencyOptions, redisAnswers } from './limits/idempotency.ts';
 import { NotReadyError, isNotMigrated, NOT_MIGRATED } from './health.ts';
-import { type HttpServer, serve, type ServeOptions } from './serve.ts';
+import { type HttpServer, serve, type ServeLimits, type ServeOptions } from './serve.ts';
 import { cookieSessions } from './auth/credential.ts';
 import { bothMetrics, tracedLimiter, type ApiMetrics, apiMetrics } from './telemetry.ts';
 import { openWorkerQueues } from './queues.ts';
@@ -57,6 +57,10 @@ export interface StartApiOptions {
   readonly idempotency?: IdempotencyOptions;
   /** Requests of one key a minute, but for decisions; 0: not counted. @default 3000 */
   readonly requestsPerMinute?: number;
+  /** Longest wait for Redis of a decision, and of counting a request, 1 to 60,000 ms. @default 100 */
+  readonly deadlineMs?: number;
+  /** How long a connection may take and idle, and how many there may be. @default all defaults */
+  readonly connections?: Partial<ServeLimits>;
   /** What is done for clients that can't prove who they are. @default all defaults */
   readonly attempts?: AttemptBounds;
   /** Makes spans and OpenTelemetry's metrics of requests and decisions. @default false */
@@ -91,7 +95,7 @@ export interface Api {
  */
 export async function startApi(options: StartApiOptions): Promise<Api> {
   const { redisUrl, pool, host, port, shards, logger, jwt, mount, tracing = false, namespace = '' } = options;
-  const { metricsPort, sessionSecret = randomBytes(32).toString('base64url') } = options;
+  const { metricsPort, connections: limits = {}, sessionSecret = randomBytes(32).toString('base64url') } = options;
   const redis = openRedis(redisUrl, hotPathBehaviour('spillway-api'));
   const ending = new AbortController();
   const endOutages = logOutages(redis, logger);
@@ -135,7 +139,7 @@ export async function startApi(options: StartApiOptions): Promise<Api> {
     mount: mount?.(limiter) ?? [],
   });
   const { scrape } = metrics;
-  const server = await serveBoth({ fetch: app.fetch, scrape, host, port, metricsPort, disconnect });
+  const server = await serveBoth({ fetch: app.fetch, scrape, host, port, metricsPort, limits, disconnect });
   let closing: Promise<void> | undefined;
   return {
     url: server.url,
@@ -159,7 +163,7 @@ function toldTo(logger: ApiLogger): Required<FaultListeners> {
 function apiLimiter(
   redis: Redis | Cluster,
   metrics: ApiMetrics,
-  { shards, namespace = '', tracing, logger }: StartApiOptions,
+  { shards, namespace = '', tracing, deadlineMs = 100, logger }: StartApiOptions,
 ): Limiter {
   return createLimiter({
     redis,
@@ -167,6 +171,7 @@ function apiLimiter(
     live: true,
     metrics: tracing === true ? bothMetrics(metrics.limiter, openTelemetryMetrics()) : metrics.limiter,
     recordDecisions: true,
+    deadlineMs,
     namespace,
     ...toldTo(logger),
     ...(shards === undefined ? {} : { shards }),
@@ -176,12 +181,12 @@ function apiLimiter(
 /** What bounds the API itself. While Redis is away this process counts requests by its share of the limit. */
 function ownBounds(
   redis: Redis | Cluster,
-  { requestsPerMinute = 3_000, attempts = {}, namespace = '', shards, logger }: StartApiOptions,
+  { requestsPerMinute = 3_000, deadlineMs = 100, attempts = {}, namespace = '', shards, logger }: StartApiOptions,
 ): { readonly deps: Pick<ApiDeps, 'attempts' | 'countRequest'>; close(): Promise<void> } {
   if (requestsPerMinute === 0) return { deps: { attempts }, close: async () => undefined };
   const policy = { name: OWN_POLICY, limit: requestsPerMinute, windowMs: 60_000, onUnavailable: 'local' } as const;
   const sharding = { namespace, ...(shards === undefined ? {} : { shards }) };
-  const limiter = createLimiter({ redis, policies: [policy], ...toldTo(logger), ...sharding });
+  const limiter = createLimiter({ redis, policies: [policy], deadlineMs, ...toldTo(logger), ...sharding });
   return { deps: { attempts, countRequest: countRequests(limiter) }, close: async () => limiter.close() };
 }
 
@@ -192,17 +197,18 @@ async function serveBoth(options: {
   readonly host: string;
   readonly port: number;
   readonly metricsPort: number | undefined;
+  readonly limits: Partial<ServeLimits>;
   /** Called when it can't be opened. */
   readonly disconnect: () => Promise<void>;
 }): Promise<HttpServer & Pick<Api, 'metricsUrl'>> {
-  const { fetch, scrape, host, port, metricsPort, disconnect } = options;
-  const server = await serve({ fetch, host, port }).catch(async (error: unknown) => {
+  const { fetch, scrape, host, port, metricsPort, limits, disconnect } = options;
+  const server = await serve({ fetch, host, port, limits }).catch(async (error: unknown) => {
     await disconnect();
     throw error;
   });
   if (metricsPort === undefined) return { ...server, metricsUrl: `${server.url}/metrics` };
   const scrapes = new Hono().get('/metrics', scrape);
-  const other = await serve({ fetch: scrapes.fetch, host, port: metricsPort }).catch(async (error: unknown) => {
+  const other = await serve({ fetch: scrapes.fetch, host, port: metricsPort, limits }).catch(async (error: unknown) => {
     await server.close(0);
     await disconnect();
     throw error;

@@ -212,7 +212,10 @@ it('a subject that is blocked everywhere by HTTP is refused by the application a
   await expect.poll(() => limiter.consume('standard', 'ip:203.0.113.7'), soon).toMatchObject(refused);
   const body = { subject: 'ip:203.0.113.7', action: 'upload' };
   expect(await ask('POST', '/v1/limits/strict/consume', body)).toMatchObject(refused);
-  expect(await ask('GET', '/v1/lists')).toMatchObject({ blocked: [{ subject: 'ip:203.0.113.7', blockedUntilMs }] });
+  expect(await ask('GET', '/v1/subjects/blocked')).toMatchObject({
+    rows: [{ subject: 'ip:203.0.113.7', blockedUntilMs }],
+    next: null,
+  });
   expect(await ask('POST', '/v1/subjects/unblock', { subject: 'ip:203.0.113.7' })).toMatchObject({ wasBlocked: true });
   await expect.poll(async () => (await limiter.consume('standard', 'ip:203.0.113.7')).allowed, soon).toBe(true);
   expect(await ask('POST', '/v1/subjects/block', { subject: 'u' })).toMatchObject({ blockedUntilMs: null });

@@ -14,7 +14,9 @@ import {
   omitUndefined,
   finite,
 } from '../openapi/fields.ts';
-import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { etagHeader, ifChanged, isKnown } from '../openapi/etag.ts';
+import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { readBody } from '../read-body.ts';
 import { findPolicy } from './decision-route.ts';
 import { reachOf, reachSchema } from '../policies/reach.ts';
@@ -33,11 +35,46 @@ const namedBody = strictObject({ subject, why }).openapi('UnblockEverywhereReque
 const refused = problemResponses(400, 401, 403, 404, 413, 415, 503);
 const refusedEverywhere = problemResponses(400, 401, 403, 413, 415, 503);
 
-/** `POST /v1/limits/{policy}/reset`, `/block` and `/unblock`: what is done about one subject. */
+const blocked = z
+  .object({
+    subject: z.string(),
+    blockedUntilMs: milliseconds.openapi({ description: 'null = until it is unblocked.' }),
+  })
+  .openapi('BlockedSubject');
+
+/** What is done about one subject, under one policy or under all. */
 export function subjectRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   resetRoute(app, limiter, guard);
   blockRoutes(app, limiter, guard);
-  if (limiter.live !== undefined) everywhereRoutes(app, limiter.live, guard);
+  if (limiter.live !== undefined) {
+    blockedRoute(app, limiter.live, guard);
+    everywhereRoutes(app, limiter.live, guard);
+  }
+}
+
+function blockedRoute(app: ApiApp, live: LivePolicies, guard: Guard): void {
+  const blocks = createRoute({
+    method: 'get',
+    path: '/v1/subjects/blocked',
+    tags: ['limits'],
+    operationId: 'listBlockedSubjects',
+    summary: 'Subjects that are refused under every policy and action',
+    ...guard('read'),
+    request: { query: strictObject(pageQuery), headers: ifChanged },
+    responses: {
+      200: json(z.object({ rows: z.array(blocked), next }), 'One page, by subject.', etagHeader),
+      ...notModified,
+      ...problemResponses(400, 401, 403, 503),
+    },
+  });
+  app.openapi(blocks, async (context) => {
+    const rows = (await live.list()).blocked.map((block) => ({
+      subject: block.subject,
+      blockedUntilMs: finite(block.blockedUntilMs),
+    }));
+    const found = pageOf(rows, (row) => row.subject, context.req.valid('query'));
+    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
+  });
 }
 
 function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {

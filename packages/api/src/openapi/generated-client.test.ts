@@ -134,6 +134,7 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   expect(await call('limits', 'unblock', 'ten', subject)).toEqual({ wasBlocked: true });
   await call('limits', 'reset', 'ten', subject);
   await call('limits', 'blockEverywhere', { ...subject, durationMs: 1_000, why: 'spam' });
+  expect(await call('limits', 'listBlockedSubjects')).toMatchObject({ rows: [{ subject: 'ann' }], next: null });
   expect(await call('limits', 'unblockEverywhere', subject)).toMatchObject({ wasBlocked: true, otherLimiters: 0 });
   const consumed = await api.app.request('/v1/limits/slots/consume', {
     method: 'POST',
@@ -153,7 +154,10 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   await call('policies', 'removeOverride', 'exports', { subject: 'ip:2001:db8::/56' });
   await call('policies', 'removePolicy', 'exports');
   await call('policies', 'setListEntry', { entry: '10.0.0.0/8', verdict: 'deny' });
-  expect(await call('policies', 'getLists')).toEqual({ allowed: [], denied: ['10.0.0.0/8'], blocked: [] });
+  expect(await call('policies', 'listListEntries')).toEqual({
+    rows: [{ entry: '10.0.0.0/8', verdict: 'deny' }],
+    next: null,
+  });
   expect(await call('policies', 'getListEntry', { entry: '10.0.0.0/8' })).toEqual({
     entry: '10.0.0.0/8',
     verdict: 'deny',

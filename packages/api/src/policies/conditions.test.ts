@@ -129,11 +129,18 @@ it('a policy in code has a tag too: it is replaced by who has it, and created by
   expect(await tagOf(path)).toBe(code);
 });
 
-it('a list of them has a tag as well', async () => {
-  const before = await tagOf('/v1/policies');
-  expect(await statusOf('GET', '/v1/policies', { headers: { 'If-None-Match': before } })).toBe(304);
-  await ask('PUT', '/v1/policies/exports', { body: { limit: 5, windowMs: 1_000 } });
-  expect(await statusOf('GET', '/v1/policies', { headers: { 'If-None-Match': before } })).toBe(200);
+it.each([
+  ['/v1/policies', 'PUT', '/v1/policies/exports', { limit: 5, windowMs: 1_000 }],
+  ['/v1/policies/ten/overrides', 'PUT', '/v1/policies/ten/override', { subject: 'vip', limit: 50 }],
+  ['/v1/lists', 'PUT', '/v1/lists/entry', { entry: 'mallory', verdict: 'deny' }],
+  ['/v1/lists?verdict=allow', 'PUT', '/v1/lists/entry', { entry: 'friend', verdict: 'allow' }],
+  ['/v1/subjects/blocked', 'POST', '/v1/subjects/block', { subject: 'mallory', durationMs: 3_600_000 }],
+])('a page of %s has a tag as well, which changes with what is on it', async (path, method, change, body) => {
+  const before = await tagOf(path);
+  const known = { headers: { 'If-None-Match': before } };
+  expect(await statusOf('GET', path, known)).toBe(304);
+  expect(await statusOf(method, change, { body })).toBe(200);
+  expect(await statusOf('GET', path, known)).toBe(200);
 });
 
 it.each([

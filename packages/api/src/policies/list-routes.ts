@@ -2,9 +2,10 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { checkListEntry } from '@spillway/limiter';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { strictObject, milliseconds, enumOf, boundedText, why, finite } from '../openapi/fields.ts';
+import { strictObject, enumOf, boundedText, why } from '../openapi/fields.ts';
 import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
 import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
@@ -16,20 +17,6 @@ const verdict = enumOf(['allow', 'deny']);
 const query = strictObject({ entry });
 const named = z.object({ entry, verdict }).openapi('ListEntry');
 const body = strictObject({ entry, verdict, why, ...reachIgnored }).openapi('ListEntryRequest');
-const blocked = z.object({
-  subject: z.string(),
-  blockedUntilMs: milliseconds.openapi({ description: 'null = until it is unblocked.' }),
-});
-const lists = z
-  .object({
-    allowed: z.array(z.string()),
-    denied: z.array(z.string()),
-    blocked: z
-      .array(blocked)
-      .openapi({ description: 'Subjects that are blocked everywhere: POST /v1/subjects/block.' }),
-  })
-  .openapi('Lists');
-
 type Verdict = z.output<typeof verdict>;
 
 /** What GET answers of an entry that is on this list, or on none. Networks have their one canonical form, as they are stored. */
@@ -56,21 +43,25 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     method: 'get',
     path: '/v1/lists',
     tags: ['policies'],
-    operationId: 'getLists',
+    operationId: 'listListEntries',
     summary: 'Subjects, patterns and networks that are always admitted or always refused',
     ...guard('read'),
+    request: { query: strictObject({ ...pageQuery, verdict: verdict.optional() }), headers: ifChanged },
     responses: {
-      200: json(lists, 'Both lists, and the subjects that are blocked everywhere.'),
-      ...problemResponses(401, 403, 503),
+      200: json(z.object({ rows: z.array(named), next }), 'One page, by entry.', etagHeader),
+      ...notModified,
+      ...problemResponses(400, 401, 403, 503),
     },
   });
   app.openapi(all, async (context) => {
-    const entries = await deps.live.list();
-    const blocks = entries.blocked.map((block) => ({
-      ...block,
-      blockedUntilMs: finite(block.blockedUntilMs),
-    }));
-    return context.json({ allowed: [...entries.allowed], denied: [...entries.denied], blocked: blocks }, 200);
+    const { verdict: wanted, ...page } = context.req.valid('query');
+    const { allowed, denied } = await deps.live.list();
+    const rows = [
+      ...allowed.map((at) => ({ entry: at, verdict: 'allow' as const })),
+      ...denied.map((at) => ({ entry: at, verdict: 'deny' as const })),
+    ].filter((row) => wanted === undefined || row.verdict === wanted);
+    const found = pageOf(rows, (row) => row.entry, page);
+    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
   });
 
   const one = createRoute({

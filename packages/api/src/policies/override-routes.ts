@@ -64,18 +64,17 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'listOverrides',
     summary: 'All exceptions from a policy',
     ...guard('read'),
-    request: { params, query: strictObject(pageQuery) },
+    request: { params, query: strictObject(pageQuery), headers: ifChanged },
     responses: {
-      200: json(z.object({ rows: z.array(shown), next }), 'One page, by subject.'),
+      200: json(z.object({ rows: z.array(shown), next }), 'One page, by subject.', etagHeader),
+      ...notModified,
       ...problemResponses(400, 401, 403, 404, 503),
     },
   });
   app.openapi(list, async (context) => {
     const overrides = await of(context.req.valid('param').policy);
-    return context.json(
-      pageOf(overrides, (override) => override.subject, context.req.valid('query')),
-      200,
-    );
+    const page = pageOf(overrides, (override) => override.subject, context.req.valid('query'));
+    return isKnown(context, page) ? context.body(null, 304) : context.json(page, 200);
   });
 
   const one = createRoute({

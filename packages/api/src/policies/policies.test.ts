@@ -116,7 +116,15 @@ describe('/v1/lists', () => {
   it('admits who is on one and refuses who is on the other, until they are taken off', async () => {
     expect((await put('/v1/lists/entry', { entry: 'friend', verdict: 'allow' })).status).toBe(200);
     await put('/v1/lists/entry', { entry: network, verdict: 'deny' });
-    expect(await get('/v1/lists')).toEqual({ allowed: ['friend'], denied: ['10.0.0.0/8'], blocked: [] });
+    const rows = [
+      { entry: '10.0.0.0/8', verdict: 'deny' },
+      { entry: 'friend', verdict: 'allow' },
+    ];
+    expect(await get('/v1/lists')).toEqual({ rows, next: null });
+    expect(await get('/v1/lists?verdict=allow')).toEqual({ rows: rows.slice(1), next: null });
+    const first = (await get('/v1/lists?limit=1')) as { next: string };
+    expect(first).toMatchObject({ rows: rows.slice(0, 1) });
+    expect(await get(`/v1/lists?limit=1&after=${first.next}`)).toEqual({ rows: rows.slice(1), next: null });
     expect(await consume('ten', 'ip:10.1.2.3')).toMatchObject({
       allowed: false,
       reason: 'deny_listed',
