@@ -271,12 +271,14 @@ describe('the rest', () => {
     });
     const secrets = { 'X-API-Key': secret, Authorization: `Bearer ${secret}`, 'Content-Type': 'application/json' };
     const request = { method: 'POST', headers: secrets, body: `{"subject":"${secret}"}` };
+    await keyed.request('/v1/limits/ten/consume', request);
     await keyed.request(`/v1/limits/ten/consume?key=${secret}`, request);
     await keyed.request(`/v1/keys/${secret}`, request);
     await keyed.request('/v1/limits/ten/consume', { ...request, body: `{"${secret}":1}` });
     await keyed.request(`/v1/limits/${secret}/consume`, request);
     expect(log.lines()).toMatchObject([
       { method: 'POST', route: '/v1/limits/:policy/consume', status: 200, requestId: expect.any(String) as string },
+      { method: 'POST', route: '/v1/limits/:policy/consume', status: 400 },
       { method: 'POST', status: 404 },
       { method: 'POST', status: 400, principal: 'k1' },
       { method: 'POST', status: 404, principal: 'k1' },

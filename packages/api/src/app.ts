@@ -11,7 +11,7 @@ import { deadLetterRoutes, replayRoute } from './dead-letter-routes.ts';
 import { gapRoutes } from './audit/gap-routes.ts';
 import { noRecorder, type Recorder, recorder } from './audit/recorder.ts';
 import { admitBy, type Guard, guardWith } from './auth/require-scope.ts';
-import { type Authenticator, type ApiApp, newApiApp } from './openapi/api-app.ts';
+import { type Authenticator, type ApiApp, newApiApp, readableUrl } from './openapi/api-app.ts';
 import { breakerRoutes, type BreakerControl } from './breakers/breaker-routes.ts';
 import { commandRoutes } from './breakers/command-routes.ts';
 import { type DashboardDeps, dashboardRoutes } from './dashboard/dashboard-routes.ts';
@@ -108,6 +108,7 @@ export function createApp(deps: ApiDeps): ApiApp {
     requestId(),
     requestLog(logger),
     secureHeaders(),
+    readableUrl,
     methodNotAllowed({ app, onMethodNotAllowed: (_, methods) => methodNotAllowedProblem(methods) }),
   );
   if (deps.metrics !== undefined) app.use(deps.metrics.countRequests);

@@ -22,7 +22,6 @@ import {
   wholeNumber,
   omitUndefined,
 } from './openapi/fields.ts';
-import { refuseConditions } from './openapi/etag.ts';
 import { json, jsonBody, problemResponses } from './openapi/responses.ts';
 import { rowSchema, next, pageQuery } from './openapi/rows.ts';
 import { problemException, unknownThingProblem } from './problems.ts';
@@ -154,7 +153,6 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
     responses: { 204: { description: 'Ended.' }, ...problemResponses(400, 401, 403, 404, 503) },
   });
   app.openapi(revoke, async (context) => {
-    refuseConditions(context);
     const { id } = context.req.valid('param');
     const change = { action: 'revoke_key', objectKind: 'key', object: id };
     const revoked = await record.within(

@@ -1,4 +1,6 @@
 import type { HonoRequest, MiddlewareHandler } from 'hono';
+import { duplicateName } from './duplicate-names.ts';
+import { quoted } from './openapi/fields.ts';
 import { fieldProblem, problemException, tooLargeProblem, badRequestProblem } from './problems.ts';
 
 /** The largest request body, in bytes: a batch of decisions about long subjects fits. */
@@ -6,6 +8,9 @@ export const MAX_BODY_BYTES: number = 256 * 1024;
 
 /** `application/json`, with or without a suffix and parameters. */
 const jsonType = /^\s*application\/(?:[\w.-]+\+)?json\s*(?:;|$)/iu;
+
+/** A character set that is not UTF-8, which JSON is in (RFC 8259); ASCII is part of it. */
+const otherCharset = /;\s*charset\s*=(?!\s*"?(?:utf-?8|us-ascii)"?\s*(?:;|$))/iu;
 
 /** Whether a route does without a body. */
 interface ReadBodyOptions {
@@ -41,6 +46,7 @@ export async function readJson(
   const type = req.header('Content-Type');
   if (type === undefined && !optional) return refuse('Content-Type', 'is missing: it must be application/json');
   if (type !== undefined && !jsonType.test(type)) return refuse('Content-Type', 'must be application/json', 'not-json');
+  if (type !== undefined && otherCharset.test(type)) return refuse('Content-Type', 'must be JSON in UTF-8', 'not-json');
 
   let bytes: ArrayBuffer | Uint8Array | undefined;
   try {
@@ -53,11 +59,14 @@ export async function readJson(
   if (type === undefined) return refuse('Content-Type', 'is missing: it must be application/json');
   const text = decode(bytes);
   if (text === undefined) return refuse('body', 'is not valid UTF-8');
+  let value: unknown;
   try {
-    return { text, value: JSON.parse(text) };
+    value = JSON.parse(text);
   } catch {
     return refuse('body', 'is not valid JSON');
   }
+  const twice = duplicateName(text, value);
+  return twice === undefined ? { text, value } : refuse(quoted(twice), 'occurs more than once');
 }
 
 /** All of the body; undefined when it is larger than `maxBytes`, and then no more of it than that was kept. */

@@ -4,7 +4,6 @@ import { actorOf } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, enumOf, boundedText, wholeNumber, omitUndefined } from '../openapi/fields.ts';
-import { refuseConditions } from '../openapi/etag.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { badRequestProblem, problemException, unknownThingProblem } from '../problems.ts';
@@ -128,7 +127,6 @@ function changeRoute(app: ApiApp, places: BreakerSources, guard: Guard): void {
     responses: { 200: json(view, 'As it is now.'), ...problemResponses(400, 401, 403, 404, 413, 415, 503) },
   });
   app.openapi(put, async (context) => {
-    refuseConditions(context);
     const rules = context.req.valid('json');
     const { preset = rules.preset } = context.req.valid('query');
     const { name } = samePlace(rules, { ...context.req.valid('param'), ...omitUndefined({ preset }) });

@@ -7,7 +7,7 @@ import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { badRequestProblem, toProblem, problemException, unknownPolicyProblem } from '../problems.ts';
 import { readJson } from '../read-body.ts';
 import { type Answers, idempotencyKeyOf, once } from './idempotency.ts';
-import { toFieldErrors } from '../openapi/fields.ts';
+import { quoted, toFieldErrors } from '../openapi/fields.ts';
 
 /** What the routes of decisions work with. */
 export interface DecisionDeps {
@@ -50,6 +50,7 @@ export function decisionRoute<Body>(app: ApiApp, deps: DecisionDeps, route: Deci
   const answer = async (context: Context<ApiEnv>): Promise<Response | DecisionAnswer> => {
     const refused = await admit(context);
     if (refused !== undefined) return refused;
+    if (context.req.url.includes('?')) return queryRefused(context.req.query());
     const read = await readJson(context.req);
     if (read instanceof Response) return read;
     const body = route.schema.safeParse(read.value);
@@ -81,6 +82,16 @@ export function decisionRoute<Body>(app: ApiApp, deps: DecisionDeps, route: Deci
     logRequest(deps.logger, { context, route: path, status: response.status, startedAt, requestId, isDecision: true });
     return response;
   });
+}
+
+/** These routes have no parameters: one that is ignored would be taken for one that is heeded. */
+function queryRefused(query: Readonly<Record<string, string>>): Response {
+  const names = Object.keys(query);
+  const errors = (names.length === 0 ? ['query'] : names.slice(0, 10)).map((name) => ({
+    field: quoted(name),
+    detail: 'is not known here',
+  }));
+  return badRequestProblem(errors);
 }
 
 /** The client's own, if it is one. */

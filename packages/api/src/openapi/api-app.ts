@@ -1,8 +1,9 @@
 import { type ApiKeyScope, apiKeyScopes } from '@spillway/db';
-import { OpenAPIHono } from '@hono/zod-openapi';
+import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
 import { getPath } from 'hono/utils/url';
-import { badRequestProblem } from '../problems.ts';
-import { toFieldErrors } from './fields.ts';
+import { badRequestProblem, fieldProblem } from '../problems.ts';
+import { noQuery, quoted, toFieldErrors } from './fields.ts';
 
 /** The rights of a principal. */
 export type Scope = ApiKeyScope;
@@ -61,13 +62,79 @@ function pathOf(request: Request): string {
   return path;
 }
 
+/** The headers that change what a request does: a client that sends one relies on it. */
+const promises = ['If-Match', 'If-None-Match', 'Idempotency-Key'] as const;
+
+/**
+ * Refuses what a route would ignore although its sender relies on it: a condition for a change, which would be made without it, and an
+ * `Idempotency-Key` where each request creates another thing.
+ */
+function heedsAll({ method, request, responses }: RouteConfig): MiddlewareHandler {
+  const { headers } = request ?? {};
+  const heeded = headers instanceof z.ZodObject ? Object.keys(headers.shape) : [];
+  const creates = '201' in responses;
+  const ignored = promises.filter((name) => !heeded.includes(name) && (creates || name !== 'Idempotency-Key'));
+  return async ({ req }, next) => {
+    const found = method === 'get' ? undefined : ignored.find((name) => req.header(name) !== undefined);
+    if (found !== undefined) return fieldProblem('invalid-request', found, 'is not supported here: it must be absent');
+    await next();
+    return undefined;
+  };
+}
+
+/** A route that refuses what it doesn't know: parameters, and headers that it doesn't heed. */
+function strict(route: RouteConfig): RouteConfig {
+  const middleware = [route.middleware ?? []].flat();
+  return createRoute({
+    ...route,
+    request: { query: noQuery, ...route.request },
+    middleware: [...middleware, heedsAll(route)],
+  });
+}
+
 /** An application without routes; a request that its routes' schemas refuse gets 400 and a word about each field. */
 export function newApiApp(): ApiApp {
-  return new OpenAPIHono<ApiEnv>({
+  const app = new OpenAPIHono<ApiEnv>({
     getPath: pathOf,
     defaultHook: (result) => {
       if (result.success) return undefined;
       return badRequestProblem(toFieldErrors(result.error.issues, result.target));
     },
   });
+  const { openapi } = app;
+  // The one place that every route passes: none can forget it.
+  return Object.assign(app, {
+    openapi: (route: RouteConfig, ...handlers: unknown[]): unknown =>
+      Reflect.apply(openapi, app, [strict(route), ...handlers]),
+  });
+}
+
+/**
+ * Refuses a URL whose percent-encoding is not UTF-8. Decoders that don't fail take such a name as it is, or with other characters in its
+ * place: it would be another subject than its sender means.
+ */
+export const readableUrl: MiddlewareHandler = async ({ req }, next) => {
+  const unreadable = req.url.includes('%') ? unreadablePart(req.url) : undefined;
+  if (unreadable !== undefined) return fieldProblem('invalid-request', unreadable, 'must be percent-encoded UTF-8');
+  await next();
+  return undefined;
+};
+
+function unreadablePart(url: string): string | undefined {
+  const [place = '', ...rest] = url.split('?');
+  if (!isReadable(place)) return 'path';
+  const unreadable = rest
+    .join('?')
+    .split('&')
+    .find((pair) => !isReadable(pair));
+  return unreadable === undefined ? undefined : quoted(unreadable.split('=')[0] ?? '');
+}
+
+function isReadable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }

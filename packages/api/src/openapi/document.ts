@@ -52,6 +52,10 @@ function describeCommon(route: string, operation: Operation): void {
   const responses = (operation.responses ??= {});
   const problemOf: unknown = { schema: { $ref: '#/components/schemas/Problem' } };
   if ((operation.security ?? []).length > 0) {
+    responses['400'] ??= {
+      description: 'The request is not valid; `errors` says where.',
+      content: { 'application/problem+json': Object(problemOf) },
+    };
     responses['429'] ??= {
       description: 'Too many requests; `Retry-After` says when to ask again.',
       content: { 'application/problem+json': Object(problemOf) },

@@ -81,14 +81,6 @@ export function conditionOf<Stored>(
   };
 }
 
-/** @throws {HTTPException} that becomes a 400 where a change has conditions that its route can't heed */
-export function refuseConditions(context: Context<ApiEnv>): void {
-  for (const name of ['If-Match', 'If-None-Match'] as const) {
-    if (context.req.header(name) === undefined) continue;
-    throw problemException(fieldProblem('invalid-request', name, 'is not supported here: it must be absent'));
-  }
-}
-
 /** Strong comparison: a weak tag is never the same. */
 function matches(tags: '*' | readonly string[], tag: string | undefined): boolean {
   return tag !== undefined && (tags === '*' || tags.includes(tag));

@@ -86,6 +86,9 @@ export function strictObject<Shape extends z.ZodRawShape>(shape: Shape): z.ZodOb
   });
 }
 
+/** For routes without parameters: one that is ignored would be taken for one that is heeded. */
+export const noQuery: z.ZodObject = strictObject({});
+
 /** A number of ms, or null for "no end": JSON has no Infinity. */
 export type Milliseconds = number | null;
 
@@ -146,9 +149,9 @@ function oneIssue(issue: z.core.$ZodIssue, whole: string): readonly FieldError[]
   if (issue.code === 'unrecognized_keys') {
     return issue.keys
       .slice(0, MOST_ERRORS)
-      .map((key) => ({ field: shortened([...path, key].join('.')), detail: 'is not known here' }));
+      .map((key) => ({ field: quoted([...path, key].join('.')), detail: 'is not known here' }));
   }
-  return [{ field: path.length === 0 ? whole : shortened(path.join('.')), detail: detailOf(issue) }];
+  return [{ field: path.length === 0 ? whole : quoted(path.join('.')), detail: detailOf(issue) }];
 }
 
 /** Of the forms that a body may have, the one that was meant: it knows the most of its members, and fits best. */
@@ -165,7 +168,8 @@ function detailOf(issue: z.core.$ZodIssue): string {
   return /^(?:must|is|has) /u.test(issue.message) ? issue.message : `is not valid: ${issue.message}`;
 }
 
-function shortened(name: string): string {
+/** The name of a member or a parameter that a client made up, short enough for an answer. */
+export function quoted(name: string): string {
   return name.slice(0, MAX_QUOTED).toWellFormed();
 }
 
