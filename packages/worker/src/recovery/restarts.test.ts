@@ -114,11 +114,11 @@ describe('a Redis that is killed', () => {
     refusesBlocks = true;
     await emitBlocks(client, 0, 1, 40);
     await expect.poll(() => outboxLength(client, 1), patient).toBe(0);
+    await expect.poll(() => client.hget(outboxKeys(0).head, 'run'), patient).not.toBeNull();
     await worker.close();
     await emitBlocks(client, 0, 41, 60);
     await server.kill();
     await server.restart();
-    await client.hset(outboxKeys(0).head, { run: 'another' });
     const none = { pump: { maxWaitingJobs: 1, lingerMs: 10 }, sink: { unavailableDelayMs: 50 } };
     worker = startWorker({ redis: server.url, pool, shards: 1, logger, ...none });
     await expect
