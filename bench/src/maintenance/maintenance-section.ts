@@ -4,7 +4,7 @@ import type { Findings, Goal, Section, Table } from '../section.ts';
 import { archival, type ArchivalResult, partitionArchival, type PartitionArchivalResult } from './archival.ts';
 import { cleanup, type CleanupResult } from './cleanup.ts';
 
-const DEFAULT_BATCH = 5_000;
+const DEFAULT_BATCH = 20_000;
 
 /** Archival, cleanup under writes and the statistics of a metric, on one local Postgres each. */
 export const maintenanceSection: Section = {
@@ -37,7 +37,7 @@ function goals(
     {
       name: 'archival, against a bare INSERT … SELECT and DELETE in one transaction',
       measured: (100 * rowsPerSecond) / speed(undefined),
-      bound: 50,
+      bound: 60,
       better: 'more',
       unit: '%',
       noise: 0.2,
@@ -70,7 +70,7 @@ function archivalTable(results: readonly ArchivalResult[]): Table {
   return {
     title: 'Archival',
     intro: `Half a million rows of \`api_call_logs\` move into their monthly partitions: pick, delete and store in one statement a batch,
-fsync on, one connection. 5,000 a batch is the default. The bare way stores and deletes all rows in one transaction: the least that Postgres has
+fsync on, one connection. At most 20,000 a batch is the default; a run begins with 5,000 and doubles while a batch takes less than 250 ms. The bare way stores and deletes all rows in one transaction: the least that Postgres has
 to do, and nothing that one could run beside writers.`,
     columns: [
       { heading: 'rows a batch', digits: 0 },

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { cutoff, orders, ordersToArchive } from '../../test/orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { archiveRows } from './archive-rows.ts';
+import { nextBatchSize } from './move-batch.ts';
 import { builtInArchives } from './archive-table.ts';
 import { withConnection } from '../connection.ts';
 
@@ -51,29 +52,36 @@ test('moves the rows of the three built-in tables as they are, and no unfinished
   ).toEqual(before);
 });
 
-test('moves 5,000 rows a transaction unless told otherwise, counts them inside it, and waits for no disk', async () => {
+test('begins with 5,000 rows a transaction unless told otherwise, and counts them inside it', async () => {
   await createOrders(1);
   await database.pool.query(`
-    CREATE TABLE batches (rows int, xid xid8, waits text);
+    CREATE TABLE batches (rows int, xid xid8);
     INSERT INTO orders SELECT n, '2025-11-01 00:00+00' FROM generate_series(1, 5001) AS n`);
   await withConnection(database.pool, async (connection) => {
     const record = async (moved: number): Promise<void> => {
-      const values = `($1, pg_current_xact_id(), current_setting('synchronous_commit'))`;
-      await connection.query(`INSERT INTO batches VALUES ${values}`, [moved]);
+      await connection.query('INSERT INTO batches VALUES ($1, pg_current_xact_id())', [moved]);
     };
     const { batchSize: _, ...table } = orders;
     await archiveRows(connection, table, { cutoff, record });
   });
   // Rows know the transaction that stored them.
   expect(
-    await query(
-      `SELECT rows, waits, (SELECT count(*)::int FROM cold.orders WHERE xmin = xid::xid) AS stored FROM batches`,
-    ),
+    await query(`SELECT rows, (SELECT count(*)::int FROM cold.orders WHERE xmin = xid::xid) AS stored FROM batches`),
   ).toEqual([
-    { rows: 5_000, waits: 'off', stored: 5_000 },
-    { rows: 1, waits: 'off', stored: 1 },
+    { rows: 5_000, stored: 5_000 },
+    { rows: 1, stored: 1 },
   ]);
 });
+
+test.each([
+  { size: 5_000, durationMs: 20, next: 10_000, what: 'twice as many while the last one was quick' },
+  { size: 15_000, durationMs: 20, next: 20_000, what: 'no more than the table allows' },
+  { size: 20_000, durationMs: 500, next: 10_000, what: 'as many as fit into 250 ms' },
+  { size: 20_000, durationMs: 60_000, next: 1_000, what: 'no fewer than 1,000 because it is slow' },
+  { size: 1, durationMs: 900, next: 2, what: 'twice as many after a row that was refused' },
+])('a batch takes $what', ({ size, durationMs, next }) =>
+  expect(nextBatchSize({ size, durationMs }, 20_000)).toBe(next),
+);
 
 test('only counts in a dry run', async () => {
   await createOrders(1_000);

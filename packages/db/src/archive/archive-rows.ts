@@ -11,7 +11,7 @@ import {
 } from './archive-table.ts';
 import { countBeforeYearOne, countToArchive, readCutoff, TargetMonths } from './old-rows.ts';
 import { followSource } from './ensure-archive.ts';
-import { type Batch, type BatchRange, type Mover, prepareMover } from './move-batch.ts';
+import { type Batch, type BatchRange, firstBatchSize, type Mover, nextBatchSize, prepareMover } from './move-batch.ts';
 import { type Preflight, preflightArchive } from './preflight.ts';
 import { type Interval, within } from './source-partitions.ts';
 import type { Connection } from '../connection.ts';
@@ -217,7 +217,7 @@ async function moveAll(
   { deadline, onBatch }: Course,
 ): Promise<ArchiveRowsReport['stopped']> {
   let from: string | null = null;
-  let size = batchSize;
+  let size = firstBatchSize(batchSize);
   for (;;) {
     if (signal?.aborted === true) return 'aborted';
     if (performance.now() >= deadline) return 'time_budget';
@@ -227,7 +227,7 @@ async function moveAll(
       if (batch.moved > 0) onBatch(batch);
       else if (from === null) return 'done';
       from = batch.last;
-      size = Math.min(batchSize, size * 2);
+      size = nextBatchSize({ size, durationMs: batch.durationMs }, batchSize);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       if (size === 1) {

@@ -13,7 +13,7 @@ export interface ArchiveTable {
   readonly retentionDays: number;
   /** SQL condition on the source's columns that a row must meet besides. Trusted: it is sent as it is. @default all rows */
   readonly where?: string;
-  /** Rows a transaction. @default 5_000 */
+  /** Most rows a transaction: it begins with 5,000 and takes as many as are moved in about 250 ms. @default 20_000 */
   readonly batchSize?: number;
 }
 
@@ -58,7 +58,7 @@ export function isOld(column: string, type: string, { where }: Pick<CompleteArch
  * @throws {InvalidOptionError} for a value that can't work.
  */
 export function completeArchiveTable(table: ArchiveTable): CompleteArchiveTable {
-  const { source, target, retentionDays, timestampColumn = 'created_at', where = 'true', batchSize = 5_000 } = table;
+  const { source, target, retentionDays, timestampColumn = 'created_at', where = 'true', batchSize = 20_000 } = table;
   if (source.schema === target.schema && source.name === target.name) {
     throw new InvalidOptionError('target', `${target.schema}.${target.name}`, 'another table than the source');
   }

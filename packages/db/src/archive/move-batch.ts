@@ -87,16 +87,29 @@ function statementsOf(connection: Connection, table: CompleteArchiveTable, prefl
   };
 }
 
-/**
- * A crash of Postgres may undo the last moves, each of them whole: their rows are in the source again and move the next time. Whatever
- * tells that the run is over commits after them and waits for the disk, for them too.
- */
 const settings = {
   lockTimeoutMs: LOCK_TIMEOUT_MS,
   statementTimeoutMs: STATEMENT_TIMEOUT_MS,
   timeZone: 'UTC',
-  synchronousCommit: 'off',
 } as const;
+
+/** A batch keeps its rows locked until it is committed: sizes follow the time that the last one took, towards this, in milliseconds. */
+const BATCH_MS = 250;
+
+/** Rows of the first batch at most; and that many are moved at once however long it takes, unless the table's own size is less. */
+const FIRST_BATCH = 5_000;
+const LEAST_BATCH = 1_000;
+
+/** How many rows the first batch takes. @param most of the table */
+export function firstBatchSize(most: number): number {
+  return Math.min(most, FIRST_BATCH);
+}
+
+/** How many rows the next batch takes: at most twice as many as the last. @param most of the table */
+export function nextBatchSize(last: { readonly size: number; readonly durationMs: number }, most: number): number {
+  const fitting = Math.floor((last.size * BATCH_MS) / Math.max(1, last.durationMs));
+  return Math.min(most, 2 * last.size, Math.max(LEAST_BATCH, fitting));
+}
 
 /**
  * Makes the mover of a table: pick, delete and store in one statement, so that a row is in exactly one of the two tables
