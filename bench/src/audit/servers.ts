@@ -60,10 +60,16 @@ export async function fillOutboxes(redis: Redis, events: number): Promise<void> 
     const pipeline = redis.pipeline();
     for (let event = start; event < Math.min(events + 1, start + CHUNK); event += 1) {
       const { shard, fields } = block(event);
-      pipeline.xadd(outboxKeys(shard).stream, '*', 'e', JSON.stringify(fields));
+      pipeline.xadd(outboxKeys(shard).stream, '*', 'e', packed(fields));
     }
     await pipeline.exec();
   }
+}
+
+/** As the limiter's script writes a block: its values without names. */
+function packed(fields: readonly string[]): string {
+  const values = fields.filter((_, index) => index % 2 === 1);
+  return JSON.stringify(values.map((value) => (/^\d+$/u.test(value) ? Number(value) : value)));
 }
 
 /** Names and values of a block that began now, and its shard. */

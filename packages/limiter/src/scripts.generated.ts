@@ -141,7 +141,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --
 -- Provides
 --   outbox_tag(key)                                   the hash tag that a key begins with, '{sw:07}'
---   outbox_emit(tag, now, cap, sequenced, type, fields)
+--   outbox_emit(tag, now, cap, sequenced, kind, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
 --                        (with a cap of 0 there is no trail, and nothing is counted)
@@ -149,7 +149,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --
 -- Keys it touches, all in the tag's slot
 --   TAG:outbox        stream, one entry an event, with one field: 'e', a JSON list
---                     of type, epoch, seq, at and \`fields\`, names and values in turn
+--                     of kind, epoch, seq, at and what \`fields\` says
 --   TAG:outbox:head   hash: epoch, seq, dropped (counters: no TTL)
 --
 -- Why an epoch: a flushed or emptied Redis starts counting at 1 again. The epoch
@@ -161,6 +161,10 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 -- Why one field: an entry of seventeen costs Redis and the reader five times as
 -- much. Nobody looks at a part of an event before it is a row.
 --
+-- \`fields\` is a list of names and values in turn, at least one of each. Of a type
+-- that comes in masses it is text instead: JSON values with commas between, whose names
+-- the reader knows (LAYOUTS in src/outbox.ts): names were half of a block's event.
+--
 -- Unsequenced events are repeated by a later one (running totals), so a
 -- lost one is no gap in the trail.
 
@@ -171,18 +175,15 @@ local function outbox_tag(key)
 end
 
 -- Numbers become text as redis.call would make them; cjson's own have 14 digits.
-local function outbox_pack(event, fields)
+local function outbox_pack(fields)
   for index = 1, #fields do
-    event[#event + 1] = fields[index]
+    local value = fields[index]
+    fields[index] = type(value) == 'number' and string.format('%.17g', value) or tostring(value)
   end
-  for index = 1, #event do
-    local value = event[index]
-    event[index] = type(value) == 'number' and string.format('%.17g', value) or tostring(value)
-  end
-  return cjson.encode(event)
+  return string.sub(cjson.encode(fields), 2, -2)
 end
 
-local function outbox_emit(tag, now, cap, sequenced, type, fields)
+local function outbox_emit(tag, now, cap, sequenced, kind, fields)
   if cap == 0 then return nil end
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
@@ -199,7 +200,8 @@ local function outbox_emit(tag, now, cap, sequenced, type, fields)
   if sequenced then
     seq = redis.call('HINCRBY', head, 'seq', 1)
   end
-  redis.call('XADD', stream, '*', 'e', outbox_pack({ 'type', type, 'epoch', epoch, 'seq', seq, 'at', now }, fields))
+  local rest = type(fields) == 'table' and outbox_pack(fields) or fields
+  redis.call('XADD', stream, '*', 'e', string.format('["%s",%s,%.0f,%.0f,%s]', kind, epoch, seq, now, rest))
   return epoch, seq
 end
 `;
@@ -240,6 +242,14 @@ local function block_fields(record)
   }
 end
 
+-- The same for the outbox, without names: LAYOUTS in src/outbox.ts of @spillway/redis. Numbers in a record have 14 digits at
+-- most, which a concatenation keeps.
+local function block_values(record)
+  return cjson.encode(record.key) .. ',' .. record.limit .. ',' .. record.window .. ',' .. record.count .. ','
+    .. record.denied .. ',' .. record.start .. ',' .. record.last .. ',' .. record['until'] .. ','
+    .. record.mode .. ',' .. record.id_epoch .. ',' .. record.id_seq .. ',' .. record.id_at
+end
+
 local function block_ttl(blocked_until, at)
   if blocked_until == BLOCK_FOREVER then
     return FOREVER_TTL_MS
@@ -254,7 +264,7 @@ local function block_save(window_key, at, blocked_until, outbox_cap, facts)
     start = facts.start, last = at, ['until'] = string.format('%.0f', blocked_until), mode = facts.mode,
     id_epoch = 0, id_seq = 0, id_at = at,
   }
-  local epoch, seq = outbox_emit(outbox_tag(window_key), at, outbox_cap, true, 'block', block_fields(record))
+  local epoch, seq = outbox_emit(outbox_tag(window_key), at, outbox_cap, true, 'block', block_values(record))
   if not epoch then
     redis.call('DEL', record_key)
     return
@@ -269,7 +279,7 @@ local function block_emit(record_key, at, outbox_cap)
   for index = 1, #flat, 2 do
     record[flat[index]] = flat[index + 1]
   end
-  outbox_emit(outbox_tag(record_key), at, outbox_cap, false, 'block', block_fields(record))
+  outbox_emit(outbox_tag(record_key), at, outbox_cap, false, 'block', block_values(record))
 end
 `;
 
@@ -1052,7 +1062,7 @@ end
 
 export const batchSlidingLog: LuaScript = {
   name: 'batch-sliding-log',
-  sha1: '9d06ec0a22d0db894bf0b433f4a94f63089b688b',
+  sha1: 'e7de00765acbc9eed2e40e07053fe43ade3710ef',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1157,7 +1167,7 @@ return answers .. table.concat(rest)
 
 export const batchSlidingWindow: LuaScript = {
   name: 'batch-sliding-window',
-  sha1: '12a1de0715756df4def46ef98873bca719805cab',
+  sha1: '88ef70976b092fad56a55b196a85b3cb35d0f7d9',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1262,7 +1272,7 @@ return answers .. table.concat(rest)
 
 export const batchFixedWindow: LuaScript = {
   name: 'batch-fixed-window',
-  sha1: '15ffb18bf4e3b1ff665870a71f23213638c79a03',
+  sha1: '99671e768a93e7e21a1f8d91db0f9041dbdedf8f',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1367,7 +1377,7 @@ return answers .. table.concat(rest)
 
 export const batchTokenBucket: LuaScript = {
   name: 'batch-token-bucket',
-  sha1: '2582289b0c18dd1878cbd909fc3560f14263767d',
+  sha1: 'd55f3c0147eedff31c1028b9cdb468df1e6517be',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1472,7 +1482,7 @@ return answers .. table.concat(rest)
 
 export const batchConcurrency: LuaScript = {
   name: 'batch-concurrency',
-  sha1: '847976cd34f40f6467239506454b8f95e011f4f1',
+  sha1: '2c1f562ad550d82567e08b84fc9786685f26e857',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1577,7 +1587,7 @@ return answers .. table.concat(rest)
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: 'daa05dda156a493ab6f6fd6c70ca58bc8c26f475',
+  sha1: '799fc5b97543222d60d2dc1ce694f7e12189700c',
   source: `${clock}
 ${outbox}
 ${change}
@@ -1683,7 +1693,7 @@ return 1
 
 export const countDenied: LuaScript = {
   name: 'count-denied',
-  sha1: 'd575c23e1419791d5414ce9e82814ef9361ce8ca',
+  sha1: '0ed2520da32647c22962db252945a31dfcff4e6e',
   source: `${clock}
 ${outbox}
 ${blockRecord}
@@ -1711,7 +1721,7 @@ return counted
 
 export const decisionCounts: LuaScript = {
   name: 'decision-counts',
-  sha1: '9d3a90dcd60b43c2ae49c6b19c2e7d1f30da742a',
+  sha1: 'a4d0e3af9ec5e768658663a5e230c20f003b7b9c',
   source: `${clock}
 ${outbox}
 -- decision-counts.lua: records how many decisions fell how, for dashboards.
@@ -1824,7 +1834,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: 'ca97275f0b05ed6beec26fdfeb7a921d9484dfd1',
+  sha1: 'd21f798cfba131611714867bee35c35c5bb0744b',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -2082,7 +2092,7 @@ return pack('>I6' .. string.rep('I4', index), now, unpack(slots)) .. rest
 
 export const liveEntries: LuaScript = {
   name: 'live-entries',
-  sha1: 'b3b223afb5da87a6c7be6b5bfe287ea6c9cfd85b',
+  sha1: '770e57aa90a379199713019060ab25c94cdae530',
   source: `${clock}
 ${outbox}
 ${change}
@@ -2175,7 +2185,7 @@ return { before and 1 or 0, listening(), value }
 
 export const loneSlidingLog: LuaScript = {
   name: 'lone-sliding-log',
-  sha1: 'e02a97bed1966302a1df63bcd1e06464dbc551a5',
+  sha1: '9943b9dde231bf87e52964c70ca26a3dadead7a0',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2239,7 +2249,7 @@ return answer
 
 export const loneSlidingWindow: LuaScript = {
   name: 'lone-sliding-window',
-  sha1: '930d1b6e3bb192d16e5f845f128360bf47a367b6',
+  sha1: '09d9112f9f4e277b3ffee71d633eb7286b8b3caf',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2303,7 +2313,7 @@ return answer
 
 export const loneFixedWindow: LuaScript = {
   name: 'lone-fixed-window',
-  sha1: 'b4b08fe1a2b92d037936f09cb8e60b364fd6a897',
+  sha1: 'edfb4bd4deced21127067d9321257db65816966d',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2367,7 +2377,7 @@ return answer
 
 export const loneTokenBucket: LuaScript = {
   name: 'lone-token-bucket',
-  sha1: 'eb67b2bf0f7c03cce3eaf0e89d1b6d89163999b0',
+  sha1: '52a0434648d7d6a16879630f39379e73750f63e1',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2431,7 +2441,7 @@ return answer
 
 export const loneConcurrency: LuaScript = {
   name: 'lone-concurrency',
-  sha1: 'feba0135015e30b9502520e56ef196caf4695a8b',
+  sha1: '30d0d54e2ae9ec83ab1ab75708f487b8c7333981',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2495,7 +2505,7 @@ return answer
 
 export const nearLimit: LuaScript = {
   name: 'near-limit',
-  sha1: '567909cb66860525600551a9b75510dd1916229f',
+  sha1: 'c8e066ed5738dbe238faccb27a23fc2f3bf94882',
   source: `${clock}
 ${outbox}
 ${blockRecord}

@@ -142,10 +142,63 @@ describe('outboxFields', () => {
   it.each([
     ['no JSON', ['e', '[']],
     ['no list', ['e', '{"type":"x"}']],
-    ['no texts', ['e', '["type",1]']],
+    ['no texts', ['e', '["note",1,2,3,null,"x"]']],
+    ['no event', ['e', '["note",1,2,3]']],
+    ['too few values of a block', ['e', '["block",1,2,3,"key",20]']],
     ['another name', ['f', '["a","b"]']],
     ['more fields', ['e', '["a","b"]', 'c', 'd']],
   ])('leaves what is not packed by us as it is: %s', (_, stored) => expect(outboxFields(stored)).toBe(stored));
+});
+
+describe('a packed block', () => {
+  const values = [
+    'block',
+    10,
+    2,
+    30,
+    '{sw:03}:w:p:1:a:who "x"',
+    20,
+    60_000,
+    21,
+    1,
+    5,
+    30,
+    281474976710655,
+    1,
+    0,
+    0,
+    30,
+  ];
+  const packed = (list: readonly unknown[]): readonly string[] => ['e', JSON.stringify(list)];
+  const fields = ['key', '{sw:03}:w:p:1:a:who "x"', 'limit', '20', 'window', '60000', 'count', '21', 'denied', '1']
+    .concat(['start', '5', 'last', '30', 'until', '281474976710655', 'mode', '1'])
+    .concat(['id_epoch', '0', 'id_seq', '0', 'id_at', '30']);
+
+  it('has its names again where it is kept for people, and is the same event from there', () => {
+    const kept = outboxFields(packed(values));
+    expect(kept).toEqual(['type', 'block', 'epoch', '10', 'seq', '2', 'at', '30', ...fields]);
+    const [read, again] = [packed(values), kept].map((entry) => parseOutboxEntry(3, ['1-0', entry]));
+    expect(Object.entries(read?.fields ?? {}).flatMap(([name, value]) => [name, String(value)])).toEqual(fields);
+    expect(again).toMatchObject({
+      type: 'block',
+      shard: 3,
+      epoch: 10,
+      seq: 2,
+      atMs: 30,
+      fields: { until: fields[15] },
+    });
+  });
+
+  it('may have values that a later version writes at its end', () => {
+    const [older, later] = [values, [...values, 7]].map((list) => parseOutboxEntry(3, ['1-0', packed(list)]));
+    expect(later).toEqual(older);
+  });
+
+  it.each([-1, 1.5, 1e15, '', 'x'])('is refused with the number %j, by the name of the field', (value) => {
+    expect(() => parseOutboxEntry(3, ['1-0', packed(values.with(2, value))])).toThrow('field "seq"');
+    const read = new EventFields(parseOutboxEntry(3, ['1-0', packed(values.with(5, value))]));
+    expect(() => read.number('limit')).toThrow(`block event: field "limit" is ${JSON.stringify(value)}`);
+  });
 });
 
 const event = (fields: Readonly<Record<string, string>>) =>

@@ -20,13 +20,13 @@ export interface OutboxEvent {
   /** When it happened by Redis' clock, in milliseconds since 1970. */
   readonly atMs: number;
   readonly type: string;
-  /** The rest of the entry, as text. */
-  readonly fields: Readonly<Record<string, string>>;
+  /** The rest of the entry: text, and numbers where the script wrote them as such. */
+  readonly fields: Readonly<Record<string, string | number>>;
 }
 
 /**
- * A stream entry as `XREADGROUP` gives it: its id, then names and values in turn. Those of an event may be packed, as
- * `outbox_emit` writes them: one field `e`, whose value is a JSON list of them.
+ * A stream entry as `XREADGROUP` gives it: its id, then names and values in turn. Those of an event are packed as
+ * `outbox_emit` writes them, one field `e` with a JSON list, or lie there one by one, as a dead letter keeps them.
  */
 export type RawEntry = readonly [id: string, fields: readonly string[]];
 
@@ -37,7 +37,7 @@ export class MalformedOutboxEntryError extends Error {
   readonly entryId: string;
   readonly field: string;
 
-  constructor(entryId: string, field: string, value: string | undefined) {
+  constructor(entryId: string, field: string, value: string | number | undefined) {
     super(`outbox entry ${entryId}: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
     this.entryId = entryId;
     this.field = field;
@@ -51,23 +51,20 @@ export function outboxKeys(shard: number, namespace = ''): OutboxKeys {
 }
 
 /**
+ * What follows type, epoch, seq and at in the packed events of a type that are written without names. Later versions of a
+ * script may write more at the end, which earlier readers leave out.
+ */
+const LAYOUTS: Readonly<Record<string, readonly string[]>> = {
+  block: ['key', 'limit', 'window', 'count', 'denied', 'start', 'last', 'until', 'mode', 'id_epoch', 'id_seq', 'id_at'],
+};
+
+/**
  * Reads a stream entry.
  * @throws {MalformedOutboxEntryError} when a field that every event has is missing or is no whole number.
  */
 export function parseOutboxEntry(shard: number, [entryId, stored]: RawEntry): OutboxEvent {
-  const flat = outboxFields(stored);
-  let type, epoch, seq, at;
-  const fields: Record<string, string> = {};
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    const name = flat[index] ?? '';
-    const value = flat[index + 1];
-    if (name === 'type') type = value;
-    else if (name === 'epoch') epoch = value;
-    else if (name === 'seq') seq = value;
-    else if (name === 'at') at = value;
-    else fields[name] = value ?? '';
-  }
-  if (type === undefined || type === '') throw new MalformedOutboxEntryError(entryId, 'type', type);
+  const { type, epoch, seq, at, fields } = unpacked(stored) ?? named(stored);
+  if (typeof type !== 'string' || type === '') throw new MalformedOutboxEntryError(entryId, 'type', type);
   return {
     entryId,
     shard,
@@ -81,18 +78,60 @@ export function parseOutboxEntry(shard: number, [entryId, stored]: RawEntry): Ou
 
 /** An entry's names and values in turn, unpacked. What isn't packed, or not as `outbox_emit` does it, stays as it is. */
 export function outboxFields(stored: RawEntry[1]): RawEntry[1] {
-  const [name, packed] = stored;
-  if (stored.length !== 2 || name !== 'e' || packed === undefined) return stored;
-  try {
-    const fields: unknown = JSON.parse(packed);
-    return isTexts(fields) ? fields : stored;
-  } catch {
-    return stored;
-  }
+  const event = unpacked(stored);
+  if (event === undefined) return stored;
+  const { fields, ...head } = event;
+  return Object.entries({ ...head, ...fields }).flatMap(([name, value]) => [name, String(value)]);
 }
 
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+type Value = string | number;
+
+/** An entry that wasn't checked yet. */
+interface Unchecked {
+  readonly type: Value | undefined;
+  readonly epoch: Value | undefined;
+  readonly seq: Value | undefined;
+  readonly at: Value | undefined;
+  readonly fields: OutboxEvent['fields'];
+}
+
+function named(flat: readonly string[]): Unchecked {
+  const { type, epoch, seq, at, ...fields } = inPairs(flat, 0);
+  return { type, epoch, seq, at, fields };
+}
+
+/** Undefined for what isn't packed as `outbox_emit` does it. */
+function unpacked(stored: RawEntry[1]): Unchecked | undefined {
+  if (stored.length !== 2 || stored[0] !== 'e') return undefined;
+  const values = listOf(stored[1] ?? '');
+  if (values === undefined || values.length <= HEAD) return undefined;
+  const [type, epoch, seq, at] = values;
+  const layout = typeof type === 'string' && Object.hasOwn(LAYOUTS, type) ? LAYOUTS[type] : undefined;
+  if (layout === undefined) return { type, epoch, seq, at, fields: inPairs(values, HEAD) };
+  if (values.length < HEAD + layout.length) return undefined;
+  const fields: Record<string, Value> = {};
+  for (let index = 0; index < layout.length; index += 1) fields[layout[index] ?? ''] = values[HEAD + index] ?? '';
+  return { type, epoch, seq, at, fields };
+}
+
+/** Values of a packed entry that every event has. */
+const HEAD = 4;
+
+function inPairs<V extends Value>(flat: readonly V[], from: number): Record<string, V | ''> {
+  const fields: Record<string, V | ''> = {};
+  for (let index = from; index + 1 < flat.length; index += 2) fields[String(flat[index])] = flat[index + 1] ?? '';
+  return fields;
+}
+
+function listOf(packed: string): readonly Value[] | undefined {
+  try {
+    const list: unknown = JSON.parse(packed);
+    return Array.isArray(list) && list.every((item) => typeof item === 'string' || typeof item === 'number')
+      ? list
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What identifies an event, in every store and at any time. */
@@ -120,8 +159,13 @@ function hex(value: number, digits: number): string {
 
 const NUMBER = /^\d{1,15}$/;
 
-function wholeNumber(entryId: string, field: string, value: string | undefined): number {
-  if (value === undefined || !NUMBER.test(value)) throw new MalformedOutboxEntryError(entryId, field, value);
+/** Whether it is a whole number of at most 15 digits. */
+function isWhole(value: Value): boolean {
+  return typeof value === 'number' ? Number.isInteger(value) && value >= 0 && value < 1e15 : NUMBER.test(value);
+}
+
+function wholeNumber(entryId: string, field: string, value: Value | undefined): number {
+  if (value === undefined || !isWhole(value)) throw new MalformedOutboxEntryError(entryId, field, value);
   return Number(value);
 }
 
@@ -133,7 +177,7 @@ export class MalformedEventError extends Error {
   readonly type: string;
   readonly field: string;
 
-  constructor(type: string, field: string, value: string | undefined) {
+  constructor(type: string, field: string, value: string | number | undefined) {
     super(`${type} event: field "${field}" is ${value === undefined ? 'missing' : JSON.stringify(value)}`);
     this.type = type;
     this.field = field;
@@ -154,15 +198,18 @@ export class EventFields {
   /** @param pattern what it must look like. @default anything, also nothing */
   text(field: string, pattern?: RegExp): string {
     const value = this.#event.fields[field];
-    if (value === undefined || pattern?.test(value) === false) {
+    const text = value === undefined ? undefined : String(value);
+    if (text === undefined || pattern?.test(text) === false) {
       throw new MalformedEventError(this.#event.type, field, value);
     }
-    return value;
+    return text;
   }
 
   /** A whole number of at most 15 digits. */
   number(field: string): number {
-    return Number(this.text(field, NUMBER));
+    const value = this.#event.fields[field];
+    if (value === undefined || !isWhole(value)) throw new MalformedEventError(this.#event.type, field, value);
+    return Number(value);
   }
 
   /**

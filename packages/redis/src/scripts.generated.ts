@@ -24,7 +24,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --
 -- Provides
 --   outbox_tag(key)                                   the hash tag that a key begins with, '{sw:07}'
---   outbox_emit(tag, now, cap, sequenced, type, fields)
+--   outbox_emit(tag, now, cap, sequenced, kind, fields)
 --       -> epoch, seq    the event's identity within its shard (seq 0 when not sequenced)
 --       -> nil           the outbox was full; the event was counted as dropped
 --                        (with a cap of 0 there is no trail, and nothing is counted)
@@ -32,7 +32,7 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 --
 -- Keys it touches, all in the tag's slot
 --   TAG:outbox        stream, one entry an event, with one field: 'e', a JSON list
---                     of type, epoch, seq, at and \`fields\`, names and values in turn
+--                     of kind, epoch, seq, at and what \`fields\` says
 --   TAG:outbox:head   hash: epoch, seq, dropped (counters: no TTL)
 --
 -- Why an epoch: a flushed or emptied Redis starts counting at 1 again. The epoch
@@ -44,6 +44,10 @@ const outbox = `-- outbox.lua: hands an event to the audit trail in the same scr
 -- Why one field: an entry of seventeen costs Redis and the reader five times as
 -- much. Nobody looks at a part of an event before it is a row.
 --
+-- \`fields\` is a list of names and values in turn, at least one of each. Of a type
+-- that comes in masses it is text instead: JSON values with commas between, whose names
+-- the reader knows (LAYOUTS in src/outbox.ts): names were half of a block's event.
+--
 -- Unsequenced events are repeated by a later one (running totals), so a
 -- lost one is no gap in the trail.
 
@@ -54,18 +58,15 @@ local function outbox_tag(key)
 end
 
 -- Numbers become text as redis.call would make them; cjson's own have 14 digits.
-local function outbox_pack(event, fields)
+local function outbox_pack(fields)
   for index = 1, #fields do
-    event[#event + 1] = fields[index]
+    local value = fields[index]
+    fields[index] = type(value) == 'number' and string.format('%.17g', value) or tostring(value)
   end
-  for index = 1, #event do
-    local value = event[index]
-    event[index] = type(value) == 'number' and string.format('%.17g', value) or tostring(value)
-  end
-  return cjson.encode(event)
+  return string.sub(cjson.encode(fields), 2, -2)
 end
 
-local function outbox_emit(tag, now, cap, sequenced, type, fields)
+local function outbox_emit(tag, now, cap, sequenced, kind, fields)
   if cap == 0 then return nil end
   local stream, head = tag .. ':outbox', tag .. ':outbox:head'
   if redis.call('XLEN', stream) >= cap then
@@ -82,14 +83,15 @@ local function outbox_emit(tag, now, cap, sequenced, type, fields)
   if sequenced then
     seq = redis.call('HINCRBY', head, 'seq', 1)
   end
-  redis.call('XADD', stream, '*', 'e', outbox_pack({ 'type', type, 'epoch', epoch, 'seq', seq, 'at', now }, fields))
+  local rest = type(fields) == 'table' and outbox_pack(fields) or fields
+  redis.call('XADD', stream, '*', 'e', string.format('["%s",%s,%.0f,%.0f,%s]', kind, epoch, seq, now, rest))
   return epoch, seq
 end
 `;
 
 export const gap: LuaScript = {
   name: 'gap',
-  sha1: '402c4b10a98da5ad9d8594e155729a1f5445b122',
+  sha1: '7dc8cae310ec7b5e5ddc68e9687fe1e2f27e2248',
   source: `${clock}
 ${outbox}
 -- gap.lua: records decisions that were made without Redis, one gap an outage.

@@ -34,6 +34,14 @@ local function block_fields(record)
   }
 end
 
+-- The same for the outbox, without names: LAYOUTS in src/outbox.ts of @spillway/redis. Numbers in a record have 14 digits at
+-- most, which a concatenation keeps.
+local function block_values(record)
+  return cjson.encode(record.key) .. ',' .. record.limit .. ',' .. record.window .. ',' .. record.count .. ','
+    .. record.denied .. ',' .. record.start .. ',' .. record.last .. ',' .. record['until'] .. ','
+    .. record.mode .. ',' .. record.id_epoch .. ',' .. record.id_seq .. ',' .. record.id_at
+end
+
 local function block_ttl(blocked_until, at)
   if blocked_until == BLOCK_FOREVER then
     return FOREVER_TTL_MS
@@ -48,7 +56,7 @@ local function block_save(window_key, at, blocked_until, outbox_cap, facts)
     start = facts.start, last = at, ['until'] = string.format('%.0f', blocked_until), mode = facts.mode,
     id_epoch = 0, id_seq = 0, id_at = at,
   }
-  local epoch, seq = outbox_emit(outbox_tag(window_key), at, outbox_cap, true, 'block', block_fields(record))
+  local epoch, seq = outbox_emit(outbox_tag(window_key), at, outbox_cap, true, 'block', block_values(record))
   if not epoch then
     redis.call('DEL', record_key)
     return
@@ -63,5 +71,5 @@ local function block_emit(record_key, at, outbox_cap)
   for index = 1, #flat, 2 do
     record[flat[index]] = flat[index + 1]
   end
-  outbox_emit(outbox_tag(record_key), at, outbox_cap, false, 'block', block_fields(record))
+  outbox_emit(outbox_tag(record_key), at, outbox_cap, false, 'block', block_values(record))
 end

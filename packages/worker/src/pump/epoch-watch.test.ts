@@ -14,7 +14,7 @@ const at = async (client: Redis, sawEpoch = 0, sawSeq = 0): Promise<EpochLook | 
   beginEpoch.run(client, [head], [sawEpoch, sawSeq]);
 
 /** The events of type `epoch` in the outbox. */
-async function told(client: Redis): Promise<Readonly<Record<string, string>>[]> {
+async function told(client: Redis): Promise<Readonly<Record<string, string | number>>[]> {
   const events = (await client.xrange(stream, '-', '+')).map((entry) => parseOutboxEntry(0, entry as RawEntry));
   return events
     .filter(({ type }) => type === 'epoch')
