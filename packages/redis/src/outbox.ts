@@ -144,17 +144,24 @@ export type EventIdentity = Pick<OutboxEvent, 'shard' | 'epoch' | 'seq' | 'atMs'
  * replica can hand out a (shard, epoch, seq) again.
  */
 export function outboxEventId({ shard, epoch, seq, atMs }: EventIdentity): string {
-  // In parts of at most 32 bits: with BigInt the sink spent a tenth of its time here.
-  const time = hex(atMs, 12);
-  const low = epoch % 2 ** 22;
-  const variant = hex(0x8000 + Math.floor(seq / 2 ** 26), 4);
-  const middle = hex(Math.floor(seq / 4) % 2 ** 24, 6);
-  const rest = hex((seq % 4) * 2 ** 22 + low, 6);
-  return `${time.slice(0, 8)}-${time.slice(8)}-8${hex(shard, 3)}-${variant}-${middle}${rest}`;
+  // By bytes: with BigInt the sink spent a tenth of its time here, with toString(16) a twentieth.
+  const time = Math.floor(atMs / 2 ** 16);
+  const middle = Math.floor(seq / 4) % 2 ** 24;
+  const rest = (seq % 4) * 2 ** 22 + (epoch % 2 ** 22);
+  return `${two(time >>> 16)}${two(time)}-${two(atMs % 2 ** 16)}-${two(0x8000 + shard)}-${two(0x8000 + Math.floor(seq / 2 ** 26))}-${
+    three(middle) + three(rest)
+  }`;
 }
 
-function hex(value: number, digits: number): string {
-  return value.toString(16).padStart(digits, '0');
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
+/** The last two bytes of a number. */
+function two(value: number): string {
+  return `${HEX[(value >>> 8) & 255]}${HEX[value & 255]}`;
+}
+
+function three(value: number): string {
+  return `${HEX[(value >>> 16) & 255]}${two(value)}`;
 }
 
 const NUMBER = /^\d{1,15}$/;

@@ -162,9 +162,9 @@ export interface BackpressureOptions {
  */
 export class Backpressure {
   readonly #options: BackpressureOptions;
-  #waiting = 0;
-  /** Whether this pump added jobs since the last count. */
-  #hasAdded = true;
+  #counted = 0;
+  /** Jobs that this pump added since the last count. */
+  #added = 0;
   #countedAt = -Infinity;
   #open = true;
 
@@ -178,16 +178,17 @@ export class Backpressure {
    */
   async hasRoom(): Promise<boolean> {
     const { queue, maxWaitingJobs, resumeWaitingJobs, logger } = this.#options;
-    const mayWait = this.#hasAdded || this.#waiting > 0;
+    const mayWait = this.#countedAt === -Infinity || this.#added > 0 || this.#counted > 0;
     if (mayWait && performance.now() - this.#countedAt >= COUNT_VALID_MS) {
-      this.#hasAdded = false;
+      this.#added = 0;
       // Jobs that wait for another attempt fill Redis too.
-      this.#waiting = await queue.getJobCountByTypes('waiting', 'delayed');
+      this.#counted = await queue.getJobCountByTypes('waiting', 'delayed');
       this.#countedAt = performance.now();
     }
-    const open = this.#waiting <= (this.#open ? maxWaitingJobs - 1 : resumeWaitingJobs);
+    const waiting = this.#counted + this.#added;
+    const open = waiting <= (this.#open ? maxWaitingJobs - 1 : resumeWaitingJobs);
     if (open !== this.#open) {
-      const fact = { waiting: this.#waiting, maxWaitingJobs, resumeWaitingJobs };
+      const fact = { waiting, maxWaitingJobs, resumeWaitingJobs };
       if (open) logger.info(fact, 'pump: the queue has room again');
       else logger.warn(fact, 'pump: the queue is full, events wait in the outbox');
     }
@@ -195,14 +196,13 @@ export class Backpressure {
     return open;
   }
 
-  /** Jobs that wait for a sink, as far as this pump knows. */
+  /** Jobs that waited for a sink at the last count. Those that were added since may have been taken at once. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#counted;
   }
 
   /** Called for each job that is about to be added. */
   added(): void {
-    this.#waiting += 1;
-    this.#hasAdded = true;
+    this.#added += 1;
   }
 }

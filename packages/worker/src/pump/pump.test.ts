@@ -3,6 +3,7 @@ import { outboxKeys } from '@spillway/redis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { OutboxReader, PUMP_GROUP } from './outbox-reader.ts';
 import { createPump, type Pump, type PumpOptions } from './pump.ts';
+import { Backpressure } from './pump-loop.ts';
 import { sequenceOf } from '../outbox.ts';
 import { AUDIT_QUEUE, type AuditQueue, createAuditQueue, MemoryWatch } from '../audit-queue.ts';
 import { addBlocks, outboxLength, packedBlock } from '../../test/entries.ts';
@@ -155,6 +156,17 @@ describe('createPump', () => {
     await addBlocks(redis.client, 1, 1, 1);
     await expect.poll(queued).toEqual([1]);
     await expect.poll(() => counts.mock.calls.length, { timeout: 10_000 }).toBeGreaterThan(1);
+  });
+
+  it('makes events gather for jobs that wait for a sink, and not for those it has just added', async () => {
+    const gate = new Backpressure({ queue, maxWaitingJobs: 50, resumeWaitingJobs: 25, logger });
+    await gate.hasRoom();
+    gate.added();
+    gate.added();
+    expect(gate.waiting).toBe(0);
+    await queue.add('events', { entries: [] });
+    const counted = async (): Promise<number> => (await gate.hasRoom(), gate.waiting);
+    await expect.poll(counted, { timeout: 10_000 }).toBe(1);
   });
 
   it('goes on after Redis was emptied', async () => {

@@ -125,11 +125,16 @@ function readEvent([shard, id, fields]: AuditEntry): OutboxEvent | string {
 /** The numbers of events, as stretches of one outbox and epoch in the order of the outbox, within which they rise. */
 function stretches(events: readonly NumberedEvent[]): StoredStretch[] {
   const byEpoch = new Map<string, NumberedEvent[]>();
+  let [last, others] = [events[0], new Array<NumberedEvent>()];
   for (const event of events) {
-    const outbox = `${event.shard}/${event.epoch}`;
-    const others = byEpoch.get(outbox);
-    if (others === undefined) byEpoch.set(outbox, [event]);
-    else others.push(event);
+    // Those of one outbox come together as a rule.
+    if (others.length === 0 || event.shard !== last?.shard || event.epoch !== last.epoch) {
+      const outbox = `${event.shard}/${event.epoch}`;
+      others = byEpoch.get(outbox) ?? [];
+      byEpoch.set(outbox, others);
+      last = event;
+    }
+    others.push(event);
   }
   return [...byEpoch.values()].flatMap((ofEpoch) => risingStretches(inOrder(ofEpoch)));
 }
