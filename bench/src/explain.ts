@@ -13,11 +13,13 @@ import {
   latestMetrics,
   listAlerts,
   listBlocks,
+  listGaps,
   listMetrics,
   metricSeries,
   metricStats,
   migrate,
   type Queryable,
+  readBehindMs,
   readCapacity,
   readTrailHealth,
   topUsers,
@@ -37,6 +39,33 @@ const HOUR = 3_600_000;
 const TRAIL = ['audit_flush_lag_ms', 'audit_event_lag_p50_ms', 'audit_event_lag_p99_ms', 'audit_outbox_events'];
 TRAIL.push('audit_queue_jobs', 'audit_dropped_total', 'audit_dead_letters', 'audit_missing_events', 'never_recorded');
 
+type Query = (db: Queryable) => Promise<unknown>;
+
+/** What a snapshot of a page asks for at each reading; and what it keeps, for a sixtieth of a step up to a minute. */
+const read = (rangeMs: number): readonly Query[] => [
+  decisionRates,
+  countBlocksRunning,
+  async (db) => blocksOverview(db, rangeMs, 20),
+  async (db) => breakerOverview(db, rangeMs),
+  async (db) => latestMetrics(db, TRAIL),
+  async (db) => listGaps(db, { resolved: false, limit: 20 }),
+  jobOverview,
+  readCapacity,
+  async (db) => listAlerts(db, { open: true }),
+  readBehindMs,
+];
+const kept = (rangeMs: number, stepMs: number): readonly Query[] => [
+  async (db) => decisionSeries(db, rangeMs, stepMs),
+  async (db) => metricSeries(db, 'audit_event_lag_p99_ms', rangeMs, stepMs),
+  async (db) => topUsers(db, rangeMs, 20),
+  async (db) => blockedActions(db, rangeMs),
+];
+const inTurn =
+  (parts: readonly Query[]): Query =>
+  async (db) => {
+    for (const part of parts) await part(db);
+  };
+
 const queries: Readonly<Record<string, (db: Queryable) => Promise<unknown>>> = {
   'decision rates': decisionRates,
   'decisions, 15 minutes': async (db) => decisionSeries(db, HOUR / 4, 60_000),
@@ -55,6 +84,12 @@ const queries: Readonly<Record<string, (db: Queryable) => Promise<unknown>>> = {
   'lag, 7 days': async (db) => metricSeries(db, 'audit_event_lag_p99_ms', 168 * HOUR, 2 * HOUR),
   jobs: jobOverview,
   capacity: readCapacity,
+  'a snapshot, 15 minutes': inTurn(read(HOUR / 4)),
+  'a snapshot, 24 hours': inTurn(read(24 * HOUR)),
+  'a snapshot, 7 days': inTurn(read(168 * HOUR)),
+  'what it keeps, 15 minutes': inTurn(kept(HOUR / 4, 60_000)),
+  'what it keeps, 24 hours': inTurn(kept(24 * HOUR, HOUR / 3)),
+  'what it keeps, 7 days': inTurn(kept(168 * HOUR, 2 * HOUR)),
   alerts: async (db) => listAlerts(db, { open: true }),
   'vitals (worker)': readTrailHealth,
   'list: newest blocks': async (db) => listBlocks(db),
