@@ -19,6 +19,7 @@ import { shardOf, shardTag } from './shard-of.ts';
 import { DEFAULT_SHARDS, MAX_SHARDS } from './shards.ts';
 
 const flat = (fields: Record<string, string>): string[] => Object.entries(fields).flat();
+const packed = (list: readonly unknown[]): readonly string[] => ['e', JSON.stringify(list)];
 
 describe('outbox_emit', () => {
   let server: RedisServer;
@@ -169,7 +170,6 @@ describe('a packed block', () => {
     0,
     30,
   ];
-  const packed = (list: readonly unknown[]): readonly string[] => ['e', JSON.stringify(list)];
   const fields = ['key', '{sw:03}:w:p:1:a:who "x"', 'limit', '20', 'window', '60000', 'count', '21', 'denied', '1']
     .concat(['start', '5', 'last', '30', 'until', '281474976710655', 'mode', '1'])
     .concat(['id_epoch', '0', 'id_seq', '0', 'id_at', '30']);
