@@ -153,7 +153,7 @@ describe('outboxFields', () => {
 
 describe('a packed block', () => {
   const key = '{sw:03}:w:p:1:a:who "x"';
-  const values = ['block', 10, 2, 30, key, ...[20, 60_000, 21, 1, 5, 30, 281474976710655, 1, 0, 0, 30]];
+  const values = ['block', 10, 2, 30, key].concat([20, 60_000, 21, 1, 5, 30, 281474976710655, 1, 0, 0, 30]);
   const fields = ['key', key, 'limit', '20', 'window', '60000', 'count', '21', 'denied', '1']
     .concat(['start', '5', 'last', '30', 'until', '281474976710655', 'mode', '1'])
     .concat(['id_epoch', '0', 'id_seq', '0', 'id_at', '30']);
