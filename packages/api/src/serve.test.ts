@@ -1,8 +1,11 @@
 import { EventEmitter, once } from 'node:events';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
-import { type HttpServer, serve, ListenError } from './serve.ts';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { createLimiter, definePolicy, memoryStore } from '@spillway/limiter';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { bearer, fixedKeys, memoryLog } from '../test/use-api.ts';
+import { createApp } from './app.ts';
+import { type HttpServer, ListenError, serve } from './serve.ts';
 
 const fetchNothing = (): Response => new Response();
 const servers: HttpServer[] = [];
@@ -10,7 +13,7 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close(0)));
 });
 
-async function open(fetch: (request: Request) => Response | Promise<Response>): Promise<HttpServer> {
+async function openServer(fetch: (request: Request) => Response | Promise<Response>): Promise<HttpServer> {
   const server = await serve({ fetch, host: '127.0.0.1', port: 0 });
   servers.push(server);
   return server;
@@ -27,15 +30,22 @@ async function raw(port: number, bytes: string): Promise<string> {
   return answer;
 }
 
+const up = async (): Promise<void> => undefined;
+
+const chunked = (bytes: number): string => `${bytes.toString(16)}\r\n${'x'.repeat(bytes)}\r\n`;
+
+const head = (path: string, ...headers: readonly string[]): string =>
+  `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${headers.map((each) => `${each}\r\n`).join('')}\r\n`;
+
 describe('serve', () => {
   it('resolves when it listens', async () => {
-    const server = await open(() => new Response('hello'));
+    const server = await openServer(() => new Response('hello'));
     expect(server.url).toBe(`http://127.0.0.1:${server.port}`);
     expect(await (await fetch(server.url)).text()).toBe('hello');
   });
 
   it('keeps idle connections longer than load balancers do, so that theirs is the side that closes first', async () => {
-    const server = await open(() => new Response('hello'));
+    const server = await openServer(() => new Response('hello'));
     expect((await fetch(server.url)).headers.get('keep-alive')).toBe('timeout=75');
   });
 
@@ -64,7 +74,7 @@ describe('serve', () => {
     ['no Host', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
     ['a Host that is none', 'GET / HTTP/1.1\r\nHost: a/b\r\nConnection: close\r\n\r\n', 400],
   ])('answers %s with a problem document', async (_, bytes, status) => {
-    const server = await open(() => new Response('hello'));
+    const server = await openServer(() => new Response('hello'));
     const answer = await raw(server.port, bytes);
     expect(answer).toContain(`HTTP/1.1 ${status} `);
     expect(answer.toLowerCase()).toContain('content-type: application/problem+json');
@@ -74,7 +84,7 @@ describe('serve', () => {
 
   it('lets a request in flight finish, refuses new ones, and then ends', async () => {
     const events = new EventEmitter();
-    const server = await open(async () => {
+    const server = await openServer(async () => {
       events.emit('arrived');
       await once(events, 'release');
       return new Response('finished');
@@ -91,7 +101,7 @@ describe('serve', () => {
 
   it('cuts what does not finish in time', async () => {
     const events = new EventEmitter();
-    const server = await open(() => {
+    const server = await openServer(() => {
       events.emit('arrived');
       return new Promise<Response>(() => undefined);
     });
@@ -100,5 +110,127 @@ describe('serve', () => {
     await arrival;
     await server.close(50);
     expect(await answer).toBe('cut');
+  });
+});
+
+describe('slow clients', () => {
+  const limits = { headersTimeoutMs: 200, requestTimeoutMs: 300, checkEveryMs: 50, lingerMs: 50, maxConnections: 12 };
+  const KIB = 1_024;
+
+  let server: HttpServer;
+  /** Bytes of the bodies that reached a route of ours. */
+  let mounted = 0;
+  const sockets: Socket[] = [];
+
+  beforeEach(async () => {
+    mounted = 0;
+    const limiter = createLimiter({
+      store: memoryStore(),
+      policies: [definePolicy({ name: 'ten', limit: 10, windowMs: 60_000 })],
+    });
+    const app = createApp({
+      limiter,
+      authenticator: fixedKeys,
+      logger: memoryLog().logger,
+      checks: { redis: up, postgres: up },
+      mount: [
+        {
+          method: 'POST',
+          path: '/mounted',
+          handle: async (request) => {
+            mounted = (await request.arrayBuffer()).byteLength;
+            return new Response(String(mounted));
+          },
+        },
+      ],
+    });
+    server = await serve({ fetch: app.fetch, host: '127.0.0.1', port: 0, limits });
+  });
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy();
+    await server.close(0);
+  });
+
+  /** A client that keeps its side open whatever the server says. */
+  function stubborn(bytes: string): { readonly socket: Socket; readonly closed: Promise<unknown>; text(): string } {
+    const socket = connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true });
+    let text = '';
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk) => (text += String(chunk)));
+    socket.write(bytes);
+    sockets.push(socket);
+    return { socket, closed, text: () => text };
+  }
+
+  const CHUNKED = 'Transfer-Encoding: chunked';
+  const KEY = `Authorization: ${bearer('decide').Authorization}`;
+  const CONSUME = '/v1/limits/ten/consume';
+
+  describe('a client that never finishes', () => {
+    it.each([
+      ['its headers', 'GET / HTTP/1.1\r\nHost: x\r\nX-Slow: '],
+      ['the request line', 'GE'],
+      ['a body of declared length', `${head(CONSUME, KEY, 'Content-Length: 100')}{"sub`],
+      ['a body in chunks', head(CONSUME, KEY, CHUNKED) + chunked(20)],
+      ['a body that a mounted handler reads', head('/mounted', CHUNKED) + chunked(20)],
+      ['its second request', `GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET / HT`],
+    ])('loses its connection, though it ignores the end: %s', async (_, bytes) => {
+      const { socket, closed, text } = stubborn(bytes);
+      await expect.poll(text).toMatch(/HTTP\/1\.1 408 /u);
+      // A destroyed socket answers what is still sent with a reset, an ended one takes it in.
+      const poke = setInterval(() => socket.write('x'), 10);
+      await closed;
+      clearInterval(poke);
+    });
+  });
+
+  describe('a body', () => {
+    it.each(['/nothing-here', CONSUME, '/v1/keys', '/functions/v1/cron-archive-data'])(
+      'is not waited for before the client has said who it is: %s',
+      async (path) => {
+        // No end of the body: who collects it first never gets to the answer.
+        const { text } = stubborn(head(path, CHUNKED) + chunked(200 * KIB));
+        await expect.poll(text).toMatch(/^HTTP\/1\.1 40[14] /u);
+        expect(text()).not.toContain(' 408 ');
+      },
+    );
+
+    it.each([
+      ['in chunks', head(CONSUME, KEY, CHUNKED) + chunked(200 * KIB) + chunked(57 * KIB)],
+      ['with its length', head(CONSUME, KEY, `Content-Length: ${257 * KIB}`)],
+      ['for a mounted handler, in chunks', head('/mounted', CHUNKED) + chunked(200 * KIB) + chunked(57 * KIB)],
+      ['for a mounted handler, with its length', head('/mounted', `Content-Length: ${257 * KIB}`)],
+    ])('above the limit gets 413 as soon as that is known: %s', async (_, bytes) => {
+      const { text } = stubborn(bytes);
+      await expect.poll(text).toMatch(/^HTTP\/1\.1 413 /u);
+      expect(mounted).toBe(0);
+    });
+
+    it('up to the limit reaches the route, in chunks and in one piece', async () => {
+      for (const length of [1, 255 * KIB]) {
+        const body = 'x'.repeat(length);
+        const whole = await fetch(`${server.url}/mounted`, { method: 'POST', body });
+        expect(await whole.text()).toBe(String(length));
+        const { text } = stubborn(`${head('/mounted', CHUNKED)}${chunked(length)}0\r\n\r\n`);
+        await expect.poll(text).toContain(`\r\n\r\n${length}`);
+      }
+      const { text } = stubborn(`${head(CONSUME, KEY, CHUNKED)}${(15).toString(16)}\r\n{"subject":"a"}\r\n0\r\n\r\n`);
+      await expect.poll(text).toContain('"allowed":true');
+    });
+  });
+
+  it('more connections than the bound are closed as they come, and the others go on', async () => {
+    const open = Array.from({ length: limits.maxConnections }, () => stubborn(''));
+    await Promise.all(open.map(({ socket }) => once(socket, 'connect')));
+    const healthy = 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n';
+    open[0]?.socket.write(healthy);
+    await expect.poll(() => open[0]?.text()).toContain('alive');
+    const refused = stubborn(healthy);
+    refused.socket.end();
+    await refused.closed;
+    expect(refused.text()).toBe('');
+    open[0]?.socket.write(healthy);
+    await expect.poll(() => open[0]?.text()).toMatch(/alive[^]*alive/u);
   });
 });
