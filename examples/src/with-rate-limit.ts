@@ -18,7 +18,7 @@ export function withRateLimit<Rest extends readonly unknown[]>(
       const answer = await handler(request, ...rest);
       // What `fetch` and `Response.redirect` made can't be changed.
       const headers = new Headers(answer.headers);
-      for (const [name, value] of Object.entries(result.headers)) headers.set(name, value);
+      for (const [name, value] of Object.entries(result.headers)) if (!headers.has(name)) headers.set(name, value);
       for (const name of result.exposed) headers.append('Access-Control-Expose-Headers', name);
       return new Response(answer.body, { status: answer.status, statusText: answer.statusText, headers });
     } finally {
