@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { capacityOf, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
+import { capacityOf, type Decision, type Limiter, LimiterInputError, type Policy } from '@spillway/limiter';
 import { rateLimitHeaders } from '@spillway/limiter/http';
 import { securityOf } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
@@ -153,9 +153,10 @@ async function consumeEach(
     const most = capacityOf(at(policies, index));
     if (cost > most) throw new LimiterInputError(`requests.${index}.cost`, `must be a whole number from 1 to ${most}`);
   }
-  const decisions = await Promise.all(
-    requests.map(async (request) => limiter.consume(name, ...limiterRequest(request))),
-  );
+  // No function in between that would make a promise of its own for each.
+  const asked: Promise<Decision>[] = [];
+  for (const request of requests) asked.push(limiter.consume(name, ...limiterRequest(request)));
+  const decisions = await Promise.all(asked);
   return JSON.stringify({
     decisions: headers
       ? decisions.map((decision, index) => toDecisionJson(decision, at(policies, index)))

@@ -110,25 +110,26 @@ export function toDecisionJson(decision: Decision, policy: Policy): DecisionJson
 
 /**
  * Turns a decision into what is sent: whole numbers, and null where a time never comes. Each member by name: copying the rest of an
- * object takes five times as long, and a batch does it a hundred times.
+ * object takes five times as long, and a batch does it a hundred times. What is absent is not there at all, since
+ * `JSON.stringify` looks at each member that is undefined.
  */
 export function toDecisionFields(decision: Decision): DecisionFields {
-  const { blockedUntilMs } = decision;
-  return {
+  const sent: { -readonly [Member in keyof DecisionFields]: DecisionFields[Member] } = {
     allowed: decision.allowed,
     policy: decision.policy,
     reason: decision.reason,
-    source: decision.source,
-    cause: decision.cause,
     limit: decision.limit,
     remaining: decision.remaining,
     resetAtMs: finite(decision.resetAtMs),
     resetAfterMs: finite(decision.resetAfterMs),
     retryAfterMs: finite(decision.retryAfterMs),
-    blockedUntilMs: blockedUntilMs === undefined ? undefined : finite(blockedUntilMs),
-    nearLimit: decision.nearLimit,
-    slot: decision.slot,
   };
+  if (decision.source !== undefined) sent.source = decision.source;
+  if (decision.cause !== undefined) sent.cause = decision.cause;
+  if (decision.blockedUntilMs !== undefined) sent.blockedUntilMs = finite(decision.blockedUntilMs);
+  if (decision.nearLimit !== undefined) sent.nearLimit = decision.nearLimit;
+  if (decision.slot !== undefined) sent.slot = decision.slot;
+  return sent;
 }
 
 /** Most requests in one batch. */
