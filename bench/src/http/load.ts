@@ -16,6 +16,8 @@ export interface Load {
   readonly p99Ms: number;
   /** CPU of the server a request, in µs: all its threads, so garbage collection too. */
   readonly cpuMicros: number;
+  /** What of it the kernel didn't take. */
+  readonly userMicros: number;
 }
 
 /** A server in a process of its own. */
@@ -44,13 +46,15 @@ export async function startApp({ server, args, script }: AppOptions): Promise<Ru
   return {
     async press(seconds, path = '') {
       const options = ['--threads', '1', '--connections', '64', '--duration', `${seconds}s`, '--script', script];
-      const cpuBefore = await cpuMicrosOf(child);
+      const before = await cpuOf(child);
       const { stdout } = await run('wrk', [...options, `${url}${path}`, '--', ...rest]);
       const wrong = /^wrong answers: (\d+)$/m.exec(stdout)?.[1];
       if (wrong !== '0') throw new Error(`${args[0]}: ${wrong} answers were wrong`);
       const made = Number(/^ +(\d+) requests in /m.exec(stdout)?.[1] ?? Number.NaN);
+      const { user, system } = await cpuOf(child);
       return {
-        cpuMicros: ((await cpuMicrosOf(child)) - cpuBefore) / made,
+        cpuMicros: (user + system - before.user - before.system) / made,
+        userMicros: (user - before.user) / made,
         requestsPerSecond: Number(/^Requests\/sec:\s+([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN),
         p99Ms: Number(/^p99 us: ([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN) / 1_000,
       };
@@ -62,17 +66,14 @@ export async function startApp({ server, args, script }: AppOptions): Promise<Ru
   };
 }
 
-/** All CPU that an app has used. */
-async function cpuMicrosOf(app: ChildProcess): Promise<number> {
+/** All CPU that an app has used, in µs. */
+async function cpuOf(app: ChildProcess): Promise<NodeJS.CpuUsage> {
   app.send('cpu');
-  const [micros]: unknown[] = await once(app, 'message');
-  return Number(micros);
+  const [usage]: NodeJS.CpuUsage[] = await once(app, 'message');
+  return usage ?? { user: Number.NaN, system: Number.NaN };
 }
 
 /** Lets a process tell the one that started it how much CPU it has used: the kernel's own files count in hundredths of a second. */
 export function tellCpu(): void {
-  process.on('message', () => {
-    const { user, system } = process.cpuUsage();
-    process.send?.(user + system);
-  });
+  process.on('message', () => process.send?.(process.cpuUsage()));
 }

@@ -186,10 +186,14 @@ function resultOf<Req extends RequestHeaders, Of>(
     return { kind: 'refused', problem: denialProblem(decision), headers, exposed, rateLimit };
   }
   if (once !== undefined) rememberCharge(once, { options: asked, subject });
-  const refund = async (): Promise<void> => giveBack(asked, rateLimit);
-  return slots === undefined
-    ? { kind: 'pass', headers, exposed, rateLimit, refund }
-    : { kind: 'pass', headers, exposed, rateLimit, refund, slots };
+  const pass = {
+    kind: 'pass',
+    headers,
+    exposed,
+    rateLimit,
+    refund: async (): Promise<void> => giveBack(asked, rateLimit),
+  } as const;
+  return slots === undefined ? pass : { ...pass, slots };
 }
 
 function infoOf(subject: string, decision: Decision | readonly Decision[]): RateLimitInfo {
