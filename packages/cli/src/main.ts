@@ -7,11 +7,14 @@ const stop = new AbortController();
 // The first signal asks a command to end after what it is at. Under npx Ctrl-C comes twice, which counts as one.
 onStopRequest({ stop: () => stop.abort() });
 
-// Who reads us may stop before we do: `spillway audit tail | head`.
+// Who reads us may stop before we do (`spillway audit tail | head`), or the disk that we write to be full.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(0);
+  if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+  process.stderr.write(`stdout cannot be written: ${error.message}\n`);
+  process.exit(exitCodes.failed);
 });
+// There is nowhere left to say so; the exit code still tells.
+process.stderr.on('error', () => undefined);
 
 const argv = process.argv.slice(2);
 const code = await runCli(argv, {

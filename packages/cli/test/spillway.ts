@@ -13,14 +13,16 @@ const main = await compiled(new URL('../src/main.ts', import.meta.url));
 
 /**
  * A command line's process, as built, with no other variables than these.
- * @param options with `terminal`, its three streams are a terminal, whose keyboard is stdin and whose screen is stdout.
+ * @param options with `terminal`, its three streams are a terminal, whose keyboard is stdin and whose screen is stdout; `into`
+ * is a file that it writes its result to.
  */
 export function startSpillway(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  { terminal = false }: { readonly terminal?: boolean } = {},
+  { terminal = false, into }: { readonly terminal?: boolean; readonly into?: string } = {},
 ): ChildProcess {
-  const command = [process.execPath, main, ...args];
+  const plain = [process.execPath, main, ...args];
+  const command = into === undefined ? plain : ['sh', '-c', `exec "$0" "$@" > ${into}`, ...plain];
   const [program = '', ...rest] = terminal ? ['script', '-qfec', `exec ${command.join(' ')}`, '/dev/null'] : command;
   return spawn(program, rest, {
     env: { PATH: process.env['PATH'], TERM: 'xterm', ...env },
