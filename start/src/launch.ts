@@ -34,6 +34,12 @@ export interface LaunchOptions {
 /** How long requests in flight may take at the stop. */
 const DRAIN_MS = 300;
 
+/**
+ * Shortest deadline of a decision, in ms. This machine runs the servers, the worker and often a build besides: an answer that is
+ * a moment late shows a limit, and one that is made up admits.
+ */
+const DECISION_MS = 2_000;
+
 /** How long the printed key lasts when a kill -9 keeps the command from ending it. */
 const KEY_MS = 30 * 86_400_000;
 
@@ -81,6 +87,7 @@ export async function launch(options: LaunchOptions): Promise<Addresses> {
   });
   const api = await startApi({
     ...apiOptions(config),
+    deadlineMs: Math.max(config.deadlineMs, DECISION_MS),
     redisUrl: redis.url,
     pool,
     logger,
