@@ -119,6 +119,19 @@ describe('settings of the database', () => {
 });
 
 describe('refuses, names the object and leaves nothing behind', () => {
+  test.each(['LATIN1', 'SQL_ASCII'])('a database of encoding %s, which cannot hold every subject', async (encoding) => {
+    const other = `${await name()}_${encoding.toLowerCase()}`;
+    const locale = "LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C'";
+    await sql(`CREATE DATABASE ${other} ENCODING '${encoding}' ${locale} TEMPLATE template0`);
+    const url = new URL(database.url);
+    url.pathname = `/${other}`;
+    await expect(migrate({ connectionString: url.href })).rejects.toMatchObject({
+      reason: 'unsupported_server',
+      message: expect.stringContaining(`encoding is ${encoding}`),
+    });
+    await sql(`DROP DATABASE ${other} WITH (FORCE)`);
+  });
+
   test.each([
     ['a table of a name we need', 'CREATE TABLE system_metrics (id int)', 'name_taken', 'public.system_metrics'],
     ['a type', 'CREATE TYPE circuit_breaker_events AS (a int)', 'name_taken', 'public.circuit_breaker_events'],

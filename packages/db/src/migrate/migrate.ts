@@ -133,11 +133,20 @@ async function isPartitionedBy(connection: Connection, table: TableName, column:
 }
 
 async function assertSupported(connection: Connection): Promise<void> {
-  const { rows } = await connection.query<{ version: number; text: string }>(
-    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS text`,
+  const { rows } = await connection.query<{ version: number; text: string; encoding: string }>(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS text,
+            current_setting('server_encoding') AS encoding`,
   );
-  if ((rows[0]?.version ?? 0) < 140_000) {
-    throw new MigrationError('unsupported_server', `Postgres is ${rows[0]?.text}; Spillway needs 14 or later`);
+  const { version = 0, text, encoding } = rows[0] ?? {};
+  if (version < 140_000) {
+    throw new MigrationError('unsupported_server', `Postgres is ${text}; Spillway needs 14 or later`);
+  }
+  if (encoding !== 'UTF8') {
+    throw new MigrationError(
+      'unsupported_server',
+      `The database's encoding is ${encoding}, in which not every subject can be stored; Spillway needs UTF8: ` +
+        "CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+    );
   }
 }
 

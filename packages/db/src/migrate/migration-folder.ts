@@ -120,7 +120,7 @@ export function planMigrations(migrations: readonly Migration[], applied: readon
  * - `unknown_migration`: the database has migrations that this version doesn't know; it was migrated by a newer one.
  * - `edited_migration`: a migration's file was changed after the database had it.
  * - `out_of_order`: a migration is missing in the database although later ones are there.
- * - `unsupported_server`: Postgres is older than 14.
+ * - `unsupported_server`: Postgres is older than 14, or the database's encoding isn't UTF8.
  * - `name_taken`: a table, type or function of ours has the name of one that the database has already.
  * - `missing_privilege`: this user may not make or change what the message names.
  * - `lock_timeout`: another migrator held the lock all the time.
