@@ -11,7 +11,7 @@ import { createClient, createClientPool } from 'redis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { call, hashSlot } from './command.ts';
 import { connectionOf } from './connection.ts';
-import { redisFault } from './fault.ts';
+import { RedisFault, redisFault } from './fault.ts';
 import * as hotPath from './index.ts';
 import { type RedisClientOrUrl, readRedisOption } from './redis-option.ts';
 import { defineScript, EncodedArgument } from './script.ts';
@@ -250,4 +250,13 @@ it('finds the slots that Redis finds', async () => {
   onTestFinished(() => client.disconnect());
   for (const key of ['', 'a', '{sw:07}:x', 'x{}y', '{}{a}', 'a{b', 'grüße{日本}', '{{a}}', '123456789'])
     expect([key, hashSlot(key)]).toEqual([key, await client.cluster('KEYSLOT', key)]);
+});
+
+it('names a Cluster whose node is asked by a client of one server', async () => {
+  const [node] = cluster.nodes;
+  const client = new Redis({ host: node?.host ?? '', port: node?.port ?? 0 });
+  onTestFinished(() => client.disconnect());
+  const foreign = ['{a}', '{b}', '{c}', '{d}', '{e}', '{f}'].map((key) => client.get(key).catch(redisFault));
+  const codes = (await Promise.all(foreign)).map((fault) => (fault instanceof RedisFault ? fault.code : 'answered'));
+  expect(new Set(codes)).toEqual(new Set(['answered', 'cluster_client_needed']));
 });

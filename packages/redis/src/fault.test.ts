@@ -21,6 +21,8 @@ it.each([
   ["ERR unsupported command 'evalsha'", 'unknown_command'],
   ["ERR user_script:5: Script attempted to access nonexistent global variable 'make_log'", 'script_error'],
   ["ERR Can't execute 'evalsha': only (P|S)SUBSCRIBE / PING / QUIT are allowed in this context", 'client_in_use'],
+  ['MOVED 866 127.0.0.1:7001', 'cluster_client_needed'],
+  ['CLUSTERDOWN Hash slot not served', 'cluster_down'],
   ['ERR max number of clients reached', 'error_answer'],
 ])('%s is %s, and nothing of its text is repeated', (message, code) => {
   const fault = redisFault(reply(message));

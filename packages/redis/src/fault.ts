@@ -19,6 +19,7 @@
  *   where no worker looks.
  * - `client_missing`: `redis` is a URL, and the package ioredis, which opens it, is not installed.
  * - `client_in_use`: the client listens to channels or MONITOR, where it can't decide.
+ * - `cluster_client_needed`: the server is a node of a Cluster, and the client asks it alone (`MOVED`).
  * - `database_refused`: the server refuses the database of the connection (SELECT), whose commands would go to database 0.
  * - `client_ended`: the owner of the client ended it.
  * - `client_error`: the request could not be encoded, or its answer not be read.
@@ -41,6 +42,7 @@ export type RedisFaultCode =
   | 'shards_disagree'
   | 'client_missing'
   | 'client_in_use'
+  | 'cluster_client_needed'
   | 'database_refused'
   | 'client_ended'
   | 'client_error';
@@ -77,6 +79,10 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
   client_in_use: [
     'installation',
     'the Redis client subscribes or monitors and can do nothing else: give Spillway one of its own (client.duplicate())',
+  ],
+  cluster_client_needed: [
+    'installation',
+    'this Redis is a node of a Cluster, and the client asks it alone: use a Cluster client, or a redis-cluster:// URL',
   ],
   database_refused: [
     'installation',
@@ -159,7 +165,7 @@ export function faultOf(code: RedisFaultCode, detail?: string): RedisFault {
 export function redisFault(error: unknown): RedisFault {
   if (error instanceof RedisFault) return error;
   if (!(error instanceof Error)) return faultOf('connection_lost');
-  if (isAnswer(error)) return isOfSelect(error) ? faultOf('database_refused') : faultOfAnswer(error.message);
+  if (isAnswer(error)) return isOfSelect(error) ? faultOf('database_refused') : faultOfReply(error.message);
   // A Cluster client quotes the error of the node that it asked last, and fetch what it met.
   const lastNodeError = 'lastNodeError' in error ? error.lastNodeError : undefined;
   const code = 'code' in error ? error.code : undefined;
@@ -210,6 +216,11 @@ export function isReplyError(error: unknown): boolean {
 /** ioredis' `reconnectOnError`: true for the answer of a server that can't write, such as a demoted master. */
 export function cannotWrite(error: unknown): boolean {
   return redisFault(error).code === 'read_only';
+}
+
+/** The answer of a server to the client itself. A Cluster client follows `MOVED`, and names it when it gives up. */
+function faultOfReply(message: string): RedisFault {
+  return message.startsWith('MOVED ') ? faultOf('cluster_client_needed') : faultOfAnswer(message);
 }
 
 /** An error answer begins with a word; old servers put what a script met behind a sentence of their own. */
