@@ -15,6 +15,17 @@ function namedIn(text: string): readonly number[] {
   return [...lists, ...paths].flatMap((list) => (list ?? '').match(/\d+/gu) ?? []).map(Number);
 }
 
+/** Decisions that a text names and links to files that are not there. */
+function missingFrom(text: string): readonly string[] {
+  const links = [...text.matchAll(/\badr\/(?<page>\d{4}-[\w-]+\.md)/gu)].map((each) => each.groups?.['page'] ?? '');
+  return [
+    ...namedIn(text)
+      .filter((number) => !numbers.has(number))
+      .map((number) => `ADR ${number}`),
+    ...links.filter((page) => !pages.includes(page)),
+  ];
+}
+
 it('finds the decisions that a text names', () => {
   expect(namedIn('see ADR 12, ADRs 3, 4 and 5 and docs/adr/0109-x.md; 6 others')).toEqual([12, 3, 4, 5, 109]);
 });
@@ -27,11 +38,7 @@ it('every decision that a tracked text names has a page', () => {
   const missing = files
     .split('\0')
     .filter((file) => file !== '' && file !== '.ci/decisions.test.ts')
-    .flatMap((file) =>
-      namedIn(readFileSync(path.join(root, file), 'utf8'))
-        .filter((number) => !numbers.has(number))
-        .map((number) => `${file}: ADR ${number}`),
-    );
+    .flatMap((file) => missingFrom(readFileSync(path.join(root, file), 'utf8')).map((name) => `${file}: ${name}`));
   expect(missing).toEqual([]);
 });
 
