@@ -15,6 +15,8 @@ export async function playSteady({ plan, fleet, signal, onProgress }: RunContext
 
 /** How long the breaker may take to open or to close beyond its own times: calls have to be made, and to end. */
 const BREAKER_MS = 60_000;
+/** A breaker that opens again soon stays open for longer, up to so many times as long. */
+const MOST_OPEN_TIMES = 10;
 
 /** Kills, and a provider that fails until users have met an open breaker, and then works until it has closed. */
 export async function playFaults(context: RunContext): Promise<void> {
@@ -44,7 +46,7 @@ async function playOutage(context: RunContext, ms: number): Promise<void> {
   fleet.provider.tell({ kind: 'heal' });
   await Promise.all([
     wait(ms, signal),
-    until(context, plan.breakerOpenMs + BREAKER_MS, () => heard.at(-1)?.state === 'closed'),
+    until(context, MOST_OPEN_TIMES * plan.breakerOpenMs + BREAKER_MS, () => heard.at(-1)?.state === 'closed'),
   ]);
 }
 

@@ -6,15 +6,12 @@ import { createPool } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
 import { createLimiter as limiterOver, httpStore as limiterStore } from '@spillway/limiter/http-store';
 import { hotPathBehaviour, openRedis } from '@spillway/redis/ioredis';
+import { DECISION_DEADLINE_MS } from '../plan.ts';
 import { readVitals } from '../vitals.ts';
 import type { AppEvent, AppQuestion } from './fleet.ts';
 import { aiProviderOpenFor, createApp, heardState, onTransition, readConfig } from './routes.ts';
 
-/*
- * One application process. A decision may take as long as the machine is slow: the test wants to know whether decisions are right,
- * and one that is made without Redis is nobody's.
- */
-const DECISION_DEADLINE_MS = 10_000;
+/* One application process. */
 
 /** How long a user may say nothing, in ms. */
 const IDLE_MS = 3_600_000;

@@ -1,6 +1,6 @@
 import { findFreePort } from '@spillway/local-servers';
 import type { LoadCommand, LoadEvent } from '../load/messages.ts';
-import type { Plan } from '../plan.ts';
+import { DECISION_DEADLINE_MS, type Plan } from '../plan.ts';
 import type { Stack } from '../stack.ts';
 import type { Vitals } from '../vitals.ts';
 import { type Child, type ChildError, startChild } from './child.ts';
@@ -81,6 +81,8 @@ export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: Fl
       PORT: String(apiPort),
       // Few processes stand for a fleet here: they may report as often as they like.
       SPILLWAY_API_REQUESTS_PER_MINUTE: '0',
+      // As the application's own: a decision that is made without Redis is nobody's.
+      SPILLWAY_API_DEADLINE_MS: String(DECISION_DEADLINE_MS),
     });
     const startWorker = (index: number): ProgramProcess =>
       // The ledger wants a row for every block.

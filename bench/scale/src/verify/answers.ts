@@ -79,8 +79,9 @@ export function checkSurvival({ plan, connections, phases, garbled, ledger, rows
     {
       name: 'The audit trail has no gap, no dead letter and nothing left on its way',
       promised: 'none',
-      found: `${rows.gaps} gaps, ${rows.deadLetters} dead letters, ${rows.onTheWay} events on their way`,
-      passed: rows.gaps === 0 && rows.deadLetters === 0 && rows.onTheWay === 0,
+      found: `${rows.gaps.length} gaps, ${rows.deadLetters} dead letters, ${rows.onTheWay} events on their way`,
+      passed: rows.gaps.length === 0 && rows.deadLetters === 0 && rows.onTheWay === 0,
+      details: rows.gaps,
     },
     {
       name:

@@ -13,7 +13,8 @@ export interface StoredRows {
   /** Of the breaker `runware`. */
   readonly transitions: readonly StoredTransition[];
   readonly generations: number;
-  readonly gaps: number;
+  /** What each tells. */
+  readonly gaps: readonly string[];
   readonly deadLetters: number;
   /** Events that are still on their way although nobody sends any more. */
   readonly onTheWay: number;
@@ -36,11 +37,13 @@ export async function readStoredRows(stack: Stack, signal: AbortSignal): Promise
       SELECT event_type AS "eventType", breaker_epoch::float8 AS epoch
       FROM public.circuit_breaker_events
       WHERE breaker_name = 'runware' AND breaker_epoch IS NOT NULL`);
+    const gaps = await client.query<{ gap: string }>(`
+      SELECT concat_ws(' ', kind, 'of shard ' || shard, detail::text) AS gap FROM spillway.audit_gaps ORDER BY detected_at`);
     return {
       blocks: blocks.rows,
       transitions: transitions.rows,
       generations: await count(client, 'generations'),
-      gaps: await count(client, 'spillway.audit_gaps'),
+      gaps: gaps.rows.map(({ gap }) => gap),
       deadLetters: await count(client, 'spillway.audit_dead_letters'),
       onTheWay,
     };
