@@ -83,14 +83,3 @@ it('every path that a page names is there', async () => {
   }
   expect(missing).toEqual([]);
 });
-
-// There is no package `spillway` of ours: npx would run another one of that name, should there ever be one.
-it('a page runs npx spillway only after it has installed @spillway/cli', async () => {
-  const wrong: string[] = [];
-  for (const page of await pages()) {
-    const text = await read(page);
-    const installed = /^ {4}npm i(?:nstall)? .*@spillway\/cli/mu.exec(text)?.index ?? Infinity;
-    if (/npx (?:-y )?spillway/u.test(text.slice(0, installed))) wrong.push(page);
-  }
-  expect(wrong).toEqual([]);
-});

@@ -1,5 +1,5 @@
 import { expect, test, describe, vi, afterAll, beforeAll, it, beforeEach } from 'vitest';
-import { useDatabase } from '../test/use-database.ts';
+import { blockRow, breakerEventRow, noonMs, useDatabase } from '../test/use-database.ts';
 import {
   withConnection,
   createPool,
@@ -12,7 +12,6 @@ import { type ReplicatedPostgres, startReplicatedPostgres } from '@spillway/loca
 import { Client, type Pool } from 'pg';
 import { migrate } from './migrate/migrate.ts';
 import { insertBreakerEvents, listBlocks, listBreakerEvents, upsertBlocks } from './trail/event-rows.ts';
-import { blockRow, breakerEventRow, noonMs } from '../test/rows.ts';
 
 const database = useDatabase('empty');
 

@@ -2,8 +2,7 @@ import { type PgBouncer, startPgBouncer } from '@spillway/local-servers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { migrate } from './migrate/migrate.ts';
 import { ensurePartitions } from './partitions/ensure-partitions.ts';
-import { blockRow } from '../test/rows.ts';
-import { useDatabase } from '../test/use-database.ts';
+import { blockRow, useDatabase } from '../test/use-database.ts';
 import { withConnection, createPool } from './connection.ts';
 import { listBlocks, upsertBlocks } from './trail/event-rows.ts';
 

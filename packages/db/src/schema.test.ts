@@ -3,9 +3,8 @@ import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api';
 import { describe, expect, test } from 'vitest';
 import { migrationsFolder } from './migrate/migration-folder.ts';
 import * as tables from './schema/index.ts';
-import { blockRow, breakerEventRow } from '../test/rows.ts';
+import { blockRow, breakerEventRow, useDatabase } from '../test/use-database.ts';
 import { dumpSchema } from '../test/dump-schema.ts';
-import { useDatabase } from '../test/use-database.ts';
 import { upsertBlocks, insertBreakerEvents } from './trail/event-rows.ts';
 
 const database = useDatabase();

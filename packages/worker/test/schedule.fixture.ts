@@ -5,7 +5,7 @@ import { recordingLogger } from './helpers.ts';
 
 /**
  * Runs a scheduler in a process of its own, with jobs that do nothing.
- * Usage: schedule.fixture.ts REDIS_URL DATABASE_URL NAME PATTERN
+ * Usage: schedule.fixture.ts REDIS_URL DATABASE_URL NAME PATTERN [DAYS of shifted-clock.fixture.ts]
  */
 const [redisUrl = '', connectionString = '', name = '', pattern = ''] = process.argv.slice(2);
 const onError = (): void => {};

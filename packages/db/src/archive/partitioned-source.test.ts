@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
-import { orders } from '../../test/orders.ts';
-import { partitionedOrders } from '../../test/partitioned-orders.ts';
+import { orders, partitionedOrders } from '../../test/orders.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { withConnection } from '../connection.ts';
 

@@ -1,6 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
-import { blockRow } from '../../test/rows.ts';
-import { useDatabase } from '../../test/use-database.ts';
+import { blockRow, useDatabase } from '../../test/use-database.ts';
 import { cleanUpRows } from './clean-up-rows.ts';
 import { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup-rule.ts';
 import { withConnection } from '../connection.ts';

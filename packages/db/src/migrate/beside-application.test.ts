@@ -6,8 +6,7 @@ import { migrate as migrateByDrizzle } from 'drizzle-orm/node-postgres/migrator'
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { listExposures } from '../roles/exposures.ts';
-import { blockRow } from '../../test/rows.ts';
-import { useDatabase } from '../../test/use-database.ts';
+import { blockRow, useDatabase } from '../../test/use-database.ts';
 import { migrate } from './migrate.ts';
 import { migrationsFolder } from './migration-folder.ts';
 import { listPartitions } from '../partitions/partitioned-table.ts';

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { blockRow, noonMs } from '../../test/rows.ts';
-import { useDatabase } from '../../test/use-database.ts';
+import { blockRow, noonMs, useDatabase } from '../../test/use-database.ts';
 import { findMissing } from './find-missing.ts';
 import { type BlockRow, upsertBlocks } from './event-rows.ts';
 

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { assert, describe, expect, test } from 'vitest';
-import { blockRow, noonMs, breakerEventRow } from '../../test/rows.ts';
-import { useDatabase } from '../../test/use-database.ts';
+import { blockRow, breakerEventRow, noonMs, useDatabase } from '../../test/use-database.ts';
 import { withConnection } from '../connection.ts';
 import { classifyDbError } from '../errors.ts';
 import { listBlocks, upsertBlocks, insertBreakerEvents } from './event-rows.ts';

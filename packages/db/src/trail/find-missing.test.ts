@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { blockRow } from '../../test/rows.ts';
-import { useDatabase } from '../../test/use-database.ts';
+import { blockRow, useDatabase } from '../../test/use-database.ts';
 import { insertDeadLetter } from './dead-letters.ts';
 import { findMissing, listEpochs, moveWatermarks } from './find-missing.ts';
 import { insertGaps } from './gaps.ts';

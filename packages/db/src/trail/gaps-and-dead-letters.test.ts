@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { expect, test, describe } from 'vitest';
-import { noonMs } from '../../test/rows.ts';
-import { useDatabase } from '../../test/use-database.ts';
+import { noonMs, useDatabase } from '../../test/use-database.ts';
 import { type GapRow, insertGaps, upsertOutages } from './gaps.ts';
 import { type DeadLetter, insertDeadLetter, decodePayload } from './dead-letters.ts';
 

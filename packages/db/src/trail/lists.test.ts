@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { breakerEventRow, noonMs, blockRow } from '../../test/rows.ts';
-import { useDatabase } from '../../test/use-database.ts';
+import { blockRow, breakerEventRow, noonMs, useDatabase } from '../../test/use-database.ts';
 import { insertDeadLetter, listDeadLetters } from './dead-letters.ts';
 import type { Page } from '../query/keyset-page.ts';
 import { listGaps } from './gaps.ts';

@@ -273,13 +273,13 @@ describe('a job', () => {
 
 describe('a worker whose clock is two days off', () => {
   it.each([
-    ['ahead', 'two-days-ahead.fixture.ts', 2],
-    ['behind', 'two-days-behind.fixture.ts', -2],
+    ['ahead', 2],
+    ['behind', -2],
   ])(
     '%s runs jobs when they are due by the clock of Postgres',
-    async (_, preload, days) => {
-      const schedule = [redis.url, postgres.url, 'often', '*/2 * * * * *'];
-      const child = await runFixture('schedule.fixture.ts', schedule, [preload]);
+    async (_, days) => {
+      const schedule = [redis.url, postgres.url, 'often', '*/2 * * * * *', String(days)];
+      const child = await runFixture('schedule.fixture.ts', schedule, ['shifted-clock.fixture.ts']);
       children.push(child);
       const said = new Promise<string>((resolve) => {
         child.stdout?.once('data', (chunk: Buffer) => resolve(chunk.toString()));

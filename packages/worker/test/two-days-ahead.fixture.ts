@@ -1,3 +1,0 @@
-import { shiftClock } from './shift-clock.ts';
-
-shiftClock(2 * 86_400_000);
