@@ -209,7 +209,7 @@ async function recorded(): Promise<string> {
 const policies = (limit: number): string => `policies:\n  uploads: { limit: ${limit}, windowMs: 60000 }\n`;
 
 it.each(['api', 'worker'] as const)(
-  '%s applies SPILLWAY_FILE at its startWithFile, and takes back nothing when it starts again',
+  '%s applies SPILLWAY_FILE at its start, and takes back nothing when it starts again',
   async (program) => {
     const live = await openLive();
     await live.deny('mallory');

@@ -123,7 +123,7 @@ async function fieldOf(make: () => unknown): Promise<string> {
 const untyped = (options: unknown): Limiter =>
   createLimiter(options as { store: never; policies: readonly PolicyOptions[] });
 
-describe('policies as plainPolicy objects', () => {
+describe('policies as plain objects', () => {
   it('are completed as definePolicy completes them, and count', async () => {
     const limiter = createLimiter({ store: memoryStore(), policies: [plainPolicy] });
     expect(limiter.policies.get('p')).toEqual(definePolicy(plainPolicy));

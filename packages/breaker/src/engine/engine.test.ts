@@ -225,7 +225,7 @@ describe('probes of a process', () => {
     [350, 350],
     [100, 900],
     [2_000, 600],
-  ])('are no more than the hanging says when Redis is away for %i ms and back for %i ms', async (awayMs, backMs) => {
+  ])('are no more than the preset says when Redis is away for %i ms and back for %i ms', async (awayMs, backMs) => {
     const fleet = virtualFleet(hanging, 6);
     const { time, engines } = fleet;
     await time.advanceTo(10);

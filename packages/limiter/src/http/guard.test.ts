@@ -1,10 +1,11 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { parseRateLimit } from '../../test/parse-rate-limit.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import type { Limiter } from '../limiter/limiter.ts';
 import { definePolicy } from '../policy.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import { guard } from './guard.ts';
+import { plans } from './plans.ts';
 
 const request = new Request('http://test/');
 
@@ -125,5 +126,122 @@ describe('guard', () => {
       });
     }
     expect(warned).toHaveBeenCalledTimes(20);
+  });
+});
+
+const planOf = (subject: string): string | string[] => (subject === 'both' ? ['pro', 'standard'] : subject);
+
+describe('plans', () => {
+  it('looks a subject up once for requests that come together, and keeps the answer', async () => {
+    const lookup = vi.fn<(subject: string, of: string) => Promise<string | undefined>>(async (subject) =>
+      subject === 'ada' ? 'pro' : undefined,
+    );
+    const policy = plans({ lookup, fallback: 'free' });
+    expect(await Promise.all([policy('request', 'ada'), policy('request', 'ada')])).toEqual(['pro', 'pro']);
+    expect([await policy('request', 'ada'), await policy('request', 'bob'), await policy('request', 'bob')]).toEqual([
+      'pro',
+      'free',
+      'free',
+    ]);
+    expect(lookup.mock.calls).toEqual([
+      ['ada', 'request'],
+      ['bob', 'request'],
+    ]);
+  });
+
+  it('gives the policies that a plan stands for now, and takes other names for policies', async () => {
+    const named = new Map([['pro', ['standard', 'generation']]]);
+    const policy = plans({ lookup: planOf, fallback: 'free', live: { plan: (name) => named.get(name) } });
+    expect(await policy('request', 'pro')).toEqual(['standard', 'generation']);
+    expect(await policy('request', 'both')).toEqual(['standard', 'generation']);
+    expect(await policy('request', 'strict')).toBe('strict');
+    named.set('pro', ['standard']);
+    expect(await policy('request', 'pro')).toEqual(['standard']);
+  });
+
+  it('keeps no more answers than it may', async () => {
+    const lookup = vi.fn<() => string>(() => 'pro');
+    const policy = plans({ lookup, fallback: 'free', max: 1 });
+    for (const subject of ['ada', 'bob', 'ada']) await policy('request', subject);
+    expect(lookup).toHaveBeenCalledTimes(3);
+  });
+
+  it('keeps the last plan while lookups fail, and fails where it has none', async () => {
+    const lookup = vi.fn<() => Promise<string>>().mockResolvedValueOnce('pro').mockRejectedValue(new Error('down'));
+    const policy = plans({ lookup, fallback: 'free', ttlMs: 1 });
+    expect(await policy('request', 'ada')).toBe('pro');
+    const asked = async (): Promise<number> => {
+      expect(await policy('request', 'ada')).toBe('pro');
+      return lookup.mock.calls.length;
+    };
+    await expect.poll(asked).toBeGreaterThan(1);
+    await expect(policy('request', 'bob')).rejects.toThrow('down');
+  });
+
+  it.each([
+    [{ lookup: 'pro' }, 'lookup'],
+    [{ fallback: undefined }, 'fallback'],
+    [{ ttlMs: 0 }, 'ttlMs'],
+    [{ max: 1.5 }, 'max'],
+    [{ size: 5 }, 'size'],
+    [{ live: true }, 'live'],
+    [{ live: null }, 'live'],
+  ])('refuses %j at construction', (wrong, field) => {
+    expect(() => plans({ lookup: () => 'pro', fallback: 'free', ...wrong } as never)).toThrow(field);
+  });
+});
+
+describe('a slot', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ now: 1_800_000_000_000 });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const slotRequest = new Request('http://api.test/');
+  const WINDOW_MS = 9_000;
+
+  function slotsOf(...names: readonly string[]): Limiter {
+    const policies = names.map((name) =>
+      definePolicy({ name, limit: 1, windowMs: WINDOW_MS, algorithm: 'concurrency' }),
+    );
+    return createLimiter({ store: memoryStore(), policies });
+  }
+
+  const ask = async (limiter: Limiter, policy: string | readonly string[], action?: string) =>
+    guard(slotRequest, { limiter, policy, identify: () => 'ada', ...(action !== undefined && { action }) });
+
+  // A stream that was longer than windowMs lost its slot while it ran.
+  it('a slot is held as long as its answer takes, and given back at its end', async () => {
+    const limiter = slotsOf('renders');
+    const first = await ask(limiter, 'renders');
+    for (let windows = 0; windows < 5; windows += 1) {
+      await vi.advanceTimersByTimeAsync(WINDOW_MS);
+      expect((await ask(limiter, 'renders')).kind).toBe('refused');
+    }
+    if (first.kind === 'pass') first.release?.();
+    await vi.advanceTimersByTimeAsync(0);
+    expect((await ask(limiter, 'renders')).kind).toBe('pass');
+  });
+
+  it('is held for its own action, under each of several policies', async () => {
+    const limiter = slotsOf('renders', 'uploads');
+    const first = await ask(limiter, ['renders', 'uploads'], 'video');
+    await vi.advanceTimersByTimeAsync(3 * WINDOW_MS);
+    for (const policy of ['renders', 'uploads']) expect((await ask(limiter, policy, 'video')).kind).toBe('refused');
+    expect((await ask(limiter, 'renders')).kind).toBe('pass');
+    if (first.kind === 'pass') first.release?.();
+    await vi.advanceTimersByTimeAsync(0);
+    for (const policy of ['renders', 'uploads']) expect((await ask(limiter, policy, 'video')).kind).toBe('pass');
+  });
+
+  it('leaves no timer behind once it is given back', async () => {
+    const limiter = slotsOf('renders');
+    const first = await ask(limiter, 'renders');
+    expect(vi.getTimerCount()).toBeGreaterThan(0);
+    if (first.kind === 'pass') first.release?.();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
