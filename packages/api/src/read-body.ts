@@ -48,6 +48,10 @@ export async function readJson(
   if (type !== undefined && !jsonType.test(type)) return refuse('Content-Type', 'must be application/json', 'not-json');
   if (type !== undefined && otherCharset.test(type)) return refuse('Content-Type', 'must be JSON in UTF-8', 'not-json');
 
+  const coding = req.header('Content-Encoding');
+  if (coding !== undefined && !/^\s*(?:identity)?\s*$/iu.test(coding)) {
+    return refuse('Content-Encoding', 'must be absent: the body must not be compressed', 'not-json');
+  }
   let bytes: ArrayBuffer | Uint8Array | undefined;
   try {
     bytes = await collect(req, maxBytes);

@@ -72,6 +72,8 @@ describe('serve', () => {
     ['no HTTP at all', 'what?\r\n\r\n', 400],
     ['headers without end', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`, 431],
     ['no Host', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    ['a tunnel', 'CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+    ['an expectation', 'POST / HTTP/1.1\r\nHost: a\r\nExpect: gifts\r\nContent-Length: 1\r\n\r\n1', 417],
     ['a Host that is none', 'GET / HTTP/1.1\r\nHost: a/b\r\nConnection: close\r\n\r\n', 400],
   ])('answers %s with a problem document', async (_, bytes, status) => {
     const server = await openServer(() => new Response('hello'));

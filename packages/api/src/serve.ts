@@ -78,6 +78,11 @@ export async function serve({ fetch, host, port, limits }: ServeOptions): Promis
   server.maxConnections = bounds.maxConnections;
   server.setTimeout(bounds.idleTimeoutMs);
   server.on('clientError', (error, socket) => answerBroken(error, socket, bounds.lingerMs));
+  // Node closes these without an answer, or answers without a document.
+  server.on('connect', (_, socket) => endWith(socket, 405, bounds.lingerMs));
+  server.on('checkExpectation', (_, outgoing) => {
+    outgoing.writeHead(417, { 'Content-Type': PROBLEM, Connection: 'close' }).end(documentOf(417));
+  });
   const address = await listen(server, host, port);
   const name = host.includes(':') ? `[${host}]` : host;
   let closing: Promise<void> | undefined;
@@ -120,6 +125,8 @@ function answerUnreadable(error: unknown): Response {
   return problem('unreadable-request', { detail: error.message });
 }
 
+const PROBLEM = 'application/problem+json';
+
 const statuses: ReadonlyMap<unknown, number> = new Map([
   ['HPE_HEADER_OVERFLOW', 431],
   ['ERR_HTTP_REQUEST_TIMEOUT', 408],
@@ -137,10 +144,17 @@ function answerBroken(error: Error, socket: Duplex, lingerMs: number): void {
     socket.destroy();
     return;
   }
-  const status = statuses.get(code) ?? 400;
-  const title = STATUS_CODES[status] ?? 'Bad Request';
-  const body = JSON.stringify({ type: problemType('unreadable-request'), status, title });
-  const head = `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json`;
+  endWith(socket, statuses.get(code) ?? 400, lingerMs);
+}
+
+/** The document of a status for which there is no request that a route could answer. */
+function documentOf(status: number): string {
+  return JSON.stringify({ type: problemType('unreadable-request'), status, title: STATUS_CODES[status] });
+}
+
+function endWith(socket: Duplex, status: number, lingerMs: number): void {
+  const body = documentOf(status);
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\nContent-Type: ${PROBLEM}`;
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
   const cut = setTimeout(() => socket.destroy(), lingerMs);
   socket.once('close', () => clearTimeout(cut));

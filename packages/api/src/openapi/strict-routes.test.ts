@@ -107,6 +107,16 @@ it('no route takes JSON in another character set than UTF-8', async () => {
   }
 });
 
+it('no route takes a body that is compressed', async () => {
+  for (const one of (await operations()).filter(({ hasBody }) => hasBody)) {
+    for (const coding of ['gzip', 'br', 'identity, gzip', 'x']) {
+      const headers = { 'Content-Encoding': coding };
+      expect(await refusal(one, { headers })).toEqual([one.method, one.path, 415, 'Content-Encoding']);
+    }
+    expect(await refusal(one, { headers: { 'Content-Encoding': 'identity' } })).not.toContain(415);
+  }
+});
+
 it('no route ignores a condition, or an Idempotency-Key where each request creates something', async () => {
   const changing = (await operations()).filter(
     ({ method, path }) => method !== 'GET' && !/limits\/(?:ten\/)?(?:[pc]|batch|re[nlw])/u.test(path),
