@@ -24,6 +24,7 @@ import { type ApiLogger, requestLog } from './logger.ts';
 import { describeSecurity, openApiDocument, docsPage } from './openapi/document.ts';
 import { listRoutes } from './policies/list-routes.ts';
 import { overrideRoutes } from './policies/override-routes.ts';
+import { planAndPresetRoutes } from './policies/plans-and-presets.ts';
 import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, problem, toProblem } from './problems.ts';
 import { boundedRequest } from './read-body.ts';
@@ -160,6 +161,7 @@ function optionalRoutes(
     policyRoutes(app, { policies, live }, guard);
     overrideRoutes(app, { policies, live }, guard);
     listRoutes(app, { live }, guard);
+    planAndPresetRoutes(app, live, guard);
   }
   if (exchange !== undefined) commandRoutes(app, exchange, guard);
   if (deps.queues !== undefined) queueRoutes(app, deps.queues, guard);

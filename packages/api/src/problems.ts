@@ -36,6 +36,8 @@ export const problems = {
   'unknown-policy': [404, 'Unknown policy'],
   'policy-not-live': [404, 'The policy was not set by this API'],
   'unknown-override': [404, 'Unknown override'],
+  'unknown-plan': [404, 'Unknown plan'],
+  'unknown-preset': [404, 'Unknown preset'],
   'unknown-entry': [404, 'Unknown list entry'],
   'unknown-breaker': [404, 'Unknown breaker'],
   'unknown-gap': [404, 'Unknown gap'],

@@ -7,6 +7,7 @@ import type { Scope } from '../openapi/api-app.ts';
 
 const redis = useRedis();
 const api = useApi((_, tools) => ({
+  attempts: { failuresPerMinute: 1_000 },
   breakers: createBreakers({ store: memoryStore() }),
   exchange: breakerExchange({ redis: redis.client }),
   maintenance: queuesOf({ ...tools, redisUrl: redis.url }).maintenance,
@@ -114,11 +115,15 @@ it('refuses a key what its scope does not say, and an admin key nothing', async 
   const others = new Set([...looks, ...Object.values(rights).flat()]);
   expect(asked.filter((route) => !others.has(route)).toSorted()).toEqual([
     'DELETE /v1/keys/ten',
+    'DELETE /v1/plans/ten',
     'DELETE /v1/policies/ten',
+    'DELETE /v1/presets/ten',
     'GET /v1/keys',
     'POST /v1/keys',
     'POST /v1/keys/ten/rotate',
+    'PUT /v1/plans/ten',
     'PUT /v1/policies/ten',
+    'PUT /v1/presets/ten',
   ]);
 });
 

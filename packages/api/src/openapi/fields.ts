@@ -144,8 +144,11 @@ export function toFieldErrors(issues: readonly z.core.$ZodIssue[], target: strin
 function oneIssue(issue: z.core.$ZodIssue, whole: string): readonly FieldError[] {
   const path = issue.path.map(String);
   // A type that none of the forms has is told as it is.
-  if (issue.code === 'invalid_union' && issue.errors.length > 0)
-    return nearest(issue.errors).flatMap((one) => oneIssue(one, whole));
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    const form = nearest(issue.errors);
+    const ofForm = !isOurs(issue.message) || form.some((one) => one.path.length > 0);
+    if (ofForm) return form.flatMap((one) => oneIssue({ ...one, path: [...issue.path, ...one.path] }, whole));
+  }
   if (issue.code === 'unrecognized_keys') {
     return issue.keys
       .slice(0, MOST_ERRORS)
@@ -165,7 +168,11 @@ function unknownIn(form: readonly z.core.$ZodIssue[]): number {
 
 /** Our schemas say it themselves; zod's own words begin with a capital and end without a sense of where they stand. */
 function detailOf(issue: z.core.$ZodIssue): string {
-  return /^(?:must|is|has) /u.test(issue.message) ? issue.message : `is not valid: ${issue.message}`;
+  return isOurs(issue.message) ? issue.message : `is not valid: ${issue.message}`;
+}
+
+function isOurs(message: string): boolean {
+  return /^(?:must|is|has) /u.test(message);
 }
 
 /** The name of a member or a parameter that a client made up, short enough for an answer. */

@@ -59,6 +59,8 @@ export async function ask(): Promise<string> {
   const { data: run } = await api.audit.replayDeadLetters({ sinceMs: 0, limit: 100 });
   const stored: number | undefined = run.details.replayed;
   const refused: string[] = (run.details.refusals ?? []).map(({ id, reason }) => \`\${id}: \${reason}, \${stored}\`);
+  const { data: preset } = await api.breakers.getPreset('search');
+  await api.breakers.setPreset('search', { ...preset, openMs: preset.openMs + 1 });
   const opened: number[] = page.rows.map(({ openedAtMs }) => openedAtMs);
   // @ts-expect-error a misspelt member
   await api.limits.consume('strict', { subjekt: 'user-1' });
@@ -162,11 +164,20 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
     entry: '10.0.0.0/8',
     verdict: 'deny',
   });
+  await call('policies', 'setPlan', 'pro', { policies: ['ten'] });
+  expect(await call('policies', 'listPlans')).toEqual({ rows: [{ name: 'pro', policies: ['ten'] }], next: null });
+  expect(await call('policies', 'getPlan', 'pro')).toMatchObject({ policies: ['ten'] });
+  await call('policies', 'removePlan', 'pro');
   await call('policies', 'removeListEntry', { entry: '10.0.0.0/8' });
 
   const changed = await call('breakers', 'setBreaker', 'runware', { mode: 'forced_open' }, { preset: 'ai_provider' });
   expect(changed).toMatchObject({ fleetState: 'forced_open', who: 'api-key:admin' });
   await call('breakers', 'getBreaker', 'runware', { preset: 'ai_provider' });
+  const trip = { strategy: 'consecutive', failures: 3 };
+  await call('breakers', 'setPreset', 'search', { trip, openMs: 1_000 });
+  await call('breakers', 'listPresets');
+  expect(await call('breakers', 'getPreset', 'search')).toMatchObject({ trip, openMs: 1_000, maxOpenMs: 10_000 });
+  await call('breakers', 'removePreset', 'search');
   expect(await call('breakers', 'listBreakers')).toEqual({ rows: [], next: null });
 
   await call('metrics', 'recordMetric', { name: 'lag', value: 1.5, tags: { shard: 1 } });

@@ -192,6 +192,12 @@ const editable: Readonly<Record<string, { readonly at: string; readonly put: str
     put: '/v1/lists/entry',
     first: { entry: '10.1.2.3/8', verdict: 'deny' },
   },
+  '/v1/plans/{name}': { at: '/v1/plans/pro', put: '/v1/plans/pro', first: { policies: ['ten', 'log'] } },
+  '/v1/presets/{name}': {
+    at: '/v1/presets/search',
+    put: '/v1/presets/search',
+    first: { trip: { strategy: 'consecutive', failures: 3 }, openMs: 1_000, timeoutMs: false },
+  },
   '/v1/breakers/{name}': {
     at: '/v1/breakers/runware?preset=ai_provider',
     put: '/v1/breakers/runware',

@@ -196,6 +196,15 @@ describe.each(kinds)('live policies in %s', (_name, open) => {
       code: 'entry_changed',
     });
     expect(await live.list()).toMatchObject({ policies: [], overrides: [], allowed: ['10.0.0.0/8'], denied: [] });
+
+    await live.setPlan({ name: 'pro', policies: ['uploads'] }, absent);
+    await expect(live.setPlan({ name: 'pro', policies: ['logins'] }, absent)).rejects.toMatchObject({ object: 'pro' });
+    await live.removePlan('pro', { onlyIf: (stored) => stored?.policies[0] === 'uploads' });
+    const preset = { name: 'search', openMs: 1_000 };
+    await live.setPreset(preset, absent);
+    await expect(live.removePreset('search', absent)).rejects.toMatchObject({ object: 'search' });
+    await live.setPreset({ ...preset, openMs: 2_000 }, { onlyIf: (stored) => stored?.['openMs'] === 1_000 });
+    expect(await live.list()).toMatchObject({ plans: [], presets: [{ name: 'search', openMs: 2_000 }] });
   });
 
   it('are changed once by changes that race and want the same', async () => {

@@ -17,8 +17,10 @@ import {
   type LiveEntries,
   type LiveEntryError,
   type Override,
+  type Plan,
   readBlockValue,
   readEntries,
+  type StoredPreset,
 } from './entries.ts';
 import type { LiveOptions, LivePolicies } from './live-policies.ts';
 import { type EntryWrite, liveKeyIn, type LiveSource, MAX_ENTRIES, redisLiveSource, type Written } from './sources.ts';
@@ -158,24 +160,24 @@ export function liveFrom({ source, actor, policies, onError = () => undefined }:
 
 type EntryPlace = Pick<EntryWrite, 'field' | 'objectKind' | 'object'>;
 
-const policyEntry = (name: string): EntryPlace => ({ field: fields.policy(name), objectKind: 'policy', object: name });
-
-const overrideEntry = (place: Pick<Override, 'policy' | 'subject'>): EntryPlace => ({
-  field: fields.override(place),
-  objectKind: 'override',
-  object: `${place.policy}/${place.subject}`,
+const place = (objectKind: EntryWrite['objectKind'], field: string, object: string): EntryPlace => ({
+  field,
+  objectKind,
+  object,
 });
-
-const blockEntry = (subject: string): EntryPlace => ({
-  field: fields.block(subject),
-  objectKind: 'block',
-  object: subject,
-});
+const policyEntry = (name: string): EntryPlace => place('policy', fields.policy(name), name);
+const overrideEntry = (of: Pick<Override, 'policy' | 'subject'>): EntryPlace =>
+  place('override', fields.override(of), `${of.policy}/${of.subject}`);
+const blockEntry = (subject: string): EntryPlace => place('block', fields.block(subject), subject);
+const planEntry = (name: string): EntryPlace => place('plan', fields.plan(name), name);
+const presetEntry = (name: string): EntryPlace => place('preset', fields.preset(name), name);
 
 type Verdict = 'allow' | 'deny';
 
 const onlyPolicy = ({ policies: [policy] }: LiveEntries): Policy | undefined => policy;
 const onlyOverride = ({ overrides: [override] }: LiveEntries): Override | undefined => override;
+const onlyPlan = ({ plans: [plan] }: LiveEntries): Plan | undefined => plan;
+const onlyPreset = ({ presets: [preset] }: LiveEntries): StoredPreset | undefined => preset;
 const onlyVerdict = ({ allowed, denied }: LiveEntries): Verdict | undefined => {
   if (allowed.length > 0) return 'allow';
   return denied.length > 0 ? 'deny' : undefined;
@@ -216,8 +218,8 @@ function overrideChanges(
     },
     async removeOverride({ policy, subject }, by) {
       checkPolicyName(policy);
-      const place = { policy, subject: checkedText(subject) };
-      return changeOf(await write({ ...overrideEntry(place), action: 'remove_override' }, by, onlyOverride));
+      const of = { policy, subject: checkedText(subject) };
+      return changeOf(await write({ ...overrideEntry(of), action: 'remove_override' }, by, onlyOverride));
     },
   };
 }
@@ -258,34 +260,32 @@ function blockChanges(write: Write): Pick<LivePolicies, 'blockEverywhere' | 'unb
   };
 }
 
-const planEntry = (name: string): EntryPlace => ({ field: fields.plan(name), objectKind: 'plan', object: name });
-
-const presetEntry = (name: string): EntryPlace => ({ field: fields.preset(name), objectKind: 'preset', object: name });
-
 function planChanges(
   write: Write,
 ): Pick<LivePolicies, 'setPlan' | 'removePlan' | 'setPreset' | 'removePreset' | 'recordFile'> {
   return {
     async setPlan(plan, by) {
       const { name, policies } = checkPlan(plan);
-      return changeOf(await write({ ...planEntry(name), value: JSON.stringify({ policies }), action: 'set_plan' }, by));
+      const entry = { ...planEntry(name), value: JSON.stringify({ policies }), action: 'set_plan' };
+      return changeOf(await write(entry, by, onlyPlan));
     },
     async removePlan(name, by) {
       checkPolicyName(name, 'plan');
-      return changeOf(await write({ ...planEntry(name), action: 'remove_plan' }, by));
+      return changeOf(await write({ ...planEntry(name), action: 'remove_plan' }, by, onlyPlan));
     },
     async setPreset(preset, by) {
       const { name, ...options } = checkPreset(preset);
-      return changeOf(await write({ ...presetEntry(name), value: JSON.stringify(options), action: 'set_preset' }, by));
+      const entry = { ...presetEntry(name), value: JSON.stringify(options), action: 'set_preset' };
+      return changeOf(await write(entry, by, onlyPreset));
     },
     async removePreset(name, by) {
       checkPolicyName(name, 'preset');
-      return changeOf(await write({ ...presetEntry(name), action: 'remove_preset' }, by));
+      return changeOf(await write({ ...presetEntry(name), action: 'remove_preset' }, by, onlyPreset));
     },
     async recordFile(file, by) {
       const applied = checkAppliedFile(file);
-      const place = { field: fields.file(), objectKind: 'file', object: applied.name } as const;
-      return changeOf(await write({ ...place, value: JSON.stringify(applied), action: 'apply_file' }, by));
+      const entry = { ...place('file', fields.file(), applied.name), value: JSON.stringify(applied) };
+      return changeOf(await write({ ...entry, action: 'apply_file' }, by));
     },
   };
 }

@@ -40,11 +40,11 @@ export interface LivePolicies {
   /** Ends that block. Blocks of single policies stay. */
   unblockEverywhere(subject: string, by?: ByHand): Promise<LiveChange>;
   /** Sets the policies of a plan: see the option `live` of `plans`. */
-  setPlan(plan: Plan, by?: ByHand): Promise<LiveChange>;
-  removePlan(name: string, by?: ByHand): Promise<LiveChange>;
+  setPlan(plan: Plan, by?: LiveChangeOptions<Plan>): Promise<LiveChange>;
+  removePlan(name: string, by?: LiveChangeOptions<Plan>): Promise<LiveChange>;
   /** Stores a breaker preset, which programs read at their start. Running breakers keep theirs. */
-  setPreset(preset: StoredPreset, by?: ByHand): Promise<LiveChange>;
-  removePreset(name: string, by?: ByHand): Promise<LiveChange>;
+  setPreset(preset: StoredPreset, by?: LiveChangeOptions<StoredPreset>): Promise<LiveChange>;
+  removePreset(name: string, by?: LiveChangeOptions<StoredPreset>): Promise<LiveChange>;
   /** Records which file was applied: in `list()`, and as a row of the trail. */
   recordFile(file: AppliedFile, by?: ByHand): Promise<LiveChange>;
   /** Reads all live entries. */

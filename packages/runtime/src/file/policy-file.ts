@@ -162,7 +162,8 @@ function policyOf(name: string, rest: object): Policy {
   throw new LimiterInputError('limit', 'must be given');
 }
 
-function presetOf(name: string, rest: object): Preset {
+/** Checks a preset that came as JSON. @throws {BreakerInputError} naming the option and its value. */
+export function presetOf(name: string, rest: object): Preset {
   const options = { ...rest, name };
   if (isPreset(options)) return definePreset(options);
   throw new BreakerInputError('trip', 'must be given');

@@ -125,6 +125,9 @@ const preset = strictObject({
     .optional(),
 }).describe('What definePreset takes');
 
+/** A breaker preset without its name, as JSON; finer rules are those of `definePreset`. */
+export const presetSchema: z.ZodObject = preset;
+
 const planPolicies = z
   .union([name, list(name).min(1, 'must name a policy').max(16, 'must be at most 16 policies')], {
     error: 'must be the name of a policy, or a list of them',
