@@ -72,13 +72,16 @@ function packed(fields: readonly string[]): string {
   return JSON.stringify(values.map((value) => (/^\d+$/u.test(value) ? Number(value) : value)));
 }
 
+/** When the outboxes' numbers began. */
+const EPOCH = Date.now() - 86_400_000;
+
 /** Names and values of a block that began now, and its shard. */
 export function block(event: number): { readonly shard: number; readonly fields: readonly string[] } {
   const shard = shardOf(`user-${event}`, SHARDS);
   const now = Date.now();
   const named = {
     type: 'block',
-    epoch: now - 86_400_000,
+    epoch: EPOCH,
     seq: event,
     at: now,
     key: `${shardTag(shard)}:w:generation:16:generate-content:user-${event}`,

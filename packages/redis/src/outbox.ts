@@ -50,12 +50,33 @@ export function outboxKeys(shard: number, namespace = ''): OutboxKeys {
   return { stream: `${tag}:outbox`, head: `${tag}:outbox:head` };
 }
 
+type Fields = OutboxEvent['fields'];
+
 /**
- * What follows type, epoch, seq and at in the packed events of a type that are written without names. Later versions of a
- * script may write more at the end, which earlier readers leave out.
+ * The values that follow type, epoch, seq and at in the packed events of a type that are written without names, and how many
+ * they are. Later versions of a script may write more at the end, which earlier readers leave out. Literals: objects that grow
+ * by one field after the other take three times as much memory.
  */
-const LAYOUTS: Readonly<Record<string, readonly string[]>> = {
-  block: ['key', 'limit', 'window', 'count', 'denied', 'start', 'last', 'until', 'mode', 'id_epoch', 'id_seq', 'id_at'],
+const LAYOUTS: Readonly<
+  Record<string, { readonly size: number; readonly name: (values: readonly Value[]) => Fields }>
+> = {
+  block: {
+    size: 12,
+    name: (values) => ({
+      key: values[4] ?? '',
+      limit: values[5] ?? '',
+      window: values[6] ?? '',
+      count: values[7] ?? '',
+      denied: values[8] ?? '',
+      start: values[9] ?? '',
+      last: values[10] ?? '',
+      until: values[11] ?? '',
+      mode: values[12] ?? '',
+      id_epoch: values[13] ?? '',
+      id_seq: values[14] ?? '',
+      id_at: values[15] ?? '',
+    }),
+  },
 };
 
 /**
@@ -92,7 +113,7 @@ interface Unchecked {
   readonly epoch: Value | undefined;
   readonly seq: Value | undefined;
   readonly at: Value | undefined;
-  readonly fields: OutboxEvent['fields'];
+  readonly fields: Fields;
 }
 
 function named(flat: readonly string[]): Unchecked {
@@ -105,13 +126,11 @@ function unpacked(stored: RawEntry[1]): Unchecked | undefined {
   if (stored.length !== 2 || stored[0] !== 'e') return undefined;
   const values = listOf(stored[1] ?? '');
   if (values === undefined || values.length <= HEAD) return undefined;
-  const [type, epoch, seq, at] = values;
+  const type = values[0];
   const layout = typeof type === 'string' && Object.hasOwn(LAYOUTS, type) ? LAYOUTS[type] : undefined;
-  if (layout === undefined) return { type, epoch, seq, at, fields: inPairs(values, HEAD) };
-  if (values.length < HEAD + layout.length) return undefined;
-  const fields: Record<string, Value> = {};
-  for (let index = 0; index < layout.length; index += 1) fields[layout[index] ?? ''] = values[HEAD + index] ?? '';
-  return { type, epoch, seq, at, fields };
+  if (layout !== undefined && values.length < HEAD + layout.size) return undefined;
+  const fields = layout === undefined ? inPairs(values, HEAD) : layout.name(values);
+  return { type, epoch: values[1], seq: values[2], at: values[3], fields };
 }
 
 /** Values of a packed entry that every event has. */

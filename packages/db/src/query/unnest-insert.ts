@@ -106,22 +106,24 @@ function quotingOf(type: string): Parameter['quoting'] {
 
 /**
  * Each column's values as Postgres writes an array. pg would do the same, one value at a time with four regular
- * expressions each, which was half of what an insert cost this side.
+ * expressions each, which was half of what an insert cost this side. Joined: a text that grows by one value after the other is
+ * put together again when it is sent, and was the most that a worker allocated.
  */
 function literalsOf(parameters: readonly Parameter[], rows: readonly Readonly<Record<string, unknown>>[]): string[] {
-  return parameters.map((parameter) => arrayLiteral(parameter, rows));
+  const texts = new Array<string>(rows.length);
+  return parameters.map(({ key, quoting }) => {
+    for (let index = 0; index < rows.length; index += 1) texts[index] = elementOf(rows[index]?.[key], quoting);
+    // The braces are joined too: what is put around a long text is copied with it.
+    texts[0] = `{${texts[0]}`;
+    texts[rows.length - 1] += '}';
+    return texts.join(',');
+  });
 }
 
-function arrayLiteral({ key, quoting }: Parameter, rows: readonly Readonly<Record<string, unknown>>[]): string {
-  let literal = '';
-  for (const row of rows) {
-    const value = row[key];
-    const separator = literal === '' ? '{' : ',';
-    if (value === null || value === undefined) literal += `${separator}NULL`;
-    else if (quoting === 'none') literal += separator + textOf(value);
-    else literal += `${separator}"${escaped(quoting === 'json' ? JSON.stringify(value) : textOf(value))}"`;
-  }
-  return `${literal}}`;
+function elementOf(value: unknown, quoting: Parameter['quoting']): string {
+  if (value === null || value === undefined) return 'NULL';
+  if (quoting === 'none') return textOf(value);
+  return `"${escaped(quoting === 'json' ? JSON.stringify(value) : textOf(value))}"`;
 }
 
 /** Of a number Infinity too, which JSON has not. */

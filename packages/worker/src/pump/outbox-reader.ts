@@ -250,12 +250,13 @@ export function decodeClaim(reply: unknown): { readonly cursor: string; readonly
 export function decodeEntries(value: unknown): StreamPart['entries'] {
   const entries: (readonly [string, readonly string[]])[] = [];
   for (const entry of list(value)) {
-    const [id, fields] = list(entry);
+    const parts = list(entry);
+    const fields = parts[1];
     // Redis 6.2 gives null for an entry that was deleted while it was pending.
     if (fields === null || fields === undefined) continue;
     const texts: string[] = [];
     for (const field of list(fields)) texts.push(text(field));
-    entries.push([text(id), texts]);
+    entries.push([text(parts[0]), texts]);
   }
   return entries;
 }
