@@ -155,7 +155,6 @@ const DAYS = 30;
  */
 async function fill(pool: ReturnType<typeof createPool>, { blocks, samples, breakerEvents }: Amounts): Promise<void> {
   await withConnection(pool, async (connection) => ensureMetricDays(connection, { daysBehind: DAYS }));
-  await fillBlocks(pool, blocks);
   await pool.query(
     `INSERT INTO circuit_breaker_events (id, breaker_name, preset, event_type, failure_count, breaker_epoch, error_message,
        outbox_shard, outbox_epoch, outbox_seq, created_at)
@@ -187,6 +186,8 @@ async function fill(pool: ReturnType<typeof createPool>, { blocks, samples, brea
     INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
     SELECT 'user-' || n::bigint * 7919 % 10000, 'POST', '/', CASE n % 50 WHEN 0 THEN 429 ELSE 200 END, 90, now() - interval '7 days' * (n / 1000000.0)
     FROM generate_series(1, 1000000) AS n`);
+  // Last, so that blocks of the last minutes still run when they are asked for.
+  await fillBlocks(pool, blocks);
   await pool.query('VACUUM ANALYZE');
 }
 

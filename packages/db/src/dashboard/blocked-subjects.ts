@@ -53,8 +53,9 @@ const MOST_FILTERED = 20_000;
 const columns = sql`${id} AS id, ${identifier} AS identifier, ${tier} AS tier, ${action} AS action, ${mode} AS mode,
   ${deniedCount} AS denied, ${blockedUntilMs} AS ends`;
 
-const passes = (filter: BlocksFilter) =>
-  sql`tier = coalesce(${filter.tier ?? null}, tier) AND action = coalesce(${filter.action ?? null}, action)`;
+// Only what is asked for: Postgres takes "tier = coalesce(NULL, tier)" for one row, and then joins as for one.
+const passes = ({ tier: ofTier, action: ofAction }: BlocksFilter) =>
+  sql`${ofTier === undefined ? sql`true` : sql`tier = ${ofTier}`} AND ${ofAction === undefined ? sql`true` : sql`action = ${ofAction}`}`;
 
 /** The blocks that are looked at and pass, as a CTE `block`, and whether there may be more, as `cut`. */
 const looked = (rangeMs: number, most: number, filter: BlocksFilter) => sql`
@@ -63,20 +64,30 @@ const looked = (rangeMs: number, most: number, filter: BlocksFilter) => sql`
   running AS (SELECT ${columns} FROM ${rateLimitsV2} WHERE ${blockedUntilMs} > now() ORDER BY ${blockedUntilMs} DESC LIMIT ${most}),
   cut AS (SELECT greatest((SELECT count(*) FROM newest), (SELECT count(*) FROM running)) >= ${most} AS cut),
   block AS MATERIALIZED (
-    SELECT * FROM newest WHERE ${passes(filter)} UNION SELECT * FROM running WHERE ${passes(filter)}
+    SELECT * FROM newest WHERE ${passes(filter)}
+    UNION ALL SELECT * FROM running WHERE ${passes(filter)} AND id NOT IN (SELECT id FROM newest)
   )`;
 
+// Of thousands of subjects a few are shown: what costs a subject more than a sum is worked out for those alone.
 const overview = (rangeMs: number, limit: number, most: number, filter: BlocksFilter) => sql`
   WITH ${looked(rangeMs, most, filter)},
-  blocked AS (
-    SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied)::float8 AS "deniedCount",
-           (extract(epoch FROM max(ends)) * 1000)::float8 AS "blockedUntilMs", max(ends) > now() AS active
+  last AS (
+    SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied::float8) AS "deniedCount", max(ends) AS ends,
+           max(ends) > now() AS active
     FROM block GROUP BY identifier, tier, action, mode ORDER BY active DESC, "deniedCount" DESC, identifier LIMIT ${limit}
   ),
+  blocked AS (
+    SELECT identifier, tier, action, mode, blocks, "deniedCount", (extract(epoch FROM ends) * 1000)::float8 AS "blockedUntilMs", active
+    FROM last ORDER BY active DESC, "deniedCount" DESC, identifier
+  ),
+  enforced AS (SELECT identifier, tier, denied FROM block WHERE mode = 'enforce' AND denied > 0),
+  most AS (
+    SELECT identifier, count(*)::int AS blocks, sum(denied::float8) AS "deniedCount"
+    FROM enforced GROUP BY identifier ORDER BY "deniedCount" DESC, identifier LIMIT ${limit}
+  ),
   refused AS (
-    SELECT identifier, count(*)::int AS blocks, sum(denied)::float8 AS "deniedCount", array_agg(DISTINCT tier ORDER BY tier) AS tiers
-    FROM block WHERE mode = 'enforce' AND denied > 0
-    GROUP BY identifier ORDER BY "deniedCount" DESC, identifier LIMIT ${limit}
+    SELECT identifier, most.blocks, "deniedCount", array_agg(DISTINCT tier ORDER BY tier) AS tiers
+    FROM most JOIN enforced USING (identifier) GROUP BY identifier, most.blocks, "deniedCount" ORDER BY "deniedCount" DESC, identifier
   )
   SELECT (SELECT coalesce(json_agg(blocked), '[]') FROM blocked) AS blocked,
          (SELECT coalesce(json_agg(refused), '[]') FROM refused) AS refused, cut FROM cut`;

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
-import { blockedActions, blocksOverview, topUsers } from './blocked-subjects.ts';
-import { withConnection } from '../connection.ts';
+import { blockedActions, blocksOverview, countBlocksRunning, topUsers } from './blocked-subjects.ts';
+import { type Queryable, withConnection } from '../connection.ts';
 import { breakerOverview, jobOverview } from './overviews.ts';
 import { decisionRates, decisionSeries, latestMetrics, metricSeries } from './series.ts';
 import { rollUpMetrics, ensureMetricDays } from '../metrics.ts';
@@ -265,4 +265,36 @@ describe('jobOverview', () => {
       },
     ]);
   });
+});
+
+/** Runs statements, and keeps how each read tables. */
+function keepingPlans(): { readonly db: Queryable; readonly plans: string[] } {
+  const plans: string[] = [];
+  const db: Queryable = {
+    async query(query, values) {
+      const text = typeof query === 'string' ? query : query.text;
+      const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, values);
+      plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
+      return database.pool.query(query, values);
+    },
+  };
+  return { db, plans };
+}
+
+it('reads blocks by their indexes, however many there are', async () => {
+  await sql(`
+    INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, window_start, last_request_at,
+      blocked_until, outbox_shard, outbox_epoch, outbox_seq, created_at)
+    SELECT gen_random_uuid(), 'k', 'auth', 'a', 'user-' || n, 1, 1, 1, at, at, at + interval '1 minute', 1, 1, n, at
+    FROM generate_series(1, 40000) AS n CROSS JOIN LATERAL (SELECT now() - n * interval '10 seconds') AS t (at);
+    ANALYZE rate_limits_v2`);
+  const { db, plans } = keepingPlans();
+  for (const rangeMs of [HOUR / 4, 168 * HOUR]) {
+    await blocksOverview(db, rangeMs, 20);
+    await blocksOverview(db, rangeMs, 20, { tier: 'auth' });
+    await blockedActions(db, rangeMs);
+  }
+  await countBlocksRunning(db);
+  expect(plans.filter((plan) => /Index (Only )?Scan.* on rate_limits_v2/u.test(plan))).toHaveLength(7);
+  expect(plans.filter((plan) => plan.includes('Seq Scan on rate_limits_v2'))).toEqual([]);
 });

@@ -33,8 +33,8 @@ const { breakerName, preset, breakerEpoch, eventType, metadata, failureCount, er
   circuitBreakerEvents;
 
 /** When a forced state is to end by itself, or 0. */
-const untilMs = sql`(last.metadata ->> 'untilMs')::float8`;
-const isForced = sql`last.metadata ->> 'reason' = 'forced'`;
+const untilMs = sql`(metadata ->> 'untilMs')::float8`;
+const isForced = sql`metadata ->> 'reason' = 'forced'`;
 
 // A forced state that was to end by itself has, without an event. From breaker to breaker along the index of transitions: the
 // last one of each costs the same however many there were.
@@ -56,8 +56,7 @@ const query = (rangeMs: number) => sql`
   ), counted AS (
     SELECT ${breakerName} AS name, ${preset} AS preset,
            coalesce(sum(${failureCount}) FILTER (WHERE ${eventType} = 'failure'), 0)::float8 AS failures,
-           count(*) FILTER (WHERE ${eventType} = 'opened')::int AS openings,
-           (array_agg(${errorMessage} ORDER BY ${createdAtMs} DESC) FILTER (WHERE ${errorMessage} IS NOT NULL))[1] AS last_error
+           count(*) FILTER (WHERE ${eventType} = 'opened')::int AS openings, count(${errorMessage}) AS errors
     FROM ${circuitBreakerEvents}
     WHERE ${createdAtMs} >= ${ago(rangeMs)}
     GROUP BY ${breakerName}, ${preset}
@@ -70,12 +69,16 @@ const query = (rangeMs: number) => sql`
               WHEN type IS NULL THEN 'closed'
               ELSE type END AS state,
          since::float8 AS "sinceMs",
-         coalesce(nullif(${untilMs}, 0), (since + (last.metadata ->> 'openForMs')::numeric)::float8) AS "untilMs",
-         last.metadata ->> 'reason' AS reason,
-         nullif(last.metadata ->> 'who', '') AS who, nullif(last.metadata ->> 'why', '') AS why,
+         coalesce(nullif(${untilMs}, 0), (since + (metadata ->> 'openForMs')::numeric)::float8) AS "untilMs",
+         metadata ->> 'reason' AS reason,
+         nullif(metadata ->> 'who', '') AS who, nullif(metadata ->> 'why', '') AS why,
          coalesce(failures, 0) AS failures, coalesce(failures, 0) * 60000 / ${rangeMs}::float8 AS "failuresPerMinute",
-         coalesce(openings, 0) AS openings, last_error AS "lastError"
-  FROM last FULL JOIN counted USING (name, preset)
+         coalesce(openings, 0) AS openings, CASE WHEN errors > 0 THEN (
+           SELECT failed.error_message FROM ${circuitBreakerEvents} AS failed
+           WHERE failed.breaker_name = named.name AND failed.preset = named.preset AND failed.created_at >= ${ago(rangeMs)}
+             AND failed.error_message IS NOT NULL
+           ORDER BY failed.created_at DESC LIMIT 1) END AS "lastError"
+  FROM (last FULL JOIN counted USING (name, preset)) AS named
   ORDER BY type IS NOT DISTINCT FROM 'closed', name, preset
   LIMIT 200`;
 
