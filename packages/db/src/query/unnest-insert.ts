@@ -110,7 +110,7 @@ function quotingOf(type: string): Parameter['quoting'] {
  * put together again when it is sent, and was the most that a worker allocated.
  */
 function literalsOf(parameters: readonly Parameter[], rows: readonly Readonly<Record<string, unknown>>[]): string[] {
-  const texts = new Array<string>(rows.length);
+  const texts: string[] = [];
   return parameters.map(({ key, quoting }) => {
     for (let index = 0; index < rows.length; index += 1) texts[index] = elementOf(rows[index]?.[key], quoting);
     // The braces are joined too: what is put around a long text is copied with it.
