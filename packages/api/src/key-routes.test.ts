@@ -26,6 +26,7 @@ it('a key is shown once, and neither its text nor the hash ever again', async ()
   expect(list).toContain(id);
   expect(list).not.toContain(key.slice(-43));
   expect(list.toLowerCase()).not.toContain('hash');
+  expect(await (await api.ask('GET', `/v1/keys/${id}`)).json()).toEqual(JSON.parse(list).rows[0]);
   const { rows } = await api.pool.query('SELECT * FROM spillway.api_keys');
   expect(JSON.stringify(rows)).not.toContain(key.slice(-43));
   expect(api.log.text()).not.toContain(key);
@@ -71,6 +72,7 @@ it('a revoked key stays in the list, with its end', async () => {
   expect(await (await api.ask('GET', '/v1/keys?active=false')).json()).toMatchObject({
     rows: [{ id, revokedAtMs: expect.any(Number) as number }],
   });
+  expect(await (await api.ask('GET', `/v1/keys/${id}`)).json()).toMatchObject({ revokedAtMs: expect.any(Number) });
   expect(await (await api.ask('GET', '/v1/keys?active=true')).json()).toEqual({ rows: [], next: null });
   expect((await api.ask('POST', `/v1/keys/${id}/rotate`)).status).toBe(404);
 });
@@ -91,5 +93,6 @@ it('knows no key that is none', async () => {
   expect((await api.ask('DELETE', '/v1/keys/12')).status).toBe(400);
   const nobody = '/v1/keys/00000000-0000-4000-8000-000000000000';
   expect((await api.ask('DELETE', nobody)).status).toBe(404);
+  expect((await api.ask('GET', nobody)).status).toBe(404);
   expect((await api.ask('POST', `${nobody}/rotate`)).status).toBe(404);
 });

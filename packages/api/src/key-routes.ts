@@ -4,6 +4,7 @@ import {
   createApiKey,
   generateKey,
   listApiKeys,
+  readApiKey,
   type Queryable,
   revokeApiKey,
   rotateApiKey,
@@ -140,6 +141,22 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
   app.openapi(list, async (context) => {
     const page = await listApiKeys(db, omitUndefined(context.req.valid('query')));
     return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+
+  const one = createRoute({
+    method: 'get',
+    path: '/v1/keys/{id}',
+    tags: ['keys'],
+    operationId: 'getKey',
+    summary: 'One key, valid or ended, without its secret',
+    ...guard('admin'),
+    request: { params },
+    responses: { 200: json(keySchema, 'The key.'), ...problemResponses(400, 401, 403, 404, 503) },
+  });
+  app.openapi(one, async (context) => {
+    const found = await readApiKey(db, context.req.valid('param').id);
+    if (found === undefined) throw problemException(unknownThingProblem('key'));
+    return context.json(found, 200);
   });
 
   const revoke = createRoute({

@@ -31,7 +31,9 @@ export function queueRoutes(app: ApiApp, queues: Pick<WorkerQueues, 'audit' | 'm
   createBullBoard({
     queues: [
       new BullMQAdapter(queues.audit, { description: 'Blocks and breaker events on their way to Postgres' }),
-      new BullMQAdapter(queues.maintenance, { description: 'Cleaning up, partitions, archiving and reconciling' }),
+      new BullMQAdapter(queues.maintenance, {
+        description: 'Cleaning up, partitions, archiving, reconciling and replays of dead letters',
+      }),
     ],
     serverAdapter,
     options: {

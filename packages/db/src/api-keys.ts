@@ -144,6 +144,12 @@ export async function touchApiKeys(db: Queryable, ids: readonly string[]): Promi
     .where(inArray(id, stale));
 }
 
+/** One key, valid or ended; undefined when there is none of this id. */
+export async function readApiKey(db: Queryable, keyId: string): Promise<ApiKeyRow | undefined> {
+  const [row] = await typed(db).select(shown).from(apiKeys).where(eq(id, keyId));
+  return row;
+}
+
 /** Which keys, and from where on. */
 export interface ListApiKeysOptions extends PageOptions {
   /** true: can be used now; false: revoked or expired. @default both */

@@ -88,6 +88,7 @@ test('exports exactly these values', () => {
     'openAlert',
     'openTableRun',
     'parseKey',
+    'readApiKey',
     'readBackendPid',
     'readBehindMs',
     'readCapacity',

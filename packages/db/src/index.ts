@@ -24,6 +24,7 @@ export {
   listApiKeys,
   type ListApiKeysOptions,
   type NewApiKey,
+  readApiKey,
   revokeApiKey,
   rotateApiKey,
   touchApiKeys,

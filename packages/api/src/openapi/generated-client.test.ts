@@ -208,6 +208,7 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
 
   const { id } = (await call('keys', 'createKey', { name: 'a', scopes: ['read'] })) as { id: string };
   await call('keys', 'rotateKey', id, { graceMs: 0 });
+  expect(await call('keys', 'getKey', id)).toMatchObject({ id, name: 'a', scopes: ['read'] });
   await call('keys', 'listKeys', { active: true });
   await call('keys', 'revokeKey', id);
 }
