@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { DebianPackage } from '@spillway/local-servers';
 
@@ -52,6 +53,7 @@ export async function startApp({ server, args, script }: AppOptions): Promise<Ru
       if (wrong !== '0') throw new Error(`${args[0]}: ${wrong} answers were wrong`);
       const made = Number(/^ +(\d+) requests in /m.exec(stdout)?.[1] ?? Number.NaN);
       const { user, system } = await cpuOf(child);
+      await untilIdle(child);
       return {
         cpuMicros: (user + system - before.user - before.system) / made,
         userMicros: (user - before.user) / made,
@@ -71,6 +73,24 @@ async function cpuOf(app: ChildProcess): Promise<NodeJS.CpuUsage> {
   app.send('cpu');
   const [usage]: NodeJS.CpuUsage[] = await once(app, 'message');
   return usage ?? { user: Number.NaN, system: Number.NaN };
+}
+
+const IDLE_LOOK_MS = 100;
+const IDLE_MICROS = 10_000;
+const MAX_IDLE_LOOKS = 50;
+
+/**
+ * Waits until an app has done what was left when wrk stopped, at most some seconds: it would take CPU from the app that is pressed next,
+ * and 64 batches of 100 decisions are left of one.
+ */
+async function untilIdle(app: ChildProcess): Promise<void> {
+  let before = await cpuOf(app);
+  for (let look = 0; look < MAX_IDLE_LOOKS; look += 1) {
+    await setTimeout(IDLE_LOOK_MS);
+    const now = await cpuOf(app);
+    if (now.user + now.system - before.user - before.system < IDLE_MICROS) return;
+    before = now;
+  }
 }
 
 /** Lets a process tell the one that started it how much CPU it has used: the kernel's own files count in hundredths of a second. */
