@@ -29,8 +29,8 @@ export type InProcessName = 'blocked' | 'rate-limiter-flexible' | 'bare map' | '
 
 const ROUNDS = 5;
 const PAUSE_MS = 60;
-/** Within it the refusals of blocked subjects are reported: many of them would be counted as the next case's commands. */
-const REPORTS_MS = 1_500;
+/** From this on the refusals of blocked subjects have been reported: many of them would be counted as the next case's, and slow it. */
+const QUIET_COMMANDS = 10;
 
 const HOT = { limit: 100_000_000, windowMs: 60_000 } as const;
 const policies = [
@@ -98,7 +98,8 @@ export async function inProcess(url: string, effort: Effort): Promise<readonly I
       if (round > 0) speeds[place]?.push(decisionsPerSecond);
       if (round > 0) commands[place] = (commands[place] ?? 0) + sent / (decisions / 1_000) / rounds;
       // Pulses are heard between the rounds at the latest: a loop that never waits for anything starves them.
-      await pause(name === 'blocked' && subjects > 1_000 ? REPORTS_MS : PAUSE_MS);
+      if (name === 'blocked') await untilQuiet(admin);
+      else await pause(PAUSE_MS);
     }
   }
   await limiter.close();
@@ -111,6 +112,15 @@ export async function inProcess(url: string, effort: Effort): Promise<readonly I
     decisionsPerSecond: median(speeds[place] ?? []),
     commandsPerThousand: commands[place] ?? Number.NaN,
   }));
+}
+
+/** Reports go one call after the other, each second those of the last one. */
+async function untilQuiet(admin: Redis): Promise<void> {
+  for (let quiet = 0; quiet < 15;) {
+    const before = await commandsSent(admin);
+    await pause(100);
+    quiet = (await commandsSent(admin)) - before > QUIET_COMMANDS ? 0 : quiet + 1;
+  }
 }
 
 const HOUR_MS = 3_600_000;
