@@ -83,7 +83,7 @@ export interface Api {
   readonly metricsUrl: string;
   readonly limiter: Limiter;
   /**
-   * Lets requests in flight finish for up to `graceMs`, then reports what the limiter has to report and disconnects.
+   * Lets requests in flight finish for up to `graceMs`, then sends the limiter's pending reports and disconnects.
    * Never rejects.
    */
   close(graceMs: number): Promise<void>;
@@ -231,7 +231,7 @@ async function checkMigrated(db: Queryable): Promise<void> {
 
 /**
  * One line when Redis goes and one when it comes back, not one for every attempt in between.
- * @returns ends it: a connection that is closed on purpose is no outage.
+ * @returns a function that stops it: a connection that is closed on purpose is no outage.
  */
 function logOutages(redis: Redis | Cluster, logger: ApiLogger): () => void {
   let state: 'up' | 'away' | 'ended' = 'up';

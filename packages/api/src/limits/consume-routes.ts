@@ -46,12 +46,12 @@ export function consumeRoutes(app: ApiApp, deps: DecisionDeps): void {
 
 function oneRoutes(app: ApiApp, deps: DecisionDeps): void {
   const { limiter } = deps;
-  const decided = 'The decision, whichever way it fell.';
+  const decided = 'The decision, allowed or denied.';
   const operations = [
     ['consume', 'Charge a request if it fits; under a concurrency policy, take a slot', decided],
-    ['peek', 'What consume would answer', decided],
+    ['peek', 'The answer that consume would give', decided],
     ['penalize', 'Charge a subject whether it fits or not, as a penalty', 'The state of the subject afterwards.'],
-    ['reward', 'Give units back: a refund for work that failed', 'The state of the subject afterwards.'],
+    ['reward', 'Return units, as a refund for work that failed', 'The state of the subject afterwards.'],
   ] as const;
   for (const [operation, summary, answer] of operations) {
     decisionRoute(app, deps, {
@@ -116,8 +116,8 @@ function manyRoutes(app: ApiApp, deps: DecisionDeps): void {
 function slotRoutes(app: ApiApp, deps: DecisionDeps): void {
   const { limiter } = deps;
   const operations = [
-    ['renew', 'Keep a slot for the policy’s windowMs from now', 'Kept, if it was still held.'],
-    ['release', 'Give back the slot of a concurrency policy', 'Given back, or free already.'],
+    ['renew', 'Keep a slot for the policy’s windowMs from now', 'Renewed, if it was still held.'],
+    ['release', 'Release the slot of a concurrency policy', 'Released, or free already.'],
   ] as const;
   for (const [operation, summary, done] of operations) {
     decisionRoute(app, deps, {

@@ -64,7 +64,7 @@ const fields = z.object({
   remaining: z.number(),
   resetAtMs: milliseconds.openapi({ description: 'When the whole limit is free again, in ms since 1970.' }),
   resetAfterMs: milliseconds,
-  retryAfterMs: milliseconds.openapi({ description: 'After how long this very request would be admitted.' }),
+  retryAfterMs: milliseconds.openapi({ description: 'After what time the same request would be admitted.' }),
   blockedUntilMs: milliseconds.optional().openapi({ description: 'Absent: no block is active; null: it has no end.' }),
   nearLimit: z.boolean().optional().openapi({ description: 'The subject is near its limit now.' }),
   slot: z.string().optional().openapi({ description: 'What a request of a concurrency policy holds; release it.' }),
@@ -96,7 +96,7 @@ export const combinedSchema: z.ZodType<CombinedJson> = z
   .object({
     allowed: z.boolean(),
     refusedBy: z.array(z.string()).openapi({ description: 'The policies that refused.' }),
-    retryAfterMs: milliseconds.openapi({ description: 'After how long all would be admitted.' }),
+    retryAfterMs: milliseconds.openapi({ description: 'After what time all would be admitted.' }),
     decisions: z.array(fields.openapi('CombinedPart')).openapi({ description: 'One per request, in their order.' }),
     headers,
   })

@@ -17,7 +17,7 @@ import { type Interval, within } from './source-partitions.ts';
 import type { Connection } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 
-/** How far to go, and who wants to know. */
+/** Bounds and callbacks of a run. */
 export interface ArchiveRowsOptions {
   /** Rows older than this move. @default `retentionDays` before `now` */
   readonly cutoff?: Date;
@@ -52,7 +52,7 @@ export interface ArchiveRowsReport {
   readonly refused: number;
   /** Whether no row that is old enough was left: neither refused, nor of a month or time that the target has no place for. */
   readonly complete: boolean;
-  /** What somebody should know: what was left and why, triggers that run, a missing index. */
+  /** What an operator should know: what was left and why, triggers that run, a missing index. */
   readonly warnings: readonly string[];
   readonly batches: number;
   /** The longest transaction, in milliseconds. */

@@ -38,9 +38,9 @@ const refused = new WeakSet<Context>();
 
 /**
  * Hono middleware that lets a request pass only within the policy. Refused ones get 429 as problem+json; all get the
- * rate limit headers, and a browser's preflight passes uncharged. Without `identify` the address of the connection is
- * asking: behind a proxy give `byIp({ trustedProxies })`. Slots of `concurrency` policies are given back when the answer
- * has ended; where the runtime doesn't tell (anywhere but on @hono/node-server), when the handler has answered.
+ * rate limit headers, and a browser's preflight passes uncharged. Without `identify` the subject is the address of the
+ * connection: behind a proxy pass `byIp({ trustedProxies })`. Slots of `concurrency` policies are given back when the
+ * answer has ended; where the runtime doesn't tell (anywhere but on @hono/node-server), when the handler has answered.
  *
  * On @hono/node-server headers are read from Node's request and set on Node's response: a `Headers` object for each
  * would cost more than the decision. Middleware outside doesn't find them on `context.res` then.
