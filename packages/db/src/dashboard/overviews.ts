@@ -31,6 +31,7 @@ export interface BreakerOverview {
 
 const { breakerName, preset, breakerEpoch, eventType, metadata, failureCount, errorMessage, createdAtMs } =
   circuitBreakerEvents;
+const failed = alias(circuitBreakerEvents, 'failed');
 
 /** When a forced state is to end by itself, or 0. */
 const untilMs = sql`(metadata ->> 'untilMs')::float8`;
@@ -74,10 +75,10 @@ const query = (rangeMs: number) => sql`
          nullif(metadata ->> 'who', '') AS who, nullif(metadata ->> 'why', '') AS why,
          coalesce(failures, 0) AS failures, coalesce(failures, 0) * 60000 / ${rangeMs}::float8 AS "failuresPerMinute",
          coalesce(openings, 0) AS openings, CASE WHEN errors > 0 THEN (
-           SELECT failed.error_message FROM ${circuitBreakerEvents} AS failed
-           WHERE failed.breaker_name = named.name AND failed.preset = named.preset AND failed.created_at >= ${ago(rangeMs)}
-             AND failed.error_message IS NOT NULL
-           ORDER BY failed.created_at DESC LIMIT 1) END AS "lastError"
+           SELECT ${failed.errorMessage} FROM ${circuitBreakerEvents} AS failed
+           WHERE ${failed.breakerName} = named.name AND ${failed.preset} = named.preset
+             AND ${failed.createdAtMs} >= ${ago(rangeMs)} AND ${failed.errorMessage} IS NOT NULL
+           ORDER BY ${failed.createdAtMs} DESC LIMIT 1) END AS "lastError"
   FROM (last FULL JOIN counted USING (name, preset)) AS named
   ORDER BY type IS NOT DISTINCT FROM 'closed', name, preset
   LIMIT 200`;
