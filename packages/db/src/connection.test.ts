@@ -270,6 +270,25 @@ describe('settings that a role or a database carries', () => {
     }
   });
 
+  test('keep no role from writing that may not set all of them', async () => {
+    await migrate({ pool: database.pool });
+    const login = `plain_${process.pid}`;
+    await database.pool.query(`CREATE ROLE ${login} LOGIN; GRANT spillway_writer TO ${login}`);
+    const url = new URL(database.url);
+    url.username = login;
+    const pool = open(url.href);
+    try {
+      await withConnection(pool, async (connection) => {
+        // From here on the session knows PL/pgSQL's settings, one of which only a superuser may change.
+        await connection.query('DO $$ BEGIN END $$');
+        expect(await transaction(connection, {}, async () => upsertBlocks(connection, [blockRow({})]))).toBe(1);
+      });
+    } finally {
+      await pool.end();
+      await database.pool.query(`DROP ROLE ${login}`);
+    }
+  });
+
   test('hold in no transaction, whose connection keeps them, as a pooler needs it', async () => {
     const client = new Client({ connectionString: database.url });
     await client.connect();

@@ -106,7 +106,8 @@ export async function readBackendPid(db: Queryable): Promise<number | undefined>
 
 /**
  * Settings of a role or a database that change what a statement of ours means, or how a value of it is read: each as Postgres
- * has it by default. With `array_nulls` off, for instance, no row that has a null can be inserted.
+ * has it by default. With `array_nulls` off, for instance, no row that has a null can be inserted. Each is one that any role may set.
+ * `plpgsql.variable_conflict`, which only a superuser may, changes nothing: our functions have no name that it would decide about.
  */
 const PINNED: Readonly<Record<string, string>> = {
   array_nulls: 'on',
@@ -119,7 +120,6 @@ const PINNED: Readonly<Record<string, string>> = {
   standard_conforming_strings: 'on',
   transform_null_equals: 'off',
   'plpgsql.extra_errors': 'none',
-  'plpgsql.variable_conflict': 'error',
 };
 
 /** Sets those that differ. A server that no longer knows one has it as it should be. */
