@@ -24,7 +24,7 @@ describe('a scale test that is not wanted any more', { timeout: 120_000 }, () =>
 
   async function expectNothingLeft(): Promise<void> {
     // A server's guard leaves a `sleep 0.1` behind, which ends by itself.
-    await expect.poll(() => processesOf(home), { timeout: 2_000 }).toEqual([]);
+    await expect.poll(() => processesOf(home)).toEqual([]);
     // What tsx compiled is not ours; it is there with every program that runs from source.
     expect(readdirSync(home).filter((name) => !name.startsWith('tsx-'))).toEqual([]);
     expect(run.stdout()).toBe('');

@@ -58,9 +58,9 @@ it('tells Prometheus what it decided', async () => {
 it('a revocation that another process made reaches it within a second, and so does a new key', async () => {
   const { key: fresh, row } = await createApiKey(pool, { name: 'short', scopes: ['decide'] });
   const status = async (): Promise<number> => (await consume('standard', '{"subject":"r"}', fresh)).status;
-  await expect.poll(status, { timeout: 1_000, interval: 20 }).toBe(200);
+  await expect.poll(status, { interval: 20 }).toBe(200);
   await revokeApiKey(pool, row.id);
-  await expect.poll(status, { timeout: 1_000, interval: 20 }).toBe(401);
+  await expect.poll(status, { interval: 20 }).toBe(401);
 });
 
 it('answers 413 to a huge body and goes on', async () => {

@@ -97,7 +97,7 @@ export function redisFleet(redis: RedisFixture): FleetUnderTest {
       const told = metrics === undefined ? {} : { metrics };
       const breakers = createBreakers({ redis: client, presets, deadlineMs: 2_000, ...told });
       made.push(breakers);
-      await expect.poll(() => subscribers(redis), { timeout: 5_000 }).toBeGreaterThan(before);
+      await expect.poll(() => subscribers(redis)).toBeGreaterThan(before);
       return breakers;
     },
     dispose: async () => void (await Promise.all(made.map((breakers) => breakers.close()))),

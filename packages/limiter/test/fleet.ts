@@ -21,7 +21,7 @@ export interface Fleet {
 }
 
 /** Waits of `expect.poll`: long, because other tests run on the same cores. */
-export const SOON = { timeout: 8_000, interval: 5 } as const;
+export const SOON = { timeout: 15_000, interval: 5 } as const;
 
 /** Starts a Redis for limiters with these policies. */
 export async function startFleet(policies: readonly Policy[]): Promise<Fleet> {

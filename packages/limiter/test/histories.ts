@@ -75,7 +75,7 @@ export const histories = {
     { algorithm: 'quota', limit: 9, period: 'day', timeZone: 'Asia/Kathmandu' },
   ]),
   /** Short and long windows, so that what was counted in one is over in another. */
-  withLeaseTtl: played(70_000, [
+  resized: played(70_000, [
     { algorithm: 'sliding-log', limit: 3, windowMs: 300 },
     { algorithm: 'sliding-log', limit: 9, windowMs: 60_000, blockMs: 400 },
     { algorithm: 'sliding-window', limit: 5, windowMs: 1_000, buckets: 4 },

@@ -25,7 +25,7 @@ const root = path.resolve(import.meta.dirname, '../../..');
 const limiter = path.join(root, 'packages/limiter');
 const PLAYED = [
   ...[1, 2, 3, 4, 5, 6].map((seed) => ['mixed', seed] as const),
-  ...[1, 2].flatMap((seed) => (['withLeaseTtl', 'calendars'] as const).map((name) => [name, seed] as const)),
+  ...[1, 2].flatMap((seed) => (['resized', 'calendars'] as const).map((name) => [name, seed] as const)),
 ];
 const ROUNDS = 800;
 /** Also detects a mutant that loops forever. */

@@ -26,9 +26,9 @@ function join(client: Redis = redis.client, ttlMs = 300): FleetMembership {
 describe('instances', () => {
   it('all learn how many they are, and forget who left', async () => {
     const [one, two, three] = [join(), join(), join()];
-    for (const each of [one, two, three]) await expect.poll(() => each.live, { timeout: 5_000 }).toBe(3);
+    for (const each of [one, two, three]) await expect.poll(() => each.live).toBe(3);
     await three.close();
-    await expect.poll(() => one.live, { timeout: 5_000 }).toBe(2);
+    await expect.poll(() => one.live).toBe(2);
     expect(new Set([one.id, two.id, three.id]).size).toBe(3);
   });
 
@@ -37,15 +37,15 @@ describe('instances', () => {
     await expect.poll(() => one.live).toBe(1);
     const [seconds = 0, micros = 0] = await redis.client.time();
     await redis.client.zadd(MEMBERS, seconds * 1_000 + Math.floor(micros / 1_000), 'dead');
-    await expect.poll(() => one.live, { timeout: 5_000 }).toBe(2);
-    await expect.poll(() => one.live, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => one.live).toBe(2);
+    await expect.poll(() => one.live).toBe(1);
     expect(await redis.client.zscore(MEMBERS, 'dead')).toBeNull();
   });
 
   it('do not count beats from the future, as a clock that stepped back leaves them', async () => {
     await redis.client.zadd(MEMBERS, 9_999_999_999_999, 'tomorrow');
     const one = join();
-    await expect.poll(() => redis.client.zscore(MEMBERS, one.id), { timeout: 5_000 }).not.toBeNull();
+    await expect.poll(() => redis.client.zscore(MEMBERS, one.id)).not.toBeNull();
     expect(await redis.client.zcard(MEMBERS)).toBe(1);
   });
 
@@ -59,7 +59,7 @@ describe('instances', () => {
     const client = new Redis(server.url, hotPathOptions);
     client.on('error', () => undefined);
     const [one] = [join(client), join(client)];
-    await expect.poll(() => one?.live, { timeout: 5_000 }).toBe(2);
+    await expect.poll(() => one?.live).toBe(2);
     await server.kill();
     await expect.poll(() => client.status).not.toBe('ready');
     expect(one?.live).toBe(2);

@@ -49,8 +49,8 @@ describe('subscribe', () => {
     await server.kill();
     await expect.poll(() => subscription.isLive).toBe(false);
     await server.restart();
-    await expect.poll(() => stood.length, { timeout: 5_000 }).toBe(2);
-    await expect.poll(() => redis.status, { timeout: 5_000 }).toBe('ready');
+    await expect.poll(() => stood.length).toBe(2);
+    await expect.poll(() => redis.status).toBe('ready');
     await redis.publish('news', 'back');
     await expect.poll(() => heard).toEqual(['news: back']);
   });
@@ -126,7 +126,7 @@ describe('subscribe on a Cluster', () => {
 
   it('hears what any node publishes', async () => {
     const { heard, subscription } = listen(cluster);
-    await expect.poll(() => subscription.isLive, { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => subscription.isLive).toBe(true);
     for (const node of cluster.nodes('master')) await node.publish('news', 'one');
     await expect.poll(() => heard).toEqual(['news: one', 'news: one', 'news: one']);
   });

@@ -56,8 +56,8 @@ it("a breaker's life is told by the guide's query: three failures, opened, half 
     await breakers.run('runware', 'quick', fine, { fallback: null });
     return breakers.get('runware', 'quick').state;
   };
-  await expect.poll(() => breakers.get('runware', 'quick').snapshot().fleetState, { timeout: 5_000 }).toBe('open');
-  await expect.poll(closes, { timeout: 5_000 }).toBe('closed');
+  await expect.poll(() => breakers.get('runware', 'quick').snapshot().fleetState).toBe('open');
+  await expect.poll(closes).toBe('closed');
   await expect
     .poll(story, { timeout: 10_000 })
     .toEqual(['runware closed 1', 'runware failure 3', 'runware half_open 1', 'runware opened 1']);
@@ -145,7 +145,7 @@ it(
     for (const breakers of fleet) {
       for (let call = 0; call < 4; call += 1) await breakers.run('s3', 'storage', boom, { fallback: null });
       await breakers.run('smtp', 'email', fine);
-      await expect.poll(() => breakers.snapshot().every(({ isStale }) => isStale), { timeout: 5_000 }).toBe(true);
+      await expect.poll(() => breakers.snapshot().every(({ isStale }) => isStale)).toBe(true);
       await breakers.run('s3', 'storage', fine, { fallback: null });
       await breakers.run('smtp', 'email', boom, { fallback: null });
     }
@@ -156,7 +156,7 @@ it(
       .poll(() => rows(gaps), { timeout: 20_000 })
       .toEqual([{ kind: 'breaker_outage', detail: expect.objectContaining({ instances: 3 }) }]);
     const back = (): boolean => fleet.every((breakers) => breakers.snapshot().every(({ isStale }) => !isStale));
-    await expect.poll(back, { timeout: 5_000 }).toBe(true);
+    await expect.poll(back).toBe(true);
     await Promise.all(fleet.map((breakers) => breakers.close()));
     for (const client of clients) client.disconnect();
     for (const worker of workers.splice(0)) await worker.close();

@@ -54,15 +54,16 @@ describe.each([
     const states = (): string[] => all.map((each) => stateOf(each));
     for (const each of all) await run(each, fine);
     await one?.get('a', 'quick').forceOpen({ who: 'ada' });
-    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'forced_open'));
+    await expect.poll(states).toEqual(states().map(() => 'forced_open'));
     await two?.get('a', 'quick').reset({ who: 'ada' });
-    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'closed'));
+    await expect.poll(states).toEqual(states().map(() => 'closed'));
     await Promise.all([one, two, three, four].map((each) => failures(each, 3)));
-    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'open'));
+    await expect.poll(states).toEqual(states().map(() => 'open'));
+    // By calls, since without one nothing closes it.
+    const answers = async (): Promise<unknown> => Promise.all(all.map((each) => outcomeOf(run(each, fine))));
     await expect
-      .poll(() => Promise.all(all.map((each) => outcomeOf(run(each, fine)))), { timeout: 5_000 })
-      .toEqual(all.map(() => 'fine'));
-    await expect.poll(states, { timeout: 5_000 }).toEqual(states().map(() => 'closed'));
+      .poll(async () => [await answers(), states()])
+      .toEqual([all.map(() => 'fine'), all.map(() => 'closed')]);
     // The others have heard of everything by now, and told nothing.
     for (const each of all) await each.get('a', 'quick').read();
     expect(told).toEqual([
@@ -78,9 +79,7 @@ describe.each([
     const [one, two, three] = [await fleet.make([quick()]), await fleet.make([quick()]), await fleet.make([quick()])];
     await failures(one, 2);
     await failures(two, 2);
-    await expect
-      .poll(() => [one, two, three].map((each) => stateOf(each)), { timeout: 5_000 })
-      .toEqual(['open', 'open', 'open']);
+    await expect.poll(() => [one, two, three].map((each) => stateOf(each))).toEqual(['open', 'open', 'open']);
     const refusal = await run(three, fine).catch((error: unknown) => error);
     expect(refusal).toMatchObject({ code: 'circuit_open', breaker: 'a', preset: 'quick', state: 'open' });
     const { refusesForMs, epoch, sinceMs, ...rest } = three.get('a', 'quick').snapshot();
@@ -116,17 +115,15 @@ describe.each([
       await outcomeOf(run(two, fine));
       return [stateOf(one), stateOf(two)];
     };
-    await expect.poll(() => stateOf(two), { timeout: 5_000 }).toBe('open');
-    await expect.poll(knock, { timeout: 5_000 }).toEqual(['closed', 'closed']);
+    await expect.poll(() => stateOf(two)).toBe('open');
+    await expect.poll(knock).toEqual(['closed', 'closed']);
   });
 
   it('let no more probes through than the preset says, however many callers there are', async () => {
     const preset = quick({ openMs: 30, probes: 2, quorum: 1, timeoutMs: 60_000 });
     const instances = [await fleet.make([preset]), await fleet.make([preset]), await fleet.make([preset])];
     await failures(instances[0], 3);
-    await expect
-      .poll(() => instances.map((each) => stateOf(each)), { timeout: 5_000 })
-      .toEqual(['open', 'open', 'open']);
+    await expect.poll(() => instances.map((each) => stateOf(each))).toEqual(['open', 'open', 'open']);
     let [under, most, probes] = [0, 0, 0];
     const gates: (() => void)[] = [];
     const probe = async (): Promise<string> => {
@@ -142,14 +139,12 @@ describe.each([
       for (const each of instances) for (let call = 0; call < 20; call += 1) calls.push(outcomeOf(run(each, probe)));
       return probes;
     };
-    await expect.poll(knock, { timeout: 5_000 }).toBe(2);
+    await expect.poll(knock).toBe(2);
     for (let round = 0; round < 5; round += 1) knock();
     await Promise.all(instances.map((each) => each.get('a', 'quick').read()));
     expect([probes, most]).toEqual([2, 2]);
     for (const open of gates.splice(0)) open();
-    await expect
-      .poll(() => instances.map((each) => stateOf(each)), { timeout: 5_000 })
-      .toEqual(['closed', 'closed', 'closed']);
+    await expect.poll(() => instances.map((each) => stateOf(each))).toEqual(['closed', 'closed', 'closed']);
     expect((await Promise.all(calls)).filter((outcome) => outcome === 'probed')).toHaveLength(2);
   });
 
@@ -161,7 +156,7 @@ describe.each([
       await outcomeOf(run(breakers, boom));
       return breakers.get('a', 'quick').snapshot().openings;
     };
-    await expect.poll(reopened, { timeout: 5_000 }).toBeGreaterThanOrEqual(3);
+    await expect.poll(reopened).toBeGreaterThanOrEqual(3);
     expect(breakers.get('a', 'quick').snapshot().reason).toBe('probe_failed');
   });
 
@@ -170,7 +165,7 @@ describe.each([
     const late: (() => void)[] = [];
     const lingering = run(breakers, () => new Promise((resolve) => late.push(() => resolve('late'))));
     await failures(breakers, 3);
-    await expect.poll(() => breakers.get('a', 'quick').snapshot().fleetState, { timeout: 5_000 }).toBe('open');
+    await expect.poll(() => breakers.get('a', 'quick').snapshot().fleetState).toBe('open');
     const { epoch } = breakers.get('a', 'quick').snapshot();
     late[0]?.();
     expect(await lingering).toBe('late');
@@ -200,8 +195,8 @@ describe.each([
     const ramp = { durationMs: 86_400_000, startShare: 0.1 };
     const breakers = await fleet.make([quick({ openMs: 20, quorum: 1, ramp })]);
     await failures(breakers, 3);
-    await expect.poll(() => outcomeOf(run(breakers, fine)), { timeout: 5_000 }).toBe('fine');
-    await expect.poll(() => stateOf(breakers), { timeout: 5_000 }).toBe('closed');
+    await expect.poll(() => outcomeOf(run(breakers, fine))).toBe('fine');
+    await expect.poll(() => stateOf(breakers)).toBe('closed');
     const outcomes = await Promise.all(Array.from({ length: 1_000 }, () => outcomeOf(run(breakers, fine))));
     const passed = outcomes.filter((outcome) => outcome === 'fine').length;
     expect(passed).toBeGreaterThan(30);
@@ -235,7 +230,7 @@ describe('a process that serves well', () => {
     const fleet = redisFleet(redis);
     const breakers = await fleet.make([quick()]);
     await run(breakers, fine);
-    await expect.poll(() => breakers.get('a', 'quick').snapshot().epoch, { timeout: 5_000 }).toBeGreaterThan(0);
+    await expect.poll(() => breakers.get('a', 'quick').snapshot().epoch).toBeGreaterThan(0);
     await redis.client.config('RESETSTAT');
     for (let round = 0; round < 20; round += 1)
       await Promise.all(Array.from({ length: 1_000 }, () => run(breakers, fine)));

@@ -15,7 +15,7 @@ import type { Breakers } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
 
 const redis = useRedis();
-const soon = { timeout: 5_000 };
+const soon = { timeout: 15_000 };
 
 const states = (...fleet: readonly Breakers<'quick'>[]): string[] =>
   fleet.map((breakers) => breakers.get('a', 'quick').state);

@@ -164,10 +164,10 @@ describe.each(announcing)('the %s store', (_, make) => {
       ({ name, view }) => heard.push(`${name} ${view.kind}`),
       () => (listening += 1),
     );
-    await expect.poll(() => listening, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => listening).toBe(1);
     await under.setNow(T0);
     await under.store.execute(id, command('a', { type: 'report', seq: 1, batch: failures(3) }));
-    await expect.poll(() => heard, { timeout: 5_000 }).toEqual([`${id.name} open`]);
+    await expect.poll(() => heard).toEqual([`${id.name} open`]);
     expect(one.isLive).toBe(true);
     one.close();
     expect(one.isLive).toBe(false);

@@ -12,7 +12,7 @@ import type { LiveOptions } from './live-policies.ts';
 import { liveKeyIn } from './sources.ts';
 
 const policies = [definePolicy({ name: 'uploads', limit: 10, windowMs: 60_000 })] as const;
-const SOON = { timeout: 8_000, interval: 10 };
+const SOON = { timeout: 15_000, interval: 10 };
 
 let server: RedisServer;
 const clients: Redis[] = [];

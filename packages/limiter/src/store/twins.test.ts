@@ -143,7 +143,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const played = [1, 2, 3, 4, 5, 6].map((seed) => ['mixed', seed] as const);
-const more = (['withLeaseTtl', 'calendars'] as const).flatMap((name) => [1, 2].map((seed) => [name, seed] as const));
+const more = (['resized', 'calendars'] as const).flatMap((name) => [1, 2].map((seed) => [name, seed] as const));
 
 it.each([...played, ...more])(
   'both stores answer alike, alone, in batches and in groups, under policies that change while in use, and Redis keeps each window as long as it counts: history %s %i',

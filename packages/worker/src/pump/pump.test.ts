@@ -107,11 +107,11 @@ describe('createPump', () => {
     await expect.poll(() => logger.messages).toContain('pump: the queue is full, events wait in the outbox');
     const looks = vi.spyOn(queue, 'getJobCountByTypes');
     await addBlocks(redis.client, 11, 15, 1);
-    await expect.poll(() => looks.mock.calls.length, { timeout: 5_000 }).toBeGreaterThan(1);
+    await expect.poll(() => looks.mock.calls.length).toBeGreaterThan(1);
     expect(await queued()).toEqual(upTo(10));
     expect(await outboxLength(redis.client, 1)).toBe(5);
     await queue.drain();
-    await expect.poll(queued, { timeout: 5_000 }).toEqual([11, 12, 13, 14, 15]);
+    await expect.poll(queued).toEqual([11, 12, 13, 14, 15]);
   });
 
   it('stops at one number of waiting jobs and goes on at a lower one', async () => {
@@ -124,10 +124,10 @@ describe('createPump', () => {
     const looks = vi.spyOn(queue, 'getJobCountByTypes');
     const jobs = await queue.getJobs(['waiting']);
     await Promise.all(jobs.slice(3).map((job) => job.remove()));
-    await expect.poll(() => looks.mock.calls.length, { timeout: 5_000 }).toBeGreaterThan(1);
+    await expect.poll(() => looks.mock.calls.length).toBeGreaterThan(1);
     expect(await queue.getWaitingCount()).toBe(3);
     await jobs[0]?.remove();
-    await expect.poll(() => queue.getWaitingCount(), { timeout: 5_000 }).toBeGreaterThan(3);
+    await expect.poll(() => queue.getWaitingCount()).toBeGreaterThan(3);
   });
 
   it('empties a single busy shard without pauses', async () => {
@@ -175,7 +175,7 @@ describe('createPump', () => {
     await expect.poll(queued).toEqual([1]);
     await redis.client.flushall();
     await addBlocks(redis.client, 2, 2, SHARDS);
-    await expect.poll(queued, { timeout: 5_000 }).toEqual([2]);
+    await expect.poll(queued).toEqual([2]);
   });
 
   it('shares the work with others, and each event goes through one of them', async () => {
