@@ -1,27 +1,18 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createPool, migrate } from '@spillway/db';
+import { createPool } from '@spillway/db';
 import { createLimiter, type LivePolicies, livePolicies } from '@spillway/limiter';
 import { findFreePort, startPgBouncer } from '@spillway/local-servers';
-import {
-  compiled,
-  type Program,
-  startProgram as startMain,
-  usePostgres,
-  useRedis,
-} from '@spillway/local-servers/testing';
+import { compiled, type Program, startProgram as startMain, useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { readWorkerConfig, runWorker } from '@spillway/worker';
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { useMigratedDatabase } from '../test/use-api.ts';
 import { serve } from './serve.ts';
 
 const redis = useRedis();
-const postgres = usePostgres({
-  template: 'spillway_db',
-  migrate: async (connectionString) => void (await migrate({ connectionString })),
-  scope: 'test',
-});
+const postgres = useMigratedDatabase();
 /** Runs the real process; every variable that matters is set by the test. */
 const run = (env: Readonly<Record<string, string>>): Program =>
   startProgram('api', { REDIS_URL: redis.url, DATABASE_URL: postgres.url, ...env });

@@ -3,18 +3,14 @@ import { startRedisCluster, startRedisSentinel } from '@spillway/local-servers';
 import { documentedRedisUser, usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { AUDIT_QUEUE } from '@spillway/worker';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { memoryLog, type MemoryLog } from '../test/use-api.ts';
+import { memoryLog, type MemoryLog, useMigratedDatabase } from '../test/use-api.ts';
 import { type Api, startApi } from './start-api.ts';
 
 const addresses = (nodes: readonly { readonly host: string; readonly port: number }[]): string =>
   nodes.map(({ host, port }) => `${host}:${port}`).join(',');
 
 describe('Cluster and Sentinel', () => {
-  const postgres = usePostgres({
-    scope: 'test',
-    template: 'spillway_db',
-    migrate: async (connectionString) => void (await migrate({ connectionString })),
-  });
+  const postgres = useMigratedDatabase();
   let pool: ReturnType<typeof createPool>;
   let key: string;
   beforeEach(async () => {
@@ -77,10 +73,7 @@ describe('Cluster and Sentinel', () => {
 
 describe('a Redis user of few rights', () => {
   const redis = useRedis();
-  const postgres = usePostgres({
-    template: 'spillway_db',
-    migrate: async (connectionString) => void (await migrate({ connectionString })),
-  });
+  const postgres = useMigratedDatabase();
 
   it.each(['', 'staging'] as const)(
     'the API needs no more rights in Redis than the documented ACL rule gives, in namespace "%s"',

@@ -11,6 +11,15 @@ import { startMaintenance } from '@spillway/worker';
 import { openWorkerQueues } from '../src/queues.ts';
 import { maintenanceControl } from '../src/maintenance-runs.ts';
 
+/** Gives each test of the file a migrated database of its own. Read the fields inside tests only. */
+export function useMigratedDatabase(): ReturnType<typeof usePostgres> {
+  return usePostgres({
+    scope: 'test',
+    template: 'spillway_db',
+    migrate: async (connectionString) => void (await migrate({ connectionString })),
+  });
+}
+
 type TestPool = ReturnType<typeof createPool>;
 
 /** An application on a limiter in memory and a database of its own. */
@@ -34,11 +43,7 @@ interface ApiTools {
 
 /** Gives each test of the file an application. Read the fields inside tests only. */
 export function useApi(more: (pool: TestPool, tools: ApiTools) => Partial<ApiDeps> = () => ({})): TestApi {
-  const postgres = usePostgres({
-    scope: 'test',
-    template: 'spillway_db',
-    migrate: async (connectionString) => void (await migrate({ connectionString })),
-  });
+  const postgres = useMigratedDatabase();
   let current: Omit<TestApi, 'ask'> | undefined;
   const closing: (() => Promise<void>)[] = [];
   beforeEach(() => {

@@ -1,11 +1,11 @@
-import { createApiKey, createPool, migrate, type Queryable } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { createApiKey, createPool, type Queryable } from '@spillway/db';
+import { useRedis } from '@spillway/local-servers/testing';
 import type { Page } from 'playwright-core';
 import { afterEach, beforeAll, beforeEach } from 'vitest';
 import { z } from 'zod';
 import { type Api, startApi } from '../src/start-api.ts';
 import { type TestBrowser, useBrowser, buildPage } from './use-browser.ts';
-import { memoryLog } from './use-api.ts';
+import { memoryLog, useMigratedDatabase } from './use-api.ts';
 
 /** A running API with its page, and a browser to look at it. */
 interface TestDashboard {
@@ -30,11 +30,7 @@ type Current = Pick<TestDashboard, 'api' | 'pool'> & { readonly admin: string };
 /** Gives each test of the file the API as `start` runs it, on an empty Redis and an empty database. */
 export function useDashboard(): TestDashboard {
   const redis = useRedis();
-  const postgres = usePostgres({
-    scope: 'test',
-    template: 'spillway_db',
-    migrate: async (connectionString) => void (await migrate({ connectionString })),
-  });
+  const postgres = useMigratedDatabase();
   const browser = useBrowser();
   let current: Current | undefined;
   const serve = async (pool: TestDashboard['pool'], port: number): Promise<Api> => {

@@ -1,34 +1,14 @@
-import { createApiKey, createPool, migrate } from '@spillway/db';
 import { createLimiter } from '@spillway/limiter';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
-import { startWorker } from '@spillway/worker';
-import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
-import { type Api, startApi } from '../start-api.ts';
-import { memoryLog } from '../../test/use-api.ts';
+import { beforeEach, expect, it, onTestFinished, vi } from 'vitest';
+import { useStartedApi } from '../../test/use-started-api.ts';
 
-const redis = useRedis();
-const postgres = usePostgres({
-  scope: 'test',
-  template: 'spillway_db',
-  migrate: async (connectionString) => void (await migrate({ connectionString })),
-});
-const { logger } = memoryLog();
+const api = useStartedApi();
 const soon = { timeout: 15_000 };
-
-let pool: ReturnType<typeof createPool>;
-let api: Api;
-let key: Awaited<ReturnType<typeof createApiKey>>;
-
+let key: Awaited<ReturnType<typeof api.newKey>>;
 beforeEach(async () => {
-  pool = createPool({ connectionString: postgres.url, onError: () => undefined });
-  key = await createApiKey(pool, { name: 'on call', scopes: ['admin'] });
-  api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
+  key = await api.newKey('admin');
   await vi.waitUntil(async () => (await fetch(`${api.url}/readyz`)).ok, soon);
-});
-afterEach(async () => {
-  await api.close(0);
-  await pool.end();
 });
 
 async function ask(method: string, path: string, body?: unknown): Promise<Record<string, unknown>> {
@@ -41,13 +21,8 @@ async function ask(method: string, path: string, body?: unknown): Promise<Record
   return { status: response.status, ...(answer as object) };
 }
 
-function work(): void {
-  const worker = startWorker({ redis: redis.url, pool, shards: 16, logger, pump: { lingerMs: 20 } });
-  onTestFinished(() => worker.close());
-}
-
 async function application() {
-  const client = redis.connect(hotPathOptions);
+  const client = api.redis.connect(hotPathOptions);
   await vi.waitUntil(() => client.status === 'ready', soon);
   const policies = [{ name: 'standard', limit: 100, windowMs: 60_000 }] as const;
   const limiter = createLimiter({ redis: client, policies, live: true, deadlineMs: 5_000 });
@@ -87,7 +62,7 @@ it('tells of each policy, override and list entry, and each block of everything,
   expect(await ask('DELETE', standard)).toMatchObject({ status: 200 });
   await ask('POST', '/v1/subjects/block', { subject: 'u', durationMs: 60_000, why: 'spam' });
   await ask('POST', '/v1/subjects/unblock', { subject: 'u' });
-  work();
+  api.startWorker();
   const blocked = { blockedUntilMs: expect.any(Number) as unknown };
   const told = async (): Promise<unknown[]> =>
     (await changes()).map(({ action, object, before, after, note }) => [action, object, before, after, note]);
@@ -103,7 +78,7 @@ it('tells of each policy, override and list entry, and each block of everything,
     ['block_everywhere', 'u', null, blocked, 'spam'],
     ['unblock_everywhere', 'u', blocked, null, null],
   ]);
-  expect(new Set((await changes()).map(({ actor }) => actor))).toEqual(new Set([`api-key:${key.row.id}`]));
+  expect(new Set((await changes()).map(({ actor }) => actor))).toEqual(new Set([`api-key:${key.id}`]));
   expect(await changes('?objectKind=list&action=deny')).toHaveLength(1);
   expect(await changes('?object=standard%2Fu')).toHaveLength(3);
   expect(await changes('?actor=somebody')).toEqual([]);
@@ -122,8 +97,8 @@ it('tells of blocks, resets, breakers, keys and jobs once each, and holds no sec
   const successor = await ask('POST', `/v1/keys/${String(made['id'])}/rotate`);
   expect(await ask('DELETE', `/v1/keys/${String(made['id'])}`)).toEqual({ status: 204 });
   expect(await ask('POST', '/functions/v1/cron-cleanup-rate-limits')).toMatchObject({ status: 'queued' });
-  work();
-  const actor = `api-key:${key.row.id}`;
+  api.startWorker();
+  const actor = `api-key:${key.id}`;
   const told = async (): Promise<unknown[]> => (await changes()).map((row) => [row.actor, row.action, row.object]);
   await expect
     .poll(async () => new Set(await told()), soon)
@@ -157,17 +132,17 @@ it('has no row of what was refused or was not there', async () => {
   });
   expect(await ask('POST', '/v1/subjects/unblock', { subject: 'u' })).toMatchObject({ wasBlocked: false });
   await ask('PUT', '/v1/lists/entry', { entry: 'last', verdict: 'deny' });
-  work();
+  api.startWorker();
   await expect.poll(async () => (await changes()).map(({ object }) => object), soon).toEqual(['last']);
 });
 
 it('changes what Redis holds while Postgres takes no rows, and makes no key that cannot be written down', async () => {
-  await pool.query('ALTER TABLE spillway.changes RENAME TO away');
+  await api.pool.query('ALTER TABLE spillway.changes RENAME TO away');
   expect(await ask('PUT', '/v1/lists/entry', { entry: 'u', verdict: 'deny' })).toMatchObject({ status: 200 });
   expect((await ask('POST', '/v1/keys', { name: 'x', scopes: ['read'] }))['status']).toBeGreaterThanOrEqual(500);
-  expect((await pool.query('SELECT FROM spillway.api_keys')).rowCount).toBe(1);
-  await pool.query('ALTER TABLE spillway.away RENAME TO changes');
-  work();
+  expect((await api.pool.query('SELECT FROM spillway.api_keys')).rowCount).toBe(1);
+  await api.pool.query('ALTER TABLE spillway.away RENAME TO changes');
+  api.startWorker();
   await expect.poll(async () => (await changes()).map(({ object }) => object), soon).toEqual(['u']);
 });
 

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type Breakers, createBreakers, definePreset, memoryStore } from '@spillway/breaker';
-import { type BreakerEventRow, createApiKey, createPool, insertBreakerEvents, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
+import { type BreakerEventRow, insertBreakerEvents } from '@spillway/db';
+import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
-import { startWorker } from '@spillway/worker';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { memoryLog, useApi } from '../../test/use-api.ts';
-import { type Api, startApi } from '../start-api.ts';
+import { useApi } from '../../test/use-api.ts';
+import { useStartedApi } from '../../test/use-started-api.ts';
 
 const down = (): Promise<never> => Promise.reject(new Error('down'));
 
@@ -154,27 +153,11 @@ describe('over Redis', () => {
 });
 
 describe('over Redis and Postgres', () => {
-  const redis = useRedis();
-  const postgres = usePostgres({
-    scope: 'test',
-    template: 'spillway_db',
-    migrate: async (connectionString) => void (await migrate({ connectionString })),
-  });
-  const { logger } = memoryLog();
-  const soon = { timeout: 10_000 };
-
-  let pool: ReturnType<typeof createPool>;
-  let api: Api;
-  let key: Awaited<ReturnType<typeof createApiKey>>;
-
+  const api = useStartedApi();
+  const soon = { timeout: 15_000 };
+  let key: Awaited<ReturnType<typeof api.newKey>>;
   beforeEach(async () => {
-    pool = createPool({ connectionString: postgres.url, onError: () => undefined });
-    key = await createApiKey(pool, { name: 'on call', scopes: ['admin'] });
-    api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
-  });
-  afterEach(async () => {
-    await api.close(0);
-    await pool.end();
+    key = await api.newKey('admin');
   });
 
   async function ask(path = '', body?: unknown): Promise<[number, unknown]> {
@@ -187,8 +170,8 @@ describe('over Redis and Postgres', () => {
   }
 
   it('a breaker that is forced open by HTTP refuses in every process, and the trail has who and why', async () => {
-    const worker = startWorker({ redis: redis.url, pool, shards: 16, logger, pump: { lingerMs: 20 } });
-    const client = redis.connect(hotPathOptions);
+    api.startWorker();
+    const client = api.redis.connect(hotPathOptions);
     await vi.waitUntil(() => client.status === 'ready');
     const application = createBreakers({ redis: client, deadlineMs: 5_000 });
     const call = async (): Promise<unknown> =>
@@ -200,20 +183,20 @@ describe('over Redis and Postgres', () => {
     // Redis may not be connected yet.
     await expect
       .poll(set, soon)
-      .toMatchObject([200, { fleetState: 'forced_open', who: `api-key:${key.row.id}`, why: change.why }]);
+      .toMatchObject([200, { fleetState: 'forced_open', who: `api-key:${key.id}`, why: change.why }]);
     await expect.poll(call, soon).toBeNull();
     const refusal = await application.run('runware', 'ai_provider', () => 'fine').catch((error: unknown) => error);
     expect(refusal).toMatchObject({ code: 'circuit_open', state: 'forced_open' });
 
     const events = 'SELECT breaker_name, preset, event_type, metadata FROM circuit_breaker_events';
     await expect
-      .poll(async () => (await pool.query(events)).rows, soon)
+      .poll(async () => (await api.pool.query(events)).rows, soon)
       .toMatchObject([
         {
           breaker_name: 'runware',
           preset: 'ai_provider',
           event_type: 'opened',
-          metadata: { reason: 'forced', who: `api-key:${key.row.id}`, why: change.why },
+          metadata: { reason: 'forced', who: `api-key:${key.id}`, why: change.why },
         },
       ]);
     expect(await ask()).toMatchObject([
@@ -226,11 +209,10 @@ describe('over Redis and Postgres', () => {
     expect(await ask('/runware', { mode: 'auto' })).toMatchObject([200, { fleetState: 'closed', who: null }]);
     await expect.poll(call, soon).toBe('fine');
     await application.close();
-    await worker.close();
   });
 
   it("leaves an application's own numbers for a built-in preset as they are", async () => {
-    const client = redis.connect(hotPathOptions);
+    const client = api.redis.connect(hotPathOptions);
     await vi.waitUntil(() => client.status === 'ready');
     const hourMs = 3_600_000;
     const own = definePreset({ name: 'ai_provider', trip: { strategy: 'consecutive', failures: 2 }, openMs: hourMs });
@@ -250,8 +232,8 @@ describe('over Redis and Postgres', () => {
     for (const change of [{ mode: 'forced_open', forMs: 60_000 }, { mode: 'auto' }]) {
       expect(await ask(path, { ...change, why: 'drill' })).toMatchObject([200, {}]);
     }
-    const [record = ''] = await redis.client.keys('*:cb:ai_provider/runware');
-    expect(JSON.parse((await redis.client.get(record)) ?? '{}')).toMatchObject({
+    const [record = ''] = await api.redis.client.keys('*:cb:ai_provider/runware');
+    expect(JSON.parse((await api.redis.client.get(record)) ?? '{}')).toMatchObject({
       config: { version: 1, openMs: hourMs, trip: { failures: 2 } },
     });
     await application.close();
@@ -266,12 +248,12 @@ describe('over Redis and Postgres', () => {
 
   it('answers 503 to a change while Redis is away, and 200 with what is known to a question', async () => {
     await ask('/s3?preset=storage');
-    await redis.client.client('PAUSE', 60_000, 'WRITE');
+    await api.redis.client.client('PAUSE', 60_000, 'WRITE');
     expect(await ask('/s3?preset=storage', { mode: 'forced_open' })).toMatchObject([
       503,
       { title: 'Redis cannot be reached right now' },
     ]);
     expect(await ask('/s3?preset=storage')).toMatchObject([200, { name: 's3', isStale: true }]);
-    await redis.client.client('UNPAUSE');
+    await api.redis.client.client('UNPAUSE');
   });
 });

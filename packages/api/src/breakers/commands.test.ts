@@ -1,20 +1,9 @@
 import { definePreset } from '@spillway/breaker';
 import { type Breakers, createBreakers, httpStore } from '@spillway/breaker/http-store';
-import { createApiKey, createPool, migrate } from '@spillway/db';
-import { usePostgres, useRedis } from '@spillway/local-servers/testing';
-import { startWorker } from '@spillway/worker';
-import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type Api, startApi } from '../start-api.ts';
-import type { Scope } from '../openapi/api-app.ts';
-import { memoryLog } from '../../test/use-api.ts';
+import { afterEach, expect, it } from 'vitest';
+import { useStartedApi } from '../../test/use-started-api.ts';
 
-const redis = useRedis();
-const postgres = usePostgres({
-  scope: 'test',
-  template: 'spillway_db',
-  migrate: async (connectionString) => void (await migrate({ connectionString })),
-});
-const { logger } = memoryLog();
+const api = useStartedApi();
 const soon = { timeout: 20_000 };
 const own = definePreset({
   name: 'own',
@@ -27,25 +16,12 @@ const own = definePreset({
   timeoutMs: false,
 });
 
-let pool: ReturnType<typeof createPool>;
-let api: Api;
 let made: Breakers<'own'>[] = [];
 
-beforeEach(async () => {
-  pool = createPool({ connectionString: postgres.url, onError: () => undefined });
-  api = await startApi({ redisUrl: redis.url, pool, host: '127.0.0.1', port: 0, logger });
-});
 afterEach(async () => {
   await Promise.all(made.map((breakers) => breakers.close()));
   made = [];
-  await api.close(0);
-  await pool.end();
 });
-
-async function keyFor(...scopes: Scope[]): Promise<{ key: string; id: string }> {
-  const { key, row } = await createApiKey(pool, { name: scopes.join(), scopes });
-  return { key, id: row.id };
-}
 
 function over(key: string): Breakers<'own'> {
   const breakers = createBreakers({ store: httpStore({ url: api.url, key, deadlineMs: 10_000 }), presets: [own] });
@@ -60,8 +36,8 @@ const outcome = (breakers: Breakers<'own'>, fn: () => Promise<unknown>): Promise
   breakers.run('hooks: {ü}/1', 'own', fn).catch((error: unknown) => (error instanceof Error ? error.message : error));
 
 it('processes that reach the API only share a breaker of a preset of their own: it opens, probes, closes, and is in the trail', async () => {
-  const worker = startWorker({ redis: redis.url, pool, shards: 16, logger, pump: { lingerMs: 20 } });
-  const { key } = await keyFor('report');
+  api.startWorker();
+  const { key } = await api.newKey('report');
   const [one, two] = [over(key), over(key)];
   expect(await outcome(two, async () => 'fine')).toBe('fine');
   await expect.poll(() => two.get('hooks: {ü}/1', 'own').snapshot().epoch, soon).toBeGreaterThan(0);
@@ -76,18 +52,17 @@ it('processes that reach the API only share a breaker of a preset of their own: 
   const rows = async (): Promise<unknown> => {
     // Both may have called it closed because they had not heard yet that it is open: it closes by calls alone.
     await Promise.all([outcome(one, async () => 'fine'), outcome(two, async () => 'fine')]);
-    const { rows: found } = await pool.query<{ event_type: string }>(
+    const { rows: found } = await api.pool.query<{ event_type: string }>(
       "select distinct event_type from circuit_breaker_events where breaker_name = 'hooks: {ü}/1' order by 1",
     );
     return found.map(({ event_type }) => event_type);
   };
   await expect.poll(rows, soon).toEqual(expect.arrayContaining(['closed', 'failure', 'half_open', 'opened']));
-  await worker.close();
 }, 60_000);
 
 it('a breaker is moved by hand over the API with the scope operate too, in the name of the key', async () => {
-  const { key: reporting } = await keyFor('report');
-  const { key: operating, id } = await keyFor('report', 'operate');
+  const { key: reporting } = await api.newKey('report');
+  const { key: operating, id } = await api.newKey('report', 'operate');
   const byReporter = over(reporting).get('a', 'own').forceOpen({ why: 'drill' });
   await expect(byReporter).rejects.toMatchObject({ code: 'store_unavailable', cause: { code: 'access_denied' } });
   await over(operating).get('a', 'own').forceOpen({ who: 'mallory', why: 'drill', forMs: 60_000 });
@@ -163,7 +138,7 @@ it.each([
   ['commands.0.name', { name: 'a\n' }],
   ['commands.0.preset', { preset: 'Own' }],
 ])('a command whose %s can not be is refused, and names it', async (field, wrong) => {
-  const { key } = await keyFor('report');
+  const { key } = await api.newKey('report');
   const send = (body: unknown): Promise<Response> =>
     fetch(`${api.url}/v1/breakers/commands`, {
       method: 'POST',
