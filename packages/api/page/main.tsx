@@ -20,7 +20,12 @@ function App(): JSX.Element {
   useEffect(look, []);
   switch (session.kind) {
     case 'asking':
-      return <p class="center">Loading …</p>;
+      return (
+        <main class="center">
+          <h1>Spillway</h1>
+          Loading …
+        </main>
+      );
     case 'out':
       return <Login notice={session.notice} onIn={look} />;
     default:
