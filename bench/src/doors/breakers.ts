@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createBreakers, definePreset } from '@spillway/breaker';
-import { createBreakers as breakersOver, httpStore } from '@spillway/breaker/http-store';
+import { createBreakers as createHttpBreakers, httpStore } from '@spillway/breaker/http-store';
 import { migrate } from '@spillway/db';
 import { startPostgres, startRedis } from '@spillway/local-servers';
 import { hotPathOptions } from '@spillway/redis';
@@ -56,7 +56,7 @@ const store = httpStore({
 });
 const redis = new Redis(server.url, hotPathOptions);
 const overRedis = createBreakers({ redis, presets: [preset] });
-const overHttp = breakersOver({ store, presets: [preset] });
+const overHttp = createHttpBreakers({ store, presets: [preset] });
 const fused = new CircuitBreaker(work, {
   errorThresholdPercentage: 99,
   timeout: false,

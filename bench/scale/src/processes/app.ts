@@ -1,10 +1,10 @@
 import { serve } from '@hono/node-server';
 import { type Breakers, configureCircuitBreakers, createBreakers, withCircuitBreaker } from '@spillway/breaker';
 import { circuitOpenHandler } from '@spillway/breaker/hono';
-import { createBreakers as breakersOver, httpStore as breakerStore } from '@spillway/breaker/http-store';
+import { createBreakers as createHttpBreakers, httpStore as breakerStore } from '@spillway/breaker/http-store';
 import { createPool } from '@spillway/db';
 import { createLimiter, type Limiter, tiers } from '@spillway/limiter';
-import { createLimiter as limiterOver, httpStore as limiterStore } from '@spillway/limiter/http-store';
+import { createLimiter as createHttpLimiter, httpStore as limiterStore } from '@spillway/limiter/http-store';
 import { hotPathBehaviour, openRedis } from '@spillway/redis/ioredis';
 import { DECISION_DEADLINE_MS } from '../plan.ts';
 import { readVitals } from '../vitals.ts';
@@ -75,8 +75,8 @@ function overHttp(api: NonNullable<typeof config.api>): Tools {
     },
   };
   return {
-    limiter: limiterOver({ store: limiterStore(shared), policies: tiers, metrics: limiterMetrics }),
-    breakers: breakersOver({ store: breakerStore(shared), ...breakerOptions }),
+    limiter: createHttpLimiter({ store: limiterStore(shared), policies: tiers, metrics: limiterMetrics }),
+    breakers: createHttpBreakers({ store: breakerStore(shared), ...breakerOptions }),
     disconnect: () => undefined,
   };
 }
