@@ -1,13 +1,14 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, it, onTestFinished, test } from 'vitest';
 import { folderCycles, importsOf, trackedImports } from './folder-cycles.ts';
 import { bannedWords, findWords, wordsInRepository } from './words.ts';
+
+const root = path.resolve(import.meta.dirname, '..');
 
 /** Where no two folders, and no folder and file beside it, may import each other. The others have some left: ADR 132. */
 const WITHOUT = [
@@ -25,23 +26,66 @@ const WITHOUT = [
 ];
 
 test('no folder of these packages points at a folder that points back', () => {
-  const cycles = folderCycles(trackedImports(fileURLToPath(new URL('..', import.meta.url))));
+  const cycles = folderCycles(trackedImports(root));
   expect(cycles.filter(({ folder }) => WITHOUT.some((each) => `${folder}/`.startsWith(`${each}/`)))).toEqual([]);
 });
 
 test('AGENTS.md names the folders of each package, and no others', () => {
-  const root = new URL('..', import.meta.url);
   const rows = new Map(
-    [...readFileSync(new URL('AGENTS.md', root), 'utf8').matchAll(/^\| ([a-z-]+) \| (.*`.*) \|$/gmu)].map(
+    [...readFileSync(path.join(root, 'AGENTS.md'), 'utf8').matchAll(/^\| ([a-z-]+) \| (.*`.*) \|$/gmu)].map(
       ([, name = '', text = '']) => [name, [...text.matchAll(/`([a-z-]+)`/gu)].map(([, folder]) => folder)],
     ),
   );
-  for (const name of readdirSync(new URL('packages/', root))) {
-    const inside = readdirSync(new URL(`packages/${name}/src/`, root), { withFileTypes: true });
+  for (const name of readdirSync(path.join(root, 'packages'))) {
+    const inside = readdirSync(path.join(root, `packages/${name}/src`), { withFileTypes: true });
     const folders = inside.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
     const files = inside.map((entry) => entry.name.replace(/\.ts$/u, ''));
     expect(rows.get(name), name).toEqual(expect.arrayContaining(folders));
     expect(files, name).toEqual(expect.arrayContaining(rows.get(name) ?? []));
+  }
+});
+
+const tracked = (...patterns: readonly string[]): readonly string[] =>
+  execFileSync('git', ['ls-files', '--', ...patterns], { cwd: root, encoding: 'utf8' })
+    .split('\n')
+    .filter(Boolean);
+
+test('in the limiter an algorithm is named in its folder, in the list of all, and where a store of hits needs one', () => {
+  const home = 'packages/limiter/src/';
+  const algorithms = readdirSync(path.join(root, home, 'algorithms'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  const sources = tracked(`${home}*.ts`).filter((file) => !/\.test(?:-d)?\.ts$|\.generated\.ts$/u.test(file));
+  const naming = sources.flatMap((file) => {
+    const text = readFileSync(path.join(root, file), 'utf8');
+    return algorithms
+      .filter((name) => !file.startsWith(`${home}algorithms/${name}/`) && text.includes(`'${name}'`))
+      .map((name) => `${file.slice(home.length)}: ${name}`);
+  });
+  // The two of one word are keys of the list, without quotes.
+  const listed = algorithms.filter((name) => name.includes('-')).map((name) => `algorithms/registry.ts: ${name}`);
+  expect(algorithms).toHaveLength(6);
+  expect(naming.toSorted()).toEqual([...listed, 'hit-counter.ts: fixed-window'].toSorted());
+});
+
+test('the limiter has few files, none of them long', () => {
+  const sources = tracked('packages/limiter/src/*.ts').filter((file) => !/\.test(?:-d)?\.ts$/u.test(file));
+  const lengths = sources
+    .filter((file) => !file.endsWith('.generated.ts'))
+    .map((file) => readFileSync(path.join(root, file), 'utf8').split('\n').length - 1);
+  expect(sources.length).toBeLessThanOrEqual(80);
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(300);
+  expect(tracked('packages/limiter/lua/*.lua').length).toBeLessThanOrEqual(16);
+});
+
+test('the oldest ioredis that the packages allow is one that the tests of clients run over', () => {
+  const catalog = readFileSync(path.join(root, 'pnpm-workspace.yaml'), 'utf8');
+  const oldest = /^ {2}ioredis-5: npm:ioredis@(?<version>\d+\.\d+)\.0$/mu.exec(catalog)?.groups?.['version'];
+  for (const name of ['redis', 'limiter', 'breaker']) {
+    const manifest: { peerDependencies: Record<string, string> } = JSON.parse(
+      readFileSync(path.join(root, `packages/${name}/package.json`), 'utf8'),
+    );
+    expect(manifest.peerDependencies['ioredis'], name).toBe(`>=${oldest} <7`);
   }
 });
 
@@ -85,7 +129,6 @@ import { not } from 'package';
   ]);
 });
 
-const root = path.resolve(import.meta.dirname, '..');
 const words = bannedWords(readFileSync(path.join(root, 'docs/style.md'), 'utf8'));
 
 it('reads the words from the table in docs/style.md', () => {

@@ -185,6 +185,38 @@ describe.each(redisLibraries(hotPath))('a Sentinel client of $name', ({ connectT
   });
 });
 
+describe.each(redisLibraries(hotPath))('a subscription over a Sentinel client of $name', ({ connectToSentinel }) => {
+  it('hears what is published, is silent once closed, and leaves the client to its owner', async () => {
+    const set = await startRedisSentinel();
+    onTestFinished(() => set.stop());
+    const connected = await connectToSentinel(set);
+    onTestFinished(() => connected.end());
+    const client = optionOf(connected.client);
+    const listeners = (): number => ['ready', 'end', 'error', 'topology-change'].reduce(countOf, 0);
+    const countOf = (sum: number, event: string): number => sum + connected.client.listenerCount(event as never);
+    const before = listeners();
+    const heard: string[] = [];
+    const [one, other] = ['one', 'other'].map((name) =>
+      subscribe({
+        client,
+        channels: ['news'],
+        onMessage: (message) => heard.push(`${name}: ${message}`),
+        onSubscribed: () => undefined,
+      }),
+    );
+    await expect.poll(() => [one?.isLive, other?.isLive]).toEqual([true, true]);
+    await call(client, 'PUBLISH', ['news', 'grüß']);
+    await expect.poll(() => heard.toSorted()).toEqual(['one: grüß', 'other: grüß']);
+    one?.close();
+    await expect.poll(async () => (await call(client, 'PUBLISH', ['news', 'more']), heard.at(-1))).toBe('other: more');
+    other?.close();
+    await expect.poll(listeners).toBe(before);
+    expect(heard.filter((each) => each.startsWith('one'))).toEqual(['one: grüß']);
+    expect(client.status).toBe('ready');
+    expect(await call(client, 'PING', [])).toEqual(Buffer.from('PONG'));
+  });
+});
+
 describe('node-redis', () => {
   it('has its connection left when the server cannot write any more', async () => {
     const client = createClient({ url: server.url, ...hotPath.nodeRedisOptions });

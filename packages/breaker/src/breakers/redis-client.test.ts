@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { startRedis } from '@spillway/local-servers';
-import { compiled, documentedRedisUser, redisLibraries, useRedis } from '@spillway/local-servers/testing';
+import { compiled, documentedRedisUser, useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions, type RedisClientOrUrl } from '@spillway/redis';
-import * as hotPath from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { fine, outcomeOf, quick } from '../../test/breakers.ts';
@@ -101,16 +100,6 @@ it('leave a master that was demoted', async () => {
       return reconnects;
     })
     .toBeGreaterThan(0);
-});
-
-it.each(redisLibraries(hotPath))('hear of each other over $name', async (library) => {
-  const connected = await Promise.all([library.connect(redis.url), library.connect(redis.url)]);
-  onTestFinished(async () => void (await Promise.all(connected.map(({ end }) => end()))));
-  const [one, other] = connected.map(({ client }) => breakersOf(client));
-  if (one === undefined || other === undefined) throw new Error('not two');
-  await expect.poll(async () => [await call(one), await call(other)]).toEqual(['fine', 'fine']);
-  await one.get('a', 'quick').forceOpen({ who: 'ada', why: 'maintenance' });
-  await expect.poll(() => other.get('a', 'quick').state).toBe('forced_open');
 });
 
 it('write nothing more on a client whose owner quits, so that the reply to QUIT is not lost', async () => {

@@ -1,4 +1,5 @@
 import { Cluster, Redis } from 'ioredis';
+import { Cluster as Cluster5, Redis as Redis5 } from 'ioredis-5';
 import { Cluster as ValkeyCluster, Redis as Valkey } from 'iovalkey';
 import { createClient, createCluster, createSentinel } from 'redis';
 import {
@@ -47,11 +48,12 @@ export interface RedisLibrary {
 export function redisLibraries(options: HotPathOptions): readonly RedisLibrary[] {
   return [
     likeIoredis('ioredis 6', { Redis, Cluster }, options),
+    // Its types differ in what no test here touches.
+    likeIoredis('ioredis 5', { Redis: Redis5, Cluster: Cluster5 } as never, options),
     likeIoredis('iovalkey', { Redis: Valkey, Cluster: ValkeyCluster }, options),
     nodeRedis('node-redis 6', { createClient, createCluster, createSentinel }, options),
     nodeRedis(
       'node-redis 5',
-      // Its types differ in what no test here touches.
       { createClient: createClient5, createCluster: createCluster5, createSentinel: createSentinel5 } as never,
       options,
     ),

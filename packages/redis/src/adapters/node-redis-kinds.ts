@@ -5,10 +5,12 @@ export interface NodeRedisClient {
   readonly isOpen: boolean;
   sendCommand(...args: never[]): Promise<unknown>;
   withTypeMapping(mapping: never): unknown;
-  duplicate(): unknown;
 }
 
 export type Listener = (...args: never[]) => void;
+
+/** What hears a channel's messages. */
+export type MessageListener = (message: string, channel: string) => void;
 
 /** What all three kinds have. */
 export interface Common extends NodeRedisClient {
@@ -18,11 +20,13 @@ export interface Common extends NodeRedisClient {
   readonly socketEpoch?: number;
   connect(): Promise<unknown>;
   destroy(): unknown;
-  subscribe(channels: readonly string[], listener: (message: string, channel: string) => void): Promise<unknown>;
+  subscribe(channels: readonly string[], listener: MessageListener): Promise<unknown>;
+  unsubscribe(channels: readonly string[], listener: MessageListener): Promise<unknown>;
   on(event: string, listener: Listener): unknown;
   once(event: string, listener: Listener): unknown;
   off(event: string, listener: Listener): unknown;
-  duplicate(): Common;
+  /** Missing in the Sentinel client of version 5. */
+  duplicate?(): Common;
 }
 
 interface Server extends Common {

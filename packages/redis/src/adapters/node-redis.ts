@@ -2,7 +2,14 @@ import type { RedisClient, RedisCommand } from '../client.ts';
 import { Command } from '../command.ts';
 import { isReplyError } from '../fault.ts';
 import type { DuplicableClient, SubscriberClient } from '../subscribe.ts';
-import { type Common, type Kind, kindOf, type Listener, type NodeRedisClient } from './node-redis-kinds.ts';
+import {
+  type Common,
+  type Kind,
+  kindOf,
+  type Listener,
+  type MessageListener,
+  type NodeRedisClient,
+} from './node-redis-kinds.ts';
 
 /*
  * node-redis (packages redis and @redis/client, versions 5 and 6): its client, its Cluster and its Sentinel client as a
@@ -12,7 +19,8 @@ import { type Common, type Kind, kindOf, type Listener, type NodeRedisClient } f
  * - node-redis writes all commands of a turn of the event loop at once, so nothing has to be pipelined here.
  * - Nothing is given to a client that isn't ready, so that its offline queue stays empty. What a lost connection left
  *   unanswered node-redis rejects; its Sentinel client would send it again, and is kept from that (see `bySentinel`).
- * - A subscription is a duplicate of the client, which subscribes again by itself.
+ * - A subscription is a duplicate of the client, which subscribes again by itself. The Sentinel client of version 5 makes no
+ *   duplicate: it is shared, since it opens a connection of its own for what it subscribes to.
  */
 
 type Hear = (channel: string, message: string) => void;
@@ -59,7 +67,7 @@ export class NodeRedisAdapter implements RedisClient, DuplicableClient {
   }
 
   duplicate(): SubscriberClient {
-    return new Subscriber(this.#client.duplicate());
+    return new Subscriber(this.#client.duplicate?.() ?? shared(this.#client));
   }
 
   on(event: string, listener: Listener): void {
@@ -77,6 +85,33 @@ export class NodeRedisAdapter implements RedisClient, DuplicableClient {
   #named(event: string): string {
     return this.#kind.events[event] ?? event;
   }
+}
+
+/**
+ * What stands for a duplicate of a client that makes none: the client itself. Its owner connects and ends it; `destroy` takes away
+ * only what was added here.
+ */
+function shared(client: Common): Common {
+  const added: [event: string, listener: Listener][] = [];
+  const heard = new Map<MessageListener, readonly string[]>();
+  const view: Pick<Common, 'connect' | 'destroy' | 'on' | 'subscribe'> = {
+    connect: async () => undefined,
+    destroy() {
+      for (const [event, listener] of added.splice(0)) client.off(event, listener);
+      // Rejected if its owner has ended it.
+      for (const [listener, channels] of heard) client.unsubscribe(channels, listener).catch(() => undefined);
+      heard.clear();
+    },
+    on(event, listener) {
+      added.push([event, listener]);
+      client.on(event, listener);
+    },
+    subscribe(channels, listener) {
+      heard.set(listener, channels);
+      return client.subscribe(channels, listener);
+    },
+  };
+  return Object.assign(Object.create(client), view);
 }
 
 /** A duplicate that subscribes. It is connected from the start, and until it is ended. */
