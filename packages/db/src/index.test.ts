@@ -30,6 +30,7 @@ test('exports exactly these values', () => {
     'breakerOverview',
     'builtInArchives',
     'builtInCleanups',
+    'capacityMetrics',
     'classifyDbError',
     'cleanUpRows',
     'closeTableRun',

@@ -64,6 +64,7 @@ export {
 export { type BreakerOverview, breakerOverview } from './dashboard/overviews.ts';
 export {
   type Capacity,
+  capacityMetrics,
   type CapacityProblem,
   type Counted,
   readCapacity,

@@ -15,10 +15,12 @@ import {
   blockedActions,
   blocksOverview,
   breakerOverview,
+  capacityMetrics,
   countBlocksRunning,
   decisionRates,
   decisionSeries,
   jobOverview,
+  type LatestMetric,
   latestMetrics,
   listAlerts,
   listGaps,
@@ -125,6 +127,8 @@ async function readCommon(
   const of = async <Data>(name: string, readData: () => Promise<Data>): Promise<Panel<Data>> =>
     panel(deps, name, readData);
   const ofRange = slow.of(range);
+  // One statement for both parts that show last samples: to plan it takes longer than to run it, since each day is a partition.
+  const latest = latestMetrics(db, [...trailMetrics, ...capacityMetrics]);
   const [choices, rates, decisions, blocksRunning, users, breakers, trail, gaps, jobs, capacity, alerts] =
     await Promise.all([
       of('choices', ofRange.choices),
@@ -133,10 +137,10 @@ async function readCommon(
       of('blocks running', async () => countBlocksRunning(db)),
       of('users', ofRange.users),
       of('breakers', async () => breakerOverview(db, rangeMs)),
-      of('trail', async () => readTrail(db, ofRange.lag)),
+      of('trail', async () => readTrail(latest, ofRange.lag)),
       of('gaps', async () => readGaps(db)),
       of('jobs', async () => readJobs(db, nowMs)),
-      of('capacity', async () => readCapacity(db)),
+      of('capacity', async () => readCapacity(db, await latest)),
       of('alerts', async () => readAlerts(db)),
     ]);
   const behindMs = await readBehindMs(db).then(finiteOrNull, () => null);
@@ -182,8 +186,11 @@ async function readAlerts(db: Queryable): Promise<readonly AlertState[]> {
   });
 }
 
-async function readTrail(db: Queryable, readLag: () => Promise<TrailState['lag']>): Promise<TrailState> {
-  const [latest, lag] = await Promise.all([latestMetrics(db, trailMetrics), readLag()]);
+async function readTrail(
+  reading: Promise<readonly LatestMetric[]>,
+  readLag: () => Promise<TrailState['lag']>,
+): Promise<TrailState> {
+  const [latest, lag] = await Promise.all([reading, readLag()]);
   const of = (name: (typeof trailMetrics)[number]): number | null =>
     latest.find((metric) => metric.name === name)?.value ?? null;
   const observedAtMs = latest.find(({ name }) => name === OBSERVED)?.atMs ?? null;

@@ -1,4 +1,4 @@
-import { and, eq, gt, sql } from 'drizzle-orm';
+import { and, eq, gt, type SQL, sql } from 'drizzle-orm';
 import { ago, now, read, typed } from '../query/typed.ts';
 import { apiCallLogs } from '../schema/application.ts';
 import { rateLimitsV2 } from '../schema/trail.ts';
@@ -50,47 +50,56 @@ const MOST = 5_000;
 /** The same when there is a filter, which is applied to them: a flood of one tier must not hide another tier. */
 const MOST_FILTERED = 20_000;
 
-const columns = sql`${id} AS id, ${identifier} AS identifier, ${tier} AS tier, ${action} AS action, ${mode} AS mode,
+const columns = sql`${identifier} AS identifier, ${tier} AS tier, ${action} AS action, ${mode} AS mode,
   ${deniedCount} AS denied, ${blockedUntilMs} AS ends`;
 
 // Only what is asked for: Postgres takes "tier = coalesce(NULL, tier)" for one row, and then joins as for one.
 const passes = ({ tier: ofTier, action: ofAction }: BlocksFilter) =>
   sql`${ofTier === undefined ? sql`true` : sql`tier = ${ofTier}`} AND ${ofAction === undefined ? sql`true` : sql`action = ${ofAction}`}`;
 
-/** The blocks that are looked at and pass, as a CTE `block`, and whether there may be more, as `cut`. */
-const looked = (rangeMs: number, most: number, filter: BlocksFilter) => sql`
-  newest AS (SELECT ${columns} FROM ${rateLimitsV2} WHERE ${createdAtMs} >= ${ago(rangeMs)}
-             ORDER BY ${createdAtMs} DESC, ${id} DESC LIMIT ${most}),
-  running AS (SELECT ${columns} FROM ${rateLimitsV2} WHERE ${blockedUntilMs} > now() ORDER BY ${blockedUntilMs} DESC LIMIT ${most}),
-  cut AS (SELECT greatest((SELECT count(*) FROM newest), (SELECT count(*) FROM running)) >= ${most} AS cut),
-  block AS MATERIALIZED (
-    SELECT * FROM newest WHERE ${passes(filter)}
-    UNION ALL SELECT * FROM running WHERE ${passes(filter)} AND id NOT IN (SELECT id FROM newest)
-  )`;
+const newestFirst = (selected: SQL, rangeMs: number) => sql`
+  SELECT ${selected} FROM ${rateLimitsV2} WHERE ${createdAtMs} >= ${ago(rangeMs)} ORDER BY ${createdAtMs} DESC, ${id} DESC`;
+const lastEndFirst = (selected: SQL) => sql`
+  SELECT ${selected} FROM ${rateLimitsV2} WHERE ${blockedUntilMs} > now() ORDER BY ${blockedUntilMs} DESC`;
 
-// Of thousands of subjects a few are shown: what costs a subject more than a sum is worked out for those alone.
+/**
+ * The blocks that are looked at and pass, as a query. `edge`, a CTE that must stand before it, is the last of the newest where there
+ * may be more: a running block that is not among the newest began before it, or before the range.
+ */
+const looked = (rangeMs: number, most: number, filter: BlocksFilter) => sql`
+  SELECT * FROM (${newestFirst(columns, rangeMs)} LIMIT ${most}) AS newest WHERE ${passes(filter)}
+  UNION ALL
+  SELECT identifier, tier, action, mode, denied, ends
+  FROM (${lastEndFirst(sql`${columns}, ${createdAtMs} AS begins, ${id} AS id`)} LIMIT ${most}) AS running
+  WHERE ${passes(filter)} AND (begins < ${ago(rangeMs)} OR (begins, id) < (SELECT begins, id FROM edge))`;
+
+// One pass over the blocks makes subjects, from which both lists are made. Of thousands of subjects a few are shown: what costs a
+// subject more than a sum is worked out for those alone. A sum of whole numbers is cheap as long as they are int.
 const overview = (rangeMs: number, limit: number, most: number, filter: BlocksFilter) => sql`
-  WITH ${looked(rangeMs, most, filter)},
-  last AS (
-    SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied::float8) AS "deniedCount", max(ends) AS ends,
-           max(ends) > now() AS active
-    FROM block GROUP BY identifier, tier, action, mode ORDER BY active DESC, "deniedCount" DESC, identifier LIMIT ${limit}
+  WITH edge AS (${newestFirst(sql`${createdAtMs} AS begins, ${id} AS id`, rangeMs)} OFFSET ${most - 1} LIMIT 1),
+  subject AS MATERIALIZED (
+    SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied::float8) AS denied, max(ends) AS ends,
+           (count(*) FILTER (WHERE denied > 0))::int AS refusing
+    FROM (${looked(rangeMs, most, filter)}) AS block GROUP BY identifier, tier, action, mode
   ),
   blocked AS (
-    SELECT identifier, tier, action, mode, blocks, "deniedCount", (extract(epoch FROM ends) * 1000)::float8 AS "blockedUntilMs", active
-    FROM last ORDER BY active DESC, "deniedCount" DESC, identifier
+    SELECT identifier, tier, action, mode, blocks, denied AS "deniedCount",
+           (extract(epoch FROM ends) * 1000)::float8 AS "blockedUntilMs", active
+    FROM (SELECT *, ends > now() AS active FROM subject ORDER BY active DESC, denied DESC, identifier LIMIT ${limit}) AS shown
+    ORDER BY active DESC, denied DESC, identifier
   ),
-  enforced AS (SELECT identifier, tier, denied FROM block WHERE mode = 'enforce' AND denied > 0),
+  enforced AS (SELECT identifier, tier, denied, refusing FROM subject WHERE mode = 'enforce' AND denied > 0),
   most AS (
-    SELECT identifier, count(*)::int AS blocks, sum(denied::float8) AS "deniedCount"
-    FROM enforced GROUP BY identifier ORDER BY "deniedCount" DESC, identifier LIMIT ${limit}
+    SELECT identifier, sum(refusing)::int AS blocks, sum(denied) AS denied
+    FROM enforced GROUP BY identifier ORDER BY denied DESC, identifier LIMIT ${limit}
   ),
   refused AS (
-    SELECT identifier, most.blocks, "deniedCount", array_agg(DISTINCT tier ORDER BY tier) AS tiers
-    FROM most JOIN enforced USING (identifier) GROUP BY identifier, most.blocks, "deniedCount" ORDER BY "deniedCount" DESC, identifier
+    SELECT identifier, most.blocks, most.denied AS "deniedCount", array_agg(DISTINCT tier ORDER BY tier) AS tiers
+    FROM most JOIN enforced USING (identifier) GROUP BY identifier, most.blocks, most.denied ORDER BY most.denied DESC, identifier
   )
   SELECT (SELECT coalesce(json_agg(blocked), '[]') FROM blocked) AS blocked,
-         (SELECT coalesce(json_agg(refused), '[]') FROM refused) AS refused, cut FROM cut`;
+         (SELECT coalesce(json_agg(refused), '[]') FROM refused) AS refused,
+         EXISTS (SELECT FROM edge) OR EXISTS (${lastEndFirst(sql``)} OFFSET ${most - 1}) AS cut`;
 
 interface OverviewRow {
   readonly blocked: readonly (Omit<BlockedSubject, 'blockedUntilMs'> & {
@@ -125,7 +134,11 @@ export async function blockedActions(
   db: Queryable,
   rangeMs: number,
 ): Promise<readonly Readonly<Pick<Block, 'tier' | 'action'>>[]> {
-  const found = sql`WITH ${looked(rangeMs, MOST, {})} SELECT tier, action FROM block GROUP BY tier, action ORDER BY count(*) DESC, tier, action LIMIT 200`;
+  const pair = sql`${tier} AS tier, ${action} AS action`;
+  const found = sql`
+    SELECT tier, action FROM (
+      (${newestFirst(pair, rangeMs)} LIMIT ${MOST}) UNION ALL (${lastEndFirst(pair)} LIMIT ${MOST})
+    ) AS block GROUP BY tier, action ORDER BY count(*) DESC, tier, action LIMIT 200`;
   return read<Pick<Block, 'tier' | 'action'>>(db, found);
 }
 
@@ -160,20 +173,25 @@ export interface TopUsers {
 }
 
 /** Calls that are looked at: an application may log each. */
-const MOST_CALLS = 40_000;
+const MOST_CALLS = 20_000;
 
 const { userId, statusCode, createdAt } = apiCallLogs;
 
+// The calls are added up as they are read, those without a user too: they are never kept all at once.
 const topQuery = (rangeMs: number, limit: number) => sql`
-  WITH call AS MATERIALIZED (
-    SELECT ${userId} AS caller, ${statusCode} AS status, ${createdAt} AS at FROM ${apiCallLogs}
-    WHERE ${createdAt} >= ${ago(rangeMs)} ORDER BY ${createdAt} DESC LIMIT ${MOST_CALLS}
+  WITH caller AS MATERIALIZED (
+    SELECT caller, count(*) AS calls, count(*) FILTER (WHERE status = 429) AS refused, max(at) AS last
+    FROM (
+      SELECT ${userId} AS caller, ${statusCode} AS status, ${createdAt} AS at FROM ${apiCallLogs}
+      WHERE ${createdAt} >= ${ago(rangeMs)} ORDER BY ${createdAt} DESC LIMIT ${MOST_CALLS}
+    ) AS call GROUP BY caller
   ), top AS (
-    SELECT caller AS "user", count(*)::float8 AS calls, (count(*) FILTER (WHERE status = 429))::float8 AS refused,
-           (extract(epoch FROM max(at)) * 1000)::float8 AS "lastCallAtMs"
-    FROM call WHERE caller IS NOT NULL GROUP BY caller ORDER BY calls DESC, caller LIMIT ${limit}
+    SELECT caller AS "user", calls::float8, refused::float8, (extract(epoch FROM last) * 1000)::float8 AS "lastCallAtMs"
+    FROM (SELECT * FROM caller WHERE caller IS NOT NULL ORDER BY calls DESC, caller LIMIT ${limit}) AS shown
+    ORDER BY calls DESC, caller
   )
-  SELECT (SELECT coalesce(json_agg(top), '[]') FROM top) AS users, (SELECT count(*) FROM call)::float8 AS calls`;
+  SELECT (SELECT coalesce(json_agg(top), '[]') FROM top) AS users,
+         (SELECT coalesce(sum(calls), 0) FROM caller)::float8 AS calls`;
 
 /** Who called most in the last `rangeMs` by `api_call_logs`. An application's own table of other columns rejects with pg's error. */
 export async function topUsers(db: Queryable, rangeMs: number, limit: number): Promise<TopUsers> {

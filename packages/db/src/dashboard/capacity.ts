@@ -3,7 +3,7 @@ import { ago, read } from '../query/typed.ts';
 import { apiCallLogs, generations } from '../schema/application.ts';
 import { systemMetrics } from '../schema/metrics.ts';
 import { type ConnectionSource, type Queryable, withConnection, transaction } from '../connection.ts';
-import { latestMetrics } from './series.ts';
+import type { LatestMetric } from './series.ts';
 import { recordMetrics } from '../monitoring.ts';
 
 /** A count and its time. */
@@ -31,6 +31,9 @@ export interface Capacity {
 /** The names of the samples; no other program may record them. */
 const USERS = 'spillway_active_users';
 const GENERATIONS = 'spillway_generations_per_hour';
+
+/** Whose last samples {@link readCapacity} takes, see `latestMetrics`. */
+export const capacityMetrics: readonly string[] = [USERS, GENERATIONS];
 
 /** Counting takes no longer, in ms: the tables are the application's, and may have no index on their time. */
 const COUNT_TIMEOUT_MS = 5_000;
@@ -101,12 +104,14 @@ const SERVER = `
   SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())::int AS connections,
          current_setting('max_connections')::int AS "maxConnections"`;
 
-/** Reads them: the last counts of {@link recordCapacity}, and the connections of now. */
-export async function readCapacity(db: Queryable): Promise<Capacity> {
+/**
+ * Reads the connections of now, and takes the last counts of {@link recordCapacity} from `latest`.
+ * @param latest the last samples of {@link capacityMetrics}, among any others: one statement reads those of a whole page
+ */
+export async function readCapacity(db: Queryable, latest: readonly LatestMetric[]): Promise<Capacity> {
   const { rows } = await db.query<Pick<Capacity, 'connections' | 'maxConnections'>>(SERVER);
   const [server] = rows;
   if (server === undefined) throw new Error('the query for the connections gave no row');
-  const latest = await latestMetrics(db, [USERS, GENERATIONS]);
   const of = (name: string): Counted | null => {
     const found = latest.find((metric) => metric.name === name);
     return found === undefined ? null : { value: found.value, atMs: found.atMs };

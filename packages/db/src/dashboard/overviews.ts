@@ -56,7 +56,7 @@ const query = (rangeMs: number) => sql`
       ORDER BY ${breakerEpoch} DESC, ${createdAtMs} DESC LIMIT 1) AS newest
   ), counted AS (
     SELECT ${breakerName} AS name, ${preset} AS preset,
-           coalesce(sum(${failureCount}) FILTER (WHERE ${eventType} = 'failure'), 0)::float8 AS failures,
+           coalesce(sum(${failureCount}::float8) FILTER (WHERE ${eventType} = 'failure'), 0) AS failures,
            count(*) FILTER (WHERE ${eventType} = 'opened')::int AS openings, count(${errorMessage}) AS errors
     FROM ${circuitBreakerEvents}
     WHERE ${createdAtMs} >= ${ago(rangeMs)}

@@ -31,7 +31,7 @@ const HOUR = 60 * MINUTE;
  */
 function ratesOf(outcome: string, count: string, perMs: string): string {
   const rate = (outcomes: string, name: string): string =>
-    `coalesce(sum(${count}) FILTER (WHERE ${outcome} IN (${outcomes})), 0)::float8 * 1000 / ${perMs} AS ${name}`;
+    `coalesce(sum(${count}::float8) FILTER (WHERE ${outcome} IN (${outcomes})), 0) * 1000 / ${perMs} AS ${name}`;
   return [rate(`'allowed'`, 'allowed'), rate(`'limited', 'blocked'`, 'blocked'), rate(`'shadow'`, 'shadow')].join(', ');
 }
 
@@ -49,16 +49,18 @@ export async function decisionRates(db: Queryable): Promise<DecisionRates> {
 }
 
 // What was counted over a while is put into the minute in which the counting ended. One step more than the range, so that the
-// first is whole.
+// first is whole. A step's time as a number is worked out for each step, not for each count.
 function series(table: string, { policy, outcome, count, at }: Readonly<Record<string, string>>): string {
   return `
-  SELECT ${policy} AS policy,
-         (extract(epoch FROM date_bin($2::float8 * interval '1 millisecond', ${at}, 'epoch')) * 1000)::float8 AS "atMs",
-         ${ratesOf(outcome ?? '', count ?? '', '$2')}
-  FROM ${table}
-  WHERE ${at} >= date_bin($2::float8 * interval '1 millisecond', now(), 'epoch')
-    - ($1::float8 + $2::float8) * interval '1 millisecond'
-  GROUP BY 1, 2 ORDER BY 1, 2`;
+  SELECT policy, (extract(epoch FROM step) * 1000)::float8 AS "atMs", allowed, blocked, shadow
+  FROM (
+    SELECT ${policy} AS policy, date_bin($2::float8 * interval '1 millisecond', ${at}, 'epoch') AS step,
+           ${ratesOf(outcome ?? '', count ?? '', '$2')}
+    FROM ${table}
+    WHERE ${at} >= date_bin($2::float8 * interval '1 millisecond', now(), 'epoch')
+      - ($1::float8 + $2::float8) * interval '1 millisecond'
+    GROUP BY 1, 2
+  ) AS counted ORDER BY policy, step`;
 }
 
 const byMinute = decisionCounts;
