@@ -4,6 +4,7 @@ import { missingPackages } from '@spillway/local-servers';
 import { auditSection } from './audit/audit-section.ts';
 import { breakerSection } from './breaker/breaker-section.ts';
 import { withFigures } from './compared.ts';
+import { dashboardSection } from './dashboard/dashboard-section.ts';
 import { fleetSection } from './fleet/fleet-section.ts';
 import { apiSection } from './http/api-section.ts';
 import { httpSection } from './http/http-section.ts';
@@ -29,6 +30,7 @@ const sections: readonly Section[] = [
   auditSection,
   maintenanceSection,
   growthSection,
+  dashboardSection,
   apiSection,
   clusterSection,
 ];
