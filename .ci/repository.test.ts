@@ -65,7 +65,7 @@ test('in the limiter an algorithm is named in its folder, in the list of all, an
   // The two of one word are keys of the list, without quotes.
   const listed = algorithms.filter((name) => name.includes('-')).map((name) => `algorithms/registry.ts: ${name}`);
   expect(algorithms).toHaveLength(6);
-  expect(naming.toSorted()).toEqual([...listed, 'hit-counter.ts: fixed-window'].toSorted());
+  expect(new Set(naming)).toEqual(new Set([...listed, 'hit-counter.ts: fixed-window']));
 });
 
 test('the limiter has few files, none of them long', () => {
@@ -87,6 +87,31 @@ test('the oldest ioredis that the packages allow is one that the tests of client
     );
     expect(manifest.peerDependencies['ioredis'], name).toBe(`>=${oldest} <7`);
   }
+});
+
+/** Files that comments name, as `file:line: name`, unless one of that name, or with that end of its path, is tracked. */
+function missingFrom(files: readonly string[]): readonly string[] {
+  const all = tracked('.');
+  const named = /(?<![\w./@-])(?<name>(?:[\w.-]+\/)*[\w-]+(?:\.test)?\.(?:ts|tsx|lua|mjs|sql))(?!\w|\.\w)/gu;
+  return files.flatMap((file) =>
+    readFileSync(path.join(root, file), 'utf8')
+      .split('\n')
+      .flatMap((line, index) => (/^\s*(?:\*|\/\/|\/\*|-- )/u.test(line) ? [{ line, at: `${file}:${index + 1}` }] : []))
+      .flatMap(({ line, at }) =>
+        [...line.matchAll(named)].map(
+          (match) => [at, (match.groups?.['name'] ?? '').replace(/^(?:\.\.?\/)+/u, '')] as const,
+        ),
+      )
+      .filter(([, name]) => !name.includes('NAME') && !all.some((each) => each === name || each.endsWith(`/${name}`)))
+      .map(([at, name]) => `${at}: ${name}`),
+  );
+}
+
+test('a comment names no file that is not there', () => {
+  const files = tracked('packages', 'start/src', 'bench/src', 'bench/scale/src', 'drizzle', '.ci', 'test');
+  expect(
+    missingFrom(files.filter((file) => /\.(?:ts|tsx|lua|sql)$/u.test(file) && !file.includes('generated'))),
+  ).toEqual([]);
 });
 
 test('finds folders that import each other by way of a third, and a file beside them', () => {

@@ -20,7 +20,7 @@ export type Command =
   | { readonly kind: 'mistake'; readonly message: string };
 
 /** What `--help` prints. */
-export const usage: string = `Runs a fleet on this machine, lets its users loose on it, and compares the answers with what is stored.
+export const usage: string = `Runs a fleet on this machine, simulates its users, and compares their answers with what is stored.
 
   npx pnpm@12 scale-test [--profile free|pro|scale] [--duration 60s] [--cluster] [--soak] [--json] [--out DIR]
 

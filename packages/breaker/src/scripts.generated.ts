@@ -115,14 +115,16 @@ const breakerRecord = `-- breaker-record.lua: how a breaker is kept, read and wr
 -- Needs clock.lua and outbox.lua in front of it.
 --
 -- Provides
---   breaker_load()                       -> record, or nil when there is none
---   breaker_restore(record, known, config, now) -> record, changed
---   breaker_save(record, now)
---   breaker_pulse(record, now)           notes in the shard's pulse that there is news
---   breaker_transition(turn, state, cause)
---   breaker_emit(turn, type, cause)      hands an event to the audit trail
---   breaker_view(record, now)            the record as instances shall know it
---   breaker_told(state)                  a state as the trail tells of it, JSON
+--   load_record()                    -> record, or nil when there is none
+--   recover_record(record, known, config, now) -> record, changed
+--   save_record(record, now)
+--   note_news(record, now)           notes in the shard's pulse that there is news
+--   transition(context, state, cause)
+--   emit(context, type, cause)       hands an event to the audit trail
+--   view_of(record, now)             the part of the record that instances get
+--   state_json(state)                a state as the trail keeps it
+--
+-- Functions have the names of those of src/machine/restore.ts and step-context.ts.
 --
 -- Keys
 --   RECORD     string, JSON: epoch, seeded, config, state, alertUntilMs, audit
@@ -157,14 +159,14 @@ local function closed_state(now, openings)
   return { kind = 'closed', sinceMs = now, openings = openings, window = window, sickSinceMs = 0, sickAtMs = 0 }
 end
 
-local function breaker_load()
+local function load_record()
   local text = redis.call('GET', RECORD)
   return text and cjson.decode(text) or nil
 end
 
 -- A state without an end must outlive any pause; all others start again
 -- when nobody has used them for a day.
-local function breaker_save(record, now)
+local function save_record(record, now)
   local until_ms = record.state.untilMs
   local ttl = DAY_MS
   if until_ms == 0 then
@@ -175,7 +177,7 @@ local function breaker_save(record, now)
   redis.call('SET', RECORD, cjson.encode(record), 'PX', ttl_ms(ttl))
 end
 
-local function breaker_pulse(record, now)
+local function note_news(record, now)
   local lines = { string.format('%.0f %.0f %.0f %s/%s', now, record.epoch, record.alertUntilMs, PRESET, NAME) }
   for line in string.gmatch(redis.call('GET', PULSE) or '', '[^\\n]+') do
     if #lines == PULSE_LINES then break end
@@ -184,7 +186,7 @@ local function breaker_pulse(record, now)
   redis.call('SET', PULSE, table.concat(lines, '\\n'), 'PX', ttl_ms(FOREVER_MS))
 end
 
-local function breaker_view(record, now)
+local function view_of(record, now)
   local state = record.state
   return {
     epoch = record.epoch, seeded = record.seeded, kind = state.kind, sinceMs = state.sinceMs,
@@ -194,35 +196,36 @@ local function breaker_view(record, now)
   }
 end
 
-local function breaker_told(state)
+local function state_json(state)
   return cjson.encode({
     state = state.kind, sinceMs = state.sinceMs, untilMs = state.untilMs, reason = state.reason, who = state.who,
     why = state.why,
   })
 end
 
-local function breaker_emit(turn, type, cause)
-  local metadata = copy(cause.metadata, { instance = turn.command.instance, version = turn.record.config.version })
-  outbox_emit(outbox_tag(RECORD), turn.now, OUTBOX_CAP, true, 'breaker', {
-    'event', type, 'name', NAME, 'preset', PRESET, 'breaker_epoch', string.format('%.0f', turn.record.epoch),
+local function emit(context, type, cause)
+  local command, config = context.command, context.record.config
+  local metadata = copy(cause.metadata, { instance = command.instance, version = config.version })
+  outbox_emit(outbox_tag(RECORD), context.now, OUTBOX_CAP, true, 'breaker', {
+    'event', type, 'name', NAME, 'preset', PRESET, 'breaker_epoch', string.format('%.0f', context.record.epoch),
     'failure_count', cause.failureCount or 0, 'message', cause.message or '', 'metadata', cjson.encode(metadata),
   })
 end
 
-local function breaker_transition(turn, state, cause)
-  local record = turn.record
-  turn.dirty = true
-  if turn.moved_from == '' then turn.moved_from = record.state.kind end
-  record.epoch = math.max(turn.now, record.epoch + 1)
+local function transition(context, state, cause)
+  local record = context.record
+  context.dirty = true
+  if context.moved_from == '' then context.moved_from = record.state.kind end
+  record.epoch = math.max(context.now, record.epoch + 1)
   record.seeded = false
   record.state = state
   record.alertUntilMs = 0
   redis.call('DEL', LEASES)
-  breaker_emit(turn, EVENT_TYPES[state.kind], cause)
-  turn.publish = true
+  emit(context, EVENT_TYPES[state.kind], cause)
+  context.publish = true
 end
 
-local function holds_at(view, now)
+local function is_in_force(view, now)
   if view.kind == 'forced_open' or view.kind == 'forced_closed' then
     return view.untilMs == 0 or view.untilMs > now
   end
@@ -231,13 +234,13 @@ end
 
 -- The times of a state that has begun by now: if it lies ahead, the clock was
 -- set back, and it lasts as long as before.
-local function begun_by(state, now)
+local function begun_by_now(state, now)
   local ahead = math.max(0, state.sinceMs - now)
   return state.sinceMs - ahead, state.untilMs == 0 and 0 or state.untilMs - ahead
 end
 
-local function adopt(record, view, now)
-  local since, ends = begun_by(view, now)
+local function adopt_view(record, view, now)
+  local since, ends = begun_by_now(view, now)
   record.epoch, record.seeded = view.epoch, false
   redis.call('DEL', LEASES)
   if view.kind == 'closed' then
@@ -253,22 +256,22 @@ local function adopt(record, view, now)
   end
 end
 
-local function breaker_restore(record, known, config, now)
+local function recover_record(record, known, config, now)
   if not record then
     local audit = { secondMs = 0, emitted = 0, failures = 0, message = '', successes = 0, successesAtMs = 0 }
     local fresh = {
       epoch = now, seeded = true, config = config, state = closed_state(now, 0), alertUntilMs = 0, audit = audit,
     }
-    if known.epoch > 0 then adopt(fresh, known, now) end
+    if known.epoch > 0 then adopt_view(fresh, known, now) end
     return fresh, true
   end
   if known.epoch > record.epoch then
-    adopt(record, known, now)
+    adopt_view(record, known, now)
     return record, true
   end
-  if record.seeded and known.epoch > 0 and known.epoch < record.epoch and holds_at(known, now) then
+  if record.seeded and known.epoch > 0 and known.epoch < record.epoch and is_in_force(known, now) then
     local epoch = math.max(now, record.epoch + 1)
-    adopt(record, known, now)
+    adopt_view(record, known, now)
     record.epoch = epoch
     return record, true
   end
@@ -277,15 +280,15 @@ end
 `;
 
 const breakerWindow = `-- breaker-window.lua: what is counted in closed state, and when it trips.
--- The same as src/machine/window.ts, function by function.
+-- Functions have the names of those of src/machine/window.ts.
 --
 -- Provides
---   window_without_stale(window, trip, now)
---   window_with_batch(before, trip, instance, batch, now)
---   window_trip(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
---   anyone_else_calls(instance, now)
---   quorum_of(quorum, now)         instances whose evidence it takes; forgets
---                                  those that haven't called for a minute
+--   without_stale(window, trip, now)
+--   with_batch(before, trip, instance, batch, now)
+--   find_trip(trip, evidence)     -> { reason, failureCount, calls, rate }, or nil
+--   any_other_is_calling(instance, now)
+--   quorum_of(quorum, now)        instances whose evidence it takes; forgets
+--                                 those that haven't called for a minute
 --
 -- \`evidence\` is { before, after, instance, batch, required }; required is a
 -- function, for most batches need no look at the instances.
@@ -312,7 +315,7 @@ local function sum(buckets, field)
   return total
 end
 
-local function window_without_stale(window, trip, now)
+local function without_stale(window, trip, now)
   local running = window.run > 0 and window.runAtMs > now - trip.forgetMs
   local buckets = {}
   for _, bucket in ipairs(window.buckets) do
@@ -352,7 +355,7 @@ local function with_calls(buckets, trip, batch, now)
   return kept
 end
 
-local function window_with_batch(before, trip, instance, batch, now)
+local function with_batch(before, trip, instance, batch, now)
   local broken = batch.successes > 0
   local after = copy(before, { run = broken and batch.trailingFailures or before.run + batch.trailingFailures })
   if broken then
@@ -373,7 +376,7 @@ local function window_with_batch(before, trip, instance, batch, now)
   return after
 end
 
-local function anyone_else_calls(instance, now)
+local function any_other_is_calling(instance, now)
   local flat = redis.call('HGETALL', INSTANCES)
   for index = 1, #flat, 2 do
     local at = tonumber(string.match(flat[index + 1], ':(.*)$'))
@@ -422,7 +425,7 @@ local function trip_of_shares(trip, evidence)
   return { reason = reason, failureCount = failed, calls = calls, rate = rate }
 end
 
-local function window_trip(trip, evidence)
+local function find_trip(trip, evidence)
   local batch = evidence.batch
   if batch.quotaMs > 0 and size_of(evidence.after.quota) >= evidence.required() then
     return { reason = 'quota', failureCount = batch.quotas, calls = 0, rate = 0 }
@@ -433,40 +436,40 @@ end
 `;
 
 const breakerAudit = `-- breaker-audit.lua: which outcomes become events of the trail.
--- The same as src/machine/audit.ts, function by function.
+-- Functions have the names of those of src/machine/step-context.ts.
 --
 -- Provides
---   audit_batch(turn, batch)    records what a batch brought, as the config asks
---   audit_late(turn, batch, late_ms)  records what came too late to count
---   audit_flush(turn, at_once)  tells of failures that were held back
+--   record_batch(context, batch)   records what a batch brought, as the config asks
+--   record_late(context, batch, late_ms)   records what came too late to count
+--   flush_backlog(context, at_once)   emits failures that were held back
 
 local FAILURE_EVENTS_PER_SECOND, SECOND_MS, SUMMARY_MS = 10, 1000, 10000
 
-local function second_over(turn)
-  local began = turn.record.audit.secondMs
-  return turn.now - began >= SECOND_MS or turn.now < began
+local function second_over(context)
+  local began = context.record.audit.secondMs
+  return context.now - began >= SECOND_MS or context.now < began
 end
 
-local function audit_flush(turn, at_once)
-  local audit = turn.record.audit
-  if audit.failures > 0 and (at_once or second_over(turn)) then
-    breaker_emit(turn, 'failure', {
+local function flush_backlog(context, at_once)
+  local audit = context.record.audit
+  if audit.failures > 0 and (at_once or second_over(context)) then
+    emit(context, 'failure', {
       failureCount = audit.failures, message = audit.message, metadata = { coalesced = 1 },
     })
-    audit.failures, audit.message, turn.dirty = 0, '', true
+    audit.failures, audit.message, context.dirty = 0, '', true
   end
 end
 
-local function audit_failures(turn, count, samples)
+local function record_failures(context, count, samples)
   if count == 0 then return end
-  local audit = turn.record.audit
-  if second_over(turn) then
-    audit.secondMs, audit.emitted = turn.now, 0
+  local audit = context.record.audit
+  if second_over(context) then
+    audit.secondMs, audit.emitted = context.now, 0
   end
   local single = math.min(count, FAILURE_EVENTS_PER_SECOND - audit.emitted)
   local last = samples[#samples] or ''
   for index = 1, single do
-    breaker_emit(turn, 'failure', { failureCount = 1, message = samples[index] or last, metadata = {} })
+    emit(context, 'failure', { failureCount = 1, message = samples[index] or last, metadata = {} })
   end
   audit.emitted = audit.emitted + single
   if count > single then
@@ -474,36 +477,36 @@ local function audit_failures(turn, count, samples)
   end
 end
 
-local function audit_successes(turn, count)
-  local audit = turn.record.audit
+local function record_successes(context, count)
+  local audit = context.record.audit
   audit.successes = audit.successes + count
-  if audit.successes > 0 and turn.now - audit.successesAtMs >= SUMMARY_MS then
-    breaker_emit(turn, 'success', { metadata = { count = audit.successes } })
-    audit.successes, audit.successesAtMs = 0, turn.now
+  if audit.successes > 0 and context.now - audit.successesAtMs >= SUMMARY_MS then
+    emit(context, 'success', { metadata = { count = audit.successes } })
+    audit.successes, audit.successesAtMs = 0, context.now
   end
 end
 
-local function audit_batch(turn, batch)
-  audit_flush(turn, false)
-  local config = turn.record.config
-  if config.recordFailures then audit_failures(turn, batch.failures + batch.quotas, batch.samples) end
-  if config.recordSuccesses then audit_successes(turn, batch.successes) end
+local function record_batch(context, batch)
+  flush_backlog(context, false)
+  local config = context.record.config
+  if config.recordFailures then record_failures(context, batch.failures + batch.quotas, batch.samples) end
+  if config.recordSuccesses then record_successes(context, batch.successes) end
 end
 
-local function audit_late(turn, batch, late_ms)
-  local config, count = turn.record.config, batch.failures + batch.quotas
+local function record_late(context, batch, late_ms)
+  local config, count = context.record.config, batch.failures + batch.quotas
   if config.recordFailures and count > 0 then
-    breaker_emit(turn, 'failure', {
+    emit(context, 'failure', {
       failureCount = count, message = batch.samples[#batch.samples], metadata = { lateMs = late_ms },
     })
   end
-  if config.recordSuccesses then audit_successes(turn, batch.successes) end
+  if config.recordSuccesses then record_successes(context, batch.successes) end
 end
 `;
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: 'bd7f39522b1d7f3a2e42aa5c2ae8ae742af23b7b',
+  sha1: '9b5137355a9ea8740a799b5588448d5c48872cf3',
   source: `${clock}
 ${outbox}
 ${change}
@@ -524,73 +527,73 @@ ${breakerAudit}
 -- Publishes { preset, name, view } at each transition, when a state was restored,
 --        and when failures begin to come in.
 --
--- The rules are told in src/machine/step.ts, which this follows function by
--- function. The clock is Redis' own. Jitter comes with the command, so that the
--- script stays deterministic.
+-- src/machine/step.ts explains the rules; functions have the same names there. The
+-- clock is Redis' own. Jitter comes with the command, so that the script stays
+-- deterministic.
 
 local ALERT_MS, ASK_AGAIN_MS, SICK_PAUSE_MS = 5000, 1000, 5000
 
 local command = cjson.decode(ARGV[1])
 local now = clock_ms()
-local stored = breaker_load()
+local stored = load_record()
 -- A look at a breaker that nobody has used leaves no trace.
 if not stored and command.action.type == 'read' and command.known.epoch == 0 then
   local view = copy(command.known, { kind = 'closed', nowMs = now })
   return cjson.encode({ verdict = 'done', retryAfterMs = 0, movedFrom = '', view = view })
 end
-local loaded, changed = breaker_restore(stored, command.known, command.config, now)
+local loaded, changed = recover_record(stored, command.known, command.config, now)
 -- dirty: there is something to keep. Whatever is no read has it.
-local turn = {
+local context = {
   record = loaded, command = command, now = now, publish = changed, moved_from = '',
   dirty = changed or command.action.type ~= 'read',
 }
 
-local function reply(verdict, retry_after)
-  local record = turn.record
-  if turn.dirty then breaker_save(record, now) end
-  local view = breaker_view(record, now)
-  if turn.publish then
-    breaker_pulse(record, now)
+local function result(verdict, retry_after)
+  local record = context.record
+  if context.dirty then save_record(record, now) end
+  local view = view_of(record, now)
+  if context.publish then
+    note_news(record, now)
     -- pcall: without the right to the channel the others find the change when they poll.
     redis.pcall('PUBLISH', CHANNEL, cjson.encode({ preset = PRESET, name = NAME, view = view }))
   end
-  local answer = { verdict = verdict, retryAfterMs = retry_after or 0, movedFrom = turn.moved_from, view = view }
+  local answer = { verdict = verdict, retryAfterMs = retry_after or 0, movedFrom = context.moved_from, view = view }
   if record.config.version > command.config.version then answer.config = record.config end
   return cjson.encode(answer)
 end
 
 -- Opens: for a quota as long as was asked, else for longer with every earlier opening in a row.
 local function open(reason, openings, asked, cause)
-  local config, open_for = turn.record.config, asked
+  local config, open_for = context.record.config, asked
   if reason ~= 'quota' then
     local ceiling = math.min(config.maxOpenMs, config.openMs * config.backoff ^ openings)
     local drawn = config.openMs + math.floor(command.random * (ceiling - config.openMs))
     open_for = math.max(drawn, math.min(asked, config.maxOpenMs))
     openings = openings + 1
   end
-  audit_flush(turn, true)
+  flush_backlog(context, true)
   cause.metadata = copy(cause.metadata or {}, { reason = reason, openForMs = open_for })
   local state = { kind = 'open', sinceMs = now, untilMs = now + open_for, openings = openings, reason = reason }
-  breaker_transition(turn, state, cause)
+  transition(context, state, cause)
 end
 
 local function close_again(state)
   local cause = { metadata = { reason = 'probes_succeeded', probes = state.successes } }
-  breaker_transition(turn, closed_state(now, state.openings), cause)
+  transition(context, closed_state(now, state.openings), cause)
 end
 
 -- A clock that a failover set back must not make times of before it last
 -- longer than they could have.
-local function clamp()
-  local state, config = turn.record.state, turn.record.config
+local function clamp_to_clock()
+  local state, config = context.record.state, context.record.config
   if state.kind == 'forced_open' or state.kind == 'forced_closed' or state.reason == 'quota' then
     if state.sinceMs > now then
-      state.sinceMs, state.untilMs = begun_by(state, now)
-      turn.dirty = true
+      state.sinceMs, state.untilMs = begun_by_now(state, now)
+      context.dirty = true
     end
   elseif state.kind == 'open' then
     if state.untilMs > now + config.maxOpenMs then
-      state.untilMs, turn.dirty = now + config.maxOpenMs, true
+      state.untilMs, context.dirty = now + config.maxOpenMs, true
     end
   elseif state.kind == 'half_open' then
     local latest = now + config.leaseMs
@@ -601,15 +604,15 @@ local function clamp()
 end
 
 local function pass_time()
-  local state, config = turn.record.state, turn.record.config
+  local state, config = context.record.state, context.record.config
   if (state.kind == 'forced_open' or state.kind == 'forced_closed') and state.untilMs > 0 and state.untilMs <= now then
-    breaker_transition(turn, closed_state(now, 0), { metadata = { reason = 'force_ended' } })
+    transition(context, closed_state(now, 0), { metadata = { reason = 'force_ended' } })
   elseif state.kind == 'half_open' then
     local expired = redis.call('ZREMRANGEBYSCORE', LEASES, '-inf', now)
     if expired > 0 then
-      state.expiries, turn.dirty = state.expiries + expired, true
+      state.expiries, context.dirty = state.expiries + expired, true
     end
-    if state.successes >= turn.record.config.probes then
+    if state.successes >= context.record.config.probes then
       close_again(state)
     elseif state.expiries >= config.maxExpiries then
       open('probes_expired', state.openings, 0, { metadata = { expiries = state.expiries } })
@@ -619,24 +622,24 @@ end
 
 local function remembered(state)
   local healthy = math.max(0, now - state.sinceMs)
-  return math.max(0, state.openings - math.floor(healthy / turn.record.config.decayMs))
+  return math.max(0, state.openings - math.floor(healthy / context.record.config.decayMs))
 end
 
-local function hear_sick(asked)
-  local state = turn.record.state
-  if state.kind ~= 'closed' or not turn.record.config.trips or command.known.epoch ~= turn.record.epoch then return end
+local function count_sick(asked)
+  local record, state = context.record, context.record.state
+  if state.kind ~= 'closed' or not record.config.trips or command.known.epoch ~= record.epoch then return end
   local goes_on = state.sickAtMs <= now and state.sickAtMs >= now - SICK_PAUSE_MS
   if not goes_on then state.sickSinceMs = now end
-  state.sickAtMs, turn.dirty = now, true
-  if now - state.sickSinceMs < CALLING_MS or anyone_else_calls(command.instance, now) then return end
+  state.sickAtMs, context.dirty = now, true
+  if now - state.sickSinceMs < CALLING_MS or any_other_is_calling(command.instance, now) then return end
   open('sole_caller', remembered(state), asked, { failureCount = state.window.run })
 end
 
 local function count(state, batch)
-  local record, config = turn.record, turn.record.config
-  local before = window_without_stale(state.window, config.trip, now)
-  local after = window_with_batch(before, config.trip, command.instance, batch, now)
-  local trip = window_trip(config.trip, {
+  local record, config = context.record, context.record.config
+  local before = without_stale(state.window, config.trip, now)
+  local after = with_batch(before, config.trip, command.instance, batch, now)
+  local trip = find_trip(config.trip, {
     before = before, after = after, instance = command.instance, batch = batch,
     required = function() return quorum_of(config.quorum, now) end,
   })
@@ -651,25 +654,25 @@ local function count(state, batch)
   end
   state.window = after
   if batch.failures + batch.quotas == 0 then return end
-  if record.alertUntilMs <= now then turn.publish = true end
+  if record.alertUntilMs <= now then context.publish = true end
   record.alertUntilMs = now + ALERT_MS
 end
 
 local actions = {}
 
 function actions.read(action)
-  audit_flush(turn, false)
-  if action.sick then hear_sick(action.askedMs or 0) end
-  return reply('done')
+  flush_backlog(context, false)
+  if action.sick then count_sick(action.askedMs or 0) end
+  return result('done')
 end
 
 function actions.report(action)
-  local record, known = turn.record, command.known.epoch
+  local record, known = context.record, command.known.epoch
   local seen, called_at = redis.call('HGET', INSTANCES, command.instance), 0
   if seen then
     local seq, at = string.match(seen, '^(.*):(.*)$')
     called_at = tonumber(at)
-    if called_at > now - FORGET_MS and action.seq <= tonumber(seq) then return reply('ignored') end
+    if called_at > now - FORGET_MS and action.seq <= tonumber(seq) then return result('ignored') end
   end
   -- Telling late is no call: the time noted is one that doesn't count as calling, which still keeps the number known
   -- for FORGET_MS - CALLING_MS.
@@ -677,51 +680,51 @@ function actions.report(action)
   redis.call('HSET', INSTANCES, command.instance, string.format('%.0f:%.0f', action.seq, called_at))
   redis.call('PEXPIRE', INSTANCES, ttl_ms(10 * FORGET_MS))
   if action.lateMs then
-    audit_late(turn, action.batch, action.lateMs)
-    return reply('done')
+    record_late(context, action.batch, action.lateMs)
+    return result('done')
   end
   -- What counts for nothing has happened all the same: the trail has it.
-  audit_batch(turn, action.batch)
-  if known ~= 0 and known ~= record.epoch then return reply('ignored') end
+  record_batch(context, action.batch)
+  if known ~= 0 and known ~= record.epoch then return result('ignored') end
   local state = record.state
-  if state.kind ~= 'closed' and state.kind ~= 'forced_closed' then return reply('ignored') end
+  if state.kind ~= 'closed' and state.kind ~= 'forced_closed' then return result('ignored') end
   if state.kind == 'closed' and record.config.trips then count(state, action.batch) end
-  return reply('done')
+  return result('done')
 end
 
 local function lease(state, id)
-  local config = turn.record.config
-  if redis.call('ZSCORE', LEASES, id) then return reply('granted') end
+  local config = context.record.config
+  if redis.call('ZSCORE', LEASES, id) then return result('granted') end
   if redis.call('ZCARD', LEASES) + state.successes >= config.probes then
     local first = tonumber(redis.call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2]) or now + ASK_AGAIN_MS
-    return reply('denied', math.min(ASK_AGAIN_MS, math.max(1, first - now)))
+    return result('denied', math.min(ASK_AGAIN_MS, math.max(1, first - now)))
   end
   redis.call('ZADD', LEASES, now + config.leaseMs, id)
   redis.call('PEXPIRE', LEASES, ttl_ms(config.leaseMs + DAY_MS))
-  return reply('granted')
+  return result('granted')
 end
 
 function actions.acquire(action)
-  local state = turn.record.state
-  if state.kind == 'closed' or state.kind == 'forced_closed' then return reply('pass') end
+  local state = context.record.state
+  if state.kind == 'closed' or state.kind == 'forced_closed' then return result('pass') end
   if state.kind == 'forced_open' then
-    return reply('denied', state.untilMs == 0 and ASK_AGAIN_MS or state.untilMs - now)
+    return result('denied', state.untilMs == 0 and ASK_AGAIN_MS or state.untilMs - now)
   end
   if state.kind == 'half_open' then return lease(state, action.leaseId) end
-  if state.untilMs > now then return reply('denied', state.untilMs - now) end
+  if state.untilMs > now then return result('denied', state.untilMs - now) end
   local half_open = { kind = 'half_open', sinceMs = now, openings = state.openings, successes = 0, expiries = 0 }
-  breaker_transition(turn, half_open, { metadata = { reason = 'open_time_over' } })
+  transition(context, half_open, { metadata = { reason = 'open_time_over' } })
   return lease(half_open, action.leaseId)
 end
 
 function actions.settle(action)
-  local state, config, outcome = turn.record.state, turn.record.config, action.outcome
-  if state.kind ~= 'half_open' or action.epoch ~= turn.record.epoch then return reply('expired') end
-  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return reply('expired') end
+  local state, config, outcome = context.record.state, context.record.config, action.outcome
+  if state.kind ~= 'half_open' or action.epoch ~= context.record.epoch then return result('expired') end
+  if redis.call('ZREM', LEASES, action.leaseId) == 0 then return result('expired') end
   local kind = outcome.kind
   state.expiries = 0
   if kind == 'success' or kind == 'answered' then state.successes = state.successes + 1 end
-  audit_batch(turn, {
+  record_batch(context, {
     successes = kind == 'success' and 1 or 0, failures = kind == 'failure' and 1 or 0, quotas = kind == 'quota' and 1 or 0,
     samples = outcome.message ~= '' and { outcome.message } or {},
   })
@@ -731,19 +734,19 @@ function actions.settle(action)
   elseif state.successes >= config.probes then
     close_again(state)
   end
-  return reply('settled')
+  return result('settled')
 end
 
 -- A change by hand: the same moment is a transition among the breaker's events.
 local function move_by_hand(action, name, state, metadata)
-  local before = breaker_told(turn.record.state)
-  audit_flush(turn, true)
-  breaker_transition(turn, state, { metadata = metadata })
+  local before = state_json(context.record.state)
+  flush_backlog(context, true)
+  transition(context, state, { metadata = metadata })
   change_emit(outbox_tag(RECORD), now, OUTBOX_CAP, {
     actor = action.who, note = action.why, action = name, kind = 'breaker', object = PRESET .. '/' .. NAME,
-    before = before, after = breaker_told(state),
+    before = before, after = state_json(state),
   })
-  return reply('done')
+  return result('done')
 end
 
 function actions.force(action)
@@ -759,11 +762,11 @@ function actions.reset(action)
 end
 
 -- Of equal versions the caller's that speaks holds; one that only reads changes nothing.
-local newer = command.config.version - turn.record.config.version
+local newer = command.config.version - context.record.config.version
 if newer > 0 or (newer == 0 and command.action.type ~= 'read') then
-  turn.record.config, turn.dirty = command.config, true
+  context.record.config, context.dirty = command.config, true
 end
-clamp()
+clamp_to_clock()
 pass_time()
 return actions[command.action.type](command.action)
 `,

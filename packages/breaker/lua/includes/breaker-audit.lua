@@ -1,38 +1,38 @@
 -- breaker-audit.lua: which outcomes become events of the trail.
--- The same as src/machine/audit.ts, function by function.
+-- Functions have the names of those of src/machine/step-context.ts.
 --
 -- Provides
---   audit_batch(turn, batch)    records what a batch brought, as the config asks
---   audit_late(turn, batch, late_ms)  records what came too late to count
---   audit_flush(turn, at_once)  tells of failures that were held back
+--   record_batch(context, batch)   records what a batch brought, as the config asks
+--   record_late(context, batch, late_ms)   records what came too late to count
+--   flush_backlog(context, at_once)   emits failures that were held back
 
 local FAILURE_EVENTS_PER_SECOND, SECOND_MS, SUMMARY_MS = 10, 1000, 10000
 
-local function second_over(turn)
-  local began = turn.record.audit.secondMs
-  return turn.now - began >= SECOND_MS or turn.now < began
+local function second_over(context)
+  local began = context.record.audit.secondMs
+  return context.now - began >= SECOND_MS or context.now < began
 end
 
-local function audit_flush(turn, at_once)
-  local audit = turn.record.audit
-  if audit.failures > 0 and (at_once or second_over(turn)) then
-    breaker_emit(turn, 'failure', {
+local function flush_backlog(context, at_once)
+  local audit = context.record.audit
+  if audit.failures > 0 and (at_once or second_over(context)) then
+    emit(context, 'failure', {
       failureCount = audit.failures, message = audit.message, metadata = { coalesced = 1 },
     })
-    audit.failures, audit.message, turn.dirty = 0, '', true
+    audit.failures, audit.message, context.dirty = 0, '', true
   end
 end
 
-local function audit_failures(turn, count, samples)
+local function record_failures(context, count, samples)
   if count == 0 then return end
-  local audit = turn.record.audit
-  if second_over(turn) then
-    audit.secondMs, audit.emitted = turn.now, 0
+  local audit = context.record.audit
+  if second_over(context) then
+    audit.secondMs, audit.emitted = context.now, 0
   end
   local single = math.min(count, FAILURE_EVENTS_PER_SECOND - audit.emitted)
   local last = samples[#samples] or ''
   for index = 1, single do
-    breaker_emit(turn, 'failure', { failureCount = 1, message = samples[index] or last, metadata = {} })
+    emit(context, 'failure', { failureCount = 1, message = samples[index] or last, metadata = {} })
   end
   audit.emitted = audit.emitted + single
   if count > single then
@@ -40,28 +40,28 @@ local function audit_failures(turn, count, samples)
   end
 end
 
-local function audit_successes(turn, count)
-  local audit = turn.record.audit
+local function record_successes(context, count)
+  local audit = context.record.audit
   audit.successes = audit.successes + count
-  if audit.successes > 0 and turn.now - audit.successesAtMs >= SUMMARY_MS then
-    breaker_emit(turn, 'success', { metadata = { count = audit.successes } })
-    audit.successes, audit.successesAtMs = 0, turn.now
+  if audit.successes > 0 and context.now - audit.successesAtMs >= SUMMARY_MS then
+    emit(context, 'success', { metadata = { count = audit.successes } })
+    audit.successes, audit.successesAtMs = 0, context.now
   end
 end
 
-local function audit_batch(turn, batch)
-  audit_flush(turn, false)
-  local config = turn.record.config
-  if config.recordFailures then audit_failures(turn, batch.failures + batch.quotas, batch.samples) end
-  if config.recordSuccesses then audit_successes(turn, batch.successes) end
+local function record_batch(context, batch)
+  flush_backlog(context, false)
+  local config = context.record.config
+  if config.recordFailures then record_failures(context, batch.failures + batch.quotas, batch.samples) end
+  if config.recordSuccesses then record_successes(context, batch.successes) end
 end
 
-local function audit_late(turn, batch, late_ms)
-  local config, count = turn.record.config, batch.failures + batch.quotas
+local function record_late(context, batch, late_ms)
+  local config, count = context.record.config, batch.failures + batch.quotas
   if config.recordFailures and count > 0 then
-    breaker_emit(turn, 'failure', {
+    emit(context, 'failure', {
       failureCount = count, message = batch.samples[#batch.samples], metadata = { lateMs = late_ms },
     })
   end
-  if config.recordSuccesses then audit_successes(turn, batch.successes) end
+  if config.recordSuccesses then record_successes(context, batch.successes) end
 end

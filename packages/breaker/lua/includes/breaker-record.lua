@@ -2,14 +2,16 @@
 -- Needs clock.lua and outbox.lua in front of it.
 --
 -- Provides
---   breaker_load()                       -> record, or nil when there is none
---   breaker_restore(record, known, config, now) -> record, changed
---   breaker_save(record, now)
---   breaker_pulse(record, now)           notes in the shard's pulse that there is news
---   breaker_transition(turn, state, cause)
---   breaker_emit(turn, type, cause)      hands an event to the audit trail
---   breaker_view(record, now)            the record as instances shall know it
---   breaker_told(state)                  a state as the trail tells of it, JSON
+--   load_record()                    -> record, or nil when there is none
+--   recover_record(record, known, config, now) -> record, changed
+--   save_record(record, now)
+--   note_news(record, now)           notes in the shard's pulse that there is news
+--   transition(context, state, cause)
+--   emit(context, type, cause)       hands an event to the audit trail
+--   view_of(record, now)             the part of the record that instances get
+--   state_json(state)                a state as the trail keeps it
+--
+-- Functions have the names of those of src/machine/restore.ts and step-context.ts.
 --
 -- Keys
 --   RECORD     string, JSON: epoch, seeded, config, state, alertUntilMs, audit
@@ -44,14 +46,14 @@ local function closed_state(now, openings)
   return { kind = 'closed', sinceMs = now, openings = openings, window = window, sickSinceMs = 0, sickAtMs = 0 }
 end
 
-local function breaker_load()
+local function load_record()
   local text = redis.call('GET', RECORD)
   return text and cjson.decode(text) or nil
 end
 
 -- A state without an end must outlive any pause; all others start again
 -- when nobody has used them for a day.
-local function breaker_save(record, now)
+local function save_record(record, now)
   local until_ms = record.state.untilMs
   local ttl = DAY_MS
   if until_ms == 0 then
@@ -62,7 +64,7 @@ local function breaker_save(record, now)
   redis.call('SET', RECORD, cjson.encode(record), 'PX', ttl_ms(ttl))
 end
 
-local function breaker_pulse(record, now)
+local function note_news(record, now)
   local lines = { string.format('%.0f %.0f %.0f %s/%s', now, record.epoch, record.alertUntilMs, PRESET, NAME) }
   for line in string.gmatch(redis.call('GET', PULSE) or '', '[^\n]+') do
     if #lines == PULSE_LINES then break end
@@ -71,7 +73,7 @@ local function breaker_pulse(record, now)
   redis.call('SET', PULSE, table.concat(lines, '\n'), 'PX', ttl_ms(FOREVER_MS))
 end
 
-local function breaker_view(record, now)
+local function view_of(record, now)
   local state = record.state
   return {
     epoch = record.epoch, seeded = record.seeded, kind = state.kind, sinceMs = state.sinceMs,
@@ -81,35 +83,36 @@ local function breaker_view(record, now)
   }
 end
 
-local function breaker_told(state)
+local function state_json(state)
   return cjson.encode({
     state = state.kind, sinceMs = state.sinceMs, untilMs = state.untilMs, reason = state.reason, who = state.who,
     why = state.why,
   })
 end
 
-local function breaker_emit(turn, type, cause)
-  local metadata = copy(cause.metadata, { instance = turn.command.instance, version = turn.record.config.version })
-  outbox_emit(outbox_tag(RECORD), turn.now, OUTBOX_CAP, true, 'breaker', {
-    'event', type, 'name', NAME, 'preset', PRESET, 'breaker_epoch', string.format('%.0f', turn.record.epoch),
+local function emit(context, type, cause)
+  local command, config = context.command, context.record.config
+  local metadata = copy(cause.metadata, { instance = command.instance, version = config.version })
+  outbox_emit(outbox_tag(RECORD), context.now, OUTBOX_CAP, true, 'breaker', {
+    'event', type, 'name', NAME, 'preset', PRESET, 'breaker_epoch', string.format('%.0f', context.record.epoch),
     'failure_count', cause.failureCount or 0, 'message', cause.message or '', 'metadata', cjson.encode(metadata),
   })
 end
 
-local function breaker_transition(turn, state, cause)
-  local record = turn.record
-  turn.dirty = true
-  if turn.moved_from == '' then turn.moved_from = record.state.kind end
-  record.epoch = math.max(turn.now, record.epoch + 1)
+local function transition(context, state, cause)
+  local record = context.record
+  context.dirty = true
+  if context.moved_from == '' then context.moved_from = record.state.kind end
+  record.epoch = math.max(context.now, record.epoch + 1)
   record.seeded = false
   record.state = state
   record.alertUntilMs = 0
   redis.call('DEL', LEASES)
-  breaker_emit(turn, EVENT_TYPES[state.kind], cause)
-  turn.publish = true
+  emit(context, EVENT_TYPES[state.kind], cause)
+  context.publish = true
 end
 
-local function holds_at(view, now)
+local function is_in_force(view, now)
   if view.kind == 'forced_open' or view.kind == 'forced_closed' then
     return view.untilMs == 0 or view.untilMs > now
   end
@@ -118,13 +121,13 @@ end
 
 -- The times of a state that has begun by now: if it lies ahead, the clock was
 -- set back, and it lasts as long as before.
-local function begun_by(state, now)
+local function begun_by_now(state, now)
   local ahead = math.max(0, state.sinceMs - now)
   return state.sinceMs - ahead, state.untilMs == 0 and 0 or state.untilMs - ahead
 end
 
-local function adopt(record, view, now)
-  local since, ends = begun_by(view, now)
+local function adopt_view(record, view, now)
+  local since, ends = begun_by_now(view, now)
   record.epoch, record.seeded = view.epoch, false
   redis.call('DEL', LEASES)
   if view.kind == 'closed' then
@@ -140,22 +143,22 @@ local function adopt(record, view, now)
   end
 end
 
-local function breaker_restore(record, known, config, now)
+local function recover_record(record, known, config, now)
   if not record then
     local audit = { secondMs = 0, emitted = 0, failures = 0, message = '', successes = 0, successesAtMs = 0 }
     local fresh = {
       epoch = now, seeded = true, config = config, state = closed_state(now, 0), alertUntilMs = 0, audit = audit,
     }
-    if known.epoch > 0 then adopt(fresh, known, now) end
+    if known.epoch > 0 then adopt_view(fresh, known, now) end
     return fresh, true
   end
   if known.epoch > record.epoch then
-    adopt(record, known, now)
+    adopt_view(record, known, now)
     return record, true
   end
-  if record.seeded and known.epoch > 0 and known.epoch < record.epoch and holds_at(known, now) then
+  if record.seeded and known.epoch > 0 and known.epoch < record.epoch and is_in_force(known, now) then
     local epoch = math.max(now, record.epoch + 1)
-    adopt(record, known, now)
+    adopt_view(record, known, now)
     record.epoch = epoch
     return record, true
   end

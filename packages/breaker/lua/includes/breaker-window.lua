@@ -1,13 +1,13 @@
 -- breaker-window.lua: what is counted in closed state, and when it trips.
--- The same as src/machine/window.ts, function by function.
+-- Functions have the names of those of src/machine/window.ts.
 --
 -- Provides
---   window_without_stale(window, trip, now)
---   window_with_batch(before, trip, instance, batch, now)
---   window_trip(trip, evidence)   -> { reason, failureCount, calls, rate }, or nil
---   anyone_else_calls(instance, now)
---   quorum_of(quorum, now)         instances whose evidence it takes; forgets
---                                  those that haven't called for a minute
+--   without_stale(window, trip, now)
+--   with_batch(before, trip, instance, batch, now)
+--   find_trip(trip, evidence)     -> { reason, failureCount, calls, rate }, or nil
+--   any_other_is_calling(instance, now)
+--   quorum_of(quorum, now)        instances whose evidence it takes; forgets
+--                                 those that haven't called for a minute
 --
 -- `evidence` is { before, after, instance, batch, required }; required is a
 -- function, for most batches need no look at the instances.
@@ -34,7 +34,7 @@ local function sum(buckets, field)
   return total
 end
 
-local function window_without_stale(window, trip, now)
+local function without_stale(window, trip, now)
   local running = window.run > 0 and window.runAtMs > now - trip.forgetMs
   local buckets = {}
   for _, bucket in ipairs(window.buckets) do
@@ -74,7 +74,7 @@ local function with_calls(buckets, trip, batch, now)
   return kept
 end
 
-local function window_with_batch(before, trip, instance, batch, now)
+local function with_batch(before, trip, instance, batch, now)
   local broken = batch.successes > 0
   local after = copy(before, { run = broken and batch.trailingFailures or before.run + batch.trailingFailures })
   if broken then
@@ -95,7 +95,7 @@ local function window_with_batch(before, trip, instance, batch, now)
   return after
 end
 
-local function anyone_else_calls(instance, now)
+local function any_other_is_calling(instance, now)
   local flat = redis.call('HGETALL', INSTANCES)
   for index = 1, #flat, 2 do
     local at = tonumber(string.match(flat[index + 1], ':(.*)$'))
@@ -144,7 +144,7 @@ local function trip_of_shares(trip, evidence)
   return { reason = reason, failureCount = failed, calls = calls, rate = rate }
 end
 
-local function window_trip(trip, evidence)
+local function find_trip(trip, evidence)
   local batch = evidence.batch
   if batch.quotaMs > 0 and size_of(evidence.after.quota) >= evidence.required() then
     return { reason = 'quota', failureCount = batch.quotas, calls = 0, rate = 0 }
