@@ -69,7 +69,7 @@ async function measure(pool: Pool, run: Query, rounds: number): Promise<Cost> {
   for (let round = 0; round < rounds; round += 1) {
     let [ms, planMs, buffers] = [0, 0, 0];
     for (const [text, params] of statements) {
-      const { rows } = await pool.query(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}`, params);
+      const { rows } = await pool.query(`EXPLAIN (ANALYZE, TIMING OFF, BUFFERS, FORMAT JSON) ${text}`, params);
       const [plan] = rows[0]['QUERY PLAN'];
       ms += plan['Execution Time'];
       planMs += plan['Planning Time'];
