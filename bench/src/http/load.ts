@@ -33,13 +33,15 @@ export interface AppOptions {
   /** Path of a program that calls {@link tellCpu} and prints its URL. */
   readonly server: string;
   readonly args: readonly string[];
+  /** Flags of Node. @default none */
+  readonly flags?: readonly string[];
   /** Path of the script for wrk; it prints `wrong answers: N` and `p99 us: N`. It gets what follows the URL in the line. */
   readonly script: string;
 }
 
 /** Starts an app. {@link wrk} must be there. */
-export async function startApp({ server, args, script }: AppOptions): Promise<RunningApp> {
-  const child = spawn(process.execPath, [...NODE_ARGS, server, ...args], {
+export async function startApp({ server, args, flags = [], script }: AppOptions): Promise<RunningApp> {
+  const child = spawn(process.execPath, [...flags, ...NODE_ARGS, server, ...args], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const [line]: unknown[] = await once(child.stdout ?? child, 'data');
