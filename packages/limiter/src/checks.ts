@@ -57,6 +57,13 @@ export function oneOf<const Value extends string>(field: string, value: unknown,
   throw new LimiterInputError(field, `must be one of ${allowed.join(', ')}, not ${shown(value)}`);
 }
 
+/** @throws {LimiterInputError} unless `value` is an `AbortSignal`, of any realm, or undefined. */
+export function checkSignal(value: unknown): asserts value is AbortSignal | undefined {
+  const isSignal = typeof value === 'object' && value !== null && 'throwIfAborted' in value;
+  if (value === undefined || (isSignal && typeof value.throwIfAborted === 'function')) return;
+  throw new LimiterInputError('signal', `must be an AbortSignal, not ${shown(value)}`);
+}
+
 /** The options of {@link ByHand}. */
 export const BY_HAND = ['actor', 'why'] as const;
 

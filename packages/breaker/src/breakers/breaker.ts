@@ -1,4 +1,4 @@
-import { BreakerInputError, shown, wholeNumberWithin } from '../errors.ts';
+import { BreakerInputError, checkObject, shown, wholeNumberWithin } from '../errors.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { StateName } from '../metrics.ts';
 import { MAX_TIME_MS } from '../presets/preset.ts';
@@ -47,6 +47,8 @@ export interface Breaker {
 
 const MAX_WHO = 200;
 const MAX_WHY = 500;
+const MANUAL_CHANGE = ['who', 'why'] as const satisfies readonly (keyof ManualChange)[];
+const FORCED_CHANGE = [...MANUAL_CHANGE, 'forMs'] as const satisfies readonly (keyof ForcedChange)[];
 
 /** What a {@link Breaker} is made of. */
 export interface HandleParts {
@@ -62,15 +64,19 @@ export interface HandleParts {
 
 /** Makes a handle. */
 export function breakerHandle({ name, preset, engine, looks, actor }: HandleParts): Breaker {
-  const checked = ({ who = actor, why = '' }: ManualChange): { who: string; why: string } => {
+  const checked = (change: ManualChange, options: readonly string[]): { who: string; why: string } => {
+    // A misspelt `forMs` would be a state without an end.
+    checkObject('options', change, options);
+    const { who = actor, why = '' } = change;
     checkText('who', who, 1, MAX_WHO);
     checkText('why', why, 0, MAX_WHY);
     return { who, why };
   };
   const force = async (target: 'forced_open' | 'forced_closed', change: ForcedChange): Promise<void> => {
-    const { forMs = 0 } = change;
-    if (change.forMs !== undefined) wholeNumberWithin('forMs', forMs, 1, MAX_TIME_MS);
-    await engine().member.command({ type: 'force', target, forMs, ...checked(change) });
+    const by = checked(change, FORCED_CHANGE);
+    const { forMs } = change;
+    if (forMs !== undefined) wholeNumberWithin('forMs', forMs, 1, MAX_TIME_MS);
+    await engine().member.command({ type: 'force', target, forMs: forMs ?? 0, ...by });
   };
   return {
     name,
@@ -82,7 +88,10 @@ export function breakerHandle({ name, preset, engine, looks, actor }: HandlePart
     read: () => looks.look({ preset, name }),
     forceOpen: (change = {}) => force('forced_open', change),
     forceClosed: (change = {}) => force('forced_closed', change),
-    reset: async (change = {}) => engine().member.command({ type: 'reset', ...checked(change) }),
+    reset: async (change = {}) => {
+      const by = checked(change, MANUAL_CHANGE);
+      await engine().member.command({ type: 'reset', ...by });
+    },
   };
 }
 
@@ -95,6 +104,8 @@ function checkText(field: string, value: unknown, min: number, max: number): ass
   if (typeof value !== 'string' || value.length < min || value.length > max || !value.isWellFormed()) {
     throw new BreakerInputError(field, `must be a string of ${min} to ${max} characters, not ${shown(value)}`);
   }
+  // Postgres has no text with U+0000: the trail would tell something else.
+  if (value.includes('\0')) throw new BreakerInputError(field, 'must not contain the character U+0000');
 }
 
 /** Options of a single call. */

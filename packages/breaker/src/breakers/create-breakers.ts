@@ -95,12 +95,13 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
 }
 
 /** Most events that may wait in a shard's outbox; 0 without a trail. @throws {BreakerInputError} */
-function trailCap({ trail = true, outboxCap }: Pick<BreakersSettings<[]>, 'trail' | 'outboxCap'>): number {
+function trailCap({ trail = true, ...options }: Pick<BreakersSettings<[]>, 'trail' | 'outboxCap'>): number {
   if (typeof trail !== 'boolean') throw new BreakerInputError('trail', `must be true or false, not ${shown(trail)}`);
-  if (!trail && outboxCap !== undefined) throw new BreakerInputError('outboxCap', 'has no effect with trail: false');
-  const cap = outboxCap ?? 100_000;
-  wholeNumberWithin('outboxCap', cap, 1, 100_000_000);
-  return trail ? cap : 0;
+  const { outboxCap = 100_000 } = options;
+  wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
+  if (trail) return outboxCap;
+  if (options.outboxCap !== undefined) throw new BreakerInputError('outboxCap', 'has no effect with trail: false');
+  return 0;
 }
 
 const MEANWHILE = 'Each process uses its local breakers until Redis answers again';

@@ -37,6 +37,11 @@ describe('createBreakers', () => {
     [{ deadlineMs: 0 }, 'deadlineMs must be a whole number from 1 to 60000, not 0'],
     [{ shards: 5_000 }, 'shards must be a whole number from 1 to 4096, not 5000'],
     [{ outboxCap: 1.5 }, 'outboxCap must be a whole number'],
+    [{ outboxCap: null as unknown as number }, 'outboxCap must be a whole number'],
+    [
+      { presets: [{ ...quick(), timeoutMs: null as unknown as number }] },
+      'preset quick: timeoutMs must be a whole number',
+    ],
     [{ maxBreakers: 0 }, 'maxBreakers must be'],
     [{ idleMs: -1 }, 'idleMs must be'],
     [{ controlOnly: 'yes' as unknown as boolean }, 'controlOnly must be a boolean, not "yes"'],
@@ -96,6 +101,28 @@ describe('get', () => {
     await expect(breaker.forceOpen({ who: 'ada', forMs: 0 })).rejects.toThrow('forMs must be');
     await expect(breaker.reset({ who: 'ada', why: 'x'.repeat(501) })).rejects.toThrow('why must be');
     expect(breaker.state).toBe('closed');
+  });
+});
+
+describe('a manual change', () => {
+  it.each([
+    [{ durationMs: 1_000 }, 'durationMs is not an option; there are who, why'],
+    [null, 'options must be an object, not null'],
+    ['ada', 'options must be an object, not "ada"'],
+    [{ why: 'a\0b' }, 'why must not contain the character U+0000'],
+    [{ who: 'a\0b' }, 'who must not contain the character U+0000'],
+  ])('with %j is refused, and changes nothing', async (change, message) => {
+    const breaker = breakers.get('untouched', 'quick');
+    for (const act of [breaker.forceOpen, breaker.forceClosed, breaker.reset]) {
+      await expect(act(change as never)).rejects.toThrow(BreakerInputError);
+      await expect(act(change as never)).rejects.toThrow(message);
+    }
+    expect((await breaker.read()).state).toBe('closed');
+  });
+
+  it('of reset has no end', async () => {
+    const change = { who: 'ada', forMs: 1_000 };
+    await expect(breakers.get('untouched', 'quick').reset(change)).rejects.toThrow('forMs is not an option');
   });
 });
 

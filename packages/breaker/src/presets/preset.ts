@@ -114,9 +114,9 @@ const OPTIONS = [
 export function definePreset<const Name extends string>(options: PresetOptions<Name>): Preset<Name> {
   checkObject('preset', options, ['name', ...OPTIONS]);
   const { name, trip, slowCalls, openMs, openBackoff = 2, probes = 1, probeMarginMs = 1_000 } = options;
-  const timeoutMs = options.timeoutMs === false ? Infinity : (options.timeoutMs ?? 10_000);
   const { quorum = 2, ramp, record = ['transitions', 'failures'], mode = 'enforce', version = 1 } = options;
-  const { classifier = defaultClassifier } = options;
+  const { classifier = defaultClassifier, timeoutMs: timeout = 10_000 } = options;
+  const timeoutMs = timeout === false ? Infinity : timeout;
   if (typeof name !== 'string' || !/^[a-z0-9_-]{1,64}$/.test(name)) {
     throw new BreakerInputError('name', `must be 1 to 64 of a-z, 0-9, _ and -, not ${shown(name)}`);
   }

@@ -117,8 +117,9 @@ export function requestReader(
     request,
     change(policy, subject, options) {
       checkMembers('options', options, CONSUME_OPTIONS);
-      checkUnits(options.cost ?? 1);
-      if (options.action !== undefined) checkAction(options.action);
+      const { action = DEFAULT_ACTION, cost = 1 } = options;
+      checkUnits(cost);
+      checkAction(action);
       return make(policy, subject, options);
     },
     slotRequest(name, subject, slot, action) {

@@ -114,10 +114,12 @@ export function createLimiter<const Policies extends readonly PolicyOptions[]>(
 }
 
 /** Most events that may wait in a shard's outbox; 0 without a trail. @throws {LimiterInputError} */
-function trailCap({ trail = true, outboxCap }: Pick<LimiterSettings<[]>, 'trail' | 'outboxCap'>): number {
+function trailCap({ trail = true, ...options }: Pick<LimiterSettings<[]>, 'trail' | 'outboxCap'>): number {
   if (typeof trail !== 'boolean') throw new LimiterInputError('trail', `must be true or false, not ${shown(trail)}`);
-  if (!trail && outboxCap !== undefined) throw new LimiterInputError('outboxCap', 'has no effect with trail: false');
-  return trail ? wholeNumberWithin('outboxCap', outboxCap ?? 100_000, 1, 100_000_000) : 0;
+  const { outboxCap = 100_000 } = options;
+  if (trail) return wholeNumberWithin('outboxCap', outboxCap, 1, 100_000_000);
+  if (options.outboxCap !== undefined) throw new LimiterInputError('outboxCap', 'has no effect with trail: false');
+  return 0;
 }
 
 interface Checked {

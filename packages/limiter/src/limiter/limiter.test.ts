@@ -90,6 +90,7 @@ describe('bad options', () => {
     [{ policies: tiers, deadlineMs: 0 }, 'deadlineMs'],
     [{ policies: tiers, shards: 5000 }, 'shards'],
     [{ policies: tiers, outboxCap: 1.5 }, 'outboxCap'],
+    [{ policies: tiers, outboxCap: JSON.parse('null') }, 'outboxCap'],
   ])('createLimiter refuses bad settings %#', (options, field) => {
     const make = (): unknown => createLimiter<readonly Policy[]>({ store: memoryStore(), ...options });
     expect(make).toThrow(LimiterInputError);
@@ -138,6 +139,16 @@ describe('a limiter that is closed', () => {
     await new Promise((told) => setImmediate(told));
     process.off('warning', warned);
     expect(warnings).toEqual(['SPILLWAY_LIMITER_CLOSED']);
+  });
+
+  it('ends those who wait for a request to fit, and those behind them', async () => {
+    const closing = createLimiter({ store: memoryStore(), policies: [{ name: 'p', limit: 1, windowMs: 60_000 }] });
+    await closing.consume('p', 'u');
+    const wait = (): Promise<unknown> => closing.waitFor('p', 'u', { maxWaitMs: 100_000 }).catch((error) => error);
+    const waiters = [wait(), wait(), wait()];
+    await closing.peek('p', 'u');
+    await closing.close();
+    expect(await Promise.all(waiters)).toEqual(Array.from({ length: 3 }, () => expect.any(LimiterClosedError)));
   });
 
   it('refuses changes', async () => {

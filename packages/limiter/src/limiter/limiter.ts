@@ -38,7 +38,8 @@ export interface Limiter<Name extends string = string> {
   /**
    * Consumes as soon as the request fits, without starting the policy's block. In this process the requests of one
    * window are served in the order in which they came.
-   * @throws {LimiterWaitError} when it does not fit within `maxWaitMs`; the signal's reason once it is aborted.
+   * @throws {LimiterWaitError} when it does not fit within `maxWaitMs`; the signal's reason once it is aborted;
+   * {@link LimiterClosedError} when the limiter is closed meanwhile.
    */
   waitFor(policy: Name, subject: string, options: WaitOptions): Promise<Decision>;
   /**
@@ -82,6 +83,6 @@ export interface Limiter<Name extends string = string> {
   blockEverywhere(subject: string, options?: BlockEverywhereOptions): Promise<BlockedEverywhere>;
   /** Ends such a block; blocks of single policies stay. @throws LimiterUnavailableError */
   unblockEverywhere(subject: string, by?: ByHand): Promise<LiveChange>;
-  /** Sends pending reports, then stops. A client that was passed in stays open. */
+  /** Ends the waits of {@link waitFor}, sends pending reports, then stops. A client that was passed in stays open. */
   close(): Promise<void>;
 }

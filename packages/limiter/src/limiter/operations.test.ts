@@ -209,6 +209,13 @@ describe('bad input', () => {
       'requests',
     ],
     ['a negative wait', () => overRedis().waitFor('user', 'u', { maxWaitMs: -1 }), 'maxWaitMs'],
+    [
+      'a signal that is none',
+      () => overRedis().waitFor('user', 'u', { maxWaitMs: 1, signal: JSON.parse('{}') }),
+      'signal',
+    ],
+    ['units of null to charge', () => overRedis().penalize('user', 'u', JSON.parse('{"cost":null}')), 'cost'],
+    ['units of null to give back', () => overRedis().reward('user', 'u', JSON.parse('{"cost":null}')), 'cost'],
     ['a slot of a policy without slots', () => overRedis().release('user', 'u', 'abcdefgh'), 'policy'],
     ['a slot that is none', () => overRedis().release('renders', 'u', 'x'), 'slot'],
     ['acquiring of a policy without slots', () => overRedis().acquire('user', 'u'), 'policy'],

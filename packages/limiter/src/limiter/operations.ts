@@ -1,5 +1,5 @@
 import type { Policy } from '../algorithms/registry.ts';
-import { BY_HAND, readByHand, wholeNumberWithin } from '../checks.ts';
+import { BY_HAND, checkSignal, readByHand, wholeNumberWithin } from '../checks.ts';
 import type { RequestReader } from '../decide/1-request.ts';
 import { type Decider, withSlot } from '../decide/2-local.ts';
 import { combine } from '../decision.ts';
@@ -10,7 +10,7 @@ import { MAX_BLOCK_MS } from '../policy.ts';
 import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
 import type { ChangeOptions, Limiter } from './limiter.ts';
-import { hold, waiting } from './waiting.ts';
+import { hold, type Waiting, waiting } from './waiting.ts';
 
 /** The longest that a timer can wait. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
@@ -39,6 +39,7 @@ type Changing = Pick<Limiter, 'reset' | 'block' | 'unblock' | 'blockEverywhere' 
 /** The limiter's operations: each reads its input, and asks the decider. */
 export function limiterFrom(parts: LimiterParts): Limiter {
   const { decider, policies, live, counter } = parts;
+  const waiters = waiting();
   let closed = false;
   const open = (): RequestReader => {
     if (closed) throw new LimiterClosedError();
@@ -47,12 +48,13 @@ export function limiterFrom(parts: LimiterParts): Limiter {
   return {
     policies,
     ...(live === undefined ? {} : { live }),
-    ...deciding(parts, open),
+    ...deciding(parts, open, waiters),
     ...managing(decider, open),
     ...changing(parts, open),
     close: async () => {
       if (closed) return;
       closed = true;
+      waiters.close();
       await Promise.all([live?.close(), decider.close(), counter?.close()]);
     },
   };
@@ -60,9 +62,11 @@ export function limiterFrom(parts: LimiterParts): Limiter {
 
 // Bad input must reject, never throw past a `.catch`. The two hottest methods see to it by hand: `async` would cost
 // further turns of the microtask queue.
-function deciding({ decider, requests: reader }: LimiterParts, open: () => RequestReader): Deciding {
-  const waitInTurn = waiting();
-
+function deciding(
+  { decider, requests: reader }: LimiterParts,
+  open: () => RequestReader,
+  waiters: Pick<Waiting, 'wait'>,
+): Deciding {
   function charge(request: StoreRequest): Promise<Decision> {
     const decision = decider.consume(request);
     return request.slot === undefined ? decision : decision.then((answer) => withSlot(answer, request));
@@ -89,12 +93,13 @@ function deciding({ decider, requests: reader }: LimiterParts, open: () => Reque
       checkMembers('options', waitOptions, WAIT_OPTIONS);
       const { maxWaitMs, signal, ...options } = waitOptions;
       wholeNumberWithin('maxWaitMs', maxWaitMs, 0, MAX_WAIT_MS);
+      checkSignal(signal);
       const policy = open().find(name, subject);
       const asked = open().request(policy, subject, options);
       // Requests made by waitFor() never start a block.
       const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: { ...policy, blockMs: 0 } };
       const attempt = async (): Promise<Decision> => decider.listed(policy, subject) ?? charge(patient);
-      return waitInTurn({ key: asked.key, maxWaitMs, signal, attempt });
+      return waiters.wait({ key: asked.key, maxWaitMs, signal, attempt });
     },
     acquire: async (name, subject, options = NO_OPTIONS) => {
       const policy = reader.findWithSlots(name, subject);

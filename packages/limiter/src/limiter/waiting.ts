@@ -1,5 +1,5 @@
 import { unref } from '@spillway/redis/core';
-import { LimiterWaitError } from '../errors.ts';
+import { LimiterClosedError, LimiterWaitError } from '../errors.ts';
 import type { Decision } from '../types.ts';
 
 /** What one waiter needs. */
@@ -12,6 +12,16 @@ export interface Wait {
   readonly attempt: () => Promise<Decision>;
 }
 
+/** The waiters of a limiter. */
+export interface Waiting {
+  wait(wait: Wait): Promise<Decision>;
+  /**
+   * Every waiter rejects with {@link LimiterClosedError}: otherwise its timer would keep the process alive, and then ask a
+   * store that is closed.
+   */
+  close(): void;
+}
+
 /** Shortest pause between two attempts: another process may have been faster each time. */
 const SHORTEST_PAUSE_MS = 5;
 
@@ -20,60 +30,76 @@ const SHORTEST_PAUSE_MS = 5;
  * (in this process) are served in their order. A request that has not been served after `maxWaitMs`, or
  * could not come by then, gives up.
  */
-export function waiting(): (wait: Wait) => Promise<Decision> {
+export function waiting(): Waiting {
   const turns = new Map<string, Promise<unknown>>();
+  const pauses = new Pauses();
 
   async function forget(key: string, ended: Promise<unknown>): Promise<void> {
     await ended;
     if (turns.get(key) === ended) turns.delete(key);
   }
 
-  return async (wait) => {
-    const until = performance.now() + wait.maxWaitMs;
-    wait.signal?.throwIfAborted();
-    const before = turns.get(wait.key);
-    const mine = before === undefined ? attempts(wait, until) : inTurn(before, wait, until);
-    // The next one waits for this one to end, however it ends, and for those before it.
-    const ended = Promise.allSettled([before, mine]);
-    turns.set(wait.key, ended);
-    void forget(wait.key, ended);
-    return mine;
+  return {
+    async wait(wait) {
+      const until = performance.now() + wait.maxWaitMs;
+      wait.signal?.throwIfAborted();
+      const before = turns.get(wait.key);
+      const mine = before === undefined ? attempts(wait, until, pauses) : inTurn(before, wait, until, pauses);
+      // The next one waits for this one to end, however it ends, and for those before it.
+      const ended = Promise.allSettled([before, mine]);
+      turns.set(wait.key, ended);
+      void forget(wait.key, ended);
+      return mine;
+    },
+    close: () => pauses.close(),
   };
 }
 
-async function inTurn(before: Promise<unknown>, wait: Wait, until: number): Promise<Decision> {
-  await pause(until - performance.now(), wait.signal, before);
+async function inTurn(before: Promise<unknown>, wait: Wait, until: number, pauses: Pauses): Promise<Decision> {
+  await pauses.pause(until - performance.now(), wait.signal, before);
   if (performance.now() >= until) throw new LimiterWaitError(wait.maxWaitMs);
-  return attempts(wait, until);
+  return attempts(wait, until, pauses);
 }
 
-async function attempts(wait: Wait, until: number): Promise<Decision> {
+async function attempts(wait: Wait, until: number, pauses: Pauses): Promise<Decision> {
   for (;;) {
     const decision = await wait.attempt();
     wait.signal?.throwIfAborted();
     if (decision.allowed) return decision;
     const pauseMs = Math.max(SHORTEST_PAUSE_MS, decision.retryAfterMs);
     if (performance.now() + pauseMs > until) throw new LimiterWaitError(wait.maxWaitMs, decision);
-    await pause(pauseMs, wait.signal);
+    await pauses.pause(pauseMs, wait.signal);
   }
 }
 
-/** Resolves after `ms` or when `early` does. @throws the signal's reason once it is aborted. */
-function pause(ms: number, signal: AbortSignal | undefined, early?: Promise<unknown>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', aborted);
-      resolve();
-    };
-    const aborted = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(end, Math.max(0, ms));
-    signal?.addEventListener('abort', aborted, { once: true });
-    void early?.then(end);
-  });
+/** The pauses of all waiters. A set and not one more signal: Node warns of a leak from the eleventh listener of a signal on. */
+class Pauses {
+  readonly #cuts = new Set<() => void>();
+  #closed = false;
+
+  /** Resolves after `ms` or when `early` does. @throws the signal's reason once it is aborted, and once all are closed. */
+  pause(ms: number, signal: AbortSignal | undefined, early?: Promise<unknown>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', aborted);
+        this.#cuts.delete(cut);
+        settle();
+      };
+      const aborted = (): void => end(() => reject(signal?.reason));
+      const cut = (): void => end(() => reject(new LimiterClosedError()));
+      const timer = setTimeout(() => end(resolve), Math.max(0, ms));
+      signal?.addEventListener('abort', aborted, { once: true });
+      this.#cuts.add(cut);
+      void early?.then(() => end(resolve));
+      if (this.#closed) cut();
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const cut of this.#cuts) cut();
+  }
 }
 
 /** A slot that is held and kept alive until it is released. */
