@@ -109,6 +109,13 @@ export function encode(text: string): string {
     : `$${length}\r\n${Buffer.from(text).toString('latin1')}\r\n`;
 }
 
+/** Texts one after the other, each as by {@link encode}. All are mostly ASCII, which is seen by one look at them together. */
+export function encodeAll(texts: readonly string[]): string {
+  let wire = '';
+  for (const text of texts) wire += `$${text.length}\r\n${text}\r\n`;
+  return Buffer.byteLength(wire) === wire.length ? wire : texts.map(encode).join('');
+}
+
 export function encodeBytes(bytes: Buffer): string {
   return `$${bytes.length}\r\n${bytes.toString('latin1')}\r\n`;
 }

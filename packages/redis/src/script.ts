@@ -1,5 +1,5 @@
 import type { RedisClient } from './client.ts';
-import { send, Command, encode, encodeBytes } from './command.ts';
+import { send, Command, encode, encodeAll, encodeBytes } from './command.ts';
 import { connectionOf } from './connection.ts';
 
 /** The text of a Lua script. Those of the packages are generated from the files in their folders `lua`. */
@@ -102,7 +102,7 @@ export class ScriptCall extends Command {
   override toWritable(): Buffer {
     const { keys } = this;
     let wire = `*${3 + keys.length + this.arguments.length}\r\n${this.named.head}${encode(String(keys.length))}`;
-    for (const key of keys) wire += encode(key);
+    wire += encodeAll(keys);
     for (const arg of this.arguments) wire += arg instanceof EncodedArgument ? arg.wire : encode(String(arg));
     return Buffer.from(wire, 'latin1');
   }

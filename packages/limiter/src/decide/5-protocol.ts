@@ -84,7 +84,7 @@ export function singleProtocol(
       }
       const keys = batch.map(({ request }) => request.key);
       const runs = runsOf(batch, sameRule).map((run) => ({ rule: ruleOf(run.first, readOnly), count: run.count }));
-      return together.run(client, keys, [batchArgument(outboxCap, new Set(keys).size < keys.length, runs)]);
+      return together.run(client, keys, [batchArgument(outboxCap, isRepeated(batch, keys), runs)]);
     },
     settle(batch, reply, readOnly, askedAtMs) {
       // Only a request that was charged is answered by a number: never one that was only looked at.
@@ -103,6 +103,16 @@ export function singleProtocol(
         resolve(fallback.decide(request, operation === 'peek', fault));
     },
   };
+}
+
+/**
+ * Whether a key comes twice. Only then a subject does: those are looked at first, since a caller's text is in one piece and has
+ * been hashed before, which a key just joined has not.
+ */
+function isRepeated(batch: readonly SingleItem[], keys: readonly string[]): boolean {
+  const subjects = new Set<string>();
+  for (const { request } of batch) subjects.add(request.subject);
+  return subjects.size < keys.length && new Set(keys).size < keys.length;
 }
 
 /** How and when a batch was asked. */

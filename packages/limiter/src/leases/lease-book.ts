@@ -27,8 +27,9 @@ type Times = Pick<LeaseGrant, 'askedAt' | 'expiresAt'>;
  * All that a process holds, and how it comes and goes.
  *
  * A key's life: the first request leases its own cost. Each further lease is twice as large as the last, up to `size`;
- * one that expires unspent shrinks by what was left. While a lease is on its way all requests for the key wait for it, in
- * order. When it is refused, what is held goes back and each waiting request is decided by itself, exactly.
+ * one that expires unspent shrinks by what was left. Of 16 units or more the last eighth is spent while the next lease is on
+ * its way. What is held being too few, all requests for the key wait for that lease, in order. When it is refused, what is held
+ * goes back and each waiting request is decided by itself, exactly; if none waits, what is held is spent first.
  */
 export class LeaseBook {
   readonly #inner: LimiterStore;
@@ -62,6 +63,7 @@ export class LeaseBook {
       const decision = leased.spend(request.cost, at);
       if (decision !== undefined) {
         this.#onHit();
+        if (leased.held <= leased.lowAt && !leased.asking) this.#askAhead(leased, lease);
         return Promise.resolve(decision);
       }
     }
@@ -139,6 +141,12 @@ export class LeaseBook {
     }, SWEEP_MS).unref();
   }
 
+  #askAhead(leased: LeasedKey, lease: Lease): void {
+    // What expired unspent has made the next lease smaller, maybe than what is held.
+    if (leased.want > leased.held) this.#ask(leased, lease);
+    else leased.lowAt = -1;
+  }
+
   #ask(leased: LeasedKey, { size, ttlMs }: Lease): void {
     const demand = leased.waiting.reduce((sum, { request }) => sum + request.cost, 0);
     // Never more than `size` on the way and in hand together: the bound rests on it.
@@ -148,7 +156,7 @@ export class LeaseBook {
     leased.asking = true;
     this.#inner.consume(withLeaseTtl({ ...window, cost: units, isLease: true })).then(
       (decision) => this.#arrive(leased, units, { askedAt, expiresAt: askedAt + ttlMs }, decision),
-      () => this.#decideSingly(leased),
+      () => this.#withoutLease(leased),
     );
   }
 
@@ -160,8 +168,7 @@ export class LeaseBook {
     const { window, policy } = leased;
     const { resetAtMs, resetAfterMs } = decision;
     const charged = chargedAtMs(withLeaseTtl({ ...window, cost: units }).policy, resetAtMs);
-    leased.grants.push({ units, chargedAtMs: charged, resetAtMs, resetAfterMs, ...times });
-    leased.left = decision.remaining;
+    leased.add({ units, chargedAtMs: charged, resetAtMs, resetAfterMs, ...times }, decision.remaining);
     leased.want = Math.min(policy.lease?.size ?? 1, Math.max(leased.want, units) * 2);
     if (leased.gone || times.expiresAt <= this.#now()) this.#decideSingly(leased);
     else this.#serve(leased);
@@ -172,12 +179,15 @@ export class LeaseBook {
     leased.want = 1;
     if (decision.reason === 'unavailable') {
       leased.asking = false;
+      leased.lowAt = -1;
       for (const { request, resolve } of waiting.splice(0)) resolve(this.#decideAway(request, decision));
       return;
     }
     const isAnswer = waiting.length === 1 && waiting[0]?.request.cost === units && leased.grants.length === 0;
     if (!isAnswer) {
-      this.#decideSingly(leased);
+      // A block ends what is held too.
+      if (decision.reason === 'limited') this.#withoutLease(leased);
+      else this.#decideSingly(leased);
       return;
     }
     leased.asking = false;
@@ -207,6 +217,13 @@ export class LeaseBook {
       leased.waiting.shift();
       head.resolve(decision);
     }
+  }
+
+  /** Nobody waits for a lease that was asked for ahead: what is held is spent, and the next request after that asks. */
+  #withoutLease(leased: LeasedKey): void {
+    leased.lowAt = -1;
+    if (leased.waiting.length === 0 && !leased.gone) leased.asking = false;
+    else this.#decideSingly(leased);
   }
 
   /** Gives back what is held, which reaches the store first: together with what is there it may be enough. */

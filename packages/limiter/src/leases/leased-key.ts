@@ -21,6 +21,9 @@ export interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+/** So many held units show that a subject is hot enough for the next lease to be asked for before they are spent. */
+const AHEAD_FROM = 16;
+
 /** What a process holds of one window. */
 export class LeasedKey {
   readonly window: StoreWindow;
@@ -34,9 +37,12 @@ export class LeasedKey {
   gone = false;
   /** How many units the next lease is for, if no more are asked for. */
   want = 1;
+  /** At so few held units the next lease is asked for; below zero it waits for a request that these are too few for. */
+  lowAt = -1;
   /** Units left in the store, as of the last lease. */
   left = 0;
   usedAt = 0;
+  #held = 0;
 
   constructor(window: StoreWindow) {
     this.window = window;
@@ -44,9 +50,15 @@ export class LeasedKey {
   }
 
   get held(): number {
-    let units = 0;
-    for (const grant of this.grants) units += grant.units;
-    return units;
+    return this.#held;
+  }
+
+  /** Takes a lease in. */
+  add(grant: LeaseGrant, left: number): void {
+    this.grants.push(grant);
+    this.#held += grant.units;
+    this.left = left;
+    this.lowAt = this.#held < AHEAD_FROM ? -1 : Math.floor(this.#held / 8);
   }
 
   /** Nothing held and nothing on its way. */
@@ -62,7 +74,8 @@ export class LeasedKey {
   /** Spends `cost` of the units held, if there are as many. Expired grants must have been taken out. */
   spend(cost: number, now: number): Decision | undefined {
     const first = this.grants[0];
-    if (first === undefined || (first.units < cost && this.held < cost)) return undefined;
+    if (first === undefined || this.#held < cost) return undefined;
+    this.#held -= cost;
     let due = cost;
     for (const grant of this.grants) {
       const part = Math.min(due, grant.units);
@@ -78,6 +91,7 @@ export class LeasedKey {
   takeOut(now: number, all: boolean): readonly LeaseGrant[] {
     const out = this.grants.filter(({ expiresAt }) => all || expiresAt <= now);
     if (out.length > 0) this.grants.splice(0, this.grants.length, ...this.grants.filter((one) => !out.includes(one)));
+    for (const { units } of out) this.#held -= units;
     return out;
   }
 
@@ -92,7 +106,7 @@ export class LeasedKey {
       policy: name,
       reason: 'allowed',
       limit,
-      remaining: Math.min(limit, this.left + this.held),
+      remaining: Math.min(limit, this.left + this.#held),
       resetAtMs,
       resetAfterMs: Math.max(0, Math.ceil(askedAt + resetAfterMs - now)),
       retryAfterMs: 0,
