@@ -13,6 +13,7 @@ import {
   readMigrationFolder,
   planMigrations,
   explainFailure,
+  explainReadOnly,
   MigrationError,
 } from './migration-folder.ts';
 import { type Connection, type ConnectionSource, type Queryable, withConnection } from '../connection.ts';
@@ -104,7 +105,7 @@ async function migrateOn(source: ConnectionSource, options: MigrateOptions): Pro
   const { folder = migrationsFolder, now, monthsAhead = 3, archives = builtInArchives } = options;
   const { lockWaitMs = 60_000, lockTimeoutMs = 1_000, attempts = 60 } = options;
   const migrations = await readMigrationFolder(folder);
-  return withMigrationLock(source, lockWaitMs, async (lost) =>
+  const work = async (lost: AbortSignal): Promise<MigrateReport> =>
     withConnection(source, async (connection) => {
       await assertSupported(connection);
       const applied = await knownMigrations(connection);
@@ -124,8 +125,13 @@ async function migrateOn(source: ConnectionSource, options: MigrateOptions): Pro
       const applicationTables = await readApplicationTables(connection);
       const fits = await inspectArchives(connection, archives, changes);
       return { applied: pending.map(({ tag }) => tag), roles, archives: fits, partitions, applicationTables };
-    }),
-  );
+    });
+  try {
+    return await withMigrationLock(source, lockWaitMs, work);
+  } catch (error) {
+    // Whichever step was the first to write: a server that takes no writes is none to migrate.
+    throw explainReadOnly(error);
+  }
 }
 
 async function isPartitionedBy(connection: Connection, table: TableName, column: string): Promise<boolean> {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { sqlState } from '../errors.ts';
+import { causes, sqlState } from '../errors.ts';
 
 /** The folder of `@spillway/migrations`, found as any package is: from source, from dist and where it is installed. */
 export const migrationsFolder: string = path.join(
@@ -122,6 +122,8 @@ export function planMigrations(migrations: readonly Migration[], applied: readon
  * - `out_of_order`: a migration is missing in the database although later ones are there.
  * - `unsupported_server`: Postgres is older than 14, or the database's encoding isn't UTF8.
  * - `name_taken`: a table, type or function of ours has the name of one that the database has already.
+ * - `read_only`: there is something to do, and the server takes no writes: it is a standby, or sessions of this user or database are
+ *   read only.
  * - `missing_privilege`: this user may not make or change what the message names.
  * - `lock_timeout`: another migrator held the lock all the time.
  * - `busy`: others held a lock on the table that the message names at every attempt.
@@ -133,11 +135,12 @@ export type MigrationErrorReason =
   | 'out_of_order'
   | 'unsupported_server'
   | 'name_taken'
+  | 'read_only'
   | 'missing_privilege'
   | 'lock_timeout'
   | 'busy';
 
-/** The database was not migrated, and not touched; after `busy` it has the migrations before the one that is named. */
+/** The database was not migrated, and not touched; after `busy` and `read_only` it has what was done before. */
 export class MigrationError extends Error {
   override readonly name: string = 'MigrationError';
   readonly code = 'migration_error' as const;
@@ -186,6 +189,17 @@ export function explainFailure(
     return new MigrationError('busy', text, tags, options);
   }
   return error;
+}
+
+const READ_ONLY = '25006';
+
+/** A {@link MigrationError} for a refusal to write, at any depth of the error; any other error as it is. */
+export function explainReadOnly(error: unknown): unknown {
+  if (![...causes(error)].some((one) => sqlState(one) === READ_ONLY)) return error;
+  const text =
+    'The server takes no writes: it is a standby, or default_transaction_read_only is on for this user or database. ' +
+    'Migrate the primary, or set it back (ALTER DATABASE … RESET default_transaction_read_only)';
+  return new MigrationError('read_only', text, [], { cause: error });
 }
 
 /** `public.rate_limits_v2` of the statement that makes or changes it; the first line of any other. */
