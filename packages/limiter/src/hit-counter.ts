@@ -46,7 +46,7 @@ export interface Hits {
 
 type CountingLimiter = Pick<Limiter, 'consume' | 'peek' | 'reward' | 'reset' | 'close'>;
 
-/** What there is from `start` on. */
+/** What there is from `init` on. */
 interface Running {
   readonly limiter: CountingLimiter;
   /** Hits by key that Redis didn't count. */
@@ -85,11 +85,14 @@ const MAX_UNCOUNTED = 10_000;
 const ABOVE_EVERY_LIMIT = Number.MAX_SAFE_INTEGER;
 
 /**
- * Counts hits in fixed windows, as these middlewares expect: a window begins with its first hit, and hits go on counting
- * past the middleware's limit, which only the middleware knows. So a refused hit is always reported above the limit, and
- * one that is taken back was counted: taking it back frees nothing that another hit used.
+ * What is the same in the stores of these middlewares. It counts hits in fixed windows, as they expect: a window begins with
+ * its first hit, and hits go on counting past the middleware's limit, which only the middleware knows. So a refused hit is
+ * always reported above the limit, and one that is taken back was counted: taking it back frees nothing that another hit used.
  */
 export class HitCounter {
+  /** All processes share the keys. */
+  readonly localKeys = false;
+  readonly prefix: string;
   readonly #options: HitCounterOptions;
   readonly #setup: HitCounterSetup;
   readonly #policy: string;
@@ -101,6 +104,7 @@ export class HitCounter {
   constructor(options: HitCounterOptions, setup: HitCounterSetup) {
     const { prefix = 'rl:', policy = setup.middleware } = options;
     if (prefix !== '') checkText('prefix', prefix, MAX_ACTION_BYTES - PREFIX_TAG.length - 1);
+    this.prefix = prefix;
     this.#options = options;
     this.#setup = setup;
     this.#policy = policy;
@@ -108,16 +112,16 @@ export class HitCounter {
   }
 
   /**
-   * Begins to count, once. Some middlewares only log what this throws, so all later calls fail with the same error.
-   * @throws {StoreReusedError} the second time.
+   * Called by the middleware, once. Some middlewares only log what this throws, so all later calls fail with the same error.
+   * @throws {StoreReusedError} when another middleware has this store already.
    * @throws {LimiterInputError} when an option or the window can't be used.
    */
-  start(windowMs: unknown): void {
+  init({ windowMs }: { readonly windowMs: number }): void {
     try {
       if (this.#running !== undefined) throw new StoreReusedError();
       const { prefix: _prefix, policy: _policy, deadlineMs = 100, ...rest } = this.#options;
       // A fraction of a ms can't be kept: rounded up, no window ends early.
-      const whole = typeof windowMs === 'number' ? Math.ceil(windowMs) : Number(undefined);
+      const whole = typeof windowMs === 'number' ? Math.ceil(windowMs) : Number.NaN;
       const policy = definePolicy({
         name: this.#policy,
         algorithm: 'fixed-window',
@@ -172,7 +176,7 @@ export class HitCounter {
   }
 
   /** Stops timers; the Redis client stays open. */
-  async close(): Promise<void> {
+  async shutdown(): Promise<void> {
     await this.#running?.limiter.close();
   }
 

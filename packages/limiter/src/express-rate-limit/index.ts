@@ -1,4 +1,4 @@
-import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter.ts';
+import { HitCounter, type HitCounterOptions } from '../hit-counter.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions;
@@ -18,49 +18,10 @@ export type SpillwayStoreOptions = HitCounterOptions;
  * app.use(rateLimit({ windowMs: 60_000, limit: 100, store: new SpillwayStore({ redis, prefix: 'api:' }) }));
  * ```
  */
-export class SpillwayStore {
-  /** All processes share the keys. */
-  readonly localKeys = false;
-  readonly prefix: string;
-  readonly #counter: HitCounter;
-
+export class SpillwayStore extends HitCounter {
+  /** @throws {LimiterInputError} when the prefix can't be used. */
   constructor(options: SpillwayStoreOptions) {
-    this.#counter = new HitCounter(options, { middleware: 'express-rate-limit', withoutRedis: 'reject' });
-    this.prefix = options.prefix ?? 'rl:';
-  }
-
-  /**
-   * Called by the middleware, once. express-rate-limit only logs what this throws, so all later calls fail with it too.
-   * @throws {StoreReusedError} when another middleware has this store already.
-   * @throws {LimiterInputError} when an option or the window can't be used.
-   */
-  init({ windowMs }: { readonly windowMs: number }): void {
-    this.#counter.start(windowMs);
-  }
-
-  /** Counts a hit. @throws {LimiterUnavailableError} */
-  increment(key: string): Promise<Hits> {
-    return this.#counter.increment(key);
-  }
-
-  /** Subtracts a hit. */
-  decrement(key: string): Promise<void> {
-    return this.#counter.decrement(key);
-  }
-
-  /** The count as it is. @throws {LimiterUnavailableError} */
-  get(key: string): Promise<Hits | undefined> {
-    return this.#counter.get(key);
-  }
-
-  /** Forgets a key. @throws {LimiterUnavailableError} */
-  resetKey(key: string): Promise<void> {
-    return this.#counter.resetKey(key);
-  }
-
-  /** Stops timers; the Redis client stays open. */
-  shutdown(): Promise<void> {
-    return this.#counter.close();
+    super(options, { middleware: 'express-rate-limit', withoutRedis: 'reject' });
   }
 }
 

@@ -1,5 +1,5 @@
 import { oneOf } from '../checks.ts';
-import { HitCounter, type HitCounterOptions, type Hits } from '../hit-counter.ts';
+import { HitCounter, type HitCounterOptions } from '../hit-counter.ts';
 
 /** Where the hits are counted. */
 export type SpillwayStoreOptions = HitCounterOptions & {
@@ -21,50 +21,11 @@ export type SpillwayStoreOptions = HitCounterOptions & {
  * app.use(rateLimiter({ windowMs: 60_000, limit: 100, keyGenerator, store: new SpillwayStore({ redis, prefix: 'api:' }) }));
  * ```
  */
-export class SpillwayStore {
-  /** All processes share the keys. */
-  readonly localKeys = false;
-  readonly prefix: string;
-  readonly #counter: HitCounter;
-
+export class SpillwayStore extends HitCounter {
+  /** @throws {LimiterInputError} when the prefix or `onUnavailable` can't be used. */
   constructor({ onUnavailable = 'open', ...options }: SpillwayStoreOptions) {
     oneOf('onUnavailable', onUnavailable, ['open', 'closed']);
-    this.#counter = new HitCounter(options, { middleware: 'hono-rate-limiter', withoutRedis: onUnavailable });
-    this.prefix = options.prefix ?? 'rl:';
-  }
-
-  /**
-   * Called by the middleware, once.
-   * @throws {StoreReusedError} when another middleware has this store already.
-   * @throws {LimiterInputError} when an option or the window can't be used.
-   */
-  init({ windowMs }: { readonly windowMs: number }): void {
-    this.#counter.start(windowMs);
-  }
-
-  /** Counts a hit. */
-  increment(key: string): Promise<Hits> {
-    return this.#counter.increment(key);
-  }
-
-  /** Subtracts a hit. */
-  decrement(key: string): Promise<void> {
-    return this.#counter.decrement(key);
-  }
-
-  /** The count as it is. @throws {LimiterUnavailableError} */
-  get(key: string): Promise<Hits | undefined> {
-    return this.#counter.get(key);
-  }
-
-  /** Forgets a key. @throws {LimiterUnavailableError} */
-  resetKey(key: string): Promise<void> {
-    return this.#counter.resetKey(key);
-  }
-
-  /** Stops timers; the Redis client stays open. */
-  shutdown(): Promise<void> {
-    return this.#counter.close();
+    super(options, { middleware: 'hono-rate-limiter', withoutRedis: onUnavailable });
   }
 }
 
