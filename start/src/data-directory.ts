@@ -11,7 +11,7 @@ export interface DataDirectory {
   readonly lock: Lock;
 }
 
-/** Says that a directory is ours, and may be wiped when somebody asks for it. */
+/** Says that a directory is ours, and may be wiped with `--fresh`. */
 const MARKER = '.spillway';
 const LOCK = 'lock';
 
@@ -19,7 +19,7 @@ const LOCK = 'lock';
  * Opens the directory in which the servers keep their data; makes it where it is missing.
  * @param fresh whether to wipe it first
  * @throws {DataDirectoryError} `in_use` while another copy runs on it; `not_ours` when it holds something without the
- *   marker that we leave, so that a mistyped path never costs somebody's files.
+ *   marker that we leave, so that a mistyped path never deletes other files.
  */
 export async function openDataDirectory(directory: string, fresh: boolean): Promise<DataDirectory> {
   await mkdir(directory, { recursive: true });
@@ -145,7 +145,7 @@ async function write(file: string, holder: Holder): Promise<void> {
   await writeFile(file, `${JSON.stringify(holder)}\n`);
 }
 
-/** What can't be read was not written by us, or by a disk that was full: it keeps nobody out. */
+/** What can't be read was not written by us, or by a disk that was full: it locks nothing. */
 async function read(file: string): Promise<Holder | 'none'> {
   try {
     const value: unknown = JSON.parse(await readFile(file, 'utf8'));
@@ -155,7 +155,7 @@ async function read(file: string): Promise<Holder | 'none'> {
   }
 }
 
-/** Nobody: no process has this number. */
+/** No process has this number. */
 const unknownHolder: Holder = { owner: { pid: 2 ** 30, born: '' }, servers: [] };
 
 function isHolder(value: unknown): value is Holder {

@@ -14,7 +14,7 @@ export function summary(addresses: Addresses, options: { readonly searchPath: st
   const { port, redisUrl, postgresUrl, dataDir, adminKey } = addresses;
   const hasPsql = isOnPath('psql', options.searchPath);
   const program = `node ${path.relative(options.cwd, queryProgram)}`;
-  // The URL of somebody else's server may hold a password: the shell fills it in, not the screen.
+  // The URL of a server that was given may hold a password: the shell fills it in, not the screen.
   const url = hidden(postgresUrl) === postgresUrl ? `'${postgresUrl}'` : '"$DATABASE_URL"';
   const query = (sql: string): string => (hasPsql ? `psql ${url} -c "${sql}"` : `${program} ${url} "${sql}"`);
   const hint = hasPsql

@@ -8,7 +8,7 @@ import { runScaleTest } from './run.ts';
 /** All of the teardown after a signal, whatever hangs. What is left then ends with its channel, or by its own guard. */
 const EXIT_DEADLINE_MS = 10_000;
 
-/** Somebody wants the run to end before it has. */
+/** A signal ends the run early. */
 class StopRequest extends Error {
   readonly code = 'stopped';
   override readonly name = 'StopRequest';

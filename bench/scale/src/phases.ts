@@ -60,7 +60,7 @@ export interface Soak {
   readonly seconds: number;
 }
 
-/** The profile's load for a long time, with an outage of the provider in each round; before and after it nobody asks, and all is counted. */
+/** The profile's load for a long time, with an outage of the provider in each round; before and after it no user sends, and everything is counted. */
 export async function playSoak(context: RunContext): Promise<Soak> {
   const { soak, signal } = { ...context, ...context.plan };
   if (soak === undefined) throw new Error('the plan is of no soak');

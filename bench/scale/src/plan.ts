@@ -4,11 +4,11 @@ import { auth, generation, standard } from '@spillway/limiter';
  * A run in phases:
  *
  * - connect: users connect, a few hundred at a time.
- * - steady:  everybody does what the profile says. What the capacity table promises is measured here.
+ * - steady:  all users send at the profile's rates. What the capacity table promises is measured here.
  * - faults:  the same traffic with generations at a rate that trips a breaker. The provider fails for a third of it; one
  *            application process and one worker are killed.
  * - ramp:    everything doubles step by step until the machine has no more to give or the time is up.
- * - drain:   nobody sends any more; what is on its way arrives, and the answers are compared with the stored rows.
+ * - drain:   users stop sending; what is on its way arrives, and the answers are compared with the stored rows.
  */
 
 /** Parts of a run in which users send requests. */
@@ -50,7 +50,7 @@ const HOUR_MS = 3_600_000;
 
 /**
  * A decision may take as long as the machine is slow: the test wants to know whether decisions are right, and one that is made
- * without Redis is nobody's.
+ * without Redis can't be checked.
  */
 export const DECISION_DEADLINE_MS = 10_000;
 
@@ -68,7 +68,7 @@ export interface SoakPlan {
   /** Between two outages of the provider. */
   readonly roundMs: number;
   readonly outageMs: number;
-  /** How long nobody asks before a census: in a long soak until the windows have expired. */
+  /** How long users pause before a census: in a long soak until the windows have expired. */
   readonly restMs: number;
 }
 

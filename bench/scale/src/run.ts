@@ -28,7 +28,7 @@ import { checkBlocks, checkFlushLag, checkTransitions } from './verify/trail.ts'
 export async function runScaleTest(options: RunOptions): Promise<Report> {
   const { plan, onProgress } = options;
   await allowOpenFiles(plan.profile.users);
-  // A process that dies although nobody killed it ends the run as a signal does: whatever is waited for may never come.
+  // A process that dies without being killed by the run ends it as a signal does: whatever is waited for may never come.
   const mishap = new AbortController();
   const signal = AbortSignal.any([options.signal, mishap.signal]);
   const onFailure = (error: unknown): void => mishap.abort(error);

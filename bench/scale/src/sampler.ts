@@ -14,7 +14,7 @@ export interface Sampler {
 
 const EVERY_MS = 1_000;
 
-/** A server that is gone ends the run: nobody waits for it to come back. */
+/** A server that is gone ends the run: it does not wait for its return. */
 const observing = {
   server: { maxRetriesPerRequest: 3 },
   cluster: { redisOptions: { maxRetriesPerRequest: 3 } },

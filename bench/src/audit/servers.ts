@@ -4,7 +4,7 @@ import { outboxKeys, shardOf, shardTag } from '@spillway/redis';
 import type { WorkerLogger } from '@spillway/worker';
 import { Redis } from 'ioredis';
 
-/** A Redis and a Postgres that nobody else uses. */
+/** A Redis and a Postgres for this section alone. */
 export interface Servers {
   readonly redisUrl: string;
   readonly redis: Redis;

@@ -11,7 +11,7 @@ export interface HealthyLoad {
   readonly commandsPerThousandCalls: number;
   /** Of them, those that the process sent; the others are the scripts' own. */
   readonly sentPerThousandCalls: number;
-  /** Commands a second when nobody calls. */
+  /** Commands a second while no calls are made. */
   readonly idleCommandsPerSecond: number;
 }
 

@@ -68,7 +68,7 @@ export function makeInstance(url: string): Instance {
   };
 }
 
-/** Ms by a clock that all processes of a machine share and that nobody sets. */
+/** Ms by a clock that all processes of a machine share and that is never set. */
 export function now(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -28,7 +28,7 @@ export interface Case {
 /** The policies below. */
 export type PolicyName = 'fixed-window' | 'sliding-log' | 'no-lease' | 'leases';
 
-/** Nobody is refused under any: a denial costs less, and would flatter the single subject. */
+/** None of them refuses a request: a refusal costs less, and would make the single subject look cheaper. */
 const HOT = { limit: 100_000_000, windowMs: 60_000 } as const;
 const policies = [
   definePolicy({ name: 'fixed-window', ...HOT, algorithm: 'fixed-window' }),
@@ -39,7 +39,7 @@ const policies = [
 
 const ROUNDS = 3;
 
-/** Many subjects, and a single one that everybody wants. */
+/** Many subjects, and a single one that all requests ask for. */
 export const spreadCases: readonly Case[] = [
   { policy: 'fixed-window', subjects: 10_000, decisions: 60_000 },
   { policy: 'sliding-log', subjects: 10_000, decisions: 60_000 },

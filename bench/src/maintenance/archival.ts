@@ -62,7 +62,7 @@ async function fill(db: Queryable, rows: number): Promise<void> {
 type Connection = Parameters<typeof archiveRows>[0];
 type Moved = Pick<ArchiveRowsReport, 'moved' | 'longestBatchMs'>;
 
-/** What Postgres does at least: it stores all rows and deletes them, with nothing checked and nobody let in between. */
+/** What Postgres does at least: it stores all rows and deletes them in one transaction, without checks and without pauses for other statements. */
 async function moveBare(db: Connection): Promise<Moved> {
   const started = performance.now();
   await db.query('BEGIN');

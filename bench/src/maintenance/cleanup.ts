@@ -6,7 +6,7 @@ import { quantile } from '../section.ts';
 export interface CleanupResult {
   readonly rows: number;
   readonly rowsPerSecond: number;
-  /** The same rows by a single DELETE that nobody may disturb. */
+  /** The same rows by a single DELETE, with no other statements running. */
   readonly bareRowsPerSecond: number;
   readonly batches: number;
   /** The longest that locks were held: a whole transaction, with its commit. */

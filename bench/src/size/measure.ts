@@ -108,7 +108,7 @@ export function entriesOf(name: string): readonly string[] {
 /** What each entry and each peer takes. */
 export type Sizes = Readonly<Record<string, Size>>;
 
-/** An entry may grow by so much before somebody has to say that it may. */
+/** An entry may grow by this share before its new size must be committed. */
 export const TOLERANCE = 0.03;
 
 /** What has grown, or was never measured; one sentence for each. */

@@ -73,7 +73,7 @@ export const outcomeCases: Readonly<Record<string, () => readonly Given[]>> = {
         new Error('wrapped', { cause: timeUp }),
         new Named('AbortError', { cause: timeUp }),
       ),
-  'any: an `AbortError`: somebody on this side wanted the answer no more': () =>
+  "any: an `AbortError`: the caller's side gave up the answer": () =>
     threw(abort, new Named('AbortError', { code: 'ABORT_ERR' }), new Named('CanceledError', { code: 'ERR_CANCELED' })),
   "any: the caller's `signal` was aborted": () => [{ threw: new Error('x'), callerAborted: true }],
   'any: a refusal by a breaker, limiter, bulkhead or queue, or an error that it is the cause of': () =>

@@ -33,7 +33,7 @@ function userName(): string {
  * - `ok` 0: done.
  * - `failed` 1: failed.
  * - `usage` 2: the command line or a variable is wrong; nothing was done.
- * - `partial` 3: done in part, or somebody else is doing it; run it again.
+ * - `partial` 3: done in part, or another process is doing it; run it again.
  * - `unhealthy` 4: `doctor` found something to change, or `audit reconcile` something missing.
  * - `unavailable` 5: Redis or Postgres can't be reached.
  */

@@ -21,7 +21,7 @@ export async function withLive<Result>(
   });
 }
 
-/** Connects for one command, where `DATABASE_URL` leads unless another URL is given. Statements may take as long as they need: somebody is watching. */
+/** Connects for one command, where `DATABASE_URL` leads unless another URL is given. Statements have no time limit: a person is watching. */
 export async function withPool<T>(
   { env }: CliContext,
   work: (pool: ConnectionSource & Queryable) => Promise<T>,
@@ -60,7 +60,7 @@ export function serversOf(redis: Redis | Cluster): readonly Redis[] {
 }
 
 /**
- * Runs `work` on a connection that tries once and doesn't come back: somebody is waiting.
+ * Runs `work` on a connection that is tried once, without reconnecting: a person is waiting.
  * @throws {RedisUnavailableError} when there is no connection, or no more.
  */
 export async function withRedis<T>(

@@ -234,7 +234,7 @@ export function parseKey(text: string): ApiKeyParts | undefined {
 
 /**
  * SHA-256, and no slow hash such as bcrypt on purpose: those make guessing a password dear, and 256 random bits can't be
- * guessed at any price. What a slow hash would do here is let anybody burn our CPU with made-up keys.
+ * guessed at any price. A slow hash here would let any client use up CPU with made-up keys.
  */
 function hashSecret(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();

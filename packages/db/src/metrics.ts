@@ -110,7 +110,7 @@ const names = new Set([
 ]);
 
 /**
- * Whether a metric's name is one of those that the worker records: alerts and the dashboard go by them, so nobody else may
+ * Whether a metric's name is one of those that the worker records: alerts and the dashboard go by them, so no other role may
  * write them.
  */
 export function isReservedMetric(name: string): boolean {

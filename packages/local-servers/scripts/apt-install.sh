@@ -11,7 +11,7 @@ exec 9>/run/spillway-apt.lock
 flock 9
 { command -v "$program" >/dev/null || [ -e "$program" ]; } && exit 0
 
-# Debian starts a service as soon as it is installed, and at every boot; nobody asked for that. 101 means
+# Debian starts a service as soon as it is installed, and at every boot, which is not wanted here. 101 means
 # "not allowed". A file with our marker is left over from an install that was killed.
 if [ ! -e "$policy" ] || grep -qF "$marker" "$policy"; then
   printf '#!/bin/sh\n%s\nexit 101\n' "$marker" > "$policy"

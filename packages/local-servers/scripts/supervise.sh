@@ -14,7 +14,7 @@ exec 4<&0 0</dev/null
 
 "$@" 3>&- 4<&- &
 server=$!
-# Nobody reads our reports any more once the parent is dead; writing one must not be the end of us.
+# Once the parent is dead no process reads our reports; writing one must not end this script.
 trap '' PIPE
 echo "pid $server" >&3
 

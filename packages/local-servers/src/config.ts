@@ -34,7 +34,7 @@ export function readConfig(env: Environment = process.env): LocalServersConfig {
 }
 
 /**
- * What runs the servers: Docker containers, local processes, or somebody else (their addresses come from
+ * What runs the servers: Docker containers, local processes, or the user (their addresses come from
  * `REDIS_URL` and `DATABASE_URL`, and they are never stopped by us).
  */
 export type Stack = 'containers' | 'local' | 'external';

@@ -17,7 +17,7 @@ export function isRunning({ pid, born }: ProcessIdentity): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {
-    // Not permitted to send a signal means that there is somebody.
+    // EPERM means that the process exists.
     if (!(error instanceof Error && Reflect.get(error, 'code') === 'EPERM')) return false;
   }
   const now = birth(pid);

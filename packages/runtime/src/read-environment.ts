@@ -110,7 +110,7 @@ export const logLevel: z.ZodType<LogLevel> = z.enum(LOG_LEVELS, `one of ${LOG_LE
 
 /**
  * A whole number from `minimum` to `maximum`, both included, in plain digits. `Number()` alone would also read `0x10`,
- * `1e3` and blanks, which nobody means.
+ * `1e3` and blanks, which are never meant.
  */
 export function wholeNumber(minimum: number, maximum: number): z.ZodType<number, string> {
   const message = `a whole number from ${minimum} to ${maximum}`;

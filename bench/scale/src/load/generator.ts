@@ -125,7 +125,7 @@ export class Generator {
     this.#tell({ kind: 'paused' });
   }
 
-  /** Nobody sends any more; waits for answers and connections. */
+  /** Stops sending; waits for answers and connections. */
   async #settle(): Promise<void> {
     this.#virtualUsers?.stop();
     const end = performance.now() + DRAIN_MS;
@@ -178,7 +178,7 @@ process.on('message', (command: LoadCommand) => {
   if (command.kind === 'connect') plan = command.plan;
   generator.obey(command, plan);
 });
-// The parent is gone: nobody is left to report to.
+// The parent is gone: there is nowhere to report to.
 process.on('disconnect', () => process.exit(0));
 // Ctrl-C reaches the whole group; the parent ends us when it has what it wants.
 process.on('SIGINT', () => undefined);

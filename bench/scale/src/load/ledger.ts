@@ -10,7 +10,7 @@ export interface FaultReport {
   readonly receivedMs: number;
 }
 
-/** A block that somebody saw begin. */
+/** A block that a user saw begin. */
 export interface BlockReport extends SeenBlock {
   readonly user: number;
   readonly kind: Kind;

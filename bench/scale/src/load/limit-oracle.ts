@@ -12,7 +12,7 @@ import type { LimitRule } from '../plan.ts';
  * - Too many: a user has one request under way at a time, so the order of decisions is known. Then the earliest
  *   possible moment of the k-th admission is the latest of: when it was sent, the moment of the one before, and one
  *   window after the (k - limit)-th. If that is after its answer, no possible history keeps the limit. This is not only
- *   sound but complete: when it accuses nobody, those earliest moments are themselves a history without a fault.
+ *   sound but complete: when it reports no fault, those earliest moments are themselves a history without a fault.
  * - Admitted in a block: a block that surely began at a refusal lasts at least from that refusal's answer until
  *   `sent + block`; an admission that lies in between as a whole was wrong.
  * - Refused within limits: counts the admissions that may still have been in the window, `received > sent of the

@@ -9,7 +9,7 @@ export type LoadCommand =
   | { readonly kind: 'phase'; readonly phase: LoadPhase; readonly factor: number }
   /** No requests until the next phase: waits for the answers to those under way, then tells. */
   | { readonly kind: 'pause' }
-  /** No more requests: waits for the answers to those under way and for everybody to be connected, then reports. */
+  /** No more requests: waits for the answers to those under way and for all users to be connected, then reports. */
   | { readonly kind: 'drain' }
   | { readonly kind: 'vitals' };
 
@@ -71,7 +71,7 @@ export interface PhaseTotals {
   readonly uncorrected: readonly [Percentiles, Percentiles, Percentiles];
 }
 
-/** What came over users' connections and was no answer, or none that anybody had asked for. */
+/** What came over users' connections and was no answer, or an answer without a request. */
 export interface Garbled {
   readonly count: number;
   /** The first ones. */

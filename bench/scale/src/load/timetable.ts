@@ -13,7 +13,7 @@ export class Timetable {
     this.#tick = Math.floor(nowMs / tickMs);
   }
 
-  /** Enters somebody; gives the moment for which, never one that has been collected. */
+  /** Enters a user; gives the moment for which, never one that has been collected. */
   enter(who: number, atMs: number): number {
     const tick = Math.max(this.#tick + 1, Math.ceil(atMs / this.#tickMs));
     const others = this.#due.get(tick);
@@ -22,12 +22,12 @@ export class Timetable {
     return tick * this.#tickMs;
   }
 
-  /** Forgets everybody. */
+  /** Forgets all users. */
   clear(): void {
     this.#due.clear();
   }
 
-  /** Calls `visit` for everybody who has become due, in order of time. */
+  /** Calls `visit` for each user who has become due, in order of time. */
   collect(nowMs: number, visit: (who: number, intendedMs: number) => void): void {
     const now = Math.floor(nowMs / this.#tickMs);
     while (this.#tick < now) {

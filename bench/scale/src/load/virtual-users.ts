@@ -103,7 +103,7 @@ export class VirtualUsers {
     this.#signIns.setRate(nowMs, signInRate * factor);
   }
 
-  /** Nobody sends until the next phase; what is under way is still told. */
+  /** No user sends until the next phase; answers under way are still reported. */
   stop(): void {
     this.#stopped = true;
   }

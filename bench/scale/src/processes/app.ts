@@ -98,7 +98,7 @@ app.onError(circuitOpenHandler((error, context) => context.json({ error: error.m
 const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: config.port }, ({ port }) =>
   tell({ kind: 'listening', port }),
 );
-// Longer than anybody thinks between two requests, as behind any load balancer.
+// Longer than any user's pause between two requests, as behind any load balancer.
 if ('keepAliveTimeout' in server) server.keepAliveTimeout = IDLE_MS;
 // Node answers 408 to a connection over which no request came within this time of its opening, a minute by default. Of
 // ten thousand users who read four times a minute, a hundred and eighty have not asked for anything by then.

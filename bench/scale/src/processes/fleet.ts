@@ -24,7 +24,7 @@ export interface Fleet {
   /** Kills an application process (kill -9) and starts another in its place, as a supervisor would. */
   replaceApp(index: number): Promise<void>;
   replaceWorker(index: number): Promise<void>;
-  /** Kills all of them: what they knew has been verified by then, or nobody wants to know. */
+  /** Kills all of them: what they knew has been verified by then, or is no longer needed. */
   stop(): Promise<void>;
 }
 
@@ -41,7 +41,7 @@ export interface FleetOptions {
   readonly stack: Stack;
   /** Told of the breaker's state after each transition, by every process. */
   readonly onBreaker: (heard: HeardState) => void;
-  /** Told of a process that ended by itself, or by anybody else. */
+  /** Called when a process ended that the run did not end. */
   readonly onDeath: (death: ChildError) => void;
   /** Aborted, it kills all that was started, and whatever would be started yet. */
   readonly signal: AbortSignal;
@@ -81,7 +81,7 @@ export async function startFleet({ plan, stack, onBreaker, onDeath, signal }: Fl
       PORT: String(apiPort),
       // Few processes stand for a fleet here: they may report as often as they like.
       SPILLWAY_API_REQUESTS_PER_MINUTE: '0',
-      // As the application's own: a decision that is made without Redis is nobody's.
+      // As the application's own: a decision that is made without Redis can't be checked.
       SPILLWAY_API_DEADLINE_MS: String(DECISION_DEADLINE_MS),
     });
     const startWorker = (index: number): ProgramProcess =>

@@ -15,7 +15,7 @@ const server = createServer((request, response) => {
     else response.end(`https://images.example/${randomUUID()}`);
   }, delayMs);
 });
-// Short, so that connections which nobody needs any more are closed when a soak counts them.
+// Short, so that idle connections are closed when a soak counts them.
 server.keepAliveTimeout = 5_000;
 server.listen(0, '127.0.0.1', () => {
   const address = server.address();

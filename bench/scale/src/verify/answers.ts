@@ -60,7 +60,7 @@ export interface SurvivalOptions {
   readonly rows: StoredRows;
 }
 
-/** Nothing that anybody was told has happened is gone, and everybody is back. */
+/** Everything that was reported to users is stored, and all users are connected again. */
 export function checkSurvival({ plan, connections, phases, garbled, ledger, rows }: SurvivalOptions): readonly Check[] {
   const served = sum(phases, ({ outcomes, flood }) => outcomes[GENERATE].served + flood[GENERATE].served);
   // It may have been stored before the answer got lost, and may not.

@@ -4,7 +4,7 @@ import { FLEET_ROLE, type Stack } from '../stack.ts';
 import type { Vitals } from '../vitals.ts';
 import type { Check } from './capacity.ts';
 
-/** What processes and servers hold at a moment at which nobody asks for anything. */
+/** What processes and servers hold at a moment without requests. */
 export interface Census {
   /** By process id. */
   readonly vitals: ReadonlyMap<number, Vitals & { readonly name: string }>;

@@ -16,7 +16,7 @@ export interface StoredRows {
   /** What each tells. */
   readonly gaps: readonly string[];
   readonly deadLetters: number;
-  /** Events that are still on their way although nobody sends any more. */
+  /** Events that are still on their way after users stopped sending. */
   readonly onTheWay: number;
 }
 

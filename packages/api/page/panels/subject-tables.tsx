@@ -76,7 +76,7 @@ export function SubjectTables({ found, nowMs, onChanged }: SubjectTablesProps): 
       )}
       <p class="about">
         {used.length === 0 ? `Nothing is used in ${count(unused)} windows` : `Nothing is used in ${count(unused)} more`}
-        : every policy with its default action, the action asked for, and those that somebody was blocked for lately.
+        : every policy with its default action, the action asked for, and those with a recent block.
         {found.windowsLeftOut > 0 ? ` ${count(found.windowsLeftOut)} more were not looked at.` : ''}
       </p>
       <h3>Overrides</h3>

@@ -93,7 +93,7 @@ export function Gaps({ panel, nowMs, mayChange }: GapsProps): JSX.Element {
   return (
     <Panel
       title="Gaps in the trail"
-      about="Those that nobody has resolved, the last found first; 20 at most."
+      about="Gaps that are not resolved, the newest first; 20 at most."
       panel={panel}
       wide
     >

@@ -5,7 +5,7 @@ import type { ApiEnv, Principal, Authenticator, Verdict } from '../openapi/api-a
 import { problem } from '../problems.ts';
 
 /*
- * The API limits itself twice. Before anybody is known: an address that sends many credentials that are not valid gets 429 for the
+ * The API limits itself twice. Before the credential is known: an address that sends many credentials that are not valid gets 429 for the
  * rest of its minute, in this process and without Redis, since a signature costs more to check than to make up. What is known to be
  * valid goes on from the same address: others may be behind it. Behind the guard: each key and each subject of JWTs has so many
  * requests a minute, counted in Redis by the limiter itself. Requests for decisions and of breakers are not counted: their number is

@@ -39,7 +39,7 @@ import { omitUndefined, finite } from '../openapi/fields.ts';
 interface SnapshotDeps {
   readonly db: Queryable;
   readonly logger: ApiLogger;
-  /** The policies in code, to filter by before any of them blocked somebody. */
+  /** The policies in code, so that a filter can name them before they have blocked a subject. */
   readonly tiers: readonly string[];
 }
 

@@ -46,7 +46,7 @@ export interface ApiEnv {
 /** The API as a Hono application that knows its own OpenAPI document. */
 export type ApiApp = OpenAPIHono<ApiEnv>;
 
-/** The routes that end in a name of somebody else's making, which may hold slashes. */
+/** The routes that end in a name chosen by clients, which may contain slashes. */
 const named = [/^(\/v1\/breakers\/)(.+)()$/su, /^(\/v1\/metrics\/)(.+)(\/stats)$/su];
 
 /**

@@ -195,7 +195,7 @@ function every(runtime: Runtime, ms: number, work: () => void): () => void {
 
 /**
  * Puts a fallback behind a run: for a refusal, a timeout and whatever the function throws. The caller's own abort stays an
- * abort, since nobody waits for a value then; a signal whose time was up is a timeout. The breaker counts the call as it went, not as it was saved.
+ * abort, since no caller waits for a value then; a signal whose time was up is a timeout. The breaker counts the call as it went, not as it was saved.
  */
 export async function withFallback<T>(run: Promise<T>, fallback: Fallback<T>, signal?: AbortSignal): Promise<T> {
   try {

@@ -77,7 +77,7 @@ export function isTimeout(link: unknown): boolean {
   return textMember(member(member(member(link, 'config'), 'signal'), 'reason'), 'name') === 'TimeoutError';
 }
 
-/** Somebody on this side wanted the answer no more. */
+/** The caller's side gave up the answer. */
 function isAbort(link: unknown): boolean {
   if (ABORT_NAMES.has(textMember(link, 'name')) || ABORT_CODES.has(textMember(link, 'code'))) return true;
   return textMember(member(link, 'constructor'), 'name') === 'APIUserAbortError';

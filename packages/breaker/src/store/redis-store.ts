@@ -72,7 +72,7 @@ function textOf(reply: unknown): string {
 /** Breakers in Redis. */
 export interface RedisStore extends BreakerStore {
   /**
-   * {@link BreakerStore.poll} for somebody who keeps what was seen: for each shard the first line of its change log. It is brought
+   * {@link BreakerStore.poll} for a caller that keeps what was seen: for each shard the first line of its change log. It is brought
    * up to date here.
    */
   pollSince<K extends Known>(known: readonly K[], seen: Map<number, string>): Promise<PollAnswer<K>>;

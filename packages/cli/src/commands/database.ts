@@ -38,7 +38,7 @@ export function migrateCommand({ env, output }: CliContext): Command {
     });
 }
 
-/** A server that lets nobody make roles is no failure: everything works as the owner too, only with more rights than needed. */
+/** A server that forbids creating roles is no failure: everything works as the owner too, only with more rights than needed. */
 function roleLines({ created, missing, refused, exposed }: RolesReport): string[] {
   return [
     ...(created.length === 0 ? [] : [`Made roles ${created.join(', ')}.`]),

@@ -142,7 +142,7 @@ async function dropPolicies(connection: Connection, child: string): Promise<void
 }
 
 /**
- * Drops the archive's months that stand in a partition's way: made ahead, and empty. Nobody reads an old month that has no rows,
+ * Drops the archive's months that stand in a partition's way: made ahead, and empty. An old month without rows is not read,
  * but the lock is the archive's. Call it inside a transaction in UTC with a lock_timeout and row_security off.
  * @throws {UnfitError} when one has rows, or is none of those that Spillway makes.
  */

@@ -11,7 +11,7 @@ export interface ArchiveChange {
   readonly created: boolean;
   /** Columns that it lacked. */
   readonly addedColumns: readonly string[];
-  /** Postgres' words when this user may not, or somebody has the table locked; undefined when nothing was in the way. */
+  /** Postgres' words when this user may not, or another session has locked the table; undefined when nothing was in the way. */
   readonly refused: string | undefined;
 }
 

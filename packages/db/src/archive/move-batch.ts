@@ -115,7 +115,7 @@ export function nextBatchSize(last: { readonly size: number; readonly durationMs
  * Makes the mover of a table: pick, delete and store in one statement, so that a row is in exactly one of the two tables
  * whenever anything dies.
  *
- * Rows that somebody has locked are skipped, and picked later. Rows are found by ctid, which can't change once they are
+ * Rows that another transaction has locked are skipped, and picked later. Rows are found by ctid, which can't change once they are
  * locked; ONLY, because a child table's ctid means another row. In a partitioned table they are found by partition and ctid, and
  * through the table itself: a partition has policies and grants of its own. There is no ON CONFLICT: a row that the target refuses
  * must not be deleted, and a trigger or rule there that swallows rows shows in the counts. A refused row fails its batch;

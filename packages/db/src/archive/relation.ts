@@ -143,7 +143,7 @@ export async function rowSecurityProblem(
   const who = quote(found.who);
   return (
     `row-level security of ${table.schema}.${table.name} may hide rows from ${found.who}: ` +
-    // Not `spillway`: that policy says that the table is Spillway's own, to be closed to everybody else.
+    // Not `spillway`: that policy says that the table is Spillway's own, to be closed to all other roles.
     `CREATE POLICY spillway_archival ON ${name} TO ${who} USING (true) WITH CHECK (true), or ALTER ROLE ${who} BYPASSRLS`
   );
 }

@@ -15,7 +15,7 @@ const ATTEMPTS = 20;
 
 /**
  * Deletes rows by age while others insert. Each batch is a transaction that is undone when it takes longer than `maxLockMs`; rows
- * that somebody has locked are left for later. Of a partitioned table whole partitions are dropped, once all their rows are old.
+ * that another transaction has locked are left for later. Of a partitioned table whole partitions are dropped, once all their rows are old.
  *
  * Needs one connection outside a transaction; a transaction pooler is fine.
  * @throws {InvalidOptionError} for an option that can't work.

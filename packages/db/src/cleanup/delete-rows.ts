@@ -83,7 +83,7 @@ const MARK = 'spillway: rows are too old, to be dropped';
 /**
  * What {@link cleanUpRows} does to a partitioned table: partitions whose rows are all older than the cutoff are dropped, so that
  * rows stay up to one partition's width longer. DETACH CONCURRENTLY keeps neither readers nor writers waiting; what it leaves is
- * a table by itself, whose DROP concerns nobody.
+ * a separate table, whose DROP takes no lock that others wait for.
  * @throws {PartitionError} when the table isn't partitioned by range on the rule's column.
  */
 export async function dropOldPartitions(

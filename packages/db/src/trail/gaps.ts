@@ -108,7 +108,7 @@ export async function listGaps(db: Queryable, options: ListGapsOptions = {}): Pr
 /** The result of resolving a gap. */
 export type GapResolution =
   | { readonly kind: 'resolved'; readonly gap: StoredGap }
-  /** Somebody was first: nothing was changed. */
+  /** Another request was first: nothing was changed. */
   | { readonly kind: 'resolved_before'; readonly gap: StoredGap }
   | { readonly kind: 'unknown' };
 

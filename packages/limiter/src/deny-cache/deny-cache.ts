@@ -42,7 +42,7 @@ export interface DenyCache {
  * a request of another cost asks the store.
  *
  * What is remembered answers as long as the bus is known to hear of unblocked and reset windows. Else Redis is asked: a
- * message that got lost refuses nobody for more than a second and a half. Only when Redis doesn't answer either, what is
+ * lost message causes wrong refusals for at most a second and a half. Only when Redis doesn't answer either, what is
  * remembered applies until the block's end. After a reconnect all is
  * forgotten, and an answer that was under way while a message came is not remembered.
  *
@@ -85,7 +85,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
       askedAtMs,
     ) {
       if (policy.mode === 'shadow' || blockedUntilMs === undefined) return;
-      // The first block opens the subscription: who never blocks anybody needs none.
+      // The first block opens the subscription: a limiter that never blocks needs none.
       bus.start();
       if (askedAtMs >= bus.freshUntil) return;
       const leftMs = blockedUntilMs === Infinity ? Infinity : blockedUntilMs - (resetAtMs - resetAfterMs);

@@ -29,7 +29,7 @@ let configured: FetchRateLimit | undefined;
 /**
  * Sets once, at start, the limiter of {@link applyRateLimit}, the subject, and the headers of refusals. Another call
  * replaces what was said.
- * @example On Supabase: who signed in counts by the token, everybody else by the address that the platform's proxy names
+ * @example On Supabase: signed-in users count by the token, all others by the address that the platform's proxy names
  * ```ts
  * configureRateLimit({ limiter, identify: byJwtSubject({ verify }), refusalHeaders: corsHeaders });
  * ```

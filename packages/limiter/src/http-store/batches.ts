@@ -105,7 +105,7 @@ interface Known {
 
 /** Blocks that this process knows of. */
 export interface RememberedBlocks {
-  /** The refusal of a request, as long as nobody has to be asked again. */
+  /** The refusal of a request, as long as the API need not be asked again. */
   refuse(request: StoreRequest): Decision | undefined;
   /** The same until the block's end: for as long as the API is away. */
   until(request: StoreRequest): Decision | undefined;

@@ -74,7 +74,7 @@ export interface Outcome {
 export function carryOut(result: RateLimitResult, response: ServerResponse, { onRefused, chargeIf }: Outcome): boolean {
   if (result.kind === 'pass' && result.slots !== undefined) releaseAfter(response, result.slots.keep());
   if (result.kind === 'pass' && chargeIf !== undefined) refundAfter(response, result, chargeIf);
-  // Somebody was faster, such as a timeout: there is nothing left to say.
+  // The response has been sent already, for example by a timeout.
   if (response.headersSent) return false;
   if (result.kind === 'refused') for (const name of ALL_HEADERS) response.removeHeader(name);
   for (const [name, value] of Object.entries(result.headers)) response.setHeader(name, value);

@@ -112,7 +112,7 @@ function listMatcher(allowed: readonly string[], denied: readonly string[]): Mat
   for (const entry of denied) verdicts.set(entry, DENY);
   if (verdicts.size === 0) return { find: () => undefined };
   const networks = new Map([...verdicts].filter(([entry]) => isNetwork(entry)));
-  // An address on a list means who calls from there: a user of that name is somebody else.
+  // An address on a list means who calls from there: a user of that name is another subject.
   for (const entry of networks.keys()) verdicts.delete(entry);
   return matcher(verdicts, networks.size > 0 ? networkTable(networks) : undefined);
 }

@@ -139,7 +139,7 @@ function borrowFrom(registry: Registry): Borrower {
         return metric;
       }
       const shared = all.get(name);
-      // Somebody else's metric, even one that looks alike, would be removed from under them.
+      // A metric of another owner, even one that looks alike, would be removed while it is in use.
       if (shared?.metric !== registered || !(registered instanceof kind)) throw new MetricNameTakenError(name);
       shared.users += 1;
       mine.set(name, shared);

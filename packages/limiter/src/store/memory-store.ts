@@ -84,7 +84,7 @@ function judge(window: MemoryWindow, request: StoreRequest, operation: Operation
   const asks = operation === 'consume' || operation === 'peek';
   if (operation !== 'peek') window.counter.settle?.(at);
   if (asks && window.watched && request.policy.mode !== 'shadow') {
-    // What was only watched refuses nobody when the policy enforces. Of a look the window is a copy.
+    // A block of shadow mode refuses no request once the policy enforces. Of a look the window is a copy.
     window.blockedUntilMs = 0;
     window.watched = false;
   }

@@ -104,7 +104,7 @@ export class ContainerRunner implements Runner {
     try {
       return await recipe.start();
     } catch (error) {
-      // Made but not startable, e.g. because of a taken port: nobody else would remove it.
+      // Made but not startable, e.g. because of a taken port: nothing else would remove it.
       await engine.client.container
         .getById(this.#name)
         .remove({ force: true, v: true })

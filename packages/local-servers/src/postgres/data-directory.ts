@@ -77,7 +77,7 @@ export interface RunAs {
  * 1. A user namespace in which root is called `nobody`: outside it is still root, so every path is open and
  *    files belong to root; inside it has no powers. Docker's default seccomp profile forbids it.
  * 2. The user `nobody` with the two capabilities to pass closed directories; Docker's defaults allow one of them.
- * 3. The plain user `nobody`, where the paths are open to everybody.
+ * 3. The plain user `nobody`, where all users may read the paths.
  */
 const runAsCandidates: readonly RunAs[] = [
   { prefix: ['unshare', '--user', `--map-user=${nobody}`, `--map-group=${nobody}`], owner: 0 },

@@ -3,7 +3,7 @@ import type { Server } from '../server.ts';
 
 /** How to make a database. */
 export interface CreateDatabaseOptions {
-  /** Database to copy; nobody may be connected to it. @default Postgres' own empty template */
+  /** Database to copy; no session may be connected to it. @default Postgres' own empty template */
   readonly template?: string;
 }
 
@@ -32,7 +32,7 @@ export async function withClient<T>(url: string, use: (client: Client) => Promis
  *
  * @param url of any database on the server, with the right to create others
  * @returns the new database's URL
- * @throws pg's DatabaseError, e.g. 42P04 when it exists and 55006 when somebody uses the template
+ * @throws pg's DatabaseError, e.g. 42P04 when it exists and 55006 when a session uses the template
  */
 export async function createDatabase(url: string, name: string, options: CreateDatabaseOptions = {}): Promise<string> {
   const { template } = options;
@@ -67,7 +67,7 @@ export interface PostgresServer extends Server {
 
 /** Adds the database operations to a server, which stays in charge of all else. */
 export function withDatabases(server: Server): PostgresServer {
-  // Not the server's own database: while somebody is connected to it, it can't be a template.
+  // Not the server's own database: while a session is connected to it, it can't be a template.
   const maintenanceUrl = withDatabase(server.url, 'postgres');
   return {
     host: server.host,

@@ -30,7 +30,7 @@ export interface RedisSet {
 const attempts = 5;
 
 /**
- * Makes room for `count` processes and lets `build` start them; tries again elsewhere when somebody took one
+ * Makes room for `count` processes and lets `build` start them; tries again elsewhere when another process took one
  * of the ports in between. Nothing is left running when it fails.
  */
 export async function buildRedisSet<T>(
@@ -71,7 +71,7 @@ async function openRedisSet(count: number, options: RedisSetOptions): Promise<Re
 /**
  * Containers have addresses of their own, which nodes would tell to clients that can't reach them. So one
  * container does nothing but own a network and publish all ports, and the nodes move in with it: there
- * everybody is 127.0.0.1, on the same ports as outside.
+ * every node is 127.0.0.1, on the same ports as outside.
  */
 async function inSharedNetwork(ports: readonly number[]): Promise<RedisSet> {
   const { host } = await requireContainerEngine();

@@ -72,7 +72,7 @@ async function join(set: RedisSet, masters: number): Promise<void> {
   try {
     await Promise.all(clients.map((client, index) => client.cluster('SET-CONFIG-EPOCH', index + 1)));
     await Promise.all(clients.slice(0, masters).map((client, index) => assignSlots(client, index, masters)));
-    // Everybody is introduced to everybody: waiting for gossip to do it would take seconds.
+    // Each node is introduced to each other: waiting for gossip to do it would take seconds.
     await Promise.all(
       clients.flatMap((client, index) =>
         set.ports.slice(index + 1).map((port) => client.cluster('MEET', '127.0.0.1', port)),

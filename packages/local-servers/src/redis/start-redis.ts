@@ -80,7 +80,7 @@ const containerData = '/data';
 const commonArguments: readonly string[] = [
   '--daemonize',
   'no',
-  // No snapshots: the append-only file is the one way to persist, and a fork in a test helps nobody.
+  // No snapshots: the append-only file is the one way to persist, and a fork in a test has no use.
   '--save',
   '',
 ];

@@ -26,7 +26,7 @@ export async function ensureTemplate(url: string, run: string, name: string, mig
     // One that was begun and not finished is of no use.
     if (rows.length > 0) await dropDatabase(withDatabase(url, 'postgres'), database);
     await migrate(await createDatabase(withDatabase(url, 'postgres'), database));
-    // Nobody may connect: a database with sessions in it can't be cloned. The flag also says that it is finished.
+    // No session may connect: a database with sessions can't be cloned. The flag also says that it is finished.
     await client.query(`ALTER DATABASE ${escapeIdentifier(database)} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false`);
   });
   return database;

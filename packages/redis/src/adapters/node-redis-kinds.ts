@@ -136,7 +136,7 @@ function ofCluster(client: Cluster): Kind {
 const WRITTEN_WITHIN_MS = 50;
 
 /**
- * A Sentinel client keeps commands until it has found the new master, and would carry out decisions that nobody waits for: one
+ * A Sentinel client keeps commands until it has found the new master, and would carry out decisions whose callers have given up: one
  * that was not written at once is refused. It also sends a command again that met a lost connection, and may have run. So it is given one that can be sent
  * once: the second time it has nothing to send, and what the first time met has been told. It finds the new master by
  * itself. Version 5 has no event for `ready`: a new master is announced a moment before.

@@ -135,7 +135,7 @@ export function samplesOf(state: MonitorState, name: string): readonly Sample[] 
 
 /**
  * What the observer saw last, as OpenTelemetry's metrics: those of `/metrics` under dotted names, `spillway.worker.…`. The tags
- * of a sample are its attributes. Nothing that nobody saw is sent.
+ * of a sample are its attributes. Samples that were never observed are not sent.
  */
 export function registerTrailMeters(state: () => MonitorState): void {
   const meter = metrics.getMeter('@spillway/worker');

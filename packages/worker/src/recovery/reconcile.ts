@@ -193,7 +193,7 @@ const JOBS_AT_ONCE = 20;
 
 /**
  * The number of the oldest event of each epoch that is in a shard's outbox still, down to the epoch `until`. Events stand there
- * in the order of their epochs, so that nobody reads further than to the first of the present one.
+ * in the order of their epochs, so that a reader may stop at the first row of the current one.
  */
 export async function oldestSeqs(
   redis: OutboxClient,

@@ -46,7 +46,7 @@ function counter(policy: () => PolicyBase): Counter {
   };
   return {
     algorithm: 'concurrency',
-    // Slots are held, not used: nobody's usage.
+    // Slots are held, not used up: they count as no usage.
     charges: () => [],
     clamp: (now) => Math.max(now, updatedAt),
     used: (at) => live(at).length,

@@ -47,7 +47,7 @@ export const fixedWindow: AlgorithmSpec<FixedWindowRule> = {
 function counter(policy: () => PolicyBase, charges: readonly Charge[]): Counter {
   const last = charges.at(-1)?.at;
   const { windowMs } = policy();
-  // Nobody knows when a fixed window would have begun: it begins with the last unit, so that none is forgotten.
+  // It is unknown when a fixed window would have begun: it begins with the last unit, so that none is forgotten.
   let counted =
     last === undefined
       ? undefined
