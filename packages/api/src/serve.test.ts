@@ -49,6 +49,22 @@ describe('serve', () => {
     expect((await fetch(server.url)).headers.get('keep-alive')).toBe('timeout=75');
   });
 
+  it.each([
+    ['the same twice', 'Host: x\r\nHost: x'],
+    ['two, written in two ways', 'HOST: x\r\nAccept: */*\r\nhost: y'],
+  ])('answers a request with more than one Host by 400, and asks no route: %s', async (_, hosts) => {
+    let asked = 0;
+    const { port } = await openServer(() => {
+      asked += 1;
+      return new Response();
+    });
+    const answer = await raw(port, `GET / HTTP/1.1\r\n${hosts}\r\nConnection: close\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+    expect(answer).toContain('application/problem+json');
+    expect(answer).toContain('More than one Host');
+    expect(asked).toBe(0);
+  });
+
   it('names PORT and HOST when it cannot listen on them', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');

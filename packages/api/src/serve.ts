@@ -1,4 +1,4 @@
-import { createServer, type Server, STATUS_CODES } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getRequestListener, RequestError } from '@hono/node-server';
@@ -73,7 +73,7 @@ export async function serve({ fetch, host, port, limits }: ServeOptions): Promis
       // Otherwise Node answers requests without Host by itself, and not with a problem document.
       requireHostHeader: false,
     },
-    (incoming, outgoing) => void listener(incoming, outgoing),
+    (incoming, outgoing) => void (namesTwoHosts(incoming) ? answerTwoHosts(outgoing) : listener(incoming, outgoing)),
   );
   server.maxConnections = bounds.maxConnections;
   server.setTimeout(bounds.idleTimeoutMs);
@@ -125,6 +125,24 @@ function answerUnreadable(error: unknown): Response {
   return problem('unreadable-request', { detail: error.message });
 }
 
+/**
+ * Whether a request has more than one `Host` (RFC 9112, 3.2: to be answered by 400). Node keeps the first; a proxy in front may go
+ * by another, and what it permits would then be asked of a host that it doesn't.
+ */
+function namesTwoHosts({ rawHeaders }: IncomingMessage): boolean {
+  let hosts = 0;
+  // Names and values in turn.
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts > 1;
+}
+
+function answerTwoHosts(outgoing: ServerResponse): void {
+  outgoing.writeHead(400, { 'Content-Type': PROBLEM, Connection: 'close' }).end(documentOf(400, 'More than one Host'));
+}
+
 const PROBLEM = 'application/problem+json';
 
 const statuses: ReadonlyMap<unknown, number> = new Map([
@@ -148,8 +166,8 @@ function answerBroken(error: Error, socket: Duplex, lingerMs: number): void {
 }
 
 /** The document of a status for which there is no request that a route could answer. */
-function documentOf(status: number): string {
-  return JSON.stringify({ type: problemType('unreadable-request'), status, title: STATUS_CODES[status] });
+function documentOf(status: number, detail?: string): string {
+  return JSON.stringify({ type: problemType('unreadable-request'), status, title: STATUS_CODES[status], detail });
 }
 
 function endWith(socket: Duplex, status: number, lingerMs: number): void {
