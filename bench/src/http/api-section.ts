@@ -14,7 +14,7 @@ const FLAGS = ['--max-semi-space-size=32'];
 /** Decisions in one request. */
 const BATCH = 100;
 
-const server = fileURLToPath(new URL('api-server.ts', import.meta.url));
+const server = 'api-server.js';
 const script = fileURLToPath(new URL('decisions.lua', import.meta.url));
 
 /** Take turns: all their decisions admit. */

@@ -45,8 +45,9 @@ function headersOfOne(decision: Decision, policy: Policy, choice: HeaderChoice):
   if (reason === 'unavailable') return retryAfter(allowed ? Infinity : retryAfterMs);
   const headers: Record<string, string> = {};
   if (choice !== 'legacy') {
-    headers['RateLimit-Policy'] = policyText(decision, policy);
-    headers['RateLimit'] = limitText(decision);
+    const { quota, quotedName } = draftOf(policy, limit);
+    headers['RateLimit-Policy'] = quota;
+    headers['RateLimit'] = limitText(decision, quotedName);
   }
   if (choice !== 'draft') {
     headers['X-RateLimit-Limit'] = String(limit);
@@ -55,6 +56,28 @@ function headersOfOne(decision: Decision, policy: Policy, choice: HeaderChoice):
   }
   if (!allowed && Number.isFinite(retryAfterMs)) headers['Retry-After'] = String(seconds(retryAfterMs));
   return headers;
+}
+
+/** What the draft's headers say of a policy, the same in each answer. */
+interface DraftTexts {
+  readonly limit: number;
+  /** All of `RateLimit-Policy`. */
+  readonly quota: string;
+  /** The beginning of `RateLimit`. */
+  readonly quotedName: string;
+}
+
+const draftTexts = new WeakMap<Policy, DraftTexts>();
+
+/** Made once a policy: a decision may have another limit than its policy only while a live change is under way. */
+function draftOf(policy: Policy, limit: number): DraftTexts {
+  const known = draftTexts.get(policy);
+  if (known?.limit === limit) return known;
+  const { name, windowMs } = policy;
+  const quota = policyMember({ name, quota: limit, windowSeconds: seconds(windowMs) });
+  const texts = { limit, quota, quotedName: quoted(name) };
+  draftTexts.set(policy, texts);
+  return texts;
 }
 
 function headersOfAll(
@@ -87,11 +110,10 @@ function policyText({ policy: name, limit }: Decision, policy: Policy | undefine
   return policyMember({ name, quota: limit, windowSeconds: seconds(policy.windowMs) });
 }
 
-function limitText(decision: Decision): string {
-  const { allowed, policy: name, remaining, resetAfterMs, retryAfterMs } = decision;
+function limitText(decision: Decision, quotedName: string = quoted(decision.policy)): string {
+  const { allowed, remaining, resetAfterMs, retryAfterMs } = decision;
   const waitMs = allowed ? resetAfterMs : retryAfterMs;
-  if (!Number.isFinite(waitMs)) return limitMember({ name, remaining });
-  return limitMember({ name, remaining, resetSeconds: seconds(waitMs) });
+  return quotedName + limitParameters(remaining, Number.isFinite(waitMs) ? seconds(waitMs) : undefined);
 }
 
 /** The three headers that say one limit only. */
@@ -159,7 +181,11 @@ export function policyMember({ name, quota, windowSeconds }: QuotaPolicy): strin
 
 /** A member of `RateLimit`, by the same draft. */
 export function limitMember({ name, remaining, resetSeconds }: ServiceLimit): string {
-  return quoted(name) + parameter('r', remaining) + parameter('t', resetSeconds);
+  return quoted(name) + limitParameters(remaining, resetSeconds);
+}
+
+function limitParameters(remaining: number, resetSeconds: number | undefined): string {
+  return parameter('r', remaining) + parameter('t', resetSeconds);
 }
 
 /** The largest Integer of RFC 9651. */

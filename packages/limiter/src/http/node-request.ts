@@ -22,16 +22,24 @@ interface RawRequest {
   readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress' | 'destroyed'>;
 }
 
-/** Reads headers where Node keeps them. A class, so that a request makes one small object and no function. */
-class NodeHeaders implements Pick<Headers, 'get'> {
-  readonly #raw: RawRequest;
+/** Reads headers and address where Node keeps them, when asked: one small object a request. */
+class RequestOfNode<Raw extends RawRequest> implements NodeRequest<Raw> {
+  readonly raw: Raw;
 
-  constructor(raw: RawRequest) {
-    this.#raw = raw;
+  constructor(raw: Raw) {
+    this.raw = raw;
+  }
+
+  get headers(): Pick<Headers, 'get'> {
+    return this;
+  }
+
+  get remoteAddress(): string | undefined {
+    return nodeAddress(this.raw.socket);
   }
 
   get(name: string): string | null {
-    const value = this.#raw.headers[name.toLowerCase()];
+    const value = this.raw.headers[name.toLowerCase()];
     return Array.isArray(value) ? value.join(', ') : (value ?? null);
   }
 }
@@ -45,7 +53,7 @@ export function nodeRequest<Raw extends RawRequest>(raw: Raw): NodeRequest<Raw> 
   if (!isObject(raw) || !isObject(raw.headers) || !isObject(raw.socket)) {
     throw new LimiterInputError('request', `must be one of Node's HTTP server, not ${shown(raw)}`);
   }
-  return { headers: new NodeHeaders(raw), remoteAddress: nodeAddress(raw.socket), raw };
+  return new RequestOfNode(raw);
 }
 
 /** @throws {LimiterInputError} unless it is a response whose headers can be set. */
