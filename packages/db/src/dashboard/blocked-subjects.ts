@@ -74,12 +74,13 @@ const looked = (rangeMs: number, most: number, filter: BlocksFilter) => sql`
   WHERE ${passes(filter)} AND (begins < ${ago(rangeMs)} OR (begins, id) < (SELECT begins, id FROM edge))`;
 
 // One pass over the blocks makes subjects, from which both lists are made. Of thousands of subjects a few are shown: what costs a
-// subject more than a sum is worked out for those alone. A sum of whole numbers is cheap as long as they are int.
+// subject more than a sum is worked out for those alone. A sum of whole numbers is cheap as long as they are int. Of two conditions on
+// subjects Postgres expects a row or two to be left, and then joins by going through all of them for each that is shown.
 const overview = (rangeMs: number, limit: number, most: number, filter: BlocksFilter) => sql`
   WITH edge AS (${newestFirst(sql`${createdAtMs} AS begins, ${id} AS id`, rangeMs)} OFFSET ${most - 1} LIMIT 1),
   subject AS MATERIALIZED (
     SELECT identifier, tier, action, mode, count(*)::int AS blocks, sum(denied::float8) AS denied, max(ends) AS ends,
-           (count(*) FILTER (WHERE denied > 0))::int AS refusing
+           (count(*) FILTER (WHERE mode = 'enforce' AND denied > 0))::int AS refusing
     FROM (${looked(rangeMs, most, filter)}) AS block GROUP BY identifier, tier, action, mode
   ),
   blocked AS (
@@ -88,7 +89,7 @@ const overview = (rangeMs: number, limit: number, most: number, filter: BlocksFi
     FROM (SELECT *, ends > now() AS active FROM subject ORDER BY active DESC, denied DESC, identifier LIMIT ${limit}) AS shown
     ORDER BY active DESC, denied DESC, identifier
   ),
-  enforced AS (SELECT identifier, tier, denied, refusing FROM subject WHERE mode = 'enforce' AND denied > 0),
+  enforced AS (SELECT identifier, tier, denied, refusing FROM subject WHERE refusing > 0),
   most AS (
     SELECT identifier, sum(refusing)::int AS blocks, sum(denied) AS denied
     FROM enforced GROUP BY identifier ORDER BY denied DESC, identifier LIMIT ${limit}
