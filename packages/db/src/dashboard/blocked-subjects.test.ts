@@ -140,3 +140,18 @@ it('counts over the newest 20,000 calls, those without a user too, and shows who
   });
   expect((await topUsers(database.pool, HOUR, 3)).users).toEqual(found.users.slice(0, 3));
 });
+
+it('counts calls by user in the range, and how many were refused', async () => {
+  await database.pool.query(`INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
+    SELECT who, 'GET', '/', status, 1, now() - ago FROM (VALUES
+      ('a', 200, interval '1 minute'), ('a', 429, interval '2 minutes'), ('b', 200, interval '3 minutes'),
+      (null, 200, interval '3 minutes'), ('b', 200, interval '2 hours'), ('b', 200, interval '3 hours')
+    ) AS call (who, status, ago)`);
+  const { users, calls, newestOnly } = await topUsers(database.pool, HOUR, 10);
+  expect(users.map(({ user, calls: made, refused }) => [user, made, refused])).toEqual([
+    ['a', 2, 1],
+    ['b', 1, 0],
+  ]);
+  expect([calls, newestOnly]).toEqual([4, null]);
+  expect((await topUsers(database.pool, 4 * HOUR, 1)).users).toMatchObject([{ user: 'b', calls: 3 }]);
+});

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
-import { blockedActions, blocksOverview, countBlocksRunning, topUsers } from './blocked-subjects.ts';
+import { blockedActions, blocksOverview, countBlocksRunning } from './blocked-subjects.ts';
 import { type Queryable, withConnection } from '../connection.ts';
 import { breakerOverview, jobOverview } from './overviews.ts';
 import { decisionRates, decisionSeries, latestMetrics, metricSeries } from './series.ts';
@@ -155,23 +155,6 @@ describe('blocksOverview', () => {
     const none = await blocksOverview(database.pool, HOUR, 10, { tier: 'strict', action: 'sign-in' });
     expect(none).toEqual({ blocked: [], refused: [], newestOnly: null });
     expect(await blockedActions(database.pool, HOUR)).toEqual([{ tier: 'auth', action: 'sign-in' }]);
-  });
-});
-
-describe('topUsers', () => {
-  it('counts calls by user in the range, and how many were refused', async () => {
-    await sql(`INSERT INTO api_call_logs (user_id, method, endpoint, status_code, duration_ms, created_at)
-      SELECT who, 'GET', '/', status, 1, now() - ago FROM (VALUES
-        ('a', 200, interval '1 minute'), ('a', 429, interval '2 minutes'), ('b', 200, interval '3 minutes'),
-        (null, 200, interval '3 minutes'), ('b', 200, interval '2 hours'), ('b', 200, interval '3 hours')
-      ) AS call (who, status, ago)`);
-    const { users, calls, newestOnly } = await topUsers(database.pool, HOUR, 10);
-    expect(users.map(({ user, calls: made, refused }) => [user, made, refused])).toEqual([
-      ['a', 2, 1],
-      ['b', 1, 0],
-    ]);
-    expect([calls, newestOnly]).toEqual([4, null]);
-    expect((await topUsers(database.pool, 4 * HOUR, 1)).users).toMatchObject([{ user: 'b', calls: 3 }]);
   });
 });
 
