@@ -86,7 +86,7 @@ it('looks at the second Redis too, and goes on when one is away', async () => {
 });
 
 it('looks at each master of a Cluster, and at the one that sentinels name', { timeout: 120_000 }, async () => {
-  const [cluster, set] = await Promise.all([startRedisCluster(), startRedisSentinel()]);
+  const [cluster, set] = await Promise.all([startRedisCluster(), startRedisSentinel({ downAfterMs: 60_000 })]);
   onTestFinished(async () => void (await Promise.all([cluster.stop(), set.stop()])));
   const urls = {
     REDIS_URL: `redis-cluster://${addresses(cluster.nodes)}`,

@@ -1,3 +1,4 @@
+import { faultOf } from '../fault.ts';
 import type { Command } from '../command.ts';
 
 /** A client of node-redis 5 or 6: what `createClient`, `createCluster` and `createSentinel` give. */
@@ -140,33 +141,56 @@ const WRITTEN_WITHIN_MS = 50;
  * that was not written at once is refused. It also sends a command again that met a lost connection, and may have run. So it is given one that can be sent
  * once: the second time it has nothing to send, and what the first time met has been told. It finds the new master by
  * itself. Version 5 has no event for `ready`: a new master is announced a moment before.
+ *
+ * Commands that are given at the same time are handed over as one: the client lends its connection to the first, and would keep the
+ * others until that one is answered.
  */
 function ofSentinel(client: Sentinel): Kind {
   const isNew = 'identity' in client;
   const { _execute: execute } = client;
+  let waiting: Given[] | undefined;
   return {
     isCluster: false,
     db: 0,
     events: isNew ? {} : { ready: 'topology-change' },
     isReady: () => client.isReady === true,
     send(command) {
-      let isSent = false;
-      const givenAt = performance.now();
-      const once = async (master: Server): Promise<void> => {
-        if (isSent) return;
-        isSent = true;
-        if (performance.now() - givenAt > WRITTEN_WITHIN_MS) {
-          command.reject(new Error('The client is not connected'));
-          return;
-        }
-        const sent = master.sendCommand(partsOf(command), HOW);
-        settle(command, sent);
-        await sent;
+      const given: Given = { command, atMs: performance.now() };
+      if (waiting !== undefined) {
+        waiting.push(given);
+        return;
+      }
+      const together = (waiting = [given]);
+      const take = (): Given[] => {
+        if (waiting === together) waiting = undefined;
+        return together.splice(0);
       };
-      execute.call(client, false, once).catch(command.reject);
+      const once = async (master: Server): Promise<void> => {
+        await Promise.all(take().map((each) => sendInTime(master, each)));
+      };
+      execute.call(client, false, once).catch((error: Error) => {
+        for (const each of take()) each.command.reject(error);
+      });
     },
     reconnect: () => undefined,
   };
+}
+
+/** A command, and when it was given to a Sentinel client. */
+interface Given {
+  readonly command: Command;
+  readonly atMs: number;
+}
+
+/** Rejects with what the connection met, which is for the Sentinel client. */
+async function sendInTime(master: Server, { command, atMs }: Given): Promise<void> {
+  if (performance.now() - atMs > WRITTEN_WITHIN_MS) {
+    command.reject(faultOf('not_connected'));
+    return;
+  }
+  const sent = master.sendCommand(partsOf(command), HOW);
+  settle(command, sent);
+  await sent;
 }
 
 function settle(command: Command, sent: Promise<unknown>): void {

@@ -1,6 +1,6 @@
 import type { RedisClient, RedisCommand } from '../client.ts';
 import { Command } from '../command.ts';
-import { isReplyError } from '../fault.ts';
+import { faultOf, isReplyError } from '../fault.ts';
 import type { DuplicableClient, SubscriberClient } from '../subscribe.ts';
 import {
   type Common,
@@ -57,7 +57,7 @@ export class NodeRedisAdapter implements RedisClient, DuplicableClient {
 
   sendCommand(command: RedisCommand): void {
     if (!(command instanceof Command)) command.reject(new TypeError('not a command of Spillway'));
-    else if (this.status !== 'ready') command.reject(new Error('The client is not connected'));
+    else if (this.status !== 'ready') command.reject(faultOf('not_connected'));
     else this.#kind.send(command);
   }
 
