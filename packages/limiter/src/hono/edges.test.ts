@@ -1,5 +1,6 @@
 import { Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
+import { etag } from 'hono/etag';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { byIp } from '../http/by-ip.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
@@ -30,6 +31,16 @@ function guardOf(options: Partial<RateLimitOptions> & Pick<RateLimitOptions, 'po
 
 const figures = (response: Response): Record<string, string> =>
   Object.fromEntries([...response.headers].filter(([name]) => /rate|retry/.test(name)));
+
+it('a guard outside of etag() tells its figures on a 304', async () => {
+  const app = new Hono();
+  app.use(guardOf({ policy: 'four' }), etag());
+  app.get('/', (context) => context.text('in'));
+  const tag = (await app.request('/')).headers.get('ETag') ?? '';
+  const unchanged = await app.request('/', { headers: { 'If-None-Match': tag } });
+  expect(unchanged.status).toBe(304);
+  expect(figures(unchanged)).toMatchObject({ 'x-ratelimit-limit': '4', 'x-ratelimit-remaining': '2' });
+});
 
 describe('two guards behind each other', () => {
   it('tell of a refusal what refused, and nothing of what would have admitted', async () => {
