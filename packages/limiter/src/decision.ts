@@ -1,4 +1,5 @@
 import type { RedisFaultCode } from '@spillway/redis';
+import { monotonicClock } from '@spillway/redis/core';
 import type { Policy } from './algorithms/registry.ts';
 import type { CombinedDecision, Decision } from './types.ts';
 
@@ -127,7 +128,7 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
   }
   const allowed = mode === 'shadow';
   const blocked = listing.verdict === 'blocked' ? listing : undefined;
-  const left = blocked === undefined ? Infinity : Math.max(0, Math.ceil(blocked.endsAt - performance.now()));
+  const left = blocked === undefined ? Infinity : Math.max(0, Math.ceil(blocked.endsAt - monotonicClock.now()));
   const end = blocked?.blockedUntilMs ?? Infinity;
   const reason = blocked === undefined ? 'deny_listed' : 'blocked';
   return {

@@ -11,5 +11,5 @@ export { defaultActor } from './change.ts';
 export { faultOf } from './fault.ts';
 export { faultReporter } from './fault-reporter.ts';
 export type { FaultReporter } from './fault-reporter.ts';
-export { builtinModule, isCloudflareWorker, unref, warn } from './platform.ts';
+export { builtinModule, isCloudflareWorker, monotonicClock, unref, warn } from './platform.ts';
 export { shardOf, shardTag } from './shard-of.ts';

@@ -10,6 +10,12 @@ import type * as os from 'node:os';
 /** Absent on edge runtimes. */
 const node: NodeJS.Process | undefined = globalThis.process;
 
+/**
+ * The monotonic clock, in ms, for what is decided without a round trip. On Node the global `performance` is a getter: asking it
+ * each time took 5 % of a refusal by the deny cache.
+ */
+export const monotonicClock: { now(): number } = globalThis.performance;
+
 /** What `process.getBuiltinModule` can give that is used here. */
 interface Builtins {
   readonly 'node:crypto': typeof nodeCrypto;

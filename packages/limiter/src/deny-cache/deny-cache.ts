@@ -1,3 +1,4 @@
+import { monotonicClock } from '@spillway/redis/core';
 import type { Policy } from '../algorithms/registry.ts';
 import type { Bus } from '../live/bus.ts';
 import {
@@ -64,7 +65,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
       if (memory.size === 0) return undefined;
       const entry = memory.find(policy, subject, action);
       if (entry === undefined) return undefined;
-      const now = performance.now();
+      const now = monotonicClock.now();
       if (now >= memory.endsAt(entry)) {
         memory.remove(subject, memory.keyOf(entry));
         return undefined;
@@ -75,7 +76,7 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
     },
     known({ policy, subject, key }) {
       const entry = memory.size === 0 ? undefined : memory.findKey(subject, key);
-      const now = performance.now();
+      const now = monotonicClock.now();
       if (entry === undefined || now >= memory.endsAt(entry)) return undefined;
       return policy.mode === 'shadow' ? undefined : refusal(memory, entry, policy, now);
     },

@@ -1,3 +1,4 @@
+import { monotonicClock } from '@spillway/redis/core';
 import type { Bus } from '../live/bus.ts';
 import type { LimiterStore } from '../store/store.ts';
 import { LeaseBook } from './lease-book.ts';
@@ -35,7 +36,7 @@ export interface Leases extends Pick<
  * hold come free within `ttlMs`.
  */
 export function leases(inner: LimiterStore, options: LeasesOptions = {}): Leases {
-  const { bus, onHit = () => undefined, maxKeys = 10_000, now = () => performance.now() } = options;
+  const { bus, onHit = () => undefined, maxKeys = 10_000, now = () => monotonicClock.now() } = options;
   const book = new LeaseBook({ inner, maxKeys, now, onOpen: () => bus?.start(), onHit });
   bus?.listen({ onKey: (change, key) => (change === 'reset' ? book.drop(key) : void book.returnLease(key)) });
   return {

@@ -1,3 +1,4 @@
+import { monotonicClock } from '@spillway/redis/core';
 import { LRUCache } from 'lru-cache';
 import type { Policy } from '../algorithms/registry.ts';
 import type { Listing } from '../decision.ts';
@@ -61,7 +62,7 @@ export function liveTable(
     },
     listed(subject) {
       const block = blocks.size === 0 ? undefined : blocks.get(subject);
-      if (block !== undefined && block.endsAt > performance.now()) return block;
+      if (block !== undefined && block.endsAt > monotonicClock.now()) return block;
       return lists.find(subject);
     },
   };
