@@ -855,6 +855,29 @@ BEGIN
 		SELECT c.beyond, c.counted INTO over, counted FROM spillway.cap_blocks(
 			p_id, p_tier, p_outbox_shard, p_outbox_epoch, p_outbox_seq, p_created_at_ms, p_cap) AS c;
 	END IF;
+	IF p_created_at_ms = p_updated_at_ms THEN
+		BEGIN
+			INSERT INTO public.rate_limits_v2 (
+				id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count, window_start, last_request_at,
+				blocked_until, mode, outbox_shard, outbox_epoch, outbox_seq, created_at, updated_at)
+			SELECT b.id, b.key, b.tier, b.action, b.identifier, b.limit_count, b.window_ms, b.request_count, b.denied_count,
+				to_timestamp(b.window_start / 1000), to_timestamp(b.last_request_at / 1000), to_timestamp(b.blocked_until / 1000), b.mode,
+				b.outbox_shard, b.outbox_epoch, b.outbox_seq, to_timestamp(b.created_at / 1000), to_timestamp(b.updated_at / 1000)
+			FROM unnest(
+				p_id, p_key, p_tier, p_action, p_identifier, p_limit_count, p_window_ms, p_request_count, p_denied_count,
+				p_window_start_ms, p_last_request_at_ms, p_blocked_until_ms, p_mode, p_outbox_shard, p_outbox_epoch, p_outbox_seq,
+				p_created_at_ms, p_updated_at_ms
+			) AS b (
+				id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count, window_start, last_request_at,
+				blocked_until, mode, outbox_shard, outbox_epoch, outbox_seq, created_at, updated_at)
+			WHERE b.id NOT IN (SELECT unnest(over))
+			ORDER BY b.id;
+			GET DIAGNOSTICS changed = ROW_COUNT;
+			RETURN changed + counted;
+		EXCEPTION WHEN unique_violation THEN
+			NULL; -- Some are there: delivered before, or by another call at this moment. The rules below decide.
+		END;
+	END IF;
 	INSERT INTO public.rate_limits_v2 AS stored (
 		id, key, tier, action, identifier, limit_count, window_ms, request_count, denied_count, window_start, last_request_at,
 		blocked_until, mode, outbox_shard, outbox_epoch, outbox_seq, created_at, updated_at)

@@ -85,6 +85,16 @@ describe('blocks', () => {
     }
   });
 
+  test('of blocks that have only begun, those that are there stay and the others are new', async () => {
+    const rows = Array.from({ length: 9 }, () => blockRow());
+    expect(await upsertBlocks(database.pool, rows.slice(3, 5))).toBe(2);
+    const later = { ...rows[8], ...blockRow(), id: rows[8]?.id ?? '', deniedCount: 7, updatedAtMs: noonMs + 9 };
+    expect(await upsertBlocks(database.pool, [later])).toBe(1);
+    expect(await upsertBlocks(database.pool, rows)).toBe(6);
+    expect(await count()).toBe(9);
+    expect((await listBlocks(database.pool)).rows).toContainEqual(later);
+  });
+
   test('sends nothing for no rows', async () => {
     const nobody = { query: () => Promise.reject(new Error('A statement was sent')) };
     expect(await upsertBlocks(nobody, [])).toBe(0);

@@ -17,8 +17,9 @@ export type BlockRow = Readonly<typeof rateLimitsV2.$inferSelect>;
  *
  * A row is a snapshot of a block. Writing is idempotent, and the same whichever order the snapshots of one block come in:
  * totals only grow, the end is the later snapshot's (by `updatedAtMs`), and of two snapshots of one millisecond the
- * earlier end, because within a block only its lifting moves it. What would not change is not written, so that a second
- * delivery costs a look and no dead tuple.
+ * earlier end, because within a block only its lifting moves it. What would not change is not written. Rows of blocks that have
+ * only begun (`createdAtMs` is `updatedAtMs` in all of them) are inserted as new, which is cheaper; if one is there already, those
+ * before it in the order of ids are left as dead tuples, and all are written by the rules above.
  *
  * The rules are in the function `upsert_blocks`: a role that may only call it can't change rows in any other way.
  *
