@@ -52,7 +52,7 @@ const elements: Readonly<Record<string, ArrayElement>> = {
   uuid: {
     oid: 2950,
     size: () => 16,
-    write(to, value, at) {
+    write(_, value, at, bytes) {
       if (typeof value !== 'string' || value.length !== UUID_LENGTH) throw new InvalidValueError('uuid', value);
       let [end, invalid] = [at, 0];
       for (let index = 0; index < UUID_LENGTH; index += 2) {
@@ -60,9 +60,10 @@ const elements: Readonly<Record<string, ArrayElement>> = {
           invalid |= value.charCodeAt(index) ^ DASH;
           index += 1;
         }
-        const [high, low] = [digit(value, index), digit(value, index + 1)];
-        invalid |= (high | low) & ~15;
-        to.setUint8(end, (high << 4) | low);
+        const [high, low] = [value.charCodeAt(index), value.charCodeAt(index + 1)];
+        const byte = ((DIGITS[high & 127] ?? INVALID) << 4) | (DIGITS[low & 127] ?? INVALID);
+        invalid |= ((high | low) & ~127) | (byte & ~255);
+        bytes[end] = byte;
         end += 1;
       }
       if (invalid !== 0) throw new InvalidValueError('uuid', value);
@@ -156,12 +157,13 @@ function isWhole(value: unknown): value is number {
 const UUID_LENGTH = 36;
 const DASH = 45;
 
-/** The values of hexadecimal digits by their characters, and 255 for all others. */
-const DIGITS = new Uint8Array(128).fill(255);
-for (const [value, digits] of ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'aA', 'bB', 'cC', 'dD', 'eE', 'fF'].entries()) {
-  for (const character of digits) DIGITS[character.charCodeAt(0)] = value;
-}
+/** What is no hexadecimal digit: more than a byte, also as the second of two. */
+const INVALID = 0xf00;
 
-function digit(text: string, index: number): number {
-  return DIGITS[text.charCodeAt(index)] ?? 255;
+/** The values of hexadecimal digits by their characters. */
+const DIGITS = new Uint16Array(128).fill(INVALID);
+for (let value = 0; value < 16; value += 1) {
+  for (const character of [value.toString(16), value.toString(16).toUpperCase()]) {
+    DIGITS[character.charCodeAt(0)] = value;
+  }
 }

@@ -79,7 +79,7 @@ export function windowOf(event: OutboxEvent): EventWindow {
   const key = new EventFields(event).text('key');
   const window = parseWindowKey(key);
   if (window === undefined) throw new MalformedEventError(event.type, 'key', key);
-  return { key, ...window };
+  return { key, policy: window.policy, action: window.action, subject: window.subject };
 }
 
 /** A subject that came near its limit, as one outbox event describes it. */

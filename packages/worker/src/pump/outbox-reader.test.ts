@@ -7,27 +7,32 @@ import { blockEntry, EPOCH } from '../../test/entries.ts';
 import { recordingLogger } from '../../test/helpers.ts';
 import { createAuditQueue, MemoryWatch } from '../audit-queue.ts';
 import { beginEpoch, type EpochLook, watchEpochs } from './epoch-watch.ts';
-import { decodeClaim, decodeStreams, forgetConsumers, OutboxReader, release } from './outbox-reader.ts';
+import { decodeClaim, decodeEntries, decodeStreams, forgetConsumers, OutboxReader, release } from './outbox-reader.ts';
 import { createPump, type Pump } from './pump.ts';
 
 const bytes = (text: string): Buffer => Buffer.from(text);
 const items = [[bytes('1-0'), [bytes('type'), bytes('block')]]];
-const decoded = { key: 'a', entries: [['1-0', ['type', 'block']]] };
+const long = [[bytes('1-1'), ['type', 'block', 'epoch', '1'].map(bytes)]];
 
 describe('decodeStreams', () => {
-  it('reads a list of pairs', () => expect(decodeStreams([[bytes('a'), items]])).toEqual([decoded]));
+  it('reads a list of pairs', () =>
+    expect(decodeStreams([[bytes('a'), items]])).toEqual([{ key: 'a', entries: items }]));
   it('reads a flattened map', () =>
-    expect(decodeStreams([bytes('a'), items, bytes('b'), []])).toEqual([decoded, { key: 'b', entries: [] }]));
+    expect(decodeStreams([bytes('a'), items, bytes('b'), []])).toEqual([
+      { key: 'a', entries: items },
+      { key: 'b', entries: [] },
+    ]));
   it('reads a reply without streams', () => expect(decodeStreams(null)).toEqual([]));
 });
 
-describe('decodeClaim', () => {
-  it('gives the cursor and leaves out entries that are gone', () =>
-    expect(decodeClaim([bytes('5-0'), [...items, [bytes('2-0'), null]], []])).toEqual({
-      cursor: '5-0',
-      entries: decoded.entries,
-    }));
-});
+it('decodeClaim gives the cursor and what was claimed', () =>
+  expect(decodeClaim([bytes('5-0'), items, []])).toEqual({ cursor: '5-0', entries: items }));
+
+it('decodeEntries reads entries of any number of fields, and leaves out those that are gone', () =>
+  expect(decodeEntries(3, [...items, [bytes('2-0'), null], ...long])).toEqual([
+    [3, '1-0', ['type', 'block']],
+    [3, '1-1', ['type', 'block', 'epoch', '1']],
+  ]));
 
 describe('the scripts of an outbox', () => {
   const redis = useRedis();

@@ -109,7 +109,7 @@ export class OutboxReader {
     const where = ['STREAMS', ...streams, ...streams.map(() => from)];
     const args = ['GROUP', PUMP_GROUP, consumer, ...options, 'COUNT', count, ...where];
     const parts = decodeStreams(await this.#withGroups(() => call(redis, 'XREADGROUP', args, streams[0])));
-    const read = parts.map(({ key, entries }) => this.#tag(key, entries));
+    const read = parts.map(({ key, entries }) => this.#decode(key, entries));
     for (const entries of read) onRead?.(entries);
     return {
       entries: read.flat(),
@@ -142,8 +142,9 @@ export class OutboxReader {
   async *oldest(): AsyncGenerator<AuditEntry[]> {
     const { redis, batchSize } = this.#options;
     for (const stream of this.#shardOf.keys()) {
-      const entries = decodeEntries(await call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', batchSize], stream));
-      if (entries.length > 0) yield this.#tag(stream, entries);
+      const reply = await call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', batchSize], stream);
+      const entries = this.#decode(stream, list(reply));
+      if (entries.length > 0) yield entries;
     }
   }
 
@@ -174,15 +175,15 @@ export class OutboxReader {
     do {
       const args = [stream, PUMP_GROUP, consumer, claimIdleMs, from, 'COUNT', limit];
       const { cursor, entries } = decodeClaim(await this.#withGroups(() => call(redis, 'XAUTOCLAIM', args, stream)));
-      claimed.push(...this.#tag(stream, entries));
+      claimed.push(...this.#decode(stream, entries));
       from = cursor;
     } while (from !== '0-0' && claimed.length < limit);
     return claimed;
   }
 
-  #tag(key: string, entries: readonly (readonly [string, readonly string[]])[]): AuditEntry[] {
+  #decode(key: string, entries: readonly unknown[]): AuditEntry[] {
     const shard = this.#shardOf.get(key);
-    return shard === undefined ? [] : entries.map(([id, fields]) => [shard, id, fields]);
+    return shard === undefined ? [] : decodeEntries(shard, entries);
   }
 
   /** An emptied or replaced Redis has no groups: makes them, then and at the first use. */
@@ -224,10 +225,10 @@ function startsWith(error: unknown, code: string): boolean {
   return error instanceof Error && error.message.startsWith(code);
 }
 
-/** One stream's part of a reply: its key and its entries (id, then names and values in turn). */
+/** One stream's part of a reply: its key and its entries as {@link decodeEntries} reads them. */
 export interface StreamPart {
   readonly key: string;
-  readonly entries: readonly (readonly [id: string, fields: readonly string[]])[];
+  readonly entries: readonly unknown[];
 }
 
 /**
@@ -237,26 +238,31 @@ export interface StreamPart {
 export function decodeStreams(reply: unknown): readonly StreamPart[] {
   const parts = list(reply);
   const pairs = Array.isArray(parts[0]) ? parts.map(list) : inPairs(parts);
-  return pairs.map(([key, entries]) => ({ key: text(key), entries: decodeEntries(entries) }));
+  return pairs.map(([key, entries]) => ({ key: text(key), entries: list(entries) }));
 }
 
 /** Reads the reply of XAUTOCLAIM: where to go on (`0-0` = from the beginning again), and what was claimed. */
 export function decodeClaim(reply: unknown): { readonly cursor: string; readonly entries: StreamPart['entries'] } {
   const [cursor, entries] = list(reply);
-  return { cursor: text(cursor), entries: decodeEntries(entries) };
+  return { cursor: text(cursor), entries: list(entries) };
 }
 
-/** Reads a list of entries, as XRANGE gives it. In loops: with flatMap and map this took twice as long. */
-export function decodeEntries(value: unknown): StreamPart['entries'] {
-  const entries: (readonly [string, readonly string[]])[] = [];
-  for (const entry of list(value)) {
+/**
+ * Reads a shard's entries (id, then names and values in turn), as XRANGE gives them. In one loop, and the one field of an event
+ * without growing a list: what is made here for each event lives until its job was added.
+ */
+export function decodeEntries(shard: number, reply: readonly unknown[]): AuditEntry[] {
+  const entries: AuditEntry[] = [];
+  for (const entry of reply) {
     const parts = list(entry);
-    const fields = parts[1];
     // Redis 6.2 gives null for an entry that was deleted while it was pending.
-    if (fields === null || fields === undefined) continue;
-    const texts: string[] = [];
-    for (const field of list(fields)) texts.push(text(field));
-    entries.push([text(parts[0]), texts]);
+    if (parts[1] === null || parts[1] === undefined) continue;
+    const fields = list(parts[1]);
+    entries.push([
+      shard,
+      text(parts[0]),
+      fields.length === 2 ? [text(fields[0]), text(fields[1])] : fields.map((field) => text(field)),
+    ]);
   }
   return entries;
 }
@@ -270,5 +276,6 @@ function list(value: unknown): readonly unknown[] {
 }
 
 function text(value: unknown): string {
-  return Buffer.isBuffer(value) ? value.toString('utf8') : String(value);
+  // Without an argument: naming the encoding takes Node another look.
+  return Buffer.isBuffer(value) ? value.toString() : String(value);
 }

@@ -166,6 +166,8 @@ const numbered = (id: number, seq: number) => {
   const [shard, , fields] = blockEntry({ seq, subject: `${id}` });
   return [shard, `${T0 + id}-0`, fields.with(fields.indexOf('at') + 1, String(T0 + id))] as const;
 };
+/** The same in another place among the entries of one millisecond. */
+const within = ([shard, , fields]: AuditEntry, place: number): AuditEntry => [shard, `${T0}-${place}`, fields];
 const again = async () =>
   (
     await postgres.pool.query(
@@ -195,6 +197,14 @@ describe('numbers in the outbox', () => {
     for (const job of [two, one, two, one, [...two, ...one]]) {
       expect(await write(...job)).toMatchObject({ reusedNumbers: 0 });
     }
+    expect(await again()).toEqual([]);
+    expect(await highest()).toEqual([{ stored_seq: 4 }]);
+  });
+
+  it('are in the order of the ids of their entries, also within a millisecond', async () => {
+    const [ninth, tenth] = [within(numbered(1, 1), 9), within(numbered(2, 2), 10)];
+    expect(await write(tenth, ninth)).toMatchObject({ written: 2, reusedNumbers: 0 });
+    expect(await write(numbered(4, 4), within(numbered(3, 3), 11))).toMatchObject({ written: 2, reusedNumbers: 0 });
     expect(await again()).toEqual([]);
     expect(await highest()).toEqual([{ stored_seq: 4 }]);
   });

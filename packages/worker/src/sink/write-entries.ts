@@ -157,15 +157,24 @@ function risingStretches(events: readonly NumberedEvent[]): StoredStretch[] {
   return found;
 }
 
-/** By the ids of the stream's entries: a time and a number. Those of one read are in order already, as a rule. */
+/** By the ids of the stream's entries. Those of one read are in order already, as a rule. */
 function inOrder(events: readonly NumberedEvent[]): readonly NumberedEvent[] {
-  const times = events.map(({ entryId }) => Number.parseInt(entryId, 10));
-  const numbers = events.map(({ entryId }) => Number(entryId.slice(entryId.indexOf('-') + 1)));
-  const ahead = (one: number, other: number): number =>
-    (times[one] ?? 0) - (times[other] ?? 0) || (numbers[one] ?? 0) - (numbers[other] ?? 0);
-  if (events.every((_, index) => index === 0 || ahead(index - 1, index) <= 0)) return events;
-  const places = events.map((_, index) => index).toSorted(ahead);
-  return places.flatMap((place) => events[place] ?? []);
+  let before = events[0];
+  for (const event of events) {
+    if (before !== undefined && ahead(before.entryId, event.entryId) > 0) {
+      return events.toSorted((one, other) => ahead(one.entryId, other.entryId));
+    }
+    before = event;
+  }
+  return events;
+}
+
+/** Compares two entries' ids, a time and a number each: as texts if these have the same lengths. */
+function ahead(one: string, other: string): number {
+  const [dash, otherDash] = [one.indexOf('-'), other.indexOf('-')];
+  if (one.length === other.length && dash === otherDash) return one < other ? -1 : Number(one > other);
+  const times = Number(one.slice(0, dash)) - Number(other.slice(0, otherDash));
+  return times || Number(one.slice(dash + 1)) - Number(other.slice(otherDash + 1));
 }
 
 /** What `audit_dead_letters.payload` holds of an entry: all of it, so that it can be replayed. */
