@@ -204,9 +204,9 @@ describe('numbers in the outbox', () => {
   it('are in the order of the ids of their entries, also within a millisecond', async () => {
     const [ninth, tenth] = [within(numbered(1, 1), 9), within(numbered(2, 2), 10)];
     expect(await write(tenth, ninth)).toMatchObject({ written: 2, reusedNumbers: 0 });
-    expect(await write(numbered(4, 4), within(numbered(3, 3), 11))).toMatchObject({ written: 2, reusedNumbers: 0 });
-    expect(await again()).toEqual([]);
-    expect(await highest()).toEqual([{ stored_seq: 4 }]);
+    expect(await highest()).toEqual([{ stored_seq: 2 }]);
+    const [before, after] = [within(numbered(3, 3), 99), within(numbered(4, 3), 100)];
+    expect(await write(before, after)).toMatchObject({ written: 2, reusedNumbers: 1 });
   });
 
   it('count as stored where the event is a dead letter', async () => {
