@@ -1,6 +1,6 @@
-import { warn } from '@spillway/redis/core';
+import { tell, warn } from '@spillway/redis/core';
 import { BreakerInputError, shown } from './errors.ts';
-import { errorText, isInstance } from './outcome/error-text.ts';
+import { errorText } from './outcome/error-text.ts';
 import type { Outcome } from './outcome/outcome.ts';
 
 /** The states of a breaker, by name. */
@@ -74,14 +74,8 @@ export function safeMetrics(metrics: BreakerMetrics): BreakerMetrics {
   };
   const shielded =
     <Args extends readonly unknown[]>(callback: (...args: Args) => unknown) =>
-    (...args: Args): void => {
-      try {
-        const given = callback(...args);
-        if (isInstance(given, Promise)) given.catch(failed);
-      } catch (error) {
-        failed(error);
-      }
-    };
+    (...args: Args): void =>
+      tell(() => callback(...args), failed);
   return {
     state: shielded((name, preset, state) => metrics.state(name, preset, state)),
     call: shielded((name, preset, outcome, durationMs) => metrics.call(name, preset, outcome, durationMs)),

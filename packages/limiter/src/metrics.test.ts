@@ -45,6 +45,10 @@ function onFire(): never {
   throw new Error('registry on fire');
 }
 
+function throwNameless(): never {
+  throw Object.create(null);
+}
+
 const redis = useRedis();
 
 async function connected() {
@@ -145,15 +149,19 @@ describe('metrics', () => {
     await expect(bare.consume('two', 'u')).resolves.toMatchObject({ allowed: true });
   });
 
-  it('cannot fail a decision: the first error they throw becomes a warning', async () => {
+  it.each([
+    ['they throw', onFire, 'registry on fire'],
+    ['they reject with', async () => onFire(), 'registry on fire'],
+    ['without a text', async () => throwNameless(), 'a value without a text'],
+  ])('cannot fail a decision, nor end the process: the first error %s becomes a warning', async (_, decision, text) => {
     const warnings: string[] = [];
     const listen = (warning: Error): number => warnings.push(warning.message);
     process.on('warning', listen);
-    const metrics = { decision: onFire };
+    const metrics = { decision: decision as () => void };
     const limiter = createLimiter({ store: memoryStore(), policies, metrics });
     await expect(limiter.consume('two', 'u')).resolves.toMatchObject({ allowed: true });
     await expect(limiter.consume('two', 'u')).resolves.toMatchObject({ allowed: true });
-    await expect.poll(() => warnings).toEqual([expect.stringContaining('registry on fire')]);
+    await expect.poll(() => warnings).toEqual([expect.stringContaining(text)]);
     process.off('warning', listen);
   });
 

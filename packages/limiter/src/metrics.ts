@@ -1,5 +1,5 @@
 import type { RedisFaultCode } from '@spillway/redis';
-import { warn } from '@spillway/redis/core';
+import { tell, thrownText, warn } from '@spillway/redis/core';
 import type { OnUnavailable } from './algorithms/algorithm.ts';
 import { LimiterInputError, shown } from './errors.ts';
 import type { DecisionReason } from './types.ts';
@@ -59,21 +59,19 @@ export function safeMetrics(metrics: LimiterMetrics): Required<LimiterMetrics> {
 }
 
 /**
- * Makes a wrapper that keeps what a caller's callbacks throw away from the request they are called in. The first error
+ * Makes a wrapper that keeps what a caller's callbacks throw, or reject with, away from the request they are called in. The first error
  * becomes a process warning, later ones are dropped: a callback that fails mostly does so every time.
  */
 export function catchErrors(
   what: string,
-): <Args extends readonly unknown[]>(callback: (...args: Args) => void) => (...args: Args) => void {
+): <Args extends readonly unknown[]>(callback: (...args: Args) => unknown) => (...args: Args) => void {
   let warned = false;
+  function failed(error: unknown): void {
+    if (warned) return;
+    warned = true;
+    warn(`${what} of the limiter threw: ${thrownText(error)}`);
+  }
   return (callback) =>
-    (...args) => {
-      try {
-        callback(...args);
-      } catch (error) {
-        if (warned) return;
-        warned = true;
-        warn(`${what} of the limiter threw: ${String(error)}`);
-      }
-    };
+    (...args) =>
+      tell(() => callback(...args), failed);
 }

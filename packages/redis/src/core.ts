@@ -9,7 +9,7 @@ export { apiOptionNames, readApiOptions } from './api/api-options.ts';
 export type { ApiOptions, CheckedApiOptions } from './api/api-options.ts';
 export { defaultActor } from './change.ts';
 export { faultOf } from './fault.ts';
-export { faultReporter } from './fault-reporter.ts';
+export { faultReporter, tell, thrownText } from './fault-reporter.ts';
 export type { FaultReporter } from './fault-reporter.ts';
 export { builtinModule, isCloudflareWorker, monotonicClock, unref, warn } from './platform.ts';
 export { shardOf, shardTag } from './shard-of.ts';

@@ -66,22 +66,12 @@ export function faultReporter({
   }
 
   function failed(error: unknown): void {
-    warn(`a listener failed: ${String(error)}`, 'listener');
-  }
-
-  /** Calls a listener so that its exceptions and rejections don't reach the decision. */
-  function tell(listener: () => unknown): void {
-    try {
-      const result = listener();
-      if (result instanceof Promise) result.catch(failed);
-    } catch (error) {
-      failed(error);
-    }
+    warn(`a listener failed: ${thrownText(error)}`, 'listener');
   }
 
   function report(fault: RedisFault, what: string): void {
     if (onError === undefined) warn(`${fault.message}. ${what}`, fault.code);
-    else tell(() => onError(fault));
+    else tell(() => onError(fault), failed);
   }
 
   return {
@@ -101,7 +91,7 @@ export function faultReporter({
       const { sinceMs, failures } = outage;
       outage = undefined;
       const durationMs = Math.round(now - sinceMs);
-      if (onRecovered !== undefined) tell(() => onRecovered({ durationMs, failures }));
+      if (onRecovered !== undefined) tell(() => onRecovered({ durationMs, failures }), failed);
       else if (onError === undefined)
         warn(`${decider} decides again after ${durationMs} ms and ${failures} failures`, 'recovered');
     },
@@ -113,4 +103,27 @@ export function faultReporter({
       report(fault, what);
     },
   };
+}
+
+/**
+ * Calls a function of the program's so that neither its exceptions nor its rejections reach the decision or the call that it is
+ * told of: a rejection that nothing handles ends a process of Node's.
+ * @param failed gets what was thrown; it must not throw itself.
+ */
+export function tell(listener: () => unknown, failed: (error: unknown) => void): void {
+  try {
+    const result = listener();
+    if (typeof result === 'object' && result !== null) void Promise.resolve(result).then(undefined, failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** The text of something thrown. Never throws, whatever it is: an object without a prototype has no text. */
+export function thrownText(error: unknown): string {
+  try {
+    return String(error);
+  } catch {
+    return 'a value without a text';
+  }
 }

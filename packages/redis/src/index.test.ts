@@ -51,6 +51,6 @@ it('exports exactly this', () => {
 
 it('exports exactly this to what is bundled for edge runtimes', () => {
   expect(Object.keys(core).toSorted().join(' ')).toEqual(
-    'ApiFault RefusedRequest apiCalls apiOptionNames builtinModule defaultActor faultOf faultOfFetch faultReporter isCloudflareWorker monotonicClock readApiOptions shardOf shardTag unref warn',
+    'ApiFault RefusedRequest apiCalls apiOptionNames builtinModule defaultActor faultOf faultOfFetch faultReporter isCloudflareWorker monotonicClock readApiOptions shardOf shardTag tell thrownText unref warn',
   );
 });

@@ -56,6 +56,14 @@ function watched(settings: Partial<LimiterSettings<readonly Policy[]>> = {}) {
   return { limiter, crossings, pass: (ms: number) => (now += ms) };
 }
 
+function mailServerDown(): never {
+  throw new Error('mail server down');
+}
+
+async function rejecting(): Promise<never> {
+  return mailServerDown();
+}
+
 describe('onNearLimit', () => {
   it('is called by the request that crosses, whatever its cost, with who and how much is left', async () => {
     const { limiter, crossings } = watched();
@@ -83,13 +91,15 @@ describe('onNearLimit', () => {
     expect(told()).toEqual(['busy', 'other', 'busy']);
   });
 
-  it('cannot fail the request, and must be a function', async () => {
-    const { limiter } = watched({
-      onNearLimit: () => {
-        throw new Error('mail server down');
-      },
-    });
-    await expect(limiter.consume('ten', 'u', { cost: 10 })).resolves.toMatchObject({ nearLimit: true });
+  it('cannot fail the request nor end the process, also if it is asynchronous, and must be a function', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+    for (const onNearLimit of [mailServerDown, rejecting as () => void]) {
+      const { limiter } = watched({ onNearLimit });
+      await expect(limiter.consume('ten', 'u', { cost: 10 })).resolves.toMatchObject({ nearLimit: true });
+    }
+    const told = ['onNearLimit of the limiter threw: Error: mail server down', expect.anything()];
+    await expect.poll(() => warned.mock.calls).toEqual([told, told]);
+    warned.mockRestore();
     expect(() => watched({ onNearLimit: 'mail' as never })).toThrow('onNearLimit must be a function');
   });
 });
