@@ -71,8 +71,8 @@ function entry(index: number): AuditEntry {
 }
 
 function startProcess({ redisUrl, databaseUrl }: Servers): ChildProcess {
-  const main = fileURLToPath(new URL('../../../packages/worker/src/main.ts', import.meta.url));
-  return spawn(process.execPath, ['--conditions=@spillway/source', '--import', 'tsx', main], {
+  const main = fileURLToPath(new URL('../../../packages/worker/dist/main.js', import.meta.url));
+  return spawn(process.execPath, [main], {
     env: {
       PATH: process.env['PATH'],
       REDIS_URL: redisUrl,

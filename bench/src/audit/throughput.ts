@@ -1,8 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import type { AuditEntry } from '@spillway/worker';
 import { Queue } from 'bullmq';
+import { built } from '../built.ts';
 import { type Effort, median } from '../section.ts';
 import { block, fillOutboxes, type Servers } from './servers.ts';
 
@@ -75,10 +75,10 @@ async function drainJobs(servers: Servers, events: number): Promise<Round> {
 }
 
 async function drain({ redisUrl, databaseUrl, pool }: Servers, way: string, events: number): Promise<Round> {
-  const program = fileURLToPath(new URL('drain-process.ts', import.meta.url));
+  const program = built('audit/drain-process.js');
   const child = fork(program, [way, redisUrl, databaseUrl, String(events)], {
     // As the worker's start script has it: thousands of events are alive at any moment, and each scavenge copies them.
-    execArgv: ['--max-semi-space-size=64', '--conditions=@spillway/source', '--import', 'tsx'],
+    execArgv: ['--max-semi-space-size=64'],
   });
   await once(child, 'message');
   child.send('go');

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startRedis } from '@spillway/local-servers';
+import { built } from '../built.ts';
 import { type Goal, median, type Section, type Table } from '../section.ts';
 import type { CallCost } from './one-process.ts';
 import { healthy, type HealthyLoad, type TransitionCost, transitions } from './redis-load.ts';
@@ -101,8 +101,7 @@ function loadTable(load: HealthyLoad, cost: TransitionCost): Table {
 }
 
 const run = promisify(execFile);
-const program = fileURLToPath(new URL('one-process.ts', import.meta.url));
-const NODE_ARGS = ['--conditions=@spillway/source', '--import', 'tsx'];
+const program = built('breaker/one-process.js');
 
 /** Odd, so that a median is one of the processes. */
 export const PROCESSES = 7;
@@ -114,7 +113,7 @@ export const PROCESSES = 7;
 export async function callCosts(redisUrl: string): Promise<readonly CallCost[]> {
   const processes: (readonly CallCost[])[] = [];
   for (let index = 0; index < PROCESSES; index += 1) {
-    const { stdout } = await run(process.execPath, [...NODE_ARGS, program, redisUrl]);
+    const { stdout } = await run(process.execPath, [program, redisUrl]);
     processes.push(JSON.parse(stdout));
   }
   const [first = []] = processes;

@@ -1,12 +1,11 @@
 /*
  * What a call through a breaker costs by its door, in CPU µs of this process, beside the peers, which know one process only: run with
- * `node --conditions=@spillway/source --import tsx bench/src/doors/breakers.ts [ROUNDS]`. 64 calls in flight of a function that returns
+ * `node bench/dist/doors/breakers.js [ROUNDS]`. 64 calls in flight of a function that returns
  * at once, or of which each tenth rejects; nothing opens. Redis, and the API with its Redis and Postgres, are processes beside it.
  * Medians of the rounds, in which the doors take turns; what the calls cost without a breaker is taken off.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { createBreakers, definePreset } from '@spillway/breaker';
 import { createBreakers as createHttpBreakers, httpStore } from '@spillway/breaker/http-store';
 import { migrate } from '@spillway/db';
@@ -15,6 +14,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { circuitBreaker, ConsecutiveBreaker, handleAll } from 'cockatiel';
 import { Redis } from 'ioredis';
 import CircuitBreaker from 'opossum';
+import { built } from '../built.ts';
 import { redisCost } from '../redis-usage.ts';
 import { median } from '../section.ts';
 
@@ -36,8 +36,8 @@ const work = async (): Promise<number> => {
 const preset = definePreset({ name: 'bench', trip: { strategy: 'consecutive', failures: 100 }, openMs: 60_000 });
 const [server, postgres] = await Promise.all([startRedis(), startPostgres()]);
 await migrate({ connectionString: postgres.url });
-const program = fileURLToPath(new URL('../http/api-server.ts', import.meta.url));
-const beside = spawn(process.execPath, [...process.execArgv, program, 'breakers', server.url, postgres.url], {
+const program = built('http/api-server.js');
+const beside = spawn(process.execPath, [program, 'breakers', server.url, postgres.url], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 const [url = '', key = ''] = String((await once(beside.stdout, 'data'))[0])

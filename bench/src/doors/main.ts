@@ -1,12 +1,11 @@
 /*
  * What each door adds to a request, in CPU µs of this process, beside the peer of that door: run with
- * `node --conditions=@spillway/source --import tsx bench/src/doors/main.ts [ROUNDS]`. Requests are handed to the frameworks in this
+ * `node bench/dist/doors/main.js [ROUNDS]`. Requests are handed to the frameworks in this
  * process, 64 in flight, by 1,000 subjects that are all admitted; the counts are in a Redis beside it. Medians of the rounds, in which
  * the apps take turns; what the app without a limiter takes is taken off.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import fastifyRateLimit from '@fastify/rate-limit';
 import { createLimiter, hotPathOptions } from '@spillway/limiter';
 import { rateLimit as expressLimit } from '@spillway/limiter/express';
@@ -23,6 +22,7 @@ import { rateLimiter, RedisStore as HonoRedisStore } from 'hono-rate-limiter';
 import { Redis } from 'ioredis';
 import inject, { type DispatchFunc } from 'light-my-request';
 import { RedisStore } from 'rate-limit-redis';
+import { built } from '../built.ts';
 import { peerReply } from '../limiter/contenders.ts';
 import { median } from '../section.ts';
 
@@ -150,8 +150,8 @@ async function cost(app: App): Promise<number> {
   return (user + system) / REQUESTS;
 }
 
-const program = fileURLToPath(new URL('server.ts', import.meta.url));
-const beside = spawn(process.execPath, [...process.execArgv, program], { stdio: ['ignore', 'pipe', 'inherit'] });
+const program = built('doors/server.js');
+const beside = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'] });
 const apiUrl = String((await once(beside.stdout, 'data'))[0]).trim();
 const doors: readonly (readonly [string, Readonly<Record<string, App>>])[] = [
   ['Hono, beside hono-rate-limiter', { none: honoApp('none'), ours: honoApp('ours'), peer: honoApp('peer') }],

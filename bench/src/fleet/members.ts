@@ -1,9 +1,9 @@
 import { fork } from 'node:child_process';
 import { on } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { type Breakers, createBreakers, definePreset } from '@spillway/breaker';
 import { createLimiter, definePolicy, type Limiter, type LivePolicies, type Policy } from '@spillway/limiter';
 import { hotPathOptions } from '@spillway/redis';
+import { built } from '../built.ts';
 import { Redis } from 'ioredis';
 
 /** Changes of a breaker, and the state that it comes to. */
@@ -93,8 +93,8 @@ export async function startMembers(url: string): Promise<readonly Member[]> {
 }
 
 async function startMember(url: string): Promise<Member> {
-  const program = fileURLToPath(new URL('fleet-process.ts', import.meta.url));
-  const child = fork(program, [url], { execArgv: ['--conditions=@spillway/source', '--import', 'tsx'] });
+  const program = built('fleet/fleet-process.js');
+  const child = fork(program, [url]);
   const messages = on(child, 'message');
   const next = async (): Promise<unknown> => {
     const { value } = await messages.next();

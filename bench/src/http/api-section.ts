@@ -15,7 +15,7 @@ const FLAGS = ['--max-semi-space-size=32'];
 const BATCH = 100;
 
 const server = 'api-server.js';
-const script = fileURLToPath(new URL('decisions.lua', import.meta.url));
+const script = fileURLToPath(new URL('../../src/http/decisions.lua', import.meta.url));
 
 /** Take turns: all their decisions admit. */
 const kinds = [

@@ -8,7 +8,7 @@ import { type Load, type RunningApp, startApp, wrk } from './load.ts';
 type Kind = 'none' | 'spillway' | 'spillway-draft' | 'hono-rate-limiter';
 
 const server = 'hono-server.js';
-const script = fileURLToPath(new URL('many-keys.lua', import.meta.url));
+const script = fileURLToPath(new URL('../../src/http/many-keys.lua', import.meta.url));
 
 /** Short rounds, and many: what a limiter adds is a small part of what a request takes, and the machine's speed drifts. */
 const ROUNDS = 24;

@@ -1,8 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { built } from '../built.ts';
 import type { DebianPackage } from '@spillway/local-servers';
 
 const run = promisify(execFile);
@@ -30,8 +30,8 @@ export interface RunningApp {
 /** What {@link startApp} runs. */
 export interface AppOptions {
   /**
-   * File name of a program of this folder that calls {@link tellCpu} and prints its URL. It runs as built, like its peers: what runs
-   * TypeScript wraps each function that is made during a request, which was a tenth of what the guard added.
+   * File name of a program of this folder that calls {@link tellCpu} and prints its URL. It runs as built, like its
+   * peers: run as TypeScript, a guard added a tenth more.
    */
   readonly server: string;
   readonly args: readonly string[];
@@ -43,7 +43,7 @@ export interface AppOptions {
 
 /** Starts an app. {@link wrk} must be there. */
 export async function startApp({ server, args, flags = [], script }: AppOptions): Promise<RunningApp> {
-  const program = fileURLToPath(new URL(`../../dist/http/${server}`, import.meta.url));
+  const program = built(`http/${server}`);
   const child = spawn(process.execPath, [...flags, program, ...args], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });

@@ -5,8 +5,8 @@ import { Cluster, Redis } from 'ioredis';
 import { quantile } from '../section.ts';
 
 /*
- * How long decisions take while Redis fails: run by hand, `node --conditions=@spillway/source --import tsx
- * bench/src/limiter/faults.ts`. Each fault begins in the middle of traffic and ends after OUTAGE_MS; traffic goes on until
+ * How long decisions take while Redis fails: run by hand, `node bench/dist/limiter/faults.js`. Each
+ * fault begins in the middle of traffic and ends after OUTAGE_MS; traffic goes on until
  * decisions are Redis' own again. A bare timer beside them tells what of a late decision is the machine's doing.
  */
 const DEADLINE_MS = 100;
