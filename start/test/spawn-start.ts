@@ -30,10 +30,14 @@ export function cleanEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !unwanted.test(name)));
 }
 
-/** Starts it. */
-export function spawnStart(env: Readonly<Record<string, string>>, args: readonly string[] = []): StartProcess {
+/** Starts it. @param under a command that runs it, e.g. that of {@link withoutRedisProgram} */
+export function spawnStart(
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+  under: readonly string[] = [],
+): StartProcess {
   return follow(
-    spawn(process.execPath, [...startCommand, ...args], {
+    spawn('env', [...under, process.execPath, ...startCommand, ...args], {
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     }),
@@ -99,12 +103,17 @@ export async function startSet(kind: 'cluster' | 'sentinel'): Promise<{ set: { s
   return { set, url: `redis-sentinel://${addresses(set.sentinels)}/${set.name}` };
 }
 
-/** Where no Redis program can be run: /dev/null lies over each, in a mount namespace of the command's own. */
+/**
+ * /dev/null lies over each Redis program of the PATH and of the system, and `false` over apt-get, in a mount namespace of the
+ * command's own. Each, because a PATH may name another server before the system's.
+ */
 const hidden =
-  'for p in "$(command -v redis-server)" "$(command -v valkey-server)"; do [ -z "$p" ] || mount --bind /dev/null "$p" || exit 9; done; exec "$@"';
+  'for d in $(echo "$PATH" | tr : " ") /usr/local/bin /usr/bin /usr/sbin /usr/local/sbin; do ' +
+  'for p in "$d/redis-server" "$d/valkey-server"; do [ ! -x "$p" ] || mount --bind /dev/null "$p" || exit 9; done; done; ' +
+  '[ ! -x /usr/bin/apt-get ] || mount --bind /bin/false /usr/bin/apt-get || exit 9; exec "$@"';
 const command = ['unshare', '--user', '--map-root-user', '--mount', '/bin/sh', '-c', hidden, 'sh'];
 
-/** Runs a program as on a machine without Redis; possible on Linux where a user may have namespaces. */
+/** Runs a program as on a machine without Redis and without network for apt; possible on Linux where a user may have namespaces. */
 export const withoutRedisProgram: { readonly command: readonly string[]; readonly possible: boolean } = {
   command,
   possible: spawnSync('env', [...command, 'true']).status === 0,

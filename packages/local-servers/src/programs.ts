@@ -120,24 +120,34 @@ export interface InstallOptions {
 /**
  * Path of a Redis server program; installs Debian's where there is none and we may.
  *
- * @throws LocalServerError `redis_unavailable`, naming the ways to get one; `install_failed`
+ * @throws LocalServerError `redis_unavailable`; `install_failed`, with apt's last lines. Both name the ways to get one
  */
 export async function requireRedisProgram({ install = true, onProgress }: InstallOptions = {}): Promise<string> {
   const { searchPath } = readConfig();
   const found = await findProgram(redisPrograms, searchPath);
   if (found !== undefined) return found;
   if (install && canInstallWithApt()) {
-    await installWithApt('redis-server', 'redis-server', onProgress);
+    await installRedis(onProgress);
     const installed = await findProgram(redisPrograms, searchPath);
     if (installed !== undefined) return installed;
   }
-  throw new LocalServerError(
-    'redis_unavailable',
-    'No Redis to start. Any one of these helps: (1) put redis-server or valkey-server on the PATH, ' +
-      `(2) start a Docker engine, (3) ${install ? 'run as root on Debian or Ubuntu so that' : 'leave out --no-install, and'} ` +
-      'redis-server can be installed with apt-get. ' +
-      'Or point REDIS_URL at a Redis that is running.',
-  );
+  const asRoot = `${install ? 'run' : 'leave out --no-install'} as root on Debian or Ubuntu, where apt-get installs redis-server`;
+  throw new LocalServerError('redis_unavailable', `No Redis to start. ${waysToRedis(asRoot)}`);
+}
+
+const waysToRedis = (withApt: string): string =>
+  'Any one of these helps: (1) put redis-server or valkey-server on the PATH, (2) start a Docker engine, ' +
+  `(3) ${withApt}, (4) point REDIS_URL at a Redis that is running.`;
+
+/** apt's own lines say what failed, and not that a machine without network or packages can have a Redis all the same. */
+async function installRedis(onProgress?: OnProgress): Promise<void> {
+  try {
+    await installWithApt('redis-server', 'redis-server', onProgress);
+  } catch (error) {
+    if (!(error instanceof LocalServerError)) throw error;
+    const message = `No Redis to start, and apt-get could not install redis-server. ${waysToRedis('correct what apt-get says below')}`;
+    throw new LocalServerError(error.code, message, { output: error.output, cause: error });
+  }
 }
 
 /** Paths of the PostgreSQL programs. */
