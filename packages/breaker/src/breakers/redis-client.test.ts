@@ -43,6 +43,15 @@ it('hear nothing of another database of the same Redis', async () => {
   expect(await production.get('a', 'quick').read()).toMatchObject({ state: 'closed' });
 });
 
+it('refuse the first call of a process that has read the state before it', async () => {
+  const running = breakersOf(redis.url);
+  await expect.poll(() => call(running)).toBe('fine');
+  await running.get('a', 'quick').forceOpen({ who: 'ada' });
+  const started = breakersOf(redis.url);
+  expect(await started.get('a', 'quick').read()).toMatchObject({ state: 'forced_open', isStale: false });
+  expect(await call(started)).toBe('circuit_open');
+});
+
 it('are forced, and say so, for a user who may not use channels', async () => {
   await redis.client.call('ACL', 'SETUSER', 'quiet', 'on', '>pw', 'resetchannels', '~*', '+@all');
   const quiet = breakersOf(clientOf(redis.url, { username: 'quiet', password: 'pw' }));
