@@ -30,8 +30,12 @@ if (fuzz)
 const propertyTests = (): string[] =>
   execFileSync('git', ['grep', '-l', "from 'fast-check'", '--', '*.test.ts'], { encoding: 'utf8' }).trim().split('\n');
 
-/** Files of all packages but this one may share a process: they leave nothing behind that the next file would notice. */
-const isolated = 'packages/worker/';
+/** All other files may share a process: they leave nothing behind that the next one would notice. */
+const isolated = [
+  'packages/worker/**/*.test.ts',
+  // It sees which files run during a decision, whoever runs them.
+  'packages/limiter/src/decide/road.test.ts',
+];
 const exclude = ['**/node_modules/**', '**/dist/**'];
 
 const common = {
@@ -57,7 +61,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'isolated',
-          include: fuzz ? propertyTests().filter((file) => file.startsWith(isolated)) : [`${isolated}**/*.test.ts`],
+          include: fuzz ? propertyTests().filter((file) => file.startsWith('packages/worker/')) : isolated,
           exclude,
           typecheck: {
             ignoreSourceErrors: true,
@@ -76,7 +80,7 @@ export default defineConfig({
           ...common,
           name: 'sharing',
           include: fuzz ? propertyTests() : tests,
-          exclude: [...exclude, `${isolated}**`],
+          exclude: [...exclude, ...isolated],
           isolate: false,
         },
       },

@@ -63,6 +63,7 @@ describe('leases', () => {
     for (let request = 0; request < 3; request += 1) expect((await store.consume(ask())).allowed).toBe(true);
     expect(failures).toBe(1);
     await expect(store.consume(ask())).rejects.toThrow('broken');
+    await store.close();
   });
 
   it('that are asked for ahead of a block give back what is held', async () => {

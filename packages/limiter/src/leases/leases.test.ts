@@ -112,6 +112,7 @@ describe('leases', () => {
     const store = leases(broken);
     const settled = await Promise.allSettled([store.consume(ask()), store.consume(ask())]);
     expect(settled.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    await store.close();
   });
 
   it.each([

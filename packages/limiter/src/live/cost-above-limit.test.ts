@@ -1,5 +1,5 @@
 import { type RedisServer, startRedis } from '@spillway/local-servers';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { memoryUnderTest, redisUnderTest, type StoreUnderTest } from '../../test/hand-clock.ts';
 import { LimiterWaitError } from '../errors.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
@@ -38,8 +38,11 @@ describe.each([
   });
   afterAll(() => under.dispose());
 
-  const make = (policy: PolicyOptions): Limiter & { readonly live: LivePolicies } =>
-    createLimiter({ store: under.store, live: true, policies: [policy, { ...policy, name: 'other' }] });
+  const make = (policy: PolicyOptions): Limiter & { readonly live: LivePolicies } => {
+    const limiter = createLimiter({ store: under.store, live: true, policies: [policy, { ...policy, name: 'other' }] });
+    onTestFinished(() => limiter.close());
+    return limiter;
+  };
 
   it.each(shapes)('refuses the request and says that no wait helps, under %s', async (shape, policy) => {
     const limiter = make(policy);
