@@ -51,7 +51,7 @@ export interface SinkOptions extends SinkTuning {
   readonly connection: Redis | Cluster;
   /** @default '{spillway}' */
   readonly prefix?: string;
-  /** pg's pool, or anything that runs a statement. */
+  /** pg's pool, or anything of pg that runs a statement: rows travel as buffers, which pg sends as binary parameters. */
   readonly pool: Queryable;
   readonly memory: MemoryWatch;
   readonly logger: WorkerLogger;
