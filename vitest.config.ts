@@ -33,7 +33,7 @@ const propertyTests = (): string[] =>
 /** All other files may share a process: they leave nothing behind that the next one would notice. */
 const isolated = [
   'packages/worker/**/*.test.ts',
-  // It sees which files run during a decision, whoever runs them.
+  // It sees which files run during a decision, those that other tests run too.
   'packages/limiter/src/decide/road.test.ts',
 ];
 const exclude = ['**/node_modules/**', '**/dist/**'];
