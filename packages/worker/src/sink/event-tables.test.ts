@@ -141,6 +141,21 @@ describe('near limits', () => {
   });
 });
 
+describe('a breaker event', () => {
+  const postgres = useMigratedPostgres();
+
+  it('survives texts that Postgres has no characters for, in the message and in the metadata', async () => {
+    const metadata = JSON.stringify({ reason: 'forced', who: 'ada', why: 'drill\0' });
+    const fields = { type: 'breaker', epoch: T0, seq: 1, at: T0, name: 's3', preset: 'storage', event: 'opened' };
+    const texts = { failure_count: 0, breaker_epoch: 2, message: 'no\0 answer', metadata };
+    const flat = Object.entries({ ...fields, ...texts }).flatMap(([name, value]) => [name, String(value)]);
+    const entry: AuditEntry = [0, `${T0}-1`, flat];
+    expect(await writeEntries(postgres.pool, 'test/1', [entry])).toMatchObject({ written: 1, deadLetters: 0 });
+    const { rows } = await postgres.pool.query('SELECT error_message, metadata FROM public.circuit_breaker_events');
+    expect(rows).toMatchObject([{ error_message: 'no\uFFFD answer', metadata: { who: 'ada', why: 'drill\uFFFD' } }]);
+  });
+});
+
 describe('the cap of block rows', () => {
   const SHARDS = 2;
   const patient = { timeout: 20_000 };
