@@ -177,6 +177,18 @@ export function readConfig(env: Environment): ApiConfig {
   };
 }
 
+/** The servers that the settings name, by the variables that name them. */
+export function serverUrls(config: ApiConfig): Readonly<Record<string, string | undefined>> {
+  return {
+    REDIS_URL: config.redisUrl,
+    QUEUE_REDIS_URL: config.queueRedisUrl,
+    DATABASE_URL: config.databaseUrl,
+    DATABASE_READ_URL: config.databaseReadUrl,
+    WORKER_DATABASE_URL: config.worker?.databaseUrl,
+    MAINTENANCE_DATABASE_URL: config.worker?.maintenanceDatabaseUrl,
+  };
+}
+
 /** What `startApi` takes of the settings. */
 export function apiOptions(config: ServerConfig): Omit<ServerConfig, 'redisUrl' | 'databaseUrl' | 'logLevel'> {
   return {

@@ -113,6 +113,16 @@ export function readConfig(env: Environment): WorkerConfig {
   };
 }
 
+/** The servers that the settings name, by the variables that name them. */
+export function serverUrls(config: WorkerConfig): Readonly<Record<string, string>> {
+  return {
+    REDIS_URL: config.redisUrl,
+    QUEUE_REDIS_URL: config.queueRedisUrl,
+    DATABASE_URL: config.databaseUrl,
+    MAINTENANCE_DATABASE_URL: config.maintenanceDatabaseUrl,
+  };
+}
+
 /** A webhook without a signature can be forged by any client. */
 function webhookOf(url: string | undefined, secret: string | undefined): WorkerConfig['webhook'] {
   if (url === undefined) return undefined;

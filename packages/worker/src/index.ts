@@ -8,6 +8,7 @@ export {
 } from './monitor/webhook.ts';
 export { readArchiveTables } from './archive-tables-field.ts';
 export { readConfig as readWorkerConfig, type WorkerConfig } from './config.ts';
+export { firstAnswers, type FirstAnswers, ServerRefusedError } from './first-answers.ts';
 export type { RedisSource } from './options.ts';
 export { drain, type DrainOptions, type DrainReport } from './recovery/drain.ts';
 export { WorkerOptionError } from './options.ts';
