@@ -126,6 +126,7 @@ describe('a limiter over the API', () => {
     const again = await limiter.consume('blocking', 'ada');
     expect(again).toMatchObject({ allowed: false, reason: 'blocked' });
     expect(again.retryAfterMs).toBeLessThanOrEqual(120_000);
+    expect(again.resetAtMs).toBe(again.decidedAtMs + again.resetAfterMs);
     expect(api.asked.length).toBe(trips);
     await limiter.unblock('blocking', 'ada');
     await limiter.reset('blocking', 'ada');

@@ -105,7 +105,8 @@ export function changing({
     const { policy, subject, action, key, slot } = request;
     await change(operation, { policy, subject, action, key }, { slot }, readNothing);
     const { name, limit } = policy;
-    const times = { resetAtMs: Date.now(), resetAfterMs: 0, retryAfterMs: 0 };
+    const nowMs = Date.now();
+    const times = { decidedAtMs: nowMs, resetAtMs: nowMs, resetAfterMs: 0, retryAfterMs: 0 };
     return { allowed: true, policy: name, reason: 'allowed', limit, remaining: limit, ...times };
   }
 
@@ -210,6 +211,7 @@ export function readDecision(answer: unknown): Decision {
     reason,
     limit: numberOf(answer, 'limit'),
     remaining: numberOf(answer, 'remaining'),
+    decidedAtMs: numberOf(answer, 'decidedAtMs'),
     resetAtMs: timeOf(answer, 'resetAtMs'),
     resetAfterMs: timeOf(answer, 'resetAfterMs'),
     retryAfterMs: timeOf(answer, 'retryAfterMs'),
