@@ -3,7 +3,7 @@ import { ConfigError, shutDownInOrder, startTelemetry } from '@spillway/runtime'
 import { PolicyFileError, readPolicyFile, takeFile } from '@spillway/runtime/file';
 import { createPool } from '@spillway/db';
 import { firstAnswers, type RunningWorker, runWorker, ServerRefusedError } from '@spillway/worker';
-import { type ApiConfig, apiOptions, readConfig, serverUrls } from './config.ts';
+import { type ApiConfig, apiOptions, readConfig, serversOf } from './config.ts';
 import { type ApiLogger, createLogger } from './logger.ts';
 import { startApi } from './start-api.ts';
 import { ListenError } from './serve.ts';
@@ -57,7 +57,7 @@ function exitDeadlineMs({ worker }: ApiConfig): number {
 
 async function run(config: ApiConfig): Promise<void> {
   const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
-  const servers = firstAnswers(serverUrls(config));
+  const servers = firstAnswers(serversOf(config));
   await servers.asked;
   const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
   const telemetry = await startTelemetry({

@@ -100,12 +100,12 @@ function classifySqlState(state: string, error: Error): DbErrorKind {
   return KIND_BY_SQLSTATE.get(state) ?? KIND_BY_SQLSTATE.get(state.slice(0, 2)) ?? 'bug';
 }
 
-/** How PgBouncer, whose every refusal is 08P01, reads when it refuses a user, a password or a database. */
-const POOLER_REFUSALS = /authentication failed|does not exist|no such (user|database)/iu;
+/** How PgBouncer, whose every refusal is 08P01, reads when it refuses a user, a password, a database or what a client asks of it. */
+const POOLER_REFUSALS = /authentication failed|does not exist|no such (user|database)|unsupported startup parameter/iu;
 
 /**
  * Whether a connection was refused for what its URL says, so that the same URL is refused the next time: its user, password
- * or database, or the lack of TLS. False for a server that is away or starts, and for what a statement meets.
+ * or database, or the lack of TLS; or by a pooler that was taken for Postgres. False for a server that is away or starts, and for what a statement meets.
  */
 export function isRefusal(error: unknown): boolean {
   return [...causes(error)].some((link) => {

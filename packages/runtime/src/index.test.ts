@@ -8,6 +8,7 @@ it('exports exactly this', () => {
     'databaseServer',
     'describeError',
     'guardLogger',
+    'hostName',
     'isRunning',
     'logLevel',
     'maskValues',

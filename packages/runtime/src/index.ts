@@ -6,6 +6,7 @@ export type { GuardedLogger, LogLine } from './guard-logger.ts';
 export {
   anyRedisUrl,
   databaseServer,
+  hostName,
   logLevel,
   namespace,
   postgresUrl,

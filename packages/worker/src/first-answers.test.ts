@@ -7,7 +7,7 @@ import { compiled, startProgram, useRedis, workDirectoryRoot } from '@spillway/l
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { useMigratedPostgres } from '../test/helpers.ts';
-import { firstAnswers } from './first-answers.ts';
+import { firstAnswers, type ServerAddress } from './first-answers.ts';
 
 /** Changes a setting, as its owner would; a password from then on is asked of new connections. */
 async function configure(url: string, name: string, value: string): Promise<void> {
@@ -48,8 +48,10 @@ function urlOf(server: keyof Servers, change: Partial<Pick<URL, 'username' | 'pa
   return Object.assign(new URL(servers[server].url), change).href;
 }
 
-async function outcome(url: string): Promise<string> {
-  const answers = firstAnswers({ THE_URL: url });
+const kindOf = (url: string): 'redis' | 'postgres' => (url.startsWith('redis') ? 'redis' : 'postgres');
+
+async function outcome(url: string, kind: ServerAddress['kind'] = kindOf(url)): Promise<string> {
+  const answers = firstAnswers({ THE_URL: { url, kind } });
   onTestFinished(() => answers.stop());
   return answers.asked.then(
     () => 'starts',
@@ -83,13 +85,14 @@ it.each([
   expect(await outcome(urlOf(server, change))).toEqual(expected);
 });
 
-it('tells of a database and a user that a PgBouncer refuses', async () => {
+it('tells of a database, a user and a setting that a PgBouncer refuses', async () => {
   const pooler = await startPgBouncer({ databaseUrl: servers.postgres.url });
   onTestFinished(() => pooler.stop());
   const url = (change: object): string => Object.assign(new URL(pooler.url), change).href;
-  expect(await outcome(url({ pathname: '/none' }))).toBe('THE_URL: database "none" does not exist');
-  expect(await outcome(url({ username: 'none' }))).toContain('authentication failed');
-  expect(await outcome(pooler.url)).toBe('starts');
+  expect(await outcome(pooler.url)).toBe('THE_URL: unsupported startup parameter: statement_timeout');
+  expect(await outcome(url({ pathname: '/none' }), 'pgbouncer')).toBe('THE_URL: database "none" does not exist');
+  expect(await outcome(url({ username: 'none' }), 'pgbouncer')).toContain('authentication failed');
+  expect(await outcome(pooler.url, 'pgbouncer')).toBe('starts');
 });
 
 it('takes a user that may run nothing for one that the server let in', async () => {
@@ -121,7 +124,8 @@ describe('a server that is away', () => {
 
   it('is asked until it answers, and is told of if it refuses then', async () => {
     const port = await findFreePort();
-    const answers = firstAnswers({ A_URL: `redis://127.0.0.1:${port}/99`, B_URL: `redis://127.0.0.1:${port}/99` });
+    const address = { url: `redis://127.0.0.1:${port}/99`, kind: 'redis' } as const;
+    const answers = firstAnswers({ A_URL: address, B_URL: address, C_URL: undefined });
     onTestFinished(() => answers.stop());
     await answers.asked;
     const server = await startRedis({ port });

@@ -25,6 +25,13 @@ export class ServerRefusedError extends Error {
   }
 }
 
+/** A server as a variable names it. */
+export interface ServerAddress {
+  readonly url: string;
+  /** What the program takes it for: it asks more of a Postgres than a PgBouncer lets through. */
+  readonly kind: 'redis' | 'postgres' | 'pgbouncer';
+}
+
 /** The servers that a program's URLs name, on their way to a first answer. */
 export interface FirstAnswers {
   /**
@@ -48,33 +55,27 @@ type Answer = 'let in' | 'away' | ServerRefusedError;
 
 /**
  * Asks each server, and one that is away again each second until it answers.
- * @param urls by the variables that hold them; those that are not set are left out
+ * @param addresses by the variables that hold them; those that are not set are left out
  */
-export function firstAnswers(urls: Readonly<Record<string, string | undefined>>): FirstAnswers {
+export function firstAnswers(addresses: Readonly<Record<string, ServerAddress | undefined>>): FirstAnswers {
   const stopping = new AbortController();
   const { signal } = stopping;
-  // The first variable that holds a URL stands for the others.
-  const servers = new Map(
-    Object.entries(urls)
-      .toReversed()
-      .map(([variable, url]) => [url, variable]),
-  );
   const asked: Promise<void>[] = [];
   const refused = new Promise<ServerRefusedError>((resolve) => {
-    const askOn = async (variable: string, url: string): Promise<void> => {
+    const askOn = async (variable: string, address: ServerAddress): Promise<void> => {
       let answer: Answer = 'away';
       while (answer === 'away' && !signal.aborted) {
         await sleep(RETRY_MS, undefined, { ref: false, signal }).catch(() => undefined);
-        if (!signal.aborted) answer = await ask(variable, url);
+        if (!signal.aborted) answer = await ask(variable, address);
       }
       if (answer instanceof ServerRefusedError) resolve(answer);
     };
-    const askFirst = async (variable: string, url: string): Promise<void> => {
-      const answer = await ask(variable, url);
-      if (answer === 'away') void askOn(variable, url);
+    const askFirst = async (variable: string, address: ServerAddress): Promise<void> => {
+      const answer = await ask(variable, address);
+      if (answer === 'away') void askOn(variable, address);
       if (answer instanceof ServerRefusedError) throw answer;
     };
-    for (const [url, variable] of servers) if (url !== undefined) asked.push(askFirst(variable, url));
+    for (const [variable, address] of distinct(addresses)) asked.push(askFirst(variable, address));
   });
   const stop = (): void => stopping.abort();
   const all = Promise.all(asked).then(
@@ -87,28 +88,43 @@ export function firstAnswers(urls: Readonly<Record<string, string | undefined>>)
   return { asked: all, refused, stop };
 }
 
-async function ask(variable: string, url: string): Promise<Answer> {
+/** The first variable that holds an address stands for the others. */
+function distinct(
+  addresses: Readonly<Record<string, ServerAddress | undefined>>,
+): readonly (readonly [string, ServerAddress])[] {
+  const known = new Map<string, readonly [string, ServerAddress]>();
+  for (const [variable, address] of Object.entries(addresses)) {
+    if (address === undefined) continue;
+    const name = `${address.kind} ${address.url}`;
+    if (!known.has(name)) known.set(name, [variable, address]);
+  }
+  return [...known.values()];
+}
+
+async function ask(variable: string, address: ServerAddress): Promise<Answer> {
   try {
-    await (/^postgres(ql)?:/u.test(url) ? askPostgres(url) : askRedis(url));
+    await askServer(address);
     return 'let in';
   } catch (error) {
     if (!(error instanceof Error)) return 'away';
     if (isRefusal(error)) return new ServerRefusedError(variable, error);
     const fault = redisFault(error);
-    // A user that may not do this is known to the server.
-    if (fault.detail === 'NOPERM') return 'let in';
     return REFUSALS.has(fault.code) || fault.detail === 'DENIED' ? new ServerRefusedError(variable, fault) : 'away';
   }
+}
+
+/** Connects as a program does, asks once and disconnects. Rejects with what refused it, or with why there is no answer. */
+export async function askServer({ url, kind }: ServerAddress): Promise<void> {
+  await (kind === 'redis' ? askRedis(url) : askPostgres(url, kind));
 }
 
 /** What Redis refuses for what a URL says; `DENIED` is its protected mode. */
 const REFUSALS: ReadonlySet<string> = new Set(['authentication', 'database_refused']);
 
 /** A pooler lets everything in that asks for nothing, so this asks. */
-async function askPostgres(connectionString: string): Promise<void> {
+async function askPostgres(connectionString: string, server: 'postgres' | 'pgbouncer'): Promise<void> {
   const timeouts = { connectTimeoutMs: TIMEOUT_MS, statementTimeoutMs: TIMEOUT_MS };
-  // Of this kind either server takes a connection.
-  const pool = createPool({ connectionString, server: 'pgbouncer', max: 1, ...timeouts, onError: () => {} });
+  const pool = createPool({ connectionString, server, max: 1, ...timeouts, onError: () => {} });
   try {
     await withConnection(pool, async (connection) => connection.query('SELECT 1'));
   } finally {
@@ -139,7 +155,8 @@ async function askRedis(url: string): Promise<void> {
     // The answers to AUTH and SELECT have come before.
     if (reason !== undefined) throw reason;
   } catch (error) {
-    throw reason ?? error;
+    // A user that may not do this is one that the server has let in.
+    if (redisFault(reason ?? error).detail !== 'NOPERM') throw reason ?? error;
   } finally {
     redis.disconnect();
   }

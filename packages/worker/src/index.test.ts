@@ -11,6 +11,7 @@ it('exports exactly what its users need', () => {
     'ServerRefusedError',
     'WorkerOptionError',
     'archiveData',
+    'askServer',
     'cleanupRateLimits',
     'createAuditQueue',
     'createMaintenanceQueue',
@@ -28,6 +29,7 @@ it('exports exactly what its users need', () => {
     'queuePrefix',
     'readArchiveTables',
     'readWorkerConfig',
+    'readWorkerInside',
     'reconcile',
     'reconcileJob',
     'replayJob',
@@ -40,6 +42,7 @@ it('exports exactly what its users need', () => {
     'tableJobs',
     'verifyWebhook',
     'workerRegistry',
+    'workerServers',
     'workerTracing',
   ]);
 });

@@ -1,7 +1,7 @@
 import { ConfigError, guardLogger, shutDownInOrder, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile } from '@spillway/runtime/file';
 import { pino } from 'pino';
-import { readConfig, serverUrls, type WorkerConfig } from './config.ts';
+import { readConfig, serversOf, type WorkerConfig } from './config.ts';
 import { firstAnswers, ServerRefusedError } from './first-answers.ts';
 import { runWorker } from './run-worker.ts';
 import { runShutdownStep } from './timing.ts';
@@ -11,7 +11,7 @@ const EXIT_MARGIN_MS = 500;
 
 async function run(config: WorkerConfig): Promise<void> {
   const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
-  const servers = firstAnswers(serverUrls(config));
+  const servers = firstAnswers(serversOf(config));
   await servers.asked;
   const logger = guardLogger(pino({ name: 'spillway-worker', level: config.logLevel }));
   const telemetry = await startTelemetry({
