@@ -87,7 +87,10 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
       within(key).run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
     });
 
-  const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
+  const changeSlot = async (request: StoreRequest, operation: 'reward' | 'renew'): Promise<Decision> =>
+    (await inPlace.changeSlot(request, operation)) ?? change(request, operation);
+  const reward = (request: StoreRequest): Promise<Decision> =>
+    request.slot === undefined ? change(request, 'reward') : changeSlot(request, 'reward');
 
   return {
     consume: (request) => decide(request, 'consume'),
@@ -95,7 +98,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     peek: (request) => decide(request, 'peek'),
     charge: (request) => change(request, 'charge'),
     reward,
-    renew: (request) => change(request, 'renew'),
+    renew: (request) => changeSlot(request, 'renew'),
     ...changesByHand({
       client,
       outboxCap,

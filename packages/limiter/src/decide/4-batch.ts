@@ -205,6 +205,8 @@ async function giveBack(
     charged.map(async (request) => {
       const decision = answers.get(request) ?? withheldWithoutStore(request.policy);
       answers.set(request, withheld(decision));
+      // What this process decided in Redis' place was not charged there: to give it back would free another's units.
+      if (decision.source !== undefined && request.slot === undefined) return;
       answers.set(request, withheld(await reward(request)));
     }),
   );

@@ -230,6 +230,25 @@ describe('while the API does not decide', () => {
     expect((await limiter.consume('blocking', 'bob')).allowed).toBe(true);
   });
 
+  it('a slot that was got here is given back here', async () => {
+    const { api, limiter } = await start();
+    const local = {
+      name: 'local',
+      algorithm: 'concurrency',
+      limit: 1,
+      windowMs: 60_000,
+      onUnavailable: 'local',
+    } as const;
+    const slots = createLimiter({ store: httpStore({ url: api.url, key: 'right' }), policies: [local] });
+    onTestFinished(() => slots.close());
+    api.mood = 'cut';
+    const got = await slots.acquire('local', 'ada');
+    expect(await slots.acquire('local', 'ada')).toBeUndefined();
+    await got?.release();
+    expect((await slots.consume('local', 'ada')).allowed).toBe(true);
+    await expect(limiter.release('slots', 'ada', 'unknown-')).rejects.toMatchObject({ code: 'limiter_unavailable' });
+  });
+
   it('processes share a local policy by the number that they were told', async () => {
     const { api, limiter } = await start({ instances: 2 });
     api.mood = 'cut';

@@ -99,7 +99,12 @@ function deciding(
       // Requests made by waitFor() never start a block.
       const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: { ...policy, blockMs: 0 } };
       const attempt = async (): Promise<Decision> => decider.listed(policy, subject) ?? charge(patient);
-      return waiters.wait({ key: asked.key, maxWaitMs, signal, attempt });
+      // Units that were decided in the store's place were not charged there.
+      const undo = async ({ reason, source, slot }: Decision): Promise<unknown> => {
+        if (reason !== 'allowed' || (source !== undefined && slot === undefined)) return undefined;
+        return decider.reward(slot === undefined ? asked : { ...asked, slot });
+      };
+      return waiters.wait({ key: asked.key, maxWaitMs, signal, attempt, undo });
     },
     acquire: async (name, subject, options = NO_OPTIONS) => {
       const policy = reader.findWithSlots(name, subject);
