@@ -224,6 +224,12 @@ it('writes through no link that leads nowhere yet, and says which file cannot be
   expect(await readdir(into)).toEqual(['server.mjs', 'supabase']);
 });
 
+it.each(['/proc/spillway', '/dev/null/spillway'])('says that nothing can be written into %s', async (into) => {
+  const { code, stdout, stderr } = await init('supabase', '--into', into);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toMatch(/^\/(?:proc|dev)\/.* cannot be written: .*mkdir|stat/u);
+});
+
 it('shows all with --dry-run and writes nothing', async () => {
   const into = await folder();
   const { code, stdout } = await init('supabase', '--into', into, '--dry-run');

@@ -11,6 +11,7 @@ it('exports exactly this', () => {
     'hostName',
     'isRunning',
     'logLevel',
+    'makeFolder',
     'maskValues',
     'namespace',
     'noteTrace',
