@@ -142,7 +142,7 @@ describe('the figures in the documentation', () => {
     const added = (row: string): readonly string[] =>
       compared.find(([, name = '']) => name.startsWith(row))?.slice(2, 4) ?? [];
     for (const [row, of] of [
-      ['Hono, beside', 'Hono, without'],
+      ['Hono on Node, beside', 'Hono on Node'],
       ['Express 5, beside', 'Express 5'],
       ['Fastify, beside', 'Fastify'],
       ['a decision over HTTP', '`httpStore`, without'],
