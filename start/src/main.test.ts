@@ -98,7 +98,8 @@ describe('start', { timeout: 120_000 }, () => {
     // Maintenance runs too: it has noted since when each of its jobs is due, and what it sees of itself.
     const scheduled = "SELECT count(*)::text AS jobs FROM spillway.job_runs WHERE status = 'baseline'";
     await expect.poll(() => ask(postgres, scheduled), WAIT).toEqual([{ jobs: '4' }]);
-    const observed = "SELECT count(*)::text AS looks FROM system_metrics WHERE metric_name = 'audit_flush_lag_ms'";
+    const observed =
+      "SELECT count(*)::text AS looks FROM system_metrics WHERE metric_name = 'audit_oldest_event_age_ms'";
     await expect.poll(() => ask(postgres, observed), WAIT).not.toEqual([{ looks: '0' }]);
 
     expect(processesUsing(dataDir).length).toBeGreaterThanOrEqual(2);

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type AuditEntry, createAuditQueue, startWorker } from '@spillway/worker';
+import { createAuditQueue, startWorker } from '@spillway/worker';
 import { type Effort, quantile } from '../section.ts';
-import { block, type Servers, SHARDS, silent } from './servers.ts';
+import { fillOutboxes, type Servers, SHARDS, silent } from './servers.ts';
 
 /** From the kill -9 of a worker until its jobs were completed by another. */
 export interface Recovery {
@@ -15,8 +15,10 @@ export interface Recovery {
   readonly maxMs: number;
 }
 
-const KILLS = 4;
-const JOBS_A_KILL = 10;
+const KILLS = 8;
+/** As many as there are at once: each has a quarter of the outboxes. */
+const JOBS_A_KILL = 4;
+const EVENTS_A_KILL = 400;
 const POLL_MS = 20;
 
 /** Kills a worker's process while it holds jobs whose inserts wait for a lock, beside a second worker that lives. */
@@ -40,10 +42,9 @@ async function killOnce(servers: Servers, kill: number): Promise<number[]> {
   const blocker = await pool.connect();
   await blocker.query('BEGIN; LOCK TABLE rate_limits_v2');
   const victim = startProcess(servers);
-  await queue.addBulk(
-    Array.from({ length: JOBS_A_KILL }, (_, job) => ({ name: 'events', data: { entries: [entry(job)] } })),
-  );
+  await fillOutboxes(redis, EVENTS_A_KILL);
   await until(async () => (await queue.getActiveCount()) === JOBS_A_KILL);
+  const held = new Set((await queue.getActive()).map(({ id }) => id));
   const survivor = startWorker({
     redis: redisUrl,
     pool,
@@ -58,16 +59,15 @@ async function killOnce(servers: Servers, kill: number): Promise<number[]> {
   await once(victim, 'exit');
   await blocker.query('ROLLBACK');
   blocker.release();
-  await until(async () => (await queue.getCompletedCount()) === JOBS_A_KILL);
-  const finished = (await queue.getCompleted()).map(({ finishedOn = Number.NaN }) => finishedOn - killedAt);
+  const finished = async (): Promise<number[]> => {
+    const jobs = (await queue.getCompleted()).filter(({ id }) => held.has(id));
+    return jobs.map(({ finishedOn = Number.NaN }) => finishedOn - killedAt);
+  };
+  await until(async () => (await finished()).length === JOBS_A_KILL);
+  const times = await finished();
   await survivor.close();
   await queue.close();
-  return finished;
-}
-
-function entry(index: number): AuditEntry {
-  const { shard, fields } = block(index + 1);
-  return [shard, `${Date.now()}-${index}`, fields];
+  return times;
 }
 
 function startProcess({ redisUrl, databaseUrl }: Servers): ChildProcess {

@@ -91,7 +91,7 @@ async function fillSamples(db: Queryable, samples: number): Promise<void> {
       `INSERT INTO system_metrics (metric_name, metric_value, metric_unit, recorded_at)
        SELECT name, extract(second FROM at), 'ms', at
        FROM generate_series(now() - interval '1 day' * ($1 + 1), now() - interval '1 day' * $1, interval '10 seconds') AS at
-       CROSS JOIN unnest(ARRAY['audit_flush_lag_ms', 'audit_event_lag_p50_ms', 'audit_event_lag_p99_ms', 'audit_outbox_events',
+       CROSS JOIN unnest(ARRAY['audit_oldest_event_age_ms', 'audit_event_lag_p50_ms', 'audit_event_lag_p99_ms', 'audit_outbox_events',
          'audit_queue_jobs', 'audit_dropped_total', 'audit_dead_letters', 'audit_missing_events']) AS name`,
       [day],
     );

@@ -23,7 +23,7 @@ import {
 
 const HOUR = 3_600_000;
 const TRAIL = [
-  'audit_flush_lag_ms',
+  'audit_oldest_event_age_ms',
   'audit_event_lag_p50_ms',
   'audit_event_lag_p99_ms',
   'audit_outbox_events',

@@ -1,7 +1,6 @@
 import { ConfigError } from '@spillway/runtime';
-import { readServerConfig } from '@spillway/runtime/api-config';
 import { describe, expect, it } from 'vitest';
-import { readConfig } from './config.ts';
+import { readConfig, readServerConfig } from './config.ts';
 
 const urls = { REDIS_URL: 'redis://127.0.0.1:6379', DATABASE_URL: 'postgres://127.0.0.1/spillway' };
 
@@ -28,7 +27,6 @@ describe('readConfig', () => {
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
       databaseServer: 'postgres',
-      workerInside: false,
     });
     expect(
       readConfig({

@@ -10,6 +10,7 @@ it('exports exactly this', () => {
     'createLogger',
     'keyDirectory',
     'readConfig',
+    'readServerConfig',
     'serve',
     'startApi',
   ]);

@@ -26,7 +26,7 @@ async function queues(): Promise<unknown> {
 async function failedJob(): Promise<string> {
   const connection = redis.connect();
   const queue = createAuditQueue({ connection, onError: () => undefined });
-  const job = await queue.add('events', { entries: [] });
+  const job = await queue.add('events', { outboxes: [] });
   await redis.client.lrem(`{spillway}:${AUDIT_QUEUE}:wait`, 1, job.id ?? '');
   await redis.client.zadd(`{spillway}:${AUDIT_QUEUE}:failed`, Date.now(), job.id ?? '');
   await queue.close();

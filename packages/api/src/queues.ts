@@ -59,8 +59,8 @@ const toSignIn: MiddlewareHandler<ApiEnv> = async (context, next) => {
 };
 
 /**
- * A job holds events that are nowhere else: whatever removes, changes, adds or stops jobs would tear a hole into the trail.
- * A failed one that is tried again does no harm, since a second delivery changes nothing.
+ * Whatever removes, changes, adds or stops jobs may hold up the trail, or undo a run that was asked for. A failed job that is tried again
+ * does no harm, since a second delivery changes nothing.
  */
 const onlyRetries: MiddlewareHandler<ApiEnv> = async (context, next) => {
   const { method, path: asked } = context.req;
@@ -68,7 +68,7 @@ const onlyRetries: MiddlewareHandler<ApiEnv> = async (context, next) => {
     method === 'PUT' &&
     /^\/queues\/api\/queues\/[^/]+\/(?:retry\/failed|(?!(?:clean|retry|promote)\/)[^/]+\/retry)$/u.test(asked);
   if (!isRetry && method !== 'GET' && method !== 'HEAD') {
-    const detail = 'Jobs hold events that are nowhere else: here they can be looked at, and failed ones retried.';
+    const detail = 'Jobs can be looked at here, and failed ones retried.';
     return problem('read-only-queues', { detail });
   }
   await next();

@@ -143,7 +143,7 @@ const statements = [
    SELECT name, round(share * (310 + 90 * sin(extract(epoch FROM at) / 300) + abs(hashtext(at::text) % 60)
      + 900 * exp(-((extract(epoch FROM now() - at)::float8 / 60 - 13) ^ 2) / 8))), 'ms', at
    FROM generate_series(now() - interval '65 minutes', now(), interval '15 seconds') AS at
-   CROSS JOIN (VALUES ('audit_event_lag_p99_ms', 1.0), ('audit_event_lag_p50_ms', 0.4), ('audit_flush_lag_ms', 0.1)) AS metric (name, share)`,
+   CROSS JOIN (VALUES ('audit_event_lag_p99_ms', 1.0), ('audit_event_lag_p50_ms', 0.4), ('audit_oldest_event_age_ms', 0.1)) AS metric (name, share)`,
   `INSERT INTO system_metrics (metric_name, metric_value, recorded_at) VALUES ('audit_outbox_events', 37, now()),
      ('audit_queue_jobs', 2, now()), ('audit_dropped_total', 0, now()), ('audit_dead_letters', 1, now()), ('audit_missing_events', 0, now()), ('audit_blocks_capped', 0, now())`,
   `WITH run (id, job, status, started_at, took, error_message, table_name, archived, deleted) AS (VALUES

@@ -59,7 +59,6 @@ test('exports exactly these values', () => {
     'inspectArchives',
     'isDue',
     'isPlainTable',
-    'isRefusal',
     'isReservedMetric',
     'jobOverview',
     'latestMetrics',

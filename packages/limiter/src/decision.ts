@@ -32,17 +32,7 @@ export function toDecision(
 ): Decision {
   const resetAtMs = nowMs + resetAfterMs;
   if (outcome === outcomes.allowed) {
-    return {
-      allowed: true,
-      policy: name,
-      reason: 'allowed',
-      limit,
-      remaining,
-      decidedAtMs: nowMs,
-      resetAtMs,
-      resetAfterMs,
-      retryAfterMs,
-    };
+    return { allowed: true, policy: name, reason: 'allowed', limit, remaining, resetAtMs, resetAfterMs, retryAfterMs };
   }
   if (outcome === outcomes.withheld) {
     return {
@@ -51,7 +41,6 @@ export function toDecision(
       reason: 'withheld',
       limit,
       remaining,
-      decidedAtMs: nowMs,
       resetAtMs,
       resetAfterMs,
       retryAfterMs,
@@ -59,17 +48,7 @@ export function toDecision(
   }
   const allowed = mode === 'shadow';
   const reason = allowed ? 'shadow' : outcome === outcomes.limited ? 'limited' : 'blocked';
-  const decision: Decision = {
-    allowed,
-    policy: name,
-    reason,
-    limit,
-    remaining,
-    decidedAtMs: nowMs,
-    resetAtMs,
-    resetAfterMs,
-    retryAfterMs,
-  };
+  const decision: Decision = { allowed, policy: name, reason, limit, remaining, resetAtMs, resetAfterMs, retryAfterMs };
   return outcome === outcomes.limited ? decision : { ...decision, blockedUntilMs: nowMs + blockLeftMs };
 }
 
@@ -84,7 +63,6 @@ export function unavailableDecision(
 ): Decision {
   const allowed = admits || mode === 'shadow';
   const wait = allowed ? 0 : 1_000;
-  const nowMs = Date.now();
   return {
     allowed,
     policy: name,
@@ -92,8 +70,7 @@ export function unavailableDecision(
     cause,
     limit,
     remaining: allowed ? limit : 0,
-    decidedAtMs: nowMs,
-    resetAtMs: nowMs + wait,
+    resetAtMs: Date.now() + wait,
     resetAfterMs: wait,
     retryAfterMs: wait,
   };
@@ -101,15 +78,13 @@ export function unavailableDecision(
 
 /** The answer to a request that was not asked about, since another of its group was refused first: nothing is charged. */
 export function withheldWithoutStore({ name, limit }: Policy): Decision {
-  const nowMs = Date.now();
   return {
     allowed: false,
     policy: name,
     reason: 'withheld',
     limit,
     remaining: limit,
-    decidedAtMs: nowMs,
-    resetAtMs: nowMs,
+    resetAtMs: Date.now(),
     resetAfterMs: 0,
     retryAfterMs: 0,
   };
@@ -139,7 +114,6 @@ export type Listing =
 
 /** The answer for such a subject. Nothing is charged, so the whole limit is left; a shadow policy refuses no request. */
 export function listedDecision({ name, limit, mode }: Policy, listing: Listing): Decision {
-  const nowMs = Date.now();
   if (listing.verdict === 'allow') {
     return {
       allowed: true,
@@ -147,8 +121,7 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
       reason: 'allow_listed',
       limit,
       remaining: limit,
-      decidedAtMs: nowMs,
-      resetAtMs: nowMs,
+      resetAtMs: Date.now(),
       resetAfterMs: 0,
       retryAfterMs: 0,
     };
@@ -164,7 +137,6 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
     reason: allowed ? 'shadow' : reason,
     limit,
     remaining: 0,
-    decidedAtMs: Number.isFinite(end) ? end - left : nowMs,
     resetAtMs: end,
     resetAfterMs: left,
     retryAfterMs: left,

@@ -1,12 +1,16 @@
--- release.lua: takes handed-over entries out of a shard's outbox.
+-- release.lua: takes stored entries out of a shard's outbox.
 --
 -- KEYS   [1] the outbox stream
--- ARGV   [1] consumer group, then the entries' ids (at most 5,000)
--- Reply  how many entries were still there
+-- ARGV   [1] the id of the last entry that was stored: those before it were stored too
+-- Reply  how many entries were taken out
 -- Events none
 --
--- One script and not two commands: a worker killed between XACK and XDEL would
--- leave an entry that is never read again and stays in the outbox.
+-- Entries are added at one end and taken out at the other. So while the last one is
+-- there, those before it are what was read with it, or the rest of that. When it is gone
+-- another worker was faster, or Redis was emptied or replaced: what lies there then was
+-- not read, and its ids may be lower where a clock stepped back.
 
-redis.call('XACK', KEYS[1], unpack(ARGV))
-return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then
+  return 0
+end
+return 1 + redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[1])

@@ -1,6 +1,5 @@
 import { Queue, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import type { AuditEntry } from './outbox.ts';
 import type { WorkerLogger } from './logger.ts';
 
 /** The queue between pump and sink. */
@@ -33,23 +32,29 @@ export async function readDuplicates(redis: Pick<Redis | Cluster, 'hget'>, queue
   return Number((await redis.hget(totalsKey(queue.opts.prefix ?? DEFAULT_PREFIX), 'duplicates')) ?? 0);
 }
 
-/** What one job carries: up to a batch of entries of any shards, in the order in which they were read. */
+/** What one job is: some outboxes, whose events are to be stored. The events stay there until they are rows. */
 export interface AuditJobData {
-  readonly entries: readonly AuditEntry[];
+  /** Numbers of shards. */
+  readonly outboxes: readonly number[];
 }
 
 /** The queue, with its job's shape. */
 export type AuditQueue = Queue<AuditJobData, unknown, 'events'>;
 
+/** How long a failed job waits before its next attempt: 1 s at first, then twice the last pause, at most half a minute. */
+export function backoffStrategy(attemptsMade: number): number {
+  return Math.min(30_000, 1_000 * 2 ** (attemptsMade - 1));
+}
+
 /**
- * Attempts are for unforeseen errors (a missing table during a deployment): about 17 minutes of them. An
- * absent Postgres uses none. A job that fails in the end stays, because it holds events that are nowhere else.
+ * A job that fails is tried again until it succeeds: one that was given up would leave its outboxes to a new job, which would fail too.
+ * An absent Postgres uses up no attempt.
  */
 const jobOptions = {
-  attempts: 10,
-  backoff: { type: 'exponential', delay: 1_000 },
+  attempts: 1_000_000_000,
+  backoff: { type: 'custom' },
   removeOnComplete: { count: 20 },
-  removeOnFail: false,
+  removeOnFail: { count: 20 },
 } as const;
 
 /** Where a queue lives. */

@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 function start(url = redis.url): void {
-  const pump = { lingerMs: 20, claimIdleMs: 50 };
+  const pump = { lingerMs: 20 };
   workers.push(startWorker({ redis: url, pool: postgres.pool, shards: 16, logger: recordingLogger(), pump }));
 }
 

@@ -5,7 +5,7 @@ import { hotPathOptions } from '@spillway/redis';
 import { useRedis } from '@spillway/local-servers/testing';
 import type { Redis } from 'ioredis';
 import { expect, it, onTestFinished } from 'vitest';
-import { WorkerFleet } from '../test/chaos/worker-fleet.ts';
+import { POINTS, WorkerFleet } from '../test/chaos/worker-fleet.ts';
 import { startWorker } from './start-worker.ts';
 import { useMigratedPostgres, recordingLogger } from '../test/helpers.ts';
 
@@ -214,7 +214,7 @@ it('a change succeeds while Postgres is away, and its row arrives when it is bac
   await expect.poll(async () => (await rows()).map(({ action }) => action).toSorted(), soon).toEqual(['block', 'deny']);
 }, 30_000);
 
-it.each(['after-read', 'after-add', 'mid-insert', 'after-commit'] as const)(
+it.each(POINTS)(
   'each change is one row though a worker is killed %s',
   async (point) => {
     const crew = new WorkerFleet([redis.url, postgres.url, '16'], { lockMs: 500 });

@@ -7,13 +7,7 @@ export {
   type WebhookOptions,
 } from './monitor/webhook.ts';
 export { readArchiveTables } from './archive-tables-field.ts';
-export {
-  readConfig as readWorkerConfig,
-  readConfigInside as readWorkerInside,
-  serversOf as workerServers,
-  type WorkerConfig,
-} from './config.ts';
-export { askServer, firstAnswers, type FirstAnswers, type ServerAddress, ServerRefusedError } from './first-answers.ts';
+export { readConfig as readWorkerConfig, type WorkerConfig } from './config.ts';
 export type { RedisSource } from './options.ts';
 export { drain, type DrainOptions, type DrainReport } from './recovery/drain.ts';
 export { WorkerOptionError } from './options.ts';
@@ -44,8 +38,7 @@ export {
   tableJobs,
 } from './maintenance/maintenance-jobs.ts';
 export { runJob, type RunRequest } from './maintenance/run-job.ts';
-export { createPump } from './pump/pump.ts';
-export type { Pump, PumpOptions, PumpTuning } from './pump/pump.ts';
+export type { PumpTuning } from './pump/pump.ts';
 export type { AuditEntry } from './outbox.ts';
 export { AUDIT_QUEUE, createAuditQueue, DEFAULT_PREFIX, queuePrefix } from './audit-queue.ts';
 export type { AuditJobData, AuditQueue, AuditQueueOptions } from './audit-queue.ts';
@@ -71,8 +64,7 @@ export {
 } from './recovery/replay-dead-letters.ts';
 export type { DeadLetterPayload } from './sink/write-entries.ts';
 export { type ScheduledJob, scheduledJobs } from './schedule/due.ts';
-export { createSink } from './sink/sink.ts';
-export type { Sink, SinkOptions, SinkTuning } from './sink/sink.ts';
+export type { SinkTuning } from './sink/sink.ts';
 export { type Maintenance, type MaintenanceOptions, startMaintenance } from './start-maintenance.ts';
 export { type WorkerRegistry, workerRegistry } from './worker-metrics.ts';
 export { type WorkerTracing, workerTracing } from './worker-tracing.ts';

@@ -6,7 +6,6 @@ import { reconcileJob, tableJobs } from './maintenance/maintenance-jobs.ts';
 import { runJob } from './maintenance/run-job.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
-import { createAuditQueue } from './audit-queue.ts';
 import { reconcile } from './recovery/reconcile.ts';
 import { startRedis } from '@spillway/local-servers';
 import { Redis } from 'ioredis';
@@ -85,12 +84,7 @@ describe('roles of Postgres', () => {
     closing.push(() => maintenance.close());
     await expect.poll(() => count('system_metrics'), { timeout: 10_000 }).toBeGreaterThan(0);
     await expect.poll(() => count('spillway.alerts'), { timeout: 10_000 }).toBeGreaterThan(0);
-    const queue = createAuditQueue({ connection: redis.client, onError: () => {} });
-    closing.push(() => queue.close());
-    for (const job of [
-      ...tableJobs({ pool, logger }),
-      reconcileJob({ redis: redis.client, queue, pool, shards: SHARDS }),
-    ]) {
+    for (const job of [...tableJobs({ pool, logger }), reconcileJob({ redis: redis.client, pool, shards: SHARDS })]) {
       expect(await runJob({ pool, logger }, job)).toMatchObject({ job: job.name, status: 'completed' });
     }
     expect(logger.messages.filter((message) => message.includes('could not'))).toEqual([]);
@@ -115,13 +109,9 @@ describe('a user of Redis', () => {
     const http = { host: '127.0.0.1', port: 0 };
     await emitBlocks(redis.client, 0, 1, 50);
     const maintenance = await startMaintenance({ ...shared, http, observeIntervalMs: 50 });
-    const worker = startWorker({ ...shared, pump: { lingerMs: 10, claimIdleMs: 50 } });
+    const worker = startWorker({ ...shared, pump: { lingerMs: 10 } });
     const client = redis.connect({ username: 'worker', password: 'pw', maxRetriesPerRequest: null });
-    const queue = createAuditQueue({ connection: client, onError: () => {} });
-    onTestFinished(async () => {
-      await Promise.all([worker.close(), maintenance.close()]);
-      await queue.close();
-    });
+    onTestFinished(async () => void (await Promise.all([worker.close(), maintenance.close()])));
 
     const stored = async () => (await postgres.pool.query('SELECT FROM rate_limits_v2')).rowCount;
     await expect.poll(stored, patient).toBe(50);
@@ -130,7 +120,7 @@ describe('a user of Redis', () => {
     await expect.poll(() => outboxLength(redis.client, SHARDS), patient).toBe(0);
     await expect.poll(async () => (await fetch(`${maintenance.url}/readyz`)).status, patient).toBe(200);
     await expect.poll(() => redis.client.hget(outboxKeys(1).head, 'run'), patient).not.toBeNull();
-    expect(await reconcile({ redis: client, queue, pool: postgres.pool, shards: SHARDS })).toMatchObject({
+    expect(await reconcile({ redis: client, pool: postgres.pool, shards: SHARDS })).toMatchObject({
       missing: [],
     });
     expect(await redis.client.call('ACL', 'LOG')).toEqual([]);

@@ -145,54 +145,24 @@ return { string.format('%.0f', current), string.format('%.0f', last), unpack(end
 `,
 };
 
-export const forgetConsumers: LuaScript = {
-  name: 'forget-consumers',
-  sha1: 'e2fe37178cf38821839653184afc19c8c43b42ad',
-  source: `-- forget-consumers.lua: removes consumers that hold nothing and won't come back.
---
--- KEYS   [1] the outbox stream
--- ARGV   [1] consumer group
---        [2] how long a consumer must have been silent (ms)
---        [3] a consumer to remove however lately it spoke, or ''
--- Reply  how many consumers were removed
--- Events none
---
--- XGROUP DELCONSUMER forgets a consumer's pending entries: they would be lost.
--- Looking and removing in one script makes sure that there are none.
-
-local reply, removed = redis.pcall('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]), 0
-if reply.err then
-  return 0
-end
-for _, flat in ipairs(reply) do
-  local consumer = {}
-  for index = 1, #flat, 2 do
-    consumer[flat[index]] = flat[index + 1]
-  end
-  local gone = consumer.name == ARGV[3] or consumer.idle >= tonumber(ARGV[2])
-  if gone and consumer.pending == 0 then
-    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer.name)
-    removed = removed + 1
-  end
-end
-return removed
-`,
-};
-
 export const release: LuaScript = {
   name: 'release',
-  sha1: '6c6b79f3cb31d4f43d8c1536b3e1b5cdcc87c094',
-  source: `-- release.lua: takes handed-over entries out of a shard's outbox.
+  sha1: 'ff92013a354ea1f9236802af175f8e48c9671ad0',
+  source: `-- release.lua: takes stored entries out of a shard's outbox.
 --
 -- KEYS   [1] the outbox stream
--- ARGV   [1] consumer group, then the entries' ids (at most 5,000)
--- Reply  how many entries were still there
+-- ARGV   [1] the id of the last entry that was stored: those before it were stored too
+-- Reply  how many entries were taken out
 -- Events none
 --
--- One script and not two commands: a worker killed between XACK and XDEL would
--- leave an entry that is never read again and stays in the outbox.
+-- Entries are added at one end and taken out at the other. So while the last one is
+-- there, those before it are what was read with it, or the rest of that. When it is gone
+-- another worker was faster, or Redis was emptied or replaced: what lies there then was
+-- not read, and its ids may be lower where a clock stepped back.
 
-redis.call('XACK', KEYS[1], unpack(ARGV))
-return redis.call('XDEL', KEYS[1], unpack(ARGV, 2))
+if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then
+  return 0
+end
+return 1 + redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[1])
 `,
 };

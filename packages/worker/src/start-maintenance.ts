@@ -102,7 +102,7 @@ export async function startMaintenance(options: MaintenanceOptions): Promise<Mai
   });
   if (options.telemetry === true) registerTrailMeters(() => observer.state());
   if (options.registry !== undefined) registerTrailGauges(options.registry, () => observer.state());
-  const all = [...tableJobs(deps), reconcileJob({ redis: trail, queue, pool, shards, namespace }), replayJob(deps)];
+  const all = [...tableJobs(deps), reconcileJob({ redis: trail, pool, shards, namespace }), replayJob(deps)];
   const scheduler = startScheduler({ ...prefix, connection: jobs, pool, logger, jobs: all });
   const atBoot = ensureAtBoot(deps, tables);
   const shutDown = async (health: HealthServer | undefined): Promise<void> => {

@@ -1,11 +1,13 @@
 import type { Queryable } from '@spillway/db';
 import { type RedisClient, type RedisFault, watchShards } from '@spillway/redis';
 import { type WorkerLogger, workerLogger } from './logger.ts';
+import { watchEpochs } from './pump/epoch-watch.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createSink, type SinkTuning, writeLimits } from './sink/sink.ts';
 import { runShutdownStep } from './timing.ts';
 import { createAuditQueue, queuePrefix, MemoryWatch } from './audit-queue.ts';
 import { checkedNamespace, wholeNumber, connect, type RedisSource } from './options.ts';
+import type { AuditEntry } from './outbox.ts';
 import { startDrain } from './recovery/drain.ts';
 import type { WorkerMetrics } from './worker-metrics.ts';
 import type { WorkerTracing } from './worker-tracing.ts';
@@ -41,14 +43,14 @@ export interface WorkerOptions {
 /** A running worker. */
 export interface AuditWorker {
   /**
-   * Stops reading the outbox, hands over what was read, finishes running jobs, closes the connections; within
-   * `closeTimeoutMs`. What couldn't be finished by then is in Redis still, for the next worker. Never rejects.
+   * Stops looking at the outboxes, ends running jobs after the page at hand, closes the connections; within `closeTimeoutMs`.
+   * What isn't stored by then is in its outbox still, for the next worker. Never rejects.
    */
   close(): Promise<void>;
 }
 
 /**
- * Starts moving events from the outbox through the queue into Postgres. Returns at once and connects in the background:
+ * Starts moving events from the outboxes into Postgres, by jobs of a queue. Returns at once and connects in the background:
  * neither Redis nor Postgres has to be up. Any number of workers share the work.
  *
  * @throws {WorkerOptionError} for an option that can't work.
@@ -65,9 +67,7 @@ export function startWorker(options: WorkerOptions): AuditWorker {
   const logger = workerLogger(options.logger);
   const closeTimeoutMs = wholeNumber('closeTimeoutMs', options.closeTimeoutMs ?? 4_000, 1, 3_600_000);
   const prefix = { prefix: options.prefix ?? queuePrefix(namespace) };
-  const metrics = options.metrics === undefined ? {} : { metrics: options.metrics };
-  const { tracing } = options;
-  const pumpTracing = tracing === undefined ? {} : { tracing };
+  const { tracing, metrics = {} } = options;
   const telemetry = tracing === undefined ? {} : { telemetry: tracing.bullmq };
   const onError = (error: Error): void => logger.warn({ err: error }, 'worker: Redis connection');
 
@@ -78,25 +78,26 @@ export function startWorker(options: WorkerOptions): AuditWorker {
 
   const queue = createAuditQueue({ ...prefix, ...telemetry, connection: queueConnection, onError });
   const memory = new MemoryWatch(logger);
-  const trail = { redis: outbox, queue, memory, shards, namespace, logger };
-  const pump = createPump({ ...options.pump, ...metrics, ...pumpTracing, ...trail });
-  const sink = createSink({
-    ...options.sink,
-    ...prefix,
-    ...metrics,
-    ...telemetry,
-    connection: queueConnection,
-    pool,
-    memory,
-    logger,
-  });
+  const trail = { redis: outbox, memory, shards, namespace, logger };
   const limits = writeLimits(options.sink ?? {});
-  const drain = startDrain({ ...trail, pool, metrics: options.metrics ?? {}, limits });
+  const pump = createPump({ ...options.pump, ...trail, queue });
+  const epochs = watchEpochs(trail);
+  const outboxes = {
+    redis: outbox,
+    namespace,
+    onRead: epochs.saw,
+    inSpan: async <T>(entries: readonly AuditEntry[], work: () => Promise<T>): Promise<T> =>
+      tracing === undefined ? work() : tracing.flush(outbox, entries, work),
+  };
+  const to = { pool, memory, logger, metrics };
+  const sink = createSink({ ...options.sink, ...prefix, ...telemetry, ...to, outboxes, connection: queueConnection });
+  const drain = startDrain({ ...to, outboxes, shards, limits });
   const endWatch = watchOthers(trail);
 
   const shutDown = async (): Promise<void> => {
     const end = performance.now() + closeTimeoutMs;
     endWatch();
+    epochs.close();
     // The sink's half is its own: a Redis that swallows the pump must not keep a running insert from being finished.
     const steps = [
       { name: 'pump', finish: () => pump.close(), end: end - closeTimeoutMs / 2 },

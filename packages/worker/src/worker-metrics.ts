@@ -4,15 +4,13 @@ import { collectDefaultMetrics, Counter, Histogram, Registry } from 'prom-client
 export type JobOutcome = 'stored' | 'failed' | 'postponed';
 
 /**
- * Metrics of pump and sink, as plain callbacks; missing ones cost nothing. They must
+ * Metrics of the sink, as plain callbacks; missing ones cost nothing. They must
  * be quick and must not throw.
  */
 export interface WorkerMetrics {
-  /** The pump put so many events into the queue, in one job, and took them out of the outbox. */
-  readonly queued?: (events: number) => void;
   /** The sink was done with a job, after `durationMs`. */
   readonly job?: (outcome: JobOutcome, durationMs: number) => void;
-  /** What a stored job came to. */
+  /** What a page of events came to that was stored. */
   readonly stored?: (report: {
     readonly events: number;
     readonly written: number;
@@ -32,7 +30,7 @@ export interface WorkerRegistry {
 const JOB_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60];
 
 /**
- * Makes a registry with prom-client's metrics of the process and counters for the pump and the sink. No label has more
+ * Makes a registry with prom-client's metrics of the process and counters for the sink. No label has more
  * values than a handful.
  * @example
  * ```ts
@@ -47,8 +45,7 @@ export function workerRegistry(): WorkerRegistry {
   const registers = [registry];
   const counter = (name: string, help: string): Counter =>
     new Counter({ name: `spillway_worker_${name}_total`, help, registers });
-  const queued = counter('queued_events', 'Events that this worker moved from the outbox into the queue.');
-  const events = counter('stored_events', 'Events of the jobs that this worker stored.');
+  const events = counter('stored_events', 'Events that this worker stored.');
   const rows = counter('written_rows', 'Rows that this worker inserted or changed.');
   const refused = counter('dead_lettered_events', 'Events that Postgres refused and this worker kept as dead letters.');
   const jobs = new Counter({
@@ -67,7 +64,6 @@ export function workerRegistry(): WorkerRegistry {
   return {
     registry,
     metrics: {
-      queued: (count) => queued.inc(count),
       job(outcome, durationMs) {
         jobs.inc({ outcome });
         durations.observe(durationMs / 1_000);

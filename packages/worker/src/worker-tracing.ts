@@ -8,9 +8,9 @@ import type { AuditEntry } from './outbox.ts';
 
 /** Makes a worker's spans. */
 export interface WorkerTracing {
-  /** For BullMQ's queue and worker: the job carries the context of the flush, and its span goes on from it. */
+  /** For BullMQ's queue and worker: a span of each job. */
   readonly bullmq: Telemetry;
-  /** Runs the hand-over of a batch in a span that links to the decisions whose blocks are in it. */
+  /** Stores a page of a job's events in a span that links to the decisions whose blocks are in it. */
   flush<T>(redis: NoteRedis, entries: readonly AuditEntry[], work: () => Promise<T>): Promise<T>;
 }
 

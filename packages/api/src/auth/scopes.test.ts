@@ -149,7 +149,13 @@ const record = async (name: string, tags = {}): Promise<number> =>
   (await api.ask('POST', '/v1/metrics', { as: 'metrics', body: { name, value: 1, tags } })).status;
 
 it('refuses samples under the names that the worker’s own metrics have', async () => {
-  const ours = ['audit_flush_lag_ms', 'audit_anything', 'rate_limit.decisions', 'clock_skew_ms', 'job_duration_ms'];
+  const ours = [
+    'audit_oldest_event_age_ms',
+    'audit_anything',
+    'rate_limit.decisions',
+    'clock_skew_ms',
+    'job_duration_ms',
+  ];
   for (const name of ours) expect([name, await record(name)]).toEqual([name, 400]);
   for (const name of ['flush_lag', 'my_audit_lag', 'job_length_ms'])
     expect([name, await record(name)]).toEqual([name, 201]);

@@ -127,7 +127,7 @@ describe('/dashboard/events', () => {
   it('gives whole snapshots of the range, from the tables', async () => {
     await reportDecisions(api.pool, { policy: 'standard', outcome: 'allowed', count: 1_200, ago: '5 minutes' });
     await api.pool.query(`
-      INSERT INTO system_metrics (metric_name, metric_value) VALUES ('audit_flush_lag_ms', 12);
+      INSERT INTO system_metrics (metric_name, metric_value) VALUES ('audit_oldest_event_age_ms', 12);
       INSERT INTO spillway.alerts (rule, value, threshold, opened_at)
         VALUES ('audit_oldest_event', 90, 60, now()), ('job_late/cron-archive-data', 9, 8, now() - interval '1 hour')`);
     const response = await api.app.request('/dashboard/events?range=15m', {

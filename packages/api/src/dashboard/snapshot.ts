@@ -45,7 +45,7 @@ interface SnapshotDeps {
 
 const MOST_SUBJECTS = 20;
 const MOST_GAPS = 20;
-const OBSERVED = 'audit_flush_lag_ms';
+const OBSERVED = 'audit_oldest_event_age_ms';
 const LAG_P50 = 'audit_event_lag_p50_ms';
 const LAG_P99 = 'audit_event_lag_p99_ms';
 const trailMetrics = [

@@ -26,7 +26,7 @@ describe.skipIf(noBrowser !== undefined)(
       expect(await beat(page, 'Blocks running')).toBe('4');
 
       await run(
-        `INSERT INTO public.system_metrics (metric_name, metric_value, metric_unit) VALUES ('audit_flush_lag_ms', 3, 'ms')`,
+        `INSERT INTO public.system_metrics (metric_name, metric_value, metric_unit) VALUES ('audit_oldest_event_age_ms', 3, 'ms')`,
       );
       await expect.poll(() => page.getByRole('status').first().innerText(), soon).toBe('live');
       expect(await page.title()).not.toContain('No worker');
@@ -54,7 +54,7 @@ describe.skipIf(noBrowser !== undefined)(
           `INSERT INTO public.system_metrics (metric_name, metric_value, metric_unit, recorded_at) VALUES ($1, $2, 'ms', now() - $3::interval)`,
           [name, value, ago],
         );
-      await sample('audit_flush_lag_ms', 0, '0');
+      await sample('audit_oldest_event_age_ms', 0, '0');
       await sample('audit_event_lag_p99_ms', 870, '20 minutes');
       const { page } = await dashboard.logIn('read');
       await expect.poll(() => beat(page, 'Trail lag, p99'), soon).toBe('idle');

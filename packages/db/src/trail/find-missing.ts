@@ -1,6 +1,5 @@
 import { and, eq, gt, lte, type SQL, sql } from 'drizzle-orm';
 import { columnsOf, excluded, now, read, typed } from '../query/typed.ts';
-
 import type { GapKind } from '../schema/columns.ts';
 import {
   auditDeadLetters,
@@ -23,7 +22,7 @@ export interface SeqBounds {
   readonly high: number;
 }
 
-/** One number that is accounted for elsewhere than in a table of events. */
+/** One number of an outbox. */
 export interface KnownSeq {
   readonly shard: number;
   readonly epoch: number;
@@ -50,7 +49,7 @@ const sequenced = [
 ];
 
 /**
- * The numbers within `bounds` that no table holds, and that are not in `known`, as ranges. Only numbers above the watermark of their
+ * The numbers within `bounds` that no table holds, as ranges. Only numbers above the watermark of their
  * outbox are read, in pages. Each page reads the watermark in the snapshot in which it reads the tables: a cleanup meanwhile makes
  * no gaps.
  * @throws the signal's reason when it is aborted, and pg's errors.
@@ -58,20 +57,15 @@ const sequenced = [
 export async function findMissing(
   db: Queryable,
   bounds: readonly SeqBounds[],
-  known: readonly KnownSeq[],
   { pageSize = 100_000, signal }: FindMissingOptions = {},
 ): Promise<GapRange[]> {
-  const marks = seqsByEpoch(await readWatermarks(db));
-  const elsewhere = seqsByEpoch(known);
+  const marks = new Map((await readWatermarks(db)).map((mark) => [keyOf(mark), mark.seq]));
   const missing: GapRange[] = [];
   for (const { shard, epoch, high } of bounds.toSorted(byEpoch)) {
-    const [mark = 0] = marks.get(keyOf({ shard, epoch })) ?? [];
-    const seqs = (elsewhere.get(keyOf({ shard, epoch })) ?? []).toSorted((one, other) => one - other);
-    for (let low = mark; low < high; low += pageSize) {
+    for (let low = marks.get(keyOf({ shard, epoch })) ?? 0; low < high; low += pageSize) {
       signal?.throwIfAborted();
       const page = { shard, epoch, low, high: Math.min(high, low + pageSize) };
-      const within = seqs.filter((seq) => seq > page.low && seq <= page.high);
-      for (const range of await read<GapRange>(db, missingWithin(page, within))) append(missing, range);
+      for (const range of await read<GapRange>(db, missingWithin(page))) append(missing, range);
     }
   }
   return missing;
@@ -83,7 +77,7 @@ interface SeqPage extends SeqBounds {
 }
 
 /** The ranges of one page that are nowhere. `low` is moved up where the watermark has passed it meanwhile. */
-function missingWithin({ shard, epoch, low, high }: SeqPage, known: readonly number[]): SQL {
+function missingWithin({ shard, epoch, low, high }: SeqPage): SQL {
   const [first, last] = [sql`${low}::int8`, sql`${high}::int8`];
   const stored = sequenced.map(({ outboxShard, outboxEpoch, outboxSeq }) => {
     const isWithin = and(eq(outboxShard, shard), eq(outboxEpoch, epoch), gt(outboxSeq, low), lte(outboxSeq, high));
@@ -101,7 +95,6 @@ function missingWithin({ shard, epoch, low, high }: SeqPage, known: readonly num
     UNION ALL SELECT lower(part), upper(part) - 1
       FROM ${gap}, unnest(${gap.seqs} * int8multirange(int8range(${first}, ${last}, '(]'))) AS part WHERE ${isGapWithin}
     UNION ALL SELECT ${gap.fromSeq}, ${gap.toSeq} FROM ${gap} WHERE ${and(isGapWithin, isMissing)}
-    UNION ALL SELECT seq, seq FROM unnest(${sql.param(known)}::int8[]) AS known (seq)
     UNION ALL SELECT ${last} + 1, ${last} + 1
   ), steps AS (
     SELECT seq, GREATEST(low, max(through) OVER (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS before
@@ -123,16 +116,6 @@ type Epoch = Pick<KnownSeq, 'shard' | 'epoch'>;
 
 const keyOf = ({ shard, epoch }: Epoch): string => `${shard}/${epoch}`;
 const byEpoch = (one: Epoch, other: Epoch): number => one.shard - other.shard || one.epoch - other.epoch;
-
-function seqsByEpoch(all: readonly KnownSeq[]): Map<string, number[]> {
-  const found = new Map<string, number[]>();
-  for (const one of all) {
-    const seqs = found.get(keyOf(one));
-    if (seqs === undefined) found.set(keyOf(one), [one.seq]);
-    else seqs.push(one.seq);
-  }
-  return found;
-}
 
 async function readWatermarks(db: Queryable): Promise<KnownSeq[]> {
   const { shard, epoch, throughSeq: seq } = columnsOf(auditWatermarks);

@@ -141,9 +141,10 @@ export function rememberedBlocks(trustMs: number): RememberedBlocks {
       return block === undefined ? undefined : refusalOf(block, now);
     },
     remember({ key, cost }, decision, askedAt) {
-      const { blockedUntilMs, allowed, decidedAtMs } = decision;
+      const { blockedUntilMs, allowed, resetAtMs, resetAfterMs } = decision;
       if (blockedUntilMs === undefined || allowed || askedAt <= forgotAt) return;
-      known.set(key, { decision, cost, askedAt, endsAt: askedAt + (blockedUntilMs - decidedAtMs) });
+      const leftMs = blockedUntilMs === Infinity ? Infinity : blockedUntilMs - (resetAtMs - resetAfterMs);
+      known.set(key, { decision, cost, askedAt, endsAt: askedAt + leftMs });
     },
     forget(key) {
       forgotAt = performance.now();
@@ -159,7 +160,6 @@ function refusalOf({ decision, askedAt }: Known, now: number): Decision {
   return {
     ...decision,
     reason: 'blocked',
-    decidedAtMs: decision.decidedAtMs + Math.floor(passed),
     resetAfterMs: left(decision.resetAfterMs),
     retryAfterMs: left(decision.retryAfterMs),
   };

@@ -40,9 +40,7 @@ export function toObservation({
   workerNowMs,
 }: ObservationParts): Observation {
   const age = (atMs: number | null): number => (atMs === null ? 0 : Math.max(0, trail.redisNowMs - atMs));
-  const flushLagMs = age(trail.oldestOutboxMs);
-  const queueAgeMs = age(trail.oldestQueueMs);
-  const oldestEventAgeMs = Math.max(flushLagMs, queueAgeMs);
+  const oldestEventAgeMs = age(trail.oldestOutboxMs);
   const recorded = new Map(vitals.dropped.map(({ shard, epoch, count }) => [`${shard}/${epoch}`, count]));
   const droppedNew = trail.heads.reduce(
     (sum, { shard, epoch, dropped }) => sum + Math.max(0, dropped - (recorded.get(`${shard}/${epoch}`) ?? 0)),
@@ -52,8 +50,6 @@ export function toObservation({
     oldestEventAgeMs,
     heads: trail.heads,
     samples: [
-      sample('audit_flush_lag_ms', flushLagMs, 'ms'),
-      sample('audit_queue_age_ms', queueAgeMs, 'ms'),
       sample('audit_oldest_event_age_ms', oldestEventAgeMs, 'ms'),
       sample('audit_outbox_events', trail.outboxEvents, 'events'),
       sample('audit_queue_jobs', trail.queueJobs, 'jobs'),
@@ -88,11 +84,9 @@ export interface TrailState {
   readonly outboxEvents: number;
   /** When the oldest of them happened, epoch milliseconds by Redis' clock; null when there is none. */
   readonly oldestOutboxMs: number | null;
-  /** The same of those in the queue. */
-  readonly oldestQueueMs: number | null;
   /** Jobs that wait or run. */
   readonly queueJobs: number;
-  /** Jobs that failed for good and hold events that are nowhere else. */
+  /** Jobs whose last attempt failed; they are tried again until they succeed. */
   readonly failedJobs: number;
   /** Events refused because an outbox was full, since Redis was last emptied. */
   readonly dropped: number;
@@ -138,18 +132,13 @@ export function trailReader(source: TrailSource): () => Promise<TrailState> {
   };
 }
 
-async function readQueue(queue: AuditQueue): Promise<Pick<TrailState, 'oldestQueueMs' | 'queueJobs' | 'failedJobs'>> {
-  const counts = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
-  const states = (['waiting', 'active', 'delayed'] as const).filter((state) => (counts[state] ?? 0) > 0);
-  // Oldest first of each state.
-  const oldest = await Promise.all(states.map(async (state) => queue.getJobs([state], 0, 0, true)));
-  return {
-    // A job may be removed while it is read.
-    oldestQueueMs: earliest(oldest.flat().map((job) => job?.data.entries[0]?.[1])),
-    queueJobs: states.reduce((sum, state) => sum + (counts[state] ?? 0), 0),
-    failedJobs: counts['failed'] ?? 0,
-  };
+async function readQueue(queue: AuditQueue): Promise<Pick<TrailState, 'queueJobs' | 'failedJobs'>> {
+  const { waiting = 0, active = 0, delayed = 0, failed = 0 } = await queue.getJobCounts(...STATES);
+  return { queueJobs: waiting + active + delayed, failedJobs: delayed + failed };
 }
+
+/** A job is delayed after an attempt that failed. */
+const STATES = ['waiting', 'active', 'delayed', 'failed'] as const;
 
 /** Looks at an outbox in which nothing happens for which its counters are not read again. */
 const LOOKS_PER_HEAD = 12;

@@ -57,31 +57,24 @@ export interface EpochWatch {
 
 /**
  * Sees to it that numbers which a failover or a restart would give out again begin again in a new epoch, and that the end of
- * the old one is told with the highest number that this process saw in it. It runs beside the pump: a pump whose queue is
- * full looks all the same.
+ * the old one is told with the highest number that this process saw in it. It runs beside the sink: while
+ * Postgres is away it looks all the same.
  */
 export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOptions): EpochWatch {
   const stop = new AbortController();
   const headOf = (shard: number): string => outboxKeys(shard, namespace).head;
-  const known = new Map<number, { readonly epoch: number; readonly seq: number }>();
+  const known = new KnownNumbers();
   /** Which process it was when all outboxes were looked at last; undefined when they must be looked at. */
   let process: string | undefined;
   let lookedAtMs = -Infinity;
 
-  function learn(shard: number, epoch: number, seq: number): void {
-    const before = known.get(shard);
-    if (before === undefined || epoch > before.epoch || (epoch === before.epoch && seq > before.seq)) {
-      known.set(shard, { epoch, seq });
-    }
-  }
-
   async function look(shard: number): Promise<void> {
-    const { epoch, seq } = known.get(shard) ?? { epoch: 0, seq: 0 };
+    const { epoch, seq } = known.of(shard) ?? { epoch: 0, seq: 0 };
     const found = await beginEpoch.run(redis, [headOf(shard)], [epoch, seq]);
     if (found === null) return;
     // What was read while the look was on its way belongs to the epoch that it was read in.
-    if (found.ended.length > 0 && known.get(shard)?.epoch === epoch) known.delete(shard);
-    learn(shard, found.epoch, found.lastSeq);
+    if (found.ended.length > 0 && known.of(shard)?.epoch === epoch) known.forget(shard);
+    known.learn(shard, found.epoch, found.lastSeq);
     if (found.ended.length > 0) logger.warn({ shard, ended: found.ended, next: found.epoch }, NEW_EPOCH);
   }
 
@@ -92,7 +85,11 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
     if (isSame && performance.now() - lookedAtMs < FULL_LOOK_MS) return;
     process = now; // Before: what is read while the looks are on their way may ask for another.
     const lookOnce = async (_: unknown, shard: number): Promise<void> => {
-      if (!isSame || !(await isAsKnown(redis, headOf(shard), now, known.get(shard)?.epoch))) await look(shard);
+      const before = known.of(shard);
+      const seq = isSame ? await numberIfSame(redis, headOf(shard), now, before?.epoch) : undefined;
+      if (seq === undefined) await look(shard);
+      // Of events that wait for Postgres only the first ones are read.
+      else if (before !== undefined) known.learn(shard, before.epoch, seq);
     };
     await Promise.all(Array.from({ length: shards }, lookOnce));
     lookedAtMs = performance.now();
@@ -119,8 +116,8 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
       const last = lastNumbered(entries);
       if (last === undefined) return;
       // An epoch that this process didn't know: its head has to say which process began it.
-      if (known.get(last.shard)?.epoch !== last.epoch) process = undefined;
-      learn(last.shard, last.epoch, last.seq);
+      if (known.of(last.shard)?.epoch !== last.epoch) process = undefined;
+      known.learn(last.shard, last.epoch, last.seq);
     },
     close() {
       stop.abort();
@@ -129,10 +126,36 @@ export function watchEpochs({ redis, shards, namespace, logger }: EpochWatchOpti
   };
 }
 
-/** Whether the process `run` gives the numbers of the epoch that is known, so that a look would find nothing. */
-async function isAsKnown(redis: Redis | Cluster, head: string, run: string, known?: number): Promise<boolean> {
-  const [epoch, began] = await redis.hmget(head, 'epoch', 'run');
-  return epoch === null || epoch === undefined ? known === undefined : began === run && Number(epoch) === known;
+/** The highest number that was assigned, if the process `run` gives those of the epoch that is known: then a look would find nothing. */
+async function numberIfSame(
+  redis: Redis | Cluster,
+  head: string,
+  run: string,
+  known?: number,
+): Promise<number | undefined> {
+  const [epoch, began, seq] = await redis.hmget(head, 'epoch', 'run', 'seq');
+  const isSame = epoch === null || epoch === undefined ? known === undefined : began === run && Number(epoch) === known;
+  return isSame ? Number(seq ?? 0) : undefined;
+}
+
+/** The epoch of each outbox that is known, and the highest number that was seen in it. */
+class KnownNumbers {
+  readonly #byShard = new Map<number, { readonly epoch: number; readonly seq: number }>();
+
+  of(shard: number): { readonly epoch: number; readonly seq: number } | undefined {
+    return this.#byShard.get(shard);
+  }
+
+  learn(shard: number, epoch: number, seq: number): void {
+    const before = this.#byShard.get(shard);
+    if (before === undefined || epoch > before.epoch || (epoch === before.epoch && seq > before.seq)) {
+      this.#byShard.set(shard, { epoch, seq });
+    }
+  }
+
+  forget(shard: number): void {
+    this.#byShard.delete(shard);
+  }
 }
 
 /** The id of the process that answers; undefined where it may not be asked, and in a Cluster, where many do. */

@@ -1,6 +1,5 @@
 import { type Queryable, classifyDbError } from '@spillway/db';
-import { call, DEFAULT_SHARDS, MAX_SHARDS, outboxKeys, type RedisClient } from '@spillway/redis';
-import { OutboxReader } from '../pump/outbox-reader.ts';
+import { call, DEFAULT_SHARDS, MAX_SHARDS, outboxKeys } from '@spillway/redis';
 import { beginEpoch } from '../pump/epoch-watch.ts';
 import { type SinkTuning, writeLimits } from '../sink/sink.ts';
 import { withTimeout } from '../timing.ts';
@@ -8,8 +7,8 @@ import { checkedNamespace, wholeNumber, connect, type RedisSource } from '../opt
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkerLogger } from '../logger.ts';
 import type { WriteLimits } from '../sink/event-writer.ts';
-import { writeEntries, type WriteReport } from '../sink/write-entries.ts';
-import { AUDIT_QUEUE, type AuditQueue, type MemoryWatch } from '../audit-queue.ts';
+import { drainOutboxes, type OutboxSource } from '../sink/drain-outboxes.ts';
+import type { MemoryWatch } from '../audit-queue.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 
 /** What to drain, and for how long. */
@@ -43,8 +42,8 @@ export interface DrainReport {
   readonly complete: boolean;
 }
 
-/** Entries that are stored in one statement. */
-const BATCH_SIZE = 500;
+/** Most entries that are stored together. */
+const BATCH_SIZE = 2_000;
 
 /**
  * Moves the events that wait in Redis into Postgres, in one pass of at most `budgetMs`, without a queue: for a route, a cron job, a
@@ -71,32 +70,23 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   const onError = (error: Error): void => void (lastError = error);
   const redis = connect(options.redis, { option: 'redis', connectionName: 'spillway-drain', onError });
   const all = Array.from({ length: shards }, (_, shard) => shard);
-  const reader = new OutboxReader({
-    redis,
-    shards: all,
-    namespace,
-    consumer: 'drain',
-    batchSize: BATCH_SIZE,
-    claimIdleMs: 1,
-  });
   const report = { events: 0, written: 0, duplicates: 0, deadLetters: 0 };
 
   /** Rejects when the budget is over, with what kept the servers from answering if that is known. */
   const inTime = async <T>(work: Promise<T>): Promise<T> => withTimeout(Math.max(1, left()), work);
 
-  /** One batch of each outbox. Gives how many events there were. */
-  async function round(): Promise<number> {
-    let found = 0;
-    const batches = storeOldest(reader, pool, limits);
+  /** Whether the outboxes are empty, or nearly so: what comes meanwhile is the next pass'. */
+  async function pass(): Promise<boolean> {
+    const source = { redis, namespace, batchSize: BATCH_SIZE };
+    const pages = drainOutboxes(all, source, { pool, limits, sourceJob: 'outbox' });
     for (;;) {
-      const { value: stored, done } = await inTime(batches.next());
-      if (done === true) return found;
-      found += stored.events;
-      report.events += stored.events;
+      const { value: stored, done } = await inTime(pages.next());
+      if (done === true) return true;
+      report.events += stored.entries.length;
       report.written += stored.written;
       report.duplicates += stored.duplicates;
       report.deadLetters += stored.deadLetters;
-      if (left() <= 0) return found;
+      if (left() <= 0) return false;
     }
   }
 
@@ -109,10 +99,8 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
     await inTime(
       Promise.all(all.map(async (shard) => beginEpoch.run(redis, [outboxKeys(shard, namespace).head], [0, 0]))),
     );
-    while (left() > 0) {
-      if ((await round()) === 0) return { ...report, complete: true };
-    }
-    return { ...report, complete: false };
+    const complete = left() > 0 && (await pass());
+    return { ...report, complete };
   } catch (error) {
     // What took too long is told only when nothing was achieved: a pass that ran out of its budget is none that failed.
     if (left() > 0 || report.events === 0) throw error;
@@ -125,17 +113,11 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
 /** How often is looked whether Redis is full, and how long is rested after nothing was found or something failed. */
 const REST_MS = 500;
 
-/** Jobs whose ids are asked for at once. */
-const JOBS_AT_ONCE = 50;
-
 /** What is drained, and where to. */
 export interface FullRedisDrainOptions {
-  /** The Redis of the limiters. */
-  readonly redis: RedisClient;
+  /** Where the events are. */
+  readonly outboxes: Omit<OutboxSource, 'batchSize'>;
   readonly shards: number;
-  /** As the limiters have it. @default none */
-  readonly namespace?: string;
-  readonly queue: AuditQueue;
   readonly pool: Queryable;
   readonly memory: MemoryWatch;
   readonly logger: WorkerLogger;
@@ -144,14 +126,12 @@ export interface FullRedisDrainOptions {
 }
 
 /**
- * While Redis is full, moves events into Postgres without the queue: the oldest of each outbox, then those in jobs that
- * nobody works on. Needs no memory of Redis: it reads, and takes out what is stored (XACK and XDEL, and BullMQ's removal of a job,
- * are allowed at `maxmemory`). Any number of workers may do it, beside pumps and sinks: an event that two of them
- * have is stored once, as always.
+ * While Redis is full, moves events into Postgres without the queue, which needs memory of Redis. A drain needs none: it reads, and takes
+ * out what is stored. Any number of workers may do it, beside pumps and sinks.
  */
 export function startDrain(options: FullRedisDrainOptions): { close(): Promise<void> } {
   const stop = new AbortController();
-  const done = drainDirectly(options, stop.signal);
+  const done = drainWhileFull(options, stop.signal);
   return {
     async close() {
       stop.abort();
@@ -160,21 +140,12 @@ export function startDrain(options: FullRedisDrainOptions): { close(): Promise<v
   };
 }
 
-async function drainDirectly(options: FullRedisDrainOptions, stop: AbortSignal): Promise<void> {
-  const { redis, shards, namespace = '', memory, logger } = options;
-  const all = Array.from({ length: shards }, (_, shard) => shard);
-  const reader = new OutboxReader({
-    redis,
-    shards: all,
-    namespace,
-    consumer: 'drain',
-    batchSize: BATCH_SIZE,
-    claimIdleMs: 1,
-  });
+async function drainWhileFull(options: FullRedisDrainOptions, stop: AbortSignal): Promise<void> {
+  const { memory, logger } = options;
   while (!stop.aborted) {
     let moved = 0;
     try {
-      if (memory.isFull()) moved = (await drainOutboxes(options, reader, stop)) + (await drainJobs(options, stop));
+      if (memory.isFull()) moved = await drainOnce(options, stop);
     } catch (error) {
       if (!memory.sees(error)) {
         const unavailable = classifyDbError(error) === 'unavailable';
@@ -186,53 +157,17 @@ async function drainDirectly(options: FullRedisDrainOptions, stop: AbortSignal):
   }
 }
 
-async function drainOutboxes(
-  { pool, metrics, limits }: FullRedisDrainOptions,
-  reader: OutboxReader,
+async function drainOnce(
+  { outboxes, shards, pool, metrics, limits }: FullRedisDrainOptions,
   stop: AbortSignal,
 ): Promise<number> {
+  const all = Array.from({ length: shards }, (_, shard) => shard);
+  const source = { ...outboxes, batchSize: BATCH_SIZE };
   let moved = 0;
-  for await (const stored of storeOldest(reader, pool, limits)) {
-    metrics.stored?.(stored);
-    moved += stored.events;
+  for await (const { entries, ...stored } of drainOutboxes(all, source, { pool, limits, sourceJob: 'outbox' })) {
+    metrics.stored?.({ events: entries.length, ...stored });
+    moved += entries.length;
     if (stop.aborted) break;
-  }
-  return moved;
-}
-
-/**
- * Stores the oldest entries of each outbox, a batch after the other, and removes each once it is stored, even if another consumer holds it: it
- * is stored once, as always.
- */
-export async function* storeOldest(
-  reader: OutboxReader,
-  pool: Queryable,
-  limits: WriteLimits,
-): AsyncGenerator<WriteReport & { readonly events: number }> {
-  for await (const entries of reader.oldest()) {
-    const report = await writeEntries(pool, 'outbox', entries, limits);
-    await reader.release(entries);
-    yield { events: entries.length, ...report };
-  }
-}
-
-async function drainJobs({ queue, pool, metrics, limits }: FullRedisDrainOptions, stop: AbortSignal): Promise<number> {
-  let moved = 0;
-  const jobs = await queue.getJobs(['waiting', 'delayed', 'active'], 0, JOBS_AT_ONCE - 1, true);
-  for (const job of jobs) {
-    if (stop.aborted) break;
-    // Of an active job with a lock somebody takes care, though it may not be able to say that it is done.
-    if (job?.id === undefined) continue;
-    const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries, limits);
-    metrics.stored?.({ events: job.data.entries.length, ...report });
-    const removed = await job.remove().then(
-      () => true,
-      (error: unknown) => {
-        if (error instanceof Error && error.message.includes('locked')) return false;
-        throw error;
-      },
-    );
-    if (removed) moved += 1;
   }
   return moved;
 }

@@ -19,14 +19,12 @@ import {
   type OutboxHead,
   sequenceOf,
 } from '../outbox.ts';
-import type { AuditQueue } from '../audit-queue.ts';
 import { outboxKeys } from '@spillway/redis';
 
 /** What {@link reconcile} reads and writes. */
 export interface ReconcileDeps {
   /** The limiters' Redis. */
   readonly redis: OutboxClient;
-  readonly queue: AuditQueue;
   readonly pool: Queryable;
   readonly shards: number;
   /** As the limiters have it. @default none */
@@ -69,9 +67,9 @@ export interface ReconcileReport {
  * `audit_watermarks` only, and moves these up to the first number of each outbox that is still on its way: Redis may lose
  * that one yet.
  *
- * Numbers on their way (in the outbox, in a job), those of dead letters, and those that were stored and then deleted by age
- * are not missing. The places are looked at in the order in which events pass through them: counters, outbox, queue,
- * tables. So an event that moves meanwhile is seen in at least one.
+ * Numbers in the outbox, those of dead letters, and those that were stored and then deleted by age are not missing. The places
+ * are looked at in the order in which events pass through them: counters, outbox, tables. So an event that moves meanwhile is seen
+ * in at least one.
  *
  * An epoch that is over (Redis was emptied, restarted or replaced) is looked at up to the highest number that a worker saw in
  * it. A row of kind `epoch_ended` says how many of these are lost; numbers that were assigned unseen can't be counted.
@@ -82,23 +80,25 @@ export async function reconcile(
   deps: ReconcileDeps,
   { dryRun = false, signal }: ReconcileOptions = {},
 ): Promise<ReconcileReport> {
-  const { redis, queue, pool, shards, namespace } = deps;
+  const { redis, pool, shards, namespace } = deps;
   const outboxes = await Promise.all(
     Array.from({ length: shards }, async (_, shard) => {
       const { epoch, seq } = await readHead(redis, shard, namespace);
       return { shard, epoch, seq, oldest: await oldestSeqs(redis, { shard, epoch }, namespace) };
     }),
   );
-  const known = await queuedSeqs(queue, signal);
   const stored = await listEpochs(pool);
   const checked = bounds(outboxes, stored);
-  const missing = await findMissing(pool, checked, known, { signal });
-  const ended = endedEpochs(outboxes, stored, known);
+  const missing = await findMissing(pool, checked, { signal });
+  const ended = endedEpochs(outboxes, stored);
   if (!dryRun) {
     await report(pool, missing);
     await reportEnded(pool, ended);
     // Last: a number below the watermark is never looked at again.
-    await moveWatermarks(pool, settled(checked, known));
+    await moveWatermarks(
+      pool,
+      checked.map(({ shard, epoch, high }) => ({ shard, epoch, seq: high })),
+    );
   }
   const missingEvents = missing.reduce((sum, { fromSeq, toSeq }) => sum + toSeq - fromSeq + 1, 0);
   return { missing, missingEvents, ended, checked, dryRun };
@@ -125,35 +125,15 @@ function bounds(outboxes: readonly Outbox[], stored: readonly StoredEpoch[]): Se
     .filter(({ epoch, high }) => epoch > 0 && high > 0);
 }
 
-/** How far each outbox needs no look any more: all numbers up to there are stored or reported, and none is on its way. */
-function settled(checked: readonly SeqBounds[], known: readonly KnownSeq[]): KnownSeq[] {
-  const lowest = new Map<string, number>();
-  for (const { shard, epoch, seq } of known) {
-    lowest.set(`${shard}/${epoch}`, Math.min(seq, lowest.get(`${shard}/${epoch}`) ?? Infinity));
-  }
-  return checked.map(({ shard, epoch, high }) => {
-    const waiting = lowest.get(`${shard}/${epoch}`) ?? Infinity;
-    return { shard, epoch, seq: Math.min(high, waiting - 1) };
-  });
-}
-
 /** The epochs of these outboxes that are not the present ones. */
-function endedEpochs(
-  outboxes: readonly Outbox[],
-  stored: readonly StoredEpoch[],
-  known: readonly KnownSeq[],
-): EndedEpoch[] {
+function endedEpochs(outboxes: readonly Outbox[], stored: readonly StoredEpoch[]): EndedEpoch[] {
   const present = new Map(outboxes.map((outbox) => [outbox.shard, outbox]));
-  const inFlight = new Map<string, number>();
-  for (const { shard, epoch, seq } of known) {
-    inFlight.set(`${shard}/${epoch}`, Math.max(seq, inFlight.get(`${shard}/${epoch}`) ?? 0));
-  }
   return stored
     .filter(({ shard, epoch }) => epoch > 0 && (present.get(shard)?.epoch ?? epoch) !== epoch)
     .map(({ shard, epoch, seq, seenSeq }) => {
-      // What waits in the outbox or the queue isn't lost. Of the outbox the oldest is known: nothing behind it is.
+      // What waits in the outbox isn't lost. The oldest of it is known: nothing behind it is lost.
       const waits = present.get(shard)?.oldest.has(epoch) === true ? seenSeq : 0;
-      const last = Math.max(seq, waits, inFlight.get(`${shard}/${epoch}`) ?? 0);
+      const last = Math.max(seq, waits);
       return { shard, epoch, seq: last, lostAtLeast: seenSeq === 0 ? 'unknown' : Math.max(0, seenSeq - last) };
     });
 }
@@ -188,9 +168,6 @@ async function reportEnded(db: Queryable, ended: readonly EndedEpoch[]): Promise
 /** Entries that are looked at in one go. */
 const PAGE = 100;
 
-/** Jobs that are read in one go; each may hold thousands of events. */
-const JOBS_AT_ONCE = 20;
-
 /**
  * The number of the oldest event of each epoch that is in a shard's outbox still, down to the epoch `until`. Events stand there
  * in the order of their epochs, so that a reader may stop at the first row of the current one.
@@ -213,23 +190,4 @@ export async function oldestSeqs(
     if (last === undefined || entries.length < PAGE) return oldest;
     from = `(${last[0]}`;
   }
-}
-
-/**
- * The sequenced events in all jobs that are not completed; those of failed jobs too, because they are in there still.
- * The jobs are listed in one look, so that none is missed that changes its state meanwhile. One that is gone when it is
- * read was completed, so its events are in their tables.
- */
-export async function queuedSeqs(queue: AuditQueue, signal?: AbortSignal): Promise<KnownSeq[]> {
-  const found: KnownSeq[] = [];
-  const ids = await queue.getRanges(['waiting', 'active', 'delayed', 'failed', 'prioritized'], 0, -1);
-  for (let start = 0; start < ids.length; start += JOBS_AT_ONCE) {
-    signal?.throwIfAborted();
-    const jobs = await Promise.all(ids.slice(start, start + JOBS_AT_ONCE).map(async (id) => queue.getJob(id)));
-    for (const entry of jobs.flatMap((job) => job?.data.entries ?? [])) {
-      const event = sequenceOf(entry);
-      if (event !== undefined) found.push(event);
-    }
-  }
-  return found;
 }

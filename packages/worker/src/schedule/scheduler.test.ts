@@ -9,7 +9,7 @@ import type { Job } from '../maintenance/job.ts';
 import { reconcileJob, tableJobs } from '../maintenance/maintenance-jobs.ts';
 import { latestDue } from './due.ts';
 import { type Scheduler, type SchedulerOptions, startScheduler } from './scheduler.ts';
-import { createAuditQueue, DEFAULT_PREFIX } from '../audit-queue.ts';
+import { DEFAULT_PREFIX } from '../audit-queue.ts';
 import { MAINTENANCE_QUEUE } from './maintenance-queue.ts';
 import { connect } from '../options.ts';
 import { recordingLogger, runFixture } from '../../test/helpers.ts';
@@ -116,8 +116,7 @@ describe('latestDue', () => {
 describe('the schedules', () => {
   it("are the guide's, in UTC, a daily look at the months and a daily reconcile", async () => {
     const deps = { pool: postgres.pool, logger: recordingLogger() };
-    const queue = createAuditQueue({ connection: redis.client, onError });
-    start([...tableJobs(deps), reconcileJob({ redis: redis.client, queue, pool: postgres.pool, shards: 1 })]);
+    start([...tableJobs(deps), reconcileJob({ redis: redis.client, pool: postgres.pool, shards: 1 })]);
     await expect.poll(schedulers, { timeout: 10_000 }).toEqual([
       { key: 'cron-archive-data', pattern: '0 2 * * 0', tz: 'UTC' },
       { key: 'cron-cleanup-rate-limits', pattern: '0 3 * * *', tz: 'UTC' },
@@ -125,7 +124,6 @@ describe('the schedules', () => {
       { key: 'cron-create-partitions.2', pattern: '30 0 * * *', tz: 'UTC' },
       { key: 'cron-reconcile-audit', pattern: '30 4 * * *', tz: 'UTC' },
     ]);
-    await queue.close();
   });
 
   it('are written again only when they differ, since that would delete an overdue run', async () => {

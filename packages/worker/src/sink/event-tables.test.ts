@@ -174,8 +174,8 @@ describe('the cap of block rows', () => {
   });
 
   function start(blockRowsPerMinute?: number | null): void {
-    const pump = { lingerMs: 10, batchSize: 25 };
-    const sink = blockRowsPerMinute === undefined ? {} : { blockRowsPerMinute };
+    const pump = { lingerMs: 10 };
+    const sink = { batchSize: 25, ...(blockRowsPerMinute === undefined ? {} : { blockRowsPerMinute }) };
     workers.push(
       startWorker({ redis: redis.url, pool: postgres.pool, shards: SHARDS, logger: recordingLogger(), pump, sink }),
     );
@@ -191,7 +191,7 @@ describe('the cap of block rows', () => {
     return rows[0] ?? { rows: 0, counted: 0 };
   }
 
-  const look = () => reconcile({ redis: redis.client, queue, pool: postgres.pool, shards: SHARDS });
+  const look = () => reconcile({ redis: redis.client, pool: postgres.pool, shards: SHARDS });
 
   describe('blocks of made-up identities', () => {
     it('beyond the rows of a minute are counted by any number of workers, and none is missing', async () => {

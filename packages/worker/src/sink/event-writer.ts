@@ -1,11 +1,17 @@
 import { classifyDbError, type Queryable } from '@spillway/db';
 import type { OutboxEvent } from '@spillway/redis';
+import { isUnmigrated } from '../logger.ts';
 import type { AuditEntry } from '../outbox.ts';
 
 /** How many rows events may become. */
 export interface WriteLimits {
   /** Most rows of blocks that began in one minute; null: all. Blocks beyond are counted. */
   readonly blockRowsPerMinute: number | null;
+  /**
+   * Whether an event that can't be stored for a reason that isn't its data's is set aside while others can be stored.
+   * @default false: nothing is stored
+   */
+  readonly setAside?: boolean;
 }
 
 /** How events of one type become rows. */
@@ -26,6 +32,8 @@ export interface EventTable<Row> {
 export interface Rejection {
   readonly entry: AuditEntry;
   readonly reason: string;
+  /** What was thrown, of an event that is set aside. */
+  readonly error?: unknown;
 }
 
 /** What became of some deliveries. */
@@ -49,8 +57,10 @@ export interface EventBatch {
 }
 
 interface PendingRow<Row> {
-  readonly row: Row;
-  readonly entries: readonly AuditEntry[];
+  row: Row;
+  readonly entry: AuditEntry;
+  /** Later entries of the same row. */
+  others?: AuditEntry[];
 }
 
 /** Makes an empty batch of a table's events. */
@@ -63,14 +73,22 @@ export function eventBatch<Row>({ parse, idOf, merge, write }: EventTable<Row>):
         const row = parse(event);
         const id = idOf(row);
         const known = byId.get(id);
-        if (known === undefined) byId.set(id, { row, entries: [entry] });
-        else byId.set(id, { row: merge(known.row, row), entries: [...known.entries, entry] });
+        if (known === undefined) byId.set(id, { row, entry });
+        else {
+          known.row = merge(known.row, row);
+          (known.others ??= []).push(entry);
+        }
       } catch (error) {
         rejected.push({ entry, reason: reasonOf(error) });
       }
     },
     async store(db, limits) {
-      const stored = await storeRows({ write: async (to, rows) => write(to, rows, limits) }, db, [...byId.values()]);
+      const stored = await storeRows(
+        { write: async (to, rows) => write(to, rows, limits) },
+        db,
+        [...byId.values()],
+        limits,
+      );
       return { ...stored, rejected: [...rejected, ...stored.rejected] };
     },
   };
@@ -81,11 +99,17 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }
 
+/** Whether it is neither the data's nor the database's state. */
+function isOurs(error: unknown): boolean {
+  return classifyDbError(error) === 'bug' && !isUnmigrated(error);
+}
+
 /** Halves a batch that Postgres refuses until the rows at fault stand alone: one in 500 costs about 18 statements more. */
 async function storeRows<Row>(
   table: { readonly write: (db: Queryable, rows: readonly Row[]) => Promise<number> },
   db: Queryable,
   pending: readonly PendingRow<Row>[],
+  limits: WriteLimits,
 ): Promise<StoreReport> {
   const [first] = pending;
   if (first === undefined) return { written: 0, duplicates: 0, rejected: [] };
@@ -94,18 +118,19 @@ async function storeRows<Row>(
     const written = await table.write(db, rows);
     return { written, duplicates: rows.length - written, rejected: [] };
   } catch (error) {
-    if (classifyDbError(error) !== 'bad-row') throw error;
+    const isData = classifyDbError(error) === 'bad-row';
+    if (!isData && !(limits.setAside === true && isOurs(error))) throw error;
     if (pending.length === 1) {
-      return {
-        written: 0,
-        duplicates: 0,
-        rejected: first.entries.map((entry) => ({ entry, reason: reasonOf(error) })),
-      };
+      const reason = reasonOf(error);
+      const rejected = [first.entry, ...(first.others ?? [])].map((entry) =>
+        isData ? { entry, reason } : { entry, reason, error },
+      );
+      return { written: 0, duplicates: 0, rejected };
     }
   }
   const middle = Math.ceil(pending.length / 2);
-  const left = await storeRows(table, db, pending.slice(0, middle));
-  const right = await storeRows(table, db, pending.slice(middle));
+  const left = await storeRows(table, db, pending.slice(0, middle), limits);
+  const right = await storeRows(table, db, pending.slice(middle), limits);
   return {
     written: left.written + right.written,
     duplicates: left.duplicates + right.duplicates,

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished, vi, afterEach, beforeEach, describe } from 
 import { startWorker, type AuditWorker } from '../start-worker.ts';
 import { createAuditQueue, type AuditQueue } from '../audit-queue.ts';
 import type { AuditEntry } from '../outbox.ts';
-import { LagMeter } from './sink.ts';
+import { LagMeter } from './lag-meter.ts';
 import { EventEmitter, once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { type RedisServer, startRedis } from '@spillway/local-servers';
@@ -72,8 +72,8 @@ describe('Postgres that is away', () => {
       pool,
       shards: 1,
       logger: recordingLogger(),
-      pump: { batchSize: 100, lingerMs: 20, maxWaitingJobs: 5 },
-      sink: { unavailableDelayMs: 1 },
+      pump: { lingerMs: 20 },
+      sink: { batchSize: 100, unavailableDelayMs: 1 },
     });
     onTestFinished(async () => {
       vi.useRealTimers();
@@ -83,9 +83,8 @@ describe('Postgres that is away', () => {
 
     await expect.poll(() => refused, { timeout: 60_000 }).toBeGreaterThan(1_800);
     expect(await queue.getFailedCount()).toBe(0);
-    // The outbox holds what the queue is too full for.
-    expect(await outboxLength(redis.client, 1)).toBeGreaterThan(0);
-    expect(await queue.getWaitingCount()).toBeLessThan(20);
+    expect(await outboxLength(redis.client, 1)).toBe(2_000);
+    expect(await queue.getJobCountByTypes('waiting', 'active', 'delayed')).toBe(1);
     for (const job of await queue.getJobs(['waiting', 'active', 'delayed'])) expect(job.attemptsMade).toBe(0);
 
     await expect.poll(rows, { timeout: 60_000 }).toBe(2_000);
@@ -158,8 +157,8 @@ describe('attempts', () => {
   const rows = async (): Promise<number | null> => (await postgres.pool.query('SELECT FROM rate_limits_v2')).rowCount;
 
   function start(pool: Queryable = postgres.pool): void {
-    const tuning = { pump: { lingerMs: 10, batchSize: 20 }, sink: { unavailableDelayMs: 50, lockMs: 1_000 } };
-    worker = startWorker({ redis: server.url, pool, shards: 1, logger, ...tuning });
+    const tuning = { pump: { lingerMs: 10 }, sink: { unavailableDelayMs: 50, lockMs: 1_000 } };
+    worker = startWorker({ redis: server.url, pool, shards: 2, logger, ...tuning });
   }
 
   /** Every job is completed, and was attempted once. */
@@ -167,7 +166,7 @@ describe('attempts', () => {
     await expect.poll(() => queue.getJobCountByTypes('waiting', 'active', 'delayed'), patient).toBe(0);
     expect(await queue.getFailedCount()).toBe(0);
     const attempts = (await queue.getCompleted()).map(({ attemptsMade }) => attemptsMade);
-    expect(attempts).toHaveLength(jobs);
+    expect(attempts.length).toBeGreaterThanOrEqual(jobs);
     expect(new Set(attempts)).toEqual(new Set([1]));
   }
 
@@ -216,7 +215,7 @@ describe('attempts', () => {
           return postgres.pool.query(text, values);
         },
       });
-      await addBlocks(redis, 1, 40, 1);
+      await addBlocks(redis, 1, 40, 2);
       await expect.poll(() => writing, patient).toBe(2);
       await refuse?.();
       released.emit('now');

@@ -1,12 +1,23 @@
-import { classifyDbError, type Queryable, recordMetrics, type Sample } from '@spillway/db';
-import { Worker, type Job, type WorkerOptions as BullOptions, type Telemetry } from 'bullmq';
+import { type Queryable, recordMetrics } from '@spillway/db';
+import { Worker, type WorkerOptions as BullOptions, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
-import { type WorkerLogger, isUnmigrated } from '../logger.ts';
+import type { WorkerLogger } from '../logger.ts';
+import type { OutboxSource, StoredPage } from './drain-outboxes.ts';
 import type { WriteLimits } from './event-writer.ts';
-import { writeEntries, type WriteReport } from './write-entries.ts';
+import { LagMeter } from './lag-meter.ts';
+import {
+  type AuditJob,
+  faultOf,
+  isReplyError,
+  type JobFault,
+  type JobReport,
+  NOTHING,
+  storeEvents,
+} from './store-events.ts';
 import { withTimeout, repeat, redisNowMs } from '../timing.ts';
 import {
   AUDIT_QUEUE,
+  backoffStrategy,
   countDuplicates,
   DEFAULT_PREFIX,
   type AuditJobData,
@@ -14,13 +25,14 @@ import {
   restAfterErrors,
 } from '../audit-queue.ts';
 import { wholeNumber } from '../options.ts';
-import type { AuditEntry } from '../outbox.ts';
 import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 
-/** Jobs at once, delays and the cap of rows. */
+/** Jobs at once, sizes, delays and the cap of rows. */
 export interface SinkTuning {
   /** Jobs at once; each uses one connection of the pool. @default 2 */
   readonly concurrency?: number;
+  /** Most events that are stored together, up to 5,000. @default 2_000 */
+  readonly batchSize?: number;
   /** How long jobs wait when Postgres can't take them, in ms, before the next try. @default 1_000 */
   readonly unavailableDelayMs?: number;
   /** How long a job stays with a worker that no longer renews its lock, in ms. @default 5_000 */
@@ -47,6 +59,8 @@ export function writeLimits({ blockRowsPerMinute = 6_000 }: SinkTuning): WriteLi
 
 /** What the sink takes from where to where. */
 export interface SinkOptions extends SinkTuning {
+  /** Where the events are. */
+  readonly outboxes: Omit<OutboxSource, 'batchSize'>;
   /** The queue's Redis. The sink opens one more connection like this one. */
   readonly connection: Redis | Cluster;
   /** @default '{spillway}' */
@@ -99,60 +113,47 @@ const DRAIN_DELAY_S = 15;
 /** A week of minutes, for the queue's throughput. */
 const METRIC_POINTS = 7 * 24 * 60;
 
-type AuditJob = Job<AuditJobData, WriteReport, 'events'>;
-
 /**
- * Starts writing queued events into Postgres. Any number of sinks share the work.
+ * Starts storing the events of outboxes that have a job. Any number of sinks share the work.
  *
- * While Postgres is away or not migrated no job fails and none uses up an attempt: the queue pauses and tries again. Rows
- * that Postgres refuses become dead letters. Everything else is a fault of ours: the job is tried again with growing delays
- * and stays in the queue as failed.
+ * Events stay in their outbox until they are stored. While Postgres is away or not migrated no job fails and none uses up an attempt:
+ * the queue pauses and tries again. Rows that Postgres refuses become dead letters. Everything else is a fault of ours: the job is tried
+ * again with growing delays, until it succeeds. From its tenth attempt on, events that alone can't be stored, while others of their
+ * outboxes can, become dead letters too, so that they don't hold up what comes after them.
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createSink(options: SinkOptions): Sink {
   const { connection, prefix = DEFAULT_PREFIX, pool, memory, logger, metrics = {} } = options;
   const concurrency = wholeNumber('concurrency', options.concurrency ?? 2, 1, 1_000);
+  const batchSize = wholeNumber('batchSize', options.batchSize ?? 2_000, 1, 5_000);
   const lockMs = wholeNumber('lockMs', options.lockMs ?? 5_000, 100, 600_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
 
-  const limits = writeLimits(options);
   const meter = new LagMeter();
   const stop = new AbortController();
   void repeat(LAG_INTERVAL_MS, stop.signal, async () => recordLag(meter, pool, connection));
 
-  const write = async (job: AuditJob): Promise<WriteReport> => {
+  const from = { source: { ...options.outboxes, batchSize }, pool, limits: writeLimits(options), stop: stop.signal };
+  const onPage = ({ entries, ...report }: StoredPage): void => {
+    meter.committed(entries);
+    metrics.stored?.({ events: entries.length, ...report });
+    // Not awaited: a count is not worth a delay, and certainly not a second try.
+    if (report.duplicates > 0) void countDuplicates(connection, prefix, report.duplicates).catch(() => {});
+  };
+  const work = async (job: AuditJob): Promise<JobReport> => {
     const startedAt = performance.now();
     const end = (outcome: JobOutcome): void => metrics.job?.(outcome, performance.now() - startedAt);
     try {
-      const report = await writeEntries(pool, `${AUDIT_QUEUE}/${job.id}`, job.data.entries, limits);
+      const report = await storeEvents(job, { ...from, onPage });
       end('stored');
-      meter.committed(job.data.entries);
-      metrics.stored?.({ events: job.data.entries.length, ...report });
-      // Not awaited: a count is not worth a delay, and certainly not a second try.
-      if (report.duplicates > 0) void countDuplicates(connection, prefix, report.duplicates).catch(() => {});
       return report;
     } catch (error) {
-      const isUnavailable = classifyDbError(error) === 'unavailable' || isUnmigrated(error);
-      end(isUnavailable ? 'postponed' : 'failed');
-      if (!isUnavailable) {
-        if (!(await isAhead(connection))) throw error;
-        logger.error(
-          { err: error, jobId: job.id },
-          'sink: a job failed on a clock that is ahead, it waits for any worker',
-        );
-        rest();
-        throw Worker.RateLimitError();
-      }
-      logger.warn({ err: error, jobId: job.id, restMs }, 'sink: Postgres is unavailable, events wait in the queue');
-      // The rest of all workers is a key in Redis. Where there is no room for it, this one rests alone.
-      await worker.rateLimit(restMs).catch((refusal: Error) => {
-        memory.sees(refusal);
-        rest();
-      });
-      throw Worker.RateLimitError();
+      const fault = faultOf(error);
+      end(fault === 'ours' ? 'failed' : 'postponed');
+      return afterFault({ fault, error, job, connection, worker, rest, restMs, memory, logger });
     }
   };
-  const worker = new SinkWorker(AUDIT_QUEUE, write, {
+  const worker = new SinkWorker(AUDIT_QUEUE, work, {
     connection,
     prefix,
     concurrency,
@@ -160,6 +161,7 @@ export function createSink(options: SinkOptions): Sink {
     // The library's pause after a lost connection is 15 s.
     runRetryDelay: 1_000,
     drainDelay: DRAIN_DELAY_S,
+    settings: { backoffStrategy },
     metrics: { maxDataPoints: METRIC_POINTS },
     ...(options.telemetry === undefined ? {} : { telemetry: options.telemetry }),
   });
@@ -172,6 +174,45 @@ export function createSink(options: SinkOptions): Sink {
     },
     disconnect: () => void worker.disconnect().catch(() => {}),
   };
+}
+
+/** What a job was stopped by, and what may be done about it. */
+interface StoppedJob extends Pick<SinkOptions, 'connection' | 'memory' | 'logger'> {
+  readonly fault: JobFault;
+  readonly error: unknown;
+  readonly job: AuditJob;
+  readonly worker: Pick<SinkWorker, 'rateLimit'>;
+  /** Lets this worker's sink alone rest. */
+  readonly rest: () => void;
+  readonly restMs: number;
+}
+
+/**
+ * Ends a job, gives it back, or lets its attempt fail.
+ * @throws the library's error for a job that goes back without using up an attempt, or `error`
+ */
+async function afterFault(stopped: StoppedJob): Promise<JobReport> {
+  const { fault, error, job, connection, worker, rest, restMs, memory, logger } = stopped;
+  const facts = { err: error, jobId: job.id };
+  if (fault === 'no-answer') {
+    // The pump adds another one as soon as it sees the outboxes, so that this one keeps no place until they answer.
+    logger.warn(facts, 'sink: the outboxes gave no answer, events wait in them');
+    return NOTHING;
+  }
+  if (fault === 'unavailable') {
+    logger.warn({ ...facts, restMs }, 'sink: Postgres is unavailable, events wait in the outbox');
+    // The rest of all workers is a key in Redis. Where there is no room for it, this one rests alone.
+    await worker.rateLimit(restMs).catch((refusal: Error) => {
+      memory.sees(refusal);
+      rest();
+    });
+    throw Worker.RateLimitError();
+  }
+  if (fault === 'ours' && !(await isAhead(connection))) throw error;
+  if (fault === 'ours') logger.error(facts, 'sink: a job failed on a clock that is ahead, it waits for any worker');
+  else logger.warn({ ...facts, restMs }, 'sink: Redis refused a command, events wait in the outbox');
+  rest();
+  throw Worker.RateLimitError();
 }
 
 /** A sample that can't be recorded is not worth a word: what keeps it from being recorded is told elsewhere. */
@@ -200,63 +241,27 @@ async function isAhead(redis: Redis | Cluster): Promise<boolean> {
  * Redis' refusal to note that a job is done (it is full, can't save, was demoted, loads its data) isn't the job's fault, so that
  * it uses up no attempt: it goes back, or to another worker once its lock has run out, and done twice is the same as once.
  */
-class SinkWorker extends Worker<AuditJobData, WriteReport, 'events'> {
+class SinkWorker extends Worker<AuditJobData, JobReport, 'events'> {
   protected override async handleFailed(
-    ...[error, ...rest]: Parameters<Worker<AuditJobData, WriteReport, 'events'>['handleFailed']>
-  ): ReturnType<Worker<AuditJobData, WriteReport, 'events'>['handleFailed']> {
-    return super.handleFailed(error.name === 'ReplyError' ? Worker.RateLimitError() : error, ...rest);
+    ...[error, ...rest]: Parameters<Worker<AuditJobData, JobReport, 'events'>['handleFailed']>
+  ): ReturnType<Worker<AuditJobData, JobReport, 'events'>['handleFailed']> {
+    return super.handleFailed(isReplyError(error) ? Worker.RateLimitError() : error, ...rest);
   }
 }
 
-function listen(worker: Worker<AuditJobData, WriteReport, 'events'>, memory: MemoryWatch, logger: WorkerLogger): void {
+function listen(worker: Worker<AuditJobData, JobReport, 'events'>, memory: MemoryWatch, logger: WorkerLogger): void {
   worker.on('error', (error) => {
     if (!memory.sees(error)) logger.warn({ err: error }, 'sink: Redis connection');
   });
   worker.on('completed', (job, report) => {
     const level = report.deadLetters > 0 || report.reusedNumbers > 0 ? 'warn' : 'debug';
-    logger[level]({ jobId: job.id, events: job.data.entries.length, ...report }, 'sink: stored');
+    logger[level]({ jobId: job.id, ...report }, 'sink: stored');
   });
   worker.on('failed', (job, error) =>
     logger.error(
       { err: error, jobId: job?.id, attempt: job?.attemptsMade },
-      'sink: a job failed, its events stay in it',
+      'sink: a job failed, its events stay in the outbox',
     ),
   );
   worker.on('stalled', (jobId) => logger.warn({ jobId }, 'sink: a job of a dead worker starts again'));
-}
-
-/** Lags that are kept between two samples; of more, those that come later take the place of earlier ones. */
-const MOST = 10_000;
-
-/**
- * How long events took from the moment at which they happened until they were committed in Postgres, by Redis' clock.
- * The age of what waits says nothing about it: in health nothing waits.
- */
-export class LagMeter {
-  #lags: number[] = [];
-  #next = 0;
-  /** How far Redis' clock is ahead of this process', in ms. */
-  redisAheadMs = 0;
-
-  /** Called when entries were committed. A stream's ids begin with the time at which they were made. */
-  committed(entries: readonly AuditEntry[]): void {
-    const nowMs = Date.now() + this.redisAheadMs;
-    for (const [, id] of entries) {
-      const lagMs = Math.max(0, nowMs - Number.parseInt(id, 10));
-      if (!Number.isFinite(lagMs)) continue;
-      this.#lags[this.#next % MOST] = lagMs;
-      this.#next += 1;
-    }
-  }
-
-  /** Samples of what was committed since the last time; none when nothing was. */
-  take(): Sample[] {
-    const lags = this.#lags.toSorted((one, other) => one - other);
-    this.#lags = [];
-    this.#next = 0;
-    return [50, 99].flatMap((percent) => {
-      const value = lags[Math.ceil((lags.length * percent) / 100) - 1];
-      return value === undefined ? [] : [{ name: `audit_event_lag_p${percent}_ms`, value, unit: 'ms', tags: {} }];
-    });
-  }
 }

@@ -39,7 +39,8 @@ export interface WriteReport {
 const NO_LIMITS: WriteLimits = { blockRowsPerMinute: null };
 
 /**
- * Stores a job's entries: good ones in the tables of their types, the others as dead letters. Twice is the same as once.
+ * Stores entries, those of each outbox in its order: good ones in the tables of their types, the others as dead letters. Twice is
+ * the same as once.
  * @throws pg's errors that are not a row's fault; what was written by then may be written again.
  */
 export async function writeEntries(
@@ -48,25 +49,22 @@ export async function writeEntries(
   entries: readonly AuditEntry[],
   limits: WriteLimits = NO_LIMITS,
 ): Promise<WriteReport> {
-  const { rejected, numbers, ...report } = await storeEntries(db, entries, limits);
+  const { rejected, stretches, ...report } = await storeEntries(db, entries, limits);
   if (rejected.length > 0) await keepDeadLetters(db, sourceJob, rejected);
   // Last, so that a number that counts as stored is stored. A worker that dies before has the same job done again.
-  const reusedNumbers = await noteStored(db, stretches(numbers));
+  const reusedNumbers = await noteStored(db, stretches);
   return { ...report, deadLetters: rejected.length, reusedNumbers };
 }
-
-/** Where an event stood in its outbox. */
-type NumberedEvent = Pick<OutboxEvent, 'shard' | 'epoch' | 'seq' | 'entryId'>;
 
 /** What became of some entries. */
 interface StoredEntries extends Pick<WriteReport, 'written' | 'duplicates'> {
   readonly rejected: readonly Rejection[];
-  /** Those with a number that could be read, stored or not. */
-  readonly numbers: readonly NumberedEvent[];
+  /** The numbers that could be read, stored or not. */
+  readonly stretches: readonly StoredStretch[];
 }
 
 /**
- * Stores what can be stored and gives the rest back.
+ * Stores what can be stored and gives the rest back. Where nothing can be stored no event is set aside: then it isn't its fault.
  * @throws as {@link writeEntries}
  */
 export async function storeEntries(
@@ -74,7 +72,7 @@ export async function storeEntries(
   entries: readonly AuditEntry[],
   limits: WriteLimits = NO_LIMITS,
 ): Promise<StoredEntries> {
-  const { batches, rejected, numbers } = readEntries(entries);
+  const { batches, rejected, stretches } = readEntries(entries);
   let [written, duplicates] = [0, 0];
   for (const batch of batches) {
     const report = await batch.store(db, limits);
@@ -82,25 +80,27 @@ export async function storeEntries(
     duplicates += report.duplicates;
     rejected.push(...report.rejected);
   }
-  return { written, duplicates, rejected, numbers };
+  const setAside = rejected.find(({ error }) => error !== undefined);
+  if (setAside !== undefined && written + duplicates === 0) throw setAside.error;
+  return { written, duplicates, rejected, stretches };
 }
 
 /** One entry after the other: what is alive while Postgres works is copied by each collection of garbage. */
 function readEntries(entries: readonly AuditEntry[]): {
   batches: Iterable<EventBatch>;
   rejected: Rejection[];
-  numbers: NumberedEvent[];
+  stretches: readonly StoredStretch[];
 } {
   const byType = new Map<string, EventBatch>();
   const rejected: Rejection[] = [];
-  const numbers: NumberedEvent[] = [];
+  const stretches = new Stretches();
   for (const entry of entries) {
     const event = readEvent(entry);
     if (typeof event === 'string') {
       rejected.push({ entry, reason: event });
       continue;
     }
-    const { type, shard, epoch, seq, entryId } = event;
+    const { type } = event;
     const batch = byType.get(type) ?? batchOf.get(type)?.();
     if (batch === undefined) {
       rejected.push({ entry, reason: `unknown event type ${JSON.stringify(type)}` });
@@ -108,9 +108,9 @@ function readEntries(entries: readonly AuditEntry[]): {
     }
     byType.set(type, batch);
     batch.add(entry, event);
-    if (seq > 0) numbers.push({ shard, epoch, seq, entryId });
+    if (event.seq > 0) stretches.add(event);
   }
-  return { batches: byType.values(), rejected, numbers };
+  return { batches: byType.values(), rejected, stretches: stretches.all() };
 }
 
 /** The event, or why there is none. */
@@ -122,60 +122,35 @@ function readEvent([shard, id, fields]: AuditEntry): OutboxEvent | string {
   }
 }
 
-/** The numbers of events, as stretches of one outbox and epoch in the order of the outbox, within which they rise. */
-function stretches(events: readonly NumberedEvent[]): StoredStretch[] {
-  const byEpoch = new Map<string, NumberedEvent[]>();
-  let [last, others] = [events[0], new Array<NumberedEvent>()];
-  for (const event of events) {
-    // Those of one outbox come together as a rule.
-    if (others.length === 0 || event.shard !== last?.shard || event.epoch !== last.epoch) {
-      const outbox = `${event.shard}/${event.epoch}`;
-      others = byEpoch.get(outbox) ?? [];
-      byEpoch.set(outbox, others);
-      last = event;
+/**
+ * The numbers of events, as stretches of one outbox and epoch within which they rise. The entries of an outbox come in its order, and
+ * one after the other, so that only the last stretch is looked at for most of them.
+ */
+class Stretches {
+  readonly #all: Growing[] = [];
+  readonly #lastOf = new Map<string, Growing>();
+  #last: Growing | undefined;
+
+  add({ shard, epoch, seq, entryId }: OutboxEvent): void {
+    let last = this.#last;
+    if (last?.shard !== shard || last.epoch !== epoch) last = this.#lastOf.get(`${shard}/${epoch}`);
+    if (last !== undefined && (seq > last.last.seq || entryId === last.last.entryId)) {
+      last.last = { seq, entryId };
+    } else {
+      const one = { seq, entryId };
+      last = { shard, epoch, first: one, last: one };
+      this.#all.push(last);
+      this.#lastOf.set(`${shard}/${epoch}`, last);
     }
-    others.push(event);
+    this.#last = last;
   }
-  return [...byEpoch.values()].flatMap((ofEpoch) => risingStretches(inOrder(ofEpoch)));
+
+  all(): readonly StoredStretch[] {
+    return this.#all;
+  }
 }
 
-function risingStretches(events: readonly NumberedEvent[]): StoredStretch[] {
-  const found: StoredStretch[] = [];
-  let [first] = events;
-  let last = first;
-  for (const event of events) {
-    if (first === undefined || last === undefined) break;
-    if (event.seq <= last.seq && event.entryId !== last.entryId) {
-      found.push({ shard: first.shard, epoch: first.epoch, first, last });
-      first = event;
-    }
-    last = event;
-  }
-  if (first !== undefined && last !== undefined) {
-    found.push({ shard: first.shard, epoch: first.epoch, first, last });
-  }
-  return found;
-}
-
-/** By the ids of the stream's entries. Those of one read are in order already, as a rule. */
-function inOrder(events: readonly NumberedEvent[]): readonly NumberedEvent[] {
-  let before = events[0];
-  for (const event of events) {
-    if (before !== undefined && ahead(before.entryId, event.entryId) > 0) {
-      return events.toSorted((one, other) => ahead(one.entryId, other.entryId));
-    }
-    before = event;
-  }
-  return events;
-}
-
-/** Compares two entries' ids, a time and a number each: as texts if these have the same lengths. */
-function ahead(one: string, other: string): number {
-  const [dash, otherDash] = [one.indexOf('-'), other.indexOf('-')];
-  if (one.length === other.length && dash === otherDash) return one < other ? -1 : Number(one > other);
-  const times = Number(one.slice(0, dash)) - Number(other.slice(0, otherDash));
-  return times || Number(one.slice(dash + 1)) - Number(other.slice(otherDash + 1));
-}
+type Growing = Omit<StoredStretch, 'last'> & { last: StoredStretch['last'] };
 
 /** What `audit_dead_letters.payload` holds of an entry: all of it, so that it can be replayed. */
 export interface DeadLetterPayload {

@@ -2,7 +2,7 @@ import { useRedis } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { WorkerFleet } from './worker-fleet.ts';
 import { createAuditQueue } from '../../src/audit-queue.ts';
-import { blockEntry } from '../entries.ts';
+import { addBlocks, outboxLength } from '../entries.ts';
 import { useMigratedPostgres } from '../helpers.ts';
 
 const redis = useRedis();
@@ -16,7 +16,8 @@ it('a job whose worker is killed five times is completed by the sixth', async ()
     await workers.stop();
     await queue.close();
   });
-  const job = await queue.add('events', { entries: [1, 2, 3].map((seq) => blockEntry({ seq })) });
+  await addBlocks(redis.client, 1, 3, 1);
+  const job = await queue.add('events', { outboxes: [0] }, { deduplication: { id: 'outbox-0-of-1' } });
   for (let kill = 1; kill <= 5; kill += 1) {
     expect(await workers.sacrifice(kill % 2 === 0 ? 'after-commit' : 'mid-insert', 0)).toBe('SIGKILL');
     // It was this job that the dead worker held, and it isn't lost.
@@ -25,6 +26,7 @@ it('a job whose worker is killed five times is completed by the sixth', async ()
   workers.start();
   await expect.poll(() => job.getState(), { timeout: 20_000 }).toBe('completed');
   expect((await queue.getJob(job.id ?? ''))?.stalledCounter).toBe(5);
+  expect(await outboxLength(redis.client, 1)).toBe(0);
   expect(await queue.getFailedCount()).toBe(0);
   expect((await postgres.pool.query('SELECT FROM rate_limits_v2')).rowCount).toBe(3);
 }, 60_000);

@@ -5,7 +5,7 @@ import { compiled } from '@spillway/local-servers/testing';
 const fixture = await compiled(new URL('worker.fixture.ts', import.meta.url));
 
 /** Where a worker can be made to die. */
-export const POINTS = ['after-read', 'after-add', 'mid-insert', 'after-commit'] as const;
+export const POINTS = ['after-read', 'mid-insert', 'after-commit', 'before-release', 'after-release'] as const;
 
 /** One of {@link POINTS}. */
 export type Point = (typeof POINTS)[number];

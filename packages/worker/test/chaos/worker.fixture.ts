@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createPool, type Queryable } from '@spillway/db';
+import { Redis } from 'ioredis';
 import { pino } from 'pino';
-import { OutboxReader } from '../../src/pump/outbox-reader.ts';
+import { release } from '../../src/sink/drain-outboxes.ts';
 import { startWorker } from '../../src/start-worker.ts';
 import { drain } from '../../src/recovery/drain.ts';
 
@@ -21,22 +22,25 @@ function pass(here: string): void {
   if (left < 0) process.kill(process.pid, 'SIGKILL');
 }
 
-const { read, oldest, release } = OutboxReader.prototype;
-OutboxReader.prototype.read = async function readThenPass() {
-  const found = await read.call(this);
-  if (found.entries.length > 0) pass('after-read');
-  return found;
+const notePage = (reply: unknown): void => {
+  if (Array.isArray(reply) && reply.length > 0) pass('after-read');
 };
-OutboxReader.prototype.oldest = async function* yieldThenPass() {
-  for await (const entries of oldest.call(this)) {
-    pass('after-read');
-    yield entries;
-  }
+const { sendCommand } = Redis.prototype;
+Redis.prototype.sendCommand = function sendThenPass(...args) {
+  const [{ name, promise }] = args;
+  if (name === 'XRANGE') promise.then(notePage, () => {});
+  return sendCommand.apply(this, args);
 };
-OutboxReader.prototype.release = async function passThenRelease(entries) {
-  pass('after-add');
-  await release.call(this, entries);
-};
+
+const { run } = release;
+Object.assign(release, {
+  run: async (...args: Parameters<typeof run>) => {
+    pass('before-release');
+    const released = await run(...args);
+    pass('after-release');
+    return released;
+  },
+});
 
 const pool = createPool({ connectionString: database, onError: () => {} });
 const watched: Queryable = {

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings';
 import { gapChange, listGaps, recordChange, resolveGap, insertChange } from '@spillway/db';
-import { createAuditQueue, queuePrefix, reconcileJob, type ReconcileReport, runJob } from '@spillway/worker';
+import { reconcileJob, type ReconcileReport, runJob } from '@spillway/worker';
 import { actor, type CliContext, exitCodes, silentLogger, table } from '../../cli-context.ts';
 import { readShards, readTrailRedises } from '../../config.ts';
 import { withPool, withRedis } from '../../connections.ts';
@@ -87,41 +87,28 @@ export function reconcileCommand(context: CliContext): Command<[], { dryRun?: tr
 }
 
 const help = `
-Needs REDIS_URL and DATABASE_URL, and the worker's QUEUE_REDIS_URL, SPILLWAY_SHARDS and SPILLWAY_NAMESPACE if it has
-them. Each range is reported once, by this command or by the worker's daily run. Ends with 4 when there is one.`;
+Needs REDIS_URL and DATABASE_URL, and the worker's SPILLWAY_SHARDS and SPILLWAY_NAMESPACE if it has them. Each range is reported once, by this command or by the worker's daily run. Ends with 4 when there is one.`;
 
 /** A run of `cron-reconcile-audit`, which counts as one. */
 async function look(context: CliContext, dryRun: boolean): Promise<ReconcileReport | 'busy'> {
-  const { trail, queue: queueAddress } = readTrailRedises(context.env);
+  const { trail } = readTrailRedises(context.env);
   const { shards, namespace } = readShards(context.env);
   return withRedis(trail, async (redis) =>
-    withRedis(queueAddress, async (connection) => {
-      const queue = createAuditQueue({ connection, prefix: queuePrefix(namespace), onError: () => {} });
-      try {
-        return await withPool(context, async (pool) => {
-          let found: ReconcileReport | undefined;
-          const job = reconcileJob({ redis, queue, pool, shards, namespace }, (report) => {
-            found = report;
-          });
-          await insertChange(pool, {
-            actor: actor(),
-            action: 'run_job',
-            objectKind: 'job',
-            object: job.name,
-            after: { dryRun },
-          });
-          const { status, errorMessage } = await runJob({ pool, logger: silentLogger }, job, {
-            trigger: 'cli',
-            dryRun,
-            signal: context.signal,
-          });
-          if (status === 'busy') return 'busy';
-          if (found === undefined) throw new Error(errorMessage ?? 'it failed');
-          return found;
-        });
-      } finally {
-        await queue.close();
-      }
+    withPool(context, async (pool) => {
+      let found: ReconcileReport | undefined;
+      const job = reconcileJob({ redis, pool, shards, namespace }, (report) => {
+        found = report;
+      });
+      const change = { action: 'run_job', objectKind: 'job', object: job.name, after: { dryRun } };
+      await insertChange(pool, { actor: actor(), ...change });
+      const { status, errorMessage } = await runJob({ pool, logger: silentLogger }, job, {
+        trigger: 'cli',
+        dryRun,
+        signal: context.signal,
+      });
+      if (status === 'busy') return 'busy';
+      if (found === undefined) throw new Error(errorMessage ?? 'it failed');
+      return found;
     }),
   );
 }

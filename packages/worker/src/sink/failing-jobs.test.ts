@@ -1,0 +1,102 @@
+import type { Queryable } from '@spillway/db';
+import { startRedis } from '@spillway/local-servers';
+import { useRedis } from '@spillway/local-servers/testing';
+import { Redis } from 'ioredis';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { addBlocks, outboxLength } from '../../test/entries.ts';
+import { recordingLogger, useMigratedPostgres } from '../../test/helpers.ts';
+import { AUDIT_QUEUE, type AuditQueue, backoffStrategy, createAuditQueue } from '../audit-queue.ts';
+import { startWorker } from '../start-worker.ts';
+
+const redis = useRedis();
+const postgres = useMigratedPostgres();
+const patient = { timeout: 20_000 };
+let queue: AuditQueue;
+
+beforeEach(() => {
+  queue = createAuditQueue({ connection: redis.connect({ maxRetriesPerRequest: null }), onError: () => {} });
+});
+afterEach(() => queue.close());
+
+const rows = async (): Promise<number | null> => (await postgres.pool.query('SELECT FROM rate_limits_v2')).rowCount;
+const letters = async (): Promise<unknown[]> =>
+  (await postgres.pool.query('SELECT reason, outbox_seq FROM spillway.audit_dead_letters')).rows;
+
+/** Postgres, with a fault of ours for statements that hold one of these subjects. */
+const faulty = (...subjects: string[]): Queryable => ({
+  async query(text, values) {
+    const holds = (subject: string): boolean =>
+      values?.some((value) => Buffer.isBuffer(value) && value.includes(subject)) === true;
+    if (subjects.some(holds)) throw new Error('a fault of ours');
+    return postgres.pool.query(text, values);
+  },
+});
+
+/** The job of the only outbox, as if it had failed so often. */
+async function addJob(failures: number): Promise<void> {
+  const { id } = await queue.add('events', { outboxes: [0] }, { deduplication: { id: 'outbox-0-of-1' } });
+  await redis.client.hset(`{spillway}:${AUDIT_QUEUE}:${id}`, 'atm', failures);
+}
+
+function start(pool: Queryable): void {
+  const worker = startWorker({ redis: redis.url, pool, shards: 1, logger: recordingLogger(), pump: { lingerMs: 10 } });
+  onTestFinished(() => worker.close());
+}
+
+describe('an event that can not be stored, for a reason that is not its data', () => {
+  it('holds up its outbox, with no event lost or set aside, while its job is tried again', async () => {
+    await addBlocks(redis.client, 1, 20, 1);
+    await addJob(8);
+    start(faulty('subject-7'));
+    await expect.poll(() => queue.getDelayedCount(), patient).toBe(1);
+    expect(await letters()).toEqual([]);
+    expect(await outboxLength(redis.client, 1)).toBe(20);
+  });
+
+  it('is a dead letter from the tenth attempt on, and the others are stored', async () => {
+    await addBlocks(redis.client, 1, 20, 1);
+    await addJob(9);
+    start(faulty('subject-7'));
+    await expect.poll(rows, patient).toBe(19);
+    await expect.poll(() => outboxLength(redis.client, 1), patient).toBe(0);
+    expect(await letters()).toEqual([{ reason: 'Error: a fault of ours', outbox_seq: '7' }]);
+    // What comes then has a job of its own.
+    await addBlocks(redis.client, 21, 30, 1);
+    await expect.poll(rows, patient).toBe(29);
+  });
+
+  it('is no dead letter while none of the others can be stored either', async () => {
+    await addBlocks(redis.client, 1, 20, 1);
+    await addJob(9);
+    start(faulty('subject-'));
+    await expect.poll(() => queue.getDelayedCount(), patient).toBe(1);
+    expect(await letters()).toEqual([]);
+    expect(await outboxLength(redis.client, 1)).toBe(20);
+  });
+});
+
+it('a failed job waits longer and longer, but never more than half a minute', () => {
+  const waits = [1, 2, 3, 4, 5, 6, 7, 100, 10_000].map(backoffStrategy);
+  expect(waits).toEqual([1, 2, 4, 8, 16, 30, 30, 30, 30].map((seconds) => seconds * 1_000));
+});
+
+it('a job whose outboxes give no answer ends, and its events are stored once they do', async () => {
+  const server = await startRedis();
+  const client = new Redis(server.url);
+  onTestFinished(async () => {
+    client.disconnect();
+    await server.stop();
+  });
+  await addBlocks(client, 1, 10, 1);
+  await server.pause();
+  await addJob(0);
+  const options = { redis: server.url, queueRedis: redis.url, pool: postgres.pool, shards: 1 };
+  const logger = recordingLogger();
+  const worker = startWorker({ ...options, logger });
+  onTestFinished(() => worker.close());
+  await expect.poll(() => queue.getCompletedCount(), patient).toBe(1);
+  expect(logger.messages).toContain('sink: the outboxes gave no answer, events wait in them');
+  expect(await rows()).toBe(0);
+  await server.resume();
+  await expect.poll(rows, patient).toBe(10);
+});
