@@ -55,13 +55,21 @@ export {
   type BlocksFilter,
   blocksOverview,
   type BlocksOverview,
+  type BlocksRunning,
   countBlocksRunning,
   type RefusedSubject,
   type TopUser,
   topUsers,
   type TopUsers,
 } from './dashboard/blocked-subjects.ts';
-export { type BreakerOverview, breakerOverview } from './dashboard/overviews.ts';
+export {
+  type BreakerOverview,
+  breakerOverview,
+  type BreakerPlace,
+  type BreakersOverview,
+  listBreakers,
+  presetsOfBreaker,
+} from './dashboard/overviews.ts';
 export {
   type Capacity,
   capacityMetrics,

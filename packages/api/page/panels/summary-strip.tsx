@@ -81,7 +81,7 @@ function rates(panel: Snapshot['rates'], worker: WorkerState): readonly Figure[]
 }
 
 function breakers({ breakers: panel }: Snapshot): Figure {
-  const all = dataOf(panel);
+  const all = dataOf(panel)?.breakers;
   const not = all?.filter(({ state }) => state !== 'closed').length;
   return {
     name: 'Breakers not closed',
@@ -95,9 +95,9 @@ function blocks({ blocksRunning }: Snapshot): Figure {
   const running = dataOf(blocksRunning);
   return {
     name: 'Blocks running',
-    value: running === undefined ? undefined : count(running),
+    value: running === undefined ? undefined : `${count(running.subjects)}${running.lastOnly === null ? '' : '+'}`,
     note: 'subjects refused now',
-    tone: (running ?? 0) > 0 ? 'blocked' : undefined,
+    tone: (running?.subjects ?? 0) > 0 ? 'blocked' : undefined,
   };
 }
 

@@ -5,10 +5,10 @@ import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, enumOf, boundedText, wholeNumber, omitUndefined } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
-import { next, pageOf, pageQuery } from '../openapi/rows.ts';
+import { next, cursorOf, nameIn, pageQuery } from '../openapi/rows.ts';
 import { badRequestProblem, problemException, unknownThingProblem } from '../problems.ts';
 import { readBody, samePlace } from '../read-body.ts';
-import { type BreakerOverview, breakerOverview, type Queryable } from '@spillway/db';
+import { type BreakerOverview, listBreakers, presetsOfBreaker, type Queryable } from '@spillway/db';
 
 const none = z.number().nullable();
 const words = z.string().nullable();
@@ -83,8 +83,7 @@ function readRoutes(app: ApiApp, places: BreakerSources, guard: Guard): void {
     },
   });
   app.openapi(list, async (context) => {
-    const known = await knownBreakers(places);
-    const page = pageOf(known, nameOf, context.req.valid('query'));
+    const page = await pageOfBreakers(places, context.req.valid('query'));
     const rows = await Promise.all(
       page.rows.map(async (overview) => {
         const { failures, openings, lastError } = overview;
@@ -162,14 +161,22 @@ interface BreakerSources {
   readonly control: BreakerControl;
 }
 
-/** Every breaker that has left an event, with what happened to it in a day. */
-async function knownBreakers({ db }: BreakerSources): Promise<readonly BreakerOverview[]> {
-  return breakerOverview(db, DAY_MS);
+/** A page of the breakers that have left an event, with what happened to them in a day. */
+async function pageOfBreakers(
+  { db }: BreakerSources,
+  { limit = 50, after }: { readonly limit?: number | undefined; readonly after?: string | undefined },
+): Promise<{ readonly rows: readonly BreakerOverview[]; readonly next: string | null }> {
+  const [breakerName = '', preset = ''] = after === undefined ? [] : nameIn(after).split('\0');
+  const behind = after === undefined ? {} : { after: { breakerName, preset } };
+  const found = await listBreakers(db, DAY_MS, { limit: limit + 1, ...behind });
+  const rows = found.slice(0, limit);
+  const end = rows.at(-1);
+  return { rows, next: end === undefined || found.length <= limit ? null : cursorOf(nameOf(end)) };
 }
 
 /** Whether the breaker has left an event. */
-async function isInTrail(places: BreakerSources, { name, preset }: Pick<Breaker, 'name' | 'preset'>): Promise<boolean> {
-  return (await knownBreakers(places)).some((known) => known.breakerName === name && known.preset === preset);
+async function isInTrail({ db }: BreakerSources, { name, preset }: Pick<Breaker, 'name' | 'preset'>): Promise<boolean> {
+  return (await presetsOfBreaker(db, name)).includes(preset);
 }
 
 /** The current state of a known breaker: from Redis, or from the trail if its preset is known only to an application. */
@@ -202,11 +209,11 @@ function stateFromEvents(known: BreakerOverview): Omit<BreakerSnapshot, 'state' 
  */
 async function findBreaker(places: BreakerSources, name: string, preset?: string): Promise<Breaker> {
   if (preset !== undefined) return places.control.get(name, preset);
-  const found = (await knownBreakers(places)).filter(({ breakerName }) => breakerName === name);
+  const found = await presetsOfBreaker(places.db, name);
   const [one, another] = found;
   if (one === undefined) throw problemException(unknownThingProblem('breaker'));
-  if (another === undefined) return places.control.get(name, one.preset);
-  const detail = `must say which: ${found.map((each) => each.preset).join(', ')}`;
+  if (another === undefined) return places.control.get(name, one);
+  const detail = `must say which: ${found.join(', ')}`;
   throw problemException(badRequestProblem([{ field: 'preset', detail }]));
 }
 

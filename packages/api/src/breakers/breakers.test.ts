@@ -25,6 +25,11 @@ const event = (over: Partial<BreakerEventRow>): BreakerEventRow => ({
   ...over,
 });
 
+interface Page {
+  readonly rows: readonly { readonly name: string }[];
+  readonly next: string | null;
+}
+
 describe('over a store in memory', () => {
   let breakers: Breakers;
   const api = useApi(() => ({ breakers: (breakers = createBreakers({ store: memoryStore() })) }));
@@ -54,6 +59,23 @@ describe('over a store in memory', () => {
         { name: 's3', preset: 'storage', fleetState: 'forced_closed', lastError: null },
       ],
     });
+  });
+
+  it('lists as many as there are, page by page, and finds each', async () => {
+    const names = Array.from({ length: 230 }, (_, index) => `b-${String(index).padStart(3, '0')}`);
+    await insertBreakerEvents(
+      api.pool,
+      names.map((breakerName) => event({ breakerName, preset: 'storage' })),
+    );
+    const seen: string[] = [];
+    let next: string | null = '';
+    while (next !== null) {
+      const page = (await get(`?limit=100${next === '' ? '' : `&after=${next}`}`)) as Page;
+      seen.push(...page.rows.map(({ name }) => name));
+      next = page.next;
+    }
+    expect(seen).toEqual(names);
+    expect(await get('/b-229')).toMatchObject({ name: 'b-229', preset: 'storage' });
   });
 
   it('lists one whose preset is an application’s own as the trail has it', async () => {

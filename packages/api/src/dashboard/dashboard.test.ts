@@ -143,7 +143,7 @@ describe('/dashboard/events', () => {
       filter: { tier: null, action: null },
       blocks: { kind: 'ready', data: { blocked: [], refused: [], newestOnly: null } },
       users: { kind: 'ready', data: { users: [], calls: 0, newestOnly: null } },
-      breakers: { kind: 'ready', data: [] },
+      breakers: { kind: 'ready', data: { breakers: [], newestOnly: null } },
       trail: { kind: 'ready', data: { oldestWaitingMs: 12, lagP99Ms: null, backlog: null } },
       capacity: { kind: 'ready', data: { users: null, generationsPerHour: null } },
       alerts: {

@@ -11,11 +11,11 @@ export interface Snapshot {
   readonly rates: Panel<RatesState>;
   readonly decisions: Panel<readonly DecisionPoint[]>;
   /** Subjects that are refused now, by blocks of policies that enforce. */
-  readonly blocksRunning: Panel<number>;
+  readonly blocksRunning: Panel<RunningState>;
   readonly blocks: Panel<BlocksState>;
   /** Who called most, by `api_call_logs`, whatever the filter. */
   readonly users: Panel<UsersState>;
-  readonly breakers: Panel<readonly BreakerState[]>;
+  readonly breakers: Panel<BreakersState>;
   readonly trail: Panel<TrailState>;
   /** Unresolved gaps, the last found first; at most 20. */
   readonly gaps: Panel<readonly GapState[]>;
@@ -142,6 +142,20 @@ export interface BlockedState {
   /** Null: it has no end. */
   readonly blockedUntilMs: number | null;
   readonly active: boolean;
+}
+
+/** Subjects that are refused now. */
+export interface RunningState {
+  readonly subjects: number;
+  /** There may be more: only so many running blocks were looked at. Null: all were. */
+  readonly lastOnly: number | null;
+}
+
+/** Breakers, those that are not closed first. */
+export interface BreakersState {
+  readonly breakers: readonly BreakerState[];
+  /** There may be more events: figures are of so many, the newest. Null: of all. */
+  readonly newestOnly: number | null;
 }
 
 /** A breaker. */

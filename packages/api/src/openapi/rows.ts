@@ -94,11 +94,13 @@ export function pageOf<Row>(
   return { rows, next: end === undefined || behind.length <= limit ? null : cursorOf(nameOf(end)) };
 }
 
-function cursorOf(name: string): string {
+/** The cursor of the page behind a name. */
+export function cursorOf(name: string): string {
   return Buffer.from(`name:${name}`).toString('base64url');
 }
 
-function nameIn(cursor: string): string {
+/** @throws {HTTPException} that becomes a 400 */
+export function nameIn(cursor: string): string {
   const name = Buffer.from(cursor, 'base64url').toString();
   if (name.startsWith('name:') && cursorOf(name.slice(5)) === cursor) return name.slice(5);
   throw problemException(badRequestProblem([{ field: 'after', detail: 'is not a cursor that a page returned' }]));

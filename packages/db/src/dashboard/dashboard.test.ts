@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
-import { blockedActions, blocksOverview, countBlocksRunning } from './blocked-subjects.ts';
-import { type Queryable, withConnection } from '../connection.ts';
+import { blockedActions, blocksOverview } from './blocked-subjects.ts';
+import { withConnection } from '../connection.ts';
 import { breakerOverview, jobOverview } from './overviews.ts';
 import { decisionRates, decisionSeries, latestMetrics, metricSeries } from './series.ts';
 import { rollUpMetrics, ensureMetricDays } from '../metrics.ts';
@@ -166,7 +166,8 @@ describe('breakerOverview', () => {
     await event('healthy', 'closed', 102, { reason: 'probes_succeeded' }, null);
     await event('healthy', 'half_open', 101, { reason: 'open_time_over' }, null);
     await event('stopped', 'opened', 7, { reason: 'forced', untilMs: 0 }, null);
-    const found = await breakerOverview(database.pool, HOUR);
+    const { breakers: found, newestOnly } = await breakerOverview(database.pool, HOUR);
+    expect(newestOnly).toBeNull();
     expect(
       found.map(({ breakerName, state, untilMs, failures, openings }) => [
         breakerName,
@@ -248,38 +249,4 @@ describe('jobOverview', () => {
       },
     ]);
   });
-});
-
-/** Runs statements, and keeps how each read tables. */
-function keepingPlans(): { readonly db: Queryable; readonly plans: string[] } {
-  const plans: string[] = [];
-  const db: Queryable = {
-    async query(query, values) {
-      const text = typeof query === 'string' ? query : query.text;
-      const { rows } = await database.pool.query<{ 'QUERY PLAN': string }>(`EXPLAIN ${text}`, values);
-      plans.push(rows.map((row) => row['QUERY PLAN']).join('\n'));
-      return database.pool.query(query, values);
-    },
-  };
-  return { db, plans };
-}
-
-it('reads blocks by their indexes, however many there are', async () => {
-  await sql(`
-    INSERT INTO rate_limits_v2 (id, key, tier, action, identifier, limit_count, window_ms, request_count, window_start, last_request_at,
-      blocked_until, outbox_shard, outbox_epoch, outbox_seq, created_at)
-    SELECT gen_random_uuid(), 'k', 'auth', 'a', 'user-' || n, 1, 1, 1, at, at, at + interval '1 minute', 1, 1, n, at
-    FROM generate_series(1, 40000) AS n CROSS JOIN LATERAL (SELECT now() - n * interval '10 seconds') AS t (at);
-    ANALYZE rate_limits_v2`);
-  const { db, plans } = keepingPlans();
-  for (const rangeMs of [HOUR / 4, 168 * HOUR]) {
-    await blocksOverview(db, rangeMs, 20);
-    await blocksOverview(db, rangeMs, 20, { tier: 'auth' });
-    await blockedActions(db, rangeMs);
-  }
-  await countBlocksRunning(db);
-  expect(plans.filter((plan) => /Index (Only )?Scan.* on rate_limits_v2/u.test(plan))).toHaveLength(7);
-  expect(plans.filter((plan) => plan.includes('Seq Scan on rate_limits_v2'))).toEqual([]);
-  // Thousands of subjects are gone through once, not for each that is shown.
-  expect(plans.filter((plan) => plan.includes('Nested Loop'))).toEqual([]);
 });
