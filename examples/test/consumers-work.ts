@@ -1,29 +1,13 @@
 import type { RedisFixture } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type Ended,
-  type LocalRegistry,
-  npmInstall,
-  type NpmProject,
-  npmProject,
-  startLocalRegistry,
-} from './npm-project.ts';
+import { type Ended, npmInstall, type NpmProject, npmProject } from './npm-project.ts';
 import { run } from './run-example.ts';
-
-/** A program for an empty project: two of three requests are admitted, over a URL. */
-const LIMITS = `import('@spillway/limiter').then(async ({ createLimiter }) => {
-  const policies = [{ name: 'two', limit: 2, windowMs: 60_000, onUnavailable: 'closed' }];
-  const limiter = createLimiter({ redis: process.env.REDIS_URL, policies, deadlineMs: 5_000 });
-  for (let request = 0; request < 3; request += 1) console.log((await limiter.consume('two', 'ada')).reason);
-  await limiter.close();
-})`;
 
 /** What `consumer/app.ts` says when limiter and breaker work. */
 const WORKS = `${'200 '.repeat(20)}429 429 down down down refused refused\n`;
 /** What `consumer/node-redis.mjs` says then. */
 const WORKS_WITHOUT_IOREDIS = `${'allowed '.repeat(20)}blocked blocked allowed allowed limited Error Error Error CircuitOpenError CircuitOpenError client_missing installation false client_missing\n`;
 const INSTALL_MS = 180_000;
-const LIMITER = '@spillway/limiter';
 
 /** What bundlers, compilers, a test runner and runtimes are given, at the versions that are tried: one project has all of them. */
 const TOOLS = {
@@ -63,7 +47,7 @@ export async function toolsProject(tarballs: Readonly<Record<string, string>>): 
 }
 
 function ours(tarballs: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries([LIMITER, '@spillway/breaker'].map((name) => [name, tarballs[name] ?? '']));
+  return Object.fromEntries(['@spillway/limiter', '@spillway/breaker'].map((name) => [name, tarballs[name] ?? '']));
 }
 
 /**
@@ -106,24 +90,6 @@ export function consumersWork(
   };
 
   describe('npm install', () => {
-    let registry: LocalRegistry | undefined;
-    beforeAll(async () => {
-      const from = tarballs();
-      registry = await startLocalRegistry([LIMITER, '@spillway/redis'].map((name) => from[name] ?? ''));
-    }, INSTALL_MS);
-    afterAll(() => registry?.stop());
-
-    it.each(['10.9.9', '11.21.2'])(
-      'of the limiter from a registry limits in an empty project with nothing else named, by npm %s',
-      async (version) => {
-        const project = await npmProject({}, {});
-        projects.push(project);
-        await npmInstall(project, [LIMITER, `--registry=${registry?.url}`], version);
-        expect(await flood(project, 'node', '--eval', LIMITS)).toBe('allowed\nallowed\nlimited\n');
-      },
-      INSTALL_MS,
-    );
-
     it.each([
       { ioredis: '5.6.0', hono: '4.0.0' },
       { ioredis: '5.11.1', hono: '4.13.19' },

@@ -61,6 +61,15 @@ export async function npmInstall(project: NpmProject, more: readonly string[] = 
   if (code !== 0) throw new Error(`npm install failed: ${output}`);
 }
 
+/** Says why npm can install nothing that isn't there already; undefined when its registry answers. */
+export async function missingRegistry(): Promise<string | undefined> {
+  const options = ['--prefer-online', '--fetch-retries=0', '--fetch-timeout=10000'];
+  return promisify(execFile)('npm', ['view', 'npm', 'name', ...options]).then(
+    () => undefined,
+    () => "npm's registry does not answer",
+  );
+}
+
 const workspace = fileURLToPath(new URL('../../', import.meta.url));
 
 /** A folder far from the workspace, where the packages are installed as from a registry. */
