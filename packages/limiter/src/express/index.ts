@@ -74,7 +74,7 @@ export function rateLimit<Req extends IncomingMessage = IncomingMessage>(
     const result = await limitRequest(request, guarded, { of: raw, once: raw });
     if (result.rateLimit !== undefined) Object.assign(raw, { rateLimit: result.rateLimit });
     return carryOut(result, response, {
-      ...(chargeIf === undefined ? {} : { chargeIf: () => chargeIf(response) }),
+      ...(chargeIf === undefined ? {} : { charge: { limiter: guarded.limiter, chargeIf: () => chargeIf(response) } }),
       ...(onRefused === undefined ? {} : { onRefused: (refusal) => void answer(refusal) }),
     });
 

@@ -49,7 +49,9 @@ export function rateLimit(options: RateLimitOptions): RateLimitHook {
     const result = await limitRequest(request, guarded, { of: raw, once: raw });
     if (result.rateLimit !== undefined) raw.rateLimit = result.rateLimit;
     if (result.kind === 'pass' && result.slots !== undefined) releaseAfter(reply.raw, result.slots.keep());
-    if (result.kind === 'pass' && chargeIf !== undefined) refundAfter(reply.raw, result, () => chargeIf(reply));
+    if (result.kind === 'pass' && chargeIf !== undefined) {
+      refundAfter(reply.raw, result.refund, { limiter: guarded.limiter, chargeIf: () => chargeIf(reply) });
+    }
     if (reply.sent) return reply;
     if (result.kind === 'refused') for (const name of ALL_HEADERS) reply.removeHeader(name);
     reply.headers(result.headers);

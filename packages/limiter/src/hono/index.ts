@@ -6,8 +6,8 @@ import { checkGuardOptions, type GuardOptions, type RateLimitInfo, type Refusal 
 import { ownResponse } from '../http/guard.ts';
 import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders, isPreflight } from '../http/headers.ts';
 import { type IdentifyInContext, isOfHeadersAlone, type RequestHeaders } from '../http/identity.ts';
-import { limitRequest, type RateLimitResult } from '../http/limit-request.ts';
-import { nodeRequest, refundUnless, releaseAfter } from '../http/node-request.ts';
+import { limitRequest, type RateLimitResult, refundUnless } from '../http/limit-request.ts';
+import { nodeRequest, releaseAfter } from '../http/node-request.ts';
 import { problemResponse } from '../http/problem.ts';
 
 /** Options of {@link rateLimit}: which policy to check, for which subject. */
@@ -56,6 +56,7 @@ export function rateLimit(given: RateLimitOptions): MiddlewareHandler {
   const { onRefused, chargeIf, ...asked } = chosen;
   const identified = identify === undefined ? {} : { identify: inContext(identify) };
   checkGuardOptions<RequestHeaders, Context>({ ...chosen, ...identified }, ['onRefused', 'chargeIf']);
+  const { limiter } = asked;
   const guarded = { ...asked, identify: identify === undefined ? byConnection : inContext(identify) };
   return async (context, next) => {
     const node = nodeBindings(context.env);
@@ -67,14 +68,14 @@ export function rateLimit(given: RateLimitOptions): MiddlewareHandler {
     if (node !== undefined) {
       setOnNode(node, result);
       await next();
-      if (chargeIf !== undefined) await refundUnless(() => chargeIf(context), result.refund);
+      if (chargeIf !== undefined) await refundUnless({ limiter, chargeIf: () => chargeIf(context) }, result.refund);
       if (!refused.has(context)) expose(context, result.exposed);
       return undefined;
     }
     const release = result.slots?.keep();
     try {
       await next();
-      if (chargeIf !== undefined) await refundUnless(() => chargeIf(context), result.refund);
+      if (chargeIf !== undefined) await refundUnless({ limiter, chargeIf: () => chargeIf(context) }, result.refund);
     } finally {
       release?.();
     }

@@ -30,7 +30,7 @@ async function statuses(url: string, count: number, headers: Record<string, stri
   return found;
 }
 
-describe.each(Object.entries(frameworks))('a guard of %s', (_, start) => {
+describe.each(Object.entries(frameworks))('a guard of %s', (framework, start) => {
   it('takes policy, action and cost from functions of the request', async () => {
     const url = await start(
       limiterOf(),
@@ -105,14 +105,47 @@ describe.each(Object.entries(frameworks))('a guard of %s', (_, start) => {
     ]);
   });
 
-  it.each<[string, Choices]>([
-    ['policy', { policy: () => Promise.reject(new Error('plans are down')) }],
-    ['skip', { skip: () => Promise.reject(new Error('plans are down')) }],
-    ['cost', { cost: failing }],
-  ])('hands on what its %s throws, and admits nothing', async (_name, choices) => {
-    const url = await start(limiterOf(), choices, () => expect.unreachable());
+  const ways: readonly [string, () => never | Promise<never>][] = [
+    ['throws', failing],
+    ['rejects with', async () => failing()],
+  ];
+  const choosers = ['policy', 'action', 'cost', 'skip'] as const;
+
+  it.each(ways.flatMap(([way, fail]) => choosers.map((name) => [name, way, fail] as const)))(
+    'hands on what its %s %s, and admits nothing; or goes by onUnavailable where it is told to',
+    async (name, _way, fail) => {
+      const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
+      onTestFinished(() => warned.mockRestore());
+      const closed: Choices = { policy: () => 'closed', [name]: fail };
+      const thrown = await start(limiterOf(), closed, () => expect.unreachable());
+      const answer = await ask(thrown);
+      expect([answer.status, await answer.text()]).toEqual([500, 'plans are down']);
+      expect(warned).not.toHaveBeenCalled();
+      const away = await start(limiterOf(), { ...closed, onError: 'unavailable' }, () => expect.unreachable());
+      expect(await statuses(away, 2)).toEqual([503, 503]);
+      expect(warned).toHaveBeenCalledOnce();
+    },
+  );
+
+  it.each(ways)('hands on what its onRefused %s', async (_way, onRefused) => {
+    const url = await start(limiterOf(), { onRefused, onError: 'unavailable' }, () => undefined);
+    expect(await statuses(url, 2)).toEqual([200, 200]);
     const answer = await ask(url);
     expect([answer.status, await answer.text()]).toEqual([500, 'plans are down']);
+  });
+
+  it
+    .runIf(framework !== '(Request) => Response')
+    .each<[string, () => never]>([
+      ...(ways as readonly [string, () => never][]),
+      ['gives no boolean from', () => undefined as never],
+    ])('lets the charge stand where it %s chargeIf, and warns of it once', async (_way, chargeIf) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    onTestFinished(() => warned.mockRestore());
+    const url = await start(limiterOf(), { chargeIf, policy: () => 'pro' }, () => undefined);
+    expect(await statuses(url, 5)).toEqual([200, 200, 200, 200, 429]);
+    await expect.poll(() => warned.mock.calls.length).toBe(1);
+    expect(warned).toHaveBeenCalledWith(expect.stringMatching(/plans are down|chargeIf/u), expect.anything());
   });
 
   it('takes a policy that nobody knows for a fault of the program', async () => {

@@ -15,7 +15,8 @@ export type Chosen<Value, Of> = Value | ((of: Of, subject: string) => Value | Pr
  * Express' and Fastify's request, a `Request` elsewhere.
  *
  * A function that throws, or rejects, or gives what can't be used, goes the way of a framework's other errors, unless `onError`
- * says otherwise.
+ * says otherwise. A guard's own `onRefused` always does. Its `chargeIf` never does, since the answer has been made: the
+ * charge stands, and a process warning tells it.
  */
 export interface GuardOptions<Req = Request, Of = Req> {
   readonly limiter: Limiter;

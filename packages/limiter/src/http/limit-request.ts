@@ -127,10 +127,26 @@ async function choose<Req, Of>(options: GuardOptions<Req, Of>, of: Of, subject: 
   };
 }
 
-/** Tells, by a warning of the process, that a function of a guard failed where no request could fail with it. */
-export function warnOfGuard(error: unknown): void {
-  const text = `a function of a rate limit guard failed: ${messageOf(error)}`;
-  warn(text, { code: 'rate_limit_guard_failed' });
+/** How a guard finds out whether the answer to a request counts. */
+export interface ChargeRule {
+  readonly limiter: Limiter;
+  readonly chargeIf: () => boolean | Promise<boolean>;
+}
+
+/**
+ * Calls `refund` unless the answer counts. Never rejects: the request has been decided and its answer made, so the charge
+ * stands where `chargeIf` throws, rejects or gives no boolean, and a process warning tells it.
+ * @param refund undefined where nothing was charged
+ */
+export async function refundUnless({ limiter, chargeIf }: ChargeRule, refund?: () => Promise<void>): Promise<void> {
+  if (refund === undefined) return;
+  try {
+    const counts: unknown = await chargeIf();
+    if (counts === false) await refund();
+    else if (counts !== true) throw new LimiterInputError('chargeIf', `must give true or false, not ${shown(counts)}`);
+  } catch (error) {
+    warnOnce(limiter, error);
+  }
 }
 
 function messageOf(error: unknown): string {
@@ -149,7 +165,7 @@ function warnOnce(limiter: Limiter, error: unknown): void {
   const message = messageOf(error);
   if (messages.size >= MAX_TOLD || messages.has(message)) return;
   messages.add(message);
-  warnOfGuard(error);
+  warn(`a function of a rate limit guard failed: ${message}`, { code: 'rate_limit_guard_failed' });
 }
 
 /** The answer for a request for which one of the guard's functions failed: that of the policies while Redis is away. */

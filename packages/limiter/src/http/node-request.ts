@@ -3,7 +3,7 @@ import { LimiterInputError, shown } from '../errors.ts';
 import { nodeAddress } from './by-ip.ts';
 import type { Refusal } from './guard-options.ts';
 import { ALL_HEADERS, EXPOSE_HEADERS, exposeHeaders } from './headers.ts';
-import { type RateLimitResult, warnOfGuard } from './limit-request.ts';
+import { type ChargeRule, type RateLimitResult, refundUnless } from './limit-request.ts';
 import { PROBLEM_TYPE, problemBody } from './problem.ts';
 
 /** A request of Node's HTTP server as the identities of this package read it. */
@@ -71,7 +71,7 @@ export interface Outcome {
   /** Your own answer to a refused request, instead of problem+json. Headers and status are set before. */
   readonly onRefused?: (refusal: Refusal) => void;
   /** Whether an answer that has ended counts; one that doesn't is given back. */
-  readonly chargeIf?: () => boolean | Promise<boolean>;
+  readonly charge?: ChargeRule;
 }
 
 /**
@@ -79,9 +79,9 @@ export interface Outcome {
  * ended or its connection is gone.
  * @returns whether it may go on.
  */
-export function carryOut(result: RateLimitResult, response: ServerResponse, { onRefused, chargeIf }: Outcome): boolean {
+export function carryOut(result: RateLimitResult, response: ServerResponse, { onRefused, charge }: Outcome): boolean {
   if (result.kind === 'pass' && result.slots !== undefined) releaseAfter(response, result.slots.keep());
-  if (result.kind === 'pass' && chargeIf !== undefined) refundAfter(response, result, chargeIf);
+  if (result.kind === 'pass' && charge !== undefined) refundAfter(response, result.refund, charge);
   // The response has been sent already, for example by a timeout.
   if (response.headersSent) return false;
   if (result.kind === 'refused') for (const name of ALL_HEADERS) response.removeHeader(name);
@@ -102,25 +102,13 @@ export function carryOut(result: RateLimitResult, response: ServerResponse, { on
   return false;
 }
 
-/**
- * Gives back the charge of an answer that doesn't count, once it has been sent. One that was cut off counts, and so does
- * one for which `chargeIf` fails: there is no request left that could fail with it.
- */
+/** Gives back the charge of an answer that doesn't count, once it has been sent. One that was cut off counts. */
 export function refundAfter(
   response: ServerResponse,
-  { refund }: Extract<RateLimitResult, { kind: 'pass' }>,
-  chargeIf: () => boolean | Promise<boolean>,
-): void {
-  if (refund === undefined) return;
-  response.once('finish', () => void refundUnless(chargeIf, refund).catch(warnOfGuard));
-}
-
-/** Refunds unless the answer counts. Rejects with what `chargeIf` throws; then the charge stands. */
-export async function refundUnless(
-  chargeIf: () => boolean | Promise<boolean>,
   refund: (() => Promise<void>) | undefined,
-): Promise<void> {
-  if (refund !== undefined && !(await chargeIf())) await refund();
+  charge: ChargeRule,
+): void {
+  if (refund !== undefined) response.once('finish', () => void refundUnless(charge, refund));
 }
 
 /** Calls `release` when the answer has ended, or its connection is gone, which may have happened already. */
