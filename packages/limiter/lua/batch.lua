@@ -49,7 +49,7 @@ while from <= #rules do
   local fresh
   for place = index + 1, index + count do
     local key = keys[place]
-    if repeated then slots[place] = call('GET', key) end
+    if repeated then slots[place] = redis.pcall('GET', key) end
     -- True: still to be decided, by general.lua.
     local value, answer = slots[place], true
     if mode < 2 then

@@ -17,7 +17,9 @@
 --        that cache something of this window drop it.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
-local value = redis.call('GET', key)
+--- @include "includes/window-value.lua"
+local held = redis.pcall('GET', key)
+local value = window_value(held)
 -- TAG, SHADOW: window.lua. Of a sliding log, which has no tag, the units can be counted.
 local TAG, SHADOW = 17592186044416, 140737488355328
 local tagged_base, blocked = now, 0
@@ -79,8 +81,7 @@ end
 
 local record_key = block_key(key)
 if redis.call('EXISTS', record_key) == 1 then
-  redis.call('HSET', record_key, 'until', now, 'last', now)
-  block_emit(record_key, now, cap)
+  if type(redis.pcall('HSET', record_key, 'until', now, 'last', now)) == 'number' then block_emit(record_key, now, cap) end
   redis.call('DEL', record_key)
 end
 record_change(value and ARGV[2] == 'unblock' and told(0) or '')
@@ -90,6 +91,8 @@ if ARGV[2] == 'reset' then
   return lifted
 end
 if lifted == 0 then
+  -- What is no window goes: without a window nobody is blocked.
+  if held and not value then redis.call('DEL', key) end
   return 0
 end
 if #body == 0 then

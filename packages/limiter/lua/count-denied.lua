@@ -12,8 +12,8 @@
 local cap, now, counted = tonumber(ARGV[1]), clock_ms(), 0
 for index = 1, #KEYS do
   local record_key = block_key(KEYS[index])
-  if redis.call('EXISTS', record_key) == 1 then
-    redis.call('HINCRBY', record_key, 'denied', ARGV[index + 1])
+  -- A key of another type is no record: its block goes on without later events.
+  if redis.call('EXISTS', record_key) == 1 and type(redis.pcall('HINCRBY', record_key, 'denied', ARGV[index + 1])) == 'number' then
     redis.call('HSET', record_key, 'last', now)
     block_emit(record_key, now, cap)
     counted = counted + 1

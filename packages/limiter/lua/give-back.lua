@@ -18,7 +18,9 @@
 local HEADER = 18
 
 local key, charged_at, wanted, width = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local value = redis.call('GET', key)
+local now = clock_ms()
+--- @include "includes/window-value.lua"
+local value = window_value(redis.pcall('GET', key))
 if not value then
   return 0
 end

@@ -74,7 +74,7 @@ while from <= #rules do
     -- By the place of a group's first request. others: some are not written here.
     local refused, others
     if repeated then
-      for at = index + 1, last do slots[at] = call('GET', keys[at]) end
+      for at = index + 1, last do slots[at] = redis.pcall('GET', keys[at]) end
     end
     from = first
     for place = 1, size do

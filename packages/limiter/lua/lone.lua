@@ -26,7 +26,8 @@ return decide, events_dropped
 end
 
 local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
-local value = call('GET', key)
+-- An error answer, of a key of another type, is a table: no common case, and no window for general.lua.
+local value = redis.pcall('GET', key)
 local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
 local left, reset, retry, bytes, ttl, offset, fresh
 if mode < 2 then

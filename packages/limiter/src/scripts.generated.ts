@@ -270,7 +270,11 @@ local function block_save(window_key, at, blocked_until, outbox_cap, facts)
     return
   end
   record.id_epoch, record.id_seq = epoch, seq
-  redis.call('HSET', record_key, unpack(block_fields(record)))
+  -- Anything else that lies there is replaced.
+  if type(redis.pcall('HSET', record_key, unpack(block_fields(record)))) ~= 'number' then
+    redis.call('DEL', record_key)
+    redis.call('HSET', record_key, unpack(block_fields(record)))
+  end
   redis.call('PEXPIRE', record_key, ttl_ms(block_ttl(blocked_until, at)))
 end
 
@@ -280,6 +284,40 @@ local function block_emit(record_key, at, outbox_cap)
     record[flat[index]] = flat[index + 1]
   end
   outbox_emit(outbox_tag(record_key), at, outbox_cap, false, 'block', block_values(record))
+end
+`;
+
+const windowValue = `-- window-value.lua: what of a key is a window. Others can write there: a list, some text, a window that was cut off.
+-- Needs \`now\` in front of it.
+--
+-- Provides
+--   window_value(value)    what GET answered, when it is a window; else nil
+--
+-- What is no window counts as none, as after a DEL: the next request that is admitted begins a window in its place. To
+-- answer by an error instead would leave the subject to the policy's onUnavailable for as long as the value stays, and with
+-- it all whose requests share the batch.
+--
+-- The form of a window: window.lua. Text reads as times after the year 3084: an expiry so far ahead is no window's, but for
+-- the one that stands for ever.
+
+local function window_value(value)
+  -- An error answer is a table, of length 0.
+  if not value or #value < 18 then return nil end
+  local base, _, expires = struct.unpack('>I6I6I6', value)
+  local number, size = math.floor(base / 17592186044416), #value - 18
+  if number > 5 or expires > now + 31557600000000 and expires < 281474976710655 then return nil end
+  if size == 0 then return value end
+  if number == 0 then return size % 5 == 0 and value or nil end
+  if number == 1 then return size > 15 and size % 4 == 3 and value or nil end
+  if number == 2 then return size == 10 and value or nil end
+  if number == 3 then
+    if size ~= 13 then return nil end
+    local level, window = struct.unpack('>dI5', value, 19)
+    -- No comparison holds for what is no number.
+    return level >= 0 and level < 2 ^ 96 and window > 0 and value or nil
+  end
+  if number == 4 then return size % 14 == 0 and value or nil end
+  return size == 16 and value or nil
 end
 `;
 
@@ -319,7 +357,10 @@ ${blockRecord}
 return block_save, function() return outbox_dropped end
 end
 
+${windowValue}
+
 local function window_of(key, value, rule)
+  value = window_value(value)
   if not value then
     return { key = key, rule = rule, base = now, blocked = 0, expires = 0, body = '' }
   end
@@ -443,23 +484,27 @@ end
 const slidingLogCheck = `-- Times after the base, as they are kept: now, the oldest unit and the newest. \`first\`: how many units have left, if any.
 local age, oldest, newest, base, blocked, expires, first
 local size = value and #value or 0
-if size > 18 then
+if size > 22 then
   base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
   newest, age = unpack_at('>I5', value, size - 4), now - base
   if blocked == 0 and newest <= age then
     left = limit - (size - 18) / 5
     if oldest <= age - window then
-      -- Units are in order of time: the first that counts is the first that is later than this.
-      local cutoff, high = age - window, (size - 18) / 5
-      first = 1
-      while first < high do
-        local middle = (first + high) / 2
-        middle = middle - middle % 1
-        if unpack_at('>I5', value, 19 + 5 * middle) > cutoff then high = middle else first = middle + 1 end
-      end
-      left = left + first
       -- Half of 2^40 ms: the general way writes it on a new base. Until then a unit must have left: no window is that long.
-      if age >= 549755813888 then left = nil end
+      -- It begins a window, too, in the place of one that was cut off within a unit.
+      if age >= 549755813888 or size % 5 ~= 3 then
+        left = nil
+      else
+        -- Units are in order of time: the first that counts is the first that is later than this.
+        local cutoff, high = age - window, (size - 18) / 5
+        first = 1
+        while first < high do
+          local middle = (first + high) / 2
+          middle = middle - middle % 1
+          if unpack_at('>I5', value, 19 + 5 * middle) > cutoff then high = middle else first = middle + 1 end
+        end
+        left = left + first
+      end
     end
   end
 elseif not value then
@@ -1062,7 +1107,7 @@ end
 
 export const batchSlidingLog: LuaScript = {
   name: 'batch-sliding-log',
-  sha1: 'e7de00765acbc9eed2e40e07053fe43ade3710ef',
+  sha1: '60af162f8b2fae88054b60fddff0a7d9bd64a113',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1114,7 +1159,7 @@ while from <= #rules do
   local fresh
   for place = index + 1, index + count do
     local key = keys[place]
-    if repeated then slots[place] = call('GET', key) end
+    if repeated then slots[place] = redis.pcall('GET', key) end
     -- True: still to be decided, by general.lua.
     local value, answer = slots[place], true
     if mode < 2 then
@@ -1167,7 +1212,7 @@ return answers .. table.concat(rest)
 
 export const batchSlidingWindow: LuaScript = {
   name: 'batch-sliding-window',
-  sha1: '88ef70976b092fad56a55b196a85b3cb35d0f7d9',
+  sha1: '37c0f38d925254d646c3fbfc7db77f7ae80984ab',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1219,7 +1264,7 @@ while from <= #rules do
   local fresh
   for place = index + 1, index + count do
     local key = keys[place]
-    if repeated then slots[place] = call('GET', key) end
+    if repeated then slots[place] = redis.pcall('GET', key) end
     -- True: still to be decided, by general.lua.
     local value, answer = slots[place], true
     if mode < 2 then
@@ -1272,7 +1317,7 @@ return answers .. table.concat(rest)
 
 export const batchFixedWindow: LuaScript = {
   name: 'batch-fixed-window',
-  sha1: '99671e768a93e7e21a1f8d91db0f9041dbdedf8f',
+  sha1: '10e401c60fd9ccd9f0a709029c5c7d8a746eec4e',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1324,7 +1369,7 @@ while from <= #rules do
   local fresh
   for place = index + 1, index + count do
     local key = keys[place]
-    if repeated then slots[place] = call('GET', key) end
+    if repeated then slots[place] = redis.pcall('GET', key) end
     -- True: still to be decided, by general.lua.
     local value, answer = slots[place], true
     if mode < 2 then
@@ -1377,7 +1422,7 @@ return answers .. table.concat(rest)
 
 export const batchTokenBucket: LuaScript = {
   name: 'batch-token-bucket',
-  sha1: 'd55f3c0147eedff31c1028b9cdb468df1e6517be',
+  sha1: '883e452648a40c978eb48f6fb82c136a964c9903',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1429,7 +1474,7 @@ while from <= #rules do
   local fresh
   for place = index + 1, index + count do
     local key = keys[place]
-    if repeated then slots[place] = call('GET', key) end
+    if repeated then slots[place] = redis.pcall('GET', key) end
     -- True: still to be decided, by general.lua.
     local value, answer = slots[place], true
     if mode < 2 then
@@ -1482,7 +1527,7 @@ return answers .. table.concat(rest)
 
 export const batchConcurrency: LuaScript = {
   name: 'batch-concurrency',
-  sha1: '2c1f562ad550d82567e08b84fc9786685f26e857',
+  sha1: '84d0019b37f17f1cadf9282105d8b9641d4ac911',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1534,7 +1579,7 @@ while from <= #rules do
   local fresh
   for place = index + 1, index + count do
     local key = keys[place]
-    if repeated then slots[place] = call('GET', key) end
+    if repeated then slots[place] = redis.pcall('GET', key) end
     -- True: still to be decided, by general.lua.
     local value, answer = slots[place], true
     if mode < 2 then
@@ -1587,7 +1632,7 @@ return answers .. table.concat(rest)
 
 export const block: LuaScript = {
   name: 'block',
-  sha1: '799fc5b97543222d60d2dc1ce694f7e12189700c',
+  sha1: '350a520d8bd3ba4b4b4f1000fde0f3fb6dacd745',
   source: `${clock}
 ${outbox}
 ${change}
@@ -1607,7 +1652,9 @@ ${blockRecord}
 --        that cache something of this window drop it.
 
 local key, cap, now = KEYS[1], tonumber(ARGV[1]), clock_ms()
-local value = redis.call('GET', key)
+${windowValue}
+local held = redis.pcall('GET', key)
+local value = window_value(held)
 -- TAG, SHADOW: window.lua. Of a sliding log, which has no tag, the units can be counted.
 local TAG, SHADOW = 17592186044416, 140737488355328
 local tagged_base, blocked = now, 0
@@ -1669,8 +1716,7 @@ end
 
 local record_key = block_key(key)
 if redis.call('EXISTS', record_key) == 1 then
-  redis.call('HSET', record_key, 'until', now, 'last', now)
-  block_emit(record_key, now, cap)
+  if type(redis.pcall('HSET', record_key, 'until', now, 'last', now)) == 'number' then block_emit(record_key, now, cap) end
   redis.call('DEL', record_key)
 end
 record_change(value and ARGV[2] == 'unblock' and told(0) or '')
@@ -1680,6 +1726,8 @@ if ARGV[2] == 'reset' then
   return lifted
 end
 if lifted == 0 then
+  -- What is no window goes: without a window nobody is blocked.
+  if held and not value then redis.call('DEL', key) end
   return 0
 end
 if #body == 0 then
@@ -1693,7 +1741,7 @@ return 1
 
 export const countDenied: LuaScript = {
   name: 'count-denied',
-  sha1: '0ed2520da32647c22962db252945a31dfcff4e6e',
+  sha1: '56434ecb51b525ddfba26587816241f1ff0c76b3',
   source: `${clock}
 ${outbox}
 ${blockRecord}
@@ -1708,8 +1756,8 @@ ${blockRecord}
 local cap, now, counted = tonumber(ARGV[1]), clock_ms(), 0
 for index = 1, #KEYS do
   local record_key = block_key(KEYS[index])
-  if redis.call('EXISTS', record_key) == 1 then
-    redis.call('HINCRBY', record_key, 'denied', ARGV[index + 1])
+  -- A key of another type is no record: its block goes on without later events.
+  if redis.call('EXISTS', record_key) == 1 and type(redis.pcall('HINCRBY', record_key, 'denied', ARGV[index + 1])) == 'number' then
     redis.call('HSET', record_key, 'last', now)
     block_emit(record_key, now, cap)
     counted = counted + 1
@@ -1748,7 +1796,7 @@ return recorded
 
 export const giveBack: LuaScript = {
   name: 'give-back',
-  sha1: '97385a2ca9dc3929f833196fa6fa2227c4d57fb5',
+  sha1: 'b65e18b3551797b87e60266fa31b1c0cc8758ef8',
   source: `${clock}
 -- give-back.lua: gives back units of a lease that nobody spent.
 -- Needs clock.lua in front of it.
@@ -1769,7 +1817,9 @@ export const giveBack: LuaScript = {
 local HEADER = 18
 
 local key, charged_at, wanted, width = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local value = redis.call('GET', key)
+local now = clock_ms()
+${windowValue}
+local value = window_value(redis.pcall('GET', key))
 if not value then
   return 0
 end
@@ -1834,7 +1884,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: 'd21f798cfba131611714867bee35c35c5bb0744b',
+  sha1: 'c178700227f7c504122497c3fd57d6dcca3c32d9',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -1937,7 +1987,7 @@ while from <= #rules do
     -- By the place of a group's first request. others: some are not written here.
     local refused, others
     if repeated then
-      for at = index + 1, last do slots[at] = call('GET', keys[at]) end
+      for at = index + 1, last do slots[at] = redis.pcall('GET', keys[at]) end
     end
     from = first
     for place = 1, size do
@@ -2185,7 +2235,7 @@ return { before and 1 or 0, listening(), value }
 
 export const loneSlidingLog: LuaScript = {
   name: 'lone-sliding-log',
-  sha1: '9943b9dde231bf87e52964c70ca26a3dadead7a0',
+  sha1: 'e2249c63871668374d5df82bdbad24c2652ffbed',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2214,7 +2264,8 @@ return decide, events_dropped
 end
 
 local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
-local value = call('GET', key)
+-- An error answer, of a key of another type, is a table: no common case, and no window for general.lua.
+local value = redis.pcall('GET', key)
 local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
 local left, reset, retry, bytes, ttl, offset, fresh
 if mode < 2 then
@@ -2249,7 +2300,7 @@ return answer
 
 export const loneSlidingWindow: LuaScript = {
   name: 'lone-sliding-window',
-  sha1: '09d9112f9f4e277b3ffee71d633eb7286b8b3caf',
+  sha1: 'e144c2482be19afd8c66fcff9ef1a8daa0f8e49b',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2278,7 +2329,8 @@ return decide, events_dropped
 end
 
 local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
-local value = call('GET', key)
+-- An error answer, of a key of another type, is a table: no common case, and no window for general.lua.
+local value = redis.pcall('GET', key)
 local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
 local left, reset, retry, bytes, ttl, offset, fresh
 if mode < 2 then
@@ -2313,7 +2365,7 @@ return answer
 
 export const loneFixedWindow: LuaScript = {
   name: 'lone-fixed-window',
-  sha1: 'edfb4bd4deced21127067d9321257db65816966d',
+  sha1: '003b244ee3530cb7948dd93fccff2f7aae97be35',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2342,7 +2394,8 @@ return decide, events_dropped
 end
 
 local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
-local value = call('GET', key)
+-- An error answer, of a key of another type, is a table: no common case, and no window for general.lua.
+local value = redis.pcall('GET', key)
 local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
 local left, reset, retry, bytes, ttl, offset, fresh
 if mode < 2 then
@@ -2377,7 +2430,7 @@ return answer
 
 export const loneTokenBucket: LuaScript = {
   name: 'lone-token-bucket',
-  sha1: '52a0434648d7d6a16879630f39379e73750f63e1',
+  sha1: '90ab543355b5fa1735f49b5d4fb3e4aa3de89ac7',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2406,7 +2459,8 @@ return decide, events_dropped
 end
 
 local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
-local value = call('GET', key)
+-- An error answer, of a key of another type, is a table: no common case, and no window for general.lua.
+local value = redis.pcall('GET', key)
 local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
 local left, reset, retry, bytes, ttl, offset, fresh
 if mode < 2 then
@@ -2441,7 +2495,7 @@ return answer
 
 export const loneConcurrency: LuaScript = {
   name: 'lone-concurrency',
-  sha1: '30d0d54e2ae9ec83ab1ab75708f487b8c7333981',
+  sha1: 'b64d2fdd0f2f3bed504c8422e5f3887a1b42d496',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -2470,7 +2524,8 @@ return decide, events_dropped
 end
 
 local pack, unpack_at, call, key = struct.pack, struct.unpack, redis.call, KEYS[1]
-local value = call('GET', key)
+-- An error answer, of a key of another type, is a table: no common case, and no window for general.lua.
+local value = redis.pcall('GET', key)
 local outbox_cap, limit, window, block, mode, cost, extra, text = unpack_at('>I4I4I6I4I1I4I4I1c0', ARGV[1])
 local left, reset, retry, bytes, ttl, offset, fresh
 if mode < 2 then
@@ -2505,7 +2560,7 @@ return answer
 
 export const nearLimit: LuaScript = {
   name: 'near-limit',
-  sha1: 'c8e066ed5738dbe238faccb27a23fc2f3bf94882',
+  sha1: '26ec0d4f7633d90f1fb93fb31c0ce4133e8d1d2b',
   source: `${clock}
 ${outbox}
 ${blockRecord}

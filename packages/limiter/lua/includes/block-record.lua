@@ -62,7 +62,11 @@ local function block_save(window_key, at, blocked_until, outbox_cap, facts)
     return
   end
   record.id_epoch, record.id_seq = epoch, seq
-  redis.call('HSET', record_key, unpack(block_fields(record)))
+  -- Anything else that lies there is replaced.
+  if type(redis.pcall('HSET', record_key, unpack(block_fields(record)))) ~= 'number' then
+    redis.call('DEL', record_key)
+    redis.call('HSET', record_key, unpack(block_fields(record)))
+  end
   redis.call('PEXPIRE', record_key, ttl_ms(block_ttl(blocked_until, at)))
 end
 

@@ -34,7 +34,10 @@ local function make_blocks()
 return block_save, function() return outbox_dropped end
 end
 
+--- @include "window-value.lua"
+
 local function window_of(key, value, rule)
+  value = window_value(value)
   if not value then
     return { key = key, rule = rule, base = now, blocked = 0, expires = 0, body = '' }
   end

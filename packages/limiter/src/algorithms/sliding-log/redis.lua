@@ -7,23 +7,27 @@
 -- Times after the base, as they are kept: now, the oldest unit and the newest. `first`: how many units have left, if any.
 local age, oldest, newest, base, blocked, expires, first
 local size = value and #value or 0
-if size > 18 then
+if size > 22 then
   base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
   newest, age = unpack_at('>I5', value, size - 4), now - base
   if blocked == 0 and newest <= age then
     left = limit - (size - 18) / 5
     if oldest <= age - window then
-      -- Units are in order of time: the first that counts is the first that is later than this.
-      local cutoff, high = age - window, (size - 18) / 5
-      first = 1
-      while first < high do
-        local middle = (first + high) / 2
-        middle = middle - middle % 1
-        if unpack_at('>I5', value, 19 + 5 * middle) > cutoff then high = middle else first = middle + 1 end
-      end
-      left = left + first
       -- Half of 2^40 ms: the general way writes it on a new base. Until then a unit must have left: no window is that long.
-      if age >= 549755813888 then left = nil end
+      -- It begins a window, too, in the place of one that was cut off within a unit.
+      if age >= 549755813888 or size % 5 ~= 3 then
+        left = nil
+      else
+        -- Units are in order of time: the first that counts is the first that is later than this.
+        local cutoff, high = age - window, (size - 18) / 5
+        first = 1
+        while first < high do
+          local middle = (first + high) / 2
+          middle = middle - middle % 1
+          if unpack_at('>I5', value, 19 + 5 * middle) > cutoff then high = middle else first = middle + 1 end
+        end
+        left = left + first
+      end
     end
   end
 elseif not value then
