@@ -146,7 +146,7 @@ turns. A full outbox drops events and counts them; the application waits for nob
 function recoveryTable({ kills, jobs, p50Ms, p95Ms, maxMs }: Recovery): Table {
   return {
     title: 'Recovery',
-    intro: `A worker's process is killed with SIGKILL while it holds ten jobs; another one lives. The time is from the kill to the
+    intro: `A worker's process is killed with SIGKILL while it holds all four jobs; another one lives. The time is from the kill to the
 completion of each job by the other.`,
     columns: [
       { heading: 'kills', digits: 0 },

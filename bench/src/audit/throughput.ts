@@ -33,7 +33,7 @@ export async function throughput(servers: Servers, effort: Effort): Promise<read
     bare.push(await insertAlone(servers, events));
   }
   return [
-    summary('Spillway: outbox, jobs of up to 2,000 events', events, packed),
+    summary('Spillway: outbox to rows, up to 2,000 events together', events, packed),
     summary('one BullMQ job an event', jobs, single),
     summary('bare `INSERT … unnest` of 500 rows, no Redis', events, bare),
   ];
