@@ -95,7 +95,7 @@ type UpstashClient = RatelimitConfig['redis'] & {
  * The scripts begin with a `#!lua` line whose flag only Upstash's servers know: stock Redis refuses them. Without that
  * line they have another hash, so the hash that the peer asks for is translated: else each decision would take two trips.
  */
-function overSocket(client: Redis): UpstashClient {
+export function overSocket(client: Redis): UpstashClient {
   const hashes = new Map<string, string>();
   const run = async <Reply>(hash: string, keys: string[], args: unknown[]): Promise<Reply> =>
     peerReply<Reply>(await client.evalsha(hash, keys.length, ...keys, ...args.map(String)));
