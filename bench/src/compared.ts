@@ -38,7 +38,6 @@ export function comparedBlocks(runs: ReadonlyMap<string, Run>): ReadonlyMap<stri
   return new Map([
     ['limiter', `${limiter.date}, ${limiter.machine}\n\n${decisions(limiter)}`],
     ['in-process', inProcess(runOf(runs, 'in-process'))],
-    ['http', http(runOf(runs, 'http'))],
     ['breaker', breakers(runOf(runs, 'breaker'))],
   ]);
 }
@@ -130,18 +129,6 @@ function inProcess(run: Run): string {
       ['a blocked subject', ...figures('Spillway: blocked')],
       ['a leased policy, one hot subject', ...figures('Spillway: leases of 5,000')],
     ],
-  );
-}
-
-function http(run: Run): string {
-  const { rows } = tableOf(run, 'Requests over HTTP');
-  const routes = [...new Set(rows.map(([route = '']) => route))];
-  const share = (who: string): string[] => routes.map((route) => `${digits(rowOf(rows, [route, who])[3], 0)} %`);
-  const middlewares = ['Spillway `rateLimit()`', 'hono-rate-limiter, Redis store'];
-  return table(
-    ["requests/s of a Hono app over HTTP, of the same app's without a limiter"],
-    routes.map(String),
-    middlewares.map((who) => [who].concat(share(who))),
   );
 }
 

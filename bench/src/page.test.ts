@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, it, test } from 'vitest';
 import { comparedBlocks, withBlocks, withFigures } from './compared.ts';
+import { decisionOf } from './decisions.ts';
 import * as figures from './figures.ts';
 import { isMet, page } from './page.ts';
 import { readRuns, type Run } from './results.ts';
@@ -32,7 +33,9 @@ const pageOf = (one: Run): string => page(new Map([['limiter', one]]));
 describe('the page', () => {
   test('says of each goal whether it is met, before any table', () => {
     const text = pageOf(run);
-    expect(text).toContain('| Limiter | decisions/s, against a peer | 3.5× | at least 4× | **no** |');
+    expect(text).toContain(
+      '| Limiter | decisions/s, against a peer | 3.5× | at least 4× | **no**: [ADR 20](../docs/adr/0020-speed-of-a-decision.md) |',
+    );
     expect(text.indexOf('at least 4×')).toBeLessThan(text.indexOf('### How many'));
   });
 
@@ -67,6 +70,15 @@ test('no goal has a peer in its name: another peer may be the fastest in the nex
   expect(names.length).toBeGreaterThan(20);
   const peers = /cockatiel|opossum|flexible|express|fastify|upstash|hono-rate|rate-limit-redis|levee|bottleneck/iu;
   expect(names.filter((name) => peers.test(name))).toEqual([]);
+});
+
+test('each section has a decision that says why its goals are or are not met, and it is there', async () => {
+  const files = await readdir(new URL('../../docs/adr/', import.meta.url));
+  const decisions = [...(await readRuns())].flatMap(([section, { goals }]) =>
+    goals.map(({ name }) => decisionOf(section, name)),
+  );
+  expect(files).toEqual(expect.arrayContaining([...new Set(decisions)]));
+  expect(() => decisionOf('tea', 'cups')).toThrow('no decision for the section tea');
 });
 
 test('exports what it means to', () => {
@@ -130,7 +142,7 @@ describe('the figures in the documentation', () => {
     const added = (row: string): readonly string[] =>
       compared.find(([, name = '']) => name.startsWith(row))?.slice(2, 4) ?? [];
     for (const [row, of] of [
-      ['Hono, beside', 'Hono, without'],
+      ['Hono on Node, beside', 'Hono on Node'],
       ['Express 5, beside', 'Express 5'],
       ['Fastify, beside', 'Fastify'],
       ['a decision over HTTP', '`httpStore`, without'],

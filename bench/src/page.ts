@@ -1,3 +1,4 @@
+import { decisionNumber, decisionOf } from './decisions.ts';
 import { barChart, markdownTable } from './figures.ts';
 import { conditionsText, type Run } from './results.ts';
 import type { Goal, Table } from './section.ts';
@@ -10,7 +11,8 @@ export function page(runs: ReadonlyMap<string, Run>): string {
 \`npx pnpm@12 bench\` measures all sections and writes this page, \`npx pnpm@12 bench NAME…\` only those named; with \`--quick\`
 it only shows what a short round gives, and keeps nothing. Lines of one table come from one run on one machine, contenders
 taking turns. Machines differ and are noisy: the ratios say more than the figures. \`npx pnpm@12 bench:compare\` says what
-became worse since the last commit, beyond what noise explains.
+became worse since the last commit, beyond what noise explains, and which goals were lowered or dropped. What a goal is isn't
+what was reached: where it isn't met, the decision beside it says why.
 
 ${goalTable(runs)}
 
@@ -29,25 +31,30 @@ export function isMet({ measured, bound, better }: Goal): boolean {
 }
 
 function goalTable(runs: ReadonlyMap<string, Run>): string {
-  const rows = [...runs.values()].flatMap(({ title, goals }) =>
+  const rows = [...runs].flatMap(([section, { title, goals }]) =>
     goals.map((goal) => [
       title,
       goal.name,
       quantity(goal.measured, goal.unit),
       `${goal.better === 'more' ? 'at least' : 'at most'} ${quantity(goal.bound, goal.unit)}`,
-      isMet(goal) ? 'yes' : '**no**',
+      isMet(goal) ? 'yes' : `**no**: ${decisionLink(section, goal)}`,
     ]),
   );
   return markdownTable(
     [
       ['section', 'left'],
-      ['goal', 'left'],
+      ['what', 'left'],
       ['measured', 'right'],
-      ['promised', 'right'],
+      ['goal', 'right'],
       ['met', 'left'],
     ],
     rows,
   );
+}
+
+function decisionLink(section: string, { name }: Goal): string {
+  const file = decisionOf(section, name);
+  return `[ADR ${decisionNumber(file)}](../docs/adr/${file})`;
 }
 
 function quantity(value: number, unit: string): string {

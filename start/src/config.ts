@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readServerConfig, type ServerConfig } from '@spillway/api';
 import type { Environment } from '@spillway/runtime';
+import { readServerConfig, type ServerConfig } from '@spillway/runtime/api-config';
 import { type MaintainedTable, readArchiveTables } from '@spillway/worker';
 import { parseArgs } from 'node:util';
 

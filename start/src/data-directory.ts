@@ -1,7 +1,7 @@
-import { mkdir, readdir, rm, writeFile, link, readFile, rename } from 'node:fs/promises';
+import { readdir, rm, writeFile, link, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRunning, processIdentity, type ProcessIdentity } from '@spillway/runtime';
+import { isRunning, makeFolder, processIdentity, type ProcessIdentity } from '@spillway/runtime';
 
 /** A directory that is ours alone until the lock is released. */
 export interface DataDirectory {
@@ -19,16 +19,13 @@ const LOCK = 'lock';
  * Opens the directory in which the servers keep their data; makes it where it is missing.
  * @param fresh whether to wipe it first
  * @throws {DataDirectoryError} `in_use` while another copy runs on it; `not_ours` when it holds something without the
- *   marker that we leave, so that a mistyped path never deletes other files.
+ *   marker that we leave, so that a mistyped path never deletes other files; `not_writable`.
  */
 export async function openDataDirectory(directory: string, fresh: boolean): Promise<DataDirectory> {
-  await mkdir(directory, { recursive: true });
-  const entries = await readdir(directory);
-  if (!entries.includes(MARKER)) {
-    if (entries.length > 0) throw new DataDirectoryError('not_ours', directory, 'holds files that are not ours');
-    await writeFile(path.join(directory, MARKER), 'Data of a local Spillway. `npx pnpm@12 start --fresh` wipes it.\n');
-  }
-  const lock = await takeLock(path.join(directory, LOCK));
+  const lock = await enter(directory).catch((error: unknown) => {
+    if (error instanceof DataDirectoryError || !(error instanceof Error && 'syscall' in error)) throw error;
+    throw new DataDirectoryError('not_writable', directory, `cannot be written (${error.message})`);
+  });
   if (fresh) await wipe(directory);
   return {
     path: directory,
@@ -36,6 +33,16 @@ export async function openDataDirectory(directory: string, fresh: boolean): Prom
     postgres: path.join(directory, 'postgres'),
     lock,
   };
+}
+
+async function enter(directory: string): Promise<Lock> {
+  await makeFolder(directory);
+  const entries = await readdir(directory);
+  if (!entries.includes(MARKER)) {
+    if (entries.length > 0) throw new DataDirectoryError('not_ours', directory, 'holds files that are not ours');
+    await writeFile(path.join(directory, MARKER), 'Data of a local Spillway. `npx pnpm@12 start --fresh` wipes it.\n');
+  }
+  return takeLock(path.join(directory, LOCK));
 }
 
 async function wipe(directory: string): Promise<void> {
@@ -172,8 +179,9 @@ function isIdentity(value: unknown): value is ProcessIdentity {
  * Why a data directory can't be used:
  * - `in_use`: another copy runs on it, or what a crashed one left behind still does.
  * - `not_ours`: it holds something, and not ours. It might be wiped one day, so it must be.
+ * - `not_writable`: it can't be made, or nothing can be written in it.
  */
-export type DataDirectoryErrorReason = 'in_use' | 'not_ours';
+export type DataDirectoryErrorReason = 'in_use' | 'not_ours' | 'not_writable';
 
 /** The data directory can't be used; nothing in it was touched. */
 export class DataDirectoryError extends Error {

@@ -61,6 +61,16 @@ describe('the data directory', () => {
       expect(readdirSync(folder)).toEqual(['thesis.txt']);
     });
 
+    it('says why a directory cannot be made', async () => {
+      const file = path.join(folder, 'file');
+      writeFileSync(file, '');
+      for (const directory of [file, path.join(file, 'data'), '/proc/spillway/data']) {
+        const refusal: unknown = await openDataDirectory(directory, false).catch((error: unknown) => error);
+        expect(refusal).toMatchObject({ reason: 'not_writable', path: directory });
+        expect(String(refusal)).toContain('SPILLWAY_DATA_DIR');
+      }
+    });
+
     it('wipes what is in it when asked, and only then', async () => {
       const first = await openDataDirectory(folder, false);
       mkdirSync(path.join(first.postgres, 'data'), { recursive: true });

@@ -17,11 +17,12 @@ const goal: Goal = { name: 'speed', measured: 4, bound: 4, better: 'more', unit:
 interface Side extends Partial<Goal> {
   readonly conditions?: Conditions;
   readonly machine?: string;
+  readonly section?: string;
 }
 
-function state({ conditions = quiet, machine = 'one', ...changed }: Side): State {
+function state({ conditions = quiet, machine = 'one', section = 'limiter', ...changed }: Side): State {
   const run: Run = { title: '', date: '', machine, conditions, tables: [], goals: [{ ...goal, ...changed }] };
-  return { runs: new Map([['limiter', run]]), counts: {} };
+  return { runs: new Map([[section, run]]), counts: {} };
 }
 
 function compared(before: Side, after: Side, options?: CompareOptions): Change | undefined {
@@ -69,9 +70,41 @@ describe('a time or a speed', () => {
   });
 });
 
-test('a goal that only one side has is shown and not judged', () => {
-  const changes = compareStates({ runs: new Map(), counts: {} }, state({}));
+const nothing: State = { runs: new Map(), counts: {} };
+
+test('a new goal is shown and not judged', () => {
+  const changes = compareStates(nothing, state({}));
   expect(changes).toEqual([expect.objectContaining({ before: undefined, after: 4, verdict: 'not judged' })]);
+});
+
+describe('a goal', () => {
+  test('that is gone is told, whatever else can be compared', () => {
+    const [change] = compareStates(state({ conditions: busy }), nothing, { onlyQuiet: true });
+    expect(change).toMatchObject({ before: 4, after: undefined, verdict: 'goal dropped' });
+  });
+
+  test.each([
+    ['more', 5, 4, 'goal lowered'],
+    ['more', 4, 5, 'same'],
+    ['less', 1, 1.2, 'goal lowered'],
+    ['less', 1.2, 1, 'same'],
+  ] as const)('of which %s is better, moved from %f to %f, is %s', (better, was, is, verdict) => {
+    expect(compared({ better, bound: was }, { better, bound: is })?.verdict).toBe(verdict);
+  });
+
+  test('that was nought and still is has become neither better nor worse, and above nought it is worse', () => {
+    const none = { better: 'less', measured: 0 } as const;
+    expect(compared(none, none)).toMatchObject({ worseBy: 0, verdict: 'same' });
+    expect(compared(none, { ...none, measured: 3 })?.verdict).toBe('worse');
+  });
+
+  test('names the decision of its topic', () => {
+    const dashboard = state({ section: 'dashboard' });
+    expect(compareStates(dashboard, dashboard)).toEqual([expect.objectContaining({ adr: 106 })]);
+    expect(report(compareStates(dashboard, dashboard))).toContain(
+      '| dashboard: speed | 4 | 4 | 0 % | 20 % | same | ADR 106 |',
+    );
+  });
 });
 
 describe('instruction counts', () => {
@@ -98,7 +131,7 @@ test('the report begins with what became worse', () => {
   const text = report(
     compareStates({ runs: new Map(), counts }, { runs: new Map(), counts: { ...counts, decision: 2_000 } }),
   );
-  expect(text.split('\n')[2]).toBe('| instructions: decision | 1,000 | 2,000 | +100 % | 5 % | **worse** |');
+  expect(text.split('\n')[2]).toBe('| instructions: decision | 1,000 | 2,000 | +100 % | 5 % | **worse** | ADR 20 |');
 });
 
 describe('a state of the repository', () => {
@@ -126,6 +159,21 @@ describe('a state of the repository', () => {
 
   test('what is no path is a revision of Git, and an error when it is none', async () => {
     await expect(readState('no-such-revision')).rejects.toThrow('no-such-revision');
+  });
+
+  test('the command fails when a goal was lowered, and says which', async () => {
+    const [before, after] = ['before', 'after'].map((name) => path.join(folder, name, 'limiter.json'));
+    for (const [file = '', bound] of [
+      [before, 5],
+      [after, 4],
+    ] as const) {
+      await mkdir(path.dirname(file));
+      await writeFile(file, JSON.stringify({ ...kept, conditions: quiet, goals: [{ ...goal, bound }] }));
+    }
+    expect(runCompare(after, before)).not.toContain('lowered');
+    expect(() => runCompare(before, after)).toThrow(
+      expect.objectContaining({ stdout: expect.stringContaining('Goals that were lowered or dropped: 1.') }),
+    );
   });
 
   test('the command fails when an instruction count grew, and says which', async () => {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { decisionNumber, decisionOf } from '../decisions.ts';
 import { markdownTable } from '../figures.ts';
 import { type Counts, growth, TOLERANCE } from '../instructions/cases.ts';
 import { isQuiet, type Run } from '../results.ts';
@@ -10,6 +11,8 @@ import type { Goal } from '../section.ts';
 /** What became of one number. */
 export interface Change {
   readonly what: string;
+  /** Number of the decision in docs/adr that says why it is so. */
+  readonly adr: number;
   /** Undefined when only the other side has it. */
   readonly before: number | undefined;
   readonly after: number | undefined;
@@ -20,8 +23,16 @@ export interface Change {
   readonly verdict: Verdict;
 }
 
-/** `not judged`: one side lacks it, or the two runs can't be compared. */
-export type Verdict = 'worse' | 'better' | 'same' | 'not judged';
+/**
+ * `goal lowered` and `goal dropped` say that less is aimed at than before, whatever was measured; `not judged` that there was nothing
+ * before, or that the two runs can't be compared.
+ */
+export type Verdict = 'worse' | 'goal lowered' | 'goal dropped' | 'better' | 'same' | 'not judged';
+
+/** Whether a commit has to say why. */
+export function needsReason({ verdict }: Change): boolean {
+  return verdict === 'worse' || verdict === 'goal lowered' || verdict === 'goal dropped';
+}
 
 /** All that can be compared of one state of the repository. */
 export interface State {
@@ -57,17 +68,32 @@ function goalChanges(older: State['runs'], newer: State['runs'], { onlyQuiet = f
       const unit = find(after)?.unit ?? '';
       // A time on another machine, or on one that did something else too, says nothing about the code.
       const judged = onlyQuiet ? quiet : quiet || RATIOS.has(unit);
-      return goalChange(`${section}: ${name}`, find(before), find(after), judged);
+      const adr = decisionNumber(decisionOf(section, name));
+      return goalChange({ what: `${section}: ${name}`, adr }, find(before), find(after), judged);
     });
   });
 }
 
-function goalChange(what: string, before: Goal | undefined, after: Goal | undefined, judged: boolean): Change {
+function goalChange(
+  about: Pick<Change, 'what' | 'adr'>,
+  before: Goal | undefined,
+  after: Goal | undefined,
+  judged: boolean,
+): Change {
   const allowed = 2 * Math.max(before?.noise ?? DEFAULT_NOISE, after?.noise ?? DEFAULT_NOISE);
   const [was, is] = [before?.measured ?? Number.NaN, after?.measured ?? Number.NaN];
-  const worseBy = (after?.better === 'more' ? was / is : is / was) - 1;
-  const verdict = judged ? verdictOf(worseBy, allowed) : 'not judged';
-  return { what, before: before?.measured, after: after?.measured, worseBy, allowed, verdict };
+  // Two noughts are the same, and their ratio isn't a number.
+  const worseBy = was === is ? 0 : (after?.better === 'more' ? was / is : is / was) - 1;
+  const verdict = goalVerdict(before, after) ?? (judged ? verdictOf(worseBy, allowed) : 'not judged');
+  return { ...about, before: before?.measured, after: after?.measured, worseBy, allowed, verdict };
+}
+
+/** What became of the goal itself; undefined when it is as high as before, or new. */
+function goalVerdict(before: Goal | undefined, after: Goal | undefined): Verdict | undefined {
+  if (before === undefined) return undefined;
+  if (after === undefined) return 'goal dropped';
+  const lowered = after.better === 'more' ? after.bound < before.bound : after.bound > before.bound;
+  return lowered ? 'goal lowered' : undefined;
 }
 
 function countChanges(older: Counts, newer: Counts): Change[] {
@@ -76,7 +102,7 @@ function countChanges(older: Counts, newer: Counts): Change[] {
     const worseBy = growth(name, older, newer);
     const verdict = verdictOf(worseBy, TOLERANCE);
     const what = `instructions: ${name}`;
-    return { what, before: older[name], after: newer[name], worseBy, allowed: TOLERANCE, verdict };
+    return { what, adr: COUNTS_ADR, before: older[name], after: newer[name], worseBy, allowed: TOLERANCE, verdict };
   });
 }
 
@@ -89,6 +115,8 @@ function verdictOf(worseBy: number, allowed: number): Verdict {
 
 const run = promisify(execFile);
 const COUNTS = 'instructions.json';
+/** Speed: what a decision costs. */
+const COUNTS_ADR = 20;
 
 /**
  * Reads what is to be compared: a folder with `results/` and `instructions.json` (as `bench` is), one of their files, or
@@ -125,18 +153,19 @@ async function git(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** The changes as a table; the worst first. */
+/** The changes as a table; what needs a reason first. */
 export function report(changes: readonly Change[]): string {
-  const rank = { worse: 0, better: 1, same: 2, 'not judged': 3 };
+  const rank = { worse: 0, 'goal lowered': 1, 'goal dropped': 2, better: 3, same: 4, 'not judged': 5 };
   const rows = changes
     .toSorted((one, other) => rank[one.verdict] - rank[other.verdict])
-    .map(({ what, before, after, worseBy, allowed, verdict }) => [
-      what,
-      figure(before),
-      figure(after),
-      Number.isNaN(worseBy) ? '' : `${worseBy > 0 ? '+' : ''}${Math.round(100 * worseBy)} %`,
-      `${Math.round(100 * allowed)} %`,
-      verdict === 'worse' ? '**worse**' : verdict,
+    .map((change) => [
+      change.what,
+      figure(change.before),
+      figure(change.after),
+      Number.isNaN(change.worseBy) ? '' : `${change.worseBy > 0 ? '+' : ''}${Math.round(100 * change.worseBy)} %`,
+      `${Math.round(100 * change.allowed)} %`,
+      needsReason(change) ? `**${change.verdict}**` : change.verdict,
+      `ADR ${change.adr}`,
     ]);
   return markdownTable(
     [
@@ -146,6 +175,7 @@ export function report(changes: readonly Change[]): string {
       ['worse by', 'right'],
       ['allowed', 'right'],
       ['verdict', 'left'],
+      ['why', 'left'],
     ],
     rows,
   );

@@ -16,8 +16,6 @@ export interface Load {
   readonly p99Ms: number;
   /** CPU of the server a request, in µs: all its threads, so garbage collection too. */
   readonly cpuMicros: number;
-  /** What of it the kernel didn't take. */
-  readonly userMicros: number;
 }
 
 /** A server in a process of its own. */
@@ -61,7 +59,6 @@ export async function startApp({ server, args, flags = [], script }: AppOptions)
       await untilIdle(child);
       return {
         cpuMicros: (user + system - before.user - before.system) / made,
-        userMicros: (user - before.user) / made,
         requestsPerSecond: Number(/^Requests\/sec:\s+([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN),
         p99Ms: Number(/^p99 us: ([\d.]+)$/m.exec(stdout)?.[1] ?? Number.NaN) / 1_000,
       };

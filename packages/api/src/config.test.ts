@@ -1,6 +1,7 @@
 import { ConfigError } from '@spillway/runtime';
+import { readServerConfig } from '@spillway/runtime/api-config';
 import { describe, expect, it } from 'vitest';
-import { readConfig, readServerConfig } from './config.ts';
+import { readConfig } from './config.ts';
 
 const urls = { REDIS_URL: 'redis://127.0.0.1:6379', DATABASE_URL: 'postgres://127.0.0.1/spillway' };
 
@@ -27,6 +28,7 @@ describe('readConfig', () => {
       redisUrl: urls.REDIS_URL,
       databaseUrl: urls.DATABASE_URL,
       databaseServer: 'postgres',
+      workerInside: false,
     });
     expect(
       readConfig({

@@ -10,7 +10,6 @@ it('exports exactly this', () => {
     'createLogger',
     'keyDirectory',
     'readConfig',
-    'readServerConfig',
     'serve',
     'startApi',
   ]);

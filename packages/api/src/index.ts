@@ -7,8 +7,8 @@ export type { KeyDirectory, KeyDirectoryOptions } from './auth/key-directory.ts'
 export type { JwtRules } from './auth/jwt.ts';
 export type { Authenticator, Verdict, Principal, Scope } from './openapi/api-app.ts';
 export type { BreakerControl } from './breakers/breaker-routes.ts';
-export { apiOptions, readConfig, readServerConfig } from './config.ts';
-export type { ApiConfig, ServerConfig } from './config.ts';
+export { apiOptions, readConfig } from './config.ts';
+export type { ApiConfig } from './config.ts';
 export type { Checks } from './health.ts';
 export { ListenError, serve } from './serve.ts';
 export type { ListenErrorReason, HttpServer, ServeOptions } from './serve.ts';

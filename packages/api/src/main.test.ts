@@ -42,6 +42,22 @@ it('ends with 1 and names the variable that is wrong', async () => {
   expect(api.output()).toBe('PORT must be a whole number from 1 to 65535, got "http"\n');
 });
 
+it.each([
+  ['REDIS_URL', () => `${redis.url}/9999`, 'Redis refuses the database'],
+  ['DATABASE_READ_URL', () => postgres.url.replace(/\/[^/]+$/u, '/none'), 'database "none" does not exist'],
+])('ends with 1 and one line when a server refuses %s', async (variable, url, reason) => {
+  const api = run({ [variable]: url() });
+  expect(await api.exited).toBe(1);
+  expect(api.output()).toMatch(new RegExp(`^${variable}: ${reason}[^\n]*\n$`, 'u'));
+});
+
+it('ends with 1 and one line when a server refuses what the worker inside connects to', async () => {
+  const WORKER_DATABASE_URL = postgres.url.replace(/\/[^/]+$/u, '/none');
+  const api = startBoth({ WORKER_DATABASE_URL });
+  expect(await api.exited).toBe(1);
+  expect(api.output()).toBe('WORKER_DATABASE_URL: database "none" does not exist\n');
+});
+
 it('ends with 1 and names PORT when the port is taken', async () => {
   const other = await serve({ fetch: () => new Response(), host: '127.0.0.1', port: 0 });
   const api = run({ PORT: String(other.port) });

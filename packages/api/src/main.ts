@@ -2,8 +2,8 @@ import { hostname } from 'node:os';
 import { ConfigError, shutDownInOrder, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile, takeFile } from '@spillway/runtime/file';
 import { createPool } from '@spillway/db';
-import { type RunningWorker, runWorker } from '@spillway/worker';
-import { type ApiConfig, apiOptions, readConfig } from './config.ts';
+import { firstAnswers, type RunningWorker, runWorker, ServerRefusedError } from '@spillway/worker';
+import { type ApiConfig, apiOptions, readConfig, serversOf } from './config.ts';
 import { type ApiLogger, createLogger } from './logger.ts';
 import { startApi } from './start-api.ts';
 import { ListenError } from './serve.ts';
@@ -57,6 +57,8 @@ function exitDeadlineMs({ worker }: ApiConfig): number {
 
 async function run(config: ApiConfig): Promise<void> {
   const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
+  const servers = firstAnswers(serversOf(config));
+  await servers.asked;
   const logger = createLogger({ name: 'spillway-api', level: config.logLevel ?? 'info' });
   const telemetry = await startTelemetry({
     serviceName: 'spillway-api',
@@ -76,22 +78,25 @@ async function run(config: ApiConfig): Promise<void> {
   const taking = file && live && takeFile({ file, live, actor: `api:${hostname()}`, logger });
   const worker = await workerInside(config, logger, telemetry.active);
 
-  shutDownInOrder({
+  const end = shutDownInOrder({
     name: 'api',
     logger,
     deadlineMs: exitDeadlineMs(config),
     close: async () => {
+      servers.stop();
       // Side by side: what the API tells Redis of at its end waits there for the next worker.
       await Promise.all([taking?.close().then(() => api.close(DRAIN_MS)) ?? api.close(DRAIN_MS), worker?.close()]);
       await Promise.all([...Object.values(pools).map(async (pool) => pool.end()), telemetry.shutdown()]);
     },
   });
+  void servers.refused.then(end);
 }
 
 try {
   await run(readConfig(process.env));
 } catch (error) {
-  if (!(error instanceof ConfigError || error instanceof ListenError || error instanceof PolicyFileError)) throw error;
+  const isTold = [ConfigError, ListenError, PolicyFileError, ServerRefusedError].some((each) => error instanceof each);
+  if (!(isTold && error instanceof Error)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -1,7 +1,7 @@
 import { Engine } from '../src/engine/engine.ts';
 import { Poller } from '../src/engine/poller.ts';
 import type { Runtime } from '../src/engine/types.ts';
-import type { BreakerRecord, Command, Reply } from '../src/machine/record.ts';
+import type { BreakerRecord, Command, Reply, View } from '../src/machine/record.ts';
 import { step } from '../src/machine/step.ts';
 import {
   type Announcement,
@@ -98,8 +98,8 @@ export class FleetSimulation {
       after: (delayMs, work) => this.time.after(delayMs / drift, () => instance.alive && work()),
     };
     const store: BreakerStore = {
-      execute: (_, command) => this.send(command),
-      poll: (known) => this.answerPoll(known),
+      execute: (_, command) => this.send(command).finally(() => (instance.isTold = true)),
+      poll: (known) => this.answerPoll(known).finally(() => (instance.isTold = true)),
       listen: () => ({ isLive: true, close: () => undefined }),
       close: async () => undefined,
     };
@@ -113,7 +113,15 @@ export class FleetSimulation {
       events: { ...quiet, stale },
     });
     const poller = new Poller({ store, runtime, members: () => [engine.member] });
-    const instance: Instance = { name, engine, alive: true, pathIsBroken: false, hears: true, lastEpoch: 0 };
+    const instance: Instance = {
+      name,
+      engine,
+      alive: true,
+      pathIsBroken: false,
+      hears: true,
+      lastEpoch: 0,
+      isTold: false,
+    };
     this.instances.push(instance);
     // Some only listen: they learn of nothing by answers to reports.
     if (this.born === 1 || this.dice() < 0.8) this.callOn(instance);
@@ -184,6 +192,7 @@ export class FleetSimulation {
   private work(instance: Instance): Promise<void> {
     const { stateName } = instance.engine;
     this.kinds.add(stateName);
+    if (!instance.isTold) this.violations.push(`${instance.name}: a call passed before the fleet's state was known`);
     if (stateName === 'forced_open') this.violations.push(`${instance.name}: a call passed while forced open`);
     return new Promise((resolve, reject) => {
       this.time.after(this.dice() * 60, () => {
@@ -244,9 +253,15 @@ export class FleetSimulation {
       if (!instance.hears || this.happens(0.1)) continue;
       const times = this.happens(0.05) ? 2 : 1;
       for (let copy = 0; copy < times; copy += 1) {
-        this.time.after(this.delay(), () => instance.alive && instance.hears && instance.engine.member.applyView(view));
+        this.time.after(this.delay(), () => this.hear(instance, view));
       }
     }
+  }
+
+  private hear(instance: Instance, view: View): void {
+    if (!instance.alive || !instance.hears) return;
+    instance.isTold = true;
+    instance.engine.member.applyView(view);
   }
 
   private checkEpoch(instance: Instance): void {

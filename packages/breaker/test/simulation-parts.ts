@@ -37,6 +37,8 @@ export interface Instance {
   pathIsBroken: boolean;
   hears: boolean;
   lastEpoch: number;
+  /** A command was answered or failed, or a change was announced to it. */
+  isTold: boolean;
 }
 
 /** A command that a store carried out, as somebody sees it who looks over its shoulder. */

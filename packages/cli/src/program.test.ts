@@ -45,8 +45,8 @@ it('tells of all commands and of the exit codes in its help', async () => {
     '  maintenance             clean up, create partitions, archive',
     '  queries [options]       run the monitoring queries: blocks, breaker events,',
     '                          archival history',
-    '  doctor [options]        check Redis, Postgres and the clocks, and print what',
-    '                          to change',
+    '  doctor [options]        check variables, Redis, Postgres and the clocks, and',
+    '                          print what to change',
     '  audit                   inspect and repair the audit trail',
     '  key                     create, list and revoke API keys, the first one',
     '                          included',
@@ -222,6 +222,12 @@ it('writes through no link that leads nowhere yet, and says which file cannot be
   const { code, stderr } = await init('supabase', '--into', into, '--json');
   expect(JSON.parse(stderr)).toMatchObject({ error: expect.stringContaining('cannot be written'), exitCode: code });
   expect(await readdir(into)).toEqual(['server.mjs', 'supabase']);
+});
+
+it.each(['/proc/spillway', '/dev/null/spillway'])('says that nothing can be written into %s', async (into) => {
+  const { code, stdout, stderr } = await init('supabase', '--into', into);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).toMatch(/^\/(?:proc|dev)\/.* cannot be written: .*mkdir|stat/u);
 });
 
 it('shows all with --dry-run and writes nothing', async () => {

@@ -3,7 +3,7 @@ import { startPostgres } from '@spillway/local-servers';
 import { describe, expect, test } from 'vitest';
 import { useDatabase } from '../test/use-database.ts';
 import { createPool } from './connection.ts';
-import { classifyDbError } from './errors.ts';
+import { classifyDbError, isRefusal } from './errors.ts';
 
 async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
@@ -66,6 +66,24 @@ test.each([
 
 test.each(['ERR_INVALID_ARG_TYPE', 'ERR_ASSERTION', 'EVENT'])('%s is a bug', (code) => {
   expect(classifyDbError(Object.assign(new Error('ours'), { code }))).toBe('bug');
+});
+
+test.each([
+  [sqlError('28P01', 'FATAL'), true],
+  [sqlError('28000', 'FATAL'), true],
+  [sqlError('3D000', 'FATAL'), true],
+  [sqlError('42501', 'FATAL'), true],
+  [new Error('wrapped', { cause: sqlError('28P01', 'FATAL') }), true],
+  [new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string'), true],
+  [Object.assign(sqlError('08P01', 'FATAL'), { message: 'password authentication failed' }), true],
+  [sqlError('42501'), false],
+  [sqlError('57P03', 'FATAL'), false],
+  [sqlError('53300', 'FATAL'), false],
+  [Object.assign(sqlError('08P01', 'FATAL'), { message: 'server login has been failing, try again later' }), false],
+  [Object.assign(new Error('network'), { code: 'ECONNREFUSED' }), false],
+  [undefined, false],
+])('%s refuses what the URL says: %s', (error, refused) => {
+  expect(isRefusal(error)).toBe(refused);
 });
 
 describe('poolers', () => {

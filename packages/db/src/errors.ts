@@ -100,6 +100,24 @@ function classifySqlState(state: string, error: Error): DbErrorKind {
   return KIND_BY_SQLSTATE.get(state) ?? KIND_BY_SQLSTATE.get(state.slice(0, 2)) ?? 'bug';
 }
 
+/** How PgBouncer, whose every refusal is 08P01, reads when it refuses a user, a password, a database or what a client asks of it. */
+const POOLER_REFUSALS = /authentication failed|does not exist|no such (user|database)|unsupported startup parameter/iu;
+
+/**
+ * Whether a connection was refused for what its URL says, so that the same URL is refused the next time: its user, password
+ * or database, or the lack of TLS; or by a pooler that was taken for Postgres. False for a server that is away or starts, and for what a statement meets.
+ */
+export function isRefusal(error: unknown): boolean {
+  return [...causes(error)].some((link) => {
+    const state = sqlState(link);
+    // What pg says of an answer to a login.
+    if (state === undefined) return link.message.startsWith('SASL: ');
+    if (textField(link, 'severity') !== 'FATAL') return false;
+    // 42501: the user may not connect to this database.
+    return /^(28...|3D000|42501)$/u.test(state) || (state === '08P01' && POOLER_REFUSALS.test(link.message));
+  });
+}
+
 /** Properties that drivers and Node add to plain errors. */
 function textField(error: Error, name: 'code' | 'severity' | 'syscall'): string | undefined {
   const value: unknown = Reflect.get(error, name);

@@ -59,6 +59,7 @@ test('exports exactly these values', () => {
     'inspectArchives',
     'isDue',
     'isPlainTable',
+    'isRefusal',
     'isReservedMetric',
     'jobOverview',
     'latestMetrics',

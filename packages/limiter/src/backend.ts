@@ -3,6 +3,7 @@ import {
   type FaultListeners,
   type FaultReporter,
   type HotPathClient,
+  namespaceProblem,
   readRedisOption,
 } from '@spillway/redis';
 import { LimiterInputError, shown } from './errors.ts';
@@ -54,4 +55,10 @@ export function redisOf(redis: unknown): { readonly client: HotPathClient; relea
 function checkListener(name: string, listener: unknown): void {
   if (listener === undefined || typeof listener === 'function') return;
   throw new LimiterInputError(name, `must be a function, not ${shown(listener)}`);
+}
+
+/** @throws {LimiterInputError} unless it can be part of keys and channels */
+export function checkNamespace(namespace: unknown): void {
+  const problem = namespaceProblem(namespace);
+  if (problem !== undefined) throw new LimiterInputError('namespace', problem);
 }

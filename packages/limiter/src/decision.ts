@@ -32,7 +32,17 @@ export function toDecision(
 ): Decision {
   const resetAtMs = nowMs + resetAfterMs;
   if (outcome === outcomes.allowed) {
-    return { allowed: true, policy: name, reason: 'allowed', limit, remaining, resetAtMs, resetAfterMs, retryAfterMs };
+    return {
+      allowed: true,
+      policy: name,
+      reason: 'allowed',
+      limit,
+      remaining,
+      decidedAtMs: nowMs,
+      resetAtMs,
+      resetAfterMs,
+      retryAfterMs,
+    };
   }
   if (outcome === outcomes.withheld) {
     return {
@@ -41,6 +51,7 @@ export function toDecision(
       reason: 'withheld',
       limit,
       remaining,
+      decidedAtMs: nowMs,
       resetAtMs,
       resetAfterMs,
       retryAfterMs,
@@ -48,7 +59,17 @@ export function toDecision(
   }
   const allowed = mode === 'shadow';
   const reason = allowed ? 'shadow' : outcome === outcomes.limited ? 'limited' : 'blocked';
-  const decision: Decision = { allowed, policy: name, reason, limit, remaining, resetAtMs, resetAfterMs, retryAfterMs };
+  const decision: Decision = {
+    allowed,
+    policy: name,
+    reason,
+    limit,
+    remaining,
+    decidedAtMs: nowMs,
+    resetAtMs,
+    resetAfterMs,
+    retryAfterMs,
+  };
   return outcome === outcomes.limited ? decision : { ...decision, blockedUntilMs: nowMs + blockLeftMs };
 }
 
@@ -63,6 +84,7 @@ export function unavailableDecision(
 ): Decision {
   const allowed = admits || mode === 'shadow';
   const wait = allowed ? 0 : 1_000;
+  const nowMs = Date.now();
   return {
     allowed,
     policy: name,
@@ -70,7 +92,8 @@ export function unavailableDecision(
     cause,
     limit,
     remaining: allowed ? limit : 0,
-    resetAtMs: Date.now() + wait,
+    decidedAtMs: nowMs,
+    resetAtMs: nowMs + wait,
     resetAfterMs: wait,
     retryAfterMs: wait,
   };
@@ -78,13 +101,15 @@ export function unavailableDecision(
 
 /** The answer to a request that was not asked about, since another of its group was refused first: nothing is charged. */
 export function withheldWithoutStore({ name, limit }: Policy): Decision {
+  const nowMs = Date.now();
   return {
     allowed: false,
     policy: name,
     reason: 'withheld',
     limit,
     remaining: limit,
-    resetAtMs: Date.now(),
+    decidedAtMs: nowMs,
+    resetAtMs: nowMs,
     resetAfterMs: 0,
     retryAfterMs: 0,
   };
@@ -114,6 +139,7 @@ export type Listing =
 
 /** The answer for such a subject. Nothing is charged, so the whole limit is left; a shadow policy refuses no request. */
 export function listedDecision({ name, limit, mode }: Policy, listing: Listing): Decision {
+  const nowMs = Date.now();
   if (listing.verdict === 'allow') {
     return {
       allowed: true,
@@ -121,7 +147,8 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
       reason: 'allow_listed',
       limit,
       remaining: limit,
-      resetAtMs: Date.now(),
+      decidedAtMs: nowMs,
+      resetAtMs: nowMs,
       resetAfterMs: 0,
       retryAfterMs: 0,
     };
@@ -137,6 +164,7 @@ export function listedDecision({ name, limit, mode }: Policy, listing: Listing):
     reason: allowed ? 'shadow' : reason,
     limit,
     remaining: 0,
+    decidedAtMs: Number.isFinite(end) ? end - left : nowMs,
     resetAtMs: end,
     resetAfterMs: left,
     retryAfterMs: left,

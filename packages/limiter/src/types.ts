@@ -48,9 +48,14 @@ export interface Decision {
   readonly limit: number;
   /** Units left after this decision. */
   readonly remaining: number;
+  /**
+   * When it was decided, in ms since 1970 by Redis' clock; by this process' own where neither Redis decided nor anything that it
+   * told before. The other times are counted from it: `resetAtMs` is `decidedAtMs + resetAfterMs`.
+   */
+  readonly decidedAtMs: number;
   /** When the whole limit is free again, in ms since 1970 by Redis' clock; `Infinity` behind a block without an end. */
   readonly resetAtMs: number;
-  /** The same, counted from the decision: needs no clock that agrees with Redis'. */
+  /** The same, counted from `decidedAtMs`: needs no clock that agrees with Redis'. */
   readonly resetAfterMs: number;
   /**
    * After how many ms this very request would be admitted, if nothing else came before it; 0 when it was. `Infinity` behind

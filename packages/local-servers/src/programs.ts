@@ -12,9 +12,10 @@ import path from 'node:path';
 const systemDirectories = ['/usr/local/bin', '/usr/bin', '/usr/sbin', '/usr/local/sbin'];
 
 /**
- * The first of the programs that can be run.
+ * The program that a shell would run, by whichever of the names: the first folder that has one decides, so that a program
+ * which its owner put in front of the system's is taken, whatever it is called.
  *
- * @param names in order of preference
+ * @param names in order of preference, of those that one folder has
  * @param searchPath the PATH variable; system directories are looked through as well
  * @returns an absolute path
  */
@@ -23,7 +24,7 @@ export async function findProgram(
   searchPath: string | undefined,
 ): Promise<string | undefined> {
   const directories = [...(searchPath ?? '').split(path.delimiter).filter(Boolean), ...systemDirectories];
-  const candidates = names.flatMap((name) => directories.map((directory) => path.join(directory, name)));
+  const candidates = directories.flatMap((directory) => names.map((name) => path.join(directory, name)));
   const checks = await Promise.all(candidates.map(isExecutable));
   return candidates.find((_, index) => checks[index]);
 }
@@ -31,7 +32,8 @@ export async function findProgram(
 async function isExecutable(file: string): Promise<boolean> {
   try {
     await access(file, constants.X_OK);
-    return true;
+    // A folder is executable too.
+    return (await stat(file)).isFile();
   } catch {
     return false;
   }

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { decodeDockerLog } from './container/container-runner.ts';
 import { dockerAnswers } from './container/docker.ts';
 import { LocalServerError } from './errors.ts';
 import { findFreePort, startOnPort } from './port.ts';
+import { findProgram } from './programs.ts';
 import { startPostgres } from './postgres/start-postgres.ts';
 import { startRedis } from './redis/start-redis.ts';
 import { ExternalServer, resolveStack } from './stack.ts';
@@ -44,6 +45,28 @@ describe('resolveStack', () => {
     expect(await resolveStack({ env, purpose: 'start', server: 'postgres' })).toBe('local');
   });
 });
+
+test('findProgram takes the first folder that has one of the programs, and a file that can be run', async () => {
+  const root = await mkdtemp(path.join(tmpdir(), 'spillway-path-'));
+  onTestFinished(() => rm(root, { recursive: true }));
+  const [odd, first, second] = ['odd', 'first', 'second'].map((name) => path.join(root, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const folder of [path.join(odd, 'redis-server'), first, second]) await mkdir(folder, { recursive: true });
+  await writeFile(path.join(odd, 'valkey-server'), 'not to be run');
+  for (const file of [path.join(first, 'valkey-server'), ...names.map((name) => path.join(second, name))]) {
+    await writeFile(file, '#!/bin/sh\n');
+    await chmod(file, 0o755);
+  }
+  expect(await found(odd, first, second)).toBe(path.join(first, 'valkey-server'));
+  expect(await found(second, first)).toBe(path.join(second, 'redis-server'));
+});
+
+const names = ['redis-server', 'valkey-server'];
+
+const found = async (...folders: string[]): Promise<unknown> => findProgram(names, folders.join(path.delimiter));
 
 describe('dockerAnswers', () => {
   test('is no where nothing listens, and where the address makes no sense', async () => {

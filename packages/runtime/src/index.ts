@@ -6,6 +6,7 @@ export type { GuardedLogger, LogLine } from './guard-logger.ts';
 export {
   anyRedisUrl,
   databaseServer,
+  hostName,
   logLevel,
   namespace,
   postgresUrl,
@@ -13,6 +14,7 @@ export {
   wholeNumber,
 } from './read-environment.ts';
 export type { LogLevel } from './read-environment.ts';
+export { makeFolder } from './make-folder.ts';
 export { isRunning, processIdentity, type ProcessIdentity } from './processes.ts';
 export { onStopRequest, shutDownInOrder, type ShutdownOptions } from './shutdown.ts';
 export type { StopRequestOptions, StopSignal, Terminal } from './shutdown.ts';

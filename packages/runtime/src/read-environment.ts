@@ -92,6 +92,9 @@ export const anyRedisUrl: z.ZodString = z
 /** The name that separates deployments on one Redis, in keys and channels. */
 export const namespace: z.ZodString = z.string().regex(NAMESPACE_PATTERN, '1 to 64 of a-z, 0-9, _ and -');
 
+/** Where a program listens. */
+export const hostName: z.ZodString = z.string().regex(/^[\w.:-]+$/u, 'a host name or an IP address');
+
 /** Where a Postgres database is; `postgresql://` is the same scheme. */
 export const postgresUrl: z.ZodString = z
   .string(POSTGRES)

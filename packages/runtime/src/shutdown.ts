@@ -63,8 +63,12 @@ export interface ShutdownOptions {
  * - An error that nothing caught, thrown or rejected, whatever its value: it is logged past the log's quota, then `close`,
  *   then exit code 1. What happens after such an error is unknown, but what was read and not yet stored can still be handed over.
  * - After `deadlineMs`, or when `close` rejects: exit code 1.
+ *
+ * @returns a function that ends the process for a reason that stays: it is logged past the log's quota, then `close`, then
+ * exit code 1.
  */
-export function shutDownInOrder({ name, logger, deadlineMs, close, terminal }: ShutdownOptions): void {
+export function shutDownInOrder(options: ShutdownOptions): (reason: Error) => void {
+  const { name, logger, deadlineMs, close, terminal } = options;
   const fatal = fatalLine(logger);
   let exitCode = 0;
   let stopping = false;
@@ -93,10 +97,12 @@ export function shutDownInOrder({ name, logger, deadlineMs, close, terminal }: S
       if (!stopping) void stop();
     },
   });
-  // Rejections that nothing handles come here too, as Node's default has it; a falsy reason as an error that names it.
-  process.on('uncaughtException', (error: unknown) => {
+  const fail = (error: unknown, message: string): void => {
     exitCode = 1;
-    fatal({ err: error }, `${name}: uncaught error, stopping`);
+    fatal({ err: error }, `${name}: ${message}`);
     if (!stopping) void stop();
-  });
+  };
+  // Rejections that nothing handles come here too, as Node's default has it; a falsy reason as an error that names it.
+  process.on('uncaughtException', (error: unknown) => fail(error, 'uncaught error, stopping'));
+  return (reason) => fail(reason, `${reason.message}; stopping`);
 }

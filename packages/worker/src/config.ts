@@ -3,6 +3,7 @@ import {
   ConfigError,
   databaseServer,
   type Environment,
+  hostName,
   type LogLevel,
   logLevel,
   namespace,
@@ -13,6 +14,7 @@ import {
 import { DEFAULT_SHARDS, MAX_SHARDS } from '@spillway/redis';
 import { z } from 'zod';
 import { archiveTablesField } from './archive-tables-field.ts';
+import type { ServerAddress } from './first-answers.ts';
 import type { MaintainedTable } from './maintenance/job.ts';
 import { isWebhookUrl } from './monitor/webhook.ts';
 
@@ -66,10 +68,7 @@ const workerVariables = z.object({
   SPILLWAY_BLOCK_ROWS_PER_MINUTE: wholeNumber(0, 1_000_000_000).default(6_000),
   SPILLWAY_SHUTDOWN_TIMEOUT_MS: wholeNumber(1, 3_600_000).default(4_000),
   WORKER_HTTP_PORT: wholeNumber(1, 65_535).optional(),
-  WORKER_HTTP_HOST: z
-    .string()
-    .regex(/^[\w.:-]+$/u, 'a host name or an IP address')
-    .default('127.0.0.1'),
+  WORKER_HTTP_HOST: hostName.default('127.0.0.1'),
   SPILLWAY_READY_MAX_LAG_MS: wholeNumber(1, 86_400_000).default(60_000),
   SPILLWAY_ARCHIVE_TABLES: archiveTablesField,
   ALERT_WEBHOOK_URL: z
@@ -110,6 +109,27 @@ export function readConfig(env: Environment): WorkerConfig {
     webhook: webhookOf(variables.ALERT_WEBHOOK_URL, variables.ALERT_WEBHOOK_SECRET),
     file: variables.SPILLWAY_FILE,
     logLevel: variables.LOG_LEVEL,
+  };
+}
+
+/**
+ * The same of a worker inside the API, which connects to Postgres as `WORKER_DATABASE_URL` says where that is set: the user that
+ * the API's routes connect as needs no right to store rows.
+ * @throws {ConfigError} for the first variable that is missing or wrong.
+ */
+export function readConfigInside(env: Environment): WorkerConfig {
+  const { WORKER_DATABASE_URL } = readEnvironment(z.object({ WORKER_DATABASE_URL: postgresUrl.optional() }), env);
+  return readConfig(WORKER_DATABASE_URL === undefined ? env : { ...env, DATABASE_URL: WORKER_DATABASE_URL });
+}
+
+/** The servers that the settings name, by the variables that name them. */
+export function serversOf(config: WorkerConfig): Readonly<Record<string, ServerAddress>> {
+  const { maintenanceDatabaseServer: maintenance } = config;
+  return {
+    REDIS_URL: { url: config.redisUrl, kind: 'redis' },
+    QUEUE_REDIS_URL: { url: config.queueRedisUrl, kind: 'redis' },
+    DATABASE_URL: { url: config.databaseUrl, kind: config.databaseServer },
+    MAINTENANCE_DATABASE_URL: { url: config.maintenanceDatabaseUrl, kind: maintenance },
   };
 }
 

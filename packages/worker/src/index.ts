@@ -7,7 +7,13 @@ export {
   type WebhookOptions,
 } from './monitor/webhook.ts';
 export { readArchiveTables } from './archive-tables-field.ts';
-export { readConfig as readWorkerConfig, type WorkerConfig } from './config.ts';
+export {
+  readConfig as readWorkerConfig,
+  readConfigInside as readWorkerInside,
+  serversOf as workerServers,
+  type WorkerConfig,
+} from './config.ts';
+export { askServer, firstAnswers, type FirstAnswers, type ServerAddress, ServerRefusedError } from './first-answers.ts';
 export type { RedisSource } from './options.ts';
 export { drain, type DrainOptions, type DrainReport } from './recovery/drain.ts';
 export { WorkerOptionError } from './options.ts';

@@ -1,7 +1,8 @@
 import { ConfigError, guardLogger, shutDownInOrder, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile } from '@spillway/runtime/file';
 import { pino } from 'pino';
-import { readConfig, type WorkerConfig } from './config.ts';
+import { readConfig, serversOf, type WorkerConfig } from './config.ts';
+import { firstAnswers, ServerRefusedError } from './first-answers.ts';
 import { runWorker } from './run-worker.ts';
 import { runShutdownStep } from './timing.ts';
 
@@ -10,6 +11,8 @@ const EXIT_MARGIN_MS = 500;
 
 async function run(config: WorkerConfig): Promise<void> {
   const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
+  const servers = firstAnswers(serversOf(config));
+  await servers.asked;
   const logger = guardLogger(pino({ name: 'spillway-worker', level: config.logLevel }));
   const telemetry = await startTelemetry({
     serviceName: 'spillway-worker',
@@ -18,22 +21,25 @@ async function run(config: WorkerConfig): Promise<void> {
   });
   const worker = await runWorker({ config, logger, file, telemetry: telemetry.active });
 
-  shutDownInOrder({
+  const end = shutDownInOrder({
     name: 'worker',
     logger,
     deadlineMs: config.shutdownTimeoutMs + EXIT_MARGIN_MS,
     close: async () => {
-      const end = performance.now() + config.shutdownTimeoutMs + EXIT_MARGIN_MS / 2;
+      const latest = performance.now() + config.shutdownTimeoutMs + EXIT_MARGIN_MS / 2;
+      servers.stop();
       await worker.close();
-      await runShutdownStep({ name: 'telemetry', finish: async () => telemetry.shutdown(), end }, logger);
+      await runShutdownStep({ name: 'telemetry', finish: async () => telemetry.shutdown(), end: latest }, logger);
     },
   });
+  void servers.refused.then(end);
 }
 
 try {
   await run(readConfig(process.env));
 } catch (error) {
-  if (!(error instanceof ConfigError || error instanceof PolicyFileError)) throw error;
+  const isTold = [ConfigError, PolicyFileError, ServerRefusedError].some((each) => error instanceof each);
+  if (!(isTold && error instanceof Error)) throw error;
   console.error(error.message);
   process.exitCode = 1;
 }

@@ -24,6 +24,7 @@ interface DecisionFields {
   readonly cause?: string | undefined;
   readonly limit: number;
   readonly remaining: number;
+  readonly decidedAtMs: number;
   readonly resetAtMs: Milliseconds;
   readonly resetAfterMs: Milliseconds;
   readonly retryAfterMs: Milliseconds;
@@ -62,6 +63,7 @@ const fields = z.object({
   cause: z.string().optional().openapi({ description: 'Why Redis did not decide; absent when it did.' }),
   limit: z.number(),
   remaining: z.number(),
+  decidedAtMs: z.number().openapi({ description: "When it was decided, in ms since 1970 by Redis' clock." }),
   resetAtMs: milliseconds.openapi({ description: 'When the whole limit is free again, in ms since 1970.' }),
   resetAfterMs: milliseconds,
   retryAfterMs: milliseconds.openapi({ description: 'After what time the same request would be admitted.' }),
@@ -120,6 +122,7 @@ export function toDecisionFields(decision: Decision): DecisionFields {
     reason: decision.reason,
     limit: decision.limit,
     remaining: decision.remaining,
+    decidedAtMs: decision.decidedAtMs,
     resetAtMs: finite(decision.resetAtMs),
     resetAfterMs: finite(decision.resetAfterMs),
     retryAfterMs: finite(decision.retryAfterMs),

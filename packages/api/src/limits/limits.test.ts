@@ -142,7 +142,8 @@ it('penalize charges what does not fit, and reward gives units back', async () =
 it('sends times as whole milliseconds', async () => {
   await api.limiter.block('ten', 'a', { durationMs: 12_345 });
   const decision = (await answer('consume', { subject: 'a' })) as Record<string, number>;
-  for (const name of ['resetAtMs', 'resetAfterMs', 'retryAfterMs', 'blockedUntilMs']) {
+  expect(decision['decidedAtMs']).toBe((decision['resetAtMs'] ?? 0) - (decision['resetAfterMs'] ?? 0));
+  for (const name of ['decidedAtMs', 'resetAtMs', 'resetAfterMs', 'retryAfterMs', 'blockedUntilMs']) {
     expect([name, decision[name]]).toEqual([name, expect.toSatisfy(Number.isInteger)]);
   }
 });

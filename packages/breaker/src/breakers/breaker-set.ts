@@ -41,7 +41,10 @@ export function breakersFrom(parts: BreakersParts): Breakers {
   const { store, runtime = realRuntime } = parts;
   const instance = crypto.randomUUID();
   const outage = parts.outageOf(instance);
-  const registry = registryOf(parts, instance, outage, runtime, () => poller.pollSoon());
+  let isClosed = false;
+  const registry = registryOf({ ...parts, runtime, isClosed: () => isClosed }, instance, outage, () =>
+    poller.pollSoon(),
+  );
   const poller = new Poller({ store, runtime, members: () => registry.all().map(({ member }) => member) });
   const looks = new Looks({ registry, store, instance, hears: () => listening.isLive });
   const listening = store.listen(
@@ -70,23 +73,28 @@ export function breakersFrom(parts: BreakersParts): Breakers {
       poller.stop();
       listening.close();
       looks.close();
-      const engines = registry.all();
-      await Promise.all(engines.map((engine) => engine.member.drain()));
-      for (const engine of engines) engine.member.stop();
+      await Promise.all(
+        registry.all().map(async ({ member }) => {
+          // Calls that wait for the first answer are decided by it.
+          await member.admission.whenKnown;
+          await member.drain();
+        }),
+      );
+      isClosed = true;
+      for (const engine of registry.all()) engine.member.stop();
       await outage.close();
       await store.close();
     },
   };
 }
 
-function registryOf(
-  parts: BreakersParts,
-  instance: string,
-  outage: OutageCounter,
-  runtime: Runtime,
-  pollSoon: () => void,
-): Registry {
-  const { presets, store, metrics, maxBreakers, idleMs } = parts;
+interface RegistryParts extends BreakersParts {
+  readonly runtime: Runtime;
+  readonly isClosed: () => boolean;
+}
+
+function registryOf(parts: RegistryParts, instance: string, outage: OutageCounter, pollSoon: () => void): Registry {
+  const { presets, store, runtime, metrics, maxBreakers, idleMs, isClosed } = parts;
   let staleCount = 0;
 
   function onStale(stale: boolean): void {
@@ -107,6 +115,7 @@ function registryOf(
         store,
         runtime,
         instance,
+        isClosed: isClosed(),
         events: {
           ...metricsOf(name, preset.name, metrics),
           stale: onStale,

@@ -134,7 +134,8 @@ export interface FallbackOptions<F> extends RunOptions {
 export interface Breakers<PresetName extends string = string> {
   /**
    * Calls `fn` through a breaker. `fn` gets a signal that aborts when time is up, or when the caller's does. A function that
-   * takes something else first has to be wrapped: `() => find(id)`, not `find`.
+   * takes something else first has to be wrapped: `() => find(id)`, not `find`. The first call of a breaker waits, within
+   * `deadlineMs`, until Redis has told its state.
    * @param name the dependency's: 1 to 128 characters
    * @throws {CircuitOpenError} through the promise, while the breaker refuses; everything else is the function's own error.
    * @throws {CallTimeoutError} through the promise.
@@ -150,7 +151,7 @@ export interface Breakers<PresetName extends string = string> {
   snapshot(): readonly BreakerSnapshot[];
   /**
    * Sends pending reports to Redis, then stops all communication with it. Later calls still work, and count in this
-   * process alone. The Redis client stays open: it is the caller's.
+   * process alone; manual changes reject. The Redis client stays open: it is the caller's.
    */
   close(): Promise<void>;
 }

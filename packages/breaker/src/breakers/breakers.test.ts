@@ -100,6 +100,20 @@ describe.each([
     expect(three.snapshot()).toHaveLength(1);
   });
 
+  it.each(['forceOpen', 'failures'] as const)('refuse the first call of a process after %s elsewhere', async (how) => {
+    const running = await fleet.make([quick({ quorum: 1 })]);
+    await failures(running, how === 'failures' ? 3 : 0);
+    if (how === 'forceOpen') await running.get('a', 'quick').forceOpen({ who: 'ada' });
+    await expect.poll(() => running.get('a', 'quick').snapshot().fleetState).not.toBe('closed');
+    for (let process = 0; process < 3; process += 1) {
+      const started = await fleet.make([quick({ quorum: 1 })]);
+      expect(await Promise.all([1, 2].map(() => outcomeOf(run(started, fine))))).toEqual([
+        'circuit_open',
+        'circuit_open',
+      ]);
+    }
+  });
+
   it('keep two names apart', async () => {
     const breakers = await fleet.make([quick()]);
     await failures(breakers, 3, 'a');

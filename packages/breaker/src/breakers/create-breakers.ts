@@ -21,7 +21,10 @@ import { type BreakerSetOptions, readSetOptions, setOptionNames } from './set-op
 /** Options of {@link createBreakers} besides the place of the fleet's state. */
 export interface BreakersSettings<Presets extends readonly PresetOptions[]>
   extends BreakerSetOptions<Presets>, FaultListeners {
-  /** Longest wait for Redis when a call needs a probe or a person changes the state, 1 to 60,000 ms. @default 100 */
+  /**
+   * Longest wait for Redis of a process' first call of a breaker, of a call that needs a probe, and of a manual change, 1 to
+   * 60,000 ms. @default 100
+   */
   readonly deadlineMs?: number;
   /** Hash-tag shards, 1 to 4,096; the same in every process: `onError` is called if another process has another number. @default 16 */
   readonly shards?: number;

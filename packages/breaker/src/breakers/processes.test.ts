@@ -99,6 +99,16 @@ describe('eight processes', () => {
     await expect.poll(async () => (await other?.snapshot('dependency'))?.state, soon).toBe('closed');
   });
 
+  it('call nothing while a breaker is forced open, not by the first call of a new one either', async () => {
+    const [running] = await fleet.start(1);
+    await running?.move('dependency', 'forceOpen');
+    const started = await fleet.start(5);
+    const outcomes = await Promise.all(
+      started.map(async (each) => (await each.call('dependency', 'fine', 1)).outcomes),
+    );
+    expect(outcomes).toEqual(all(5, ['circuit_open']));
+  });
+
   it('go on through a restart of Redis and agree afterwards', { timeout: 60_000 }, async () => {
     const everybody = await fleet.start(4);
     await acquainted(everybody, 'dependency');

@@ -43,13 +43,29 @@ it('hear nothing of another database of the same Redis', async () => {
   expect(await production.get('a', 'quick').read()).toMatchObject({ state: 'closed' });
 });
 
-it('refuse the first call of a process that has read the state before it', async () => {
+it('refuse the first call of a process that connects for it', async () => {
   const running = breakersOf(redis.url);
-  await expect.poll(() => call(running)).toBe('fine');
   await running.get('a', 'quick').forceOpen({ who: 'ada' });
-  const started = breakersOf(redis.url);
-  expect(await started.get('a', 'quick').read()).toMatchObject({ state: 'forced_open', isStale: false });
-  expect(await call(started)).toBe('circuit_open');
+  for (const client of [redis.url, clientOf(redis.url), clientOf(redis.url, { lazyConnect: true })]) {
+    const started = breakersOf(client);
+    expect(await call(started)).toBe('circuit_open');
+    expect(await started.get('a', 'quick').read()).toMatchObject({ state: 'forced_open', isStale: false });
+  }
+});
+
+it('call in a process that can not reach Redis, once the deadline is over', async () => {
+  const told: string[] = [];
+  const onError = ({ code }: { code: string }): void => void told.push(code);
+  const breakers = createBreakers({
+    redis: clientOf('redis://127.0.0.1:1'),
+    presets: [quick()],
+    deadlineMs: 20,
+    onError,
+  });
+  onTestFinished(() => breakers.close());
+  expect(await call(breakers as Breakers<'quick'>)).toBe('fine');
+  expect(breakers.get('a', 'quick').snapshot().isStale).toBe(true);
+  expect(told).toHaveLength(1);
 });
 
 it('are forced, and say so, for a user who may not use channels', async () => {

@@ -7,6 +7,9 @@
  * While the fleet is closed a call passes if the own one lets it; that is how a sick instance refuses its own calls while all
  * others go on. Any other state of the fleet stands in front. When the store doesn't answer, the own one takes over from
  * where the fleet stood, and steps back with the next answer.
+ *
+ * Before the store's first answer nothing is known: the fleet may be open, or forced open. So no call passes until the
+ * store has answered, or has failed to.
  */
 import type { Batch } from '../machine/batch.ts';
 import type { MachineConfig, View } from '../machine/record.ts';
@@ -29,9 +32,13 @@ export interface AdmissionOptions {
 /** See the top of this file. */
 export class Admission {
   /** True when calls pass without a question. */
-  isPassing = true;
+  isPassing = false;
   /** The state that calls meet here. */
   stateName: StateName = 'closed';
+  /** Resolves once the store has answered for the first time, or has failed to, at the latest when its deadline is over. */
+  readonly whenKnown: Promise<void>;
+  #resolveKnown: () => void = () => undefined;
+  #isKnown = false;
   readonly #options: AdmissionOptions;
   readonly #local: LocalBreaker;
   readonly #ramping: Ramping;
@@ -47,6 +54,7 @@ export class Admission {
     this.#local = new LocalBreaker(fleet.config, runtime);
     this.#ramping = new Ramping(preset.ramp, runtime);
     this.#underWay = new ProbesUnderWay(runtime);
+    this.whenKnown = new Promise((resolve) => (this.#resolveKnown = resolve));
   }
 
   /** Whether the own breaker refuses calls for failures; while a quota is exhausted nothing is wrong. */
@@ -73,6 +81,7 @@ export class Admission {
   /** Whether a call may go, or the store has to be asked. */
   permit(): Permit {
     const { preset, fleet } = this.#options;
+    if (!this.#isKnown) return askStore;
     if (preset.mode === 'metrics-only' && this.stateName !== 'forced_open') return pass;
     if (this.#actsLocally) {
       const permit = this.#localPermit();
@@ -152,9 +161,18 @@ export class Admission {
     this.refresh();
   }
 
+  /** The store answered, or failed to. */
+  setKnown(): void {
+    if (this.#isKnown) return;
+    this.#isKnown = true;
+    this.#resolveKnown();
+    this.refresh();
+  }
+
   /** The store stopped answering, or answers again. */
   setStale(stale: boolean): void {
     this.#isStale = stale;
+    this.setKnown();
     const { current, serverNowMs } = this.#options.fleet;
     if (stale && current.kind !== 'closed') {
       this.#local.adopt(current, serverNowMs);
@@ -176,7 +194,8 @@ export class Admission {
     const passes = (name === 'closed' && !this.#ramping.isOn) || name === 'forced_closed';
     // A forced state that ends by itself does so by the own clock while the store is away: then each call looks.
     const lasts = name === 'closed' || !this.#isStale;
-    this.isPassing = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
+    const isPassing = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
+    this.isPassing = this.#isKnown && isPassing;
     if (name !== before) events.state(name);
   }
 

@@ -223,7 +223,9 @@ async function hang({ engines, time }: VirtualFleet, forMs: number): Promise<num
 describe('probes of a process', () => {
   it.each([
     [350, 350],
-    [100, 900],
+    [250, 750],
+    [200, 600],
+    [100, 400],
     [2_000, 600],
   ])('are no more than the preset says when Redis is away for %i ms and back for %i ms', async (awayMs, backMs) => {
     const fleet = virtualFleet(hanging, 6);

@@ -11,8 +11,8 @@
  *
  * 1. run. While the admission flows (closed, the common case) `fn` is called at once, with the observer of the current
  *    generation: no clock, no timer, no round trip. Otherwise the admission gives a permit: *pass*, *denied* (a
- *    CircuitOpenError), *granted* (its own breaker lets one through as a probe while the store is away) or *ask*: then the
- *    leases ask the store first.
+ *    CircuitOpenError), *granted* (its own breaker lets one through as a probe while the store is away) or *ask*: the first
+ *    calls wait for the read that the engine began with, and later ones for a lease. A caller who aborts waits no longer.
  * 2. The outcome. The observer classifies it and tells the member, which counts it. A success makes a report due; anything
  *    else is folded at once: the own breaker counts it and may trip, and the next report takes it along.
  * 3. The report. The member sends it when it is due: at once for a trip, a second later for successes alone.
@@ -28,11 +28,12 @@ import type { Outcome } from '../outcome/outcome.ts';
 import type { Preset } from '../presets/preset.ts';
 import type { BreakerId } from '../store/store.ts';
 import { type Callable, callWithTimeout, type CallObserver, type CallOptions } from '../timeout/call.ts';
+import { followSignal, unfollowSignal } from '../timeout/deadlines.ts';
 import type { Admission } from './admission.ts';
 import { timed } from './counting.ts';
 import { FleetMember } from './fleet-member.ts';
 import { ProbeLeases } from './probe-leases.ts';
-import { askStore, type EngineOptions, type Permit } from './types.ts';
+import { type EngineOptions, pass, type Permit } from './types.ts';
 
 /** Options of a single call. */
 export type CallSettings = Pick<CallOptions, 'signal' | 'timeoutScope'> & { readonly timeoutMs?: number | undefined };
@@ -49,7 +50,7 @@ export class Engine {
   readonly #timesAll: boolean;
 
   constructor(options: EngineOptions) {
-    const { id, preset, events } = options;
+    const { id, preset, events, isClosed = false } = options;
     this.id = id;
     this.preset = preset;
     this.#timesAll = events.call !== undefined || preset.slowCalls !== undefined;
@@ -57,7 +58,8 @@ export class Engine {
     this.#admission = this.member.admission;
     this.#leases = new ProbeLeases(this.member, options);
     events.state('closed');
-    void this.member.read();
+    if (isClosed) this.member.stop();
+    else void this.member.read();
   }
 
   /** The state that calls meet. */
@@ -80,10 +82,21 @@ export class Engine {
     return callWithTimeout(fn, settings === undefined ? plain : this.#callOptions(settings, plain.observer));
   }
 
-  async #asked<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
-    let permit: Permit = askStore;
-    while (permit.kind === 'ask') permit = (await this.#leases.ask()) ?? this.#admission.permit();
+  #asked<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
+    const call = this.#afterAnswer(fn, settings);
+    return settings?.signal === undefined ? call : unlessAborted(call, settings.signal);
+  }
+
+  async #afterAnswer<T>(fn: Callable<T>, settings: CallSettings | undefined): Promise<T> {
+    const isAborted = (): boolean => settings?.signal?.aborted === true;
+    if (!isAborted()) await this.#admission.whenKnown;
+    let permit = isAborted() ? pass : this.#admission.permit();
+    while (permit.kind === 'ask') {
+      const lease = await this.#leases.ask();
+      permit = lease ?? (isAborted() ? pass : this.#admission.permit());
+    }
     if (permit.kind === 'denied') throw new CircuitOpenError(this.#refusal(permit));
+    // An aborted call ends there, uncounted, and gives its lease back.
     return this.#permitted(fn, settings, permit);
   }
 
@@ -120,4 +133,14 @@ const settled = Promise.resolve();
 async function rejectedSoon(error: CircuitOpenError): Promise<never> {
   await settled;
   throw error;
+}
+
+/** Rejects with the signal's reason as soon as it aborts. */
+function unlessAborted<T>(call: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const waiting = { abort: reject };
+    if (signal.aborted) reject(signal.reason);
+    else followSignal(signal, waiting);
+    call.then(resolve, reject).finally(() => unfollowSignal(signal, waiting));
+  });
 }

@@ -20,8 +20,7 @@ const SILENT_AFTER_MS = 10_000;
 
 /**
  * This process as a member of the fleet of one breaker: counts what its calls came to, reports that to the store, and takes
- * what the store answers. All
- * commands leave by `#send`, and what changes by an answer changes there, at once.
+ * what the store answers. All commands leave by `#send`, and what changes by an answer changes there, at once.
  */
 export class FleetMember implements Counter {
   readonly id: BreakerId;
@@ -191,6 +190,7 @@ export class FleetMember implements Counter {
 
   /** Carries out a person's change. @throws {StoreUnavailableError} */
   async command(action: ManualAction): Promise<void> {
+    if (this.isClosed) throw new StoreUnavailableError('the breakers are closed', false);
     await this.#send(action);
     this.#beginGeneration();
     this.admission.reset();
@@ -238,7 +238,9 @@ export class FleetMember implements Counter {
   #take(view: View): void {
     if (this.isClosed) return;
     const isFirst = this.view.epoch === 0;
-    if (!this.fleet.take(view)) return;
+    const isNews = this.fleet.take(view);
+    this.admission.setKnown();
+    if (!isNews) return;
     this.admission.forgetDenial();
     // Outcomes from before the first known epoch count under this one.
     if (isFirst && view.kind === 'closed') {

@@ -50,6 +50,8 @@ export interface EngineOptions {
   /** Id of the process, new at each start. */
   readonly instance: string;
   readonly events: EngineEvents;
+  /** The breakers were closed: it sends nothing, and goes by its own counts alone. @default false */
+  readonly isClosed?: boolean;
 }
 
 /** A probe's lease: its outcome must be settled, exactly once. */
@@ -70,7 +72,7 @@ export type Permit =
   /** As a probe. */
   | { readonly kind: 'granted'; readonly lease: ProbeLease }
   | { readonly kind: 'denied'; readonly state: RefusingState; readonly retryAfterMs: number }
-  /** Only the store can say. */
+  /** Only the store can say: it has not answered yet, or has to grant a lease. */
   | { readonly kind: 'ask' };
 
 export const pass: Permit = { kind: 'pass' };

@@ -1,7 +1,8 @@
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Argument, Command } from '@commander-js/extra-typings';
+import { makeFolder } from '@spillway/runtime';
 import { z } from 'zod';
 import { type CliContext, printable } from '../cli-context.ts';
 
@@ -81,7 +82,10 @@ export function initCommand({
         })),
       );
       for (const { path } of files) await refuseExisting(path);
-      if (!dryRun) for (const { path, content } of files) await writeNew(path, content);
+      if (!dryRun) {
+        for (const { path } of files) await makeFolderOf(path);
+        for (const { path, content } of files) await writeNew(path, content);
+      }
       const then = next.map((step) => step.replaceAll('VERSION', version));
       const shown = files.map(({ path, content }) =>
         dryRun ? `--- ${printable(path)}\n${content}` : `Wrote ${printable(path)}`,
@@ -107,10 +111,17 @@ async function refuseExisting(path: string): Promise<void> {
   if (found) throw new InitError(path, 'file_exists');
 }
 
+async function makeFolderOf(path: string): Promise<void> {
+  try {
+    await makeFolder(dirname(path));
+  } catch (error) {
+    throw new InitError(path, 'not_writable', error);
+  }
+}
+
 /** Creates the file and never follows what is there by now, a dangling link included. */
 async function writeNew(path: string, content: string): Promise<void> {
   try {
-    await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content, { flag: 'wx' });
   } catch (error) {
     const exists = error instanceof Error && Reflect.get(error, 'code') === 'EEXIST';

@@ -166,8 +166,16 @@ it('sees a database that is not migrated, a month that is missing and archives o
 it('tells a pooler in transaction mode from a direct connection', async () => {
   const pooler = await startPgBouncer({ databaseUrl: servers.postgres.url });
   try {
+    expect(await doctor({ DATABASE_URL: pooler.url, DATABASE_SERVER: 'pgbouncer' })).toMatchObject({
+      checks: {
+        'DATABASE_URL pooling': ['warn', 'transaction pooler'],
+        'DATABASE_URL connection': ['ok', 'as a pgbouncer'],
+      },
+    });
+    // As a Postgres it refuses what API and worker ask for: they would end at their start.
     expect(await doctor({ DATABASE_URL: pooler.url })).toMatchObject({
-      checks: { 'DATABASE_URL pooling': ['warn', 'transaction pooler'] },
+      code: 4,
+      checks: { 'DATABASE_URL connection': ['fail', 'unsupported startup parameter: statement_timeout'] },
     });
   } finally {
     await pooler.stop();

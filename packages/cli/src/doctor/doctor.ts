@@ -1,10 +1,10 @@
 import { Command } from '@commander-js/extra-typings';
 import { type CliContext, exitCodes, table } from '../cli-context.ts';
 import { readDatabaseUrl, readTrailRedises } from '../config.ts';
-import { readArchiveTables } from '@spillway/worker/archive-tables';
 import { type Check, check } from './check.ts';
 import { checkPostgres } from './check-postgres.ts';
 import { checkRedis } from './check-redis.ts';
+import { checkVariables } from './check-variables.ts';
 
 /** Clocks may differ so much, in ms. */
 const MAX_SKEW_MS = 1_000;
@@ -12,18 +12,19 @@ const MAX_SKEW_MS = 1_000;
 /** `spillway doctor`. */
 export function doctorCommand({ env, output, end }: CliContext): Command {
   return new Command('doctor')
-    .description('check Redis, Postgres and the clocks, and print what to change')
+    .description('check variables, Redis, Postgres and the clocks, and print what to change')
     .addHelpText(
       'after',
       '\nNeeds REDIS_URL and DATABASE_URL. Ends with 4 when a check fails; warnings are no failure.',
     )
     .action(async () => {
       const databaseUrl = readDatabaseUrl(env);
-      const tables = readArchiveTables(env);
       const { trail, queue } = readTrailRedises(env);
       const redises = await Promise.all([...new Set([trail, queue])].map(checkRedis));
-      const postgres = await checkPostgres(databaseUrl, tables);
+      const variables = await checkVariables(env);
+      const postgres = await checkPostgres(databaseUrl, variables.tables);
       const checks = [
+        ...variables.checks,
         ...redises.flatMap((redis) => redis.checks),
         ...postgres.checks,
         ...skew('this machine to Postgres', postgres.clockMs, 0),

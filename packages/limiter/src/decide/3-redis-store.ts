@@ -49,6 +49,8 @@ export interface RedisStoreOptions {
   readonly metrics?: LimiterMetrics | undefined;
   /** Called when Redis doesn't answer, and when it does again. @default none */
   readonly faults?: Pick<FaultReporter, 'failed' | 'answered'> | undefined;
+  /** When the requests that travel now began, by `performance.now()`: their deadline counts from there. @default now */
+  readonly startedAt?: (() => number) | undefined;
   /** Local windows kept at most for policies that decide here while Redis is away. @default 100_000 */
   readonly maxLocalWindows?: number;
 }
@@ -87,7 +89,10 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
       within(key).run(work, resolve, (cause) => reject(new LimiterUnavailableError(operation, deadlineMs, cause)));
     });
 
-  const reward = (request: StoreRequest): Promise<Decision> => change(request, 'reward');
+  const changeSlot = async (request: StoreRequest, operation: 'reward' | 'renew'): Promise<Decision> =>
+    (await inPlace.changeSlot(request, operation)) ?? change(request, operation);
+  const reward = (request: StoreRequest): Promise<Decision> =>
+    request.slot === undefined ? change(request, 'reward') : changeSlot(request, 'reward');
 
   return {
     consume: (request) => decide(request, 'consume'),
@@ -95,7 +100,7 @@ export function redisStore(options: RedisStoreOptions): LimiterStore {
     peek: (request) => decide(request, 'peek'),
     charge: (request) => change(request, 'charge'),
     reward,
-    renew: (request) => change(request, 'renew'),
+    renew: (request) => changeSlot(request, 'renew'),
     ...changesByHand({
       client,
       outboxCap,
@@ -179,6 +184,7 @@ interface DecisionsOptions {
   readonly onAnswer: () => void;
   readonly onRefusedWhileBlocked: BlockedListener;
   readonly metrics?: LimiterMetrics | undefined;
+  readonly startedAt?: (() => number) | undefined;
 }
 
 /** What can be asked of Redis about requests. */
@@ -203,7 +209,7 @@ function singles(options: DecisionsOptions & SingleProtocolOptions): ReadonlyMap
 
 /** Sends single requests by the scripts of their algorithm, and all else by group.lua. */
 function decisions(options: DecisionsOptions): Decisions {
-  const { client, deadlineMs, scripts, within, fallback: inPlace, metrics, onAnswer } = options;
+  const { client, deadlineMs, scripts, within, fallback: inPlace, metrics, onAnswer, startedAt } = options;
   const onDropped = (count: number): void => metrics?.dropped?.(count);
   const { spareMs } = scripts;
   const takeSingle = singles({ ...options, spareMs, onDropped, decideGenerally });
@@ -212,6 +218,7 @@ function decisions(options: DecisionsOptions): Decisions {
     within,
     metrics,
     onAnswer,
+    startedAt,
     protocol: groupProtocol({
       ...options,
       spareMs,

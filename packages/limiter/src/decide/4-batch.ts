@@ -37,11 +37,15 @@ export interface BatcherOptions<Item, Reply> {
   readonly metrics?: LimiterMetrics | undefined;
   /** Redis decided a batch. @default none */
   readonly onAnswer?: (() => void) | undefined;
+  /** When the requests that travel now began, by `performance.now()`: their deadline counts from there. @default now */
+  readonly startedAt?: (() => number) | undefined;
 }
+
+const now = (): number => performance.now();
 
 /** Collects items and sends them a script call a batch: returns what takes an item. */
 export function batcher<Item, Reply>(options: BatcherOptions<Item, Reply>): (item: Item) => void {
-  const { client, protocol } = options;
+  const { client, protocol, startedAt: begun = now } = options;
   const { send, isIdle } = sender(options);
   const clustered = client.isCluster === true;
   let pending: Item[] = [];
@@ -55,7 +59,7 @@ export function batcher<Item, Reply>(options: BatcherOptions<Item, Reply>): (ite
     flushComes = false;
     hadCompany = sentFull || all.length > 1;
     sentFull = false;
-    const startedAt = performance.now();
+    const startedAt = begun();
     if (all.length === 1) {
       send(all, startedAt);
       return;
@@ -71,7 +75,7 @@ export function batcher<Item, Reply>(options: BatcherOptions<Item, Reply>): (ite
     const full = pending;
     pending = [];
     sentFull = true;
-    send(full, performance.now());
+    send(full, begun());
   }
 
   return (item) => {
@@ -205,6 +209,8 @@ async function giveBack(
     charged.map(async (request) => {
       const decision = answers.get(request) ?? withheldWithoutStore(request.policy);
       answers.set(request, withheld(decision));
+      // What this process decided in Redis' place was not charged there: to give it back would free another's units.
+      if (decision.source !== undefined && request.slot === undefined) return;
       answers.set(request, withheld(await reward(request)));
     }),
   );

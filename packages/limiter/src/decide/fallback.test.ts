@@ -1,8 +1,13 @@
+import { startRedis } from '@spillway/local-servers';
 import { useRedis } from '@spillway/local-servers/testing';
 import { faultOf } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished } from 'vitest';
+import { connectTo } from '../../test/clients.ts';
 import { createLimiter } from '../limiter/create-limiter.ts';
 import { definePolicy } from '../policy.ts';
+import { memoryStore } from '../store/memory-store.ts';
+import type { StoreRequest } from '../store/store.ts';
+import { acrossShards } from './4-batch.ts';
 import { type Fallback, fallback } from './fallback.ts';
 
 const redis = useRedis();
@@ -120,4 +125,48 @@ it('charges none when a policy that is closed is among them', async () => {
   expect(await decide({ policy, subject: 'u', action: 'default', key: 'k2', cost: 1 }, true, fault)).toMatchObject({
     remaining: 2,
   });
+});
+
+it('a slot that was got here is kept and given back here, also when Redis is there again', async () => {
+  const slots = {
+    name: 'slots',
+    algorithm: 'concurrency',
+    limit: 1,
+    windowMs: 600_000,
+    onUnavailable: 'local',
+  } as const;
+  const server = await startRedis();
+  onTestFinished(() => server.stop());
+  const client = await connectTo(server.url);
+  const limiter = createLimiter({ redis: client, policies: [slots], deadlineMs: 2_000 });
+  onTestFinished(() => limiter.close());
+  await server.kill();
+  const got = await limiter.acquire('slots', 'u');
+  expect(got?.decision).toMatchObject({ allowed: true, source: 'local' });
+  expect(await limiter.acquire('slots', 'u')).toBeUndefined();
+  await limiter.renew('slots', 'u', got?.decision.slot ?? '');
+  await got?.release();
+  const { decisions } = await limiter.consumeAll([{ policy: 'slots', subject: 'u' }]);
+  expect(decisions).toMatchObject([{ allowed: true, source: 'local' }]);
+  await expect(limiter.release('slots', 'u', 'unknown-')).rejects.toMatchObject({ code: 'limiter_unavailable' });
+});
+
+it('a group over several shards gives back to Redis only what Redis has charged', async () => {
+  const windows = memoryStore();
+  const plain = definePolicy({ name: 'local', limit: 2, windowMs: 600_000, onUnavailable: 'local' });
+  const ask = (key: string): StoreRequest => ({ policy: plain, subject: 'u', action: 'default', key, cost: 1 });
+  const away = make();
+  const together = acrossShards({
+    // The first shard's master is gone for a moment.
+    consumeTogether: (requests) =>
+      requests[0]?.key === '{a}' ? away.decideTogether(requests, fault) : windows.consumeAll(requests),
+    reward: windows.reward,
+  });
+  for (const key of ['{a}', '{b}', '{b}']) await windows.consume(ask(key));
+  const [first, second] = await together([ask('{a}'), ask('{b}')]);
+  expect([first, second]).toMatchObject([
+    { allowed: false, reason: 'withheld' },
+    { allowed: false, reason: 'limited' },
+  ]);
+  expect((await windows.peek(ask('{a}'))).remaining).toBe(1);
 });

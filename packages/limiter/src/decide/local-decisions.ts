@@ -33,6 +33,11 @@ export interface LocalDecisions<Fault extends StoreFault> {
   decide(request: StoreRequest, peek: boolean, fault: Fault): Promise<Decision>;
   /** Decides requests that are charged together or not at all; in this process nothing comes between. */
   decideTogether(requests: readonly StoreRequest[], fault: Fault): Promise<readonly Decision[]>;
+  /**
+   * Gives a slot back that was got here, or its full time again: the store has never heard of it. Undefined where it was not got
+   * here, or has ended.
+   */
+  changeSlot(request: StoreRequest, operation: 'reward' | 'renew'): Promise<Decision | undefined>;
   /** Forgets the local window of a key, as a reset or the end of a block by hand does. */
   forget(key: string): void;
 }
@@ -94,6 +99,14 @@ export function localDecisions<Fault extends StoreFault>(options: LocalDecisions
         if (policy !== undefined && decision.reason !== 'withheld') onDecided(policy, decision);
       }
       return decisions;
+    },
+    async changeSlot(request, operation) {
+      const { policy, key, slot } = request;
+      if (slot === undefined || !kept.has(key)) return undefined;
+      const share = { ...request, policy: shareOf(policy) };
+      const renewed = await memory.renew(share);
+      if (renewed.reason !== 'allowed') return undefined;
+      return operation === 'renew' ? renewed : memory.reward(share);
     },
     forget: (key) => void kept.delete(key),
   };

@@ -11,7 +11,7 @@ const blockOf = (subject: string, key = `key of ${subject}`) => ({
   subject,
   action,
   policy,
-  blockedUntilMs: 0,
+  storeAheadMs: 0,
   endsAt: 0,
   fitsAt: 0,
   resetAtMs: 0,

@@ -7,8 +7,8 @@ export interface Block {
   readonly action: string;
   /** The block holds for other policies of the key too, but this one's answer may be another (shadow, a new limit). */
   readonly policy: Policy;
-  /** By the store's clock. */
-  readonly blockedUntilMs: number;
+  /** How far the store's clock is ahead of the monotonic one. */
+  readonly storeAheadMs: number;
   /** By the monotonic clock: a wall clock that steps must not lengthen a block. */
   readonly endsAt: number;
   /** When a request of `cost` would be admitted: the window may be full for longer than the block lasts. The same clock. */
@@ -35,7 +35,7 @@ const WIDTH = 8;
 const ENDS_AT = 0;
 const FITS_AT = 1;
 const COST = 2;
-const BLOCKED_UNTIL = 3;
+const STORE_AHEAD = 3;
 const RESET_AT = 4;
 /** Refusals that have not been reported. */
 const DENIED = 5;
@@ -116,9 +116,14 @@ export class BlockMemory {
     return this.#number(entry, COST);
   }
 
-  /** When it ends, by the store's clock. */
+  /** How far the store's clock is ahead of the monotonic one. */
+  storeAheadMs(entry: number): number {
+    return this.#number(entry, STORE_AHEAD);
+  }
+
+  /** When it ends, by the store's clock, a whole number or `Infinity`. */
   blockedUntilMs(entry: number): number {
-    return this.#number(entry, BLOCKED_UNTIL);
+    return Math.round(this.endsAt(entry) + this.storeAheadMs(entry));
   }
 
   /** When the window is empty and the block over, by the store's clock. */
@@ -146,7 +151,7 @@ export class BlockMemory {
    */
   add(block: Block, askedAt: number): boolean {
     if (askedAt <= this.#forgotAt) return false;
-    const { key, subject, action, policy, endsAt, fitsAt, cost, blockedUntilMs, resetAtMs } = block;
+    const { key, subject, action, policy, endsAt, fitsAt, cost, storeAheadMs, resetAtMs } = block;
     this.remove(subject, key);
     const bytes = bytesOf(key, subject, action);
     while (this.size > 0 && (this.size >= this.#maxEntries || this.#bytes + bytes > MAX_BYTES)) this.#makeRoom();
@@ -158,7 +163,7 @@ export class BlockMemory {
     this.#actions[entry] = action;
     this.#policies[entry] = policy;
     const next = this.#subjects.get(subject) ?? NONE;
-    this.#numbers.set([endsAt, fitsAt, cost, blockedUntilMs, resetAtMs, 0, 0, next], entry * WIDTH);
+    this.#numbers.set([endsAt, fitsAt, cost, storeAheadMs, resetAtMs, 0, 0, next], entry * WIDTH);
     this.#subjects.set(subject, entry);
     this.#bytes += bytes;
     return true;

@@ -36,6 +36,8 @@ async function untilCached(limiter: Limiter, policy: string, subject: string): P
   return asked;
 }
 
+const far = (one = 0, other = 0): number => (one === other ? 0 : Math.abs(one - other));
+
 describe('a blocked subject', () => {
   it('is refused without Redis, with the same block and a wait that shrinks', async () => {
     const limiter = await fleet.join();
@@ -51,6 +53,32 @@ describe('a blocked subject', () => {
     expect(last?.retryAfterMs).toBeLessThanOrEqual(begun.retryAfterMs);
     expect(await limiter.peek('logins', 'u')).toMatchObject({ allowed: false, reason: 'blocked' });
     await expect(limiter.consume('logins', 'u', { cost: 2 })).rejects.toMatchObject({ field: 'cost' });
+  });
+
+  it('is refused by the clock of Redis, which this process has heard: also where the block has no end', async () => {
+    const limiter = await fleet.join();
+    await limiter.block('plain', 'endless');
+    await limiter.consume('logins', 'u');
+    const heard = [await limiter.consume('logins', 'u'), await limiter.peek('plain', 'endless')];
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 3_600_000 });
+    try {
+      for (const [index, policy] of ['logins', 'plain'].entries()) {
+        const subject = ['u', 'endless'][index] ?? '';
+        await untilCached(limiter, policy, subject);
+        const last = await limiter.consume(policy, subject);
+        const { decidedAtMs, resetAtMs, resetAfterMs, retryAfterMs, blockedUntilMs } = last;
+        const first = heard[index];
+        expect(decidedAtMs).toBeGreaterThanOrEqual(first?.decidedAtMs ?? Infinity);
+        expect(decidedAtMs).toBeLessThan((first?.decidedAtMs ?? 0) + 60_000);
+        expect(decidedAtMs).toSatisfy(Number.isInteger);
+        expect(resetAtMs).toBe(decidedAtMs + resetAfterMs);
+        // Both ends are rounded to whole milliseconds, each by itself.
+        expect(far(blockedUntilMs, decidedAtMs + retryAfterMs)).toBeLessThanOrEqual(1);
+        expect(far(blockedUntilMs, first?.blockedUntilMs)).toBeLessThanOrEqual(2);
+      }
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('has every refusal counted, whichever process decided it', async () => {
@@ -82,8 +110,7 @@ describe('a blocked subject', () => {
     try {
       const { reason, retryAfterMs } = await limiter.consume('logins', 'u');
       expect(reason).toBe('blocked');
-      expect(retryAfterMs).toBeGreaterThan(40_000);
-      expect(retryAfterMs).toBeLessThanOrEqual(60_000);
+      expect(retryAfterMs).toSatisfy((ms: number) => ms > 40_000 && ms <= 60_000);
     } finally {
       vi.useRealTimers();
     }

@@ -82,16 +82,16 @@ export function denyCache({ bus, maxEntries }: DenyCacheOptions): DenyCache {
     },
     remember(
       { policy, subject, action, key, cost },
-      { blockedUntilMs, retryAfterMs, resetAtMs, resetAfterMs },
+      { blockedUntilMs, retryAfterMs, decidedAtMs, resetAtMs },
       askedAtMs,
     ) {
       if (policy.mode === 'shadow' || blockedUntilMs === undefined) return;
       // The first block opens the subscription: a limiter that never blocks needs none.
       bus.start();
       if (askedAtMs >= bus.freshUntil) return;
-      const leftMs = blockedUntilMs === Infinity ? Infinity : blockedUntilMs - (resetAtMs - resetAfterMs);
-      const ends = { blockedUntilMs, endsAt: askedAtMs + leftMs, fitsAt: askedAtMs + retryAfterMs, cost, resetAtMs };
-      memory.add({ key, subject, action, policy, ...ends }, askedAtMs);
+      const storeAheadMs = decidedAtMs - askedAtMs;
+      const [endsAt, fitsAt] = [askedAtMs + (blockedUntilMs - decidedAtMs), askedAtMs + retryAfterMs];
+      memory.add({ key, subject, action, policy, storeAheadMs, endsAt, fitsAt, cost, resetAtMs }, askedAtMs);
     },
     forget: ({ subject, key }) => memory.forget(subject, key),
     reportTo: reports.to,
@@ -110,19 +110,20 @@ function isWaitKnown(memory: BlockMemory, entry: number, cost: number): boolean 
 
 /** Each its own: a shared one would have to be frozen, and be kept alive by a block that is older, which costs more. */
 function refusal(memory: BlockMemory, entry: number, policy: Policy, now: number): Decision {
-  const [resetAtMs, blockedUntilMs] = [memory.resetAtMs(entry), memory.blockedUntilMs(entry)];
+  const resetAtMs = memory.resetAtMs(entry);
   const left = Math.ceil(memory.fitsAt(entry) - now);
-  const emptyMs = Math.ceil(memory.endsAt(entry) - now + resetAtMs - blockedUntilMs);
+  const decidedAtMs = Math.floor(now + memory.storeAheadMs(entry));
   return {
     allowed: false,
     policy: policy.name,
     reason: 'blocked',
     limit: policy.limit,
     remaining: 0,
+    decidedAtMs,
     resetAtMs,
-    resetAfterMs: resetAtMs === Infinity ? Infinity : Math.max(left, emptyMs),
+    resetAfterMs: Math.max(left, resetAtMs - decidedAtMs),
     retryAfterMs: left,
-    blockedUntilMs,
+    blockedUntilMs: memory.blockedUntilMs(entry),
   };
 }
 

@@ -103,14 +103,13 @@ const MAX_REMEMBERED = 10_000;
  */
 export function nearLimitNotice({ store, onNearLimit }: NoticeOptions): NearLimitNotice {
   let toldAtMs: LRUCache<string, number> | undefined;
-  return (window, { limit, remaining, resetAtMs, resetAfterMs }) => {
+  return (window, { limit, remaining, decidedAtMs }) => {
     const { policy, subject, action, key } = window;
     toldAtMs ??= new LRUCache<string, number>({ max: MAX_REMEMBERED });
     // The store's clock. A failover may step it back: a time that is still to come says nothing.
-    const nowMs = resetAtMs - resetAfterMs;
     const lastMs = toldAtMs.get(key);
-    if (lastMs !== undefined && lastMs <= nowMs && nowMs < lastMs + policy.windowMs) return;
-    toldAtMs.set(key, nowMs);
+    if (lastMs !== undefined && lastMs <= decidedAtMs && decidedAtMs < lastMs + policy.windowMs) return;
+    toldAtMs.set(key, decidedAtMs);
     store.nearLimit?.(window, limit, remaining);
     onNearLimit?.({ policy: policy.name, action, subject, limit, remaining });
   };

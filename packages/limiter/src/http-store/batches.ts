@@ -141,10 +141,9 @@ export function rememberedBlocks(trustMs: number): RememberedBlocks {
       return block === undefined ? undefined : refusalOf(block, now);
     },
     remember({ key, cost }, decision, askedAt) {
-      const { blockedUntilMs, allowed, resetAtMs, resetAfterMs } = decision;
+      const { blockedUntilMs, allowed, decidedAtMs } = decision;
       if (blockedUntilMs === undefined || allowed || askedAt <= forgotAt) return;
-      const leftMs = blockedUntilMs === Infinity ? Infinity : blockedUntilMs - (resetAtMs - resetAfterMs);
-      known.set(key, { decision, cost, askedAt, endsAt: askedAt + leftMs });
+      known.set(key, { decision, cost, askedAt, endsAt: askedAt + (blockedUntilMs - decidedAtMs) });
     },
     forget(key) {
       forgotAt = performance.now();
@@ -160,6 +159,7 @@ function refusalOf({ decision, askedAt }: Known, now: number): Decision {
   return {
     ...decision,
     reason: 'blocked',
+    decidedAtMs: decision.decidedAtMs + Math.floor(passed),
     resetAfterMs: left(decision.resetAfterMs),
     retryAfterMs: left(decision.retryAfterMs),
   };

@@ -126,6 +126,7 @@ describe('a limiter over the API', () => {
     const again = await limiter.consume('blocking', 'ada');
     expect(again).toMatchObject({ allowed: false, reason: 'blocked' });
     expect(again.retryAfterMs).toBeLessThanOrEqual(120_000);
+    expect(again.resetAtMs).toBe(again.decidedAtMs + again.resetAfterMs);
     expect(api.asked.length).toBe(trips);
     await limiter.unblock('blocking', 'ada');
     await limiter.reset('blocking', 'ada');
@@ -227,6 +228,25 @@ describe('while the API does not decide', () => {
     api.mood = 'cut';
     expect(await limiter.consume('blocking', 'ada')).toMatchObject({ allowed: false, reason: 'blocked' });
     expect((await limiter.consume('blocking', 'bob')).allowed).toBe(true);
+  });
+
+  it('a slot that was got here is given back here', async () => {
+    const { api, limiter } = await start();
+    const local = {
+      name: 'local',
+      algorithm: 'concurrency',
+      limit: 1,
+      windowMs: 60_000,
+      onUnavailable: 'local',
+    } as const;
+    const slots = createLimiter({ store: httpStore({ url: api.url, key: 'right' }), policies: [local] });
+    onTestFinished(() => slots.close());
+    api.mood = 'cut';
+    const got = await slots.acquire('local', 'ada');
+    expect(await slots.acquire('local', 'ada')).toBeUndefined();
+    await got?.release();
+    expect((await slots.consume('local', 'ada')).allowed).toBe(true);
+    await expect(limiter.release('slots', 'ada', 'unknown-')).rejects.toMatchObject({ code: 'limiter_unavailable' });
   });
 
   it('processes share a local policy by the number that they were told', async () => {

@@ -101,18 +101,21 @@ export function changing({
     }
   }
 
-  async function slotChange(operation: 'renew' | 'release', request: StoreRequest): Promise<Decision> {
+  async function slotChange(operation: 'renew' | 'reward', request: StoreRequest): Promise<Decision> {
+    const local = await away.changeSlot(request, operation);
+    if (local !== undefined) return local;
     const { policy, subject, action, key, slot } = request;
-    await change(operation, { policy, subject, action, key }, { slot }, readNothing);
+    await change(operation === 'renew' ? 'renew' : 'release', { policy, subject, action, key }, { slot }, readNothing);
     const { name, limit } = policy;
-    const times = { resetAtMs: Date.now(), resetAfterMs: 0, retryAfterMs: 0 };
+    const nowMs = Date.now();
+    const times = { decidedAtMs: nowMs, resetAtMs: nowMs, resetAfterMs: 0, retryAfterMs: 0 };
     return { allowed: true, policy: name, reason: 'allowed', limit, remaining: limit, ...times };
   }
 
   return {
     charge: (request) => change('penalize', request, {}, readDecision),
     reward: (request) =>
-      request.slot === undefined ? change('reward', request, {}, readDecision) : slotChange('release', request),
+      request.slot === undefined ? change('reward', request, {}, readDecision) : slotChange('reward', request),
     renew: (request) => slotChange('renew', request),
     async reset(window, by) {
       away.forget(window.key);
@@ -210,6 +213,7 @@ export function readDecision(answer: unknown): Decision {
     reason,
     limit: numberOf(answer, 'limit'),
     remaining: numberOf(answer, 'remaining'),
+    decidedAtMs: numberOf(answer, 'decidedAtMs'),
     resetAtMs: timeOf(answer, 'resetAtMs'),
     resetAfterMs: timeOf(answer, 'resetAfterMs'),
     retryAfterMs: timeOf(answer, 'retryAfterMs'),

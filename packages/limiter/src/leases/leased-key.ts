@@ -101,14 +101,16 @@ export class LeasedKey {
 
   #decision({ resetAtMs, resetAfterMs, askedAt }: LeaseGrant, now: number): Decision {
     const { name, limit } = this.policy;
+    const left = Math.ceil(askedAt + resetAfterMs - now);
     return {
       allowed: true,
       policy: name,
       reason: 'allowed',
       limit,
       remaining: Math.min(limit, this.left + this.#held),
+      decidedAtMs: resetAtMs - left,
       resetAtMs,
-      resetAfterMs: Math.max(0, Math.ceil(askedAt + resetAfterMs - now)),
+      resetAfterMs: Math.max(0, left),
       retryAfterMs: 0,
     };
   }

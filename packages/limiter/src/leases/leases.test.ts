@@ -20,6 +20,19 @@ describe('leases', () => {
     await store.close();
   });
 
+  it('say when a unit was spent, by the clock of the store that leased it', async () => {
+    const world = clocked();
+    const store = world.lease();
+    for (let request = 0; request < 2; request += 1) await store.consume(ask());
+    const { decidedAtMs } = await world.inner.peek(ask());
+    const calls = world.calls.length;
+    world.now += 1_234;
+    const { decidedAtMs: spentAtMs, resetAtMs, resetAfterMs } = await store.consume(ask());
+    expect(world.calls).toHaveLength(calls);
+    expect([spentAtMs, resetAtMs]).toEqual([decidedAtMs + 1_234, spentAtMs + resetAfterMs]);
+    await store.close();
+  });
+
   it('serve all who ask at once with one request, in order, each told what is left', async () => {
     const world = clocked();
     const store = world.lease();

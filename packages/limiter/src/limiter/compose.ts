@@ -9,7 +9,8 @@ import { type Leases, leases } from '../leases/leases.ts';
 import { redisBus } from '../live/bus.ts';
 import { checkLiveOptions, liveFrom } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
-import { liveKeyIn, memoryLiveSource, redisLiveSource } from '../live/sources.ts';
+import { type FirstRead, firstRead } from '../live/first-read.ts';
+import { liveKeyIn, type LiveSource, memoryLiveSource, redisLiveSource } from '../live/sources.ts';
 import type { LimiterMetrics } from '../metrics.ts';
 import type { LimiterStore } from '../store/store.ts';
 
@@ -33,6 +34,8 @@ export interface Composed {
   readonly store: LimiterStore;
   readonly leases: Leases;
   readonly live: LivePolicies | undefined;
+  /** What decisions wait for at first. */
+  readonly firstRead: FirstRead | undefined;
   readonly denyCache: DenyCache | undefined;
 }
 
@@ -49,32 +52,39 @@ export function compose({ backend, ...options }: ComposeOptions): Composed {
   const liveOptions = liveSetting(options.live);
   const maxEntries = denyEntries(options.denyCache);
   if (backend.kind === 'store') {
-    const source = liveOptions && memoryLiveSource();
-    const live = source && liveFrom({ source, policies: options.policies, actor: options.actor, ...liveOptions });
     const { store } = backend;
-    return { store, leases: leases(store, { onHit: leaseHits(options.metrics) }), live, denyCache: undefined };
+    const live = liveOn(liveOptions && memoryLiveSource(), options, liveOptions);
+    return { store, leases: leases(store, { onHit: leaseHits(options.metrics) }), ...live, denyCache: undefined };
   }
   return onRedis(backend, options, liveOptions, maxEntries);
 }
 
+/** The live policies over a source, if there is one. */
+function liveOn(
+  source: LiveSource | undefined,
+  { policies, actor, deadlineMs }: Pick<ComposeOptions, 'policies' | 'actor' | 'deadlineMs'>,
+  liveOptions: LiveOptions | undefined,
+): Pick<Composed, 'live' | 'firstRead'> {
+  if (source === undefined) return { live: undefined, firstRead: undefined };
+  const { firstRead: read, ...live } = liveFrom({ source, policies, actor, ...liveOptions });
+  return { live, firstRead: firstRead(read, deadlineMs) };
+}
+
 function onRedis(
   { client, faults, release }: Extract<Backend, { kind: 'redis' }>,
-  {
-    policies,
-    deadlineMs,
-    outboxCap,
-    shards,
-    namespace,
-    actor,
-    metrics,
-  }: Omit<ComposeOptions, 'backend' | 'live' | 'denyCache'>,
+  options: Omit<ComposeOptions, 'backend' | 'live' | 'denyCache'>,
   liveOptions: LiveOptions | undefined,
   maxEntries: number,
 ): Composed {
+  const { deadlineMs, outboxCap, shards, namespace, metrics } = options;
   const onRefused = (error: unknown): void => faults.note(error, UNHEARD);
   const bus = redisBus({ client, namespace, liveKey: liveKeyIn(namespace), onRefused });
   const endWatch = watchShards({ client, shards, namespace, onDisagreement: (fault) => faults.note(fault, DISAGREED) });
   const cache = maxEntries > 0 ? denyCache({ bus, maxEntries }) : undefined;
+  const { deadlineMs: changeMs = LIVE_DEADLINE_MS } = liveOptions ?? {};
+  const source =
+    liveOptions && redisLiveSource({ client, bus, namespace, deadlineMs: changeMs, outboxCap, listens: true });
+  const live = liveOn(source, options, liveOptions);
   const windows = redisStore({
     client,
     deadlineMs,
@@ -84,21 +94,19 @@ function onRedis(
     faults,
     onRefusedWhileBlocked: cache?.remember,
     knownBlock: cache?.known,
+    startedAt: live.firstRead?.startedAt,
   });
   cache?.reportTo(windows);
   const endAll = (): void => {
     bus.close();
     endWatch();
   };
-  const parts = {
+  return {
     store: closing(windows, endAll, release),
     leases: leases(windows, { bus, onHit: leaseHits(metrics) }),
     denyCache: cache,
+    ...live,
   };
-  if (liveOptions === undefined) return { ...parts, live: undefined };
-  const { deadlineMs: changeMs = LIVE_DEADLINE_MS } = liveOptions;
-  const source = redisLiveSource({ client, bus, namespace, deadlineMs: changeMs, outboxCap, listens: true });
-  return { ...parts, live: liveFrom({ source, policies, actor, ...liveOptions }) };
 }
 
 function leaseHits(metrics: ComposeOptions['metrics']): () => void {

@@ -1,6 +1,6 @@
 import { DEFAULT_SHARDS, type FaultListeners, MAX_SHARDS, type RedisClientOrUrl } from '@spillway/redis';
 import type { Policy } from '../algorithms/registry.ts';
-import { type Backend, backendOf } from '../backend.ts';
+import { type Backend, backendOf, checkNamespace } from '../backend.ts';
 import { readActor, wholeNumberWithin } from '../checks.ts';
 import { requestReader } from '../decide/1-request.ts';
 import { decider } from '../decide/2-local.ts';
@@ -8,7 +8,6 @@ import { limiterScripts } from '../decide/scripts.ts';
 import { checkMembers, LimiterInputError, shown } from '../errors.ts';
 import { countingMetrics, type RecordDecisionsOptions } from '../events/decision-counts.ts';
 import { type NearLimitCrossing, nearLimitNotice, watchDecisions } from '../events/watch.ts';
-import { checkNamespace } from '../live/live-over.ts';
 import type { LiveOptions, LivePolicies } from '../live/live-policies.ts';
 import { type LimiterMetrics, catchErrors, safeMetrics } from '../metrics.ts';
 import { policiesByName, type PolicyOptions } from '../policy.ts';
@@ -158,10 +157,11 @@ function limiterOn(
     actor,
     metrics,
   });
-  const { live } = parts;
+  const { live, firstRead } = parts;
   const watch = watchDecisions({ metrics, notice: nearLimitNotice({ store: parts.store, onNearLimit }) });
   const requests = requestReader(policies, windowKeys(shards, namespace), live);
-  return limiterFrom({ decider: decider({ ...parts, watch, metrics }), policies, requests, live, actor, counter });
+  const deciding = decider({ ...parts, watch, metrics });
+  return limiterFrom({ decider: deciding, policies, requests, live, firstRead, actor, counter });
 }
 
 function checkedListener<Event>(listener: ((event: Event) => void) | undefined): typeof listener {

@@ -167,6 +167,16 @@ describe('waitFor', () => {
     expect(await limiter.peek('user', 'gone')).toMatchObject({ remaining: 0 });
   });
 
+  it.each(['user', 'renders'] as const)('keeps nothing of %s if it ends while it is being admitted', async (policy) => {
+    const limiter = overRedis();
+    const { remaining } = await limiter.peek(policy, 'hasty');
+    const controller = new AbortController();
+    const wait = limiter.waitFor(policy, 'hasty', { maxWaitMs: 100_000, signal: controller.signal });
+    controller.abort(new Error('the client hung up'));
+    await expect(wait).rejects.toThrow('the client hung up');
+    await expect.poll(async () => (await limiter.peek(policy, 'hasty')).remaining).toBe(remaining);
+  });
+
   it('starts no block', async () => {
     const limiter = overRedis();
     await limiter.consume('blocking', 'patient');

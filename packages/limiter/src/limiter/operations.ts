@@ -5,6 +5,7 @@ import { type Decider, withSlot } from '../decide/2-local.ts';
 import { combine } from '../decision.ts';
 import { checkMembers, LimiterClosedError, LimiterInputError } from '../errors.ts';
 import type { DecisionCounter } from '../events/decision-counts.ts';
+import type { FirstRead } from '../live/first-read.ts';
 import type { LivePolicies } from '../live/live-policies.ts';
 import { MAX_BLOCK_MS } from '../policy.ts';
 import type { StoreRequest, StoreWindow } from '../store/store.ts';
@@ -27,6 +28,8 @@ export interface LimiterParts {
   readonly policies: ReadonlyMap<string, Policy>;
   readonly requests: RequestReader;
   readonly live: LivePolicies | undefined;
+  /** What decisions wait for at first. */
+  readonly firstRead?: FirstRead | undefined;
   /** Actor of changes that name none. */
   readonly actor: string;
   readonly counter: Pick<DecisionCounter, 'close'> | undefined;
@@ -38,7 +41,7 @@ type Changing = Pick<Limiter, 'reset' | 'block' | 'unblock' | 'blockEverywhere' 
 
 /** The limiter's operations: each reads its input, and asks the decider. */
 export function limiterFrom(parts: LimiterParts): Limiter {
-  const { decider, policies, live, counter } = parts;
+  const { decider, policies, live, firstRead, counter } = parts;
   const waiters = waiting();
   let closed = false;
   const open = (): RequestReader => {
@@ -48,8 +51,7 @@ export function limiterFrom(parts: LimiterParts): Limiter {
   return {
     policies,
     ...(live === undefined ? {} : { live }),
-    ...deciding(parts, open, waiters),
-    ...managing(decider, open),
+    ...afterFirstRead({ ...deciding(parts, open, waiters), ...managing(decider, open) }, firstRead),
     ...changing(parts, open),
     close: async () => {
       if (closed) return;
@@ -57,6 +59,27 @@ export function limiterFrom(parts: LimiterParts): Limiter {
       waiters.close();
       await Promise.all([live?.close(), decider.close(), counter?.close()]);
     },
+  };
+}
+
+/** The operations that go by live entries: the first ones wait until those have been read. */
+function afterFirstRead(now: Deciding & Managing, first: FirstRead | undefined): Deciding & Managing {
+  if (first === undefined) return now;
+  const after =
+    <Args extends readonly unknown[], Answer>(operation: (...args: Args) => Promise<Answer>) =>
+    (...args: Args): Promise<Answer> =>
+      first.isOver ? operation(...args) : first.wait().then(() => operation(...args));
+  return {
+    consume: (name, subject, options) =>
+      first.isOver ? now.consume(name, subject, options) : first.wait().then(() => now.consume(name, subject, options)),
+    consumeAll: after(now.consumeAll),
+    peek: after(now.peek),
+    waitFor: after(now.waitFor),
+    acquire: after(now.acquire),
+    penalize: after(now.penalize),
+    reward: after(now.reward),
+    release: after(now.release),
+    renew: after(now.renew),
   };
 }
 
@@ -99,7 +122,12 @@ function deciding(
       // Requests made by waitFor() never start a block.
       const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: { ...policy, blockMs: 0 } };
       const attempt = async (): Promise<Decision> => decider.listed(policy, subject) ?? charge(patient);
-      return waiters.wait({ key: asked.key, maxWaitMs, signal, attempt });
+      // Units that were decided in the store's place were not charged there.
+      const undo = async ({ reason, source, slot }: Decision): Promise<unknown> => {
+        if (reason !== 'allowed' || (source !== undefined && slot === undefined)) return undefined;
+        return decider.reward(slot === undefined ? asked : { ...asked, slot });
+      };
+      return waiters.wait({ key: asked.key, maxWaitMs, signal, attempt, undo });
     },
     acquire: async (name, subject, options = NO_OPTIONS) => {
       const policy = reader.findWithSlots(name, subject);

@@ -10,6 +10,8 @@ export interface Wait {
   readonly signal: AbortSignal | undefined;
   /** Asks for a decision. */
   readonly attempt: () => Promise<Decision>;
+  /** Undoes an attempt that was admitted although its wait has ended by its signal. */
+  readonly undo: (decision: Decision) => Promise<unknown>;
 }
 
 /** The waiters of a limiter. */
@@ -64,6 +66,7 @@ async function inTurn(before: Promise<unknown>, wait: Wait, until: number, pause
 async function attempts(wait: Wait, until: number, pauses: Pauses): Promise<Decision> {
   for (;;) {
     const decision = await wait.attempt();
+    if (decision.allowed && wait.signal?.aborted === true) void wait.undo(decision).catch(() => undefined);
     wait.signal?.throwIfAborted();
     if (decision.allowed) return decision;
     const pauseMs = Math.max(SHORTEST_PAUSE_MS, decision.retryAfterMs);

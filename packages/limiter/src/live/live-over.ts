@@ -1,6 +1,6 @@
-import { namespaceProblem, type RedisClientOrUrl } from '@spillway/redis';
+import type { RedisClientOrUrl } from '@spillway/redis';
 import type { Policy } from '../algorithms/registry.ts';
-import { redisOf } from '../backend.ts';
+import { checkNamespace, redisOf } from '../backend.ts';
 import { BY_HAND, checkSubject, readActor, readByHand, wholeNumberWithin } from '../checks.ts';
 import { checkMembers, LimiterInputError, LiveConflictError, shown } from '../errors.ts';
 import { checkNumbers, definePolicy, MAX_BLOCK_MS } from '../policy.ts';
@@ -24,7 +24,7 @@ import {
 } from './entries.ts';
 import type { LiveOptions, LivePolicies } from './live-policies.ts';
 import { type EntryWrite, liveKeyIn, type LiveSource, MAX_ENTRIES, redisLiveSource, type Written } from './sources.ts';
-import { liveView } from './table.ts';
+import { type LiveView, liveView } from './table.ts';
 
 /** Options of {@link livePolicies} besides the place of the entries. */
 export interface LivePoliciesOptions extends LiveOptions {
@@ -66,12 +66,6 @@ export function livePolicies({
   return liveFrom({ source: { ...source, close }, actor: by, ...options });
 }
 
-/** @throws {LimiterInputError} unless it can be part of keys and channels */
-export function checkNamespace(namespace: unknown): void {
-  const problem = namespaceProblem(namespace);
-  if (problem !== undefined) throw new LimiterInputError('namespace', problem);
-}
-
 /** @throws {LimiterInputError} */
 export function checkLiveOptions(options: LiveOptions): LiveOptions {
   checkMembers('live', options, ['deadlineMs', 'onError']);
@@ -103,8 +97,13 @@ type Write = <Entry = never>(
 /** How often a change is tried while others write the same entry and `onlyIf` still holds. */
 const MOST_ATTEMPTS = 16;
 
-/** {@link LivePolicies} over any source. The source is closed with them. */
-export function liveFrom({ source, actor, policies, onError = () => undefined }: LiveParts): LivePolicies {
+/** {@link LivePolicies} over any source, and their first reading. The source is closed with them. */
+export function liveFrom({
+  source,
+  actor,
+  policies,
+  onError = () => undefined,
+}: LiveParts): LivePolicies & Pick<LiveView, 'firstRead'> {
   const view = liveView(source, onError);
 
   const write: Write = async (entry, by = {}, pick) => {
@@ -155,6 +154,7 @@ export function liveFrom({ source, actor, policies, onError = () => undefined }:
     plan: (name) => view.table.plan(name),
     listed: (subject) => view.table.listed(subject),
     close: () => source.close(),
+    firstRead: view.firstRead,
   };
 }
 

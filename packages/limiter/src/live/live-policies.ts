@@ -49,7 +49,7 @@ export interface LivePolicies {
   recordFile(file: AppliedFile, by?: ByHand): Promise<LiveChange>;
   /** Reads all live entries. */
   list(): Promise<LiveEntries>;
-  /** Reads the entries now; until the first reading the code's policies hold. */
+  /** Reads the entries now. Until the first reading the code's policies hold, and decisions wait for it within their deadline. */
   refresh(): Promise<void>;
   /** The policy that holds for a subject now: exact override, then the closest pattern, then the live policy, then `base`. */
   resolve(base: Policy, subject: string): Policy;

@@ -154,6 +154,8 @@ export interface LiveView {
   readonly table: LiveTable;
   /** Reads them now. */
   refresh(): Promise<void>;
+  /** The first reading; it rejects if the source could not be read. */
+  readonly firstRead: Promise<void>;
 }
 
 const NOTHING_YET = 'nothing read yet';
@@ -201,11 +203,13 @@ export function liveView(source: LiveSource, onError: (error: LiveEntryError) =>
   source.listen((heard) => {
     if (heard !== version) refreshQuietly();
   });
-  refreshQuietly();
+  const first = refresh();
+  first.catch(() => undefined);
   return {
     get table() {
       return table;
     },
     refresh,
+    firstRead: first,
   };
 }

@@ -42,6 +42,34 @@ describe.each([
   const limiterOf = (options: PolicyOptions): Limiter =>
     createLimiter({ store: under.store, policies: [definePolicy(options)] });
 
+  it('each answer says when it was decided, by the clock of the store', async () => {
+    const limiter: Limiter = createLimiter({
+      store: under.store,
+      policies: [
+        { name: 'p', limit: 10, windowMs: MINUTE },
+        { name: 'blocking', limit: 3, windowMs: MINUTE, blockMs: 5 * MINUTE },
+        { name: 'shadow', limit: 2, windowMs: MINUTE, mode: 'shadow' },
+      ],
+    });
+    await limiter.consume('blocking', 'u', { cost: 3 });
+    await limiter.block('shadow', 'u');
+    await limiter.block('blocking', 'endless');
+    await under.setNow(START + 12_345);
+    const answers = [
+      ...(await limiter.consumeAll(['p', 'blocking'].map((policy) => ({ policy, subject: 'u' })))).decisions,
+      await limiter.consume('p', 'u', { cost: 8 }),
+      await limiter.consume('p', 'u', { cost: 8 }),
+      await limiter.consume('shadow', 'u'),
+      await limiter.consume('blocking', 'endless'),
+      await limiter.peek('p', 'u'),
+      await limiter.penalize('p', 'u'),
+      await limiter.reward('p', 'u'),
+    ];
+    const reasons = ['withheld', 'blocked', 'allowed', 'limited', 'shadow', 'blocked', 'allowed', 'allowed', 'allowed'];
+    expect(answers.map(({ reason }) => reason)).toEqual(reasons);
+    expect(answers.map(({ decidedAtMs }) => decidedAtMs)).toEqual(reasons.map(() => START + 12_345));
+  });
+
   /** Lets random traffic loose on a policy and hands what it admitted, and each refusal with its advice, to `check`. */
   async function traffic(
     makePolicy: (limit: number, windowMs: number) => PolicyOptions,
@@ -62,7 +90,9 @@ describe.each([
             now += Math.round(waitShare * windowMs);
             await under.setNow(now);
             const cost = 1 + (wanted % limit);
-            const { allowed, retryAfterMs, remaining } = await limiter.consume('p', subject, { cost });
+            const decision = await limiter.consume('p', subject, { cost });
+            const { allowed, retryAfterMs, remaining } = decision;
+            expect([decision.decidedAtMs, decision.resetAtMs]).toEqual([now, now + decision.resetAfterMs]);
             if (allowed) admitted.push({ at: now, cost });
             else {
               expect(remaining).toBeLessThan(cost);
