@@ -1,8 +1,9 @@
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
-import { CircuitOpenError } from '../errors.ts';
+import { BreakerInputError, CircuitOpenError } from '../errors.ts';
 import type { BreakerMetrics } from '../metrics.ts';
 import { memoryStore } from '../store/memory-store.ts';
+import type { Breakers, RunOptions } from './breaker.ts';
 import { withFallback } from './breaker-set.ts';
 import { configureCircuitBreakers, createBreakers, withCircuitBreaker } from './create-breakers.ts';
 
@@ -25,6 +26,22 @@ it("runs the guide's call, with its database client or without", async () => {
     expect(await outcomeOf(withCircuitBreaker('down', 'ai_provider', boom))).toBe('boom');
   expect(await outcomeOf(withCircuitBreaker('down', 'ai_provider', boom))).toBe('circuit_open');
   expect(await withCircuitBreaker('down', 'ai_provider', boom, { fallback: 'spare' })).toBe('spare');
+});
+
+it.each([null, 7, 'mine', true])(
+  'rejects %j in the place of options, and does not call the function',
+  async (options) => {
+    configureCircuitBreakers(configured);
+    const fn = vi.fn<() => Promise<string>>(fine);
+    const call = withCircuitBreaker('a', 'storage', fn, options as unknown as RunOptions);
+    await expect(call).rejects.toThrow(BreakerInputError);
+    await expect(call).rejects.toThrow('options must be an object');
+    expect(fn).not.toHaveBeenCalled();
+  },
+);
+
+it.each([null, 7, {}])('is not configured with %j', (given) => {
+  expect(() => configureCircuitBreakers(given as unknown as Breakers)).toThrow(BreakerInputError);
 });
 
 it('opens each built-in preset at its threshold, not before', async () => {

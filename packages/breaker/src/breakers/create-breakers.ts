@@ -12,7 +12,7 @@ import {
 import { BreakerInputError, checkObject, shown, wholeNumberWithin } from '../errors.ts';
 import type { BuiltInName, PresetOptions } from '../presets/preset.ts';
 import { redisStore } from '../store/redis-store.ts';
-import type { BreakerStore } from '../store/store.ts';
+import { type BreakerStore, checkStore } from '../store/store.ts';
 import type { Callable } from '../timeout/call.ts';
 import { breakersFrom, noOutage, type OutageCounter } from './breaker-set.ts';
 import type { Breakers, FallbackOptions, RunOptions } from './breaker.ts';
@@ -114,7 +114,7 @@ const OF_REDIS = ['deadlineMs', 'shards', 'outboxCap', 'namespace', 'trail', 'on
 
 interface BackendOptions extends FaultListeners {
   readonly redis?: unknown;
-  readonly store?: BreakerStore | undefined;
+  readonly store?: unknown;
   readonly deadlineMs?: unknown;
   readonly shards?: unknown;
   readonly outboxCap?: unknown;
@@ -131,6 +131,7 @@ function backendOf(options: BackendOptions): Backend {
     if (redis !== undefined) throw new BreakerInputError('store', 'cannot be used together with redis');
     const useless = OF_REDIS.find((name) => options[name] !== undefined);
     if (useless !== undefined) throw new BreakerInputError(useless, 'has no effect with store: it configures redis');
+    checkStore(store);
     return { store };
   }
   for (const [name, listener] of Object.entries({ onError, onRecovered })) {
@@ -162,8 +163,11 @@ export interface DatabaseClient {
 
 let configured: Breakers | undefined;
 
-/** Sets the breakers of {@link withCircuitBreaker}, once, at start. */
+/** Sets the breakers of {@link withCircuitBreaker}, once, at start. @throws {BreakerInputError} unless they are breakers. */
 export function configureCircuitBreakers(breakers: Breakers): void {
+  if (typeof breakers?.run !== 'function') {
+    throw new BreakerInputError('breakers', `must be what createBreakers makes, not ${shown(breakers)}`);
+  }
   configured = breakers;
 }
 
@@ -196,5 +200,7 @@ export async function withCircuitBreaker<T>(
   options?: RunOptions | DatabaseClient,
 ): Promise<T> {
   if (configured === undefined) throw new BreakersNotConfiguredError();
-  return configured.run(name, preset, fn, options === undefined || 'from' in options ? undefined : options);
+  const isObject = (typeof options === 'object' && options !== null) || typeof options === 'function';
+  const isClient = isObject && 'from' in options;
+  return configured.run(name, preset, fn, isClient ? undefined : options);
 }

@@ -5,6 +5,8 @@ import type { BreakerMetrics } from '../metrics.ts';
 import { machineConfig } from '../presets/machine-config.ts';
 import type { Preset } from '../presets/preset.ts';
 import { memoryStore } from '../store/memory-store.ts';
+import type { BreakerStore } from '../store/store.ts';
+import { createBreakers as createStoreBreakers } from '../http-store/index.ts';
 import type { RunOptions } from './breaker.ts';
 import { createBreakers } from './create-breakers.ts';
 
@@ -52,6 +54,16 @@ describe('createBreakers', () => {
     expect(make).toThrow(BreakerInputError);
     expect(make).toThrow(message);
   });
+
+  it.each([null, 7, 'memory', {}, { ...memoryStore(), poll: undefined }])(
+    'refuses %j in the place of a store',
+    (given) => {
+      for (const make of [createBreakers, createStoreBreakers] as const) {
+        expect(() => make({ store: given as unknown as BreakerStore })).toThrow(BreakerInputError);
+        expect(() => make({ store: given as unknown as BreakerStore })).toThrow('store must be what');
+      }
+    },
+  );
 });
 
 describe('run', () => {

@@ -95,6 +95,7 @@ export class Registry {
   }
 }
 
-function isEvictable({ stateName }: Engine): boolean {
-  return stateName === 'closed';
+/** One whose state isn't known yet may be open, and its calls wait to hear of it. */
+function isEvictable({ stateName, member }: Engine): boolean {
+  return stateName === 'closed' && member.admission.isKnown;
 }

@@ -27,7 +27,7 @@ export interface BreakerSnapshot {
   /** Who forced the state, and why. */
   readonly who: string | null;
   readonly why: string | null;
-  /** True while Redis doesn't answer and this process acts on its own counts. */
+  /** True while Redis doesn't answer, or after `close()`: this process acts on its own counts. */
   readonly isStale: boolean;
   /** Version of the preset in use by the fleet; 0: no process that makes calls is known. */
   readonly version: number;
@@ -50,7 +50,7 @@ export function snapshotOf({ id, member }: Engine): BreakerSnapshot {
     reason: textOrNull(reason),
     who: textOrNull(who),
     why: textOrNull(why),
-    isStale: member.isStale,
+    isStale: member.isStale || member.isClosed,
     version: member.fleet.config.version,
   };
 }

@@ -38,7 +38,8 @@ export class Admission {
   /** Resolves once the store has answered for the first time, or has failed to, at the latest when its deadline is over. */
   readonly whenKnown: Promise<void>;
   #resolveKnown: () => void = () => undefined;
-  #isKnown = false;
+  /** Whether it has. */
+  isKnown = false;
   readonly #options: AdmissionOptions;
   readonly #local: LocalBreaker;
   readonly #ramping: Ramping;
@@ -81,7 +82,7 @@ export class Admission {
   /** Whether a call may go, or the store has to be asked. */
   permit(): Permit {
     const { preset, fleet } = this.#options;
-    if (!this.#isKnown) return askStore;
+    if (!this.isKnown) return askStore;
     if (preset.mode === 'metrics-only' && this.stateName !== 'forced_open') return pass;
     if (this.#actsLocally) {
       const permit = this.#localPermit();
@@ -163,8 +164,8 @@ export class Admission {
 
   /** The store answered, or failed to. */
   setKnown(): void {
-    if (this.#isKnown) return;
-    this.#isKnown = true;
+    if (this.isKnown) return;
+    this.isKnown = true;
     this.#resolveKnown();
     this.refresh();
   }
@@ -195,7 +196,7 @@ export class Admission {
     // A forced state that ends by itself does so by the own clock while the store is away: then each call looks.
     const lasts = name === 'closed' || !this.#isStale;
     const isPassing = preset.mode === 'metrics-only' ? name !== 'forced_open' : passes && lasts;
-    this.isPassing = this.#isKnown && isPassing;
+    this.isPassing = this.isKnown && isPassing;
     if (name !== before) events.state(name);
   }
 

@@ -1,83 +1,16 @@
 import { describe, expect, it, vi } from 'vitest';
 import { boom, fine, outcomeOf, quick } from '../../test/breakers.ts';
+import { dependency as id, forced, heldStore, preset } from '../../test/held-store.ts';
 import { quiet } from '../../test/virtual-fleet.ts';
 import { breakersFrom, noOutage } from '../breakers/breaker-set.ts';
 import type { Breakers } from '../breakers/breaker.ts';
-import type { Action, Command, Reply } from '../machine/record.ts';
-import { machineConfig } from '../presets/machine-config.ts';
+import type { Command, Reply } from '../machine/record.ts';
 import { memoryStore } from '../store/memory-store.ts';
-import { type BreakerId, type BreakerStore, StoreUnavailableError } from '../store/store.ts';
+import type { BreakerId, BreakerStore } from '../store/store.ts';
 import { Engine } from './engine.ts';
 import { type EngineEvents, realRuntime } from './types.ts';
 
 /* What becomes of calls whose process doesn't know the fleet's state yet. The store answers when it is told to. */
-const preset = quick({ quorum: 1, openMs: 60_000 });
-const id = { preset: 'quick', name: 'dependency' };
-const forced = { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: '' } as const;
-
-interface HeldStore {
-  readonly store: BreakerStore;
-  /** Types of the commands that this process sent. */
-  readonly sent: Action['type'][];
-  /** Another process' command, which is carried out at once. */
-  other(action: Action): Promise<Reply>;
-  /** Answers what waits, as things stand now, or leaves it without an answer. */
-  release(how?: 'answer' | 'fail'): void;
-  /** From now on nothing waits. */
-  open(): void;
-}
-
-function heldStore(): HeldStore {
-  const memory = memoryStore();
-  const sent: Action['type'][] = [];
-  let waiting: ((how: 'answer' | 'fail') => void)[] = [];
-  let holds = true;
-  const execute = async (of: BreakerId, command: Command): Promise<Reply> => {
-    sent.push(command.action.type);
-    const how = holds ? await new Promise<'answer' | 'fail'>((resolve) => void waiting.push(resolve)) : 'answer';
-    if (how === 'fail') throw new StoreUnavailableError('no answer', true);
-    return memory.execute(of, command);
-  };
-  const release = (how: 'answer' | 'fail' = 'answer'): void => {
-    const released = waiting;
-    waiting = [];
-    for (const each of released) each(how);
-  };
-  return {
-    store: { ...memory, execute },
-    sent,
-    async other(action) {
-      const { view } = await memory.execute(id, commandOf({ type: 'read' }));
-      return memory.execute(id, { ...commandOf(action), known: view });
-    },
-    release,
-    open: () => {
-      holds = false;
-      release();
-    },
-  };
-}
-
-function commandOf(action: Action): Command {
-  const known = {
-    kind: 'closed',
-    epoch: 0,
-    sinceMs: 0,
-    untilMs: 0,
-    openings: 0,
-    reason: '',
-    who: '',
-    why: '',
-  } as const;
-  return {
-    instance: 'other',
-    config: machineConfig(preset),
-    known: { ...known, alertUntilMs: 0, nowMs: 0, seeded: false },
-    random: 0,
-    action,
-  };
-}
-
 function engineOn(store: BreakerStore, events: Partial<EngineEvents> = {}, of = preset): Engine {
   const engine = new Engine({
     id,
@@ -94,8 +27,8 @@ function engineOn(store: BreakerStore, events: Partial<EngineEvents> = {}, of = 
   return engine;
 }
 
-function breakersOn(store: BreakerStore): Breakers {
-  const common = { presets: [preset], metrics: undefined, maxBreakers: 10, idleMs: 60_000, actor: 'test' };
+function breakersOn(store: BreakerStore, maxBreakers = 10): Breakers {
+  const common = { presets: [preset], metrics: undefined, maxBreakers, idleMs: 60_000, actor: 'test' };
   return breakersFrom({ ...common, store, outageOf: noOutage });
 }
 
@@ -270,6 +203,22 @@ describe('a caller who aborts', () => {
   });
 });
 
+it('a breaker whose first calls wait stays when others are let go for want of room', async () => {
+  const held = heldStore();
+  await held.other(forced);
+  const breakers = breakersOn(held.store, 2);
+  const waiting = outcomeOf(breakers.run('dependency', 'quick', fine));
+  const known = breakers.run('known', 'quick', fine);
+  held.release('answer', 'known');
+  await known;
+  const other = breakers.run('other', 'quick', fine);
+  held.open();
+  expect(await waiting).toBe('circuit_open');
+  await other;
+  expect(breakers.snapshot().map(({ name }) => name)).toEqual(['dependency', 'other']);
+  await breakers.close();
+});
+
 describe('close', () => {
   it('lets the first read decide the calls that wait for it', async () => {
     const held = heldStore();
@@ -293,6 +242,7 @@ describe('close', () => {
     expect(await outcomeOf(breakers.run('new', 'quick', fine))).toBe('circuit_open');
     for (const name of ['new', 'dependency', 'newer'])
       expect(await outcomeOf(breakers.get(name, 'quick').forceOpen())).toBe('store_unavailable');
+    for (const name of ['new', 'unused']) expect((await breakers.get(name, 'quick').read()).isStale).toBe(true);
     expect(held.sent).toEqual([]);
   });
 });

@@ -11,9 +11,16 @@ import {
 import { breakersFrom, noOutage } from '../breakers/breaker-set.ts';
 import type { Breakers } from '../breakers/breaker.ts';
 import { type BreakerSetOptions, readSetOptions, setOptionNames } from '../breakers/set-options.ts';
-import { BreakerInputError, checkObject, shown } from '../errors.ts';
+import { BreakerInputError, checkObject } from '../errors.ts';
 import type { BuiltInName, PresetOptions } from '../presets/preset.ts';
-import { type BreakerStore, type Known, type PollAnswer, readReply, StoreUnavailableError } from '../store/store.ts';
+import {
+  type BreakerStore,
+  checkStore,
+  type Known,
+  type PollAnswer,
+  readReply,
+  StoreUnavailableError,
+} from '../store/store.ts';
 import { commandTrips, MOST_BREAKERS, type News, type SentView } from './protocol.ts';
 
 /** What {@link createBreakers} of this subpath takes. */
@@ -35,9 +42,7 @@ export function createBreakers<const Presets extends readonly PresetOptions[] = 
 ): Breakers<BuiltInName | Presets[number]['name']> {
   checkObject('options', options, ['store', ...setOptionNames]);
   const { store } = options;
-  if (typeof store?.execute !== 'function') {
-    throw new BreakerInputError('store', `must be what httpStore or memoryStore makes, not ${shown(store)}`);
-  }
+  checkStore(store);
   return breakersFrom({ ...readSetOptions(options), store, outageOf: noOutage });
 }
 

@@ -1,3 +1,4 @@
+import { BreakerInputError, shown } from '../errors.ts';
 import type { AuditEvent, Command, Reply, View, MachineConfig } from '../machine/record.ts';
 
 /** Which breaker: a dependency may have one under each preset. */
@@ -53,6 +54,14 @@ export interface BreakerStore {
    */
   listen(onAnnouncement: (announcement: Announcement) => void, onListening: () => void): Listening;
   close(): Promise<void>;
+}
+
+const STORE_FUNCTIONS = ['execute', 'poll', 'listen', 'close'] as const satisfies readonly (keyof BreakerStore)[];
+
+/** @throws {BreakerInputError} unless it has what a store has. */
+export function checkStore(value: unknown): asserts value is BreakerStore {
+  if (isObject(value) && STORE_FUNCTIONS.every((name) => typeof value[name] === 'function')) return;
+  throw new BreakerInputError('store', `must be what httpStore or memoryStore makes, not ${shown(value)}`);
 }
 
 /** The store did not answer in time. */
