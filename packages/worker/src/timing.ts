@@ -8,6 +8,11 @@ export class TimeoutError extends Error {
   override readonly name = 'TimeoutError';
 }
 
+/** Whether Redis answered, and with an error. */
+export function isReplyError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'ReplyError';
+}
+
 /** What `work` comes to, or a {@link TimeoutError} when it takes longer than `timeoutMs`; the work goes on by itself. */
 export async function withTimeout<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   const timer = new AbortController();

@@ -56,7 +56,7 @@ export function createPump(options: PumpOptions): Pump {
   // The pump's own connection leads to the same server and warns: this one may not use up the lines that a fault has.
   waiter?.on('error', (error: Error) => logger.debug({ err: error }, 'pump: Redis connection'));
   const done = lanesOf(redis, shards).map(async (groups) => {
-    const waiting = new WaitingOutboxes({ redis, shards: groups.flat(), namespace, waiter });
+    const waiting = new WaitingOutboxes({ redis, shards: groups.flat(), namespace, waiter, logger });
     // Processes that have another number of shards have other jobs.
     const jobs = groups.map((group) => new OutboxJob(queue, `outbox-${group[0]}-of-${shards}`, group));
     await runPumpLoop({ waiting, jobs, memory, lingerMs, idleMs, logger }, stop.signal);

@@ -22,7 +22,7 @@ describe('the outboxes that hold events', () => {
   const patient = { timeout: 20_000 };
 
   it('are found without taking anything', async () => {
-    const waiting = new WaitingOutboxes({ redis: redis.client, shards });
+    const waiting = new WaitingOutboxes({ redis: redis.client, shards, logger: recordingLogger() });
     expect(await waiting.look()).toEqual(new Set());
     await addBlocks(redis.client, 1, 2, shards.length);
     await addBlocks(redis.client, 5, 6, shards.length);
@@ -32,7 +32,7 @@ describe('the outboxes that hold events', () => {
 
   it('are waited for, and a wait that is cut off finds none', async () => {
     const waiter = redis.connect({ maxRetriesPerRequest: null });
-    const waiting = new WaitingOutboxes({ redis: redis.client, shards, waiter });
+    const waiting = new WaitingOutboxes({ redis: redis.client, shards, waiter, logger: recordingLogger() });
     const stop = new AbortController();
     const wait = waiting.wait(stop.signal);
     await addBlocks(redis.client, 3, 3, shards.length);

@@ -1,6 +1,7 @@
 import { call, outboxKeys, type RedisClient } from '@spillway/redis';
 import type { Redis } from 'ioredis';
-import { TimeoutError, withTimeout } from '../timing.ts';
+import type { WorkerLogger } from '../logger.ts';
+import { isReplyError, TimeoutError, withTimeout } from '../timing.ts';
 
 /** How long one command waits in Redis for an event, and how much longer its answer may take, in ms. */
 const WAIT_MS = 5_000;
@@ -16,26 +17,52 @@ export interface WaitingOutboxesOptions {
   readonly namespace?: string;
   /** Waits in Redis for events: used by nothing else, and not in Redis Cluster. @default none, and {@link WaitingOutboxes.wait} looks */
   readonly waiter?: Redis | undefined;
+  readonly logger: WorkerLogger;
 }
 
 /** Finds the outboxes that hold events, and takes nothing. */
 export class WaitingOutboxes {
   readonly #options: WaitingOutboxesOptions;
   readonly #shardOf: ReadonlyMap<string, number>;
+  #someRefuse = false;
 
   constructor(options: WaitingOutboxesOptions) {
     this.#options = options;
     this.#shardOf = new Map(options.shards.map((shard) => [outboxKeys(shard, options.namespace).stream, shard]));
   }
 
-  /** Whether {@link wait} waits. */
+  /** Whether {@link wait} waits. A command that waits for several outboxes is refused when one of them is. */
   get canWait(): boolean {
-    return this.#options.waiter !== undefined;
+    return this.#options.waiter !== undefined && !this.#someRefuse;
   }
 
-  /** Those that hold events now. */
+  /**
+   * Those that hold events now. An outbox whose key Redis refuses to read (it holds another type) is logged and left out.
+   * @throws what Redis answers if it refuses all of them
+   */
   async look(): Promise<ReadonlySet<number>> {
-    return this.#read(this.#options.redis, []);
+    const streams = [...this.#shardOf.keys()];
+    try {
+      const found = await this.#read(this.#options.redis, streams, []);
+      this.#someRefuse = false;
+      return found;
+    } catch (error) {
+      if (!isReplyError(error) || streams.length === 1) throw error;
+      return this.#lookAtEach(streams);
+    }
+  }
+
+  async #lookAtEach(streams: readonly string[]): Promise<ReadonlySet<number>> {
+    const { redis, logger } = this.#options;
+    const looks = await Promise.allSettled(streams.map(async (stream) => this.#read(redis, [stream], [])));
+    const refused = looks.flatMap((look, index) =>
+      look.status === 'rejected' ? [{ shard: this.#shardOf.get(streams[index] ?? ''), err: look.reason }] : [],
+    );
+    if (refused.length === streams.length) throw refused[0]?.err;
+    this.#someRefuse = refused.length > 0;
+    for (const facts of refused) logger.error(facts, 'pump: an outbox can not be read, the others go on');
+    const found = looks.map((look) => (look.status === 'fulfilled' ? look.value : new Set<number>()));
+    return new Set(found.flatMap((shards) => Array.from(shards)));
   }
 
   /**
@@ -46,8 +73,10 @@ export class WaitingOutboxes {
     const { waiter } = this.#options;
     if (waiter === undefined) return this.look();
     try {
-      return await withTimeout(WAIT_MS + ANSWER_MS, this.#read(waiter, ['BLOCK', WAIT_MS]));
+      const streams = [...this.#shardOf.keys()];
+      return await withTimeout(WAIT_MS + ANSWER_MS, this.#read(waiter, streams, ['BLOCK', WAIT_MS]));
     } catch (error) {
+      if (isReplyError(error)) return this.look();
       if (error instanceof TimeoutError) waiter.disconnect(true);
       else if (!stop.aborted) throw error;
       return new Set();
@@ -55,8 +84,11 @@ export class WaitingOutboxes {
   }
 
   /** From the beginning: what is in an outbox is not stored yet. One entry of each tells as much as all. */
-  async #read(redis: RedisClient, block: readonly (string | number)[]): Promise<ReadonlySet<number>> {
-    const streams = [...this.#shardOf.keys()];
+  async #read(
+    redis: RedisClient,
+    streams: readonly string[],
+    block: readonly (string | number)[],
+  ): Promise<ReadonlySet<number>> {
     const args = [...block, 'COUNT', 1, 'STREAMS', ...streams, ...streams.map(() => '0')];
     const keys = decodeKeys(await call(redis, 'XREAD', args, streams[0]));
     return new Set(keys.flatMap((key) => this.#shardOf.get(key) ?? []));

@@ -141,6 +141,14 @@ describe('drainOutboxes', () => {
     expect(await outboxLength(redis.client, 4)).toBe(0);
   });
 
+  it('an outbox that can not be read holds up no other of its page, and is told in the end', async () => {
+    await addBlocks(redis.client, 1, 1_000, 4);
+    await redis.client.set(outboxKeys(2).stream, 'not a stream');
+    await expect(drained([0, 1, 2, 3])).rejects.toMatchObject({ code: 'unread_outboxes', shards: [2] });
+    expect(await rows()).toBe(750);
+    await expect(drained([2])).rejects.toMatchObject({ name: 'ReplyError' });
+  });
+
   it('does not wait for a Redis that gives no answer', async () => {
     const silent = redis.connect({ maxRetriesPerRequest: null });
     onTestFinished(() => silent.disconnect());

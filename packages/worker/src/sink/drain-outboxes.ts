@@ -42,18 +42,33 @@ export interface StoredPage extends WriteReport {
   readonly entries: readonly AuditEntry[];
 }
 
+/** Outboxes that could not be read while others were; `cause` is why, of the first of them. `code` is `unread_outboxes`. */
+export class UnreadOutboxesError extends Error {
+  readonly code = 'unread_outboxes';
+  override readonly name = 'UnreadOutboxesError';
+  readonly shards: readonly number[];
+
+  constructor(shards: readonly number[], cause: unknown) {
+    super(`outboxes ${shards.join(', ')} can not be read: ${String(cause)}`, { cause });
+    this.shards = shards;
+  }
+}
+
 /** The oldest entries of some outboxes. */
 interface Page {
   readonly byOutbox: readonly (readonly AuditEntry[])[];
-  /** Whether an outbox may hold more than was read. */
-  readonly more: boolean;
+  /** Those that could be read, if one of them may hold more than was read; else none. */
+  readonly full: readonly number[];
+  readonly unread: readonly { readonly shard: number; readonly error: unknown }[];
 }
 
 /**
  * Moves the events of some outboxes into Postgres, the oldest first and a page at a time, until the outboxes are empty or nearly so.
  * A page leaves its outboxes only once it is stored. So whatever ends a drain, nothing is lost; and any number may run at once, also
  * over the same outboxes: what two of them read is stored once.
- * @throws pg's errors that are not a row's fault, what Redis answers instead of entries, and `TimeoutError` for a Redis without an answer.
+ * One that can't be read holds up no other: the others are moved first.
+ * @throws {UnreadOutboxesError} in the end, if some could not be read. Before: pg's errors that are not a row's fault, what Redis answers
+ * if it refuses all outboxes of a page, and `TimeoutError` if none of them has an answer.
  */
 export async function* drainOutboxes(
   outboxes: readonly number[],
@@ -61,20 +76,27 @@ export async function* drainOutboxes(
   { pool, limits, sourceJob }: RowTarget,
 ): AsyncGenerator<StoredPage> {
   const { redis, namespace = '', onRead, inSpan = async (_, work) => work() } = source;
+  const unread: Page['unread'][number][] = [];
   let left = inPages(outboxes);
   while (left.length > 0) {
     const full: (readonly number[])[] = [];
     for (const some of left) {
-      const { byOutbox, more } = await withTimeout(ANSWER_MS, readPage(some, source));
+      const page = await readPage(some, source);
+      const { byOutbox } = page;
+      unread.push(...page.unread);
       for (const entries of byOutbox) onRead?.(entries);
       const entries = byOutbox.flat();
       if (entries.length === 0) continue;
-      if (more) full.push(some);
+      if (page.full.length > 0) full.push(page.full);
       const report = await inSpan(entries, async () => writeEntries(pool, sourceJob, entries, limits));
       await withTimeout(ANSWER_MS, releasePage(redis, byOutbox, namespace));
       yield { ...report, entries };
     }
     left = full;
+  }
+  if (unread.length > 0) {
+    const shards = unread.map(({ shard }) => shard);
+    throw new UnreadOutboxesError(shards, unread[0]?.error);
   }
 }
 
@@ -87,13 +109,20 @@ function inPages(outboxes: readonly number[]): (readonly number[])[] {
 
 async function readPage(outboxes: readonly number[], { redis, namespace, batchSize }: OutboxSource): Promise<Page> {
   const count = Math.ceil(batchSize / outboxes.length);
-  const byOutbox = await Promise.all(
+  const reads = await Promise.allSettled(
     outboxes.map(async (shard) => {
       const { stream } = outboxKeys(shard, namespace);
-      return decodeEntries(shard, await call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', count], stream));
+      const reply = await withTimeout(ANSWER_MS, call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', count], stream));
+      return { shard, entries: decodeEntries(shard, reply) };
     }),
   );
-  return { byOutbox, more: byOutbox.some((entries) => entries.length >= count) };
+  const read = reads.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  const unread = reads.flatMap((one, index) =>
+    one.status === 'rejected' ? [{ shard: outboxes[index] ?? 0, error: one.reason }] : [],
+  );
+  if (read.length === 0) throw unread[0]?.error;
+  const isFull = read.some(({ entries }) => entries.length >= count);
+  return { byOutbox: read.map(({ entries }) => entries), full: isFull ? read.map(({ shard }) => shard) : [], unread };
 }
 
 async function releasePage(redis: RedisClient, byOutbox: Page['byOutbox'], namespace: string): Promise<void> {

@@ -1,4 +1,6 @@
 import type { Queryable } from '@spillway/db';
+import { setTimeout as delay } from 'node:timers/promises';
+import { outboxKeys } from '@spillway/redis';
 import { startRedis } from '@spillway/local-servers';
 import { useRedis } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
@@ -95,8 +97,32 @@ it('a job whose outboxes give no answer ends, and its events are stored once the
   const worker = startWorker({ ...options, logger });
   onTestFinished(() => worker.close());
   await expect.poll(() => queue.getCompletedCount(), patient).toBe(1);
-  expect(logger.messages).toContain('sink: the outboxes gave no answer, events wait in them');
+  expect(logger.messages).toContain('sink: outboxes could not be read, events wait in them');
   expect(await rows()).toBe(0);
   await server.resume();
   await expect.poll(rows, patient).toBe(10);
+});
+
+it('an outbox whose key holds another type holds up no other, and is told', async () => {
+  await redis.client.set(outboxKeys(1).stream, 'not a stream');
+  const logger = recordingLogger();
+  const worker = startWorker({ redis: redis.url, pool: postgres.pool, shards: 8, logger });
+  onTestFinished(() => worker.close());
+  const add = async (from: number, to: number): Promise<void> => {
+    const numbers = Array.from({ length: to - from + 1 }, (_, index) => from + index);
+    const writes = numbers.filter((seq) => seq % 8 !== 1);
+    await Promise.all(writes.map(async (seq) => addBlocks(redis.client, seq, seq, 8)));
+  };
+  await add(0, 39);
+  await expect.poll(rows, patient).toBe(35);
+  // Once nothing was found for a while the pump waits in Redis, which refuses that too.
+  await redis.client.del(outboxKeys(1).stream);
+  await delay(1_000);
+  await redis.client.set(outboxKeys(1).stream, 'not a stream');
+  await add(40, 79);
+  await expect.poll(rows, patient).toBe(70);
+  expect(logger.messages).toContain('pump: an outbox can not be read, the others go on');
+  await redis.client.del(outboxKeys(1).stream);
+  await addBlocks(redis.client, 81, 81, 8);
+  await expect.poll(rows, patient).toBe(71);
 });

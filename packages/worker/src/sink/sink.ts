@@ -5,16 +5,8 @@ import type { WorkerLogger } from '../logger.ts';
 import type { OutboxSource, StoredPage } from './drain-outboxes.ts';
 import type { WriteLimits } from './event-writer.ts';
 import { LagMeter } from './lag-meter.ts';
-import {
-  type AuditJob,
-  faultOf,
-  isReplyError,
-  type JobFault,
-  type JobReport,
-  NOTHING,
-  storeEvents,
-} from './store-events.ts';
-import { withTimeout, repeat, redisNowMs } from '../timing.ts';
+import { type AuditJob, faultOf, type JobFault, type JobReport, NOTHING, storeEvents } from './store-events.ts';
+import { isReplyError, withTimeout, repeat, redisNowMs } from '../timing.ts';
 import {
   AUDIT_QUEUE,
   backoffStrategy,
@@ -196,7 +188,7 @@ async function afterFault(stopped: StoppedJob): Promise<JobReport> {
   const facts = { err: error, jobId: job.id };
   if (fault === 'no-answer') {
     // The pump adds another one as soon as it sees the outboxes, so that this one keeps no place until they answer.
-    logger.warn(facts, 'sink: the outboxes gave no answer, events wait in them');
+    logger.warn(facts, 'sink: outboxes could not be read, events wait in them');
     return NOTHING;
   }
   if (fault === 'unavailable') {

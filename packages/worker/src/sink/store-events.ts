@@ -2,8 +2,8 @@ import { classifyDbError, type Queryable } from '@spillway/db';
 import type { Job } from 'bullmq';
 import { AUDIT_QUEUE, type AuditJobData } from '../audit-queue.ts';
 import { isUnmigrated } from '../logger.ts';
-import { TimeoutError } from '../timing.ts';
-import { drainOutboxes, type OutboxSource, type StoredPage } from './drain-outboxes.ts';
+import { isReplyError, TimeoutError } from '../timing.ts';
+import { drainOutboxes, type OutboxSource, type StoredPage, UnreadOutboxesError } from './drain-outboxes.ts';
 import type { WriteLimits } from './event-writer.ts';
 import type { WriteReport } from './write-entries.ts';
 
@@ -66,17 +66,12 @@ function sum(one: JobReport, other: JobReport): JobReport {
   };
 }
 
-/** Why a job stopped: outboxes without an answer, a command that Redis refused, a Postgres that can't take rows, or a fault of ours. */
+/** Why a job stopped: outboxes without an answer or, while others were read, with an error; a command that Redis refused, a Postgres that can't take rows, or a fault of ours. */
 export type JobFault = 'no-answer' | 'refused' | 'unavailable' | 'ours';
 
 /** What an error of {@link storeEvents} comes from. */
 export function faultOf(error: unknown): JobFault {
-  if (error instanceof TimeoutError) return 'no-answer';
+  if (error instanceof TimeoutError || error instanceof UnreadOutboxesError) return 'no-answer';
   if (isReplyError(error)) return 'refused';
   return classifyDbError(error) === 'unavailable' || isUnmigrated(error) ? 'unavailable' : 'ours';
-}
-
-/** Whether Redis answered, and with an error. */
-export function isReplyError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'ReplyError';
 }
