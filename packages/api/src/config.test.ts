@@ -115,6 +115,14 @@ describe('readConfig', () => {
     expect(() => readServerConfig({ ...urls, [variable]: '' })).not.toThrow();
   });
 
+  it.each([
+    [{ PORT: '9000', METRICS_PORT: '9000' }, 'METRICS_PORT must be another port than PORT, got "9000"'],
+    [{ PORT: '9000', WORKER_HTTP_PORT: '9000' }, 'WORKER_HTTP_PORT must be another port than PORT and METRICS_PORT'],
+    [{ METRICS_PORT: '9000', WORKER_HTTP_PORT: '9000' }, 'WORKER_HTTP_PORT must be another port'],
+  ])('names the port that comes twice in %j', (ports, message) => {
+    expect(() => readConfig({ ...urls, SPILLWAY_WORKER: 'inside', ...ports })).toThrow(message);
+  });
+
   it('hears of a PgBouncer', () => {
     expect(readConfig({ ...urls, DATABASE_SERVER: 'pgbouncer' }).databaseServer).toBe('pgbouncer');
   });

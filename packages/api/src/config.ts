@@ -14,7 +14,8 @@ export interface ApiConfig extends ApiVariables {
  */
 export function readConfig(env: Environment): ApiConfig {
   const variables = readApiVariables(env);
-  return { ...variables, worker: variables.workerInside ? readWorkerInside(env) : undefined };
+  const { workerInside, port, metricsPort } = variables;
+  return { ...variables, worker: workerInside ? readWorkerInside(env, [port, metricsPort]) : undefined };
 }
 
 /** The servers that the settings name, by the variables that name them. */

@@ -98,5 +98,6 @@ try {
   const isTold = [ConfigError, ListenError, PolicyFileError, ServerRefusedError].some((each) => error instanceof each);
   if (!(isTold && error instanceof Error)) throw error;
   console.error(error.message);
-  process.exitCode = 1;
+  // What was opened by then would keep the process running.
+  process.exit(1);
 }

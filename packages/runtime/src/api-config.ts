@@ -173,9 +173,11 @@ export function readApiVariables(env: Environment): ApiVariables {
 }
 
 function serverConfig(variables: z.output<typeof serverVariables>): ServerConfig {
+  const { PORT: port, METRICS_PORT: metricsPort } = variables;
+  if (metricsPort === port) throw new ConfigError('METRICS_PORT', 'another port than PORT', String(metricsPort));
   return {
-    port: variables.PORT,
-    metricsPort: variables.METRICS_PORT,
+    port,
+    metricsPort,
     host: variables.HOST,
     shards: variables.SPILLWAY_SHARDS,
     namespace: variables.SPILLWAY_NAMESPACE,

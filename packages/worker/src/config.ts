@@ -115,11 +115,15 @@ export function readConfig(env: Environment): WorkerConfig {
 /**
  * The same of a worker inside the API, which connects to Postgres as `WORKER_DATABASE_URL` says where that is set: the user that
  * the API's routes connect as needs no right to store rows.
+ * @param taken ports of the API
  * @throws {ConfigError} for the first variable that is missing or wrong.
  */
-export function readConfigInside(env: Environment): WorkerConfig {
+export function readConfigInside(env: Environment, taken: readonly (number | undefined)[]): WorkerConfig {
   const { WORKER_DATABASE_URL } = readEnvironment(z.object({ WORKER_DATABASE_URL: postgresUrl.optional() }), env);
-  return readConfig(WORKER_DATABASE_URL === undefined ? env : { ...env, DATABASE_URL: WORKER_DATABASE_URL });
+  const config = readConfig(WORKER_DATABASE_URL === undefined ? env : { ...env, DATABASE_URL: WORKER_DATABASE_URL });
+  const port = config.http?.port;
+  if (port === undefined || !taken.includes(port)) return config;
+  throw new ConfigError('WORKER_HTTP_PORT', 'another port than PORT and METRICS_PORT', String(port));
 }
 
 /** The servers that the settings name, by the variables that name them. */
@@ -131,6 +135,15 @@ export function serversOf(config: WorkerConfig): Readonly<Record<string, ServerA
     DATABASE_URL: { url: config.databaseUrl, kind: config.databaseServer },
     MAINTENANCE_DATABASE_URL: { url: config.maintenanceDatabaseUrl, kind: maintenance },
   };
+}
+
+/**
+ * What an error of the health server's address says, naming the variable; other errors as they are.
+ */
+export function addressError({ http }: WorkerConfig, error: unknown): unknown {
+  if (http === undefined || !(error instanceof Error) || Reflect.get(error, 'syscall') !== 'listen') return error;
+  const expected = `a port that this process can listen to on ${http.host} (${String(Reflect.get(error, 'code'))})`;
+  return new ConfigError('WORKER_HTTP_PORT', expected, String(http.port));
 }
 
 /** A webhook without a signature can be forged by any client. */

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { createPool } from '@spillway/db';
 import { livePolicies } from '@spillway/limiter';
 import { type PolicyFile, takeFile } from '@spillway/runtime/file';
-import type { WorkerConfig } from './config.ts';
+import { addressError, type WorkerConfig } from './config.ts';
 import type { WorkerLogger } from './logger.ts';
 import { startMaintenance } from './start-maintenance.ts';
 import { startWorker } from './start-worker.ts';
@@ -64,7 +64,7 @@ function openPools(config: WorkerConfig, logger: WorkerLogger): Pools {
  * Runs all that a worker's process does, in this process: a process of its own, or one that serves the API too. Opens its own
  * connections; neither Redis nor Postgres has to be up. Any number of processes may.
  *
- * Rejects with Node's error if the address of its health server is not available; nothing is left open then.
+ * @throws {ConfigError} if the address of its health server is not available; nothing is left open then.
  */
 export async function runWorker({ config, logger, file, telemetry = false }: RunWorkerOptions): Promise<RunningWorker> {
   const pools = openPools(config, logger);
@@ -86,7 +86,7 @@ export async function runWorker({ config, logger, file, telemetry = false }: Run
     ...(config.webhook === undefined ? {} : { webhook: config.webhook }),
   }).catch(async (error: unknown) => {
     await endPools();
-    throw error;
+    throw addressError(config, error);
   });
   const worker = startWorker({
     redis: config.redisUrl,

@@ -57,6 +57,14 @@ it.each([
   for (const each of found) expect(each).toContain(variable);
 });
 
+it('fails for a port that comes twice', async () => {
+  expect(await failures({ PORT: '9000', METRICS_PORT: '9000' })).toContainEqual(
+    expect.stringContaining('METRICS_PORT'),
+  );
+  const inside = { SPILLWAY_WORKER: 'inside', PORT: '9000', WORKER_HTTP_PORT: '9000' };
+  expect(await failures(inside)).toContainEqual(expect.stringContaining('WORKER_HTTP_PORT must be another port'));
+});
+
 it('says all that is wrong with the variables of a program', async () => {
   const [first] = await failures({ PORT: 'http', HOST: 'not a host' });
   expect(first).toMatch(/PORT must be .*; HOST must be/u);

@@ -27,7 +27,7 @@ export async function checkVariables(env: Environment): Promise<VariablesFinding
   const worker = attempt('variables of the worker', () => readWorkerConfig(env));
   const api = attempt('variables of the API', () => readApiVariables(env));
   const inside = attempt('variables of the worker inside the API', () =>
-    api.value?.workerInside === true ? readWorkerInside(env) : undefined,
+    api.value?.workerInside === true ? readWorkerInside(env, [api.value.port, api.value.metricsPort]) : undefined,
   );
   const servers: Record<string, ServerAddress> = {};
   if (worker.value !== undefined) Object.assign(servers, workerServers(worker.value));
