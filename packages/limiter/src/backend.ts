@@ -37,6 +37,10 @@ export function backendOf(options: BackendOptions): Backend {
     if (redis !== undefined) throw new LimiterInputError('store', 'cannot be used together with redis');
     const useless = OF_REDIS.find((name) => options[name] !== undefined);
     if (useless !== undefined) throw new LimiterInputError(useless, 'has no effect with store: it configures redis');
+    // A breakers' store, or none at all, would fail with the first decision.
+    if (typeof store?.consume !== 'function') {
+      throw new LimiterInputError('store', `must be what memoryStore or httpStore makes, not ${shown(store)}`);
+    }
     return { kind: 'store', store };
   }
   for (const [name, listener] of Object.entries({ onError, onRecovered })) checkListener(name, listener);

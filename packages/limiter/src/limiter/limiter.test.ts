@@ -91,6 +91,8 @@ describe('bad options', () => {
     [{ policies: tiers, shards: 5000 }, 'shards'],
     [{ policies: tiers, outboxCap: 1.5 }, 'outboxCap'],
     [{ policies: tiers, outboxCap: JSON.parse('null') }, 'outboxCap'],
+    [{ policies: tiers, store: JSON.parse('null') }, 'store must be what'],
+    [{ policies: tiers, store: JSON.parse('{}') }, 'store must be what'],
   ])('createLimiter refuses bad settings %#', (options, field) => {
     const make = (): unknown => createLimiter<readonly Policy[]>({ store: memoryStore(), ...options });
     expect(make).toThrow(LimiterInputError);
