@@ -34,6 +34,7 @@ function throughputGoals([own, single, bare]: readonly Throughput[]): readonly G
   if (own === undefined || single === undefined || bare === undefined) return [];
   const common = { better: 'more', noise: 0.2 } as const;
   return [
+    // 100,000 are asked where bare inserts give 120,000, which the share below says; this one tells a machine's own loss.
     { name: 'outbox to rows', measured: own.eventsPerSecond, bound: 50_000, unit: '/s', ...common },
     {
       name: 'outbox to rows, against one job an event',
@@ -45,7 +46,7 @@ function throughputGoals([own, single, bare]: readonly Throughput[]): readonly G
     {
       name: 'outbox to rows, against bare inserts of 500 rows',
       measured: (100 * own.eventsPerSecond) / bare.eventsPerSecond,
-      bound: 50,
+      bound: 80,
       unit: '%',
       ...common,
     },
