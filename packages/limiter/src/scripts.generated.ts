@@ -128,7 +128,8 @@ local function write(w, rule, first, added)
 end
 
 function algorithm.add(w, rule)
-  local cuts = w.blocked > w.at or w.first * 2 >= rule.limit or w.at - w.base >= 549755813888
+  local cut = min(rule.limit / 2, 16 + floor(rule.limit / 16))
+  local cuts = w.blocked > w.at or w.first >= cut or w.at - w.base >= 549755813888
   write(w, rule, cuts and w.first or 0, rule.cost)
 end
 
@@ -482,7 +483,8 @@ end
 `;
 
 const slidingLogCheck = `-- Times after the base, as they are kept: now, the oldest unit and the newest. \`first\`: how many units have left, if any.
-local age, oldest, newest, base, blocked, expires, first
+-- \`cut\`: how many may have left before they are cut off.
+local age, oldest, newest, base, blocked, expires, first, cut
 local size = value and #value or 0
 if size > 22 then
   base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
@@ -497,7 +499,15 @@ if size > 22 then
       else
         -- Units are in order of time: the first that counts is the first that is later than this.
         local cutoff, high = age - window, (size - 18) / 5
-        first = 1
+        first, cut = 1, limit / 2
+        if limit > 36 then
+          cut = limit / 16
+          cut = cut - cut % 1 + 16
+          -- Mostly no more have left.
+          if cut < high then
+            if unpack_at('>I5', value, 19 + 5 * cut) > cutoff then high = cut else first = cut + 1 end
+          end
+        end
         while first < high do
           local middle = (first + high) / 2
           middle = middle - middle % 1
@@ -516,8 +526,7 @@ const slidingLogCommit = `reset = window
 if value then
   bytes = pack('>I5', age)
   if cost > 1 then bytes = string.rep(bytes, cost) end
-  if first and first * 2 >= limit then
-    -- Those that have left are cut off once they are half the limit.
+  if first and first >= cut then
     ttl = text
     bytes = pack('>I6I6I6', base, 0, now + 2 * window) .. string.sub(value, 19 + 5 * first) .. bytes
   elseif expires < now + window then
@@ -1107,7 +1116,7 @@ end
 
 export const batchSlidingLog: LuaScript = {
   name: 'batch-sliding-log',
-  sha1: '60af162f8b2fae88054b60fddff0a7d9bd64a113',
+  sha1: '6bdeaad5f46bd9a06200e9249634a75e6dbfdf5e',
   source: `-- batch.lua: decides a batch of requests by one algorithm. The hot path.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --
@@ -1884,7 +1893,7 @@ return taken
 
 export const group: LuaScript = {
   name: 'group',
-  sha1: 'c178700227f7c504122497c3fd57d6dcca3c32d9',
+  sha1: 'fdae2c1d0dee3f6b00c9e8bb5c949c635c4d6062',
   source: `-- group.lua: decides groups of requests, each request by an algorithm of its own: all of a group are charged, or none.
 -- A shell with the sections of all algorithms (src/algorithms/README.md).
 --
@@ -2235,7 +2244,7 @@ return { before and 1 or 0, listening(), value }
 
 export const loneSlidingLog: LuaScript = {
   name: 'lone-sliding-log',
-  sha1: 'e2249c63871668374d5df82bdbad24c2652ffbed',
+  sha1: '7b437de6f5fd569b1ad941e650f13b1e1945de2b',
   source: `-- lone.lua: decides one request by one algorithm. The hot path when nothing else is under way.
 -- A shell: it becomes a script for each algorithm whose redis.lua has a section @check (src/algorithms/README.md).
 --

@@ -42,30 +42,41 @@ describe.each([
   const limiterOf = (options: PolicyOptions): Limiter =>
     createLimiter({ store: under.store, policies: [definePolicy(options)] });
 
+  it.each([1, 15, 21, 22, 23, 50, 99, 100])('%i of the 100 units of a log leave, later all do', async (gone) => {
+    const limiter = limiterOf({ name: 'p', limit: 100, windowMs: MINUTE, algorithm: 'sliding-log' });
+    for (let unit = 0; unit < 100; unit += 1) {
+      await under.setNow(START + 10 * unit);
+      await limiter.consume('p', 'u');
+    }
+    const first = { at: START + MINUTE + 10 * (gone - 1), left: gone, wait: gone < 100 ? 10 : MINUTE };
+    for (const { at, left, wait } of [first, { at: first.at + MINUTE, left: 100, wait: MINUTE }]) {
+      await under.setNow(at);
+      for (let free = left - 1; free >= 0; free -= 1)
+        expect(await limiter.consume('p', 'u')).toMatchObject({ allowed: true, remaining: free });
+      expect(await limiter.consume('p', 'u')).toMatchObject({ allowed: false, retryAfterMs: wait });
+    }
+  });
+
   it('each answer says when it was decided, by the clock of the store', async () => {
     const limiter: Limiter = createLimiter({
       store: under.store,
       policies: [
         { name: 'p', limit: 10, windowMs: MINUTE },
         { name: 'blocking', limit: 3, windowMs: MINUTE, blockMs: 5 * MINUTE },
-        { name: 'shadow', limit: 2, windowMs: MINUTE, mode: 'shadow' },
       ],
     });
     await limiter.consume('blocking', 'u', { cost: 3 });
-    await limiter.block('shadow', 'u');
     await limiter.block('blocking', 'endless');
     await under.setNow(START + 12_345);
     const answers = [
       ...(await limiter.consumeAll(['p', 'blocking'].map((policy) => ({ policy, subject: 'u' })))).decisions,
       await limiter.consume('p', 'u', { cost: 8 }),
       await limiter.consume('p', 'u', { cost: 8 }),
-      await limiter.consume('shadow', 'u'),
       await limiter.consume('blocking', 'endless'),
       await limiter.peek('p', 'u'),
-      await limiter.penalize('p', 'u'),
       await limiter.reward('p', 'u'),
     ];
-    const reasons = ['withheld', 'blocked', 'allowed', 'limited', 'shadow', 'blocked', 'allowed', 'allowed', 'allowed'];
+    const reasons = ['withheld', 'blocked', 'allowed', 'limited', 'blocked', 'allowed', 'allowed'];
     expect(answers.map(({ reason }) => reason)).toEqual(reasons);
     expect(answers.map(({ decidedAtMs }) => decidedAtMs)).toEqual(reasons.map(() => START + 12_345));
   });

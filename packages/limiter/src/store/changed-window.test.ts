@@ -56,6 +56,26 @@ describe.each([
   });
 
   it.each([
+    [100, 21, 38],
+    [100, 22, 59],
+    [36, 17, 0],
+    [36, 18, 17],
+  ])(
+    'made longer, a log of %i counts %i units again that had left, unless they were cut off',
+    async (limit, gone, left) => {
+      const subject = `log of ${limit} after ${gone}`;
+      const log = limiterOf(under, { limit });
+      await under.setNow(START);
+      await log.consume('p', subject, { cost: gone });
+      await under.setNow(START + 30_000);
+      await log.consume('p', subject, { cost: limit === 100 ? 40 : 18 });
+      await under.setNow(START + MINUTE);
+      expect(await log.consume('p', subject)).toMatchObject({ remaining: limit === 100 ? 59 : 17 });
+      expect((await limiterOf(under, { limit, windowMs: HOUR }).peek('p', subject)).remaining).toBe(left);
+    },
+  );
+
+  it.each([
     ['longer', HOUR],
     ['shorter', 4_000],
   ])('keeps the tokens that a bucket has, and refills by the %s one', async (change, windowMs) => {

@@ -5,7 +5,8 @@
 --- @number 0
 --- @check
 -- Times after the base, as they are kept: now, the oldest unit and the newest. `first`: how many units have left, if any.
-local age, oldest, newest, base, blocked, expires, first
+-- `cut`: how many may have left before they are cut off.
+local age, oldest, newest, base, blocked, expires, first, cut
 local size = value and #value or 0
 if size > 22 then
   base, blocked, expires, oldest = unpack_at('>I6I6I6I5', value)
@@ -20,7 +21,15 @@ if size > 22 then
       else
         -- Units are in order of time: the first that counts is the first that is later than this.
         local cutoff, high = age - window, (size - 18) / 5
-        first = 1
+        first, cut = 1, limit / 2
+        if limit > 36 then
+          cut = limit / 16
+          cut = cut - cut % 1 + 16
+          -- Mostly no more have left.
+          if cut < high then
+            if unpack_at('>I5', value, 19 + 5 * cut) > cutoff then high = cut else first = cut + 1 end
+          end
+        end
         while first < high do
           local middle = (first + high) / 2
           middle = middle - middle % 1
@@ -38,8 +47,7 @@ reset = window
 if value then
   bytes = pack('>I5', age)
   if cost > 1 then bytes = string.rep(bytes, cost) end
-  if first and first * 2 >= limit then
-    -- Those that have left are cut off once they are half the limit.
+  if first and first >= cut then
     ttl = text
     bytes = pack('>I6I6I6', base, 0, now + 2 * window) .. string.sub(value, 19 + 5 * first) .. bytes
   elseif expires < now + window then
@@ -117,7 +125,8 @@ local function write(w, rule, first, added)
 end
 
 function algorithm.add(w, rule)
-  local cuts = w.blocked > w.at or w.first * 2 >= rule.limit or w.at - w.base >= 549755813888
+  local cut = min(rule.limit / 2, 16 + floor(rule.limit / 16))
+  local cuts = w.blocked > w.at or w.first >= cut or w.at - w.base >= 549755813888
   write(w, rule, cuts and w.first or 0, rule.cost)
 end
 
