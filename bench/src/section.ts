@@ -27,10 +27,6 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
 /** One part of the benches: it measures, and says what came out as plain data. */
 export interface Section {
   /** As it is called on the command line: lower-case letters and `-`. */
