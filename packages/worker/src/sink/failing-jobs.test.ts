@@ -4,11 +4,12 @@ import { outboxKeys } from '@spillway/redis';
 import { startRedis } from '@spillway/local-servers';
 import { useRedis } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { addBlocks, outboxLength } from '../../test/entries.ts';
 import { recordingLogger, useMigratedPostgres } from '../../test/helpers.ts';
 import { AUDIT_QUEUE, type AuditQueue, backoffStrategy, createAuditQueue } from '../audit-queue.ts';
 import { startWorker } from '../start-worker.ts';
+import { storeEvents } from './store-events.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();
@@ -33,6 +34,11 @@ const faulty = (...subjects: string[]): Queryable => ({
     return postgres.pool.query(text, values);
   },
 });
+
+/** How many blocks' subjects a statement's value holds. */
+function subjectsIn(value: unknown): number {
+  return Buffer.isBuffer(value) ? value.toString('latin1').split('subject-').length - 1 : 0;
+}
 
 /** The job of the only outbox, as if it had failed so often. */
 async function addJob(failures: number): Promise<void> {
@@ -125,4 +131,46 @@ it('an outbox whose key holds another type holds up no other, and is told', asyn
   await redis.client.del(outboxKeys(1).stream);
   await addBlocks(redis.client, 81, 81, 8);
   await expect.poll(rows, patient).toBe(71);
+});
+
+it('a page that takes Postgres too long is tried again as smaller ones', async () => {
+  const slow: Queryable = {
+    async query(text, values) {
+      if (values?.some((value) => subjectsIn(value) > 300) !== true) return postgres.pool.query(text, values);
+      throw Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' });
+    },
+  };
+  await addBlocks(redis.client, 1, 2_000, 1);
+  const sink = { unavailableDelayMs: 20 };
+  const worker = startWorker({ redis: redis.url, pool: slow, shards: 1, logger: recordingLogger(), sink });
+  onTestFinished(() => worker.close());
+  await expect.poll(rows, patient).toBe(2_000);
+});
+
+it('of more outboxes than a job has time for, each has its turn though the first ones never empty', async () => {
+  const outboxes = Array.from({ length: 32 }, (_, shard) => shard);
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const slow: Queryable = {
+    async query(text, values) {
+      vi.advanceTimersByTime(1_001);
+      return postgres.pool.query(text, values);
+    },
+  };
+  const options = {
+    source: { redis: redis.client, batchSize: 16 },
+    pool: slow,
+    limits: { blockRowsPerMinute: null },
+    stop: new AbortController().signal,
+    onPage: () => {},
+  };
+  const job = { id: '1', data: { outboxes }, attemptsMade: 0 };
+  const last = outboxKeys(31).stream;
+  await addBlocks(redis.client, 31, 31, 32);
+  let jobs = 0;
+  for (; jobs < 40 && (await redis.client.xlen(last)) > 0; jobs += 1) {
+    await addBlocks(redis.client, 32 * (jobs + 1), 32 * (jobs + 1) + 15, 32);
+    await storeEvents(job, options);
+  }
+  expect(jobs).toBeLessThan(40);
 });

@@ -5,8 +5,16 @@ import type { WorkerLogger } from '../logger.ts';
 import type { OutboxSource, StoredPage } from './drain-outboxes.ts';
 import type { WriteLimits } from './event-writer.ts';
 import { LagMeter } from './lag-meter.ts';
-import { type AuditJob, faultOf, type JobFault, type JobReport, NOTHING, storeEvents } from './store-events.ts';
-import { isReplyError, withTimeout, repeat, redisNowMs } from '../timing.ts';
+import {
+  type AuditJob,
+  faultOf,
+  type JobFault,
+  type JobReport,
+  NOTHING,
+  PageSize,
+  storeEvents,
+} from './store-events.ts';
+import { isReplyError, TimeoutError, withTimeout, repeat, redisNowMs } from '../timing.ts';
 import {
   AUDIT_QUEUE,
   backoffStrategy,
@@ -23,7 +31,7 @@ import type { JobOutcome, WorkerMetrics } from '../worker-metrics.ts';
 export interface SinkTuning {
   /** Jobs at once; each uses one connection of the pool. @default 2 */
   readonly concurrency?: number;
-  /** Most events that are stored together, up to 5,000. @default 2_000 */
+  /** Most events that are stored together, up to 5,000; fewer while Postgres or Redis takes too long. @default 2_000 */
   readonly batchSize?: number;
   /** How long jobs wait when Postgres can't take them, in ms, before the next try. @default 1_000 */
   readonly unavailableDelayMs?: number;
@@ -125,7 +133,8 @@ export function createSink(options: SinkOptions): Sink {
   const stop = new AbortController();
   void repeat(LAG_INTERVAL_MS, stop.signal, async () => recordLag(meter, pool, connection));
 
-  const from = { source: { ...options.outboxes, batchSize }, pool, limits: writeLimits(options), stop: stop.signal };
+  const page = new PageSize(batchSize);
+  const from = { pool, limits: writeLimits(options), stop: stop.signal };
   const onPage = ({ entries, ...report }: StoredPage): void => {
     meter.committed(entries);
     metrics.stored?.({ events: entries.length, ...report });
@@ -136,11 +145,14 @@ export function createSink(options: SinkOptions): Sink {
     const startedAt = performance.now();
     const end = (outcome: JobOutcome): void => metrics.job?.(outcome, performance.now() - startedAt);
     try {
-      const report = await storeEvents(job, { ...from, onPage });
+      const source = { ...options.outboxes, batchSize: page.size };
+      const report = await storeEvents(job, { ...from, source, onPage });
+      if (report.events > 0) page.fits();
       end('stored');
       return report;
     } catch (error) {
       const fault = faultOf(error);
+      if (fault === 'unavailable' || error instanceof TimeoutError) page.failed();
       end(fault === 'ours' ? 'failed' : 'postponed');
       return afterFault({ fault, error, job, connection, worker, rest, restMs, memory, logger });
     }

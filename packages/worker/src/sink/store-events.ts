@@ -25,6 +25,34 @@ export interface JobReport extends WriteReport {
 /** Of a job that found no events, or nobody to ask for them. */
 export const NOTHING: JobReport = { events: 0, written: 0, duplicates: 0, deadLetters: 0, reusedNumbers: 0 };
 
+/**
+ * How many events are stored together. Fewer while Postgres or Redis takes too long for as many, so that a page that always took too long
+ * is stored in parts.
+ */
+export class PageSize {
+  readonly #most: number;
+  #size: number;
+
+  constructor(most: number) {
+    this.#most = most;
+    this.#size = most;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** A job stored pages of this size. */
+  fits(): void {
+    this.#size = Math.min(this.#most, this.#size + Math.ceil(this.#most / 10));
+  }
+
+  /** A page may have been too large. Not below a 64th: an absent Postgres isn't made to come back by it. */
+  failed(): void {
+    this.#size = Math.max(Math.ceil(this.#most / 64), Math.floor(this.#size / 2));
+  }
+}
+
 /** Where a job's events come from and go to. */
 export interface StoreEventsOptions {
   readonly source: OutboxSource;
@@ -41,19 +69,25 @@ export interface StoreEventsOptions {
  * @throws as `drainOutboxes` does
  */
 export async function storeEvents(
-  { id, data, attemptsMade }: AuditJob,
+  { id, data, attemptsMade }: Pick<AuditJob, 'id' | 'data' | 'attemptsMade'>,
   { source, pool, limits, stop, onPage }: StoreEventsOptions,
 ): Promise<JobReport> {
   const until = performance.now() + JOB_MS;
   const setAside = attemptsMade >= PATIENT_ATTEMPTS;
   const target = { pool, limits: { ...limits, setAside }, sourceJob: `${AUDIT_QUEUE}/${id}` };
   let total = NOTHING;
-  for await (const page of drainOutboxes(data.outboxes, source, target)) {
+  for await (const page of drainOutboxes(fromAnywhere(data.outboxes), source, target)) {
     onPage(page);
     total = sum(total, { events: page.entries.length, ...page });
     if (stop.aborted || performance.now() > until) break;
   }
   return total;
+}
+
+/** From any of them on: a job may end before the last ones, and then not all jobs may end before the same. */
+function fromAnywhere(outboxes: readonly number[]): readonly number[] {
+  const first = Math.floor(Math.random() * outboxes.length);
+  return [...outboxes.slice(first), ...outboxes.slice(0, first)];
 }
 
 function sum(one: JobReport, other: JobReport): JobReport {
@@ -66,7 +100,10 @@ function sum(one: JobReport, other: JobReport): JobReport {
   };
 }
 
-/** Why a job stopped: outboxes without an answer or, while others were read, with an error; a command that Redis refused, a Postgres that can't take rows, or a fault of ours. */
+/**
+ * Why a job stopped: outboxes without an answer or, while others were read, with an error; a command that Redis refused, a Postgres
+ * that can't take rows, or a fault of ours.
+ */
 export type JobFault = 'no-answer' | 'refused' | 'unavailable' | 'ours';
 
 /** What an error of {@link storeEvents} comes from. */
