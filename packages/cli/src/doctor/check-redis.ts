@@ -54,10 +54,12 @@ function farthest(looks: readonly Look[]): number | null {
 
 function checksOf(name: string, info: ReadonlyMap<string, string>): readonly Check[] {
   const version = info.get('redis_version') ?? 'unknown';
+  // Every Valkey says redis_version 7.2.4, the Redis that it is compatible with.
+  const valkey = info.get('valkey_version');
   const policy = info.get('maxmemory_policy') ?? 'unknown';
   const aof = info.get('aof_enabled') === '1';
   return [
-    check(`${name} version`, version, Number.parseFloat(version) >= 6.2, {
+    check(`${name} version`, valkey === undefined ? version : `Valkey ${valkey}`, Number.parseFloat(version) >= 6.2, {
       status: 'fail',
       advice: 'Run Redis 6.2 or later, or Valkey.',
     }),

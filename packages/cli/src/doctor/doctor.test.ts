@@ -52,7 +52,8 @@ it('ends with 4 for a Redis and a Postgres that are too old', async () => {
   expect(version).toHaveLength(6);
   const old = {
     REDIS_URL: await rewritingProxy(servers.redis.url, (answer) =>
-      answer.replace(/redis_version:\d\./u, 'redis_version:5.'),
+      // Without the line by which a Valkey is known.
+      answer.replace(/redis_version:\d\./u, 'redis_version:5.').replace('valkey_version', 'hidden_version'),
     ),
     DATABASE_URL: await rewritingProxy(servers.postgres.url, (answer) => answer.replaceAll(version, '130000')),
   };
@@ -63,6 +64,14 @@ it('ends with 4 for a Redis and a Postgres that are too old', async () => {
       'DATABASE_URL version': ['fail', expect.any(String)],
     },
   });
+});
+
+it('names a Valkey by its own version', async () => {
+  const REDIS_URL = await rewritingProxy(servers.redis.url, (answer) =>
+    answer.replace(/redis_build_id:\w+/u, (line) => 'valkey_version:9.1.2\r\n'.padEnd(line.length, '#')),
+  );
+  const { checks } = await doctor({ REDIS_URL });
+  expect(checks).toMatchObject({ 'REDIS_URL version': ['ok', 'Valkey 9.1.2'] });
 });
 
 it.each([-60, 60])('warns of a Redis whose clock is off by %i s', async (seconds) => {
