@@ -147,22 +147,26 @@ return { string.format('%.0f', current), string.format('%.0f', last), unpack(end
 
 export const release: LuaScript = {
   name: 'release',
-  sha1: 'ff92013a354ea1f9236802af175f8e48c9671ad0',
+  sha1: '524a378d2cf8f0a31042f674d4915aac916dda4c',
   source: `-- release.lua: takes stored entries out of a shard's outbox.
 --
 -- KEYS   [1] the outbox stream
--- ARGV   [1] the id of the last entry that was stored: those before it were stored too
+-- ARGV   [1] the id of the last entry that was stored: those before it were stored too,
+--        [2] its last value
 -- Reply  how many entries were taken out
 -- Events none
 --
 -- Entries are added at one end and taken out at the other. So while the last one is
 -- there, those before it are what was read with it, or the rest of that. When it is gone
 -- another worker was faster, or Redis was emptied or replaced: what lies there then was
--- not read, and its ids may be lower where a clock stepped back.
+-- not read, and its ids may be lower where a clock is behind. An entry that has its id by
+-- chance says something else.
 
-if redis.call('XDEL', KEYS[1], ARGV[1]) == 0 then
+local last = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+if not last or last[2][#last[2]] ~= ARGV[2] then
   return 0
 end
+redis.call('XDEL', KEYS[1], ARGV[1])
 return 1 + redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[1])
 `,
 };

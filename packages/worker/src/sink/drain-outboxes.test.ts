@@ -29,7 +29,7 @@ describe('release', () => {
     for (const id of ids) await redis.client.xadd(stream, id, 'n', id);
   };
   const left = async (): Promise<string[]> => (await redis.client.xrange(stream, '-', '+')).map(([id]) => id);
-  const releaseTo = async (id: string): Promise<number> => release.run(redis.client, [stream], [id]);
+  const releaseTo = async (id: string, value = id): Promise<number> => release.run(redis.client, [stream], [id, value]);
 
   it('takes out the entry and all before it, and is harmless the second time', async () => {
     await add('1-0', '1-1', '2-0', '3-0');
@@ -54,9 +54,15 @@ describe('release', () => {
     expect(await left()).toEqual(['4-0', '4-1']);
   });
 
+  it('touches nothing when another event has that id, in a Redis that took the place of the one that was read', async () => {
+    await add('4-0', '5-0', '6-0');
+    expect(await releaseTo('5-0', 'another event')).toBe(0);
+    expect(await left()).toEqual(['4-0', '5-0', '6-0']);
+  });
+
   it('empties a long outbox in one call', async () => {
     await Promise.all(Array.from({ length: 5_000 }, (_, index) => redis.client.xadd(stream, `1-${index + 1}`, 'n', 1)));
-    expect(await releaseTo('1-5000')).toBe(5_000);
+    expect(await releaseTo('1-5000', '1')).toBe(5_000);
     expect(await left()).toEqual([]);
   });
 });
@@ -103,6 +109,19 @@ describe('drainOutboxes', () => {
     await addBlocks(redis.client, 11, 260, 1);
     expect(await drained([0, 1])).toEqual([55, 50, 50, 50, 50, 5]);
     expect(await outboxLength(redis.client, 2)).toBe(0);
+  });
+
+  it('takes out entries of other writers, whatever bytes they are', async () => {
+    const { stream } = outboxKeys(0);
+    await addBlocks(redis.client, 1, 1, 1);
+    await redis.client.xadd(stream, '*', Buffer.from([0xff, 0x00]), Buffer.from([0xc3, 0x28, 0xfe]));
+    const target: RowTarget = { pool: postgres.pool, limits: { blockRowsPerMinute: null }, sourceJob: 'test' };
+    const reports = [];
+    for await (const { written, deadLetters } of drainOutboxes([0], { redis: redis.client, batchSize: 10 }, target)) {
+      reports.push({ written, deadLetters });
+    }
+    expect(reports).toEqual([{ written: 1, deadLetters: 1 }]);
+    expect(await redis.client.xlen(stream)).toBe(0);
   });
 
   it('takes nothing out that was not stored', async () => {

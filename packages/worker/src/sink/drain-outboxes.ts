@@ -1,12 +1,12 @@
 import type { Queryable } from '@spillway/db';
-import { call, defineScript, outboxKeys, type RedisClient, type RedisScript } from '@spillway/redis';
+import { call, defineScript, EncodedArgument, outboxKeys, type RedisClient, type RedisScript } from '@spillway/redis';
 import type { AuditEntry } from '../outbox.ts';
 import * as lua from '../scripts.generated.ts';
 import { withTimeout } from '../timing.ts';
 import type { WriteLimits } from './event-writer.ts';
 import { writeEntries, type WriteReport } from './write-entries.ts';
 
-/** Takes entries out of an outbox, up to the one with this id; replies how many. */
+/** Takes entries out of an outbox, up to the one with this id and last value; replies how many. */
 export const release: RedisScript<number> = defineScript(lua.release, Number);
 
 /** Most outboxes that one page has entries of. */
@@ -56,7 +56,12 @@ export class UnreadOutboxesError extends Error {
 
 /** The oldest entries of some outboxes. */
 interface Page {
-  readonly byOutbox: readonly (readonly AuditEntry[])[];
+  readonly read: readonly {
+    readonly shard: number;
+    readonly entries: readonly AuditEntry[];
+    /** What takes them out, undefined where there are none. */
+    readonly last: readonly EncodedArgument[] | undefined;
+  }[];
   /** Those that could be read, if one of them may hold more than was read; else none. */
   readonly full: readonly number[];
   readonly unread: readonly { readonly shard: number; readonly error: unknown }[];
@@ -82,14 +87,14 @@ export async function* drainOutboxes(
     const full: (readonly number[])[] = [];
     for (const some of left) {
       const page = await readPage(some, source);
-      const { byOutbox } = page;
+      const byOutbox = page.read.map(({ entries }) => entries);
       unread.push(...page.unread);
       for (const entries of byOutbox) onRead?.(entries);
       const entries = byOutbox.flat();
       if (entries.length === 0) continue;
       if (page.full.length > 0) full.push(page.full);
       const report = await inSpan(entries, async () => writeEntries(pool, sourceJob, entries, limits));
-      await withTimeout(ANSWER_MS, releasePage(redis, byOutbox, namespace));
+      await withTimeout(ANSWER_MS, releasePage(redis, page.read, namespace));
       yield { ...report, entries };
     }
     left = full;
@@ -113,7 +118,7 @@ async function readPage(outboxes: readonly number[], { redis, namespace, batchSi
     outboxes.map(async (shard) => {
       const { stream } = outboxKeys(shard, namespace);
       const reply = await withTimeout(ANSWER_MS, call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', count], stream));
-      return { shard, entries: decodeEntries(shard, reply) };
+      return { shard, entries: decodeEntries(shard, reply), last: lastOf(reply) };
     }),
   );
   const read = reads.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
@@ -122,14 +127,14 @@ async function readPage(outboxes: readonly number[], { redis, namespace, batchSi
   );
   if (read.length === 0) throw unread[0]?.error;
   const isFull = read.some(({ entries }) => entries.length >= count);
-  return { byOutbox: read.map(({ entries }) => entries), full: isFull ? read.map(({ shard }) => shard) : [], unread };
+  return { read, full: isFull ? read.map(({ shard }) => shard) : [], unread };
 }
 
-async function releasePage(redis: RedisClient, byOutbox: Page['byOutbox'], namespace: string): Promise<void> {
+async function releasePage(redis: RedisClient, read: Page['read'], namespace: string): Promise<void> {
   await Promise.all(
-    byOutbox.map(async (entries) => {
-      const last = entries.at(-1);
-      if (last !== undefined) await release.run(redis, [outboxKeys(last[0], namespace).stream], [last[1]]);
+    read.map(async ({ shard, last }) => {
+      if (last === undefined) return;
+      await release.run(redis, [outboxKeys(shard, namespace).stream], last);
     }),
   );
 }
@@ -150,6 +155,17 @@ export function decodeEntries(shard: number, reply: unknown): AuditEntry[] {
     ]);
   }
   return entries;
+}
+
+/** What the release asks for: the id of the last entry and its last value, as they came, since bytes may be no text. */
+function lastOf(reply: unknown): readonly EncodedArgument[] | undefined {
+  const [id, fields] = list(list(reply).at(-1));
+  const value = list(fields).at(-1);
+  return id === undefined ? undefined : [id, value].map((part) => new EncodedArgument(bytes(part)));
+}
+
+function bytes(value: unknown): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(String(value));
 }
 
 function list(value: unknown): readonly unknown[] {
