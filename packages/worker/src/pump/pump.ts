@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { MAX_SHARDS } from '@spillway/redis';
 import { Cluster, type Redis } from 'ioredis';
 import { OutboxJob, runPumpLoop } from './pump-loop.ts';
@@ -52,6 +53,8 @@ export function createPump(options: PumpOptions): Pump {
   const shards = wholeNumber('shards', options.shards, 1, MAX_SHARDS);
 
   const stop = new AbortController();
+  // Each lane listens while it pauses: Node warns of more than ten as of a leak.
+  setMaxListeners(shards + 1, stop.signal);
   const waiter = redis instanceof Cluster ? undefined : redis.duplicate({ connectionName: 'spillway-pump-wait' });
   // The pump's own connection leads to the same server and warns: this one may not use up the lines that a fault has.
   waiter?.on('error', (error: Error) => logger.debug({ err: error }, 'pump: Redis connection'));
