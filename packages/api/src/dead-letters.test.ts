@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { insertDeadLetter, withJobLock } from '@spillway/db';
+import { insertDeadLetters, withJobLock } from '@spillway/db';
 import { useRedis } from '@spillway/local-servers/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { queuesOf, useApi, workersOf } from '../test/use-api.ts';
@@ -47,7 +47,7 @@ function letters(api: ReturnType<typeof useApi>) {
       for (let seq = 1; seq <= count; seq += 1) {
         const id = randomUUID();
         ids.push(id);
-        await insertDeadLetter(api.pool, { id, sourceJob, reason: 'was refused', payload: more ?? payload(seq) });
+        await insertDeadLetters(api.pool, [{ id, sourceJob, reason: 'was refused', payload: more ?? payload(seq) }]);
       }
     },
     stored: async (): Promise<number> => (await api.pool.query('SELECT FROM rate_limits_v2')).rowCount ?? 0,

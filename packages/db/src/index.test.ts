@@ -53,7 +53,7 @@ test('exports exactly these values', () => {
     'insertBreakerEvents',
     'insertChange',
     'insertChanges',
-    'insertDeadLetter',
+    'insertDeadLetters',
     'insertGaps',
     'insertMetrics',
     'inspectArchives',

@@ -160,7 +160,7 @@ export { decodePayload } from './trail/dead-letters.ts';
 export {
   type DeadLetter,
   type DeadLetterSelection,
-  insertDeadLetter,
+  insertDeadLetters,
   listDeadLetters,
   type ListDeadLettersOptions,
   markReplayed,

@@ -1,4 +1,4 @@
-import { createPool, insertDeadLetter, migrate } from '@spillway/db';
+import { createPool, insertDeadLetters, migrate } from '@spillway/db';
 import { useLogins, usePostgres, useRedis, documentedRedisUser } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it, onTestFinished, describe } from 'vitest';
@@ -68,12 +68,14 @@ describe('roles of Postgres', () => {
   it('looks at itself, opens alerts and runs every job as maintenance', async () => {
     const pool = await poolOf('spillway_maintenance');
     const logger = recordingLogger();
-    await insertDeadLetter(postgres.pool, {
-      id: '00000000-0000-8000-8000-000000000001',
-      sourceJob: 'audit/1',
-      reason: 'r',
-      payload: {},
-    });
+    await insertDeadLetters(postgres.pool, [
+      {
+        id: '00000000-0000-8000-8000-000000000001',
+        sourceJob: 'audit/1',
+        reason: 'r',
+        payload: {},
+      },
+    ]);
     const maintenance = await startMaintenance({
       redis: redis.url,
       pool,

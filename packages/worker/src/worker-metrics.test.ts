@@ -1,4 +1,4 @@
-import { insertDeadLetter, migrate } from '@spillway/db';
+import { insertDeadLetters, migrate } from '@spillway/db';
 import { usePostgres, useRedis } from '@spillway/local-servers/testing';
 import { outboxKeys } from '@spillway/redis';
 import { afterEach, expect, it } from 'vitest';
@@ -46,12 +46,14 @@ const lines = (...wanted: (string | RegExp)[]): unknown =>
 it('shows the backlog and its age, drops and dead letters, then what the worker did with them', async () => {
   await addBlocks(redis.client, 1, 40, SHARDS);
   await redis.client.hset(outboxKeys(0).head, 'dropped', 7);
-  await insertDeadLetter(postgres.pool, {
-    id: '00000000-0000-8000-8000-000000000001',
-    sourceJob: 'audit/1',
-    reason: 'no such column',
-    payload: {},
-  });
+  await insertDeadLetters(postgres.pool, [
+    {
+      id: '00000000-0000-8000-8000-000000000001',
+      sourceJob: 'audit/1',
+      reason: 'no such column',
+      payload: {},
+    },
+  ]);
   const { scrape, work } = await start();
   await expect
     .poll(scrape, { timeout: 10_000 })

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   type BreakerEventRow,
   insertBreakerEvents,
-  insertDeadLetter,
+  insertDeadLetters,
   readTrailHealth,
   upsertBlocks,
 } from '@spillway/db';
@@ -114,7 +114,7 @@ it('archival runs can be filtered by job, table, status and run', async () => {
 });
 
 it('dead letters and gaps can be filtered by what is done about them', async () => {
-  await insertDeadLetter(api.pool, { id: randomUUID(), sourceJob: 'audit', reason: 'bad', payload: { a: 1 } });
+  await insertDeadLetters(api.pool, [{ id: randomUUID(), sourceJob: 'audit', reason: 'bad', payload: { a: 1 } }]);
   expect((await page('/v1/audit/dead-letters?waiting=true')).rows).toMatchObject([{ payload: { a: 1 } }]);
   expect((await page('/v1/audit/dead-letters?waiting=false')).rows).toEqual([]);
   await api.pool.query(`INSERT INTO spillway.audit_gaps (id, kind) VALUES (gen_random_uuid(), 'missing')`);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { createBreakers, memoryStore } from '@spillway/breaker';
-import { insertDeadLetter } from '@spillway/db';
+import { insertDeadLetters } from '@spillway/db';
 import { generateApi } from 'swagger-typescript-api';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { useRedis } from '@spillway/local-servers/testing';
@@ -201,7 +201,7 @@ async function callAll(call: (tag: string, operation: string, ...args: unknown[]
   const gap = '6f1b0a52-7c0e-4f3a-9d2b-0123456789ab';
   await api.pool.query(`INSERT INTO spillway.audit_gaps (id, kind) VALUES ($1, 'missing')`, [gap]);
   await call('audit', 'resolveGap', gap, { note: 'looked into' });
-  await insertDeadLetter(api.pool, { id: gap, sourceJob: 'audit', reason: 'no such mode', payload: {} });
+  await insertDeadLetters(api.pool, [{ id: gap, sourceJob: 'audit', reason: 'no such mode', payload: {} }]);
   expect(await call('audit', 'getDeadLetter', gap)).toMatchObject({ reason: 'no such mode' });
   expect(await call('audit', 'replayDeadLetters', { ids: [gap] })).toMatchObject({ details: { refused: 1 } });
   await call('audit', 'listArchivalRuns', { status: 'completed' });

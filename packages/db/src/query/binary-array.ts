@@ -9,8 +9,8 @@
 export interface ArrayElement {
   /** The type's number in every Postgres. */
   readonly oid: number;
-  /** Most bytes of a value that isn't null. */
-  readonly size: (value: unknown) => number;
+  /** Most bytes of a value that isn't null: the same for all, or for each its own. */
+  readonly size: number | ((value: unknown) => number);
   /**
    * Writes a value's bytes at `at` and gives their number.
    * @throws {InvalidValueError} for a value that the type doesn't hold.
@@ -51,7 +51,7 @@ const elements: Readonly<Record<string, ArrayElement>> = {
   },
   uuid: {
     oid: 2950,
-    size: () => 16,
+    size: 16,
     write(_, value, at, bytes) {
       if (typeof value !== 'string' || value.length !== UUID_LENGTH) throw new InvalidValueError('uuid', value);
       let [end, invalid] = [at, 0];
@@ -72,7 +72,7 @@ const elements: Readonly<Record<string, ArrayElement>> = {
   },
   integer: {
     oid: 23,
-    size: () => 4,
+    size: 4,
     write(to, value, at) {
       if (!isWhole(value) || value > INT4_MAX || value < -INT4_MAX - 1) throw new InvalidValueError('integer', value);
       to.setInt32(at, value);
@@ -81,7 +81,7 @@ const elements: Readonly<Record<string, ArrayElement>> = {
   },
   bigint: {
     oid: 20,
-    size: () => 8,
+    size: 8,
     write(to, value, at) {
       if (!isWhole(value)) throw new InvalidValueError('bigint', value);
       const high = Math.floor(value / 2 ** 32);
@@ -92,7 +92,7 @@ const elements: Readonly<Record<string, ArrayElement>> = {
   },
   float8: {
     oid: 701,
-    size: () => 8,
+    size: 8,
     write(to, value, at) {
       if (typeof value !== 'number') throw new InvalidValueError('float8', value);
       to.setFloat64(at, value);
@@ -111,8 +111,7 @@ export function elementOf(type: string): ArrayElement | undefined {
  * @throws {InvalidValueError} for a value that the type doesn't hold.
  */
 export function binaryArray({ oid, size, write }: ArrayElement, values: readonly unknown[]): Buffer {
-  let most = HEADER;
-  for (const value of values) most += LENGTH + (value === null ? 0 : size(value));
+  const most = HEADER + LENGTH * values.length + sizeOf(size, values);
   const bytes = Buffer.allocUnsafe(most);
   const to = new DataView(bytes.buffer, bytes.byteOffset, most);
   let [at, nulls] = [HEADER, 0];
@@ -124,6 +123,13 @@ export function binaryArray({ oid, size, write }: ArrayElement, values: readonly
   }
   [1, nulls, oid, values.length, 1].forEach((field, index) => to.setInt32(LENGTH * index, field));
   return bytes.subarray(0, at);
+}
+
+function sizeOf(size: ArrayElement['size'], values: readonly unknown[]): number {
+  if (typeof size === 'number') return size * values.length;
+  let most = 0;
+  for (const value of values) most += value === null ? 0 : size(value);
+  return most;
 }
 
 /** Bytes of an element's length, and of what comes before the first element. */

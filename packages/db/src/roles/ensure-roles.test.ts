@@ -9,7 +9,7 @@ import { cleanUpRows } from '../cleanup/clean-up-rows.ts';
 import { migrate } from '../migrate/migrate.ts';
 import { ensurePartitions } from '../partitions/ensure-partitions.ts';
 import { retirePartitions } from '../partitions/retire-partitions.ts';
-import { insertDeadLetter } from '../trail/dead-letters.ts';
+import { insertDeadLetters } from '../trail/dead-letters.ts';
 import { insertGaps, upsertOutages, type GapRow } from '../trail/gaps.ts';
 import { blockRow, breakerEventRow, noonMs, useDatabase } from '../../test/use-database.ts';
 import { tablePrivileges } from './privileges.ts';
@@ -46,12 +46,14 @@ async function fillTrail(): Promise<void> {
   await upsertBlocks(database.pool, [blockRow()]);
   await insertBreakerEvents(database.pool, [breakerEventRow()]);
   await insertGaps(database.pool, [gap()]);
-  await insertDeadLetter(database.pool, {
-    id: '22222222-2222-8222-8222-222222222222',
-    sourceJob: 'audit/1',
-    reason: 'r',
-    payload: {},
-  });
+  await insertDeadLetters(database.pool, [
+    {
+      id: '22222222-2222-8222-8222-222222222222',
+      sourceJob: 'audit/1',
+      reason: 'r',
+      payload: {},
+    },
+  ]);
 }
 
 test('every table has its line in the list of privileges', async () => {
@@ -109,8 +111,8 @@ describe('the writer', () => {
       expect(await upsertOutages(client, [gap({ detail: { reports: 2 } })])).toBe(1);
       expect(await upsertOutages(client, [gap({ detail: { reports: 1 } })])).toBe(0);
       const letter = { id: '33333333-3333-8333-8333-333333333333', sourceJob: 'audit/1', reason: 'r', payload: {} };
-      expect(await insertDeadLetter(client, letter)).toBe(true);
-      expect(await insertDeadLetter(client, letter)).toBe(false);
+      expect(await insertDeadLetters(client, [letter])).toBe(1);
+      expect(await insertDeadLetters(client, [letter])).toBe(0);
       const metric = {
         metricName: 'm',
         metricValue: 1,

@@ -19,11 +19,17 @@ export type StoredDeadLetter = Readonly<
   Omit<typeof auditDeadLetters.$inferSelect, 'outboxShard' | 'outboxEpoch' | 'outboxSeq'>
 >;
 
-/** Stores a refused event; false when it is there already. `decodePayload` gives the payload back after reading. */
-export async function insertDeadLetter(db: Queryable, letter: DeadLetter): Promise<boolean> {
-  const { rowCount } = await typed(db)
-    .insert(auditDeadLetters)
-    .values({
+/** Letters of one statement, which has seven parameters for each. */
+const LETTERS_AT_ONCE = 500;
+
+/**
+ * Stores refused events, one statement after the other; returns how many were not there already.
+ * `decodePayload` gives a payload back after reading.
+ */
+export async function insertDeadLetters(db: Queryable, letters: readonly DeadLetter[]): Promise<number> {
+  let added = 0;
+  for (let from = 0; from < letters.length; from += LETTERS_AT_ONCE) {
+    const rows = letters.slice(from, from + LETTERS_AT_ONCE).map((letter) => ({
       id: letter.id,
       sourceJob: storable(letter.sourceJob),
       reason: storable(letter.reason),
@@ -31,9 +37,11 @@ export async function insertDeadLetter(db: Queryable, letter: DeadLetter): Promi
       outboxShard: letter.outbox?.shard,
       outboxEpoch: letter.outbox?.epoch,
       outboxSeq: letter.outbox?.seq,
-    })
-    .onConflictDoNothing({ target: id });
-  return rowCount === 1;
+    }));
+    const { rowCount } = await typed(db).insert(auditDeadLetters).values(rows).onConflictDoNothing({ target: id });
+    added += rowCount ?? 0;
+  }
+  return added;
 }
 
 /** Postgres text can't hold U+0000. The last resort must not fail for the reason of the first failure. */

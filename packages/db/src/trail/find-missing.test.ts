@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { blockRow, useDatabase } from '../../test/use-database.ts';
-import { insertDeadLetter } from './dead-letters.ts';
+import { insertDeadLetters } from './dead-letters.ts';
 import { findMissing, listEpochs, moveWatermarks } from './find-missing.ts';
 import { insertGaps } from './gaps.ts';
 import { noteStored } from './outbox-epochs.ts';
@@ -105,8 +105,8 @@ test('reads the numbers above the watermark and no others, however many rows the
 
 test('a dead letter counts as found, replayed or not, and its payload is not read', async () => {
   const outbox = { shard: 1, epoch: 1, seq: 2 };
-  await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'j', reason: 'r', payload: 1, outbox });
-  await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'j', reason: 'r', payload: {} });
+  await insertDeadLetters(database.pool, [{ id: randomUUID(), sourceJob: 'j', reason: 'r', payload: 1, outbox }]);
+  await insertDeadLetters(database.pool, [{ id: randomUUID(), sourceJob: 'j', reason: 'r', payload: {} }]);
   const bounds = [{ shard: 1, epoch: 1, high: 3 }];
   const lost = [1, 3].map((seq) => ({ shard: 1, epoch: 1, fromSeq: seq, toSeq: seq }));
   expect(await findMissing(database.pool, bounds)).toEqual(lost);

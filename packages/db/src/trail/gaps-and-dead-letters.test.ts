@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { expect, test, describe } from 'vitest';
 import { noonMs, useDatabase } from '../../test/use-database.ts';
 import { type GapRow, insertGaps, upsertOutages } from './gaps.ts';
-import { type DeadLetter, insertDeadLetter, decodePayload } from './dead-letters.ts';
+import { type DeadLetter, insertDeadLetters, decodePayload } from './dead-letters.ts';
 
 function gapRow(overrides: Partial<GapRow> = {}): GapRow {
   return {
@@ -94,7 +94,7 @@ describe('dead letters', () => {
 
   test('stores the event with the reason, readable in psql', async () => {
     const dead = letter();
-    expect(await insertDeadLetter(database.pool, dead)).toBe(true);
+    expect(await insertDeadLetters(database.pool, [dead])).toBe(1);
     expect((await database.pool.query('SELECT * FROM spillway.audit_dead_letters')).rows).toEqual([
       {
         id: dead.id,
@@ -112,8 +112,8 @@ describe('dead letters', () => {
 
   test('takes an event once', async () => {
     const dead = letter();
-    expect(await insertDeadLetter(database.pool, dead)).toBe(true);
-    expect(await insertDeadLetter(database.pool, { ...dead, reason: 'again' })).toBe(false);
+    expect(await insertDeadLetters(database.pool, [dead])).toBe(1);
+    expect(await insertDeadLetters(database.pool, [{ ...dead, reason: 'again' }])).toBe(0);
   });
 
   test.each([
@@ -127,13 +127,13 @@ describe('dead letters', () => {
     ['an array', [1, ['two', { three: 3 }]]],
   ])('gives back a payload with %s as it was', async (_, payload) => {
     const dead = letter({ payload });
-    expect(await insertDeadLetter(database.pool, dead)).toBe(true);
+    expect(await insertDeadLetters(database.pool, [dead])).toBe(1);
     expect(decodePayload(await storedPayload(dead.id))).toEqual(payload);
   });
 
   test('takes a reason that quotes what Postgres refused', async () => {
     const dead = letter({ reason: 'bad text: a\0b' });
-    await insertDeadLetter(database.pool, dead);
+    await insertDeadLetters(database.pool, [dead]);
     const { rows } = await database.pool.query('SELECT reason FROM spillway.audit_dead_letters');
     expect(rows).toEqual([{ reason: 'bad text: a\uFFFDb' }]);
   });

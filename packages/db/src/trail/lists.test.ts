@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { blockRow, breakerEventRow, noonMs, useDatabase } from '../../test/use-database.ts';
-import { insertDeadLetter, listDeadLetters } from './dead-letters.ts';
+import { insertDeadLetters, listDeadLetters } from './dead-letters.ts';
 import type { Page } from '../query/keyset-page.ts';
 import { listGaps } from './gaps.ts';
 import { withConnection } from '../connection.ts';
@@ -100,8 +100,8 @@ test('listArchivalRuns filters by job, table, status and run', async () => {
 
 test('listDeadLetters tells the waiting from the replayed and gives payloads back whole', async () => {
   const payload = { text: 'a\u0000b' };
-  await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'audit', reason: 'bad', payload });
-  await insertDeadLetter(database.pool, { id: randomUUID(), sourceJob: 'other', reason: 'bad', payload: 1 });
+  await insertDeadLetters(database.pool, [{ id: randomUUID(), sourceJob: 'audit', reason: 'bad', payload }]);
+  await insertDeadLetters(database.pool, [{ id: randomUUID(), sourceJob: 'other', reason: 'bad', payload: 1 }]);
   await database.pool.query(`UPDATE spillway.audit_dead_letters SET replayed_at = now() WHERE source_job = 'other'`);
   const waiting = await listDeadLetters(database.pool, { waiting: true });
   expect(waiting.rows).toMatchObject([{ sourceJob: 'audit', payload, replayedAtMs: null }]);

@@ -1,4 +1,4 @@
-import { noteStored, type Queryable, type StoredStretch, insertDeadLetter } from '@spillway/db';
+import { noteStored, type Queryable, type StoredStretch, insertDeadLetters } from '@spillway/db';
 import { parseOutboxEntry, type OutboxEvent, outboxFields } from '@spillway/redis';
 import { eventBatch, type EventBatch, reasonOf, type Rejection, type WriteLimits } from './event-writer.ts';
 import { type AuditEntry, deterministicUuid, sequenceOf } from '../outbox.ts';
@@ -171,17 +171,12 @@ export async function keepDeadLetters(
   sourceJob: string,
   rejections: readonly Rejection[],
 ): Promise<void> {
-  await Promise.all(
-    rejections.map(async ({ entry, reason }) => {
+  await insertDeadLetters(
+    db,
+    rejections.map(({ entry, reason }) => {
       const [shard, entryId, fields] = entry;
       const payload: DeadLetterPayload = { shard, entryId, fields: outboxFields(fields) };
-      await insertDeadLetter(db, {
-        id: deterministicUuid(entry),
-        sourceJob,
-        reason,
-        payload,
-        outbox: sequenceOf(entry),
-      });
+      return { id: deterministicUuid(entry), sourceJob, reason, payload, outbox: sequenceOf(entry) };
     }),
   );
 }
