@@ -108,7 +108,7 @@ describe.each(parts)('%s', (part) => {
       ...env.map(({ name }) => name),
       ...sources.flatMap(({ data, stringData }) => Object.keys(data ?? stringData ?? {})),
     ];
-    const known = part === 'migrate' ? ['DATABASE_URL'] : await variablesOf(`packages/${part}/src/config.ts`);
+    const known = part === 'migrate' ? ['DATABASE_URL'] : await variablesOf(part);
     expect(given.filter((name) => !known.includes(name))).toEqual([]);
     expect(given).toEqual(
       expect.arrayContaining(part === 'migrate' ? ['DATABASE_URL'] : ['DATABASE_URL', 'REDIS_URL']),

@@ -45,7 +45,7 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-it('links the span of a decision to that of the flush and that of the job, over two processes and Redis', async () => {
+it('links the span of a decision to that of the flush within a job, over two processes and Redis', async () => {
   collector = await startCollector();
   const { spans, metrics, text } = collector;
   const shared = {
@@ -81,14 +81,16 @@ it('links the span of a decision to that of the flush and that of the job, over 
   const decision = flush && decisionOf(flush);
   expect(decision).toMatchObject({ service: 'spillway-api', parentSpanId: expect.stringMatching(/^[\da-f]{16}$/u) });
 
-  // BullMQ's own: the job is added within the flush and processed further on in the same trace.
+  // BullMQ's own: the job is added, and processed further on in the same trace, in which its pages are stored.
   const inTrace = (): CollectedSpan[] =>
     spans.filter(({ traceId, spanId }) => traceId === flush?.traceId && spanId !== flush.spanId);
   await expect
     .poll(() => inTrace().map(({ name }) => name), { timeout: 20_000 })
     .toEqual(expect.arrayContaining([expect.stringMatching(/^add /u), expect.stringMatching(/^process /u)]));
   const added = inTrace().find(({ name }) => name.startsWith('add '));
-  expect(added).toMatchObject({ service: 'spillway-worker', parentSpanId: flush?.spanId });
+  const processed = inTrace().find(({ name }) => name.startsWith('process '));
+  expect(processed).toMatchObject({ service: 'spillway-worker', parentSpanId: added?.spanId });
+  expect(flush).toMatchObject({ service: 'spillway-worker', parentSpanId: processed?.spanId });
 
   await expect
     .poll(() => [...metrics], { timeout: 20_000 })

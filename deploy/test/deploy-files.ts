@@ -32,12 +32,20 @@ export async function deployFiles(folder: string, ending: string): Promise<strin
     .map((file) => `${folder}/${file}`);
 }
 
-/** The variables that a package's `config.ts`, and nothing else, reads. */
-export async function variablesOf(config: string): Promise<string[]> {
-  const source = await readFile(`${repository}${config}`, 'utf8');
+/** Where each program reads its variables, and the OpenTelemetry of both. */
+const configs: Readonly<Record<string, string>> = {
+  api: 'packages/runtime/src/api-config.ts',
+  worker: 'packages/worker/src/config.ts',
+  telemetry: 'packages/runtime/src/telemetry.ts',
+};
+
+/** The variables that the API, the worker or their telemetry reads. */
+export async function variablesOf(part: string): Promise<string[]> {
+  const source = await readFile(`${repository}${configs[part] ?? part}`, 'utf8');
   const found = [...source.matchAll(/^\s+([A-Z][A-Z\d_]+): /gmu)].flatMap(([, name]) =>
     name === undefined ? [] : [name],
   );
+  if (found.length === 0) throw new Error(`${part} reads no variable`);
   return [...new Set(found)];
 }
 

@@ -112,6 +112,10 @@ export function readConfig(env: Environment): WorkerConfig {
   };
 }
 
+const insideVariables = z.object({
+  WORKER_DATABASE_URL: postgresUrl.optional(),
+});
+
 /**
  * The same of a worker inside the API, which connects to Postgres as `WORKER_DATABASE_URL` says where that is set: the user that
  * the API's routes connect as needs no right to store rows.
@@ -119,7 +123,7 @@ export function readConfig(env: Environment): WorkerConfig {
  * @throws {ConfigError} for the first variable that is missing or wrong.
  */
 export function readConfigInside(env: Environment, taken: readonly (number | undefined)[]): WorkerConfig {
-  const { WORKER_DATABASE_URL } = readEnvironment(z.object({ WORKER_DATABASE_URL: postgresUrl.optional() }), env);
+  const { WORKER_DATABASE_URL } = readEnvironment(insideVariables, env);
   const config = readConfig(WORKER_DATABASE_URL === undefined ? env : { ...env, DATABASE_URL: WORKER_DATABASE_URL });
   const port = config.http?.port;
   if (port === undefined || !taken.includes(port)) return config;
