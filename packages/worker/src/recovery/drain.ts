@@ -2,12 +2,12 @@ import { type Queryable, classifyDbError } from '@spillway/db';
 import { call, DEFAULT_SHARDS, MAX_SHARDS, outboxKeys } from '@spillway/redis';
 import { beginEpoch } from '../pump/epoch-watch.ts';
 import { type SinkTuning, writeLimits } from '../sink/sink.ts';
-import { withTimeout } from '../timing.ts';
+import { TimeoutError, withTimeout } from '../timing.ts';
 import { checkedNamespace, wholeNumber, connect, type RedisSource } from '../options.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkerLogger } from '../logger.ts';
 import type { WriteLimits } from '../sink/event-writer.ts';
-import { drainOutboxes, type OutboxSource } from '../sink/drain-outboxes.ts';
+import { drainOutboxes, type OutboxSource, PageSize } from '../sink/drain-outboxes.ts';
 import type { MemoryWatch } from '../audit-queue.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 
@@ -42,9 +42,6 @@ export interface DrainReport {
   readonly complete: boolean;
 }
 
-/** Most entries that are stored together. */
-const BATCH_SIZE = 2_000;
-
 /**
  * Moves the events that wait in Redis into Postgres, in one pass of at most `budgetMs`, without a queue: for a route, a cron job, a
  * test, or a deployment without a worker. An event leaves Redis once it is stored, and one that is stored twice is one row,
@@ -75,9 +72,10 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   /** Rejects when the budget is over, with what kept the servers from answering if that is known. */
   const inTime = async <T>(work: Promise<T>): Promise<T> => withTimeout(Math.max(1, left()), work);
 
+  const page = new PageSize();
   /** Whether the outboxes are empty, or nearly so: what comes meanwhile is the next pass'. */
   async function pass(): Promise<boolean> {
-    const source = { redis, namespace, batchSize: BATCH_SIZE };
+    const source = { redis, namespace, batchSize: page.size };
     const pages = drainOutboxes(all, source, { pool, limits, sourceJob: 'outbox' });
     for (;;) {
       const { value: stored, done } = await inTime(pages.next());
@@ -99,7 +97,7 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
     await inTime(
       Promise.all(all.map(async (shard) => beginEpoch.run(redis, [outboxKeys(shard, namespace).head], [0, 0]))),
     );
-    const complete = left() > 0 && (await pass());
+    const complete = left() > 0 && (await smallerIfNeeded(page, left, pass));
     return { ...report, complete };
   } catch (error) {
     // What took too long is told only when nothing was achieved: a pass that ran out of its budget is none that failed.
@@ -107,6 +105,24 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
     return { ...report, complete: false };
   } finally {
     redis.disconnect();
+  }
+}
+
+/** Whether it may be that a page was too large for the time that a server had for it. */
+function isTooMuch(error: unknown): boolean {
+  return error instanceof TimeoutError || classifyDbError(error) === 'unavailable';
+}
+
+/** Passes with smaller and smaller pages while these may be what takes too long. */
+async function smallerIfNeeded(page: PageSize, left: () => number, pass: () => Promise<boolean>): Promise<boolean> {
+  for (;;) {
+    try {
+      return await pass();
+    } catch (error) {
+      const { size } = page;
+      page.failed();
+      if (!isTooMuch(error) || page.size === size || left() <= 0) throw error;
+    }
   }
 }
 
@@ -142,11 +158,14 @@ export function startDrain(options: FullRedisDrainOptions): { close(): Promise<v
 
 async function drainWhileFull(options: FullRedisDrainOptions, stop: AbortSignal): Promise<void> {
   const { memory, logger } = options;
+  const page = new PageSize();
   while (!stop.aborted) {
     let moved = 0;
     try {
-      if (memory.isFull()) moved = await drainOnce(options, stop);
+      if (memory.isFull()) moved = await drainOnce(options, page, stop);
+      if (moved > 0) page.fits();
     } catch (error) {
+      if (isTooMuch(error)) page.failed();
       if (!memory.sees(error)) {
         const unavailable = classifyDbError(error) === 'unavailable';
         const what = unavailable ? 'Postgres is unavailable, events wait' : 'events could not be stored, they wait';
@@ -159,10 +178,11 @@ async function drainWhileFull(options: FullRedisDrainOptions, stop: AbortSignal)
 
 async function drainOnce(
   { outboxes, shards, pool, metrics, limits }: FullRedisDrainOptions,
+  page: PageSize,
   stop: AbortSignal,
 ): Promise<number> {
   const all = Array.from({ length: shards }, (_, shard) => shard);
-  const source = { ...outboxes, batchSize: BATCH_SIZE };
+  const source = { ...outboxes, batchSize: page.size };
   let moved = 0;
   for await (const { entries, ...stored } of drainOutboxes(all, source, { pool, limits, sourceJob: 'outbox' })) {
     metrics.stored?.({ events: entries.length, ...stored });

@@ -15,6 +15,37 @@ const OUTBOXES_PER_PAGE = 16;
 /** A Redis that takes longer to answer, in ms, is not waited for: its entries stay where they are. */
 const ANSWER_MS = 2_000;
 
+/** Most events that are stored together, unless it is said. */
+export const DEFAULT_BATCH_SIZE = 2_000;
+
+/**
+ * How many events are stored together. Fewer while Postgres or Redis takes too long for as many, so that a page that always took too long
+ * is stored in parts.
+ */
+export class PageSize {
+  readonly #most: number;
+  #size: number;
+
+  constructor(most: number = DEFAULT_BATCH_SIZE) {
+    this.#most = most;
+    this.#size = most;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Pages of this size were stored. */
+  fits(): void {
+    this.#size = Math.min(this.#most, this.#size + Math.ceil(this.#most / 10));
+  }
+
+  /** A page may have been too large. Not below a 64th: an absent Postgres isn't made to come back by it. */
+  failed(): void {
+    this.#size = Math.max(Math.ceil(this.#most / 64), Math.floor(this.#size / 2));
+  }
+}
+
 /** Where events are read, and how. */
 export interface OutboxSource {
   /** The Redis of the limiters. None of these commands waits in it. */

@@ -8,7 +8,9 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { addBlocks, outboxLength } from '../../test/entries.ts';
 import { recordingLogger, useMigratedPostgres } from '../../test/helpers.ts';
 import { AUDIT_QUEUE, type AuditQueue, backoffStrategy, createAuditQueue } from '../audit-queue.ts';
+import { drain } from '../recovery/drain.ts';
 import { startWorker } from '../start-worker.ts';
+import type { SinkTuning } from './sink.ts';
 import { storeEvents } from './store-events.ts';
 
 const redis = useRedis();
@@ -46,8 +48,9 @@ async function addJob(failures: number): Promise<void> {
   await redis.client.hset(`{spillway}:${AUDIT_QUEUE}:${id}`, 'atm', failures);
 }
 
-function start(pool: Queryable): void {
-  const worker = startWorker({ redis: redis.url, pool, shards: 1, logger: recordingLogger(), pump: { lingerMs: 10 } });
+function start(pool: Queryable, sink: SinkTuning = {}): void {
+  const options = { redis: redis.url, pool, shards: 1, logger: recordingLogger(), pump: { lingerMs: 10 }, sink };
+  const worker = startWorker(options);
   onTestFinished(() => worker.close());
 }
 
@@ -133,18 +136,31 @@ it('an outbox whose key holds another type holds up no other, and is told', asyn
   await expect.poll(rows, patient).toBe(71);
 });
 
-it('a page that takes Postgres too long is tried again as smaller ones', async () => {
+describe('a page that takes Postgres too long is tried again as smaller ones', () => {
   const slow: Queryable = {
     async query(text, values) {
       if (values?.some((value) => subjectsIn(value) > 300) !== true) return postgres.pool.query(text, values);
       throw Object.assign(new Error('canceling statement due to statement timeout'), { code: '57014' });
     },
   };
-  await addBlocks(redis.client, 1, 2_000, 1);
-  const sink = { unavailableDelayMs: 20 };
-  const worker = startWorker({ redis: redis.url, pool: slow, shards: 1, logger: recordingLogger(), sink });
-  onTestFinished(() => worker.close());
-  await expect.poll(rows, patient).toBe(2_000);
+  beforeEach(async () => addBlocks(redis.client, 1, 2_000, 1));
+
+  it('by a job', async () => {
+    start(slow, { unavailableDelayMs: 20 });
+    await expect.poll(rows, patient).toBe(2_000);
+  });
+
+  it('by a pass of drain', async () => {
+    expect(await drain({ redis: redis.url, pool: slow, shards: 1 })).toMatchObject({ events: 2_000, complete: true });
+    expect(await rows()).toBe(2_000);
+  });
+
+  it('while Redis is full', async () => {
+    await redis.client.config('SET', 'maxmemory', '1', 'maxmemory-policy', 'noeviction');
+    onTestFinished(async () => void (await redis.client.config('SET', 'maxmemory', '0')));
+    start(slow, { unavailableDelayMs: 20 });
+    await expect.poll(rows, patient).toBe(2_000);
+  });
 });
 
 it('of more outboxes than a job has time for, each has its turn though the first ones never empty', async () => {

@@ -2,18 +2,10 @@ import { type Queryable, recordMetrics } from '@spillway/db';
 import { Worker, type WorkerOptions as BullOptions, type Telemetry } from 'bullmq';
 import type { Cluster, Redis } from 'ioredis';
 import type { WorkerLogger } from '../logger.ts';
-import type { OutboxSource, StoredPage } from './drain-outboxes.ts';
+import { DEFAULT_BATCH_SIZE, type OutboxSource, PageSize, type StoredPage } from './drain-outboxes.ts';
 import type { WriteLimits } from './event-writer.ts';
 import { LagMeter } from './lag-meter.ts';
-import {
-  type AuditJob,
-  faultOf,
-  type JobFault,
-  type JobReport,
-  NOTHING,
-  PageSize,
-  storeEvents,
-} from './store-events.ts';
+import { type AuditJob, faultOf, type JobFault, type JobReport, NOTHING, storeEvents } from './store-events.ts';
 import { isReplyError, TimeoutError, withTimeout, repeat, redisNowMs } from '../timing.ts';
 import {
   AUDIT_QUEUE,
@@ -125,7 +117,7 @@ const METRIC_POINTS = 7 * 24 * 60;
 export function createSink(options: SinkOptions): Sink {
   const { connection, prefix = DEFAULT_PREFIX, pool, memory, logger, metrics = {} } = options;
   const concurrency = wholeNumber('concurrency', options.concurrency ?? 2, 1, 1_000);
-  const batchSize = wholeNumber('batchSize', options.batchSize ?? 2_000, 1, 5_000);
+  const batchSize = wholeNumber('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 1, 5_000);
   const lockMs = wholeNumber('lockMs', options.lockMs ?? 5_000, 100, 600_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
 

@@ -25,34 +25,6 @@ export interface JobReport extends WriteReport {
 /** Of a job that found no events, or nobody to ask for them. */
 export const NOTHING: JobReport = { events: 0, written: 0, duplicates: 0, deadLetters: 0, reusedNumbers: 0 };
 
-/**
- * How many events are stored together. Fewer while Postgres or Redis takes too long for as many, so that a page that always took too long
- * is stored in parts.
- */
-export class PageSize {
-  readonly #most: number;
-  #size: number;
-
-  constructor(most: number) {
-    this.#most = most;
-    this.#size = most;
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** A job stored pages of this size. */
-  fits(): void {
-    this.#size = Math.min(this.#most, this.#size + Math.ceil(this.#most / 10));
-  }
-
-  /** A page may have been too large. Not below a 64th: an absent Postgres isn't made to come back by it. */
-  failed(): void {
-    this.#size = Math.max(Math.ceil(this.#most / 64), Math.floor(this.#size / 2));
-  }
-}
-
 /** Where a job's events come from and go to. */
 export interface StoreEventsOptions {
   readonly source: OutboxSource;
