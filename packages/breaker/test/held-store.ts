@@ -1,4 +1,4 @@
-import type { Action, Command, Reply } from '../src/machine/record.ts';
+import { type Action, type Command, type Reply, unknownView } from '../src/machine/record.ts';
 import type { Preset } from '../src/presets/preset.ts';
 import { machineConfig } from '../src/presets/machine-config.ts';
 import { memoryStore } from '../src/store/memory-store.ts';
@@ -61,20 +61,10 @@ export function heldStore(): HeldStore {
 }
 
 function commandOf(action: Action): Command {
-  const known = {
-    kind: 'closed',
-    epoch: 0,
-    sinceMs: 0,
-    untilMs: 0,
-    openings: 0,
-    reason: '',
-    who: '',
-    why: '',
-  } as const;
   return {
     instance: 'other',
     config: machineConfig(preset),
-    known: { ...known, alertUntilMs: 0, nowMs: 0, seeded: false },
+    known: unknownView,
     random: 0,
     action,
   };

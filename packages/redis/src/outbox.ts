@@ -25,7 +25,7 @@ export interface OutboxEvent {
 }
 
 /**
- * A stream entry as `XREADGROUP` gives it: its id, then names and values in turn. Those of an event are packed as
+ * A stream entry as `XRANGE` gives it: its id, then names and values in turn. Those of an event are packed as
  * `outbox_emit` writes them, one field `e` with a JSON list, or lie there one by one, as a dead letter keeps them.
  */
 export type RawEntry = readonly [id: string, fields: readonly string[]];

@@ -32,7 +32,7 @@ export interface RunWorkerOptions {
 /** The whole of a worker: trail, schedules, monitor and its connections. */
 export interface RunningWorker {
   /**
-   * Hands over what was read, ends after the batches at hand, and disconnects; within `shutdownTimeoutMs` and a quarter of a
+   * Stores what was read, ends after the batches at hand, and disconnects; within `shutdownTimeoutMs` and a quarter of a
    * second. What is not finished by then is in Redis for the next worker. Never rejects.
    */
   close(): Promise<void>;

@@ -102,7 +102,7 @@ export interface NearLimitFacts {
   readonly action?: string;
 }
 
-/** A `near_limit` event, as the limiter's script writes it and as it travels in a job. */
+/** A `near_limit` event, as the limiter's script writes it. */
 export function nearLimitEntry(facts: NearLimitFacts): AuditEntry {
   const { seq, shard = 0, epoch = T0, remaining = '20', action = 'upload' } = facts;
   const fields = { type: 'near_limit', epoch, seq, at: T0 + seq, limit: 100, remaining };

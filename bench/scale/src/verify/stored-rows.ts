@@ -1,6 +1,5 @@
 import { DEFAULT_SHARDS, outboxKeys } from '@spillway/redis';
 import { openRedis } from '@spillway/redis/ioredis';
-import { createAuditQueue } from '@spillway/worker';
 import type { Cluster, Redis } from 'ioredis';
 import { Client } from 'pg';
 import { wait } from '../run-context.ts';
@@ -60,23 +59,20 @@ async function count(client: Client, table: string): Promise<number> {
 async function awaitArrival({ redisUrl }: Stack, signal: AbortSignal): Promise<number> {
   const patient = { maxRetriesPerRequest: null } as const;
   const redis = openRedis(redisUrl, { server: patient, cluster: { redisOptions: patient } });
-  const queue = createAuditQueue({ connection: redis, onError: () => undefined });
   const end = performance.now() + ARRIVAL_MS;
   try {
     for (;;) {
-      const left = await countEvents(redis, queue);
+      const left = await countEvents(redis);
       if (left === 0 || performance.now() > end) return left;
       await wait(POLL_MS, signal);
     }
   } finally {
-    await queue.close();
     redis.disconnect();
   }
 }
 
-async function countEvents(redis: Redis | Cluster, queue: ReturnType<typeof createAuditQueue>): Promise<number> {
+async function countEvents(redis: Redis | Cluster): Promise<number> {
   const streams = Array.from({ length: DEFAULT_SHARDS }, (_, shard) => outboxKeys(shard).stream);
   const lengths = await Promise.all(streams.map((stream) => redis.xlen(stream)));
-  const jobs = await queue.getJobCounts('waiting', 'active', 'delayed', 'failed');
-  return [...lengths, ...Object.values(jobs)].reduce((sum, each) => sum + each, 0);
+  return lengths.reduce((sum, each) => sum + each, 0);
 }
