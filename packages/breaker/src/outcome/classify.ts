@@ -103,25 +103,33 @@ function failed(error: unknown): Outcome {
   return failure(errorText(error), linksOf(error).some(isTimeout) ? 'timeout' : 'error');
 }
 
-/** An HTTP answer, or what supabase-js and its like give in its place: `{ data, error, status }`. */
+/**
+ * An HTTP answer, or what clients give in its place: openapi-fetch `{ error, response }`, supabase-js and its like
+ * `{ data, error, status }`.
+ */
 function ofGiven(result: object, bounds: WaitBounds): Outcome {
   const status = answerStatus(result);
   if (status !== undefined) {
     return ofAnswer(status, [member(result, 'headers'), member(result, 'rawHeaders')], bounds);
   }
+  const response = member(result, 'response');
+  const inside = typeof response === 'object' && response !== null ? answerStatus(response) : undefined;
+  if (inside !== undefined) return ofAnswer(inside, [member(response, 'headers')], bounds);
   const error = member(result, 'error');
   if (typeof error !== 'object' || error === null || member(result, 'data') === undefined) return success;
-  return ofReported(error, member(result, 'status'), bounds);
+  return ofReported(error, member(result, 'status'), member(result, 'headers'), bounds);
 }
 
-/** Names of errors that Supabase's clients report where no answer came. */
-const UNREACHED = /(?:Fetch|Relay|Unknown)Error$/;
+/** Names of errors that Supabase's clients and Resend's report where no answer came. */
+const UNREACHED = /(?:Fetch|Relay|Unknown)Error$|^application_error$/;
 
 /** An error that was reported and not thrown. */
-function ofReported(error: object, status: unknown, bounds: WaitBounds): Outcome {
+function ofReported(error: object, status: unknown, headers: unknown, bounds: WaitBounds): Outcome {
   const text = errorText(error);
-  const answerHas = httpStatus(status);
-  if (answerHas !== undefined && answerHas >= 400) return ofAnswer(answerHas, [], bounds, `HTTP ${answerHas}: ${text}`);
+  // Resend's has its status in the error, and its headers beside it.
+  const answerHas = httpStatus(status) ?? (headers === undefined ? undefined : httpStatus(member(error, 'statusCode')));
+  if (answerHas !== undefined && answerHas >= 400)
+    return ofAnswer(answerHas, [headers], bounds, `HTTP ${answerHas}: ${text}`);
   // supabase-js says 0 where no answer came, and puts the error's name in front of its message.
   const inWords = textMember(error, 'message');
   if (status === 0 && inWords.startsWith('AbortError')) return neutral;

@@ -159,7 +159,7 @@ export function linksOf(error: unknown): readonly unknown[] {
 }
 
 function below(error: unknown): unknown {
-  for (const key of ['cause', 'lastError', 'originalError', 'networkError']) {
+  for (const key of ['cause', 'lastError', 'originalError', 'original', 'nativeError', 'networkError']) {
     const found = member(error, key) ?? undefined;
     if (found !== undefined) return found;
   }

@@ -60,12 +60,17 @@ export function ofQuota(waitMs: number | undefined, { quotaMs }: WaitBounds, mes
 }
 
 /** The time that an answer asks to wait, in whole ms, capped; undefined when none of its headers says. */
-export function waitOf(sources: readonly unknown[], { maxRetryAfterMs }: WaitBounds): number | undefined {
+export function waitOf(sources: readonly unknown[], bounds: WaitBounds): number | undefined {
   for (const headers of sources) {
     const waitMs = retryAfterMs((name) => headerOf(headers, name));
-    if (waitMs !== undefined) return Math.min(Math.ceil(waitMs), maxRetryAfterMs);
+    if (waitMs !== undefined) return believed(waitMs, bounds);
   }
   return undefined;
+}
+
+/** A wait that a dependency asks for, in whole ms, capped. */
+export function believed(waitMs: number, { maxRetryAfterMs }: WaitBounds): number {
+  return Math.min(Math.ceil(waitMs), maxRetryAfterMs);
 }
 
 /** Most entries of a plain object that are looked through. */
@@ -120,18 +125,44 @@ function textOf(value: unknown): string | undefined {
 /**
  * How long an HTTP answer asks its client to wait, in ms from now; undefined when it doesn't say, or not in a way that
  * can be read. `Retry-After` is seconds or an HTTP date (RFC 9110, 10.2.3); a date is compared with the answer's own `Date`
- * where there is one, since the two clocks may differ. `retry-after-ms` is what some AI providers send for finer steps.
+ * where there is one, since the two clocks may differ. `retry-after-ms` is what some AI providers send for finer steps, and
+ * `x-ms-retry-after-ms` Azure. GitHub and others say instead that nothing is left, and when their quota begins again.
  */
 export function retryAfterMs(header: (name: string) => string | undefined): number | undefined {
-  const fine = header('retry-after-ms')?.trim();
-  if (fine !== undefined && /^\d+(?:\.\d+)?$/.test(fine)) return Number(fine);
-  const value = header('retry-after')?.trim();
-  if (value === undefined) return undefined;
-  if (/^\d+(?:\.\d+)?$/.test(value)) return Number(value) * 1000;
-  const until = httpDate(value);
-  if (until === undefined) return undefined;
-  const now = httpDate(header('date') ?? '') ?? Date.now();
-  return Math.max(0, until - now);
+  const fine = plainNumber(header('retry-after-ms')) ?? plainNumber(header('x-ms-retry-after-ms'));
+  if (fine !== undefined) return fine;
+  const value = header('retry-after');
+  if (value === undefined) return untilReset(header);
+  const seconds = plainNumber(value);
+  if (seconds !== undefined) return seconds * 1_000;
+  const until = httpDate(value.trim());
+  return until === undefined ? undefined : Math.max(0, until - nowOf(header));
+}
+
+/** Whole or decimal, without sign or exponent; undefined: something else. */
+function plainNumber(text: string | undefined): number | undefined {
+  const trimmed = text?.trim();
+  return trimmed !== undefined && /^\d+(?:\.\d+)?$/.test(trimmed) ? Number(trimmed) : undefined;
+}
+
+/** The answer's own clock, or else ours: epoch ms. */
+function nowOf(header: (name: string) => string | undefined): number {
+  return httpDate(header('date') ?? '') ?? Date.now();
+}
+
+const EPOCH_SECONDS = 1e9;
+const EPOCH_MS = 1e12;
+
+/** The wait for a new quota where the old one is used up. `…-reset` is a time in epoch seconds or ms, or seconds from now. */
+function untilReset(header: (name: string) => string | undefined): number | undefined {
+  for (const prefix of ['x-ratelimit', 'x-rate-limit']) {
+    if (plainNumber(header(`${prefix}-remaining`)) !== 0) continue;
+    const reset = plainNumber(header(`${prefix}-reset`));
+    if (reset === undefined) continue;
+    if (reset < EPOCH_SECONDS) return reset * 1_000;
+    return Math.max(0, (reset < EPOCH_MS ? reset * 1_000 : reset) - nowOf(header));
+  }
+  return undefined;
 }
 
 /** Only the three forms of HTTP: `Date.parse` alone would take nearly anything, `-5` too. */

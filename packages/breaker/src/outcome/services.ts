@@ -3,7 +3,7 @@
  * whether the request was wrong or the server is unwell; without a reader a missing file would count as an outage.
  */
 import { member, textMember } from './error-text.ts';
-import { failure, ofQuota, type Reader } from './http.ts';
+import { believed, failure, httpStatus, ofAnswer, ofQuota, type Reader } from './http.ts';
 import { answered, neutral } from './outcome.ts';
 
 /** Object stores whose clients keep the code of S3 or Azure and drop the status, as MinIO's does. */
@@ -84,9 +84,13 @@ const MSSQL_FAILURES = new Set([4060, 10_928, 10_929, 18_401, 18_456, 40_197, 40
 /** Oracle: constraints, missing and wrong values. */
 const ORACLE_ANSWERS = new Set([1, 1400, 1403, 1407, 1438, 1722, 2290, 2291, 2292, 12_899]);
 
+/** Node's SQLite gives numbers, whose low byte tells: too big, constraint, mismatch, range. */
+const SQLITE_ANSWERS = new Set([18, 19, 20, 25]);
+
 /** Numbers of their own: mysql2, tedious and mssql, oracledb; and SQLite's codes. */
 export const ofNumberedSql: Reader = (error, _, text) => {
   const code = textMember(error, 'code');
+  if (code === 'ERR_SQLITE_ERROR' && SQLITE_ANSWERS.has(Number(member(error, 'errcode')) & 0xff)) return answered;
   if (/^SQLITE_(?:CONSTRAINT|MISMATCH|RANGE|TOOBIG)/.test(code)) return answered;
   if (ORACLE_ANSWERS.has(Number(member(error, 'errorNum')))) return answered;
   if (textMember(error, 'sqlState') !== '') {
@@ -98,6 +102,63 @@ export const ofNumberedSql: Reader = (error, _, text) => {
   const severity = member(error, 'class');
   if (code !== 'EREQUEST' || typeof severity !== 'number') return undefined;
   return severity > 16 || MSSQL_FAILURES.has(Number(member(error, 'number'))) ? failure(text, 'error') : answered;
+};
+
+/** Object mappers: what they refuse before the database is asked, and records that they did not find. */
+const MAPPER_ANSWERS = new Set([
+  'DocumentNotFoundError',
+  'EntityNotFoundError',
+  'SequelizeEmptyResultError',
+  'SequelizeOptimisticLockError',
+  'SequelizeValidationError',
+]);
+
+export const ofMapper: Reader = (error) => {
+  const name = textMember(error, 'name');
+  // Mongoose's, by more than a name that others have too.
+  const isMongoose =
+    (name === 'ValidationError' && member(error, '_message') !== undefined) ||
+    (name === 'CastError' && member(error, 'kind') !== undefined);
+  return isMongoose || MAPPER_ANSWERS.has(name) ? answered : undefined;
+};
+
+/** What Redis says of a command that was wrong. Others (LOADING, OOM, READONLY, NOAUTH, …) are its own state. */
+const REDIS_ANSWERS =
+  /^(?:(?:WRONGTYPE|BUSYKEY|BUSYGROUP|NOGROUP|NOSCRIPT|EXECABORT|INVALIDOBJ|UNKILLABLE|CROSSSLOT)\b|ERR (?:syntax|value|wrong number|unknown (?:command|subcommand)|index|invalid|no such key|increment|min or max|Protocol))/;
+
+export const ofRedis: Reader = (error) =>
+  /^(?:ReplyError|SimpleError|ErrorReply)$/.test(textMember(error, 'name')) &&
+  REDIS_ANSWERS.test(textMember(error, 'message'))
+    ? answered
+    : undefined;
+
+const SLACK_FAILURES = /^(?:fatal_error|internal_error|service_unavailable|request_timeout)$/;
+
+/** Slack's client: `ok: false` beside a status of 200, and its own code for a 429. Its other errors have a status or an original one. */
+export const ofSlack: Reader = (error, bounds, text) => {
+  const code = textMember(error, 'code');
+  if (code === 'slack_webapi_rate_limited_error') {
+    const seconds = member(error, 'retryAfter');
+    const waitMs = typeof seconds === 'number' && seconds >= 0 ? believed(seconds * 1_000, bounds) : undefined;
+    return ofQuota(waitMs, bounds, text);
+  }
+  if (code !== 'slack_webapi_platform_error') return undefined;
+  const word = textMember(member(error, 'data'), 'error');
+  if (/^rate_?limited$/.test(word)) return ofQuota(undefined, bounds, text);
+  return SLACK_FAILURES.test(word) ? failure(text, 'error') : answered;
+};
+
+/** Telegram's bots: a status and a wait of its answer's body, in the error (grammY) or under `response` (Telegraf and others). */
+export const ofTelegram: Reader = (error, bounds, text) => {
+  const response = member(error, 'response');
+  for (const place of [error, response, member(response, 'body')]) {
+    const status = httpStatus(member(place, 'error_code'));
+    if (status === undefined || status < 400) continue;
+    const seconds = member(member(place, 'parameters'), 'retry_after');
+    const headers = typeof seconds === 'number' ? { 'retry-after': seconds } : undefined;
+    return ofAnswer(status, [headers], bounds, `HTTP ${status}: ${text}`);
+  }
+  return undefined;
 };
 
 /** Firebase, admin and browser: `auth/user-not-found`. */

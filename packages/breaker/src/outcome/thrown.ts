@@ -6,7 +6,19 @@ import { CircuitOpenError } from '../errors.ts';
 import { errorText, isInstance, linksOf, member, textMember } from './error-text.ts';
 import { failure, httpStatus, ofAnswer, ofQuota, type Reader, type WaitBounds, waitOf } from './http.ts';
 import { answered, neutral, type Outcome } from './outcome.ts';
-import { ofDirectory, ofFileServer, ofFirebase, ofGraphql, ofMongo, ofNumberedSql, ofStore } from './services.ts';
+import {
+  ofDirectory,
+  ofFileServer,
+  ofFirebase,
+  ofGraphql,
+  ofMapper,
+  ofMongo,
+  ofNumberedSql,
+  ofRedis,
+  ofSlack,
+  ofStore,
+  ofTelegram,
+} from './services.ts';
 
 const TIMEOUT_NAMES = new Set(['TimeoutError', 'TaskCancelledError', 'RequestTimeout', 'RequestTimeoutException']);
 const TIMEOUT_CODES = new Set([
@@ -133,7 +145,8 @@ const ofSql: Reader = (error, _, text) => {
   if (isPostgrest && textMember(error, 'code').startsWith('PGRST')) {
     return POSTGREST_FAILURES.test(textMember(error, 'code')) ? failure(text, 'error') : answered;
   }
-  const state = isPostgres ? textMember(error, 'code') : textMember(error, 'sqlState');
+  // Bun's client has a code of its own, and the SQLSTATE where others have the system's number.
+  const state = isPostgres ? textMember(error, 'errno') || textMember(error, 'code') : textMember(error, 'sqlState');
   if (!/^[\dA-Z]{5}$/.test(state)) return undefined;
   if (SQL_TIMEOUTS.has(state)) return failure(text, 'timeout');
   return SQL_FAILURES.test(state) ? failure(text, 'error') : answered;
@@ -199,6 +212,8 @@ const ofHttp: Reader = (error, bounds, text) => {
     member(member(error, 'context'), 'status'),
     member(member(error, 'data'), 'httpStatus'),
     member(member(error, 'meta'), 'statusCode'),
+    member(member(error, 'output'), 'statusCode'),
+    member(error, 'status_code'),
     member(error, 'httpStatus'),
     member(error, 'httpStatusCode'),
     typeof code === 'number' ? code : undefined,
@@ -215,6 +230,10 @@ const READERS: readonly Reader[] = [
   ofNumberedSql,
   ofSql,
   ofSmtp,
+  ofSlack,
+  ofTelegram,
+  ofRedis,
+  ofMapper,
   ofMongo,
   ofFileServer,
   ofDirectory,
