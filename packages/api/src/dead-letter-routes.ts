@@ -17,37 +17,26 @@ import {
   why,
 } from './openapi/fields.ts';
 import { json, jsonBody, problemResponses } from './openapi/responses.ts';
-import { LATEST_MS, next, outboxColumns, pageQuery, rowSchema, timeQuery } from './openapi/rows.ts';
+import { LATEST_MS, outboxColumns, rowSchema, timeQuery, listRoute } from './openapi/rows.ts';
 import { problemException, unknownThingProblem } from './problems.ts';
-import { readBody } from './read-body.ts';
 
 const letter = rowSchema(auditDeadLetters, outboxColumns, {}).openapi('DeadLetter');
 
 /** `GET /v1/audit/dead-letters`: events that Postgres refused, newest first; and one of them. */
 export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const list = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/audit/dead-letters',
     tags: ['audit'],
     operationId: 'listDeadLetters',
     summary: 'Events that Postgres refused, newest first',
     ...guard('read'),
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        sourceJob: boundedText(128).optional(),
-        waiting: queryBoolean().optional().openapi({ description: 'true: not replayed yet; false: replayed.' }),
-      }),
+    filters: {
+      ...timeQuery,
+      sourceJob: boundedText(128).optional(),
+      waiting: queryBoolean().optional().openapi({ description: 'true: not replayed yet; false: replayed.' }),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(letter), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(list, async (context) => {
-    const page = await listDeadLetters(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    row: letter,
+    find: async (query) => listDeadLetters(db, query),
   });
   const one = createRoute({
     method: 'get',
@@ -57,7 +46,7 @@ export function deadLetterRoutes(app: ApiApp, db: Queryable, guard: Guard): void
     summary: 'One event that Postgres refused',
     ...guard('read'),
     request: { params: z.object({ id: uuid() }) },
-    responses: { 200: json(letter, 'The event, and why.'), ...problemResponses(400, 401, 403, 404, 503) },
+    responses: { 200: json(letter, 'The event, and why.'), ...problemResponses(404) },
   });
   app.openapi(one, async (context) => {
     const found = await readDeadLetter(db, context.req.valid('param').id);
@@ -123,7 +112,6 @@ const replayRun = runView(replay).openapi('DeadLetterReplayRun');
 
 /** `POST /v1/audit/dead-letters/replay`: has a worker store dead letters again. */
 export function replayRoute(app: ApiApp, deps: MaintenanceRouteDeps, guard: Guard): void {
-  const { middleware, security } = guard('operate', 'maintain');
   const route = createRoute({
     method: 'post',
     path: '/v1/audit/dead-letters/replay',
@@ -133,13 +121,12 @@ export function replayRoute(app: ApiApp, deps: MaintenanceRouteDeps, guard: Guar
     description:
       'Each is stored once, however often it is asked for. The same request while one waits or runs is that one; ' +
       'with other letters it is 409.',
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('operate', 'maintain'),
     request: { body: jsonBody(body) },
     responses: {
       200: json(replayRun, 'It ended; partial: a selected letter waits still.'),
       202: json(replayRun, 'It waits for a worker or runs: see Location.'),
-      ...problemResponses(400, 401, 403, 409, 413, 415, 500, 503),
+      ...problemResponses(409, 500),
     },
   });
   app.openapi(route, async (context) => {

@@ -24,9 +24,8 @@ import {
   omitUndefined,
 } from './openapi/fields.ts';
 import { json, jsonBody, problemResponses } from './openapi/responses.ts';
-import { rowSchema, next, pageQuery } from './openapi/rows.ts';
+import { rowSchema, listRoute } from './openapi/rows.ts';
 import { problemException, unknownThingProblem } from './problems.ts';
-import { readBody } from './read-body.ts';
 
 /** What the routes work with. */
 interface KeyRouteDeps {
@@ -74,17 +73,15 @@ export function keyRoutes(app: ApiApp, deps: KeyRouteDeps, guard: Guard): void {
 }
 
 function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard: Guard): void {
-  const { middleware, security } = guard('admin');
   const create = createRoute({
     method: 'post',
     path: '/v1/keys',
     tags: ['keys'],
     operationId: 'createKey',
     summary: 'Make a key; the answer is the only place where it is ever shown',
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('admin'),
     request: { body: jsonBody(createBody) },
-    responses: { 201: json(newKey, 'The key.'), ...problemResponses(400, 401, 403, 413, 415, 503) },
+    responses: { 201: json(newKey, 'The key.') },
   });
   app.openapi(create, async (context) => {
     const { name, scopes: wanted, expiresInMs } = context.req.valid('json');
@@ -104,10 +101,9 @@ function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard:
     tags: ['keys'],
     operationId: 'rotateKey',
     summary: 'Make a successor; both are valid until the grace is over',
-    security,
-    middleware: [middleware, readBody({ optional: true })],
+    ...guard('admin'),
     request: { params, body: { content: { 'application/json': { schema: rotateBody } } } },
-    responses: { 201: json(newKey, 'The successor.'), ...problemResponses(400, 401, 403, 404, 413, 415, 503) },
+    responses: { 201: json(newKey, 'The successor.'), ...problemResponses(404) },
   });
   app.openapi(rotate, async (context) => {
     const { graceMs = DAY_MS } = context.req.valid('json');
@@ -125,22 +121,15 @@ function createAndRotate(app: ApiApp, { record, onChange }: KeyRouteDeps, guard:
 }
 
 function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guard: Guard): void {
-  const list = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/keys',
     tags: ['keys'],
     operationId: 'listKeys',
     summary: 'All keys, newest first, without their secrets',
     ...guard('admin'),
-    request: { query: strictObject({ ...pageQuery, active: queryBoolean().optional() }) },
-    responses: {
-      200: json(z.object({ rows: z.array(keySchema), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(list, async (context) => {
-    const page = await listApiKeys(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    filters: { active: queryBoolean().optional() },
+    row: keySchema,
+    find: async (query) => listApiKeys(db, query),
   });
 
   const one = createRoute({
@@ -151,7 +140,7 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
     summary: 'One key, valid or ended, without its secret',
     ...guard('admin'),
     request: { params },
-    responses: { 200: json(keySchema, 'The key.'), ...problemResponses(400, 401, 403, 404, 503) },
+    responses: { 200: json(keySchema, 'The key.'), ...problemResponses(404) },
   });
   app.openapi(one, async (context) => {
     const found = await readApiKey(db, context.req.valid('param').id);
@@ -167,7 +156,7 @@ function listAndRevoke(app: ApiApp, { db, record, onChange }: KeyRouteDeps, guar
     summary: 'End a key, within a second everywhere',
     ...guard('admin'),
     request: { params },
-    responses: { 204: { description: 'Ended.' }, ...problemResponses(400, 401, 403, 404, 503) },
+    responses: { 204: { description: 'Ended.' }, ...problemResponses(404) },
   });
   app.openapi(revoke, async (context) => {
     const { id } = context.req.valid('param');

@@ -5,11 +5,10 @@ import type { Context } from 'hono';
 import type { Guard } from './auth/require-scope.ts';
 import { askForRun, type MaintenanceControl, type MaintenanceRouteDeps, runView, viewOf } from './maintenance-runs.ts';
 import type { ApiApp, ApiEnv } from './openapi/api-app.ts';
-import { boundedText, enumOf, omitUndefined, queryBoolean, strictObject, trueOrFalse, uuid } from './openapi/fields.ts';
+import { boundedText, enumOf, queryBoolean, strictObject, trueOrFalse, uuid } from './openapi/fields.ts';
 import { json, problemResponses } from './openapi/responses.ts';
-import { next, pageQuery, rowSchema, timeQuery } from './openapi/rows.ts';
+import { rowSchema, timeQuery, listRoute } from './openapi/rows.ts';
 import { problemException, unknownThingProblem } from './problems.ts';
-import { readBody } from './read-body.ts';
 
 // Not strict: what schedules it may send along what it likes, as pg_net's users do.
 const body = z
@@ -63,31 +62,21 @@ const runRow = rowSchema(jobRuns, [], {}).openapi('MaintenanceRunRow');
 function readRoutes(app: ApiApp, control: MaintenanceControl, guard: Guard): void {
   // Who may ask for a run may look at it: a replay is asked for with operate too.
   const guarded = guard('read', 'maintain', 'operate');
-  const list = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/maintenance/runs',
     operationId: 'listMaintenanceRuns',
     tags: ['maintenance'],
     summary: 'Runs of maintenance jobs, scheduled or requested, the last begun first',
     description: 'One that waits for a worker is not among them. The tables of a run are in /v1/audit/archival-runs.',
     ...guarded,
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        job: boundedText(64).optional(),
-        status: enumOf(archivalRunStatuses).optional(),
-        trigger: enumOf(runTriggers).optional(),
-      }),
+    filters: {
+      ...timeQuery,
+      job: boundedText(64).optional(),
+      status: enumOf(archivalRunStatuses).optional(),
+      trigger: enumOf(runTriggers).optional(),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(runRow), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(list, async (context) => {
-    const page = await control.list(omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    row: runRow,
+    find: async (asked) => control.list(asked),
   });
   const one = createRoute({
     method: 'get',
@@ -97,7 +86,7 @@ function readRoutes(app: ApiApp, control: MaintenanceControl, guard: Guard): voi
     summary: 'One run, with what was done table by table',
     ...guarded,
     request: { params: z.object({ id: uuid() }) },
-    responses: { 200: json(runSchema, 'The run.'), ...problemResponses(400, 401, 403, 404, 503) },
+    responses: { 200: json(runSchema, 'The run.'), ...problemResponses(404) },
   });
   app.openapi(one, async (context) => {
     const found = await control.find(context.req.valid('param').id);
@@ -112,16 +101,14 @@ async function answer(context: Context<ApiEnv>, deps: MaintenanceRouteDeps, job:
 }
 
 function runs(summary: string, guard: Guard) {
-  const { middleware, security } = guard('maintain');
   return {
     tags: ['maintenance'],
     summary,
-    security,
-    middleware: [middleware, readBody({ optional: true })],
+    ...guard('maintain'),
     responses: {
       200: json(runSchema, 'It ended.'),
       202: json(runSchema, 'It waits for a worker or runs: see Location.'),
-      ...problemResponses(400, 401, 403, 413, 415, 500, 503),
+      ...problemResponses(500),
     },
   };
 }

@@ -4,9 +4,8 @@ import { systemMetrics } from '@spillway/db/schema';
 import type { Guard } from './auth/require-scope.ts';
 import type { ApiApp } from './openapi/api-app.ts';
 import { strictObject, mustBe, boundedText, queryWholeNumber, omitUndefined } from './openapi/fields.ts';
-import { json, jsonBody, problemResponses } from './openapi/responses.ts';
-import { outboxColumns, rowSchema, next, pageQuery, timeQuery } from './openapi/rows.ts';
-import { readBody } from './read-body.ts';
+import { json, jsonBody } from './openapi/responses.ts';
+import { outboxColumns, rowSchema, timeQuery, listRoute } from './openapi/rows.ts';
 
 /** The largest magnitude of a value: beyond it, sums over a window would overflow what JSON can say. */
 const MAX_VALUE = 1e100;
@@ -53,42 +52,30 @@ const stats = z
 
 /** `/v1/metrics`: samples by `record_metric()`, statistics by `get_metric_stats()`. */
 export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const { middleware, security } = guard('metrics');
   const record = createRoute({
     method: 'post',
     path: '/v1/metrics',
     tags: ['metrics'],
     operationId: 'recordMetric',
     summary: 'Record one sample',
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('metrics'),
     request: { body: jsonBody(body) },
-    responses: {
-      201: json(z.object({ id: z.string() }), 'Recorded.'),
-      ...problemResponses(400, 401, 403, 413, 415, 503),
-    },
+    responses: { 201: json(z.object({ id: z.string() }), 'Recorded.') },
   });
   app.openapi(record, async (context) => {
     const { name, value, ...rest } = context.req.valid('json');
     return context.json({ id: await recordMetric(db, { name, value, ...omitUndefined(rest) }) }, 201);
   });
 
-  const list = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/metrics',
     tags: ['metrics'],
     operationId: 'listMetrics',
     summary: 'Samples, newest first',
     ...guard('read'),
-    request: { query: strictObject({ ...pageQuery, ...timeQuery, metricName: metricName.optional() }) },
-    responses: {
-      200: json(z.object({ rows: z.array(sample), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(list, async (context) => {
-    const page = await listMetrics(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    filters: { ...timeQuery, metricName: metricName.optional() },
+    row: sample,
+    find: async (query) => listMetrics(db, query),
   });
 
   const one = createRoute({
@@ -102,10 +89,7 @@ export function metricRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
       params: z.object({ name: metricName }),
       query: strictObject({ hours: queryWholeNumber(1, 8_784).optional().openapi({ default: 24 }) }),
     },
-    responses: {
-      200: json(stats, 'Over the last hours; all but count are null without samples.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
+    responses: { 200: json(stats, 'Over the last hours; all but count are null without samples.') },
   });
   app.openapi(one, async (context) =>
     context.json(await metricStats(db, context.req.valid('param').name, context.req.valid('query').hours), 200),

@@ -24,15 +24,17 @@ interface ReadBodyOptions {
 type ReadJson = { readonly text: string; readonly value: unknown } | Response;
 
 /**
- * Reads a JSON body before the route's schema sees it, and answers in our words to what is too large or no JSON. It stands
- * behind the route's guard: nothing is collected for a client that may not use the route.
+ * Reads a JSON body before the route's schema sees it, and answers in our words to what is too large or no JSON. One that was
+ * read before, by a route with another bound, is left as it is.
  */
 export function readBody(options: ReadBodyOptions = {}): MiddlewareHandler {
   return async ({ req }, next) => {
-    const read = await readJson(req, options);
-    if (read instanceof Response) return read;
-    // Where the schema's validator looks first. Hono keeps promises here, whatever its types say.
-    Reflect.set(req.bodyCache, 'text', Promise.resolve(read.text));
+    if (req.bodyCache.text === undefined) {
+      const read = await readJson(req, options);
+      if (read instanceof Response) return read;
+      // Where the schema's validator looks first. Hono keeps promises here, whatever its types say.
+      Reflect.set(req.bodyCache, 'text', Promise.resolve(read.text));
+    }
     await next();
     return undefined;
   };

@@ -3,12 +3,11 @@ import { type ConnectionSource, gapChange, listGaps, type Queryable, resolveGap 
 import { auditGaps, gapKinds } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { queryBoolean, strictObject, boundedText, uuid, omitUndefined } from '../openapi/fields.ts';
+import { queryBoolean, strictObject, boundedText, uuid } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { problem, problemException, unknownThingProblem } from '../problems.ts';
-import { readBody } from '../read-body.ts';
 import { recorder } from './recorder.ts';
-import { outboxColumns, rowSchema, next, pageQuery, timeQuery } from '../openapi/rows.ts';
+import { outboxColumns, rowSchema, timeQuery, listRoute } from '../openapi/rows.ts';
 
 const gap = rowSchema(auditGaps, ['seqs', ...outboxColumns], {}).openapi('Gap');
 
@@ -26,22 +25,20 @@ interface GapDatabases {
 
 /** `/v1/audit/gaps`: events that the trail is known to lack, and resolving them. */
 export function gapRoutes(app: ApiApp, { db, reads }: GapDatabases, guard: Guard): void {
-  listRoute(app, reads, guard);
+  gapsRoute(app, reads, guard);
   resolveRoute(app, db, guard);
 }
 
 function resolveRoute(app: ApiApp, db: ConnectionSource & Queryable, guard: Guard): void {
-  const { middleware, security } = guard('operate', 'maintain');
   const route = createRoute({
     method: 'post',
     path: '/v1/audit/gaps/{id}/resolve',
     tags: ['audit'],
     operationId: 'resolveGap',
     summary: 'Resolve a gap with a reason: it no longer counts for alerts',
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('operate', 'maintain'),
     request: { params: z.object({ id: uuid() }), body: jsonBody(resolution) },
-    responses: { 200: json(gap, 'As it is now.'), ...problemResponses(400, 401, 403, 404, 409, 413, 415, 503) },
+    responses: { 200: json(gap, 'As it is now.'), ...problemResponses(404, 409) },
   });
   app.openapi(route, async (context) => {
     const { id } = context.req.valid('param');
@@ -61,31 +58,21 @@ function resolveRoute(app: ApiApp, db: ConnectionSource & Queryable, guard: Guar
   });
 }
 
-function listRoute(app: ApiApp, db: Queryable, guard: Guard): void {
-  const route = createRoute({
-    method: 'get',
+function gapsRoute(app: ApiApp, db: Queryable, guard: Guard): void {
+  listRoute(app, {
     path: '/v1/audit/gaps',
     tags: ['audit'],
     operationId: 'listGaps',
     summary: 'Gaps in the trail, the last found first',
     ...guard('read'),
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        kind: boundedText(64)
-          .optional()
-          .openapi({ description: `Those that Spillway records: ${gapKinds.join(', ')}.` }),
-        resolved: queryBoolean().optional(),
-      }),
+    filters: {
+      ...timeQuery,
+      kind: boundedText(64)
+        .optional()
+        .openapi({ description: `Those that Spillway records: ${gapKinds.join(', ')}.` }),
+      resolved: queryBoolean().optional(),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(gap), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(route, async (context) => {
-    const page = await listGaps(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    row: gap,
+    find: async (query) => listGaps(db, query),
   });
 }

@@ -1,4 +1,4 @@
-import { createRoute, z } from '@hono/zod-openapi';
+import { z } from '@hono/zod-openapi';
 import {
   listAlerts,
   listBlocks,
@@ -21,18 +21,8 @@ import {
 } from '@spillway/db/schema';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import {
-  queryBoolean,
-  strictObject,
-  milliseconds,
-  enumOf,
-  boundedText,
-  omitUndefined,
-  uuid,
-  finite,
-} from '../openapi/fields.ts';
-import { json, problemResponses } from '../openapi/responses.ts';
-import { outboxColumns, rowSchema, next, pageQuery, timeQuery } from '../openapi/rows.ts';
+import { queryBoolean, milliseconds, enumOf, boundedText, uuid, finite } from '../openapi/fields.ts';
+import { outboxColumns, rowSchema, timeQuery, listRoute } from '../openapi/rows.ts';
 import type { MiddlewareHandler } from 'hono';
 import { keepFor } from '../dashboard/shared.ts';
 
@@ -42,34 +32,27 @@ const block = rowSchema(rateLimitsV2, ['key', ...outboxColumns], {
 
 /** `GET /v1/audit/blocks`: the blocks, newest first. */
 export function blockRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const route = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/audit/blocks',
     tags: ['audit'],
     operationId: 'listBlocks',
     summary: 'Blocks, newest first',
     ...guard('read'),
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        tier: boundedText(64).optional(),
-        action: boundedText(256).optional(),
-        identifier: boundedText(1024).optional(),
-        mode: enumOf(blockModes).optional(),
-        active: queryBoolean().optional().openapi({ description: 'true: still in force; false: expired.' }),
-      }),
+    filters: {
+      ...timeQuery,
+      tier: boundedText(64).optional(),
+      action: boundedText(256).optional(),
+      identifier: boundedText(1024).optional(),
+      mode: enumOf(blockModes).optional(),
+      active: queryBoolean().optional().openapi({ description: 'true: still in force; false: expired.' }),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(block), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
+    row: block,
+    async find(query) {
+      const page = await listBlocks(db, query);
+      // Parsing leaves out what ties a row to the outbox.
+      const rows = page.rows.map((row) => block.parse({ ...row, blockedUntilMs: finite(row.blockedUntilMs) }));
+      return { rows, next: page.next };
     },
-  });
-  app.openapi(route, async (context) => {
-    const page = await listBlocks(db, omitUndefined(context.req.valid('query')));
-    // Parsing leaves out what ties a row to the outbox.
-    const rows = page.rows.map((row) => block.parse({ ...row, blockedUntilMs: finite(row.blockedUntilMs) }));
-    return context.json({ rows, next: page.next }, 200);
   });
 }
 
@@ -77,30 +60,20 @@ const event = rowSchema(circuitBreakerEvents, outboxColumns, {}).openapi('Breake
 
 /** `GET /v1/audit/breaker-events`: what happened to breakers, newest first. */
 export function breakerEventRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const route = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/audit/breaker-events',
     tags: ['audit'],
     operationId: 'listBreakerEvents',
     summary: 'Breaker events, newest first',
     ...guard('read'),
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        breakerName: boundedText(256).optional(),
-        preset: boundedText(64).optional(),
-        eventType: enumOf(breakerEventTypes).optional(),
-      }),
+    filters: {
+      ...timeQuery,
+      breakerName: boundedText(256).optional(),
+      preset: boundedText(64).optional(),
+      eventType: enumOf(breakerEventTypes).optional(),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(event), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(route, async (context) => {
-    const page = await listBreakerEvents(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    row: event,
+    find: async (query) => listBreakerEvents(db, query),
   });
 }
 
@@ -109,31 +82,21 @@ export const archivalRun: z.ZodType<ArchivalRun> = rowSchema(archivalRuns, [], {
 
 /** `GET /v1/audit/archival-runs`: what maintenance did, the last begun first. */
 export function archivalRunRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const route = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/audit/archival-runs',
     tags: ['audit'],
     operationId: 'listArchivalRuns',
     summary: 'Maintenance runs, the last begun first',
     ...guard('read', 'maintain'),
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        jobName: boundedText(64).optional(),
-        tableName: boundedText(128).optional(),
-        status: enumOf(archivalRunStatuses).optional(),
-        runId: uuid().optional(),
-      }),
+    filters: {
+      ...timeQuery,
+      jobName: boundedText(64).optional(),
+      tableName: boundedText(128).optional(),
+      status: enumOf(archivalRunStatuses).optional(),
+      runId: uuid().optional(),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(archivalRun), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(route, async (context) => {
-    const page = await listArchivalRuns(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    row: archivalRun,
+    find: async (query) => listArchivalRuns(db, query),
   });
 }
 
@@ -143,32 +106,22 @@ const change = rowSchema(changes, outboxColumns, {
 
 /** `GET /v1/audit/changes`: what was changed by hand, newest first. */
 export function changeRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const route = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/audit/changes',
     tags: ['audit'],
     operationId: 'listChanges',
     summary: 'Manual changes: actor, action, before and after; newest first',
     description: 'Forced breakers are in /v1/audit/breaker-events, with `who` and `why`.',
     ...guard('read'),
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        actor: boundedText(512).optional(),
-        action: boundedText(64).optional(),
-        objectKind: boundedText(64).optional(),
-        object: boundedText(2048).optional(),
-      }),
+    filters: {
+      ...timeQuery,
+      actor: boundedText(512).optional(),
+      action: boundedText(64).optional(),
+      objectKind: boundedText(64).optional(),
+      object: boundedText(2048).optional(),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(change), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(route, async (context) => {
-    const page = await listChanges(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    row: change,
+    find: async (query) => listChanges(db, query),
   });
 }
 
@@ -181,30 +134,20 @@ const alert = rowSchema(alerts, ['notifiedOpenedAtMs', 'notifiedResolvedAtMs'], 
 
 /** `GET /v1/audit/alerts`: the thresholds that were crossed, the last first. */
 export function alertRoutes(app: ApiApp, db: Queryable, guard: Guard): void {
-  const route = createRoute({
-    method: 'get',
+  listRoute(app, {
     path: '/v1/audit/alerts',
     tags: ['audit'],
     operationId: 'listAlerts',
     summary: 'Alerts, the last opened first',
     description: 'An alert ends by itself when its value is back within the threshold.',
     ...guard('read'),
-    request: {
-      query: strictObject({
-        ...pageQuery,
-        ...timeQuery,
-        open: queryBoolean().optional().openapi({ description: 'true: not resolved yet; false: resolved.' }),
-        rule: boundedText(256).optional(),
-      }),
+    filters: {
+      ...timeQuery,
+      open: queryBoolean().optional().openapi({ description: 'true: not resolved yet; false: resolved.' }),
+      rule: boundedText(256).optional(),
     },
-    responses: {
-      200: json(z.object({ rows: z.array(alert), next }), 'One page.'),
-      ...problemResponses(400, 401, 403, 503),
-    },
-  });
-  app.openapi(route, async (context) => {
-    const page = await listAlerts(db, omitUndefined(context.req.valid('query')));
-    return context.json({ rows: [...page.rows], next: page.next }, 200);
+    row: alert,
+    find: async (query) => listAlerts(db, query),
   });
 }
 

@@ -10,7 +10,7 @@ import {
 import { actorOf } from '../audit/recorder.ts';
 import { forbidden, type Guard, allows } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
+import { json, jsonBody } from '../openapi/responses.ts';
 import { problemException } from '../problems.ts';
 import { readBody } from '../read-body.ts';
 import { boundedText, enumOf, mustBe, strictObject, uuid, wholeNumber, omitUndefined } from '../openapi/fields.ts';
@@ -20,20 +20,20 @@ const MAX_COMMANDS_BYTES = 1024 * 1024;
 
 /** `POST /v1/breakers/…`: what the breakers of processes without Redis ask of the fleet's. */
 export function commandRoutes(app: ApiApp, exchange: BreakerExchange, guard: Guard): void {
-  const { middleware, security } = guard('report');
-  const common = { method: 'post' as const, tags: ['breakers'], security };
-  const refused = problemResponses(400, 401, 403, 413, 415, 503);
+  const guarded = guard('report');
   const commands = createRoute({
-    ...common,
+    method: 'post',
     path: '/v1/breakers/commands',
+    tags: ['breakers'],
     operationId: 'commandBreakers',
     summary: 'What the breakers of a process report and ask of the fleet’s',
     description:
       'For `httpStore` of @spillway/breaker/http-store. Carried out in their order; one that can not be read refuses all of ' +
       'them. `force` and `reset` need the scope `operate` too.',
-    middleware: [middleware, readBody({ maxBytes: MAX_COMMANDS_BYTES })],
+    security: guarded.security,
+    middleware: [guarded.middleware, readBody({ maxBytes: MAX_COMMANDS_BYTES })],
     request: { body: jsonBody(commandsRequest) },
-    responses: { 200: json(commandsAnswer, 'One answer per command, in their order.'), ...refused },
+    responses: { 200: json(commandsAnswer, 'One answer per command, in their order.') },
   });
   app.openapi(commands, async (context) => {
     const { instance, commands: sent } = context.req.valid('json');
@@ -45,13 +45,14 @@ export function commandRoutes(app: ApiApp, exchange: BreakerExchange, guard: Gua
   });
 
   const news = createRoute({
-    ...common,
+    method: 'post',
     path: '/v1/breakers/news',
+    tags: ['breakers'],
     operationId: 'breakerNews',
     summary: 'Which breakers may have changed since they were last asked about',
-    middleware: [middleware, readBody()],
+    ...guarded,
     request: { body: jsonBody(newsRequest) },
-    responses: { 200: json(newsAnswer, 'Places in the question.'), ...refused },
+    responses: { 200: json(newsAnswer, 'Places in the question.') },
   });
   app.openapi(news, async (context) => {
     const { breakers, seen } = context.req.valid('json');

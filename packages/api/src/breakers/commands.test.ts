@@ -121,7 +121,22 @@ const counts = {
 const batch = { ...counts, retryAfterMs: 0, quotaMs: 0, samples: [] };
 const report = { type: 'report', seq: 1, batch };
 const command = { name: 'a', preset: 'own', config, known, action: report };
+const instance = '0b0e6c1a-0000-4000-8000-000000000000';
 const DAY = 86_400_000;
+
+const send = (key: string, body: string): Promise<Response> =>
+  fetch(`${api.url}/v1/breakers/commands`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+    body,
+  });
+
+it('commands may be larger than other bodies, up to 1 MiB', async () => {
+  const { key } = await api.newKey('report');
+  const body = JSON.stringify({ instance, commands: [command] });
+  expect((await send(key, body.padEnd(1024 * 1024))).status).toBe(200);
+  expect((await send(key, body.padEnd(1024 * 1024 + 1))).status).toBe(413);
+});
 
 it.each([
   ['commands.0.known.epoch', { known: { ...known, epoch: Number.MAX_SAFE_INTEGER } }],
@@ -139,15 +154,8 @@ it.each([
   ['commands.0.preset', { preset: 'Own' }],
 ])('a command whose %s can not be is refused, and names it', async (field, wrong) => {
   const { key } = await api.newKey('report');
-  const send = (body: unknown): Promise<Response> =>
-    fetch(`${api.url}/v1/breakers/commands`, {
-      method: 'POST',
-      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify(body),
-    });
-  const instance = '0b0e6c1a-0000-4000-8000-000000000000';
-  expect((await send({ instance, commands: [command] })).status).toBe(200);
-  const refused = await send({ instance, commands: [{ ...command, ...wrong }] });
+  expect((await send(key, JSON.stringify({ instance, commands: [command] }))).status).toBe(200);
+  const refused = await send(key, JSON.stringify({ instance, commands: [{ ...command, ...wrong }] }));
   expect(refused.status).toBe(400);
   const { errors } = (await refused.json()) as { errors: { field: string }[] };
   expect(errors.map((error) => error.field)).toContainEqual(expect.stringMatching(new RegExp(`^${field}`, 'u')));

@@ -23,8 +23,8 @@ import {
 
 const params = z.object({ policy: z.string() });
 const common = { method: 'post' as const, tags: ['limits'], security: securityOf('decide') };
-const refused = problemResponses(400, 401, 403, 404, 413, 415, 503);
-const refusedOnce = problemResponses(400, 401, 403, 404, 409, 413, 415, 422, 429, 503);
+const refused = problemResponses(404);
+const refusedOnce = problemResponses(404, 409, 422);
 const named = {
   headers: z.object({
     'Idempotency-Key': z.string().min(1).max(255).optional().openapi({

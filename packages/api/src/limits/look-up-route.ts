@@ -11,8 +11,7 @@ import {
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { action, strictObject, milliseconds, subject, finite } from '../openapi/fields.ts';
-import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
-import { readBody } from '../read-body.ts';
+import { json, jsonBody } from '../openapi/responses.ts';
 
 /** What the route works with. */
 interface LookUpDeps {
@@ -89,17 +88,15 @@ const answer = z
 
 /** `POST /v1/subjects/look-up`: all that is known of one subject. By POST: a subject in an address ends up in logs. */
 export function lookUpRoute(app: ApiApp, deps: LookUpDeps, guard: Guard): void {
-  const { middleware, security } = guard('read');
   const route = createRoute({
     method: 'post',
     path: '/v1/subjects/look-up',
     tags: ['limits'],
     operationId: 'lookUpSubject',
     summary: 'The windows, blocks, overrides and list entries of one subject; changes nothing',
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('read'),
     request: { body: jsonBody(body) },
-    responses: { 200: json(answer, 'As it is now.'), ...problemResponses(400, 401, 403, 413, 415, 503) },
+    responses: { 200: json(answer, 'As it is now.') },
   });
   app.openapi(route, async (context) => {
     const { subject: who, action: asked } = context.req.valid('json');

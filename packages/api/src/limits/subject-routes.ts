@@ -1,8 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { type Limiter, type LivePolicies, MAX_BLOCK_MS } from '@spillway/limiter';
-import type { MiddlewareHandler } from 'hono';
 import { byHand } from '../audit/recorder.ts';
-import type { Guard, Guarded } from '../auth/require-scope.ts';
+import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import {
   action,
@@ -14,10 +13,9 @@ import {
   omitUndefined,
   finite,
 } from '../openapi/fields.ts';
-import { etagHeader, ifChanged, isKnown } from '../openapi/etag.ts';
-import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { ifChanged, sendTagged, taggedJson } from '../openapi/etag.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
-import { readBody } from '../read-body.ts';
 import { findPolicy } from './decision-route.ts';
 import { reachOf, reachSchema } from '../policies/reach.ts';
 
@@ -31,9 +29,6 @@ const blockBody = strictObject({ subject, action: action.optional(), durationMs:
 );
 const everywhereBody = strictObject({ subject, durationMs: duration, why }).openapi('BlockEverywhereRequest');
 const namedBody = strictObject({ subject, why }).openapi('UnblockEverywhereRequest');
-
-const refused = problemResponses(400, 401, 403, 404, 413, 415, 503);
-const refusedEverywhere = problemResponses(400, 401, 403, 413, 415, 503);
 
 const blocked = z
   .object({
@@ -61,11 +56,7 @@ function blockedRoute(app: ApiApp, live: LivePolicies, guard: Guard): void {
     summary: 'Subjects that are refused under every policy and action',
     ...guard('read'),
     request: { query: strictObject(pageQuery), headers: ifChanged },
-    responses: {
-      200: json(z.object({ rows: z.array(blocked), next }), 'One page, by subject.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 503),
-    },
+    responses: { ...taggedJson(z.object({ rows: z.array(blocked), next }), 'One page, by subject.') },
   });
   app.openapi(blocks, async (context) => {
     const rows = (await live.list()).blocked.map((block) => ({
@@ -73,19 +64,20 @@ function blockedRoute(app: ApiApp, live: LivePolicies, guard: Guard): void {
       blockedUntilMs: finite(block.blockedUntilMs),
     }));
     const found = pageOf(rows, (row) => row.subject, context.req.valid('query'));
-    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
+    return sendTagged(context, found);
   });
 }
 
 function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
   const reset = createRoute({
-    ...common(guard('operate')),
     method: 'post',
     path: '/v1/limits/{policy}/reset',
+    tags: ['limits'],
     operationId: 'reset',
     summary: 'Delete a subject’s usage and its block',
+    ...guard('operate'),
     request: { params, body: jsonBody(body) },
-    responses: { 204: { description: 'Forgotten.' }, ...refused },
+    responses: { 204: { description: 'Forgotten.' }, ...problemResponses(404) },
   });
   app.openapi(reset, async (context) => {
     const { subject: who, why: reason, ...options } = context.req.valid('json');
@@ -97,13 +89,17 @@ function resetRoute(app: ApiApp, limiter: Limiter, guard: Guard): void {
 
 function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   const block = createRoute({
-    ...common(guard('operate')),
     method: 'post',
     path: '/v1/limits/{policy}/block',
+    tags: ['limits'],
     operationId: 'block',
     summary: 'Refuse a subject under one policy and action from now on',
+    ...guard('operate'),
     request: { params, body: jsonBody(blockBody) },
-    responses: { 200: json(z.object({ blockedUntilMs: milliseconds }), 'The end; null = never.'), ...refused },
+    responses: {
+      200: json(z.object({ blockedUntilMs: milliseconds }), 'The end; null = never.'),
+      ...problemResponses(404),
+    },
   });
   app.openapi(block, async (context) => {
     const { subject: who, why: reason, ...options } = context.req.valid('json');
@@ -113,13 +109,17 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
   });
 
   const unblock = createRoute({
-    ...common(guard('operate')),
     method: 'post',
     path: '/v1/limits/{policy}/unblock',
+    tags: ['limits'],
     operationId: 'unblock',
     summary: 'Lift a block; the usage stays',
+    ...guard('operate'),
     request: { params, body: jsonBody(body) },
-    responses: { 200: json(z.object({ wasBlocked: z.boolean() }), 'Whether there was a block.'), ...refused },
+    responses: {
+      200: json(z.object({ wasBlocked: z.boolean() }), 'Whether there was a block.'),
+      ...problemResponses(404),
+    },
   });
   app.openapi(unblock, async (context) => {
     const { subject: who, why: reason, ...options } = context.req.valid('json');
@@ -131,16 +131,14 @@ function blockRoutes(app: ApiApp, limiter: Limiter, guard: Guard): void {
 
 function everywhereRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
   const block = createRoute({
-    ...common(guard('operate')),
     method: 'post',
     path: '/v1/subjects/block',
+    tags: ['limits'],
     operationId: 'blockEverywhere',
     summary: 'Refuse a subject under every policy and action, for a time or until it is unblocked',
+    ...guard('operate'),
     request: { body: jsonBody(everywhereBody) },
-    responses: {
-      200: json(z.object({ blockedUntilMs: milliseconds }).and(reachSchema), 'The end; null = never.'),
-      ...refusedEverywhere,
-    },
+    responses: { 200: json(z.object({ blockedUntilMs: milliseconds }).and(reachSchema), 'The end; null = never.') },
   });
   app.openapi(block, async (context) => {
     const { subject: who, why: reason, durationMs } = context.req.valid('json');
@@ -149,28 +147,18 @@ function everywhereRoutes(app: ApiApp, live: LivePolicies, guard: Guard): void {
   });
 
   const unblock = createRoute({
-    ...common(guard('operate')),
     method: 'post',
     path: '/v1/subjects/unblock',
+    tags: ['limits'],
     operationId: 'unblockEverywhere',
     summary: 'End the block of a subject under every policy; blocks of single policies stay',
+    ...guard('operate'),
     request: { body: jsonBody(namedBody) },
-    responses: {
-      200: json(z.object({ wasBlocked: z.boolean() }).and(reachSchema), 'Whether there was such a block.'),
-      ...refusedEverywhere,
-    },
+    responses: { 200: json(z.object({ wasBlocked: z.boolean() }).and(reachSchema), 'Whether there was such a block.') },
   });
   app.openapi(unblock, async (context) => {
     const { subject: who, why: reason } = context.req.valid('json');
     const done = await live.unblockEverywhere(who, byHand(context, reason));
     return context.json({ wasBlocked: done.existed, ...reachOf(done) }, 200);
   });
-}
-
-function common({ middleware, security }: Guarded): {
-  readonly tags: string[];
-  readonly security: Guarded['security'];
-  readonly middleware: MiddlewareHandler[];
-} {
-  return { tags: ['limits'], security, middleware: [middleware, readBody()] };
 }

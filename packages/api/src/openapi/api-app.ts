@@ -3,6 +3,7 @@ import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi
 import type { MiddlewareHandler } from 'hono';
 import { getPath } from 'hono/utils/url';
 import { badRequestProblem, fieldProblem } from '../problems.ts';
+import { readBody } from '../read-body.ts';
 import { noQuery, quoted, toFieldErrors } from './fields.ts';
 
 /** The rights of a principal. */
@@ -82,13 +83,17 @@ function heedsAll({ method, request, responses }: RouteConfig): MiddlewareHandle
   };
 }
 
-/** A route that refuses what it doesn't know: parameters, and headers that it doesn't heed. */
+/**
+ * A route that refuses what it doesn't know: parameters, and headers that it doesn't heed. Its body is read behind its guard:
+ * nothing is collected for a client that may not use the route.
+ */
 function strict(route: RouteConfig): RouteConfig {
-  const middleware = [route.middleware ?? []].flat();
+  const { body } = route.request ?? {};
+  const reading = body === undefined ? [] : [readBody({ optional: body.required !== true })];
   return createRoute({
     ...route,
     request: { query: noQuery, ...route.request },
-    middleware: [...middleware, heedsAll(route)],
+    middleware: [...[route.middleware ?? []].flat(), ...reading, heedsAll(route)],
   });
 }
 

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { ApiApp } from './api-app.ts';
+import { refusals } from './responses.ts';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { secureHeaders } from 'hono/secure-headers';
@@ -47,18 +48,22 @@ const idempotencyResult = {
   schema: { type: 'string' as const, enum: ['stored', 'replayed', 'not-stored'] },
 };
 
-/** Adds what all routes have in common: the headers of their answers, and 429 where a key is needed. */
+const needsKey = [400, 401, 403, 429, 503] as const;
+const hasBody = [413, 415] as const;
+
+/** Adds what routes have in common: the refusals of a guard, of a body and of a condition, and the headers of their answers. */
 function describeCommon(route: string, operation: Operation): void {
   const responses = (operation.responses ??= {});
-  const problemOf: unknown = { schema: { $ref: '#/components/schemas/Problem' } };
-  if ((operation.security ?? []).length > 0) {
-    responses['400'] ??= {
-      description: 'The request is not valid; `errors` says where.',
-      content: { 'application/problem+json': Object(problemOf) },
-    };
-    responses['429'] ??= {
-      description: 'Too many requests; `Retry-After` says when to ask again.',
-      content: { 'application/problem+json': Object(problemOf) },
+  const isConditional = operation.parameters?.some((one) => 'name' in one && one.name === 'If-Match') === true;
+  const common = [
+    ...((operation.security ?? []).length > 0 ? needsKey : []),
+    ...(operation.requestBody === undefined ? [] : hasBody),
+    ...(isConditional ? ([412] as const) : []),
+  ];
+  for (const status of common) {
+    responses[status] ??= {
+      description: refusals[status],
+      content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
     };
   }
   const charges = /^\/v1\/limits\/.*(?:consume|consume-all|batch|penalize|reward)$/u.test(route);

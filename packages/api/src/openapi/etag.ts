@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import type { Context, TypedResponse } from 'hono';
+import type { JSONParsed } from 'hono/utils/types';
 import { fieldProblem, problemException } from '../problems.ts';
 import type { ApiEnv } from './api-app.ts';
+import { json, type JsonResponse } from './responses.ts';
 
 /*
  * Entity tags (RFC 9110, sections 8.8.3 and 13). A tag is a hash of what GET answers, so that it is the same in every process and
@@ -51,14 +53,29 @@ export const ifUnchanged: z.ZodObject = z.object({
   'If-None-Match': z.string().optional().openapi({ description: '*: 412 if there is one already.' }),
 });
 
-/** Sets the tag of what is answered. @returns whether the client has it already: then the answer is 304, without a body */
-export function isKnown(context: Context<ApiEnv>, representation: object): boolean {
-  const tag = etagOf(representation);
+/** The answers of a conditional GET, for the OpenAPI description. */
+export function taggedJson<Schema extends z.ZodType>(
+  schema: Schema,
+  description: string,
+): { readonly 200: JsonResponse<Schema>; readonly 304: { readonly description: string } } {
+  return {
+    200: json(schema, description, etagHeader),
+    304: { description: 'It is what `If-None-Match` names; no body.' },
+  };
+}
+
+/** Answers a conditional GET: with its tag, and without a body if the client has it already. */
+export function sendTagged<Found extends object>(
+  context: Context<ApiEnv>,
+  found: Found,
+): Response & (TypedResponse<JSONParsed<Found>, 200, 'json'> | TypedResponse<null, 304, 'body'>) {
+  const tag = etagOf(found);
   context.header('ETag', tag);
   // May be kept by the client alone, and is asked about each time.
   context.header('Cache-Control', 'private, no-cache');
   const known = tagsOf(context, 'If-None-Match');
-  return known !== undefined && (known === '*' || known.some((one) => one.replace(/^W\//u, '') === tag));
+  const isKnown = known === '*' || known?.some((one) => one.replace(/^W\//u, '') === tag);
+  return isKnown === true ? context.body(null, 304) : context.json(found, 200);
 }
 
 /**

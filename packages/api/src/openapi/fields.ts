@@ -108,7 +108,7 @@ export const why: z.ZodOptional<z.ZodNullable<z.ZodString>> = boundedText(500)
 export const action: z.ZodType<string, string> = boundedText(256).openapi({ example: 'upload' });
 
 /** An object without the members that are undefined. */
-type OmitUndefined<Members> = Members extends unknown ? Present<Members> & Perhaps<Members> : never;
+export type OmitUndefined<Members> = Members extends unknown ? Present<Members> & Perhaps<Members> : never;
 
 type Present<Members> = {
   readonly [Name in keyof Members as undefined extends Members[Name] ? never : Name]: Members[Name];

@@ -24,6 +24,7 @@ describe('the document', () => {
   interface Described {
     readonly operationId: string;
     readonly security: readonly unknown[];
+    readonly requestBody?: object;
     readonly responses: Readonly<Record<string, { readonly headers?: object }>>;
   }
 
@@ -86,6 +87,27 @@ describe('the document', () => {
       const { headers } = responses['429'] ?? {};
       expect([operationId, Object.keys(headers ?? {})]).toEqual([operationId, expect.arrayContaining(['Retry-After'])]);
     }
+  });
+
+  it('says of every route how its guard, its body and its condition refuse', async () => {
+    const { paths } = (await documentOf()) as { paths: Record<string, Record<string, Described & Listing>> };
+    const kinds = { guarded: 0, bodies: 0, conditional: 0 };
+    for (const { operationId, security, requestBody, parameters = [], responses } of Object.values(paths).flatMap(
+      (methods) => Object.values(methods),
+    )) {
+      const isGuarded = security.length > 0;
+      const isConditional = parameters.some(({ name }) => name === 'If-Match');
+      const expected = [
+        ...(isGuarded ? ['400', '401', '403', '429', '503'] : []),
+        ...(requestBody === undefined ? [] : ['413', '415']),
+        ...(isConditional ? ['412'] : []),
+      ];
+      expect([operationId, Object.keys(responses)]).toEqual([operationId, expect.arrayContaining(expected)]);
+      kinds.guarded += Number(isGuarded);
+      kinds.bodies += Number(requestBody !== undefined);
+      kinds.conditional += Number(isConditional);
+    }
+    expect(Object.values(kinds).every((count) => count >= 8)).toBe(true);
   });
 
   it('an answer has the headers that the document names', async () => {

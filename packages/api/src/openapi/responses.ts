@@ -17,7 +17,8 @@ const problem = z
 /** A status that a route may refuse with. */
 type Refusal = 400 | 401 | 403 | 404 | 409 | 412 | 413 | 415 | 422 | 429 | 500 | 503;
 
-const meanings: Readonly<Record<Refusal, string>> = {
+/** What each of them says. */
+export const refusals: Readonly<Record<Refusal, string>> = {
   400: 'The request is not valid; `errors` says where.',
   401: 'No key, or one that is not valid.',
   403: 'The key lacks the scope.',
@@ -38,25 +39,20 @@ interface RefusalResponse {
   readonly content: { readonly 'application/problem+json': { readonly schema: z.ZodType } };
 }
 
-/** The answer of a conditional GET to a client that has it already. */
-export const notModified: Record<304, { readonly description: string }> = {
-  304: { description: 'It is what `If-None-Match` names; no body.' },
-};
-
-/** The refusals of a route, for its OpenAPI description. */
+/** The refusals that are a route's own, for its OpenAPI description: those that many have are added to the document. */
 export function problemResponses<const Status extends Refusal>(
   ...statuses: readonly Status[]
 ): Record<Status, RefusalResponse>;
 export function problemResponses(...statuses: readonly Refusal[]): object {
   const content = { 'application/problem+json': { schema: problem } };
-  return Object.fromEntries(statuses.map((status) => [status, { description: meanings[status], content }]));
+  return Object.fromEntries(statuses.map((status) => [status, { description: refusals[status], content }]));
 }
 
 /** Headers of an answer, as the OpenAPI document describes them. */
 type Headers = Record<string, { readonly description: string; readonly schema: { readonly type: 'string' } }>;
 
 /** A JSON answer. */
-interface JsonResponse<Schema extends z.ZodType> {
+export interface JsonResponse<Schema extends z.ZodType> {
   readonly description: string;
   readonly headers?: Headers;
   readonly content: { readonly 'application/json': { readonly schema: Schema } };

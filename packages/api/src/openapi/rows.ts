@@ -1,7 +1,9 @@
-import { z } from '@hono/zod-openapi';
+import { createRoute, type RouteConfig, z } from '@hono/zod-openapi';
 import { type Column, getTableColumns, type Table } from 'drizzle-orm';
 import { badRequestProblem, problemException } from '../problems.ts';
-import { boundedText, queryWholeNumber } from './fields.ts';
+import type { ApiApp } from './api-app.ts';
+import { boundedText, omitUndefined, type OmitUndefined, queryWholeNumber, strictObject } from './fields.ts';
+import { json } from './responses.ts';
 
 /** Where an event stood in the outbox: of no use to a client. */
 export const outboxColumns: readonly ['outboxShard', 'outboxEpoch', 'outboxSeq'] = [
@@ -74,6 +76,35 @@ export const timeQuery: { readonly sinceMs: OptionalNumber; readonly untilMs: Op
 
 /** The cursor of the following page; null on the last one. */
 export const next: z.ZodType<string | null> = z.string().nullable();
+
+/** A list of rows in Postgres: its route, without what all such routes have in common. */
+interface RowList<Filters extends z.ZodRawShape, Row> extends Pick<
+  RouteConfig,
+  'path' | 'tags' | 'operationId' | 'summary' | 'description' | 'security' | 'middleware'
+> {
+  /** What rows can be selected by. */
+  readonly filters: Filters;
+  readonly row: z.ZodType<Row>;
+  /** Reads a page. */
+  find(
+    query: OmitUndefined<z.output<z.ZodObject<typeof pageQuery & Filters>>>,
+  ): Promise<{ readonly rows: readonly Row[]; readonly next: string | null }>;
+}
+
+/** Serves a list of rows, a page at a time. */
+export function listRoute<Filters extends z.ZodRawShape, Row>(app: ApiApp, list: RowList<Filters, Row>): void;
+export function listRoute(app: ApiApp, { filters, row, find, ...route }: RowList<z.ZodRawShape, unknown>): void {
+  const described = createRoute({
+    ...route,
+    method: 'get',
+    request: { query: strictObject({ ...pageQuery, ...filters }) },
+    responses: { 200: json(z.object({ rows: z.array(row), next }), 'One page.') },
+  });
+  app.openapi(described, async (context) => {
+    const page = await find(omitUndefined(context.req.valid('query')));
+    return context.json({ rows: [...page.rows], next: page.next }, 200);
+  });
+}
 
 /**
  * One page of things that are kept by name and not by time, in the order of their names. A cursor is the last name of a page, so

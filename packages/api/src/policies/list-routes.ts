@@ -3,11 +3,10 @@ import { checkListEntry } from '@spillway/limiter';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, enumOf, boundedText, why } from '../openapi/fields.ts';
-import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
-import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, sendTagged, taggedJson } from '../openapi/etag.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
-import { readBody } from '../read-body.ts';
 import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
 import { byHand } from '../audit/recorder.ts';
 import { onCondition, type PolicyRouteDeps } from './policy-routes.ts';
@@ -47,11 +46,7 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     summary: 'Subjects, patterns and networks that are always admitted or always refused',
     ...guard('read'),
     request: { query: strictObject({ ...pageQuery, verdict: verdict.optional() }), headers: ifChanged },
-    responses: {
-      200: json(z.object({ rows: z.array(named), next }), 'One page, by entry.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 503),
-    },
+    responses: { ...taggedJson(z.object({ rows: z.array(named), next }), 'One page, by entry.') },
   });
   app.openapi(all, async (context) => {
     const { verdict: wanted, ...page } = context.req.valid('query');
@@ -61,7 +56,7 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
       ...denied.map((at) => ({ entry: at, verdict: 'deny' as const })),
     ].filter((row) => wanted === undefined || row.verdict === wanted);
     const found = pageOf(rows, (row) => row.entry, page);
-    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
+    return sendTagged(context, found);
   });
 
   const one = createRoute({
@@ -72,23 +67,18 @@ function readRoutes(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     summary: 'Which list an entry is on',
     ...guard('read'),
     request: { query, headers: ifChanged },
-    responses: {
-      200: json(named, 'The entry.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 404, 503),
-    },
+    responses: { ...taggedJson(named, 'The entry.'), ...problemResponses(404) },
   });
   app.openapi(one, async (context) => {
     const at = checkListEntry(context.req.valid('query').entry);
     const { allowed, denied } = await deps.live.list();
     const found = shownOf(at)(allowed.includes(at) ? 'allow' : denied.includes(at) ? 'deny' : undefined);
     if (found === undefined) throw problemException(unknownThingProblem('entry'));
-    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
+    return sendTagged(context, found);
   });
 }
 
 function setRoute(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
-  const { middleware, security } = guard('operate');
   const put = createRoute({
     method: 'put',
     path,
@@ -96,13 +86,9 @@ function setRoute(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     operationId: 'setListEntry',
     summary: 'Put an entry on a list, and remove it from the other',
     description: what,
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('operate'),
     request: { headers: ifUnchanged, body: jsonBody(body) },
-    responses: {
-      200: json(named.and(reachSchema), 'It holds.', etagHeader),
-      ...problemResponses(400, 401, 403, 412, 413, 415, 503),
-    },
+    responses: { 200: json(named.and(reachSchema), 'It holds.', etagHeader) },
   });
   app.openapi(put, async (context) => {
     const { entry: asked, verdict: as, why: reason } = context.req.valid('json');
@@ -124,7 +110,7 @@ function removeRoute(app: ApiApp, deps: ListRouteDeps, guard: Guard): void {
     summary: 'Remove an entry from both lists',
     ...guard('operate'),
     request: { query, headers: ifUnchanged },
-    responses: { 200: json(reachSchema, 'Taken off.'), ...problemResponses(400, 401, 403, 404, 412, 503) },
+    responses: { 200: json(reachSchema, 'Taken off.'), ...problemResponses(404) },
   });
   app.openapi(remove, async (context) => {
     const at = checkListEntry(context.req.valid('query').entry);

@@ -3,12 +3,12 @@ import type { LiveChange, LiveChangeOptions, LiveEntries, LivePolicies } from '@
 import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
+import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, sendTagged, taggedJson } from '../openapi/etag.ts';
 import { strictObject } from '../openapi/fields.ts';
-import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problemException } from '../problems.ts';
-import { readBody, samePlace } from '../read-body.ts';
+import { samePlace } from '../read-body.ts';
 
 /** What GET answers of an entry: all its members. */
 interface Named {
@@ -62,16 +62,12 @@ function readRoutes<Stored extends Named>(
     summary: `The ${noun}s that are stored, by name`,
     ...guard('read'),
     request: { query: strictObject(pageQuery), headers: ifChanged },
-    responses: {
-      200: json(z.object({ rows: z.array(view), next }), 'One page, by name.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 503),
-    },
+    responses: { ...taggedJson(z.object({ rows: z.array(view), next }), 'One page, by name.') },
   });
   app.openapi(list, async (context) => {
     const rows: Named[] = [...of(await live.list())];
     const page = pageOf(rows, ({ name }) => name, context.req.valid('query'));
-    return isKnown(context, page) ? context.body(null, 304) : context.json(page, 200);
+    return sendTagged(context, page);
   });
 
   const one = createRoute({
@@ -82,17 +78,13 @@ function readRoutes<Stored extends Named>(
     summary: `One ${noun}, as it can be sent back`,
     ...guard('read'),
     request: { params, headers: ifChanged },
-    responses: {
-      200: json(view, `The ${noun}.`, etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 404, 503),
-    },
+    responses: { ...taggedJson(view, `The ${noun}.`), ...problemResponses(404) },
   });
   app.openapi(one, async (context) => {
     const { name } = context.req.valid('param');
     const found: Named | undefined = of(await live.list()).find((entry) => entry.name === name);
     if (found === undefined) throw problemException(missing());
-    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
+    return sendTagged(context, found);
   });
 }
 
@@ -103,7 +95,6 @@ function writeRoutes<Stored extends Named>(
   guard: Guard,
 ): void {
   const { noun, title, tag, description, view, body } = kind;
-  const { middleware, security } = guard('admin');
   const put = createRoute({
     method: 'put',
     path: `/v1/${noun}s/{name}`,
@@ -111,13 +102,9 @@ function writeRoutes<Stored extends Named>(
     operationId: `set${title}`,
     summary: `Add a ${noun}, or replace one`,
     description,
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('admin'),
     request: { params, headers: ifUnchanged, body: jsonBody(body) },
-    responses: {
-      200: json(view, 'As it is now.', etagHeader),
-      ...problemResponses(400, 401, 403, 412, 413, 415, 503),
-    },
+    responses: { 200: json(view, 'As it is now.', etagHeader) },
   });
   app.openapi(put, async (context) => {
     const sent = context.req.valid('json');
@@ -136,7 +123,7 @@ function writeRoutes<Stored extends Named>(
     summary: `Remove a ${noun}`,
     ...guard('admin'),
     request: { params, headers: ifUnchanged },
-    responses: { 204: { description: 'Removed.' }, ...problemResponses(400, 401, 403, 404, 412, 503) },
+    responses: { 204: { description: 'Removed.' }, ...problemResponses(404) },
   });
   app.openapi(remove, async (context) => {
     const condition = conditionOf<Stored>(context, (stored) => stored);

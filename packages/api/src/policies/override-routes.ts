@@ -4,11 +4,11 @@ import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { strictObject, enumOf, subject, wholeNumber, omitUndefined } from '../openapi/fields.ts';
-import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
-import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, sendTagged, taggedJson } from '../openapi/etag.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
-import { readBody, samePlace } from '../read-body.ts';
+import { samePlace } from '../read-body.ts';
 import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
 import { findPolicyView, onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { policyName } from './policy-schema.ts';
@@ -66,15 +66,14 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     ...guard('read'),
     request: { params, query: strictObject(pageQuery), headers: ifChanged },
     responses: {
-      200: json(z.object({ rows: z.array(shown), next }), 'One page, by subject.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 404, 503),
+      ...taggedJson(z.object({ rows: z.array(shown), next }), 'One page, by subject.'),
+      ...problemResponses(404),
     },
   });
   app.openapi(list, async (context) => {
     const overrides = await of(context.req.valid('param').policy);
     const page = pageOf(overrides, (override) => override.subject, context.req.valid('query'));
-    return isKnown(context, page) ? context.body(null, 304) : context.json(page, 200);
+    return sendTagged(context, page);
   });
 
   const one = createRoute({
@@ -85,22 +84,17 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'One exception, as it can be sent back',
     ...guard('read'),
     request: { params, query, headers: ifChanged },
-    responses: {
-      200: json(shown, 'The exception.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 404, 503),
-    },
+    responses: { ...taggedJson(shown, 'The exception.'), ...problemResponses(404) },
   });
   app.openapi(one, async (context) => {
     const { subject: who } = context.req.valid('query');
     const found = (await of(context.req.valid('param').policy)).find((override) => override.subject === who);
     if (found === undefined) throw problemException(unknownThingProblem('override'));
-    return isKnown(context, found) ? context.body(null, 304) : context.json(found, 200);
+    return sendTagged(context, found);
   });
 }
 
 function setRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
-  const { middleware, security } = guard('operate');
   const put = createRoute({
     method: 'put',
     path,
@@ -108,12 +102,11 @@ function setRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'setOverride',
     summary: 'Set other options for a subject, or for all that match a pattern such as org-7:*',
     description: `Their usage stays. ${onCondition}`,
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('operate'),
     request: { params, headers: ifUnchanged, body: jsonBody(body) },
     responses: {
       200: json(shown.and(reachSchema), 'As it is now.', etagHeader),
-      ...problemResponses(400, 401, 403, 404, 412, 413, 415, 503),
+      ...problemResponses(404),
     },
   });
   app.openapi(put, async (context) => {
@@ -136,7 +129,7 @@ function removeRoute(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'Remove an exception: the policy applies again',
     ...guard('operate'),
     request: { params, query, headers: ifUnchanged },
-    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 412, 503) },
+    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(404) },
   });
   app.openapi(remove, async (context) => {
     const place = { ...context.req.valid('param'), ...context.req.valid('query') };

@@ -3,11 +3,11 @@ import { definePolicy, LimiterInputError, type LivePolicies, type Policy, type P
 import { byHand } from '../audit/recorder.ts';
 import type { Guard } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
-import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, isKnown } from '../openapi/etag.ts';
-import { json, jsonBody, notModified, problemResponses } from '../openapi/responses.ts';
+import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, sendTagged, taggedJson } from '../openapi/etag.ts';
+import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problem, problemException, unknownThingProblem } from '../problems.ts';
-import { readBody, samePlace } from '../read-body.ts';
+import { samePlace } from '../read-body.ts';
 import {
   policyName,
   policyRequest,
@@ -47,15 +47,11 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'All policies, as they hold now',
     ...guard('read'),
     request: { query: strictObject(pageQuery), headers: ifChanged },
-    responses: {
-      200: json(z.object({ rows: z.array(policyView), next }), 'One page, by name.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 503),
-    },
+    responses: { ...taggedJson(z.object({ rows: z.array(policyView), next }), 'One page, by name.') },
   });
   app.openapi(list, async (context) => {
     const page = pageOf(await listPolicies(deps), ({ name }) => name, context.req.valid('query'));
-    return isKnown(context, page) ? context.body(null, 304) : context.json(page, 200);
+    return sendTagged(context, page);
   });
 
   const one = createRoute({
@@ -66,20 +62,15 @@ function readRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'One policy, as it holds now',
     ...guard('read'),
     request: { params, headers: ifChanged },
-    responses: {
-      200: json(policyView, 'The policy.', etagHeader),
-      ...notModified,
-      ...problemResponses(400, 401, 403, 404, 503),
-    },
+    responses: { ...taggedJson(policyView, 'The policy.'), ...problemResponses(404) },
   });
   app.openapi(one, async (context) => {
     const policy = await findPolicyView(deps, context.req.valid('param').policy);
-    return isKnown(context, policy) ? context.body(null, 304) : context.json(policy, 200);
+    return sendTagged(context, policy);
   });
 }
 
 function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
-  const { middleware, security } = guard('admin');
   const put = createRoute({
     method: 'put',
     path: '/v1/policies/{policy}',
@@ -87,13 +78,9 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     operationId: 'setPolicy',
     summary: 'Add or replace a policy, in the whole fleet within a second',
     description: `The answer of GET, changed, can be sent back. ${onCondition}`,
-    security,
-    middleware: [middleware, readBody()],
+    ...guard('admin'),
     request: { params, headers: ifUnchanged, body: jsonBody(policyRequest) },
-    responses: {
-      200: json(policyView.and(reachSchema), 'As it is now.', etagHeader),
-      ...problemResponses(400, 401, 403, 412, 413, 415, 503),
-    },
+    responses: { 200: json(policyView.and(reachSchema), 'As it is now.', etagHeader) },
   });
   app.openapi(put, async (context) => {
     const { name } = samePlace(context.req.valid('json'), { name: context.req.valid('param').policy });
@@ -114,7 +101,7 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
     summary: 'Remove a policy that was set here; one in code applies again',
     ...guard('admin'),
     request: { params, headers: ifUnchanged },
-    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(400, 401, 403, 404, 412, 503) },
+    responses: { 200: json(reachSchema, 'Removed.'), ...problemResponses(404) },
   });
   app.openapi(remove, async (context) => {
     const { policy: name } = context.req.valid('param');
