@@ -27,7 +27,7 @@ import { overrideRoutes } from './policies/override-routes.ts';
 import { planAndPresetRoutes } from './policies/plans-and-presets.ts';
 import { policyRoutes } from './policies/policy-routes.ts';
 import { methodNotAllowedProblem, problem, toProblem } from './problems.ts';
-import { boundedRequest } from './read-body.ts';
+import { boundedRequest } from './openapi/read-body.ts';
 import {
   alertRoutes,
   blockRoutes,

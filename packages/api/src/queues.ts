@@ -9,7 +9,7 @@ import { bodyLimit } from 'hono/body-limit';
 import type { Guard } from './auth/require-scope.ts';
 import type { ApiApp, ApiEnv } from './openapi/api-app.ts';
 import { problem, QueueUnavailableError, tooLargeProblem } from './problems.ts';
-import { MAX_BODY_BYTES } from './read-body.ts';
+import { MAX_BODY_BYTES } from './openapi/read-body.ts';
 import { pageSecurityHeaders } from './openapi/document.ts';
 import { cannotWrite, hotPathClusterOptions, hotPathOptions } from '@spillway/redis';
 import { openRedis } from '@spillway/redis/ioredis';

@@ -7,7 +7,7 @@ import { strictObject, enumOf, boundedText, wholeNumber, omitUndefined } from '.
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, cursorOf, nameIn, pageQuery } from '../openapi/rows.ts';
 import { badRequestProblem, problemException, unknownThingProblem } from '../problems.ts';
-import { samePlace } from '../read-body.ts';
+import { samePlace } from '../openapi/read-body.ts';
 import { type BreakerOverview, listBreakers, presetsOfBreaker, type Queryable } from '@spillway/db';
 
 const none = z.number().nullable();

@@ -12,7 +12,7 @@ import { forbidden, type Guard, allows } from '../auth/require-scope.ts';
 import type { ApiApp } from '../openapi/api-app.ts';
 import { json, jsonBody } from '../openapi/responses.ts';
 import { problemException } from '../problems.ts';
-import { readBody } from '../read-body.ts';
+import { readBody } from '../openapi/read-body.ts';
 import { boundedText, enumOf, mustBe, strictObject, uuid, wholeNumber, omitUndefined } from '../openapi/fields.ts';
 
 /** The largest body of commands, in bytes: each may bring ten messages of failures. */

@@ -13,7 +13,7 @@ import type { Authenticator, Verdict, ApiApp, ApiEnv } from '../openapi/api-app.
 import type { ApiLogger } from '../logger.ts';
 import { boundedText } from '../openapi/fields.ts';
 import { badRequestProblem, problem } from '../problems.ts';
-import { readBody } from '../read-body.ts';
+import { readBody } from '../openapi/read-body.ts';
 import { snapshotReader } from './snapshot.ts';
 import { sharedSnapshots } from './shared.ts';
 import { pageSecurityHeaders } from '../openapi/document.ts';

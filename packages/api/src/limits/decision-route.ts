@@ -5,7 +5,7 @@ import type { Admit } from '../auth/require-scope.ts';
 import { type ApiLogger, logRequest } from '../logger.ts';
 import type { ApiApp, ApiEnv } from '../openapi/api-app.ts';
 import { badRequestProblem, toProblem, problemException, unknownPolicyProblem } from '../problems.ts';
-import { readJson } from '../read-body.ts';
+import { readJson } from '../openapi/read-body.ts';
 import { type Answers, idempotencyKeyOf, once } from './idempotency.ts';
 import { quoted, toFieldErrors } from '../openapi/fields.ts';
 

@@ -3,7 +3,7 @@ import { createRoute, OpenAPIHono, type RouteConfig, z } from '@hono/zod-openapi
 import type { MiddlewareHandler } from 'hono';
 import { getPath } from 'hono/utils/url';
 import { badRequestProblem, fieldProblem } from '../problems.ts';
-import { readBody } from '../read-body.ts';
+import { readBody } from './read-body.ts';
 import { noQuery, quoted, toFieldErrors } from './fields.ts';
 
 /** The rights of a principal. */

@@ -8,7 +8,7 @@ import { strictObject } from '../openapi/fields.ts';
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problemException } from '../problems.ts';
-import { samePlace } from '../read-body.ts';
+import { samePlace } from '../openapi/read-body.ts';
 
 /** What GET answers of an entry: all its members. */
 interface Named {

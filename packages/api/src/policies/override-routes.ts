@@ -8,7 +8,7 @@ import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, sendTagged, ta
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problemException, unknownThingProblem } from '../problems.ts';
-import { samePlace } from '../read-body.ts';
+import { samePlace } from '../openapi/read-body.ts';
 import { refuseEverybody, reachIgnored, reachOf, reachSchema } from './reach.ts';
 import { findPolicyView, onCondition, type PolicyRouteDeps } from './policy-routes.ts';
 import { policyName } from './policy-schema.ts';

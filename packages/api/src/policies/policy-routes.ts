@@ -7,7 +7,7 @@ import { conditionOf, etagHeader, etagOf, ifChanged, ifUnchanged, sendTagged, ta
 import { json, jsonBody, problemResponses } from '../openapi/responses.ts';
 import { next, pageOf, pageQuery } from '../openapi/rows.ts';
 import { problem, problemException, unknownThingProblem } from '../problems.ts';
-import { samePlace } from '../read-body.ts';
+import { samePlace } from '../openapi/read-body.ts';
 import {
   policyName,
   policyRequest,

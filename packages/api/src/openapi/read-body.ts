@@ -1,7 +1,7 @@
 import type { HonoRequest, MiddlewareHandler } from 'hono';
 import { duplicateName } from './duplicate-names.ts';
-import { quoted } from './openapi/fields.ts';
-import { fieldProblem, problemException, tooLargeProblem, badRequestProblem } from './problems.ts';
+import { quoted } from './fields.ts';
+import { fieldProblem, problemException, tooLargeProblem, badRequestProblem } from '../problems.ts';
 
 /** The largest request body, in bytes: a batch of decisions about long subjects fits. */
 export const MAX_BODY_BYTES: number = 256 * 1024;
