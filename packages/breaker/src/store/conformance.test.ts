@@ -26,6 +26,7 @@ const configs: readonly MachineConfig[] = [
     ...baseConfig,
     trip: { ...runOf(20), over: 'count', size: 20, staleMs: 60_000, minimumCalls: 6, failureRate: 0.5, slowRate: 2 },
   },
+  { ...baseConfig, quorum: 1, decayMs: 3_000, probes: 3, maxExpiries: 2, recordSuccesses: true },
 ];
 
 /** Plays the deeds on a store and tells all that can be seen of it. */
@@ -38,10 +39,16 @@ async function play(
   const known = new Map<string, View>();
   const seqs = new Map<string, number>();
   let now = T0;
+  let ends = { untilMs: 0, alertUntilMs: 0, retryAfterMs: 0 };
   await under.setNow(now);
   for (const [index, { instance, forgetful, random, deed: next }] of steps.entries()) {
     if (next.type === 'wait') {
       now += next.ms;
+      await under.setNow(now);
+      continue;
+    }
+    if (next.type === 'until') {
+      now = Math.max(now, ends[next.end] + next.offMs);
       await under.setNow(now);
       continue;
     }
@@ -58,6 +65,8 @@ async function play(
     const reply = await execute(toAction(next, instance, view, seqs));
     if (next.type === 'report' && next.retry) replies.push(await execute(reportOf(next, seqs.get(instance) ?? 0)));
     known.set(instance, reply.view);
+    const { untilMs, alertUntilMs, nowMs } = reply.view;
+    ends = { untilMs, alertUntilMs, retryAfterMs: nowMs + reply.retryAfterMs };
     replies.push(reply);
   }
   replies.push(await under.events());
@@ -65,7 +74,7 @@ async function play(
 }
 
 function toAction(
-  next: Exclude<Deed, { type: 'wait' | 'clear' }>,
+  next: Exclude<Deed, { type: 'wait' | 'until' | 'clear' }>,
   instance: string,
   { epoch }: View,
   seqs: Map<string, number>,
