@@ -202,6 +202,22 @@ describe('maintenance', () => {
   });
 });
 
+test('lets the roles in where PUBLIC can neither connect nor look into a schema, and again where that came later', async () => {
+  const name = new URL(database.url).pathname.slice(1);
+  const roles = 'spillway_reader, spillway_maintenance';
+  const harden = `REVOKE ALL ON DATABASE "${name}" FROM PUBLIC, ${roles}; REVOKE ALL ON SCHEMA public FROM PUBLIC, ${roles}`;
+  for (const before of [harden, 'SELECT', harden]) {
+    await database.pool.query(before);
+    await migrate({ connectionString: database.url });
+    await as('spillway_reader', async (client) => {
+      expect((await client.query('SELECT FROM rate_limits_v2')).rowCount).toBe(0);
+    });
+    await as('spillway_maintenance', async (client) => {
+      for (const rule of builtInCleanups) await cleanUpRows(client, rule);
+    });
+  }
+});
+
 describe('where roles cannot be made', () => {
   let server: PostgresServer;
   let admin: Client;

@@ -75,12 +75,13 @@ async function create(connection: Connection, role: RoleName): Promise<void> {
     END $$`);
 }
 
-/** Of these roles those that nothing was granted to in this database. */
+/** Of these roles those that nothing was granted to in this database, or that can't get in since PUBLIC can't. */
 async function withoutGrants(connection: Connection, roles: readonly RoleName[]): Promise<RoleName[]> {
   const { rows } = await connection.query<{ name: RoleName }>(
     `SELECT name FROM unnest($1::text[]) AS name WHERE NOT EXISTS (
        SELECT FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) AS acl JOIN pg_roles r ON r.oid = acl.grantee
-       WHERE n.nspname = 'spillway' AND r.rolname = name)`,
+       WHERE n.nspname = 'spillway' AND r.rolname = name)
+     OR NOT has_database_privilege(name, current_database(), 'CONNECT') OR NOT has_schema_privilege(name, 'public', 'USAGE')`,
     [[...roles]],
   );
   return rows.map(({ name }) => name);
@@ -106,6 +107,10 @@ async function grantAll(
   roles: readonly RoleName[],
   archives: readonly ArchiveTable[],
 ): Promise<void> {
+  const { rows: databases } = await connection.query<{ on: string }>(
+    `SELECT format('DATABASE %I', current_database()) AS on`,
+  );
+  for (const { on } of databases) await connection.query(`GRANT CONNECT ON ${on} TO ${roles.join(', ')}`);
   for (const { role, privileges, on } of [...grants, ...archiveGrants(connection, archives)]) {
     if (!roles.includes(role) || !(await exists(connection, on))) continue;
     await connection.query(`GRANT ${await fitting(connection, privileges, on)} ON ${on} TO ${role}`);

@@ -116,6 +116,8 @@ const functionCallers: Readonly<Record<string, readonly RoleName[]>> = {
 /** All grants. Which rows a role sees is not asked: the policy `spillway` of a table lets these four roles see all of them. */
 export const grants: readonly Grant[] = [
   ...roleNames.map((role) => ({ role, privileges: 'USAGE', on: 'SCHEMA spillway' })),
+  // PUBLIC has it unless an administrator took it away, as guides for a safe set-up say.
+  ...roleNames.map((role) => ({ role, privileges: 'USAGE', on: 'SCHEMA public' })),
   // The days of system_metrics are made there.
   { role: 'spillway_maintenance', privileges: 'CREATE', on: 'SCHEMA spillway' },
   { role: 'spillway_maintenance', privileges: 'USAGE, CREATE', on: 'SCHEMA archive' },
