@@ -94,6 +94,12 @@ local function clamp_to_clock()
   end
 end
 
+-- Whether no instance that refuses calls has asked for leave for FORGET_MS.
+local function is_left(state)
+  if state.kind == 'open' then return state.untilMs <= now - FORGET_MS end
+  return state.kind == 'half_open' and state.sinceMs <= now - FORGET_MS and redis.call('ZCARD', LEASES) == 0
+end
+
 local function pass_time()
   local state, config = context.record.state, context.record.config
   if (state.kind == 'forced_open' or state.kind == 'forced_closed') and state.untilMs > 0 and state.untilMs <= now then
@@ -108,6 +114,10 @@ local function pass_time()
     elseif state.expiries >= config.maxExpiries then
       open('probes_expired', state.openings, 0, { metadata = { expiries = state.expiries } })
     end
+  end
+  state = context.record.state
+  if not config.trips and is_left(state) then
+    transition(context, closed_state(now, state.openings), { metadata = { reason = 'metrics_only' } })
   end
 end
 

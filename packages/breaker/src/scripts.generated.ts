@@ -506,7 +506,7 @@ end
 
 export const breaker: LuaScript = {
   name: 'breaker',
-  sha1: '9b5137355a9ea8740a799b5588448d5c48872cf3',
+  sha1: '8f55010cd75be8984b03b44b58634a9f3c550eff',
   source: `${clock}
 ${outbox}
 ${change}
@@ -603,6 +603,12 @@ local function clamp_to_clock()
   end
 end
 
+-- Whether no instance that refuses calls has asked for leave for FORGET_MS.
+local function is_left(state)
+  if state.kind == 'open' then return state.untilMs <= now - FORGET_MS end
+  return state.kind == 'half_open' and state.sinceMs <= now - FORGET_MS and redis.call('ZCARD', LEASES) == 0
+end
+
 local function pass_time()
   local state, config = context.record.state, context.record.config
   if (state.kind == 'forced_open' or state.kind == 'forced_closed') and state.untilMs > 0 and state.untilMs <= now then
@@ -617,6 +623,10 @@ local function pass_time()
     elseif state.expiries >= config.maxExpiries then
       open('probes_expired', state.openings, 0, { metadata = { expiries = state.expiries } })
     end
+  end
+  state = context.record.state
+  if not config.trips and is_left(state) then
+    transition(context, closed_state(now, state.openings), { metadata = { reason = 'metrics_only' } })
   end
 end
 

@@ -214,6 +214,23 @@ describe('config', () => {
     expect(reply.view.kind).toBe('closed');
     expect(reply.config).toMatchObject({ version: 2, trip: { failures: 3 } });
   });
+
+  it('that only watches ends an opening which none asks to leave, and leaves a forced one', () => {
+    const { bench } = opened();
+    const watching = machineBench({ ...bench.config, trips: false });
+    watching.record = bench.record;
+    watching.now = bench.now + 1_000 + 59_999;
+    watching.report('w', successes(1));
+    expect(watching.record?.state.kind).toBe('open');
+    watching.now += 1;
+    const { events } = watching.report('w', successes(1));
+    expect(events).toMatchObject([{ type: 'closed', metadata: { reason: 'metrics_only' } }]);
+    expect(watching.record?.state).toMatchObject({ kind: 'closed', openings: 1 });
+    watching.act('x', { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: '' });
+    watching.now += 1e9;
+    watching.report('w', successes(1));
+    expect(watching.record?.state.kind).toBe('forced_open');
+  });
 });
 
 describe('the trail', () => {

@@ -23,6 +23,10 @@
  * lease. A lease that expires does too; `maxExpiries` of them in a row move HALF_OPEN → OPEN. Only live leases of
  * the current epoch can be settled.
  *
+ * An opening that a config which never trips finds, and that none has asked to leave for `FORGET_MS`, is over: OPEN or
+ * HALF_OPEN → CLOSED. Instances with such a config ask for nothing, so it would stand in the record for ever. While others
+ * still enforce, they ask.
+ *
  * FORCED_OPEN, FORCED_CLOSED. Entered from anywhere by hand, left by hand or when their time is over: → CLOSED. Nothing
  * else changes them.
  *
@@ -31,15 +35,7 @@
  * READ leaves no trace if there is no record: an unused breaker stays unknown.
  */
 import { type Batch, batchOf } from './batch.ts';
-import type {
-  Action,
-  BreakerRecord,
-  Command,
-  InstanceSeen,
-  MachineConfig,
-  MachineState,
-  OpenReason,
-} from './record.ts';
+import type { Action, BreakerRecord, Command, MachineConfig, MachineState, OpenReason } from './record.ts';
 import { clampToClock, recoverRecord } from './restore.ts';
 import {
   type Cause,
@@ -53,16 +49,22 @@ import {
   type StepContext,
   unseen,
 } from './step-context.ts';
-import { CALLING_MS, isCalling, findTrip, quorumOf, withBatch, withoutStale } from './window.ts';
+import {
+  CALLING_MS,
+  findTrip,
+  FORGET_MS,
+  isCalling,
+  quorumOf,
+  withBatch,
+  withInstance,
+  withoutStale,
+} from './window.ts';
 
 type Of<Kind extends MachineState['kind']> = Extract<MachineState, { kind: Kind }>;
 type ActionOf<Type extends Action['type']> = Extract<Action, { type: Type }>;
 
 /** How long instances report quickly after a failure of any instance, in ms. */
 export const ALERT_MS = 5_000;
-
-/** An instance that hasn't reported for this long, in ms, is forgotten; so are its report numbers. */
-export const FORGET_MS = 60_000;
 
 /** After a silence of more than this, in ms, a sick instance must report again: meanwhile no instance may have reached the store. */
 export const SICK_PAUSE_MS = 5_000;
@@ -111,20 +113,32 @@ function configAfter(held: MachineConfig, { action, config }: Command): MachineC
   return config.version >= held.version ? config : held;
 }
 
-/** What happens by itself: forced states end, leases of dead probers expire, and fewer probes may be enough. */
+/** What happens by itself: forced states end, leases of dead probers expire, fewer probes may be enough, and an opening may be left. */
 function passTime(context: StepContext): void {
   const { nowMs } = context;
   const { state, config } = context.record;
   if ((state.kind === 'forced_open' || state.kind === 'forced_closed') && state.untilMs > 0 && state.untilMs <= nowMs) {
     transition(context, closedState(nowMs, 0), { metadata: { reason: 'force_ended' } });
+    return;
   }
-  if (state.kind !== 'half_open') return;
-  const leases = state.leases.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
-  const expiries = state.expiries + state.leases.length - leases.length;
-  context.record = { ...context.record, state: { ...state, leases, expiries } };
-  if (state.successes >= config.probes) closeAgain(context, state);
-  else if (expiries >= config.maxExpiries)
-    open(context, 'probes_expired', state.openings, 0, { metadata: { expiries } });
+  if (state.kind === 'half_open') {
+    const leases = state.leases.filter(({ expiresAtMs }) => expiresAtMs > nowMs);
+    const expiries = state.expiries + state.leases.length - leases.length;
+    context.record = { ...context.record, state: { ...state, leases, expiries } };
+    if (state.successes >= config.probes) closeAgain(context, state);
+    else if (expiries >= config.maxExpiries)
+      open(context, 'probes_expired', state.openings, 0, { metadata: { expiries } });
+  }
+  const { state: now } = context.record;
+  if (!config.trips && isLeft(now, nowMs)) {
+    transition(context, closedState(nowMs, now.openings), { metadata: { reason: 'metrics_only' } });
+  }
+}
+
+/** Whether no instance that refuses calls has asked for leave for `FORGET_MS`. */
+function isLeft(state: MachineState, nowMs: number): state is Of<'open'> | Of<'half_open'> {
+  if (state.kind === 'open') return state.untilMs <= nowMs - FORGET_MS;
+  return state.kind === 'half_open' && state.leases.length === 0 && state.sinceMs <= nowMs - FORGET_MS;
 }
 
 function report(context: StepContext, { seq, batch, lateMs }: ActionOf<'report'>): StepResult {
@@ -281,14 +295,4 @@ function drawnMs({ record, command }: StepContext, earlier: number, askedMs: num
   const { openMs, maxOpenMs, backoff } = record.config;
   const ceilingMs = Math.min(maxOpenMs, openMs * backoff ** earlier);
   return Math.max(openMs + Math.floor(command.random * (ceilingMs - openMs)), Math.min(askedMs, maxOpenMs));
-}
-
-function withInstance(
-  instances: BreakerRecord['instances'],
-  instance: string,
-  seen: InstanceSeen,
-  nowMs: number,
-): BreakerRecord['instances'] {
-  const recent = Object.entries(instances).filter(([, { calledAtMs }]) => calledAtMs > nowMs - FORGET_MS);
-  return { ...Object.fromEntries(recent), [instance]: seen };
 }

@@ -1,8 +1,11 @@
 import type { Batch } from './batch.ts';
-import type { Bucket, InstanceSeen, MachineConfig, OpenReason, TripConfig, Window } from './record.ts';
+import type { BreakerRecord, Bucket, InstanceSeen, MachineConfig, OpenReason, TripConfig, Window } from './record.ts';
 
 /** An instance that has reported a call within this time, in ms, is calling. */
 export const CALLING_MS = 10_000;
+
+/** An instance that hasn't reported for this long, in ms, is forgotten; so are its report numbers. */
+export const FORGET_MS = 60_000;
 
 /** A window is kept in so many buckets: the oldest calls leave a tenth at a time. */
 const BUCKETS = 10;
@@ -61,6 +64,17 @@ export function withBatch(before: Window, trip: TripConfig, instance: string, ba
 /** Whether an instance has reported a call lately. */
 export function isCalling({ calledAtMs }: InstanceSeen, nowMs: number): boolean {
   return calledAtMs > nowMs - CALLING_MS;
+}
+
+/** The instances with one that was seen now, without those that were forgotten. */
+export function withInstance(
+  instances: BreakerRecord['instances'],
+  instance: string,
+  seen: InstanceSeen,
+  nowMs: number,
+): BreakerRecord['instances'] {
+  const recent = Object.entries(instances).filter(([, { calledAtMs }]) => calledAtMs > nowMs - FORGET_MS);
+  return { ...Object.fromEntries(recent), [instance]: seen };
 }
 
 /** Instances whose evidence it takes, of those that are calling now. */

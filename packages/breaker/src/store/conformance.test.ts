@@ -59,7 +59,9 @@ async function play(
     const view = forgetful === 0 ? unknownView : (known.get(instance) ?? unknownView);
     const version = instance === 'c' && index % 7 === 0 ? 2 : 1;
     // Half of the newer version's processes bring other numbers, as in the midst of a deploy.
-    const numbers = version === 2 && index % 2 === 0 ? { ...config, probes: 1, openMs: 300, maxOpenMs: 600 } : config;
+    const trips = version === 1 || index % 4 === 0;
+    const numbers =
+      version === 2 && index % 2 === 0 ? { ...config, trips, probes: 1, openMs: 300, maxOpenMs: 600 } : config;
     const execute = async (action: Action): Promise<Reply> =>
       under.store.execute(id, { instance, config: { ...numbers, version }, known: view, random, action });
     const reply = await execute(toAction(next, instance, view, seqs));
