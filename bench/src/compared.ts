@@ -38,6 +38,7 @@ export function comparedBlocks(runs: ReadonlyMap<string, Run>): ReadonlyMap<stri
   return new Map([
     ['limiter', `${limiter.date}, ${limiter.machine}\n\n${decisions(limiter)}`],
     ['in-process', inProcess(runOf(runs, 'in-process'))],
+    ['guard', guard(runOf(runs, 'http'))],
     ['breaker', breakers(runOf(runs, 'breaker'))],
   ]);
 }
@@ -128,6 +129,24 @@ function inProcess(run: Run): string {
     [
       ['a blocked subject', ...figures('Spillway: blocked')],
       ['a leased policy, one hot subject', ...figures('Spillway: leases of 5,000')],
+    ],
+  );
+}
+
+function guard(run: Run): string {
+  const { rows } = tableOf(run, 'What a guard adds to a request');
+  const route = 'a generation: reads a JSON body, answers 201 with JSON';
+  const figures = (who: string): string[] => {
+    const [, , , added, ofThePeers] = rowOf(rows, [route, who]);
+    return [digits(added, 1), `${digits(ofThePeers, 2)}×`];
+  };
+  return table(
+    ['a guard in Hono on Node, counts in Redis'],
+    ['CPU µs added to a request', "of the peer's"],
+    [
+      ['`rateLimit()`', ...figures('Spillway `rateLimit()`')],
+      ["`rateLimit({ headers: 'draft' })`", ...figures("Spillway `rateLimit({ headers: 'draft' })`")],
+      ['hono-rate-limiter', ...figures('hono-rate-limiter, Redis store')],
     ],
   );
 }
