@@ -98,6 +98,27 @@ describe('beside the tables of an application', () => {
     expect(rows.map(({ name }) => name)).toEqual(['number', 'created_at']);
   });
 
+  test("leaves the application's own functions alone that differ from ours by their arguments", async () => {
+    await database.pool.query(
+      `CREATE FUNCTION record_metric(name text, value double precision) RETURNS void LANGUAGE sql AS 'SELECT';
+       CREATE FUNCTION get_metric_stats(name text) RETURNS int LANGUAGE sql AS 'SELECT 1'`,
+    );
+    await migrate({ connectionString: database.url, now });
+    await migrate({ connectionString: database.url, now });
+    const { rows } = await database.pool.query(
+      `SELECT proname AS name, pronargs AS arguments, EXISTS (
+         SELECT FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl WHERE acl.grantee = 0
+       ) AS "mayBeCalledByAll"
+       FROM pg_proc WHERE proname IN ('record_metric', 'get_metric_stats') ORDER BY 1, 2`,
+    );
+    expect(rows).toEqual([
+      { name: 'get_metric_stats', arguments: 1, mayBeCalledByAll: true },
+      { name: 'get_metric_stats', arguments: 2, mayBeCalledByAll: false },
+      { name: 'record_metric', arguments: 2, mayBeCalledByAll: true },
+      { name: 'record_metric', arguments: 4, mayBeCalledByAll: false },
+    ]);
+  });
+
   test('names a table whose name is taken, and changes nothing', async () => {
     await database.pool.query('CREATE TABLE rate_limits_v2 (key text)');
     await expect(migrate({ connectionString: database.url, now })).rejects.toMatchObject({

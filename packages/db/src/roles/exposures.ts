@@ -1,4 +1,4 @@
-import { roleNames } from './privileges.ts';
+import { publicFunctions, roleNames } from './privileges.ts';
 import type { Connection, Queryable } from '../connection.ts';
 
 /** A role that has a right on an object of Spillway's, and is neither its owner nor one of the four roles. */
@@ -32,7 +32,7 @@ const EXPOSURES = `
     SELECT format('FUNCTION %I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), p.proowner,
            coalesce(p.proacl, acldefault('f', p.proowner))
     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname = 'spillway' OR (n.nspname = 'public' AND p.proname IN ('record_metric', 'get_metric_stats'))
+    WHERE n.nspname = 'spillway' OR p.oid = ANY (SELECT to_regprocedure(name) FROM unnest($2::text[]) AS ours (name))
   )
   SELECT object, coalesce(quote_ident(r.rolname), 'PUBLIC') AS grantee,
          string_agg(DISTINCT acl.privilege_type, ', ' ORDER BY acl.privilege_type) AS privileges
@@ -49,7 +49,7 @@ const UNPROTECTED = `
 
 /** All objects of Spillway's in this database on which a role has a right that it should not have. */
 export async function listExposures(db: Queryable): Promise<Exposure[]> {
-  const granted = await db.query<Exposure>(EXPOSURES, [[...roleNames]]);
+  const granted = await db.query<Exposure>(EXPOSURES, [[...roleNames], [...publicFunctions]]);
   const unprotected = await db.query<Exposure>(UNPROTECTED);
   return [...granted.rows, ...unprotected.rows];
 }

@@ -96,10 +96,13 @@ export const tablePrivileges: Readonly<Record<string, TablePrivileges>> = {
   'spillway.observer_turns': { maintenance: 'SELECT, INSERT, UPDATE', reader: 'SELECT' },
 };
 
-/** Who may call which function. Replaying a dead letter writes what the sink would have. */
+/**
+ * Who may call which function. Replaying a dead letter writes what the sink would have. Those in `public` are named with their
+ * arguments: an application may have others of the same name there.
+ */
 const functionCallers: Readonly<Record<string, readonly RoleName[]>> = {
-  'public.record_metric': ['spillway_writer', 'spillway_maintenance', 'spillway_api'],
-  'public.get_metric_stats': ['spillway_reader', 'spillway_maintenance'],
+  'public.record_metric(text, numeric, text, jsonb)': ['spillway_writer', 'spillway_maintenance', 'spillway_api'],
+  'public.get_metric_stats(text, integer)': ['spillway_reader', 'spillway_maintenance'],
   'spillway.metric_bucket': ['spillway_reader', 'spillway_maintenance'],
   'spillway.metric_bucket_value': ['spillway_reader', 'spillway_maintenance'],
   'spillway.metric_rollup_cover': ['spillway_reader', 'spillway_maintenance'],
@@ -112,6 +115,11 @@ const functionCallers: Readonly<Record<string, readonly RoleName[]>> = {
   'spillway.note_seen': ['spillway_writer', 'spillway_maintenance'],
   'spillway.end_epochs': ['spillway_writer', 'spillway_maintenance'],
 };
+
+/** Our functions in the schema `public`, with their arguments. */
+export const publicFunctions: readonly string[] = Object.keys(functionCallers).filter((name) =>
+  name.startsWith('public.'),
+);
 
 /** All grants. Which rows a role sees is not asked: the policy `spillway` of a table lets these four roles see all of them. */
 export const grants: readonly Grant[] = [
