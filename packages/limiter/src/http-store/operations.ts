@@ -1,5 +1,6 @@
 import { type ApiCalls, ApiFault, faultOfFetch, type FaultReporter, RefusedRequest } from '@spillway/redis/core';
 import type { LocalDecisions } from '../decide/local-decisions.ts';
+import { decisionWithoutWindow } from '../decision.ts';
 import { LimiterInputError, LimiterUnavailableError } from '../errors.ts';
 import { DEFAULT_ACTION, type LimiterStore, type StoreRequest, type StoreWindow } from '../store/store.ts';
 import type { ByHand, Decision, DecisionReason } from '../types.ts';
@@ -106,10 +107,7 @@ export function changing({
     if (local !== undefined) return local;
     const { policy, subject, action, key, slot } = request;
     await change(operation === 'renew' ? 'renew' : 'release', { policy, subject, action, key }, { slot }, readNothing);
-    const { name, limit } = policy;
-    const nowMs = Date.now();
-    const times = { decidedAtMs: nowMs, resetAtMs: nowMs, resetAfterMs: 0, retryAfterMs: 0 };
-    return { allowed: true, policy: name, reason: 'allowed', limit, remaining: limit, ...times };
+    return decisionWithoutWindow(policy, true, 'allowed', policy.limit);
   }
 
   return {

@@ -3,7 +3,9 @@ import { hotPathOptions } from '@spillway/redis';
 import { Cluster, Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { LimiterInputError, LimiterUnavailableError, LimiterWaitError } from '../errors.ts';
+import type { Policy } from '../algorithms/registry.ts';
 import { definePolicy } from '../policy.ts';
+import { memoryStore } from '../store/memory-store.ts';
 import { createLimiter } from './create-limiter.ts';
 
 const policies = [
@@ -181,6 +183,18 @@ describe('waitFor', () => {
     const limiter = overRedis();
     await limiter.consume('blocking', 'patient');
     expect(await limiter.waitFor('blocking', 'patient', { maxWaitMs: 5_000 })).toMatchObject({ allowed: true });
+  });
+
+  it('asks under one policy without a block, so that what is sent of it is made once', async () => {
+    const inner = memoryStore();
+    const asked = new Set<Policy>();
+    const consume: typeof inner.consume = (request) => {
+      asked.add(request.policy);
+      return inner.consume(request);
+    };
+    const limiter = createLimiter({ store: { ...inner, consume }, policies });
+    for (const subject of ['a', 'b']) await limiter.waitFor('blocking', subject, { maxWaitMs: 0 });
+    expect([...asked].map(({ name, blockMs }) => [name, blockMs])).toEqual([['blocking', 0]]);
   });
 });
 

@@ -11,10 +11,7 @@ import { MAX_BLOCK_MS } from '../policy.ts';
 import type { StoreRequest, StoreWindow } from '../store/store.ts';
 import type { ConsumeOptions, Decision } from '../types.ts';
 import type { ChangeOptions, Limiter } from './limiter.ts';
-import { hold, type Waiting, waiting } from './waiting.ts';
-
-/** The longest that a timer can wait. */
-const MAX_WAIT_MS = 2 ** 31 - 1;
+import { hold, MAX_TIMER_MS, type Waiting, waiting } from './waiting.ts';
 
 const NO_OPTIONS: ConsumeOptions = {};
 const ACTION_OPTIONS = ['action'];
@@ -60,6 +57,16 @@ export function limiterFrom(parts: LimiterParts): Limiter {
       await Promise.all([live?.close(), decider.close(), counter?.close()]);
     },
   };
+}
+
+/** Policies by the one that they stand for: what a policy is sent as is kept with it, and requests of one policy travel together. */
+const blockless = new WeakMap<Policy, Policy>();
+
+/** The policy of requests made by `waitFor`, which never begin a block. */
+function withoutBlock(policy: Policy): Policy {
+  const known = blockless.get(policy) ?? { ...policy, blockMs: 0 };
+  blockless.set(policy, known);
+  return known;
 }
 
 /** The operations that go by live entries: the first ones wait until those have been read. */
@@ -115,12 +122,11 @@ function deciding(
     waitFor: async (name, subject, waitOptions) => {
       checkMembers('options', waitOptions, WAIT_OPTIONS);
       const { maxWaitMs, signal, ...options } = waitOptions;
-      wholeNumberWithin('maxWaitMs', maxWaitMs, 0, MAX_WAIT_MS);
+      wholeNumberWithin('maxWaitMs', maxWaitMs, 0, MAX_TIMER_MS);
       checkSignal(signal);
       const policy = open().find(name, subject);
       const asked = open().request(policy, subject, options);
-      // Requests made by waitFor() never start a block.
-      const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: { ...policy, blockMs: 0 } };
+      const patient: StoreRequest = policy.blockMs === 0 ? asked : { ...asked, policy: withoutBlock(policy) };
       const attempt = async (): Promise<Decision> => decider.listed(policy, subject) ?? charge(patient);
       // Units that were decided in the store's place were not charged there.
       const undo = async ({ reason, source, slot }: Decision): Promise<unknown> => {

@@ -2,6 +2,9 @@ import { unref } from '@spillway/redis/core';
 import { LimiterClosedError, LimiterWaitError } from '../errors.ts';
 import type { Decision } from '../types.ts';
 
+/** The longest that a timer can wait. */
+export const MAX_TIMER_MS: number = 2 ** 31 - 1;
+
 /** What one waiter needs. */
 export interface Wait {
   /** Who waits for the same thing waits in turn. */
@@ -28,9 +31,8 @@ export interface Waiting {
 const SHORTEST_PAUSE_MS = 5;
 
 /**
- * Makes `waitFor`: asks again when the last answer said that the request would fit, and lets the waiters of one key
- * (in this process) are served in their order. A request that has not been served after `maxWaitMs`, or
- * could not come by then, gives up.
+ * Makes `waitFor`: asks again when the last answer said that the request would fit. The waiters of one key in this process
+ * are served in their order. A request that is not admitted within `maxWaitMs`, or can't be, is given up.
  */
 export function waiting(): Waiting {
   const turns = new Map<string, Promise<unknown>>();
@@ -118,9 +120,6 @@ export interface SlotOperations {
   readonly release: () => Promise<unknown>;
   readonly windowMs: number;
 }
-
-/** The longest that a timer can wait. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Keeps a slot alive by renewing it three times in its time, so that a holder that dies loses it after `windowMs` and one
