@@ -172,7 +172,16 @@ export const outcomeCases: Readonly<Record<string, () => readonly Given[]>> = {
   'OpenAI, Anthropic: `InternalServerError`, 529': () => ai('InternalServerError', 529),
   'OpenAI, Anthropic: `APIConnectionError`': () => threw(instanceOf('APIConnectionError', { status: undefined })),
   'OpenAI, Anthropic: `APIConnectionTimeoutError`': () => threw(instanceOf('APIConnectionTimeoutError', {})),
-  'OpenAI, Anthropic: `APIUserAbortError`': () => threw(instanceOf('APIUserAbortError', { status: undefined })),
+  'OpenAI, Anthropic: `APIUserAbortError`': () =>
+    threw(
+      instanceOf('APIUserAbortError', { status: undefined }),
+      Object.assign(new (class t extends Error {})('Request was aborted.'), { status: undefined }),
+    ),
+  'Hugging Face: `InferenceClientProviderApiError`, 422': () =>
+    threw(new Named('ProviderApiError', { httpResponse: { status: 422, body: {} } })),
+  'Cloudinary: `http_code` 404': () =>
+    threw({ message: 'x', name: 'Error', http_code: 404 }, { error: { message: 'x', http_code: 404 } }),
+  'Cloudinary: `http_code` 500': () => threw({ message: 'x', name: 'Error', http_code: 500 }),
   'Vercel AI SDK: `APICallError`, 400': () => threw(vercel(400)),
   'Vercel AI SDK: `APICallError`, 429, `retry-after: 20`': () => threw(vercel(429, { 'retry-after': '20' })),
   'Vercel AI SDK: `RetryError` whose last error is a 503': () =>

@@ -92,7 +92,9 @@ export function isTimeout(link: unknown): boolean {
 /** The caller's side gave up the answer. */
 function isAbort(link: unknown): boolean {
   if (ABORT_NAMES.has(textMember(link, 'name')) || ABORT_CODES.has(textMember(link, 'code'))) return true;
-  return textMember(member(link, 'constructor'), 'name') === 'APIUserAbortError';
+  if (textMember(member(link, 'constructor'), 'name') === 'APIUserAbortError') return true;
+  // The same in a bundle that renames classes, as Next.js makes it.
+  return textMember(link, 'message') === 'Request was aborted.';
 }
 
 /** Where the headers of an error's answer may be. */
@@ -216,6 +218,9 @@ const ofHttp: Reader = (error, bounds, text) => {
     member(error, 'status_code'),
     member(error, 'httpStatus'),
     member(error, 'httpStatusCode'),
+    member(member(error, 'httpResponse'), 'status'),
+    member(error, 'http_code'),
+    member(member(error, 'error'), 'http_code'),
     typeof code === 'number' ? code : undefined,
   ];
   const status = places.map(httpStatus).find((found) => found !== undefined);
