@@ -100,6 +100,23 @@ function classifySqlState(state: string, error: Error): DbErrorKind {
   return KIND_BY_SQLSTATE.get(state) ?? KIND_BY_SQLSTATE.get(state.slice(0, 2)) ?? 'bug';
 }
 
+/** What refuses one statement and maybe not the next, of the codes that mean a wait: a full tablespace, a locked table, a statement that takes too long. */
+const OF_STATEMENT: ReadonlySet<string> = new Set(['53100', '55P03', '57014']);
+
+/**
+ * Whether the cause lies in the rows of a statement or in what it touches, so that Postgres may take other statements at this moment.
+ * False for a Postgres that is away, and for lost races.
+ */
+export function isOfStatement(error: unknown): boolean {
+  if (classifyDbError(error) !== 'unavailable') return true;
+  return [...causes(error)].some((link) => OF_STATEMENT.has(sqlState(link) ?? '') || isStatementTimeout(link));
+}
+
+/** Whether a statement was ended because it took too long: by Postgres, or by the client where the server has no such limit. */
+export function isStatementTimeout(error: unknown): boolean {
+  return [...causes(error)].some((link) => sqlState(link) === '57014' || link.message.startsWith('Query read timeout'));
+}
+
 /** How PgBouncer, whose every refusal is 08P01, reads when it refuses a user, a password, a database or what a client asks of it. */
 const POOLER_REFUSALS = /authentication failed|does not exist|no such (user|database)|unsupported startup parameter/iu;
 

@@ -34,7 +34,15 @@ export type { MovedPartition } from './archive/archive-partitions.ts';
 export { archiveRows, type ArchiveRowsOptions, type ArchiveRowsReport } from './archive/archive-rows.ts';
 export { type ArchiveReport, inspectArchives } from './archive/ensure-archive.ts';
 export { type ArchiveTable, builtInArchives, completeArchiveTable } from './archive/archive-table.ts';
-export { sqlState, classifyDbError, type DbErrorKind, isRefusal } from './errors.ts';
+export {
+  causes,
+  sqlState,
+  classifyDbError,
+  type DbErrorKind,
+  isOfStatement,
+  isRefusal,
+  isStatementTimeout,
+} from './errors.ts';
 export { cleanUpRows } from './cleanup/clean-up-rows.ts';
 export { builtInCleanups, type CleanUpOptions, type CleanUpReport, type CleanupRule } from './cleanup/cleanup-rule.ts';
 export {

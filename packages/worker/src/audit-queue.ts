@@ -41,11 +41,6 @@ export interface AuditJobData {
 /** The queue, with its job's shape. */
 export type AuditQueue = Queue<AuditJobData, unknown, 'events'>;
 
-/** How long a failed job waits before its next attempt: 1 s at first, then twice the last pause, at most half a minute. */
-export function backoffStrategy(attemptsMade: number): number {
-  return Math.min(30_000, 1_000 * 2 ** (attemptsMade - 1));
-}
-
 /**
  * A job that fails is tried again until it succeeds: one that was given up would leave its outboxes to a new job, which would fail too.
  * An absent Postgres uses up no attempt.

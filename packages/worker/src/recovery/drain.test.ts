@@ -1,7 +1,7 @@
 import { createPool, type Queryable } from '@spillway/db';
 import { createLimiter, definePolicy, type Decision } from '@spillway/limiter';
 import { useRedis } from '@spillway/local-servers/testing';
-import { hotPathOptions } from '@spillway/redis';
+import { hotPathOptions, outboxKeys } from '@spillway/redis';
 import { describe, expect, it, onTestFinished, vi, afterEach, beforeEach } from 'vitest';
 import { WorkerFleet, POINTS } from '../../test/chaos/worker-fleet.ts';
 import { startWorker, type AuditWorker } from '../start-worker.ts';
@@ -34,7 +34,8 @@ describe('a pass', () => {
       expect(await pass()).toMatchObject({ events: 1, written: 1, deadLetters: 0, complete: true });
       expect(await identifiers()).toEqual(['ada']);
       expect(await outboxLength(redis.client, SHARDS)).toBe(0);
-      expect(await pass()).toEqual({ events: 0, written: 0, duplicates: 0, deadLetters: 0, complete: true });
+      const nothing = { events: 0, written: 0, duplicates: 0, deadLetters: 0, waiting: 0, unread: [], complete: true };
+      expect(await pass()).toEqual(nothing);
     });
 
     it('stops at its budget, and the next pass goes on', async () => {
@@ -44,6 +45,28 @@ describe('a pass', () => {
       expect(await outboxLength(redis.client, SHARDS)).toBeGreaterThan(0);
       expect(await pass({ budgetMs: 60_000, blockRowsPerMinute: null })).toMatchObject({ complete: true });
       expect(await identifiers()).toHaveLength(20_000);
+    });
+
+    it('names an outbox that it could not read, and reports what it stored of the others', async () => {
+      await addBlocks(redis.client, 1, 40, SHARDS);
+      await redis.client.set(outboxKeys(2).stream, 'not a stream');
+      expect(await pass()).toMatchObject({
+        events: 30,
+        written: 30,
+        unread: [2],
+        reason: expect.stringMatching(/outboxes 2 can not be read: .*WRONGTYPE/u),
+        complete: false,
+      });
+      expect(await identifiers()).toHaveLength(30);
+    });
+
+    it('says how many events wait for their table, and why', async () => {
+      await addBlocks(redis.client, 1, 40, SHARDS);
+      await postgres.pool.query('ALTER TABLE rate_limits_v2 RENAME TO renamed');
+      const reason: unknown = expect.stringContaining('"public.rate_limits_v2" does not exist');
+      expect(await pass()).toMatchObject({ events: 0, waiting: 40, unread: [], reason, complete: false });
+      await postgres.pool.query('ALTER TABLE renamed RENAME TO rate_limits_v2');
+      expect(await pass()).toMatchObject({ events: 40, waiting: 0, complete: true });
     });
 
     it('stores each event once beside other passes and a worker', async () => {

@@ -6,8 +6,8 @@ import { TimeoutError, withTimeout } from '../timing.ts';
 import { checkedNamespace, wholeNumber, connect, type RedisSource } from '../options.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { WorkerLogger } from '../logger.ts';
-import type { WriteLimits } from '../sink/event-writer.ts';
-import { drainOutboxes, type OutboxSource, PageSize } from '../sink/drain-outboxes.ts';
+import { reasonOf, type WriteLimits } from '../sink/event-writer.ts';
+import { drainOutboxes, type OutboxSource, PageSize, UnreadOutboxesError } from '../sink/drain-outboxes.ts';
 import type { MemoryWatch } from '../audit-queue.ts';
 import type { WorkerMetrics } from '../worker-metrics.ts';
 
@@ -38,7 +38,13 @@ export interface DrainReport {
   readonly duplicates: number;
   /** Entries that Postgres refused: rows of `spillway.audit_dead_letters` now. */
   readonly deadLetters: number;
-  /** False when the budget ended the pass: call it again. */
+  /** Events that could not be stored for a reason that may pass, and are in their outboxes. */
+  readonly waiting: number;
+  /** Shards whose outboxes could not be read. */
+  readonly unread: readonly number[];
+  /** Why events wait or an outbox could not be read, the first reason. @default nothing of both */
+  readonly reason?: string;
+  /** False when the budget ended the pass, events wait, or an outbox could not be read: call it again. */
   readonly complete: boolean;
 }
 
@@ -46,6 +52,8 @@ export interface DrainReport {
  * Moves the events that wait in Redis into Postgres, in one pass of at most `budgetMs`, without a queue: for a route, a cron job, a
  * test, or a deployment without a worker. An event leaves Redis once it is stored, and one that is stored twice is one row,
  * so that passes may overlap with each other and with workers, and may be killed at any point.
+ *
+ * An outbox that can't be read and a table that takes no rows hold up no others: the report names them.
  *
  * Maintenance (cleanup, partitions, archival, reconcile) is not part of it.
  * @throws {WorkerOptionError} for an option that can't work; errors of ioredis and pg. Nothing is lost by them.
@@ -68,14 +76,17 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
   const redis = connect(options.redis, { option: 'redis', connectionName: 'spillway-drain', onError });
   const all = Array.from({ length: shards }, (_, shard) => shard);
   const report = { events: 0, written: 0, duplicates: 0, deadLetters: 0 };
+  let [waiting, unread]: [number, readonly number[]] = [0, []];
+  let reason: string | undefined;
 
   /** Rejects when the budget is over, with what kept the servers from answering if that is known. */
   const inTime = async <T>(work: Promise<T>): Promise<T> => withTimeout(Math.max(1, left()), work);
 
   const page = new PageSize();
-  /** Whether the outboxes are empty, or nearly so: what comes meanwhile is the next pass'. */
+  /** Whether the outboxes were read to their ends, or nearly so: what comes meanwhile is the next pass'. */
   async function pass(): Promise<boolean> {
-    const source = { redis, namespace, batchSize: page.size };
+    waiting = 0;
+    const source = { redis, namespace, page };
     const pages = drainOutboxes(all, source, { pool, limits, sourceJob: 'outbox' });
     for (;;) {
       const { value: stored, done } = await inTime(pages.next());
@@ -84,6 +95,10 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
       report.written += stored.written;
       report.duplicates += stored.duplicates;
       report.deadLetters += stored.deadLetters;
+      for (const { entries, error } of stored.waiting) {
+        waiting += entries.length;
+        reason ??= reasonOf(error);
+      }
       if (left() <= 0) return false;
     }
   }
@@ -97,15 +112,24 @@ export async function drain(options: DrainOptions): Promise<DrainReport> {
     await inTime(
       Promise.all(all.map(async (shard) => beginEpoch.run(redis, [outboxKeys(shard, namespace).head], [0, 0]))),
     );
-    const complete = left() > 0 && (await smallerIfNeeded(page, left, pass));
-    return { ...report, complete };
+    const isRead = left() > 0 && (await smallerIfNeeded(page, left, pass));
+    return { ...report, waiting, unread, ...reasonIf(reason), complete: isRead && waiting === 0 };
   } catch (error) {
     // What took too long is told only when nothing was achieved: a pass that ran out of its budget is none that failed.
-    if (left() > 0 || report.events === 0) throw error;
-    return { ...report, complete: false };
+    const isRead = error instanceof UnreadOutboxesError;
+    if (!isRead && (left() > 0 || report.events === 0)) throw error;
+    if (isRead) {
+      unread = error.shards;
+      reason ??= error.message;
+    }
+    return { ...report, waiting, unread, ...reasonIf(reason), complete: false };
   } finally {
     redis.disconnect();
   }
+}
+
+function reasonIf(reason: string | undefined): Pick<DrainReport, 'reason'> {
+  return reason === undefined ? {} : { reason };
 }
 
 /** Whether it may be that a page was too large for the time that a server had for it. */
@@ -116,11 +140,10 @@ function isTooMuch(error: unknown): boolean {
 /** Passes with smaller and smaller pages while these may be what takes too long. */
 async function smallerIfNeeded(page: PageSize, left: () => number, pass: () => Promise<boolean>): Promise<boolean> {
   for (;;) {
+    const { size } = page;
     try {
       return await pass();
     } catch (error) {
-      const { size } = page;
-      page.failed();
       if (!isTooMuch(error) || page.size === size || left() <= 0) throw error;
     }
   }
@@ -132,7 +155,7 @@ const REST_MS = 500;
 /** What is drained, and where to. */
 export interface FullRedisDrainOptions {
   /** Where the events are. */
-  readonly outboxes: Omit<OutboxSource, 'batchSize'>;
+  readonly outboxes: Omit<OutboxSource, 'page'>;
   readonly shards: number;
   readonly pool: Queryable;
   readonly memory: MemoryWatch;
@@ -163,9 +186,7 @@ async function drainWhileFull(options: FullRedisDrainOptions, stop: AbortSignal)
     let moved = 0;
     try {
       if (memory.isFull()) moved = await drainOnce(options, page, stop);
-      if (moved > 0) page.fits();
     } catch (error) {
-      if (isTooMuch(error)) page.failed();
       if (!memory.sees(error)) {
         const unavailable = classifyDbError(error) === 'unavailable';
         const what = unavailable ? 'Postgres is unavailable, events wait' : 'events could not be stored, they wait';
@@ -177,15 +198,19 @@ async function drainWhileFull(options: FullRedisDrainOptions, stop: AbortSignal)
 }
 
 async function drainOnce(
-  { outboxes, shards, pool, metrics, limits }: FullRedisDrainOptions,
-  page: PageSize,
+  { outboxes, shards, pool, metrics, limits, logger }: FullRedisDrainOptions,
+  size: PageSize,
   stop: AbortSignal,
 ): Promise<number> {
   const all = Array.from({ length: shards }, (_, shard) => shard);
-  const source = { ...outboxes, batchSize: page.size };
+  const source = { ...outboxes, page: size };
   let moved = 0;
-  for await (const { entries, ...stored } of drainOutboxes(all, source, { pool, limits, sourceJob: 'outbox' })) {
-    metrics.stored?.({ events: entries.length, ...stored });
+  for await (const page of drainOutboxes(all, source, { pool, limits, sourceJob: 'outbox' })) {
+    const { entries, written, deadLetters, waiting } = page;
+    metrics.stored?.({ events: entries.length, written, deadLetters });
+    for (const { type, error } of waiting) {
+      logger.warn({ err: error, type }, 'worker: Redis is full and events could not be stored, they wait');
+    }
     moved += entries.length;
     if (stop.aborted) break;
   }

@@ -125,7 +125,11 @@ describe('reconcile', () => {
   });
 
   it('counts what came near its limit as present', async () => {
-    await writeEntries(postgres.pool, 'test/1', [blockEntry({ seq: 1 }), nearLimitEntry({ seq: 2, epoch: EPOCH })]);
+    const [shard, id, fields] = nearLimitEntry({ seq: 2, epoch: EPOCH });
+    // Samples are kept by day, and there are days from now on only.
+    const sample = [shard, id, fields.with(fields.indexOf('at') + 1, String(Date.now()))] as const;
+    const report = await writeEntries(postgres.pool, 'test/1', [blockEntry({ seq: 1 }), sample]);
+    expect(report).toMatchObject({ written: 2, deadLetters: 0 });
     await redis.client.hset(outboxKeys(0).head, { epoch: EPOCH, seq: 3 });
     expect(await look()).toMatchObject({ missing: [range(0, 3)] });
   });

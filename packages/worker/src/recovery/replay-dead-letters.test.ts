@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 import type { JobReport } from '../maintenance/job.ts';
 import { replayJob } from '../maintenance/maintenance-jobs.ts';
 import { runJob, type RunRequest } from '../maintenance/run-job.ts';
-import { writeEntries } from '../sink/write-entries.ts';
+import { keepDeadLetters, writeEntries } from '../sink/write-entries.ts';
 import { blockEntry } from '../../test/entries.ts';
 import { recordingLogger, useMigratedPostgres } from '../../test/helpers.ts';
 
@@ -17,7 +17,7 @@ async function replay(request: RunRequest = {}, pool = postgres.pool): Promise<J
   return runJob({ pool, logger: recordingLogger() }, replayJob({ pool }), { selection: ALL, ...request });
 }
 
-/** Stores twenty blocks and as many as `poison` says, which Postgres refuses. */
+/** Stores twenty blocks, and dead letters of as many as `poison` says, which Postgres refuses. */
 async function store(poison: number, sourceJob = 'test/1'): Promise<void> {
   const subjects = [
     ...Array.from({ length: 20 }, (_, index) => `ok ${sourceJob} ${index}`),
@@ -25,7 +25,9 @@ async function store(poison: number, sourceJob = 'test/1'): Promise<void> {
   ];
   const entries = subjects.map((subject, index) => blockEntry({ seq: index + 1, subject, shard: seed }));
   seed += 1;
-  await writeEntries(postgres.pool, sourceJob, entries);
+  await writeEntries(postgres.pool, sourceJob, entries.slice(0, 20));
+  const rejections = entries.slice(20).map((entry) => ({ entry, reason: 'violates check constraint "no_poison"' }));
+  await keepDeadLetters(postgres.pool, sourceJob, rejections);
 }
 let seed = 0;
 

@@ -1,4 +1,5 @@
 import {
+  classifyDbError,
   type Connection,
   type ConnectionSource,
   type DeadLetterSelection,
@@ -10,7 +11,7 @@ import {
   transaction,
   withConnection,
 } from '@spillway/db';
-import { withoutNul } from '../sink/event-writer.ts';
+import { reasonOf, withoutNul } from '../sink/event-writer.ts';
 import { storeEntries, type DeadLetterPayload } from '../sink/write-entries.ts';
 import type { AuditEntry } from '../outbox.ts';
 
@@ -190,9 +191,14 @@ async function storeLetter(db: Queryable, id: string): Promise<Outcome> {
   if (!isPayload(letter.payload)) return { refused: 'the payload is not an outbox entry' };
   const { shard, entryId, fields } = letter.payload;
   const entry: AuditEntry = [shard, entryId, fields];
-  const { rejected } = await storeEntries(db, [entry]);
+  const { rejected, waiting } = await storeEntries(db, [entry]);
   const [rejection] = rejected;
   if (rejection !== undefined) return { refused: rejection.reason };
+  const [refused] = waiting;
+  if (refused !== undefined) {
+    if (classifyDbError(refused.error) !== 'bad-row') throw refused.error;
+    return { refused: reasonOf(refused.error) };
+  }
   await markReplayed(db, id);
   return 'stored';
 }

@@ -31,7 +31,8 @@ async function begin(appendOnly: boolean): Promise<void> {
   server = await startRedis({ appendOnly });
   client = new Redis(server.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 });
   client.on('error', () => {});
-  const tuning = { pump: { lingerMs: 10 }, sink: { batchSize: 100, unavailableDelayMs: 50, lockMs: 1_000 } };
+  // Pages get smaller while Postgres is away: the smallest of these holds all that a test adds.
+  const tuning = { pump: { lingerMs: 10 }, sink: { batchSize: 5_000, unavailableDelayMs: 50, lockMs: 1_000 } };
   worker = startWorker({ redis: server.url, pool, shards: 1, logger, ...tuning });
 }
 

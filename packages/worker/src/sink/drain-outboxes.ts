@@ -1,12 +1,12 @@
-import type { Queryable } from '@spillway/db';
+import { classifyDbError, type Queryable } from '@spillway/db';
 import { call, defineScript, EncodedArgument, outboxKeys, type RedisClient, type RedisScript } from '@spillway/redis';
 import type { AuditEntry } from '../outbox.ts';
 import * as lua from '../scripts.generated.ts';
-import { withTimeout } from '../timing.ts';
+import { TimeoutError, withTimeout } from '../timing.ts';
 import type { WriteLimits } from './event-writer.ts';
-import { writeEntries, type WriteReport } from './write-entries.ts';
+import { writeEntries, type WrittenEntries } from './write-entries.ts';
 
-/** Takes entries out of an outbox, up to the one with this id and last value; replies how many. */
+/** Takes entries out of an outbox, up to the one with this id and last value or those of further ids; replies how many. */
 export const release: RedisScript<number> = defineScript(lua.release, Number);
 
 /** Most outboxes that one page has entries of. */
@@ -52,8 +52,8 @@ export interface OutboxSource {
   readonly redis: RedisClient;
   /** As the limiters have it. @default none */
   readonly namespace?: string;
-  /** Most entries of a page, which are stored together. */
-  readonly batchSize: number;
+  /** How many entries are stored together. It is told what took too long, and what didn't. */
+  readonly page: PageSize;
   /** Called with the entries read from each outbox, in order. @default none */
   readonly onRead?: ((entries: readonly AuditEntry[]) => void) | undefined;
   /** Runs what stores a page, in a span if there is tracing. @default as it is */
@@ -68,10 +68,8 @@ export interface RowTarget {
   readonly sourceJob: string;
 }
 
-/** Entries that were stored together and have left their outboxes. */
-export interface StoredPage extends WriteReport {
-  readonly entries: readonly AuditEntry[];
-}
+/** Entries that were stored together and have left their outboxes, and those that wait there. */
+export type StoredPage = WrittenEntries;
 
 /** Outboxes that could not be read while others were; `cause` is why, of the first of them. `code` is `unread_outboxes`. */
 export class UnreadOutboxesError extends Error {
@@ -102,38 +100,84 @@ interface Page {
  * Moves the events of some outboxes into Postgres, the oldest first and a page at a time, until the outboxes are empty or nearly so.
  * A page leaves its outboxes only once it is stored. So whatever ends a drain, nothing is lost; and any number may run at once, also
  * over the same outboxes: what two of them read is stored once.
- * One that can't be read holds up no other: the others are moved first.
- * @throws {UnreadOutboxesError} in the end, if some could not be read. Before: pg's errors that are not a row's fault, what Redis answers
- * if it refuses all outboxes of a page, and `TimeoutError` if none of them has an answer.
+ * One that can't be read holds up no other: the others are moved first. Events that can't be stored, of a type whose table is at fault,
+ * stay where they are, and what came after them is moved: each page says what waits.
+ * @throws {UnreadOutboxesError} in the end, if some could not be read. Before: errors of a Postgres that can take no rows at all, what
+ * Redis answers if it refuses all outboxes of a page, and `TimeoutError` if none of them has an answer.
  */
 export async function* drainOutboxes(
   outboxes: readonly number[],
   source: OutboxSource,
-  { pool, limits, sourceJob }: RowTarget,
+  target: RowTarget,
 ): AsyncGenerator<StoredPage> {
-  const { redis, namespace = '', onRead, inSpan = async (_, work) => work() } = source;
+  const { page: size } = source;
   const unread: Page['unread'][number][] = [];
-  let left = inPages(outboxes);
-  while (left.length > 0) {
-    const full: (readonly number[])[] = [];
-    for (const some of left) {
-      const page = await readPage(some, source);
-      const byOutbox = page.read.map(({ entries }) => entries);
-      unread.push(...page.unread);
-      for (const entries of byOutbox) onRead?.(entries);
-      const entries = byOutbox.flat();
-      if (entries.length === 0) continue;
-      if (page.full.length > 0) full.push(page.full);
-      const report = await inSpan(entries, async () => writeEntries(pool, sourceJob, entries, limits));
-      await withTimeout(ANSWER_MS, releasePage(redis, page.read, namespace));
-      yield { ...report, entries };
+  const state: DrainState = { after: new Map(), faults: new Map() };
+  let [left, fits, tooLong] = [inPages(outboxes), false, false];
+  try {
+    while (left.length > 0) {
+      const full: (readonly number[])[] = [];
+      for (const some of left) {
+        const page = await readPage(some, source, state.after);
+        unread.push(...page.unread);
+        if (page.read.every(({ entries }) => entries.length === 0)) continue;
+        if (page.full.length > 0) full.push(page.full);
+        const stored = await movePage(page, source, target, state);
+        if (stored.timedOut) tooLong = true;
+        else if (stored.types.length > 0) fits = true;
+        yield stored;
+      }
+      left = full;
     }
-    left = full;
+  } catch (error) {
+    tooLong = error instanceof TimeoutError || isLostPostgres(error);
+    throw error;
+  } finally {
+    if (tooLong) size.failed();
+    else if (fits) size.fits();
   }
   if (unread.length > 0) {
     const shards = unread.map(({ shard }) => shard);
     throw new UnreadOutboxesError(shards, unread[0]?.error);
   }
+}
+
+/** Whether Postgres went away, maybe because of what it was sent. One that nobody could connect to was sent nothing. */
+function isLostPostgres(error: unknown): boolean {
+  return classifyDbError(error) === 'unavailable' && !String(error).includes('ECONNREFUSED');
+}
+
+/** What a drain remembers from one page to the next. */
+interface DrainState {
+  /** Ids of the last entries that were read, of outboxes where events wait. */
+  readonly after: Map<number, string>;
+  /** Types whose tables take nothing. */
+  readonly faults: Map<string, unknown>;
+}
+
+/** Stores a page and takes out what was stored. */
+async function movePage(
+  { read }: Page,
+  { redis, namespace = '', onRead, inSpan = async (_, work) => work() }: OutboxSource,
+  { pool, limits, sourceJob }: RowTarget,
+  { after, faults }: DrainState,
+): Promise<StoredPage> {
+  const byOutbox = read.map(({ entries }) => entries);
+  for (const entries of byOutbox) onRead?.(entries);
+  const all = byOutbox.flat();
+  const stored = await inSpan(all, async () => writeEntries(pool, sourceJob, all, limits, faults));
+  const waiting = new Set(stored.waiting.flatMap(({ entries }) => entries));
+  const releases = read.map(async ({ shard, entries, last }) => {
+    const gone = waiting.size === 0 ? entries : entries.filter((entry) => !waiting.has(entry));
+    const [, lastId] = entries.at(-1) ?? [];
+    if (lastId !== undefined && (after.has(shard) || gone.length < entries.length)) after.set(shard, lastId);
+    if (last === undefined || gone.length === 0) return;
+    // What waits, in this page or an earlier one, stays among what is taken out.
+    const ids = after.has(shard) ? gone.map(([, id]) => id) : [];
+    await release.run(redis, [outboxKeys(shard, namespace).stream], [...last, ...ids]);
+  });
+  await withTimeout(ANSWER_MS, Promise.all(releases));
+  return stored;
 }
 
 function inPages(outboxes: readonly number[]): (readonly number[])[] {
@@ -143,12 +187,18 @@ function inPages(outboxes: readonly number[]): (readonly number[])[] {
   return pages;
 }
 
-async function readPage(outboxes: readonly number[], { redis, namespace, batchSize }: OutboxSource): Promise<Page> {
-  const count = Math.ceil(batchSize / outboxes.length);
+async function readPage(
+  outboxes: readonly number[],
+  { redis, namespace, page }: OutboxSource,
+  after: DrainState['after'],
+): Promise<Page> {
+  const count = Math.ceil(page.size / outboxes.length);
   const reads = await Promise.allSettled(
     outboxes.map(async (shard) => {
       const { stream } = outboxKeys(shard, namespace);
-      const reply = await withTimeout(ANSWER_MS, call(redis, 'XRANGE', [stream, '-', '+', 'COUNT', count], stream));
+      const lastId = after.get(shard);
+      const from = lastId === undefined ? '-' : `(${lastId}`;
+      const reply = await withTimeout(ANSWER_MS, call(redis, 'XRANGE', [stream, from, '+', 'COUNT', count], stream));
       return { shard, entries: decodeEntries(shard, reply), last: lastOf(reply) };
     }),
   );
@@ -159,15 +209,6 @@ async function readPage(outboxes: readonly number[], { redis, namespace, batchSi
   if (read.length === 0) throw unread[0]?.error;
   const isFull = read.some(({ entries }) => entries.length >= count);
   return { read, full: isFull ? read.map(({ shard }) => shard) : [], unread };
-}
-
-async function releasePage(redis: RedisClient, read: Page['read'], namespace: string): Promise<void> {
-  await Promise.all(
-    read.map(async ({ shard, last }) => {
-      if (last === undefined) return;
-      await release.run(redis, [outboxKeys(shard, namespace).stream], last);
-    }),
-  );
 }
 
 /**

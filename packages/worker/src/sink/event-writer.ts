@@ -1,17 +1,17 @@
-import { classifyDbError, type Queryable } from '@spillway/db';
+import type { Queryable } from '@spillway/db';
 import type { OutboxEvent } from '@spillway/redis';
-import { isUnmigrated } from '../logger.ts';
 import type { AuditEntry } from '../outbox.ts';
+import { entriesOf, type PendingRow, RowStore } from './row-store.ts';
 
 /** How many rows events may become. */
 export interface WriteLimits {
   /** Most rows of blocks that began in one minute; null: all. Blocks beyond are counted. */
   readonly blockRowsPerMinute: number | null;
   /**
-   * Whether an event that can't be stored for a reason that isn't its data's is set aside while others can be stored.
-   * @default false: nothing is stored
+   * Given where events that alone can't be stored have waited long enough: then they become dead letters if their table takes others.
+   * Tells whether rows of a type were stored lately, for a page that has no others. @default they wait
    */
-  readonly setAside?: boolean;
+  readonly setAside?: ((type: string) => boolean) | undefined;
 }
 
 /** How events of one type become rows. */
@@ -28,46 +28,55 @@ export interface EventTable<Row> {
   readonly write: (db: Queryable, rows: readonly Row[], limits: WriteLimits) => Promise<number>;
 }
 
-/** An entry that can't be stored, and why. */
+/** An entry that is to become a dead letter, and why. */
 export interface Rejection {
   readonly entry: AuditEntry;
   readonly reason: string;
-  /** What was thrown, of an event that is set aside. */
-  readonly error?: unknown;
+}
+
+/** Events of one type that can't be stored now, for a reason that may pass. */
+export interface WaitingEvents {
+  readonly type: string;
+  readonly entries: readonly AuditEntry[];
+  /** What was thrown for one of them. */
+  readonly error: unknown;
+  /** Whether none of the type could be stored: their table is at fault then. */
+  readonly all: boolean;
 }
 
 /** What became of some deliveries. */
 interface StoreReport {
+  readonly type: string;
   /** Rows that were new or changed. */
   readonly written: number;
   /** Rows that were there already, and said as much. */
   readonly duplicates: number;
   readonly rejected: readonly Rejection[];
+  readonly waiting?: WaitingEvents;
+  /** Whether Postgres took too long for several rows at once. */
+  readonly timedOut: boolean;
 }
 
 /** Events of one type that are stored together. */
 export interface EventBatch {
+  readonly type: string;
   /** Reads an event at once, so that only its row waits for Postgres and not its text too. */
   add(entry: AuditEntry, event: OutboxEvent): void;
   /**
    * Stores what can be stored and gives the rest back.
-   * @throws pg's errors that are not a row's fault.
+   * @throws errors of a Postgres that can take no rows at all
    */
   store(db: Queryable, limits: WriteLimits): Promise<StoreReport>;
-}
-
-interface PendingRow<Row> {
-  row: Row;
-  readonly entry: AuditEntry;
-  /** Later entries of the same row. */
-  others?: AuditEntry[];
+  /** Without a try, as {@link store} where the table takes nothing. */
+  wait(error: unknown): StoreReport;
 }
 
 /** Makes an empty batch of a table's events. */
-export function eventBatch<Row>({ parse, idOf, merge, write }: EventTable<Row>): EventBatch {
+export function eventBatch<Row>({ type, parse, idOf, merge, write }: EventTable<Row>): EventBatch {
   const byId = new Map<string, PendingRow<Row>>();
   const rejected: Rejection[] = [];
   return {
+    type,
     add(entry, event) {
       try {
         const row = parse(event);
@@ -83,13 +92,24 @@ export function eventBatch<Row>({ parse, idOf, merge, write }: EventTable<Row>):
       }
     },
     async store(db, limits) {
-      const stored = await storeRows(
-        { write: async (to, rows) => write(to, rows, limits) },
-        db,
-        [...byId.values()],
-        limits,
-      );
-      return { ...stored, rejected: [...rejected, ...stored.rejected] };
+      const rows = new RowStore<Row>(async (some) => write(db, some, limits));
+      await rows.store([...byId.values()]);
+      const { written, duplicates, timedOut } = rows;
+      const report = { type, written, duplicates, timedOut };
+      const { atFault, waiting } = rows.judge(limits.setAside?.(type));
+      for (const { entries, error } of atFault) {
+        const reason = reasonOf(error);
+        for (const entry of entries) rejected.push({ entry, reason });
+      }
+      const [first] = waiting;
+      if (first === undefined) return { ...report, rejected };
+      const entries = waiting.flatMap((refused) => refused.entries);
+      return { ...report, rejected, waiting: { type, entries, error: first.error, all: !rows.takes } };
+    },
+    wait(error) {
+      const report = { type, written: 0, duplicates: 0, timedOut: false, rejected };
+      const entries = [...byId.values()].flatMap(entriesOf);
+      return entries.length === 0 ? report : { ...report, waiting: { type, entries, error, all: true } };
     },
   };
 }
@@ -97,45 +117,6 @@ export function eventBatch<Row>({ parse, idOf, merge, write }: EventTable<Row>):
 /** Why something failed, in a line. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-}
-
-/** Whether it is neither the data's nor the database's state. */
-function isOurs(error: unknown): boolean {
-  return classifyDbError(error) === 'bug' && !isUnmigrated(error);
-}
-
-/** Halves a batch that Postgres refuses until the rows at fault stand alone: one in 500 costs about 18 statements more. */
-async function storeRows<Row>(
-  table: { readonly write: (db: Queryable, rows: readonly Row[]) => Promise<number> },
-  db: Queryable,
-  pending: readonly PendingRow<Row>[],
-  limits: WriteLimits,
-): Promise<StoreReport> {
-  const [first] = pending;
-  if (first === undefined) return { written: 0, duplicates: 0, rejected: [] };
-  try {
-    const rows = pending.map(({ row }) => row);
-    const written = await table.write(db, rows);
-    return { written, duplicates: rows.length - written, rejected: [] };
-  } catch (error) {
-    const isData = classifyDbError(error) === 'bad-row';
-    if (!isData && !(limits.setAside === true && isOurs(error))) throw error;
-    if (pending.length === 1) {
-      const reason = reasonOf(error);
-      const rejected = [first.entry, ...(first.others ?? [])].map((entry) =>
-        isData ? { entry, reason } : { entry, reason, error },
-      );
-      return { written: 0, duplicates: 0, rejected };
-    }
-  }
-  const middle = Math.ceil(pending.length / 2);
-  const left = await storeRows(table, db, pending.slice(0, middle), limits);
-  const right = await storeRows(table, db, pending.slice(middle), limits);
-  return {
-    written: left.written + right.written,
-    duplicates: left.duplicates + right.duplicates,
-    rejected: [...left.rejected, ...right.rejected],
-  };
 }
 
 /** Postgres' text and jsonb hold every character but NUL, and what applications name or throw may hold that too. */

@@ -7,11 +7,12 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { addBlocks, outboxLength } from '../../test/entries.ts';
 import { recordingLogger, useMigratedPostgres } from '../../test/helpers.ts';
-import { AUDIT_QUEUE, type AuditQueue, backoffStrategy, createAuditQueue } from '../audit-queue.ts';
+import { AUDIT_QUEUE, type AuditQueue, createAuditQueue } from '../audit-queue.ts';
 import { drain } from '../recovery/drain.ts';
 import { startWorker } from '../start-worker.ts';
 import type { SinkTuning } from './sink.ts';
-import { storeEvents } from './store-events.ts';
+import { PageSize } from './drain-outboxes.ts';
+import { backoffStrategy, storeEvents } from './store-events.ts';
 
 const redis = useRedis();
 const postgres = useMigratedPostgres();
@@ -55,13 +56,16 @@ function start(pool: Queryable, sink: SinkTuning = {}): void {
 }
 
 describe('an event that can not be stored, for a reason that is not its data', () => {
-  it('holds up its outbox, with no event lost or set aside, while its job is tried again', async () => {
+  it('waits in its outbox while its job is tried again, and holds up no other', async () => {
     await addBlocks(redis.client, 1, 20, 1);
     await addJob(8);
     start(faulty('subject-7'));
     await expect.poll(() => queue.getDelayedCount(), patient).toBe(1);
     expect(await letters()).toEqual([]);
-    expect(await outboxLength(redis.client, 1)).toBe(20);
+    expect(await rows()).toBe(19);
+    expect(await outboxLength(redis.client, 1)).toBe(1);
+    await addBlocks(redis.client, 21, 30, 1);
+    await expect.poll(rows, patient).toBe(29);
   });
 
   it('is a dead letter from the tenth attempt on, and the others are stored', async () => {
@@ -87,7 +91,7 @@ describe('an event that can not be stored, for a reason that is not its data', (
 });
 
 it('a failed job waits longer and longer, but never more than half a minute', () => {
-  const waits = [1, 2, 3, 4, 5, 6, 7, 100, 10_000].map(backoffStrategy);
+  const waits = [1, 2, 3, 4, 5, 6, 7, 100, 10_000].map((attempts) => backoffStrategy(attempts));
   expect(waits).toEqual([1, 2, 4, 8, 16, 30, 30, 30, 30].map((seconds) => seconds * 1_000));
 });
 
@@ -174,11 +178,12 @@ it('of more outboxes than a job has time for, each has its turn though the first
     },
   };
   const options = {
-    source: { redis: redis.client, batchSize: 16 },
+    source: { redis: redis.client, page: new PageSize(16) },
     pool: slow,
     limits: { blockRowsPerMinute: null },
     stop: new AbortController().signal,
     onPage: () => {},
+    storedAtMs: new Map(),
   };
   const job = { id: '1', data: { outboxes }, attemptsMade: 0 };
   const last = outboxKeys(31).stream;

@@ -5,11 +5,18 @@ import type { WorkerLogger } from '../logger.ts';
 import { DEFAULT_BATCH_SIZE, type OutboxSource, PageSize, type StoredPage } from './drain-outboxes.ts';
 import type { WriteLimits } from './event-writer.ts';
 import { LagMeter } from './lag-meter.ts';
-import { type AuditJob, faultOf, type JobFault, type JobReport, NOTHING, storeEvents } from './store-events.ts';
-import { isReplyError, TimeoutError, withTimeout, repeat, redisNowMs } from '../timing.ts';
+import {
+  type AuditJob,
+  backoffStrategy,
+  faultOf,
+  type JobFault,
+  type JobReport,
+  NOTHING,
+  storeEvents,
+} from './store-events.ts';
+import { isReplyError, withTimeout, repeat, redisNowMs } from '../timing.ts';
 import {
   AUDIT_QUEUE,
-  backoffStrategy,
   countDuplicates,
   DEFAULT_PREFIX,
   type AuditJobData,
@@ -52,7 +59,7 @@ export function writeLimits({ blockRowsPerMinute = 6_000 }: SinkTuning): WriteLi
 /** What the sink takes from where to where. */
 export interface SinkOptions extends SinkTuning {
   /** Where the events are. */
-  readonly outboxes: Omit<OutboxSource, 'batchSize'>;
+  readonly outboxes: Omit<OutboxSource, 'page'>;
   /** The queue's Redis. The sink opens one more connection like this one. */
   readonly connection: Redis | Cluster;
   /** @default '{spillway}' */
@@ -109,9 +116,9 @@ const METRIC_POINTS = 7 * 24 * 60;
  * Starts storing the events of outboxes that have a job. Any number of sinks share the work.
  *
  * Events stay in their outbox until they are stored. While Postgres is away or not migrated no job fails and none uses up an attempt:
- * the queue pauses and tries again. Rows that Postgres refuses become dead letters. Everything else is a fault of ours: the job is tried
- * again with growing delays, until it succeeds. From its tenth attempt on, events that alone can't be stored, while others of their
- * outboxes can, become dead letters too, so that they don't hold up what comes after them.
+ * the queue pauses and tries again. Rows that Postgres refuses while it takes others become dead letters. Where a table takes no rows its events
+ * wait, and events of other types are stored. Everything else is a fault of ours: the job is tried again with growing delays, until it succeeds.
+ * From its tenth attempt on, events that alone can't be stored, while others of their type can, become dead letters too.
  * @throws {WorkerOptionError} for an option that can't work.
  */
 export function createSink(options: SinkOptions): Sink {
@@ -125,26 +132,23 @@ export function createSink(options: SinkOptions): Sink {
   const stop = new AbortController();
   void repeat(LAG_INTERVAL_MS, stop.signal, async () => recordLag(meter, pool, connection));
 
-  const page = new PageSize(batchSize);
-  const from = { pool, limits: writeLimits(options), stop: stop.signal };
-  const onPage = ({ entries, ...report }: StoredPage): void => {
+  const source = { ...options.outboxes, page: new PageSize(batchSize) };
+  const from = { source, pool, limits: writeLimits(options), stop: stop.signal, storedAtMs: new Map() };
+  const onPage = ({ entries, written, duplicates, deadLetters }: StoredPage): void => {
     meter.committed(entries);
-    metrics.stored?.({ events: entries.length, ...report });
+    metrics.stored?.({ events: entries.length, written, deadLetters });
     // Not awaited: a count is not worth a delay, and certainly not a second try.
-    if (report.duplicates > 0) void countDuplicates(connection, prefix, report.duplicates).catch(() => {});
+    if (duplicates > 0) void countDuplicates(connection, prefix, duplicates).catch(() => {});
   };
   const work = async (job: AuditJob): Promise<JobReport> => {
     const startedAt = performance.now();
     const end = (outcome: JobOutcome): void => metrics.job?.(outcome, performance.now() - startedAt);
     try {
-      const source = { ...options.outboxes, batchSize: page.size };
-      const report = await storeEvents(job, { ...from, source, onPage });
-      if (report.events > 0) page.fits();
+      const report = await storeEvents(job, { ...from, onPage });
       end('stored');
       return report;
     } catch (error) {
       const fault = faultOf(error);
-      if (fault === 'unavailable' || error instanceof TimeoutError) page.failed();
       end(fault === 'ours' ? 'failed' : 'postponed');
       return afterFault({ fault, error, job, connection, worker, rest, restMs, memory, logger });
     }

@@ -1,6 +1,13 @@
 import { noteStored, type Queryable, type StoredStretch, insertDeadLetters } from '@spillway/db';
 import { parseOutboxEntry, type OutboxEvent, outboxFields } from '@spillway/redis';
-import { eventBatch, type EventBatch, reasonOf, type Rejection, type WriteLimits } from './event-writer.ts';
+import {
+  eventBatch,
+  type EventBatch,
+  reasonOf,
+  type Rejection,
+  type WaitingEvents,
+  type WriteLimits,
+} from './event-writer.ts';
 import { type AuditEntry, deterministicUuid, sequenceOf } from '../outbox.ts';
 import {
   blockTable,
@@ -23,7 +30,7 @@ const batchOf: ReadonlyMap<string, () => EventBatch> = new Map([
   [changeTable.type, () => eventBatch(changeTable)],
 ]);
 
-/** What a job came to. */
+/** What some entries came to. */
 export interface WriteReport {
   /** Rows that were new or changed. */
   readonly written: number;
@@ -35,54 +42,84 @@ export interface WriteReport {
   readonly reusedNumbers: number;
 }
 
+/** What became of some entries. */
+interface StoredEntries extends Pick<WriteReport, 'written' | 'duplicates'> {
+  /** Those that are to become dead letters. */
+  readonly rejected: readonly Rejection[];
+  /** Those that can't be stored now. */
+  readonly waiting: readonly WaitingEvents[];
+  /** The types of which rows were stored. */
+  readonly types: readonly string[];
+  /** Whether Postgres took too long for several rows at once. */
+  readonly timedOut: boolean;
+}
+
+/** Entries that were written, and those that were not. */
+export interface WrittenEntries extends WriteReport, Omit<StoredEntries, 'rejected'> {
+  /** The entries that are rows or dead letters now. */
+  readonly entries: readonly AuditEntry[];
+}
+
 /** Every block becomes a row. */
 const NO_LIMITS: WriteLimits = { blockRowsPerMinute: null };
 
 /**
- * Stores entries, those of each outbox in its order: good ones in the tables of their types, the others as dead letters. Twice is
- * the same as once.
- * @throws pg's errors that are not a row's fault; what was written by then may be written again.
+ * Stores entries, those of each outbox in its order: good ones in the tables of their types, those at fault as dead letters. What can't
+ * be stored for a reason that may pass is given back. Twice is the same as once.
+ * @param faults types whose tables take nothing, with the error: their events aren't tried. Those that are found are added.
+ * @throws errors of a Postgres that can take no rows at all; what was written by then may be written again.
  */
 export async function writeEntries(
   db: Queryable,
   sourceJob: string,
   entries: readonly AuditEntry[],
   limits: WriteLimits = NO_LIMITS,
-): Promise<WriteReport> {
-  const { rejected, stretches, ...report } = await storeEntries(db, entries, limits);
-  if (rejected.length > 0) await keepDeadLetters(db, sourceJob, rejected);
+  faults: Map<string, unknown> = new Map(),
+): Promise<WrittenEntries> {
+  const { batches, rejected: unreadable, stretches } = readEntries(entries);
+  const { rejected, ...report } = await storeBatches(db, batches, limits, faults);
+  const refused = [...unreadable, ...rejected];
+  if (refused.length > 0) await keepDeadLetters(db, sourceJob, refused);
+  const waiting = new Set(report.waiting.flatMap((events) => events.entries));
+  const gone = waiting.size === 0 ? entries : entries.filter((entry) => !waiting.has(entry));
   // Last, so that a number that counts as stored is stored. A worker that dies before has the same job done again.
-  const reusedNumbers = await noteStored(db, stretches);
-  return { ...report, deadLetters: rejected.length, reusedNumbers };
-}
-
-/** What became of some entries. */
-interface StoredEntries extends Pick<WriteReport, 'written' | 'duplicates'> {
-  readonly rejected: readonly Rejection[];
-  /** The numbers that could be read, stored or not. */
-  readonly stretches: readonly StoredStretch[];
+  const reusedNumbers = await noteStored(db, waiting.size === 0 ? stretches : readEntries(gone).stretches);
+  return { ...report, deadLetters: refused.length, reusedNumbers, entries: gone };
 }
 
 /**
- * Stores what can be stored and gives the rest back. Where nothing can be stored no event is set aside: then it isn't its fault.
+ * Stores what can be stored and gives the rest back.
  * @throws as {@link writeEntries}
  */
-export async function storeEntries(
+export async function storeEntries(db: Queryable, entries: readonly AuditEntry[]): Promise<StoredEntries> {
+  const { batches, rejected: unreadable } = readEntries(entries);
+  const { rejected, ...report } = await storeBatches(db, batches, NO_LIMITS, new Map());
+  return { ...report, rejected: [...unreadable, ...rejected] };
+}
+
+async function storeBatches(
   db: Queryable,
-  entries: readonly AuditEntry[],
-  limits: WriteLimits = NO_LIMITS,
+  batches: Iterable<EventBatch>,
+  limits: WriteLimits,
+  faults: Map<string, unknown>,
 ): Promise<StoredEntries> {
-  const { batches, rejected, stretches } = readEntries(entries);
-  let [written, duplicates] = [0, 0];
+  const rejected: Rejection[] = [];
+  const waiting: WaitingEvents[] = [];
+  const types: string[] = [];
+  let [written, duplicates, timedOut] = [0, 0, false];
   for (const batch of batches) {
-    const report = await batch.store(db, limits);
+    const { type } = batch;
+    const report = faults.has(type) ? batch.wait(faults.get(type)) : await batch.store(db, limits);
     written += report.written;
     duplicates += report.duplicates;
+    timedOut ||= report.timedOut;
     rejected.push(...report.rejected);
+    if (report.written + report.duplicates > 0) types.push(type);
+    if (report.waiting === undefined) continue;
+    waiting.push(report.waiting);
+    if (report.waiting.all) faults.set(type, report.waiting.error);
   }
-  const setAside = rejected.find(({ error }) => error !== undefined);
-  if (setAside !== undefined && written + duplicates === 0) throw setAside.error;
-  return { written, duplicates, rejected, stretches };
+  return { written, duplicates, timedOut, rejected, waiting, types };
 }
 
 /** One entry after the other: what is alive while Postgres works is copied by each collection of garbage. */
