@@ -56,8 +56,16 @@ interface KeyCount {
   readonly expiring: number;
 }
 
-/** A job of the queue: its prefix, its name, its number. */
-const JOB = /^\{[^}]+\}:[^:]+:\d+$/u;
+/**
+ * A job of a queue: prefix, queue, and its number or its schedule and time. Or the list of those that ended, which is there once one
+ * did: a schedule may fall into the run.
+ */
+const KEPT_JOB = /^\{spillway\}:spillway-[a-z]+:(?:\d+|repeat:.+:\d+|completed|failed)$/u;
+
+/** Whether a key of Redis is of the jobs that a queue keeps, of which there is a bounded number. */
+export function isOfKeptJobs(key: string): boolean {
+  return KEPT_JOB.test(key);
+}
 
 async function countKeys(redis: Redis): Promise<KeyCount> {
   const lasting: string[] = [];
@@ -69,7 +77,7 @@ async function countKeys(redis: Redis): Promise<KeyCount> {
     const lives = await Promise.all(keys.map(async (key) => [key, await redis.pttl(key)] as const));
     for (const [key, ttl] of lives) {
       if (ttl >= 0) expiring += 1;
-      else if (JOB.test(key)) jobs += 1;
+      else if (isOfKeptJobs(key)) jobs += 1;
       // Expired between the two looks.
       else if (ttl === -1) lasting.push(key);
     }

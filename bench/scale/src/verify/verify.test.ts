@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { BlockReport } from '../load/ledger.ts';
 import { GENERATE } from '../plan.ts';
-import { type Census, checkSoak } from './census.ts';
+import { type Census, checkSoak, isOfKeptJobs } from './census.ts';
 import {
   checkBlocks,
   checkTransitions,
@@ -40,6 +40,14 @@ describe('checkSoak', () => {
     const after = { ...census, lastingKeys: [...census.lastingKeys, 'forgotten'] };
     const checks = checkSoak({ before: census, after, users: 100, seconds: 60 });
     expect(checks.flatMap(({ details = [] }) => details)).toEqual(['it never expires, and is new: forgotten']);
+  });
+
+  it('takes jobs of a schedule that fell into the run for jobs that are kept, and no other key', () => {
+    const queue = '{spillway}:spillway-maintenance';
+    const kept = [`${queue}:17`, `${queue}:repeat:cron-create-partitions.2:1796085000000`, `${queue}:completed`];
+    expect(kept.filter((key) => !isOfKeptJobs(key))).toEqual([]);
+    const others = [`${queue}:meta`, `${queue}:repeat`, `${queue}:repeat:cron-archive-data`, '{sw:00}:outbox:17'];
+    expect(others.filter(isOfKeptJobs)).toEqual([]);
   });
 
   it.each<[string, Partial<Census>]>([
