@@ -197,8 +197,9 @@ local function lease(state, id)
   local config = context.record.config
   if redis.call('ZSCORE', LEASES, id) then return result('granted') end
   if redis.call('ZCARD', LEASES) + state.successes >= config.probes then
-    local first = tonumber(redis.call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2]) or now + ASK_AGAIN_MS
-    return result('denied', math.min(ASK_AGAIN_MS, math.max(1, first - now)))
+    -- There is one, and it has not ended: pass_time closed the breaker if all that are needed had succeeded.
+    local first = tonumber(redis.call('ZRANGE', LEASES, 0, 0, 'WITHSCORES')[2])
+    return result('denied', math.min(ASK_AGAIN_MS, first - now))
   end
   redis.call('ZADD', LEASES, now + config.leaseMs, id)
   redis.call('PEXPIRE', LEASES, ttl_ms(config.leaseMs + DAY_MS))

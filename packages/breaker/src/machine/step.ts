@@ -232,7 +232,7 @@ function lease(context: StepContext, state: Of<'half_open'>, leaseId: string): S
   if (state.leases.some(({ id }) => id === leaseId)) return result(context, 'granted');
   if (state.leases.length + state.successes >= config.probes) {
     const first = state.leases[0]?.expiresAtMs ?? nowMs + ASK_AGAIN_MS;
-    return result(context, 'denied', Math.min(ASK_AGAIN_MS, Math.max(1, first - nowMs)));
+    return result(context, 'denied', Math.min(ASK_AGAIN_MS, first - nowMs));
   }
   const leases = [...state.leases, { id: leaseId, expiresAtMs: nowMs + config.leaseMs }];
   leases.sort((one, other) => one.expiresAtMs - other.expiresAtMs);

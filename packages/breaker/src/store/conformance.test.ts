@@ -26,7 +26,15 @@ const configs: readonly MachineConfig[] = [
     ...baseConfig,
     trip: { ...runOf(20), over: 'count', size: 20, staleMs: 60_000, minimumCalls: 6, failureRate: 0.5, slowRate: 2 },
   },
-  { ...baseConfig, quorum: 1, decayMs: 3_000, probes: 3, maxExpiries: 2, recordSuccesses: true },
+  {
+    ...baseConfig,
+    quorum: 1,
+    trip: { ...runOf(0), over: 'count', size: 10, staleMs: 9_000, minimumCalls: 1, failureRate: 1, slowRate: 1 },
+    decayMs: 3_000,
+    probes: 3,
+    maxExpiries: 2,
+    recordSuccesses: true,
+  },
 ];
 
 /** Plays the deeds on a store and tells all that can be seen of it. */
@@ -145,6 +153,43 @@ async function openedAfter(
   return undefined;
 }
 
+const config = { ...baseConfig, quorum: 1 };
+const command = (instance: string, action: Action, known = unknownView) => ({
+  instance,
+  config,
+  known,
+  random: 0,
+  action,
+});
+
+it('announces just what the machine publishes, whatever comes', { timeout: 120_000 }, async () => {
+  const end = { preset: 'the', name: 'end' };
+  const heardFrom = async (under: StoreUnderTest, config: MachineConfig, steps: Parameters<typeof play>[2]) => {
+    const heard: (View & { readonly name: string })[] = [];
+    let listening = 0;
+    const one = under.store.listen(
+      ({ name, view }) => heard.push({ name, ...view }),
+      () => (listening += 1),
+    );
+    await expect.poll(() => listening).toBe(1);
+    await play(under, config, steps);
+    // Announcements come in order: after the last one nothing is still on its way.
+    await under.store.execute(end, command('a', { type: 'reset', who: 'ada', why: '' }));
+    await expect.poll(() => heard.at(-1)?.name).toBe(end.name);
+    one.close();
+    await under.dispose();
+    return heard;
+  };
+  await fc.assert(
+    fc.asyncProperty(deeds, fc.constantFrom(...configs), async (steps, config) => {
+      await redis.client.flushall();
+      const expected = await heardFrom(await memoryUnderTest(), config, steps);
+      expect(await heardFrom(await redisUnderTest(redis.url), config, steps)).toEqual(expected);
+    }),
+    { numRuns: 40 },
+  );
+});
+
 type Named = readonly [name: string, make: () => Promise<StoreUnderTest>];
 
 /** Stores that tell at once of what others did. Over HTTP it is heard of by asking. */
@@ -156,15 +201,6 @@ const announcing: readonly Named[] = [
     async () => redisUnderTest(redis.url, await connect(redis.url)),
   ]),
 ];
-
-const config = { ...baseConfig, quorum: 1 };
-const command = (instance: string, action: Action, known = unknownView) => ({
-  instance,
-  config,
-  known,
-  random: 0,
-  action,
-});
 
 describe.each(announcing)('the %s store', (_, make) => {
   it('announces transitions to all who listen', async () => {
@@ -235,6 +271,18 @@ describe.each([...announcing, ['HTTP', () => httpUnderTest(redis.url)] satisfies
       Array.from({ length: 4 }, () => 'closed'),
     );
     expect(await kindAt(40_000)).toBe('open');
+    await under.dispose();
+  });
+
+  it('takes the number of a report for a new one after a minute of silence, and not a ms sooner', async () => {
+    const under = await make();
+    await under.setNow(T0);
+    const report = command('a', { type: 'report', seq: 1, batch: successes(1) });
+    const verdictAt = async (ms: number): Promise<string> => {
+      await under.setNow(T0 + ms);
+      return (await under.store.execute(id, report)).verdict;
+    };
+    expect([await verdictAt(0), await verdictAt(59_999), await verdictAt(60_000)]).toEqual(['done', 'ignored', 'done']);
     await under.dispose();
   });
 

@@ -4,11 +4,17 @@ import { useRedis } from '@spillway/local-servers/testing';
 import { hotPathOptions } from '@spillway/redis';
 import { Redis } from 'ioredis';
 import { describe, expect, it, vi } from 'vitest';
-import { unknownView } from '../machine/record.ts';
+import { type Batch, emptyBatch } from '../machine/batch.ts';
+import { type Action, unknownView, type View } from '../machine/record.ts';
 import { baseConfig, failures, successes } from '../../test/machine.ts';
+import { redisUnderTest } from '../../test/stores.ts';
 import { breakerKeys, redisStore } from './redis-store.ts';
 
 const redis = useRedis();
+const MINUTE = 60_000;
+/** In minutes. */
+const DAY = 24 * 60;
+const T0 = 1_800_000_000_000;
 const id = { preset: 'storage', name: 's3' };
 const config = { ...baseConfig, quorum: 1, openMs: 50, maxOpenMs: 100 };
 const make = (client: Redis, deadlineMs = 5_000) => redisStore({ client, deadlineMs, shards: 16, outboxCap: 1_000 });
@@ -36,6 +42,65 @@ describe('keys', () => {
     const forced = { type: 'force', target: 'forced_open', forMs: 0, who: 'ada', why: '' } as const;
     await make(redis.client).execute(id, { ...read, action: forced });
     expect(await redis.client.pttl(breakerKeys(id, 16)[0])).toBeGreaterThan(9 * 365 * 86_400_000);
+  });
+
+  it('live a day longer than what they tell of, and those of instances for ten minutes', async () => {
+    const store = make(redis.client);
+    const [record, instances, leases, pulse] = breakerKeys(id, 16);
+    const lives = async (key: string): Promise<number> => Math.ceil((await redis.client.pttl(key)) / MINUTE);
+    const act = async (action: Action): Promise<View> =>
+      (await store.execute(id, { ...read, config: slow, action })).view;
+    const slow = { ...config, openMs: 10 * MINUTE, maxOpenMs: 10 * MINUTE, leaseMs: 20 * MINUTE };
+    await act({ type: 'report', seq: 1, batch: successes(1) });
+    expect([await lives(record), await lives(instances)]).toEqual([DAY, 10]);
+    await act({ type: 'report', seq: 2, batch: failures(3) });
+    expect([await lives(record), await lives(pulse)]).toEqual([DAY + 10, 3_650 * DAY]);
+    const forced = { type: 'force', target: 'forced_closed', who: 'ada', why: '' } as const;
+    await act({ ...forced, forMs: 30 * MINUTE });
+    expect(await lives(record)).toBe(DAY + 30);
+    await act({ ...forced, forMs: 0 });
+    expect(await lives(record)).toBe(3_650 * DAY);
+    await act({ type: 'reset', who: 'ada', why: '' });
+    await act({ type: 'report', seq: 3, batch: { ...emptyBatch, quotas: 1, quotaMs: 1, samples: ['429'] } });
+    await expect.poll(async () => (await act({ type: 'acquire', leaseId: 'l' })).kind).toBe('half_open');
+    expect([await lives(record), await lives(leases)]).toEqual([DAY, DAY + 20]);
+  });
+
+  it('are left as they are by a look, in every state', async () => {
+    const under = await redisUnderTest(redis.url);
+    const [record] = breakerKeys(id, 1);
+    await under.setNow(T0);
+    let seq = 0;
+    const act = async (action: Action): Promise<View> => (await under.store.execute(id, { ...read, action })).view;
+    const looked = async (): Promise<string> => {
+      const before = await redis.client.get(record);
+      await redis.client.persist(record);
+      const { kind } = await act({ type: 'read' });
+      // Whatever writes it sets a time to live.
+      expect(await redis.client.pttl(record), kind).toBe(-1);
+      expect(await redis.client.get(record), kind).toBe(before);
+      return kind;
+    };
+    const report = async (batch: Batch): Promise<View> => act({ type: 'report', seq: (seq += 1), batch });
+    const seen = new Set<string>();
+    await report(successes(1));
+    seen.add(await looked());
+    await report(failures(3));
+    seen.add(await looked());
+    await under.setNow(T0 + 50);
+    await act({ type: 'acquire', leaseId: 'l' });
+    seen.add(await looked());
+    await act({ type: 'reset', who: 'ada', why: '' });
+    await report({ ...emptyBatch, quotas: 1, quotaMs: 700, samples: ['429'] });
+    await under.setNow(T0 + 60);
+    seen.add(await looked());
+    for (const target of ['forced_open', 'forced_closed'] as const) {
+      await act({ type: 'force', target, forMs: 800, who: 'ada', why: '' });
+      await under.setNow(T0 + 70);
+      seen.add(await looked());
+    }
+    expect([...seen].toSorted()).toEqual(['closed', 'forced_closed', 'forced_open', 'half_open', 'open']);
+    await under.dispose();
   });
 
   it('are written only with a time to live', () => {
