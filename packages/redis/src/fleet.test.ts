@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { startRedis } from '@spillway/local-servers';
 import { useRedis } from '@spillway/local-servers/testing';
 import { Redis } from 'ioredis';
@@ -78,6 +79,8 @@ describe('instances', () => {
   });
 });
 
+const sha1 = (text: string): string => createHash('sha1').update(text).digest('hex');
+
 const KEY = '{sw:00}:outage:test_outage';
 const { stream, head } = outboxKeys(0);
 
@@ -91,6 +94,17 @@ const script = defineScript(gap, (reply) => reply);
 /** A report as an instance sends it. */
 const report = (instance: string, number: number, ago: readonly [number, number], open: number, cap = 100) =>
   script.run(redis.client, [KEY], [cap, 'test_outage', instance, number, ...ago, 'open', open]);
+
+const NOW = 1_800_000_000_000;
+const stopped = gap.source.replace(
+  /^local function clock_ms\(\)$.*?^end$/msu,
+  `local function clock_ms() return ${NOW} end`,
+);
+const stoppedScript = defineScript({ ...gap, source: stopped, sha1: sha1(stopped) }, (reply) => reply);
+
+/** The same while the clock of Redis stands still. */
+const still = (instance: string, number: number, ago: readonly [number, number], open: number) =>
+  stoppedScript.run(redis.client, [KEY], [100, 'test_outage', instance, number, ...ago, 'open', open]);
 
 describe('gap.lua', () => {
   it('makes one gap of the reports of all instances, with running totals', async () => {
@@ -129,9 +143,43 @@ describe('gap.lua', () => {
     expect(await report('one', 1, [1_000, 0], 5, 2)).toBe(1);
   });
 
-  it('leaves a record that expires', async () => {
+  it('leaves a record that expires a minute after the last report', async () => {
     await report('one', 1, [1_000, 0], 5);
-    expect(await redis.client.pttl(KEY)).toBeGreaterThan(50_000);
+    await redis.client.persist(KEY);
+    await report('one', 2, [1_000, 0], 5);
+    expect(Math.ceil((await redis.client.pttl(KEY)) / 10_000)).toBe(6);
+  });
+
+  it.each([
+    ['begin five seconds after it ended', [10_000, 8_000], [3_000, 1_000], [10_000, 1_000]],
+    ['ended five seconds before it began', [10_000, 8_000], [20_000, 15_000], [20_000, 8_000]],
+    ['lie within it', [10_000, 2_000], [9_000, 3_000], [10_000, 2_000]],
+  ] as const)('takes decisions for the same outage that %s', async (_, first, second, whole) => {
+    expect(await still('one', 1, first, 5)).toBe(1);
+    expect(await still('two', 1, second, 7)).toBe(1);
+    const [before, after] = await gaps();
+    expect(after).toMatchObject({ id: before?.id, instances: 2, decisions: { open: 12 } });
+    expect([after?.fromMs, after?.toMs]).toEqual(whole.map((ago) => NOW - ago));
+  });
+
+  it.each([
+    ['begin later', [2_999, 1_000]],
+    ['ended sooner', [20_000, 15_001]],
+  ] as const)('takes decisions for another outage that %s', async (_, second) => {
+    await still('one', 1, [10_000, 8_000], 5);
+    await still('two', 1, second, 7);
+    const [before, after] = await gaps();
+    expect(after?.id).not.toBe(before?.id);
+    expect(after).toMatchObject({ instances: 1, reports: 1, decisions: { open: 7 } });
+    expect([after?.fromMs, after?.toMs]).toEqual(second.map((ago) => NOW - ago));
+  });
+
+  it('does not tell which instances reported: their names stay in the record', async () => {
+    await report('one', 1, [1_000, 0], 5);
+    const [entry] = await redis.client.xrange(stream, '-', '+');
+    const { fields } = parseOutboxEntry(0, entry as RawEntry);
+    const names = ['a:open', 'from', 'id_at', 'id_epoch', 'id_seq', 'instances', 'kind', 'reports', 'to'];
+    expect(Object.keys(fields).toSorted()).toEqual(names);
   });
 });
 

@@ -96,6 +96,21 @@ describe.each(Object.entries(algorithms))('a block by hand of a %s', (algorithm,
 });
 
 describe('a change by hand', () => {
+  it.each(Object.entries(algorithms))(
+    'tells of a block without units in a window that was taken over empty by a %s',
+    async (algorithm, options) => {
+      const { store, of } = await opened({ algorithm: 'concurrency' });
+      await store.consume(of('u', 4));
+      await store.block(of('u'), MINUTE);
+      const after = await opened({ algorithm, ...options });
+      expect(await after.store.consume(after.of('u'))).toMatchObject({ reason: 'blocked' });
+      expect(await after.store.unblock(after.of('u'))).toBe(true);
+      const units = algorithm === 'concurrency' ? 4 : 0;
+      expect((await changes()).at(-1)).toMatchObject({ before: { blockedUntilMs: START + MINUTE, units } });
+      expect(await after.store.peek(after.of('u'))).toMatchObject({ allowed: true, remaining: 10 - units });
+    },
+  );
+
   it('tells the end of a block that only watches as that of any other', async () => {
     const { store, of } = await opened({ limit: 1, blockMs: MINUTE, mode: 'shadow' });
     await store.consume(of('u'));
