@@ -100,7 +100,7 @@ it('announces just what the machine publishes, whatever comes', { timeout: 120_0
       const expected = await heardFrom(await memoryUnderTest(), config, steps);
       expect(await heardFrom(await redisUnderTest(redis.url), config, steps)).toEqual(expected);
     }),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
 });
 
