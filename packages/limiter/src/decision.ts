@@ -45,12 +45,39 @@ export function toDecision(
     resetAfterMs,
     retryAfterMs,
   };
-  // Node 20 takes a microsecond for a spread with a member more.
   if (!admits && !withholds && refusal === 'blocked') decision.blockedUntilMs = nowMs + blockLeftMs;
   return decision;
 }
 
+/** A decision in the making. Node 20 takes a microsecond for a spread with a member more, and 20 ns to assign one. */
 type Mutable = { -readonly [Member in keyof Decision]: Decision[Member] };
+
+/** A copy with more to it. */
+export function decisionWith(
+  decision: Decision,
+  more: Partial<Pick<Decision, 'nearLimit' | 'slot' | 'source' | 'cause'>>,
+): Decision {
+  const { allowed, policy, reason, limit, remaining, decidedAtMs, resetAtMs, resetAfterMs, retryAfterMs } = decision;
+  const { nearLimit = decision.nearLimit, slot = decision.slot } = more;
+  const { source = decision.source, cause = decision.cause } = more;
+  const copy: Mutable = {
+    allowed,
+    policy,
+    reason,
+    limit,
+    remaining,
+    decidedAtMs,
+    resetAtMs,
+    resetAfterMs,
+    retryAfterMs,
+  };
+  if (decision.blockedUntilMs !== undefined) copy.blockedUntilMs = decision.blockedUntilMs;
+  if (nearLimit !== undefined) copy.nearLimit = nearLimit;
+  if (slot !== undefined) copy.slot = slot;
+  if (source !== undefined) copy.source = source;
+  if (cause !== undefined) copy.cause = cause;
+  return copy;
+}
 
 /** A decision without a window: `waitMs` from `nowMs` on it can be another one. */
 export function decisionWithoutWindow(
@@ -84,10 +111,10 @@ export function unavailableDecision(
   admits: boolean = policy.onUnavailable !== 'closed',
 ): Decision {
   const allowed = admits || policy.mode === 'shadow';
-  return {
-    ...decisionWithoutWindow(policy, allowed, 'unavailable', allowed ? policy.limit : 0, allowed ? 0 : 1_000),
-    cause,
-  };
+  const [left, waitMs] = allowed ? [policy.limit, 0] : [0, 1_000];
+  const decision: Mutable = decisionWithoutWindow(policy, allowed, 'unavailable', left, waitMs);
+  decision.cause = cause;
+  return decision;
 }
 
 /** The answer to a request that was not asked about, since another of its group was refused first: nothing is charged. */
@@ -127,10 +154,10 @@ export function listedDecision(policy: Policy, listing: Listing): Decision {
   const { blockedUntilMs, endsAt } = listing;
   const leftMs = Math.max(0, Math.ceil(endsAt - monotonicClock.now()));
   const nowMs = blockedUntilMs === Infinity ? Date.now() : blockedUntilMs - leftMs;
-  return {
-    ...decisionWithoutWindow(policy, allowed, allowed ? 'shadow' : 'blocked', 0, leftMs, nowMs),
-    blockedUntilMs,
-  };
+  const reason = allowed ? 'shadow' : 'blocked';
+  const decision: Mutable = decisionWithoutWindow(policy, allowed, reason, 0, leftMs, nowMs);
+  decision.blockedUntilMs = blockedUntilMs;
+  return decision;
 }
 
 /** The same where another of its group refuses: what it was charged is given back, or was not taken. */

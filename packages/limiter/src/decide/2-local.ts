@@ -1,6 +1,6 @@
 import { capacityOf } from '../algorithms/algorithm.ts';
 import type { Policy } from '../algorithms/registry.ts';
-import { listedDecision, withheld, withheldWithoutStore } from '../decision.ts';
+import { decisionWith, listedDecision, withheld, withheldWithoutStore } from '../decision.ts';
 import type { DenyCache } from '../deny-cache/deny-cache.ts';
 import type { DecisionWatch } from '../events/watch.ts';
 import type { Leases } from '../leases/leases.ts';
@@ -177,6 +177,5 @@ async function chargeAffordable(store: Deciding, requests: readonly StoreRequest
 /** The decision with the slot that the request got, unless the store gave it another; only an admitted request has one. */
 export function withSlot(decision: Decision, request: StoreRequest): Decision {
   if (!decision.allowed || request.slot === undefined || decision.slot !== undefined) return decision;
-  // In front: behind the spread it takes Node 20 a microsecond.
-  return { slot: request.slot, ...decision };
+  return decisionWith(decision, { slot: request.slot });
 }

@@ -3,7 +3,7 @@ import { warn } from '@spillway/redis/core';
 import { LRUCache } from 'lru-cache';
 import { capacityOf } from '../algorithms/algorithm.ts';
 import { type Policy, specOf } from '../algorithms/registry.ts';
-import { unavailableDecision, withheld } from '../decision.ts';
+import { decisionWith, unavailableDecision, withheld } from '../decision.ts';
 import { memoryStore } from '../store/memory-store.ts';
 import type { LimiterStore, StoreRequest } from '../store/store.ts';
 import type { Decision } from '../types.ts';
@@ -72,7 +72,7 @@ export function localDecisions<Fault extends StoreFault>(options: LocalDecisions
 
   function here(request: StoreRequest, cause: RedisFaultCode): Here {
     const block = knownBlock(request);
-    if (block !== undefined) return { answer: { ...block, cause } };
+    if (block !== undefined) return { answer: decisionWith(block, { cause }) };
     if (request.policy.onUnavailable !== 'local') return { answer: unavailableDecision(request.policy, cause) };
     const policy = shareOf(request.policy);
     if (request.cost > capacityOf(policy)) return { answer: unavailableDecision(request.policy, cause, false) };
@@ -135,8 +135,7 @@ function next(decisions: Iterator<Decision>): Decision {
 }
 
 function local(decision: Decision, cause: RedisFaultCode): Decision {
-  // In front: behind the spread they take Node 20 a microsecond.
-  return { source: 'local', cause, ...decision };
+  return decisionWith(decision, { source: 'local', cause });
 }
 
 // Where one refuses, those that would have been admitted are not; what a shadow policy says stands.
@@ -178,7 +177,7 @@ export function afterClose(): AfterClose {
     tell();
     if (request.policy.onUnavailable !== 'local') return unavailableDecision(request.policy, 'client_ended');
     windows ??= memoryStore();
-    return { ...(await windows[operation](request)), source: 'local', cause: 'client_ended' };
+    return local(await windows[operation](request), 'client_ended');
   }
 
   return {
