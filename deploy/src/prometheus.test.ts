@@ -13,6 +13,7 @@ import { describe, expect, it } from 'vitest';
 import {
   deployPath,
   deployText,
+  defaultsOf,
   deployYaml,
   readDashboards,
   repository,
@@ -185,6 +186,18 @@ it('docs/operations.md tells of every variable that API and worker read', async 
   const told = new Set([...section.matchAll(/`([A-Z][A-Z\d_]+)`/gu)].map(([, name]) => name));
   const read = (await Promise.all(['api', 'worker'].map(async (name) => variablesOf(name)))).flat();
   expect(read.filter((name) => !told.has(name))).toEqual([]);
+});
+
+it('docs/operations.md tells the number that each variable has where it is not set', async () => {
+  const inCode = new Map([...(await defaultsOf('api')), ...(await defaultsOf('worker'))]);
+  expect(inCode.size).toBeGreaterThan(12);
+  const told = new Map<string, number>();
+  for (const [, variables = '', value = ''] of (await page()).matchAll(/^\| (`[A-Z].*?) \|.* \| ([^|]*) \|$/gmu)) {
+    const numbers = [...value.matchAll(/\b\d+\b/gu)].map(Number);
+    const names = [...variables.matchAll(/`([A-Z\d_]+)`/gu)].map(([, name = '']) => name);
+    for (const [index, name] of names.entries()) told.set(name, numbers[index] ?? Number.NaN);
+  }
+  expect([...inCode].filter(([name, value]) => told.get(name) !== value)).toEqual([]);
 });
 
 it('has room in the Redis of compose.yaml for outboxes that are full, as docs/operations.md reckons it', async () => {

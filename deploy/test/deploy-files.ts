@@ -49,6 +49,13 @@ export async function variablesOf(part: string): Promise<string[]> {
   return [...new Set(found)];
 }
 
+/** Numbers that stand for variables which are not set, by the name of the variable, as a program's source has them. */
+export async function defaultsOf(part: string): Promise<ReadonlyMap<string, number>> {
+  const source = await readFile(`${repository}${configs[part] ?? part}`, 'utf8');
+  const found = [...source.matchAll(/^\s+([A-Z][A-Z\d_]+): .*\.default\(([\d_]+)\)/gmu)];
+  return new Map(found.map(([, name = '', value = '']) => [name, Number(value.replaceAll('_', ''))]));
+}
+
 /** One stage of the Dockerfile: what it starts from and its instructions, those of the stages below it first. */
 export interface Stage {
   readonly name: string;
