@@ -24,7 +24,6 @@ declare global {
   const cached: string;
   function verify(token: string): Promise<JwtClaims>;
   const Deno: { serve(handler: (req: Request) => Promise<Response>): unknown };
-  function later(ms: number): Promise<void>;
   function findPlan(user: string): Promise<'standard' | 'generation' | undefined>;
   function callProvider(prompt: string, signal?: AbortSignal): Promise<string>;
 }
