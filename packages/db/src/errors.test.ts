@@ -76,6 +76,11 @@ test.each([
   [new Error('wrapped', { cause: sqlError('28P01', 'FATAL') }), true],
   [new Error('SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string'), true],
   [Object.assign(sqlError('08P01', 'FATAL'), { message: 'password authentication failed' }), true],
+  // Postgres translates the severity, as lc_messages says.
+  [sqlError('28P01', '致命错误'), true],
+  [sqlError('3D000', 'ВАЖНО'), true],
+  [Object.assign(sqlError('42501', '致命错误'), { routine: 'CheckMyDatabase' }), true],
+  [Object.assign(sqlError('42501', '错误'), { routine: 'aclcheck_error' }), false],
   [sqlError('42501'), false],
   [sqlError('57P03', 'FATAL'), false],
   [sqlError('53300', 'FATAL'), false],

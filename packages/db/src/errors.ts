@@ -129,14 +129,18 @@ export function isRefusal(error: unknown): boolean {
     const state = sqlState(link);
     // What pg says of an answer to a login.
     if (state === undefined) return link.message.startsWith('SASL: ');
-    if (textField(link, 'severity') !== 'FATAL') return false;
-    // 42501: the user may not connect to this database.
-    return /^(28...|3D000|42501)$/u.test(state) || (state === '08P01' && POOLER_REFUSALS.test(link.message));
+    if (/^(28...|3D000)$/u.test(state)) return true;
+    // The severity is translated, as the server's lc_messages says; a pooler's words and the server's routines are not.
+    if (state === '08P01') return textField(link, 'severity') === 'FATAL' && POOLER_REFUSALS.test(link.message);
+    // The user may not connect to this database.
+    return (
+      state === '42501' && (textField(link, 'severity') === 'FATAL' || textField(link, 'routine') === 'CheckMyDatabase')
+    );
   });
 }
 
 /** Properties that drivers and Node add to plain errors. */
-function textField(error: Error, name: 'code' | 'severity' | 'syscall'): string | undefined {
+function textField(error: Error, name: 'code' | 'routine' | 'severity' | 'syscall'): string | undefined {
   const value: unknown = Reflect.get(error, name);
   return typeof value === 'string' ? value : undefined;
 }
