@@ -161,7 +161,11 @@ describe('logLevel', () => {
     expect(logLevel.parse(value)).toBe(value);
   });
 
-  it.each([undefined, 'loud', 'INFO'])('refuses %j and lists what there is', (value) => {
+  it.each(['INFO', 'Warn'])('takes %j, as other programs of one environment have it', (value) => {
+    expect(logLevel.parse(value)).toBe(value.toLowerCase());
+  });
+
+  it.each([undefined, 'loud', 'WARNING'])('refuses %j and lists what there is', (value) => {
     expect(complaint(logLevel, value)).toBe('one of fatal, error, warn, info, debug, trace, silent');
   });
 });

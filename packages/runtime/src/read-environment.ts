@@ -108,8 +108,13 @@ export const databaseServer: z.ZodType<'postgres' | 'pgbouncer'> = z.enum(
   'postgres or pgbouncer',
 );
 
-/** One of pino's levels, in lower case. */
-export const logLevel: z.ZodType<LogLevel> = z.enum(LOG_LEVELS, `one of ${LOG_LEVELS.join(', ')}`);
+const ONE_OF_LEVELS = `one of ${LOG_LEVELS.join(', ')}`;
+
+/** One of pino's levels. One environment often has it for several programs, some of which want capitals. */
+export const logLevel: z.ZodType<LogLevel> = z
+  .string(ONE_OF_LEVELS)
+  .transform((level) => level.toLowerCase())
+  .pipe(z.enum(LOG_LEVELS, ONE_OF_LEVELS));
 
 /**
  * A whole number from `minimum` to `maximum`, both included, in plain digits. `Number()` alone would also read `0x10`,
