@@ -28,8 +28,13 @@ const loaders = new Map<string, () => Promise<CommandFactory>>([
 /** The command that a command line names; all of them where it names none, since help and suggestions list them. */
 async function loadCommands(argv: readonly string[]): Promise<readonly CommandFactory[]> {
   if (argv[0] === '--version') return [];
-  const load = loaders.get(argv.find((word) => !word.startsWith('-')) ?? '');
+  const load = loaders.get(nameIn(argv));
   return load === undefined ? Promise.all([...loaders.values()].map((each) => each())) : [await load()];
+}
+
+/** The command's name, as it is written; empty if there is none. */
+function nameIn(argv: readonly string[]): string {
+  return argv.find((word) => !word.startsWith('-')) ?? '';
 }
 
 /**
@@ -49,7 +54,8 @@ export async function runCli(argv: readonly string[], context: Omit<CliContext, 
   } catch (error) {
     if (error instanceof CommanderError) return endOfUsage(error, output);
     const exitCode = await codeOf(error);
-    output.failure({ error: messageOf(error), exitCode });
+    const hint = isUnmigrated(error) && nameIn(argv) !== 'migrate' ? UNMIGRATED : '';
+    output.failure({ error: messageOf(error) + hint, exitCode });
     return exitCode;
   }
 }
@@ -95,9 +101,10 @@ function endOfUsage({ exitCode, code, message }: CommanderError, output: Output)
 /** An error of several addresses that were tried in vain has no message of its own. */
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError) return error.errors.map(messageOf).join('; ');
-  const message = maskValues(error instanceof Error ? error.message || error.name : String(error));
-  return isUnmigrated(error) ? `${message}. The database is not migrated: run spillway migrate` : message;
+  return maskValues(error instanceof Error ? error.message || error.name : String(error));
 }
+
+const UNMIGRATED = '. The database is not migrated: run spillway migrate';
 
 /** undefined_table, undefined_function, invalid_schema_name: what a database without our tables answers. */
 function isUnmigrated(error: unknown): boolean {

@@ -1,4 +1,4 @@
-import { migrate } from '@spillway/db';
+import { createPool, migrate } from '@spillway/db';
 import { startReplicatedPostgres, usePostgres } from '@spillway/local-servers/testing';
 import { expect, it, onTestFinished } from 'vitest';
 import { spillway, useServers } from '../../test/spillway.ts';
@@ -110,6 +110,17 @@ it('reads a replica where DATABASE_READ_URL names one, and says how far it is be
 }, 120_000);
 
 const postgres = usePostgres({ scope: 'file' });
+
+it('migrate tells what is missing, and not to run migrate', async () => {
+  const url = await postgres.createDatabase();
+  const pool = createPool({ connectionString: url, onError: () => {} });
+  await pool.query('DROP SCHEMA public');
+  await pool.end();
+  const { code, stderr } = await spillway(['migrate'], { DATABASE_URL: url });
+  expect(code).toBe(1);
+  expect(stderr).toContain('CREATE SCHEMA public');
+  expect(stderr).not.toContain('run spillway migrate');
+});
 
 it.each([
   [['queries']],

@@ -140,6 +140,7 @@ describe('refuses, names the object and leaves nothing behind', () => {
       'name_taken',
       'public.record_metric',
     ],
+    ['a database whose schema public was dropped', 'DROP SCHEMA public', 'missing_schema', 'CREATE SCHEMA public'],
     [
       'a journal of somebody else',
       'CREATE SCHEMA spillway; CREATE TABLE spillway.migrations (id int)',

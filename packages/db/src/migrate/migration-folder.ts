@@ -125,6 +125,7 @@ export function planMigrations(migrations: readonly Migration[], applied: readon
  * - `read_only`: there is something to do, and the server takes no writes: it is a standby, or sessions of this user or database are
  *   read only.
  * - `missing_privilege`: this user may not make or change what the message names.
+ * - `missing_schema`: the schema that the message names was dropped; `public`, as a rule.
  * - `lock_timeout`: another migrator held the lock all the time.
  * - `busy`: others held a lock on the table that the message names at every attempt.
  */
@@ -137,6 +138,7 @@ export type MigrationErrorReason =
   | 'name_taken'
   | 'read_only'
   | 'missing_privilege'
+  | 'missing_schema'
   | 'lock_timeout'
   | 'busy';
 
@@ -163,6 +165,7 @@ export class MigrationError extends Error {
 /** duplicate_table, duplicate_function, duplicate_object (a type, a policy or a trigger). */
 const TAKEN: ReadonlySet<string | undefined> = new Set(['42P07', '42723', '42710']);
 const INSUFFICIENT_PRIVILEGE = '42501';
+const NO_SUCH_SCHEMA = '3F000';
 const LOCKED: ReadonlySet<string | undefined> = new Set(['55P03', '40P01']);
 
 /** What a failed statement of a migration means to the person who migrates; the error itself where nothing is known about it. */
@@ -183,6 +186,11 @@ export function explainFailure(
   if (state === INSUFFICIENT_PRIVILEGE) {
     const text = `${object}: ${error.message}. Migrate as the owner of the database, or grant this user the right`;
     return new MigrationError('missing_privilege', `${text}. Nothing was changed`, tags, options);
+  }
+  if (state === NO_SUCH_SCHEMA) {
+    const [schema = ''] = object.split('.');
+    const text = `${object} cannot be made: ${error.message}. CREATE SCHEMA ${schema}, then migrate again`;
+    return new MigrationError('missing_schema', `${text}. Nothing was changed`, tags, options);
   }
   if (LOCKED.has(state)) {
     const text = `${object}: others held a lock on it at every attempt. End what runs long, then migrate again`;
