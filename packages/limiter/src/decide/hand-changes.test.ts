@@ -1,7 +1,15 @@
 import { useRedis } from '@spillway/local-servers/testing';
-import { type ChangeEvent, outboxKeys, parseChangeEvent, parseOutboxEntry, type RawEntry } from '@spillway/redis';
+import {
+  type ChangeEvent,
+  type OutboxEvent,
+  outboxKeys,
+  parseChangeEvent,
+  parseOutboxEntry,
+  type RawEntry,
+} from '@spillway/redis';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { redisUnderTest, SPARE_MS } from '../../test/hand-clock.ts';
+import { parseBlockEvent } from '../events/outbox-events.ts';
 import { definePolicy, type PolicyOptions } from '../policy.ts';
 import { DEFAULT_ACTION, type StoreRequest, windowKeys } from '../store/store.ts';
 
@@ -36,10 +44,13 @@ async function opened(options: object) {
   return { ...under, of };
 }
 
-async function changes(): Promise<ChangeEvent[]> {
+async function events(): Promise<OutboxEvent[]> {
   const entries = await redis.client.xrange(outboxKeys(0).stream, '-', '+');
-  const events = entries.map((entry) => parseOutboxEntry(0, entry as RawEntry));
-  return events.filter(({ type }) => type === 'change').map(parseChangeEvent);
+  return entries.map((entry) => parseOutboxEntry(0, entry as RawEntry));
+}
+
+async function changes(): Promise<ChangeEvent[]> {
+  return (await events()).filter(({ type }) => type === 'change').map(parseChangeEvent);
 }
 
 /** How long a window lives, in ms by the clock that is turned by hand: as Redis will delete it, and as its header says. */
@@ -117,6 +128,34 @@ describe('a change by hand', () => {
     await store.consume(of('u'));
     expect(await store.unblock(of('u'))).toBe(true);
     expect(await changes()).toMatchObject([{ before: { blockedUntilMs: START + MINUTE, units: 1 } }]);
+  });
+
+  it('counts the units of a bucket that is being refilled as they count for a request: parts are whole', async () => {
+    const { store, setNow, of } = await opened({ algorithm: 'token-bucket' });
+    await store.consume(of('u', 4));
+    await setNow(START + 1_000);
+    expect(await store.consume(of('u'))).toMatchObject({ remaining: 5 });
+    await store.block(of('u'), MINUTE);
+    expect((await changes()).at(-1)).toMatchObject({ before: { units: 5 } });
+  });
+
+  it('leaves the units of a subject that was not blocked', async () => {
+    const { store, of } = await opened({});
+    await store.consume(of('u', 4));
+    expect(await store.unblock(of('u'))).toBe(false);
+    expect(await store.peek(of('u'))).toMatchObject({ allowed: true, remaining: 6 });
+  });
+
+  it.each([
+    ['sliding-log', 4],
+    ['sliding-window', 0],
+    ['fixed-window', 0],
+  ] as const)('begins a block whose event counts the units of a %s if it is a log', async (algorithm, requestCount) => {
+    const { store, of } = await opened({ algorithm });
+    await store.consume(of('u', 4));
+    await store.block(of('u'), MINUTE);
+    const blocks = (await events()).filter(({ type }) => type === 'block').map(parseBlockEvent);
+    expect(blocks).toMatchObject([{ requestCount, deniedCount: 0, limitCount: 10, windowMs: MINUTE }]);
   });
 
   it('tells no end of a block that is over, at its very end too, and lifts none', async () => {

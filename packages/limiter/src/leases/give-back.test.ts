@@ -66,6 +66,15 @@ describe.each(stores)('units given back to the %s store', (_name, open) => {
     expect(await under.store.peek(one(1))).toMatchObject({ remaining: 10 });
   });
 
+  it('are none of a window that is another algorithm’s by now, whatever its bytes would say', async () => {
+    const fixed = definePolicy({ name: 'p', algorithm: 'fixed-window', limit: 10, windowMs: 60_000 });
+    const one = (cost: number) => ({ ...ask(cost), policy: fixed });
+    await under.store.consume(one(4));
+    // Read as a log, the 4 units and the first byte of the time behind them are a unit after 4 × 256 + 1 ms.
+    await under.store.giveBack?.(ask(1), START + 1_025);
+    expect(await under.store.peek(one(1))).toMatchObject({ remaining: 6, resetAfterMs: 60_000 });
+  });
+
   it('leave a block in force', async () => {
     await under.store.consume(ask(2));
     await under.store.block(ask(1), 5_000);
