@@ -1,6 +1,6 @@
 import { NAMESPACE_PATTERN, cannotWrite, parseRedisUrl } from '@spillway/redis';
 import { openRedis } from '@spillway/redis/ioredis';
-import { Cluster, type ClusterOptions, type Redis } from 'ioredis';
+import { Cluster, type ClusterNode, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 
 /** An option that can't work. The message names the option and the bad value. */
 export class WorkerOptionError extends Error {
@@ -42,7 +42,10 @@ export function checkedNamespace(value = ''): string {
   return value;
 }
 
-/** Where a Redis is: a URL that `parseRedisUrl` reads, or a client whose address and credentials are copied. */
+/**
+ * Where a Redis is: a URL that `parseRedisUrl` reads, or a client of ioredis or iovalkey, whose address, credentials and database
+ * are copied.
+ */
 export type RedisSource = string | Redis | Cluster;
 
 /**
@@ -62,6 +65,10 @@ const workerOptions = {
   // A caller's own setting: commands of scripts are none that it knows.
   enableAutoPipelining: false,
   replyMapping: 'legacy',
+  // BullMQ takes no texts for numbers.
+  stringNumbers: false,
+  readOnly: false,
+  lazyConnect: false,
 } as const;
 
 /** What a new connection is for. */
@@ -88,10 +95,7 @@ export function connect(source: RedisSource, { option, connectionName, onError }
 type OpenOptions = typeof workerOptions & { readonly connectionName: string };
 
 function open(source: RedisSource, option: string, options: OpenOptions): Redis | Cluster {
-  if (source instanceof Cluster) {
-    return source.duplicate([], clusterOptions({ ...source.options.redisOptions, ...options }));
-  }
-  if (typeof source !== 'string') return source.duplicate(options);
+  if (typeof source !== 'string') return copyOf(source, option, options);
   // The value may hold a password: never repeat it.
   if (parseRedisUrl(source) === undefined)
     throw new WorkerOptionError(option, '(hidden)', 'a redis://, redis-cluster:// or redis-sentinel:// URL');
@@ -99,6 +103,49 @@ function open(source: RedisSource, option: string, options: OpenOptions): Redis 
     server: { ...options, sentinelRetryStrategy: workerOptions.retryStrategy },
     cluster: clusterOptions(options),
   });
+}
+
+/**
+ * A client of our own version of ioredis, whatever made the source: its classes are told apart below, and a client of another
+ * copy, or of iovalkey, is none of them.
+ */
+function copyOf(source: Redis | Cluster, option: string, options: OpenOptions): Redis | Cluster {
+  if (!isClient(source)) throw new WorkerOptionError(option, source, 'a URL, or a client of ioredis or iovalkey');
+  if (isCluster(source)) {
+    const { redisOptions = {}, ...given } = source.options;
+    checkPrefix(given, option);
+    const nodeOptions = { ...forWaiting(redisOptions, option), ...options };
+    return new Cluster(startupNodesOf(source), { ...given, ...clusterOptions(nodeOptions), scaleReads: 'master' });
+  }
+  const db = source.condition?.select ?? source.options.db ?? 0;
+  return new Redis({ ...forWaiting(source.options, option), ...options, db });
+}
+
+function isClient(value: unknown): value is Redis | Cluster {
+  return typeof value === 'object' && value !== null && 'options' in value && 'call' in value && 'duplicate' in value;
+}
+
+function isCluster(client: Redis | Cluster): client is Cluster {
+  return client.isCluster;
+}
+
+function startupNodesOf(client: Cluster): ClusterNode[] {
+  const nodes: unknown = Reflect.get(client, 'startupNodes');
+  return Array.isArray(nodes) ? [...nodes] : [];
+}
+
+/** Options without a time limit, since the worker's commands wait on purpose. */
+function forWaiting(given: RedisOptions, option: string): RedisOptions {
+  checkPrefix(given, option);
+  const options = { ...given };
+  delete options.commandTimeout;
+  return options;
+}
+
+/** @throws {WorkerOptionError} for a prefix, which scripts don't follow. */
+function checkPrefix({ keyPrefix }: Pick<RedisOptions, 'keyPrefix'>, option: string): void {
+  if (keyPrefix !== undefined && keyPrefix !== '')
+    throw new WorkerOptionError(option, 'keyPrefix', 'a client without the option keyPrefix');
 }
 
 /** Nodes are asked for their slots again and again: a master that froze says nothing of its successor. */
