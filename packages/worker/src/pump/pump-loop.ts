@@ -9,8 +9,11 @@ const RETRY_MS = 500;
 /** The longest pause while events wait for jobs that are there already, in multiples of `lingerMs`. */
 const BUSY_PAUSES = 5;
 
-/** A job that was there for so long may be gone, with its mark left behind: then it is added again. In ms. */
+/** A job that was there for so long may be out of the queue's lists, with its mark left behind: then it is added again. In ms. */
 const GONE_AFTER_MS = 10_000;
+
+/** States of a job that is yet to run, or runs. */
+const LIVE_STATES: ReadonlySet<string> = new Set(['waiting', 'prioritized', 'delayed', 'active']);
 
 /** What a lane looks at, and how often. */
 export interface PumpLoopOptions {
@@ -77,8 +80,11 @@ export class OutboxJob {
     if (jobId !== null) {
       if (this.#seen?.jobId !== jobId) this.#seen = { jobId, sinceMs: nowMs };
       if (nowMs - this.#seen.sinceMs < GONE_AFTER_MS) return false;
+      this.#seen = undefined;
+      if (LIVE_STATES.has(await this.#queue.getJobState(jobId))) return false;
+      // In none of the queue's lists, for it was taken out by hand or lost with a part of Redis' data. It would keep its mark for ever.
+      await this.#queue.remove(jobId);
     }
-    this.#seen = undefined;
     // The queue adds it only if there is none, and takes the mark of one that is gone for its own.
     const { id } = await this.#queue.add('events', { outboxes: this.outboxes }, { deduplication: { id: this.#id } });
     return id !== jobId;

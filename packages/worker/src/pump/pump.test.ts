@@ -83,6 +83,15 @@ describe('createPump', () => {
       'vanished without its mark',
       async () => redis.client.del(...(await redis.client.keys('*:spillway-audit:[0-9w]*'))),
     ],
+    ['was taken out of its list by hand', async () => redis.client.del('{spillway}:spillway-audit:wait')],
+    [
+      'is among those that are done, with its mark',
+      async () => {
+        const [id = ''] = await redis.client.lrange('{spillway}:spillway-audit:wait', 0, 0);
+        await redis.client.del('{spillway}:spillway-audit:wait');
+        await redis.client.zadd('{spillway}:spillway-audit:completed', 1, id);
+      },
+    ],
   ])('adds another job when one %s', async (_, lose) => {
     vi.useFakeTimers({ toFake: ['performance'] });
     try {
