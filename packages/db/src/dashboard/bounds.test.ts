@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { useDatabase } from '../../test/use-database.ts';
 import type { Queryable } from '../connection.ts';
 import { blockedActions, blocksOverview, countBlocksRunning } from './blocked-subjects.ts';
-import { breakerOverview, listBreakers, presetsOfBreaker } from './overviews.ts';
+import { breakerOverview, jobOverview, listBreakers, presetsOfBreaker } from './overviews.ts';
 
 const database = useDatabase();
 const HOUR = 3_600_000;
@@ -144,4 +144,20 @@ it('finds the presets of a breaker, however many others there are', async () => 
   expect(await presetsOfBreaker(database.pool, 'unheard')).toEqual([]);
   const { rows } = await read((db) => presetsOfBreaker(db, 'b-1'), 'circuit_breaker_events');
   expect(rows).toBeLessThan(20);
+});
+
+it('finds the last run of each job, however many runs there were', async () => {
+  await sql(`
+    INSERT INTO spillway.job_runs (job, trigger, status, started_at, due_at)
+    SELECT 'job-' || n % 5, 'schedule', CASE WHEN n > 19995 THEN 'baseline' ELSE 'completed' END,
+           now() - n * interval '1 minute', now() - n * interval '1 minute'
+    FROM generate_series(1, 20000) AS n;
+    ANALYZE spillway.job_runs`);
+  const { rows, text } = await read(jobOverview, 'job_runs');
+  expect(rows).toBeLessThan(30);
+  expect(text).not.toContain('Seq Scan on job_runs');
+  const last = await jobOverview(database.pool);
+  expect(last.map(({ job }) => job)).toEqual(['job-0', 'job-1', 'job-2', 'job-3', 'job-4']);
+  const ages = last.map(({ startedAtMs }) => Math.round((Date.now() - startedAtMs) / 60_000));
+  expect(ages).toEqual([5, 1, 2, 3, 4]);
 });

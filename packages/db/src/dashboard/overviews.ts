@@ -197,10 +197,23 @@ const grouped = sql.join(
   sql`, `,
 );
 
+/** Jobs that are looked for in the history, in the order of their names. */
+const MOST_JOBS = 100;
+
+const runs = alias(jobRuns, 'runs');
+
+// From job to job along the index of runs, then the last run of each.
 const QUERY = sql`
-  WITH last AS (
-    SELECT DISTINCT ON (${jobRuns.job}) * FROM ${jobRuns} WHERE ${jobRuns.status} <> 'baseline'
-    ORDER BY ${jobRuns.job}, ${jobRuns.startedAtMs} DESC
+  WITH RECURSIVE jobs AS (
+    (SELECT ${jobRuns.job} AS name, 1 AS place FROM ${jobRuns} ORDER BY ${jobRuns.job} LIMIT 1)
+    UNION ALL
+    SELECT next.name, jobs.place + 1 FROM jobs CROSS JOIN LATERAL (
+      SELECT ${runs.job} AS name FROM ${jobRuns} AS runs WHERE ${runs.job} > jobs.name ORDER BY ${runs.job} LIMIT 1) AS next
+    WHERE jobs.place < ${MOST_JOBS}
+  ), last AS (
+    SELECT newest.* FROM jobs CROSS JOIN LATERAL (
+      SELECT * FROM ${jobRuns} AS runs WHERE ${runs.job} = jobs.name AND ${runs.status} <> 'baseline'
+      ORDER BY ${runs.startedAtMs} DESC LIMIT 1) AS newest
   )
   SELECT ${last.job} AS job, ${last.status} AS status, ${last.trigger} AS trigger, ${last.attempts} AS attempts,
          (extract(epoch FROM ${last.startedAtMs}) * 1000)::float8 AS "startedAtMs", ${last.durationMs}::float8 AS "durationMs",
