@@ -7,6 +7,7 @@ it('exports exactly this', () => {
     'anyRedisUrl',
     'databaseServer',
     'describeError',
+    'forgetTraces',
     'guardLogger',
     'hostName',
     'isRunning',
@@ -19,10 +20,10 @@ it('exports exactly this', () => {
     'postgresUrl',
     'processIdentity',
     'readEnvironment',
+    'readTraces',
     'redisUrl',
     'shutDownInOrder',
     'startTelemetry',
-    'takeTraces',
     'wholeNumber',
   ]);
 });

@@ -21,4 +21,4 @@ export type { StopRequestOptions, StopSignal, Terminal } from './shutdown.ts';
 export { readEnvironment } from './read-environment.ts';
 export type { Environment } from './read-environment.ts';
 export { type StartTelemetryOptions, startTelemetry, type Telemetry } from './telemetry.ts';
-export { type Blocked, type NoteRedis, noteTrace, takeTraces } from './telemetry.ts';
+export { type Blocked, forgetTraces, type NoteRedis, noteTrace, readTraces } from './telemetry.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { startTelemetry, hasExporter, noteTrace, takeTraces } from './telemetry.ts';
+import { startTelemetry, hasExporter, noteTrace, readTraces, forgetTraces } from './telemetry.ts';
 import { TraceFlags } from '@opentelemetry/api';
 import { useRedis } from '@spillway/local-servers/testing';
 
@@ -29,12 +29,14 @@ const redis = useRedis();
 const ada = { policy: 'auth', subject: 'ada' };
 const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: TraceFlags.SAMPLED };
 
-it('gives the first span of a block to the first taker, once', async () => {
+it('gives the first span of a block until it is forgotten', async () => {
   await noteTrace(redis.client, ada, span);
   await noteTrace(redis.client, ada, { ...span, spanId: 'c'.repeat(16) });
   const blocks = [ada, ada, { policy: 'auth', subject: 'bob' }];
-  expect(await takeTraces(redis.client, blocks)).toEqual([{ ...span, isRemote: true }]);
-  expect(await takeTraces(redis.client, blocks)).toEqual([]);
+  expect(await readTraces(redis.client, blocks)).toEqual([{ ...span, isRemote: true }]);
+  expect(await readTraces(redis.client, blocks)).toEqual([{ ...span, isRemote: true }]);
+  await forgetTraces(redis.client, blocks);
+  expect(await readTraces(redis.client, blocks)).toEqual([]);
 });
 
 it('notes nothing of spans that are not sampled or no spans', async () => {

@@ -74,7 +74,8 @@ export function hasExporter(env: Environment): boolean {
 /** What keeping and taking notes needs of Redis; `Redis` and `Cluster` of ioredis fit. */
 export interface NoteRedis {
   set(key: string, value: string, px: 'PX', milliseconds: number, nx: 'NX'): Promise<unknown>;
-  getdel(key: string): Promise<string | null>;
+  get(key: string): Promise<string | null>;
+  del(key: string): Promise<unknown>;
 }
 
 /** Policy and subject of a block, which the decision and its event share. */
@@ -106,13 +107,21 @@ export async function noteTrace(redis: NoteRedis, blocked: Blocked, span: SpanCo
   await redis.set(noteKey(blocked, namespace), `00-${span.traceId}-${span.spanId}-01`, 'PX', NOTE_MS, 'NX');
 }
 
-/** Takes the notes of blocks, each once; those without one are left out. */
-export async function takeTraces(redis: NoteRedis, blocks: readonly Blocked[], namespace = ''): Promise<SpanContext[]> {
-  const keys = new Set(blocks.map((blocked) => noteKey(blocked, namespace)));
-  const notes = await Promise.all([...keys].map(async (key) => redis.getdel(key)));
+/** The spans that the notes of blocks name, each once; blocks without a note are left out. */
+export async function readTraces(redis: NoteRedis, blocks: readonly Blocked[], namespace = ''): Promise<SpanContext[]> {
+  const notes = await Promise.all(keysOf(blocks, namespace).map(async (key) => redis.get(key)));
   return notes.flatMap((note) => {
     const [, traceId, spanId] = TRACEPARENT.exec(note ?? '') ?? [];
     if (traceId === undefined || spanId === undefined) return [];
     return [{ traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true }];
   });
+}
+
+/** Deletes the notes of blocks, once the event of each is stored: a later block of the same subject has its own. */
+export async function forgetTraces(redis: NoteRedis, blocks: readonly Blocked[], namespace = ''): Promise<void> {
+  await Promise.all(keysOf(blocks, namespace).map(async (key) => redis.del(key)));
+}
+
+function keysOf(blocks: readonly Blocked[], namespace: string): readonly string[] {
+  return [...new Set(blocks.map((blocked) => noteKey(blocked, namespace)))];
 }

@@ -4,6 +4,7 @@ import { type WorkerLogger, workerLogger } from './logger.ts';
 import { watchEpochs } from './pump/epoch-watch.ts';
 import { createPump, type PumpTuning } from './pump/pump.ts';
 import { createSink, type SinkTuning, writeLimits } from './sink/sink.ts';
+import type { WrittenEntries } from './sink/write-entries.ts';
 import { runShutdownStep } from './timing.ts';
 import { createAuditQueue, queuePrefix, MemoryWatch } from './audit-queue.ts';
 import { checkedNamespace, wholeNumber, connect, type RedisSource } from './options.ts';
@@ -86,7 +87,7 @@ export function startWorker(options: WorkerOptions): AuditWorker {
     redis: outbox,
     namespace,
     onRead: epochs.saw,
-    inSpan: async <T>(entries: readonly AuditEntry[], work: () => Promise<T>): Promise<T> =>
+    inSpan: async (entries: readonly AuditEntry[], work: () => Promise<WrittenEntries>): Promise<WrittenEntries> =>
       tracing === undefined ? work() : tracing.flush(outbox, entries, work),
   };
   const to = { pool, memory, logger, metrics };

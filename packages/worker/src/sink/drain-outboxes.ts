@@ -57,7 +57,7 @@ export interface OutboxSource {
   /** Called with the entries read from each outbox, in order. @default none */
   readonly onRead?: ((entries: readonly AuditEntry[]) => void) | undefined;
   /** Runs what stores a page, in a span if there is tracing. @default as it is */
-  readonly inSpan?: <T>(entries: readonly AuditEntry[], work: () => Promise<T>) => Promise<T>;
+  readonly inSpan?: (entries: readonly AuditEntry[], work: () => Promise<WrittenEntries>) => Promise<WrittenEntries>;
 }
 
 /** Where they are stored. */
