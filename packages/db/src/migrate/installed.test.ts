@@ -7,11 +7,13 @@ import { promisify } from 'node:util';
 import { compiled } from '@spillway/local-servers/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dumpSchema } from '../../test/dump-schema.ts';
+import { startLoopbackRegistry } from '../../test/loopback-registry.ts';
 import { useDatabase } from '../../test/use-database.ts';
 import { migrationsFolder } from './migration-folder.ts';
 
 const database = useDatabase('empty');
 const repository = fileURLToPath(new URL('../../../../', import.meta.url));
+const inRepository = join(repository, 'packages/db');
 
 /** Far from the repository, whose node_modules would be found from any folder inside it. */
 let outside: string;
@@ -20,7 +22,7 @@ beforeAll(async () => {
   outside = await mkdtemp(join(tmpdir(), 'spillway-migrations-installed-'));
   await compiled(new URL('../index.ts', import.meta.url));
   await pnpm('--filter=@spillway/db', '--filter=@spillway/migrations', 'pack', `--pack-destination=${outside}`);
-  await pnpm('--filter=@spillway/db', '--prod', '--legacy', 'deploy', join(outside, 'deployed'));
+  await pnpm('--filter=@spillway/db', '--prod', '--legacy', '--offline', 'deploy', join(outside, 'deployed'));
   await npmInstall();
 });
 
@@ -28,13 +30,22 @@ afterAll(async () => rm(outside, { recursive: true, force: true }));
 
 const execute = promisify(execFile);
 
+/** With the pnpm that is installed, else with npx, which may have to fetch it. */
 async function pnpm(...args: readonly string[]): Promise<void> {
   // A deployment asks before it makes a folder of modules, unless this is set.
-  const env = { ...process.env, npm_config_yes: 'true', CI: 'true' };
-  await execute('npx', ['--yes', 'pnpm@12', ...args], { cwd: repository, env });
+  const options = { cwd: repository, env: { ...process.env, npm_config_yes: 'true', CI: 'true' } };
+  const hasPnpm = await execute('pnpm', ['--version'], options).then(
+    ({ stdout }) => stdout.startsWith('12.'),
+    () => false,
+  );
+  if (hasPnpm) await execute('pnpm', args, options);
+  else await execute('npx', ['--yes', '--prefer-offline', 'pnpm@12', ...args], options);
 }
 
-/** Plain npm, into an empty project. The override lets one tarball find the other: no registry has them. */
+/**
+ * Plain npm, into an empty project. The override lets one tarball find the other: no registry has them. The rest comes from what is installed
+ * here, so that the test needs no network.
+ */
 async function npmInstall(): Promise<void> {
   const files = await readdir(outside);
   const packed = (name: string): string => {
@@ -48,7 +59,9 @@ async function npmInstall(): Promise<void> {
     overrides: { '@spillway/migrations': packed('migrations') },
   };
   await writeFile(join(outside, 'package.json'), JSON.stringify(manifest));
-  await execute('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline'], { cwd: outside });
+  const registry = await startLoopbackRegistry(inRepository);
+  const args = ['install', '--no-audit', '--no-fund', `--registry=${registry.url}`, `--cache=${join(outside, '.npm')}`];
+  await execute('npm', args, { cwd: outside }).finally(() => registry.close());
 }
 
 /** Migrates in a process of its own, which finds the package by `name` from the folder where it runs. */
@@ -61,7 +74,6 @@ async function migrateIn(cwd: string, name: string, args: readonly string[]): Pr
   return JSON.parse(stdout);
 }
 
-const inRepository = join(repository, 'packages/db');
 const fromSource = ['--conditions=@spillway/source', '--import', 'tsx'];
 
 describe('migrations are found and applied', () => {
