@@ -44,7 +44,7 @@ async function killOnce(servers: Servers, kill: number): Promise<number[]> {
   const victim = startProcess(servers);
   await fillOutboxes(redis, EVENTS_A_KILL);
   await until(async () => (await queue.getActiveCount()) === JOBS_A_KILL);
-  const held = new Set((await queue.getActive()).map(({ id }) => id));
+  const held = new Set((await queue.getActive()).map(({ data }) => data.outboxes[0]));
   const survivor = startWorker({
     redis: redisUrl,
     pool,
@@ -59,9 +59,15 @@ async function killOnce(servers: Servers, kill: number): Promise<number[]> {
   await once(victim, 'exit');
   await blocker.query('ROLLBACK');
   blocker.release();
+  // The same outboxes have new jobs then.
   const finished = async (): Promise<number[]> => {
-    const jobs = (await queue.getCompleted()).filter(({ id }) => held.has(id));
-    return jobs.map(({ finishedOn = Number.NaN }) => finishedOn - killedAt);
+    const ends = new Map<number | undefined, number>();
+    for (const { data, finishedOn = Number.NaN } of await queue.getCompleted()) {
+      const [outbox] = data.outboxes;
+      const end = Math.min(finishedOn, ends.get(outbox) ?? Infinity);
+      if (held.has(outbox) && finishedOn > killedAt) ends.set(outbox, end);
+    }
+    return Array.from(ends.values(), (end) => end - killedAt);
   };
   await until(async () => (await finished()).length === JOBS_A_KILL);
   const times = await finished();

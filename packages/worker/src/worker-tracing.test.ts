@@ -21,13 +21,15 @@ beforeEach(async () => {
     links.push(options.links?.length);
     return work(trace.wrapSpanContext(INVALID_SPAN_CONTEXT));
   };
-  const tracer = { startSpan: () => trace.wrapSpanContext(INVALID_SPAN_CONTEXT), startActiveSpan };
+  const tracer = Object.assign(trace.getTracer('none'), { startActiveSpan });
   trace.setGlobalTracerProvider({ getTracer: () => tracer });
   for (const subject of ['ada', 'bob']) {
     await noteTrace(redis.client, { policy: 'generation', subject }, decided);
   }
 });
 afterEach(() => trace.disable());
+
+const never = async (): Promise<never> => new Promise(() => {});
 
 describe('a flush', () => {
   it('links to the decisions of its blocks again after it failed, and no more once they are stored', async () => {
@@ -49,7 +51,6 @@ describe('a flush', () => {
   });
 
   it('does not wait long for a Redis that gives no answer', async () => {
-    const never = async (): Promise<never> => new Promise(() => {});
     const silent: NoteRedis = { set: never, get: never, del: never };
     const { flush } = workerTracing();
     const outcome = await Promise.race([flush(silent, entries, async () => ({ entries })), delay(15_000, 'late')]);

@@ -9,11 +9,11 @@ const RETRY_MS = 500;
 /** The longest pause while events wait for jobs that are there already, in multiples of `lingerMs`. */
 const BUSY_PAUSES = 5;
 
-/** A job that was there for so long may be out of the queue's lists, with its mark left behind: then it is added again. In ms. */
-const GONE_AFTER_MS = 10_000;
+/** A job that was there for so long is looked at: its worker may be dead, or it in none of the queue's lists. In ms. */
+const LOOK_AFTER_MS = 1_000;
 
-/** States of a job that is yet to run, or runs. */
-const LIVE_STATES: ReadonlySet<string> = new Set(['waiting', 'prioritized', 'delayed', 'active']);
+/** States of a job that is yet to run. */
+const WAITING_STATES: ReadonlySet<string> = new Set(['waiting', 'prioritized', 'delayed']);
 
 /** What a lane looks at, and how often. */
 export interface PumpLoopOptions {
@@ -65,11 +65,13 @@ export class OutboxJob {
   readonly #queue: AuditQueue;
   /** What the queue knows the job by. */
   readonly #id: string;
+  readonly #logger: WorkerLogger;
   #seen: { readonly jobId: string; readonly sinceMs: number } | undefined;
 
-  constructor(queue: AuditQueue, id: string, outboxes: readonly number[]) {
+  constructor(queue: AuditQueue, id: string, outboxes: readonly number[], logger: WorkerLogger) {
     this.#queue = queue;
     this.#id = id;
+    this.#logger = logger;
     this.outboxes = outboxes;
   }
 
@@ -79,11 +81,15 @@ export class OutboxJob {
     const nowMs = performance.now();
     if (jobId !== null) {
       if (this.#seen?.jobId !== jobId) this.#seen = { jobId, sinceMs: nowMs };
-      if (nowMs - this.#seen.sinceMs < GONE_AFTER_MS) return false;
+      if (nowMs - this.#seen.sinceMs < LOOK_AFTER_MS) return false;
       this.#seen = undefined;
-      if (LIVE_STATES.has(await this.#queue.getJobState(jobId))) return false;
-      // In none of the queue's lists, for it was taken out by hand or lost with a part of Redis' data. It would keep its mark for ever.
-      await this.#queue.remove(jobId);
+      const state = await this.#queue.getJobState(jobId);
+      if (WAITING_STATES.has(state)) return false;
+      // The queue refuses to remove a job that a worker has locked, and a worker that lives renews its lock. One without, or in none of the
+      // queue's lists (it was taken out by hand, or Redis lost the list), would keep its mark, and its outboxes, from others.
+      const removed = await this.#queue.remove(jobId);
+      if (state === 'active' && removed === 0) return false;
+      if (state === 'active') this.#logger.warn({ jobId }, 'pump: the job of a dead worker is added again');
     }
     // The queue adds it only if there is none, and takes the mark of one that is gone for its own.
     const { id } = await this.#queue.add('events', { outboxes: this.outboxes }, { deduplication: { id: this.#id } });

@@ -61,7 +61,7 @@ export function createPump(options: PumpOptions): Pump {
   const done = lanesOf(redis, shards).map(async (groups) => {
     const waiting = new WaitingOutboxes({ redis, shards: groups.flat(), namespace, waiter, logger });
     // Processes that have another number of shards have other jobs.
-    const jobs = groups.map((group) => new OutboxJob(queue, `outbox-${group[0]}-of-${shards}`, group));
+    const jobs = groups.map((group) => new OutboxJob(queue, `outbox-${group[0]}-of-${shards}`, group, logger));
     await runPumpLoop({ waiting, jobs, memory, lingerMs, idleMs, logger }, stop.signal);
   });
   const end = (): void => {

@@ -34,7 +34,7 @@ export interface SinkTuning {
   readonly batchSize?: number;
   /** How long jobs wait when Postgres can't take them, in ms, before the next try. @default 1_000 */
   readonly unavailableDelayMs?: number;
-  /** How long a job stays with a worker that no longer renews its lock, in ms. @default 5_000 */
+  /** How long a job stays with a worker that no longer renews its lock, in ms. @default 3_000 */
   readonly lockMs?: number;
   /**
    * Most rows of `rate_limits_v2` for blocks that began in one minute, in the whole fleet; null: a row for every block. A client that
@@ -83,14 +83,14 @@ export interface Sink {
 }
 
 /**
- * A killed worker's jobs start again elsewhere: its locks, renewed twice a lockDuration, run out within one, and two looks for
- * stalled jobs later somebody has them. Measured: see bench/README.md. However often that happens: a job that outlives many
- * deployments isn't at fault. A live worker that stands still for a whole lockDuration has its job done twice, which here
+ * A killed worker's jobs start again elsewhere once its locks, renewed twice a lockDuration, have run out: a pump that sees events finds
+ * them a second later at most. The library's own look for such jobs is for those that no pump sees, and seldom. However often a job
+ * outlives a worker, it isn't at fault. A live worker that stands still for a whole lockDuration has its job done twice, which here
  * is the same as once.
  */
 const recovery = (lockMs: number): Pick<BullOptions, 'lockDuration' | 'stalledInterval' | 'maxStalledCount'> => ({
   lockDuration: lockMs,
-  stalledInterval: Math.ceil(0.8 * lockMs),
+  stalledInterval: 5 * lockMs,
   maxStalledCount: 1_000,
 });
 
@@ -125,7 +125,7 @@ export function createSink(options: SinkOptions): Sink {
   const { connection, prefix = DEFAULT_PREFIX, pool, memory, logger, metrics = {} } = options;
   const concurrency = wholeNumber('concurrency', options.concurrency ?? 2, 1, 1_000);
   const batchSize = wholeNumber('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 1, 5_000);
-  const lockMs = wholeNumber('lockMs', options.lockMs ?? 5_000, 100, 600_000);
+  const lockMs = wholeNumber('lockMs', options.lockMs ?? 3_000, 100, 600_000);
   const restMs = wholeNumber('unavailableDelayMs', options.unavailableDelayMs ?? 1_000, 1, 3_600_000);
 
   const meter = new LagMeter();
