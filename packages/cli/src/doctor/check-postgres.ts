@@ -14,7 +14,7 @@ import {
   inspectArchives,
 } from '@spillway/db';
 import type { MaintainedTable } from '@spillway/worker';
-import { type Check, check, unreachable } from './check.ts';
+import { type Check, check, unreachable, unreachableServer } from './check.ts';
 
 /** What was found of Postgres. */
 export interface PostgresFindings {
@@ -33,8 +33,7 @@ export async function checkPostgres(
   try {
     return await withConnection(pool, async (connection) => look(pool, connection, tables));
   } catch (error) {
-    const advice = 'Start Postgres, or set DATABASE_URL to where it is.';
-    return { checks: [unreachable('DATABASE_URL reachable', error, advice)], clockMs: null };
+    return { checks: [unreachableServer('Postgres', 'DATABASE_URL', error)], clockMs: null };
   } finally {
     await pool.end();
   }
@@ -92,7 +91,7 @@ export type Pooling = 'direct' | 'session pooler' | 'transaction pooler';
  * mode gives the server connection that one client has just left to the next client, while one in session mode keeps
  * it for the first. Other clients' traffic may hide that: then a transaction pooler is taken for a session pooler.
  */
-export async function findPooling(pool: ConnectionSource, connection: Connection): Promise<Pooling> {
+async function findPooling(pool: ConnectionSource, connection: Connection): Promise<Pooling> {
   const pid = await readBackendPid(connection);
   const told: unknown = Reflect.get(connection, 'processID');
   if (told === pid) return 'direct';
@@ -104,7 +103,7 @@ export async function findPooling(pool: ConnectionSource, connection: Connection
 const LEAST_AHEAD = 1;
 
 /** Looks whether the archives have this month and the next; an archive that is a plain table needs none. */
-export async function checkPartitions(
+async function checkPartitions(
   connection: Connection,
   tables: readonly MaintainedTable[],
   nowMs: number,
@@ -133,10 +132,7 @@ export async function checkPartitions(
 }
 
 /** Compares each live table with its archive, as the job does before it moves anything. */
-export async function checkArchives(
-  connection: Connection,
-  tables: readonly MaintainedTable[],
-): Promise<readonly Check[]> {
+async function checkArchives(connection: Connection, tables: readonly MaintainedTable[]): Promise<readonly Check[]> {
   const reports = await inspectArchives(connection, tables);
   return reports.map(({ source, target, archivable, problems, warnings }, index) => {
     const found = [...problems, ...warnings].join('; ') || `fits ${target}`;

@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { type RedisAddress, RedisUnavailableError } from '../config.ts';
 import { serversOf, withRedis } from '../connections.ts';
-import { type Check, check, unreachable } from './check.ts';
+import { type Check, check, unreachableServer } from './check.ts';
 
 /** What was found of one Redis, which may be a Cluster. */
 export interface RedisFindings {
@@ -27,9 +27,8 @@ export async function checkRedis(address: RedisAddress): Promise<RedisFindings> 
       return { variable, checks: looks.flatMap(({ checks }) => checks), clockMs: farthest(looks) };
     });
   } catch (error) {
-    const advice = `Start Redis, or set ${variable} to where it is.`;
     const reason = error instanceof RedisUnavailableError ? error.cause : error;
-    return { variable, checks: [unreachable(`${variable} reachable`, reason, advice)], clockMs: null };
+    return { variable, checks: [unreachableServer('Redis', variable, reason)], clockMs: null };
   }
 }
 

@@ -1,3 +1,5 @@
+import { isRefusal } from '@spillway/db';
+import { redisFault } from '@spillway/redis';
 import { maskValues } from '@spillway/runtime';
 
 /** One thing that was looked at. */
@@ -30,4 +32,13 @@ export function unreachable(name: string, error: unknown, advice: string): Check
     found: maskValues(error instanceof Error ? error.message : String(error)),
     advice,
   };
+}
+
+/** A server of which a variable holds the URL, and that can't be used: it is away, or refuses what the URL says. */
+export function unreachableServer(server: 'Redis' | 'Postgres', variable: string, error: unknown): Check {
+  const refuses = isRefusal(error) || /^(?:authentication|database_refused)$/u.test(redisFault(error).code);
+  const advice = refuses
+    ? `Correct the user, the password or the database in ${variable}: ${server} is there, and refuses it.`
+    : `Start ${server}, or set ${variable} to where it is.`;
+  return unreachable(`${variable} reachable`, error, advice);
 }
