@@ -24,7 +24,7 @@ export async function deployYaml<T>(path: string): Promise<T[]> {
 }
 
 /** Paths of the files of a folder below deploy/. */
-export async function deployFiles(folder: string, ending: string): Promise<string[]> {
+async function deployFiles(folder: string, ending: string): Promise<string[]> {
   const files = await readdir(deployPath(folder));
   return files
     .filter((file) => file.endsWith(ending))

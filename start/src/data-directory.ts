@@ -74,7 +74,7 @@ const POLL_MS = 50;
  * file would destroy it.
  * @throws {DataDirectoryError} `in_use`
  */
-export async function takeLock(file: string): Promise<Lock> {
+async function takeLock(file: string): Promise<Lock> {
   const owner = processIdentity(process.pid);
   const draft = `${file}.${process.pid}`;
   await write(draft, { owner, servers: [] });

@@ -130,7 +130,7 @@ const MAINTENANCE_CONNECTIONS = 8;
 const MAINTENANCE_STATEMENT_MS = 60_000;
 
 /** Starts what the worker's process has: the way of events into Postgres, schedules and monitor. */
-export async function startBackground(options: BackgroundOptions): Promise<void> {
+async function startBackground(options: BackgroundOptions): Promise<void> {
   const {
     redisUrl,
     queueRedisUrl = redisUrl,

@@ -159,7 +159,7 @@ const TICK_MS = 10;
 const PAGE_BYTES = 4_096;
 
 /** Looks at processes and their descendants by /proc; where there is none (macOS) all is 0. */
-export class ProcessMeter {
+class ProcessMeter {
   #ticks = new Map<number, number>();
   #at = performance.now();
 

@@ -174,7 +174,7 @@ const SECONDS = 10;
 const TICK_MS = 10;
 
 /** Blocks a thousand subjects a second through the limiter while a worker runs; Postgres knows when each row was committed. */
-export async function lag({ redisUrl, pool, clear }: Servers, effort: Effort): Promise<Lag> {
+async function lag({ redisUrl, pool, clear }: Servers, effort: Effort): Promise<Lag> {
   await clear();
   const client = new Redis(redisUrl, hotPathOptions);
   const policy = definePolicy({ name: 'lag', limit: 1, windowMs: 3_600_000, blockMs: 3_600_000 });

@@ -104,13 +104,13 @@ const run = promisify(execFile);
 const program = built('breaker/one-process.js');
 
 /** Odd, so that a median is one of the processes. */
-export const PROCESSES = 7;
+const PROCESSES = 7;
 
 /**
  * What calls cost, as the median of several processes: what the compiler makes of the same code differs from process to
  * process by more than rounds do within one.
  */
-export async function callCosts(redisUrl: string): Promise<readonly CallCost[]> {
+async function callCosts(redisUrl: string): Promise<readonly CallCost[]> {
   const processes: (readonly CallCost[])[] = [];
   for (let index = 0; index < PROCESSES; index += 1) {
     const { stdout } = await run(process.execPath, [program, redisUrl]);

@@ -31,7 +31,7 @@ export interface Contender {
 export const work = async (): Promise<number> => 1;
 
 /** What opens a breaker by failing: rejects until it has been told to work again. */
-export class Switch {
+class Switch {
   private fails = false;
 
   readonly run = async (): Promise<number> => {
@@ -45,7 +45,7 @@ export class Switch {
 }
 
 /** Far more failures than any contender needs to open. */
-export const FAILURES_TO_OPEN = 50;
+const FAILURES_TO_OPEN = 50;
 
 /** Spillway with its defaults: a built-in preset, a timeout of 2 minutes, the state shared through Redis. */
 export async function spillway(url: string): Promise<Contender> {

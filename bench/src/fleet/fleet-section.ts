@@ -110,7 +110,7 @@ const CHANGE_KINDS = ['override', 'unblock', 'trip', 'force open', 'force closed
 const WHO = { who: 'bench' };
 
 /** Changes one thing after the other, each when all have seen the one before. */
-export async function propagation(url: string, effort: Effort): Promise<readonly Propagation[]> {
+async function propagation(url: string, effort: Effort): Promise<readonly Propagation[]> {
   const own = makeInstance(url);
   const members = await startMembers(url);
   const changes = effort.amount(CHANGES);

@@ -23,7 +23,7 @@ export interface Rule {
 }
 
 /** 100 a minute, the guide's standard tier. */
-export const PER_MINUTE: Rule = { limit: 100, windowMs: 60_000 };
+const PER_MINUTE: Rule = { limit: 100, windowMs: 60_000 };
 
 /** Spillway with its defaults. */
 export function spillway(url: string, rule: Rule = PER_MINUTE): Contender {

@@ -95,7 +95,7 @@ const TICKS = 100;
  * Makes a meter of the CPU that the connection's server process has used, in seconds. It reads Linux' /proc, so it gives
  * undefined elsewhere, and where the server is in a container or on another machine.
  */
-export async function serverCpu(connection: Queryable): Promise<() => number | undefined> {
+async function serverCpu(connection: Queryable): Promise<() => number | undefined> {
   const { rows } = await connection.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
   const file = `/proc/${rows[0]?.pid}/stat`;
   return () => {

@@ -123,7 +123,7 @@ const SEEDS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Fills each of the three live tables, measures, lets the archival job move all of it, and measures again. */
-export async function rowSizes(effort: Effort): Promise<readonly RowSize[]> {
+async function rowSizes(effort: Effort): Promise<readonly RowSize[]> {
   const server = await startPostgres({ durable: true });
   const pool = createPool({ connectionString: server.url, onError: () => {}, statementTimeoutMs: 600_000 });
   try {

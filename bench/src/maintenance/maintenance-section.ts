@@ -175,7 +175,7 @@ export interface MetricStatsRun {
 }
 
 /** Ten million samples: nine of one metric within 24 hours, and one of it over the 29 days before. */
-export async function metricStats(rows: number): Promise<MetricStatsRun> {
+async function metricStats(rows: number): Promise<MetricStatsRun> {
   const server = await startPostgres({ args: ['-c', 'max_wal_size=8GB', '-c', 'shared_buffers=512MB'] });
   const pool = createPool({ connectionString: server.url, onError: () => {}, statementTimeoutMs: 1_800_000 });
   try {

@@ -109,7 +109,7 @@ export function entriesOf(name: string): readonly string[] {
 export type Sizes = Readonly<Record<string, Size>>;
 
 /** An entry may grow by this share before its new size must be committed. */
-export const TOLERANCE = 0.03;
+const TOLERANCE = 0.03;
 
 /** What has grown, or was never measured; one sentence for each. */
 export function problemsOf(kept: Sizes, measured: Sizes, entries: readonly string[]): string[] {

@@ -154,7 +154,7 @@ interface FiltersProps {
 }
 
 /** What to look at: one subject, or the decisions and blocks of a tier and an action. */
-export function Filters({ filter, choices, onFilter, onSubject }: FiltersProps): JSX.Element {
+function Filters({ filter, choices, onFilter, onSubject }: FiltersProps): JSX.Element {
   const { tiers, actions } = choices.kind === 'ready' ? choices.data : { tiers: [], actions: [] };
   return (
     <div class="filters wide">

@@ -106,7 +106,7 @@ export function checkObject(field: string, value: unknown, known: readonly strin
 }
 
 /** The longest name, in UTF-16 code units. */
-export const MAX_NAME_LENGTH = 128;
+const MAX_NAME_LENGTH = 128;
 
 const CONTROL = /\p{Cc}/u;
 

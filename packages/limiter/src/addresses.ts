@@ -49,7 +49,7 @@ export interface Translation {
  * What an IPv6 address of a translation stands for. All clients behind one translator share its prefix, so by their first
  * bits they would be one client; and who owns one IPv4 address owns all of its 6to4 networks.
  */
-export function translation(address: ipaddr.IPv6): Translation | undefined {
+function translation(address: ipaddr.IPv6): Translation | undefined {
   const [first = 0, second = 0, third = 0] = address.parts;
   const groupsAreZero = (from: number, to: number): boolean =>
     address.parts.slice(from, to).every((part) => part === 0);

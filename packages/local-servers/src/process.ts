@@ -139,7 +139,7 @@ export interface Supervisor {
  *
  * @throws LocalServerError `start_failed` when not even a shell could be started
  */
-export async function startSupervised(options: SupervisedCommand): Promise<Supervisor> {
+async function startSupervised(options: SupervisedCommand): Promise<Supervisor> {
   const log = openSync(options.logFile, 'w');
   const child = spawn(
     '/bin/sh',
@@ -235,19 +235,19 @@ function signal(pid: number, name: NodeJS.Signals): void {
 }
 
 /** Freezes a server: the parent first, so that it can't start another child in between. */
-export async function freeze(pid: number): Promise<void> {
+async function freeze(pid: number): Promise<void> {
   signal(pid, 'SIGSTOP');
   for (const child of await childrenOf(pid)) signal(child, 'SIGSTOP');
 }
 
 /** Undoes {@link freeze}: children first, so that the parent wakes up to working ones. */
-export async function thaw(pid: number): Promise<void> {
+async function thaw(pid: number): Promise<void> {
   for (const child of await childrenOf(pid)) signal(child, 'SIGCONT');
   signal(pid, 'SIGCONT');
 }
 
 /** Ends a server and its children at once. Works on frozen ones too. */
-export async function slay(pid: number): Promise<void> {
+async function slay(pid: number): Promise<void> {
   // Stopped first: a Postgres that sees one backend die would start others while the list is worked off.
   signal(pid, 'SIGSTOP');
   const children = await childrenOf(pid);

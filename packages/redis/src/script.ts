@@ -77,7 +77,7 @@ const NO_PARTS: readonly never[] = [];
  * commands several times and joins a buffer from pieces when one of them is binary, which is most of what a lone call costs
  * here.
  */
-export class ScriptCall extends Command {
+class ScriptCall extends Command {
   readonly named: ScriptName;
   readonly keys: readonly string[];
   readonly arguments: readonly ScriptArgument[];
@@ -113,7 +113,7 @@ export class ScriptCall extends Command {
 }
 
 /** How a script is called by its hash, or by its source. */
-export function scriptName(script: ScriptName['script'], command: ScriptName['command']): ScriptName {
+function scriptName(script: ScriptName['script'], command: ScriptName['command']): ScriptName {
   const text = command === 'eval' ? script.source : script.sha1;
   return { script, command, head: encode(command.toUpperCase()) + encode(text) };
 }

@@ -26,7 +26,7 @@ export function isRunning({ pid, born }: ProcessIdentity): boolean {
 }
 
 /** The parent of a process; undefined where the system doesn't say. */
-export function parentOf(pid: number): number | undefined {
+function parentOf(pid: number): number | undefined {
   const parent = Number(statOf(pid)?.[1]);
   return Number.isInteger(parent) ? parent : undefined;
 }

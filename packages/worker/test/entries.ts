@@ -21,7 +21,7 @@ export const T0: number = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 export const EPOCH: number = T0 - 86_400_000;
 
 /** Names and values of a `block` event. */
-export function blockFields(facts: BlockFacts = {}): string[] {
+function blockFields(facts: BlockFacts = {}): string[] {
   const { shard = 0, seq = 1, atMs = T0, openedBy, subject = `subject-${seq}`, denied = 0, limit = 20 } = facts;
   const { untilMs = atMs + 120_000 } = facts;
   const named = {

@@ -30,7 +30,7 @@ svg { width: 100%; min-width: 40rem; height: auto; margin: 0.8rem 0; }
 `;
 
 /** The report as one HTML page that needs nothing from elsewhere: the charts are in it. */
-export function reportHtml(report: Report): string {
+function reportHtml(report: Report): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

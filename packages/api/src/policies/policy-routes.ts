@@ -113,7 +113,7 @@ function writeRoutes(app: ApiApp, deps: PolicyRouteDeps, guard: Guard): void {
 }
 
 /** Every policy, by name; a live one takes the place of the one in code. */
-export async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<PolicyView[]> {
+async function listPolicies({ policies, live }: PolicyRouteDeps): Promise<PolicyView[]> {
   const all = new Map<string, PolicyView>();
   for (const policy of policies.values()) all.set(policy.name, toPolicyView(policy, 'code'));
   for (const policy of (await live.list()).policies) all.set(policy.name, toPolicyView(policy, 'live'));

@@ -56,7 +56,7 @@ export function snapshotOf({ id, member }: Engine): BreakerSnapshot {
 }
 
 /** The snapshot of a breaker without any known use. */
-export function unseenSnapshot(name: string, preset: Preset, isStale: boolean): BreakerSnapshot {
+function unseenSnapshot(name: string, preset: Preset, isStale: boolean): BreakerSnapshot {
   return {
     name,
     preset: preset.name,

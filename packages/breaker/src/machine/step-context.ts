@@ -58,7 +58,7 @@ export function transition(context: StepContext, state: MachineState, cause: Cau
 }
 
 /** Adds an event to the trail. */
-export function emit(
+function emit(
   context: StepContext,
   type: AuditEvent['type'],
   { failureCount = 0, message = '', metadata }: Cause,
@@ -80,7 +80,7 @@ export function closedState(nowMs: number, openings: number): MachineState {
 }
 
 /** The part of the record that instances get. */
-export function viewOf({ epoch, seeded, state, alertUntilMs }: BreakerRecord, nowMs: number): View {
+function viewOf({ epoch, seeded, state, alertUntilMs }: BreakerRecord, nowMs: number): View {
   const { kind, sinceMs } = state;
   const nothing = { untilMs: 0, openings: 0, reason: '', who: '', why: '' } as const;
   const bare = { epoch, seeded, kind, sinceMs, ...nothing, alertUntilMs, nowMs };
@@ -114,7 +114,7 @@ export function unseen({ config }: Command, nowMs: number): StepResult {
 }
 
 /** Failures of a second that become an event each; the others become one together. */
-export const FAILURE_EVENTS_PER_SECOND = 10;
+const FAILURE_EVENTS_PER_SECOND = 10;
 
 const SECOND_MS = 1_000;
 const SUMMARY_MS = 10_000;

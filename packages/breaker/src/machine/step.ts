@@ -64,10 +64,10 @@ type Of<Kind extends MachineState['kind']> = Extract<MachineState, { kind: Kind 
 type ActionOf<Type extends Action['type']> = Extract<Action, { type: Type }>;
 
 /** How long instances report quickly after a failure of any instance, in ms. */
-export const ALERT_MS = 5_000;
+const ALERT_MS = 5_000;
 
 /** After a silence of more than this, in ms, a sick instance must report again: meanwhile no instance may have reached the store. */
-export const SICK_PAUSE_MS = 5_000;
+const SICK_PAUSE_MS = 5_000;
 
 /** A refused instance asks again after this long at the latest, in ms: probes may be done before they expire. */
 export const ASK_AGAIN_MS = 1_000;

@@ -35,7 +35,7 @@ function textOf(error: unknown): string {
 }
 
 /** The longest text that is kept of an error's message, in UTF-16 code units. */
-export const MAX_MESSAGE_LENGTH = 500;
+const MAX_MESSAGE_LENGTH = 500;
 
 /**
  * Patterns run over this much at most: a message may be a whole HTML page, and nothing after the kept 500 characters is

@@ -80,7 +80,7 @@ const MAX_HEADERS = 200;
  * A header, whatever keeps it: `Headers` and what has a `get` like it, a plain object in any case, a list of pairs, or the
  * flat list that Node calls raw headers. Undefined when there is none.
  */
-export function headerOf(headers: unknown, name: string): string | undefined {
+function headerOf(headers: unknown, name: string): string | undefined {
   if (typeof headers !== 'object' || headers === null) return undefined;
   try {
     if (typeof member(headers, 'get') === 'function') return textOf(got(headers, name));
@@ -128,7 +128,7 @@ function textOf(value: unknown): string | undefined {
  * where there is one, since the two clocks may differ. `retry-after-ms` is what some AI providers send for finer steps, and
  * `x-ms-retry-after-ms` Azure. GitHub and others say instead that nothing is left, and when their quota begins again.
  */
-export function retryAfterMs(header: (name: string) => string | undefined): number | undefined {
+function retryAfterMs(header: (name: string) => string | undefined): number | undefined {
   const fine = plainNumber(header('retry-after-ms')) ?? plainNumber(header('x-ms-retry-after-ms'));
   if (fine !== undefined) return fine;
   const value = header('retry-after');

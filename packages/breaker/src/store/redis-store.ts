@@ -44,7 +44,7 @@ export interface RedisStoreOptions {
 }
 
 /** Where all breakers of a database are announced; see `channelOf`. */
-export const CHANNEL = 'breakers';
+const CHANNEL = 'breakers';
 
 const UNHEARD =
   'What other processes do is known by polling only, up to two seconds later: allow the channels &spillway:*';
@@ -197,7 +197,7 @@ function newsOf(lines: readonly string[]): ReadonlyMap<string, News> {
 }
 
 /** Asks change logs about breakers. */
-export class ChangeLog {
+class ChangeLog {
   readonly #shards: number;
   readonly #read: (shards: readonly number[]) => Promise<ReadonlyMap<number, string>>;
 

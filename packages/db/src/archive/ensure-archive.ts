@@ -23,7 +23,7 @@ const LOCK_TIMEOUT_MS = 1_000;
  * that column added, and row level security. One that Spillway made follows its source; another's stays as it is. A source
  * that does not exist or has no such column gets none.
  */
-export async function ensureArchive(connection: Connection, table: CompleteArchiveTable): Promise<ArchiveChange> {
+async function ensureArchive(connection: Connection, table: CompleteArchiveTable): Promise<ArchiveChange> {
   const source = await readRelation(connection, table.source);
   const target = await readRelation(connection, table.target);
   if (target !== undefined) return followSource(connection, table);

@@ -9,7 +9,7 @@ import { sqlState } from '../errors.ts';
  * The first day of each month (UTC) that has rows to move, oldest first. Jumps from month to month along the timestamp
  * index: one old row of 1970 costs one step and not a partition for each month since.
  */
-export async function monthsToArchive(
+async function monthsToArchive(
   connection: Connection,
   table: CompleteArchiveTable,
   { from, timestampType }: Preflight,

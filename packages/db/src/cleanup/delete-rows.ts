@@ -66,7 +66,7 @@ export function prepareCleaner(
  * SQL that writes the highest outbox number of the rows of `source` into `audit_watermarks`. In the order of the key, so that two
  * cleaners wait for each other instead of deadlocking.
  */
-export function watermarksOf(source: string): string {
+function watermarksOf(source: string): string {
   return `
       INSERT INTO spillway.audit_watermarks AS mark (shard, epoch, through_seq)
       SELECT outbox_shard, outbox_epoch, max(outbox_seq) FROM ${source}

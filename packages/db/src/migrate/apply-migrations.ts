@@ -100,7 +100,7 @@ export async function readJournal(db: Queryable): Promise<AppliedMigration[]> {
 }
 
 /** Makes the schema and the journal where they are missing. Run it inside the transaction of the first migration. */
-export async function createJournal(connection: Connection): Promise<void> {
+async function createJournal(connection: Connection): Promise<void> {
   // CREATE SCHEMA IF NOT EXISTS asks for the right to make schemas even where it finds one.
   const { rows } = await connection.query<{ made: boolean }>(`SELECT to_regnamespace('spillway') IS NOT NULL AS made`);
   if (rows[0]?.made !== true) await connection.query('CREATE SCHEMA spillway');
@@ -113,7 +113,7 @@ export async function createJournal(connection: Connection): Promise<void> {
 }
 
 /** Remembers a migration; in its transaction, where it has one. */
-export async function addToJournal(connection: Connection, { tag, hash }: AppliedMigration): Promise<void> {
+async function addToJournal(connection: Connection, { tag, hash }: AppliedMigration): Promise<void> {
   await connection.query('INSERT INTO spillway.migrations (tag, hash) VALUES ($1, $2)', [tag, hash]);
 }
 

@@ -181,7 +181,7 @@ export interface ApplicationTable {
 }
 
 /** The live tables that Spillway didn't make: those without its policy. */
-export async function readApplicationTables(db: Queryable): Promise<ApplicationTable[]> {
+async function readApplicationTables(db: Queryable): Promise<ApplicationTable[]> {
   const found = [];
   for (const table of [apiCallLogs, auditLogs, generations]) {
     const wanted = Object.values(getTableColumns(table)).map(({ name }) => name);

@@ -112,7 +112,7 @@ export interface PagePosition {
 const FORMAT = /^(-?\d{1,16})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/u;
 
 /** A position as an opaque text, safe in a URL. It holds whole microseconds, Postgres' own precision, so none is skipped. */
-export function encodeCursor({ createdAtMs, id }: PagePosition): string {
+function encodeCursor({ createdAtMs, id }: PagePosition): string {
   return Buffer.from(`${Math.round(createdAtMs * 1000)}.${id}`).toString('base64url');
 }
 
@@ -120,7 +120,7 @@ export function encodeCursor({ createdAtMs, id }: PagePosition): string {
  * The row behind which the page begins.
  * @throws {InvalidCursorError} when the text isn't a cursor.
  */
-export function decodeCursor(cursor: string): { readonly createdAtUs: string; readonly id: string } {
+function decodeCursor(cursor: string): { readonly createdAtUs: string; readonly id: string } {
   const [, createdAtUs, id] = FORMAT.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
   if (createdAtUs === undefined || id === undefined) throw new InvalidCursorError();
   return { createdAtUs, id };

@@ -163,7 +163,7 @@ const WRAPPER = 'spillway:base64-json';
 const REFUSED = /\\u0000|\\ud[89a-f]/iu;
 
 /** JSON text that jsonb takes, of any value that JSON.stringify takes; undefined becomes null. */
-export function encodePayload(payload: unknown): string {
+function encodePayload(payload: unknown): string {
   const json = JSON.stringify(payload ?? null);
   return REFUSED.test(json) ? JSON.stringify({ [WRAPPER]: Buffer.from(json).toString('base64') }) : json;
 }

@@ -25,12 +25,12 @@ function checkCost(cost: unknown, policy: Policy): asserts cost is number {
 }
 
 /** @throws {LimiterInputError} unless `units` is a whole number from 1 to the highest limit there is. */
-export function checkUnits(units: unknown): asserts units is number {
+function checkUnits(units: unknown): asserts units is number {
   if (units !== 1) wholeNumberWithin('cost', units, 1, MAX_LIMIT);
 }
 
 /** @throws {LimiterInputError} unless `slot` is one that a decision named. */
-export function checkSlot(slot: unknown): asserts slot is string {
+function checkSlot(slot: unknown): asserts slot is string {
   if (typeof slot !== 'string' || !/^[\w-]{8}$/.test(slot)) {
     throw new LimiterInputError('slot', `must be the slot of a decision, not ${shown(slot)}`);
   }
@@ -217,7 +217,7 @@ const pool = new Uint8Array(ID_LENGTH * 256);
 let taken = pool.length;
 
 /** An id for a holder: 48 random bits as 8 characters. */
-export function slotId(): string {
+function slotId(): string {
   if (taken === pool.length) {
     crypto.getRandomValues(pool);
     taken = 0;

@@ -136,7 +136,7 @@ function sender<Item, Reply>({ within, protocol, metrics, onAnswer }: BatcherOpt
 }
 
 /** Items by the hash tag of their key. */
-export function byShard<Item>(all: readonly Item[], keyOf: (item: Item) => string): Item[][] {
+function byShard<Item>(all: readonly Item[], keyOf: (item: Item) => string): Item[][] {
   const groups = new Map<string, Item[]>();
   for (const one of all) {
     const tag = hashTag(keyOf(one));
@@ -157,7 +157,7 @@ function hashTag(key: string): string {
  * before it ran. Each key alone has a side, so the requests succeed one by one. The client follows such errors from node to
  * node for a while, and then gives up with an error of its own that quotes the last.
  */
-export function isSplitByMigration(error: unknown): boolean {
+function isSplitByMigration(error: unknown): boolean {
   return (
     error instanceof Error &&
     /^(?:TRYAGAIN |Too many Cluster redirections\..*ReplyError: (?:TRYAGAIN|ASK|MOVED) )/.test(error.message)

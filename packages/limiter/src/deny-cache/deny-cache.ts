@@ -151,7 +151,7 @@ const GATHER_MS = 500;
  * Makes {@link DeniedReports}: a refusal costs an addition, and the store hears of each block twice a second at most.
  * @param counts asked when it is time: an entry that was forgotten has reported its refusals itself
  */
-export function deniedReports(counts: () => DeniedCounts): DeniedReports {
+function deniedReports(counts: () => DeniedCounts): DeniedReports {
   let waiting: number[] = [];
   let store: Pick<LimiterStore, 'countDenied'> | undefined;
   let timer: NodeJS.Timeout | undefined;

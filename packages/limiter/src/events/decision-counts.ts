@@ -29,7 +29,7 @@ export interface DecisionCounter {
  * Makes a {@link DecisionCounter}. While the connection is away it goes on counting; the counts of a call that failed
  * after it was sent are not sent again, since it may have been carried out.
  */
-export function decisionCounter(options: DecisionCounterOptions): DecisionCounter {
+function decisionCounter(options: DecisionCounterOptions): DecisionCounter {
   const { client, script, key, outboxCap, everyMs, onDropped } = options;
   let counts = new Map<string, Map<DecisionReason, number>>();
   let since = performance.now();

@@ -75,7 +75,7 @@ export interface EventWindow {
 }
 
 /** Reads an event's field `key`. @throws {MalformedEventError} when it is no window's key. */
-export function windowOf(event: OutboxEvent): EventWindow {
+function windowOf(event: OutboxEvent): EventWindow {
   const key = new EventFields(event).text('key');
   const window = parseWindowKey(key);
   if (window === undefined) throw new MalformedEventError(event.type, 'key', key);

@@ -41,7 +41,7 @@ export function reportTimer({ client, everyMs, report }: ReportTimerOptions): Re
 const MAX_KEYS_A_CALL = 256;
 
 /** What is to be said of keys, in batches that one call can carry: of one shard each when Redis is a Cluster. */
-export function* chunks<Entry extends readonly [key: string, ...rest: unknown[]]>(
+function* chunks<Entry extends readonly [key: string, ...rest: unknown[]]>(
   entries: Iterable<Entry>,
   oneShardEach: boolean,
 ): Generator<Entry[]> {

@@ -64,12 +64,12 @@ function unitsLeftAt(limit: number, share: number): number {
 }
 
 /** Whether an admitted request leaves its subject at or beyond the policy's share of the limit. */
-export function isNearLimit({ nearLimit }: Policy, { reason, limit, remaining }: Decision): boolean {
+function isNearLimit({ nearLimit }: Policy, { reason, limit, remaining }: Decision): boolean {
   return nearLimit !== undefined && reason === 'allowed' && remaining <= unitsLeftAt(limit, nearLimit);
 }
 
 /** Whether it was this very request that brought it there: before it, more was left than the threshold. */
-export function crossesNearLimit({ nearLimit }: Policy, { limit, remaining }: Decision, cost: number): boolean {
+function crossesNearLimit({ nearLimit }: Policy, { limit, remaining }: Decision, cost: number): boolean {
   if (nearLimit === undefined) return false;
   const threshold = unitsLeftAt(limit, nearLimit);
   return remaining <= threshold && remaining + cost > threshold;

@@ -188,7 +188,7 @@ const REASONS: ReadonlySet<unknown> = new Set<DecisionReason>([
 ]);
 
 /** The decisions of an answer with a list of them. @throws {ApiFault} unless there are exactly `count`. */
-export function readDecisions(answer: unknown, count: number): readonly Decision[] {
+function readDecisions(answer: unknown, count: number): readonly Decision[] {
   const list: unknown = isObject(answer) ? answer['decisions'] : undefined;
   if (!Array.isArray(list) || list.length !== count) throw new ApiFault('client_error', 'decisions');
   return list.map(readDecision);
@@ -198,7 +198,7 @@ export function readDecisions(answer: unknown, count: number): readonly Decision
  * A decision as the API sends it: null stands for a time that never comes. One that the API made without its Redis is a fault.
  * @throws {ApiFault}
  */
-export function readDecision(answer: unknown): Decision {
+function readDecision(answer: unknown): Decision {
   if (!isObject(answer)) throw new ApiFault('client_error', 'decision');
   const { allowed, policy, reason, blockedUntilMs, nearLimit, slot, source } = answer;
   if (typeof allowed !== 'boolean' || typeof policy !== 'string' || !isReason(reason)) {

@@ -148,7 +148,7 @@ function warnOfProxy(): void {
  * The address at the other end of the connection, where a framework or runtime tells it: a `NodeRequest`'s own, or in a
  * Hono context that of @hono/node-server (HTTP/2 too), Bun or Deno. Never a header. Undefined where nothing tells it.
  */
-export function connectionAddress(request: object, context?: unknown): string | undefined {
+function connectionAddress(request: object, context?: unknown): string | undefined {
   if ('remoteAddress' in request) return textOrNothing(request.remoteAddress);
   const env = member(context, 'env');
   if (!isObject(env)) return undefined;

@@ -204,7 +204,7 @@ export interface MemoryWindows {
 const SWEEP_FROM = 1024;
 
 /** Makes {@link MemoryWindows}, kept few by dropping the expired whenever their number has doubled. */
-export function memoryWindows(): MemoryWindows {
+function memoryWindows(): MemoryWindows {
   const windows = new Map<string, MemoryWindow>();
   let sweepAt = SWEEP_FROM;
 

@@ -193,7 +193,7 @@ export interface ContainerSupervisor {
  * it can be switched off, and must be where its image is not available. Needs the `docker` program; without it
  * Ryuk is the only supervisor.
  */
-export async function superviseContainer(name: string, scrap: string | undefined): Promise<ContainerSupervisor> {
+async function superviseContainer(name: string, scrap: string | undefined): Promise<ContainerSupervisor> {
   const docker = await findProgram(['docker'], readConfig().searchPath);
   if (docker === undefined) return { dismiss: () => {} };
   const child = spawn('/bin/sh', ['-c', script, 'sh', docker, name, scrap ?? ''], {

@@ -166,7 +166,7 @@ function sentinelCommand(program: string, config: readonly string[]): readonly s
  * @returns the process id it reports
  * @throws whatever the connection says, within about a second
  */
-export async function askRedisPid(host: string, port: number): Promise<number> {
+async function askRedisPid(host: string, port: number): Promise<number> {
   const redis = connectOnce(host, port);
   try {
     const info = await redis.info('server');

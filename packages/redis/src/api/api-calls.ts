@@ -194,7 +194,7 @@ export class ApiFault extends Error {
 }
 
 /** What an answer other than 2xx says. */
-export function faultOfStatus(status: number, detail: string = String(status)): ApiFault {
+function faultOfStatus(status: number, detail: string = String(status)): ApiFault {
   if (status === 401) return new ApiFault('authentication', detail);
   if (status === 403) return new ApiFault('access_denied', detail);
   if (status === 404 || status === 405 || status < 400) return new ApiFault('unknown_command', detail);

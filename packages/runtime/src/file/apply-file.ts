@@ -124,7 +124,7 @@ export async function applyFile(
 }
 
 /** Whether a file says what the one says that was applied last. */
-export function isApplied(file: PolicyFile, entries: LiveEntries): boolean {
+function isApplied(file: PolicyFile, entries: LiveEntries): boolean {
   return entries.file?.content === contentHash(file);
 }
 

@@ -112,7 +112,7 @@ export function isJobName(name: string): name is JobName {
 }
 
 /** `cron-cleanup-rate-limits`: deletes blocks long expired, old breaker events and old metrics. */
-export function cleanupJob(deps: MaintenanceDeps): Job {
+function cleanupJob(deps: MaintenanceDeps): Job {
   const name = 'cron-cleanup-rate-limits';
   const tasks = (deps.cleanups ?? builtInCleanups).map(cleanupTask);
   return { name, patterns: jobPatterns[name], run: async (context) => runTables(deps, name, tasks, context) };
@@ -140,7 +140,7 @@ function cleanupTask(rule: CleanupRule): TableTask {
  * `cron-create-partitions`: makes the days of `system_metrics`, and this month's and the next months' partitions of each archive,
  * where they are missing, and takes old months out where the table says so.
  */
-export function partitionsJob(deps: MaintenanceDeps): Job {
+function partitionsJob(deps: MaintenanceDeps): Job {
   const name = 'cron-create-partitions';
   const tasks = [...(deps.tables ?? builtInArchives).map(partitionTask), metricDays];
   return { name, patterns: jobPatterns[name], run: async (context) => runTables(deps, name, tasks, context) };

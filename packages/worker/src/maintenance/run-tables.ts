@@ -133,7 +133,7 @@ const TOLERANCE_MS = 60_000;
 const READ_TIMEOUT_MS = 5_000;
 
 /** Clocks that should agree don't. The message names them and how far apart they are. */
-export class ClocksDisagreeError extends Error {
+class ClocksDisagreeError extends Error {
   readonly code = 'clocks_disagree';
   override readonly name = 'ClocksDisagreeError';
   /** How far each clock is ahead of the one that is furthest behind, in ms. */

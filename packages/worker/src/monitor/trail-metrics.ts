@@ -32,7 +32,7 @@ const JOB_LABEL = 'maintenance_job';
 
 const ofFleet = 'All workers report the same.';
 
-export const trailMetrics: readonly TrailMetric[] = [
+const trailMetrics: readonly TrailMetric[] = [
   seconds(
     'audit_oldest_event_age_ms',
     'oldest_event_age_seconds',
@@ -127,7 +127,7 @@ function registerOne(registry: Registry, metric: TrailMetric, state: () => Monit
 }
 
 /** The samples of that name that were seen last; none when nothing was. */
-export function samplesOf(state: MonitorState, name: string): readonly Sample[] {
+function samplesOf(state: MonitorState, name: string): readonly Sample[] {
   return state.kind === 'seen' ? state.observation.samples.filter((sample) => sample.name === name) : [];
 }
 

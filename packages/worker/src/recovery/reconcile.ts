@@ -172,7 +172,7 @@ const PAGE = 100;
  * The number of the oldest event of each epoch that is in a shard's outbox still, down to the epoch `until`. Events stand there
  * in the order of their epochs, so that a reader may stop at the first row of the current one.
  */
-export async function oldestSeqs(
+async function oldestSeqs(
   redis: OutboxClient,
   { shard, epoch: until }: Pick<OutboxHead, 'shard' | 'epoch'>,
   namespace = '',

@@ -45,7 +45,7 @@ export interface StoreEventsOptions {
 const LATELY_MS = 30_000;
 
 /** Events that could not be stored, of these types, while others were or might have been. `cause` is why, of the first. */
-export class WaitingEventsError extends Error {
+class WaitingEventsError extends Error {
   readonly code = 'waiting_events';
   override readonly name = 'WaitingEventsError';
   readonly types: readonly string[];

@@ -100,7 +100,7 @@ export function seededRandom(seed: number): Random {
 }
 
 /** The same items in another order. */
-export function shuffled<T>(items: readonly T[], random: Random): T[] {
+function shuffled<T>(items: readonly T[], random: Random): T[] {
   return items
     .map((item) => ({ item, at: random() }))
     .toSorted((one, other) => one.at - other.at)
