@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { type CsvColumns, isoTime } from './csv.ts';
 import { count } from './format.ts';
-import { Nothing, Moment, type Column, Table, type OpenBreaker } from './panel.tsx';
+import { Moment, type Column, Table, type OpenBreaker } from './panel.tsx';
 import { send } from './ask.tsx';
 
 /** An event as `GET /v1/audit/breaker-events` gives it. */
@@ -53,14 +53,14 @@ export function History({ breaker, onLeave }: HistoryProps): JSX.Element {
         History of {breaker.breakerName} <span class="tag">{breaker.preset}</span>
       </h2>
       <p class="about">Transitions, and the failures and successes between them. Newest first.</p>
-      {rows.length === 0 && state === 'ready' ? <Nothing>No event of it is kept.</Nothing> : null}
-      {rows.length === 0 ? null : (
+      {rows.length === 0 && state !== 'ready' ? null : (
         <Table
           label={`History of ${breaker.breakerName}`}
           columns={columns}
           rows={rows}
           keyOf={({ id }) => id}
           csv={csv}
+          empty="No event of it is kept."
         />
       )}
       {typeof state === 'string' ? null : (

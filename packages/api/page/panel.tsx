@@ -82,13 +82,16 @@ interface TableProps<Row> {
   readonly keyOf: (row: Row) => string;
   /** What its CSV file holds. */
   readonly csv: CsvColumns<Row>;
+  /** What is said in its place where there are no rows. @default its head alone */
+  readonly empty?: ComponentChildren;
 }
 
 /**
  * A table that becomes a list of cards on a phone. The roles say what it is there too: a browser forgets a table's meaning as
  * soon as its parts are laid out in another way. Its rows can be taken away as a CSV file.
  */
-export function Table<Row>({ label, columns, rows, keyOf, csv }: TableProps<Row>): JSX.Element {
+export function Table<Row>({ label, columns, rows, keyOf, csv, empty }: TableProps<Row>): JSX.Element {
+  if (rows.length === 0 && empty !== undefined) return <Nothing>{empty}</Nothing>;
   return (
     <>
       <table role="table" aria-label={label}>

@@ -3,7 +3,7 @@ import type { BlockedState, BlocksState, Panel as PanelState, TrailState } from 
 import { ChangeButton } from '../change-button.tsx';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count } from '../format.ts';
-import { Nothing, Panel, Away, type Column, Table, SubjectName } from '../panel.tsx';
+import { Panel, Away, type Column, Table, SubjectName } from '../panel.tsx';
 
 interface BlockedProps {
   readonly panel: PanelState<BlocksState>;
@@ -25,17 +25,14 @@ export function Blocked({ panel, trail, nowMs, mayChange }: BlockedProps): JSX.E
       {({ blocked, newestOnly }) => (
         <>
           <Looked newestOnly={newestOnly} capped={trail.kind === 'ready' ? trail.data.blocksCapped : null} />
-          {blocked.length === 0 ? (
-            <Nothing>Nobody was blocked in this time, and nobody is now.</Nothing>
-          ) : (
-            <Table
-              label="Blocked subjects"
-              columns={columnsOf(nowMs, mayChange)}
-              rows={blocked}
-              keyOf={keyOf}
-              csv={csv}
-            />
-          )}
+          <Table
+            label="Blocked subjects"
+            columns={columnsOf(nowMs, mayChange)}
+            rows={blocked}
+            keyOf={keyOf}
+            csv={csv}
+            empty="Nobody was blocked in this time, and nobody is now."
+          />
         </>
       )}
     </Panel>

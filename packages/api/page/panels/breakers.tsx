@@ -3,7 +3,7 @@ import type { BreakersState, BreakerState, Panel as PanelState } from '../../src
 import { type Question, useAsk, send } from '../ask.tsx';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, rate } from '../format.ts';
-import { Nothing, Panel, Away, Since, type Column, Table, useOpen } from '../panel.tsx';
+import { Panel, Away, Since, type Column, Table, useOpen } from '../panel.tsx';
 
 interface BreakersProps {
   readonly panel: PanelState<BreakersState>;
@@ -20,26 +20,23 @@ export function Breakers({ panel, nowMs, mayChange }: BreakersProps): JSX.Elemen
       panel={panel}
       wide
     >
-      {({ breakers, newestOnly }) =>
-        breakers.length === 0 ? (
-          <Nothing>No breaker has seen a failure or been moved yet.</Nothing>
-        ) : (
-          <>
-            <Table
-              label="Circuit breakers"
-              columns={columnsOf(nowMs, mayChange)}
-              rows={breakers}
-              keyOf={({ preset, breakerName }) => JSON.stringify([preset, breakerName])}
-              csv={csv}
-            />
-            {newestOnly !== null && (
-              <p class="about looked">
-                {`There are more events: failures and openings are of the newest ${newestOnly.toLocaleString('en')} of the time range.`}
-              </p>
-            )}
-          </>
-        )
-      }
+      {({ breakers, newestOnly }) => (
+        <>
+          <Table
+            label="Circuit breakers"
+            columns={columnsOf(nowMs, mayChange)}
+            rows={breakers}
+            keyOf={({ preset, breakerName }) => JSON.stringify([preset, breakerName])}
+            csv={csv}
+            empty="No breaker has seen a failure or been moved yet."
+          />
+          {newestOnly !== null && (
+            <p class="about looked">
+              {`There are more events: failures and openings are of the newest ${newestOnly.toLocaleString('en')} of the time range.`}
+            </p>
+          )}
+        </>
+      )}
     </Panel>
   );
 }

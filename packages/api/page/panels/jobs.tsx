@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import type { JobState, Panel as PanelState } from '../../src/dashboard/snapshot-shape.ts';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, duration } from '../format.ts';
-import { Nothing, Panel, Away, Moment, type Column, Table } from '../panel.tsx';
+import { Panel, Away, Moment, type Column, Table } from '../panel.tsx';
 
 interface JobsProps {
   readonly panel: PanelState<readonly JobState[]>;
@@ -18,19 +18,16 @@ export function Jobs({ panel, nowMs }: JobsProps): JSX.Element {
       panel={panel}
       wide
     >
-      {(jobs) =>
-        jobs.length === 0 ? (
-          <Nothing>There are no jobs.</Nothing>
-        ) : (
-          <Table
-            label="Maintenance"
-            columns={columnsOf(nowMs)}
-            rows={jobs}
-            keyOf={({ jobName }) => jobName}
-            csv={csv}
-          />
-        )
-      }
+      {(jobs) => (
+        <Table
+          label="Maintenance"
+          columns={columnsOf(nowMs)}
+          rows={jobs}
+          keyOf={({ jobName }) => jobName}
+          csv={csv}
+          empty="There are no jobs."
+        />
+      )}
     </Panel>
   );
 }

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, duration } from '../format.ts';
-import { Nothing, Away, Moment, type Column, Table } from '../panel.tsx';
+import { Away, Moment, type Column, Table } from '../panel.tsx';
 import { ChangeButton } from '../change-button.tsx';
 
 /** What `POST /v1/subjects/look-up` answers. */
@@ -80,29 +80,23 @@ export function SubjectTables({ found, nowMs, onChanged }: SubjectTablesProps): 
         {found.windowsLeftOut > 0 ? ` ${count(found.windowsLeftOut)} more were not looked at.` : ''}
       </p>
       <h3>Overrides</h3>
-      {found.overrides.length === 0 ? (
-        <Nothing>None fits this subject.</Nothing>
-      ) : (
-        <Table
-          label="Overrides of the subject"
-          columns={overrideColumns}
-          rows={found.overrides}
-          keyOf={({ policy, subject }) => JSON.stringify([policy, subject])}
-          csv={overrideCsv}
-        />
-      )}
+      <Table
+        label="Overrides of the subject"
+        columns={overrideColumns}
+        rows={found.overrides}
+        keyOf={({ policy, subject }) => JSON.stringify([policy, subject])}
+        csv={overrideCsv}
+        empty="None fits this subject."
+      />
       <h3>Blocks</h3>
-      {found.blocks.length === 0 ? (
-        <Nothing>It was never blocked, as far as the trail reaches back.</Nothing>
-      ) : (
-        <Table
-          label="Blocks of the subject"
-          columns={blockColumns(nowMs)}
-          rows={found.blocks}
-          keyOf={({ id }) => id}
-          csv={blockCsv}
-        />
-      )}
+      <Table
+        label="Blocks of the subject"
+        columns={blockColumns(nowMs)}
+        rows={found.blocks}
+        keyOf={({ id }) => id}
+        csv={blockCsv}
+        empty="It was never blocked, as far as the trail reaches back."
+      />
       {found.moreBlocks ? (
         <p class="about">These are the newest {count(found.blocks.length)}; there are older ones.</p>
       ) : null}

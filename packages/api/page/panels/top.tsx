@@ -8,7 +8,7 @@ import type {
 } from '../../src/dashboard/snapshot-shape.ts';
 import { type CsvColumns, isoTime } from '../csv.ts';
 import { count, rate } from '../format.ts';
-import { Nothing, Panel, Away, type Column, Table, SubjectName } from '../panel.tsx';
+import { Panel, Away, type Column, Table, SubjectName } from '../panel.tsx';
 import { Looked } from './blocked.tsx';
 
 /** Who was refused most while blocked, all tiers and actions of the filter together. */
@@ -18,17 +18,14 @@ export function MostRefused({ panel }: { readonly panel: PanelState<BlocksState>
       {({ refused, newestOnly }) => (
         <>
           <Looked newestOnly={newestOnly} />
-          {refused.length === 0 ? (
-            <Nothing>No block refused a request in this time.</Nothing>
-          ) : (
-            <Table
-              label="Top subjects by refusals"
-              columns={refusedColumns}
-              rows={refused}
-              keyOf={({ identifier }) => identifier}
-              csv={refusedCsv}
-            />
-          )}
+          <Table
+            label="Top subjects by refusals"
+            columns={refusedColumns}
+            rows={refused}
+            keyOf={({ identifier }) => identifier}
+            csv={refusedCsv}
+            empty="No block refused a request in this time."
+          />
         </>
       )}
     </Panel>
@@ -67,19 +64,18 @@ export function MostCalls({ panel, nowMs }: MostCallsProps): JSX.Element {
           {newestOnly === null ? null : (
             <p class="about looked">There are more calls: these are the newest {newestOnly.toLocaleString('en')}.</p>
           )}
-          {users.length === 0 ? (
-            <Nothing>
-              No call of a user is in <code>api_call_logs</code> in this time.
-            </Nothing>
-          ) : (
-            <Table
-              label="Top subjects by use"
-              columns={columnsOf(calls, nowMs)}
-              rows={users}
-              keyOf={({ user }) => user}
-              csv={usersCsv}
-            />
-          )}
+          <Table
+            label="Top subjects by use"
+            columns={columnsOf(calls, nowMs)}
+            rows={users}
+            keyOf={({ user }) => user}
+            csv={usersCsv}
+            empty={
+              <>
+                No call of a user is in <code>api_call_logs</code> in this time.
+              </>
+            }
+          />
         </>
       )}
     </Panel>

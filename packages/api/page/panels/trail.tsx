@@ -97,19 +97,16 @@ export function Gaps({ panel, nowMs, mayChange }: GapsProps): JSX.Element {
       panel={panel}
       wide
     >
-      {(gaps) =>
-        gaps.length === 0 ? (
-          <Nothing>No gap is open.</Nothing>
-        ) : (
-          <Table
-            label="Gaps in the trail"
-            columns={columnsOf(nowMs, mayChange)}
-            rows={gaps}
-            keyOf={({ id }) => id}
-            csv={csv}
-          />
-        )
-      }
+      {(gaps) => (
+        <Table
+          label="Gaps in the trail"
+          columns={columnsOf(nowMs, mayChange)}
+          rows={gaps}
+          keyOf={({ id }) => id}
+          csv={csv}
+          empty="No gap is open."
+        />
+      )}
     </Panel>
   );
 }
