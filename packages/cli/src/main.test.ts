@@ -30,6 +30,16 @@ it.each(['SIGINT', 'SIGTERM'] as const)(
   },
 );
 
+// It was lost once, and the worker ran on until it was killed.
+it('a SIGTERM while the worker starts ends it', async () => {
+  const { url, connected } = await silentDatabase();
+  const child = startSpillway(['worker'], { DATABASE_URL: url, REDIS_URL: 'redis://127.0.0.1:1' });
+  await connected;
+  child.kill('SIGTERM');
+  await ended(child);
+  expect(child.signalCode).toBe('SIGTERM');
+});
+
 it.runIf(process.platform === 'linux')('says so when what it writes to is full, and ends with 1', async () => {
   const { code, stderr } = await ended(startSpillway(['init', '--help'], {}, { into: '/dev/full' }));
   expect(stderr).toBe('stdout cannot be written: ENOSPC: no space left on device, write\n');

@@ -5,7 +5,7 @@ import { runCli } from './program.ts';
 
 const stop = new AbortController();
 // The first signal asks a command to end after what it is at. Under npx Ctrl-C comes twice, which counts as one.
-onStopRequest({ stop: () => stop.abort() });
+const giveSignalsBack = onStopRequest({ stop: () => stop.abort() });
 
 // Who reads us may stop before we do (`spillway audit tail | head`), or the disk that we write to be full.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -22,6 +22,9 @@ const code = await runCli(argv, {
   output: createOutput({ stdout: process.stdout, stderr: process.stderr, json: argv.includes('--json') }),
   signal: stop.signal,
   runWorker: async () => {
+    // It takes the signals over when it runs. One that came here while it starts would end nothing.
+    giveSignalsBack();
+    if (stop.signal.aborted) process.exit(exitCodes.failed);
     await import('@spillway/worker/main');
   },
 });

@@ -28,8 +28,10 @@ const SAME_SIGNAL_MS = 500;
 /**
  * Takes over the signals that ask this process to end. The first calls `stop`; another, half a second later or more, ends the
  * process at once, with 128 plus the signal's number.
+ *
+ * @returns a function that gives the signals back to Node
  */
-export function onStopRequest({ stop, terminal }: StopRequestOptions): void {
+export function onStopRequest({ stop, terminal }: StopRequestOptions): () => void {
   let askedAtMs: number | undefined;
   const ask = (signal: StopSignal): void => {
     if (askedAtMs === undefined) {
@@ -38,8 +40,12 @@ export function onStopRequest({ stop, terminal }: StopRequestOptions): void {
     } else if (performance.now() - askedAtMs >= SAME_SIGNAL_MS) process.exit(128 + constants.signals[signal]);
   };
   const signals: readonly StopSignal[] = ['SIGTERM', 'SIGINT', ...(terminal === undefined ? [] : ['SIGHUP' as const])];
-  for (const signal of signals) process.on(signal, () => ask(signal));
+  const listeners = signals.map((signal) => ({ signal, listener: (): void => ask(signal) }));
+  for (const { signal, listener } of listeners) process.on(signal, listener);
   if (terminal?.underPackageManager === true) whenPackageManagerDies(() => ask('SIGTERM'));
+  return () => {
+    for (const { signal, listener } of listeners) process.off(signal, listener);
+  };
 }
 
 /** What ends a process in order. */
