@@ -18,6 +18,7 @@ describe('settings that a role or a database carries', () => {
     quote_all_identifiers: 'on',
     row_security: 'off',
     standard_conforming_strings: 'off',
+    synchronous_commit: 'off',
     transform_null_equals: 'on',
     'plpgsql.extra_errors': 'all',
     'plpgsql.variable_conflict': 'use_column',
@@ -41,6 +42,7 @@ describe('settings that a role or a database carries', () => {
       const { rows } = await listBreakerEvents(pool);
       expect(rows).toMatchObject([{ errorMessage: null, breakerEpoch: null, createdAtMs: event.createdAtMs }]);
       expect((await listBlocks(pool)).rows).toMatchObject([{ blockedUntilMs: noonMs + 1.5 }]);
+      expect((await pool.query('SHOW synchronous_commit')).rows).toEqual([{ synchronous_commit: 'local' }]);
     } finally {
       await pool.end();
     }
@@ -75,8 +77,8 @@ describe('settings that a role or a database carries', () => {
     await transaction(client, {}, async () => {
       const { rows } =
         await client.query(`SELECT ARRAY[NULL]::text[] = '{NULL}' AS null, current_setting('datestyle') AS style,
-        current_setting('transaction_isolation') AS isolation`);
-      expect(rows).toEqual([{ null: true, style: 'ISO, MDY', isolation: 'read committed' }]);
+        current_setting('transaction_isolation') AS isolation, current_setting('synchronous_commit') AS commit`);
+      expect(rows).toEqual([{ null: true, style: 'ISO, MDY', isolation: 'read committed', commit: 'local' }]);
     });
     expect(await settings()).toEqual(before);
     await client.end();

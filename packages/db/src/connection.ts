@@ -122,11 +122,16 @@ const PINNED: Readonly<Record<string, string>> = {
   'plpgsql.extra_errors': 'none',
 };
 
-/** Sets those that differ. A server that no longer knows one has it as it should be. */
+/**
+ * Sets those that differ. A server that no longer knows one has it as it should be. A role whose commits don't wait for the disk
+ * waits for it here: rows that a crash took back would be in no outbox any more.
+ */
 function pin(isLocal: boolean): string {
   const values = Object.entries(PINNED).map(([name, value]) => `('${name}', '${value}')`);
   return `SELECT pg_catalog.set_config(name, value, ${String(isLocal)}) FROM (VALUES ${values.join(', ')}) AS pinned (name, value)
-    WHERE pg_catalog.current_setting(name, true) OPERATOR(pg_catalog.<>) value`;
+    WHERE pg_catalog.current_setting(name, true) OPERATOR(pg_catalog.<>) value
+    UNION ALL SELECT pg_catalog.set_config('synchronous_commit', 'local', ${String(isLocal)})
+    WHERE pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'`;
 }
 
 /** Both in one round trip. */
@@ -149,7 +154,7 @@ export interface TransactionOptions {
   readonly timeZone?: string;
   /**
    * `off`: COMMIT doesn't wait for the disk, so that locks go at once. A crash of Postgres may then undo the last
-   * transactions, each of them whole. @default the session's setting
+   * transactions, each of them whole. @default the session's setting, or `local` where that is `off`
    */
   readonly synchronousCommit?: 'off';
 }
