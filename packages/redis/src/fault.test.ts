@@ -30,6 +30,11 @@ it.each([
   expect(`${JSON.stringify(fault)} ${fault.message}`).not.toMatch(/secret|app/u);
 });
 
+it('names the command that the server does not know', () => {
+  const { message } = redisFault(reply("ERR unknown command 'info', with args beginning with: 'secret'"));
+  expect(message).toMatch(/does not know a command that is needed \(INFO\)$/u);
+});
+
 it('is the error of the node that a Cluster asked last', () => {
   const lastNodeError = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
   expect(redisFault(Object.assign(new Error('Failed to refresh slots cache.'), { lastNodeError }))).toMatchObject({

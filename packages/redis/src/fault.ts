@@ -66,7 +66,7 @@ const MEANINGS: Readonly<Record<RedisFaultCode, readonly [RedisFaultKind, string
     'installation',
     'the Redis user lacks a permission (commands, keys or channels; docs/operations.md has the ACL rule)',
   ],
-  unknown_command: ['installation', 'the server, or a proxy in front of it, does not know a command (EVALSHA, EVAL)'],
+  unknown_command: ['installation', 'the server, or a proxy in front of it, does not know a command that is needed'],
   script_error: ['installation', 'a script of Spillway failed in Redis'],
   shards_disagree: [
     'installation',
@@ -101,7 +101,10 @@ export class RedisFault extends Error {
   readonly code: RedisFaultCode;
   /** `installation`: it stays until an operator fixes it. */
   readonly kind: RedisFaultKind;
-  /** The first word of Redis' error answer, or the code of the system's error, such as `ECONNREFUSED`. */
+  /**
+   * The first word of Redis' error answer, the command that it doesn't know, or the code of the system's error, such as
+   * `ECONNREFUSED`.
+   */
   readonly detail?: string;
 
   constructor(code: RedisFaultCode, detail?: string) {
@@ -229,7 +232,13 @@ function faultOfAnswer(message: string): RedisFault {
   const code = ANSWERS[word];
   if (code !== undefined) return faultOf(code, word);
   const [, plain = 'error_answer'] = PLAIN_ERRORS.find(([pattern]) => pattern.test(message)) ?? [];
-  return faultOf(plain, plain === 'access_denied' ? deniedDetail(message) : word);
+  if (plain === 'access_denied') return faultOf(plain, deniedDetail(message));
+  return faultOf(plain, plain === 'unknown_command' ? (unknownCommand(message) ?? word) : word);
+}
+
+/** The command, where the answer names it. */
+function unknownCommand(message: string): string | undefined {
+  return /(?:unknown|unsupported) (?:sub)?command[ :]+[`'"]?([a-z]{2,20})\b/iu.exec(message)?.[1]?.toUpperCase();
 }
 
 /** Which right is missing, where the answer says so without naming a key. */
