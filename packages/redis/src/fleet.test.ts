@@ -9,7 +9,7 @@ import { RedisOptionError } from './option-checks.ts';
 import { outageReporter } from './outages.ts';
 import { type GapEvent, outboxKeys, parseGapEvent, parseOutboxEntry, type RawEntry } from './outbox.ts';
 import { defineScript } from './script.ts';
-import { gap } from './scripts.generated.ts';
+import { gap, shards } from './scripts.generated.ts';
 
 const redis = useRedis();
 const MEMBERS = '{sw:00}:live:test';
@@ -180,6 +180,26 @@ describe('gap.lua', () => {
     const { fields } = parseOutboxEntry(0, entry as RawEntry);
     const names = ['a:open', 'from', 'id_at', 'id_epoch', 'id_seq', 'instances', 'kind', 'reports', 'to'];
     expect(Object.keys(fields).toSorted()).toEqual(names);
+  });
+});
+
+describe('shards.lua', () => {
+  const SHARDS = '{sw:00}:shards';
+  const say = defineScript(shards, (reply) => reply);
+
+  it('keeps each number for as long as it was said to hold, and the key no longer', async () => {
+    const [seconds = 0] = await redis.client.time();
+    const nowMs = seconds * 1_000;
+    const said = { 4: -170_000, 8: -190_000, 32: 190_000 };
+    for (const [number, ms] of Object.entries(said)) await redis.client.zadd(SHARDS, nowMs + ms, number);
+    expect(await say.run(redis.client, [SHARDS], [16, 180_000])).toEqual(
+      ['4', '16'].map((number) => Buffer.from(number)),
+    );
+    expect(await redis.client.zrange(SHARDS, '0', '-1')).toEqual(['4', '16']);
+    expect(Math.ceil((await redis.client.pttl(SHARDS)) / 60_000)).toBe(3);
+    expect(await say.run(redis.client, [SHARDS], [4, 180_000])).toEqual(
+      ['16', '4'].map((number) => Buffer.from(number)),
+    );
   });
 });
 
