@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createPool } from '@spillway/db';
@@ -25,6 +27,19 @@ it('becomes ready, and ends with 0 on SIGTERM', async () => {
   await expect.poll(async () => (await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
   api.child.kill('SIGTERM');
   expect(await api.exited).toBe(0);
+});
+
+it('ends at once by a SIGTERM while it starts, also as process 1 of a container, which has no default action for it', async () => {
+  const silent = createServer();
+  silent.listen(0, '127.0.0.1');
+  const connected = once(silent, 'connection');
+  onTestFinished(() => void silent.close());
+  await once(silent, 'listening');
+  const { port } = silent.address() as AddressInfo;
+  const api = run({ DATABASE_URL: `postgres://127.0.0.1:${port}/x` });
+  await connected;
+  api.child.kill('SIGTERM');
+  expect(await api.exited).toBe(143);
 });
 
 it('becomes ready through a PgBouncer in transaction mode when it is told of one', async () => {

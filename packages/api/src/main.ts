@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { ConfigError, shutDownInOrder, startTelemetry } from '@spillway/runtime';
+import { ConfigError, endAtStopRequest, shutDownInOrder, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile, takeFile } from '@spillway/runtime/file';
 import { createPool } from '@spillway/db';
 import { firstAnswers, type RunningWorker, runWorker, ServerRefusedError } from '@spillway/worker';
@@ -56,6 +56,7 @@ function exitDeadlineMs({ worker }: ApiConfig): number {
 }
 
 async function run(config: ApiConfig): Promise<void> {
+  const giveSignalsBack = endAtStopRequest();
   const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
   const servers = firstAnswers(serversOf(config));
   await servers.asked;
@@ -78,6 +79,7 @@ async function run(config: ApiConfig): Promise<void> {
   const taking = file && live && takeFile({ file, live, actor: `api:${hostname()}`, logger });
   const worker = await workerInside(config, logger, telemetry.active);
 
+  giveSignalsBack();
   const end = shutDownInOrder({
     name: 'api',
     logger,

@@ -7,6 +7,7 @@ it('exports exactly this', () => {
     'anyRedisUrl',
     'databaseServer',
     'describeError',
+    'endAtStopRequest',
     'forgetTraces',
     'guardLogger',
     'hostName',

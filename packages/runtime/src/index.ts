@@ -16,7 +16,7 @@ export {
 export type { LogLevel } from './read-environment.ts';
 export { makeFolder } from './make-folder.ts';
 export { isRunning, processIdentity, type ProcessIdentity } from './processes.ts';
-export { onStopRequest, shutDownInOrder, type ShutdownOptions } from './shutdown.ts';
+export { endAtStopRequest, onStopRequest, shutDownInOrder, type ShutdownOptions } from './shutdown.ts';
 export type { StopRequestOptions, StopSignal, Terminal } from './shutdown.ts';
 export { readEnvironment } from './read-environment.ts';
 export type { Environment } from './read-environment.ts';

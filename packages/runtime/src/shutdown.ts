@@ -48,6 +48,16 @@ export function onStopRequest({ stop, terminal }: StopRequestOptions): () => voi
   };
 }
 
+/**
+ * Until {@link shutDownInOrder} takes over, a signal that asks this process to end does so at once, with 128 plus its number. Process 1, as a
+ * container's program is, would ignore it.
+ *
+ * @returns a function that gives the signals back
+ */
+export function endAtStopRequest(): () => void {
+  return onStopRequest({ stop: (signal) => process.exit(128 + constants.signals[signal]) });
+}
+
 /** What ends a process in order. */
 export interface ShutdownOptions {
   /** The program, as its log lines name it. */

@@ -1,4 +1,4 @@
-import { ConfigError, guardLogger, shutDownInOrder, startTelemetry } from '@spillway/runtime';
+import { ConfigError, endAtStopRequest, guardLogger, shutDownInOrder, startTelemetry } from '@spillway/runtime';
 import { PolicyFileError, readPolicyFile } from '@spillway/runtime/file';
 import { pino } from 'pino';
 import { readConfig, serversOf, type WorkerConfig } from './config.ts';
@@ -10,6 +10,7 @@ import { runShutdownStep } from './timing.ts';
 const EXIT_MARGIN_MS = 500;
 
 async function run(config: WorkerConfig): Promise<void> {
+  const giveSignalsBack = endAtStopRequest();
   const file = config.file === undefined ? undefined : await readPolicyFile(config.file);
   const servers = firstAnswers(serversOf(config));
   await servers.asked;
@@ -21,6 +22,7 @@ async function run(config: WorkerConfig): Promise<void> {
   });
   const worker = await runWorker({ config, logger, file, telemetry: telemetry.active });
 
+  giveSignalsBack();
   const end = shutDownInOrder({
     name: 'worker',
     logger,
