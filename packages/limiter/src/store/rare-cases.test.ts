@@ -43,6 +43,17 @@ describe.each([
       ],
     });
 
+  it('a refusal tells when all is free where the newest bucket was given back', async () => {
+    const policy = definePolicy({ name: 'p', limit: 4, windowMs: 1_000, algorithm: 'sliding-window' });
+    const request = { policy, subject: 'u', action: 'default', key: '{sw:00}:w:p:default:u' };
+    await under.store.consume({ ...request, cost: 3 });
+    await under.setNow(START + 500);
+    await under.store.consume({ ...request, cost: 1 });
+    await under.store.giveBack?.({ ...request, cost: 1 }, START + 500);
+    const refused = await under.store.consume({ ...request, cost: 2 });
+    expect(refused).toMatchObject({ allowed: false, remaining: 1, resetAfterMs: 549 });
+  });
+
   it.each(['sliding-log', 'sliding-window', 'fixed-window', 'token-bucket'] as const)(
     'a refund of more than was used leaves an unused window: %s',
     async (algorithm) => {
