@@ -142,6 +142,8 @@ it('reconcile names exactly the event that was deleted by hand, and once', async
 
 it('gaps shows what is open, and resolve closes it with who and why, once', async () => {
   const id = '6f1b0a52-7c0e-4f3a-9d2b-0123456789ab';
+  await servers.postgres.pool.query('DELETE FROM spillway.audit_gaps');
+  expect((await spillway(['audit', 'gaps', '--all'], env())).stdout).toBe('No gap is known.\n');
   await servers.postgres.pool.query(
     `INSERT INTO spillway.audit_gaps (id, kind, shard, epoch, from_seq, to_seq) VALUES ($1, 'missing', 1, 7, 3, 4)`,
     [id],

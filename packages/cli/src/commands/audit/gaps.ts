@@ -27,7 +27,8 @@ export function gapsCommand(context: CliContext): Command<[], { all?: true }> {
         found: new Date(detectedAtMs).toISOString(),
         resolved: resolvedAtMs === null ? null : new Date(resolvedAtMs).toISOString(),
       }));
-      context.output.result(rows, rows.length === 0 ? 'No gap is open.' : table(people));
+      const none = all ? 'No gap is known.' : 'No gap is open.';
+      context.output.result(rows, rows.length === 0 ? none : table(people));
     });
 }
 
